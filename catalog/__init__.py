@@ -1,0 +1,1 @@
+"""What is searched: dataset schemas and readers, the item store, item text, the demo store."""

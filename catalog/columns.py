@@ -1,0 +1,207 @@
+"""Turning what a file holds into columns of the schema's types.
+
+Whole batches are converted at once by Arrow. Only when that fails are the values that are clearly
+wrong picked out one by one, and the batch halved again and again around any that remain.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as is_a
+
+from catalog.schema import ATTRIBUTES, DATE, FLAG, NUMBER, TEXT, TIME, VECTOR, WHOLE
+
+# What Arrow and Python raise for a value of the wrong kind. Arrow's own errors are among them;
+# AttributeError comes from asking a value that is not an object for its items.
+_REFUSALS = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+    pa.ArrowException,
+)
+
+_ZONED = r":\d\d(\.\d+)?([Zz]|[+-]\d\d(:?\d\d)?)$"
+
+_JSON_TYPES: Mapping[pa.DataType, tuple[type, ...]] = {
+    TEXT: (str,),
+    NUMBER: (int, float),
+    WHOLE: (int, float),
+    FLAG: (bool,),
+    DATE: (str,),
+    TIME: (str,),
+    ATTRIBUTES: (dict,),
+    VECTOR: (list,),
+}
+_NUMBER_FORM = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(?i:nan|inf|infinity)")
+_FORMS: Mapping[pa.DataType, re.Pattern[str]] = {
+    NUMBER: _NUMBER_FORM,
+    WHOLE: _NUMBER_FORM,
+    FLAG: re.compile(r"(?i:true|false)|0|1"),
+    DATE: re.compile(r"\d{4}-\d\d-\d\d"),
+    TIME: re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d){0,2}(\.\d+)?([Zz]|[+-]\d\d(:?\d\d)?)?)?"),
+}
+
+# Takes a batch (a list of csv cells or of JSON values, or an Arrow array) and the type wanted.
+Converter = Callable[[Any, pa.DataType], pa.Array]
+
+
+def convert(values: Any, kind: pa.DataType, converter: Converter) -> tuple[pa.Array, list[int]]:
+    """Converts a batch, leaving null where a value cannot be converted.
+
+    Args:
+        values: the batch, as the converter takes it.
+        kind: the type wanted.
+        converter: `from_text`, `from_json` or `from_arrow`.
+
+    Returns:
+        The column, and the indices of the values that could not be converted, rising.
+    """
+    try:
+        return converter(values, kind), []
+    except _REFUSALS:
+        if len(values) == 1:
+            return pa.nulls(1, kind), [0]
+    wrong = _clearly_wrong(values, kind, converter)
+    if wrong:
+        kept = list(values)
+        for row in wrong:
+            kept[row] = None
+        column, bad = convert(kept, kind, converter)
+        return column, sorted(wrong + bad)
+    middle = len(values) // 2
+    left, left_bad = convert(values[:middle], kind, converter)
+    right, right_bad = convert(values[middle:], kind, converter)
+    return pa.concat_arrays([left, right]), left_bad + [middle + row for row in right_bad]
+
+
+def _clearly_wrong(values: Any, kind: pa.DataType, converter: Converter) -> list[int]:
+    """The rows that a look at their Python value or its form tells are wrong: most wrong rows."""
+    if converter is from_json:
+        wrong = [
+            row
+            for row, value in enumerate(values)
+            if value is not None and type(value) not in _JSON_TYPES[kind]
+        ]
+        if wrong:
+            return wrong
+    form = _FORMS.get(kind)
+    if form is None or not (converter is from_text or str in _JSON_TYPES[kind]):
+        return []
+    stripped = ((value or "").strip() for value in values)
+    return [row for row, text in enumerate(stripped) if text and not form.fullmatch(text)]
+
+
+def from_text(values: Sequence[str | None], kind: pa.DataType) -> pa.Array:
+    """Converts csv cells; an empty cell is a missing value, a map or list is JSON text."""
+    if kind in (ATTRIBUTES, VECTOR):
+        return from_json(
+            [json.loads(value) if value and value.strip() else None for value in values], kind
+        )
+    text = pa.array(values, TEXT)
+    if kind == TEXT:
+        return _without_empty(text)
+    text = _without_empty(pc.utf8_trim_whitespace(text))
+    if kind == WHOLE:
+        return _as_whole(text.cast(NUMBER))
+    if kind == TIME:
+        return _as_time(text)
+    return _without_nan(text.cast(kind))
+
+
+def from_json(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Converts decoded JSON values; null is a missing value, dates and times are ISO 8601 text."""
+    if kind in (NUMBER, WHOLE):
+        _only(values, int, float)  # Arrow takes true for 1
+        numbers = pa.array(values, NUMBER)
+        return _as_whole(numbers) if kind == WHOLE else _without_nan(numbers)
+    if kind == DATE:
+        return pa.array(values, TEXT).cast(DATE)
+    if kind == TIME:
+        return _as_time(pa.array(values, TEXT))
+    if kind == ATTRIBUTES:
+        return pa.array([None if v is None else list(v.items()) for v in values], ATTRIBUTES)
+    if kind == VECTOR:
+        _only(values, list)  # Arrow takes "" for a list without numbers
+        _only(chain.from_iterable(v for v in values if v is not None), int, float)
+    return pa.array(values, kind)
+
+
+def from_arrow(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Converts a parquet column whose type `accepts` has accepted."""
+    if is_a.is_null(values.type):
+        return pa.nulls(len(values), kind)
+    if kind == WHOLE and is_a.is_floating(values.type):
+        return _as_whole(values.cast(NUMBER))
+    if kind == TIME and values.type.tz is None:
+        # `safe` would refuse nanoseconds, which carry more digits than we keep.
+        return pc.assume_timezone(values.cast(pa.timestamp("us"), safe=False), "UTC")
+    converted = values.cast(kind, safe=kind == WHOLE)
+    converted.validate(full=True)  # a damaged or careless writer can leave text that is not UTF-8
+    return _without_nan(converted)
+
+
+def accepts(found: pa.DataType, kind: pa.DataType) -> bool:
+    """Whether a parquet column of type `found` can stand for one of type `kind`."""
+    if is_a.is_dictionary(found):
+        found = found.value_type
+    return is_a.is_null(found) or any(test(found) for test in _ACCEPTED[kind])
+
+
+def _is_text_map(found: pa.DataType) -> bool:
+    return is_a.is_map(found) and accepts(found.key_type, TEXT) and accepts(found.item_type, TEXT)
+
+
+def _is_number_list(found: pa.DataType) -> bool:
+    lists = (is_a.is_list, is_a.is_large_list, is_a.is_fixed_size_list)
+    return any(test(found) for test in lists) and accepts(found.value_type, NUMBER)
+
+
+_ACCEPTED: Mapping[pa.DataType, tuple[Callable[[pa.DataType], bool], ...]] = {
+    TEXT: (is_a.is_string, is_a.is_large_string, is_a.is_string_view),
+    NUMBER: (is_a.is_integer, is_a.is_floating, is_a.is_decimal),
+    WHOLE: (is_a.is_integer, is_a.is_floating),
+    FLAG: (is_a.is_boolean,),
+    DATE: (is_a.is_date, is_a.is_timestamp),
+    TIME: (is_a.is_timestamp,),
+    ATTRIBUTES: (_is_text_map,),
+    VECTOR: (_is_number_list,),
+}
+
+
+def _only(values: Any, *types: type) -> None:
+    others = set(map(type, values)) - {*types, type(None)}
+    if others:
+        raise TypeError(f"values of other types: {others}")
+
+
+def _without_empty(text: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, TEXT), text)
+
+
+def _without_nan(values: pa.Array) -> pa.Array:
+    """NaN is how data frames write a missing number; it stays visible to the checks as null."""
+    if values.type != NUMBER:
+        return values
+    return pc.if_else(pc.is_nan(values), pa.scalar(None, NUMBER), values)
+
+
+def _as_whole(numbers: pa.Array) -> pa.Array:
+    """3.0 is how data frames write a whole number in a column with gaps; 3.5 is refused."""
+    return _without_nan(numbers).cast(WHOLE)
+
+
+def _as_time(text: pa.Array) -> pa.Array:
+    """Parses ISO 8601; a time without a zone is UTC."""
+    zoned = pc.match_substring_regex(text, _ZONED)
+    none = pa.scalar(None, TEXT)
+    # Parsed as nanoseconds, because Arrow refuses more digits than the unit holds.
+    with_zone = pc.if_else(zoned, text, none).cast(pa.timestamp("ns", "UTC"))
+    without = pc.if_else(zoned, none, text).cast(pa.timestamp("ns"))
+    return pc.coalesce(with_zone, pc.assume_timezone(without, "UTC")).cast(TIME, safe=False)

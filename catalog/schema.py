@@ -1,0 +1,144 @@
+"""The dataset directory as data: which tables there are, and their columns, types and limits."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+TEXT = pa.large_string()
+NUMBER = pa.float64()
+WHOLE = pa.int64()
+FLAG = pa.bool_()
+DATE = pa.date32()
+TIME = pa.timestamp("us", "UTC")
+ATTRIBUTES = pa.map_(TEXT, TEXT)
+VECTOR = pa.list_(pa.float32())
+
+SPLITS = ("train", "dev", "test")
+EVENT_TYPES = ("impression", "click", "add_to_cart", "purchase")
+
+# What a value of each type looks like to the person who has to write one.
+TYPE_HELP: Mapping[pa.DataType, str] = {
+    TEXT: "text",
+    NUMBER: "a number such as 12.5",
+    WHOLE: "a whole number such as 3",
+    FLAG: "true or false",
+    DATE: "a date such as 2024-01-31",
+    TIME: "a UTC time such as 2024-01-31T09:30:00Z",
+    ATTRIBUTES: 'a map from text to text such as {"colour": "red"}',
+    VECTOR: "a list of numbers such as [0.1, -0.2]",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    type: pa.DataType
+    required: bool = False  # the column is there, and no value in it is missing or blank
+    minimum: float | None = None  # smallest allowed value
+    maximum: float | None = None  # largest allowed value
+    choices: tuple[str, ...] = ()  # allowed values; empty: any
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One table of a dataset directory."""
+
+    name: str  # the file's name without its extension
+    columns: tuple[Column, ...]
+    key: str | None = None  # the column whose values are all different
+    extensible: bool = False  # further columns are kept as they are, not reported as unknown
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """The same columns as an Arrow schema."""
+        return pa.schema([(column.name, column.type) for column in self.columns])
+
+
+ITEMS = Schema(
+    "items",
+    (
+        Column("item_id", TEXT, required=True),
+        Column("title", TEXT, required=True),
+        Column("description", TEXT),
+        Column("brand", TEXT),
+        Column("category", TEXT),  # "A > B > C"
+        Column("group_id", TEXT),  # variants of one product share it
+        Column("price", NUMBER, minimum=0.0),  # currency units
+        Column("rating", NUMBER, minimum=0.0, maximum=5.0),  # stars
+        Column("rating_count", WHOLE, minimum=0.0),
+        Column("released", DATE),
+        Column("in_stock", FLAG),
+        Column("image_url", TEXT),
+        Column("attributes", ATTRIBUTES),
+        Column("embedding", VECTOR),  # a precomputed vector; one width per dataset
+    ),
+    key="item_id",
+)
+JUDGMENTS = Schema(
+    "judgments",
+    (
+        Column("query", TEXT, required=True),
+        Column("item_id", TEXT, required=True),
+        Column("grade", NUMBER, required=True),  # higher is better
+        Column("query_id", TEXT),
+        Column("split", TEXT, choices=SPLITS),
+    ),
+)
+EVENTS = Schema(
+    "events",
+    (
+        Column("time", TIME, required=True),
+        Column("item_id", TEXT, required=True),
+        Column("type", TEXT, required=True, choices=EVENT_TYPES),
+        Column("session_id", TEXT),
+        Column("user_id", TEXT),
+        Column("query", TEXT),
+        Column("position", WHOLE, minimum=1.0),  # from 1, the top of the list
+        Column("price", NUMBER, minimum=0.0),  # currency units
+        Column("quantity", WHOLE),  # negative: a return
+    ),
+)
+USERS = Schema(
+    "users",
+    (Column("user_id", TEXT, required=True),),
+    key="user_id",
+    extensible=True,
+)
+SCHEMAS = (ITEMS, JUDGMENTS, EVENTS, USERS)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One product, as the catalogue or a caller describes it. None means not known."""
+
+    item_id: str
+    title: str
+    description: str | None = None
+    brand: str | None = None
+    category: str | None = None  # "A > B > C"
+    group_id: str | None = None  # variants of one product share it
+    price: float | None = None  # currency units
+    rating: float | None = None  # stars, 0 to 5
+    rating_count: int | None = None
+    released: datetime.date | None = None
+    in_stock: bool | None = None
+    image_url: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What `dataset.json` says, with defaults filled in."""
+
+    name: str  # default: the directory's name
+    grade_min: float  # a grade's gain is grade - grade_min
+    relevant_from: float  # an item counts as relevant from this grade on

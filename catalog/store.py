@@ -1,0 +1,147 @@
+"""The catalogue in memory: columns of products, found by row or by id."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from jaxtyping import Float32, Int32
+
+from catalog.errors import InputError
+from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE, Item
+
+_NUMERIC = {column.name for column in ITEMS.columns if column.type in (NUMBER, WHOLE, FLAG, DATE)}
+_TEXTS = {column.name for column in ITEMS.columns if column.type == TEXT}
+
+
+class ItemStore:
+    """Products by row (0, 1, …: the order of the table) and by id.
+
+    Columns stay in Arrow; a product becomes a Python object only when asked for, so a million
+    products cost about the size of their text and one dictionary of ids.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        """Takes a table of items.
+
+        Args:
+            table: the columns of `schema.ITEMS`; optional ones may be left out. Its values have
+                passed `read_dataset`, or come from a bundle.
+
+        Raises:
+            InputError: a required column is missing, a column has another type than the schema's
+                and cannot be cast to it, or an id is missing or repeated.
+        """
+        self.table: pa.Table = _conform(table)
+        self.ids: Sequence[str] = self.table["item_id"].to_pylist()
+        self._rows = {item_id: row for row, item_id in enumerate(self.ids)}
+        if len(self._rows) < len(self.ids) or None in self._rows:
+            raise InputError("items: an item_id is missing or repeated; each needs one of its own")
+        self._columns = {
+            name: self.table[name].combine_chunks()
+            for name in self.table.column_names
+            if name != "embedding"
+        }
+        self._numbers: dict[str, Float32[np.ndarray, " items"]] = {}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def row(self, item_id: str) -> int:
+        """The row of an item.
+
+        Raises:
+            KeyError: no item has this id.
+        """
+        return self._rows[item_id]
+
+    def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " n"]:
+        """The rows of items, -1 where no item has the id."""
+        found = (self._rows.get(item_id, -1) for item_id in item_ids)
+        return np.fromiter(found, np.int32, len(item_ids))
+
+    def item(self, row: int) -> Item:
+        """The item in a row.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)} items")
+        values: dict[str, Any] = {name: c[row].as_py() for name, c in self._columns.items()}
+        pairs = values.pop("attributes") or ()
+        return Item(**values, attributes={name: v for name, v in pairs if v is not None})
+
+    def number(self, column: str) -> Float32[np.ndarray, " items"]:
+        """A numeric column by row; NaN where an item has no value.
+
+        Args:
+            column: price (currency units), rating (stars), rating_count, in_stock (0 or 1) or
+                released (days since 1970-01-01).
+
+        Returns:
+            A read-only array, the same one each time.
+
+        Raises:
+            KeyError: the schema has no such numeric column.
+        """
+        if column not in _NUMERIC:
+            raise KeyError(f"{column} is no numeric column of items")
+        if column not in self._numbers:
+            values = self._columns[column]
+            values = values.cast(pa.int32()) if values.type in (FLAG, DATE) else values
+            filled = pc.fill_null(values.cast(pa.float32(), safe=False), float("nan"))
+            numbers = np.asarray(filled).view()
+            numbers.flags.writeable = False
+            self._numbers[column] = numbers
+        return self._numbers[column]
+
+    def text(self, column: str) -> Sequence[str | None]:
+        """A text column by row; None where an item has no value.
+
+        Raises:
+            KeyError: the schema has no such text column.
+        """
+        if column not in _TEXTS:
+            raise KeyError(f"{column} is no text column of items")
+        values: list[str | None] = self._columns[column].to_pylist()
+        return values
+
+    def write(self, path: Path) -> None:
+        """Writes the items to a parquet file."""
+        pq.write_table(self.table, path, compression="zstd")
+
+    @classmethod
+    def read(cls, path: Path) -> "ItemStore":
+        """Reads what `write` wrote.
+
+        Raises:
+            InputError: the file is missing or is not such a file.
+        """
+        try:
+            with path.open("rb") as handle, pq.ParquetFile(handle) as file:
+                table = file.read()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except pa.ArrowException as error:
+            raise InputError(f"{path}: not a readable parquet file ({error})") from error
+        return cls(table)
+
+
+def _conform(table: pa.Table) -> pa.Table:
+    """The table with exactly the schema's columns; missing optional ones are null."""
+    columns = []
+    for spec in ITEMS.columns:
+        if spec.name in table.column_names:
+            try:
+                columns.append(table[spec.name].cast(spec.type))
+            except pa.ArrowException as error:
+                raise InputError(f"items, column {spec.name}: {error}") from error
+        elif spec.required:
+            raise InputError(f"items, column {spec.name}: missing; add it")
+        else:
+            columns.append(pa.chunked_array([pa.nulls(len(table), spec.type)]))
+    return pa.table(columns, schema=ITEMS.arrow)

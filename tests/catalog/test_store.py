@@ -1,0 +1,130 @@
+import datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from catalog.errors import InputError
+from catalog.schema import ITEMS, Item
+from catalog.store import ItemStore
+
+FULL = Item(
+    item_id="a",
+    title="Drill",
+    description="Drills holes.",
+    brand="Bosch",
+    category="Tools > Drills",
+    group_id="g",
+    price=12.5,
+    rating=4.5,
+    rating_count=3,
+    released=datetime.date(1970, 1, 11),
+    in_stock=True,
+    image_url="http://example.com/a.jpg",
+    attributes={"colour": "green"},
+)
+
+
+@pytest.fixture
+def store() -> ItemStore:
+    row = {**vars(FULL), "attributes": [("colour", "green"), ("weight", None)], "embedding": [0.5]}
+    rows = [row, {"item_id": "b", "title": "Saw", "in_stock": False}]
+    return ItemStore(pa.Table.from_pylist(rows, schema=ITEMS.arrow))
+
+
+def test_items_are_found_by_row_and_by_id(store):
+    assert len(store) == 2
+    assert list(store.ids) == ["a", "b"]
+    assert store.row("b") == 1
+    assert store.rows(["b", "nobody", "a", "b"]).tolist() == [1, -1, 0, 1]
+    assert store.rows([]).dtype == np.int32
+    with pytest.raises(KeyError):
+        store.row("nobody")
+
+
+def test_an_item_has_the_values_of_its_row(store):
+    assert store.item(0) == FULL
+    assert store.item(1) == Item("b", "Saw", in_stock=False)
+
+
+@pytest.mark.parametrize("row", [-1, 2])
+def test_a_row_that_is_not_there_is_refused(store, row):
+    with pytest.raises(IndexError, match="of 2 items"):
+        store.item(row)
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("price", [12.5, np.nan]),
+        ("rating", [4.5, np.nan]),
+        ("rating_count", [3, np.nan]),
+        ("in_stock", [1, 0]),
+        ("released", [10, np.nan]),  # days since 1970-01-01
+    ],
+)
+def test_numeric_columns_have_nan_where_there_is_no_value(store, column, expected):
+    numbers = store.number(column)
+
+    assert numbers.dtype == np.float32
+    np.testing.assert_array_equal(numbers, expected)
+    assert not numbers.flags.writeable
+
+
+def test_text_columns_have_none_where_there_is_no_value(store):
+    assert store.text("title") == ["Drill", "Saw"]
+    assert store.text("brand") == ["Bosch", None]
+
+
+def test_columns_of_another_kind_are_refused(store):
+    with pytest.raises(KeyError):
+        store.number("title")
+    with pytest.raises(KeyError):
+        store.text("price")
+
+
+def test_a_written_store_reads_back_equal(store, tmp_path):
+    store.write(tmp_path / "items.parquet")
+
+    again = ItemStore.read(tmp_path / "items.parquet")
+
+    assert again.table.equals(store.table)
+    assert again.item(0) == FULL
+
+
+def test_optional_columns_may_be_absent_from_the_table():
+    store = ItemStore(pa.table({"item_id": ["1"], "title": ["Saw"]}))
+
+    assert store.item(0) == Item("1", "Saw")
+    assert np.isnan(store.number("price")).all()
+
+
+def test_a_store_may_be_empty():
+    store = ItemStore(ITEMS.arrow.empty_table())
+
+    assert len(store) == 0
+    assert store.number("price").shape == (0,)
+    assert store.text("title") == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"item_id": ["1"]}, "column title: missing"),
+        ({"item_id": ["1", "1"], "title": ["Saw", "Drill"]}, "missing or repeated"),
+        ({"item_id": [None], "title": ["Saw"]}, "missing or repeated"),
+        ({"item_id": ["1"], "title": ["Saw"], "price": ["dear"]}, "column price"),
+    ],
+)
+def test_a_table_that_is_no_catalogue_is_refused(columns, message):
+    with pytest.raises(InputError, match=message):
+        ItemStore(pa.table(columns))
+
+
+def test_reading_a_missing_or_damaged_file_names_it(tmp_path):
+    path = tmp_path / "items.parquet"
+    with pytest.raises(InputError, match=r"items\.parquet: cannot be read"):
+        ItemStore.read(path)
+    path.write_bytes(b"PAR1 but not really")
+    with pytest.raises(InputError, match=r"items\.parquet: not a readable parquet file"):
+        ItemStore.read(path)
