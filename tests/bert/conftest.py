@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from bert.model import Bert, BertConfig
+from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
+from bert.tokens import Tokenizer
+
+
+@pytest.fixture(scope="session")
+def pretrained() -> Path:
+    return resolve_pretrained(DEFAULT_PRETRAINED)
+
+
+@pytest.fixture(scope="session")
+def minilm(pretrained: Path) -> Bert:
+    return load_bert(pretrained)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(pretrained: Path) -> Tokenizer:
+    return Tokenizer.from_directory(pretrained)
+
+
+@pytest.fixture(scope="session")
+def references() -> dict[str, np.ndarray]:
+    """What transformers on torch computes; make_references.py writes it."""
+    with np.load(Path(__file__).with_name("references.npz"), allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> BertConfig:
+    return BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_layers=2,
+        num_heads=4,
+        intermediate_size=24,
+        max_positions=40,
+    )
+
+
+@pytest.fixture
+def tiny(tiny_config: BertConfig) -> Bert:
+    return Bert(tiny_config, rngs=nnx.Rngs(0))

@@ -1,0 +1,166 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from bert import compiled
+from bert.compiled import BucketedForward, choose_numerics, enable_compilation_cache
+from bert.model import Bert, Tokens, mean_pool
+from bert.tokens import Framed, Ragged
+
+
+def framed_of(lengths, seed=0) -> Framed:
+    random = np.random.default_rng(seed)
+    rows = Ragged.of([random.integers(1, 50, length).tolist() for length in lengths])
+    return Framed(rows, rows.lengths, pad_id=0)
+
+
+@pytest.fixture
+def pooled(tiny_config):
+    bert = Bert(dataclasses.replace(tiny_config, num_layers=1), rngs=nnx.Rngs(0))
+    graphdef, state = nnx.split(bert)
+
+    def fn(state, tokens: Tokens):
+        return mean_pool(nnx.merge(graphdef, state)(tokens), tokens.mask)
+
+    return fn, state
+
+
+def alone(pooled, framed: Framed) -> np.ndarray:
+    """Every row by itself, in a shape of no bucket."""
+    fn, state = jax.jit(pooled[0]), pooled[1]
+    return np.concatenate([fn(state, framed.pad([i], 39, 1)) for i in range(len(framed))])
+
+
+def counting(state, tokens: Tokens, *extras):
+    """Not a model: what each row saw, in whole numbers."""
+    batch, length = tokens.ids.shape
+    shape = jnp.tile(jnp.asarray([batch, length]), (batch, 1))
+    return jnp.concatenate([tokens.ids.sum(axis=1, keepdims=True) * state, shape], axis=1)
+
+
+# Results.
+
+
+def test_results_are_in_order_and_equal_to_each_row_alone(pooled):
+    framed = framed_of([3, 39, 1, 3, 16, 38])
+    forward = BucketedForward(*pooled, max_length=40, batch_tokens=64, small_batches=(1,))
+    np.testing.assert_allclose(forward(framed), alone(pooled, framed), atol=1e-5, rtol=0)
+
+
+def test_a_row_does_not_depend_on_what_shares_its_batch(pooled):
+    forward = BucketedForward(*pooled, max_length=24, batch_tokens=128)
+    row = framed_of([9])
+    results = [forward(row)[0]]
+    for others in ([5], [20, 3, 12], [11] * 20):
+        mixed = framed_of(others, seed=1).ids
+        rows = Ragged.of([mixed[i].tolist() for i in range(len(mixed))] + [row.ids[0].tolist()])
+        results.append(forward(Framed(rows, rows.lengths, pad_id=0))[-1])
+    for result in results[1:]:
+        np.testing.assert_allclose(result, results[0], atol=1e-5, rtol=0)
+
+
+def test_a_row_goes_to_the_shortest_length_that_holds_it():
+    forward = BucketedForward(counting, jnp.asarray(1), max_length=40)
+    framed = framed_of([1, 16, 17, 24, 25, 33, 40])
+    assert forward(framed)[:, 2].tolist() == [16, 16, 24, 24, 32, 40, 40]
+
+
+def test_rows_are_cut_into_the_batches_that_cost_least():
+    forward = BucketedForward(
+        counting, jnp.asarray(1), max_length=16, batch_tokens=1600, small_batches=(1, 8)
+    )
+    assert forward.shapes == [(1, 16), (8, 16), (100, 16)]
+    for rows, batches in {1: [1], 7: [8] * 7, 9: [8] * 8 + [1], 95: [100] * 95}.items():
+        assert forward(framed_of([5] * rows))[:, 1].tolist() == batches
+    assert forward(framed_of([5] * 201))[:, 1].tolist() == [100] * 200 + [1]
+
+
+def test_no_batch_is_larger_than_the_token_budget():
+    forward = BucketedForward(counting, jnp.asarray(1), max_length=512, batch_tokens=1024)
+    assert all(batch * length <= 1024 for batch, length in forward.shapes)
+    smallest = BucketedForward(counting, jnp.asarray(1), max_length=512, batch_tokens=16)
+    assert {batch for batch, _ in smallest.shapes} == {1}
+
+
+def test_extras_follow_their_rows():
+    def fn(state, tokens, scale, vector):
+        return tokens.ids.sum(axis=1) * scale + vector.sum(axis=1)
+
+    forward = BucketedForward(fn, None, max_length=32, batch_tokens=64)
+    framed = framed_of([3, 20, 4, 30, 5])
+    scale, vector = np.arange(5.0), np.arange(10).reshape(5, 2)
+    sums = np.array([framed.ids[i].sum() for i in range(5)])
+    np.testing.assert_array_equal(forward(framed, scale, vector), sums * scale + vector.sum(axis=1))
+    with pytest.raises(ValueError, match=r"extras of \[4\] rows, not 5"):
+        forward(framed, scale[:4])
+
+
+def test_no_rows_give_an_empty_result_of_the_right_shape(pooled):
+    forward = BucketedForward(*pooled, max_length=40)
+    result = forward(framed_of([]))
+    assert result.shape == (0, 16)
+    assert result.dtype == np.float32
+
+
+def test_a_row_too_long_is_refused():
+    forward = BucketedForward(counting, jnp.asarray(1), max_length=40)
+    with pytest.raises(ValueError, match="row 1 has 41 tokens, more than max_length 40"):
+        forward(framed_of([3, 41]))
+
+
+# Compilation.
+
+
+def test_nothing_is_compiled_after_warm_up():
+    def fn(state, tokens, extra):
+        return tokens.ids.sum(axis=1) * state + extra.sum(axis=1)
+
+    forward = BucketedForward(fn, jnp.asarray(2), max_length=24, batch_tokens=64)
+    forward.warm_up((3,))
+    assert forward.compilations == len(forward.shapes) == 4  # (1, 16) (4, 16) (1, 24) (2, 24)
+    for rows in (1, 2, 3, 5, 17):
+        framed = framed_of(np.random.default_rng(rows).integers(1, 25, rows), seed=rows)
+        forward(framed, np.ones((rows, 3)))
+    assert forward.compilations == 4
+
+
+def test_compiled_programs_are_kept_on_disk(tmp_path):
+    jax.jit(lambda x: x + 1)(jnp.ones(3))  # JAX has decided by now that it has no cache
+    enable_compilation_cache(tmp_path / "cache")
+    try:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        forward = BucketedForward(counting, jnp.asarray(1), max_length=16)
+        forward.warm_up()
+    finally:
+        enable_compilation_cache(None)
+    assert len([path for path in (tmp_path / "cache").iterdir() if "call" in path.name]) >= 3
+
+
+# Numerics.
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [
+        ({"avx2", "avx512_bf16"}, "bfloat16"),
+        ({"amx_bf16"}, "bfloat16"),
+        ({"asimd", "bf16"}, "bfloat16"),
+        ({"avx2", "avx512f"}, "float32"),
+        (set(), "float32"),
+    ],
+)
+def test_products_read_bfloat16_where_the_cpu_has_units_for_it(monkeypatch, flags, dtype):
+    monkeypatch.setattr(compiled, "_cpu_flags", lambda: frozenset(flags))
+    numerics = choose_numerics("auto")
+    assert numerics.dtype == dtype
+    assert numerics.input_dtype == jnp.dtype(dtype)
+
+
+def test_requested_numerics_are_taken():
+    for dtype in ("float32", "bfloat16"):
+        numerics = choose_numerics(dtype)
+        assert (numerics.dtype, numerics.why) == (dtype, "requested")

@@ -1,0 +1,161 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bert.tokens import Framed, Ragged, Tokenizer, frame_pairs, frame_single, stack
+from catalog.errors import InputError
+
+
+def lists(rows: Ragged) -> list[list[int]]:
+    return [rows[i].tolist() for i in range(len(rows))]
+
+
+# Rows of different lengths.
+
+
+def test_ragged_rows_come_out_as_they_went_in():
+    rows = Ragged.of([[1, 2], [], [3]])
+    assert lists(rows) == [[1, 2], [], [3]]
+    assert rows.lengths.tolist() == [2, 0, 1]
+    assert rows[-1].tolist() == [3]
+    with pytest.raises(IndexError):
+        rows[3]
+
+
+@given(st.data())
+def test_taking_rows_is_indexing(data):
+    rows = data.draw(st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=6))
+    chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=8)) if rows else []
+    assert lists(Ragged.of(rows).take(chosen)) == [rows[i] for i in chosen]
+
+
+# The tokenizer.
+
+
+def test_word_pieces_are_those_of_hugging_face(tokenizer, references):
+    texts = references["texts"].tolist()
+    rows, truncated = tokenizer.ids(texts, max_tokens=10_000)
+    assert rows.lengths.tolist() == references["piece_counts"].tolist()
+    assert rows.values.tolist() == references["pieces"].tolist()
+    assert truncated == 0
+
+
+def test_framed_rows_are_those_of_hugging_face(tokenizer, references):
+    texts = references["texts"].tolist()
+    single = frame_single(tokenizer.ids([texts[i] for i in (1, 4, 7, 0)], 62)[0], tokenizer)
+    first, _ = tokenizer.ids([texts[i] for i in (1, 0, 5)], 62)
+    second, _ = tokenizer.ids([texts[i] for i in (2, 3, 6)], 62)
+    pair = frame_pairs(first, second, tokenizer)
+    for name, framed in (("single", single), ("pair", pair)):
+        batch, length = references[f"{name}.ids"].shape
+        tokens = framed.pad(range(batch), length, batch)
+        for field in tokens._fields:
+            np.testing.assert_array_equal(getattr(tokens, field), references[f"{name}.{field}"])
+
+
+def test_long_texts_are_cut_and_counted(tokenizer):
+    texts = ["one two three four", "one two three", "", "word " * 2000]
+    whole, _ = tokenizer.ids(texts, 10_000)
+    assert whole.lengths.tolist() == [4, 3, 0, 2000]
+    cut, truncated = tokenizer.ids(texts, 3)
+    assert truncated == 2
+    assert lists(cut) == [whole[0][:3].tolist(), whole[1].tolist(), [], whole[3][:3].tolist()]
+
+
+def test_the_tokenizer_files_own_limit_and_padding_are_off(tokenizer, pretrained):
+    settings = json.loads((pretrained / "tokenizer.json").read_text())
+    assert settings["truncation"]["max_length"] == settings["padding"]["strategy"]["Fixed"] == 128
+    rows, _ = tokenizer.ids(["word " * 300, "word"], 10_000)
+    assert rows.lengths.tolist() == [300, 1]
+
+
+def test_a_typed_separator_is_text(tokenizer):
+    rows, _ = tokenizer.ids(["a [SEP] b [CLS] [PAD] [MASK]"], 100)
+    assert not {tokenizer.sep_id, tokenizer.cls_id, tokenizer.pad_id} & set(rows.values.tolist())
+
+
+def test_half_a_surrogate_pair_is_a_question_mark(tokenizer):
+    rows, _ = tokenizer.ids(["caf\u00e9 \ud83d lamp", "caf\u00e9 ? lamp"], 100)
+    assert lists(rows)[0] == lists(rows)[1]
+
+
+def test_no_texts_are_no_rows(tokenizer):
+    rows, truncated = tokenizer.ids([], 5)
+    assert (len(rows), truncated) == (0, 0)
+    assert len(frame_single(rows, tokenizer)) == len(frame_pairs(rows, rows, tokenizer)) == 0
+
+
+def test_more_texts_than_a_chunk_stay_in_order(tokenizer):
+    texts = [str(i) for i in range(2500)]
+    rows, _ = tokenizer.ids(texts, 8)
+    assert lists(rows.take([0, 1023, 1024, 2499])) == lists(
+        tokenizer.ids(["0", "1023", "1024", "2499"], 8)[0]
+    )
+
+
+def test_a_saved_tokenizer_is_the_same(tokenizer, tmp_path):
+    tokenizer.save(tmp_path / "tokenizer")
+    again = Tokenizer.from_directory(tmp_path / "tokenizer")
+    texts = ["Café crème", "usb-c 20w"]
+    assert lists(again.ids(texts, 20)[0]) == lists(tokenizer.ids(texts, 20)[0])
+    assert (again.cls_id, again.sep_id, again.pad_id) == (101, 102, 0)
+    assert again.vocab_size == 30522
+
+
+def test_a_missing_or_broken_tokenizer_is_one_clear_message(tokenizer, tmp_path):
+    with pytest.raises(InputError, match=r"has no tokenizer\.json"):
+        Tokenizer.from_directory(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(InputError, match=r"tokenizer\.json is no tokenizer"):
+        Tokenizer.from_directory(tmp_path)
+    tokenizer.save(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"cls_token": "<s>", "pad_token": null}')
+    with pytest.raises(InputError, match="has no <s> token"):
+        Tokenizer.from_directory(tmp_path)
+
+
+# Frames and batches.
+
+
+def test_a_single_row_stands_between_cls_and_sep(tokenizer):
+    framed = frame_single(Ragged.of([[7, 8], []]), tokenizer)
+    assert lists(framed.ids) == [[101, 7, 8, 102], [101, 102]]
+    assert framed.lengths.tolist() == framed.first_lengths.tolist() == [4, 2]
+
+
+def test_the_second_text_of_a_pair_is_of_type_one(tokenizer):
+    framed = frame_pairs(Ragged.of([[7, 8], []]), Ragged.of([[9], [5, 6]]), tokenizer)
+    assert lists(framed.ids) == [[101, 7, 8, 102, 9, 102], [101, 102, 5, 6, 102]]
+    tokens = framed.pad([1, 0], 7, 3)
+    assert tokens.ids.tolist() == [
+        [101, 102, 5, 6, 102, 0, 0],
+        [101, 7, 8, 102, 9, 102, 0],
+        [0] * 7,
+    ]
+    assert tokens.types.tolist() == [[0, 0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1, 0], [0] * 7]
+    assert tokens.mask.sum(axis=1).tolist() == [5, 6, 0]
+    assert tokens.ids.dtype == tokens.types.dtype == np.int32
+
+
+def test_pairs_need_as_many_first_as_second_texts(tokenizer):
+    with pytest.raises(ValueError, match="1 first texts, 2 second texts"):
+        frame_pairs(Ragged.of([[1]]), Ragged.of([[1], [2]]), tokenizer)
+
+
+def test_what_does_not_fit_a_batch_is_refused():
+    framed = Framed(Ragged.of([[1, 2, 3]]), np.array([3]), pad_id=0)
+    with pytest.raises(ValueError, match="a row of 3 tokens does not fit a length of 2"):
+        framed.pad([0], 2, 1)
+    with pytest.raises(ValueError, match="2 rows do not fit a batch of 1"):
+        framed.pad([0, 0], 3, 1)
+
+
+def test_stacked_rows_follow_each_other(tokenizer):
+    first = frame_single(Ragged.of([[7, 8]]), tokenizer)
+    second = frame_pairs(Ragged.of([[], [5]]), Ragged.of([[9], []]), tokenizer)
+    both = stack(first, second)
+    assert lists(both.ids) == [[101, 7, 8, 102], [101, 102, 9, 102], [101, 5, 102, 102]]
+    assert both.first_lengths.tolist() == [4, 2, 3]
