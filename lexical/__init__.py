@@ -1,0 +1,1 @@
+"""The lexical index: `search(query)` and `scores(query, rows)`."""

@@ -1,0 +1,297 @@
+import math
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tantivy
+
+from catalog.errors import InputError
+from catalog.schema import ITEMS
+from catalog.store import ItemStore
+from lexical.index import FIELD_WEIGHTS, MAX_TERMS, LexicalIndex
+
+K1, B = 1.2, 0.75
+
+
+def store_of(*items: dict[str, object]) -> ItemStore:
+    rows = [{"item_id": f"i{row}", "title": "untitled"} | item for row, item in enumerate(items)]
+    return ItemStore(pa.Table.from_pylist(rows, schema=ITEMS.arrow))
+
+
+def titles(*texts: str) -> ItemStore:
+    return store_of(*({"title": text} for text in texts))
+
+
+@pytest.fixture
+def build(tmp_path: Path):
+    return lambda store: LexicalIndex.build(store, tmp_path / "lexical")
+
+
+def bm25(term: str, field: list[list[str]], row: int) -> float:
+    """Textbook BM25 of one term in one field (Robertson and Zaragoza 2009, idf as in Lucene)."""
+    containing = sum(term in words for words in field)
+    idf = math.log(1 + (len(field) - containing + 0.5) / (containing + 0.5))
+    mean_length = sum(map(len, field)) / len(field)
+    count, length = field[row].count(term), len(field[row])
+    return idf * count * (K1 + 1) / (count + K1 * (1 - B + B * length / mean_length))
+
+
+def files_in(directory: Path) -> dict[str, tuple[int, int, bytes]]:
+    return {
+        path.name: (path.stat().st_mtime_ns, path.stat().st_size, path.read_bytes())
+        for path in directory.iterdir()
+    }
+
+
+def test_score_is_bm25_of_each_query_term(build):
+    texts = ["red lamp", "red red desk", "green chair", "lamp lamp lamp shade red"]
+    index = build(titles(*texts))
+    field = [text.split() for text in texts]
+    expected = [bm25("red", field, row) + bm25("lamp", field, row) for row in range(4)]
+    np.testing.assert_allclose(
+        index.scores("red lamp", np.arange(4, dtype=np.int32)), expected, rtol=1e-6
+    )
+
+
+def test_score_adds_up_the_fields_by_their_weights(build):
+    index = build(
+        store_of(
+            {
+                "title": "zebra",
+                "brand": "zebra",
+                "category": "zebra",
+                "attributes": {"zebra": "big"},
+                "description": "zebra zebra",
+            },
+            {"title": "horse"},
+        )
+    )
+    single = bm25("zebra", [["zebra"], ["horse"]], 0)
+    brand = bm25("zebra", [["zebra"], []], 0)
+    attributes = bm25("zebra", [["zebra", "big"], []], 0)
+    description = bm25("zebra", [["zebra", "zebra"], []], 0)
+    expected = (
+        FIELD_WEIGHTS["title"] * single
+        + (FIELD_WEIGHTS["brand"] + FIELD_WEIGHTS["category"]) * brand
+        + FIELD_WEIGHTS["attributes"] * attributes
+        + FIELD_WEIGHTS["description"] * description
+    )
+    rows, scores = index.search("zebra", 5)
+    assert rows.tolist() == [0]
+    np.testing.assert_allclose(scores, [expected], rtol=1e-6)
+
+
+def test_a_word_that_the_query_repeats_counts_once(build):
+    index = build(titles("red lamp", "green lamp"))
+    assert index.search("lamp lamp LAMP lamps", 2)[1] == pytest.approx(index.search("lamp", 2)[1])
+
+
+def test_scores_fall_and_equal_scores_come_in_row_order(build):
+    index = build(titles(*["red lamp"] * 4, "red red lamp", *["red lamp"] * 4))
+    rows, scores = index.search("red", 9)
+    assert rows.tolist() == [4, 0, 1, 2, 3, 5, 6, 7, 8]
+    assert (np.diff(scores) <= 0).all()
+    assert index.search("red", 3)[0].tolist() == rows[:3].tolist()
+
+
+def test_a_cut_through_equal_scores_keeps_the_first_rows(build):
+    index = build(titles(*["brass screw"] * 300))
+    assert index.search("screw", 7)[0].tolist() == list(range(7))
+
+
+def test_search_gives_every_match_when_k_exceeds_them(build):
+    index = build(titles("red lamp", "desk", "green lamp"))
+    rows, scores = index.search("lamp", 1_000)
+    assert rows.tolist() == [0, 2]
+    assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
+
+
+def test_scores_equal_those_of_search_and_are_zero_elsewhere(build):
+    random = np.random.default_rng(0)
+    words = [f"word{number}" for number in range(40)]
+    index = build(titles(*(" ".join(random.choice(words, 6)) for _ in range(500))))
+    query = "word1 word2 word3 word4"
+    rows, scores = index.search(query, 500)
+    expected = np.zeros(500, np.float32)
+    expected[rows] = scores
+    assert 0 < len(rows) < 500
+    asked = random.permutation(500).astype(np.int32)
+    np.testing.assert_array_equal(index.scores(query, asked), expected[asked])
+
+
+def test_scores_of_a_row_asked_twice_and_of_no_row(build):
+    index = build(titles("red lamp", "desk"))
+    once = index.search("lamp", 1)[1][0]
+    assert index.scores("lamp", np.array([0, 1, 0], np.int32)).tolist() == [once, 0, once]
+    assert index.scores("lamp", np.empty(0, np.int32)).shape == (0,)
+
+
+@pytest.mark.parametrize("row", [-1, 2])
+def test_scores_of_a_row_that_does_not_exist_raise(build, row):
+    index = build(titles("red lamp", "desk"))
+    with pytest.raises(IndexError):
+        index.scores("lamp", np.array([0, row], np.int32))
+
+
+def test_k_below_one_raises(build):
+    with pytest.raises(ValueError, match="at least 1"):
+        build(titles("lamp")).search("lamp", 0)
+
+
+SPELLINGS = [
+    ("LAMPS", "desk lamp"),
+    ("running shoe", "Run shoes"),
+    ("cafe creme", "Café Crème"),
+    ("bistro\u0301", "BISTRÓ table"),
+    ("filter", "ﬁlter"),
+    ("Ｔａｐ", "tap"),
+    ("東京", "東京 タワー"),
+    ("лампа", "Лампа"),
+    ("m&m", "M M"),
+    ("3.5mm jack", "3 5mm jack"),
+]
+
+
+@pytest.fixture(scope="module")
+def spellings(tmp_path_factory):
+    store = titles(*(title for _, title in SPELLINGS))
+    return LexicalIndex.build(store, tmp_path_factory.mktemp("spellings") / "lexical")
+
+
+@pytest.mark.parametrize("row", range(len(SPELLINGS)), ids=[query for query, _ in SPELLINGS])
+def test_words_match_whatever_their_case_accents_and_endings(spellings, row):
+    query, _ = SPELLINGS[row]
+    assert spellings.search(query, 5)[0].tolist() == [row]
+    assert spellings.scores(query, np.array([row], np.int32))[0] > 0
+
+
+@pytest.mark.parametrize("query", ["", "   ", "\n\t", "!?* -- ()", "\x00", "\ud800", "☂️"])
+def test_a_query_without_words_matches_nothing(spellings, query):
+    rows, scores = spellings.search(query, 5)
+    assert rows.shape == scores.shape == (0,)
+    assert spellings.scores(query, np.array([0], np.int32)).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'lamp AND )"',
+        "title:lamp",
+        "-lamp",
+        "+lamp",
+        "lamp*",
+        "lamp~2^5",
+        "(lamp",
+        "[lamp TO",
+        "lamp\\",
+        "NOT lamp",
+    ],
+)
+def test_no_character_of_a_query_is_an_operator(spellings, query):
+    assert spellings.search(query, 5)[0].tolist() == [0]
+
+
+def test_a_10_kb_query_counts_its_first_distinct_terms(build):
+    index = build(titles("lamp", "desk", f"number{MAX_TERMS}"))
+    filler = [f"number{number}" for number in range(2_000)]
+    assert len(index.terms(" ".join(filler))) == MAX_TERMS
+    assert index.search(" ".join(["lamp", *filler]), 5)[0].tolist() == [0]
+    assert index.search("x" * 10_000, 5)[0].tolist() == []
+    assert index.search("lamp " * 2_000, 5)[0].tolist() == [0]
+
+
+def test_attribute_names_and_values_are_searched(build):
+    index = build(store_of({"title": "phone"}, {"attributes": {"colour": "teal", "wi_fi": "yes"}}))
+    for query in ("teal", "colour", "wi fi"):
+        assert index.search(query, 5)[0].tolist() == [1]
+
+
+def test_files_are_plain_and_opening_or_searching_changes_none(tmp_path):
+    directory = tmp_path / "lexical"
+    built = LexicalIndex.build(titles("red lamp", "desk"), directory)
+    before = files_in(directory)
+    assert "meta.json" in before
+    assert all(path.is_file() and not path.name.startswith(".") for path in directory.iterdir())
+    opened = LexicalIndex.open(directory)
+    for index in (built, opened):
+        assert index.search("lamp", 5)[0].tolist() == [0]
+        assert len(index) == 2
+    assert files_in(directory) == before
+
+
+def test_a_relative_directory_can_be_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    LexicalIndex.build(titles("red lamp"), Path("lexical"))
+    assert LexicalIndex.open(Path("lexical")).search("lamp", 5)[0].tolist() == [0]
+
+
+def test_two_builds_give_the_same_scores(tmp_path):
+    store = titles(*(f"lamp number {number % 7}" for number in range(200)))
+    found = [
+        LexicalIndex.build(store, tmp_path / name).search("lamp number 3", 200) for name in "ab"
+    ]
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+def test_threads_share_an_index(build):
+    index = build(titles(*(f"lamp {number}" for number in range(100))))
+    expected = index.search("lamp 42", 10)[0].tolist()
+    found: list[list[int]] = []
+
+    def ask() -> None:
+        found.extend(index.search("lamp 42", 10)[0].tolist() for _ in range(50))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 200
+
+
+def test_building_over_existing_files_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="not empty"):
+        LexicalIndex.build(titles("lamp"), tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("present", [False, True])
+def test_opening_where_no_index_is_says_how_to_build_one(tmp_path, present):
+    directory = tmp_path / "lexical"
+    if present:
+        directory.mkdir()
+    with pytest.raises(InputError, match=r"no lexical index .*`python -m train index`"):
+        LexicalIndex.open(directory)
+    assert directory.exists() == present
+
+
+@pytest.fixture(scope="module")
+def undamaged(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("undamaged") / "lexical"
+    LexicalIndex.build(titles("red lamp", "desk"), directory)
+    return directory
+
+
+@pytest.mark.parametrize("suffix", [".json", ".term", ".idx", ".fast", ".fieldnorm"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_index_is_refused(tmp_path, undamaged, suffix, damage):
+    directory = Path(shutil.copytree(undamaged, tmp_path / "lexical"))
+    (file,) = directory.glob(f"*{suffix}")
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-9])
+    else:
+        file.unlink()
+    with pytest.raises(InputError, match="lexical index"):
+        LexicalIndex.open(directory)
+
+
+def test_an_index_of_another_layout_is_refused(tmp_path):
+    schema = tantivy.SchemaBuilder().add_text_field("title").build()
+    tantivy.Index(schema, path=str(tmp_path))
+    with pytest.raises(InputError, match="cannot be opened"):
+        LexicalIndex.open(tmp_path)
