@@ -1,0 +1,83 @@
+"""Bulk encoding: texts to unit vectors, in length buckets."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from flax import nnx
+from jax import Array
+from jaxtyping import Float, Float32
+
+from bert.compiled import BucketedForward, Numerics
+from bert.model import Tokens
+from bert.tokens import Framed, Tokenizer, frame_single
+from towers.model import Towers
+
+SPECIAL_TOKENS = 2  # [CLS] and [SEP]
+
+
+class TowerEncoder:
+    """Both towers, compiled for a fixed set of shapes.
+
+    Attributes:
+        dim: Width of the vectors.
+        truncated: Texts that were cut to their token budget so far.
+    """
+
+    def __init__(self, towers: Towers, tokenizer: Tokenizer, numerics: Numerics) -> None:
+        """Split the towers into structure and parameters once; compile nothing yet."""
+        graph, state = nnx.split(towers)
+        dtype = numerics.input_dtype
+
+        def query(state: nnx.State[Any, Any], tokens: Tokens) -> Float[Array, "batch dim"]:
+            return nnx.merge(graph, state).encode_query(tokens, dtype=dtype)[0]
+
+        def item(state: nnx.State[Any, Any], tokens: Tokens) -> Float[Array, "batch dim"]:
+            return nnx.merge(graph, state).encode_item(tokens, dtype=dtype)[0]
+
+        self.dim = towers.config.dim
+        self.truncated = 0
+        self._tokenizer = tokenizer
+        self._budgets = {
+            "query": towers.config.max_query_tokens,
+            "item": towers.config.max_item_tokens,
+        }
+        self._forwards = {
+            "query": BucketedForward(query, state, max_length=self._budgets["query"]),
+            "item": BucketedForward(item, state, max_length=self._budgets["item"]),
+        }
+
+    def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
+        """Unit vectors of queries."""
+        return self._forwards["query"](self.frame("query", texts))
+
+    def items(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
+        """Unit vectors of items, from their texts."""
+        return self._forwards["item"](self.frame("item", texts))
+
+    def frame(self, tower: Literal["query", "item"], texts: Sequence[str]) -> Framed:
+        """Tokens of texts within the tower's budget, [CLS] and [SEP] included."""
+        pieces, cut = self._tokenizer.ids(texts, self._budgets[tower] - SPECIAL_TOKENS)
+        self.truncated += cut
+        return frame_single(pieces, self._tokenizer)
+
+    def run_items(self, framed: Framed) -> Float32[np.ndarray, "rows dim"]:
+        """Unit vectors of items that `frame` has already tokenised."""
+        return self._forwards["item"](framed)
+
+    def update(self, state: nnx.State[Any, Any]) -> None:
+        """Encode with other parameters of the same towers from now on."""
+        for forward in self._forwards.values():
+            forward.update(state)
+
+    def warm_up(self) -> None:
+        """Compile every shape of the query tower, which is what serving needs.
+
+        The item tower compiles as it meets shapes: bulk encoding needs few of them.
+        """
+        self._forwards["query"].warm_up()
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled so far."""
+        return sum(forward.compilations for forward in self._forwards.values())

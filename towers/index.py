@@ -1,0 +1,218 @@
+"""The vector index: exact search in JAX, or ScaNN, behind one interface.
+
+Rows of the index are rows of the catalogue; ids never enter it. ScaNN's own serialisation pickles
+ids, so it is built without any (ScaNN: Guo et al., 2020, arXiv 1908.10396).
+"""
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int, Int32
+
+from catalog.errors import InputError
+
+VECTORS_FILE = "vectors.npy"
+CONFIG_FILE = "index.json"
+TREE_FROM = 100_000  # items from which ScaNN partitions; below, it scans quantised vectors
+SCANN_FROM = 20_000  # items from which ScaNN is worth it
+DEPTH = 200  # candidates that recall is tuned and measured for
+QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles
+
+
+class VectorIndex(Protocol):
+    """Nearest items by inner product, which for unit vectors is the cosine."""
+
+    def search(
+        self, queries: Float32[np.ndarray, "queries dim"], k: int
+    ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
+        """Rows and scores of the k best items of each query, best first.
+
+        `k` is cut to the number of items, so there are never fewer than k where k exist.
+        """
+        ...
+
+    def warm_up(self, k: int) -> None:
+        """Compile or touch whatever a first search at depth k would wait for."""
+        ...
+
+
+@dataclass(frozen=True)
+class IndexConfig:
+    """How the vector index is built."""
+
+    kind: Literal["auto", "exact", "scann"] = "auto"  # auto: ScaNN from 20,000 items on a CPU
+    leaves_searched: float = 0.1  # share of the tree's partitions that a query visits
+    reorder: int = 400  # quantised candidates that are rescored exactly
+
+
+class ExactIndex:
+    """Every item scored, in JAX, on whatever device JAX runs on."""
+
+    def __init__(self, vectors: Float32[np.ndarray, "items dim"]) -> None:
+        self._vectors = jnp.asarray(vectors)
+        self._items = len(vectors)
+
+    def search(
+        self, queries: Float32[np.ndarray, "queries dim"], k: int
+    ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
+        """See `VectorIndex.search`. Equal scores come in row order."""
+        k = min(k, self._items)
+        depth = min(_next_power(k), self._items)
+        rows = np.empty((len(queries), k), np.int32)
+        scores = np.empty((len(queries), k), np.float32)
+        for start in range(0, len(queries), QUERY_BATCHES[-1]):
+            part = queries[start : start + QUERY_BATCHES[-1]]
+            batch = next(size for size in QUERY_BATCHES if size >= len(part))
+            padded = np.zeros((batch, queries.shape[1]), np.float32)
+            padded[: len(part)] = part
+            best, where = _exact_top(self._vectors, padded, depth)
+            rows[start : start + len(part)] = np.asarray(where)[: len(part), :k]
+            scores[start : start + len(part)] = np.asarray(best)[: len(part), :k]
+        return rows, scores
+
+    def warm_up(self, k: int) -> None:
+        """Compile the shape of one query at depth k."""
+        self.search(np.zeros((1, self._vectors.shape[1]), np.float32), k)
+
+
+class ScannIndex:
+    """ScaNN: a quantised scan, or a partitioned tree of them, rescored with full vectors."""
+
+    def __init__(self, searcher: Any, items: int, dim: int, reorder: int, leaves: int) -> None:
+        self._searcher = searcher
+        self._items = items
+        self._dim = dim
+        self._reorder = reorder
+        self._leaves = leaves  # 0 without a tree
+
+    def search(
+        self, queries: Float32[np.ndarray, "queries dim"], k: int
+    ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
+        """See `VectorIndex.search`."""
+        k = min(k, self._items)
+        rows, scores = self._searcher.search_batched(queries, k, max(self._reorder, 2 * k))
+        if rows.shape[1] < k or not np.isfinite(scores).all():
+            # The visited leaves held fewer than k items: visit all of them.
+            rows, scores = self._searcher.search_batched(queries, k, self._items, self._leaves)
+        return rows.astype(np.int32), scores.astype(np.float32)
+
+    def warm_up(self, k: int) -> None:
+        """Bring the quantised vectors into memory with one search."""
+        self.search(np.ones((1, self._dim), np.float32), k)
+
+
+def build_index(
+    vectors: Float32[np.ndarray, "items dim"],
+    directory: Path,
+    config: IndexConfig,
+) -> VectorIndex:
+    """Write vectors and index files to `directory` (existing, empty) and open the result.
+
+    Raises:
+        InputError: ScaNN was asked for on a platform it has no wheel for.
+    """
+    kind = _resolve_kind(config.kind, len(vectors))
+    leaves = round(len(vectors) ** 0.5) if kind == "scann" and len(vectors) >= TREE_FROM else 0
+    if kind == "scann":
+        _build_scann(vectors, directory, config, leaves)
+    else:
+        np.save(directory / VECTORS_FILE, vectors)
+    values = {"kind": kind, "items": len(vectors), "leaves": leaves, "reorder": config.reorder}
+    (directory / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
+    return open_index(directory)
+
+
+def open_index(directory: Path) -> VectorIndex:
+    """Open what `build_index` wrote. The files are taken as verified.
+
+    Raises:
+        InputError: the index needs ScaNN and the platform has none.
+    """
+    values = json.loads((directory / CONFIG_FILE).read_text())
+    if values["kind"] == "exact":
+        return ExactIndex(np.load(directory / VECTORS_FILE, allow_pickle=False))
+    _require_scann()
+    from scann import scann_ops_pybind  # noqa: PLC0415 - has no wheel outside Linux
+
+    searcher = scann_ops_pybind.load_searcher(str(directory))
+    dim = open_vectors(directory).shape[1]
+    return ScannIndex(searcher, values["items"], dim, values["reorder"], values["leaves"])
+
+
+def open_vectors(directory: Path) -> Float32[np.ndarray, "items dim"]:
+    """The item vectors, memory-mapped; row i belongs to item row i."""
+    return np.load(directory / VECTORS_FILE, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def recall_against_exact(
+    index: VectorIndex,
+    vectors: Float32[np.ndarray, "items dim"],
+    queries: Float32[np.ndarray, "queries dim"],
+    k: int,
+) -> float:
+    """Share of the exact k nearest items that the index finds, averaged over queries."""
+    exact, _ = ExactIndex(vectors).search(queries, k)
+    found, _ = index.search(queries, k)
+    hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
+    return hits / exact.size
+
+
+def _build_scann(
+    vectors: Float32[np.ndarray, "items dim"], directory: Path, config: IndexConfig, leaves: int
+) -> None:
+    from scann import scann_ops_pybind  # noqa: PLC0415 - has no wheel outside Linux
+
+    builder = scann_ops_pybind.builder(vectors, DEPTH, "dot_product")
+    if leaves:
+        builder = builder.tree(
+            num_leaves=leaves,
+            num_leaves_to_search=max(1, round(config.leaves_searched * leaves)),
+            training_sample_size=min(len(vectors), 250_000),
+        )
+    # Two dimensions a code word and this threshold are what ScaNN's authors advise for inner
+    # product on unit vectors.
+    builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(config.reorder)
+    builder.build().serialize(str(directory), relative_path=True)
+    # ScaNN writes the vectors it rescores with; one copy serves it and us.
+    (directory / "dataset.npy").rename(directory / VECTORS_FILE)
+    assets = directory / "scann_assets.pbtxt"
+    assets.write_text(assets.read_text().replace('"dataset.npy"', f'"{VECTORS_FILE}"'))
+
+
+def _resolve_kind(kind: str, items: int) -> str:
+    if kind == "auto":
+        on_cpu = jax.default_backend() == "cpu"
+        return "scann" if items >= SCANN_FROM and on_cpu and _has_scann() else "exact"
+    if kind == "scann":
+        _require_scann()
+    return kind
+
+
+def _has_scann() -> bool:
+    return importlib.util.find_spec("scann") is not None
+
+
+def _require_scann() -> None:
+    if not _has_scann():
+        raise InputError(
+            "this index needs ScaNN, which has wheels for Linux only: build it with "
+            "`--index.kind exact` to serve it here"
+        )
+
+
+def _next_power(k: int) -> int:
+    return 1 << max(0, k - 1).bit_length()
+
+
+@partial(jax.jit, static_argnames="k")
+def _exact_top(
+    vectors: Float[Array, "items dim"], queries: Float[Array, "queries dim"], k: int
+) -> tuple[Float[Array, "queries k"], Int[Array, "queries k"]]:
+    return jax.lax.top_k(jnp.einsum("qd,nd->qn", queries, vectors), k)

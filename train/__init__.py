@@ -1,0 +1,1 @@
+"""Data pipelines, training loops, metrics, evaluation, and `python -m train`."""

@@ -1,0 +1,58 @@
+"""The order of training examples, decided before training starts, and packed batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Int64
+
+from bert.model import Packed
+from bert.packing import pack, rows_needed
+from bert.tokens import Framed
+
+# Tokens in a row that texts are packed into, at least. Longer rows waste less and attend over more.
+_ROW_TOKENS = 64
+
+
+def shuffled_plan(
+    examples: int, batch: int, *, epochs: int, seed: int
+) -> list[Int64[np.ndarray, "batch"]]:
+    """Example numbers of every batch of a run, shuffled anew each epoch.
+
+    The last, smaller batch of an epoch is left out; its examples come in the next shuffle. Fewer
+    examples than one batch are repeated to fill it.
+    """
+    random = np.random.default_rng(seed)
+    if examples < batch:
+        return [np.resize(random.permutation(examples), batch) for _ in range(epochs)]
+    plan: list[Int64[np.ndarray, "batch"]] = []
+    for _ in range(epochs):
+        order = random.permutation(examples)
+        plan += [order[i : i + batch] for i in range(0, examples - batch + 1, batch)]
+    return plan
+
+
+@dataclass(frozen=True)
+class Packer:
+    """Packs batches of texts into one shape that holds every batch of a plan.
+
+    The plan is known before training starts, so one compiled step serves the whole run.
+    """
+
+    framed: Framed  # all texts
+    rows: int  # rows of every batch
+    length: int  # tokens of every row
+
+    @classmethod
+    def fitting(
+        cls, framed: Framed, batches: Sequence[Int64[np.ndarray, "texts"]], *, devices: int
+    ) -> Self:
+        """The smallest shape that holds all batches, in rows that `devices` can share evenly."""
+        length = max(_ROW_TOKENS, int(framed.lengths.max(initial=1)))
+        rows = max(rows_needed(framed.lengths[batch], length) for batch in batches)
+        return cls(framed, -(-rows // devices) * devices, length)
+
+    def __call__(self, texts: Int64[np.ndarray, "texts"]) -> Packed:
+        """Pack one batch."""
+        return pack(self.framed, texts, rows=self.rows, length=self.length)

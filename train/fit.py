@@ -1,0 +1,202 @@
+"""The training loop: AdamW, warm-up and decay, early stopping on `dev`, resumable at any step."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import grain
+import jax
+import numpy as np
+import optax
+from jax import Array
+from jax.sharding import Mesh
+from tensorboardX import SummaryWriter
+
+from train.checkpoint import Checkpoints
+from train.parameters import Params, batch_sharding, parameter_sharding
+from train.progress import track
+
+logger = logging.getLogger(__name__)
+
+# A batch: any pytree of NumPy arrays with the examples along each leading axis.
+Batch: TypeAlias = Any
+# (params, batch, dropout key or None) -> (loss, scalars worth watching)
+Loss: TypeAlias = Callable[[Params, Batch, Array | None], tuple[Array, dict[str, Array]]]
+
+
+ENCODERS = ("bert", "item_bert")  # attributes that hold pretrained weights
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a model is fitted; both stages use it."""
+
+    learning_rate: float = 3e-5  # peak, after warm-up
+    head_learning_rate: float = 1e-3  # peak for parameters outside the pretrained encoder
+    warmup: float = 0.1  # share of all steps over which the rates rise from 0
+    weight_decay: float = 0.01  # AdamW's, on kernels alone
+    clip_norm: float = 1.0  # global norm that gradients are clipped to
+    dropout: bool = True  # draw dropout at the encoder's configured rate
+    epochs: int = 1  # passes over the training examples
+    evaluations: int = 4  # times `dev` is looked at over the whole run
+    patience: int = 3  # evaluations without a new best before stopping early
+    checkpoint_every: int = 200  # steps between checkpoints
+    log_every: int = 20  # steps between logged losses
+
+
+class _State(NamedTuple):
+    params: Params
+    optimizer: Any
+    best: Params
+
+
+@dataclass(frozen=True)
+class _Progress:
+    step: int = 0  # steps done, which is also the place in the plan
+    last: float = 0.0  # newest `dev` metric
+    best: float | None = None  # best `dev` metric
+    best_step: int = 0  # its step
+    stale: int = 0  # evaluations since
+
+
+def fit(
+    params: Params,
+    loss: Loss,
+    plan: Sequence[np.ndarray],
+    load: Callable[[np.ndarray], Batch],
+    *,
+    config: FitConfig,
+    seed: int,
+    mesh: Mesh,
+    checkpoints: Path,
+    scalars: Path,
+    evaluate: Callable[[Params], float] | None,
+) -> tuple[Params, dict[str, Any]]:
+    """Train over a plan of batches and return the parameters that did best on `dev`.
+
+    Args:
+        params: Where to start from.
+        loss: Mean loss of a batch; pure.
+        plan: Example numbers of each batch, in the order they are trained on, all epochs.
+        load: Makes the batch of some examples; runs in a thread of its own, ahead of the step.
+        config: Optimiser, schedule and intervals.
+        seed: Decides dropout. (The plan's order is its maker's.)
+        mesh: Devices to train on.
+        checkpoints: Directory of this run alone; a checkpoint in it is resumed.
+        scalars: Directory for TensorBoard.
+        evaluate: Higher is better; None keeps the last parameters.
+
+    Returns:
+        The best parameters and a report: steps, the best step and its `dev` metric.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+    """
+    optimizer = make_optimizer(config, params, len(plan))
+    step_fn = _train_step(loss, optimizer, seed if config.dropout else None)
+    # Where to start: 1. this run's own checkpoint, at its step; 2. otherwise the given parameters,
+    # which are pretrained or random.
+    params = jax.device_put(params, parameter_sharding(mesh, params))
+    state = _State(params, optimizer.init(params), params)
+    progress = _Progress()
+    saved = Checkpoints(checkpoints)
+    restored = saved.restore(state)
+    if restored is not None:
+        state, progress = _State(*restored[0]), _Progress(**restored[1])
+        logger.info("resuming behind step %d of %d", progress.step, len(plan))
+    batches = _loader(plan, load, progress.step)
+    eval_every = -(-len(plan) // max(1, config.evaluations))
+    steps = track(range(progress.step, len(plan)), "training", len(plan) - progress.step)
+    with SummaryWriter(str(scalars), purge_step=progress.step) as writer:
+        for done, batch in zip(steps, batches, strict=True):
+            step = done + 1
+            placed = jax.device_put(batch, batch_sharding(mesh))
+            params, moments, values = step_fn(state.params, state.optimizer, placed, done)
+            state, progress = _State(params, moments, state.best), replace(progress, step=step)
+            if step % config.log_every == 0:
+                _write(writer, step, values)
+            if evaluate is not None and (step % eval_every == 0 or step == len(plan)):
+                state, progress = _judge(state, progress, evaluate(params))
+                writer.add_scalar("dev", progress.last, step)
+            if step % config.checkpoint_every == 0:
+                saved.save(step, tuple(state), asdict(progress))
+            if progress.stale > config.patience:
+                logger.info("no better on dev for %d evaluations: stopping", progress.stale)
+                break
+    saved.close()
+    return (state.params if evaluate is None else state.best), asdict(progress)
+
+
+def make_optimizer(config: FitConfig, params: Params, steps: int) -> optax.GradientTransformation:
+    """AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101) with clipped gradients.
+
+    The rate rises linearly from 0 over `config.warmup` of the steps and falls linearly to 0. Only
+    kernels decay; what lies outside the pretrained encoders has a rate of its own.
+    """
+    warmup = max(1, round(config.warmup * steps))
+
+    def adamw(peak: float) -> optax.GradientTransformation:
+        rate = optax.schedules.join_schedules(
+            [
+                optax.schedules.linear_schedule(0.0, peak, warmup),
+                optax.schedules.linear_schedule(peak, 0.0, max(1, steps - warmup)),
+            ],
+            [warmup],
+        )
+        return optax.adamw(rate, weight_decay=config.weight_decay, mask=_kernels)
+
+    groups = {name: "encoder" if name.split(".")[0] in ENCODERS else "head" for name in params}
+    rates = {"encoder": config.learning_rate, "head": config.head_learning_rate}
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.partition({group: adamw(rate) for group, rate in rates.items()}, groups),
+    )
+
+
+def _kernels(params: Params) -> dict[str, bool]:
+    return {name: name.endswith("kernel") for name in params}
+
+
+def _train_step(
+    loss: Loss, optimizer: optax.GradientTransformation, seed: int | None
+) -> Callable[..., tuple[Params, Any, dict[str, Array]]]:
+    # Only the moments are donated: the parameters may be the best so far, which are kept.
+    @partial(jax.jit, donate_argnums=(1,))
+    def step(
+        params: Params, moments: Any, batch: Batch, number: int
+    ) -> tuple[Params, Any, dict[str, Array]]:
+        key = None
+        if seed is not None:
+            # rbg is the random generator that is cheap on every platform.
+            key = jax.random.fold_in(jax.random.key(seed, impl="rbg"), number)
+        (value, scalars), gradients = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
+        updates, moments = optimizer.update(gradients, moments, params)
+        scalars = {"loss": value, "gradient_norm": optax.global_norm(gradients), **scalars}
+        return optax.apply_updates(params, updates), moments, scalars
+
+    return step
+
+
+def _loader(
+    plan: Sequence[np.ndarray], load: Callable[[np.ndarray], Batch], start: int
+) -> Iterator[Batch]:
+    """The plan's batches from one on, made ahead of time by a thread."""
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+    return iter(grain.MapDataset.source(plan)[start:].map(load).to_iter_dataset(options))
+
+
+def _judge(state: _State, progress: _Progress, metric: float) -> tuple[_State, _Progress]:
+    logger.info("step %d: dev %.4f", progress.step, metric)
+    progress = replace(progress, last=metric)
+    if progress.best is not None and metric <= progress.best:
+        return state, replace(progress, stale=progress.stale + 1)
+    best = replace(progress, best=metric, best_step=progress.step, stale=0)
+    return state._replace(best=state.params), best
+
+
+def _write(writer: SummaryWriter, step: int, values: dict[str, Array]) -> None:
+    for name, value in values.items():
+        writer.add_scalar(name, float(value), step)

@@ -1,0 +1,128 @@
+"""Ranking metrics and their confidence intervals: pure functions of numpy arrays.
+
+Every metric takes one row per query, padded on the right to a common width: with gain 0 or
+"not relevant", which is also what an unjudged item counts as. It gives one value per query, NaN
+where it is not defined; `bootstrap` leaves those queries out and says over how many it averaged.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+_SEED = 20_240_601  # one seed for every interval, so that figures repeat
+_CHUNK = 1 << 22  # resampled values held at once, to bound memory
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over queries and its percentile bootstrap interval.
+
+    Attributes:
+        mean: The mean; NaN when there is no query.
+        low: Lower end of the 95% interval.
+        high: Upper end of the 95% interval.
+        queries: How many queries the mean is over.
+    """
+
+    mean: float
+    low: float
+    high: float
+    queries: int
+
+
+def dcg(gains: Float[np.ndarray, "queries ranks"], k: int) -> Float64[np.ndarray, "queries"]:
+    """Discounted cumulative gain, `sum of gains[r] / log2(r + 2) over r < k`.
+
+    Args:
+        gains: Gain of the item at each rank, the best rank first, 0 beyond the end of a list.
+        k: How many ranks count.
+
+    Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002),
+    with the log2(rank + 1) discount and linear gain that trec_eval uses.
+    """
+    top = gains[:, :k].astype(np.float64)
+    discounts = 1.0 / np.log2(np.arange(2, top.shape[1] + 2))
+    return np.asarray(top @ discounts)
+
+
+def ndcg(
+    gains: Float[np.ndarray, "queries ranks"],
+    judged: Float[np.ndarray, "queries judged"],
+    k: int,
+) -> Float64[np.ndarray, "queries"]:
+    """Normalised DCG at `k`: DCG of the list over that of the best order of all judged items.
+
+    A query without any positive gain counts as 0, as in trec_eval, and is not left out.
+
+    Args:
+        gains: Gain (grade - grade_min) of the item at each rank; 0 where unjudged.
+        judged: Gains of all judged items of the query in any order, padded with 0; none negative.
+        k: How many ranks count.
+    """
+    ideal = dcg(-np.sort(-judged, axis=-1), k)
+    value = np.zeros_like(ideal)
+    np.divide(dcg(gains, k), ideal, out=value, where=ideal > 0)
+    return value
+
+
+def recall(
+    relevant: Bool[np.ndarray, "queries ranks"], total: Int[np.ndarray, "queries"], k: int
+) -> Float64[np.ndarray, "queries"]:
+    """The part of a query's relevant items that lies in the first `k`; NaN where it has none.
+
+    Args:
+        relevant: Whether the item at each rank is relevant.
+        total: How many items are relevant to the query.
+        k: How many ranks count.
+    """
+    found = relevant[:, :k].sum(axis=-1).astype(np.float64)
+    value = np.full(found.shape, np.nan)
+    np.divide(found, total, out=value, where=total > 0)
+    return value
+
+
+def reciprocal_rank(
+    relevant: Bool[np.ndarray, "queries ranks"], total: Int[np.ndarray, "queries"]
+) -> Float64[np.ndarray, "queries"]:
+    """1 / rank of the first relevant item, 0 when the list has none; NaN where none exists.
+
+    Args:
+        relevant: Whether the item at each rank is relevant.
+        total: How many items are relevant to the query.
+    """
+    ranks = np.arange(1, relevant.shape[1] + 1)
+    best = np.max(relevant / ranks, axis=-1, initial=0.0)
+    return np.where(total > 0, best, np.nan)
+
+
+def bootstrap(
+    values: Float[np.ndarray, "queries"], *, resamples: int = RESAMPLES, seed: int = _SEED
+) -> Interval:
+    """The mean over queries with its 95% percentile interval.
+
+    Given the differences of two systems per query, this is the paired bootstrap: the system with
+    the higher mean is better when the interval excludes zero.
+
+    Args:
+        values: One value per query; NaN leaves the query out.
+        resamples: How often the queries are drawn anew, with replacement.
+        seed: Seed of the draws; equal numbers of queries get equal draws.
+
+    Source: Sakai, "Evaluating evaluation metrics based on the bootstrap" (2006).
+    """
+    kept = values[~np.isnan(values)].astype(np.float64)
+    if not kept.size:
+        return Interval(float("nan"), float("nan"), float("nan"), 0)
+    random = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // kept.size)
+    means = np.concatenate(
+        [
+            kept[random.integers(kept.size, size=(min(rows, resamples - start), kept.size))].mean(1)
+            for start in range(0, resamples, rows)
+        ]
+    )
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(kept.mean()), float(low), float(high), int(kept.size))
