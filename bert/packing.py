@@ -15,11 +15,17 @@ def rows_needed(lengths: Int[np.ndarray, " texts"], length: int) -> int:
 
 
 def pack(
-    framed: Framed, chosen: Int[np.ndarray, " texts"] | Sequence[int], *, rows: int, length: int
+    framed: Framed,
+    chosen: Int[np.ndarray, " texts"] | Sequence[int],
+    *,
+    rows: int,
+    length: int,
+    count: int | None = None,
 ) -> Packed:
     """Lay the chosen texts into rows, the longest first, each in the first row with room.
 
-    Text i of the result is `chosen[i]`.
+    Text i of the result is `chosen[i]`. The result speaks of `count` texts where that is given;
+    those beyond the chosen ones have no tokens and start where the first one does.
 
     Raises:
         ValueError: the texts need more than `rows` rows, or one is longer than `length`.
@@ -44,7 +50,7 @@ def pack(
         texts.reshape(shape),
         types.reshape(shape),
         positions.reshape(shape),
-        starts.astype(np.int32),
+        np.pad(starts, (0, (count or len(starts)) - len(starts))).astype(np.int32),
     )
 
 

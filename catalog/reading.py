@@ -232,7 +232,7 @@ def _finish_judgments(table: pa.Table, raw: RawTable, problems: Problems) -> pa.
         table = table.filter(pa.array(once))
         queries = table["query"].combine_chunks()
     # Checked before: these columns are either full or empty.
-    for name, function in (("query_id", _query_id), ("split", _split)):
+    for name, function in (("query_id", _query_id), ("split", split_of)):
         if table[name].null_count:
             position = table.column_names.index(name)
             table = table.set_column(position, name, map_queries(queries, function))
@@ -243,7 +243,7 @@ def _query_id(query: str) -> str:
     return "q" + hashlib.sha256(query.encode()).hexdigest()[:16]
 
 
-def _split(query: str) -> str:
+def split_of(query: str) -> str:
     digest = hashlib.sha256(normalise_query(query).encode()).digest()
     bucket = int.from_bytes(digest[:8]) % 10
     return {8: "dev", 9: "test"}.get(bucket, "train")

@@ -47,6 +47,17 @@ class ItemStore:
         }
         self._numbers: dict[str, Float32[np.ndarray, " items"]] = {}
 
+    @classmethod
+    def of(cls, items: Sequence[Item]) -> "ItemStore":
+        """A store of items that are already objects.
+
+        Raises:
+            InputError: an id is empty or repeated.
+        """
+        rows = [{**vars(item), "attributes": list(item.attributes.items())} for item in items]
+        names = [column for column in ITEMS.arrow if column.name != "embedding"]
+        return cls(pa.Table.from_pylist(rows, schema=pa.schema(names)))
+
     def __len__(self) -> int:
         return len(self.ids)
 

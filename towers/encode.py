@@ -24,8 +24,17 @@ class TowerEncoder:
         truncated: Texts that were cut to their token budget so far.
     """
 
-    def __init__(self, towers: Towers, tokenizer: Tokenizer, numerics: Numerics) -> None:
-        """Split the towers into structure and parameters once; compile nothing yet."""
+    def __init__(
+        self, towers: Towers, tokenizer: Tokenizer, numerics: Numerics, *, bulk: bool = False
+    ) -> None:
+        """Split the towers into structure and parameters once; compile nothing yet.
+
+        Args:
+            towers: The model.
+            tokenizer: The tokenizer its encoder was trained with.
+            numerics: Input type of matrix products.
+            bulk: Use full batches alone: fewer programs to compile, too slow for single texts.
+        """
         graph, state = nnx.split(towers)
         dtype = numerics.input_dtype
 
@@ -42,9 +51,12 @@ class TowerEncoder:
             "query": towers.config.max_query_tokens,
             "item": towers.config.max_item_tokens,
         }
+        small = () if bulk else (1, 8)
         self._forwards = {
-            "query": BucketedForward(query, state, max_length=self._budgets["query"]),
-            "item": BucketedForward(item, state, max_length=self._budgets["item"]),
+            tower: BucketedForward(
+                forward, state, max_length=self._budgets[tower], small_batches=small
+            )
+            for tower, forward in (("query", query), ("item", item))
         }
 
     def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:

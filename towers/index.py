@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ DEPTH = 200  # candidates that recall is tuned and measured for
 QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles
 
 
+@runtime_checkable
 class VectorIndex(Protocol):
     """Nearest items by inner product, which for unit vectors is the cosine."""
 

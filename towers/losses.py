@@ -35,4 +35,5 @@ def symmetric_in_batch_softmax(
     rows = -jnp.diagonal(jax.nn.log_softmax(logits, axis=1))
     columns = -jnp.diagonal(jax.nn.log_softmax(logits, axis=0))
     total = weights.sum()
-    return ((rows + columns) / 2 * weights).sum() / jnp.where(total > 0, total, 1.0)
+    loss: Array = ((rows + columns) / 2 * weights).sum() / jnp.where(total > 0, total, 1.0)
+    return loss

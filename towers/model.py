@@ -4,8 +4,7 @@ Both towers are a BERT encoder, a mean over its tokens and a projection to the i
 They share one encoder unless told otherwise; the projections are always their own.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 from flax import nnx
@@ -21,39 +20,33 @@ MIN_NORM = 1e-6
 
 @dataclass(frozen=True)
 class TowersConfig:
-    """The shape of the towers and the token budgets of their inputs."""
+    """What the towers add to their encoder, and the token budgets of their inputs."""
 
-    bert: BertConfig
     dim: int = 384  # width of the vectors in the index; at most the encoder's hidden size
     shared: bool = True  # one encoder for queries and items
     max_query_tokens: int = 24  # tokens of a query, [CLS] and [SEP] included
     max_item_tokens: int = 64  # tokens of an item's text, [CLS] and [SEP] included
     temperature: float = 0.05  # divides cosines in the loss; where its learned value starts
 
-    def __post_init__(self) -> None:
-        """Refuse sizes that cannot work."""
-        if not 0 < self.dim <= self.bert.hidden_size:
+    def check(self, bert: BertConfig) -> None:
+        """Refuse sizes that cannot work with an encoder.
+
+        Raises:
+            InputError: names the option and its limits.
+        """
+        if not 0 < self.dim <= bert.hidden_size:
             raise InputError(
                 f"towers: dim {self.dim} is not between 1 and the encoder's hidden size "
-                f"{self.bert.hidden_size}"
+                f"{bert.hidden_size}"
             )
         for name in ("max_query_tokens", "max_item_tokens"):
-            if not 3 <= getattr(self, name) <= self.bert.max_positions:
+            if not 3 <= getattr(self, name) <= bert.max_positions:
                 raise InputError(
                     f"towers: {name} {getattr(self, name)} is not between 3 and the encoder's "
-                    f"{self.bert.max_positions} positions"
+                    f"{bert.max_positions} positions"
                 )
         if not self.temperature > 0:
             raise InputError(f"towers: temperature {self.temperature} is not above 0")
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` reads them back."""
-        return {**asdict(self), "bert": self.bert.to_hf()}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        return cls(**{**values, "bert": BertConfig.from_hf(values["bert"])})
 
 
 class Towers(nnx.Module):
@@ -63,12 +56,13 @@ class Towers(nnx.Module):
     sentence-embedding weights are useful before any training.
     """
 
-    def __init__(self, config: TowersConfig, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: TowersConfig, bert: BertConfig, *, rngs: nnx.Rngs) -> None:
+        config.check(bert)
         self.config = config
-        self.bert = Bert(config.bert, rngs=rngs)
-        self.item_bert = None if config.shared else Bert(config.bert, rngs=rngs)
-        self.query_projection = nnx.Param(jnp.eye(config.bert.hidden_size, config.dim))
-        self.item_projection = nnx.Param(jnp.eye(config.bert.hidden_size, config.dim))
+        self.bert = Bert(bert, rngs=rngs)
+        self.item_bert = None if config.shared else Bert(bert, rngs=rngs)
+        self.query_projection = nnx.Param(jnp.eye(bert.hidden_size, config.dim))
+        self.item_projection = nnx.Param(jnp.eye(bert.hidden_size, config.dim))
         self.log_temperature = nnx.Param(jnp.log(jnp.array(config.temperature)))
 
     def encode_query(

@@ -1,10 +1,11 @@
 """Towers to and from a directory, and towers over pretrained weights."""
 
-import dataclasses
+from dataclasses import asdict
 from pathlib import Path
 
 from flax import nnx
 
+from bert.model import BertConfig
 from bert.params import load_bert
 from bert.saving import load_weights, read_config, save_model
 from catalog.errors import InputError
@@ -13,7 +14,7 @@ from towers.model import Towers, TowersConfig
 
 def save_towers(towers: Towers, directory: Path) -> None:
     """Write configuration and weights to an existing directory."""
-    save_model(towers, towers.config.to_json(), directory)
+    save_model(towers, {**asdict(towers.config), "bert": towers.bert.config.to_hf()}, directory)
 
 
 def load_towers(directory: Path) -> Towers:
@@ -23,10 +24,12 @@ def load_towers(directory: Path) -> Towers:
         InputError: files are missing or damaged, or their tensors do not fit the configuration.
     """
     try:
-        config = TowersConfig.from_json(read_config(directory))
+        values = read_config(directory)
+        bert = BertConfig.from_hf(values.pop("bert"))
+        config = TowersConfig(**values)
     except (KeyError, TypeError) as error:
         raise InputError(f"{directory / 'config.json'} describes no towers: {error}") from error
-    towers: Towers = nnx.eval_shape(lambda: Towers(config, rngs=nnx.Rngs(0)))
+    towers: Towers = nnx.eval_shape(lambda: Towers(config, bert, rngs=nnx.Rngs(0)))
     load_weights(towers, directory)
     return towers
 
@@ -38,11 +41,11 @@ def pretrained_towers(
 
     Args:
         directory: A Hugging Face BERT directory.
-        config: Everything but the encoder's shape, which the directory decides.
+        config: What the towers add to it.
         num_layers: Keep the encoder's first so many layers; all by default.
     """
     bert = load_bert(directory, num_layers=num_layers)
-    towers = Towers(dataclasses.replace(config, bert=bert.config), rngs=nnx.Rngs(0))
+    towers = Towers(config, bert.config, rngs=nnx.Rngs(0))
     towers.bert = bert
     if towers.item_bert is not None:
         towers.item_bert = load_bert(directory, num_layers=num_layers)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Int64
@@ -12,7 +11,7 @@ from bert.packing import pack, rows_needed
 from bert.tokens import Framed
 
 # Tokens in a row that texts are packed into, at least. Longer rows waste less and attend over more.
-_ROW_TOKENS = 64
+_ROW_TOKENS = 128
 
 
 def shuffled_plan(
@@ -43,16 +42,21 @@ class Packer:
     framed: Framed  # all texts
     rows: int  # rows of every batch
     length: int  # tokens of every row
+    count: int | None = None  # texts that every batch is said to have; its own number by default
 
     @classmethod
     def fitting(
         cls, framed: Framed, batches: Sequence[Int64[np.ndarray, "texts"]], *, devices: int
-    ) -> Self:
-        """The smallest shape that holds all batches, in rows that `devices` can share evenly."""
+    ) -> "Packer":
+        """The smallest shape that holds all batches, in rows that `devices` can share evenly.
+
+        Batches of different sizes are all said to have as many texts as the largest.
+        """
         length = max(_ROW_TOKENS, int(framed.lengths.max(initial=1)))
         rows = max(rows_needed(framed.lengths[batch], length) for batch in batches)
-        return cls(framed, -(-rows // devices) * devices, length)
+        count = max(len(batch) for batch in batches)
+        return cls(framed, -(-rows // devices) * devices, length, count)
 
     def __call__(self, texts: Int64[np.ndarray, "texts"]) -> Packed:
         """Pack one batch."""
-        return pack(self.framed, texts, rows=self.rows, length=self.length)
+        return pack(self.framed, texts, rows=self.rows, length=self.length, count=self.count)

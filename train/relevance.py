@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Int32
 
-from catalog.reading import Dataset
+from catalog.reading import Dataset, split_of
 from catalog.store import ItemStore
 from catalog.text import normalise_query
 

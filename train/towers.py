@@ -91,16 +91,16 @@ class Pairs:
         self, plan: Sequence[Int64[np.ndarray, "batch"]], *, shared: bool, devices: int
     ) -> Callable[[Int64[np.ndarray, "batch"]], PairBatch]:
         """A function from the pairs of a batch of `plan` to a training step's inputs."""
-        queries = [self.query[pairs].astype(np.int64) for pairs in plan]
-        items = [self.item[pairs].astype(np.int64) for pairs in plan]
         if shared:
             texts = stack(self.queries, self.items)
             both = [self._both(pairs) for pairs in plan]
             packers = [(Packer.fitting(texts, both, devices=devices), self._both)]
         else:
+            queries = [self._queries(pairs) for pairs in plan]
+            items = [self._items(pairs) for pairs in plan]
             packers = [
-                (Packer.fitting(self.queries, queries, devices=devices), self.query.__getitem__),
-                (Packer.fitting(self.items, items, devices=devices), self.item.__getitem__),
+                (Packer.fitting(self.queries, queries, devices=devices), self._queries),
+                (Packer.fitting(self.items, items, devices=devices), self._items),
             ]
 
         def load(pairs: Int64[np.ndarray, "batch"]) -> PairBatch:
@@ -111,7 +111,13 @@ class Pairs:
 
     def _both(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "texts"]:
         """Texts of a batch among all queries, followed by all items."""
-        return np.concatenate([self.query[pairs], self.item[pairs] + np.int64(len(self.queries))])
+        return np.concatenate([self._queries(pairs), self._items(pairs) + len(self.queries)])
+
+    def _queries(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "batch"]:
+        return np.asarray(self.query[pairs], np.int64)
+
+    def _items(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "batch"]:
+        return np.asarray(self.item[pairs], np.int64)
 
 
 def make_pairs(relevance: Relevance, encoder: TowerEncoder, texts: Sequence[str]) -> Pairs:
@@ -170,7 +176,7 @@ def train_towers(
     Returns:
         The trained towers, and a report: pairs, steps and the best `dev` metric.
     """
-    encoder = TowerEncoder(towers, tokenizer, numerics)
+    encoder = TowerEncoder(towers, tokenizer, numerics, bulk=True)
     pairs = make_pairs(relevance.only("train"), encoder, texts)
     if not len(pairs):
         raise InputError("no query of split train has a relevant item: nothing to train towers on")
@@ -206,7 +212,10 @@ def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
         queries, items = _encode(towers, batch.packed, dtype, key)
         log_temperature = jnp.maximum(towers.log_temperature[...], jnp.log(MIN_TEMPERATURE))
         value = symmetric_in_batch_softmax(
-            queries @ items.T, log_temperature, where=batch.where, weights=batch.weights
+            queries @ items.T,
+            log_temperature,
+            where=jnp.asarray(batch.where),
+            weights=jnp.asarray(batch.weights),
         )
         return value, {"temperature": jnp.exp(log_temperature)}
 

@@ -1,0 +1,131 @@
+"""The reranker: a BERT cross-encoder whose [CLS] vector is fused with numeric features.
+
+The score is the sum of a linear part over the features and a small network over [CLS] and features
+(wide & deep, Cheng et al., 2016, arXiv 1606.07792). The network's output starts at zero and the
+linear part as the tower cosine, so training starts from the order of stage 1.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Float
+
+from bert.model import Bert, BertConfig, Dense, Packed, Tokens, first_tokens
+from bert.saving import load_weights, read_config, save_model
+from catalog.errors import InputError
+from rerank.features import FEATURES
+
+INPUTS = 2 * len(FEATURES)  # values and missing indicators
+
+
+@dataclass(frozen=True)
+class RerankerConfig:
+    """What the reranker adds to its encoder, and the token budget of its input."""
+
+    max_query_tokens: int = 24  # word pieces of the query
+    max_tokens: int = 96  # tokens of query and item text together, [CLS] and [SEP]s included
+    fusion: int = 128  # width of the fusion network
+
+    def check(self, bert: BertConfig) -> None:
+        """Refuse budgets that cannot work with an encoder.
+
+        Raises:
+            InputError: names the option and its limits.
+        """
+        if not self.max_query_tokens + 3 < self.max_tokens <= bert.max_positions:
+            raise InputError(
+                f"reranker: max_tokens {self.max_tokens} must exceed max_query_tokens "
+                f"{self.max_query_tokens} + 3, and not the encoder's {bert.max_positions} positions"
+            )
+
+
+class Reranker(nnx.Module):
+    """Scores of query-item pairs; higher is better, comparable within one query."""
+
+    def __init__(self, config: RerankerConfig, bert: BertConfig, *, rngs: nnx.Rngs) -> None:
+        config.check(bert)
+        self.config = config
+        self.bert = Bert(bert, rngs=rngs)
+        self.text = Dense(bert.hidden_size, config.fusion, rngs=rngs)
+        self.features = Dense(INPUTS, config.fusion, rngs=rngs)
+        self.output = Dense(config.fusion, 1, rngs=rngs)
+        self.linear = Dense(INPUTS, 1, rngs=rngs)
+        self.output.kernel[...] = jnp.zeros_like(self.output.kernel[...])
+        start = jnp.zeros((INPUTS, 1)).at[FEATURES.index("cosine")].set(1.0)
+        self.linear.kernel[...] = start
+
+    def __call__(
+        self,
+        tokens: Tokens,
+        features: Float[Array, "batch inputs"],
+        *,
+        dtype: DTypeLike = jnp.float32,
+    ) -> Float[Array, " batch"]:
+        """Logits of a batch of pairs, for serving.
+
+        Args:
+            tokens: `[CLS] query [SEP] item [SEP]`.
+            features: What `FeatureStatistics.standardise` gave.
+            dtype: Input type of matrix products.
+        """
+        hidden = self.bert(tokens, dtype=dtype)
+        return self.fuse(hidden[:, 0], features, dtype)
+
+    def score_packed(
+        self,
+        packed: Packed,
+        features: Float[Array, "pairs inputs"],
+        *,
+        dtype: DTypeLike = jnp.float32,
+        dropout_key: Array | None = None,
+    ) -> Float[Array, " pairs"]:
+        """Logits of packed pairs, for training."""
+        hidden = self.bert(packed, dtype=dtype, dropout_key=dropout_key)
+        return self.fuse(first_tokens(hidden, packed), features, dtype)
+
+    def fuse(
+        self,
+        text: Float[Array, "pairs hidden"],
+        features: Float[Array, "pairs inputs"],
+        dtype: DTypeLike = jnp.float32,
+    ) -> Float[Array, " pairs"]:
+        """Join each pair's [CLS] vector with its features."""
+        hidden = jax.nn.gelu(
+            self.text(text, dtype) + self.features(features, dtype), approximate=False
+        )
+        return (self.output(hidden, dtype) + self.linear(features, dtype))[:, 0]
+
+
+def pretrained_reranker(bert: Bert, config: RerankerConfig, *, seed: int) -> Reranker:
+    """A reranker over a pretrained encoder; the fusion starts at random."""
+    reranker = Reranker(config, bert.config, rngs=nnx.Rngs(seed))
+    reranker.bert = bert
+    return reranker
+
+
+def save_reranker(reranker: Reranker, directory: Path) -> None:
+    """Write configuration and weights to an existing directory."""
+    values = {**asdict(reranker.config), "bert": reranker.bert.config.to_hf()}
+    save_model(reranker, values, directory)
+
+
+def load_reranker(directory: Path) -> Reranker:
+    """Read what `save_reranker` wrote.
+
+    Raises:
+        InputError: files are missing or damaged, or their tensors do not fit the configuration.
+    """
+    try:
+        values = read_config(directory)
+        bert = BertConfig.from_hf(values.pop("bert"))
+        config = RerankerConfig(**values)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{directory / 'config.json'} describes no reranker: {error}") from error
+    reranker: Reranker = nnx.eval_shape(lambda: Reranker(config, bert, rngs=nnx.Rngs(0)))
+    load_weights(reranker, directory)
+    return reranker

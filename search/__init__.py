@@ -1,0 +1,1 @@
+"""The two-stage engine and the bundle it runs from. Knows nothing of gRPC."""

@@ -1,0 +1,183 @@
+"""The bundle: one immutable, checksummed directory that holds all that serving needs.
+
+A directory is a bundle once its `manifest.json` is there, which is written last; whoever loads one
+checks every file against it first and refuses files it does not list, so nothing unknown (such as
+a pickle that ScaNN would run) is ever opened.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from catalog.errors import InputError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+TOWERS = "towers"
+RERANK = "rerank"
+TOKENIZER = "tokenizer"
+INDEX = "index"
+LEXICAL = "lexical"
+ITEMS = "items.parquet"
+GOLDEN = "golden.jsonl"
+
+
+class BundleError(InputError):
+    """A directory is no sound bundle; the message names the file at fault."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle is and what it was built from.
+
+    Attributes:
+        bundle_id: Hash of all files but the manifest, 16 hexadecimal digits.
+        created: UTC time, ISO 8601.
+        as_of: The day that item ages count to, ISO 8601; None where no item has a date.
+        numerics: Input type of matrix products when built.
+        built_from: Resolved configuration, seeds, package versions, dataset fingerprint.
+        reports: What each step said of itself, recall of the index included.
+        metrics: Figures of `train evaluate`; empty until it ran.
+        files: Size in bytes and SHA-256 of every other file, by path.
+    """
+
+    bundle_id: str
+    created: str
+    as_of: str | None
+    numerics: str
+    built_from: Mapping[str, Any]
+    reports: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    files: Mapping[str, Mapping[str, Any]]
+
+    def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
+        """The manifest of these files."""
+        return replace(self, files=files, bundle_id=bundle_id(files))
+
+    def with_metrics(self, metrics: Mapping[str, Any]) -> "Manifest":
+        """The same manifest with the figures of an evaluation."""
+        return replace(self, metrics=metrics)
+
+    def write(self, directory: Path) -> None:
+        """Put the manifest into place, atomically."""
+        text = json.dumps({"format_version": FORMAT_VERSION, **vars(self)}, indent=1) + "\n"
+        temporary = directory / f".{MANIFEST}.{uuid.uuid4().hex}"
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(directory / MANIFEST)
+
+    @classmethod
+    def read(cls, directory: Path) -> "Manifest":
+        """Read a bundle's manifest, without checking its files.
+
+        Raises:
+            BundleError: there is none, it is damaged, or it is of another format version.
+        """
+        path = directory / MANIFEST
+        if not directory.is_dir():
+            raise BundleError(f"{directory} is not a directory; name one that `train` built")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            version = values.pop("format_version")
+        except FileNotFoundError:
+            raise BundleError(
+                f"{directory} has no {MANIFEST}, so it is no bundle (or was never finished); "
+                "name the OUT/bundle that `train` wrote"
+            ) from None
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise BundleError(f"{path} cannot be read: {error}") from error
+        if version != FORMAT_VERSION:
+            raise BundleError(
+                f"{path} is of format version {version}, this program reads {FORMAT_VERSION}; "
+                "build the bundle again with this version"
+            )
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise BundleError(f"{path} is not a manifest: {error}") from error
+
+
+def list_files(directory: Path) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file below a directory but the manifest, by path."""
+    paths = sorted(path for path in directory.rglob("*") if not path.is_dir())
+    return {
+        str(path.relative_to(directory)): {"size": path.stat().st_size, "sha256": _sha256(path)}
+        for path in paths
+        if path != directory / MANIFEST
+    }
+
+
+def bundle_id(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """A bundle's name: a hash of what its files hold."""
+    content = json.dumps({path: entry["sha256"] for path, entry in sorted(files.items())})
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def verify(directory: Path) -> Manifest:
+    """Check a bundle's files, byte by byte, against its manifest.
+
+    Raises:
+        BundleError: files are missing, altered, or not listed; lists all of them.
+    """
+    manifest = Manifest.read(directory)
+    found = {
+        str(path.relative_to(directory))
+        for path in directory.rglob("*")
+        if not path.is_dir() or path.is_symlink()
+    } - {MANIFEST}
+    problems = [
+        f"{path} is not listed in the manifest" for path in sorted(found - set(manifest.files))
+    ]
+    problems += [f"{path} is missing" for path in sorted(set(manifest.files) - found)]
+    for path in sorted(found & set(manifest.files)):
+        file, entry = directory / path, manifest.files[path]
+        if file.is_symlink():
+            problems.append(f"{path} is a link")
+        elif file.stat().st_size != entry["size"]:
+            problems.append(f"{path} has {file.stat().st_size} bytes, not {entry['size']}")
+        elif _sha256(file) != entry["sha256"]:
+            problems.append(f"{path} was altered: its SHA-256 is not the manifest's")
+    if problems:
+        raise BundleError(f"bundle {directory} is not sound: " + "; ".join(problems))
+    if bundle_id(manifest.files) != manifest.bundle_id:
+        raise BundleError(f"bundle {directory} is not sound: {MANIFEST} was altered")
+    return manifest
+
+
+def write_directory(target: Path, build: Callable[[Path], None]) -> None:
+    """Fill a directory and put it into place whole, or not at all.
+
+    Args:
+        target: Replaced when it exists; the old one stays until the new one is complete.
+        build: Fills the empty directory it is given.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*"):  # of a process that was killed
+        shutil.rmtree(left)
+    fresh = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+    fresh.mkdir()
+    try:
+        build(fresh)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    if target.exists():
+        old = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+        target.rename(old)
+        fresh.rename(target)
+        shutil.rmtree(old)
+    else:
+        fresh.rename(target)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,328 @@
+"""The engine: one request through both stages, and every part of it on its own.
+
+Offline evaluation and the online service call the same methods. They are synchronous and made to
+be called from one thread at a time.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from bert.compiled import Numerics, choose_numerics
+from bert.tokens import Tokenizer
+from catalog.schema import Item
+from catalog.store import ItemStore
+from catalog.text import item_text
+from lexical.index import LexicalIndex
+from rerank.features import FeatureStatistics, feature_matrix
+from rerank.model import load_reranker
+from rerank.score import PairScorer
+from search import bundle, checks, golden
+from search.ranking import SignalSource, rerank_order
+from search.records import (
+    DeadlineExceededError,
+    Hit,
+    NotSupportedError,
+    SearchResult,
+    StageReport,
+    UnknownItemsError,
+)
+from towers.encode import TowerEncoder
+from towers.index import VectorIndex, open_index, open_vectors
+from towers.saving import load_towers
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What one request does when it does not say otherwise."""
+
+    recall_depth: int = 200  # candidates that stage 1 recalls
+    rerank_depth: int = 50  # of them, the first so many are reranked
+    numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
+
+
+class _Clock:
+    """Times the stages of one request and stops it when its deadline has passed."""
+
+    def __init__(self, deadline: float | None) -> None:
+        self._deadline = deadline
+        self.stages: list[StageReport] = []
+
+    def check(self) -> None:
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            raise DeadlineExceededError("the deadline passed before the answer was ready")
+
+    @contextmanager
+    def stage(self, name: str, candidates: int) -> Iterator[None]:
+        self.check()
+        start = time.perf_counter()
+        yield
+        self.stages.append(StageReport(name, candidates, time.perf_counter() - start))
+
+
+class Engine:
+    """A loaded bundle.
+
+    Attributes:
+        store: The catalogue.
+        bundle_id: Which bundle this is.
+        numerics: Input type of matrix products, and why.
+        dim: Width of query and item vectors.
+        config: Defaults of a request.
+    """
+
+    def __init__(self, directory: Path, manifest: bundle.Manifest, config: EngineConfig) -> None:
+        """Open the parts of a bundle that is known to be sound; see `load`."""
+        self.config = config
+        self.bundle_id = manifest.bundle_id
+        self.numerics: Numerics = choose_numerics(config.numerics)
+        self.store = ItemStore.read(directory / bundle.ITEMS)
+        tokenizer = Tokenizer.from_directory(directory / bundle.TOKENIZER)
+        self._encoder = TowerEncoder(
+            load_towers(directory / bundle.TOWERS), tokenizer, self.numerics
+        )
+        self.dim = self._encoder.dim
+        self._index: VectorIndex = open_index(directory / bundle.INDEX)
+        self._vectors = open_vectors(directory / bundle.INDEX)
+        self._as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
+        lexical = LexicalIndex.open(directory / bundle.LEXICAL)
+        self._signals = SignalSource(self.store, lexical, self._as_of)
+        self._scorer: PairScorer | None = None
+        if (directory / bundle.RERANK).is_dir():
+            self._scorer = PairScorer(
+                load_reranker(directory / bundle.RERANK),
+                FeatureStatistics.read(directory / bundle.RERANK),
+                tokenizer,
+                self.numerics,
+            )
+
+    @classmethod
+    def load(cls, directory: Path, config: EngineConfig = EngineConfig()) -> "Engine":
+        """Verify a bundle, open it and replay its golden queries.
+
+        Raises:
+            BundleError: the bundle is damaged, or answers its golden queries otherwise than when
+                it was built.
+        """
+        manifest = bundle.verify(directory)
+        engine = cls(directory, manifest, config)
+        same = engine.numerics.dtype == manifest.numerics
+        golden.replay(engine, directory / bundle.GOLDEN, same_numerics=same)
+        return engine
+
+    @property
+    def has_reranker(self) -> bool:
+        """Whether the bundle has a second stage."""
+        return self._scorer is not None
+
+    def warm_up(self) -> None:
+        """Compile every shape that serving can meet."""
+        self._encoder.warm_up()
+        self._index.warm_up(self.config.recall_depth)
+        if self._scorer is not None:
+            self._scorer.warm_up()
+
+    @property
+    def compilations(self) -> int:
+        """Model programs compiled so far."""
+        scorer = 0 if self._scorer is None else self._scorer.compilations
+        return self._encoder.compilations + scorer
+
+    def search(
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        recall_depth: int | None = None,
+        rerank_depth: int | None = None,
+        deadline: float | None = None,
+    ) -> SearchResult:
+        """Both stages: recall candidates, rerank the first of them, cut out one page.
+
+        Args:
+            query: What the user typed.
+            limit: Most hits of the page.
+            offset: Hits before the page.
+            recall_depth: Candidates of stage 1, the default when None; raised to reach the page.
+            rerank_depth: Candidates that are reranked, the default when None; 0 for none.
+            deadline: On the clock of `time.monotonic()`, in seconds.
+
+        Raises:
+            RequestError: an argument is out of its limits.
+            DeadlineExceededError: the deadline passed.
+        """
+        checks.query(query)
+        checks.page(limit, offset)
+        recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
+        rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
+        clock = _Clock(deadline)
+        # One more than the page shows tells whether there is a next one.
+        rows, cosines = self._recall(query, max(recall_depth, offset + limit + 1), clock)
+        depth = min(rerank_depth, len(rows)) if self._scorer is not None else 0
+        scores, lexical = self._score(query, rows[:depth], cosines[:depth], clock)
+        order, final = rerank_order(scores, cosines[depth:])
+        hits = []
+        for place in range(offset, min(offset + limit, len(rows))):
+            at = int(order[place]) if place < depth else place
+            hits.append(
+                Hit(
+                    item_id=self.store.ids[rows[at]],
+                    score=float(final[place]),
+                    stage1_score=float(cosines[at]),
+                    rerank_score=float(scores[at]) if at < depth else None,
+                    lexical_score=float(lexical[at]) if at < depth else None,
+                )
+            )
+        more = offset + limit < len(rows)
+        return SearchResult(tuple(hits), tuple(clock.stages), len(rows), depth, more)
+
+    def retrieve(
+        self,
+        query: str | Float32[np.ndarray, " dim"],
+        *,
+        limit: int = 100,
+        deadline: float | None = None,
+    ) -> SearchResult:
+        """Stage 1 alone: the items nearest to a query, or to a query's vector.
+
+        Raises:
+            RequestError: an argument is out of its limits.
+            DeadlineExceededError: the deadline passed.
+        """
+        checks.retrieve_limit(limit)
+        clock = _Clock(deadline)
+        if isinstance(query, str):
+            checks.query(query)
+            rows, cosines = self._recall(query, limit, clock)
+        else:
+            vector = checks.vector(query, self.dim)
+            with clock.stage("recall", min(limit, len(self.store))):
+                found, scores = self._index.search(vector[None], limit)
+            rows, cosines = found[0], scores[0]
+        hits = tuple(
+            Hit(self.store.ids[row], float(cosine), stage1_score=float(cosine))
+            for row, cosine in zip(rows, cosines, strict=True)
+        )
+        return SearchResult(
+            hits, tuple(clock.stages), len(rows), 0, has_more=len(rows) < len(self.store)
+        )
+
+    def rerank(
+        self, query: str, items: Sequence[str | Item], *, deadline: float | None = None
+    ) -> SearchResult:
+        """Stage 2 alone: score every item given, by id or inline, best first.
+
+        Inline items have no lexical score, for they are in no index.
+
+        Raises:
+            RequestError: an argument is out of its limits.
+            UnknownItemsError: an id is not in the catalogue.
+            NotSupportedError: the bundle has no reranker.
+            DeadlineExceededError: the deadline passed.
+        """
+        checks.query(query)
+        checks.candidates(items)
+        if self._scorer is None:
+            raise NotSupportedError("this bundle has no reranker; build one with judgments")
+        clock = _Clock(deadline)
+        ids = [item for item in items if isinstance(item, str)]
+        inline = [item for item in items if not isinstance(item, str)]
+        rows = self._rows(ids)
+        with clock.stage("encode", len(items)):
+            vector = self._encoder.queries([query])[0]
+            inline_vectors = self._encoder.items([item_text(item) for item in inline])
+        hits = []
+        # What is in the catalogue has a place in its indexes; inline items bring their own store.
+        inline_source = SignalSource(ItemStore.of(inline), None, self._as_of)
+        inline_rows = np.arange(len(inline), dtype=np.int32)
+        for source, chosen, vectors in (
+            (self._signals, rows, self._vectors[rows]),
+            (inline_source, inline_rows, inline_vectors),
+        ):
+            cosines = vectors @ vector
+            scores, lexical = self._score(query, chosen, cosines, clock, source)
+            hits += [
+                Hit(
+                    item_id=source.store.ids[row],
+                    score=float(scores[at]),
+                    stage1_score=float(cosines[at]),
+                    rerank_score=float(scores[at]),
+                    lexical_score=None if np.isnan(lexical[at]) else float(lexical[at]),
+                )
+                for at, row in enumerate(chosen)
+            ]
+        hits.sort(key=lambda hit: -hit.score)
+        return SearchResult(tuple(hits), tuple(clock.stages), 0, len(hits))
+
+    def stage1_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, " items"]:
+        """Cosines of a query with items of the catalogue.
+
+        Raises:
+            RequestError: the query is out of its limits.
+            UnknownItemsError: an id is not in the catalogue.
+        """
+        checks.query(query)
+        scores: Float32[np.ndarray, " items"] = (
+            self._vectors[self._rows(item_ids)] @ self._encoder.queries([query])[0]
+        )
+        return scores
+
+    def embed_queries(
+        self, texts: Sequence[str], *, deadline: float | None = None
+    ) -> Float32[np.ndarray, "texts dim"]:
+        """Unit vectors of queries."""
+        checks.texts("texts", texts)
+        _Clock(deadline).check()
+        return self._encoder.queries(texts)
+
+    def embed_items(
+        self, items: Sequence[Item], *, deadline: float | None = None
+    ) -> Float32[np.ndarray, "items dim"]:
+        """Unit vectors of items, which need not be in the catalogue."""
+        checks.items("items", items)
+        _Clock(deadline).check()
+        return self._encoder.items([item_text(item) for item in items])
+
+    def _recall(
+        self, query: str, depth: int, clock: _Clock
+    ) -> tuple[Int32[np.ndarray, " found"], Float32[np.ndarray, " found"]]:
+        with clock.stage("encode", 0):
+            vector = self._encoder.queries([query])
+        with clock.stage("recall", min(depth, len(self.store))):
+            rows, cosines = self._index.search(vector, depth)
+        return rows[0], cosines[0]
+
+    def _score(
+        self,
+        query: str,
+        rows: Int32[np.ndarray, " candidates"],
+        cosines: Float32[np.ndarray, " candidates"],
+        clock: _Clock,
+        source: SignalSource | None = None,
+    ) -> tuple[Float32[np.ndarray, " candidates"], Float32[np.ndarray, " candidates"]]:
+        """The reranker's logits of candidates, and their lexical signal."""
+        if not len(rows) or self._scorer is None:
+            return np.zeros(0, np.float32), np.zeros(0, np.float32)
+        source = source or self._signals
+        with clock.stage("signals", len(rows)):
+            signals = source.gather(query, rows, cosines)
+        with clock.stage("rerank", len(rows)):
+            texts = [item_text(source.store.item(int(row))) for row in rows]
+            scores = self._scorer(query, texts, feature_matrix(signals))
+        return scores, signals.lexical
+
+    def _rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
+        rows = self.store.rows(item_ids)
+        if (rows < 0).any():
+            raise UnknownItemsError(
+                tuple(i for i, row in zip(item_ids, rows, strict=True) if row < 0)
+            )
+        return rows

@@ -1,0 +1,101 @@
+"""From candidates to a ranked list: signals, the reranker's scores, and one falling order."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from jaxtyping import Float32, Int32, Int64
+
+from catalog.store import ItemStore
+from lexical.index import LexicalIndex
+from rerank.features import Signals, title_overlap
+
+_EPOCH = date(1970, 1, 1)
+# The score of the first item behind the reranked ones lies this far below the last of them.
+_GAP = 1e-3
+
+
+@dataclass(frozen=True)
+class SignalSource:
+    """Where the signals of catalogue items come from.
+
+    Attributes:
+        store: The items.
+        lexical: Their lexical index; None for items that are in none.
+        as_of: The day that ages count to; None leaves ages unknown.
+    """
+
+    store: ItemStore
+    lexical: LexicalIndex | None
+    as_of: date | None
+
+    def gather(
+        self,
+        query: str,
+        rows: Int32[np.ndarray, "candidates"],
+        cosines: Float32[np.ndarray, "candidates"],
+    ) -> Signals:
+        """Everything the reranker's features are computed from."""
+        titles = [self.store.table["title"][int(row)].as_py() for row in rows]
+        return Signals(
+            cosine=cosines.astype(np.float32),
+            lexical=self.lexical_shares(query, rows),
+            overlap=title_overlap(query, titles),
+            price=self.store.number("price")[rows],
+            rating=self.store.number("rating")[rows],
+            rating_count=self.store.number("rating_count")[rows],
+            age=self._ages(rows),
+            in_stock=self.store.number("in_stock")[rows],
+        )
+
+    def lexical_shares(
+        self, query: str, rows: Int32[np.ndarray, "candidates"]
+    ) -> Float32[np.ndarray, "candidates"]:
+        """BM25 of each item over the best BM25 any item has; 0 where no item matches.
+
+        The share depends on query and item alone, not on the other candidates.
+        """
+        if self.lexical is None:
+            return np.full(len(rows), np.nan, np.float32)
+        _, best = self.lexical.search(query, 1)
+        if not len(best):
+            return np.zeros(len(rows), np.float32)
+        shares: Float32[np.ndarray, "candidates"] = self.lexical.scores(query, rows) / best[0]
+        return shares
+
+    def _ages(self, rows: Int32[np.ndarray, "candidates"]) -> Float32[np.ndarray, "candidates"]:
+        if self.as_of is None:
+            return np.full(len(rows), np.nan, np.float32)
+        today = np.float32((self.as_of - _EPOCH).days)
+        ages: Float32[np.ndarray, "candidates"] = today - self.store.number("released")[rows]
+        np.maximum(ages, 0, out=ages)
+        return ages
+
+
+def newest_release(store: ItemStore) -> date | None:
+    """The day the newest item came out: what ages are counted to, so that a bundle never ages."""
+    days = store.number("released")
+    if np.isnan(days).all():
+        return None
+    return date.fromordinal(_EPOCH.toordinal() + int(np.nanmax(days)))
+
+
+def rerank_order(
+    scores: Float32[np.ndarray, "head"], tail_cosines: Float32[np.ndarray, "tail"]
+) -> tuple[Int64[np.ndarray, "head"], Float32[np.ndarray, "items"]]:
+    """Order the reranked head by score and leave the tail behind it in stage 1's order.
+
+    Args:
+        scores: The reranker's logits of the first candidates.
+        tail_cosines: Stage 1's scores of the others, falling.
+
+    Returns:
+        The order of the head (equal logits stay in stage 1's order), and scores that fall along
+        the whole list: logits in the head, cosines moved below the last logit in the tail.
+    """
+    order = np.argsort(-scores, kind="stable")
+    head = scores[order]
+    if not len(head) or not len(tail_cosines):
+        return order, np.concatenate([head, tail_cosines]).astype(np.float32)
+    tail = tail_cosines - tail_cosines[0] + head[-1] - np.float32(_GAP)
+    return order, np.concatenate([head, tail]).astype(np.float32)

@@ -1,0 +1,84 @@
+"""What the engine takes and gives: hits, stage reports, limits and the errors of a request."""
+
+from dataclasses import dataclass
+
+MAX_QUERY_CHARACTERS = 2_000
+MAX_PAGE_SIZE = 100
+MAX_OFFSET = 1_000
+MAX_DEPTH = 1_000
+MAX_RETRIEVE = 1_000
+MAX_RERANK_ITEMS = 500
+MAX_EMBED_TEXTS = 128
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One ranked item.
+
+    Attributes:
+        item_id: The item's id.
+        score: What the list is ordered by; it falls along the list.
+        stage1_score: Cosine of the query and item vectors, in [-1, 1]; None without one.
+        rerank_score: The reranker's logit; None for an item that was not reranked.
+        lexical_score: Lexical score over the best one any item has for the query, in [0, 1];
+            None for an item that was not reranked or is in no index.
+    """
+
+    item_id: str
+    score: float
+    stage1_score: float | None = None
+    rerank_score: float | None = None
+    lexical_score: float | None = None
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What one stage did: how many candidates left it, and its wall time in seconds."""
+
+    name: str
+    candidates: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A ranked list and an account of how it came about.
+
+    Attributes:
+        hits: The page asked for, best first.
+        stages: One report per stage that ran, in order.
+        recalled: Candidates stage 1 gave.
+        reranked: Candidates stage 2 scored.
+        has_more: Whether items follow behind this page.
+    """
+
+    hits: tuple[Hit, ...]
+    stages: tuple[StageReport, ...]
+    recalled: int
+    reranked: int
+    has_more: bool = False
+
+
+class RequestError(Exception):
+    """A request field holds something the engine cannot use."""
+
+    def __init__(self, field: str, problem: str):
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class UnknownItemsError(Exception):
+    """Items were asked for that the catalogue does not hold."""
+
+    def __init__(self, item_ids: tuple[str, ...]):
+        super().__init__(f"{len(item_ids)} unknown item(s)")
+        self.item_ids = item_ids
+
+
+class NotSupportedError(Exception):
+    """The loaded bundle lacks the part that the request needs."""
+
+
+class DeadlineExceededError(Exception):
+    """The caller's deadline passed before the answer was ready."""

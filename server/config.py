@@ -1,0 +1,98 @@
+"""What the server is started with, and the TLS files that it names."""
+
+import os
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from catalog.errors import InputError
+from search.engine import EngineConfig
+
+
+def default_compilation_cache() -> Path:
+    """Returns where compiled programs are kept unless told: in the user's cache directory."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "shortlist" / "xla"
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """How to serve one bundle."""
+
+    bundle: Path  # the bundle directory to serve, as `python -m train` writes it
+    host: str = "127.0.0.1"  # address to listen on; 0.0.0.0 or :: for every interface
+    port: int = 50051  # 0 picks a free one, which is printed
+    tls_cert: Path | None = None  # PEM certificate chain to serve TLS with; needs tls_key
+    tls_key: Path | None = None  # PEM private key of tls_cert
+    client_ca: Path | None = None  # PEM authorities; clients must show a certificate of theirs
+    queue_size: int = 64  # calls that may wait for the engine; more are RESOURCE_EXHAUSTED
+    drain_seconds: float = 0.3  # how long clients get to notice NOT_SERVING before the stop
+    grace_seconds: float = 10.0  # how long calls under way get to finish
+    # compiled programs are kept here, so that only the first start compiles; None keeps none
+    compilation_cache: Path | None = field(default_factory=default_compilation_cache)
+    engine: EngineConfig = field(default_factory=EngineConfig)  # the two stages' defaults
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise InputError(f"--port {self.port}: must be from 0 to 65535")
+        if self.queue_size < 1:
+            raise InputError(f"--queue-size {self.queue_size}: must be at least 1")
+        for name in ("drain_seconds", "grace_seconds"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"--{name.replace('_', '-')}: must not be negative")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise InputError("--tls-cert and --tls-key go together: give both or neither")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise InputError("--client-ca needs --tls-cert and --tls-key")
+
+    @property
+    def address(self) -> str:
+        """The host and port to listen on, as gRPC writes them."""
+        return f"{self.bracketed_host}:{self.port}"
+
+    @property
+    def bracketed_host(self) -> str:
+        """The host, in brackets when it is an IPv6 address."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """Returns what to serve TLS with, None for plain text.
+
+        Raises:
+            InputError: A file is missing, is no PEM, or key and certificate do not match.
+        """
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        cert = _read("--tls-cert", self.tls_cert)
+        key = _read("--tls-key", self.tls_key)
+        ca = _read("--client-ca", self.client_ca) if self.client_ca else None
+        # gRPC would only say that it cannot listen; ssl says what is wrong.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(self.tls_cert, self.tls_key, password=_no_password)
+        except (ssl.SSLError, ValueError) as error:
+            raise InputError(
+                f"--tls-cert {self.tls_cert}, --tls-key {self.tls_key}: not a PEM certificate and "
+                f"its unencrypted private key ({error})"
+            ) from None
+        try:
+            if self.client_ca is not None:
+                context.load_verify_locations(self.client_ca)
+        except ssl.SSLError as error:
+            raise InputError(f"--client-ca {self.client_ca}: not PEM ({error})") from None
+        return grpc.ssl_server_credentials(
+            [(key, cert)], root_certificates=ca, require_client_auth=ca is not None
+        )
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")  # instead of asking on the terminal
+
+
+def _read(flag: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{flag} {path}: {error.strerror}") from None

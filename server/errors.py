@@ -1,0 +1,171 @@
+"""From exceptions to canonical gRPC codes with details, in one interceptor for every method."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from search.records import (
+    DeadlineExceededError,
+    NotSupportedError,
+    RequestError,
+    UnknownItemsError,
+)
+from server.pages import PageTokenError
+from server.work import OverloadedError, StoppingError
+
+logger = logging.getLogger(__name__)
+
+_DOMAIN = "shortlist"
+_ITEM_TYPE = "shortlist.v1.Item"
+
+# Details travel in HTTP/2 trailers, of which clients accept 8 KiB by default.
+_MAX_MESSAGE_CHARACTERS = 300
+_MAX_ID_CHARACTERS = 100
+_MAX_RESOURCES = 10
+
+
+class MalformedRequestError(Exception):
+    """The bytes of a request are no message of the expected type."""
+
+
+# What each exception becomes: its code, and its reason as shortlist.v1.ErrorReason names it. Their
+# texts were written for callers. A subclass without an entry has its parent's.
+_KNOWN: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
+    RequestError: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
+    PageTokenError: (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_MISMATCH"),
+    MalformedRequestError: (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST"),
+    UnknownItemsError: (grpc.StatusCode.NOT_FOUND, "UNKNOWN_ITEM"),
+    NotSupportedError: (grpc.StatusCode.FAILED_PRECONDITION, "NOT_SUPPORTED"),
+    DeadlineExceededError: (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
+    OverloadedError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    StoppingError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+}
+
+
+def error_status(error: Exception, method: str) -> status_pb2.Status:
+    """Returns what the caller is told about an exception; logs the ones that are not known.
+
+    Args:
+        error: What a servicer raised.
+        method: The full name of the method, for the log.
+    """
+    for kind in type(error).__mro__:
+        if kind in _KNOWN:
+            code, reason = _KNOWN[kind]
+            return _status(code, reason, _message(error), _details(error))
+    error_id = uuid.uuid4().hex
+    # The exception's own text may quote the query, so it is for DEBUG alone; where it was raised
+    # says enough to find the fault.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("error %s in %s: %s at\n%s", error_id, method, type(error).__name__, frames)
+    logger.debug("error %s in full", error_id, exc_info=error)
+    return _status(
+        grpc.StatusCode.INTERNAL,
+        "INTERNAL_FAULT",
+        f"internal fault; the server logged it as {error_id}",
+        metadata={"error_id": error_id},
+    )
+
+
+def _status(
+    code: grpc.StatusCode,
+    reason: str,
+    message: str,
+    details: Sequence[Message] = (),
+    metadata: Mapping[str, str] | None = None,
+) -> status_pb2.Status:
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN, metadata=metadata)
+    status = status_pb2.Status(code=code.value[0], message=_cut(message, _MAX_MESSAGE_CHARACTERS))
+    for detail in (info, *details):
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _message(error: Exception) -> str:
+    match error:
+        case MalformedRequestError():
+            return "the request cannot be parsed"
+        case UnknownItemsError():
+            first = _cut(error.item_ids[0], _MAX_ID_CHARACTERS)
+            others = len(error.item_ids) - 1
+            return f"the catalogue has no item {first!r}" + (f", nor {others} more" * bool(others))
+        case _:
+            return str(error)
+
+
+def _details(error: Exception) -> list[Message]:
+    match error:
+        case RequestError():
+            violation = error_details_pb2.BadRequest.FieldViolation(
+                field=error.field, description=_cut(error.problem, _MAX_MESSAGE_CHARACTERS)
+            )
+            return [error_details_pb2.BadRequest(field_violations=[violation])]
+        case UnknownItemsError():
+            return [
+                error_details_pb2.ResourceInfo(
+                    resource_type=_ITEM_TYPE, resource_name=_cut(item_id, _MAX_ID_CHARACTERS)
+                )
+                for item_id in error.item_ids[:_MAX_RESOURCES]
+            ]
+        case OverloadedError():
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromNanoseconds(int(error.retry_seconds * 1e9))
+            return [retry]
+        case _:
+            return []
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
+    """Turns whatever our methods raise into a status, and bytes that cannot be parsed as well.
+
+    Methods of other packages (health, reflection) are left alone.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Returns the method's handler, wrapped when it is one of ours."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not method.startswith("/shortlist."):
+            return handler
+
+        def parse(raw: bytes) -> Message | MalformedRequestError:
+            try:
+                request: Message = handler.request_deserializer(raw)
+            except DecodeError:  # escaping from here, it would reach the caller as INTERNAL
+                return MalformedRequestError()
+            return request
+
+        async def answer(request: Message | MalformedRequestError, context: Any) -> Any:
+            try:
+                if isinstance(request, MalformedRequestError):
+                    raise request
+                return await handler.unary_unary(request, context)
+            except Exception as error:
+                status = error_status(error, method)
+                await context.abort_with_status(rpc_status.to_status(status))
+
+        return grpc.unary_unary_rpc_method_handler(
+            answer,
+            request_deserializer=parse,
+            response_serializer=handler.response_serializer,
+        )

@@ -1,0 +1,174 @@
+"""The methods of `shortlist.v1`: convert, call the engine on its thread, convert back."""
+
+# ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32
+
+from catalog.schema import Item
+from search.engine import Engine
+from search.records import UnknownItemsError
+from server import converters
+from server.work import Worker
+from shortlist.v1 import (
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
+    rerank_service_pb2,
+    rerank_service_pb2_grpc,
+    retrieval_service_pb2,
+    retrieval_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+)
+
+
+@runtime_checkable
+class CallContext(Protocol):
+    """What the methods need of gRPC's context."""
+
+    def time_remaining(self) -> float | None:
+        """Returns the seconds until the caller's deadline, None without one."""
+
+
+def deadline_of(context: CallContext) -> float | None:
+    """Returns when the caller stops waiting, in time.monotonic() seconds; None for never."""
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
+
+
+class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
+    """Both stages."""
+
+    def __init__(self, engine: Engine, worker: Worker):
+        self._engine = engine
+        self._worker = worker
+
+    async def Search(
+        self, request: search_service_pb2.SearchRequest, context: CallContext
+    ) -> search_service_pb2.SearchResponse:
+        """Finds the products that answer a query best."""
+        engine, deadline = self._engine, deadline_of(context)
+        search = converters.search_record(request, engine.bundle_id)
+        result = await self._worker.run(
+            lambda: engine.search(
+                search.query,
+                limit=search.limit,
+                offset=search.offset,
+                recall_depth=search.recall_depth,
+                rerank_depth=search.rerank_depth,
+                deadline=deadline,
+            ),
+            deadline,
+        )
+        items = [engine.store.item(engine.store.row(hit.item_id)) for hit in result.hits]
+        return converters.search_response(search, result, items)
+
+
+class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
+    """Stage 1."""
+
+    def __init__(self, engine: Engine, worker: Worker):
+        self._engine = engine
+        self._worker = worker
+
+    async def Retrieve(
+        self, request: retrieval_service_pb2.RetrieveRequest, context: CallContext
+    ) -> retrieval_service_pb2.RetrieveResponse:
+        """Finds the items nearest to a query."""
+        engine, deadline = self._engine, deadline_of(context)
+        query = converters.retrieve_query(request, engine.dim)
+        limit = converters.retrieve_limit(request)
+        result = await self._worker.run(
+            lambda: engine.retrieve(query, limit=limit, deadline=deadline), deadline
+        )
+        return converters.retrieve_response(result, engine.bundle_id)
+
+    async def Embed(
+        self, request: retrieval_service_pb2.EmbedRequest, context: CallContext
+    ) -> retrieval_service_pb2.EmbedResponse:
+        """Encodes queries and items."""
+        engine, deadline = self._engine, deadline_of(context)
+        inputs = converters.embed_inputs(request)
+        vectors = await self._worker.run(lambda: _embed(engine, inputs, deadline), deadline)
+        return converters.embed_response(vectors, engine.bundle_id)
+
+
+class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
+    """Stage 2."""
+
+    def __init__(self, engine: Engine, worker: Worker):
+        self._engine = engine
+        self._worker = worker
+
+    async def Rerank(
+        self, request: rerank_service_pb2.RerankRequest, context: CallContext
+    ) -> rerank_service_pb2.RerankResponse:
+        """Orders candidates."""
+        engine, deadline = self._engine, deadline_of(context)
+        candidates = converters.rerank_candidates(request)
+        result = await self._worker.run(
+            lambda: engine.rerank(request.query, candidates, deadline=deadline), deadline
+        )
+        return converters.rerank_response(result, engine.bundle_id)
+
+
+class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
+    """The items. Looking them up is quick, so it does not wait for the worker."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    async def GetItem(
+        self, request: catalog_service_pb2.GetItemRequest, context: CallContext
+    ) -> catalog_service_pb2.GetItemResponse:
+        """Returns one item."""
+        engine = self._engine
+        item_id = converters.get_item_id(request)
+        found, _ = _find(engine, [item_id])
+        if not found:
+            raise UnknownItemsError((item_id,))
+        return catalog_service_pb2.GetItemResponse(
+            item=converters.item_message(found[0]), bundle_id=engine.bundle_id
+        )
+
+    async def BatchGetItems(
+        self, request: catalog_service_pb2.BatchGetItemsRequest, context: CallContext
+    ) -> catalog_service_pb2.BatchGetItemsResponse:
+        """Returns the items found and the ids missing."""
+        engine = self._engine
+        found, missing = _find(engine, converters.batch_item_ids(request))
+        return catalog_service_pb2.BatchGetItemsResponse(
+            items=map(converters.item_message, found),
+            missing_item_ids=missing,
+            bundle_id=engine.bundle_id,
+        )
+
+
+def _find(engine: Engine, item_ids: Sequence[str]) -> tuple[list[Item], list[str]]:
+    """Returns the items of the known ids and the unknown ids, both in the order given."""
+    rows = engine.store.rows(item_ids).tolist()
+    found = [engine.store.item(row) for row in rows if row >= 0]
+    return found, [item_id for item_id, row in zip(item_ids, rows, strict=True) if row < 0]
+
+
+def _embed(
+    engine: Engine, inputs: Sequence[str | Item], deadline: float | None
+) -> Float32[np.ndarray, "inputs dim"]:
+    """Returns one vector per input, in their order, from the tower of its kind."""
+    vectors = np.empty((len(inputs), engine.dim), dtype=np.float32)
+    queries = {row: given for row, given in enumerate(inputs) if isinstance(given, str)}
+    items = {
+        row: replace(given, item_id=given.item_id or "new")  # the engine wants ids, texts have none
+        for row, given in enumerate(inputs)
+        if isinstance(given, Item)
+    }
+    if queries:
+        vectors[list(queries)] = engine.embed_queries(list(queries.values()), deadline=deadline)
+    if items:
+        vectors[list(items)] = engine.embed_items(list(items.values()), deadline=deadline)
+    return vectors

@@ -1,0 +1,76 @@
+"""The terminal client: one search, printed as a table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shortlist.client import Client, Tls
+from shortlist.v1 import search_service_pb2
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Search a running server and print what it finds."""
+
+    query: Annotated[str, tyro.conf.Positional]  # what a customer would type
+    address: str = "127.0.0.1:50051"  # host:port of the server
+    page_size: int = 10  # results to show, up to 100
+    timeout_seconds: float = 10.0  # how long to wait for the answer
+    tls: bool = False  # speak TLS; implied by the files below
+    tls_ca: Path | None = None  # PEM authorities to trust instead of the system's
+    tls_cert: Path | None = None  # PEM certificate to show the server
+    tls_key: Path | None = None  # PEM private key of tls_cert
+
+
+def search(config: SearchConfig) -> None:
+    """Prints the first page of results.
+
+    Raises:
+        ShortlistError: The call failed.
+        OSError: A TLS file cannot be read.
+        ValueError: The query or a flag cannot be sent.
+    """
+    secure = config.tls or config.tls_ca or config.tls_cert or config.tls_key
+    tls = Tls(config.tls_ca, config.tls_cert, config.tls_key) if secure else None
+    with Client(config.address, tls=tls, timeout_seconds=config.timeout_seconds) as client:
+        response = client.search(config.query, page_size=config.page_size)
+    console = Console()
+    console.print(results_table(response))
+    console.print(_summary(response), style="dim", highlight=False)
+
+
+def results_table(response: search_service_pb2.SearchResponse) -> Table:
+    """Returns one row per result, with the scores of each stage."""
+    table = Table("#", "score", "title", "brand", "price", "stage 1", "lexical", "rerank")
+    for column in table.columns:
+        if column.header not in ("title", "brand"):
+            column.justify = "right"
+            column.no_wrap = True
+    for result in response.results:
+        item = result.item
+        table.add_row(
+            str(result.rank),
+            f"{result.score:.3f}",
+            Text(item.title),  # Text: a title is not markup
+            Text(item.brand),
+            f"{item.price:.2f}" if item.HasField("price") else "",
+            f"{result.stage1_score:.3f}" if result.HasField("stage1_score") else "",
+            f"{result.lexical_score:.2f}" if result.HasField("lexical_score") else "",
+            f"{result.rerank_score:.3f}" if result.HasField("rerank_score") else "",
+        )
+    return table
+
+
+def _summary(response: search_service_pb2.SearchResponse) -> str:
+    stages = ", ".join(
+        f"{stage.name} {stage.duration.ToNanoseconds() / 1e6:.1f} ms" for stage in response.stages
+    )
+    return (
+        f"recalled {response.recalled_count}, reranked {response.reranked_count}"
+        f" · {stages} · bundle {response.bundle_id}"
+    )

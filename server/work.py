@@ -1,0 +1,111 @@
+"""One worker thread behind a bounded queue: model work never runs on the event loop."""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from search.records import DeadlineExceededError
+
+Answer = TypeVar("Answer")
+
+# The share of the latest job in the running mean of how long jobs take.
+_NEWEST_SHARE = 0.1
+
+
+class OverloadedError(Exception):
+    """The queue is full.
+
+    Attributes:
+        retry_seconds: When a place is likely to be free.
+    """
+
+    def __init__(self, retry_seconds: float):
+        super().__init__("the server has more work than it can queue")
+        self.retry_seconds = retry_seconds
+
+
+class StoppingError(Exception):
+    """The worker takes no more work."""
+
+
+class Worker:
+    """Runs jobs one after the other, in the order in which they came, on a thread of its own.
+
+    A job whose caller has gone, or whose deadline has passed, is dropped when its turn comes,
+    before it costs anything.
+    """
+
+    def __init__(self, queue_size: int):
+        """Starts the thread.
+
+        Args:
+            queue_size: How many jobs may wait behind the one that runs.
+        """
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=queue_size)
+        self._mean_seconds = 0.0
+        self._closed = False
+        # A daemon, so that a process interrupted while it compiles need not wait for that.
+        self._thread = threading.Thread(target=self._run_jobs, name="engine", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[], Answer], deadline: float | None = None) -> Answer:
+        """Runs `work` on the thread and returns what it returns, or raises what it raises.
+
+        Args:
+            work: The job. Cancelling this coroutine drops it if it has not begun.
+            deadline: Absolute time.monotonic() seconds; None waits for as long as it takes.
+
+        Raises:
+            DeadlineExceededError: The deadline passed before the job's turn came.
+            OverloadedError: The queue is full.
+            StoppingError: The worker was closed.
+        """
+        if self._closed:
+            raise StoppingError("the server is going down")
+        if deadline is not None and time.monotonic() >= deadline:
+            raise DeadlineExceededError("the deadline passed before the work began")
+        future: Future[Answer] = Future()
+        try:
+            self._jobs.put_nowait(lambda: self._run_job(work, deadline, future))
+        except queue.Full:
+            raise OverloadedError(self._retry_seconds()) from None
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Takes no more work, finishes what waits and ends the thread. Blocks until it has."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+        self._thread.join()
+
+    def _run_jobs(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    def _run_job(
+        self, work: Callable[[], Answer], deadline: float | None, future: Future[Answer]
+    ) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        begun = time.monotonic()
+        if deadline is not None and begun >= deadline:
+            future.set_exception(
+                DeadlineExceededError("the deadline passed while the work was queued")
+            )
+            return
+        try:
+            answer = work()
+        except BaseException as error:  # the thread must outlive every job
+            future.set_exception(error)
+        else:
+            future.set_result(answer)
+        took = time.monotonic() - begun
+        self._mean_seconds += _NEWEST_SHARE * (took - self._mean_seconds)
+
+    def _retry_seconds(self) -> float:
+        """Returns how long half of the queue is likely to take, from 0.1 to 10 seconds."""
+        return min(max(self._jobs.qsize() * self._mean_seconds / 2, 0.1), 10.0)

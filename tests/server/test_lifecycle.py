@@ -1,0 +1,230 @@
+"""Start, health, overload, TLS and stop of a whole server."""
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from catalog.errors import InputError
+from server.config import ServerConfig
+from server.service import SERVICES
+from shortlist.client import Client, ShortlistError, Tls
+
+Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
+Status = health_pb2.HealthCheckResponse.ServingStatus
+
+Code = grpc.StatusCode
+
+QUERY = "usb c charger"
+
+
+def error_of(call: Callable[[], object]) -> ShortlistError | None:
+    try:
+        call()
+    except ShortlistError as error:
+        return error
+    return None
+
+
+def health(channel: grpc.Channel, service: str = "") -> "Status.ValueType":
+    request = health_pb2.HealthCheckRequest(service=service)
+    return health_pb2_grpc.HealthStub(channel).Check(request, timeout=10).status
+
+
+@pytest.mark.parametrize("service", ["", *SERVICES])
+def test_health_is_serving_overall_and_per_service(address: str, service: str) -> None:
+    with grpc.insecure_channel(address) as channel:
+        assert health(channel, service) == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_reflection_lists_the_services(address: str) -> None:
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    with grpc.insecure_channel(address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        [answer] = stub.ServerReflectionInfo(iter([request]), timeout=10)
+    assert {service.name for service in answer.list_services_response.service} == {
+        *SERVICES,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
+def test_a_full_queue_refuses_and_health_and_items_still_answer(
+    config: ServerConfig, serving: Serving
+) -> None:
+    with (
+        serving(replace(config, queue_size=1)) as server,
+        Client(server.address, timeout_seconds=60) as client,
+    ):
+        item_id = client.search(QUERY).results[0].item_id
+        inputs = ["a charger for my laptop " * 20] * 128
+
+        with ThreadPoolExecutor(8) as callers, grpc.insecure_channel(server.address) as channel:
+            calls = callers.map(lambda _: error_of(lambda: client.embed(inputs)), range(8))
+            assert health(channel) == health_pb2.HealthCheckResponse.SERVING
+            assert client.get_item(item_id).item_id == item_id
+            outcomes = list(calls)
+        refused = [error for error in outcomes if error]
+        assert 0 < len(refused) < len(outcomes)
+        for error in refused:
+            assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, "OVERLOADED")
+            assert error.retry_seconds is not None
+            assert 0.1 <= error.retry_seconds <= 10
+        assert client.search(QUERY).results  # back to normal
+
+
+def test_a_graceful_stop_warns_first_and_loses_no_call(
+    config: ServerConfig, serving: Serving
+) -> None:
+    with (
+        serving(replace(config, drain_seconds=0.5)) as server,
+        Client(server.address, timeout_seconds=60) as client,
+        grpc.insecure_channel(server.address) as channel,
+        ThreadPoolExecutor(4) as callers,
+    ):
+        health(channel)
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        time.sleep(0.2)  # within the drain: the news is out, and calls are still answered
+        assert health(channel) == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert health(channel, SERVICES[0]) == health_pb2.HealthCheckResponse.NOT_SERVING
+        under_way = [callers.submit(client.search, QUERY) for _ in range(8)]
+        stopping.join()
+        assert all(call.result().results for call in under_way)
+        with pytest.raises(ShortlistError) as gone:
+            client.search(QUERY, timeout_seconds=5)
+        assert gone.value.code == Code.UNAVAILABLE
+
+
+def test_a_bundle_without_a_reranker_searches_and_says_that_it_cannot_rerank(
+    config: ServerConfig, stage1_bundle: Path, serving: Serving
+) -> None:
+    with (
+        serving(replace(config, bundle=stage1_bundle)) as server,
+        Client(server.address, timeout_seconds=60) as client,
+    ):
+        response = client.search(QUERY, rerank_depth=20)
+        assert len(response.results) == 10
+        assert response.reranked_count == 0
+        error = error_of(lambda: client.rerank(QUERY, [response.results[0].item_id]))
+        assert error is not None
+        assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "NOT_SUPPORTED")
+
+
+# ---- TLS
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ca, server, client and stranger (signed by itself), each NAME.pem and NAME.key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl program")
+    directory = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(
+            ["openssl", *arguments], cwd=directory, check=True, stderr=subprocess.DEVNULL
+        )
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    for name in ("ca", "stranger"):
+        self_signed = ("req", "-x509", *key, "-days", "2", "-subj", f"/CN={name}")
+        openssl(*self_signed, "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    (directory / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    for name in ("server", "client"):
+        openssl("req", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", "request")
+        signed = ("x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key")
+        openssl(
+            *signed, "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.pem"
+        )
+    return directory
+
+
+def tls_config(config: ServerConfig, certificates: Path, *, mutual: bool) -> ServerConfig:
+    return replace(
+        config,
+        tls_cert=certificates / "server.pem",
+        tls_key=certificates / "server.key",
+        client_ca=certificates / "ca.pem" if mutual else None,
+    )
+
+
+def answers(address: str, tls: Tls | None) -> bool:
+    """Whether a client gets an answer; it must be refused as UNAVAILABLE otherwise."""
+    with Client(address, tls=tls, timeout_seconds=20) as client:
+        error = error_of(lambda: client.batch_get_items(["x"]))
+    assert error is None or error.code == Code.UNAVAILABLE
+    return error is None
+
+
+def test_tls_serves_those_who_trust_the_authority(
+    config: ServerConfig, certificates: Path, serving: Serving
+) -> None:
+    with serving(tls_config(config, certificates, mutual=False)) as server:
+        assert answers(server.address, Tls(ca=certificates / "ca.pem"))
+        assert not answers(server.address, Tls(ca=certificates / "stranger.pem"))
+        assert not answers(server.address, None)
+
+
+def test_mutual_tls_serves_only_those_with_a_certificate_of_the_authority(
+    config: ServerConfig, certificates: Path, serving: Serving
+) -> None:
+    def shown(name: str) -> Tls:
+        return Tls(
+            certificates / "ca.pem", certificates / f"{name}.pem", certificates / f"{name}.key"
+        )
+
+    with serving(tls_config(config, certificates, mutual=True)) as server:
+        assert answers(server.address, shown("client"))
+        assert not answers(server.address, shown("stranger"))
+        assert not answers(server.address, Tls(ca=certificates / "ca.pem"))
+
+
+def test_tls_files_that_do_not_belong_together_are_named(
+    config: ServerConfig, certificates: Path
+) -> None:
+    key_of_another = replace(
+        tls_config(config, certificates, mutual=False), tls_key=certificates / "client.key"
+    )
+    with pytest.raises(InputError, match=r"client\.key"):
+        key_of_another.credentials()
+    no_authority = replace(
+        tls_config(config, certificates, mutual=True), client_ca=certificates / "server.key"
+    )
+    with pytest.raises(InputError, match=r"--client-ca .*server\.key"):
+        no_authority.credentials()
+
+
+def test_an_encrypted_key_is_refused_without_asking(
+    config: ServerConfig, certificates: Path
+) -> None:
+    encrypt = ("openssl", "ec", "-in", "server.key", "-aes256", "-passout", "pass:x")
+    subprocess.run(
+        [*encrypt, "-out", "locked.key"], cwd=certificates, check=True, stderr=subprocess.DEVNULL
+    )
+    locked = replace(
+        tls_config(config, certificates, mutual=False), tls_key=certificates / "locked.key"
+    )
+    with pytest.raises(InputError, match="encrypted"):
+        locked.credentials()
+
+
+def test_a_server_that_cannot_keep_compiled_programs_serves_all_the_same(
+    config: ServerConfig, serving: Serving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with serving(replace(config, compilation_cache=file / "below")) as server:
+        assert answers(server.address, None)
+    assert str(file) in caplog.text

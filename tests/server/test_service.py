@@ -1,0 +1,303 @@
+"""Every method over a real channel, against the engine called directly."""
+
+import logging
+import math
+
+import grpc
+import numpy as np
+import pytest
+
+from search.engine import Engine
+from server.converters import item_message
+from shortlist.client import Client, ShortlistError
+from shortlist.v1.item_pb2 import Item
+from shortlist.v1.rerank_service_pb2 import RerankCandidate, RerankRequest
+from shortlist.v1.rerank_service_pb2_grpc import RerankServiceStub
+from shortlist.v1.retrieval_service_pb2 import EmbedInput, EmbedRequest, RetrieveRequest
+from shortlist.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+from shortlist.v1.search_service_pb2 import SearchRequest, SearchResponse
+from shortlist.v1.search_service_pb2_grpc import SearchServiceStub
+
+Code = grpc.StatusCode
+
+QUERY = "usb c charger"
+TOLERANCE = 1e-5
+
+
+def error_of(call: object, *arguments: object, **named: object) -> ShortlistError:
+    assert callable(call)
+    with pytest.raises(ShortlistError) as failed:
+        call(*arguments, **named)
+    return failed.value
+
+
+def refused_field(call: object, *arguments: object, **named: object) -> str:
+    """The field that the server refuses, which must be exactly one."""
+    error = error_of(call, *arguments, **named)
+    assert error.code == Code.INVALID_ARGUMENT, error
+    [violation] = error.field_violations
+    return violation.field
+
+
+# ---- Search
+
+
+def test_search_answers_as_the_engine_does(client: Client, engine: Engine) -> None:
+    response = client.search(QUERY, page_size=20)
+    expected = engine.search(QUERY, limit=20)
+    assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
+    for result, hit in zip(response.results, expected.hits, strict=True):
+        assert result.score == pytest.approx(hit.score, abs=TOLERANCE)
+        assert result.stage1_score == pytest.approx(hit.stage1_score, abs=TOLERANCE)
+        assert result.rerank_score == pytest.approx(hit.rerank_score, abs=TOLERANCE)
+        assert result.item == item_message(engine.store.item(engine.store.row(hit.item_id)))
+    assert [s.name for s in response.stages] == [s.name for s in expected.stages]
+    assert response.recalled_count == expected.recalled
+    assert response.reranked_count == expected.reranked > 0
+    assert response.bundle_id == engine.bundle_id
+
+
+def test_results_are_ranked_from_one_with_falling_scores(client: Client) -> None:
+    results = client.search(QUERY).results
+    assert [r.rank for r in results] == list(range(1, 11))
+    scores = [r.score for r in results]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_every_stage_says_how_long_it_took(client: Client) -> None:
+    stages = client.search(QUERY).stages
+    assert stages
+    assert all(stage.duration.ToNanoseconds() > 0 for stage in stages)
+
+
+def test_pages_follow_one_another_to_the_end_without_gap_or_repetition(
+    client: Client, engine: Engine
+) -> None:
+    seen: list[str] = []
+    token = ""
+    for _ in range(len(engine.store)):
+        page = client.search(QUERY, page_size=7, page_token=token)
+        seen += [r.item_id for r in page.results]
+        token = page.next_page_token
+        if not token:
+            break
+    assert sorted(seen) == sorted(engine.store.ids)
+    assert seen[:20] == [r.item_id for r in client.search(QUERY, page_size=20).results]
+
+
+def test_without_reranking_the_order_is_that_of_stage_one(client: Client) -> None:
+    response = client.search(QUERY, page_size=20, rerank_depth=0)
+    assert response.reranked_count == 0
+    assert not any(r.HasField("rerank_score") for r in response.results)
+    retrieved = client.retrieve(QUERY, page_size=20)
+    assert [r.item_id for r in response.results] == [r.item_id for r in retrieved.results]
+
+
+@pytest.mark.parametrize(
+    "query", ["", "  ", "\u2003\t", "x" * 10_240, "ü" * 2_001], ids=lambda q: f"{len(q)}:{q[:3]!r}"
+)
+def test_queries_that_are_empty_or_too_long_are_refused(client: Client, query: str) -> None:
+    assert refused_field(client.search, query) == "query"
+    assert refused_field(client.retrieve, query) == "query"
+    assert refused_field(client.rerank, query, ["x"]) == "query"
+    assert refused_field(client.embed, [QUERY, query]) == "inputs[1].query"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?", "\x00", "\u202e", "e\u0301\u0327", "🔌" * 2_000, "%s {0} $x ../", "\ufffe", "'; --"],
+    ids=lambda query: ascii(query[:8]),
+)
+def test_odd_queries_are_answered(client: Client, query: str) -> None:
+    assert len(client.search(query, page_size=3).results) == 3
+
+
+def test_a_page_size_above_the_limit_is_coerced(client: Client, engine: Engine) -> None:
+    results = client.search(QUERY, page_size=2**31 - 1).results
+    assert len(results) == min(100, len(engine.store))
+
+
+@pytest.mark.parametrize("field", ["page_size", "recall_depth", "rerank_depth"])
+def test_negative_sizes_are_refused(client: Client, field: str) -> None:
+    assert refused_field(client.search, QUERY, **{field: -1}) == field
+
+
+def test_a_page_token_fits_only_its_own_search(client: Client) -> None:
+    token = client.search(QUERY, page_size=2).next_page_token
+    error = error_of(client.search, "another", page_token=token)
+    assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "PAGE_TOKEN_MISMATCH")
+    assert [v.field for v in error.field_violations] == ["page_token"]
+    assert refused_field(client.search, QUERY, rerank_depth=3, page_token=token) == "page_token"
+    assert refused_field(client.search, QUERY, page_token="made up") == "page_token"
+
+
+def test_the_query_is_never_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    client.search("a very private wish")
+    error_of(client.search, "another private wish", page_size=-1)
+    assert "private" not in caplog.text
+
+
+# ---- Retrieve and Embed
+
+
+def test_retrieving_by_text_and_by_its_vector_agree(client: Client) -> None:
+    by_text = client.retrieve(QUERY, page_size=15)
+    vector = client.embed([QUERY]).embeddings[0].values
+    by_vector = client.retrieve([7 * value for value in vector], page_size=15)
+    assert [r.item_id for r in by_text.results] == [r.item_id for r in by_vector.results]
+    for left, right in zip(by_text.results, by_vector.results, strict=True):
+        assert left.stage1_score == pytest.approx(right.stage1_score, abs=TOLERANCE)
+        assert abs(left.stage1_score) <= 1 + TOLERANCE
+    scores = [r.score for r in by_text.results]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_whole_catalogue_can_be_retrieved(client: Client, engine: Engine) -> None:
+    results = client.retrieve(QUERY, page_size=1_000).results
+    assert sorted(r.item_id for r in results) == sorted(engine.store.ids)
+
+
+@pytest.mark.parametrize("change", ["narrow", "wide", "empty", "nan", "inf", "zero"])
+def test_vectors_that_are_no_points_are_refused(
+    client: Client, engine: Engine, change: str
+) -> None:
+    vector = [1.0] * engine.dim
+    vectors = {
+        "narrow": vector[1:],
+        "wide": [*vector, 1.0],
+        "empty": [],
+        "nan": [math.nan, *vector[1:]],
+        "inf": [-math.inf, *vector[1:]],
+        "zero": [0.0] * engine.dim,
+    }
+    assert refused_field(client.retrieve, vectors[change]) == "vector"
+
+
+def test_an_unset_oneof_is_refused(address: str) -> None:
+    with grpc.insecure_channel(address) as channel:
+        retrieval, rerank = RetrievalServiceStub(channel), RerankServiceStub(channel)
+        unset = [
+            lambda: retrieval.Retrieve(RetrieveRequest()),
+            lambda: retrieval.Embed(EmbedRequest(inputs=[EmbedInput()])),
+            lambda: rerank.Rerank(RerankRequest(query="q", candidates=[RerankCandidate()])),
+        ]
+        for call in unset:
+            with pytest.raises(grpc.RpcError) as failed:
+                call()
+            assert isinstance(failed.value, grpc.Call)
+            assert failed.value.code() == Code.INVALID_ARGUMENT
+
+
+def test_negative_retrieve_sizes_are_refused(client: Client) -> None:
+    assert refused_field(client.retrieve, QUERY, page_size=-1) == "page_size"
+
+
+def test_embeddings_are_unit_vectors_in_the_order_of_the_inputs(
+    client: Client, engine: Engine
+) -> None:
+    item = engine.store.item(0)
+    response = client.embed([QUERY, item_message(item), "hdmi cable"])
+    vectors = np.array([list(vector.values) for vector in response.embeddings])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=TOLERANCE)
+    expected = engine.embed_queries([QUERY, "hdmi cable"])
+    np.testing.assert_allclose(vectors[[0, 2]], expected, atol=TOLERANCE)
+    np.testing.assert_allclose(vectors[[1]], engine.embed_items([item]), atol=TOLERANCE)
+    assert response.bundle_id == engine.bundle_id
+
+
+def test_a_bare_text_can_be_embedded_as_an_item(client: Client, engine: Engine) -> None:
+    assert len(client.embed([Item(title="cable")]).embeddings[0].values) == engine.dim
+
+
+def test_embedding_nothing_or_too_much_is_refused(client: Client) -> None:
+    assert refused_field(client.embed, []) == "inputs"
+    assert refused_field(client.embed, ["q"] * 129) == "inputs"
+
+
+# ---- Rerank
+
+
+def test_reranking_orders_every_candidate_as_the_engine_does(
+    client: Client, engine: Engine
+) -> None:
+    item_ids = list(engine.store.ids[:12])
+    response = client.rerank(QUERY, item_ids)
+    expected = engine.rerank(QUERY, item_ids)
+    assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
+    assert sorted(r.item_id for r in response.results) == sorted(item_ids)
+    for result, hit in zip(response.results, expected.hits, strict=True):
+        assert result.score == pytest.approx(hit.score, abs=TOLERANCE)
+
+
+def test_items_may_be_given_inline_among_ids(client: Client, engine: Engine) -> None:
+    stranger = Item(item_id="not in the catalogue", title="usb c charger 65 w", brand="Voltix")
+    response = client.rerank(QUERY, [engine.store.ids[0], stranger])
+    assert {r.item_id for r in response.results} == {engine.store.ids[0], stranger.item_id}
+
+
+def test_an_unknown_candidate_is_not_found(client: Client, engine: Engine) -> None:
+    error = error_of(client.rerank, QUERY, [engine.store.ids[0], "nope", "neither"])
+    assert (error.code, error.reason) == (Code.NOT_FOUND, "UNKNOWN_ITEM")
+    assert error.resources == ("nope", "neither")
+
+
+def test_candidates_outside_of_the_rules_are_refused(client: Client, engine: Engine) -> None:
+    known = engine.store.ids[0]
+    assert refused_field(client.rerank, QUERY, []) == "candidates"
+    assert refused_field(client.rerank, QUERY, [known] * 501) == "candidates"
+    assert refused_field(client.rerank, QUERY, [known, known]) == "candidates[1]"
+    assert refused_field(client.rerank, QUERY, [Item(item_id="a")]) == "candidates[0].item.title"
+
+
+# ---- Catalog
+
+
+def test_an_item_is_as_the_store_has_it(client: Client, engine: Engine) -> None:
+    for row in range(len(engine.store)):
+        item = engine.store.item(row)
+        assert client.get_item(item.item_id) == item_message(item)
+
+
+def test_an_unknown_item_is_not_found(client: Client) -> None:
+    error = error_of(client.get_item, "nope" * 1_000)
+    assert (error.code, error.reason) == (Code.NOT_FOUND, "UNKNOWN_ITEM")
+    assert refused_field(client.get_item, "") == "item_id"
+
+
+def test_a_batch_tells_found_from_missing(client: Client, engine: Engine) -> None:
+    first, second = engine.store.ids[:2]
+    response = client.batch_get_items([second, "nope", first, second, "neither"])
+    assert [item.item_id for item in response.items] == [second, first]
+    assert list(response.missing_item_ids) == ["nope", "neither"]
+    assert response.bundle_id == engine.bundle_id
+    assert refused_field(client.batch_get_items, []) == "item_ids"
+
+
+# ---- deadlines and sizes
+
+
+def test_a_call_whose_deadline_is_over_is_given_up(client: Client) -> None:
+    error = error_of(client.search, QUERY, timeout_seconds=1e-6)
+    assert error.code == Code.DEADLINE_EXCEEDED
+    assert client.search(QUERY).results  # and the server goes on
+
+
+def test_a_text_with_lone_surrogates_is_never_sent(client: Client) -> None:
+    with pytest.raises(ValueError, match="surrogate"):
+        client.search("usb\ud800")
+
+
+def test_a_message_over_the_limit_is_refused_and_the_server_goes_on(client: Client) -> None:
+    huge = Item(item_id="a", title="t", description="x" * (9 * 2**20))
+    assert error_of(client.rerank, QUERY, [huge]).code == Code.RESOURCE_EXHAUSTED
+    assert client.search(QUERY).results
+
+
+def test_clients_with_unknown_fields_are_answered(address: str) -> None:
+    newer = SearchRequest(query=QUERY).SerializeToString() + b"\xfa\x3f\x03new"  # field 1023
+    with grpc.insecure_channel(address) as channel:
+        answer = channel.unary_unary("/shortlist.v1.SearchService/Search")(newer, timeout=30)
+        plain = SearchServiceStub(channel).Search(SearchRequest(query=QUERY), timeout=30)
+    ids = [r.item_id for r in SearchResponse.FromString(answer).results]
+    assert ids == [r.item_id for r in plain.results]

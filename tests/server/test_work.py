@@ -1,0 +1,178 @@
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from search.records import DeadlineExceededError
+from server.work import OverloadedError, StoppingError, Worker
+
+SOON = 10.0  # seconds that nothing here takes unless it hangs
+
+
+class Gate:
+    """A job that waits until it is opened, so that others queue behind it."""
+
+    def __init__(self) -> None:
+        self.running = threading.Event()
+        self._opened = threading.Event()
+
+    def __call__(self) -> str:
+        self.running.set()
+        assert self._opened.wait(SOON)
+        return "through"
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker(queue_size=2)
+    yield worker
+    worker.close()
+
+
+async def blocked(worker: Worker) -> tuple[Gate, asyncio.Task[str]]:
+    """Returns the gate that the worker now stands at, and its job."""
+    gate = Gate()
+    task = asyncio.create_task(worker.run(gate))
+    assert await asyncio.to_thread(gate.running.wait, SOON)
+    return gate, task
+
+
+def test_answers_come_back_from_one_thread_that_is_not_the_callers(worker: Worker) -> None:
+    async def scenario() -> set[int]:
+        return {await worker.run(threading.get_ident) for _ in range(5)}
+
+    threads = asyncio.run(scenario())
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_jobs_run_in_the_order_in_which_they_came(worker: Worker) -> None:
+    order: list[int] = []
+
+    async def scenario() -> None:
+        gate, first = await blocked(worker)
+        rest = [asyncio.create_task(worker.run(lambda n=n: order.append(n))) for n in (1, 2)]
+        await asyncio.sleep(0)
+        gate.open()
+        await asyncio.gather(first, *rest)
+
+    asyncio.run(scenario())
+    assert order == [1, 2]
+
+
+def test_the_event_loop_stays_free_while_a_job_runs(worker: Worker) -> None:
+    async def scenario() -> int:
+        gate, job = await blocked(worker)
+        ticks = 0
+        while ticks < 10:
+            await asyncio.sleep(0.001)
+            ticks += 1
+        gate.open()
+        await job
+        return ticks
+
+    assert asyncio.run(scenario()) == 10
+
+
+def test_an_exception_reaches_the_caller_and_the_worker_goes_on(worker: Worker) -> None:
+    def fail() -> None:
+        raise KeyError("row")
+
+    async def scenario() -> str:
+        with pytest.raises(KeyError, match="row"):
+            await worker.run(fail)
+        return await worker.run(lambda: "still here")
+
+    assert asyncio.run(scenario()) == "still here"
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back(worker: Worker) -> None:
+    async def scenario() -> float:
+        gate, first = await blocked(worker)
+        queued = [asyncio.create_task(worker.run(lambda: None)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError) as refused:
+            await worker.run(lambda: None)
+        gate.open()
+        await asyncio.gather(first, *queued)
+        await worker.run(lambda: None)  # there is room again
+        return refused.value.retry_seconds
+
+    assert 0.1 <= asyncio.run(scenario()) <= 10
+
+
+def test_a_job_whose_caller_has_gone_is_never_begun(worker: Worker) -> None:
+    ran: list[str] = []
+
+    async def scenario() -> None:
+        gate, first = await blocked(worker)
+        gone = asyncio.create_task(worker.run(lambda: ran.append("gone")))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        gate.open()
+        assert await first == "through"
+        await worker.run(lambda: ran.append("here"))
+
+    asyncio.run(scenario())
+    assert ran == ["here"]
+
+
+def test_a_job_whose_deadline_passes_in_the_queue_is_never_begun(worker: Worker) -> None:
+    ran: list[str] = []
+
+    async def scenario() -> None:
+        gate, first = await blocked(worker)
+        late = asyncio.create_task(
+            worker.run(lambda: ran.append("late"), deadline=time.monotonic() + 0.02)
+        )
+        await asyncio.sleep(0.04)
+        gate.open()
+        await first
+        with pytest.raises(DeadlineExceededError):
+            await late
+
+    asyncio.run(scenario())
+    assert ran == []
+
+
+def test_a_deadline_in_the_past_is_refused_without_queueing(worker: Worker) -> None:
+    async def scenario() -> None:
+        gate, first = await blocked(worker)
+        with pytest.raises(DeadlineExceededError):
+            await worker.run(lambda: None, deadline=time.monotonic() - 1)
+        gate.open()
+        await first
+
+    asyncio.run(scenario())
+
+
+def test_a_closed_worker_takes_no_more_work() -> None:
+    worker = Worker(queue_size=1)
+    worker.close()
+    worker.close()  # closing twice is no error
+    with pytest.raises(StoppingError):
+        asyncio.run(worker.run(lambda: None))
+
+
+def test_closing_finishes_what_waits() -> None:
+    worker = Worker(queue_size=1)  # so the mark that ends the thread has to wait for room itself
+
+    async def scenario() -> tuple[str, str]:
+        gate, first = await blocked(worker)
+        second = asyncio.create_task(worker.run(lambda: "second"))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(asyncio.to_thread(worker.close))
+        await asyncio.sleep(0.01)
+        gate.open()
+        answers = await first, await second
+        await closing
+        return answers
+
+    assert asyncio.run(scenario()) == ("through", "second")

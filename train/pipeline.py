@@ -1,0 +1,268 @@
+"""`python -m train`: from a dataset directory to a bundle, step by step."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bert.compiled import Numerics, choose_numerics, enable_compilation_cache
+from bert.tokens import Tokenizer
+from catalog.demo import write_demo_store
+from catalog.reading import Dataset, read_dataset
+from catalog.store import ItemStore
+from catalog.text import item_text
+from lexical.index import LexicalIndex
+from rerank.model import save_reranker
+from search import bundle
+from search.bundle import write_directory
+from search.ranking import SignalSource, newest_release
+from towers.encode import TowerEncoder
+from towers.index import build_index, open_index, open_vectors, recall_against_exact
+from towers.saving import load_towers, save_towers
+from train.assemble import assemble
+from train.candidates import dev_lists, training_lists
+from train.mine import Recalled, mine
+from train.options import DEMO, TrainConfig
+from train.relevance import Relevance, relevance_of
+from train.rerank import train_reranker
+from train.start import Start
+from train.steps import Step
+from train.towers import train_towers
+
+logger = logging.getLogger(__name__)
+
+STEPS = ("towers", "index", "mine", "rerank")
+_RECALL_SAMPLE = 200  # items whose neighbours the index's recall is measured on
+_GOLDEN = 8  # golden queries of a bundle
+_GOLDEN_CHARACTERS = 200
+
+
+def dataset_directory(config: TrainConfig) -> Path:
+    """The dataset a run reads; the demo store is generated beside the steps, once."""
+    if config.data != DEMO:
+        return Path(config.data)
+    directory = config.out / f"demo-store-{config.demo_seed}"
+    if not directory.is_dir():
+        logger.info("generating the demo store in %s", directory)
+        write_directory(directory, lambda new: write_demo_store(new, seed=config.demo_seed))
+    return directory
+
+
+def run(config: TrainConfig, only: str | None = None) -> Path:
+    """Do every step up to the bundle, or one of them, and return the bundle's directory.
+
+    Raises:
+        InputError: the data, weights or options cannot be used, or a step before `only` is not
+            done.
+    """
+    enable_compilation_cache(config.out / "cache" / "xla")
+    pipeline = Pipeline(config)
+    steps = pipeline.steps()
+    for step in steps:
+        if only in (None, step.name):
+            step.run()
+        if only == step.name:
+            return step.directory
+        step.require()
+    return pipeline.bundle(steps)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The steps of one configuration, and what they share."""
+
+    config: TrainConfig
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data, read and validated."""
+        found = read_dataset(dataset_directory(self.config))
+        for warning in found.warnings:
+            logger.warning("warning: %s", warning)
+        return found
+
+    @cached_property
+    def store(self) -> ItemStore:
+        """The catalogue."""
+        return ItemStore(self.dataset.items)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Text of every item, by row."""
+        return [item_text(self.store.item(row)) for row in range(len(self.store))]
+
+    @cached_property
+    def relevance(self) -> Relevance | None:
+        """What is known of relevance outside `test`."""
+        found = relevance_of(self.dataset, self.store)
+        return found and found.only("train", "dev")
+
+    @cached_property
+    def start(self) -> Start:
+        """The weights to start from."""
+        return Start.find(self.config.init_from, self.config.layers)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of those weights."""
+        return self.start.tokenizer()
+
+    @cached_property
+    def numerics(self) -> Numerics:
+        """Input type of matrix products."""
+        chosen = choose_numerics(self.config.numerics)
+        logger.info("matrix products read %s: %s", chosen.dtype, chosen.why)
+        return chosen
+
+    def steps(self) -> list[Step]:
+        """All steps in order, each with the digests of those it builds on."""
+        config = self.config
+        shared = {
+            "dataset": self.dataset.fingerprint,
+            "start": self.start.digest,
+            "seed": config.seed,
+            "numerics": self.numerics.dtype,
+            "layers": config.layers,
+        }
+        towers = self._step(
+            "towers", self._towers, shared, config.towers, config.pairs, config.towers_fit
+        )
+        index = self._step("index", self._index, towers.digest, config.index)
+        mined = self._step("mine", self._mine, index.digest, config.mine)
+        rerank = self._step(
+            "rerank",
+            self._rerank,
+            mined.digest,
+            config.candidates,
+            config.reranker,
+            config.lists,
+            config.rerank_fit,
+        )
+        return [towers, index, mined, rerank]
+
+    def _step(self, name: str, build: Any, *inputs: Any) -> Step:
+        values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
+        return Step(name, self._directory(name), {"inputs": values}, build)
+
+    def _directory(self, name: str) -> Path:
+        return self.config.out / "steps" / name
+
+    def _training(self, name: str, unfinished: Path) -> dict[str, Any]:
+        """Arguments of the training loop that both stages give alike."""
+        return {
+            "seed": self.config.seed,
+            "model_parallel": self.config.model_parallel,
+            "checkpoints": unfinished,
+            "scalars": self.config.out / "tensorboard" / name,
+        }
+
+    def _towers(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
+        towers = self.start.towers(self.config.towers)
+        train = self.relevance and self.relevance.only("train")
+        if self.relevance is None or train is None or not train.relevant.any():
+            logger.info("nothing says what is relevant to a training query: towers stay as given")
+            save_towers(towers, directory)
+            return {"pairs": 0}
+        towers, report = train_towers(
+            towers,
+            self.tokenizer,
+            self.numerics,
+            self.relevance,
+            self.texts,
+            config=self.config.pairs,
+            fitting=self.config.towers_fit,
+            **self._training("towers", unfinished),
+        )
+        save_towers(towers, directory)
+        return report
+
+    def _index(self, directory: Path, _: Path) -> Mapping[str, Any]:
+        encoder = self._encoder(bulk=True)
+        vectors = encoder.items(self.texts)
+        (directory / bundle.INDEX).mkdir()
+        index = build_index(vectors, directory / bundle.INDEX, self.config.index)
+        LexicalIndex.build(self.store, directory / bundle.LEXICAL)
+        sample = np.random.default_rng(self.config.seed).permutation(len(vectors))[:_RECALL_SAMPLE]
+        recall = {
+            f"recall@{k}": round(recall_against_exact(index, vectors, vectors[sample], k), 4)
+            for k in (10, 100)
+        }
+        return {"items": len(vectors), "truncated": encoder.truncated, **recall}
+
+    def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
+        if self.relevance is None:
+            return {"queries": 0}
+        index = open_index(self._directory("index") / bundle.INDEX)
+        found = mine(self.relevance, self._encoder(bulk=True), index, self.config.mine)
+        found.write(directory)
+        return {"queries": len(found.rows)}
+
+    def _rerank(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
+        if self.relevance is None or not len(self.relevance.only("train").queries):
+            if self.start.has_reranker:
+                self.start.copy_reranker(directory)
+                return {"reranker": f"as in {self.config.init_from}"}
+            logger.info("nothing says what is relevant to a training query: no second stage")
+            return {"reranker": "none"}
+        index = self._directory("index")
+        vectors = open_vectors(index / bundle.INDEX)
+        recalled = Recalled.read(self._directory("mine"))
+        queries = self._encoder(bulk=True).queries(self.relevance.queries)
+        seed, lists = self.config.seed, self.config.lists
+        reranker, statistics, report = train_reranker(
+            self.start.reranker(self.config.reranker, seed),
+            self.tokenizer,
+            self.numerics,
+            self.relevance,
+            training_lists(
+                self.relevance, recalled, vectors, queries, self.config.candidates, seed
+            ),
+            dev_lists(
+                self.relevance,
+                recalled,
+                queries=lists.dev_queries,
+                depth=lists.dev_depth,
+                seed=seed,
+            ),
+            SignalSource(
+                self.store, LexicalIndex.open(index / bundle.LEXICAL), newest_release(self.store)
+            ),
+            config=lists,
+            fitting=self.config.rerank_fit,
+            **self._training("rerank", unfinished),
+        )
+        save_reranker(reranker, directory)
+        statistics.write(directory)
+        return {**report, "trained_features": sum(statistics.trained)}
+
+    def bundle(self, steps: Sequence[Step]) -> Path:
+        """Assemble the bundle from the steps, unless it is there already."""
+        return assemble(
+            self.config.out / "bundle",
+            {step.name: step for step in steps},
+            self.store,
+            self.tokenizer,
+            self.numerics,
+            golden_queries=self._golden_queries(),
+            built_from={
+                "dataset": self.dataset.info.name,
+                "dataset_fingerprint": self.dataset.fingerprint,
+                "config": json.loads(json.dumps(asdict(self.config), default=str)),
+            },
+        )
+
+    def _encoder(self, *, bulk: bool) -> TowerEncoder:
+        towers = load_towers(self._directory("towers"))
+        return TowerEncoder(towers, self.tokenizer, self.numerics, bulk=bulk)
+
+    def _golden_queries(self) -> list[str]:
+        """Queries of `dev` where there are any, else titles from all over the catalogue."""
+        dev = self.relevance.only("dev").queries if self.relevance is not None else ()
+        candidates = dev or self.store.text("title")
+        step = max(1, len(candidates) // _GOLDEN)
+        return [text[:_GOLDEN_CHARACTERS] for text in candidates[::step] if text][:_GOLDEN]
