@@ -8,7 +8,7 @@ random state, so `graphdef, state = nnx.split(bert)` once and `nnx.merge(graphde
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -382,6 +382,21 @@ class Bert(nnx.Module):
         for layer, key in zip(self.layers, keys, strict=True):
             hidden = layer(hidden, mask, dtype, key)
         return hidden
+
+
+def first_layers(bert: Bert, count: int) -> Bert:
+    """The same encoder without the layers behind the first `count`; it shares the parameters.
+
+    Raises:
+        InputError: the encoder has fewer layers.
+    """
+    if not 1 <= count <= len(bert.layers):
+        raise InputError(f"{count} layers are not within the encoder's {len(bert.layers)}")
+    config = replace(bert.config, num_layers=count)
+    short: Bert = nnx.eval_shape(lambda: Bert(config, rngs=nnx.Rngs(0)))
+    short.embeddings = bert.embeddings
+    short.layers = nnx.List(list(bert.layers)[:count])
+    return short
 
 
 def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> Array:

@@ -245,7 +245,7 @@ def _query_id(query: str) -> str:
 
 def split_of(query: str) -> str:
     digest = hashlib.sha256(normalise_query(query).encode()).digest()
-    bucket = int.from_bytes(digest[:8]) % 10
+    bucket = int.from_bytes(digest[:8], "big") % 10
     return {8: "dev", 9: "test"}.get(bucket, "train")
 
 

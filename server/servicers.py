@@ -4,7 +4,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -162,11 +161,7 @@ def _embed(
     """Returns one vector per input, in their order, from the tower of its kind."""
     vectors = np.empty((len(inputs), engine.dim), dtype=np.float32)
     queries = {row: given for row, given in enumerate(inputs) if isinstance(given, str)}
-    items = {
-        row: replace(given, item_id=given.item_id or "new")  # the engine wants ids, texts have none
-        for row, given in enumerate(inputs)
-        if isinstance(given, Item)
-    }
+    items = {row: given for row, given in enumerate(inputs) if isinstance(given, Item)}
     if queries:
         vectors[list(queries)] = engine.embed_queries(list(queries.values()), deadline=deadline)
     if items:

@@ -17,7 +17,9 @@ COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    # Some libraries set logging up when they are imported.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
     for package in ("train", "bert", "search"):
         logging.getLogger(package).setLevel(logging.INFO)
     command, rest = "all", list(arguments)

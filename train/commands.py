@@ -22,6 +22,7 @@ class EvaluateConfig:
     bundle: Path = Path("out/bundle")  # the bundle to evaluate
     data: Path = Path("out/demo-store-0")  # dataset directory with judgments
     split: str = "test"  # queries to evaluate on: train, dev or test
+    max_queries: int = 0  # evaluate on so many queries, chosen at random; 0 takes all
     json: Path | None = None  # write the figures here
     runs: Path | None = None  # write TREC runs into this directory
     engine: EngineConfig = field(default_factory=EngineConfig)  # request defaults and numerics
@@ -42,9 +43,16 @@ def train_all(config: TrainConfig) -> None:
     if judgments is None or "test" not in judgments["split"].unique().to_pylist():
         logging.getLogger(__name__).info("no test judgments: nothing to evaluate")
         return
-    engine = EngineConfig(numerics=config.numerics)
-    path = config.out / "evaluation.json"
-    evaluate_bundle(EvaluateConfig(bundle, directory, "test", path, config.out / "runs", engine))
+    evaluate_bundle(
+        EvaluateConfig(
+            bundle,
+            directory,
+            max_queries=config.evaluate_queries,
+            json=config.out / "evaluation.json",
+            runs=config.out / "runs",
+            engine=EngineConfig(numerics=config.numerics),
+        )
+    )
 
 
 def evaluate_bundle(config: EvaluateConfig) -> None:
@@ -52,7 +60,13 @@ def evaluate_bundle(config: EvaluateConfig) -> None:
     enable_compilation_cache(config.bundle.parent / "cache" / "xla")
     dataset = read_dataset(config.data)
     engine = Engine.load(config.bundle, config.engine)
-    found = evaluate(engine, dataset, config.split, runs_directory=config.runs)
+    found = evaluate(
+        engine,
+        dataset,
+        config.split,
+        runs_directory=config.runs,
+        max_queries=config.max_queries,
+    )
     if config.json is not None:
         write_figures(found, config.json)
     if config.split == "test":

@@ -38,6 +38,7 @@ from train.progress import track
 from train.runs import Ranking, write_run, write_text
 
 _TIES_SEED = 0
+_SAMPLE_SEED = 20_240_603  # of the queries, where not all are evaluated
 
 
 @runtime_checkable
@@ -66,7 +67,12 @@ class Engine(Protocol):
 
 
 def evaluate(
-    engine: Engine, dataset: Dataset, split: str = "test", *, runs_directory: Path | None = None
+    engine: Engine,
+    dataset: Dataset,
+    split: str = "test",
+    *,
+    runs_directory: Path | None = None,
+    max_queries: int = 0,
 ) -> Figures:
     """Evaluate on the judgments of one split.
 
@@ -76,6 +82,7 @@ def evaluate(
         split: `train`, `dev` or `test`.
         runs_directory: Where each run is written as `<system>.run` (the whole catalogue, 100
             items a query) or `<system>_judged.run`, in TREC format; None writes none.
+        max_queries: Most queries, chosen at random and always the same; 0 takes all.
 
     Returns:
         Figures for `bm25`, `stage1`, `both` (where there is a second stage) and `random`.
@@ -84,6 +91,9 @@ def evaluate(
         InputError: There is nothing to evaluate on, or the judgments and the bundle do not fit.
     """
     queries = judged_queries(dataset, split)
+    if 0 < max_queries < len(queries):
+        chosen = np.random.default_rng(_SAMPLE_SEED).permutation(len(queries))[:max_queries]
+        queries = [queries[number] for number in sorted(chosen.tolist())]
     _check(engine, queries)
     runs = collect_runs(engine, queries)
     if runs_directory is not None:

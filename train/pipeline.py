@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from bert.compiled import Numerics, choose_numerics, enable_compilation_cache
+from bert.model import first_layers
 from bert.tokens import Tokenizer
 from catalog.demo import write_demo_store
 from catalog.reading import Dataset, read_dataset
 from catalog.store import ItemStore
 from catalog.text import item_text
 from lexical.index import LexicalIndex
-from rerank.model import save_reranker
+from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle import write_directory
 from search.ranking import SignalSource, newest_release
@@ -137,7 +138,7 @@ class Pipeline:
         rerank = self._step(
             "rerank",
             self._rerank,
-            mined.digest,
+            {"mine": mined.digest, "layers": config.rerank_layers},
             config.candidates,
             config.reranker,
             config.lists,
@@ -215,7 +216,7 @@ class Pipeline:
         queries = self._encoder(bulk=True).queries(self.relevance.queries)
         seed, lists = self.config.seed, self.config.lists
         reranker, statistics, report = train_reranker(
-            self.start.reranker(self.config.reranker, seed),
+            self._untrained_reranker(),
             self.tokenizer,
             self.numerics,
             self.relevance,
@@ -255,6 +256,12 @@ class Pipeline:
                 "config": json.loads(json.dumps(asdict(self.config), default=str)),
             },
         )
+
+    def _untrained_reranker(self) -> Reranker:
+        encoder = load_towers(self._directory("towers")).bert
+        if self.config.rerank_layers is not None:
+            encoder = first_layers(encoder, min(self.config.rerank_layers, len(encoder.layers)))
+        return self.start.reranker(self.config.reranker, encoder, self.config.seed)
 
     def _encoder(self, *, bulk: bool) -> TowerEncoder:
         towers = load_towers(self._directory("towers"))

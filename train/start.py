@@ -5,7 +5,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from bert.params import WEIGHTS_FILE, load_bert, resolve_pretrained
+from bert.model import Bert
+from bert.params import WEIGHTS_FILE, resolve_pretrained
 from bert.tokens import Tokenizer
 from rerank.model import Reranker, RerankerConfig, load_reranker, pretrained_reranker
 from search import bundle
@@ -64,15 +65,17 @@ class Start:
         """Whether a trained reranker can be taken over."""
         return self.is_bundle and (self.directory / bundle.RERANK).is_dir()
 
-    def reranker(self, config: RerankerConfig, seed: int) -> Reranker:
-        """A reranker to train; a bundle's comes with its own configuration."""
+    def reranker(self, config: RerankerConfig, encoder: Bert, seed: int) -> Reranker:
+        """A reranker to train: a bundle's own, else a new one over the towers' encoder.
+
+        Args:
+            config: For a new one; a bundle's comes with its own.
+            encoder: For a new one: trained towers know the catalogue's language already.
+            seed: Decides the random start of a new one's fusion.
+        """
         if self.has_reranker:
             return load_reranker(self.directory / bundle.RERANK)
-        if self.is_bundle:
-            bert = load_towers(self.directory / bundle.TOWERS).bert
-        else:
-            bert = load_bert(self.directory, num_layers=self.layers)
-        return pretrained_reranker(bert, config, seed=seed)
+        return pretrained_reranker(encoder, config, seed=seed)
 
     def copy_reranker(self, directory: Path) -> None:
         """Take a bundle's trained reranker over as it is."""
