@@ -229,7 +229,7 @@ def _encoder_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
         else:
             found[key] = tensor
     if ignored:
-        logger.info("left out weights the encoder has no use for: %s", ", ".join(sorted(ignored)))
+        logger.debug("left out weights the encoder has no use for: %s", ", ".join(sorted(ignored)))
     return found
 
 

@@ -66,6 +66,11 @@ class Ragged:
         values[:] = self.values[_positions(self.offsets[:-1][rows], lengths)]
         return Ragged(values, offsets)
 
+    def cut(self, most: Int[np.ndarray, " rows"]) -> "Ragged":
+        """Each row's first values, at most so many."""
+        lengths = np.minimum(self.lengths, most)
+        return Ragged(self.values[_positions(self.offsets[:-1], lengths)], _offsets(lengths))
+
 
 @dataclass(frozen=True, eq=False)
 class Framed:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32
 
 from bert.compiled import BucketedForward, Numerics
 from bert.model import Tokens
-from bert.tokens import Framed, Ragged, Tokenizer, frame_pairs
+from bert.tokens import Framed, Tokenizer, frame_pairs
 from rerank.features import FeatureStatistics
 from rerank.model import INPUTS, Reranker
 
@@ -69,15 +69,14 @@ class PairScorer:
 
     def frame(self, queries: Sequence[str], texts: Sequence[str]) -> Framed:
         """`[CLS] query [SEP] item [SEP]`, the item's text cut to what the budget leaves."""
-        config = self._config
-        first, first_cut = self._tokenizer.ids(queries, config.max_query_tokens)
-        second, second_cut = self._tokenizer.ids(texts, config.max_tokens - SPECIAL_TOKENS)
-        room = config.max_tokens - SPECIAL_TOKENS - first.lengths
-        cut = second.lengths > room
-        self.truncated += int(max(first_cut, second_cut, cut.sum()))
-        if cut.any():
-            second = Ragged.of([second[row][: room[row]].tolist() for row in range(len(second))])
-        return frame_pairs(first, second, self._tokenizer)
+        # One word piece more than fits tells which texts are cut.
+        most_query, most = self._config.max_query_tokens, self._config.max_tokens - SPECIAL_TOKENS
+        first, _ = self._tokenizer.ids(queries, most_query + 1)
+        second, _ = self._tokenizer.ids(texts, most + 1)
+        query_room = np.minimum(first.lengths, most_query)
+        room = most - query_room
+        self.truncated += int(((first.lengths > query_room) | (second.lengths > room)).sum())
+        return frame_pairs(first.cut(query_room), second.cut(room), self._tokenizer)
 
     def update(self, state: nnx.State[Any, Any]) -> None:
         """Score with other parameters of the same model from now on."""

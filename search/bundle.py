@@ -92,7 +92,7 @@ class Manifest:
                 f"{directory} has no {MANIFEST}, so it is no bundle (or was never finished); "
                 "name the OUT/bundle that `train` wrote"
             ) from None
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise BundleError(f"{path} cannot be read: {error}") from error
         if version != FORMAT_VERSION:
             raise BundleError(

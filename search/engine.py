@@ -166,7 +166,9 @@ class Engine:
         clock = _Clock(deadline)
         # One more than the page shows tells whether there is a next one.
         rows, cosines = self._recall(query, max(recall_depth, offset + limit + 1), clock)
-        depth = min(rerank_depth, len(rows)) if self._scorer is not None else 0
+        # Not beyond recall_depth even where the page reaches further: every page of a query then
+        # has the same head, and no item is on two pages.
+        depth = min(rerank_depth, recall_depth, len(rows)) if self._scorer is not None else 0
         scores, lexical = self._score(query, rows[:depth], cosines[:depth], clock)
         order, final = rerank_order(scores, cosines[depth:])
         hits = []

@@ -1,13 +1,19 @@
 """What every test runs under, and where the real datasets lie."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import jax
 import pytest
 from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    from bert.tokens import Tokenizer
+    from search.engine import Engine
 
 # Before any of the packages is imported: shapes and types in signatures are checked from here on.
 install_import_hook(
@@ -35,3 +41,56 @@ def real_data() -> Callable[[str], Path]:
         return directory
 
     return find
+
+
+@pytest.fixture(scope="session")
+def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Shared by all engines and servers, so that only the first of them compiles."""
+    from bert.compiled import enable_compilation_cache
+
+    directory = tmp_path_factory.mktemp("compiled")
+    enable_compilation_cache(directory)
+    yield directory
+    enable_compilation_cache(None)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, compilation_cache: Path) -> Path:
+    """A whole bundle, both stages with random weights, over a few dozen items."""
+    from bert.compiled import choose_numerics
+    from tests import tiny
+
+    directory = tmp_path_factory.mktemp("tiny") / "bundle"
+    tiny.write_bundle(directory, tiny.tiny_items(), choose_numerics())
+    return directory
+
+
+@pytest.fixture(scope="session")
+def stage1_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle without its reranker."""
+    from bert.compiled import choose_numerics
+    from search import bundle
+    from tests import tiny
+
+    directory = tmp_path_factory.mktemp("stage1") / "bundle"
+    shutil.copytree(tiny_bundle, directory)
+    shutil.rmtree(directory / bundle.RERANK)
+    tiny.write_manifest(directory, choose_numerics())
+    return directory
+
+
+@pytest.fixture(scope="session")
+def engine(tiny_bundle: Path) -> "Engine":
+    """The engine of the tiny bundle."""
+    from search.engine import Engine
+
+    return Engine.load(tiny_bundle)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> "Tokenizer":
+    """The tokenizer of the pretrained model."""
+    from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
+    from bert.tokens import Tokenizer
+
+    return Tokenizer.from_directory(resolve_pretrained(DEFAULT_PRETRAINED))

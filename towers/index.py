@@ -216,4 +216,5 @@ def _next_power(k: int) -> int:
 def _exact_top(
     vectors: Float[Array, "items dim"], queries: Float[Array, "queries dim"], k: int
 ) -> tuple[Float[Array, "queries k"], Int[Array, "queries k"]]:
-    return jax.lax.top_k(jnp.einsum("qd,nd->qn", queries, vectors), k)
+    scores, rows = jax.lax.top_k(jnp.einsum("qd,nd->qn", queries, vectors), k)
+    return scores, rows

@@ -63,7 +63,7 @@ class Towers(nnx.Module):
         self.item_bert = None if config.shared else Bert(bert, rngs=rngs)
         self.query_projection = nnx.Param(jnp.eye(bert.hidden_size, config.dim))
         self.item_projection = nnx.Param(jnp.eye(bert.hidden_size, config.dim))
-        self.log_temperature = nnx.Param(jnp.log(jnp.array(config.temperature)))
+        self.log_temperature = nnx.Param(jnp.log(jnp.float32(config.temperature)))
 
     def encode_query(
         self, tokens: Tokens, *, dtype: DTypeLike = jnp.float32, dropout_key: Array | None = None

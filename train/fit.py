@@ -110,10 +110,13 @@ def fit(
     batches = _loader(plan, load, progress.step)
     eval_every = -(-len(plan) // max(1, config.evaluations))
     steps = track(range(progress.step, len(plan)), "training", len(plan) - progress.step)
+    values: dict[str, Array] = {}
     with SummaryWriter(str(scalars), purge_step=progress.step) as writer:
         for done, batch in zip(steps, batches, strict=True):
             step = done + 1
             placed = jax.device_put(batch, batch_sharding(mesh))
+            # One step ahead is enough, and progress stays honest.
+            jax.block_until_ready(values)  # type: ignore[no-untyped-call]
             params, moments, values = step_fn(state.params, state.optimizer, placed, done)
             state, progress = _State(params, moments, state.best), replace(progress, step=step)
             if step % config.log_every == 0:

@@ -30,7 +30,7 @@ class TrainConfig:
     seed: int = 0  # decides the order of examples, dropout and every other draw
     init_from: str = DEFAULT_PRETRAINED  # weights to start from: model name, directory or bundle
     layers: int | None = None  # keep so many of the pretrained encoder's layers; all by default
-    rerank_layers: int | None = 4  # at most so many layers of the towers' encoder that a new reranker starts from
+    rerank_layers: int | None = 4  # a new reranker keeps so many layers of the towers' encoder
     evaluate_queries: int = 0  # most queries that `all` evaluates on, chosen by seed; 0 takes all
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # input type of matrix products
     model_parallel: int = 1  # devices that share one copy of the parameters
@@ -57,14 +57,14 @@ DEMO_PRESET = replace(
     FULL,
     layers=3,
     rerank_layers=None,
-    evaluate_queries=100,
+    evaluate_queries=60,
     towers=TowersConfig(max_query_tokens=16, max_item_tokens=32),
-    pairs=PairsConfig(max_pairs=2560, dev_queries=60, dev_items=600),
-    towers_fit=FitConfig(learning_rate=1e-4, evaluations=2),
-    candidates=CandidatesConfig(max_queries=320),
+    pairs=PairsConfig(max_pairs=1920, dev_queries=60, dev_items=600),
+    towers_fit=FitConfig(learning_rate=1e-4, evaluations=1),
+    candidates=CandidatesConfig(max_queries=240),
     reranker=RerankerConfig(max_query_tokens=12, max_tokens=44),
     lists=ListsConfig(dev_queries=30),
-    rerank_fit=FitConfig(learning_rate=1e-4, evaluations=2),
+    rerank_fit=FitConfig(learning_rate=1e-4, evaluations=1),
 )
 PRESETS: Mapping[str, TrainConfig] = {"full": FULL, "demo": DEMO_PRESET}
 

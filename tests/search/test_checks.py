@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from catalog.schema import Item
+from search import checks
+from search.records import RequestError
+
+
+def refusal(check, *arguments, **options) -> str:
+    with pytest.raises(RequestError) as caught:
+        check(*arguments, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", " \t\n", "\u3000"])
+def test_an_empty_query_is_refused(text):
+    assert refusal(checks.query, text).startswith("query: is empty")
+
+
+def test_a_query_may_be_long_but_no_document():
+    checks.query("x" * 2_000)
+    assert "has 10000 characters; at most 2000" in refusal(checks.query, "x" * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("limit", "offset", "field"), [(0, 0, "limit"), (-1, 0, "limit"), (101, 0, "limit"),
+                                   (10, -1, "offset"), (10, 1_001, "offset")]
+)  # fmt: skip
+def test_a_page_out_of_reach_is_refused_by_field(limit, offset, field):
+    assert refusal(checks.page, limit, offset).startswith(f"{field}: is ")
+    checks.page(100, 1_000)
+
+
+def test_a_depth_left_out_is_the_default_and_others_have_limits():
+    assert checks.depth("rerank_depth", None, 50, low=0) == 50
+    assert checks.depth("rerank_depth", 0, 50, low=0) == 0
+    assert "recall_depth: is 0" in refusal(checks.depth, "recall_depth", 0, 200, low=1)
+    assert "is 1001" in refusal(checks.depth, "recall_depth", 1_001, 200, low=1)
+    assert "limit: is 1001" in refusal(checks.retrieve_limit, 1_001)
+
+
+def test_a_vector_is_brought_to_unit_length():
+    unit = checks.vector(np.array([3, 4], np.float32), 2)
+    np.testing.assert_allclose(unit, [0.6, 0.8], rtol=1e-6)
+    huge = checks.vector(np.array([3e38, 3e38], np.float32), 2)
+    np.testing.assert_allclose(huge, [0.5**0.5] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ([1, 2, 3], "has 3 numbers; the index has 2"),
+        ([], "has 0 numbers"),
+        ([0, 0], "is zero"),
+        ([float("nan"), 1], "not finite"),
+        ([float("inf"), 1], "not finite"),
+    ],
+)
+def test_a_vector_that_points_nowhere_is_refused(values, problem):
+    assert problem in refusal(checks.vector, np.array(values, np.float32), 2)
+
+
+def test_texts_and_items_are_counted_and_refused_by_place():
+    assert "has 0 entries" in refusal(checks.texts, "queries", [])
+    assert "has 129 entries" in refusal(checks.texts, "queries", ["x"] * 129)
+    assert refusal(checks.texts, "queries", ["x", " "]).startswith("queries[1]: is empty")
+    assert "items: has 0 entries" in refusal(checks.items, "items", [])
+    assert refusal(checks.items, "items", [Item("a", " ")]).startswith("items[0].title: is empty")
+
+
+def test_candidates_are_named_once_each_and_have_titles():
+    checks.candidates(["a", Item("b", "lamp")])
+    assert refusal(checks.candidates, ["a", Item("a", "lamp")]).startswith("items[1]: comes twice")
+    assert refusal(checks.candidates, ["a", ""]).startswith("items[1].item_id: is empty")
+    assert refusal(checks.candidates, [Item("a", "")]).startswith("items[0].title: is empty")
+    assert "has 501 entries" in refusal(checks.candidates, [str(n) for n in range(501)])
+    assert "has 0 entries" in refusal(checks.candidates, [])

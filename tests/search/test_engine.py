@@ -1,0 +1,214 @@
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from catalog.schema import Item
+from catalog.text import item_text
+from search.engine import Engine
+from search.records import (
+    DeadlineExceededError,
+    NotSupportedError,
+    RequestError,
+    UnknownItemsError,
+)
+from tests.tiny import tiny_items
+
+ITEMS = len(tiny_items())
+
+
+def ids(result) -> list[str]:
+    return [hit.item_id for hit in result.hits]
+
+
+@pytest.fixture(scope="module")
+def stage1(stage1_bundle) -> Engine:
+    return Engine.load(stage1_bundle)
+
+
+def test_a_search_recalls_reranks_and_accounts_for_both(engine):
+    result = engine.search("usb c charger", limit=5, recall_depth=20, rerank_depth=8)
+    assert len(result.hits) == 5
+    assert (result.recalled, result.reranked) == (20, 8)
+    assert [stage.name for stage in result.stages] == ["encode", "recall", "signals", "rerank"]
+    assert [stage.candidates for stage in result.stages] == [0, 20, 8, 8]
+    assert all(stage.seconds >= 0 for stage in result.stages)
+    assert result.has_more
+
+
+def test_the_head_is_in_the_reranker_s_order_and_the_rest_in_stage_1_s(engine):
+    result = engine.search("usb c charger", limit=40, rerank_depth=12)
+    stage1 = engine.retrieve("usb c charger", limit=40)
+    assert sorted(ids(result)[:12]) == sorted(ids(stage1)[:12])
+    assert ids(result)[12:] == ids(stage1)[12:]
+    head, tail = result.hits[:12], result.hits[12:]
+    assert [hit.score for hit in head] == [hit.rerank_score for hit in head]
+    assert all(hit.rerank_score is None and hit.lexical_score is None for hit in tail)
+    scores = [hit.score for hit in result.hits]
+    assert scores == sorted(scores, reverse=True)
+    assert max(hit.lexical_score for hit in head) <= 1
+
+
+def test_search_scores_are_those_of_rerank_and_of_the_vectors(engine):
+    head = engine.search("hdmi cable", limit=10, rerank_depth=10).hits
+    again = {
+        hit.item_id: hit for hit in engine.rerank("hdmi cable", [h.item_id for h in head]).hits
+    }
+    vectors = engine.embed_items([engine.store.item(engine.store.row(h.item_id)) for h in head])
+    cosines = vectors @ engine.embed_queries(["hdmi cable"])[0]
+    stage1 = engine.stage1_scores("hdmi cable", [h.item_id for h in head])
+    for hit, cosine, score in zip(head, cosines, stage1, strict=True):
+        assert hit.rerank_score == pytest.approx(again[hit.item_id].rerank_score, abs=1e-5)
+        assert hit.stage1_score == pytest.approx(again[hit.item_id].stage1_score, abs=1e-5)
+        assert hit.lexical_score == again[hit.item_id].lexical_score
+        assert hit.stage1_score == pytest.approx(score, abs=1e-5)
+        # The same item at another length bucket, with the input type of products of this machine.
+        assert hit.stage1_score == pytest.approx(cosine, abs=2e-2)
+
+
+@pytest.mark.parametrize("options", [{}, {"recall_depth": 5}, {"rerank_depth": 0}])
+def test_there_are_never_fewer_than_k_where_k_exist(engine, options):
+    for limit in (1, 10, ITEMS, 100):
+        assert len(engine.search("cable", limit=limit, **options).hits) == min(limit, ITEMS)
+    assert len(engine.retrieve("cable", limit=1_000).hits) == ITEMS
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"recall_depth": 9}, {"recall_depth": 9, "rerank_depth": 4}]
+)
+def test_pages_put_together_are_the_one_long_page(engine, options):
+    whole = engine.search("usb cable", limit=ITEMS, **options)
+    pages = [engine.search("usb cable", limit=7, offset=at, **options) for at in range(0, 49, 7)]
+    assert [name for page in pages for name in ids(page)] == ids(whole)
+    assert len(set(ids(whole))) == ITEMS
+    scores = [hit.score for page in pages for hit in page.hits]
+    assert scores == sorted(scores, reverse=True)
+    np.testing.assert_allclose(scores, [hit.score for hit in whole.hits], rtol=0, atol=1e-5)
+    assert [page.has_more for page in pages] == [True] * 6 + [False]
+
+
+def test_whether_more_follows_is_told_at_the_very_end(engine):
+    assert engine.search("cable", limit=1, offset=ITEMS - 2).has_more
+    assert not engine.search("cable", limit=1, offset=ITEMS - 1).has_more
+    beyond = engine.search("cable", limit=10, offset=ITEMS)
+    assert (beyond.hits, beyond.has_more) == ((), False)
+    assert engine.retrieve("cable", limit=ITEMS - 1).has_more
+    assert not engine.retrieve("cable", limit=ITEMS).has_more
+
+
+@pytest.mark.parametrize("query", ["充电器 🔌", "!!!", "\ud800 cable", "x" * 2_000, "zzzzqqq"])
+def test_any_text_is_searched(engine, query):
+    result = engine.search(query, limit=10)
+    assert len(result.hits) == 10
+    assert np.isfinite([hit.score for hit in result.hits]).all()
+
+
+@pytest.mark.parametrize("method", ["search", "retrieve"])
+def test_an_empty_query_is_an_error(engine, method):
+    with pytest.raises(RequestError, match="query: is empty"):
+        getattr(engine, method)("  ")
+    with pytest.raises(RequestError, match="query: has 10000 characters"):
+        getattr(engine, method)("x" * 10_000)
+
+
+def test_an_expired_deadline_ends_every_method(engine):
+    past = time.monotonic() - 1
+    item = engine.store.item(0)
+    for call in (
+        lambda: engine.search("cable", deadline=past),
+        lambda: engine.retrieve("cable", deadline=past),
+        lambda: engine.rerank("cable", [item.item_id], deadline=past),
+        lambda: engine.embed_queries(["cable"], deadline=past),
+        lambda: engine.embed_items([item], deadline=past),
+    ):
+        with pytest.raises(DeadlineExceededError):
+            call()
+    assert engine.search("cable", deadline=time.monotonic() + 60).hits
+
+
+def test_a_query_s_own_vector_retrieves_the_same(engine):
+    vector = engine.embed_queries(["hdmi cable"])[0]
+    by_text, by_vector = engine.retrieve("hdmi cable"), engine.retrieve(3 * vector)
+    assert ids(by_text) == ids(by_vector)
+    np.testing.assert_allclose(
+        [hit.score for hit in by_text.hits], [hit.score for hit in by_vector.hits], atol=1e-6
+    )
+    assert [stage.name for stage in by_vector.stages] == ["recall"]
+
+
+def test_items_are_reranked_by_id_and_inline_alike(engine):
+    named, inline = engine.store.item(3), engine.store.item(7)
+    other = replace(inline, item_id="elsewhere")
+    result = engine.rerank("usb c charger", [named.item_id, inline.item_id, other])
+    assert sorted(ids(result)) == sorted([named.item_id, inline.item_id, "elsewhere"])
+    scores = [hit.score for hit in result.hits]
+    assert scores == sorted(scores, reverse=True)
+    assert (result.recalled, result.reranked, result.has_more) == (0, 3, False)
+    by_id = {hit.item_id: hit for hit in result.hits}
+    # The same product, but in no index: it has no lexical score.
+    assert by_id["elsewhere"].lexical_score is None
+    assert by_id[inline.item_id].lexical_score is not None
+    assert by_id["elsewhere"].stage1_score == pytest.approx(
+        by_id[inline.item_id].stage1_score, abs=2e-2
+    )
+
+
+def test_inline_items_need_nothing_but_a_title(engine):
+    result = engine.rerank("cable", [Item("new", "a cable"), Item("odd", "🔌" * 500)])
+    assert len(result.hits) == 2
+    assert np.isfinite([hit.score for hit in result.hits]).all()
+
+
+def test_a_rerank_score_does_not_depend_on_the_other_items(engine):
+    names = list(engine.store.ids[:20])
+    together = {hit.item_id: hit.score for hit in engine.rerank("charger", names).hits}
+    for name in names[::6]:
+        alone = engine.rerank("charger", [name]).hits[0].score
+        assert alone == pytest.approx(together[name], abs=1e-4)
+
+
+def test_unknown_items_are_all_named(engine):
+    with pytest.raises(UnknownItemsError) as caught:
+        engine.rerank("cable", ["nobody", engine.store.ids[0], "no one"])
+    assert caught.value.item_ids == ("nobody", "no one")
+    with pytest.raises(UnknownItemsError):
+        engine.stage1_scores("cable", ["nobody"])
+
+
+def test_embeddings_are_unit_vectors_of_the_index(engine):
+    for vectors in (engine.embed_queries(["a", "b"]), engine.embed_items([engine.store.item(0)])):
+        assert vectors.shape[1] == engine.dim == 16
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+
+
+def test_without_a_second_stage_search_is_stage_1(stage1, engine):
+    assert not stage1.has_reranker
+    result = stage1.search("usb c charger", limit=9)
+    assert result.reranked == 0
+    assert [stage.name for stage in result.stages] == ["encode", "recall"]
+    assert ids(result) == ids(engine.retrieve("usb c charger", limit=9))
+    assert [hit.score for hit in result.hits] == [hit.stage1_score for hit in result.hits]
+    with pytest.raises(NotSupportedError, match="no reranker"):
+        stage1.rerank("cable", [stage1.store.ids[0]])
+
+
+def test_after_warming_up_searching_compiles_nothing(engine):
+    engine.warm_up()
+    compiled = engine.compilations
+    engine.search("cable", limit=5)
+    engine.search("x " * 500, rerank_depth=3)
+    engine.retrieve("usb c charger 65 watt with a very long cable for laptops", limit=3)
+    engine.rerank("cable", list(engine.store.ids[:9]))
+    assert engine.compilations == compiled
+
+
+def test_what_is_reranked_is_the_item_s_text(engine):
+    item = engine.store.item(5)
+    assert item_text(item).startswith(item.title)
+    changed = replace(item, item_id="x", title="garden hose", description=None, attributes={})
+    scores = {
+        h.item_id: h.score
+        for h in engine.rerank("hose", [replace(item, item_id="y"), changed]).hits
+    }
+    assert scores["x"] != scores["y"]

@@ -1,0 +1,70 @@
+"""The README's client, and the latency bench, against a real server."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_readme_s_python_client_does_what_it_shows(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    assert "127.0.0.1:50051" in example
+    program = example.replace("127.0.0.1:50051", address).replace("=2.0", "=30.0")
+    values: dict[str, Any] = {}
+    exec(compile(program, "README.md", "exec"), values)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:5]] == ["1", "2", "3", "4", "5"]
+    assert [line.split()[0] for line in lines[5:9]] == ["encode", "recall", "signals", "rerank"]
+    assert lines[9:] == ["INVALID_ARGUMENT ['query']"]
+    response, reranked = values["response"], values["reranked"]
+    ids = [result.item_id for result in response.results]
+    again = [result.item_id for result in reranked.results]
+    assert sorted(again) == sorted(ids)
+
+
+@pytest.fixture
+def latency(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    import latency
+
+    return latency
+
+
+def test_the_bench_measures_both_methods_and_states_what_was_measured(
+    latency: Any,
+    address: str,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    queries = tmp_path / "queries.txt"
+    queries.write_text("usb c charger\n\nhdmi\nusb c charger\n")
+    flags = ["--bundle", str(tiny_bundle), "--queries", str(queries), "--address", address]
+    more = ["--calls", "4", "--warm-up", "1", "--rerank-depth", "7"]
+    assert latency.main([*flags, *more]) == 0
+    printed = capsys.readouterr().out
+    milliseconds = r"p50 [\d,.]+ ms, p95 [\d,.]+ ms"
+    assert re.search(rf"Search +{milliseconds} \(4 calls, recalled 48, reranked 7", printed)
+    assert re.search(rf"Retrieve +{milliseconds} \(4 calls, 48 results", printed)
+    assert "2 distinct queries" in printed
+    assert "query 16, item 24, query with item 32" in printed
+    assert "encoder layers: towers 1, reranker 1" in printed
+
+
+def test_the_bench_refuses_another_bundle_than_the_one_served(
+    latency: Any,
+    address: str,
+    stage1_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    queries = tmp_path / "queries.txt"
+    queries.write_text("usb c charger\n")
+    flags = ["--bundle", str(stage1_bundle), "--queries", str(queries), "--address", address]
+    assert latency.main(flags) == 2
+    assert "serves bundle" in capsys.readouterr().err

@@ -1,0 +1,157 @@
+"""What README and docs/ say is so: targets, flags, links and examples."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tyro
+
+from catalog.reading import read_dataset
+from server.config import ServerConfig
+from server.terminal import SearchConfig
+from train.__main__ import COMMANDS
+from train.commands import EvaluateConfig, ValidateConfig
+from train.options import FULL, TrainConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for found, text in _BLOCK.findall(page.read_text("utf-8")) if found == language]
+
+
+def commands() -> Iterator[tuple[Path, list[str]]]:
+    """Every command of every shell example, in words, and the page it is on."""
+    for page in PAGES:
+        for block in blocks(page, "sh"):
+            lines = re.sub(r"<<'END'\n.*?^END$", "", block, flags=re.MULTILINE | re.DOTALL)
+            for line in lines.replace("\\\n", " ").splitlines():
+                if words := shlex.split(line, comments=True):
+                    yield page, words
+
+
+def of_program(*program: str) -> list[object]:
+    """The arguments given to a program, wherever it is shown."""
+    size = len(program)
+    return [
+        pytest.param(words[size:], id=f"{page.name}: {' '.join(words)}")
+        for page, words in commands()
+        if tuple(words[:size]) == program
+    ]
+
+
+@pytest.mark.parametrize("given", of_program("python", "-m", "train"))
+def test_documented_training_commands_parse(given: list[str]) -> None:
+    command, rest = (given[0], given[1:]) if given[0] in COMMANDS else ("all", given)
+    rest = [word for word in rest if word != "…"]
+    if command == "validate":
+        tyro.cli(ValidateConfig, args=rest)
+    elif command == "evaluate":
+        tyro.cli(EvaluateConfig, args=rest)
+    else:
+        tyro.cli(TrainConfig, args=rest, default=FULL)
+
+
+@pytest.mark.parametrize("given", of_program("python", "-m", "server"))
+def test_documented_server_commands_parse(given: list[str]) -> None:
+    if given[0] == "search":
+        tyro.cli(SearchConfig, args=given[1:])
+    else:
+        tyro.cli(ServerConfig, args=given)
+
+
+@pytest.mark.parametrize("given", of_program("python", "bench/latency.py"))
+def test_documented_bench_commands_parse(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    from latency import LatencyConfig
+
+    tyro.cli(LatencyConfig, args=given)
+
+
+def test_all_programs_are_shown_somewhere() -> None:
+    for program in (("-m", "train"), ("-m", "server"), ("bench/latency.py",)):
+        assert of_program("python", *program)
+
+
+def test_documented_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert {"demo", "test"} <= targets
+    named = {words[1] for _, words in commands() if words[0] == "make" and len(words) > 1}
+    for page in PAGES:
+        named |= set(re.findall(r"`(?:PYTHON=\S+ )?make ([a-z-]+)", page.read_text("utf-8")))
+    assert named
+    assert named <= targets
+
+
+def test_options_named_in_the_text_exist(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for config in (TrainConfig, EvaluateConfig, ServerConfig, SearchConfig):
+        with pytest.raises(SystemExit):
+            tyro.cli(config, args=["--help"])
+    options = set(re.findall(r"--[a-z][a-z.-]*", capsys.readouterr().out))
+    for page in PAGES:
+        text = _BLOCK.sub("", page.read_text("utf-8"))
+        named = set(re.findall(r"`(--[a-z][a-z.-]*)", text)) - {"--help"}
+        assert named <= options, page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text("utf-8")):
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", found.read_text("utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert anchor in anchors, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_examples_compile(page: Path) -> None:
+    for block in blocks(page, "python"):
+        compile(block, page.name, "exec")
+
+
+def test_the_example_dataset_is_valid(tmp_path: Path) -> None:
+    [example] = [b for b in blocks(ROOT / "docs" / "data.md", "sh") if "<<'END'" in b]
+    written = example[: example.index("python -m train validate --data my-shop")]
+    subprocess.run(["bash", "-euc", written], cwd=tmp_path, check=True)
+    dataset = read_dataset(tmp_path / "my-shop")
+    assert dataset.warnings == ()
+    assert dataset.info.name == "My shop"
+    assert dataset.items.num_rows == 3
+    assert dataset.judgments is not None
+    assert dataset.judgments["split"].to_pylist() == ["train", "train", "test"]
+
+
+@pytest.mark.parametrize("script", [".ci/run", "docs/demo.sh"])
+def test_scripts_are_executable_and_parse(script: str) -> None:
+    path = ROOT / script
+    assert path.stat().st_mode & 0o111
+    subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def test_every_pin_has_a_hash_and_no_registry_is_named() -> None:
+    for path in ROOT.glob("requirements*.txt"):
+        text = path.read_text("utf-8")
+        assert "://" not in text, path.name
+        assert "--index-url" not in re.sub(r"^#.*$", "", text, flags=re.MULTILINE), path.name
+        pins = re.findall(r"^[\w.-]+(?:\[[\w,]+\])?==.*\\$", text, re.MULTILINE)
+        assert pins, path.name
+        assert len(pins) == len(re.findall(r"^[\w.-]+.*==", text, re.MULTILINE)), path.name
+
+
+def test_make_help_lists_every_target() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True)
+    [phony] = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert set(re.findall(r"^ +make ([a-z-]+)", shown.stdout, re.MULTILINE)) == set(phony.split())

@@ -1,0 +1,130 @@
+"""Small but whole models, tokenizers and bundles, shared by the tests of every package."""
+
+import datetime
+import json
+from pathlib import Path
+
+import numpy as np
+from flax import nnx
+from safetensors.numpy import save_file
+
+from bert.compiled import Numerics
+from bert.model import Bert, BertConfig
+from bert.params import (
+    CONFIG_FILE,
+    DEFAULT_PRETRAINED,
+    WEIGHTS_FILE,
+    bert_tensors,
+    resolve_pretrained,
+)
+from bert.tokens import Tokenizer
+from catalog.schema import Item
+from catalog.store import ItemStore
+from catalog.text import item_text
+from lexical.index import LexicalIndex
+from rerank.features import FEATURES, FeatureStatistics
+from rerank.model import Reranker, RerankerConfig, save_reranker
+from search import bundle, golden
+from search.engine import Engine, EngineConfig
+from search.ranking import newest_release
+from towers.encode import TowerEncoder
+from towers.index import IndexConfig, build_index
+from towers.model import Towers, TowersConfig
+from towers.saving import save_towers
+
+
+def tiny_items() -> list[Item]:
+    """48 products: chargers and cables, in sizes and brands."""
+    return [
+        Item(
+            item_id=f"{kind[:2]}-{size}-{brand.lower()}",
+            title=f"{brand} {what} {size} {unit}",
+            description=f"A {what} with {size} {unit}." if size % 2 else None,
+            brand=brand,
+            category=f"Electronics > {kind}",
+            price=10.0 + size,
+            rating=3.5 if size < 60 else None,
+            rating_count=size,
+            released=datetime.date(2024, 1, 1 + size % 28),
+            in_stock=size % 3 > 0,
+            attributes={unit: str(size)},
+        )
+        for kind, what, unit in (
+            ("Chargers", "usb c charger", "watt"),
+            ("Cables", "hdmi cable", "metre"),
+        )
+        for size in (1, 2, 5, 10, 15, 30, 65, 100)
+        for brand in ("Voltix", "Ampere", "Ohm & Co")
+    ]
+
+
+def tiny_bert(tokenizer: Tokenizer, *, layers: int = 1) -> BertConfig:
+    """An encoder that compiles and runs in no time."""
+    return BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=32,
+        num_layers=layers,
+        num_heads=4,
+        intermediate_size=64,
+        max_positions=64,
+    )
+
+
+def write_bundle(directory: Path, items: list[Item], numerics: Numerics) -> None:
+    """Writes a whole bundle, both stages with random weights, over some items."""
+    for part in (bundle.TOWERS, bundle.RERANK, bundle.INDEX, bundle.LEXICAL):
+        (directory / part).mkdir(parents=True)
+    tokenizer = Tokenizer.from_directory(resolve_pretrained(DEFAULT_PRETRAINED))
+    tokenizer.save(directory / bundle.TOKENIZER)
+    store = ItemStore.of(items)
+    store.write(directory / bundle.ITEMS)
+    LexicalIndex.build(store, directory / bundle.LEXICAL)
+
+    shape = tiny_bert(tokenizer)
+    towers = Towers(
+        TowersConfig(dim=16, max_query_tokens=16, max_item_tokens=24), shape, rngs=nnx.Rngs(1)
+    )
+    save_towers(towers, directory / bundle.TOWERS)
+    reranker = Reranker(
+        RerankerConfig(max_query_tokens=8, max_tokens=32, fusion=8), shape, rngs=nnx.Rngs(2)
+    )
+    save_reranker(reranker, directory / bundle.RERANK)
+    features = np.random.default_rng(3).normal(size=(20, len(FEATURES))).astype(np.float32)
+    FeatureStatistics.of(features).write(directory / bundle.RERANK)
+
+    encoder = TowerEncoder(towers, tokenizer, numerics)
+    texts = [item_text(store.item(row)) for row in range(len(store))]
+    build_index(encoder.items(texts), directory / bundle.INDEX, IndexConfig())
+    write_manifest(directory, numerics)
+
+
+def write_manifest(directory: Path, numerics: Numerics) -> None:
+    """Makes a bundle of a directory that has all parts but the golden queries."""
+    released = newest_release(ItemStore.read(directory / bundle.ITEMS))
+
+    def manifest() -> bundle.Manifest:
+        files = bundle.list_files(directory)
+        return bundle.Manifest(
+            bundle_id=bundle.bundle_id(files),
+            created="2024-01-31T09:30:00Z",
+            as_of=released and released.isoformat(),
+            numerics=numerics.dtype,
+            built_from={},
+            reports={},
+            metrics={},
+            files=files,
+        )
+
+    unfinished = Engine(directory, manifest(), EngineConfig(numerics=numerics.dtype))
+    golden.record(unfinished, ["usb c charger", "hdmi"], directory / bundle.GOLDEN)
+    manifest().write(directory)
+
+
+def write_pretrained(directory: Path) -> Path:
+    """Writes a random BERT as Hugging Face does, to start a training run from."""
+    tokenizer = Tokenizer.from_directory(resolve_pretrained(DEFAULT_PRETRAINED))
+    tokenizer.save(directory)
+    bert = Bert(tiny_bert(tokenizer, layers=2), rngs=nnx.Rngs(5))
+    save_file(bert_tensors(bert), directory / WEIGHTS_FILE)
+    (directory / CONFIG_FILE).write_text(json.dumps(bert.config.to_hf()))
+    return directory

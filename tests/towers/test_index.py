@@ -1,0 +1,158 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from catalog.errors import InputError
+from towers import index as module
+from towers.index import (
+    ExactIndex,
+    IndexConfig,
+    VectorIndex,
+    build_index,
+    open_index,
+    open_vectors,
+    recall_against_exact,
+)
+
+needs_scann = pytest.mark.skipif(sys.platform != "linux", reason="ScaNN has wheels for Linux only")
+
+
+def unit(rows: int, dim: int, seed: int) -> np.ndarray:
+    vectors = np.random.default_rng(seed).normal(size=(rows, dim)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    """2,000 items in 50 clusters, as products come."""
+    centres, spread = unit(50, 32, seed=1), unit(2_000, 32, seed=2)
+    vectors = np.repeat(centres, 40, axis=0) + 0.6 * spread
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def queries() -> np.ndarray:
+    return unit(70, 32, seed=3)
+
+
+@pytest.mark.parametrize("number", [1, 5, 70])
+def test_exact_search_is_brute_force(vectors, queries, number):
+    rows, scores = ExactIndex(vectors).search(queries[:number], 9)
+    products = queries[:number].astype(np.float64) @ vectors.T
+    expected = np.argsort(-products, axis=1)[:, :9]
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_allclose(scores, np.take_along_axis(products, expected, 1), atol=1e-5)
+    assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
+
+
+def test_there_are_never_fewer_than_k_where_k_exist():
+    index = ExactIndex(unit(11, 4, seed=0))
+    rows, _ = index.search(unit(2, 4, seed=1), 11)
+    assert [sorted(found) for found in rows.tolist()] == [list(range(11))] * 2
+    assert index.search(unit(2, 4, seed=1), 500)[0].shape == (2, 11)
+    assert index.search(unit(2, 4, seed=1), 1)[0].shape == (2, 1)
+
+
+def test_equal_scores_come_in_row_order():
+    index = ExactIndex(np.tile(unit(1, 4, seed=0), (6, 1)))
+    assert index.search(unit(1, 4, seed=1), 4)[0].tolist() == [[0, 1, 2, 3]]
+
+
+def test_no_queries_find_nothing(vectors):
+    rows, scores = ExactIndex(vectors).search(np.zeros((0, 32), np.float32), 5)
+    assert rows.shape == scores.shape == (0, 5)
+
+
+def test_an_index_opens_from_its_files_and_never_unpickles(vectors, queries, tmp_path):
+    built = build_index(vectors, tmp_path, IndexConfig())
+    assert isinstance(built, VectorIndex)
+    assert {path.name for path in tmp_path.iterdir()} == {"vectors.npy", "index.json"}
+    assert json.loads((tmp_path / "index.json").read_text())["kind"] == "exact"  # below 20,000
+    np.testing.assert_array_equal(open_vectors(tmp_path), vectors)
+    for found, expected in zip(
+        open_index(tmp_path).search(queries, 5), built.search(queries, 5), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    np.save(tmp_path / "vectors.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    for opening in (open_index, open_vectors):
+        with pytest.raises(ValueError, match=r"allow_pickle|Python objects"):
+            opening(tmp_path)
+
+
+def test_recall_is_the_share_of_true_neighbours_that_are_found(vectors, queries):
+    class Half:
+        """Finds every other neighbour and, in place of the rest, items of no use."""
+
+        def search(self, queries, k):
+            rows, scores = ExactIndex(vectors).search(queries, len(vectors))
+            rows[:, 1:k:2] = rows[:, -(k // 2) :]
+            return rows[:, :k], scores[:, :k]
+
+        def warm_up(self, k):
+            pass
+
+    assert recall_against_exact(ExactIndex(vectors), vectors, queries, 10) == 1
+    assert recall_against_exact(Half(), vectors, queries, 10) == 0.5
+
+
+@needs_scann
+def test_scann_scans_quantised_vectors_and_finds_nearly_all(vectors, queries, tmp_path):
+    built = build_index(vectors, tmp_path, IndexConfig(kind="scann", reorder=300))
+    assert json.loads((tmp_path / "index.json").read_text())["leaves"] == 0
+    assert recall_against_exact(built, vectors, queries, 100) > 0.98
+    names = {path.name for path in tmp_path.iterdir()}
+    assert "vectors.npy" in names
+    assert not [name for name in names if "docid" in name or name.endswith((".pkl", ".pickle"))]
+    np.testing.assert_array_equal(open_vectors(tmp_path), vectors)
+
+    opened = open_index(tmp_path)
+    rows, scores = opened.search(queries, 100)
+    np.testing.assert_array_equal(rows, built.search(queries, 100)[0])
+    assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
+    assert (np.diff(scores, axis=1) <= 0).all()
+    cosines = np.take_along_axis(queries @ vectors.T, rows, axis=1)
+    np.testing.assert_allclose(scores, cosines, atol=1e-5)  # rescored with full vectors
+
+
+@needs_scann
+def test_scann_gives_everything_when_asked_for_more_than_there_is(vectors, queries, tmp_path):
+    built = build_index(vectors, tmp_path, IndexConfig(kind="scann"))
+    for k in (2_000, 5_000):
+        rows, scores = built.search(queries[:2], k)
+        assert [sorted(found) for found in rows.tolist()] == [list(range(2_000))] * 2
+        assert np.isfinite(scores).all()
+
+
+@needs_scann
+def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "TREE_FROM", 1_000)
+    built = build_index(vectors, tmp_path, IndexConfig(kind="scann", leaves_searched=0.3))
+    assert json.loads((tmp_path / "index.json").read_text())["leaves"] == 45  # √2000
+    assert recall_against_exact(built, vectors, vectors[::40], 10) > 0.8
+    # The leaves that are visited hold some 600 items.
+    for k in (1_000, 2_000, 2_001):
+        rows, scores = built.search(queries[:5], k)
+        assert rows.shape == (5, min(k, 2_000))
+        assert all(len(set(found)) == len(found) for found in rows.tolist())
+        assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize(
+    ("items", "kind"), [(19_999, "exact"), (20_000, "scann"), (100_000, "scann")]
+)
+def test_the_kind_of_index_goes_by_the_number_of_items(items, kind, monkeypatch):
+    monkeypatch.setattr(module, "_has_scann", lambda: True)
+    assert module._resolve_kind("auto", items) == kind
+    monkeypatch.setattr(module, "_has_scann", lambda: False)
+    assert module._resolve_kind("auto", items) == "exact"
+
+
+def test_where_scann_has_no_wheel_the_message_says_what_to_do(vectors, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_has_scann", lambda: False)
+    with pytest.raises(InputError, match=r"--index\.kind exact"):
+        build_index(vectors, tmp_path, IndexConfig(kind="scann"))
+    (tmp_path / "index.json").write_text('{"kind": "scann"}')
+    with pytest.raises(InputError, match="Linux only"):
+        open_index(tmp_path)

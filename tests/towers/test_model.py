@@ -1,0 +1,179 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from safetensors.numpy import load_file, save_file
+
+from bert.compiled import Numerics
+from bert.model import BertConfig
+from bert.params import WeightsError
+from catalog.errors import InputError
+from tests.tiny import write_pretrained
+from towers.encode import TowerEncoder
+from towers.model import Towers, TowersConfig
+from towers.saving import load_towers, pretrained_towers, save_towers
+
+TEXTS = ["usb c charger", "", "ein Ladegerät für 30 €, 充电器 🔌", "hdmi " * 200, "cable"]
+FLOAT32 = Numerics("float32", "tests")
+
+
+@pytest.fixture(scope="module")
+def bert(tokenizer) -> BertConfig:
+    return BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=16,
+        num_layers=1,
+        num_heads=2,
+        intermediate_size=16,
+        max_positions=32,
+    )
+
+
+@pytest.fixture(scope="module")
+def towers(bert) -> Towers:
+    config = TowersConfig(dim=8, max_query_tokens=16, max_item_tokens=24)
+    return Towers(config, bert, rngs=nnx.Rngs(0))
+
+
+@pytest.fixture(scope="module")
+def encoder(towers, tokenizer, compilation_cache) -> TowerEncoder:
+    return TowerEncoder(towers, tokenizer, FLOAT32)
+
+
+def test_both_towers_give_unit_vectors_of_any_text(encoder):
+    for vectors in (encoder.queries(TEXTS), encoder.items(TEXTS)):
+        assert vectors.shape == (len(TEXTS), 8)
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+
+
+def test_a_vector_does_not_depend_on_what_is_encoded_with_it(encoder):
+    together = encoder.items(TEXTS)
+    for row, text in enumerate(TEXTS):
+        np.testing.assert_allclose(encoder.items([text])[0], together[row], rtol=0, atol=1e-5)
+
+
+def test_no_texts_give_no_vectors(encoder):
+    assert encoder.queries([]).shape == (0, 8)
+
+
+def test_texts_beyond_the_budget_are_cut_and_counted(towers, tokenizer):
+    encoder = TowerEncoder(towers, tokenizer, FLOAT32)
+    framed = encoder.frame("query", TEXTS)
+    assert framed.lengths.max() == 16
+    assert encoder.truncated == 1
+    encoder.frame("item", ["cable", "cable " * 22, "cable " * 23])  # 22 words and 2 specials fit
+    assert encoder.truncated == 2
+
+
+def test_an_untrained_projection_is_the_first_axes_of_the_pooled_encoder(towers):
+    pooled = jnp.array(np.random.default_rng(0).normal(size=(3, 16)), jnp.float32)
+    vectors, diagnostics = towers.project_query(pooled)
+    norms = np.linalg.norm(pooled[:, :8], axis=1)
+    np.testing.assert_allclose(vectors, pooled[:, :8] / norms[:, None], rtol=1e-5)
+    np.testing.assert_allclose(diagnostics["norm"], norms.mean(), rtol=1e-5)
+
+
+def test_a_text_that_pools_to_zero_has_a_finite_vector_and_gradient(towers):
+    def total(pooled):
+        return towers.project_item(pooled)[0].sum()
+
+    value, gradient = jax.value_and_grad(total)(jnp.zeros((1, 16)))
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+def test_one_encoder_is_shared_unless_separate_ones_are_asked_for(bert, tokenizer):
+    config = TowersConfig(dim=16, max_query_tokens=16, max_item_tokens=16)
+    shared = Towers(config, bert, rngs=nnx.Rngs(0))
+    separate = Towers(replace(config, shared=False), bert, rngs=nnx.Rngs(0))
+    tokens = TowerEncoder(shared, tokenizer, FLOAT32).frame("query", TEXTS[:1]).pad([0], 16, 1)
+    assert shared.item_bert is None
+    np.testing.assert_array_equal(shared.encode_query(tokens)[0], shared.encode_item(tokens)[0])
+    query, item = separate.encode_query(tokens)[0], separate.encode_item(tokens)[0]
+    assert not np.allclose(query, item, atol=1e-3)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_saved_towers_load_back_bit_by_bit(bert, tmp_path, shared):
+    config = TowersConfig(dim=8, shared=shared, max_query_tokens=8, max_item_tokens=8)
+    towers = Towers(config, bert, rngs=nnx.Rngs(3))
+    save_towers(towers, tmp_path)
+    again = load_towers(tmp_path)
+    assert again.config == config
+    assert again.bert.config == bert
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(towers), nnx.state(again))
+
+
+def test_weights_that_do_not_fit_are_refused_once_listing_all(towers, tmp_path):
+    save_towers(towers, tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    del tensors["query_projection"]
+    del tensors["bert.embeddings.word_embeddings.weight"]
+    tensors["item_projection"] = np.zeros((16, 9), np.float32)
+    tensors["surprise"] = np.zeros(1, np.float32)
+    save_file(tensors, path)
+    with pytest.raises(WeightsError) as caught:
+        load_towers(tmp_path)
+    for part in (
+        "missing query_projection",
+        "missing embeddings.word_embeddings.weight",
+        "item_projection has shape (16, 9), the config says (16, 8)",
+        "unexpected surprise",
+    ):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "config.json cannot be read"),
+        ("{", "config.json cannot be read"),
+        ("[]", "holds no JSON object"),
+        ("{}", "describes no towers: 'bert'"),
+        ('{"bert": {}}', "no whole number under vocab_size"),
+    ],
+)
+def test_a_damaged_configuration_is_refused_by_name(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_towers(tmp_path)
+
+
+def test_an_unknown_option_in_a_configuration_is_refused(towers, tmp_path):
+    save_towers(towers, tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(path.read_text().replace('"dim"', '"width": 3,\n "dim"'))
+    with pytest.raises(InputError, match=r"describes no towers.*width"):
+        load_towers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dim": 17}, "dim 17 is not between 1 and .* 16"),
+        ({"dim": 0}, "dim 0"),
+        ({"dim": 8, "max_query_tokens": 2}, "max_query_tokens 2"),
+        ({"dim": 8, "max_item_tokens": 33}, "max_item_tokens 33 .* 32 positions"),
+        ({"dim": 8, "max_item_tokens": 16, "temperature": 0.0}, "temperature 0.0"),
+        ({"dim": 8, "max_item_tokens": 16, "temperature": float("nan")}, "temperature nan"),
+    ],
+)
+def test_sizes_that_cannot_work_are_refused_by_name(bert, options, message):
+    with pytest.raises(InputError, match=message):
+        TowersConfig(**options).check(bert)
+
+
+def test_towers_over_a_pretrained_encoder_start_from_its_weights(tmp_path):
+    directory = write_pretrained(tmp_path)
+    config = TowersConfig(dim=16, shared=False, max_query_tokens=8, max_item_tokens=16)
+    towers = pretrained_towers(directory, config, num_layers=1)
+    assert towers.bert.config.num_layers == 1
+    word = load_file(directory / "model.safetensors")["embeddings.word_embeddings.weight"]
+    for bert in (towers.bert, towers.item_bert):
+        np.testing.assert_array_equal(bert.embeddings.word[...], word)
+    assert float(towers.log_temperature[...]) == pytest.approx(np.log(0.05))
