@@ -143,6 +143,12 @@ class Packed(NamedTuple):
     starts: Int[Array, " texts"] | Int[np.ndarray, " texts"]
 
 
+def precision(dtype: DTypeLike) -> jax.lax.Precision:
+    """float32 means float32, also on platforms that would rather multiply in less."""
+    full = jnp.dtype(dtype) == jnp.float32
+    return jax.lax.Precision.HIGHEST if full else jax.lax.Precision.DEFAULT
+
+
 def dense(
     x: Float[Array, "*rows inputs"],
     kernel: Float[Array, "inputs outputs"],
@@ -158,6 +164,7 @@ def dense(
         kernel.astype(dtype),
         (((x.ndim - 1,), (0,)), ((), ())),
         preferred_element_type=jnp.float32,
+        precision=precision(dtype),
     )
     return product + _along_last(bias, x.ndim)
 
@@ -285,13 +292,21 @@ class Attention(nnx.Module):
         query_key_value = query_key_value.reshape(batch, length, 3, self.num_heads, head)
         query, key, value = (query_key_value[:, :, part] for part in range(3))  # [B, L, N, D]
         scores = jnp.einsum(
-            "bqnd,bknd->bnqk", query, key, preferred_element_type=jnp.float32
+            "bqnd,bknd->bnqk",
+            query,
+            key,
+            preferred_element_type=jnp.float32,
+            precision=precision(dtype),
         )  # [B, N, Lq, Lk]
         masked = jnp.where(mask, 0.0, MASKED_SCORE)[:, None]  # [B, 1, 1 or Lq, Lk]
         weights = jax.nn.softmax(scores * head**-0.5 + masked, axis=-1)
         weights = dropout(weights, self.dropout, probability_key).astype(dtype)
         context = jnp.einsum(
-            "bnqk,bknd->bqnd", weights, value, preferred_element_type=jnp.float32
+            "bnqk,bknd->bqnd",
+            weights,
+            value,
+            preferred_element_type=jnp.float32,
+            precision=precision(dtype),
         )  # [B, L, N, D]
         mixed = self.output(context.reshape(batch, length, width), dtype)
         return self.norm(hidden + dropout(mixed, self.dropout, output_key))

@@ -244,7 +244,7 @@ def _query_id(query: str) -> str:
 
 
 def split_of(query: str) -> str:
-    """The split of a query that was given none: 80% train, 10% dev, 10% test, by its text's hash."""
+    """The split of a query that was given none, by its text: 80% train, 10% dev, 10% test."""
     digest = hashlib.sha256(normalise_query(query).encode()).digest()
     bucket = int.from_bytes(digest[:8], "big") % 10
     return {8: "dev", 9: "test"}.get(bucket, "train")

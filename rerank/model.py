@@ -56,6 +56,9 @@ class Reranker(nnx.Module):
         self.output = Dense(config.fusion, 1, rngs=rngs)
         self.linear = Dense(INPUTS, 1, rngs=rngs)
         self.output.kernel[...] = jnp.zeros_like(self.output.kernel[...])
+        # An indicator of something that training never misses must not say anything later.
+        values = self.features.kernel[...]
+        self.features.kernel[...] = values.at[len(FEATURES) :].set(0.0)
         start = jnp.zeros((INPUTS, 1)).at[FEATURES.index("cosine")].set(1.0)
         self.linear.kernel[...] = start
 
@@ -74,7 +77,7 @@ class Reranker(nnx.Module):
             dtype: Input type of matrix products.
         """
         hidden = self.bert(tokens, dtype=dtype)
-        return self.fuse(hidden[:, 0], features, dtype)
+        return self.fuse(hidden[:, 0], features)
 
     def score_packed(
         self,
@@ -86,19 +89,16 @@ class Reranker(nnx.Module):
     ) -> Float[Array, " pairs"]:
         """Logits of packed pairs, for training."""
         hidden = self.bert(packed, dtype=dtype, dropout_key=dropout_key)
-        return self.fuse(first_tokens(hidden, packed), features, dtype)
+        return self.fuse(first_tokens(hidden, packed), features)
 
     def fuse(
         self,
         text: Float[Array, "pairs hidden"],
         features: Float[Array, "pairs inputs"],
-        dtype: DTypeLike = jnp.float32,
     ) -> Float[Array, " pairs"]:
-        """Join each pair's [CLS] vector with its features."""
-        hidden = jax.nn.gelu(
-            self.text(text, dtype) + self.features(features, dtype), approximate=False
-        )
-        return (self.output(hidden, dtype) + self.linear(features, dtype))[:, 0]
+        """Join each pair's [CLS] vector with its features, in float32: it costs next to nothing."""
+        hidden = jax.nn.gelu(self.text(text) + self.features(features), approximate=False)
+        return (self.output(hidden) + self.linear(features))[:, 0]
 
 
 def pretrained_reranker(bert: Bert, config: RerankerConfig, *, seed: int) -> Reranker:

@@ -12,6 +12,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ class Manifest:
     """What a bundle is and what it was built from.
 
     Attributes:
-        bundle_id: Hash of all files but the manifest, 16 hexadecimal digits.
+        bundle_id: Hash of all files but the manifest, and of `as_of` and `numerics`; 16
+            hexadecimal digits.
         created: UTC time, ISO 8601.
         as_of: The day that item ages count to, ISO 8601; None where no item has a date.
         numerics: Input type of matrix products when built.
@@ -58,7 +60,8 @@ class Manifest:
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
         """The manifest of these files."""
-        return replace(self, files=files, bundle_id=bundle_id(files))
+        filled = replace(self, files=files)
+        return replace(filled, bundle_id=filled.identity())
 
     def with_metrics(self, metrics: Mapping[str, Any]) -> "Manifest":
         """The same manifest with the figures of an evaluation."""
@@ -100,9 +103,36 @@ class Manifest:
                 "build the bundle again with this version"
             )
         try:
-            return cls(**values)
-        except TypeError as error:
-            raise BundleError(f"{path} is not a manifest: {error}") from error
+            manifest = cls(**values)
+            manifest.check()
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise BundleError(f"{path} is no sound manifest: {error}") from error
+        return manifest
+
+    def check(self) -> None:
+        """Check what the engine relies on.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: a field is not of its form.
+        """
+        if self.numerics not in ("float32", "bfloat16"):
+            raise ValueError(f"numerics is {self.numerics!r}")
+        if self.as_of is not None:
+            date.fromisoformat(self.as_of)
+        for path, entry in self.files.items():
+            if not (isinstance(entry["size"], int) and isinstance(entry["sha256"], str)):
+                raise TypeError(f"the entry of {path} is not a size and a SHA-256")
+        for name in ("built_from", "reports", "metrics"):
+            if not isinstance(getattr(self, name), dict):
+                raise TypeError(f"{name} is not an object")
+        if self.identity() != self.bundle_id:
+            raise ValueError("bundle_id is not that of its files, numerics and day")
+
+    def identity(self) -> str:
+        """A bundle's name: a hash of what its files hold and of what else decides its answers."""
+        content = {path: entry["sha256"] for path, entry in self.files.items()}
+        text = json.dumps([content, self.numerics, self.as_of], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def list_files(directory: Path) -> dict[str, dict[str, Any]]:
@@ -113,12 +143,6 @@ def list_files(directory: Path) -> dict[str, dict[str, Any]]:
         for path in paths
         if path != directory / MANIFEST
     }
-
-
-def bundle_id(files: Mapping[str, Mapping[str, Any]]) -> str:
-    """A bundle's name: a hash of what its files hold."""
-    content = json.dumps({path: entry["sha256"] for path, entry in sorted(files.items())})
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def verify(directory: Path) -> Manifest:
@@ -147,8 +171,6 @@ def verify(directory: Path) -> Manifest:
             problems.append(f"{path} was altered: its SHA-256 is not the manifest's")
     if problems:
         raise BundleError(f"bundle {directory} is not sound: " + "; ".join(problems))
-    if bundle_id(manifest.files) != manifest.bundle_id:
-        raise BundleError(f"bundle {directory} is not sound: {MANIFEST} was altered")
     return manifest
 
 
@@ -159,10 +181,14 @@ def write_directory(target: Path, build: Callable[[Path], None]) -> None:
         target: Replaced when it exists; the old one stays until the new one is complete.
         build: Fills the empty directory it is given.
     """
+    target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{target.name}.*"):  # of a process that was killed
-        shutil.rmtree(left)
-    fresh = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+    old = target.with_name(f".{target.name}.old")
+    fresh = target.with_name(f".{target.name}.new")
+    if old.is_dir() and not target.exists():
+        old.rename(target)  # a process was killed between the two renames below
+    for left in (old, fresh):
+        shutil.rmtree(left, ignore_errors=True)
     fresh.mkdir()
     try:
         build(fresh)
@@ -170,12 +196,9 @@ def write_directory(target: Path, build: Callable[[Path], None]) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     if target.exists():
-        old = target.parent / f".{target.name}.{uuid.uuid4().hex}"
         target.rename(old)
-        fresh.rename(target)
-        shutil.rmtree(old)
-    else:
-        fresh.rename(target)
+    fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from catalog.schema import Item
+from catalog.text import normalise_query
 from search.records import (
     MAX_DEPTH,
     MAX_EMBED_TEXTS,
@@ -20,14 +21,18 @@ from search.records import (
 _MIN_NORM = 1e-6
 
 
-def query(text: str, field: str = "query") -> None:
-    """A query has something to search for and is not a document."""
+def query(text: str, field: str = "query") -> str:
+    """A query that has something to search for and is no document, in its normal form.
+
+    Letter case, compatibility forms and white space make no difference from here on.
+    """
     if not text.strip():
         raise RequestError(field, "is empty; give the words to search for")
     if len(text) > MAX_QUERY_CHARACTERS:
         raise RequestError(
             field, f"has {len(text)} characters; at most {MAX_QUERY_CHARACTERS} are taken"
         )
+    return normalise_query(text)
 
 
 def page(limit: int, offset: int) -> None:
@@ -38,10 +43,9 @@ def page(limit: int, offset: int) -> None:
 
 def depth(field: str, given: int | None, default: int, *, low: int) -> int:
     """A depth, or the default where none is given."""
-    if given is None:
-        return default
-    _within(field, given, low, MAX_DEPTH)
-    return given
+    asked = default if given is None else given
+    _within(field, asked, low, MAX_DEPTH)
+    return asked
 
 
 def retrieve_limit(limit: int) -> None:
@@ -62,11 +66,10 @@ def vector(values: Float32[np.ndarray, " width"], dim: int) -> Float32[np.ndarra
     return (values.astype(np.float64) / norm).astype(np.float32)
 
 
-def texts(field: str, given: Sequence[str]) -> None:
-    """Queries to embed."""
+def texts(field: str, given: Sequence[str]) -> list[str]:
+    """Queries to embed, each in its normal form."""
     _count(field, len(given), MAX_EMBED_TEXTS)
-    for place, text in enumerate(given):
-        query(text, f"{field}[{place}]")
+    return [query(text, f"{field}[{place}]") for place, text in enumerate(given)]
 
 
 def items(field: str, given: Sequence[Item]) -> None:

@@ -17,6 +17,7 @@ from jaxtyping import Float32, Int32
 
 from bert.compiled import Numerics, choose_numerics
 from bert.tokens import Tokenizer
+from catalog.errors import InputError
 from catalog.schema import Item
 from catalog.store import ItemStore
 from catalog.text import item_text
@@ -27,6 +28,9 @@ from rerank.score import PairScorer
 from search import bundle, checks, golden
 from search.ranking import SignalSource, rerank_order
 from search.records import (
+    MAX_DEPTH,
+    MAX_OFFSET,
+    MAX_PAGE_SIZE,
     DeadlineExceededError,
     Hit,
     NotSupportedError,
@@ -46,6 +50,15 @@ class EngineConfig:
     recall_depth: int = 200  # candidates that stage 1 recalls
     rerank_depth: int = 50  # of them, the first so many are reranked
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
+
+    def __post_init__(self) -> None:
+        """Refuse depths that no request could ask for."""
+        for name, low in (("recall_depth", 1), ("rerank_depth", 0)):
+            if not low <= getattr(self, name) <= MAX_DEPTH:
+                raise InputError(
+                    f"engine: {name} is {getattr(self, name)}; it must lie between {low} and "
+                    f"{MAX_DEPTH}"
+                )
 
 
 class _Clock:
@@ -113,8 +126,8 @@ class Engine:
         """
         manifest = bundle.verify(directory)
         engine = cls(directory, manifest, config)
-        same = engine.numerics.dtype == manifest.numerics
-        golden.replay(engine, directory / bundle.GOLDEN, same_numerics=same)
+        exact = {engine.numerics.dtype, manifest.numerics} == {"float32"}
+        golden.replay(engine, directory / bundle.GOLDEN, both_float32=exact)
         return engine
 
     @property
@@ -159,13 +172,16 @@ class Engine:
             RequestError: an argument is out of its limits.
             DeadlineExceededError: the deadline passed.
         """
-        checks.query(query)
+        query = checks.query(query)
         checks.page(limit, offset)
         recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
         rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
         clock = _Clock(deadline)
-        # One more than the page shows tells whether there is a next one.
-        rows, cosines = self._recall(query, max(recall_depth, offset + limit + 1), clock)
+        # One more than the page shows tells whether there is a next one. Pages beyond the usual
+        # depth all recall the same, so that they fit together.
+        if offset + limit >= recall_depth:
+            recall_depth = MAX_OFFSET + MAX_PAGE_SIZE + 1
+        rows, cosines = self._recall(query, recall_depth, clock)
         # Not beyond recall_depth even where the page reaches further: every page of a query then
         # has the same head, and no item is on two pages.
         depth = min(rerank_depth, recall_depth, len(rows)) if self._scorer is not None else 0
@@ -202,8 +218,7 @@ class Engine:
         checks.retrieve_limit(limit)
         clock = _Clock(deadline)
         if isinstance(query, str):
-            checks.query(query)
-            rows, cosines = self._recall(query, limit, clock)
+            rows, cosines = self._recall(checks.query(query), limit, clock)
         else:
             vector = checks.vector(query, self.dim)
             with clock.stage("recall", min(limit, len(self.store))):
@@ -230,7 +245,7 @@ class Engine:
             NotSupportedError: the bundle has no reranker.
             DeadlineExceededError: the deadline passed.
         """
-        checks.query(query)
+        query = checks.query(query)
         checks.candidates(items)
         if self._scorer is None:
             raise NotSupportedError("this bundle has no reranker; build one with judgments")
@@ -271,7 +286,7 @@ class Engine:
             RequestError: the query is out of its limits.
             UnknownItemsError: an id is not in the catalogue.
         """
-        checks.query(query)
+        query = checks.query(query)
         scores: Float32[np.ndarray, " items"] = (
             self._vectors[self._rows(item_ids)] @ self._encoder.queries([query])[0]
         )
@@ -281,9 +296,9 @@ class Engine:
         self, texts: Sequence[str], *, deadline: float | None = None
     ) -> Float32[np.ndarray, "texts dim"]:
         """Unit vectors of queries."""
-        checks.texts("texts", texts)
+        queries = checks.texts("texts", texts)
         _Clock(deadline).check()
-        return self._encoder.queries(texts)
+        return self._encoder.queries(queries)
 
     def embed_items(
         self, items: Sequence[Item], *, deadline: float | None = None

@@ -83,11 +83,9 @@ class TowerEncoder:
             forward.update(state)
 
     def warm_up(self) -> None:
-        """Compile every shape of the query tower, which is what serving needs.
-
-        The item tower compiles as it meets shapes: bulk encoding needs few of them.
-        """
-        self._forwards["query"].warm_up()
+        """Compile every shape of both towers."""
+        for forward in self._forwards.values():
+            forward.warm_up()
 
     @property
     def compilations(self) -> int:

@@ -6,6 +6,7 @@ ids, so it is built without any (ScaNN: Guo et al., 2020, arXiv 1908.10396).
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,12 @@ from catalog.errors import InputError
 
 VECTORS_FILE = "vectors.npy"
 CONFIG_FILE = "index.json"
+SCANN_PICKLE = "scann_docids.pkl"  # ScaNN unpickles it where it finds it; we never write it
 TREE_FROM = 100_000  # items from which ScaNN partitions; below, it scans quantised vectors
 SCANN_FROM = 20_000  # items from which ScaNN is worth it
 DEPTH = 200  # candidates that recall is tuned and measured for
 QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles
+EXACT_DEPTHS = (256, 2048)  # depths that exact search compiles; powers of two beyond
 
 
 @runtime_checkable
@@ -52,6 +55,15 @@ class IndexConfig:
     leaves_searched: float = 0.1  # share of the tree's partitions that a query visits
     reorder: int = 400  # quantised candidates that are rescored exactly
 
+    def __post_init__(self) -> None:
+        """Refuse searches that look at nothing."""
+        if not 0 < self.leaves_searched <= 1:
+            raise InputError(
+                f"index: leaves_searched {self.leaves_searched} is not above 0 and at most 1"
+            )
+        if self.reorder < 1:
+            raise InputError(f"index: reorder is {self.reorder}; give 1 or more")
+
 
 class ExactIndex:
     """Every item scored, in JAX, on whatever device JAX runs on."""
@@ -65,7 +77,7 @@ class ExactIndex:
     ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
         """See `VectorIndex.search`. Equal scores come in row order."""
         k = min(k, self._items)
-        depth = min(_next_power(k), self._items)
+        depth = self._depth(k)
         rows = np.empty((len(queries), k), np.int32)
         scores = np.empty((len(queries), k), np.float32)
         for start in range(0, len(queries), QUERY_BATCHES[-1]):
@@ -79,8 +91,14 @@ class ExactIndex:
         return rows, scores
 
     def warm_up(self, k: int) -> None:
-        """Compile the shape of one query at depth k."""
-        self.search(np.zeros((1, self._vectors.shape[1]), np.float32), k)
+        """Compile the shapes of one query, at depth k and at every smaller one."""
+        for depth in {self._depth(min(depth, k, self._items)) for depth in EXACT_DEPTHS}:
+            self.search(np.zeros((1, self._vectors.shape[1]), np.float32), depth)
+
+    def _depth(self, k: int) -> int:
+        """The depth that is compiled for k results: few, so that serving meets no other."""
+        depth = next((depth for depth in EXACT_DEPTHS if depth >= k), _next_power(k))
+        return min(depth, self._items)
 
 
 class ScannIndex:
@@ -140,6 +158,8 @@ def open_index(directory: Path) -> VectorIndex:
     if values["kind"] == "exact":
         return ExactIndex(np.load(directory / VECTORS_FILE, allow_pickle=False))
     _require_scann()
+    if (directory / SCANN_PICKLE).exists():
+        raise InputError(f"{directory / SCANN_PICKLE} is a pickle, which can run code: refused")
     from scann import scann_ops_pybind  # noqa: PLC0415 - has no wheel outside Linux
 
     searcher = scann_ops_pybind.load_searcher(str(directory))
@@ -156,13 +176,17 @@ def recall_against_exact(
     index: VectorIndex,
     vectors: Float32[np.ndarray, "items dim"],
     queries: Float32[np.ndarray, "queries dim"],
-    k: int,
-) -> float:
-    """Share of the exact k nearest items that the index finds, averaged over queries."""
-    exact, _ = ExactIndex(vectors).search(queries, k)
-    found, _ = index.search(queries, k)
-    hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
-    return hits / exact.size
+    depths: Sequence[int],
+) -> dict[int, float]:
+    """By depth k: the share of the exact k nearest items among the index's k, over all queries."""
+    nearest, _ = ExactIndex(vectors).search(queries, max(depths))
+    recall = {}
+    for k in depths:
+        found, _ = index.search(queries, k)
+        exact = nearest[:, :k]
+        hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
+        recall[k] = hits / exact.size
+    return recall
 
 
 def _build_scann(
@@ -216,5 +240,7 @@ def _next_power(k: int) -> int:
 def _exact_top(
     vectors: Float[Array, "items dim"], queries: Float[Array, "queries dim"], k: int
 ) -> tuple[Float[Array, "queries k"], Int[Array, "queries k"]]:
-    scores, rows = jax.lax.top_k(jnp.einsum("qd,nd->qn", queries, vectors), k)
+    # Full float32, also where the platform would rather multiply in less.
+    cosines = jnp.einsum("qd,nd->qn", queries, vectors, precision=jax.lax.Precision.HIGHEST)
+    scores, rows = jax.lax.top_k(cosines, k)
     return scores, rows

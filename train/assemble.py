@@ -1,7 +1,6 @@
 """The `bundle` step: put what the other steps wrote into one immutable directory."""
 
 import logging
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -85,15 +84,8 @@ def _is_current(target: Path, digests: Mapping[str, str]) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a step's files; hard links where the file system has them, for nobody writes to them."""
-
-    def link(old: str, new: str) -> None:
-        try:
-            os.link(old, new)
-        except OSError:
-            shutil.copy2(old, new)
-
-    shutil.copytree(source, target, copy_function=link, ignore=shutil.ignore_patterns(_OWN_FILES))
+    """Copy a step's files; no links, for a damaged bundle must not damage the step."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(_OWN_FILES))
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from jaxtyping import Int64
 from bert.model import Packed
 from bert.packing import pack, rows_needed
 from bert.tokens import Framed
+from catalog.errors import InputError
 
 # Tokens in a row that texts are packed into, at least. Longer rows waste less and attend over more.
 _ROW_TOKENS = 128
@@ -21,7 +22,12 @@ def shuffled_plan(
 
     The last, smaller batch of an epoch is left out; its examples come in the next shuffle. Fewer
     examples than one batch are repeated to fill it.
+
+    Raises:
+        InputError: a batch would be empty.
     """
+    if batch < 1:
+        raise InputError(f"the batch is {batch}; give 1 or more")
     random = np.random.default_rng(seed)
     if examples < batch:
         return [np.resize(random.permutation(examples), batch) for _ in range(epochs)]
@@ -46,17 +52,23 @@ class Packer:
 
     @classmethod
     def fitting(
-        cls, framed: Framed, batches: Sequence[Int64[np.ndarray, "texts"]], *, devices: int
+        cls, framed: Framed, batches: Sequence[Int64[np.ndarray, "_"]], *, devices: int
     ) -> "Packer":
         """The smallest shape that holds all batches, in rows that `devices` can share evenly.
 
-        Batches of different sizes are all said to have as many texts as the largest.
+        Batches of different sizes are all said to have as many texts as the largest, or a few more
+        for `devices` to share them evenly too.
         """
         length = max(_ROW_TOKENS, int(framed.lengths.max(initial=1)))
         rows = max(rows_needed(framed.lengths[batch], length) for batch in batches)
         count = max(len(batch) for batch in batches)
-        return cls(framed, -(-rows // devices) * devices, length, count)
+        return cls(framed, _even(rows, devices), length, _even(count, devices))
 
     def __call__(self, texts: Int64[np.ndarray, "texts"]) -> Packed:
         """Pack one batch."""
         return pack(self.framed, texts, rows=self.rows, length=self.length, count=self.count)
+
+
+def _even(number: int, devices: int) -> int:
+    """The number rounded up to what devices can share evenly."""
+    return -(-number // devices) * devices

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from catalog.errors import InputError
 from rerank.features import feature_matrix
 from search.ranking import SignalSource
 from train.mine import Recalled
@@ -21,6 +22,20 @@ class CandidatesConfig:
     margin: float = 0.05  # how far below the judged positives' cosine an unjudged one must lie
     unjudged_weight: float = 0.5  # how far an unjudged item is believed to be a negative
     max_queries: int = 0  # most training queries, chosen by seed; 0 takes all
+
+    def __post_init__(self) -> None:
+        """Refuse lists that cannot hold a positive, and weights that are none."""
+        if not 0 <= self.unjudged < self.candidates:
+            raise InputError(
+                f"candidates: unjudged {self.unjudged} is not between 0 and candidates "
+                f"{self.candidates} - 1"
+            )
+        if not 0 < self.unjudged_weight <= 1:
+            raise InputError(
+                f"candidates: unjudged_weight {self.unjudged_weight} is not above 0 and at most 1"
+            )
+        if not 0 <= self.margin < 1:
+            raise InputError(f"candidates: margin {self.margin} is not at least 0 and below 1")
 
 
 @dataclass(frozen=True)
@@ -57,10 +72,10 @@ def unjudged_negatives(
     """Places of the hardest recalled items that may count as negatives, best first.
 
     An item that nobody judged may well be relevant. It counts only if stage 1 puts it clearly
-    below the judged positives: its cosine is under (1 - margin) times theirs (relative margin, as
-    in NV-Retriever, Moreira et al., 2024, arXiv 2407.15831).
+    below the judged positives: its cosine lies under theirs by more than `margin` of it (relative
+    margin, as in NV-Retriever, Moreira et al., 2024, arXiv 2407.15831).
     """
-    below = cosines < (1 - config.margin) * positive_cosine
+    below = cosines < positive_cosine - config.margin * abs(positive_cosine)
     allowed = below & ~np.isin(rows, judged)
     return np.flatnonzero(allowed)[: config.unjudged].astype(np.int32)
 

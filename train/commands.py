@@ -4,15 +4,17 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow.compute as pc
 from rich.console import Console
 
-from bert.compiled import enable_compilation_cache
 from catalog.reading import read_dataset
 from search.engine import Engine, EngineConfig
 from train.assemble import record_metrics
 from train.evaluate import evaluate, print_figures, write_figures
-from train.options import TrainConfig
+from train.options import DEMO, TrainConfig
 from train.pipeline import dataset_directory, run
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class EvaluateConfig:
     """What `evaluate` reads and writes."""
 
     bundle: Path = Path("out/bundle")  # the bundle to evaluate
-    data: Path = Path("out/demo-store-0")  # dataset directory with judgments
+    data: str = DEMO  # dataset directory with judgments, or `demo` for the generated store
+    demo_seed: int = 0  # seed of the generated store, which lies or is made beside the bundle
     split: str = "test"  # queries to evaluate on: train, dev or test
     max_queries: int = 0  # evaluate on so many queries, chosen at random; 0 takes all
     json: Path | None = None  # write the figures here
@@ -32,34 +35,34 @@ class EvaluateConfig:
 class ValidateConfig:
     """What `validate` reads."""
 
-    data: Path  # dataset directory
+    data: str  # dataset directory
 
 
 def train_all(config: TrainConfig) -> None:
     """Every step, then the evaluation of the bundle where `test` has judgments."""
     bundle = run(config)
-    directory = dataset_directory(config)
-    judgments = read_dataset(directory).judgments
-    if judgments is None or "test" not in judgments["split"].unique().to_pylist():
-        logging.getLogger(__name__).info("no test judgments: nothing to evaluate")
+    dataset = read_dataset(dataset_directory(config.data, config.out, config.demo_seed))
+    if (
+        dataset.judgments is None
+        or not pc.any(pc.equal(dataset.judgments["split"], "test")).as_py()
+    ):
+        logger.info("no test judgments: nothing to evaluate")
         return
-    evaluate_bundle(
-        EvaluateConfig(
-            bundle,
-            directory,
-            max_queries=config.evaluate_queries,
-            json=config.out / "evaluation.json",
-            runs=config.out / "runs",
-            engine=EngineConfig(numerics=config.numerics),
-        )
+    found = evaluate(
+        Engine.load(bundle, EngineConfig(numerics=config.numerics)),
+        dataset,
+        runs_directory=config.out / "runs",
+        max_queries=config.evaluate_queries,
     )
+    print_figures(found)
+    write_figures(found, config.out / "evaluation.json")
+    record_metrics(bundle, found.to_json())
 
 
 def evaluate_bundle(config: EvaluateConfig) -> None:
-    """Evaluate a bundle, show the figures, and keep those of `test` in its manifest."""
-    enable_compilation_cache(config.bundle.parent / "cache" / "xla")
-    dataset = read_dataset(config.data)
+    """Evaluate a bundle, show the figures, and write what was asked for."""
     engine = Engine.load(config.bundle, config.engine)
+    dataset = read_dataset(dataset_directory(config.data, config.bundle.parent, config.demo_seed))
     found = evaluate(
         engine,
         dataset,
@@ -67,16 +70,14 @@ def evaluate_bundle(config: EvaluateConfig) -> None:
         runs_directory=config.runs,
         max_queries=config.max_queries,
     )
+    print_figures(found)
     if config.json is not None:
         write_figures(found, config.json)
-    if config.split == "test":
-        record_metrics(config.bundle, found.to_json())
-    print_figures(found)
 
 
 def validate(config: ValidateConfig) -> None:
     """Read a dataset, report every problem, and say what is in it."""
-    dataset = read_dataset(config.data)
+    dataset = read_dataset(Path(config.data))
     console = Console()
     for warning in dataset.warnings:
         console.print(f"warning: {warning}", highlight=False, markup=False)

@@ -1,7 +1,8 @@
 """The training loop: AdamW, warm-up and decay, early stopping on `dev`, resumable at any step."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,10 @@ import numpy as np
 import optax
 from jax import Array
 from jax.sharding import Mesh
+from jaxtyping import Int
 from tensorboardX import SummaryWriter
 
+from catalog.errors import InputError
 from train.checkpoint import Checkpoints
 from train.parameters import Params, batch_sharding, parameter_sharding
 from train.progress import track
@@ -45,6 +48,12 @@ class FitConfig:
     patience: int = 3  # evaluations without a new best before stopping early
     checkpoint_every: int = 200  # steps between checkpoints
     log_every: int = 20  # steps between logged losses
+
+    def __post_init__(self) -> None:
+        """Refuse intervals of nothing."""
+        for name in ("epochs", "evaluations", "patience", "checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"fit: {name} is {getattr(self, name)}; give 1 or more")
 
 
 class _State(NamedTuple):
@@ -93,8 +102,12 @@ def fit(
         The best parameters and a report: steps, the best step and its `dev` metric.
 
     Raises:
-        InputError: the checkpoint cannot be read.
+        InputError: the checkpoint cannot be read, devices cannot share a batch evenly, or the loss
+            is no longer finite.
     """
+    ways = mesh.shape["data"]
+    if len(plan[0]) % ways:
+        raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {ways} devices")
     optimizer = make_optimizer(config, params, len(plan))
     step_fn = _train_step(loss, optimizer, seed if config.dropout else None)
     # Where to start: 1. this run's own checkpoint, at its step; 2. otherwise the given parameters,
@@ -105,11 +118,15 @@ def fit(
     saved = Checkpoints(checkpoints)
     restored = saved.restore(state)
     if restored is not None:
-        state, progress = _State(*restored[0]), _Progress(**restored[1])
+        state, progress = restored[0], _Progress(**restored[1])
         logger.info("resuming behind step %d of %d", progress.step, len(plan))
-    batches = _loader(plan, load, progress.step)
-    eval_every = -(-len(plan) // max(1, config.evaluations))
-    steps = track(range(progress.step, len(plan)), "training", len(plan) - progress.step)
+    elif evaluate is not None:  # training that makes nothing better gives back what it was given
+        state, progress = _judge(state, progress, evaluate(params))
+    eval_every = -(-len(plan) // config.evaluations)
+    # A run that stopped early has nothing left to do, also when it is resumed.
+    left = range(0) if progress.stale >= config.patience else range(progress.step, len(plan))
+    batches = _loader(plan, load, left)
+    steps = track(left, "training", len(left))
     values: dict[str, Array] = {}
     with SummaryWriter(str(scalars), purge_step=progress.step) as writer:
         for done, batch in zip(steps, batches, strict=True):
@@ -125,8 +142,8 @@ def fit(
                 state, progress = _judge(state, progress, evaluate(params))
                 writer.add_scalar("dev", progress.last, step)
             if step % config.checkpoint_every == 0:
-                saved.save(step, tuple(state), asdict(progress))
-            if progress.stale > config.patience:
+                saved.save(step, state, asdict(progress))
+            if progress.stale >= config.patience:
                 logger.info("no better on dev for %d evaluations: stopping", progress.stale)
                 break
     saved.close()
@@ -159,7 +176,7 @@ def make_optimizer(config: FitConfig, params: Params, steps: int) -> optax.Gradi
     )
 
 
-def _kernels(params: Params) -> dict[str, bool]:
+def _kernels(params: Mapping[str, Any]) -> dict[str, bool]:
     return {name: name.endswith("kernel") for name in params}
 
 
@@ -169,7 +186,7 @@ def _train_step(
     # Only the moments are donated: the parameters may be the best so far, which are kept.
     @partial(jax.jit, donate_argnums=(1,))
     def step(
-        params: Params, moments: Any, batch: Batch, number: int
+        params: Params, moments: Any, batch: Batch, number: Int[Array, ""]
     ) -> tuple[Params, Any, dict[str, Array]]:
         key = None
         if seed is not None:
@@ -177,22 +194,25 @@ def _train_step(
             key = jax.random.fold_in(jax.random.key(seed, impl="rbg"), number)
         (value, scalars), gradients = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
         updates, moments = optimizer.update(gradients, moments, params)
-        scalars = {"loss": value, "gradient_norm": optax.global_norm(gradients), **scalars}
+        scalars = {"loss": value, "gradient_norm": optax.tree.norm(gradients), **scalars}
         return optax.apply_updates(params, updates), moments, scalars
 
     return step
 
 
 def _loader(
-    plan: Sequence[np.ndarray], load: Callable[[np.ndarray], Batch], start: int
+    plan: Sequence[np.ndarray], load: Callable[[np.ndarray], Batch], steps: range
 ) -> Iterator[Batch]:
-    """The plan's batches from one on, made ahead of time by a thread."""
+    """The batches of some steps, made ahead of time by a thread."""
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
-    return iter(grain.MapDataset.source(plan)[start:].map(load).to_iter_dataset(options))
+    return iter(
+        grain.MapDataset.source(plan)[steps.start : steps.stop].map(load).to_iter_dataset(options)
+    )
 
 
 def _judge(state: _State, progress: _Progress, metric: float) -> tuple[_State, _Progress]:
     logger.info("step %d: dev %.4f", progress.step, metric)
+    _insist_finite("the dev metric", metric, progress.step)
     progress = replace(progress, last=metric)
     if progress.best is not None and metric <= progress.best:
         return state, replace(progress, stale=progress.stale + 1)
@@ -200,6 +220,15 @@ def _judge(state: _State, progress: _Progress, metric: float) -> tuple[_State, _
     return state._replace(best=state.params), best
 
 
+def _insist_finite(what: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        raise InputError(
+            f"training diverged: {what} is {value} at step {step}; lower the learning rate, and "
+            "delete what is unfinished under OUT/steps"
+        )
+
+
 def _write(writer: SummaryWriter, step: int, values: dict[str, Array]) -> None:
+    _insist_finite("the loss", float(values["loss"]), step)
     for name, value in values.items():
         writer.add_scalar(name, float(value), step)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from catalog.errors import InputError
 from towers.encode import TowerEncoder
 from towers.index import VectorIndex
 from train.progress import track
@@ -20,6 +21,11 @@ class MineConfig:
     """How deep stage 1 is mined."""
 
     depth: int = 50  # candidates of each query; what serving reranks by default
+
+    def __post_init__(self) -> None:
+        """Refuse to mine nothing."""
+        if self.depth < 1:
+            raise InputError(f"mine: depth is {self.depth}; give 1 or more")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from flax import nnx
 from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from catalog.errors import InputError
+
 Params: TypeAlias = dict[str, Array]
 Model = TypeVar("Model", bound=nnx.Module)
 
@@ -35,11 +37,13 @@ def make_mesh(model_parallel: int = 1) -> Mesh:
     """All devices as (`data`, `model`); one CPU is a 1 × 1 mesh.
 
     Raises:
-        ValueError: the devices cannot be dealt out evenly.
+        InputError: the devices cannot be dealt out evenly.
     """
     devices = jax.device_count()
-    if devices % model_parallel:
-        raise ValueError(f"{devices} devices cannot be cut in groups of {model_parallel}")
+    if model_parallel < 1 or devices % model_parallel:
+        raise InputError(
+            f"model_parallel is {model_parallel}: {devices} device(s) cannot be cut in such groups"
+        )
     shape = (devices // model_parallel, model_parallel)
     return jax.make_mesh(shape, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
 

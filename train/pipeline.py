@@ -5,10 +5,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from bert.compiled import Numerics, choose_numerics, enable_compilation_cache
 from bert.model import first_layers
@@ -26,7 +25,7 @@ from towers.encode import TowerEncoder
 from towers.index import build_index, open_index, open_vectors, recall_against_exact
 from towers.saving import load_towers, save_towers
 from train.assemble import assemble
-from train.candidates import dev_lists, training_lists
+from train.candidates import CandidateLists, dev_lists, training_lists
 from train.mine import Recalled, mine
 from train.options import DEMO, TrainConfig
 from train.relevance import Relevance, relevance_of
@@ -38,19 +37,20 @@ from train.towers import train_towers
 logger = logging.getLogger(__name__)
 
 STEPS = ("towers", "index", "mine", "rerank")
-_RECALL_SAMPLE = 200  # items whose neighbours the index's recall is measured on
+_RECALL_SAMPLE = 200  # queries that the index's recall against exact search is measured on
+_RECALL_DEPTHS = (10, 100, 200)
 _GOLDEN = 8  # golden queries of a bundle
-_GOLDEN_CHARACTERS = 200
+_QUERY_CHARACTERS = 200  # of a title that stands in for a query
 
 
-def dataset_directory(config: TrainConfig) -> Path:
-    """The dataset a run reads; the demo store is generated beside the steps, once."""
-    if config.data != DEMO:
-        return Path(config.data)
-    directory = config.out / f"demo-store-{config.demo_seed}"
+def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
+    """The directory that `--data` names; the demo store is generated in `out`, once."""
+    if data != DEMO:
+        return Path(data)
+    directory = out / f"demo-store-{demo_seed}"
     if not directory.is_dir():
         logger.info("generating the demo store in %s", directory)
-        write_directory(directory, lambda new: write_demo_store(new, seed=config.demo_seed))
+        write_directory(directory, lambda new: write_demo_store(new, seed=demo_seed))
     return directory
 
 
@@ -61,9 +61,10 @@ def run(config: TrainConfig, only: str | None = None) -> Path:
         InputError: the data, weights or options cannot be used, or a step before `only` is not
             done.
     """
-    enable_compilation_cache(config.out / "cache" / "xla")
     pipeline = Pipeline(config)
     steps = pipeline.steps()
+    # Only now: data or weights that cannot be used leave nothing behind.
+    enable_compilation_cache(config.out / "cache" / "xla")
     for step in steps:
         if only in (None, step.name):
             step.run()
@@ -82,7 +83,8 @@ class Pipeline:
     @cached_property
     def dataset(self) -> Dataset:
         """The data, read and validated."""
-        found = read_dataset(dataset_directory(self.config))
+        config = self.config
+        found = read_dataset(dataset_directory(config.data, config.out, config.demo_seed))
         for warning in found.warnings:
             logger.warning("warning: %s", warning)
         return found
@@ -99,14 +101,22 @@ class Pipeline:
 
     @cached_property
     def relevance(self) -> Relevance | None:
-        """What is known of relevance outside `test`."""
+        """What is known of relevance outside `test`; None where nothing is."""
         found = relevance_of(self.dataset, self.store)
-        return found and found.only("train", "dev")
+        found = found and found.only("train", "dev")
+        return found if found and found.queries else None
 
     @cached_property
     def start(self) -> Start:
         """The weights to start from."""
-        return Start.find(self.config.init_from, self.config.layers)
+        start = Start.find(self.config.init_from, self.config.layers)
+        if start.is_bundle:
+            logger.info(
+                "%s keeps the shape and token budgets of its models: --layers, --rerank-layers, "
+                "--towers.* and --reranker.* do not apply to them",
+                self.config.init_from,
+            )
+        return start
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -129,6 +139,7 @@ class Pipeline:
             "seed": config.seed,
             "numerics": self.numerics.dtype,
             "layers": config.layers,
+            "version": [version("shortlist"), bundle.FORMAT_VERSION],
         }
         towers = self._step(
             "towers", self._towers, shared, config.towers, config.pairs, config.towers_fit
@@ -188,12 +199,10 @@ class Pipeline:
         (directory / bundle.INDEX).mkdir()
         index = build_index(vectors, directory / bundle.INDEX, self.config.index)
         LexicalIndex.build(self.store, directory / bundle.LEXICAL)
-        sample = np.random.default_rng(self.config.seed).permutation(len(vectors))[:_RECALL_SAMPLE]
-        recall = {
-            f"recall@{k}": round(recall_against_exact(index, vectors, vectors[sample], k), 4)
-            for k in (10, 100)
-        }
-        return {"items": len(vectors), "truncated": encoder.truncated, **recall}
+        queries = encoder.queries(self._sample_queries(_RECALL_SAMPLE))
+        recall = recall_against_exact(index, vectors, queries, _RECALL_DEPTHS)
+        report = {f"recall@{k}": round(share, 4) for k, share in recall.items()}
+        return {"items": len(vectors), "truncated": encoder.truncated, **report}
 
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
         if self.relevance is None:
@@ -204,28 +213,24 @@ class Pipeline:
         return {"queries": len(found.rows)}
 
     def _rerank(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
-        if self.relevance is None or not len(self.relevance.only("train").queries):
+        training = self._training_lists()
+        if self.relevance is None or not training:
             if self.start.has_reranker:
                 self.start.copy_reranker(directory)
                 return {"reranker": f"as in {self.config.init_from}"}
-            logger.info("nothing says what is relevant to a training query: no second stage")
+            logger.info("no training query has an item to rank above another: no second stage")
             return {"reranker": "none"}
         index = self._directory("index")
-        vectors = open_vectors(index / bundle.INDEX)
-        recalled = Recalled.read(self._directory("mine"))
-        queries = self._encoder(bulk=True).queries(self.relevance.queries)
         seed, lists = self.config.seed, self.config.lists
         reranker, statistics, report = train_reranker(
             self._untrained_reranker(),
             self.tokenizer,
             self.numerics,
             self.relevance,
-            training_lists(
-                self.relevance, recalled, vectors, queries, self.config.candidates, seed
-            ),
+            training,
             dev_lists(
                 self.relevance,
-                recalled,
+                Recalled.read(self._directory("mine")),
                 queries=lists.dev_queries,
                 depth=lists.dev_depth,
                 seed=seed,
@@ -249,12 +254,24 @@ class Pipeline:
             self.store,
             self.tokenizer,
             self.numerics,
-            golden_queries=self._golden_queries(),
+            golden_queries=self._sample_queries(_GOLDEN),
             built_from={
                 "dataset": self.dataset.info.name,
                 "dataset_fingerprint": self.dataset.fingerprint,
                 "config": json.loads(json.dumps(asdict(self.config), default=str)),
             },
+        )
+
+    def _training_lists(self) -> CandidateLists | None:
+        if self.relevance is None:
+            return None
+        return training_lists(
+            self.relevance,
+            Recalled.read(self._directory("mine")),
+            open_vectors(self._directory("index") / bundle.INDEX),
+            self._encoder(bulk=True).queries(self.relevance.queries),
+            self.config.candidates,
+            self.config.seed,
         )
 
     def _untrained_reranker(self) -> Reranker:
@@ -267,9 +284,9 @@ class Pipeline:
         towers = load_towers(self._directory("towers"))
         return TowerEncoder(towers, self.tokenizer, self.numerics, bulk=bulk)
 
-    def _golden_queries(self) -> list[str]:
-        """Queries of `dev` where there are any, else titles from all over the catalogue."""
+    def _sample_queries(self, count: int) -> list[str]:
+        """Some queries of `dev` where there are any, else titles from all over the catalogue."""
         dev = self.relevance.only("dev").queries if self.relevance is not None else ()
         candidates = dev or self.store.text("title")
-        step = max(1, len(candidates) // _GOLDEN)
-        return [text[:_GOLDEN_CHARACTERS] for text in candidates[::step] if text][:_GOLDEN]
+        step = max(1, len(candidates) // count)
+        return [text[:_QUERY_CHARACTERS] for text in candidates[::step] if text][:count]

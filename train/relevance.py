@@ -26,7 +26,7 @@ class Relevance:
     """Graded query-item pairs, sorted by query.
 
     Attributes:
-        queries: Text of each query.
+        queries: Text of each query, normalised.
         splits: `train`, `dev` or `test` of each query.
         query: Query of each pair, as an index into `queries`; never falls.
         item: Item row of each pair.
@@ -86,10 +86,11 @@ def relevance_of(dataset: Dataset, store: ItemStore) -> Relevance | None:
 def _from_judgments(dataset: Dataset, judgments: pa.Table, store: ItemStore) -> Relevance:
     keys = judgments["query_id"].to_numpy(zero_copy_only=False)
     _, first, number = np.unique(keys, return_index=True, return_inverse=True)
-    texts = judgments["query"].to_numpy(zero_copy_only=False)[first]
+    # As the engine reads them.
+    texts = [normalise_query(query) for query in judgments["query"].take(first).to_pylist()]
     splits = judgments["split"].to_numpy(zero_copy_only=False)[first]
     return _sorted(
-        texts.tolist(),
+        texts,
         splits.tolist(),
         number,
         store.rows(judgments["item_id"].to_pylist()),
@@ -102,7 +103,7 @@ def _from_judgments(dataset: Dataset, judgments: pa.Table, store: ItemStore) -> 
 def _from_events(events: pa.Table, store: ItemStore) -> Relevance | None:
     events = events.filter(
         pc.and_(
-            pc.is_valid(events["query"]),
+            pc.not_equal(pc.utf8_trim_whitespace(events["query"]), ""),
             pc.is_in(events["type"], value_set=pa.array(list(EVENT_GRADES))),
         )
     )

@@ -40,6 +40,12 @@ class ListsConfig:
     dev_queries: int = 100  # queries of `dev` that the best step is chosen by
     dev_depth: int = 20  # of stage 1's candidates, how many are reranked for it
 
+    def __post_init__(self) -> None:
+        """Refuse batches of nothing."""
+        for name in ("batch", "dev_queries", "dev_depth"):
+            if getattr(self, name) < 1:
+                raise InputError(f"lists: {name} is {getattr(self, name)}; give 1 or more")
+
 
 class ListBatch(NamedTuple):
     """One training step's inputs: packed pairs, and where each list has its candidates."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bert.model import Bert
-from bert.params import WEIGHTS_FILE, resolve_pretrained
+from bert.params import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, resolve_pretrained
 from bert.tokens import Tokenizer
 from rerank.model import Reranker, RerankerConfig, load_reranker, pretrained_reranker
 from search import bundle
@@ -46,8 +46,11 @@ class Start:
         """Identifies the weights."""
         if self.is_bundle:
             return bundle.Manifest.read(self.directory).bundle_id
-        with (self.directory / WEIGHTS_FILE).open("rb") as file:
-            return f"{hashlib.file_digest(file, 'sha256').hexdigest()} {self.layers}"
+        whole = hashlib.sha256()
+        for name in (CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE):
+            with (self.directory / name).open("rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+        return whole.hexdigest()
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer that belongs to the weights."""

@@ -17,7 +17,8 @@ def test_a_plan_is_decided_by_its_seed():
         np.testing.assert_array_equal(a, b)
     other = shuffled_plan(23, 4, epochs=2, seed=8)
     assert not all(
-        np.array_equal(a, b) for a, b in zip(shuffled_plan(23, 4, epochs=2, seed=7), other)
+        np.array_equal(a, b)
+        for a, b in zip(shuffled_plan(23, 4, epochs=2, seed=7), other, strict=True)
     )
 
 

@@ -47,8 +47,24 @@ def load(examples):
     return {"x": X[examples], "y": Y[examples]}
 
 
+@jax.jit
+def whole_loss(params):
+    return loss(params, {"x": X, "y": Y}, None)[0]
+
+
 def quality(params) -> float:
-    return -float(loss(params, {"x": X, "y": Y}, None)[0])
+    return -float(whole_loss(params))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What a run that nothing stopped returns."""
+    return train(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(autouse=True)
+def cached(compilation_cache):
+    """Every run compiles the same step."""
 
 
 def train(tmp_path, *, plan=PLAN, config=CONFIG, evaluate=quality, start=None):
@@ -70,18 +86,16 @@ def equal(a, b) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
-def test_training_learns_and_moves_every_parameter(tmp_path):
-    found, report = train(tmp_path)
+def test_training_learns_and_moves_every_parameter(whole):
+    found, report = whole
     assert report["step"] == 24
     assert report["best"] == pytest.approx(quality(found))
-    assert quality(found) > quality(params()) / 4
+    assert quality(found) > quality(params()) / 2
     assert all(not np.array_equal(found[name], value) for name, value in params().items())
-    assert list((tmp_path / "scalars").iterdir())
 
 
-@pytest.mark.parametrize("stopped_at", [3, 9, 17, 24])
-def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(tmp_path, stopped_at):
-    whole, report = train(tmp_path / "whole")
+@pytest.mark.parametrize("stopped_at", [3, 17, 24])
+def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(tmp_path, whole, stopped_at):
     calls = []
 
     def dies(examples):
@@ -100,19 +114,20 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(tmp_path, stopped_at)
         )  # fmt: skip
     before = len(calls)
     again, report_again = train(tmp_path, evaluate=evaluate)
-    assert equal(again, whole)
-    assert report_again == report
+    assert equal(again, whole[0])
+    assert report_again == whole[1]
+    assert list((tmp_path / "scalars").iterdir())
     # What lies behind the newest checkpoint is not done twice.
     first = (stopped_at - 1) // CONFIG.checkpoint_every * CONFIG.checkpoint_every
     assert len(calls) - before == len([step for step in range(4, 25, 4) if step > first])
 
 
-def test_a_run_that_had_reached_its_end_has_nothing_left_to_do(tmp_path):
+def test_a_run_that_had_reached_its_end_has_nothing_left_to_do(tmp_path, whole):
     config = replace(CONFIG, checkpoint_every=8)
-    whole, report = train(tmp_path, config=config)
+    train(tmp_path, config=config)
     again, report_again = train(tmp_path, config=config, evaluate=lambda _: 1 / 0)
-    assert equal(again, whole)
-    assert report_again == report
+    assert equal(again, whole[0])
+    assert report_again == whole[1]
 
 
 def script(*metrics: float):
@@ -150,11 +165,10 @@ def test_a_run_that_stopped_early_does_not_start_again(tmp_path):
 
 
 def test_without_dev_queries_the_last_parameters_are_kept(tmp_path):
-    evaluate, shown = script(*range(6))
-    last, _ = train(tmp_path / "a", evaluate=evaluate)
+    evaluate, shown = script(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    train(tmp_path / "a", evaluate=evaluate)
     found, report = train(tmp_path / "b", evaluate=None)
     assert equal(found, shown[-1])
-    assert equal(found, last)
     assert report["best"] is None
 
 

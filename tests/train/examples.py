@@ -1,0 +1,99 @@
+"""One small batch of each stage's training, with the model it trains and the loss."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from bert.compiled import Numerics
+from bert.tokens import Tokenizer
+from catalog.text import item_text
+from rerank.features import FEATURES, FeatureStatistics
+from rerank.model import Reranker, RerankerConfig
+from rerank.score import PairScorer
+from tests.tiny import tiny_bert, tiny_items
+from towers.encode import TowerEncoder
+from towers.model import Towers, TowersConfig
+from train.candidates import CandidateLists
+from train.fit import Loss
+from train.parameters import Params, split
+from train.relevance import Relevance
+from train.rerank import ListLoader, lists_loss
+from train.towers import make_pairs, pairs_loss
+
+FLOAT32 = Numerics("float32", "tests")
+TEXTS = [item_text(item) for item in tiny_items()]
+
+
+@dataclass(frozen=True)
+class Example:
+    """What `fit` takes: start, loss, one batch of eight examples, and how it is loaded."""
+
+    params: Params
+    loss: Loss
+    batch: np.ndarray
+    model: nnx.Module
+    loader: Any  # of a number of devices
+
+    def load(self, devices: int = 1) -> Any:
+        return self.loader(devices)
+
+
+def relevance() -> Relevance:
+    """Eight queries, each with an item that is relevant and one that is not."""
+    return Relevance(
+        queries=tuple(text.split(".")[0].lower() for text in TEXTS[::6]),
+        splits=("train",) * 8,
+        query=np.repeat(np.arange(8), 2).astype(np.int32),
+        item=np.stack([np.arange(8) * 6, np.arange(8) * 6 + 1], axis=1)
+        .reshape(-1)
+        .astype(np.int32),
+        grade=np.tile(np.array([3, 1], np.float32), 8),
+        grade_min=1.0,
+        relevant_from=2.0,
+    )
+
+
+def towers_example(tokenizer: Tokenizer, *, shared: bool = True) -> Example:
+    config = TowersConfig(dim=16, shared=shared, max_query_tokens=8, max_item_tokens=16)
+    towers = Towers(config, tiny_bert(tokenizer), rngs=nnx.Rngs(1))
+    encoder = TowerEncoder(towers, tokenizer, FLOAT32, bulk=True)
+    pairs = make_pairs(relevance(), encoder, TEXTS)
+    build, params = split(towers)
+    batch = np.arange(8)
+
+    def loader(devices: int) -> Any:
+        return pairs.loader([batch], shared=shared, devices=devices)
+
+    return Example(params, pairs_loss(build, jnp.float32), batch, towers, loader)
+
+
+def reranker_example(tokenizer: Tokenizer) -> Example:
+    config = RerankerConfig(max_query_tokens=8, max_tokens=32, fusion=8)
+    reranker = Reranker(config, tiny_bert(tokenizer), rngs=nnx.Rngs(2))
+    random = np.random.default_rng(3)
+    # Lists of 2 to 5 candidates, 27 in all: no number of devices shares those evenly.
+    start = np.cumsum([0, 2, 5, 3, 4, 3, 5, 2, 3]).astype(np.int32)
+    row = random.permutation(len(TEXTS))[: start[-1]].astype(np.int32)
+    features = random.normal(size=(len(row), len(FEATURES))).astype(np.float32)
+    lists = CandidateLists(
+        query=np.arange(8, dtype=np.int32),
+        start=start,
+        row=row,
+        cosine=features[:, 0],
+        gain=random.integers(0, 3, len(row)).astype(np.float32),
+        weight=np.where(random.random(len(row)) < 0.3, 0.5, 1).astype(np.float32),
+    )
+    statistics = FeatureStatistics.of(features)
+    scorer = PairScorer(reranker, statistics, tokenizer, FLOAT32)
+    queries = [relevance().queries[n] for n in np.repeat(np.arange(8), np.diff(start))]
+    framed = scorer.frame(queries, [TEXTS[n] for n in row])
+    build, params = split(reranker)
+    batch = np.arange(8)
+
+    def loader(devices: int) -> Any:
+        return ListLoader.fitting(lists, framed, statistics.standardise(features), [batch], devices)
+
+    return Example(params, lists_loss(build, jnp.float32), batch, reranker, loader)
