@@ -42,6 +42,8 @@ from towers.encode import TowerEncoder
 from towers.index import VectorIndex, open_index, open_vectors
 from towers.saving import load_towers
 
+DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # candidates that the last page there is needs
+
 
 @dataclass(frozen=True)
 class EngineConfig:
@@ -138,7 +140,7 @@ class Engine:
     def warm_up(self) -> None:
         """Compile every shape that serving can meet."""
         self._encoder.warm_up()
-        self._index.warm_up(self.config.recall_depth)
+        self._index.warm_up(DEEPEST)
         if self._scorer is not None:
             self._scorer.warm_up()
 
@@ -178,12 +180,9 @@ class Engine:
         rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
         clock = _Clock(deadline)
         # One more than the page shows tells whether there is a next one. Pages beyond the usual
-        # depth all recall the same, so that they fit together.
-        if offset + limit >= recall_depth:
-            recall_depth = MAX_OFFSET + MAX_PAGE_SIZE + 1
-        rows, cosines = self._recall(query, recall_depth, clock)
-        # Not beyond recall_depth even where the page reaches further: every page of a query then
-        # has the same head, and no item is on two pages.
+        # depth all recall the same and rerank the same head, so no item is on two of them.
+        reached = recall_depth if offset + limit < recall_depth else DEEPEST
+        rows, cosines = self._recall(query, reached, clock)
         depth = min(rerank_depth, recall_depth, len(rows)) if self._scorer is not None else 0
         scores, lexical = self._score(query, rows[:depth], cosines[:depth], clock)
         order, final = rerank_order(scores, cosines[depth:])

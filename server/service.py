@@ -1,6 +1,7 @@
 """The server put together, and its life from start to graceful stop."""
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -127,10 +128,19 @@ def _check_address(config: ServerConfig) -> None:
     address = f"--host {config.host} --port {config.port}"
     try:
         found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
-        for family, *_, where in found:
-            socket.create_server(where[:2], family=family).close()
     except OSError as error:
         raise InputError(f"{address}: cannot listen there ({error.strerror or error})") from None
+    failed = []
+    for family, *_, where in found:
+        try:
+            socket.create_server(where[:2], family=family).close()
+        except OSError as error:
+            failed.append(error)
+    # A name may stand for addresses of a kind that the machine does not have; one is enough.
+    taken = [error for error in failed if error.errno == errno.EADDRINUSE]
+    if taken or len(failed) == len(found):
+        reason = (taken or failed)[0]
+        raise InputError(f"{address}: cannot listen there ({reason.strerror or reason})")
 
 
 def _keep_compiled(directory: Path | None) -> None:

@@ -45,7 +45,11 @@ def _dispatch(command: str, rest: list[str]) -> int:
     elif command == "evaluate":
         evaluate_bundle(tyro.cli(EvaluateConfig, args=rest, prog=program))
     else:
-        config = tyro.cli(TrainConfig, args=rest, prog=program, default=_default(rest))
+        others = ", ".join(name for name in COMMANDS if name != command)
+        about = f"{TrainConfig.__doc__} Other commands, each with its own --help: {others}."
+        config = tyro.cli(
+            TrainConfig, args=rest, prog=program, default=_default(rest), description=about
+        )
         if command == "all":
             train_all(config)
         else:
