@@ -252,9 +252,12 @@ class Embeddings(nnx.Module):
     def __call__(
         self, tokens: Tokens | Packed, dropout_key: Array | None = None
     ) -> Float[Array, "batch length hidden"]:
-        """Embed a batch of tokens; rows longer than the model's positions raise ValueError."""
+        """Embed a batch of tokens; texts longer than the model's positions raise ValueError.
+
+        (Rows of packed texts may be longer; that each text in them is not is for their maker.)
+        """
         length = tokens.ids.shape[1]
-        if length > self.position.shape[0]:
+        if length > self.position.shape[0] and not isinstance(tokens, Packed):
             raise ValueError(f"{length} tokens, but BERT has {self.position.shape[0]} positions")
         # A product with one-hot types: its gradient is a small product too, not a slow scatter.
         types = jax.nn.one_hot(tokens.types, self.type.shape[0], dtype=jnp.float32)

@@ -102,22 +102,19 @@ def write_manifest(directory: Path, numerics: Numerics) -> None:
     """Makes a bundle of a directory that has all parts but the golden queries."""
     released = newest_release(ItemStore.read(directory / bundle.ITEMS))
 
-    def manifest() -> bundle.Manifest:
-        files = bundle.list_files(directory)
-        return bundle.Manifest(
-            bundle_id=bundle.bundle_id(files),
-            created="2024-01-31T09:30:00Z",
-            as_of=released and released.isoformat(),
-            numerics=numerics.dtype,
-            built_from={},
-            reports={},
-            metrics={},
-            files=files,
-        )
-
-    unfinished = Engine(directory, manifest(), EngineConfig(numerics=numerics.dtype))
+    manifest = bundle.Manifest(
+        bundle_id="",
+        created="2024-01-31T09:30:00Z",
+        as_of=released and released.isoformat(),
+        numerics=numerics.dtype,
+        built_from={},
+        reports={},
+        metrics={},
+        files={},
+    )
+    unfinished = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
     golden.record(unfinished, ["usb c charger", "hdmi"], directory / bundle.GOLDEN)
-    manifest().write(directory)
+    manifest.with_files(bundle.list_files(directory)).write(directory)
 
 
 def write_pretrained(directory: Path) -> Path:

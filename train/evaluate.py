@@ -188,8 +188,8 @@ def _check(engine: Engine, queries: Sequence[JudgedQuery]) -> None:
     if unknown:
         raise InputError(
             f"{len(unknown):,} of {len(judged):,} judged items are not in the bundle, such as "
-            f"{unknown[0]!r}; evaluate on the dataset that the bundle was built from, or index it "
-            "with `python -m train index`"
+            f"{unknown[0]!r}; evaluate on the dataset that the bundle was built from, or build "
+            "a bundle of this one with `python -m train --data DIR --init-from BUNDLE`"
         )
     for query in queries:
         if len(query.text) > MAX_QUERY_CHARACTERS:

@@ -19,7 +19,7 @@ from tensorboardX import SummaryWriter
 
 from catalog.errors import InputError
 from train.checkpoint import Checkpoints
-from train.parameters import Params, batch_sharding, parameter_sharding
+from train.parameters import Params, batch_sharding, parameter_sharding, replicate_rest
 from train.progress import track
 
 logger = logging.getLogger(__name__)
@@ -109,11 +109,12 @@ def fit(
     if len(plan[0]) % ways:
         raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {ways} devices")
     optimizer = make_optimizer(config, params, len(plan))
-    step_fn = _train_step(loss, optimizer, seed if config.dropout else None)
     # Where to start: 1. this run's own checkpoint, at its step; 2. otherwise the given parameters,
     # which are pretrained or random.
     params = jax.device_put(params, parameter_sharding(mesh, params))
-    state = _State(params, optimizer.init(params), params)
+    moments = replicate_rest(mesh, optimizer.init(params))
+    step_fn = _train_step(loss, optimizer, seed if config.dropout else None, params, moments)
+    state = _State(params, moments, params)
     progress = _Progress()
     saved = Checkpoints(checkpoints)
     restored = saved.restore(state)
@@ -181,10 +182,17 @@ def _kernels(params: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _train_step(
-    loss: Loss, optimizer: optax.GradientTransformation, seed: int | None
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    seed: int | None,
+    params: Params,
+    moments: Any,
 ) -> Callable[..., tuple[Params, Any, dict[str, Array]]]:
+    # What comes out lies where what goes in lies; otherwise the second step compiles anew.
+    params_at, moments_at = jax.tree.map(lambda leaf: leaf.sharding, (params, moments))
+
     # Only the moments are donated: the parameters may be the best so far, which are kept.
-    @partial(jax.jit, donate_argnums=(1,))
+    @partial(jax.jit, donate_argnums=(1,), out_shardings=(params_at, moments_at, None))
     def step(
         params: Params, moments: Any, batch: Batch, number: Int[Array, ""]
     ) -> tuple[Params, Any, dict[str, Array]]:

@@ -1,7 +1,7 @@
 """A model's parameters as a flat dictionary by name, and where they lie on a mesh of devices."""
 
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 from flax import nnx
@@ -58,6 +58,17 @@ def parameter_sharding(mesh: Mesh, params: Params) -> dict[str, NamedSharding]:
         return PartitionSpec()  # type: ignore[no-untyped-call]
 
     return {name: NamedSharding(mesh, spec(name, value)) for name, value in params.items()}
+
+
+def replicate_rest(mesh: Mesh, tree: Any) -> Any:
+    """A copy everywhere of each array that does not lie on the mesh yet, such as a counter."""
+    everywhere = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+
+    def place(leaf: Array) -> Array:
+        on_mesh = isinstance(leaf.sharding, NamedSharding)
+        return leaf if on_mesh else jax.device_put(leaf, everywhere)
+
+    return jax.tree.map(place, tree)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search import bundle, golden
-from search.bundle import BundleError, Manifest, bundle_id, list_files, verify, write_directory
+from search.bundle import BundleError, Manifest, list_files, verify, write_directory
 from search.engine import Engine
 from search.records import Hit, SearchResult
 
@@ -41,7 +41,7 @@ def test_a_sound_bundle_is_what_its_manifest_says(small):
     assert set(manifest.files) == {"items.parquet", "index/vectors.npy"}
     sha256 = hashlib.sha256(b"items").hexdigest()
     assert manifest.files["items.parquet"] == {"size": 5, "sha256": sha256}
-    assert manifest.bundle_id == bundle_id(manifest.files)
+    assert manifest.bundle_id == manifest.identity()
     assert Manifest.read(small) == manifest
 
 
@@ -100,13 +100,32 @@ def test_a_manifest_of_another_version_is_refused_with_what_to_do(small):
 
 def test_a_manifest_with_other_fields_is_refused(small):
     edit_manifest(small, colour="red")
-    assert "is not a manifest" in refusal(small)
+    assert "is no sound manifest" in refusal(small)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"numerics": "int8"},
+        {"numerics": "bfloat16"},  # not what the answers were made with
+        {"as_of": "yesterday"},
+        {"as_of": "2024-01-31"},
+        {"files": []},
+        {"files": {"items.parquet": {}}},
+        {"files": {"items.parquet": 5}},
+        {"reports": None},
+        {"bundle_id": "0123456789abcdef"},
+    ],
+)
+def test_a_manifest_with_an_altered_field_is_refused(small, changes):
+    edit_manifest(small, **changes)
+    assert "is no sound manifest" in refusal(small)
 
 
 def test_a_manifest_that_was_altered_to_fit_altered_files_is_refused(small):
     (small / "items.parquet").write_bytes(b"other")
     edit_manifest(small, files=list_files(small))
-    assert "manifest.json was altered" in refusal(small)
+    assert "bundle_id is not that of its files" in refusal(small)
 
 
 def test_metrics_are_added_without_touching_what_is_verified(small):
@@ -138,11 +157,24 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path):
 def test_a_directory_is_replaced_and_what_a_killed_run_left_goes(tmp_path):
     target = tmp_path / "target"
     write_directory(target, lambda new: (new / "old").touch())
-    (tmp_path / ".target.0123").mkdir()
-    (tmp_path / ".target.0123" / "half").write_text("half")
+    (tmp_path / ".target.new").mkdir()
+    (tmp_path / ".target.new" / "half").write_text("half")
     write_directory(target, lambda new: (new / "new").touch())
     assert [path.name for path in target.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_a_run_killed_between_the_two_renames_loses_nothing(tmp_path):
+    target = tmp_path / "target"
+    write_directory(target, lambda new: (new / "old").touch())
+    target.rename(tmp_path / ".target.old")
+
+    def fails(directory: Path) -> None:
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        write_directory(target, fails)
+    assert [path.name for path in target.iterdir()] == ["old"]
 
 
 class Frozen:
@@ -168,16 +200,18 @@ def test_the_same_answers_pass_and_small_changes_too(tmp_path):
         "lamp",
         "Straße 充电器",
     ]
-    golden.replay(ten(), path, same_numerics=True)
-    golden.replay(ten(item3=0.7005), path, same_numerics=True)
-    golden.replay(ten(item3=0.75), path, same_numerics=False)
+    golden.replay(ten(), path, both_float32=True)
+    golden.replay(ten(item3=0.7005), path, both_float32=True)
+    golden.replay(ten(item3=0.75), path, both_float32=False)
+    with pytest.raises(BundleError, match="moved by nan"):
+        golden.replay(ten(item3=float("nan")), path, both_float32=False)
 
 
 @pytest.mark.parametrize(("same", "moved"), [(True, 0.702), (False, 0.85)])
 def test_a_score_that_moved_too_far_is_refused(tmp_path, same, moved):
     golden.record(ten(), ["lamp"], tmp_path / "golden.jsonl")
     with pytest.raises(BundleError, match="line 1: a score moved by"):
-        golden.replay(ten(item3=moved), tmp_path / "golden.jsonl", same_numerics=same)
+        golden.replay(ten(item3=moved), tmp_path / "golden.jsonl", both_float32=same)
 
 
 @pytest.mark.parametrize(("same", "kept"), [(True, 8), (False, 6)])
@@ -185,8 +219,8 @@ def test_results_that_changed_too_much_are_refused(tmp_path, same, kept):
     golden.record(ten(), ["lamp"], tmp_path / "golden.jsonl")
     hits = [(hit.item_id, hit.score) for hit in ten().hits]
     with pytest.raises(BundleError, match=f"only {kept} of 10 results"):
-        golden.replay(Frozen(*hits[:kept]), tmp_path / "golden.jsonl", same_numerics=same)
-    golden.replay(Frozen(*hits[: kept + 1]), tmp_path / "golden.jsonl", same_numerics=same)
+        golden.replay(Frozen(*hits[:kept]), tmp_path / "golden.jsonl", both_float32=same)
+    golden.replay(Frozen(*hits[: kept + 1]), tmp_path / "golden.jsonl", both_float32=same)
 
 
 def test_an_engine_refuses_a_bundle_that_answers_otherwise_than_when_built(tiny_bundle, tmp_path):

@@ -93,15 +93,15 @@ def test_recall_is_the_share_of_true_neighbours_that_are_found(vectors, queries)
         def warm_up(self, k):
             pass
 
-    assert recall_against_exact(ExactIndex(vectors), vectors, queries, 10) == 1
-    assert recall_against_exact(Half(), vectors, queries, 10) == 0.5
+    assert recall_against_exact(ExactIndex(vectors), vectors, queries, (10,)) == {10: 1}
+    assert recall_against_exact(Half(), vectors, queries, (10,)) == {10: 0.5}
 
 
 @needs_scann
 def test_scann_scans_quantised_vectors_and_finds_nearly_all(vectors, queries, tmp_path):
     built = build_index(vectors, tmp_path, IndexConfig(kind="scann", reorder=300))
     assert json.loads((tmp_path / "index.json").read_text())["leaves"] == 0
-    assert recall_against_exact(built, vectors, queries, 100) > 0.98
+    assert recall_against_exact(built, vectors, queries, (100,))[100] > 0.98
     names = {path.name for path in tmp_path.iterdir()}
     assert "vectors.npy" in names
     assert not [name for name in names if "docid" in name or name.endswith((".pkl", ".pickle"))]
@@ -130,7 +130,7 @@ def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp
     monkeypatch.setattr(module, "TREE_FROM", 1_000)
     built = build_index(vectors, tmp_path, IndexConfig(kind="scann", leaves_searched=0.3))
     assert json.loads((tmp_path / "index.json").read_text())["leaves"] == 45  # √2000
-    assert recall_against_exact(built, vectors, vectors[::40], 10) > 0.8
+    assert recall_against_exact(built, vectors, vectors[::40], (10,))[10] > 0.8
     # The leaves that are visited hold some 600 items.
     for k in (1_000, 2_000, 2_001):
         rows, scores = built.search(queries[:5], k)
@@ -156,3 +156,19 @@ def test_where_scann_has_no_wheel_the_message_says_what_to_do(vectors, tmp_path,
     (tmp_path / "index.json").write_text('{"kind": "scann"}')
     with pytest.raises(InputError, match="Linux only"):
         open_index(tmp_path)
+
+
+def test_a_pickle_beside_a_scann_index_is_never_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_has_scann", lambda: True)
+    (tmp_path / "index.json").write_text('{"kind": "scann"}')
+    (tmp_path / "scann_docids.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    with pytest.raises(InputError, match=r"scann_docids\.pkl is a pickle"):
+        open_index(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options", [{"leaves_searched": 0.0}, {"leaves_searched": 1.5}, {"reorder": 0}]
+)
+def test_a_search_that_would_look_at_nothing_is_refused(options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        IndexConfig(**options)

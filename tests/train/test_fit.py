@@ -119,7 +119,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(tmp_path, whole, stop
     assert list((tmp_path / "scalars").iterdir())
     # What lies behind the newest checkpoint is not done twice.
     first = (stopped_at - 1) // CONFIG.checkpoint_every * CONFIG.checkpoint_every
-    assert len(calls) - before == len([step for step in range(4, 25, 4) if step > first])
+    judged = [step for step in range(4, 25, 4) if step > first]
+    assert len(calls) - before == len(judged) + (first == 0)  # the start is judged too
 
 
 def test_a_run_that_had_reached_its_end_has_nothing_left_to_do(tmp_path, whole):
@@ -142,34 +143,59 @@ def script(*metrics: float):
 
 
 def test_the_parameters_that_did_best_on_dev_are_kept(tmp_path):
-    evaluate, shown = script(0.1, 0.5, 0.5, 0.4, 0.2, 0.3)
+    evaluate, shown = script(0.2, 0.1, 0.5, 0.5, 0.4, 0.2, 0.3)
     found, report = train(tmp_path, evaluate=evaluate)
-    assert equal(found, shown[1])  # the first of equals
+    assert equal(found, shown[2])  # the first of equals
     assert (report["best"], report["best_step"], report["step"]) == (0.5, 8, 24)
     assert report["last"] == 0.3
 
 
 def test_training_stops_after_so_many_evaluations_without_a_new_best(tmp_path):
-    evaluate, shown = script(0.1, 0.5, 0.4, 0.4, 0.9)
+    evaluate, shown = script(0.0, 0.1, 0.5, 0.4, 0.4, 0.9)
     found, report = train(tmp_path, config=replace(CONFIG, patience=2), evaluate=evaluate)
-    assert (report["step"], report["stale"], len(shown)) == (16, 2, 4)
-    assert equal(found, shown[1])
+    assert (report["step"], report["stale"], len(shown)) == (16, 2, 5)
+    assert equal(found, shown[2])
+
+
+def test_training_that_makes_nothing_better_gives_back_what_it_was_given(tmp_path):
+    found, report = train(
+        tmp_path, config=replace(CONFIG, patience=2), evaluate=script(0.5, 0.4, 0.3)[0]
+    )
+    assert equal(found, params())
+    assert (report["best_step"], report["best"], report["step"]) == (0, 0.5, 8)
 
 
 def test_a_run_that_stopped_early_does_not_start_again(tmp_path):
     config = replace(CONFIG, patience=2, checkpoint_every=1)
-    found, report = train(tmp_path, config=config, evaluate=script(0.5, 0.4, 0.4)[0])
+    found, report = train(tmp_path, config=config, evaluate=script(0.1, 0.5, 0.4, 0.4)[0])
     again, report_again = train(tmp_path, config=config, evaluate=lambda _: 1 / 0)
     assert equal(again, found)
     assert report_again == report
 
 
 def test_without_dev_queries_the_last_parameters_are_kept(tmp_path):
-    evaluate, shown = script(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    evaluate, shown = script(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
     train(tmp_path / "a", evaluate=evaluate)
     found, report = train(tmp_path / "b", evaluate=None)
     assert equal(found, shown[-1])
     assert report["best"] is None
+
+
+def test_a_loss_that_is_no_longer_finite_ends_the_run(tmp_path):
+    broken = {**params(), "output.bias": jnp.full(1, jnp.nan)}
+    with pytest.raises(InputError, match="training diverged: the loss is nan at step 3"):
+        train(tmp_path, start=broken, evaluate=None)
+
+
+@pytest.mark.parametrize("option", ["epochs", "evaluations", "patience", "checkpoint_every"])
+def test_intervals_of_nothing_are_refused_by_name(option):
+    with pytest.raises(InputError, match=f"{option} is 0"):
+        FitConfig(**{option: 0})
+
+
+def test_devices_that_cannot_be_grouped_are_refused():
+    with pytest.raises(InputError, match="cut in such groups"):
+        make_mesh(3)
 
 
 def test_a_damaged_checkpoint_is_refused_by_name(tmp_path):
