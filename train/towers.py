@@ -254,7 +254,7 @@ def dev_metric(
     count = min(config.dev_queries, len(relevance.queries))
     if not count:
         return None
-    queries = np.sort(random.permutation(len(relevance.queries))[:count])
+    queries = np.sort(random.permutation(len(relevance.queries))[:count]).tolist()
     pairs = [relevance.pairs_of(query) for query in queries]
     judged = np.unique(np.concatenate([relevance.item[pair] for pair in pairs]))
     others = np.setdiff1d(random.permutation(len(texts))[: config.dev_items], judged)

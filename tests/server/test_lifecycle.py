@@ -88,10 +88,10 @@ def test_a_graceful_stop_warns_first_and_loses_no_call(
     config: ServerConfig, serving: Serving
 ) -> None:
     with (
-        serving(replace(config, drain_seconds=0.5)) as server,
+        serving(replace(config, drain_seconds=3.0)) as server,
         Client(server.address, timeout_seconds=60) as client,
         grpc.insecure_channel(server.address) as channel,
-        ThreadPoolExecutor(4) as callers,
+        ThreadPoolExecutor(8) as callers,
     ):
         health(channel)
         stopping = threading.Thread(target=server.stop)

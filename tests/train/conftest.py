@@ -1,0 +1,79 @@
+"""Small datasets, and training runs over them that take seconds."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bert.compiled import enable_compilation_cache
+from catalog.demo import DemoConfig, write_demo_store
+from tests.tiny import write_pretrained
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory) -> Path:
+    """A random BERT of two small layers."""
+    return write_pretrained(tmp_path_factory.mktemp("pretrained"))
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory) -> Path:
+    """A small demo store."""
+    directory = tmp_path_factory.mktemp("demo")
+    config = DemoConfig(products=300, queries=120, users=30, sessions=80)
+    write_demo_store(directory, seed=5, config=config)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def flags(pretrained: Path, compilation_cache: Path) -> Callable[..., list[str]]:
+    """Arguments of a training run of tiny models; it shares what others compiled."""
+
+    def make(data: Path, out: Path, *more: str, init: Path = pretrained) -> list[str]:
+        (out / "cache").mkdir(parents=True, exist_ok=True)
+        if not (out / "cache" / "xla").exists():
+            (out / "cache" / "xla").symlink_to(compilation_cache)
+        return [
+            *("--data", str(data), "--out", str(out), "--init-from", str(init)),
+            *("--numerics", "float32", "--layers", "1"),
+            *("--towers.dim", "32", "--towers.max-query-tokens", "12"),
+            *("--towers.max-item-tokens", "24", "--pairs.batch", "32", "--towers-fit.epochs", "15"),
+            *("--pairs.dev-queries", "20", "--pairs.dev-items", "150"),
+            *("--towers-fit.learning-rate", "3e-3", "--towers-fit.evaluations", "4"),
+            *("--towers-fit.checkpoint-every", "5", "--towers-fit.patience", "9"),
+            *("--reranker.max-query-tokens", "8", "--reranker.max-tokens", "32"),
+            *("--reranker.fusion", "8", "--lists.dev-queries", "10", "--lists.dev-depth", "10"),
+            *("--rerank-fit.learning-rate", "1e-3", "--rerank-fit.epochs", "4"),
+            *("--rerank-fit.checkpoint-every", "5", "--rerank-fit.patience", "9"),
+            *more,
+        ]
+
+    return make
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Callable[..., Path]:
+    """Writes tables as a dataset directory."""
+
+    def write(name: str = "data", info: Any = None, **tables: Rows) -> Path:
+        directory = tmp_path / name
+        directory.mkdir()
+        for table, rows in tables.items():
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (directory / f"{table}.jsonl").write_text(text)
+        if info is not None:
+            (directory / "dataset.json").write_text(json.dumps(info))
+        return directory
+
+    return write
+
+
+@pytest.fixture
+def shared_cache(compilation_cache: Path):
+    """Puts back what a training run changed for the whole process."""
+    yield
+    enable_compilation_cache(compilation_cache)
