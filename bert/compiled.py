@@ -216,6 +216,9 @@ def enable_compilation_cache(directory: Path | None) -> None:
         # Small programs take longer to compile than to read, too.
         "jax_persistent_cache_min_compile_time_secs": 0.1,
         "jax_persistent_cache_min_entry_size_bytes": 0,
+        # XLA's own caches would put the directory's path into every key: a cache that was moved or
+        # is mounted elsewhere would be of no use.
+        "jax_persistent_cache_enable_xla_caches": "none",
     }
     for name, value in settings.items():
         jax.config.update(name, value)  # type: ignore[no-untyped-call]

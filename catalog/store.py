@@ -38,7 +38,7 @@ class ItemStore:
         self.table: pa.Table = _conform(table)
         self.ids: Sequence[str] = self.table["item_id"].to_pylist()
         self._rows = {item_id: row for row, item_id in enumerate(self.ids)}
-        if len(self._rows) < len(self.ids) or None in self._rows:
+        if len(self._rows) < len(self.ids) or None in self._rows or "" in self._rows:
             raise InputError("items: an item_id is missing or repeated; each needs one of its own")
         self._columns = {
             name: self.table[name].combine_chunks()

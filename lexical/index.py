@@ -18,6 +18,7 @@ rounded down to the next step beyond. And opening a directory creates a lock fil
 must not change, so `LexicalIndex.open` opens a directory of links instead (see there).
 """
 
+import shutil
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -79,16 +80,21 @@ class LexicalIndex:
                 f"{directory}: not empty; a lexical index is written once: delete it or name "
                 "another directory"
             )
-        index = tantivy.Index(_schema(), path=str(directory))
-        index.register_tokenizer(_ANALYSER, _analyser())
-        writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
-        for row in range(len(store)):
-            document = {_ROW: row, **dict(_field_texts(store.item(row)))}
-            writer.add_document(tantivy.Document.from_dict(document, index.schema))
-        writer.commit()
-        writer.wait_merging_threads()
-        for leftover in directory.glob(".*"):  # lock files and the writer's own bookkeeping
-            leftover.unlink()
+        # tantivy watches the directory it writes to and puts locks there at moments of its own, so
+        # it writes elsewhere and only its plain files are taken.
+        with tempfile.TemporaryDirectory(
+            prefix="shortlist-lexical-", ignore_cleanup_errors=True
+        ) as scratch:
+            index = tantivy.Index(_schema(), path=scratch)
+            index.register_tokenizer(_ANALYSER, _analyser())
+            writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
+            for row in range(len(store)):
+                document = {_ROW: row, **dict(_field_texts(store.item(row)))}
+                writer.add_document(tantivy.Document.from_dict(document, index.schema))
+            writer.commit()
+            writer.wait_merging_threads()
+            for file in Path(scratch).glob("[!.]*"):
+                shutil.copyfile(file, directory / file.name)
         return cls.open(directory)
 
     @classmethod

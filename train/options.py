@@ -69,7 +69,7 @@ DEMO_PRESET = replace(
 PRESETS: Mapping[str, TrainConfig] = {"full": FULL, "demo": DEMO_PRESET}
 
 
-def preset(name: PresetName, data: str) -> TrainConfig:
+def preset(name: str, data: str) -> TrainConfig:
     """The values that a preset starts from."""
     if name not in PRESETS:
         name = "demo" if data == DEMO else "full"

@@ -128,3 +128,24 @@ def test_reading_a_missing_or_damaged_file_names_it(tmp_path):
     path.write_bytes(b"PAR1 but not really")
     with pytest.raises(InputError, match=r"items\.parquet: not a readable parquet file"):
         ItemStore.read(path)
+
+
+def test_a_store_of_items_gives_the_same_items_back(tmp_path):
+    items = [FULL, Item("b", "Saw", price=0.0, in_stock=False), Item("ü", "充电器 🔌")]
+    store = ItemStore.of(items)
+    assert [store.item(row) for row in range(3)] == items
+    assert store.rows(["ü", "a"]).tolist() == [2, 0]
+    np.testing.assert_array_equal(store.number("price"), np.array([12.5, 0, np.nan], np.float32))
+    store.write(tmp_path / "items.parquet")
+    assert [ItemStore.read(tmp_path / "items.parquet").item(row) for row in range(3)] == items
+
+
+def test_a_store_of_no_items_is_empty():
+    assert len(ItemStore.of([])) == 0
+    assert ItemStore.of([]).text("title") == []
+
+
+@pytest.mark.parametrize("ids", [("a", "a"), ("a", ""), ("",)])
+def test_items_without_an_id_of_their_own_are_refused(ids):
+    with pytest.raises(InputError, match="missing or repeated"):
+        ItemStore.of([Item(item_id, "Saw") for item_id in ids])

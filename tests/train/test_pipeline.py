@@ -72,12 +72,13 @@ def test_what_is_trained_beats_what_it_started_from(built):
         assert figures[system]["ndcg@10_judged"]["low"] > chance["mean"]
 
 
-def test_a_second_run_finds_everything_up_to_date(built, demo, flags, caplog):
+def test_a_second_run_finds_everything_up_to_date(built, demo, flags, capfd):
     before = {path: path.stat().st_mtime_ns for path in (built / "steps").rglob("*")}
     assert main(["bundle", *flags(demo, built)]) == 0
     assert {path: path.stat().st_mtime_ns for path in (built / "steps").rglob("*")} == before
-    for name in ("towers", "index", "mine", "rerank", "bundle"):
-        assert f"{name}: up to date" in caplog.text
+    assert "bundle: up to date" in capfd.readouterr().err
+    assert main(["rerank", *flags(demo, built)]) == 0
+    assert "rerank: up to date" in capfd.readouterr().err
 
 
 def test_one_step_insists_on_those_before_it(built, demo, flags, tmp_path, capsys):
@@ -151,10 +152,13 @@ def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags,
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (stage, step, done.stderr)
     assert "resuming behind step" in done.stderr, (stage, step)
+    # The same weights, vectors and answers, to the last bit, and so the same figures.
     ours, theirs = (Manifest.read(where / "bundle") for where in (out, built))
     assert ours.metrics == theirs.metrics, (stage, step)
-    for name in ("towers/model.safetensors", "rerank/model.safetensors", "index/vectors.npy"):
-        assert ours.files[name] == theirs.files[name], (stage, step)
+    assert ours.files.keys() == theirs.files.keys()
+    for name in theirs.files:
+        if not name.startswith("lexical/"):  # whose files have random names inside
+            assert ours.files[name] == theirs.files[name], (stage, step, name)
 
 
 def newest_checkpoint(out: Path, stage: str) -> int:
@@ -167,17 +171,17 @@ ITEMS = [
 ]
 
 
-def test_items_alone_build_a_bundle_of_one_stage(dataset, flags, tmp_path, caplog):
+def test_items_alone_build_a_bundle_of_one_stage(dataset, flags, tmp_path, capfd):
     data = dataset(items=ITEMS)
     assert main(flags(data, tmp_path / "out")) == 0
     engine = Engine.load(tmp_path / "out" / "bundle", FLOAT32)
     assert not engine.has_reranker
     assert len(engine.search("usb c charger", limit=5).hits) == 5
-    assert "nothing to evaluate" in caplog.text
+    assert "nothing to evaluate" in capfd.readouterr().err
     assert not (tmp_path / "out" / "evaluation.json").exists()
 
 
-def test_clicks_alone_train_both_stages(dataset, flags, tmp_path):
+def test_clicks_alone_train_the_towers(dataset, flags, tmp_path):
     time, shown = "2024-01-31T12:00:00Z", [item["item_id"] for item in ITEMS]
     events = [
         {"time": time, "type": kind, "query": f"{query} {brand}", "item_id": shown[place]}
@@ -185,12 +189,10 @@ def test_clicks_alone_train_both_stages(dataset, flags, tmp_path):
         for kind in ("impression", "click" if place % 3 else "purchase")
         for brand in ("voltix", "ampere", "ohm", "good", "cheap")
     ]
-    data = dataset(items=ITEMS, events=events)
-    out = tmp_path / "out"
-    assert main(flags(data, out, "--pairs.max-pairs", "64", "--lists.batch", "4")) == 0
-    assert report(out, "towers")["pairs"] == 64
-    assert report(out, "rerank")["lists"] > 0
-    assert Engine.load(out / "bundle", FLOAT32).has_reranker
+    data, out = dataset(items=ITEMS, events=events), tmp_path / "out"
+    assert main(["towers", *flags(data, out, "--pairs.max-pairs", "32")]) == 0
+    assert report(out, "towers")["pairs"] == 32
+    assert report(out, "towers")["step"] == 15
 
 
 def test_another_catalogue_is_served_by_the_models_of_an_earlier_bundle(
