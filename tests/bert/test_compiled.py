@@ -164,3 +164,21 @@ def test_requested_numerics_are_taken():
     for dtype in ("float32", "bfloat16"):
         numerics = choose_numerics(dtype)
         assert (numerics.dtype, numerics.why) == (dtype, "requested")
+
+
+def test_a_cache_that_was_moved_is_still_of_use(tmp_path):
+    def compile_once():
+        return jax.jit(lambda x: jnp.tanh(x @ x.T).sum())(jnp.ones((3, 5)))
+
+    try:
+        enable_compilation_cache(tmp_path / "here")
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        compile_once()
+        kept = {path.name for path in (tmp_path / "here").iterdir()}
+        (tmp_path / "here").rename(tmp_path / "there")
+        enable_compilation_cache(tmp_path / "there")
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        compile_once()
+        assert {path.name for path in (tmp_path / "there").iterdir()} == kept != set()
+    finally:
+        enable_compilation_cache(None)

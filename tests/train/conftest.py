@@ -44,11 +44,11 @@ def flags(pretrained: Path, compilation_cache: Path) -> Callable[..., list[str]]
             *("--towers.max-item-tokens", "16", "--pairs.batch", "32", "--towers-fit.epochs", "15"),
             *("--pairs.dev-queries", "20", "--pairs.dev-items", "150"),
             *("--towers-fit.learning-rate", "3e-3", "--towers-fit.evaluations", "4"),
-            *("--towers-fit.checkpoint-every", "5", "--towers-fit.patience", "9"),
+            *("--towers-fit.checkpoint-every", "15", "--towers-fit.patience", "9"),
             *("--reranker.max-query-tokens", "6", "--reranker.max-tokens", "16"),
             *("--reranker.fusion", "8", "--lists.dev-queries", "10", "--lists.dev-depth", "10"),
             *("--rerank-fit.learning-rate", "1e-3", "--rerank-fit.epochs", "4"),
-            *("--rerank-fit.checkpoint-every", "5", "--rerank-fit.patience", "9"),
+            *("--rerank-fit.checkpoint-every", "6", "--rerank-fit.patience", "9"),
             *more,
         ]
 
