@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from bert.model import Bert, BertConfig
+from bert.tokens import TOKENIZER_FILE
 from catalog.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,6 @@ DEFAULT_PRETRAINED = "all-MiniLM-L6-v2"
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-TOKENIZER_FILE = "tokenizer.json"
 
 
 class WeightsError(InputError):

@@ -6,9 +6,9 @@ under its path.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,9 +16,12 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from bert.model import Bert
+from bert.model import Bert, BertConfig
 from bert.params import CONFIG_FILE, WEIGHTS_FILE, WeightsError, bert_tensors, fill_bert
 from catalog.errors import InputError
+
+Config = TypeVar("Config")
+Model = TypeVar("Model", bound=nnx.Module)
 
 
 def save_model(model: nnx.Module, config: Mapping[str, Any], directory: Path) -> None:
@@ -41,6 +44,31 @@ def read_config(directory: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InputError(f"{path} holds no JSON object")
     return config
+
+
+def load_model(
+    directory: Path, config: type[Config], model: Callable[..., Model], what: str
+) -> Model:
+    """Load a model that is made of a configuration of its own and a BERT's.
+
+    Args:
+        directory: Where `save_model` wrote the fields of `config` and, as `bert`, the encoder's.
+        config: The configuration's class.
+        model: Called as `model(config, bert_config, rngs=...)`.
+        what: The model's name, for messages.
+
+    Raises:
+        InputError: files are missing or damaged, or their tensors do not fit the configuration.
+    """
+    try:
+        values = read_config(directory)
+        bert = BertConfig.from_hf(values.pop("bert"))
+        own = config(**values)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{directory / CONFIG_FILE} describes no {what}: {error}") from error
+    loaded: Model = nnx.eval_shape(lambda: model(own, bert, rngs=nnx.Rngs(0)))
+    load_weights(loaded, directory)
+    return loaded
 
 
 def load_weights(model: nnx.Module, directory: Path) -> None:

@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from bert.model import Bert, BertConfig, Dense, Packed, Tokens, first_tokens
-from bert.saving import load_weights, read_config, save_model
+from bert.saving import load_model, save_model
 from catalog.errors import InputError
 from rerank.features import FEATURES
 
@@ -120,12 +120,4 @@ def load_reranker(directory: Path) -> Reranker:
     Raises:
         InputError: files are missing or damaged, or their tensors do not fit the configuration.
     """
-    try:
-        values = read_config(directory)
-        bert = BertConfig.from_hf(values.pop("bert"))
-        config = RerankerConfig(**values)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{directory / 'config.json'} describes no reranker: {error}") from error
-    reranker: Reranker = nnx.eval_shape(lambda: Reranker(config, bert, rngs=nnx.Rngs(0)))
-    load_weights(reranker, directory)
-    return reranker
+    return load_model(directory, RerankerConfig, Reranker, "reranker")

@@ -5,10 +5,8 @@ from pathlib import Path
 
 from flax import nnx
 
-from bert.model import BertConfig
 from bert.params import load_bert
-from bert.saving import load_weights, read_config, save_model
-from catalog.errors import InputError
+from bert.saving import load_model, save_model
 from towers.model import Towers, TowersConfig
 
 
@@ -23,15 +21,7 @@ def load_towers(directory: Path) -> Towers:
     Raises:
         InputError: files are missing or damaged, or their tensors do not fit the configuration.
     """
-    try:
-        values = read_config(directory)
-        bert = BertConfig.from_hf(values.pop("bert"))
-        config = TowersConfig(**values)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{directory / 'config.json'} describes no towers: {error}") from error
-    towers: Towers = nnx.eval_shape(lambda: Towers(config, bert, rngs=nnx.Rngs(0)))
-    load_weights(towers, directory)
-    return towers
+    return load_model(directory, TowersConfig, Towers, "towers")
 
 
 def pretrained_towers(

@@ -10,7 +10,7 @@ import tyro
 from catalog.errors import InputError
 from train.commands import EvaluateConfig, ValidateConfig, evaluate_bundle, train_all, validate
 from train.options import DEMO, TrainConfig, preset
-from train.pipeline import STEPS, run
+from train.pipeline import STEPS, Pipeline
 
 COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")
 
@@ -53,7 +53,7 @@ def _dispatch(command: str, rest: list[str]) -> int:
         if command == "all":
             train_all(config)
         else:
-            run(config, only=command)
+            Pipeline(config).run(only=command)
     return 0
 
 

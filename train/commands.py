@@ -12,7 +12,7 @@ from search.engine import Engine, EngineConfig
 from train.assemble import record_metrics
 from train.evaluate import evaluate, print_figures, write_figures
 from train.options import DEMO, TrainConfig
-from train.pipeline import dataset_directory, run
+from train.pipeline import Pipeline, dataset_directory
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,9 @@ class ValidateConfig:
 
 def train_all(config: TrainConfig) -> None:
     """Every step, then the evaluation of the bundle where `test` has judgments."""
-    bundle = run(config)
-    dataset = read_dataset(dataset_directory(config.data, config.out, config.demo_seed))
+    pipeline = Pipeline(config)
+    bundle = pipeline.run()
+    dataset = pipeline.dataset
     if (
         dataset.judgments is None
         or not pc.any(pc.equal(dataset.judgments["split"], "test")).as_py()

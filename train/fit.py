@@ -109,20 +109,13 @@ def fit(
     if len(plan[0]) % ways:
         raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {ways} devices")
     optimizer = make_optimizer(config, params, len(plan))
-    # Where to start: 1. this run's own checkpoint, at its step; 2. otherwise the given parameters,
-    # which are pretrained or random.
     params = jax.device_put(params, parameter_sharding(mesh, params))
     moments = replicate_rest(mesh, optimizer.init(params))
     step_fn = _train_step(loss, optimizer, seed if config.dropout else None, params, moments)
-    state = _State(params, moments, params)
-    progress = _Progress()
     saved = Checkpoints(checkpoints)
-    restored = saved.restore(state)
-    if restored is not None:
-        state, progress = restored[0], _Progress(**restored[1])
+    state, progress = _begin(_State(params, moments, params), saved, evaluate)
+    if progress.step:
         logger.info("resuming behind step %d of %d", progress.step, len(plan))
-    elif evaluate is not None:  # training that makes nothing better gives back what it was given
-        state, progress = _judge(state, progress, evaluate(params))
     eval_every = -(-len(plan) // config.evaluations)
     # A run that stopped early has nothing left to do, also when it is resumed.
     left = range(0) if progress.stale >= config.patience else range(progress.step, len(plan))
@@ -149,6 +142,21 @@ def fit(
                 break
     saved.close()
     return (state.params if evaluate is None else state.best), asdict(progress)
+
+
+def _begin(
+    given: _State, saved: Checkpoints, evaluate: Callable[[Params], float] | None
+) -> tuple[_State, _Progress]:
+    """Where to start, in order of preference."""
+    # 1. This run's own checkpoint, at its step.
+    restored = saved.restore(given)
+    if restored is not None:
+        return restored[0], _Progress(**restored[1])
+    # 2. The given parameters, pretrained or random. They are the first best: training that makes
+    # nothing better gives back what it was given.
+    if evaluate is None:
+        return given, _Progress()
+    return _judge(given, _Progress(), evaluate(given.params))
 
 
 def make_optimizer(config: FitConfig, params: Params, steps: int) -> optax.GradientTransformation:

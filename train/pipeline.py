@@ -23,6 +23,7 @@ from search.bundle import write_directory
 from search.ranking import SignalSource, newest_release
 from towers.encode import TowerEncoder
 from towers.index import build_index, open_index, open_vectors, recall_against_exact
+from towers.model import Towers
 from towers.saving import load_towers, save_towers
 from train.assemble import assemble
 from train.candidates import CandidateLists, dev_lists, training_lists
@@ -52,26 +53,6 @@ def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
         logger.info("generating the demo store in %s", directory)
         write_directory(directory, lambda new: write_demo_store(new, seed=demo_seed))
     return directory
-
-
-def run(config: TrainConfig, only: str | None = None) -> Path:
-    """Do every step up to the bundle, or one of them, and return the bundle's directory.
-
-    Raises:
-        InputError: the data, weights or options cannot be used, or a step before `only` is not
-            done.
-    """
-    pipeline = Pipeline(config)
-    steps = pipeline.steps()
-    # Only now: data or weights that cannot be used leave nothing behind.
-    enable_compilation_cache(config.out / "cache" / "xla")
-    for step in steps:
-        if only in (None, step.name):
-            step.run()
-        if only == step.name:
-            return step.directory
-        step.require()
-    return pipeline.bundle(steps)
 
 
 @dataclass(frozen=True)
@@ -129,6 +110,24 @@ class Pipeline:
         chosen = choose_numerics(self.config.numerics)
         logger.info("matrix products read %s: %s", chosen.dtype, chosen.why)
         return chosen
+
+    def run(self, only: str | None = None) -> Path:
+        """Do every step up to the bundle, or one of them, and return the directory it wrote.
+
+        Raises:
+            InputError: the data, weights or options cannot be used, or a step before `only` is not
+                done.
+        """
+        steps = self.steps()
+        # Only now: data or weights that cannot be used leave nothing behind.
+        enable_compilation_cache(self.config.out / "cache" / "xla")
+        for step in steps:
+            if only in (None, step.name):
+                step.run()
+            if only == step.name:
+                return step.directory
+            step.require()
+        return self.bundle(steps)
 
     def steps(self) -> list[Step]:
         """All steps in order, each with the digests of those it builds on."""
@@ -194,7 +193,7 @@ class Pipeline:
         return report
 
     def _index(self, directory: Path, _: Path) -> Mapping[str, Any]:
-        encoder = self._encoder(bulk=True)
+        encoder = self._encoder(self._trained_towers())
         vectors = encoder.items(self.texts)
         (directory / bundle.INDEX).mkdir()
         index = build_index(vectors, directory / bundle.INDEX, self.config.index)
@@ -208,13 +207,16 @@ class Pipeline:
         if self.relevance is None:
             return {"queries": 0}
         index = open_index(self._directory("index") / bundle.INDEX)
-        found = mine(self.relevance, self._encoder(bulk=True), index, self.config.mine)
+        encoder = self._encoder(self._trained_towers())
+        found = mine(self.relevance, encoder, index, self.config.mine)
         found.write(directory)
         return {"queries": len(found.rows)}
 
     def _rerank(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
-        training = self._training_lists()
-        if self.relevance is None or not training:
+        towers = self._trained_towers()
+        recalled = None if self.relevance is None else Recalled.read(self._directory("mine"))
+        training = recalled and self._training_lists(towers, recalled)
+        if self.relevance is None or recalled is None or not training:
             if self.start.has_reranker:
                 self.start.copy_reranker(directory)
                 return {"reranker": f"as in {self.config.init_from}"}
@@ -223,14 +225,14 @@ class Pipeline:
         index = self._directory("index")
         seed, lists = self.config.seed, self.config.lists
         reranker, statistics, report = train_reranker(
-            self._untrained_reranker(),
+            self._untrained_reranker(towers),
             self.tokenizer,
             self.numerics,
             self.relevance,
             training,
             dev_lists(
                 self.relevance,
-                Recalled.read(self._directory("mine")),
+                recalled,
                 queries=lists.dev_queries,
                 depth=lists.dev_depth,
                 seed=seed,
@@ -262,27 +264,29 @@ class Pipeline:
             },
         )
 
-    def _training_lists(self) -> CandidateLists | None:
+    def _training_lists(self, towers: Towers, recalled: Recalled) -> CandidateLists | None:
         if self.relevance is None:
             return None
         return training_lists(
             self.relevance,
-            Recalled.read(self._directory("mine")),
+            recalled,
             open_vectors(self._directory("index") / bundle.INDEX),
-            self._encoder(bulk=True).queries(self.relevance.queries),
+            self._encoder(towers).queries(self.relevance.queries),
             self.config.candidates,
             self.config.seed,
         )
 
-    def _untrained_reranker(self) -> Reranker:
-        encoder = load_towers(self._directory("towers")).bert
+    def _untrained_reranker(self, towers: Towers) -> Reranker:
+        encoder = towers.bert
         if self.config.rerank_layers is not None:
             encoder = first_layers(encoder, min(self.config.rerank_layers, len(encoder.layers)))
         return self.start.reranker(self.config.reranker, encoder, self.config.seed)
 
-    def _encoder(self, *, bulk: bool) -> TowerEncoder:
-        towers = load_towers(self._directory("towers"))
-        return TowerEncoder(towers, self.tokenizer, self.numerics, bulk=bulk)
+    def _trained_towers(self) -> Towers:
+        return load_towers(self._directory("towers"))
+
+    def _encoder(self, towers: Towers) -> TowerEncoder:
+        return TowerEncoder(towers, self.tokenizer, self.numerics, bulk=True)
 
     def _sample_queries(self, count: int) -> list[str]:
         """Some queries of `dev` where there are any, else titles from all over the catalogue."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bert.model import Bert
-from bert.params import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, resolve_pretrained
-from bert.tokens import Tokenizer
+from bert.params import CONFIG_FILE, WEIGHTS_FILE, resolve_pretrained
+from bert.tokens import TOKENIZER_FILE, Tokenizer
 from rerank.model import Reranker, RerankerConfig, load_reranker, pretrained_reranker
 from search import bundle
 from towers.model import Towers, TowersConfig
