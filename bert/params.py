@@ -119,6 +119,16 @@ def resolve_pretrained(name: str) -> Path:
     return directory
 
 
+def read_bert_config(directory: Path) -> BertConfig:
+    """The shape of the BERT in a Hugging Face directory.
+
+    Raises:
+        InputError: `config.json` is missing or unreadable, or asks for an unsupported model.
+    """
+    _require_files(directory, CONFIG_FILE)
+    return BertConfig.from_hf(_read_json(directory / CONFIG_FILE))
+
+
 def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
     """Load a BERT from Hugging Face's `config.json` and `model.safetensors`.
 
@@ -130,8 +140,8 @@ def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
         InputError: a file is missing or unreadable, or asks for an unsupported model.
         WeightsError: tensors are missing, unexpected or of the wrong shape.
     """
-    _require_files(directory, CONFIG_FILE, WEIGHTS_FILE)
-    config = BertConfig.from_hf(_read_json(directory / CONFIG_FILE))
+    config = read_bert_config(directory)
+    _require_files(directory, WEIGHTS_FILE)
     tensors = _read_tensors(directory / WEIGHTS_FILE)
     if num_layers is not None:
         if not 1 <= num_layers <= config.num_layers:

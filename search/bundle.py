@@ -20,6 +20,7 @@ from catalog.errors import InputError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+_HALF_WRITTEN = f".{MANIFEST}."  # what a killed process may leave of one
 TOWERS = "towers"
 RERANK = "rerank"
 TOKENIZER = "tokenizer"
@@ -70,7 +71,7 @@ class Manifest:
     def write(self, directory: Path) -> None:
         """Put the manifest into place, atomically."""
         text = json.dumps({"format_version": FORMAT_VERSION, **vars(self)}, indent=1) + "\n"
-        temporary = directory / f".{MANIFEST}.{uuid.uuid4().hex}"
+        temporary = directory / f"{_HALF_WRITTEN}{uuid.uuid4().hex}"
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -137,11 +138,9 @@ class Manifest:
 
 def list_files(directory: Path) -> dict[str, dict[str, Any]]:
     """Size and SHA-256 of every file below a directory but the manifest, by path."""
-    paths = sorted(path for path in directory.rglob("*") if not path.is_dir())
     return {
-        str(path.relative_to(directory)): {"size": path.stat().st_size, "sha256": _sha256(path)}
-        for path in paths
-        if path != directory / MANIFEST
+        path: {"size": (directory / path).stat().st_size, "sha256": _sha256(directory / path)}
+        for path in _content(directory)
     }
 
 
@@ -152,11 +151,7 @@ def verify(directory: Path) -> Manifest:
         BundleError: files are missing, altered, or not listed; lists all of them.
     """
     manifest = Manifest.read(directory)
-    found = {
-        str(path.relative_to(directory))
-        for path in directory.rglob("*")
-        if not path.is_dir() or path.is_symlink()
-    } - {MANIFEST}
+    found = set(_content(directory))
     problems = [
         f"{path} is not listed in the manifest" for path in sorted(found - set(manifest.files))
     ]
@@ -172,6 +167,17 @@ def verify(directory: Path) -> Manifest:
     if problems:
         raise BundleError(f"bundle {directory} is not sound: " + "; ".join(problems))
     return manifest
+
+
+def _content(directory: Path) -> list[str]:
+    """Paths of all files and links below a directory but those of the manifest itself."""
+    return sorted(
+        str(path.relative_to(directory))
+        for path in directory.rglob("*")
+        if (not path.is_dir() or path.is_symlink())
+        and path != directory / MANIFEST
+        and not (path.parent == directory and path.name.startswith(_HALF_WRITTEN))
+    )
 
 
 def write_directory(target: Path, build: Callable[[Path], None]) -> None:

@@ -1,16 +1,17 @@
 """Candidate lists that the reranker is trained on: judged items, and a few that stage 1 recalls."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int, Int32
 
 from catalog.errors import InputError
 from rerank.features import feature_matrix
 from search.ranking import SignalSource
 from train.mine import Recalled
 from train.progress import track
-from train.relevance import Relevance
+from train.relevance import Relevance, first_of_equals
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class CandidateLists:
 
 
 def unjudged_negatives(
-    rows: Int32[np.ndarray, " depth"],
+    recalled: Int[np.ndarray, " depth"],
     cosines: Float32[np.ndarray, " depth"],
-    judged: Int32[np.ndarray, " judged"],
+    judged: Int[np.ndarray, " judged"],
     positive_cosine: float,
     config: CandidatesConfig,
 ) -> Int32[np.ndarray, " places"]:
@@ -76,7 +77,7 @@ def unjudged_negatives(
     margin, as in NV-Retriever, Moreira et al., 2024, arXiv 2407.15831).
     """
     below = cosines < positive_cosine - config.margin * abs(positive_cosine)
-    allowed = below & ~np.isin(rows, judged)
+    allowed = below & ~np.isin(recalled, judged)
     return np.flatnonzero(allowed)[: config.unjudged].astype(np.int32)
 
 
@@ -85,6 +86,7 @@ def training_lists(
     recalled: Recalled,
     vectors: Float32[np.ndarray, "items dim"],
     queries: Float32[np.ndarray, "queries dim"],
+    texts: Sequence[str],
     config: CandidatesConfig,
     seed: int,
 ) -> CandidateLists:
@@ -95,11 +97,13 @@ def training_lists(
         recalled: Stage 1's candidates of each of its queries.
         vectors: Item vectors by row.
         queries: Vectors of its queries.
+        texts: Item texts by row; an item that reads like a judged one is no negative.
         config: Sizes and the margin.
         seed: Decides which judged items a long list keeps, and which queries if not all.
     """
     random = np.random.default_rng(seed)
     lists = []
+    text = first_of_equals(texts)
     train = [n for n, split in enumerate(relevance.splits) if split == "train"]
     if config.max_queries:
         train = sorted(random.permutation(train)[: config.max_queries].tolist())
@@ -111,9 +115,9 @@ def training_lists(
             continue
         cosines = vectors[judged] @ queries[query]
         places = unjudged_negatives(
-            recalled.rows[query],
+            text[recalled.rows[query]],
             recalled.cosines[query],
-            judged,
+            text[judged],
             float(cosines[relevant].mean()),
             config,
         )

@@ -56,8 +56,9 @@ class Checkpoints:
             restored = self._manager.restore(step, args=arguments)
         except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file
             logger.debug("restoring failed", exc_info=True)
+            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
             raise InputError(
-                f"the checkpoint {self._directory / str(step)} is damaged; "
+                f"the checkpoint {self._directory / str(step)} cannot be read ({reason}); "
                 f"delete {self._directory} to train from the start"
             ) from error
         return restored[STATE], restored[PROGRESS]

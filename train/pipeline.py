@@ -32,7 +32,7 @@ from train.options import DEMO, TrainConfig
 from train.relevance import Relevance, relevance_of
 from train.rerank import train_reranker
 from train.start import Start
-from train.steps import Step
+from train.steps import Step, sole_writer
 from train.towers import train_towers
 
 logger = logging.getLogger(__name__)
@@ -83,9 +83,7 @@ class Pipeline:
     @cached_property
     def relevance(self) -> Relevance | None:
         """What is known of relevance outside `test`; None where nothing is."""
-        found = relevance_of(self.dataset, self.store)
-        found = found and found.only("train", "dev")
-        return found if found and found.queries else None
+        return relevance_of(self.dataset, self.store)
 
     @cached_property
     def start(self) -> Start:
@@ -120,14 +118,15 @@ class Pipeline:
         """
         steps = self.steps()
         # Only now: data or weights that cannot be used leave nothing behind.
-        enable_compilation_cache(self.config.out / "cache" / "xla")
-        for step in steps:
-            if only in (None, step.name):
-                step.run()
-            if only == step.name:
-                return step.directory
-            step.require()
-        return self.bundle(steps)
+        with sole_writer(self.config.out):
+            enable_compilation_cache(self.config.out / "cache" / "xla")
+            for step in steps:
+                if only in (None, step.name):
+                    step.run()
+                if only == step.name:
+                    return step.directory
+                step.require()
+            return self.bundle(steps)
 
     def steps(self) -> list[Step]:
         """All steps in order, each with the digests of those it builds on."""
@@ -140,6 +139,7 @@ class Pipeline:
             "layers": config.layers,
             "version": [version("shortlist"), bundle.FORMAT_VERSION],
         }
+        self.start.check(config.towers, config.reranker)
         towers = self._step(
             "towers", self._towers, shared, config.towers, config.pairs, config.towers_fit
         )
@@ -272,6 +272,7 @@ class Pipeline:
             recalled,
             open_vectors(self._directory("index") / bundle.INDEX),
             self._encoder(towers).queries(self.relevance.queries),
+            self.texts,
             self.config.candidates,
             self.config.seed,
         )

@@ -4,13 +4,13 @@ Training, mining and the choice of the best step all read this one form, so a sh
 no judgments walks the same path as one with human grades.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from catalog.reading import Dataset, split_of
 from catalog.store import ItemStore
@@ -75,12 +75,27 @@ class Relevance:
 
 
 def relevance_of(dataset: Dataset, store: ItemStore) -> Relevance | None:
-    """Judgments if the dataset has any, else events with a query; None when it has neither."""
-    if dataset.judgments is not None and dataset.judgments.num_rows:
-        return _from_judgments(dataset, dataset.judgments, store)
+    """What training may know: the pairs of `train` and `dev`, never those of `test`.
+
+    Judgments if there are any outside `test`, else events with a query. A shop whose judgments are
+    a test set alone trains on its events. None when there is neither.
+    """
+    judgments = dataset.judgments
+    if judgments is not None:
+        known = _from_judgments(dataset, judgments, store).only("train", "dev")
+        if known.queries:
+            return known
     if dataset.events is not None:
-        return _from_events(dataset.events, store)
+        return _from_events(dataset.events, store, judgments)
     return None
+
+
+def first_of_equals(texts: Sequence[str]) -> Int64[np.ndarray, "texts"]:
+    """For each text, the index of the first one equal to it."""
+    _, first, inverse = np.unique(
+        np.array(texts, dtype=object), return_index=True, return_inverse=True
+    )
+    return first[inverse].astype(np.int64)
 
 
 def _from_judgments(dataset: Dataset, judgments: pa.Table, store: ItemStore) -> Relevance:
@@ -100,7 +115,7 @@ def _from_judgments(dataset: Dataset, judgments: pa.Table, store: ItemStore) -> 
     )
 
 
-def _from_events(events: pa.Table, store: ItemStore) -> Relevance | None:
+def _from_events(events: pa.Table, store: ItemStore, judged: pa.Table | None) -> Relevance | None:
     events = events.filter(
         pc.and_(
             pc.not_equal(pc.utf8_trim_whitespace(events["query"]), ""),
@@ -118,15 +133,25 @@ def _from_events(events: pa.Table, store: ItemStore) -> Relevance | None:
     best = np.zeros(len(keys), np.float32)
     np.maximum.at(best, inverse, grades)
     texts = queries.tolist()
-    return _sorted(
+    tested = _tested_queries(judged)
+    found = _sorted(
         texts,
-        [split_of(text) for text in texts],
+        ["test" if text in tested else split_of(text) for text in texts],
         keys // len(store),
         keys % len(store),
         best,
         0.0,
         EVENT_GRADES["click"],
-    )
+    ).only("train", "dev")
+    return found if found.queries else None
+
+
+def _tested_queries(judgments: pa.Table | None) -> set[str]:
+    """Texts of the judged queries of `test`: what people do with them is of `test` as well."""
+    if judgments is None:
+        return set()
+    queries = judgments.filter(pc.equal(judgments["split"], "test"))["query"].unique()
+    return {normalise_query(query) for query in queries.to_pylist()}
 
 
 def _sorted(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bert.model import Bert
-from bert.params import CONFIG_FILE, WEIGHTS_FILE, resolve_pretrained
+from bert.params import CONFIG_FILE, WEIGHTS_FILE, read_bert_config, resolve_pretrained
 from bert.tokens import TOKENIZER_FILE, Tokenizer
 from rerank.model import Reranker, RerankerConfig, load_reranker, pretrained_reranker
 from search import bundle
@@ -56,6 +56,17 @@ class Start:
         """The tokenizer that belongs to the weights."""
         inside = self.directory / bundle.TOKENIZER
         return Tokenizer.from_directory(inside if self.is_bundle else self.directory)
+
+    def check(self, towers: TowersConfig, reranker: RerankerConfig) -> None:
+        """Refuse sizes that the encoder cannot have, before anything is trained.
+
+        Raises:
+            InputError: names the option and its limits.
+        """
+        if not self.is_bundle:
+            bert = read_bert_config(self.directory)
+            towers.check(bert)
+            reranker.check(bert)
 
     def towers(self, config: TowersConfig) -> Towers:
         """Towers to train or to use; a bundle's come with its own configuration."""

@@ -5,10 +5,13 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from catalog.errors import InputError
 from search.bundle import write_directory
@@ -16,6 +19,28 @@ from search.bundle import write_directory
 logger = logging.getLogger(__name__)
 
 _STEP_FILE = "step.json"
+_LOCK_FILE = ".lock"
+
+
+@contextmanager
+def sole_writer(out: Path) -> Iterator[None]:
+    """Keep other runs out of a directory; a killed process lets go of it.
+
+    Raises:
+        InputError: another run is writing there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / _LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"another run is writing to {out}; wait for it, or give another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass(frozen=True)
@@ -70,7 +95,9 @@ class Step:
             (directory / _STEP_FILE).write_text(json.dumps(values, indent=1) + "\n")
 
         write_directory(self.directory, build)
-        shutil.rmtree(self.unfinished, ignore_errors=True)
+        # This run's checkpoints, and those of runs with other options that nobody will resume.
+        for left in self.directory.parent.glob(f"{self.name}-unfinished-*"):
+            shutil.rmtree(left, ignore_errors=True)
         logger.info("%s: done, %s", self.name, json.dumps(self.report))
 
     def require(self) -> None:

@@ -25,7 +25,7 @@ from train.batches import Packer, shuffled_plan
 from train.fit import FitConfig, Loss, fit
 from train.metrics import ndcg
 from train.parameters import Params, make_mesh, split
-from train.relevance import Relevance
+from train.relevance import Relevance, first_of_equals
 
 MIN_TEMPERATURE = 0.01  # as in CLIP: below, logits only overfit
 DEV_DEPTH = 10  # ranks of the dev metric
@@ -128,8 +128,8 @@ def make_pairs(relevance: Relevance, encoder: TowerEncoder, texts: Sequence[str]
         encoder: Tokenises as serving does.
         texts: Text of every catalogue item, by row.
     """
-    text = _first_of_equals(texts)
-    name = _first_of_equals([normalise_query(query) for query in relevance.queries])
+    text = first_of_equals(texts)
+    name = first_of_equals([normalise_query(query) for query in relevance.queries])
     query, item = relevance.query[relevance.relevant], relevance.item[relevance.relevant]
     gain = relevance.gain[relevance.relevant]
     return Pairs(
@@ -272,11 +272,3 @@ def dev_metric(
         return float(ndcg(np.take_along_axis(gains, order, axis=1), gains, DEV_DEPTH).mean())
 
     return metric
-
-
-def _first_of_equals(texts: Sequence[str]) -> Int64[np.ndarray, "texts"]:
-    """For each text, the index of the first one equal to it."""
-    _, first, inverse = np.unique(
-        np.array(texts, dtype=object), return_index=True, return_inverse=True
-    )
-    return first[inverse].astype(np.int64)

@@ -137,6 +137,15 @@ def test_metrics_are_added_without_touching_what_is_verified(small):
     assert {path.name for path in small.iterdir()} == {"manifest.json", "items.parquet", "index"}
 
 
+def test_a_manifest_that_was_killed_half_written_leaves_the_bundle_sound(small):
+    before = verify(small)
+    (small / ".manifest.json.0123").write_text("{")
+    assert verify(small) == before
+    assert list_files(small) == before.files
+    (small / "index" / ".manifest.json.0123").write_text("{")
+    assert "index/.manifest.json.0123 is not listed" in refusal(small)
+
+
 def test_a_directory_appears_whole_or_not_at_all(tmp_path):
     target = tmp_path / "deep" / "target"
 

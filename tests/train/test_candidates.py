@@ -57,8 +57,11 @@ ORDER = np.argsort(-QUERIES, axis=1, kind="stable")[:, :DEPTH].astype(np.int32)
 RECALLED = Recalled(ORDER, np.take_along_axis(QUERIES, ORDER, axis=1))
 
 
-def lists_of(config=CONFIG, relevance=RELEVANCE, seed=0):
-    return training_lists(relevance, RECALLED, VECTORS, QUERIES, config, seed)
+TEXTS = [f"item {row}" for row in range(8)]
+
+
+def lists_of(config=CONFIG, relevance=RELEVANCE, seed=0, texts=TEXTS):
+    return training_lists(relevance, RECALLED, VECTORS, QUERIES, texts, config, seed)
 
 
 def test_a_training_list_is_the_judged_items_and_the_hardest_safe_others():
@@ -74,6 +77,12 @@ def test_a_training_list_is_the_judged_items_and_the_hardest_safe_others():
     assert found.row[4:].tolist() == [5, 1, 2]
 
 
+def test_an_item_that_reads_like_a_judged_one_is_no_negative():
+    texts = list(TEXTS)
+    texts[3] = texts[0]
+    assert lists_of(texts=texts).row[:4].tolist() == [0, 1, 4, 5]
+
+
 def test_a_list_of_one_teaches_nothing_and_is_left_out():
     assert lists_of(replace(CONFIG, unjudged=0)).query.tolist() == [0]
 
@@ -86,15 +95,14 @@ def test_a_long_list_keeps_the_best_half_and_a_random_rest():
         grade_min=0.0, relevant_from=10.0,
     )  # fmt: skip
     vectors = np.eye(judged, dtype=np.float32)
+    queries = np.ones((1, judged), np.float32)
     recalled = Recalled(np.zeros((1, 0), np.int32), np.zeros((1, 0), np.float32))
-    kept = {
-        tuple(
-            training_lists(
-                relevance, recalled, vectors, np.ones((1, judged), np.float32), CONFIG, seed
-            ).row.tolist()
-        )
+    texts = [f"item {row}" for row in range(judged)]
+    lists = [
+        training_lists(relevance, recalled, vectors, queries, texts, CONFIG, seed)
         for seed in range(8)
-    }
+    ]
+    kept = {tuple(found.row.tolist()) for found in lists}
     assert {rows[:3] for rows in kept} == {(19, 18, 17)}
     assert all(len(rows) == len(set(rows)) == 6 for rows in kept)
     assert len(kept) > 1

@@ -89,6 +89,7 @@ def test_an_unknown_command_names_the_known_ones(capsys):
         (("--candidates.unjudged", "10"), "unjudged 10"),
         (("--towers.dim", "33"), "dim 33"),
         (("--towers.max-item-tokens", "999"), "max_item_tokens 999"),
+        (("--reranker.max-tokens", "3"), "max_tokens 3"),
         (("--layers", "3"), "num_layers is 3"),
         (("--model-parallel", "3"), "model_parallel is 3"),
     ],

@@ -21,16 +21,12 @@ def test_home_depot_s_judgments_are_graded_pairs_of_its_items(real_data):
     dataset = read_dataset(real_data("homedepot"))
     store = ItemStore(dataset.items)
     found = relevance_of(dataset, store)
-    assert len(found.grade) == dataset.judgments.num_rows
+    tested = pc.equal(dataset.judgments["split"], "test")
+    assert len(found.grade) == dataset.judgments.num_rows - pc.sum(tested).as_py()
     assert (found.item >= 0).all()
     assert (found.gain >= 0).all()
     assert (np.diff(found.query) >= 0).all()
-    shares = [
-        len(found.only(split).queries) / len(found.queries) for split in ("train", "dev", "test")
-    ]
-    assert sum(shares) == pytest.approx(1)
-    assert shares[0] > 0.5
-    assert min(shares) > 0.02
+    assert len(found.only("train").queries) > 5 * len(found.only("dev").queries) > 2_000
     # An independent look at one query.
     row = dataset.judgments.slice(1_000, 1).to_pylist()[0]
     of_query = dataset.judgments.filter(pc.equal(dataset.judgments["query_id"], row["query_id"]))
@@ -45,8 +41,7 @@ def test_home_depot_s_judgments_are_graded_pairs_of_its_items(real_data):
 
 def test_icecat_s_judgments_are_for_testing_alone(real_data):
     dataset = read_dataset(real_data("icecat"))
-    found = relevance_of(dataset, ItemStore(dataset.items))
-    assert found.only("train", "dev").queries == ()
+    assert relevance_of(dataset, ItemStore(dataset.items)) is None
     assert judged_queries(dataset, "test")
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from catalog.errors import InputError
-from train.steps import Step
+from train.steps import Step, sole_writer
 
 
 @pytest.fixture
@@ -50,6 +50,23 @@ def test_other_inputs_make_it_stale(step):
     assert other.done
     assert not step.done
     assert done[0] != done[1]  # neither resumes from the other's checkpoints
+
+
+def test_what_a_run_with_other_options_left_unfinished_goes_too(step):
+    step, _ = step
+    other = replace(step, inputs={"seed": 1})
+    other.unfinished.mkdir(parents=True)
+    step.run()
+    assert not other.unfinished.exists()
+
+
+def test_one_run_at_a_time_writes_to_a_directory(tmp_path):
+    out = tmp_path / "out"
+    taken = pytest.raises(InputError, match=f"another run is writing to {out}; wait")
+    with sole_writer(out), taken, sole_writer(out):
+        pass
+    with sole_writer(out):
+        pass
 
 
 def test_a_step_that_is_not_done_is_asked_for_by_its_command(step):
