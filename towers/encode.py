@@ -61,11 +61,11 @@ class TowerEncoder:
 
     def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Unit vectors of queries."""
-        return self._forwards["query"](self.frame("query", texts))
+        return self.run("query", self.frame("query", texts))
 
     def items(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Unit vectors of items, from their texts."""
-        return self._forwards["item"](self.frame("item", texts))
+        return self.run("item", self.frame("item", texts))
 
     def frame(self, tower: Literal["query", "item"], texts: Sequence[str]) -> Framed:
         """Tokens of texts within the tower's budget, [CLS] and [SEP] included."""
@@ -73,9 +73,11 @@ class TowerEncoder:
         self.truncated += cut
         return frame_single(pieces, self._tokenizer)
 
-    def run_items(self, framed: Framed) -> Float32[np.ndarray, "rows dim"]:
-        """Unit vectors of items that `frame` has already tokenised."""
-        return self._forwards["item"](framed)
+    def run(
+        self, tower: Literal["query", "item"], framed: Framed
+    ) -> Float32[np.ndarray, "rows dim"]:
+        """Unit vectors of texts that `frame` has already tokenised."""
+        return self._forwards[tower](framed)
 
     def update(self, state: nnx.State[Any, Any]) -> None:
         """Encode with other parameters of the same towers from now on."""

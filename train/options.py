@@ -48,8 +48,8 @@ class TrainConfig:
 # One pass over the pairs, and a reranker of about fifty thousand pairs: within an hour on two cores
 # for a catalogue of fifty thousand titles.
 FULL = TrainConfig(
-    towers_fit=FitConfig(learning_rate=5e-5),
-    candidates=CandidatesConfig(candidates=8, max_queries=6000),
+    towers_fit=FitConfig(learning_rate=5e-5, head_learning_rate=1e-4),
+    candidates=CandidatesConfig(max_queries=6000),
     rerank_fit=FitConfig(learning_rate=5e-5),
 )
 # Three layers, short texts and few examples: two or three minutes on two cores.

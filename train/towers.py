@@ -21,7 +21,7 @@ from catalog.text import normalise_query
 from towers.encode import TowerEncoder
 from towers.losses import symmetric_in_batch_softmax
 from towers.model import Towers
-from train.batches import Packer, shuffled_plan
+from train.batches import Packer, grouped_plan
 from train.fit import FitConfig, Loss, fit
 from train.metrics import ndcg
 from train.parameters import Params, make_mesh, split
@@ -36,6 +36,7 @@ class PairsConfig:
     """Which pairs the towers are trained on, and which pool `dev` is ranked in."""
 
     batch: int = 64  # pairs of a training step
+    group: int = 32  # pairs with similar queries that share a step: each other's hard negatives
     max_pairs: int = 0  # most training pairs, chosen by seed; 0 takes all
     dev_queries: int = 300  # queries of `dev` that the best step is chosen by
     dev_items: int = 3000  # items they are ranked in: their judged ones, filled up at random
@@ -183,10 +184,9 @@ def train_towers(
     chosen = np.arange(len(pairs))
     if config.max_pairs:
         chosen = np.random.default_rng(seed).permutation(chosen)[: config.max_pairs]
-    plan = [
-        chosen[batch]
-        for batch in shuffled_plan(len(chosen), config.batch, epochs=fitting.epochs, seed=seed)
-    ]
+    queries = encoder.run("query", pairs.queries)[pairs.query[chosen]]
+    batches = grouped_plan(queries, config.batch, config.group, epochs=fitting.epochs, seed=seed)
+    plan = [chosen[batch] for batch in batches]
     mesh = make_mesh(model_parallel)
     build, params = split(towers)
     params, report = fit(
@@ -267,7 +267,7 @@ def dev_metric(
 
     def metric(params: Params) -> float:
         encoder.update(nnx.state(build(params)))
-        cosines = encoder.queries(query_texts) @ encoder.run_items(items).T
+        cosines = encoder.queries(query_texts) @ encoder.run("item", items).T
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :DEV_DEPTH]
         return float(ndcg(np.take_along_axis(gains, order, axis=1), gains, DEV_DEPTH).mean())
 

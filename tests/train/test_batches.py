@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 
 from bert.tokens import Framed, Ragged
-from train.batches import Packer, shuffled_plan
+from catalog.errors import InputError
+from train.batches import Packer, grouped_plan, shuffled_plan
 
 
 def test_every_epoch_is_a_shuffle_of_its_own():
@@ -33,6 +35,49 @@ def test_fewer_examples_than_a_batch_are_repeated_to_fill_it():
     assert [len(batch) for batch in plan] == [8, 8]
     assert set(plan[0].tolist()) == {0, 1, 2}
     assert shuffled_plan(0, 8, epochs=0, seed=0) == []
+
+
+def topics(examples: int, of: int) -> np.ndarray:
+    """Vectors of `examples` examples: of `of` each, all alike but for a little noise."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(examples // of, 16))
+    noise = random.normal(size=(examples, 16)) / 20
+    return (np.repeat(centres, of, axis=0) + noise).astype(np.float32)
+
+
+def neighbours(plan, of: int) -> float:
+    """How many examples of its own topic an example shares its batch with, on average."""
+    return float(np.mean([np.bincount(batch // of)[batch // of].mean() - 1 for batch in plan]))
+
+
+def test_similar_examples_share_a_batch():
+    vectors = topics(512, of=8)
+    plan = grouped_plan(vectors, 32, 8, epochs=2, seed=3)
+    for epoch in (plan[:16], plan[16:]):
+        assert sorted(np.concatenate(epoch).tolist()) == list(range(512))
+        assert neighbours(epoch, 8) > 3.5
+    assert neighbours(shuffled_plan(512, 32, epochs=1, seed=3), 8) < 1
+    assert not np.array_equal(plan[0], plan[16])
+    for one, other in zip(plan, grouped_plan(vectors, 32, 8, epochs=2, seed=3), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_groups_of_any_size_make_whole_batches_of_distinct_examples():
+    plan = grouped_plan(topics(98, of=7), 10, 3, epochs=1, seed=0)
+    assert [len(batch) for batch in plan] == [10] * 9
+    assert len(set(np.concatenate(plan).tolist())) == 90
+    alike = np.ones((40, 4), np.float32)
+    assert len(grouped_plan(alike, 8, 4, epochs=1, seed=0)) == 5
+
+
+def test_a_group_of_one_shuffles_and_a_group_of_none_is_refused():
+    for one, other in zip(
+        grouped_plan(topics(64, of=8), 16, 1, epochs=2, seed=5),
+        shuffled_plan(64, 16, epochs=2, seed=5), strict=True,
+    ):  # fmt: skip
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(InputError, match="the group is 0; give 1 or more"):
+        grouped_plan(topics(64, of=8), 16, 0, epochs=1, seed=5)
 
 
 def framed_of(lengths) -> Framed:
