@@ -37,7 +37,7 @@ say "Serving on $address after $SECONDS s"
 
 # A plain one, one of attributes, a synonym, and a wish.
 for query in "usb c charger" "polarized sunglasses for skiing" "hair blower" \
-  "ride to work every day"; do
+  "shoes for running a marathon"; do
   say "python -m server search \"$query\""
   "$python" -m server search "$query" --address "$address" --page-size 5
 done

@@ -52,20 +52,20 @@ FULL = TrainConfig(
     candidates=CandidatesConfig(max_queries=6000),
     rerank_fit=FitConfig(learning_rate=5e-5),
 )
-# Three layers, short texts and few examples: two or three minutes on two cores. No groups of similar
-# queries: in so small a store, what suits one of them often suits another.
+# Three layers, short texts, few examples and large steps: three minutes on two cores. No groups of
+# like queries: in so small a store, what suits one of them often suits another.
 DEMO_PRESET = replace(
     FULL,
     layers=3,
     rerank_layers=None,
     evaluate_queries=60,
     towers=TowersConfig(max_query_tokens=16, max_item_tokens=32),
-    pairs=PairsConfig(max_pairs=1920, dev_queries=60, dev_items=600, group=1),
-    towers_fit=FitConfig(learning_rate=1e-4, evaluations=1),
+    pairs=PairsConfig(max_pairs=2560, dev_queries=60, dev_items=600, group=1),
+    towers_fit=FitConfig(learning_rate=5e-4, evaluations=1),
     candidates=CandidatesConfig(max_queries=240),
     reranker=RerankerConfig(max_query_tokens=12, max_tokens=44),
     lists=ListsConfig(dev_queries=30),
-    rerank_fit=FitConfig(learning_rate=1e-4, evaluations=1),
+    rerank_fit=FitConfig(learning_rate=2e-4, evaluations=1),
 )
 PRESETS: Mapping[str, TrainConfig] = {"full": FULL, "demo": DEMO_PRESET}
 
