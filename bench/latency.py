@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 import tyro
 
-from bert.compiled import choose_numerics
+from bert.numerics import choose_numerics
 from bert.saving import read_config
 from catalog.errors import InputError
 from catalog.reading import read_dataset

@@ -1,19 +1,16 @@
-"""Fixed shapes for XLA, the choice of numerics, and the cache of compiled programs.
+"""Fixed shapes for XLA, and the cache of compiled programs.
 
 XLA compiles a program for every shape. Serving and bulk encoding therefore pad to a few fixed
 (batch, length) shapes, which can all be compiled before the first request.
 """
 
 import logging
-import platform
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 from jaxtyping import Array, Float, Int64, Num
@@ -29,38 +26,6 @@ LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _CALL_TOKENS = 32
 # Batches handed to XLA and not yet fetched: the next is padded while the last is computed.
 _IN_FLIGHT = 3
-
-
-@dataclass(frozen=True)
-class Numerics:
-    """The input type of matrix products, and why it was chosen."""
-
-    dtype: Literal["float32", "bfloat16"]  # what products read; they accumulate in float32
-    why: str  # for logs and reports
-
-    @property
-    def input_dtype(self) -> np.dtype[Any]:
-        """The same as a type of arrays."""
-        return jnp.dtype(self.dtype)
-
-
-def choose_numerics(requested: Literal["auto", "float32", "bfloat16"] = "auto") -> Numerics:
-    """Choose what matrix products read: bfloat16 where the processor has units for it.
-
-    Args:
-        requested: `auto` looks at the processor; the others are taken as they are.
-    """
-    if requested != "auto":
-        return Numerics(requested, "requested")
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        flags = sorted(_BFLOAT16_FLAGS & _cpu_flags())
-        if flags:
-            return Numerics("bfloat16", f"the CPU has {', '.join(flags)}")
-        return Numerics("float32", "the CPU reports no bfloat16 units")
-    if device.platform == "gpu" and float(getattr(device, "compute_capability", "8.0")) < 8:
-        return Numerics("float32", f"{device.device_kind} has no bfloat16 units")
-    return Numerics("bfloat16", f"{device.device_kind} has bfloat16 units")
 
 
 class BucketedForward:
@@ -224,21 +189,6 @@ def enable_compilation_cache(directory: Path | None) -> None:
         jax.config.update(name, value)  # type: ignore[no-untyped-call]
     # JAX decides at the first compilation whether it has a cache; it may have decided by now.
     compilation_cache.reset_cache()
-
-
-_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
-
-
-def _cpu_flags() -> frozenset[str]:
-    """The processor's features as Linux names them; none elsewhere."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if platform.system() != "Linux" or not cpuinfo.is_file():
-        return frozenset()
-    for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip().lower() in ("flags", "features"):
-            return frozenset(value.split())
-    return frozenset()
 
 
 def _batch_size(rows: int, length: int, sizes: list[int]) -> int:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from bert.compiled import Numerics, choose_numerics
+from bert.numerics import Numerics, choose_numerics
 from bert.tokens import Tokenizer
 from catalog.errors import InputError
 from catalog.schema import Item

@@ -57,7 +57,7 @@ def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, compilation_cache: Path) -> Path:
     """A whole bundle, both stages with random weights, over a few dozen items."""
-    from bert.compiled import choose_numerics
+    from bert.numerics import choose_numerics
     from tests import tiny
 
     directory = tmp_path_factory.mktemp("tiny") / "bundle"
@@ -68,7 +68,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, compilation_cache: Pat
 @pytest.fixture(scope="session")
 def stage1_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny bundle without its reranker."""
-    from bert.compiled import choose_numerics
+    from bert.numerics import choose_numerics
     from search import bundle
     from tests import tiny
 

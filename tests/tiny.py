@@ -8,8 +8,8 @@ import numpy as np
 from flax import nnx
 from safetensors.numpy import save_file
 
-from bert.compiled import Numerics
 from bert.model import Bert, BertConfig
+from bert.numerics import Numerics
 from bert.params import (
     CONFIG_FILE,
     DEFAULT_PRETRAINED,

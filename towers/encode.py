@@ -8,8 +8,9 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Float32
 
-from bert.compiled import BucketedForward, Numerics
+from bert.compiled import BucketedForward
 from bert.model import Tokens
+from bert.numerics import Numerics
 from bert.tokens import Framed, Tokenizer, frame_single
 from towers.model import Towers
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bert.compiled import Numerics
+from bert.numerics import Numerics
 from bert.tokens import Tokenizer
 from catalog.store import ItemStore
 from search import bundle, golden

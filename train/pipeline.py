@@ -9,8 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bert.compiled import Numerics, choose_numerics, enable_compilation_cache
+from bert.compiled import enable_compilation_cache
 from bert.model import first_layers
+from bert.numerics import Numerics, choose_numerics
 from bert.tokens import Tokenizer
 from catalog.demo import write_demo_store
 from catalog.reading import Dataset, read_dataset

@@ -12,8 +12,8 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float32, Int64
 
-from bert.compiled import Numerics
 from bert.model import Packed
+from bert.numerics import Numerics
 from bert.tokens import Framed, Tokenizer
 from catalog.errors import InputError
 from catalog.text import item_text

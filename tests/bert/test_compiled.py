@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from bert import compiled
-from bert.compiled import BucketedForward, choose_numerics, enable_compilation_cache
+from bert.compiled import BucketedForward, enable_compilation_cache
 from bert.model import Bert, Tokens, mean_pool
 from bert.tokens import Framed, Ragged
 
@@ -138,32 +137,6 @@ def test_compiled_programs_are_kept_on_disk(tmp_path):
     finally:
         enable_compilation_cache(None)
     assert len([path for path in (tmp_path / "cache").iterdir() if "call" in path.name]) >= 3
-
-
-# Numerics.
-
-
-@pytest.mark.parametrize(
-    ("flags", "dtype"),
-    [
-        ({"avx2", "avx512_bf16"}, "bfloat16"),
-        ({"amx_bf16"}, "bfloat16"),
-        ({"asimd", "bf16"}, "bfloat16"),
-        ({"avx2", "avx512f"}, "float32"),
-        (set(), "float32"),
-    ],
-)
-def test_products_read_bfloat16_where_the_cpu_has_units_for_it(monkeypatch, flags, dtype):
-    monkeypatch.setattr(compiled, "_cpu_flags", lambda: frozenset(flags))
-    numerics = choose_numerics("auto")
-    assert numerics.dtype == dtype
-    assert numerics.input_dtype == jnp.dtype(dtype)
-
-
-def test_requested_numerics_are_taken():
-    for dtype in ("float32", "bfloat16"):
-        numerics = choose_numerics(dtype)
-        assert (numerics.dtype, numerics.why) == (dtype, "requested")
 
 
 def test_a_cache_that_was_moved_is_still_of_use(tmp_path):

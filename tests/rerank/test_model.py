@@ -6,8 +6,8 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from bert.compiled import Numerics
 from bert.model import Bert, BertConfig
+from bert.numerics import Numerics
 from bert.packing import pack
 from bert.params import WeightsError
 from catalog.errors import InputError

@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from bert.compiled import Numerics
 from bert.model import BertConfig
+from bert.numerics import Numerics
 from bert.params import WeightsError
 from catalog.errors import InputError
 from tests.tiny import write_pretrained

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from bert.compiled import Numerics
+from bert.numerics import Numerics
 from bert.tokens import Tokenizer
 from catalog.text import item_text
 from rerank.features import FEATURES, FeatureStatistics

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from bert.compiled import Numerics
+from bert.numerics import Numerics
 from tests.tiny import tiny_bert
 from tests.train.examples import TEXTS, relevance, reranker_example, towers_example
 from towers.encode import TowerEncoder

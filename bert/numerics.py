@@ -1,0 +1,108 @@
+"""What matrix products read: float32 or bfloat16, whichever this machine multiplies faster.
+
+A processor that has bfloat16 instructions need not be faster at them: Intel's server cores without
+AMX multiply bfloat16 at half the rate of float32, AMD's at nearly twice. So the choice on a CPU is
+measured, not read off its flags.
+"""
+
+import functools
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_SHAPE = (512, 384, 1536)  # rows, inputs and outputs of the product that is timed: MiniLM's MLP
+_REPEATS = 12  # times each, in turns; the fastest counts
+# bfloat16 rounds, so it has to be worth it. The margin also keeps the choice from turning on noise.
+_WORTH_IT = 1.25
+_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """The input type of matrix products, and why it was chosen."""
+
+    dtype: Literal["float32", "bfloat16"]  # what products read; they accumulate in float32
+    why: str  # for logs and reports
+
+    @property
+    def input_dtype(self) -> np.dtype[Any]:
+        """The same as a type of arrays."""
+        return jnp.dtype(self.dtype)
+
+
+def choose_numerics(requested: Literal["auto", "float32", "bfloat16"] = "auto") -> Numerics:
+    """Choose what matrix products read.
+
+    Args:
+        requested: `auto` takes bfloat16 on accelerators that have units for it, and on CPUs that
+            have them where a measurement of a few hundredths of a second, once a process, finds it
+            at least a quarter faster; the others are taken as they are.
+    """
+    if requested != "auto":
+        return Numerics(requested, "requested")
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return _measured() if _BFLOAT16_FLAGS & _cpu_flags() else _WITHOUT_UNITS
+    if device.platform == "gpu" and float(getattr(device, "compute_capability", "8.0")) < 8:
+        return Numerics("float32", f"{device.device_kind} has no bfloat16 units")
+    return Numerics("bfloat16", f"{device.device_kind} has bfloat16 units")
+
+
+_WITHOUT_UNITS = Numerics("float32", "the CPU reports no bfloat16 units")
+
+
+@functools.cache
+def _measured() -> Numerics:
+    rates = product_rates()
+    dtype: Literal["float32", "bfloat16"] = (
+        "bfloat16" if rates["bfloat16"] >= _WORTH_IT * rates["float32"] else "float32"
+    )
+    found = " and ".join(f"{name} at {rate / 1e9:.0f}" for name, rate in rates.items())
+    return Numerics(dtype, f"the CPU multiplies {found} GFLOP/s")
+
+
+def product_rates() -> dict[str, float]:
+    """Measured rate of one dense product in each input type, in floating-point operations/s."""
+    rows, inputs, outputs = _SHAPE
+    products = {name: _product(name) for name in ("float32", "bfloat16")}
+    seconds = dict.fromkeys(products, float("inf"))
+    for product in products.values():
+        product()
+    for _ in range(_REPEATS):
+        for name, product in products.items():
+            start = time.perf_counter()
+            product()
+            seconds[name] = min(seconds[name], time.perf_counter() - start)
+    return {name: 2 * rows * inputs * outputs / taken for name, taken in seconds.items()}
+
+
+def _product(dtype: str) -> Callable[[], Any]:
+    """One product as a dense layer computes it, from start to result."""
+    rows, inputs, outputs = _SHAPE
+    x = jnp.ones((rows, inputs), jnp.float32)
+    kernel = jnp.ones((inputs, outputs), dtype)
+
+    @jax.jit
+    def multiply(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jax.lax.dot(x.astype(dtype), kernel, preferred_element_type=jnp.float32)
+
+    return lambda: multiply(x, kernel).block_until_ready()
+
+
+def _cpu_flags() -> frozenset[str]:
+    """The processor's features as Linux names them; none elsewhere."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if platform.system() != "Linux" or not cpuinfo.is_file():
+        return frozenset()
+    for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip().lower() in ("flags", "features"):
+            return frozenset(value.split())
+    return frozenset()
