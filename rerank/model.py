@@ -8,7 +8,6 @@ linear part as the tower cosine, so training starts from the order of stage 1.
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -16,6 +15,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from bert.model import Bert, BertConfig, Dense, Packed, Tokens, first_tokens
+from bert.products import gelu
 from bert.saving import load_model, save_model
 from catalog.errors import InputError
 from rerank.features import FEATURES
@@ -97,7 +97,7 @@ class Reranker(nnx.Module):
         features: Float[Array, "pairs inputs"],
     ) -> Float[Array, " pairs"]:
         """Join each pair's [CLS] vector with its features, in float32: it costs next to nothing."""
-        hidden = jax.nn.gelu(self.text(text) + self.features(features), approximate=False)
+        hidden = gelu(self.text(text) + self.features(features))
         return (self.output(hidden) + self.linear(features))[:, 0]
 
 

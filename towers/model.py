@@ -12,7 +12,8 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from bert.model import Bert, BertConfig, Tokens, dense, mean_pool
+from bert.model import Bert, BertConfig, Tokens, mean_pool
+from bert.products import dense
 from catalog.errors import InputError
 
 MIN_NORM = 1e-6

@@ -11,8 +11,9 @@ from bert.packing import pack, rows_needed
 from bert.tokens import Framed
 from catalog.errors import InputError
 
-# Tokens in a row that texts are packed into, at least. Longer rows waste less and attend over more.
-_ROW_TOKENS = 128
+# Tokens in a row that texts are packed into, at least. Longer rows waste hardly less and attend to
+# more: at 128, a step of Home Depot's pairs takes 8% longer.
+_ROW_TOKENS = 64
 
 
 def shuffled_plan(

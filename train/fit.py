@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
@@ -96,7 +97,8 @@ def fit(
         mesh: Devices to train on.
         checkpoints: Directory of this run alone; a checkpoint in it is resumed.
         scalars: Directory for TensorBoard.
-        evaluate: Higher is better; None keeps the last parameters.
+        evaluate: Higher is better; None keeps the last parameters. The next step
+            overwrites what it is given.
 
     Returns:
         The best parameters and a report: steps, the best step and its `dev` metric.
@@ -109,11 +111,12 @@ def fit(
     if len(plan[0]) % ways:
         raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {ways} devices")
     optimizer = make_optimizer(config, params, len(plan))
-    params = jax.device_put(params, parameter_sharding(mesh, params))
+    # Copies, for steps overwrite them in place: the caller keeps what it gave.
+    params = _copy(jax.device_put(params, parameter_sharding(mesh, params)))
     moments = replicate_rest(mesh, optimizer.init(params))
     step_fn = _train_step(loss, optimizer, seed if config.dropout else None, params, moments)
     saved = Checkpoints(checkpoints)
-    state, progress = _begin(_State(params, moments, params), saved, evaluate)
+    state, progress = _begin(_State(params, moments, _copy(params)), saved, evaluate)
     if progress.step:
         logger.info("resuming behind step %d of %d", progress.step, len(plan))
     eval_every = -(-len(plan) // config.evaluations)
@@ -199,8 +202,7 @@ def _train_step(
     # What comes out lies where what goes in lies; otherwise the second step compiles anew.
     params_at, moments_at = jax.tree.map(lambda leaf: leaf.sharding, (params, moments))
 
-    # Only the moments are donated: the parameters may be the best so far, which are kept.
-    @partial(jax.jit, donate_argnums=(1,), out_shardings=(params_at, moments_at, None))
+    @partial(jax.jit, donate_argnums=(0, 1), out_shardings=(params_at, moments_at, None))
     def step(
         params: Params, moments: Any, batch: Batch, number: Int[Array, ""]
     ) -> tuple[Params, Any, dict[str, Array]]:
@@ -233,7 +235,11 @@ def _judge(state: _State, progress: _Progress, metric: float) -> tuple[_State, _
     if progress.best is not None and metric <= progress.best:
         return state, replace(progress, stale=progress.stale + 1)
     best = replace(progress, best=metric, best_step=progress.step, stale=0)
-    return state._replace(best=state.params), best
+    return state._replace(best=_copy(state.params)), best
+
+
+def _copy(params: Params) -> Params:
+    return {name: jnp.copy(value) for name, value in params.items()}
 
 
 def _insist_finite(what: str, value: float, step: int) -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import AxisType, Mesh
@@ -22,7 +23,8 @@ CONFIG = FitConfig(learning_rate=1e-4, head_learning_rate=1e-4, warmup=0.5, clip
 
 def results(example: Example, mesh: Mesh) -> tuple[float, dict, dict]:
     """Loss and gradients of a batch, and the parameters after an update."""
-    params = jax.device_put(example.params, parameter_sharding(mesh, example.params))
+    placed = jax.device_put(example.params, parameter_sharding(mesh, example.params))
+    params = jax.tree.map(jnp.copy, placed)  # a step overwrites its own
     batch = jax.device_put(example.load(mesh.shape["data"])(example.batch), batch_sharding(mesh))
     optimizer = make_optimizer(CONFIG, params, 4)
     moments = replicate_rest(mesh, optimizer.init(params))

@@ -136,7 +136,7 @@ def script(*metrics: float):
     left, shown = list(metrics), []
 
     def evaluate(params) -> float:
-        shown.append(params)
+        shown.append(jax.tree.map(jnp.copy, params))  # the next step overwrites them
         return left.pop(0)
 
     return evaluate, shown
