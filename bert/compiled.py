@@ -4,28 +4,66 @@ XLA compiles a program for every shape. Serving and bulk encoding therefore pad 
 (batch, length) shapes, which can all be compiled before the first request.
 """
 
+import hashlib
 import logging
+import platform
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from flax import nnx
 from jax.experimental.compilation_cache import compilation_cache
-from jaxtyping import Array, Float, Int64, Num
+from jax.typing import DTypeLike
+from jaxtyping import Array, Int64, Num
 
 from bert.model import Tokens
+from bert.numerics import cpu_flags
 from bert.tokens import Framed
 
 logger = logging.getLogger(__name__)
 
 LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+# Bulk work runs long enough to pay for twice as many programs: they save a seventh of the tokens.
+BULK_LENGTHS = (
+    8,
+    12,
+    16,
+    20,
+    24,
+    28,
+    32,
+    40,
+    48,
+    56,
+    64,
+    80,
+    96,
+    112,
+    128,
+    160,
+    192,
+    256,
+    384,
+    512,
+)
 
 # What a call costs beside its tokens, in tokens: dispatch, and reading the weights once.
 _CALL_TOKENS = 32
 # Batches handed to XLA and not yet fetched: the next is padded while the last is computed.
 _IN_FLIGHT = 3
+
+
+@runtime_checkable
+class Forward(Protocol):
+    """A model over rows of any length and number."""
+
+    def __call__(self, framed: Framed) -> Num[np.ndarray, "rows ..."]:
+        """The model's result for every row, in their order."""
 
 
 class BucketedForward:
@@ -35,25 +73,28 @@ class BucketedForward:
     shares its batch changes its result by rounding only.
 
     Attributes:
+        lengths: lengths that rows are padded to, rising.
         shapes: every (batch, length) there can be.
         compilations: programs compiled so far.
     """
 
     def __init__(
         self,
-        fn: Callable[..., Array],
+        fn: Callable[[Any, Tokens], Array],
         state: Any,
         *,
         max_length: int,
-        batch_tokens: int = 2048,
+        lengths: Sequence[int] = LENGTHS,
+        batch_tokens: int = 1024,
         small_batches: tuple[int, ...] = (1, 8),
     ) -> None:
         """Prepare, without compiling anything.
 
         Args:
-            fn: `fn(state, tokens, *extras)` to an array with the batch as its leading axis; pure.
+            fn: `fn(state, tokens)` to an array with the batch as its leading axis; pure.
             state: the model's parameters, a pytree; passed to `fn` on every call.
             max_length: the most tokens of a row; the model has at least as many positions.
+            lengths: lengths to pad to; those from `max_length` on are left out, and it is added.
             batch_tokens: tokens of a full batch.
             small_batches: batch sizes, in rows, for what is left after full batches.
         """
@@ -61,18 +102,19 @@ class BucketedForward:
         # A list of leaves: flattening a model's state in Python on every call costs more.
         self._leaves = [jax.device_put(leaf) for leaf in leaves]
 
-        def call(leaves: list[Array], tokens: Tokens, *extras: Array) -> Array:
-            return fn(jax.tree.unflatten(structure, leaves), tokens, *extras)
+        def call(leaves: list[Array], tokens: Tokens) -> Array:
+            return fn(jax.tree.unflatten(structure, leaves), tokens)
 
         self._jitted = jax.jit(call)
-        self._programs: dict[tuple[Any, ...], Any] = {}
-        self._lengths = [length for length in LENGTHS if length < max_length] + [max_length]
+        self._programs: dict[tuple[int, int], Any] = {}
+        self._seconds: dict[tuple[int, int], float] = {}
+        self.lengths = [length for length in lengths if length < max_length] + [max_length]
         self._batches = {}
-        for length in self._lengths:
+        for length in self.lengths:
             full = max(1, batch_tokens // length)
             self._batches[length] = [size for size in sorted(small_batches) if size < full] + [full]
         self.shapes = [
-            (batch, length) for length in self._lengths for batch in self._batches[length]
+            (batch, length) for length in self.lengths for batch in self._batches[length]
         ]
 
     @property
@@ -80,106 +122,129 @@ class BucketedForward:
         """Programs compiled so far."""
         return len(self._programs)
 
-    def __call__(
-        self, framed: Framed, *extras: Num[np.ndarray, "rows ..."]
-    ) -> Num[np.ndarray, "rows ..."]:
+    def __call__(self, framed: Framed) -> Num[np.ndarray, "rows ..."]:
         """Run every row.
-
-        Args:
-            framed: the rows.
-            *extras: further inputs, passed on as float32; a row of each for every row of `framed`.
 
         Returns:
             What `fn` returned, in the order of the input.
 
         Raises:
-            ValueError: a row is longer than `max_length`, or an extra has another number of rows.
+            ValueError: a row is longer than `max_length`.
         """
-        if any(len(extra) != len(framed) for extra in extras):
-            raise ValueError(
-                f"extras of {[len(extra) for extra in extras]} rows, not {len(framed)}"
-            )
-        extras = tuple(np.asarray(extra, np.float32) for extra in extras)
         results = None
         running: deque[tuple[Int64[np.ndarray, " chosen"], Array]] = deque()
         for rows, batch, length in self._cut(framed.lengths):
-            tokens = framed.pad(rows, length, batch)
-            running.append((rows, self._run(tokens, [_pad(x[rows], batch) for x in extras])))
+            running.append((rows, self.start(framed.pad(rows, length, batch))))
             if results is None:
                 result = running[0][1]
                 results = np.empty((len(framed), *result.shape[1:]), result.dtype)
             if len(running) == _IN_FLIGHT:
                 _fetch(running, results)
         if results is None:
-            return self._nothing(extras)
+            return self._nothing()
         while running:
             _fetch(running, results)
         return results
+
+    def buckets(self, lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
+        """Which of `lengths`, by number, each row is padded to.
+
+        Raises:
+            ValueError: a row is longer than the longest.
+        """
+        if len(lengths) and lengths.max() > self.lengths[-1]:
+            row = int(lengths.argmax())
+            raise ValueError(
+                f"row {row} has {lengths[row]} tokens, more than max_length {self.lengths[-1]}"
+            )
+        return np.searchsorted(self.lengths, lengths).astype(np.int64)
+
+    def batch_size(self, rows: int, length: int) -> int:
+        """The batch of that length that costs least for each of the rows it takes."""
+        sizes = self._batches[length]
+        return min(sizes, key=lambda size: (size * length + _CALL_TOKENS) / min(size, rows))
+
+    def full_batch(self, length: int) -> int:
+        """Rows of the largest batch of a length."""
+        return self._batches[length][-1]
+
+    def start(self, tokens: Tokens) -> Array:
+        """Start computing one batch, of one of `shapes`."""
+        batch, length = tokens.ids.shape
+        result: Array = self._program(batch, length)(self._leaves, tokens)
+        return result
+
+    def seconds(self, batch: int, length: int) -> float:
+        """What a batch of that shape took when it was warmed up; 0 before."""
+        return self._seconds.get((batch, length), 0.0)
 
     def update(self, state: Any) -> None:
         """Run on other parameters of the same shapes from now on; nothing is compiled again."""
         self._leaves = [jax.device_put(leaf) for leaf in jax.tree.leaves(state)]
 
-    def warm_up(self, *extra_shapes: tuple[int, ...]) -> None:
-        """Compile every shape.
-
-        Args:
-            *extra_shapes: the shape of each extra input, without its leading axis.
-        """
+    def warm_up(self) -> None:
+        """Compile every shape, run it once and remember how long that took."""
         for batch, length in self.shapes:
-            self._program(batch, length, extra_shapes)
+            self._program(batch, length)
+            begun = time.perf_counter()
+            self.start(_padding(batch, length)).block_until_ready()
+            self._seconds[batch, length] = time.perf_counter() - begun
 
     def _cut(
         self, lengths: Int64[np.ndarray, " rows"]
     ) -> Iterator[tuple[Int64[np.ndarray, " chosen"], int, int]]:
         """Cut the rows into batches: (row numbers, batch size, length)."""
-        if len(lengths) and lengths.max() > self._lengths[-1]:
-            row = int(lengths.argmax())
-            raise ValueError(
-                f"row {row} has {lengths[row]} tokens, more than max_length {self._lengths[-1]}"
-            )
-        buckets = np.searchsorted(self._lengths, lengths)
+        buckets = self.buckets(lengths)
         order = np.argsort(buckets, kind="stable")
-        starts = np.searchsorted(buckets[order], np.arange(len(self._lengths) + 1))
-        for bucket, length in enumerate(self._lengths):
+        starts = np.searchsorted(buckets[order], np.arange(len(self.lengths) + 1))
+        for bucket, length in enumerate(self.lengths):
             rows = order[starts[bucket] : starts[bucket + 1]]
             while len(rows):
-                batch = _batch_size(len(rows), length, self._batches[length])
+                batch = self.batch_size(len(rows), length)
                 yield rows[:batch], batch, length
                 rows = rows[batch:]
 
-    def _run(self, tokens: Tokens, extras: list[Float[np.ndarray, "batch ..."]]) -> Array:
-        batch, length = tokens.ids.shape
-        program = self._program(batch, length, tuple(extra.shape[1:] for extra in extras))
-        result: Array = program(self._leaves, tokens, *extras)
-        return result
-
-    def _program(self, batch: int, length: int, extra_shapes: tuple[tuple[int, ...], ...]) -> Any:
-        key = (batch, length, extra_shapes)
-        if key not in self._programs:
+    def _program(self, batch: int, length: int) -> Any:
+        if (batch, length) not in self._programs:
             logger.debug("compiling for %d rows of %d tokens", batch, length)
-            inputs = _inputs(batch, length, extra_shapes)
-            self._programs[key] = self._jitted.lower(self._leaves, *inputs).compile()
-        return self._programs[key]
+            lowered = self._jitted.lower(self._leaves, _padding(batch, length))
+            self._programs[batch, length] = lowered.compile()
+        return self._programs[batch, length]
 
-    def _nothing(self, extras: tuple[Float[np.ndarray, "rows ..."], ...]) -> np.ndarray:
-        inputs = _inputs(1, self._lengths[0], tuple(extra.shape[1:] for extra in extras))
-        result = jax.eval_shape(self._jitted, self._leaves, *inputs)
+    def _nothing(self) -> np.ndarray:
+        result = jax.eval_shape(self._jitted, self._leaves, _padding(1, self.lengths[0]))
         return np.empty((0, *result.shape[1:]), result.dtype)
+
+
+def serving_state(model: nnx.Module, dtype: DTypeLike) -> Any:
+    """A model's parameters with the kernels of its encoders in the type that products read.
+
+    Training keeps float32. Serving would convert them on every call otherwise, which takes as long
+    as the rest of encoding one short query.
+    """
+    return nnx.from_flat_state(
+        [
+            (path, leaf.replace(leaf[...].astype(dtype)) if _is_encoder_kernel(path) else leaf)
+            for path, leaf in nnx.to_flat_state(nnx.state(model))
+        ]
+    )
 
 
 def enable_compilation_cache(directory: Path | None) -> None:
     """Keep compiled programs in a directory, for this process and later ones.
 
     Args:
-        directory: created when needed; None switches the cache off.
+        directory: created when needed; None switches the cache off. Programs lie in a folder of
+            their processor and jaxlib: a disk that several machines share, or an image that moves
+            to another one, never hands out code for instructions that the processor lacks.
     """
     if directory is not None:
+        directory = directory / _machine()
         directory.mkdir(parents=True, exist_ok=True)
     settings = {
         "jax_compilation_cache_dir": None if directory is None else str(directory),
         # Small programs take longer to compile than to read, too.
-        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": 0,
         # XLA's own caches would put the directory's path into every key: a cache that was moved or
         # is mounted elsewhere would be of no use.
@@ -191,21 +256,19 @@ def enable_compilation_cache(directory: Path | None) -> None:
     compilation_cache.reset_cache()
 
 
-def _batch_size(rows: int, length: int, sizes: list[int]) -> int:
-    """The size that costs least for each of the rows it takes."""
-    return min(sizes, key=lambda size: (size * length + _CALL_TOKENS) / min(size, rows))
+def _machine() -> str:
+    """Names what compiled programs depend on beside what JAX's own keys hold."""
+    facts = [platform.machine(), version("jaxlib"), *sorted(cpu_flags())]
+    return hashlib.sha256(" ".join(facts).encode()).hexdigest()[:16]
 
 
-def _inputs(batch: int, length: int, extra_shapes: tuple[tuple[int, ...], ...]) -> list[Any]:
+def _is_encoder_kernel(path: Sequence[Any]) -> bool:
+    return "layers" in path and path[-1] == "kernel"
+
+
+def _padding(batch: int, length: int) -> Tokens:
     ids = np.zeros((batch, length), np.int32)
-    extras = [np.zeros((batch, *shape), np.float32) for shape in extra_shapes]
-    return [Tokens(ids, np.zeros((batch, length), np.bool_), ids), *extras]
-
-
-def _pad(rows: Float[np.ndarray, "rows ..."], batch: int) -> Float[np.ndarray, "batch ..."]:
-    padded = np.zeros((batch, *rows.shape[1:]), np.float32)
-    padded[: len(rows)] = rows
-    return padded
+    return Tokens(ids, np.zeros((batch, length), np.bool_), ids)
 
 
 def _fetch(running: deque[tuple[Any, Array]], results: np.ndarray) -> None:

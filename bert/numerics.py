@@ -49,7 +49,7 @@ def choose_numerics(requested: Literal["auto", "float32", "bfloat16"] = "auto") 
         return Numerics(requested, "requested")
     device = jax.devices()[0]
     if device.platform == "cpu":
-        return _measured() if _BFLOAT16_FLAGS & _cpu_flags() else _WITHOUT_UNITS
+        return _measured() if _BFLOAT16_FLAGS & cpu_flags() else _WITHOUT_UNITS
     if device.platform == "gpu" and float(getattr(device, "compute_capability", "8.0")) < 8:
         return Numerics("float32", f"{device.device_kind} has no bfloat16 units")
     return Numerics("bfloat16", f"{device.device_kind} has bfloat16 units")
@@ -96,7 +96,7 @@ def _product(dtype: str) -> Callable[[], Any]:
     return lambda: multiply(x, kernel).block_until_ready()
 
 
-def _cpu_flags() -> frozenset[str]:
+def cpu_flags() -> frozenset[str]:
     """The processor's features as Linux names them; none elsewhere."""
     cpuinfo = Path("/proc/cpuinfo")
     if platform.system() != "Linux" or not cpuinfo.is_file():

@@ -76,8 +76,13 @@ class Reranker(nnx.Module):
             features: What `FeatureStatistics.standardise` gave.
             dtype: Input type of matrix products.
         """
-        hidden = self.bert(tokens, dtype=dtype)
-        return self.fuse(hidden[:, 0], features)
+        return self.fuse(self.read(tokens, dtype=dtype), features)
+
+    def read(
+        self, tokens: Tokens, *, dtype: DTypeLike = jnp.float32
+    ) -> Float[Array, "batch fusion"]:
+        """What the text of each pair contributes to its score, whatever its features."""
+        return self.text(self.bert(tokens, dtype=dtype)[:, 0])
 
     def score_packed(
         self,
@@ -89,16 +94,24 @@ class Reranker(nnx.Module):
     ) -> Float[Array, " pairs"]:
         """Logits of packed pairs, for training."""
         hidden = self.bert(packed, dtype=dtype, dropout_key=dropout_key)
-        return self.fuse(first_tokens(hidden, packed), features)
+        return self.fuse(self.text(first_tokens(hidden, packed)), features)
 
     def fuse(
-        self,
-        text: Float[Array, "pairs hidden"],
-        features: Float[Array, "pairs inputs"],
+        self, text: Float[Array, "pairs fusion"], features: Float[Array, "pairs inputs"]
     ) -> Float[Array, " pairs"]:
-        """Join each pair's [CLS] vector with its features, in float32: it costs next to nothing."""
-        hidden = gelu(self.text(text) + self.features(features))
-        return (self.output(hidden) + self.linear(features))[:, 0]
+        """Join what `read` made of each pair with its features, in float32: it costs little."""
+        return fuse(self.features, self.output, self.linear, text, features)
+
+
+def fuse(
+    features: Dense,
+    output: Dense,
+    linear: Dense,
+    text: Float[Array, "pairs fusion"],
+    values: Float[Array, "pairs inputs"],
+) -> Float[Array, " pairs"]:
+    """`Reranker.fuse` with the layers it uses, for programs that have no use for the encoder."""
+    return (output(gelu(text + features(values))) + linear(values))[:, 0]
 
 
 def pretrained_reranker(bert: Bert, config: RerankerConfig, *, seed: int) -> Reranker:

@@ -1,21 +1,23 @@
 """Scoring pairs in bulk: texts and features to logits, in length buckets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from flax import nnx
 from jax import Array
 from jaxtyping import Float, Float32
 
-from bert.compiled import BucketedForward
+from bert.compiled import BucketedForward, Forward, serving_state
 from bert.model import Tokens
 from bert.numerics import Numerics
 from bert.tokens import Framed, Tokenizer, frame_pairs
 from rerank.features import FeatureStatistics
-from rerank.model import INPUTS, Reranker
+from rerank.model import INPUTS, Reranker, fuse
 
 SPECIAL_TOKENS = 3  # [CLS] and two [SEP]
+_FUSED = (64, 512)  # pairs that are fused at a time, in compiled sizes
 
 
 class PairScorer:
@@ -23,6 +25,7 @@ class PairScorer:
 
     Attributes:
         truncated: Pairs whose texts were cut to the token budget so far.
+        width: Numbers that `read` makes of a pair.
     """
 
     def __init__(
@@ -33,19 +36,32 @@ class PairScorer:
         numerics: Numerics,
     ) -> None:
         """Split the model into structure and parameters once; compile nothing yet."""
-        graph, state = nnx.split(reranker)
-        dtype = numerics.input_dtype
+        graph = nnx.graphdef(reranker)
+        heads, self._heads = nnx.split(_heads(reranker))
+        self._dtype = dtype = numerics.input_dtype
 
-        def score(
-            state: nnx.State[Any, Any], tokens: Tokens, features: Float[Array, "batch inputs"]
-        ) -> Float[Array, " batch"]:
-            return nnx.merge(graph, state)(tokens, features, dtype=dtype)
+        def read(state: nnx.State[Any, Any], tokens: Tokens) -> Float[Array, "batch fusion"]:
+            model: Reranker = nnx.merge(graph, state)
+            return model.read(tokens, dtype=dtype)
+
+        def fused(
+            state: nnx.State[Any, Any],
+            text: Float[Array, "pairs fusion"],
+            values: Float[Array, "pairs inputs"],
+        ) -> Float[Array, " pairs"]:
+            features, output, linear = nnx.merge(heads, state)
+            return fuse(features, output, linear, text, values)
 
         self.truncated = 0
+        self.width = reranker.config.fusion
         self._config = reranker.config
         self._statistics = statistics
         self._tokenizer = tokenizer
-        self._forward = BucketedForward(score, state, max_length=reranker.config.max_tokens)
+        self._fuse = jax.jit(fused)
+        self._forward = BucketedForward(
+            read, serving_state(reranker, dtype), max_length=reranker.config.max_tokens
+        )
+        self._run: Forward = self._forward
 
     def __call__(
         self,
@@ -60,13 +76,33 @@ class PairScorer:
             texts: Each item's text, most telling words first.
             features: What `feature_matrix` gave, a row an item.
         """
-        return self.run(self.frame([query] * len(texts), texts), features)
+        return self.fuse(self.read(query, texts), features)
 
     def run(
         self, framed: Framed, features: Float32[np.ndarray, "pairs features"]
     ) -> Float32[np.ndarray, "pairs"]:
         """Logits of pairs that `frame` has already tokenised."""
-        return self._forward(framed, self._statistics.standardise(features))
+        return self.fuse(self._run(framed), features)
+
+    def read(self, query: str, texts: Sequence[str]) -> Float32[np.ndarray, "items fusion"]:
+        """What the texts contribute to the scores: all the work that can be remembered."""
+        return self._run(self.frame([query] * len(texts), texts))
+
+    def fuse(
+        self,
+        text: Float32[np.ndarray, "pairs fusion"],
+        features: Float32[np.ndarray, "pairs features"],
+    ) -> Float32[np.ndarray, "pairs"]:
+        """Logits from what `read` gave and what `feature_matrix` gave."""
+        values = self._statistics.standardise(features)
+        scores = np.empty(len(text), np.float32)
+        for start in range(0, len(text), _FUSED[-1]):
+            part = slice(start, start + _FUSED[-1])
+            count = len(text[part])
+            room = next(size for size in _FUSED if size >= count) - count
+            padded = (np.pad(x[part], ((0, room), (0, 0))) for x in (text, values))
+            scores[part] = np.asarray(self._fuse(self._heads, *padded))[:count]
+        return scores
 
     def frame(self, queries: Sequence[str], texts: Sequence[str]) -> Framed:
         """`[CLS] query [SEP] item [SEP]`, the item's text cut to what the budget leaves."""
@@ -79,15 +115,28 @@ class PairScorer:
         self.truncated += int(((first.lengths > query_room) | (second.lengths > room)).sum())
         return frame_pairs(first.cut(query_room), second.cut(room), self._tokenizer)
 
-    def update(self, state: nnx.State[Any, Any]) -> None:
-        """Score with other parameters of the same model from now on."""
-        self._forward.update(state)
+    def update(self, reranker: Reranker) -> None:
+        """Score with a reranker of the same shape and other parameters from now on."""
+        self._heads = nnx.state(_heads(reranker))
+        self._forward.update(serving_state(reranker, self._dtype))
+
+    def route(self, through: Callable[[BucketedForward], Forward]) -> None:
+        """Run the encoder through something that shares it with other callers."""
+        self._run = through(self._forward)
 
     def warm_up(self) -> None:
         """Compile every shape."""
-        self._forward.warm_up((INPUTS,))
+        self._forward.warm_up()
+        for size in _FUSED:
+            text = np.zeros((size, self.width), np.float32)
+            self._fuse(self._heads, text, np.zeros((size, INPUTS), np.float32))
 
     @property
     def compilations(self) -> int:
         """Programs compiled so far."""
         return self._forward.compilations
+
+
+def _heads(reranker: Reranker) -> Any:
+    """The layers that `fuse` takes, as one node of NNX."""
+    return nnx.List([reranker.features, reranker.output, reranker.linear])

@@ -1,19 +1,17 @@
 """The engine: one request through both stages, and every part of it on its own.
 
-Offline evaluation and the online service call the same methods. They are synchronous and made to
-be called from one thread at a time.
+Offline evaluation and the online service call the same methods. They are synchronous and can be
+called from several threads; `share` then joins the model work of concurrent calls.
 """
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, Int64
 
 from bert.numerics import Numerics, choose_numerics
 from bert.tokens import Tokenizer
@@ -26,16 +24,17 @@ from rerank.features import FeatureStatistics, feature_matrix
 from rerank.model import load_reranker
 from rerank.score import PairScorer
 from search import bundle, checks, golden
+from search.batching import Batcher
+from search.cache import CacheReport, VectorCache
+from search.clock import Clock, Remembered
 from search.ranking import SignalSource, rerank_order
 from search.records import (
     MAX_DEPTH,
     MAX_OFFSET,
     MAX_PAGE_SIZE,
-    DeadlineExceededError,
     Hit,
     NotSupportedError,
     SearchResult,
-    StageReport,
     UnknownItemsError,
 )
 from towers.encode import TowerEncoder
@@ -52,34 +51,18 @@ class EngineConfig:
     recall_depth: int = 200  # candidates that stage 1 recalls
     rerank_depth: int = 50  # of them, the first so many are reranked
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
+    cache_megabytes: int = 64  # memory for query vectors and texts of pairs; 0 remembers nothing
 
     def __post_init__(self) -> None:
         """Refuse depths that no request could ask for."""
+        if self.cache_megabytes < 0:
+            raise InputError(f"engine: cache_megabytes is {self.cache_megabytes}; give 0 or more")
         for name, low in (("recall_depth", 1), ("rerank_depth", 0)):
             if not low <= getattr(self, name) <= MAX_DEPTH:
                 raise InputError(
                     f"engine: {name} is {getattr(self, name)}; it must lie between {low} and "
                     f"{MAX_DEPTH}"
                 )
-
-
-class _Clock:
-    """Times the stages of one request and stops it when its deadline has passed."""
-
-    def __init__(self, deadline: float | None) -> None:
-        self._deadline = deadline
-        self.stages: list[StageReport] = []
-
-    def check(self) -> None:
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            raise DeadlineExceededError("the deadline passed before the answer was ready")
-
-    @contextmanager
-    def stage(self, name: str, candidates: int) -> Iterator[None]:
-        self.check()
-        start = time.perf_counter()
-        yield
-        self.stages.append(StageReport(name, candidates, time.perf_counter() - start))
 
 
 class Engine:
@@ -117,6 +100,9 @@ class Engine:
                 tokenizer,
                 self.numerics,
             )
+        half = config.cache_megabytes * 2**20 // 2
+        self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
+        self._batcher: Batcher | None = None
 
     @classmethod
     def load(cls, directory: Path, config: EngineConfig = EngineConfig()) -> "Engine":
@@ -143,6 +129,22 @@ class Engine:
         self._index.warm_up(DEEPEST)
         if self._scorer is not None:
             self._scorer.warm_up()
+
+    def share(self) -> None:
+        """From now on, join the model work of calls that run at the same time."""
+        self._batcher = Batcher()
+        self._encoder.route(self._batcher.shared(priority=0))
+        if self._scorer is not None:
+            self._scorer.route(self._batcher.shared(priority=1))
+
+    def close(self) -> None:
+        """End what `share` began; calls under way are finished first."""
+        if self._batcher is not None:
+            self._batcher.close()
+
+    def cache_reports(self) -> dict[str, CacheReport]:
+        """How full the engine's memory of model results is, and how often it was of use."""
+        return {name: cache.report() for name, cache in self._caches.items()}
 
     @property
     def compilations(self) -> int:
@@ -178,7 +180,7 @@ class Engine:
         checks.page(limit, offset)
         recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
         rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
-        clock = _Clock(deadline)
+        clock = Clock(deadline)
         # One more than the page shows tells whether there is a next one. Pages beyond the usual
         # depth all recall the same and rerank the same head, so no item is on two of them.
         reached = recall_depth if offset + limit < recall_depth else DEEPEST
@@ -215,7 +217,7 @@ class Engine:
             DeadlineExceededError: the deadline passed.
         """
         checks.retrieve_limit(limit)
-        clock = _Clock(deadline)
+        clock = Clock(deadline)
         if isinstance(query, str):
             rows, cosines = self._recall(checks.query(query), limit, clock)
         else:
@@ -248,12 +250,12 @@ class Engine:
         checks.candidates(items)
         if self._scorer is None:
             raise NotSupportedError("this bundle has no reranker; build one with judgments")
-        clock = _Clock(deadline)
+        clock = Clock(deadline)
         ids = [item for item in items if isinstance(item, str)]
         inline = [item for item in items if not isinstance(item, str)]
         rows = self._rows(ids)
-        with clock.stage("encode", len(items)):
-            vector = self._encoder.queries([query])[0]
+        with clock.stage("encode", len(items)) as remembered:
+            vector = self._query_vector(query, remembered)
             inline_vectors = self._encoder.items([item_text(item) for item in inline])
         hits = []
         # What is in the catalogue has a place in its indexes; inline items bring their own store.
@@ -286,9 +288,9 @@ class Engine:
             UnknownItemsError: an id is not in the catalogue.
         """
         query = checks.query(query)
-        scores: Float32[np.ndarray, " items"] = (
-            self._vectors[self._rows(item_ids)] @ self._encoder.queries([query])[0]
-        )
+        scores: Float32[np.ndarray, " items"] = self._vectors[
+            self._rows(item_ids)
+        ] @ self._query_vector(query)
         return scores
 
     def embed_queries(
@@ -296,7 +298,7 @@ class Engine:
     ) -> Float32[np.ndarray, "texts dim"]:
         """Unit vectors of queries."""
         queries = checks.texts("texts", texts)
-        _Clock(deadline).check()
+        Clock(deadline).check()
         return self._encoder.queries(queries)
 
     def embed_items(
@@ -304,24 +306,35 @@ class Engine:
     ) -> Float32[np.ndarray, "items dim"]:
         """Unit vectors of items, which need not be in the catalogue."""
         checks.items("items", items)
-        _Clock(deadline).check()
+        Clock(deadline).check()
         return self._encoder.items([item_text(item) for item in items])
 
     def _recall(
-        self, query: str, depth: int, clock: _Clock
+        self, query: str, depth: int, clock: Clock
     ) -> tuple[Int32[np.ndarray, " found"], Float32[np.ndarray, " found"]]:
-        with clock.stage("encode", 0):
-            vector = self._encoder.queries([query])
+        with clock.stage("encode", 0) as remembered:
+            vector = self._query_vector(query, remembered)
         with clock.stage("recall", min(depth, len(self.store))):
-            rows, cosines = self._index.search(vector, depth)
+            rows, cosines = self._index.search(vector[None], depth)
         return rows[0], cosines[0]
+
+    def _query_vector(
+        self, query: str, remembered: Remembered | None = None
+    ) -> Float32[np.ndarray, " dim"]:
+        vectors, known = self._caches["queries"].rows(
+            [query], lambda _: self._encoder.queries([query]), self.dim
+        )
+        if remembered is not None:
+            remembered(known)
+        vector: Float32[np.ndarray, " dim"] = vectors[0]
+        return vector
 
     def _score(
         self,
         query: str,
         rows: Int32[np.ndarray, " candidates"],
         cosines: Float32[np.ndarray, " candidates"],
-        clock: _Clock,
+        clock: Clock,
         source: SignalSource | None = None,
     ) -> tuple[Float32[np.ndarray, " candidates"], Float32[np.ndarray, " candidates"]]:
         """The reranker's logits of candidates, and their lexical signal."""
@@ -330,10 +343,33 @@ class Engine:
         source = source or self._signals
         with clock.stage("signals", len(rows)):
             signals = source.gather(query, rows, cosines)
-        with clock.stage("rerank", len(rows)):
-            texts = [item_text(source.store.item(int(row))) for row in rows]
-            scores = self._scorer(query, texts, feature_matrix(signals))
+        with clock.stage("rerank", len(rows)) as remembered:
+            pairs = self._read_pairs(query, rows, source, remembered)
+            scores = self._scorer.fuse(pairs, feature_matrix(signals))
         return scores, signals.lexical
+
+    def _read_pairs(
+        self,
+        query: str,
+        rows: Int32[np.ndarray, " candidates"],
+        source: SignalSource,
+        remembered: Remembered,
+    ) -> Float32[np.ndarray, "candidates fusion"]:
+        """What the texts of query and candidates contribute to the scores."""
+        assert self._scorer is not None
+        scorer = self._scorer
+
+        def read(missing: Int64[np.ndarray, " missing"]) -> Float32[np.ndarray, "missing fusion"]:
+            store = source.store
+            texts = [item_text(store.item(row)) for row in rows[missing].tolist()]
+            return scorer.read(query, texts)
+
+        if source is not self._signals:  # rows of inline items mean nothing to the next call
+            return read(np.arange(len(rows)))
+        keys = [(query, row) for row in rows.tolist()]
+        pairs, known = self._caches["pairs"].rows(keys, read, scorer.width)
+        remembered(known)
+        return pairs
 
     def _rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
         rows = self.store.rows(item_ids)

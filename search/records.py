@@ -33,11 +33,19 @@ class Hit:
 
 @dataclass(frozen=True)
 class StageReport:
-    """What one stage did: how many candidates left it, and its wall time in seconds."""
+    """What one stage did.
+
+    Attributes:
+        name: Which stage.
+        candidates: How many candidates left it.
+        seconds: Its wall time, what it waited for other calls' model work included.
+        cached: How many of its model results were remembered from earlier calls.
+    """
 
     name: str
     candidates: int
     seconds: float
+    cached: int = 0
 
 
 @dataclass(frozen=True)

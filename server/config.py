@@ -27,7 +27,8 @@ class ServerConfig:
     tls_cert: Path | None = None  # PEM certificate chain to serve TLS with; needs tls_key
     tls_key: Path | None = None  # PEM private key of tls_cert
     client_ca: Path | None = None  # PEM authorities; clients must show a certificate of theirs
-    queue_size: int = 64  # calls that may wait for the engine; more are RESOURCE_EXHAUSTED
+    threads: int = 16  # calls that run at a time; their model work is joined into batches
+    queue_size: int = 64  # calls that may wait behind them; more are RESOURCE_EXHAUSTED
     drain_seconds: float = 0.3  # how long clients get to notice NOT_SERVING before the stop
     grace_seconds: float = 10.0  # how long calls under way get to finish
     # compiled programs are kept here, so that only the first start compiles; None keeps none
@@ -37,8 +38,10 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise InputError(f"--port {self.port}: must be from 0 to 65535")
-        if self.queue_size < 1:
-            raise InputError(f"--queue-size {self.queue_size}: must be at least 1")
+        for name in ("threads", "queue_size"):
+            if getattr(self, name) < 1:
+                flag = f"--{name.replace('_', '-')}"
+                raise InputError(f"{flag} {getattr(self, name)}: must be at least 1")
         for name in ("drain_seconds", "grace_seconds"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"--{name.replace('_', '-')}: must not be negative")

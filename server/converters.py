@@ -360,7 +360,9 @@ def _vector(message: vector_pb2.Vector, dim: int) -> Float32[np.ndarray, "dim"]:
 def _stage_messages(stages: Sequence[StageReport]) -> list[stage_report_pb2.StageReport]:
     messages = []
     for stage in stages:
-        message = stage_report_pb2.StageReport(name=stage.name, candidate_count=stage.candidates)
+        message = stage_report_pb2.StageReport(
+            name=stage.name, candidate_count=stage.candidates, cached_count=stage.cached
+        )
         message.duration.FromNanoseconds(round(stage.seconds * 1e9))
         messages.append(message)
     return messages

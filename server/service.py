@@ -62,7 +62,8 @@ class Service:
         self._config = config
         self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs lack it
-        self._worker = Worker(config.queue_size)
+        self._worker = Worker(config.queue_size, config.threads)
+        self._engine: Engine | None = None
 
     async def start(self) -> int:
         """Loads the bundle, compiles, begins to answer and returns the port.
@@ -75,6 +76,8 @@ class Service:
         _keep_compiled(config.compilation_cache)
         engine = await self._worker.run(lambda: Engine.load(config.bundle, config.engine))
         await self._worker.run(engine.warm_up)
+        engine.share()
+        self._engine = engine
         self._add_servicers(engine)
         for name in ("", *SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -88,6 +91,17 @@ class Service:
         await asyncio.sleep(self._config.drain_seconds)
         await self._server.stop(self._config.grace_seconds)
         await asyncio.to_thread(self._worker.close)
+        if self._engine is not None:
+            await asyncio.to_thread(self._engine.close)
+            for name, cache in self._engine.cache_reports().items():
+                logger.info(
+                    "cache of %s: %.0f%% of %d look-ups were hits, %d entries in %.1f MB",
+                    name,
+                    100 * cache.hit_rate,
+                    cache.hits + cache.misses,
+                    cache.entries,
+                    cache.bytes / 2**20,
+                )
 
     async def abort(self) -> None:
         """Drops the calls under way and frees the port. No harm before start or after stop."""

@@ -1,4 +1,9 @@
-"""One worker thread behind a bounded queue: model work never runs on the event loop."""
+"""Threads behind a bounded queue: the engine never runs on the event loop.
+
+Each call has a thread while it runs. The model work of all of them is done by one other thread (see
+`search.batching`), so more threads do not make a model slower; they let calls prepare and finish
+their work while others compute.
+"""
 
 import asyncio
 import queue
@@ -8,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from search.batching import Caller, calling
 from search.records import DeadlineExceededError
 
 Answer = TypeVar("Answer")
@@ -33,30 +39,35 @@ class StoppingError(Exception):
 
 
 class Worker:
-    """Runs jobs one after the other, in the order in which they came, on a thread of its own.
+    """Begins jobs in the order in which they came, a few at a time, each on a thread of its own.
 
     A job whose caller has gone, or whose deadline has passed, is dropped when its turn comes,
-    before it costs anything.
+    before it costs anything; of one that has begun, the model work that is left is dropped.
     """
 
-    def __init__(self, queue_size: int):
-        """Starts the thread.
+    def __init__(self, queue_size: int, threads: int = 1):
+        """Starts the threads.
 
         Args:
-            queue_size: How many jobs may wait behind the one that runs.
+            queue_size: How many jobs may wait behind the ones that run.
+            threads: How many jobs may run at a time.
         """
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=queue_size)
         self._mean_seconds = 0.0
         self._closed = False
-        # A daemon, so that a process interrupted while it compiles need not wait for that.
-        self._thread = threading.Thread(target=self._run_jobs, name="engine", daemon=True)
-        self._thread.start()
+        # Daemons, so that a process interrupted while it compiles need not wait for that.
+        self._threads = [
+            threading.Thread(target=self._run_jobs, name=f"engine-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def run(self, work: Callable[[], Answer], deadline: float | None = None) -> Answer:
-        """Runs `work` on the thread and returns what it returns, or raises what it raises.
+        """Runs `work` on a thread and returns what it returns, or raises what it raises.
 
         Args:
-            work: The job. Cancelling this coroutine drops it if it has not begun.
+            work: The job. Cancelling this coroutine drops it, or what is left of its model work.
             deadline: Absolute time.monotonic() seconds; None waits for as long as it takes.
 
         Raises:
@@ -69,36 +80,42 @@ class Worker:
         if deadline is not None and time.monotonic() >= deadline:
             raise DeadlineExceededError("the deadline passed before the work began")
         future: Future[Answer] = Future()
+        caller = Caller(deadline)
         try:
-            self._jobs.put_nowait(lambda: self._run_job(work, deadline, future))
+            self._jobs.put_nowait(lambda: self._run_job(work, caller, future))
         except queue.Full:
             raise OverloadedError(self._retry_seconds()) from None
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            caller.leave()
+            raise
 
     def close(self) -> None:
-        """Takes no more work, finishes what waits and ends the thread. Blocks until it has."""
+        """Takes no more work, finishes what waits and ends the threads. Blocks until it has."""
         if not self._closed:
             self._closed = True
-            self._jobs.put(None)
-        self._thread.join()
+            for _ in self._threads:
+                self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
 
-    def _run_job(
-        self, work: Callable[[], Answer], deadline: float | None, future: Future[Answer]
-    ) -> None:
+    def _run_job(self, work: Callable[[], Answer], caller: Caller, future: Future[Answer]) -> None:
         if not future.set_running_or_notify_cancel():
             return
         begun = time.monotonic()
-        if deadline is not None and begun >= deadline:
+        if caller.gone():
             future.set_exception(
                 DeadlineExceededError("the deadline passed while the work was queued")
             )
             return
         try:
-            answer = work()
+            with calling(caller):
+                answer = work()
         except BaseException as error:  # the thread must outlive every job
             future.set_exception(error)
         else:
@@ -108,4 +125,5 @@ class Worker:
 
     def _retry_seconds(self) -> float:
         """Returns how long half of the queue is likely to take, from 0.1 to 10 seconds."""
-        return min(max(self._jobs.qsize() * self._mean_seconds / 2, 0.1), 10.0)
+        rounds = self._jobs.qsize() / len(self._threads)
+        return min(max(rounds * self._mean_seconds / 2, 0.1), 10.0)

@@ -1,6 +1,6 @@
 """Bulk encoding: texts to unit vectors, in length buckets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +8,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Float32
 
-from bert.compiled import BucketedForward
+from bert.compiled import BULK_LENGTHS, LENGTHS, BucketedForward, Forward, serving_state
 from bert.model import Tokens
 from bert.numerics import Numerics
 from bert.tokens import Framed, Tokenizer, frame_single
@@ -34,16 +34,19 @@ class TowerEncoder:
             towers: The model.
             tokenizer: The tokenizer its encoder was trained with.
             numerics: Input type of matrix products.
-            bulk: Use full batches alone: fewer programs to compile, too slow for single texts.
+            bulk: Pad to finer lengths in full batches alone: faster for many, too slow for few.
         """
-        graph, state = nnx.split(towers)
-        dtype = numerics.input_dtype
+        graph = nnx.graphdef(towers)
+        self._dtype = dtype = numerics.input_dtype
+        state = serving_state(towers, dtype)
 
         def query(state: nnx.State[Any, Any], tokens: Tokens) -> Float[Array, "batch dim"]:
-            return nnx.merge(graph, state).encode_query(tokens, dtype=dtype)[0]
+            model: Towers = nnx.merge(graph, state)
+            return model.encode_query(tokens, dtype=dtype)[0]
 
         def item(state: nnx.State[Any, Any], tokens: Tokens) -> Float[Array, "batch dim"]:
-            return nnx.merge(graph, state).encode_item(tokens, dtype=dtype)[0]
+            model: Towers = nnx.merge(graph, state)
+            return model.encode_item(tokens, dtype=dtype)[0]
 
         self.dim = towers.config.dim
         self.truncated = 0
@@ -52,13 +55,18 @@ class TowerEncoder:
             "query": towers.config.max_query_tokens,
             "item": towers.config.max_item_tokens,
         }
-        small = () if bulk else (1, 8)
         self._forwards = {
             tower: BucketedForward(
-                forward, state, max_length=self._budgets[tower], small_batches=small
+                forward,
+                state,
+                max_length=self._budgets[tower],
+                lengths=BULK_LENGTHS if bulk else LENGTHS,
+                batch_tokens=2048 if bulk else 1024,
+                small_batches=() if bulk else (1, 8),
             )
             for tower, forward in (("query", query), ("item", item))
         }
+        self._run: dict[str, Forward] = dict(self._forwards)
 
     def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Unit vectors of queries."""
@@ -78,12 +86,16 @@ class TowerEncoder:
         self, tower: Literal["query", "item"], framed: Framed
     ) -> Float32[np.ndarray, "rows dim"]:
         """Unit vectors of texts that `frame` has already tokenised."""
-        return self._forwards[tower](framed)
+        return self._run[tower](framed)
 
-    def update(self, state: nnx.State[Any, Any]) -> None:
-        """Encode with other parameters of the same towers from now on."""
+    def update(self, towers: Towers) -> None:
+        """Encode with towers of the same shape and other parameters from now on."""
         for forward in self._forwards.values():
-            forward.update(state)
+            forward.update(serving_state(towers, self._dtype))
+
+    def route(self, through: Callable[[BucketedForward], Forward]) -> None:
+        """Run the model through something that shares it with other callers."""
+        self._run = {tower: through(forward) for tower, forward in self._forwards.items()}
 
     def warm_up(self) -> None:
         """Compile every shape of both towers."""

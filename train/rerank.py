@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float32, Int64
@@ -203,7 +202,7 @@ def dev_metric(
         ideal[row, : len(values)] = values
 
     def metric(params: Params) -> float:
-        scorer.update(nnx.state(build(params)))
+        scorer.update(build(params))
         scores = scorer.run(framed, features).reshape(len(lists), depth)
         order = np.argsort(-scores, axis=1, kind="stable")
         return float(ndcg(np.take_along_axis(gains, order, axis=1), ideal, DEV_RANKS).mean())

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Float32, Int32, Int64
@@ -266,7 +265,7 @@ def dev_metric(
     items = encoder.frame("item", [texts[row] for row in pool])
 
     def metric(params: Params) -> float:
-        encoder.update(nnx.state(build(params)))
+        encoder.update(build(params))
         cosines = encoder.queries(query_texts) @ encoder.run("item", items).T
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :DEV_DEPTH]
         return float(ndcg(np.take_along_axis(gains, order, axis=1), gains, DEV_DEPTH).mean())

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from bert.compiled import BucketedForward, enable_compilation_cache
+from bert import compiled
+from bert.compiled import BucketedForward, enable_compilation_cache, serving_state
 from bert.model import Bert, Tokens, mean_pool
 from bert.tokens import Framed, Ragged
 
@@ -34,7 +35,7 @@ def alone(pooled, framed: Framed) -> np.ndarray:
     return np.concatenate([fn(state, framed.pad([i], 39, 1)) for i in range(len(framed))])
 
 
-def counting(state, tokens: Tokens, *extras):
+def counting(state, tokens: Tokens):
     """Not a model: what each row saw, in whole numbers."""
     batch, length = tokens.ids.shape
     shape = jnp.tile(jnp.asarray([batch, length]), (batch, 1))
@@ -85,19 +86,6 @@ def test_no_batch_is_larger_than_the_token_budget():
     assert {batch for batch, _ in smallest.shapes} == {1}
 
 
-def test_extras_follow_their_rows():
-    def fn(state, tokens, scale, vector):
-        return tokens.ids.sum(axis=1) * scale + vector.sum(axis=1)
-
-    forward = BucketedForward(fn, None, max_length=32, batch_tokens=64)
-    framed = framed_of([3, 20, 4, 30, 5])
-    scale, vector = np.arange(5.0), np.arange(10).reshape(5, 2)
-    sums = np.array([framed.ids[i].sum() for i in range(5)])
-    np.testing.assert_array_equal(forward(framed, scale, vector), sums * scale + vector.sum(axis=1))
-    with pytest.raises(ValueError, match=r"extras of \[4\] rows, not 5"):
-        forward(framed, scale[:4])
-
-
 def test_no_rows_give_an_empty_result_of_the_right_shape(pooled):
     forward = BucketedForward(*pooled, max_length=40)
     result = forward(framed_of([]))
@@ -115,28 +103,60 @@ def test_a_row_too_long_is_refused():
 
 
 def test_nothing_is_compiled_after_warm_up():
-    def fn(state, tokens, extra):
-        return tokens.ids.sum(axis=1) * state + extra.sum(axis=1)
-
-    forward = BucketedForward(fn, jnp.asarray(2), max_length=24, batch_tokens=64)
-    forward.warm_up((3,))
+    forward = BucketedForward(counting, jnp.asarray(2), max_length=24, batch_tokens=64)
+    forward.warm_up()
     assert forward.compilations == len(forward.shapes) == 4  # (1, 16) (4, 16) (1, 24) (2, 24)
     for rows in (1, 2, 3, 5, 17):
         framed = framed_of(np.random.default_rng(rows).integers(1, 25, rows), seed=rows)
-        forward(framed, np.ones((rows, 3)))
+        forward(framed)
     assert forward.compilations == 4
+
+
+def test_warming_up_learns_what_each_shape_costs():
+    forward = BucketedForward(counting, jnp.asarray(2), max_length=24, batch_tokens=64)
+    assert forward.seconds(1, 16) == 0.0
+    forward.warm_up()
+    assert all(0 < forward.seconds(*shape) < 1 for shape in forward.shapes)
+
+
+def test_serving_state_rounds_the_kernels_of_encoders_alone(tiny_config):
+    bert = Bert(tiny_config, rngs=nnx.Rngs(0))
+    before = dict(nnx.to_flat_state(nnx.state(bert)))
+    after = dict(nnx.to_flat_state(serving_state(bert, jnp.bfloat16)))
+    assert after.keys() == before.keys()
+    rounded = {path for path, leaf in after.items() if leaf.dtype == jnp.bfloat16}
+    assert rounded == {path for path in before if path[-1] == "kernel"} != set()
+    assert all(leaf.dtype == jnp.float32 for leaf in before.values())  # the model itself is whole
+
+
+def test_serving_state_changes_no_result(tiny_config):
+    bert = Bert(tiny_config, rngs=nnx.Rngs(0))
+    graph, tokens = nnx.graphdef(bert), framed_of([5, 9]).pad([0, 1], 16, 2)
+    for dtype in (jnp.float32, jnp.bfloat16):
+        served = nnx.merge(graph, serving_state(bert, dtype))
+        np.testing.assert_array_equal(served(tokens, dtype=dtype), bert(tokens, dtype=dtype))
 
 
 def test_compiled_programs_are_kept_on_disk(tmp_path):
     jax.jit(lambda x: x + 1)(jnp.ones(3))  # JAX has decided by now that it has no cache
     enable_compilation_cache(tmp_path / "cache")
     try:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         forward = BucketedForward(counting, jnp.asarray(1), max_length=16)
         forward.warm_up()
     finally:
         enable_compilation_cache(None)
-    assert len([path for path in (tmp_path / "cache").iterdir() if "call" in path.name]) >= 3
+    assert len(list((tmp_path / "cache").glob("*/*call*"))) >= 3
+
+
+def test_programs_of_another_processor_are_not_found(tmp_path, monkeypatch):
+    try:
+        enable_compilation_cache(tmp_path)
+        here = jax.config.jax_compilation_cache_dir
+        monkeypatch.setattr(compiled, "cpu_flags", lambda: frozenset({"of_another"}))
+        enable_compilation_cache(tmp_path)
+        assert jax.config.jax_compilation_cache_dir != here
+    finally:
+        enable_compilation_cache(None)
 
 
 def test_a_cache_that_was_moved_is_still_of_use(tmp_path):
@@ -145,13 +165,12 @@ def test_a_cache_that_was_moved_is_still_of_use(tmp_path):
 
     try:
         enable_compilation_cache(tmp_path / "here")
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         compile_once()
-        kept = {path.name for path in (tmp_path / "here").iterdir()}
+        kept = {path.name for path in (tmp_path / "here").rglob("*")}
         (tmp_path / "here").rename(tmp_path / "there")
         enable_compilation_cache(tmp_path / "there")
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         compile_once()
-        assert {path.name for path in (tmp_path / "there").iterdir()} == kept != set()
+        assert {path.name for path in (tmp_path / "there").rglob("*")} == kept
+        assert len(kept) > 1
     finally:
         enable_compilation_cache(None)

@@ -11,7 +11,7 @@ def machine(monkeypatch):
 
     def pretend(flags, **rates):
         numerics._measured.cache_clear()
-        monkeypatch.setattr(numerics, "_cpu_flags", lambda: frozenset(flags))
+        monkeypatch.setattr(numerics, "cpu_flags", lambda: frozenset(flags))
         monkeypatch.setattr(numerics, "product_rates", lambda: rates)
 
     yield pretend

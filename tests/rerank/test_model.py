@@ -67,9 +67,9 @@ def scorer(reranker, statistics, tokenizer, compilation_cache) -> PairScorer:
 
 
 def test_an_untrained_reranker_keeps_the_order_of_stage_1(bert, reranker, scorer, features):
-    scorer.update(nnx.state(Reranker(CONFIG, bert, rngs=nnx.Rngs(7))))
+    scorer.update(Reranker(CONFIG, bert, rngs=nnx.Rngs(7)))
     untrained = scorer(QUERY, TEXTS, features)
-    scorer.update(nnx.state(reranker))
+    scorer.update(reranker)
     np.testing.assert_array_equal(np.argsort(-untrained), np.argsort(-features[:, COSINE]))
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -68,6 +69,30 @@ def test_every_stage_says_how_long_it_took(client: Client) -> None:
     stages = client.search(QUERY).stages
     assert stages
     assert all(stage.duration.ToNanoseconds() > 0 for stage in stages)
+
+
+def test_a_search_made_again_is_remembered_and_answers_the_same(client: Client) -> None:
+    query = "a lamp nobody has asked for yet"
+    first, again = client.search(query), client.search(query)
+    assert [stage.cached_count for stage in first.stages] == [0, 0, 0, 0]
+    assert {stage.name: stage.cached_count for stage in again.stages} == {
+        "encode": 1,
+        "recall": 0,
+        "signals": 0,
+        "rerank": again.reranked_count,
+    }
+    assert list(again.results) == list(first.results)
+
+
+def test_calls_at_the_same_time_answer_as_each_would_alone(client: Client, engine: Engine) -> None:
+    queries = [f"{word} {number}" for word in ("lamp", "desk", "usb hub") for number in range(12)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(client.search, queries))
+    for query, answer in zip(queries, answers, strict=True):
+        alone = {hit.item_id: hit.score for hit in engine.search(query, limit=20).hits}
+        tolerance = 1e-4 if engine.numerics.dtype == "float32" else 1e-1
+        for result in answer.results:
+            assert result.score == pytest.approx(alone[result.item_id], abs=tolerance)
 
 
 def test_pages_follow_one_another_to_the_end_without_gap_or_repetition(

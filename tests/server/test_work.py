@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from search.batching import current_caller
 from search.records import DeadlineExceededError
 from server.work import OverloadedError, StoppingError, Worker
 
@@ -176,3 +177,38 @@ def test_closing_finishes_what_waits() -> None:
         return answers
 
     assert asyncio.run(scenario()) == ("through", "second")
+
+
+def test_several_threads_run_jobs_at_the_same_time() -> None:
+    worker = Worker(queue_size=3, threads=3)
+    together = threading.Barrier(3)
+
+    async def scenario() -> list[int]:
+        return await asyncio.gather(*(worker.run(lambda: together.wait(SOON)) for _ in range(3)))
+
+    assert sorted(asyncio.run(scenario())) == [0, 1, 2]
+    worker.close()
+
+
+def test_the_model_work_of_a_caller_who_left_is_known_to_be_of_no_use(worker: Worker) -> None:
+    begun, seen = threading.Event(), []
+
+    def job() -> None:
+        caller = current_caller()
+        assert caller is not None
+        begun.set()
+        until = time.monotonic() + SOON
+        while not caller.gone() and time.monotonic() < until:
+            time.sleep(0.001)
+        seen.append(caller.gone())
+
+    async def scenario() -> None:
+        task = asyncio.create_task(worker.run(job))
+        await asyncio.to_thread(begun.wait, SOON)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await worker.run(lambda: None)
+
+    asyncio.run(scenario())
+    assert seen == [True]

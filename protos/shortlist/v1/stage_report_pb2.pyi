@@ -26,6 +26,7 @@ class StageReport(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
+    CACHED_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the stage: "encode" (text to vector), "recall" (vector to candidates), "signals"
     (features of the candidates) or "rerank" (the cross-encoder). Later versions may add names,
@@ -33,9 +34,15 @@ class StageReport(_message.Message):
     """
     candidate_count: _builtins.int
     """How many candidates the stage worked on or produced."""
+    cached_count: _builtins.int
+    """How many of the stage's model results (query vectors, texts read by the cross-encoder) the
+    server remembered from earlier calls instead of computing them.
+    """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """The time that the stage took, without the time a call waited for its turn."""
+        """The time that the stage took, with what it waited for the model work of other calls, and without
+        what the call waited before it began.
+        """
 
     def __init__(
         self,
@@ -43,10 +50,11 @@ class StageReport(_message.Message):
         name: _builtins.str = ...,
         candidate_count: _builtins.int = ...,
         duration: _duration_pb2.Duration | None = ...,
+        cached_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_count", b"candidate_count", "duration", b"duration", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_count", b"cached_count", "candidate_count", b"candidate_count", "duration", b"duration", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

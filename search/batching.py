@@ -1,0 +1,235 @@
+"""Model work of concurrent calls, joined: one thread runs what all of them wait for.
+
+Calls run on threads of their own and meet here when they need a model. While one batch is computed
+others collect behind it, so batches fill by themselves and nothing waits for company. Work goes in
+chunks of a token budget: encoding a query comes before the next chunk of a reranking, and
+rerankings take turns by arrival. A row is padded to a length that depends on it alone, so what
+shares its batch changes its result by rounding only.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Int64
+
+from bert.compiled import BucketedForward, Forward
+from bert.model import Tokens
+from bert.tokens import Framed
+from search.records import DeadlineExceededError
+
+_TURNS = 4  # after so many turns of more urgent work it is the least urgent one's
+
+Rows: TypeAlias = Int64[np.ndarray, "_"]
+
+
+class Caller:
+    """Whom a piece of work is for."""
+
+    def __init__(self, deadline: float | None = None) -> None:
+        """Still there until `leave`.
+
+        Args:
+            deadline: On the clock of `time.monotonic()`, in seconds; None waits for ever.
+        """
+        self._deadline = deadline
+        self._left = False
+
+    def leave(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._left = True
+
+    def gone(self, seconds: float = 0.0) -> bool:
+        """Whether an answer that takes so many more seconds would come too late."""
+        late = self._deadline is not None and time.monotonic() + seconds >= self._deadline
+        return self._left or late
+
+
+_caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+
+
+@contextmanager
+def calling(caller: Caller) -> Iterator[None]:
+    """Say whom the model work inside is for, so that it can be dropped once they have gone."""
+    token = _caller.set(caller)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
+def current_caller() -> Caller | None:
+    """Whom the work of this thread is for, where `calling` has said so."""
+    return _caller.get()
+
+
+class _Job:
+    """Rows that one caller waits for."""
+
+    def __init__(self, forward: BucketedForward, framed: Framed, caller: Caller | None) -> None:
+        self.forward = forward
+        self.framed = framed
+        self.error: BaseException | None = None
+        self.result: np.ndarray | None = None
+        self.done = threading.Event()
+        self._caller = caller
+        self._unfilled = len(framed)
+        buckets = forward.buckets(framed.lengths)
+        # Rows that are still to be run, by length, the shortest first.
+        self.left = {
+            forward.lengths[bucket]: np.flatnonzero(buckets == bucket)
+            for bucket in np.unique(buckets).tolist()
+        }
+
+    def take(self, length: int, most: int) -> Rows:
+        """Rows of a length that are still to be run, which then no longer are."""
+        rows = self.left.pop(length, np.empty(0, np.int64))
+        if len(rows) > most:
+            self.left[length] = rows[most:]
+        return rows[:most]
+
+    def gone(self) -> bool:
+        """Whether what is left would be of no use to the caller."""
+        least = min((self.forward.seconds(1, length) for length in self.left), default=0.0)
+        return self._caller is not None and self._caller.gone(least)
+
+    def fill(self, rows: Rows, values: np.ndarray) -> None:
+        """Put results in their places; the last of them wakes the caller."""
+        if self.result is None:
+            self.result = np.empty((len(self.framed), *values.shape[1:]), values.dtype)
+        self.result[rows] = values
+        self._unfilled -= len(rows)
+        if not self._unfilled:
+            self.done.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Give up, and let the caller know why."""
+        self.error = error
+        self.left.clear()
+        self.done.set()
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Rows of one model and one padded length, of one or more callers."""
+
+    forward: BucketedForward
+    length: int
+    parts: list[tuple[_Job, Rows]]
+
+    def run(self) -> None:
+        """Compute the rows and hand the results out."""
+        padded = [job.framed.pad(rows, self.length, len(rows)) for job, rows in self.parts]
+        tokens = Tokens(*(np.concatenate(arrays) for arrays in zip(*padded, strict=True)))
+        results: list[np.ndarray] = []
+        begin, total = 0, len(tokens.ids)
+        while begin < total:
+            batch = self.forward.batch_size(total - begin, self.length)
+            some = [array[begin : begin + batch] for array in tokens]
+            room = ((0, batch - len(some[0])), (0, 0))
+            started = self.forward.start(Tokens(*(np.pad(array, room) for array in some)))
+            results.append(np.asarray(started)[: len(some[0])])
+            begin += len(some[0])
+        values, begin = np.concatenate(results), 0
+        for job, rows in self.parts:
+            job.fill(rows, values[begin : begin + len(rows)])
+            begin += len(rows)
+
+
+class Batcher:
+    """Runs model work for many callers on one thread."""
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        self._queues: dict[int, list[_Job]] = {}
+        self._turns = 0  # in a row in which less urgent work was passed over
+        self._arrived = threading.Condition()
+        self._closed = False
+        # A daemon, so that a process interrupted while it compiles need not wait for that.
+        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
+        self._thread.start()
+
+    def shared(self, priority: int) -> Callable[[BucketedForward], Forward]:
+        """A way to run a model here; the lower the number, the earlier its turn comes."""
+
+        def through(forward: BucketedForward) -> Forward:
+            return lambda framed: self._run(forward, framed, priority)
+
+        return through
+
+    def close(self) -> None:
+        """Finish what waits and end the thread."""
+        with self._arrived:
+            self._closed = True
+            self._arrived.notify()
+        self._thread.join()
+
+    def _run(self, forward: BucketedForward, framed: Framed, priority: int) -> np.ndarray:
+        if not len(framed):
+            return forward(framed)
+        job = _Job(forward, framed, current_caller())
+        with self._arrived:
+            if self._closed:
+                raise RuntimeError("the batcher is closed")
+            self._queues.setdefault(priority, []).append(job)
+            self._arrived.notify()
+        job.done.wait()
+        if job.error is not None:
+            raise job.error
+        assert job.result is not None
+        return job.result
+
+    def _work(self) -> None:
+        try:
+            while (chunk := self._next_chunk()) is not None:
+                try:
+                    chunk.run()
+                except Exception as error:  # the thread must outlive every chunk
+                    for job, _ in chunk.parts:
+                        job.fail(error)
+        except BaseException as error:  # a fault in here must not leave callers waiting for ever
+            with self._arrived:
+                self._closed = True
+                for job in (job for queue in self._queues.values() for job in queue):
+                    job.fail(error)
+            raise
+
+    def _next_chunk(self) -> _Chunk | None:
+        """Waits for work; None once the batcher is closed and nothing is left."""
+        with self._arrived:
+            while True:
+                self._queues = {p: _waiting(self._queues[p]) for p in sorted(self._queues)}
+                waiting = [queue for queue in self._queues.values() if queue]
+                if waiting:
+                    passed_over = len(waiting) > 1 and self._turns < _TURNS
+                    self._turns = self._turns + 1 if passed_over else 0
+                    return _first_of(waiting[0] if passed_over else waiting[-1])
+                if self._closed:
+                    return None
+                self._arrived.wait()
+
+
+def _waiting(queue: list[_Job]) -> list[_Job]:
+    """Jobs with rows left, without those whose callers have gone."""
+    for job in queue:
+        if job.left and job.gone():
+            job.fail(DeadlineExceededError("the deadline passed before the answer was ready"))
+    return [job for job in queue if job.left]
+
+
+def _first_of(queue: list[_Job]) -> _Chunk:
+    """What the first job needs next, filled up with what others have of the same kind."""
+    forward, length = queue[0].forward, next(iter(queue[0].left))
+    room = forward.full_batch(length)
+    parts = []
+    for job in queue:
+        rows = job.take(length, room) if job.forward is forward else np.empty(0, np.int64)
+        if len(rows):
+            parts.append((job, rows))
+            room -= len(rows)
+    return _Chunk(forward, length, parts)
