@@ -94,7 +94,8 @@ def write_bundle(directory: Path, items: list[Item], numerics: Numerics) -> None
 
     encoder = TowerEncoder(towers, tokenizer, numerics)
     texts = [item_text(store.item(row)) for row in range(len(store))]
-    build_index(encoder.items(texts), directory / bundle.INDEX, IndexConfig())
+    vectors = encoder.items(texts)
+    build_index(vectors, directory / bundle.INDEX, IndexConfig(), vectors)
     write_manifest(directory, numerics)
 
 

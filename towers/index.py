@@ -6,8 +6,9 @@ ids, so it is built without any (ScaNN: Guo et al., 2020, arXiv 1908.10396).
 
 import importlib.util
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -24,7 +25,13 @@ CONFIG_FILE = "index.json"
 SCANN_PICKLE = "scann_docids.pkl"  # ScaNN unpickles it where it finds it; we never write it
 TREE_FROM = 100_000  # items from which ScaNN partitions; below, it scans quantised vectors
 SCANN_FROM = 20_000  # items from which ScaNN is worth it
-DEPTH = 200  # candidates that recall is tuned and measured for
+# What a search may look at, least first: rescored candidates as multiples of the depth, and shares
+# of the tree's partitions.
+_REORDERS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
+_LEAF_SHARES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+# What rescoring one candidate costs, in quantised items scanned: it reads sixteen times the bytes,
+# from scattered places.
+_REORDER_COST = 20
 QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles
 EXACT_DEPTHS = (256, 2048)  # depths that exact search compiles; powers of two beyond
 
@@ -52,17 +59,38 @@ class IndexConfig:
     """How the vector index is built."""
 
     kind: Literal["auto", "exact", "scann"] = "auto"  # auto: ScaNN from 20,000 items on a CPU
-    leaves_searched: float = 0.1  # share of the tree's partitions that a query visits
-    reorder: int = 400  # quantised candidates that are rescored exactly
+    # share of the exact nearest items that a search has to find, on a sample of queries; what the
+    # index looks at for it is chosen when it is built
+    recall_target: float = 0.99
+    depth: int = 200  # nearest items that the target is about: what stage 1 usually recalls
 
     def __post_init__(self) -> None:
         """Refuse searches that look at nothing."""
-        if not 0 < self.leaves_searched <= 1:
+        if not 0 < self.recall_target <= 1:
             raise InputError(
-                f"index: leaves_searched {self.leaves_searched} is not above 0 and at most 1"
+                f"index: recall_target {self.recall_target} is not above 0 and at most 1"
             )
-        if self.reorder < 1:
-            raise InputError(f"index: reorder is {self.reorder}; give 1 or more")
+        if self.depth < 1:
+            raise InputError(f"index: depth is {self.depth}; give 1 or more")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much of a ScaNN index a search looks at.
+
+    Attributes:
+        reorder: Quantised candidates that are rescored exactly, for each item asked for.
+        at_least: Candidates that are rescored whatever is asked for.
+        leaves: Partitions that are visited; 0 without a tree.
+    """
+
+    reorder: float
+    at_least: int
+    leaves: int
+
+    def candidates(self, k: int) -> int:
+        """How many are rescored for k results."""
+        return max(self.at_least, math.ceil(self.reorder * k))
 
 
 class ExactIndex:
@@ -104,23 +132,34 @@ class ExactIndex:
 class ScannIndex:
     """ScaNN: a quantised scan, or a partitioned tree of them, rescored with full vectors."""
 
-    def __init__(self, searcher: Any, items: int, dim: int, reorder: int, leaves: int) -> None:
+    def __init__(self, searcher: Any, items: int, dim: int, leaves: int, effort: Effort) -> None:
+        self.effort = effort
+        self.leaves = leaves  # 0 without a tree
         self._searcher = searcher
         self._items = items
         self._dim = dim
-        self._reorder = reorder
-        self._leaves = leaves  # 0 without a tree
 
     def search(
         self, queries: Float32[np.ndarray, "queries dim"], k: int
     ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
         """See `VectorIndex.search`."""
         k = min(k, self._items)
-        rows, scores = self._searcher.search_batched(queries, k, max(self._reorder, 2 * k))
-        if rows.shape[1] < k or not np.isfinite(scores).all():
-            # The visited leaves held fewer than k items: visit all of them.
-            rows, scores = self._searcher.search_batched(queries, k, self._items, self._leaves)
+        rows, scores, complete = self.look(queries, k, self.effort)
+        if not complete:
+            rows, scores, _ = self.look(queries, k, Effort(1.0, self._items, self.leaves))
         return rows.astype(np.int32), scores.astype(np.float32)
+
+    def look(
+        self, queries: Float32[np.ndarray, "queries dim"], k: int, effort: Effort
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Rows and scores that an effort finds, and whether there are k of them for each query.
+
+        There are not where the partitions that it visits hold fewer items.
+        """
+        rows, scores = self._searcher.search_batched(
+            queries, k, effort.candidates(k), effort.leaves or None
+        )
+        return rows, scores, rows.shape[1] == k and bool(np.isfinite(scores).all())
 
     def warm_up(self, k: int) -> None:
         """Bring the quantised vectors into memory with one search."""
@@ -131,19 +170,30 @@ def build_index(
     vectors: Float32[np.ndarray, "items dim"],
     directory: Path,
     config: IndexConfig,
+    queries: Float32[np.ndarray, "queries dim"],
 ) -> VectorIndex:
     """Write vectors and index files to `directory` (existing, empty) and open the result.
+
+    Args:
+        vectors: Unit vectors of all items.
+        directory: Where the files go.
+        config: Kind and target.
+        queries: Unit vectors of a sample of queries, which the target is reached on.
 
     Raises:
         InputError: ScaNN was asked for on a platform it has no wheel for.
     """
     kind = _resolve_kind(config.kind, len(vectors))
-    leaves = round(len(vectors) ** 0.5) if kind == "scann" and len(vectors) >= TREE_FROM else 0
+    values: dict[str, Any] = {"kind": kind, "items": len(vectors)}
     if kind == "scann":
-        _build_scann(vectors, directory, config, leaves)
+        leaves = round(len(vectors) ** 0.5) if len(vectors) >= TREE_FROM else 0
+        index = _build_scann(vectors, directory, config, leaves)
+        values |= {
+            "leaves": leaves,
+            "effort": asdict(_least_effort(index, vectors, queries, config)),
+        }
     else:
         np.save(directory / VECTORS_FILE, vectors)
-    values = {"kind": kind, "items": len(vectors), "leaves": leaves, "reorder": config.reorder}
     (directory / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
     return open_index(directory)
 
@@ -164,7 +214,7 @@ def open_index(directory: Path) -> VectorIndex:
 
     searcher = scann_ops_pybind.load_searcher(str(directory))
     dim = open_vectors(directory).shape[1]
-    return ScannIndex(searcher, values["items"], dim, values["reorder"], values["leaves"])
+    return ScannIndex(searcher, values["items"], dim, values["leaves"], Effort(**values["effort"]))
 
 
 def open_vectors(directory: Path) -> Float32[np.ndarray, "items dim"]:
@@ -180,35 +230,70 @@ def recall_against_exact(
 ) -> dict[int, float]:
     """By depth k: the share of the exact k nearest items among the index's k, over all queries."""
     nearest, _ = ExactIndex(vectors).search(queries, max(depths))
-    recall = {}
-    for k in depths:
-        found, _ = index.search(queries, k)
-        exact = nearest[:, :k]
-        hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
-        recall[k] = hits / exact.size
-    return recall
+    return {k: _recall(nearest[:, :k], index.search(queries, k)[0]) for k in depths}
+
+
+def _recall(exact: Int32[np.ndarray, "queries k"], found: Int32[np.ndarray, "queries k"]) -> float:
+    hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
+    return hits / exact.size
 
 
 def _build_scann(
     vectors: Float32[np.ndarray, "items dim"], directory: Path, config: IndexConfig, leaves: int
-) -> None:
+) -> ScannIndex:
     from scann import scann_ops_pybind  # noqa: PLC0415 - has no wheel outside Linux
 
-    builder = scann_ops_pybind.builder(vectors, DEPTH, "dot_product")
+    builder = scann_ops_pybind.builder(vectors, config.depth, "dot_product")
     if leaves:
         builder = builder.tree(
             num_leaves=leaves,
-            num_leaves_to_search=max(1, round(config.leaves_searched * leaves)),
+            num_leaves_to_search=leaves,  # replaced by every search's effort
             training_sample_size=min(len(vectors), 250_000),
         )
     # Two dimensions a code word and this threshold are what ScaNN's authors advise for inner
     # product on unit vectors.
-    builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(config.reorder)
-    builder.build().serialize(str(directory), relative_path=True)
+    builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(2 * config.depth)
+    searcher = builder.build()
+    searcher.serialize(str(directory), relative_path=True)
     # ScaNN writes the vectors it rescores with; one copy serves it and us.
     (directory / "dataset.npy").rename(directory / VECTORS_FILE)
     assets = directory / "scann_assets.pbtxt"
     assets.write_text(assets.read_text().replace('"dataset.npy"', f'"{VECTORS_FILE}"'))
+    everything = Effort(1.0, 0, leaves)
+    return ScannIndex(searcher, len(vectors), vectors.shape[1], leaves, everything)
+
+
+def _least_effort(
+    index: ScannIndex,
+    vectors: Float32[np.ndarray, "items dim"],
+    queries: Float32[np.ndarray, "queries dim"],
+    config: IndexConfig,
+) -> Effort:
+    """The cheapest way to search that reaches the recall target; the dearest where none does.
+
+    What a search costs is counted in items looked at, not timed, so that an index built twice is
+    searched alike.
+    """
+    depth = min(config.depth, len(vectors))
+    exact, _ = ExactIndex(vectors).search(queries, depth)
+    most = index.leaves
+    leaves = sorted({max(1, round(share * most)) for share in _LEAF_SHARES}) if most else [0]
+    efforts = [
+        Effort(times, math.ceil(times * depth), visited)
+        for visited in leaves
+        for times in _REORDERS
+    ]
+
+    def cost(effort: Effort) -> float:
+        share = effort.leaves / most if most else 1.0
+        return share * len(vectors) + _REORDER_COST * effort.candidates(depth)
+
+    efforts.sort(key=cost)
+    for effort in efforts:
+        rows, _, complete = index.look(queries, depth, effort)
+        if complete and _recall(exact, rows.astype(np.int32)) >= config.recall_target:
+            return effort
+    return efforts[-1]
 
 
 def _resolve_kind(kind: str, items: int) -> str:

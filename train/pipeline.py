@@ -197,12 +197,19 @@ class Pipeline:
         encoder = self._encoder(self._trained_towers())
         vectors = encoder.items(self.texts)
         (directory / bundle.INDEX).mkdir()
-        index = build_index(vectors, directory / bundle.INDEX, self.config.index)
+        queries = encoder.queries(self._sample_queries(2 * _RECALL_SAMPLE))
+        # Recall is reported on other queries than those the index was tuned on.
+        tuned, measured = queries[::2], queries[1::2]
+        index = build_index(vectors, directory / bundle.INDEX, self.config.index, tuned)
         LexicalIndex.build(self.store, directory / bundle.LEXICAL)
-        queries = encoder.queries(self._sample_queries(_RECALL_SAMPLE))
-        recall = recall_against_exact(index, vectors, queries, _RECALL_DEPTHS)
-        report = {f"recall@{k}": round(share, 4) for k, share in recall.items()}
-        return {"items": len(vectors), "truncated": encoder.truncated, **report}
+        recall = recall_against_exact(index, vectors, measured, _RECALL_DEPTHS)
+        size = sum(path.stat().st_size for path in (directory / bundle.INDEX).iterdir())
+        return {
+            "items": len(vectors),
+            "truncated": encoder.truncated,
+            "bytes_per_item": round(size / len(vectors)),
+            **{f"recall@{k}": round(share, 4) for k, share in recall.items()},
+        }
 
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
         if self.relevance is None:

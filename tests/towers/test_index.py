@@ -66,7 +66,7 @@ def test_no_queries_find_nothing(vectors):
 
 
 def test_an_index_opens_from_its_files_and_never_unpickles(vectors, queries, tmp_path):
-    built = build_index(vectors, tmp_path, IndexConfig())
+    built = build_index(vectors, tmp_path, IndexConfig(), queries)
     assert isinstance(built, VectorIndex)
     assert {path.name for path in tmp_path.iterdir()} == {"vectors.npy", "index.json"}
     assert json.loads((tmp_path / "index.json").read_text())["kind"] == "exact"  # below 20,000
@@ -99,7 +99,7 @@ def test_recall_is_the_share_of_true_neighbours_that_are_found(vectors, queries)
 
 @needs_scann
 def test_scann_scans_quantised_vectors_and_finds_nearly_all(vectors, queries, tmp_path):
-    built = build_index(vectors, tmp_path, IndexConfig(kind="scann", reorder=300))
+    built = build_index(vectors, tmp_path, IndexConfig(kind="scann", depth=100), queries)
     assert json.loads((tmp_path / "index.json").read_text())["leaves"] == 0
     assert recall_against_exact(built, vectors, queries, (100,))[100] > 0.98
     names = {path.name for path in tmp_path.iterdir()}
@@ -118,7 +118,7 @@ def test_scann_scans_quantised_vectors_and_finds_nearly_all(vectors, queries, tm
 
 @needs_scann
 def test_scann_gives_everything_when_asked_for_more_than_there_is(vectors, queries, tmp_path):
-    built = build_index(vectors, tmp_path, IndexConfig(kind="scann"))
+    built = build_index(vectors, tmp_path, IndexConfig(kind="scann"), queries)
     for k in (2_000, 5_000):
         rows, scores = built.search(queries[:2], k)
         assert [sorted(found) for found in rows.tolist()] == [list(range(2_000))] * 2
@@ -128,15 +128,32 @@ def test_scann_gives_everything_when_asked_for_more_than_there_is(vectors, queri
 @needs_scann
 def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "TREE_FROM", 1_000)
-    built = build_index(vectors, tmp_path, IndexConfig(kind="scann", leaves_searched=0.3))
-    assert json.loads((tmp_path / "index.json").read_text())["leaves"] == 45  # √2000
-    assert recall_against_exact(built, vectors, vectors[::40], (10,))[10] > 0.8
-    # The leaves that are visited hold some 600 items.
+    config = IndexConfig(kind="scann", depth=10, recall_target=0.4)
+    built = build_index(vectors, tmp_path, config, queries)
+    values = json.loads((tmp_path / "index.json").read_text())
+    assert values["leaves"] == 45  # √2000
+    assert values["effort"]["leaves"] < 20
+    # The leaves that are visited hold a few hundred items.
     for k in (1_000, 2_000, 2_001):
         rows, scores = built.search(queries[:5], k)
         assert rows.shape == (5, min(k, 2_000))
         assert all(len(set(found)) == len(found) for found in rows.tolist())
         assert np.isfinite(scores).all()
+
+
+@needs_scann
+@pytest.mark.parametrize("tree", [False, True])
+def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries, tmp_path, tree):
+    leaves = 45 if tree else 0
+    index = module._build_scann(vectors, tmp_path, IndexConfig(kind="scann", depth=10), leaves)
+    looked_at = []
+    for target in (0.5, 0.9, 0.99):  # on one index: ScaNN partitions a little differently each time
+        config = IndexConfig(kind="scann", depth=10, recall_target=target)
+        index.effort = module._least_effort(index, vectors, queries, config)
+        assert recall_against_exact(index, vectors, queries, (10,))[10] >= target
+        looked_at.append(index.effort.leaves * 2_000 / 45 + 20 * index.effort.candidates(10))
+    assert looked_at == sorted(looked_at)
+    assert looked_at[0] < looked_at[-1]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +169,7 @@ def test_the_kind_of_index_goes_by_the_number_of_items(items, kind, monkeypatch)
 def test_where_scann_has_no_wheel_the_message_says_what_to_do(vectors, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_has_scann", lambda: False)
     with pytest.raises(InputError, match=r"--index\.kind exact"):
-        build_index(vectors, tmp_path, IndexConfig(kind="scann"))
+        build_index(vectors, tmp_path, IndexConfig(kind="scann"), vectors[:1])
     (tmp_path / "index.json").write_text('{"kind": "scann"}')
     with pytest.raises(InputError, match="Linux only"):
         open_index(tmp_path)
@@ -166,9 +183,7 @@ def test_a_pickle_beside_a_scann_index_is_never_opened(tmp_path, monkeypatch):
         open_index(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "options", [{"leaves_searched": 0.0}, {"leaves_searched": 1.5}, {"reorder": 0}]
-)
+@pytest.mark.parametrize("options", [{"recall_target": 0.0}, {"recall_target": 1.5}, {"depth": 0}])
 def test_a_search_that_would_look_at_nothing_is_refused(options):
     with pytest.raises(InputError, match=next(iter(options))):
         IndexConfig(**options)
