@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# The peers that `make bench` compares with live apart: they bring torch.
+BENCH_VENV ?= .venv-bench
 # Where the demo's bundle goes, and what else pytest is told.
 OUT ?= out/demo
 ARGS ?=
@@ -29,7 +31,7 @@ lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy bench/latency.py
+	$(BIN)/mypy bench
 
 protos: $(VENV)/.dev  ## generate the Python stubs from protos/shortlist/v1
 	$(BIN)/python protos/generate.py
@@ -47,13 +49,11 @@ lock: $(VENV)/.tools  ## pin what pyproject.toml asks for (LOCK_FLAGS=--upgrade:
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 
-bench: $(VENV)/.runtime  ## say how to measure latency
-	@echo 'Serve a bundle, and in another terminal measure Search and Retrieve:'
-	@echo '  $(BIN)/python -m server --bundle $(OUT)/bundle'
-	@echo '  $(BIN)/python bench/latency.py --bundle $(OUT)/bundle --data $(OUT)/demo-store-0'
+bench: $(BENCH_VENV)/.peers  ## compare with today's tools (needs SHORTLIST_DATA; ARGS: python -m bench --help)
+	$(BENCH_VENV)/bin/python -m bench $(ARGS)
 
 clean:  ## remove the environment, caches and the demo; bundles elsewhere stay
-	rm -rf $(VENV) $(OUT) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(OUT) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The environment in three layers, each a stamp that is newer than what it was made from.
 
@@ -73,4 +73,9 @@ $(VENV)/.runtime: $(VENV)/.tools requirements.txt requirements-model.txt pyproje
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	$(INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(BENCH_VENV)/.peers: bench/requirements.txt requirements.txt requirements-model.txt pyproject.toml
+	$(MAKE) VENV=$(BENCH_VENV) $(BENCH_VENV)/.runtime
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

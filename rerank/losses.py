@@ -36,3 +36,31 @@ def weighted_listwise_softmax(
     losses = -(gains * log_shares).sum(axis=-1) / jnp.where(total > 0, total, 1.0)
     counted = (total > 0).sum()
     return losses.sum() / jnp.maximum(counted, 1)
+
+
+def pairwise_logistic(
+    scores: Float[Array, "*lists items"],
+    gains: Float[Array, "*lists items"],
+    *,
+    where: Bool[Array, "*lists items"],
+) -> Float[Array, ""]:
+    r"""Logistic loss of every two items of a list that differ in gain, weighted by the gap.
+
+    With d = g_i - g_j > 0, the loss is the sum of d log(1 + exp(s_j - s_i)) over all such pairs of
+    all lists, over the sum of d: RankNet (Burges et al., 2005) with each pair weighted by its gap.
+
+    Args:
+        scores: Logits.
+        gains: Any numbers that are higher for better items.
+        where: False for items that are to be in no pair.
+
+    Returns:
+        The weighted mean over pairs; 0 where there is none.
+    """
+    gaps = gains[..., :, None] - gains[..., None, :]
+    both = where[..., :, None] & where[..., None, :]
+    weights = jnp.where(both & (gaps > 0), gaps, 0.0)
+    losses = jax.nn.softplus(scores[..., None, :] - scores[..., :, None])
+    total = weights.sum()
+    loss: Array = (weights * losses).sum() / jnp.where(total > 0, total, 1.0)
+    return loss

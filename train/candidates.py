@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int, Int32
+from jaxtyping import Bool, Float32, Int, Int32
 
 from catalog.errors import InputError
 from rerank.features import feature_matrix
@@ -50,6 +50,7 @@ class CandidateLists:
         cosine: Tower cosine of each.
         gain: Grade above the least grade; 0 for an unjudged candidate.
         weight: 1 for a judged candidate, less for an unjudged one.
+        judged: Whether somebody judged the candidate.
     """
 
     query: Int32[np.ndarray, " lists"]
@@ -58,6 +59,7 @@ class CandidateLists:
     cosine: Float32[np.ndarray, " candidates"]
     gain: Float32[np.ndarray, " candidates"]
     weight: Float32[np.ndarray, " candidates"]
+    judged: Bool[np.ndarray, " candidates"]
 
     def __len__(self) -> int:
         return len(self.query)
@@ -125,9 +127,10 @@ def training_lists(
         row = np.concatenate([judged[kept], recalled.rows[query][places]])
         cosine = np.concatenate([cosines[kept], recalled.cosines[query][places]])
         gain = np.concatenate([gains[kept], np.zeros(len(places), np.float32)])
-        weight = np.where(np.arange(len(row)) < len(kept), 1.0, config.unjudged_weight)
+        known = np.arange(len(row)) < len(kept)
+        weight = np.where(known, 1.0, config.unjudged_weight)
         if len(row) > 1:
-            lists.append((query, row, cosine, gain, weight))
+            lists.append((query, row, cosine, gain, weight, known))
     return _end_to_end(lists)
 
 
@@ -143,7 +146,8 @@ def dev_lists(
         grades = dict(zip(relevance.item[pairs].tolist(), relevance.gain[pairs], strict=True))
         row = recalled.rows[query][:depth]
         gain = np.array([grades.get(int(r), 0.0) for r in row], np.float32)
-        lists.append((query, row, recalled.cosines[query][:depth], gain, np.ones(len(row))))
+        known = np.isin(row, relevance.item[pairs])
+        lists.append((query, row, recalled.cosines[query][:depth], gain, np.ones(len(row)), known))
     return _end_to_end(lists)
 
 
@@ -172,9 +176,9 @@ def _keep(
 
 
 def _end_to_end(
-    lists: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]],
+    lists: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]],
 ) -> CandidateLists:
-    columns = list(zip(*lists, strict=True)) or [(), (), (), (), ()]
+    columns = list(zip(*lists, strict=True)) or [()] * 6
     start = np.cumsum([0, *(len(row) for row in columns[1])]).astype(np.int32)
 
     def joined(column: int, kind: type) -> np.ndarray:
@@ -187,4 +191,5 @@ def _end_to_end(
         joined(2, np.float32),
         joined(3, np.float32),
         joined(4, np.float32),
+        joined(5, np.bool_),
     )

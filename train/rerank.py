@@ -17,7 +17,7 @@ from bert.tokens import Framed, Tokenizer
 from catalog.errors import InputError
 from catalog.text import item_text
 from rerank.features import FeatureStatistics
-from rerank.losses import weighted_listwise_softmax
+from rerank.losses import pairwise_logistic, weighted_listwise_softmax
 from rerank.model import Reranker
 from rerank.score import PairScorer
 from search.ranking import SignalSource
@@ -36,6 +36,8 @@ class ListsConfig:
     """How the reranker's training is batched and judged."""
 
     batch: int = 8  # lists of a training step
+    # weight of the order among judged items, beside the listwise loss that tells them from others
+    pairwise: float = 0.5
     dev_queries: int = 100  # queries of `dev` that the best step is chosen by
     dev_depth: int = 20  # of stage 1's candidates, how many are reranked for it
 
@@ -44,6 +46,8 @@ class ListsConfig:
         for name in ("batch", "dev_queries", "dev_depth"):
             if getattr(self, name) < 1:
                 raise InputError(f"lists: {name} is {getattr(self, name)}; give 1 or more")
+        if not self.pairwise >= 0:
+            raise InputError(f"lists: pairwise is {self.pairwise}; give 0 or more")
 
 
 class ListBatch(NamedTuple):
@@ -55,6 +59,7 @@ class ListBatch(NamedTuple):
     where: Bool[np.ndarray, "lists candidates"]
     gains: Float32[np.ndarray, "lists candidates"]
     weights: Float32[np.ndarray, "lists candidates"]
+    judged: Bool[np.ndarray, "lists candidates"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class ListLoader:
             where,
             np.where(where, self.lists.gain[chosen][pair], 0).astype(np.float32),
             np.where(where, self.lists.weight[chosen][pair], 1).astype(np.float32),
+            where & self.lists.judged[chosen][pair],
         )
 
 
@@ -146,7 +152,7 @@ def train_reranker(
     inputs = statistics.standardise(features)
     params, report = fit(
         params,
-        lists_loss(build, numerics.input_dtype),
+        lists_loss(build, numerics.input_dtype, config.pairwise),
         plan,
         ListLoader.fitting(training, framed, inputs, plan, mesh.shape["data"]),
         config=fitting,
@@ -160,21 +166,19 @@ def train_reranker(
     return build(params), statistics, report
 
 
-def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike) -> Loss:
-    """The weighted listwise softmax of a batch of lists."""
+def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: float) -> Loss:
+    """The weighted listwise softmax of a batch of lists, and the order of their judged items."""
 
     def loss(params: Params, batch: ListBatch, key: Array | None) -> tuple[Array, dict[str, Array]]:
         pairs = build(params).score_packed(
             batch.packed, jnp.asarray(batch.features), dtype=dtype, dropout_key=key
         )
-        scores = pairs[batch.pair]
-        value = weighted_listwise_softmax(
-            scores,
-            jnp.asarray(batch.gains),
-            where=jnp.asarray(batch.where),
-            weights=jnp.asarray(batch.weights),
+        scores, gains = pairs[batch.pair], jnp.asarray(batch.gains)
+        listwise = weighted_listwise_softmax(
+            scores, gains, where=jnp.asarray(batch.where), weights=jnp.asarray(batch.weights)
         )
-        return value, {}
+        order = pairwise_logistic(scores, gains, where=jnp.asarray(batch.judged))
+        return listwise + pairwise * order, {"listwise": listwise, "pairwise": order}
 
     return loss
 

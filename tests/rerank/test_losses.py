@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rax
 
-from rerank.losses import weighted_listwise_softmax
+from rerank.losses import pairwise_logistic, weighted_listwise_softmax
 
 
 def loss_of(scores, gains, where=None, weights=None) -> float:
@@ -79,3 +79,44 @@ def test_gradients_are_finite_when_a_list_is_all_padding():
     assert np.isfinite(gradient).all()
     np.testing.assert_array_equal(gradient[1], 0)
     assert gradient[0, 0] < 0 < gradient[0, 1]
+
+
+def order_of(scores, gains, where=None) -> float:
+    mask = jnp.ones(np.shape(scores), bool) if where is None else jnp.array(where)
+    return float(
+        pairwise_logistic(jnp.array(scores, jnp.float32), jnp.array(gains, jnp.float32), where=mask)
+    )
+
+
+def test_the_loss_of_pairs_is_worked_out_on_paper():
+    # Gaps 2 (first over third), 1 (first over second) and 1 (second over third), four in all.
+    expected = (2 * log(1 + exp(-2)) + log(1 + exp(-1)) + log(1 + exp(-1))) / 4
+    assert order_of([[1, 0, -1]], [[2, 1, 0]]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_with_gaps_of_one_it_is_the_pairwise_logistic_loss_of_rax():
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(5, 7)).astype(np.float32)
+    gains = random.integers(0, 2, (5, 7)).astype(np.float32)
+    where = random.random((5, 7)) < 0.8
+    pairs = sum((gains[n][where[n]] == 1).sum() * (gains[n][where[n]] == 0).sum() for n in range(5))
+    total = rax.pairwise_logistic_loss(
+        scores, gains, where=jnp.array(where), reduce_fn=jnp.sum, lambdaweight_fn=None
+    )
+    assert order_of(scores, gains, where) == pytest.approx(float(total) / pairs, rel=1e-5)
+
+
+def test_without_a_pair_there_is_no_order_to_learn():
+    assert order_of([[3.0]], [[2.0]]) == 0
+    assert order_of([[1, 2, 3]], [[1, 1, 1]]) == 0
+    assert order_of([[1, 2]], [[0, 1]], [[True, False]]) == 0
+
+
+def test_the_gradient_of_pairs_raises_the_better_item():
+    def loss(scores):
+        gains, where = jnp.array([[2.0, 1.0, 9.0]]), jnp.array([[True, True, False]])
+        return pairwise_logistic(scores, gains, where=where)
+
+    gradient = jax.grad(loss)(jnp.zeros((1, 3)))
+    assert gradient[0, 0] < 0 < gradient[0, 1]
+    assert gradient[0, 2] == 0

@@ -85,6 +85,7 @@ def reranker_example(tokenizer: Tokenizer) -> Example:
         cosine=features[:, 0],
         gain=random.integers(0, 3, len(row)).astype(np.float32),
         weight=np.where(random.random(len(row)) < 0.3, 0.5, 1).astype(np.float32),
+        judged=random.random(len(row)) < 0.7,
     )
     statistics = FeatureStatistics.of(features)
     scorer = PairScorer(reranker, statistics, tokenizer, FLOAT32)
@@ -96,4 +97,4 @@ def reranker_example(tokenizer: Tokenizer) -> Example:
     def loader(devices: int) -> Any:
         return ListLoader.fitting(lists, framed, statistics.standardise(features), [batch], devices)
 
-    return Example(params, lists_loss(build, jnp.float32), batch, reranker, loader)
+    return Example(params, lists_loss(build, jnp.float32, 0.5), batch, reranker, loader)

@@ -73,6 +73,7 @@ def test_a_training_list_is_the_judged_items_and_the_hardest_safe_others():
     np.testing.assert_allclose(found.cosine[:4], [0.8, 0.3, 0.7, 0.5])
     np.testing.assert_allclose(found.gain[:4], [2, 0, 0, 0])
     np.testing.assert_allclose(found.weight[:4], [1, 1, 0.25, 0.25])
+    assert found.judged[:4].tolist() == [True, True, False, False]
     # c: the one positive lies at 0.2; item 0 (0.9) was recalled above it, the others at 0.1.
     assert found.row[4:].tolist() == [5, 1, 2]
 

@@ -1,0 +1,40 @@
+"""`make bench`: all comparisons, or the ones named; prints a table and writes results.json."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from bench import models, report
+
+_CONTESTS = {
+    "encoding": models.encoding,
+    "reranking": models.reranking,
+    "training": models.training,
+}
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What to compare, and how often."""
+
+    only: tuple[Literal["encoding", "reranking", "training"], ...] = ()  # all by default
+    rounds: int = 7  # timed turns of each contestant
+    work: Path = Path("out/bench")  # exported models and generated vectors, kept for the next time
+    results: Path = Path("bench/results.json")  # where the figures go
+
+
+def main(config: BenchConfig) -> None:
+    """Run the contests one after the other; rows are written as soon as they are known."""
+    models.prepare(config.work)
+    for name in config.only or _CONTESTS:
+        rows = _CONTESTS[name](config.work, config.rounds)
+        report.write(config.results, rows, config.rounds)
+        sys.stdout.write(report.markdown(rows) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(tyro.cli(BenchConfig, prog="python -m bench"))

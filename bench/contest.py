@@ -1,0 +1,105 @@
+"""Contestants in processes of their own, timed in turns on the same inputs.
+
+A process each keeps the thread pools and allocators of one library from disturbing another's; turns
+keep a machine that slows down or speeds up from favouring any of them.
+"""
+
+import multiprocessing
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+# Does the work once and returns its answer. It may give the seconds that count, as (seconds,
+# answer), where not all that it does counts.
+Work = Callable[[], Any]
+# Makes the work in its own process: loads models, warms up.
+Setup = Callable[..., Work]
+
+_SETTLE_SECONDS = 0.3  # between turns: thread pools spin for a while after their work
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast as another a contestant was: median, least and most over rounds."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f}× [{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What one contestant did.
+
+    Attributes:
+        seconds: Of each round.
+        answer: Of the last round.
+    """
+
+    seconds: Sequence[float]
+    answer: Any
+
+    def faster_than(self, other: "Timed") -> Ratio:
+        """This contestant's speed over another's, round by round."""
+        ratios = np.array(other.seconds) / np.array(self.seconds)
+        return Ratio(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
+
+
+def contest(setups: Mapping[str, tuple[Setup, tuple[Any, ...]]], rounds: int) -> dict[str, Timed]:
+    """Let contestants do their work in turns.
+
+    Args:
+        setups: By name, a module-level function and its arguments.
+        rounds: Times that each does its work, after one that does not count.
+    """
+    context = multiprocessing.get_context("spawn")
+    children = {}
+    for name, (setup, arguments) in setups.items():
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_child, args=(theirs, setup, arguments), daemon=True)
+        process.start()
+        _receive(ours, name)  # set up, one after the other: nobody loads while another is timed
+        children[name] = (ours, process)
+    seconds: dict[str, list[float]] = {name: [] for name in setups}
+    answers: dict[str, Any] = {}
+    for turn in range(rounds + 1):
+        for name, (pipe, _) in children.items():
+            pipe.send("work")
+            took, answers[name] = _receive(pipe, name)
+            if turn:
+                seconds[name].append(took)
+            time.sleep(_SETTLE_SECONDS)
+    for pipe, process in children.values():
+        pipe.send("end")
+        process.join()
+    return {name: Timed(seconds[name], answers[name]) for name in setups}
+
+
+def _child(pipe: Connection, setup: Setup, arguments: tuple[Any, ...]) -> None:
+    try:
+        work = setup(*arguments)
+        pipe.send(None)
+        while pipe.recv() == "work":
+            start = time.perf_counter()
+            answer = work()
+            seconds = time.perf_counter() - start
+            if isinstance(answer, tuple):
+                seconds, answer = answer
+            pipe.send((seconds, answer))
+    except Exception:
+        pipe.send(RuntimeError(traceback.format_exc()))
+
+
+def _receive(pipe: Connection, name: str) -> Any:
+    message = pipe.recv()
+    if isinstance(message, Exception):
+        raise RuntimeError(f"{name} failed") from message
+    return message

@@ -1,0 +1,57 @@
+"""Real inputs, the same for everybody: Home Depot titles, pairs and training examples."""
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from catalog.reading import Dataset, read_dataset
+
+TITLES = 5_000
+PAIRS = 50
+_SEED = 0
+
+
+@cache
+def dataset() -> Dataset:
+    """Home Depot, from where SHORTLIST_DATA points."""
+    root = os.environ.get("SHORTLIST_DATA")
+    if not root or not (Path(root) / "homedepot").is_dir():
+        sys.exit("error: SHORTLIST_DATA must name a directory that holds the dataset homedepot")
+    return read_dataset(Path(root) / "homedepot")
+
+
+def titles(count: int = TITLES) -> list[str]:
+    """Titles drawn at random, always the same."""
+    texts = dataset().items["title"].to_pylist()
+    chosen = np.random.default_rng(_SEED).permutation(len(texts))[:count]
+    return [texts[row] for row in chosen]
+
+
+def judged(count: int, *, relevant: bool = False) -> list[tuple[str, str, float]]:
+    """Training judgments drawn at random: query, title and grade as a share of the range."""
+    data = dataset()
+    assert data.judgments is not None
+    table = data.judgments
+    ids = dict(zip(data.items["item_id"].to_pylist(), data.items["title"].to_pylist(), strict=True))
+    columns = (table[name].to_pylist() for name in ("query", "item_id", "grade", "split"))
+    rows = [
+        (query, ids[item], (grade - 1) / 2)
+        for query, item, grade, split in zip(*columns, strict=True)
+        if split == "train" and (not relevant or grade >= data.info.relevant_from)
+    ]
+    chosen = np.random.default_rng(_SEED).permutation(len(rows))[:count]
+    return [rows[row] for row in chosen]
+
+
+def candidates() -> list[tuple[str, str]]:
+    """One query with as many titles as stage 2 usually gets: those that BM25 finds for it."""
+    from catalog.store import ItemStore
+    from train.baseline import Bm25
+
+    store = ItemStore(dataset().items)
+    query = judged(1)[0][0]
+    best = np.argsort(-Bm25(store).scores(query), kind="stable")[:PAIRS]
+    return [(query, store.text("title")[row]) for row in best]

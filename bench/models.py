@@ -1,0 +1,145 @@
+"""Encoding, reranking and training steps, against torch and ONNX Runtime."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench import inputs, ours, peers
+from bench.contest import Timed, contest
+from bench.report import Row
+
+STEPS = 4  # of training, in a round
+_SAME_COSINE = 0.9999
+
+
+def prepare(directory: Path) -> None:
+    """Make the models that are compared, once."""
+    if not (directory / "cross-encoder-int8.onnx").is_file():
+        directory.mkdir(parents=True, exist_ok=True)
+        peers.make_cross_encoder(directory / "cross-encoder")
+        peers.make_onnx(directory)
+
+
+def encoding(directory: Path, rounds: int) -> list[Row]:
+    """Bulk encoding of titles."""
+    texts = inputs.titles()
+    found = contest(
+        {
+            "ours": (ours.encode, (texts,)),
+            "sentence-transformers, float32": (peers.st_encode, (texts, "float32")),
+            "sentence-transformers, bfloat16": (peers.st_encode, (texts, "bfloat16")),
+            "ONNX Runtime, float32": (peers.onnx_encode, (texts, directory / "encoder.onnx")),
+            "ONNX Runtime, dynamic int8": (
+                peers.onnx_encode,
+                (texts, directory / "encoder-int8.onnx"),
+            ),
+        },
+        rounds,
+    )
+    exact = found["sentence-transformers, float32"].answer
+
+    def agreement(answer: np.ndarray) -> tuple[bool, str]:
+        cosine = float((_unit(answer) * _unit(exact)).sum(1).min())
+        return cosine >= _SAME_COSINE, f"least cosine to float32 {cosine:.6f}"
+
+    return _rows(f"encode {len(texts):,} titles", found, len(texts), "items/s", agreement)
+
+
+def reranking(directory: Path, rounds: int) -> list[Row]:
+    """Scoring one query's candidates."""
+    pairs, model = inputs.candidates(), directory / "cross-encoder"
+    found = contest(
+        {
+            "ours": (ours.rerank, (pairs, model)),
+            "CrossEncoder.predict, float32": (peers.st_rerank, (pairs, model, "float32")),
+            "CrossEncoder.predict, bfloat16": (peers.st_rerank, (pairs, model, "bfloat16")),
+            "ONNX Runtime, float32": (peers.onnx_rerank, (pairs, directory / "cross-encoder.onnx")),
+            "ONNX Runtime, dynamic int8": (
+                peers.onnx_rerank,
+                (pairs, directory / "cross-encoder-int8.onnx"),
+            ),
+        },
+        rounds,
+    )
+    exact = found["CrossEncoder.predict, float32"].answer
+
+    def agreement(answer: np.ndarray) -> tuple[bool, str]:
+        share = pair_order_agreement(answer, exact)
+        return share >= 0.995, f"{share:.2%} of pairs in the order of float32"
+
+    return _rows(f"rerank {len(pairs)} pairs", found, len(pairs), "pairs/s", agreement)
+
+
+def training(directory: Path, rounds: int) -> list[Row]:
+    """Training steps of both stages."""
+    model = directory / "cross-encoder"
+    relevant = inputs.judged(64 * (STEPS + 1), relevant=True)
+    judged = inputs.judged(32 * (STEPS + 1))
+    rows = []
+    for work, batch, setups in (
+        (
+            "two-tower training step, batch 64",
+            64,
+            {
+                "ours": (ours.train_towers, (relevant, STEPS)),
+                "SentenceTransformerTrainer, MNRL": (peers.st_train_towers, (relevant, STEPS)),
+            },
+        ),
+        (
+            "cross-encoder training step, batch 32",
+            32,
+            {
+                "ours": (ours.train_cross_encoder, (judged, model, STEPS)),
+                "CrossEncoderTrainer, BCE": (peers.st_train_cross_encoder, (judged, model, STEPS)),
+            },
+        ),
+    ):
+        found = contest(setups, rounds)
+        rows += _rows(work, found, batch * STEPS, "pairs/s", _same_inputs)
+    return rows
+
+
+def _same_inputs(_: np.ndarray | None) -> tuple[bool, str]:
+    # Whether the model is the same is what the rows of encoding and reranking show.
+    return True, "the same pairs, weights and rate of learning; the loss is each one's own"
+
+
+def pair_order_agreement(scores: np.ndarray, exact: np.ndarray) -> float:
+    """Share of item pairs that two scorings put in the same order."""
+    first, second = np.triu_indices(len(exact), 1)
+    return float(
+        (np.sign(scores[first] - scores[second]) == np.sign(exact[first] - exact[second])).mean()
+    )
+
+
+def _rows(
+    work: str,
+    found: Mapping[str, Timed],
+    count: int,
+    unit: str,
+    agreement: Callable[[np.ndarray], tuple[bool, str]],
+) -> list[Row]:
+    mine = found["ours"]
+    ours_same, ours_how = agreement(mine.answer)
+    rows = []
+    for name, timed in found.items():
+        if name != "ours":
+            same, how = agreement(timed.answer)
+            rows.append(
+                Row(
+                    work,
+                    name,
+                    mine.faster_than(timed),
+                    f"{count / float(np.median(mine.seconds)):.1f} {unit}",
+                    f"{count / float(np.median(timed.seconds)):.1f} {unit}",
+                    ours_same and same,
+                    how if how == ours_how else f"theirs {how}; ours {ours_how}",
+                )
+            )
+    return rows
+
+
+def _unit(vectors: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+    array = np.asarray(vectors, np.float32)
+    return np.asarray(array / np.linalg.norm(array, axis=1, keepdims=True))

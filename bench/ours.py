@@ -1,0 +1,135 @@
+"""Shortlist's own contestants, through the code that trains and serves."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from safetensors.numpy import load_file
+
+from bench.contest import Work
+from bench.peers import MAX_TOKENS
+from bert.compiled import BucketedForward, serving_state
+from bert.model import Bert
+from bert.numerics import choose_numerics
+from bert.params import DEFAULT_PRETRAINED, WEIGHTS_FILE, load_bert, resolve_pretrained
+from bert.tokens import Tokenizer, frame_pairs
+from rerank.model import RerankerConfig, pretrained_reranker
+from towers.encode import TowerEncoder
+from towers.model import Towers, TowersConfig
+from towers.saving import pretrained_towers
+from train.batches import Packer
+from train.fit import FitConfig, _train_step, make_optimizer
+from train.parameters import batch_sharding, make_mesh, parameter_sharding, replicate_rest, split
+from train.towers import Pairs, pairs_loss
+
+
+def _parts() -> tuple[Towers, Tokenizer]:
+    directory = resolve_pretrained(DEFAULT_PRETRAINED)
+    config = TowersConfig(max_query_tokens=24, max_item_tokens=MAX_TOKENS)
+    return pretrained_towers(directory, config), Tokenizer.from_directory(directory)
+
+
+def encode(texts: Sequence[str]) -> Work:
+    """Bulk encoding, as the index step does it."""
+    encoder = TowerEncoder(*_parts(), choose_numerics(), bulk=True)
+    return lambda: encoder.items(texts)
+
+
+def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
+    """The cross-encoder's buckets as serving compiles them, under the peers' head."""
+    bert, dtype = load_bert(directory), choose_numerics().input_dtype
+    head = {name: value.T for name, value in load_file(directory / WEIGHTS_FILE).items()
+            if name.startswith(("bert.pooler", "classifier"))}  # fmt: skip
+    graph = nnx.graphdef(bert)
+
+    def read(state: Any, tokens: Any) -> jax.Array:
+        model: Bert = nnx.merge(graph, state)
+        return model(tokens, dtype=dtype)[:, 0]
+
+    forward = BucketedForward(read, serving_state(bert, dtype), max_length=MAX_TOKENS)
+    tokenizer = Tokenizer.from_directory(directory)
+
+    def work() -> np.ndarray:
+        first, _ = tokenizer.ids([query for query, _ in pairs], MAX_TOKENS - 3)
+        second, _ = tokenizer.ids([text for _, text in pairs], MAX_TOKENS - 3)
+        room = MAX_TOKENS - 3 - first.lengths
+        text = forward(frame_pairs(first, second.cut(room), tokenizer))
+        pooled = np.tanh(text @ head["bert.pooler.dense.weight"] + head["bert.pooler.dense.bias"])
+        return (pooled @ head["classifier.weight"] + head["classifier.bias"])[:, 0]
+
+    return work
+
+
+def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
+    """The towers' training step, batches of 64, with the input pipeline's packing."""
+    towers, tokenizer = _parts()
+    encoder = TowerEncoder(towers, tokenizer, choose_numerics())
+    count = len(pairs)
+    known = Pairs(
+        queries=encoder.frame("query", [query for query, *_ in pairs]),
+        items=encoder.frame("item", [title for _, title, _ in pairs]),
+        query=np.arange(count, dtype=np.int32),
+        item=np.arange(count, dtype=np.int32),
+        weight=np.ones(count, np.float32),
+        name=np.arange(count),
+        text=np.arange(count),
+        liked=np.arange(count) * (count + 1),
+    )
+    plan = [np.arange(count)[at : at + 64] for at in range(0, count, 64)]
+    load = known.loader(plan, shared=True, devices=1)
+    build, params = split(towers)
+    loss = pairs_loss(build, choose_numerics().input_dtype)
+    return _stepping(loss, params, [plan[at % len(plan)] for at in range(steps + 1)], load)
+
+
+def train_cross_encoder(
+    pairs: Sequence[tuple[str, str, float]], directory: Path, steps: int
+) -> Work:
+    """The reranker's model and step on batches of 32 pairs, with the peers' loss."""
+    bert, dtype = load_bert(directory), choose_numerics().input_dtype
+    config = RerankerConfig(max_tokens=MAX_TOKENS)
+    build, params = split(pretrained_reranker(bert, config, seed=0))
+    tokenizer = Tokenizer.from_directory(directory)
+    first, _ = tokenizer.ids([query for query, *_ in pairs], config.max_query_tokens)
+    second, _ = tokenizer.ids([title for _, title, _ in pairs], MAX_TOKENS)
+    second = second.cut(MAX_TOKENS - 3 - first.lengths)
+    plan = [np.arange(len(pairs))[at : at + 32] for at in range(0, len(pairs), 32)]
+    packer = Packer.fitting(frame_pairs(first, second, tokenizer), plan, devices=1)
+    grades = np.array([grade for *_, grade in pairs], np.float32)
+
+    def loss(params: Any, batch: Any, _: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        packed, labels = batch
+        features = jnp.zeros((len(labels), 16))
+        scores = build(params).score_packed(packed, features, dtype=dtype)
+        return optax.sigmoid_binary_cross_entropy(scores, labels).mean(), {}
+
+    def load(numbers: np.ndarray) -> Any:
+        return packer(numbers), grades[numbers]
+
+    return _stepping(loss, params, [plan[at % len(plan)] for at in range(steps + 1)], load)
+
+
+def _stepping(loss: Any, params: Any, plan: Sequence[np.ndarray], load: Any) -> Work:
+    """Steps one after the other; the seconds are those from the end of the first to the last."""
+    mesh = make_mesh()
+    optimizer = make_optimizer(FitConfig(learning_rate=2e-5), params, 1000)
+    params = jax.device_put(params, parameter_sharding(mesh, params))
+    state = [params, replicate_rest(mesh, optimizer.init(params))]
+    step = _train_step(loss, optimizer, None, *state)
+
+    def work() -> tuple[float, None]:
+        times = []
+        for number, examples in enumerate(plan):
+            batch = jax.device_put(load(examples), batch_sharding(mesh))
+            *state[:], values = step(*state, batch, number)
+            jax.block_until_ready((state, values))
+            times.append(time.perf_counter())
+        return times[-1] - times[0], None
+
+    return work

@@ -1,0 +1,200 @@
+"""What people use today, each as its own documentation shows: torch and ONNX Runtime."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.contest import Work
+from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
+
+MAX_TOKENS = 64
+_BATCH = 32  # the default of all of them
+
+
+def st_encode(texts: Sequence[str], dtype: str) -> Work:
+    """`SentenceTransformer.encode`."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(resolve_pretrained(DEFAULT_PRETRAINED)), device="cpu")
+    model.max_seq_length = MAX_TOKENS
+    model = model.to(getattr(torch, dtype))
+    return lambda: np.asarray(
+        model.encode(list(texts), show_progress_bar=False, convert_to_numpy=True), np.float32
+    )
+
+
+def onnx_encode(texts: Sequence[str], file: Path) -> Work:
+    """ONNX Runtime, with batches sorted by length as sentence-transformers does it."""
+    run = _onnx(file)
+
+    def work() -> np.ndarray:
+        result = np.empty((len(texts), 384), np.float32)
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        for start in range(0, len(order), _BATCH):
+            rows = order[start : start + _BATCH]
+            hidden, mask = run([texts[row] for row in rows])
+            pooled = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+            result[rows] = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+        return result
+
+    return work
+
+
+def st_rerank(pairs: Sequence[tuple[str, str]], directory: Path, dtype: str) -> Work:
+    """`CrossEncoder.predict`."""
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    model = CrossEncoder(str(directory), device="cpu", max_length=MAX_TOKENS)
+    model.model.to(getattr(torch, dtype))
+    given = [list(pair) for pair in pairs]
+    return lambda: model.predict(
+        given, show_progress_bar=False, activation_fn=torch.nn.Identity()
+    ).astype(np.float32)
+
+
+def onnx_rerank(pairs: Sequence[tuple[str, str]], file: Path) -> Work:
+    """ONNX Runtime, all pairs in one batch."""
+    run = _onnx(file)
+    first, second = [query for query, _ in pairs], [text for _, text in pairs]
+    return lambda: run(first, second)[0][:, 0]
+
+
+def make_cross_encoder(directory: Path) -> None:
+    """MiniLM with a head of its own, which is random: what matters is that all have the same."""
+    import torch
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    source = str(resolve_pretrained(DEFAULT_PRETRAINED))
+    model = BertForSequenceClassification.from_pretrained(source, num_labels=1)
+    model.classifier.weight.data.normal_(0.0, 1.0)
+    model.save_pretrained(directory)
+    AutoTokenizer.from_pretrained(source).save_pretrained(directory)
+
+
+def make_onnx(directory: Path) -> None:
+    """Export the encoder and the cross-encoder, in float32 and dynamic int8."""
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    models = {
+        "encoder": AutoModel.from_pretrained(str(resolve_pretrained(DEFAULT_PRETRAINED))),
+        "cross-encoder": AutoModelForSequenceClassification.from_pretrained(
+            str(directory / "cross-encoder")
+        ),
+    }
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    for name, model in models.items():
+        example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names)
+        axes = {0: torch.export.Dim("batch", max=4096), 1: torch.export.Dim("length", max=512)}
+        file = directory / f"{name}.onnx"
+        torch.onnx.export(
+            model.eval(),
+            example,
+            file,
+            input_names=list(names),
+            dynamic_shapes=[axes] * 3,
+            dynamo=True,
+            external_data=False,
+        )
+        quantize_dynamic(file, directory / f"{name}-int8.onnx", weight_type=QuantType.QInt8)
+
+
+def st_train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
+    """Its trainer with MultipleNegativesRankingLoss, batches of 64."""
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+    from sentence_transformers import SentenceTransformerTrainingArguments as Arguments
+    from sentence_transformers.losses import MultipleNegativesRankingLoss
+
+    model = SentenceTransformer(str(resolve_pretrained(DEFAULT_PRETRAINED)), device="cpu")
+    model.max_seq_length = MAX_TOKENS
+    data = Dataset.from_dict(
+        {"anchor": [query for query, *_ in pairs], "positive": [title for _, title, _ in pairs]}
+    )
+    return _trained(
+        SentenceTransformerTrainer, Arguments, model, data, MultipleNegativesRankingLoss, 64, steps
+    )
+
+
+def st_train_cross_encoder(
+    pairs: Sequence[tuple[str, str, float]], directory: Path, steps: int
+) -> Work:
+    """Its trainer with BinaryCrossEntropyLoss, batches of 32."""
+    from datasets import Dataset
+    from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTrainer
+    from sentence_transformers.cross_encoder import (
+        CrossEncoderTrainingArguments as Arguments,
+    )
+    from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
+
+    model = CrossEncoder(str(directory), device="cpu", max_length=MAX_TOKENS)
+    columns = ("query", "title", "label")
+    data = Dataset.from_dict(
+        {name: [pair[at] for pair in pairs] for at, name in enumerate(columns)}
+    )
+    return _trained(CrossEncoderTrainer, Arguments, model, data, BinaryCrossEntropyLoss, 32, steps)
+
+
+def _trained(
+    trainer: Any, arguments: Any, model: Any, data: Any, loss: Any, batch: int, steps: int
+) -> Work:
+    """Trains for some steps; the seconds are those from the end of the first to the last."""
+    from transformers import TrainerCallback
+
+    class Clock(TrainerCallback):
+        def __init__(self) -> None:
+            self.times: list[float] = []
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            self.times.append(time.perf_counter())
+
+    def work() -> tuple[float, None]:
+        clock = Clock()
+        options = arguments(
+            output_dir=os.devnull + "-unused",
+            per_device_train_batch_size=batch,
+            max_steps=steps + 1,
+            learning_rate=2e-5,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=True,
+        )
+        trainer(
+            model=model, args=options, train_dataset=data, loss=loss(model), callbacks=[clock]
+        ).train()
+        return clock.times[-1] - clock.times[0], None
+
+    return work
+
+
+def _onnx(file: Path) -> Any:
+    import onnxruntime
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(resolve_pretrained(DEFAULT_PRETRAINED)))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count() or 1
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+
+    def run(*texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        tokens = tokenizer(
+            *map(list, texts),
+            padding=True,
+            truncation=True,
+            max_length=MAX_TOKENS,
+            return_tensors="np",
+        )
+        result = session.run(None, {name: tokens[name].astype(np.int64) for name in names})[0]
+        return result, tokens["attention_mask"].astype(np.float32)
+
+    return run

@@ -1,0 +1,140 @@
+"""A server against itself: concurrent callers against one, a search against its model work, starts.
+
+    python -m bench.serving --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
+
+Callers are threads of this process on the same machine, and take their share of its cores.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from bench.report import machine
+from catalog.reading import read_dataset
+from shortlist.client import Client
+
+CALLERS = 16
+
+
+@dataclass(frozen=True)
+class ServingConfig:
+    """What to serve and to ask."""
+
+    bundle: Path  # the bundle to serve
+    data: Path  # dataset directory: the queries of its `test` judgments
+    rounds: int = 7  # of each number of callers, in turns
+    calls: int = 64  # of each method in a round
+    cache: Path = Path("out/bench/xla")  # compiled programs
+
+
+@contextmanager
+def server(config: ServingConfig) -> Iterator[tuple[str, float]]:
+    """A server without memory of earlier calls: its address, and seconds to ready."""
+    command = [sys.executable, "-m", "server", "--bundle", str(config.bundle), "--port", "0"]
+    command += ["--engine.cache-megabytes", "0", "--compilation-cache", str(config.cache)]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.fullmatch(r"listening on (.*)\n", line)
+        if found is None:
+            raise RuntimeError("the server did not start")
+        yield found[1], time.perf_counter() - start
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def rate(
+    call: Callable[[str], object], queries: Sequence[str], callers: int
+) -> tuple[float, float]:
+    """Calls per second, and the 99th percentile of their seconds."""
+
+    def timed(query: str) -> float:
+        start = time.perf_counter()
+        call(query)
+        return time.perf_counter() - start
+
+    with ThreadPoolExecutor(callers) as pool:
+        start = time.perf_counter()
+        seconds = list(pool.map(timed, queries))
+        return len(queries) / (time.perf_counter() - start), float(np.quantile(seconds, 0.99))
+
+
+def concurrency(config: ServingConfig, address: str, queries: Sequence[str]) -> None:
+    """16 callers against one, method by method."""
+    with Client(address, timeout_seconds=60) as client:
+        methods: dict[str, Callable[[str], object]] = {
+            "Retrieve": lambda query: client.retrieve(query, page_size=100),
+            "Embed": lambda query: client.embed([query]),
+            "Search": lambda query: client.search(query, page_size=10),
+        }
+        for name, call in methods.items():
+            ratios, tails, alone = [], [], []
+            for turn in range(config.rounds + 1):
+                some = queries[turn * config.calls : (turn + 1) * config.calls]
+                one, _ = rate(call, some, 1)
+                many, tail = rate(call, some, CALLERS)
+                if turn:
+                    ratios.append(many / one)
+                    alone.append(one)
+                    tails.append(tail / (CALLERS / many))
+            print_row(f"{name}: {CALLERS} callers over 1, calls/s", ratios)
+            print_row(f"{name}: 1 caller, calls/s", alone)
+            print_row(f"{name}: p99 of {CALLERS} callers over what a fair queue predicts", tails)
+
+
+def overhead(address: str, queries: Sequence[str]) -> None:
+    """A search over the sum of its own encode and rerank stages."""
+    with Client(address, timeout_seconds=60) as client:
+        ratios = []
+        for query in queries:
+            start = time.perf_counter()
+            response = client.search(query, page_size=10)
+            seconds = time.perf_counter() - start
+            model = sum(
+                stage.duration.ToNanoseconds() / 1e9
+                for stage in response.stages
+                if stage.name in ("encode", "rerank")
+            )
+            ratios.append(seconds / model)
+        print_row("Search over the sum of its model stages", ratios)
+
+
+def print_row(name: str, values: Sequence[float]) -> None:
+    """One line: median and spread."""
+    low, median, high = np.quantile(values, [0.0, 0.5, 1.0])
+    sys.stdout.write(f"| {name} | {median:.2f} [{low:.2f}, {high:.2f}] |\n")
+    sys.stdout.flush()
+
+
+def main(config: ServingConfig) -> None:
+    """Print the figures as rows of a table."""
+    judgments = read_dataset(config.data).judgments
+    if judgments is None:
+        sys.exit(f"error: {config.data} has no judgments to take queries from")
+    rows = zip(judgments["query"].to_pylist(), judgments["split"].to_pylist(), strict=True)
+    queries = list(dict.fromkeys(query for query, split in rows if split == "test"))
+    sys.stdout.write(f"{machine()}\n")
+    with server(config):
+        pass  # compiles what is not in the cache yet
+    for _ in range(3):
+        with server(config) as (_, seconds):
+            print_row("start with compiled programs, seconds to ready", [seconds])
+    with server(config) as (address, _):
+        overhead(address, queries[-100:])
+        concurrency(config, address, queries)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(ServingConfig, prog="python -m bench.serving"))
