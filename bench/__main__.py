@@ -22,7 +22,7 @@ class BenchConfig:
 
     only: tuple[Literal["encoding", "reranking", "training"], ...] = ()  # all by default
     rounds: int = 7  # timed turns of each contestant
-    work: Path = Path("out/bench")  # exported models and generated vectors, kept for the next time
+    work: Path = Path("out/bench")  # exported models, kept for the next time
     results: Path = Path("bench/results.json")  # where the figures go
 
 

@@ -66,6 +66,7 @@ def contest(setups: Mapping[str, tuple[Setup, tuple[Any, ...]]], rounds: int) ->
         ours, theirs = context.Pipe()
         process = context.Process(target=_child, args=(theirs, setup, arguments), daemon=True)
         process.start()
+        theirs.close()  # so that a process that dies ends the wait for it
         _receive(ours, name)  # set up, one after the other: nobody loads while another is timed
         children[name] = (ours, process)
     seconds: dict[str, list[float]] = {name: [] for name in setups}
@@ -99,7 +100,10 @@ def _child(pipe: Connection, setup: Setup, arguments: tuple[Any, ...]) -> None:
 
 
 def _receive(pipe: Connection, name: str) -> Any:
-    message = pipe.recv()
+    try:
+        message = pipe.recv()
+    except EOFError:
+        raise RuntimeError(f"{name}: its process died") from None
     if isinstance(message, Exception):
         raise RuntimeError(f"{name} failed") from message
     return message

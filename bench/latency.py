@@ -114,14 +114,18 @@ def measure(config: LatencyConfig) -> list[str]:
     """
     manifest = bundle.Manifest.read(config.bundle)
     queries = read_queries(config)
-    search, retrieve = Timings(), Timings()
+    search, retrieve, remembered = Timings(), Timings(), 0
     with Client(config.address, timeout_seconds=60) as client:
         for number in range(-config.warm_up, config.calls):
             if number == 0:
-                search, retrieve = Timings(), Timings()
+                search, retrieve, remembered = Timings(), Timings(), 0
             query = queries[number % len(queries)]
+            other = queries[(number + len(queries) // 2) % len(queries)]
             found = search.measure(partial(client.search, query, rerank_depth=config.rerank_depth))
-            nearest = retrieve.measure(partial(client.retrieve, query))
+            nearest = retrieve.measure(partial(client.retrieve, other))
+            remembered += sum(
+                stage.cached_count for answer in (found, nearest) for stage in answer.stages
+            )
             if found.bundle_id != manifest.bundle_id:
                 raise InputError(
                     f"{config.address} serves bundle {found.bundle_id}, {config.bundle} is "
@@ -131,7 +135,8 @@ def measure(config: LatencyConfig) -> list[str]:
     return [
         *search.lines("Search", f"{depth}, {len(found.results)} results"),
         *retrieve.lines("Retrieve", f"{len(nearest.results)} results"),
-        f"one client, one call at a time, {min(len(queries), config.calls)} distinct queries",
+        f"one client, one call at a time, {min(len(queries), config.calls)} distinct queries; "
+        f"{remembered} model results remembered from earlier calls",
         *_stated(config, manifest),
     ]
 

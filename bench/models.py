@@ -96,13 +96,13 @@ def training(directory: Path, rounds: int) -> list[Row]:
         ),
     ):
         found = contest(setups, rounds)
-        rows += _rows(work, found, batch * STEPS, "pairs/s", _same_inputs)
+        rows += _rows(work, found, batch * STEPS, "pairs/s", _not_compared)
     return rows
 
 
-def _same_inputs(_: np.ndarray | None) -> tuple[bool, str]:
-    # Whether the model is the same is what the rows of encoding and reranking show.
-    return True, "the same pairs, weights and rate of learning; the loss is each one's own"
+def _not_compared(_: np.ndarray | None) -> tuple[None, str]:
+    # That the model is the same is what the rows of encoding and reranking show.
+    return None, "the same pairs, weights and rate of learning; each one's own loss and order"
 
 
 def pair_order_agreement(scores: np.ndarray, exact: np.ndarray) -> float:
@@ -118,7 +118,7 @@ def _rows(
     found: Mapping[str, Timed],
     count: int,
     unit: str,
-    agreement: Callable[[np.ndarray], tuple[bool, str]],
+    agreement: Callable[[np.ndarray], tuple[bool | None, str]],
 ) -> list[Row]:
     mine = found["ours"]
     ours_same, ours_how = agreement(mine.answer)
@@ -133,7 +133,7 @@ def _rows(
                     mine.faster_than(timed),
                     f"{count / float(np.median(mine.seconds)):.1f} {unit}",
                     f"{count / float(np.median(timed.seconds)):.1f} {unit}",
-                    ours_same and same,
+                    None if same is None or ours_same is None else ours_same and same,
                     how if how == ours_how else f"theirs {how}; ours {ours_how}",
                 )
             )

@@ -88,6 +88,14 @@ def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
     return _stepping(loss, params, [plan[at % len(plan)] for at in range(steps + 1)], load)
 
 
+def token_counts(pairs: Sequence[tuple[str, str, float]]) -> float:
+    """Tokens of a pair's query and title, on average."""
+    encoder = TowerEncoder(*_parts(), choose_numerics())
+    queries = encoder.frame("query", [query for query, *_ in pairs])
+    items = encoder.frame("item", [title for _, title, _ in pairs])
+    return float(queries.lengths.mean() + items.lengths.mean())
+
+
 def train_cross_encoder(
     pairs: Sequence[tuple[str, str, float]], directory: Path, steps: int
 ) -> Work:

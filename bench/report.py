@@ -12,8 +12,8 @@ from bench.contest import Ratio
 from bert.numerics import choose_numerics, product_rates
 
 _PACKAGES = (
-    "jax", "scann", "torch", "sentence-transformers", "transformers", "onnxruntime", "hnswlib",
-    "faiss-cpu", "usearch", "numpy",
+    "jax", "scann", "torch", "sentence-transformers", "transformers", "onnxruntime",
+    "numpy",
 )  # fmt: skip
 
 
@@ -26,7 +26,7 @@ class Row:
     ratio: Ratio  # our speed over theirs
     ours: str  # our figure, with its unit
     theirs: str  # their figure
-    same_answers: bool  # whether both gave the same answers
+    same_answers: bool | None  # whether both gave the same answers; None where that has no meaning
     agreement: str  # how that was measured
 
 
@@ -47,7 +47,8 @@ def markdown(rows: Sequence[Row]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        same = ("yes: " if row.same_answers else "no: ") + row.agreement
+        said = {True: "yes", False: "no", None: "not compared"}[row.same_answers]
+        same = f"{said}: {row.agreement}"
         cells = (row.work, row.against, str(row.ratio), row.ours, row.theirs, same)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

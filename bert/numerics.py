@@ -6,16 +6,19 @@ measured, not read off its flags.
 """
 
 import functools
+import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from catalog.errors import InputError
 
 _SHAPE = (512, 384, 1536)  # rows, inputs and outputs of the product that is timed: MiniLM's MLP
 _REPEATS = 12  # times each, in turns; the fastest counts
@@ -30,6 +33,25 @@ class Numerics:
 
     dtype: Literal["float32", "bfloat16"]  # what products read; they accumulate in float32
     why: str  # for logs and reports
+
+    def write(self, path: Path) -> None:
+        """Write the choice down; `read` reads it back."""
+        path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "Numerics":
+        """What was written down.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        try:
+            found = cls(**json.loads(path.read_text(encoding="utf-8")))
+            if found.dtype not in ("float32", "bfloat16"):
+                raise ValueError(f"dtype is {found.dtype!r}")
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path} cannot be read ({error}); delete it") from error
+        return found
 
     @property
     def input_dtype(self) -> np.dtype[Any]:

@@ -58,6 +58,7 @@ class PairScorer:
         self._statistics = statistics
         self._tokenizer = tokenizer
         self._fuse = jax.jit(fused)
+        self._fuse_programs: dict[int, Any] = {}
         self._forward = BucketedForward(
             read, serving_state(reranker, dtype), max_length=reranker.config.max_tokens
         )
@@ -101,7 +102,8 @@ class PairScorer:
             count = len(text[part])
             room = next(size for size in _FUSED if size >= count) - count
             padded = (np.pad(x[part], ((0, room), (0, 0))) for x in (text, values))
-            scores[part] = np.asarray(self._fuse(self._heads, *padded))[:count]
+            program = self._fuse_program(count + room)
+            scores[part] = np.asarray(program(self._heads, *padded))[:count]
         return scores
 
     def frame(self, queries: Sequence[str], texts: Sequence[str]) -> Framed:
@@ -128,13 +130,18 @@ class PairScorer:
         """Compile every shape."""
         self._forward.warm_up()
         for size in _FUSED:
-            text = np.zeros((size, self.width), np.float32)
-            self._fuse(self._heads, text, np.zeros((size, INPUTS), np.float32))
+            self._fuse_program(size)
 
     @property
     def compilations(self) -> int:
         """Programs compiled so far."""
-        return self._forward.compilations
+        return self._forward.compilations + len(self._fuse_programs)
+
+    def _fuse_program(self, size: int) -> Any:
+        if size not in self._fuse_programs:
+            inputs = (np.zeros((size, width), np.float32) for width in (self.width, INPUTS))
+            self._fuse_programs[size] = self._fuse.lower(self._heads, *inputs).compile()
+        return self._fuse_programs[size]
 
 
 def _heads(reranker: Reranker) -> Any:

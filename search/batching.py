@@ -2,8 +2,8 @@
 
 Calls run on threads of their own and meet here when they need a model. While one batch is computed
 others collect behind it, so batches fill by themselves and nothing waits for company. Work goes in
-chunks of a token budget: encoding a query comes before the next chunk of a reranking, and
-rerankings take turns by arrival. A row is padded to a length that depends on it alone, so what
+chunks of a token budget: encoding a query comes before the next chunk of anything else, and the
+rest takes turns by arrival. A row is padded to a length that depends on it alone, so what
 shares its batch changes its result by rounding only.
 """
 
@@ -80,7 +80,7 @@ class _Job:
         self._caller = caller
         self._unfilled = len(framed)
         buckets = forward.buckets(framed.lengths)
-        # Rows that are still to be run, by length, the shortest first.
+        # Rows that are still to be run, by the length they are padded to.
         self.left = {
             forward.lengths[bucket]: np.flatnonzero(buckets == bucket)
             for bucket in np.unique(buckets).tolist()

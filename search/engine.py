@@ -133,9 +133,11 @@ class Engine:
     def share(self) -> None:
         """From now on, join the model work of calls that run at the same time."""
         self._batcher = Batcher()
-        self._encoder.route(self._batcher.shared(priority=0))
+        # A query's vector is what every search begins with, and quick to have.
+        urgent, patient = self._batcher.shared(priority=0), self._batcher.shared(priority=1)
+        self._encoder.route(queries=urgent, items=patient)
         if self._scorer is not None:
-            self._scorer.route(self._batcher.shared(priority=1))
+            self._scorer.route(patient)
 
     def close(self) -> None:
         """End what `share` began; calls under way are finished first."""

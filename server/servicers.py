@@ -1,4 +1,4 @@
-"""The methods of `shortlist.v1`: convert, call the engine on its thread, convert back."""
+"""The methods of `shortlist.v1`: convert, call the engine on a thread, convert back."""
 
 # ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
 

@@ -55,6 +55,7 @@ class Worker:
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=queue_size)
         self._mean_seconds = 0.0
         self._closed = False
+        self._closing = threading.Lock()  # nothing is queued behind the mark that ends a thread
         # Daemons, so that a process interrupted while it compiles need not wait for that.
         self._threads = [
             threading.Thread(target=self._run_jobs, name=f"engine-{number}", daemon=True)
@@ -75,16 +76,17 @@ class Worker:
             OverloadedError: The queue is full.
             StoppingError: The worker was closed.
         """
-        if self._closed:
-            raise StoppingError("the server is going down")
         if deadline is not None and time.monotonic() >= deadline:
             raise DeadlineExceededError("the deadline passed before the work began")
         future: Future[Answer] = Future()
         caller = Caller(deadline)
-        try:
-            self._jobs.put_nowait(lambda: self._run_job(work, caller, future))
-        except queue.Full:
-            raise OverloadedError(self._retry_seconds()) from None
+        with self._closing:
+            if self._closed:
+                raise StoppingError("the server is going down")
+            try:
+                self._jobs.put_nowait(lambda: self._run_job(work, caller, future))
+            except queue.Full:
+                raise OverloadedError(self._retry_seconds()) from None
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -93,8 +95,9 @@ class Worker:
 
     def close(self) -> None:
         """Takes no more work, finishes what waits and ends the threads. Blocks until it has."""
-        if not self._closed:
-            self._closed = True
+        with self._closing:
+            first, self._closed = not self._closed, True
+        if first:
             for _ in self._threads:
                 self._jobs.put(None)
         for thread in self._threads:

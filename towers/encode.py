@@ -93,9 +93,16 @@ class TowerEncoder:
         for forward in self._forwards.values():
             forward.update(serving_state(towers, self._dtype))
 
-    def route(self, through: Callable[[BucketedForward], Forward]) -> None:
-        """Run the model through something that shares it with other callers."""
-        self._run = {tower: through(forward) for tower, forward in self._forwards.items()}
+    def route(
+        self,
+        queries: Callable[[BucketedForward], Forward],
+        items: Callable[[BucketedForward], Forward],
+    ) -> None:
+        """Run each tower through something that shares it with other callers."""
+        self._run = {
+            "query": queries(self._forwards["query"]),
+            "item": items(self._forwards["item"]),
+        }
 
     def warm_up(self) -> None:
         """Compile every shape of both towers."""

@@ -6,9 +6,10 @@ ids, so it is built without any (ScaNN: Guo et al., 2020, arXiv 1908.10396).
 
 import importlib.util
 import json
+import logging
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -19,6 +20,8 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
 from catalog.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 VECTORS_FILE = "vectors.npy"
 CONFIG_FILE = "index.json"
@@ -51,6 +54,10 @@ class VectorIndex(Protocol):
 
     def warm_up(self, k: int) -> None:
         """Compile or touch whatever a first search at depth k would wait for."""
+        ...
+
+    def report(self) -> dict[str, Any]:
+        """How the index searches, for the report of a build."""
         ...
 
 
@@ -123,6 +130,10 @@ class ExactIndex:
         for depth in {self._depth(min(depth, k, self._items)) for depth in EXACT_DEPTHS}:
             self.search(np.zeros((1, self._vectors.shape[1]), np.float32), depth)
 
+    def report(self) -> dict[str, Any]:
+        """See `VectorIndex.report`."""
+        return {"kind": "exact"}
+
     def _depth(self, k: int) -> int:
         """The depth that is compiled for k results: few, so that serving meets no other."""
         depth = next((depth for depth in EXACT_DEPTHS if depth >= k), _next_power(k))
@@ -146,7 +157,8 @@ class ScannIndex:
         k = min(k, self._items)
         rows, scores, complete = self.look(queries, k, self.effort)
         if not complete:
-            rows, scores, _ = self.look(queries, k, Effort(1.0, self._items, self.leaves))
+            # The visited partitions held fewer than k items: visit all of them.
+            rows, scores, _ = self.look(queries, k, replace(self.effort, leaves=self.leaves))
         return rows.astype(np.int32), scores.astype(np.float32)
 
     def look(
@@ -160,6 +172,10 @@ class ScannIndex:
             queries, k, effort.candidates(k), effort.leaves or None
         )
         return rows, scores, rows.shape[1] == k and bool(np.isfinite(scores).all())
+
+    def report(self) -> dict[str, Any]:
+        """See `VectorIndex.report`."""
+        return {"kind": "scann", "leaves": self.leaves, "effort": asdict(self.effort)}
 
     def warm_up(self, k: int) -> None:
         """Bring the quantised vectors into memory with one search."""
@@ -214,6 +230,11 @@ def open_index(directory: Path) -> VectorIndex:
 
     searcher = scann_ops_pybind.load_searcher(str(directory))
     dim = open_vectors(directory).shape[1]
+    if "effort" not in values:
+        raise InputError(
+            f"{directory / CONFIG_FILE} is of an earlier version of this program; build the index "
+            "or bundle again"
+        )
     return ScannIndex(searcher, values["items"], dim, values["leaves"], Effort(**values["effort"]))
 
 
@@ -291,9 +312,17 @@ def _least_effort(
     efforts.sort(key=cost)
     for effort in efforts:
         rows, _, complete = index.look(queries, depth, effort)
-        if complete and _recall(exact, rows.astype(np.int32)) >= config.recall_target:
+        reached = _recall(exact, rows.astype(np.int32)) if complete else 0.0
+        if reached >= config.recall_target:
             return effort
-    return efforts[-1]
+    logger.warning(
+        "warning: the index finds %.4f of the %d nearest items at its most, and the recall target "
+        "is %g: searches will look at all they can",
+        reached,
+        depth,
+        config.recall_target,
+    )
+    return effort
 
 
 def _resolve_kind(kind: str, items: int) -> str:

@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 STEPS = ("towers", "index", "mine", "rerank")
 _RECALL_SAMPLE = 200  # queries that the index's recall against exact search is measured on
 _RECALL_DEPTHS = (10, 100, 200)
+_NUMERICS_FILE = "numerics.json"  # what `auto` chose
 _GOLDEN = 8  # golden queries of a bundle
 _QUERY_CHARACTERS = 200  # of a title that stands in for a query
 
@@ -105,8 +106,16 @@ class Pipeline:
 
     @cached_property
     def numerics(self) -> Numerics:
-        """Input type of matrix products."""
-        chosen = choose_numerics(self.config.numerics)
+        """Input type of matrix products.
+
+        What `auto` once chose for an output directory stays chosen there: a measurement that came
+        out otherwise would make finished steps and checkpoints useless.
+        """
+        kept = self.config.out / _NUMERICS_FILE
+        if self.config.numerics == "auto" and kept.is_file():
+            chosen = Numerics.read(kept)
+        else:
+            chosen = choose_numerics(self.config.numerics)
         logger.info("matrix products read %s: %s", chosen.dtype, chosen.why)
         return chosen
 
@@ -121,6 +130,8 @@ class Pipeline:
         # Only now: data or weights that cannot be used leave nothing behind.
         with sole_writer(self.config.out):
             enable_compilation_cache(self.config.out / "cache" / "xla")
+            if self.config.numerics == "auto":
+                self.numerics.write(self.config.out / _NUMERICS_FILE)
             for step in steps:
                 if only in (None, step.name):
                     step.run()
@@ -198,8 +209,8 @@ class Pipeline:
         vectors = encoder.items(self.texts)
         (directory / bundle.INDEX).mkdir()
         queries = encoder.queries(self._sample_queries(2 * _RECALL_SAMPLE))
-        # Recall is reported on other queries than those the index was tuned on.
-        tuned, measured = queries[::2], queries[1::2]
+        # Recall is reported on queries that the index was not tuned on, where there are any.
+        tuned, measured = queries[::2], queries[1::2] if len(queries) > 1 else queries
         index = build_index(vectors, directory / bundle.INDEX, self.config.index, tuned)
         LexicalIndex.build(self.store, directory / bundle.LEXICAL)
         recall = recall_against_exact(index, vectors, measured, _RECALL_DEPTHS)
@@ -208,6 +219,7 @@ class Pipeline:
             "items": len(vectors),
             "truncated": encoder.truncated,
             "bytes_per_item": round(size / len(vectors)),
+            **index.report(),
             **{f"recall@{k}": round(share, 4) for k, share in recall.items()},
         }
 

@@ -2,7 +2,8 @@ import jax.numpy as jnp
 import pytest
 
 from bert import numerics
-from bert.numerics import choose_numerics, product_rates
+from bert.numerics import Numerics, choose_numerics, product_rates
+from catalog.errors import InputError
 
 
 @pytest.fixture
@@ -54,3 +55,13 @@ def test_requested_numerics_are_taken():
     for dtype in ("float32", "bfloat16"):
         chosen = choose_numerics(dtype)
         assert (chosen.dtype, chosen.why) == (dtype, "requested")
+
+
+def test_a_choice_that_was_written_down_is_read_back(tmp_path):
+    file = tmp_path / "numerics.json"
+    Numerics("bfloat16", "tests").write(file)
+    assert Numerics.read(file) == Numerics("bfloat16", "tests")
+    for content in ("{", "[]", '{"dtype": "float8", "why": ""}', '{"dtype": "float32"}'):
+        file.write_text(content)
+        with pytest.raises(InputError, match=r"(?s)numerics\.json cannot be read .* delete it"):
+            Numerics.read(file)

@@ -7,6 +7,7 @@ import pytest
 from catalog.errors import InputError
 from towers import index as module
 from towers.index import (
+    Effort,
     ExactIndex,
     IndexConfig,
     VectorIndex,
@@ -93,6 +94,9 @@ def test_recall_is_the_share_of_true_neighbours_that_are_found(vectors, queries)
         def warm_up(self, k):
             pass
 
+        def report(self):
+            return {}
+
     assert recall_against_exact(ExactIndex(vectors), vectors, queries, (10,)) == {10: 1}
     assert recall_against_exact(Half(), vectors, queries, (10,)) == {10: 0.5}
 
@@ -154,6 +158,23 @@ def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries
         looked_at.append(index.effort.leaves * 2_000 / 45 + 20 * index.effort.candidates(10))
     assert looked_at == sorted(looked_at)
     assert looked_at[0] < looked_at[-1]
+
+
+@needs_scann
+def test_a_target_out_of_reach_is_said(vectors, queries, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_REORDERS", (1.0,))
+    config = IndexConfig(kind="scann", depth=10, recall_target=1.0)
+    index = module._build_scann(vectors, tmp_path, config, 0)
+    assert module._least_effort(index, vectors, queries, config) == Effort(1.0, 10, 0)
+    assert "the recall target is 1: searches will look at all they can" in caplog.text
+
+
+@needs_scann
+def test_an_index_of_an_earlier_version_is_refused(vectors, queries, tmp_path):
+    build_index(vectors, tmp_path, IndexConfig(kind="scann"), queries)
+    (tmp_path / "index.json").write_text(json.dumps({"kind": "scann", "items": 2_000, "leaves": 0}))
+    with pytest.raises(InputError, match="earlier version"):
+        open_index(tmp_path)
 
 
 @pytest.mark.parametrize(
