@@ -20,6 +20,7 @@ from bert.numerics import choose_numerics
 from bert.params import DEFAULT_PRETRAINED, WEIGHTS_FILE, load_bert, resolve_pretrained
 from bert.tokens import Tokenizer, frame_pairs
 from rerank.model import RerankerConfig, pretrained_reranker
+from rerank.score import BATCHES
 from towers.encode import TowerEncoder
 from towers.model import Towers, TowersConfig
 from towers.saving import pretrained_towers
@@ -52,7 +53,9 @@ def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
         model: Bert = nnx.merge(graph, state)
         return model(tokens, dtype=dtype)[:, 0]
 
-    forward = BucketedForward(read, serving_state(bert, dtype), max_length=MAX_TOKENS)
+    forward = BucketedForward(
+        read, serving_state(bert, dtype), max_length=MAX_TOKENS, small_batches=BATCHES
+    )
     tokenizer = Tokenizer.from_directory(directory)
 
     def work() -> np.ndarray:

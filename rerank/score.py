@@ -17,6 +17,8 @@ from rerank.features import FeatureStatistics
 from rerank.model import INPUTS, Reranker, fuse
 
 SPECIAL_TOKENS = 3  # [CLS] and two [SEP]
+# Candidates of a query fall into several lengths, a few each: more sizes than usual pad less.
+BATCHES = (1, 2, 4, 8, 16)
 _FUSED = (64, 512)  # pairs that are fused at a time, in compiled sizes
 
 
@@ -60,7 +62,10 @@ class PairScorer:
         self._fuse = jax.jit(fused)
         self._fuse_programs: dict[int, Any] = {}
         self._forward = BucketedForward(
-            read, serving_state(reranker, dtype), max_length=reranker.config.max_tokens
+            read,
+            serving_state(reranker, dtype),
+            max_length=reranker.config.max_tokens,
+            small_batches=BATCHES,
         )
         self._run: Forward = self._forward
 
