@@ -107,7 +107,7 @@ class BucketedForward:
 
         self._jitted = jax.jit(call)
         self._programs: dict[tuple[int, int], Any] = {}
-        self._seconds: dict[tuple[int, int], float] = {}
+        self._seconds: dict[int, float] = {}
         self.lengths = [length for length in lengths if length < max_length] + [max_length]
         self._batches = {}
         for length in self.lengths:
@@ -174,24 +174,25 @@ class BucketedForward:
         result: Array = self._program(batch, length)(self._leaves, tokens)
         return result
 
-    def seconds(self, batch: int, length: int) -> float:
-        """What a batch of that shape took when it was warmed up; 0 before."""
-        return self._seconds.get((batch, length), 0.0)
+    def least_seconds(self, length: int) -> float:
+        """What the smallest batch of a length takes, measured by `warm_up`; 0 before."""
+        return self._seconds.get(length, 0.0)
 
     def update(self, state: Any) -> None:
         """Run on other parameters of the same shapes from now on; nothing is compiled again."""
         self._leaves = [jax.device_put(leaf) for leaf in jax.tree.leaves(state)]
 
     def warm_up(self) -> None:
-        """Compile every shape, run it twice and remember what the faster run took."""
+        """Compile every shape, and learn what the smallest batch of each length takes."""
         for batch, length in self.shapes:
             self._program(batch, length)
+        for length, (smallest, *_) in self._batches.items():
             taken = []
-            for _ in range(2):
+            for _ in range(3):
                 begun = time.perf_counter()
-                self.start(_padding(batch, length)).block_until_ready()
+                self.start(_padding(smallest, length)).block_until_ready()
                 taken.append(time.perf_counter() - begun)
-            self._seconds[batch, length] = min(taken)
+            self._seconds[length] = min(taken)
 
     def _cut(
         self, lengths: Int64[np.ndarray, " rows"]

@@ -95,7 +95,7 @@ class _Job:
 
     def gone(self) -> bool:
         """Whether what is left would be of no use to the caller."""
-        least = min((self.forward.seconds(1, length) for length in self.left), default=0.0)
+        least = min((self.forward.least_seconds(length) for length in self.left), default=0.0)
         return self._caller is not None and self._caller.gone(least)
 
     def fill(self, rows: Rows, values: np.ndarray) -> None:

@@ -112,11 +112,11 @@ def test_nothing_is_compiled_after_warm_up():
     assert forward.compilations == 4
 
 
-def test_warming_up_learns_what_each_shape_costs():
+def test_warming_up_learns_what_each_length_costs():
     forward = BucketedForward(counting, jnp.asarray(2), max_length=24, batch_tokens=64)
-    assert forward.seconds(1, 16) == 0.0
+    assert forward.least_seconds(16) == 0.0
     forward.warm_up()
-    assert all(0 < forward.seconds(*shape) < 1 for shape in forward.shapes)
+    assert all(0 < forward.least_seconds(length) < 1 for length in forward.lengths)
 
 
 def test_serving_state_rounds_the_kernels_of_encoders_alone(tiny_config):

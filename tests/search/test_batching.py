@@ -164,7 +164,7 @@ def test_work_that_cannot_be_ready_in_time_is_not_begun(batcher):
     run = batcher.shared(0)(forward)
     forward.warm_up()
     forward.batches.clear()
-    forward._seconds = dict.fromkeys(forward.shapes, 60.0)
+    forward._seconds = dict.fromkeys(forward.lengths, 60.0)
     with calling(Caller(time.monotonic() + 30)), pytest.raises(DeadlineExceededError):
         run(framed_of(4))
     assert forward.batches == []
