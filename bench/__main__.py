@@ -31,7 +31,7 @@ def main(config: BenchConfig) -> None:
     models.prepare(config.work)
     for name in config.only or _CONTESTS:
         rows = _CONTESTS[name](config.work, config.rounds)
-        report.write(config.results, rows, config.rounds)
+        report.write(config.results, rows)
         sys.stdout.write(report.markdown(rows) + "\n")
         sys.stdout.flush()
 

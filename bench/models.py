@@ -135,6 +135,7 @@ def _rows(
                     f"{count / float(np.median(timed.seconds)):.1f} {unit}",
                     None if same is None or ours_same is None else ours_same and same,
                     how if how == ours_how else f"theirs {how}; ours {ours_how}",
+                    len(mine.seconds),
                 )
             )
     return rows

@@ -28,6 +28,7 @@ class Row:
     theirs: str  # their figure
     same_answers: bool | None  # whether both gave the same answers; None where that has no meaning
     agreement: str  # how that was measured
+    rounds: int  # that the ratio is taken over
 
 
 def machine() -> dict[str, Any]:
@@ -54,7 +55,7 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, rows: Sequence[Row], rounds: int) -> None:
+def write(path: Path, rows: Sequence[Row]) -> None:
     """Replace the rows of the same works in a results file."""
     kept = []
     if path.is_file():
@@ -63,7 +64,6 @@ def write(path: Path, rows: Sequence[Row], rounds: int) -> None:
     found = {
         "machine": machine(),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
-        "rounds": rounds,
         "rows": kept + [asdict(row) for row in rows],
     }
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

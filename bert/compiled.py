@@ -30,27 +30,8 @@ logger = logging.getLogger(__name__)
 LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 # Bulk work runs long enough to pay for twice as many programs: they save a seventh of the tokens.
 BULK_LENGTHS = (
-    8,
-    12,
-    16,
-    20,
-    24,
-    28,
-    32,
-    40,
-    48,
-    56,
-    64,
-    80,
-    96,
-    112,
-    128,
-    160,
-    192,
-    256,
-    384,
-    512,
-)
+    8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 256, 384, 512
+)  # fmt: skip
 
 # What a call costs beside its tokens, in tokens: dispatch, and reading the weights once.
 _CALL_TOKENS = 32

@@ -46,9 +46,6 @@ def test_a_query_and_an_item_are_one_key():
 
 
 def test_what_was_longest_unused_goes_first_and_bytes_stay_bounded():
-    cache = VectorCache(0)
-    ask(cache, ["a"])
-    size = 0
     probe = VectorCache(1 << 20)
     ask(probe, ["a"])
     size = probe.report().bytes
