@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from bench import models, report
+from bench import inputs, models, report
 
 _CONTESTS = {
     "encoding": models.encoding,
@@ -28,6 +28,7 @@ class BenchConfig:
 
 def main(config: BenchConfig) -> None:
     """Run the contests one after the other; rows are written as soon as they are known."""
+    inputs.dataset()  # first: without it there is nothing to compare on
     models.prepare(config.work)
     for name in config.only or _CONTESTS:
         rows = _CONTESTS[name](config.work, config.rounds)

@@ -111,12 +111,11 @@ def fit(
     if len(plan[0]) % ways:
         raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {ways} devices")
     optimizer = make_optimizer(config, params, len(plan))
-    # Copies, for steps overwrite them in place: the caller keeps what it gave.
-    params = _copy(jax.device_put(params, parameter_sharding(mesh, params)))
-    moments = replicate_rest(mesh, optimizer.init(params))
-    step_fn = _train_step(loss, optimizer, seed if config.dropout else None, params, moments)
+    given = _placed(params, optimizer, mesh)
+    dropout_seed = seed if config.dropout else None
+    step_fn = _train_step(loss, optimizer, dropout_seed, given.params, given.optimizer)
     saved = Checkpoints(checkpoints)
-    state, progress = _begin(_State(params, moments, _copy(params)), saved, evaluate)
+    state, progress = _begin(given, saved, evaluate)
     if progress.step:
         logger.info("resuming behind step %d of %d", progress.step, len(plan))
     eval_every = -(-len(plan) // config.evaluations)
@@ -145,6 +144,12 @@ def fit(
                 break
     saved.close()
     return (state.params if evaluate is None else state.best), asdict(progress)
+
+
+def _placed(params: Params, optimizer: optax.GradientTransformation, mesh: Mesh) -> _State:
+    """Copies on the mesh: steps overwrite them in place, and the caller keeps what it gave."""
+    params = _copy(jax.device_put(params, parameter_sharding(mesh, params)))
+    return _State(params, replicate_rest(mesh, optimizer.init(params)), _copy(params))
 
 
 def _begin(
