@@ -20,7 +20,7 @@ from bert.numerics import choose_numerics
 from bert.params import DEFAULT_PRETRAINED, WEIGHTS_FILE, load_bert, resolve_pretrained
 from bert.tokens import Tokenizer, frame_pairs
 from rerank.model import RerankerConfig, pretrained_reranker
-from rerank.score import BATCHES
+from rerank.score import BATCHES, PAIR_LENGTHS
 from towers.encode import TowerEncoder
 from towers.model import Towers, TowersConfig
 from towers.saving import pretrained_towers
@@ -38,8 +38,13 @@ def _parts() -> tuple[Towers, Tokenizer]:
 
 def encode(texts: Sequence[str]) -> Work:
     """Bulk encoding, as the index step does it."""
-    encoder = TowerEncoder(*_parts(), choose_numerics(), bulk=True)
+    encoder = bulk_encoder()
     return lambda: encoder.items(texts)
+
+
+def bulk_encoder() -> TowerEncoder:
+    """Both towers as training starts with them."""
+    return TowerEncoder(*_parts(), choose_numerics(), bulk=True)
 
 
 def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
@@ -54,7 +59,11 @@ def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
         return model(tokens, dtype=dtype)[:, 0]
 
     forward = BucketedForward(
-        read, serving_state(bert, dtype), max_length=MAX_TOKENS, small_batches=BATCHES
+        read,
+        serving_state(bert, dtype),
+        max_length=MAX_TOKENS,
+        lengths=PAIR_LENGTHS,
+        small_batches=BATCHES,
     )
     tokenizer = Tokenizer.from_directory(directory)
 

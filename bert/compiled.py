@@ -6,10 +6,12 @@ XLA compiles a program for every shape. Serving and bulk encoding therefore pad 
 
 import hashlib
 import logging
+import os
 import platform
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -32,6 +34,13 @@ LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 BULK_LENGTHS = (
     8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 256, 384, 512
 )  # fmt: skip
+
+# JAX's own events, by what they say of a program.
+_CACHE_EVENTS = {
+    "/jax/compilation_cache/cache_hits": "read",
+    "/jax/compilation_cache/cache_misses": "compiled",
+}
+_programs: Counter[str] = Counter()
 
 # What a call costs beside its tokens, in tokens: dispatch, and reading the weights once.
 _CALL_TOKENS = 32
@@ -165,8 +174,9 @@ class BucketedForward:
 
     def warm_up(self) -> None:
         """Compile every shape, and learn what the smallest batch of each length takes."""
-        for batch, length in self.shapes:
-            self._program(batch, length)
+        # Reading a compiled program releases the lock of the interpreter; tracing it does not.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda shape: self._program(*shape), self.shapes))
         for length, (smallest, *_) in self._batches.items():
             taken = []
             for _ in range(3):
@@ -226,6 +236,9 @@ def enable_compilation_cache(directory: Path | None) -> None:
     if directory is not None:
         directory = directory / _machine()
         directory.mkdir(parents=True, exist_ok=True)
+    if not _programs:
+        jax.monitoring.register_event_listener(_count)
+        _programs.update(read=0, compiled=0)
     settings = {
         "jax_compilation_cache_dir": None if directory is None else str(directory),
         # Small programs take longer to compile than to read, too.
@@ -239,6 +252,19 @@ def enable_compilation_cache(directory: Path | None) -> None:
         jax.config.update(name, value)  # type: ignore[no-untyped-call]
     # JAX decides at the first compilation whether it has a cache; it may have decided by now.
     compilation_cache.reset_cache()
+
+
+def cached_programs() -> Mapping[str, int]:
+    """Programs of this process that were "read" from the cache, and "compiled" for lack of them.
+
+    Empty before `enable_compilation_cache`; without a directory, nothing is counted.
+    """
+    return dict(_programs)
+
+
+def _count(event: str, **_: Any) -> None:
+    if event in _CACHE_EVENTS:
+        _programs[_CACHE_EVENTS[event]] += 1
 
 
 def _machine() -> str:

@@ -9,6 +9,7 @@ random state, so `graphdef, state = nnx.split(bert)` once and `nnx.merge(graphde
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -345,6 +346,20 @@ class Layer(nnx.Module):
         return self.mlp(self.attention(hidden, mask, dtype, attention_key), dtype, mlp_key)
 
 
+@partial(jax.jit, static_argnames=("graph", "dtype"))
+def _apply(
+    graph: nnx.GraphDef[Layer],
+    state: nnx.State[Any, Any],
+    hidden: Float[Array, "batch length hidden"],
+    mask: Bool[Array, "batch queries length"],
+    dtype: DTypeLike,
+    dropout_key: Array | None,
+) -> Float[Array, "batch length hidden"]:
+    """A layer, traced once for all layers of a model: they differ in their parameters alone."""
+    layer: Layer = nnx.merge(graph, state)
+    return layer(hidden, mask, dtype, dropout_key)
+
+
 class Bert(nnx.Module):
     """The encoder: tokens to one hidden state a token."""
 
@@ -375,7 +390,7 @@ class Bert(nnx.Module):
         hidden = self.embeddings(tokens, first_key)
         mask = attention_mask(tokens)
         for layer, key in zip(self.layers, keys, strict=True):
-            hidden = layer(hidden, mask, dtype, key)
+            hidden = _apply(*nnx.split(layer), hidden, mask, dtype, key)
         return hidden
 
 

@@ -9,7 +9,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Float32
 
-from bert.compiled import BucketedForward, Forward, serving_state
+from bert.compiled import LENGTHS, BucketedForward, Forward, serving_state
 from bert.model import Tokens
 from bert.numerics import Numerics
 from bert.tokens import Framed, Tokenizer, frame_pairs
@@ -17,8 +17,10 @@ from rerank.features import FeatureStatistics
 from rerank.model import INPUTS, Reranker, fuse
 
 SPECIAL_TOKENS = 3  # [CLS] and two [SEP]
-# Candidates of a query fall into several lengths, a few each: more sizes than usual pad less.
-BATCHES = (1, 2, 4, 8, 16)
+# Candidates of a query fall into several lengths, a few each: more sizes than usual pad less, and
+# more than these no longer do. Hardly any pair is of 16 tokens.
+BATCHES = (1, 4, 16)
+PAIR_LENGTHS = LENGTHS[1:]
 _FUSED = (64, 512)  # pairs that are fused at a time, in compiled sizes
 
 
@@ -65,6 +67,7 @@ class PairScorer:
             read,
             serving_state(reranker, dtype),
             max_length=reranker.config.max_tokens,
+            lengths=PAIR_LENGTHS,
             small_batches=BATCHES,
         )
         self._run: Forward = self._forward

@@ -105,8 +105,15 @@ class Engine:
         self._batcher: Batcher | None = None
 
     @classmethod
-    def load(cls, directory: Path, config: EngineConfig = EngineConfig()) -> "Engine":
+    def load(
+        cls, directory: Path, config: EngineConfig = EngineConfig(), *, warm: bool = False
+    ) -> "Engine":
         """Verify a bundle, open it and replay its golden queries.
+
+        Args:
+            directory: The bundle.
+            config: Defaults of its requests.
+            warm: Whether to compile all that serving can meet, as `warm_up` does, beforehand.
 
         Raises:
             BundleError: the bundle is damaged, or answers its golden queries otherwise than when
@@ -114,6 +121,8 @@ class Engine:
         """
         manifest = bundle.verify(directory)
         engine = cls(directory, manifest, config)
+        if warm:
+            engine.warm_up()
         exact = {engine.numerics.dtype, manifest.numerics} == {"float32"}
         golden.replay(engine, directory / bundle.GOLDEN, both_float32=exact)
         return engine

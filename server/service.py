@@ -12,7 +12,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from bert.compiled import enable_compilation_cache
+from bert.compiled import cached_programs, enable_compilation_cache
 from catalog.errors import InputError
 from search.engine import Engine
 from server.config import ServerConfig
@@ -74,8 +74,9 @@ class Service:
         config = self._config
         port = self._bind()  # first, because it fails at once
         _keep_compiled(config.compilation_cache)
-        engine = await self._worker.run(lambda: Engine.load(config.bundle, config.engine))
-        await self._worker.run(engine.warm_up)
+        engine = await self._worker.run(
+            lambda: Engine.load(config.bundle, config.engine, warm=True)
+        )
         engine.share()
         self._engine = engine
         self._add_servicers(engine)
@@ -83,6 +84,8 @@ class Service:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         logger.info("serving bundle %s with %d items", engine.bundle_id, len(engine.store))
+        if programs := cached_programs():
+            logger.info("programs: %(compiled)d compiled, %(read)d read from the cache", programs)
         return port
 
     async def stop(self) -> None:

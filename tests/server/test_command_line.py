@@ -46,6 +46,20 @@ def server_process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str
         process.communicate()
 
 
+def test_a_second_start_compiles_nothing(flags: Flags, tmp_path: Path) -> None:
+    said = []
+    for _ in range(2):
+        with server_process(*flags[:-1], str(tmp_path / "xla")) as (process, _):
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=30)
+            found = re.search(r"programs: (\d+) compiled, (\d+) read from the cache", err)
+            assert found, err
+            said.append(tuple(map(int, found.groups())))
+    (compiled, read), again = said
+    assert compiled > 0
+    assert again == (0, compiled + read)
+
+
 def test_it_serves_until_it_is_told_to_stop(flags: Flags) -> None:
     with server_process(*flags) as (process, address):
         with Client(address, timeout_seconds=30) as client:
