@@ -7,12 +7,13 @@ from typing import Literal
 
 import tyro
 
-from bench import inputs, models, report
+from bench import indexes, inputs, models, report
 
 _CONTESTS = {
     "encoding": models.encoding,
     "reranking": models.reranking,
     "training": models.training,
+    "index": indexes.indexes,
 }
 
 
@@ -20,7 +21,7 @@ _CONTESTS = {
 class BenchConfig:
     """What to compare, and how often."""
 
-    only: tuple[Literal["encoding", "reranking", "training"], ...] = ()  # all by default
+    only: tuple[Literal["encoding", "reranking", "training", "index"], ...] = ()  # all by default
     rounds: int = 7  # timed turns of each contestant
     work: Path = Path("out/bench")  # exported models, kept for the next time
     results: Path = Path("bench/results.json")  # where the figures go

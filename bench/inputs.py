@@ -9,6 +9,7 @@ import numpy as np
 
 from catalog.reading import Dataset, read_dataset
 
+DATASETS = ("homedepot", "icecat")
 TITLES = 5_000
 PAIRS = 50
 _SEED = 0
@@ -17,10 +18,21 @@ _SEED = 0
 @cache
 def dataset() -> Dataset:
     """Home Depot, from where SHORTLIST_DATA points."""
+    return read_dataset(_directory(DATASETS[0]))
+
+
+def all_titles(name: str) -> list[str]:
+    """Every title of one of the datasets, in its order."""
+    data = dataset() if name == DATASETS[0] else read_dataset(_directory(name))
+    found: list[str] = data.items["title"].to_pylist()
+    return found
+
+
+def _directory(name: str) -> Path:
     root = os.environ.get("SHORTLIST_DATA")
-    if not root or not (Path(root) / "homedepot").is_dir():
-        sys.exit("error: SHORTLIST_DATA must name a directory that holds the dataset homedepot")
-    return read_dataset(Path(root) / "homedepot")
+    if not root or not (Path(root) / name).is_dir():
+        sys.exit(f"error: SHORTLIST_DATA must name a directory that holds the dataset {name}")
+    return Path(root) / name
 
 
 def titles(count: int = TITLES) -> list[str]:

@@ -135,8 +135,8 @@ def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp
     config = IndexConfig(kind="scann", depth=10, recall_target=0.4)
     built = build_index(vectors, tmp_path, config, queries)
     values = json.loads((tmp_path / "index.json").read_text())
-    assert values["leaves"] == 45  # √2000
-    assert values["effort"]["leaves"] < 20
+    assert values["leaves"] == 134  # 3√2000
+    assert values["effort"]["leaves"] < 40
     # The leaves that are visited hold a few hundred items.
     for k in (1_000, 2_000, 2_001):
         rows, scores = built.search(queries[:5], k)
@@ -148,14 +148,14 @@ def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp
 @needs_scann
 @pytest.mark.parametrize("tree", [False, True])
 def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries, tmp_path, tree):
-    leaves = 45 if tree else 0
+    leaves = 134 if tree else 0
     index = module._build_scann(vectors, tmp_path, IndexConfig(kind="scann", depth=10), leaves)
     looked_at = []
     for target in (0.5, 0.9, 0.99):  # on one index: ScaNN partitions a little differently each time
         config = IndexConfig(kind="scann", depth=10, recall_target=target)
         index.effort = module._least_effort(index, vectors, queries, config)
         assert recall_against_exact(index, vectors, queries, (10,))[10] >= target
-        looked_at.append(index.effort.leaves * 2_000 / 45 + 20 * index.effort.candidates(10))
+        looked_at.append(index.effort.leaves * 4_000 / 134 + 20 * index.effort.candidates(10))
     assert looked_at == sorted(looked_at)
     assert looked_at[0] < looked_at[-1]
 
