@@ -38,10 +38,10 @@ class Found:
 def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
     """Rows of every recall target and peer."""
     directory = directory / f"index-{items}"
-    stored, asked = vectors.make(directory.parent / "vectors", items)
+    file, asked = vectors.make(directory.parent / "vectors", items)
     half = len(asked) // 2
-    inputs = (directory, stored.filename, asked[:half], asked[half:])
-    exact, _ = ExactIndex(stored).search(asked[half:], K)
+    inputs = (directory, file, asked[:half], asked[half:])
+    exact, _ = ExactIndex(np.load(file, mmap_mode="r")).search(asked[half:], K)
     rows = []
     for target in TARGETS:
         setups: dict[str, tuple[Setup, tuple[Any, ...]]] = {
@@ -78,7 +78,7 @@ def _figures(timed: Timed, queries: int) -> str:
     return f"{rate:,.0f} queries/s, {timed.answer.bytes_per_item:,.0f} B/item"
 
 
-def _scann(target: float, directory: Path, file: str, tune: np.ndarray, asked: np.ndarray) -> Work:
+def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: np.ndarray) -> Work:
     built = directory / f"scann-{target}"
     if not built.is_dir():
         unfinished = _fresh(built)
@@ -91,7 +91,7 @@ def _scann(target: float, directory: Path, file: str, tune: np.ndarray, asked: n
 
 
 def _hnswlib(
-    target: float, directory: Path, file: str, tune: np.ndarray, asked: np.ndarray, m: int
+    target: float, directory: Path, file: Path, tune: np.ndarray, asked: np.ndarray, m: int
 ) -> Work:
     import hnswlib
 
@@ -114,7 +114,7 @@ def _hnswlib(
 
 
 def _faiss(
-    target: float, directory: Path, file: str, tune: np.ndarray, asked: np.ndarray, kind: str
+    target: float, directory: Path, file: Path, tune: np.ndarray, asked: np.ndarray, kind: str
 ) -> Work:
     import faiss
 
@@ -145,7 +145,7 @@ def _faiss(
 
 
 def _usearch(
-    target: float, directory: Path, file: str, tune: np.ndarray, asked: np.ndarray
+    target: float, directory: Path, file: Path, tune: np.ndarray, asked: np.ndarray
 ) -> Work:
     from usearch.index import Index
 
@@ -188,7 +188,7 @@ def _tune(
 
 
 def _one_by_one(
-    search: Callable[[np.ndarray], Rows], queries: np.ndarray, size: int, file: str
+    search: Callable[[np.ndarray], Rows], queries: np.ndarray, size: int, file: Path
 ) -> Work:
     items = len(np.load(file, mmap_mode="r"))
     return lambda: Found(np.stack([search(query[None]) for query in queries]), size / items)

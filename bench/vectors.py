@@ -46,8 +46,8 @@ def queries() -> list[str]:
     return [distinct[row] for row in chosen]
 
 
-def make(directory: Path, items: int) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors of items, memory-mapped, and of queries; encoded once and kept."""
+def make(directory: Path, items: int) -> tuple[Path, np.ndarray]:
+    """The file of the items' unit vectors, and those of queries; encoded once and kept."""
     file = directory / f"titles-{items}.npy"
     encoder = None
     if not file.is_file():
@@ -67,4 +67,4 @@ def make(directory: Path, items: int) -> tuple[np.ndarray, np.ndarray]:
     asked = directory / "queries.npy"
     if not asked.is_file():
         np.save(asked, (encoder or ours.bulk_encoder()).queries(queries()))
-    return np.load(file, mmap_mode="r"), np.load(asked)
+    return file, np.load(asked)
