@@ -28,6 +28,7 @@ from search.batching import Batcher
 from search.cache import CacheReport, VectorCache
 from search.clock import Clock, Remembered
 from search.ranking import SignalSource, rerank_order
+from search.recall import Candidates, Recall
 from search.records import (
     MAX_DEPTH,
     MAX_OFFSET,
@@ -38,7 +39,7 @@ from search.records import (
     UnknownItemsError,
 )
 from towers.encode import TowerEncoder
-from towers.index import VectorIndex, open_index, open_vectors
+from towers.index import open_index, open_vectors
 from towers.saving import load_towers
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # candidates that the last page there is needs
@@ -87,8 +88,8 @@ class Engine:
             load_towers(directory / bundle.TOWERS), tokenizer, self.numerics
         )
         self.dim = self._encoder.dim
-        self._index: VectorIndex = open_index(directory / bundle.INDEX)
-        self._vectors = open_vectors(directory / bundle.INDEX)
+        index = directory / bundle.INDEX
+        self._recall = Recall(open_index(index), open_vectors(index))
         self._as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         lexical = LexicalIndex.open(directory / bundle.LEXICAL)
         self._signals = SignalSource(self.store, lexical, self._as_of)
@@ -135,7 +136,7 @@ class Engine:
     def warm_up(self) -> None:
         """Compile every shape that serving can meet."""
         self._encoder.warm_up()
-        self._index.warm_up(DEEPEST)
+        self._recall.warm_up(DEEPEST)
         if self._scorer is not None:
             self._scorer.warm_up()
 
@@ -195,7 +196,8 @@ class Engine:
         # One more than the page shows tells whether there is a next one. Pages beyond the usual
         # depth all recall the same and rerank the same head, so no item is on two of them.
         reached = recall_depth if offset + limit < recall_depth else DEEPEST
-        rows, cosines = self._recall(query, reached, clock)
+        found = self._candidates(query, reached, clock)
+        rows, cosines = found.rows, found.cosines
         depth = min(rerank_depth, recall_depth, len(rows)) if self._scorer is not None else 0
         scores, lexical = self._score(query, rows[:depth], cosines[:depth], clock)
         order, final = rerank_order(scores, cosines[depth:])
@@ -230,18 +232,17 @@ class Engine:
         checks.retrieve_limit(limit)
         clock = Clock(deadline)
         if isinstance(query, str):
-            rows, cosines = self._recall(checks.query(query), limit, clock)
+            found = self._candidates(checks.query(query), limit, clock)
         else:
             vector = checks.vector(query, self.dim)
             with clock.stage("recall", min(limit, len(self.store))):
-                found, scores = self._index.search(vector[None], limit)
-            rows, cosines = found[0], scores[0]
+                found = self._recall.nearest(vector, limit)
         hits = tuple(
             Hit(self.store.ids[row], float(cosine), stage1_score=float(cosine))
-            for row, cosine in zip(rows, cosines, strict=True)
+            for row, cosine in zip(found.rows, found.cosines, strict=True)
         )
         return SearchResult(
-            hits, tuple(clock.stages), len(rows), 0, has_more=len(rows) < len(self.store)
+            hits, tuple(clock.stages), len(found), 0, has_more=len(found) < len(self.store)
         )
 
     def rerank(
@@ -272,11 +273,10 @@ class Engine:
         # What is in the catalogue has a place in its indexes; inline items bring their own store.
         inline_source = SignalSource(ItemStore.of(inline), None, self._as_of)
         inline_rows = np.arange(len(inline), dtype=np.int32)
-        for source, chosen, vectors in (
-            (self._signals, rows, self._vectors[rows]),
-            (inline_source, inline_rows, inline_vectors),
+        for source, chosen, cosines in (
+            (self._signals, rows, self._recall.cosines(vector, rows)),
+            (inline_source, inline_rows, inline_vectors @ vector),
         ):
-            cosines = vectors @ vector
             scores, lexical = self._score(query, chosen, cosines, clock, source)
             hits += [
                 Hit(
@@ -299,10 +299,7 @@ class Engine:
             UnknownItemsError: an id is not in the catalogue.
         """
         query = checks.query(query)
-        scores: Float32[np.ndarray, " items"] = self._vectors[
-            self._rows(item_ids)
-        ] @ self._query_vector(query)
-        return scores
+        return self._recall.cosines(self._query_vector(query), self._rows(item_ids))
 
     def embed_queries(
         self, texts: Sequence[str], *, deadline: float | None = None
@@ -320,14 +317,11 @@ class Engine:
         Clock(deadline).check()
         return self._encoder.items([item_text(item) for item in items])
 
-    def _recall(
-        self, query: str, depth: int, clock: Clock
-    ) -> tuple[Int32[np.ndarray, " found"], Float32[np.ndarray, " found"]]:
+    def _candidates(self, query: str, depth: int, clock: Clock) -> Candidates:
         with clock.stage("encode", 0) as remembered:
             vector = self._query_vector(query, remembered)
         with clock.stage("recall", min(depth, len(self.store))):
-            rows, cosines = self._index.search(vector[None], depth)
-        return rows[0], cosines[0]
+            return self._recall.nearest(vector, depth)
 
     def _query_vector(
         self, query: str, remembered: Remembered | None = None
