@@ -4,18 +4,15 @@ Offline evaluation and the online service call the same methods. They are synchr
 called from several threads; `share` then joins the model work of concurrent calls.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from bert.numerics import Numerics, choose_numerics
 from bert.tokens import Tokenizer
-from catalog.errors import InputError
 from catalog.schema import Item
 from catalog.store import ItemStore
 from catalog.text import item_text
@@ -27,12 +24,13 @@ from search import bundle, checks, golden
 from search.batching import Batcher
 from search.cache import CacheReport, VectorCache
 from search.clock import Clock, Remembered
+from search.config import EngineConfig
 from search.ranking import SignalSource, rerank_order
 from search.recall import Candidates, Recall
 from search.records import (
-    MAX_DEPTH,
     MAX_OFFSET,
     MAX_PAGE_SIZE,
+    Channel,
     Hit,
     NotSupportedError,
     SearchResult,
@@ -43,27 +41,6 @@ from towers.index import open_index, open_vectors
 from towers.saving import load_towers
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # candidates that the last page there is needs
-
-
-@dataclass(frozen=True)
-class EngineConfig:
-    """What one request does when it does not say otherwise."""
-
-    recall_depth: int = 200  # candidates that stage 1 recalls
-    rerank_depth: int = 50  # of them, the first so many are reranked
-    numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
-    cache_megabytes: int = 64  # memory for query vectors and texts of pairs; 0 remembers nothing
-
-    def __post_init__(self) -> None:
-        """Refuse depths that no request could ask for."""
-        if self.cache_megabytes < 0:
-            raise InputError(f"engine: cache_megabytes is {self.cache_megabytes}; give 0 or more")
-        for name, low in (("recall_depth", 1), ("rerank_depth", 0)):
-            if not low <= getattr(self, name) <= MAX_DEPTH:
-                raise InputError(
-                    f"engine: {name} is {getattr(self, name)}; it must lie between {low} and "
-                    f"{MAX_DEPTH}"
-                )
 
 
 class Engine:
@@ -89,9 +66,9 @@ class Engine:
         )
         self.dim = self._encoder.dim
         index = directory / bundle.INDEX
-        self._recall = Recall(open_index(index), open_vectors(index))
-        self._as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         lexical = LexicalIndex.open(directory / bundle.LEXICAL)
+        self._recall = Recall(open_index(index), open_vectors(index), lexical)
+        self._as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         self._signals = SignalSource(self.store, lexical, self._as_of)
         self._scorer: PairScorer | None = None
         if (directory / bundle.RERANK).is_dir():
@@ -121,11 +98,13 @@ class Engine:
                 it was built.
         """
         manifest = bundle.verify(directory)
-        engine = cls(directory, manifest, config)
+        # What a bundle answered when it was built, it answered with the defaults.
+        engine = cls(directory, manifest, config.with_default_requests())
         if warm:
             engine.warm_up()
         exact = {engine.numerics.dtype, manifest.numerics} == {"float32"}
         golden.replay(engine, directory / bundle.GOLDEN, both_float32=exact)
+        engine.config = config
         return engine
 
     @property
@@ -196,11 +175,11 @@ class Engine:
         # One more than the page shows tells whether there is a next one. Pages beyond the usual
         # depth all recall the same and rerank the same head, so no item is on two of them.
         reached = recall_depth if offset + limit < recall_depth else DEEPEST
-        found = self._candidates(query, reached, clock)
+        found = self._candidates(query, recall_depth, clock, reached)
         rows, cosines = found.rows, found.cosines
         depth = min(rerank_depth, recall_depth, len(rows)) if self._scorer is not None else 0
         scores, lexical = self._score(query, rows[:depth], cosines[:depth], clock)
-        order, final = rerank_order(scores, cosines[depth:])
+        order, final = rerank_order(scores, found.scores[depth:])
         hits = []
         for place in range(offset, min(offset + limit, len(rows))):
             at = int(order[place]) if place < depth else place
@@ -211,6 +190,7 @@ class Engine:
                     stage1_score=float(cosines[at]),
                     rerank_score=float(scores[at]) if at < depth else None,
                     lexical_score=float(lexical[at]) if at < depth else None,
+                    channels=found.channels(at),
                 )
             )
         more = offset + limit < len(rows)
@@ -221,9 +201,16 @@ class Engine:
         query: str | Float32[np.ndarray, " dim"],
         *,
         limit: int = 100,
+        channels: Collection[Channel] = tuple(Channel),
         deadline: float | None = None,
     ) -> SearchResult:
-        """Stage 1 alone: the items nearest to a query, or to a query's vector.
+        """Stage 1 alone: what a query recalls, or the items nearest to a query's vector.
+
+        Args:
+            query: What the user typed, or a vector.
+            limit: Most hits; the lexical channel alone may find fewer.
+            channels: Which channels recall for a text; a vector has the dense one alone.
+            deadline: On the clock of `time.monotonic()`, in seconds.
 
         Raises:
             RequestError: an argument is out of its limits.
@@ -232,14 +219,20 @@ class Engine:
         checks.retrieve_limit(limit)
         clock = Clock(deadline)
         if isinstance(query, str):
-            found = self._candidates(checks.query(query), limit, clock)
+            query = checks.query(query)
+            found = self._candidates(query, limit, clock, channels=channels)
         else:
             vector = checks.vector(query, self.dim)
             with clock.stage("recall", min(limit, len(self.store))):
                 found = self._recall.nearest(vector, limit)
         hits = tuple(
-            Hit(self.store.ids[row], float(cosine), stage1_score=float(cosine))
-            for row, cosine in zip(found.rows, found.cosines, strict=True)
+            Hit(
+                self.store.ids[row],
+                float(found.scores[place]),
+                stage1_score=float(found.cosines[place]),
+                channels=found.channels(place),
+            )
+            for place, row in enumerate(found.rows.tolist())
         )
         return SearchResult(
             hits, tuple(clock.stages), len(found), 0, has_more=len(found) < len(self.store)
@@ -317,11 +310,21 @@ class Engine:
         Clock(deadline).check()
         return self._encoder.items([item_text(item) for item in items])
 
-    def _candidates(self, query: str, depth: int, clock: Clock) -> Candidates:
+    def _candidates(
+        self,
+        query: str,
+        depth: int,
+        clock: Clock,
+        reached: int = 0,
+        channels: Collection[Channel] = tuple(Channel),
+    ) -> Candidates:
+        """What a query recalls, `depth` deep, and behind it the nearest others up to `reached`."""
         with clock.stage("encode", 0) as remembered:
             vector = self._query_vector(query, remembered)
-        with clock.stage("recall", min(depth, len(self.store))):
-            return self._recall.nearest(vector, depth)
+        with clock.stage("recall", min(max(depth, reached), len(self.store))):
+            weight = self.config.lexical_weight
+            found = self._recall.find(query, vector, depth, weight, channels)
+            return self._recall.extended(found, vector, reached) if reached > depth else found
 
     def _query_vector(
         self, query: str, remembered: Remembered | None = None

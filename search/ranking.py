@@ -39,7 +39,9 @@ class SignalSource:
         titles = [self.store.table["title"][int(row)].as_py() for row in rows]
         return Signals(
             cosine=cosines.astype(np.float32),
-            lexical=self.lexical_shares(query, rows),
+            lexical=np.full(len(rows), np.nan, np.float32)
+            if self.lexical is None
+            else lexical_shares(self.lexical, query, rows),
             overlap=title_overlap(query, titles),
             price=self.store.number("price")[rows],
             rating=self.store.number("rating")[rows],
@@ -48,21 +50,6 @@ class SignalSource:
             in_stock=self.store.number("in_stock")[rows],
         )
 
-    def lexical_shares(
-        self, query: str, rows: Int32[np.ndarray, "candidates"]
-    ) -> Float32[np.ndarray, "candidates"]:
-        """BM25 of each item over the best BM25 any item has; 0 where no item matches.
-
-        The share depends on query and item alone, not on the other candidates.
-        """
-        if self.lexical is None:
-            return np.full(len(rows), np.nan, np.float32)
-        _, best = self.lexical.search(query, 1)
-        if not len(best):
-            return np.zeros(len(rows), np.float32)
-        shares: Float32[np.ndarray, "candidates"] = self.lexical.scores(query, rows) / best[0]
-        return shares
-
     def _ages(self, rows: Int32[np.ndarray, "candidates"]) -> Float32[np.ndarray, "candidates"]:
         if self.as_of is None:
             return np.full(len(rows), np.nan, np.float32)
@@ -70,6 +57,20 @@ class SignalSource:
         ages: Float32[np.ndarray, "candidates"] = today - self.store.number("released")[rows]
         np.maximum(ages, 0, out=ages)
         return ages
+
+
+def lexical_shares(
+    lexical: LexicalIndex, query: str, rows: Int32[np.ndarray, "candidates"]
+) -> Float32[np.ndarray, "candidates"]:
+    """BM25 of each item over the best BM25 any item has; 0 where no item matches.
+
+    The share depends on query and item alone, not on the other candidates.
+    """
+    _, best = lexical.search(query, 1)
+    if not len(best):
+        return np.zeros(len(rows), np.float32)
+    shares: Float32[np.ndarray, "candidates"] = lexical.scores(query, rows) / best[0]
+    return shares
 
 
 def newest_release(store: ItemStore) -> date | None:
@@ -81,21 +82,28 @@ def newest_release(store: ItemStore) -> date | None:
 
 
 def rerank_order(
-    scores: Float32[np.ndarray, "head"], tail_cosines: Float32[np.ndarray, "tail"]
+    scores: Float32[np.ndarray, "head"], tail: Float32[np.ndarray, "tail"]
 ) -> tuple[Int64[np.ndarray, "head"], Float32[np.ndarray, "items"]]:
     """Order the reranked head by score and leave the tail behind it in stage 1's order.
 
     Args:
         scores: The reranker's logits of the first candidates.
-        tail_cosines: Stage 1's scores of the others, falling.
+        tail: Stage 1's scores of the others, falling.
 
     Returns:
         The order of the head (equal logits stay in stage 1's order), and scores that fall along
-        the whole list: logits in the head, cosines moved below the last logit in the tail.
+        the whole list: logits in the head, stage 1's scores moved below the last logit in the tail.
     """
     order = np.argsort(-scores, kind="stable")
     head = scores[order]
-    if not len(head) or not len(tail_cosines):
-        return order, np.concatenate([head, tail_cosines]).astype(np.float32)
-    tail = tail_cosines - tail_cosines[0] + head[-1] - np.float32(_GAP)
-    return order, np.concatenate([head, tail]).astype(np.float32)
+    return order, np.concatenate([head, scores_behind(head, tail)]).astype(np.float32)
+
+
+def scores_behind(
+    head: Float32[np.ndarray, "head"], tail: Float32[np.ndarray, "tail"]
+) -> Float32[np.ndarray, "tail"]:
+    """The falling scores of a tail, moved as a whole below those of the list it comes behind."""
+    if not len(head) or not len(tail):
+        return tail
+    moved: Float32[np.ndarray, "tail"] = tail - tail[0] + head[-1] - np.float32(_GAP)
+    return moved

@@ -1,6 +1,8 @@
 """What the engine takes and gives: hits, stage reports, limits and the errors of a request."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 MAX_QUERY_CHARACTERS = 2_000
 MAX_PAGE_SIZE = 100
@@ -9,6 +11,13 @@ MAX_DEPTH = 1_000
 MAX_RETRIEVE = 1_000
 MAX_RERANK_ITEMS = 500
 MAX_EMBED_TEXTS = 128
+
+
+class Channel(StrEnum):
+    """A way to recall items."""
+
+    DENSE = "dense"  # near the query's vector
+    LEXICAL = "lexical"  # sharing words with the query
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,7 @@ class Hit:
         rerank_score: The reranker's logit; None for an item that was not reranked.
         lexical_score: Lexical score over the best one any item has for the query, in [0, 1];
             None for an item that was not reranked or is in no index.
+        channels: The channels that recalled the item, and the rank from 1 that each gave it.
     """
 
     item_id: str
@@ -29,6 +39,7 @@ class Hit:
     stage1_score: float | None = None
     rerank_score: float | None = None
     lexical_score: float | None = None
+    channels: Mapping[Channel, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 
 from catalog.errors import InputError
-from search.engine import EngineConfig
+from search.config import EngineConfig
 
 
 def default_compilation_cache() -> Path:

@@ -22,6 +22,8 @@ from search.records import (
     MAX_QUERY_CHARACTERS,
     MAX_RERANK_ITEMS,
     MAX_RETRIEVE,
+    Channel,
+    Hit,
     RequestError,
     SearchResult,
     StageReport,
@@ -29,6 +31,7 @@ from search.records import (
 from server.pages import read_page_token, write_page_token
 from shortlist.v1 import (
     catalog_service_pb2,
+    channel_pb2,
     item_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
@@ -41,6 +44,11 @@ DEFAULT_PAGE_SIZE = 10
 DEFAULT_RETRIEVE = 100
 MAX_BATCH_GET = 100
 MAX_ITEM_CHARACTERS = 50_000
+
+_CHANNELS = {
+    channel_pb2.CHANNEL_DENSE: Channel.DENSE,
+    channel_pb2.CHANNEL_LEXICAL: Channel.LEXICAL,
+}
 
 
 # ---- items
@@ -183,6 +191,7 @@ def search_response(
                 stage1_score=hit.stage1_score,
                 lexical_score=hit.lexical_score,
                 rerank_score=hit.rerank_score,
+                recalled_by=_recalled_messages(hit),
             )
             for rank, (hit, item) in enumerate(
                 zip(result.hits, items, strict=True), start=search.offset + 1
@@ -218,6 +227,17 @@ def retrieve_limit(request: retrieval_service_pb2.RetrieveRequest) -> int:
     return _size(request.page_size, "page_size", MAX_RETRIEVE) or DEFAULT_RETRIEVE
 
 
+def retrieve_channels(request: retrieval_service_pb2.RetrieveRequest) -> frozenset[Channel]:
+    """Returns the channels that a request asks for; raises RequestError."""
+    for place, number in enumerate(request.channels):
+        if number not in _CHANNELS:
+            raise RequestError(f"channels[{place}]", "is unspecified or unknown")
+    channels = frozenset(_CHANNELS[number] for number in request.channels)
+    if request.WhichOneof("input") == "vector" and channels - {Channel.DENSE}:
+        raise RequestError("channels", "must be CHANNEL_DENSE alone for a vector")
+    return channels or frozenset(Channel)
+
+
 def retrieve_response(
     result: SearchResult, bundle_id: str
 ) -> retrieval_service_pb2.RetrieveResponse:
@@ -225,7 +245,10 @@ def retrieve_response(
     return retrieval_service_pb2.RetrieveResponse(
         results=[
             retrieval_service_pb2.RetrieveResult(
-                item_id=hit.item_id, score=hit.score, stage1_score=hit.stage1_score
+                item_id=hit.item_id,
+                score=hit.score,
+                stage1_score=hit.stage1_score,
+                recalled_by=_recalled_messages(hit),
             )
             for hit in result.hits
         ],
@@ -355,6 +378,14 @@ def _vector(message: vector_pb2.Vector, dim: int) -> Float32[np.ndarray, "dim"]:
     # Scaled in float64, where the squares of the largest and smallest float32 are still numbers.
     wide = vector.astype(np.float64)
     return (wide / np.linalg.norm(wide)).astype(np.float32)
+
+
+def _recalled_messages(hit: Hit) -> list[channel_pb2.Recalled]:
+    return [
+        channel_pb2.Recalled(channel=number, rank=hit.channels[channel])
+        for number, channel in _CHANNELS.items()
+        if channel in hit.channels
+    ]
 
 
 def _stage_messages(stages: Sequence[StageReport]) -> list[stage_report_pb2.StageReport]:

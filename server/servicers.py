@@ -82,8 +82,10 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         engine, deadline = self._engine, deadline_of(context)
         query = converters.retrieve_query(request, engine.dim)
         limit = converters.retrieve_limit(request)
+        channels = converters.retrieve_channels(request)
         result = await self._worker.run(
-            lambda: engine.retrieve(query, limit=limit, deadline=deadline), deadline
+            lambda: engine.retrieve(query, limit=limit, channels=channels, deadline=deadline),
+            deadline,
         )
         return converters.retrieve_response(result, engine.bundle_id)
 

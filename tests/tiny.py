@@ -25,7 +25,8 @@ from lexical.index import LexicalIndex
 from rerank.features import FEATURES, FeatureStatistics
 from rerank.model import Reranker, RerankerConfig, save_reranker
 from search import bundle, golden
-from search.engine import Engine, EngineConfig
+from search.config import EngineConfig
+from search.engine import Engine
 from search.ranking import newest_release
 from towers.encode import TowerEncoder
 from towers.index import IndexConfig, build_index

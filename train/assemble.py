@@ -13,7 +13,8 @@ from bert.tokens import Tokenizer
 from catalog.store import ItemStore
 from search import bundle, golden
 from search.bundle import BundleError, Manifest
-from search.engine import Engine, EngineConfig
+from search.config import EngineConfig
+from search.engine import Engine
 from search.ranking import newest_release
 from train.steps import Step
 

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from catalog.reading import read_dataset
-from search.engine import Engine, EngineConfig
+from search.config import EngineConfig
+from search.engine import Engine
 from train.assemble import record_metrics
 from train.evaluate import evaluate, print_figures, write_figures
 from train.options import DEMO, TrainConfig

@@ -6,7 +6,7 @@ in `train.metrics` and `train.figures`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +20,7 @@ from catalog.store import ItemStore
 from search.records import (
     MAX_QUERY_CHARACTERS,
     MAX_RERANK_ITEMS,
+    Channel,
     Hit,
     SearchResult,
 )
@@ -37,6 +38,12 @@ from train.figures import (
 from train.progress import track
 from train.runs import Ranking, write_run, write_text
 
+# What stage 1 recalls with, by system. "stage1" is the towers alone.
+_STAGE1 = {
+    "stage1": (Channel.DENSE,),
+    "lexical": (Channel.LEXICAL,),
+    "hybrid": tuple(Channel),
+}
 _TIES_SEED = 0
 _SAMPLE_SEED = 20_240_603  # of the queries, where not all are evaluated
 
@@ -53,8 +60,8 @@ class Engine(Protocol):
     def has_reranker(self) -> bool:
         """Whether there is a second stage."""
 
-    def retrieve(self, query: str, *, limit: int) -> SearchResult:
-        """Stage 1 alone over the whole catalogue."""
+    def retrieve(self, query: str, *, limit: int, channels: Collection[Channel]) -> SearchResult:
+        """Stage 1 alone over the whole catalogue, by some of its channels."""
 
     def search(self, query: str, *, limit: int) -> SearchResult:
         """Both stages over the whole catalogue."""
@@ -85,7 +92,8 @@ def evaluate(
         max_queries: Most queries, chosen at random and always the same; 0 takes all.
 
     Returns:
-        Figures for `bm25`, `stage1`, `both` (where there is a second stage) and `random`.
+        Figures for `bm25`, for stage 1 by vectors (`stage1`), by words (`lexical`) and by both
+        (`hybrid`), for `both` stages where there is a second one, and for `random`.
 
     Raises:
         InputError: There is nothing to evaluate on, or the judgments and the bundle do not fit.
@@ -150,7 +158,10 @@ def _stage1_rankings(
     judged = list(query.gains)
     scores = engine.stage1_scores(query.text, judged)
     return {
-        "stage1": _of_hits(engine.retrieve(query.text, limit=DEPTH).hits),
+        **{
+            system: _of_hits(engine.retrieve(query.text, limit=DEPTH, channels=channels).hits)
+            for system, channels in _STAGE1.items()
+        },
         "stage1" + JUDGED: _by_score(engine.store, engine.store.rows(judged), scores, ties),
     }
 

@@ -23,8 +23,11 @@ _RANDOM_SEED = 0
 # What is compared with what, where both have the metric.
 _PAIRS = (
     ("stage1", "bm25"),
+    ("hybrid", "stage1"),
+    ("hybrid", "lexical"),
     ("both", "bm25"),
     ("both", "stage1"),
+    ("both", "hybrid"),
     ("stage1", RANDOM),
     ("both", RANDOM),
 )
@@ -155,7 +158,7 @@ def figures(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, Run])
     values: dict[str, dict[str, Float64[np.ndarray, "queries"]]] = {}
     for name, run in runs.items():
         system = name.removesuffix(JUDGED)
-        of_run = _judged_only(queries, run) if name.endswith(JUDGED) else _full(queries, run)
+        of_run = _judged_only(queries, run) if name.endswith(JUDGED) else full_corpus(queries, run)
         values.setdefault(system, {}).update(of_run)
     values[RANDOM] = _random_order(queries)
     return Figures(
@@ -216,7 +219,10 @@ def differences_table(found: Figures) -> Table:
     return table
 
 
-def _full(queries: Sequence[JudgedQuery], run: Run) -> dict[str, Float64[np.ndarray, "queries"]]:
+def full_corpus(
+    queries: Sequence[JudgedQuery], run: Run
+) -> dict[str, Float64[np.ndarray, "queries"]]:
+    """Metrics of a run over the whole catalogue, a value a query."""
     relevant = np.zeros((len(queries), DEPTH), np.bool_)
     for row, (query, ranking) in enumerate(zip(queries, run, strict=True)):
         ids = ranking.item_ids[:DEPTH]

@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
+    channel_pb2,
     item_pb2,
     rerank_service_pb2,
     rerank_service_pb2_grpc,
@@ -26,7 +27,6 @@ from shortlist.v1 import (
     retrieval_service_pb2_grpc,
     search_service_pb2,
     search_service_pb2_grpc,
-    vector_pb2,
 )
 
 Request = TypeVar("Request", bound=Message)
@@ -190,16 +190,15 @@ class Client:
         query: str | Iterable[float],
         *,
         page_size: int = 0,
+        channels: Iterable[channel_pb2.Channel.ValueType] = (),
         timeout_seconds: float | None = None,
     ) -> retrieval_service_pb2.RetrieveResponse:
-        """Finds the items nearest to a query text or vector (RetrievalService.Retrieve)."""
-        request = (
-            retrieval_service_pb2.RetrieveRequest(query=query, page_size=page_size)
-            if isinstance(query, str)
-            else retrieval_service_pb2.RetrieveRequest(
-                vector=vector_pb2.Vector(values=query), page_size=page_size
-            )
-        )
+        """Finds what stage 1 recalls for a query text or vector (RetrievalService.Retrieve)."""
+        request = retrieval_service_pb2.RetrieveRequest(page_size=page_size, channels=channels)
+        if isinstance(query, str):
+            request.query = query
+        else:
+            request.vector.values.extend(query)
         return self._call(self._retrieval.Retrieve, request, timeout_seconds)
 
     def embed(

@@ -6,8 +6,10 @@ import pytest
 
 from catalog.schema import Item
 from catalog.text import item_text
+from search.config import EngineConfig
 from search.engine import Engine
 from search.records import (
+    Channel,
     DeadlineExceededError,
     NotSupportedError,
     RequestError,
@@ -129,12 +131,44 @@ def test_an_expired_deadline_ends_every_method(engine):
 
 def test_a_query_s_own_vector_retrieves_the_same(engine):
     vector = engine.embed_queries(["hdmi cable"])[0]
-    by_text, by_vector = engine.retrieve("hdmi cable"), engine.retrieve(3 * vector)
+    by_text = engine.retrieve("hdmi cable", channels=(Channel.DENSE,))
+    by_vector = engine.retrieve(3 * vector)
     assert ids(by_text) == ids(by_vector)
     np.testing.assert_allclose(
         [hit.score for hit in by_text.hits], [hit.score for hit in by_vector.hits], atol=1e-6
     )
     assert [stage.name for stage in by_vector.stages] == ["recall"]
+
+
+def test_hits_say_which_channel_recalled_them(engine):
+    hits = engine.retrieve("usb c charger", limit=ITEMS).hits
+    assert len(hits) == ITEMS
+    for channel in Channel:
+        alone = engine.retrieve("usb c charger", limit=ITEMS, channels=(channel,)).hits
+        ranks = {hit.item_id: hit.channels[channel] for hit in hits if channel in hit.channels}
+        assert ranks == {hit.item_id: rank for rank, hit in enumerate(alone, start=1)}
+    page = engine.search("usb c charger", limit=10, rerank_depth=10).hits
+    assert all(hit.channels for hit in page)
+
+
+def test_a_bundle_is_sound_whatever_requests_do_by_default(tiny_bundle):
+    config = EngineConfig(recall_depth=7, rerank_depth=0, lexical_weight=0.0)
+    vectors_alone = Engine.load(tiny_bundle, config)
+    result = vectors_alone.search("usb c charger", limit=5)
+    assert (result.recalled, result.reranked) == (7, 0)
+    dense = vectors_alone.retrieve("usb c charger", limit=5, channels=(Channel.DENSE,))
+    assert [hit.score for hit in result.hits] == [hit.score for hit in dense.hits]
+
+
+def test_pages_beyond_the_recall_depth_hold_every_item_once(engine):
+    flags = {"recall_depth": 20, "rerank_depth": 5}
+    found, scores = [], []
+    for offset in range(0, ITEMS, 15):
+        hits = engine.search("usb c charger", limit=15, offset=offset, **flags).hits
+        found += [hit.item_id for hit in hits]
+        scores += [hit.score for hit in hits]
+    assert sorted(found) == sorted(engine.store.ids)
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_items_are_reranked_by_id_and_inline_alike(engine):
@@ -188,7 +222,7 @@ def test_without_a_second_stage_search_is_stage_1(stage1, engine):
     assert result.reranked == 0
     assert [stage.name for stage in result.stages] == ["encode", "recall"]
     assert ids(result) == ids(engine.retrieve("usb c charger", limit=9))
-    assert [hit.score for hit in result.hits] == [hit.stage1_score for hit in result.hits]
+    assert all(hit.score >= hit.stage1_score for hit in result.hits)  # words add to the cosine
     with pytest.raises(NotSupportedError, match="no reranker"):
         stage1.rerank("cable", [stage1.store.ids[0]])
 

@@ -11,6 +11,7 @@ import pytest
 from search.engine import Engine
 from server.converters import item_message
 from shortlist.client import Client, ShortlistError
+from shortlist.v1 import channel_pb2
 from shortlist.v1.item_pb2 import Item
 from shortlist.v1.rerank_service_pb2 import RerankCandidate, RerankRequest
 from shortlist.v1.rerank_service_pb2_grpc import RerankServiceStub
@@ -167,15 +168,44 @@ def test_the_query_is_never_logged(client: Client, caplog: pytest.LogCaptureFixt
 
 
 def test_retrieving_by_text_and_by_its_vector_agree(client: Client) -> None:
-    by_text = client.retrieve(QUERY, page_size=15)
+    dense = channel_pb2.CHANNEL_DENSE
+    by_text = client.retrieve(QUERY, page_size=15, channels=[dense])
     vector = client.embed([QUERY]).embeddings[0].values
     by_vector = client.retrieve([7 * value for value in vector], page_size=15)
     assert [r.item_id for r in by_text.results] == [r.item_id for r in by_vector.results]
     for left, right in zip(by_text.results, by_vector.results, strict=True):
         assert left.stage1_score == pytest.approx(right.stage1_score, abs=TOLERANCE)
         assert abs(left.stage1_score) <= 1 + TOLERANCE
+        assert [recalled.channel for recalled in left.recalled_by] == [dense]
     scores = [r.score for r in by_text.results]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_results_say_which_channels_recalled_them(client: Client) -> None:
+    lexical = channel_pb2.CHANNEL_LEXICAL
+    alone = client.retrieve(QUERY, channels=[lexical]).results
+    ranks = {result.item_id: result.recalled_by[0].rank for result in alone}
+    assert list(ranks.values()) == list(range(1, len(ranks) + 1))
+    both = [*client.retrieve(QUERY).results, *client.search(QUERY, page_size=100).results]
+    for result in both:
+        assert result.recalled_by
+        for recalled in result.recalled_by:
+            if recalled.channel == lexical:
+                assert recalled.rank == ranks[result.item_id]
+
+
+@pytest.mark.parametrize(
+    ("query", "channels", "field"),
+    [
+        (QUERY, [channel_pb2.CHANNEL_UNSPECIFIED], "channels[0]"),
+        (QUERY, [channel_pb2.CHANNEL_DENSE, 99], "channels[1]"),
+        ([1.0] * 16, [channel_pb2.CHANNEL_LEXICAL], "channels"),
+    ],
+)
+def test_channels_that_cannot_recall_are_refused(
+    client: Client, query: str | list[float], channels: list[int], field: str
+) -> None:
+    assert refused_field(client.retrieve, query, channels=channels) == field
 
 
 def test_the_whole_catalogue_can_be_retrieved(client: Client, engine: Engine) -> None:

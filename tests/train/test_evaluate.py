@@ -1,6 +1,6 @@
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import log2
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from catalog.reading import Dataset, read_dataset
 from catalog.schema import ITEMS, JUDGMENTS, DatasetInfo
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
-from search.records import Hit, SearchResult
+from search.records import Channel, Hit, SearchResult
 from train.baseline import Bm25, best_rows
 from train.evaluate import evaluate, print_figures, write_figures
 from train.figures import figures, judged_queries
@@ -69,7 +69,8 @@ class LexicalEngine:
         self.has_reranker = has_reranker
         self._index = LexicalIndex.build(store, directory)
 
-    def retrieve(self, query: str, *, limit: int) -> SearchResult:
+    def retrieve(self, query: str, *, limit: int, channels: Collection[Channel]) -> SearchResult:
+        del channels  # there is one index
         return self._result(query, np.arange(len(self.store), dtype=np.int32), limit, 1.0)
 
     def search(self, query: str, *, limit: int) -> SearchResult:
@@ -183,9 +184,10 @@ def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
     dataset = dataset_of()
     found = evaluate(engine(dataset), dataset, "test", runs_directory=tmp_path / "runs")
     names = {"bm25", "stage1", "both"}
-    assert set(found.systems) == names | {"random"}
+    assert set(found.systems) == names | {"lexical", "hybrid", "random"}
     written = {path.name for path in (tmp_path / "runs").iterdir()}
-    assert written == {f"{name}{end}.run" for name in names for end in ("", "_judged")}
+    judged = {f"{name}{end}.run" for name in names for end in ("", "_judged")}
+    assert written == judged | {"lexical.run", "hybrid.run"}
     # What an independent tool makes of the run files is what we report.
     qrels: dict[str, dict[str, int]] = {}
     for query_id, _, row, grade, split in JUDGED:
@@ -203,7 +205,7 @@ def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
 def test_without_a_reranker_there_is_no_second_system(engine):
     dataset = dataset_of()
     found = evaluate(engine(dataset, has_reranker=False), dataset)
-    assert set(found.systems) == {"bm25", "stage1", "random"}
+    assert set(found.systems) == {"bm25", "stage1", "lexical", "hybrid", "random"}
     assert {"both"}.isdisjoint(name for each in found.differences for name in (each.a, each.b))
 
 
@@ -239,7 +241,8 @@ def test_json_has_the_documented_form_and_no_nan(engine, tmp_path):
     write_figures(evaluate(engine(dataset), dataset), tmp_path / "out" / "figures.json")
     written = json.loads((tmp_path / "out" / "figures.json").read_text())
     assert set(written) >= {"split", "queries", "systems", "differences"}
-    assert set(written["systems"]) == {"bm25", "stage1", "both", "random"}
+    systems = {"bm25", "stage1", "lexical", "hybrid", "both", "random"}
+    assert set(written["systems"]) == systems
     assert set(written["systems"]["both"]) == {"ndcg@10", "ndcg@10_judged", "mrr", "recall@100"}
     assert set(written["systems"]["both"]["mrr"]) == {"mean", "low", "high", "queries"}
     assert written["systems"]["both"]["mrr"] == dict.fromkeys(("mean", "low", "high")) | {

@@ -14,7 +14,9 @@ import pytest
 from catalog.reading import read_dataset
 from catalog.text import normalise_query
 from search.bundle import Manifest, verify
-from search.engine import Engine, EngineConfig
+from search.config import EngineConfig
+from search.engine import Engine
+from search.records import Channel
 from tests.tiny import tiny_items
 from train.__main__ import main
 from train.evaluate import collect_runs, evaluate
@@ -51,7 +53,8 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert manifest.reports["index"]["items"] == 300
     assert manifest.reports["index"]["recall@100"] == 1  # exact search
     figures = json.loads((built / "evaluation.json").read_text())
-    assert set(figures["systems"]) == {"bm25", "stage1", "both", "random"}
+    systems = {"bm25", "stage1", "lexical", "hybrid", "both", "random"}
+    assert set(figures["systems"]) == systems
     assert manifest.metrics == figures
     assert {"bm25.run", "stage1.run", "both.run", "both_judged.run"} <= {
         path.name for path in (built / "runs").iterdir()
@@ -95,7 +98,7 @@ def test_evaluation_runs_the_engine_that_serves(trained, demo):
         hits = trained.search(query.text, limit=100).hits
         assert list(runs["both"][number].item_ids) == [hit.item_id for hit in hits]
         np.testing.assert_allclose(runs["both"][number].scores, [h.score for h in hits], atol=1e-5)
-        hits = trained.retrieve(query.text, limit=100).hits
+        hits = trained.retrieve(query.text, limit=100, channels=(Channel.DENSE,)).hits
         assert list(runs["stage1"][number].item_ids) == [hit.item_id for hit in hits]
         reranked = trained.rerank(query.text, list(query.gains)).hits
         assert list(runs["both_judged"][number].item_ids) == [hit.item_id for hit in reranked]

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from shortlist.v1 import channel_pb2 as _channel_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
 from shortlist.v1 import stage_report_pb2 as _stage_report_pb2
 from shortlist.v1 import vector_pb2 as _vector_pb2
@@ -30,6 +31,7 @@ class RetrieveRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """What the customer typed, with the limits of SearchRequest.query."""
     page_size: _builtins.int
@@ -43,16 +45,24 @@ class RetrieveRequest(_message.Message):
         scales it.
         """
 
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_channel_pb2.Channel.ValueType]:
+        """Which channels recall. Empty means all that a search uses. A vector has CHANNEL_DENSE alone:
+        INVALID_ARGUMENT for a vector with another one, and for a channel that is unspecified or
+        unknown. A channel named twice counts once.
+        """
+
     def __init__(
         self,
         *,
         query: _builtins.str = ...,
         vector: _vector_pb2.Vector | None = ...,
         page_size: _builtins.int = ...,
+        channels: _abc.Iterable[_channel_pb2.Channel.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "query", b"query", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "page_size", b"page_size", "query", b"query", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "input", b"input", "page_size", b"page_size", "query", b"query", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["query", "vector"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
@@ -73,7 +83,9 @@ class RetrieveResponse(_message.Message):
     """The id of the bundle that answered."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetrieveResult]:
-        """The hits, best first. As many as `page_size` whenever the catalogue has them."""
+        """The hits, best first. As many as `page_size` whenever the catalogue has them; CHANNEL_LEXICAL
+        alone gives none that shares no word with the query.
+        """
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
@@ -103,6 +115,7 @@ class RetrieveResult(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     STAGE1_SCORE_FIELD_NUMBER: _builtins.int
+    RECALLED_BY_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item."""
     score: _builtins.float
@@ -110,19 +123,22 @@ class RetrieveResult(_message.Message):
     one retrieval only.
     """
     stage1_score: _builtins.float
-    """The cosine of the query's and the item's vectors, from -1 to 1. Absent when the item did not
-    come from the towers.
-    """
+    """The cosine of the query's and the item's vectors, from -1 to 1."""
+    @_builtins.property
+    def recalled_by(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.Recalled]:
+        """The channels that recalled the item, each at most once."""
+
     def __init__(
         self,
         *,
         item_id: _builtins.str = ...,
         score: _builtins.float = ...,
         stage1_score: _builtins.float | None = ...,
+        recalled_by: _abc.Iterable[_channel_pb2.Recalled] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score", "stage1_score", b"stage1_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score", "item_id", b"item_id", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score", "item_id", b"item_id", "recalled_by", b"recalled_by", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stage1_score: _TypeAlias = _typing.Literal["stage1_score"]  # noqa: Y015
     _WhichOneofArgType__stage1_score: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score"]  # noqa: Y015

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RetrievalServiceStub:
-    """Stage 1 on its own: the towers and the vector index, for callers with a ranker of their own.
+    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
+    the lexical index.
 
     Every error carries the details that ErrorReason describes.
     """
@@ -50,13 +51,14 @@ class RetrievalServiceStub:
 
 
 class RetrievalServiceServicer:
-    """Stage 1 on its own: the towers and the vector index, for callers with a ranker of their own.
+    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
+    the lexical index.
 
     Every error carries the details that ErrorReason describes.
     """
 
     def Retrieve(self, request, context):
-        """Finds the items nearest to a query in the towers' space.
+        """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
 
         Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
         passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
@@ -99,7 +101,8 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RetrievalService:
-    """Stage 1 on its own: the towers and the vector index, for callers with a ranker of their own.
+    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
+    the lexical index.
 
     Every error carries the details that ErrorReason describes.
     """

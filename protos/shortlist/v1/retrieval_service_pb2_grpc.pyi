@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RetrievalServiceStub:
-    """Stage 1 on its own: the towers and the vector index, for callers with a ranker of their own.
+    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
+    the lexical index.
 
     Every error carries the details that ErrorReason describes.
     """
@@ -37,7 +38,7 @@ class RetrievalServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RetrievalServiceAsyncStub: ...
     Retrieve: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRequest, _retrieval_service_pb2.RetrieveResponse]
-    """Finds the items nearest to a query in the towers' space.
+    """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
 
     Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
     passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
@@ -53,14 +54,15 @@ class RetrievalServiceStub:
 
 @_typing.type_check_only
 class RetrievalServiceAsyncStub(RetrievalServiceStub):
-    """Stage 1 on its own: the towers and the vector index, for callers with a ranker of their own.
+    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
+    the lexical index.
 
     Every error carries the details that ErrorReason describes.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Retrieve: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRequest, _retrieval_service_pb2.RetrieveResponse]  # type: ignore[assignment]
-    """Finds the items nearest to a query in the towers' space.
+    """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
 
     Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
     passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
@@ -75,7 +77,8 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     """
 
 class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Stage 1 on its own: the towers and the vector index, for callers with a ranker of their own.
+    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
+    the lexical index.
 
     Every error carries the details that ErrorReason describes.
     """
@@ -86,7 +89,7 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retrieval_service_pb2.RetrieveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_service_pb2.RetrieveResponse, _abc.Awaitable[_retrieval_service_pb2.RetrieveResponse]]:
-        """Finds the items nearest to a query in the towers' space.
+        """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
 
         Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
         passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE

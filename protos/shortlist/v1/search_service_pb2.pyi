@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from shortlist.v1 import channel_pb2 as _channel_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
 from shortlist.v1 import stage_report_pb2 as _stage_report_pb2
 import builtins as _builtins
@@ -135,6 +136,7 @@ class SearchResult(_message.Message):
     STAGE1_SCORE_FIELD_NUMBER: _builtins.int
     LEXICAL_SCORE_FIELD_NUMBER: _builtins.int
     RERANK_SCORE_FIELD_NUMBER: _builtins.int
+    RECALLED_BY_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item."""
     rank: _builtins.int
@@ -144,9 +146,7 @@ class SearchResult(_message.Message):
     one search only.
     """
     stage1_score: _builtins.float
-    """The cosine of the query's and the item's vectors, from -1 to 1. Absent when the item did not
-    come from the towers.
-    """
+    """The cosine of the query's and the item's vectors, from -1 to 1."""
     lexical_score: _builtins.float
     """The lexical score as a share of the best one that any item has for the query: from 0, no word
     matches, to 1. Absent when the item was not reranked.
@@ -156,6 +156,10 @@ class SearchResult(_message.Message):
     @_builtins.property
     def item(self) -> _item_pb2.Item:
         """The item as the bundle holds it."""
+
+    @_builtins.property
+    def recalled_by(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.Recalled]:
+        """The channels of stage 1 that recalled the item, each at most once."""
 
     def __init__(
         self,
@@ -167,10 +171,11 @@ class SearchResult(_message.Message):
         stage1_score: _builtins.float | None = ...,
         lexical_score: _builtins.float | None = ...,
         rerank_score: _builtins.float | None = ...,
+        recalled_by: _abc.Iterable[_channel_pb2.Recalled] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score", "_rerank_score", b"_rerank_score", "_stage1_score", b"_stage1_score", "item", b"item", "lexical_score", b"lexical_score", "rerank_score", b"rerank_score", "stage1_score", b"stage1_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score", "_rerank_score", b"_rerank_score", "_stage1_score", b"_stage1_score", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "rerank_score", b"rerank_score", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score", "_rerank_score", b"_rerank_score", "_stage1_score", b"_stage1_score", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recalled_by", b"recalled_by", "rerank_score", b"rerank_score", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__lexical_score: _TypeAlias = _typing.Literal["lexical_score"]  # noqa: Y015
     _WhichOneofArgType__lexical_score: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score"]  # noqa: Y015

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class SearchServiceStub:
-    """Product search in two stages: the towers recall candidates, the cross-encoder ranks them.
+    """Product search in two stages: the towers and the lexical index recall candidates, the
+    cross-encoder ranks them.
 
     Every error carries the details that ErrorReason describes. The deadline of the call is
     respected by the engine; without one, a call may take as long as its queue.
@@ -46,7 +47,8 @@ class SearchServiceStub:
 
 
 class SearchServiceServicer:
-    """Product search in two stages: the towers recall candidates, the cross-encoder ranks them.
+    """Product search in two stages: the towers and the lexical index recall candidates, the
+    cross-encoder ranks them.
 
     Every error carries the details that ErrorReason describes. The deadline of the call is
     respected by the engine; without one, a call may take as long as its queue.
@@ -80,7 +82,8 @@ def add_SearchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SearchService:
-    """Product search in two stages: the towers recall candidates, the cross-encoder ranks them.
+    """Product search in two stages: the towers and the lexical index recall candidates, the
+    cross-encoder ranks them.
 
     Every error carries the details that ErrorReason describes. The deadline of the call is
     respected by the engine; without one, a call may take as long as its queue.

@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SearchServiceStub:
-    """Product search in two stages: the towers recall candidates, the cross-encoder ranks them.
+    """Product search in two stages: the towers and the lexical index recall candidates, the
+    cross-encoder ranks them.
 
     Every error carries the details that ErrorReason describes. The deadline of the call is
     respected by the engine; without one, a call may take as long as its queue.
@@ -47,7 +48,8 @@ class SearchServiceStub:
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
-    """Product search in two stages: the towers recall candidates, the cross-encoder ranks them.
+    """Product search in two stages: the towers and the lexical index recall candidates, the
+    cross-encoder ranks them.
 
     Every error carries the details that ErrorReason describes. The deadline of the call is
     respected by the engine; without one, a call may take as long as its queue.
@@ -63,7 +65,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Product search in two stages: the towers recall candidates, the cross-encoder ranks them.
+    """Product search in two stages: the towers and the lexical index recall candidates, the
+    cross-encoder ranks them.
 
     Every error carries the details that ErrorReason describes. The deadline of the call is
     respected by the engine; without one, a call may take as long as its queue.

@@ -1,0 +1,42 @@
+"""What the engine does with a request that does not say otherwise."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from catalog.errors import InputError
+from search.records import MAX_DEPTH
+
+LEXICAL_WEIGHT = 0.4  # on Home Depot's `dev`, 0.3 to 0.8 recall alike
+MAX_LEXICAL_WEIGHT = 10  # words alone, practically
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What one request does when it does not say otherwise."""
+
+    recall_depth: int = 200  # candidates that stage 1 recalls
+    rerank_depth: int = 50  # of them, the first so many are reranked
+    # what the best lexical score is worth in stage 1, in cosine; 0 leaves recall to the vectors
+    lexical_weight: float = LEXICAL_WEIGHT
+    numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
+    cache_megabytes: int = 64  # memory for query vectors and texts of pairs; 0 remembers nothing
+
+    def __post_init__(self) -> None:
+        """Refuse depths that no request could ask for."""
+        if self.cache_megabytes < 0:
+            raise InputError(f"engine: cache_megabytes is {self.cache_megabytes}; give 0 or more")
+        if not 0 <= self.lexical_weight <= MAX_LEXICAL_WEIGHT:
+            raise InputError(
+                f"engine: lexical_weight is {self.lexical_weight}; it must lie between 0 and "
+                f"{MAX_LEXICAL_WEIGHT}"
+            )
+        for name, low in (("recall_depth", 1), ("rerank_depth", 0)):
+            if not low <= getattr(self, name) <= MAX_DEPTH:
+                raise InputError(
+                    f"engine: {name} is {getattr(self, name)}; it must lie between {low} and "
+                    f"{MAX_DEPTH}"
+                )
+
+    def with_default_requests(self) -> "EngineConfig":
+        """The same, with the defaults of what a request does."""
+        return EngineConfig(numerics=self.numerics, cache_megabytes=self.cache_megabytes)
