@@ -7,8 +7,8 @@ of the reranker and a source of hard negatives now, a recall channel later.
   the boosted sum. bm25s has one field per index.
 * Updates: documents are added to an existing index and deleted from it by query (deleting by term,
   tantivy-py 0.27 quietly deletes nothing in a whole-number field). bm25s is rebuilt.
-* Prefix and fuzzy matching: `terms_with_prefix` and `fuzzy_term_query` walk the term dictionary,
-  so the last word of a query can be completed and a typo corrected without another structure.
+* The term dictionary can be read, with the number of items of each term: what mistyped and
+  unfinished words are guessed from (`lexical.vocabulary`).
 * On disk: plain files, mapped into memory when opened; nothing is unpickled or read ahead.
 * BM25 in Rust, k1 = 1.2, b = 0.75, with early termination: tenths of a millisecond a query over
   50,000 items, with the lock of the Python interpreter held only to build the query.
@@ -20,7 +20,7 @@ must not change, so `LexicalIndex.open` opens a directory of links instead (see 
 
 import shutil
 import tempfile
-import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -31,6 +31,8 @@ from jaxtyping import Float32, Int32
 from catalog.errors import InputError
 from catalog.schema import Item
 from catalog.store import ItemStore
+from lexical.vocabulary import MEANT_WEIGHT, Vocabulary
+from lexical.words import words
 
 FIELD_WEIGHTS: Mapping[str, float] = {
     "title": 1.0,  # the unit the others are measured in
@@ -42,7 +44,8 @@ FIELD_WEIGHTS: Mapping[str, float] = {
 MAX_TERMS = 64
 """Distinct terms of a query that count, in its order; a 10 kB query costs no more than these."""
 
-_ANALYSER = "shortlist_en_1"  # stored in the index; renamed when the analyser below changes
+_MAX_GUESSED = 8  # unknown terms of a query that are guessed at: each costs a walk over all terms
+_ANALYSER = "shortlist_en_2"  # stored in the index; renamed when the analyser below changes
 _MAX_TERM_BYTES = 100
 # A bound, not an allocation. Up to it (over a million items) the index is one segment; beyond,
 # scores stay the same, and only which of several equal scores falls to a cut may differ.
@@ -55,7 +58,9 @@ class LexicalIndex:
 
     The score of an item is the sum, over its fields and the distinct terms of the query, of
     `FIELD_WEIGHTS[field] * BM25(term, field)` with the statistics of that field over all items.
-    Terms are runs of letters and digits, lower-cased, folded to ASCII and stemmed (English).
+    Terms are runs of letters and digits, lower-cased, folded to ASCII and stemmed (English), with
+    sizes and codes whole beside their parts (`lexical.words`). A term of a query that no item has
+    stands for what it may have been meant to be, at a lower weight; see `understood`.
     """
 
     def __init__(self, index: tantivy.Index) -> None:
@@ -63,6 +68,10 @@ class LexicalIndex:
         self._schema = index.schema
         self._searcher = index.searcher()
         self._analyser = _analyser()
+        counts: Counter[str] = Counter()
+        for field in FIELD_WEIGHTS:
+            counts.update(dict(self._searcher.terms_with_prefix(field, "")))
+        self._vocabulary = Vocabulary(counts)
 
     @classmethod
     def build(cls, store: ItemStore, directory: Path) -> "LexicalIndex":
@@ -131,7 +140,23 @@ class LexicalIndex:
 
     def terms(self, query: str) -> list[str]:
         """The distinct terms of `query` in its order, at most `MAX_TERMS`."""
-        return list(dict.fromkeys(self._analyser.analyze(_plain(query))))[:MAX_TERMS]
+        return list(dict.fromkeys(self._analyser.analyze(words(query))))[:MAX_TERMS]
+
+    def understood(self, query: str) -> dict[str, float]:
+        """The terms that are searched for `query`, and what a match of each is worth.
+
+        A term that no item has is replaced by what it may have been meant to be: the last word, if
+        nothing follows it, by terms that begin with it, any other by terms that it is a misspelling
+        of. Where there is no such term it is left out.
+        """
+        terms = self.terms(query)
+        understood = dict.fromkeys((term for term in terms if term in self._vocabulary), 1.0)
+        unknown = [term for term in terms if term not in self._vocabulary]
+        for term in unknown[:_MAX_GUESSED]:
+            unfinished = term is terms[-1] and not query[-1:].isspace()
+            for meant in self._vocabulary.meant(term, unfinished=unfinished):
+                understood.setdefault(meant, MEANT_WEIGHT)
+        return understood
 
     def search(self, query: str, k: int) -> tuple[Int32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
         """The `k` best items that share at least one term with `query`.
@@ -146,7 +171,7 @@ class LexicalIndex:
         """
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
-        terms = self.terms(query)
+        terms = self.understood(query)
         if not terms:
             return np.empty(0, np.int32), np.empty(0, np.float32)
         return self._ranked(self._any_of(terms), min(k, len(self)))
@@ -163,7 +188,7 @@ class LexicalIndex:
         """
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"rows must lie in [0, {len(self)})")
-        terms = self.terms(query)
+        terms = self.understood(query)
         scores = np.zeros(len(rows), np.float32)
         if not terms or not rows.size:
             return scores
@@ -187,17 +212,18 @@ class LexicalIndex:
         by_wanted[np.searchsorted(wanted, found)] = found_scores
         return by_wanted[position]
 
-    def _any_of(self, terms: list[str]) -> tantivy.Query:
+    def _any_of(self, terms: Mapping[str, float]) -> tantivy.Query:
         # One flat disjunction of boosted terms: the shape that tantivy's early termination knows.
         return tantivy.Query.boolean_query(
             [
                 (
                     tantivy.Occur.Should,
                     tantivy.Query.boost_query(
-                        tantivy.Query.term_query(self._schema, field, term, "freq"), weight
+                        tantivy.Query.term_query(self._schema, field, term, "freq"),
+                        worth * weight,
                     ),
                 )
-                for term in terms
+                for term, worth in terms.items()
                 for field, weight in FIELD_WEIGHTS.items()
             ]
         )
@@ -233,13 +259,8 @@ def _analyser() -> tantivy.TextAnalyzer:
     )
 
 
-def _plain(text: str) -> str:
-    # Composed characters, or an accent on its own would split a word; and valid UTF-8 for Rust.
-    return unicodedata.normalize("NFKC", text).encode("utf-8", "ignore").decode("utf-8")
-
-
 def _field_texts(item: Item) -> Iterator[tuple[str, str]]:
-    yield "title", _plain(item.title)
+    yield "title", words(item.title)
     attributes = ", ".join(f"{name} {value}" for name, value in sorted(item.attributes.items()))
     rest = {
         "brand": item.brand,
@@ -247,4 +268,4 @@ def _field_texts(item: Item) -> Iterator[tuple[str, str]]:
         "attributes": attributes,
         "description": item.description,
     }
-    yield from ((field, _plain(text)) for field, text in rest.items() if text)
+    yield from ((field, words(text)) for field, text in rest.items() if text)

@@ -168,6 +168,42 @@ def test_words_match_whatever_their_case_accents_and_endings(spellings, row):
     assert spellings.scores(query, np.array([row], np.int32))[0] > 0
 
 
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory):
+    store = titles(
+        "DeWalt DCD771C2 drill", "DeWalt DCD791D2 drill", "oak table", "screwdriver 1/2 in."
+    )
+    return LexicalIndex.build(store, tmp_path_factory.mktemp("tools") / "lexical")
+
+
+@pytest.mark.parametrize(
+    ("query", "row"),
+    [
+        ("dcd771c2", 0),
+        ("dcd-771c2", 0),
+        ("dewalt dcd719d2", 1),  # neighbours swapped
+        ("oak tabel", 2),
+        ("screwdri", 3),
+        ("half inch 1/2-inch", 3),
+    ],
+)
+def test_codes_typos_and_unfinished_words_find_their_item(tools, query, row):
+    rows, scores = tools.search(query, 5)
+    assert rows[0] == row
+    np.testing.assert_allclose(tools.scores(query, rows), scores, rtol=1e-6)
+
+
+def test_a_guess_is_worth_less_than_the_word_itself(tools):
+    assert tools.search("tabel", 5)[1][0] < tools.search("table", 5)[1][0]
+    assert tools.understood("oak tabel drill") == {"oak": 1.0, "drill": 1.0, "tabl": 0.8}
+
+
+def test_only_an_unfinished_last_word_is_completed(tools):
+    assert tools.understood("screwdr") == {"screwdriv": 0.8}
+    for query in ("screwdr ", "screwdr oak"):
+        assert "screwdriv" not in tools.understood(query)
+
+
 @pytest.mark.parametrize("query", ["", "   ", "\n\t", "!?* -- ()", "\x00", "\ud800", "☂️"])
 def test_a_query_without_words_matches_nothing(spellings, query):
     rows, scores = spellings.search(query, 5)
@@ -183,7 +219,7 @@ def test_a_query_without_words_matches_nothing(spellings, query):
         "-lamp",
         "+lamp",
         "lamp*",
-        "lamp~2^5",
+        "lamp~2^7",
         "(lamp",
         "[lamp TO",
         "lamp\\",
@@ -195,10 +231,11 @@ def test_no_character_of_a_query_is_an_operator(spellings, query):
 
 
 def test_a_10_kb_query_counts_its_first_distinct_terms(build):
-    index = build(titles("lamp", "desk", f"number{MAX_TERMS}"))
-    filler = [f"number{number}" for number in range(2_000)]
+    index = build(titles("lamp", "desk", f"{MAX_TERMS:08}"))
+    filler = [f"{number:08}" for number in range(2_000)]
     assert len(index.terms(" ".join(filler))) == MAX_TERMS
-    assert index.search(" ".join(["lamp", *filler]), 5)[0].tolist() == [0]
+    far = [filler[0], *filler[1_000:]]  # from which no single edit leads to the third item
+    assert index.search(" ".join(["lamp", *far]), 5)[0].tolist() == [0]
     assert index.search("x" * 10_000, 5)[0].tolist() == []
     assert index.search("lamp " * 2_000, 5)[0].tolist() == [0]
 

@@ -1,0 +1,63 @@
+"""What a word of a query was meant to be, from the catalogue's own words."""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from functools import lru_cache
+
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import extract
+
+MEANT_WEIGHT = 0.8  # what a match of a guess is worth beside one of a word as typed
+_GUESSES = 3  # most guesses at one word
+_LEAST_PREFIX = 3  # characters of a word that is completed
+_LEAST_CORRECTED = 4  # characters of a word that is corrected
+_TWO_EDITS_FROM = 8  # characters of a word that two edits are forgiven
+_LEAST_NUMBER = 6  # digits of a bare number that is corrected: short ones mean what they say
+_REMEMBERED = 4_096  # words whose meaning is kept
+
+
+class Vocabulary:
+    """The terms of a catalogue, and how many items have each."""
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        """Take the terms with their numbers of items."""
+        self._counts = counts
+        self._sorted = sorted(counts)
+        self._terms = list(counts)
+        self._corrected = lru_cache(_REMEMBERED)(self._correct)
+
+    def __contains__(self, term: str) -> bool:
+        return term in self._counts
+
+    def meant(self, term: str, *, unfinished: bool) -> list[str]:
+        """Terms of the catalogue that an unknown term may stand for, likeliest first; at most 3.
+
+        Args:
+            term: A term that is not in the catalogue.
+            unfinished: Whether it may be the beginning of a word; then completions come first.
+
+        Returns:
+            Completions by number of items, else the terms that the fewest edits lead to (insert,
+            delete, replace, swap neighbours; one of them, two in long words), else nothing.
+        """
+        if unfinished and len(term) >= _LEAST_PREFIX:
+            completed = self._completed(term)
+            if completed:
+                return completed
+        return list(self._corrected(term))
+
+    def _completed(self, prefix: str) -> list[str]:
+        begin = bisect_left(self._sorted, prefix)
+        end = bisect_left(self._sorted, prefix + chr(0x10FFFF), lo=begin)
+        return self._commonest(self._sorted[begin:end])
+
+    def _correct(self, term: str) -> tuple[str, ...]:
+        if len(term) < (_LEAST_NUMBER if term.isdigit() else _LEAST_CORRECTED):
+            return ()
+        edits = 2 if len(term) >= _TWO_EDITS_FROM and not term.isdigit() else 1
+        near = extract(term, self._terms, scorer=OSA.distance, score_cutoff=edits, limit=None)
+        least = min((distance for _, distance, _ in near), default=0)
+        return tuple(self._commonest([found for found, distance, _ in near if distance == least]))
+
+    def _commonest(self, terms: list[str]) -> list[str]:
+        return sorted(terms, key=lambda term: (-self._counts[term], term))[:_GUESSES]
