@@ -45,7 +45,7 @@ MAX_TERMS = 64
 """Distinct terms of a query that count, in its order; a 10 kB query costs no more than these."""
 
 _MAX_GUESSED = 8  # unknown terms of a query that are guessed at: each costs a walk over all terms
-_ANALYSER = "shortlist_en_2"  # stored in the index; renamed when the analyser below changes
+ANALYSER = "shortlist_en_2"  # stored in the index; renamed when the analyser below changes
 _MAX_TERM_BYTES = 100
 # A bound, not an allocation. Up to it (over a million items) the index is one segment; beyond,
 # scores stay the same, and only which of several equal scores falls to a cut may differ.
@@ -64,7 +64,7 @@ class LexicalIndex:
     """
 
     def __init__(self, index: tantivy.Index) -> None:
-        index.register_tokenizer(_ANALYSER, _analyser())
+        index.register_tokenizer(ANALYSER, _analyser())
         self._schema = index.schema
         self._searcher = index.searcher()
         self._analyser = _analyser()
@@ -95,7 +95,7 @@ class LexicalIndex:
             prefix="shortlist-lexical-", ignore_cleanup_errors=True
         ) as scratch:
             index = tantivy.Index(_schema(), path=scratch)
-            index.register_tokenizer(_ANALYSER, _analyser())
+            index.register_tokenizer(ANALYSER, _analyser())
             writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
             for row in range(len(store)):
                 document = {_ROW: row, **dict(_field_texts(store.item(row)))}
@@ -243,7 +243,7 @@ class LexicalIndex:
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     for field in FIELD_WEIGHTS:
-        builder.add_text_field(field, tokenizer_name=_ANALYSER, index_option="freq")
+        builder.add_text_field(field, tokenizer_name=ANALYSER, index_option="freq")
     builder.add_unsigned_field(_ROW, indexed=True, fast=True)
     return builder.build()
 

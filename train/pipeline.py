@@ -17,7 +17,7 @@ from catalog.demo import write_demo_store
 from catalog.reading import Dataset, read_dataset
 from catalog.store import ItemStore
 from catalog.text import item_text
-from lexical.index import LexicalIndex
+from lexical.index import ANALYSER, LexicalIndex
 from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle import write_directory
@@ -155,7 +155,9 @@ class Pipeline:
         towers = self._step(
             "towers", self._towers, shared, config.towers, config.pairs, config.towers_fit
         )
-        index = self._step("index", self._index, towers.digest, config.index)
+        index = self._step(
+            "index", self._index, {"towers": towers.digest, "analyser": ANALYSER}, config.index
+        )
         mined = self._step("mine", self._mine, index.digest, config.mine)
         rerank = self._step(
             "rerank",
