@@ -1,0 +1,94 @@
+"""Whether a model number finds its item: brand and code as typed, and with one typo.
+
+    python -m bench.codes --bundle out/icecat/bundle
+
+A code is a word of a title that has letters and digits, is at least five characters long, is no
+size such as 500GB, and stands in no other title. A query is the item's brand and its code in lower
+case. A typo swaps two neighbours of the code, drops one character, doubles one or replaces one.
+"""
+
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from lexical.words import words
+from search.engine import Engine
+from search.records import Channel, Hit
+
+TOP = 10
+_LEAST = 5  # characters of a code
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@dataclass(frozen=True)
+class CodesConfig:
+    """What to ask."""
+
+    bundle: Path
+    queries: int = 500  # items asked for, drawn at random
+    seed: int = 0
+
+
+def codes(engine: Engine) -> Iterator[tuple[str, str, str]]:
+    """Id, brand and code of every item that has both."""
+    store = engine.store
+    titles = [title.lower().split() if title else [] for title in store.text("title")]
+    in_titles = Counter(word for title in titles for word in set(title))
+    for item_id, brand, title in zip(store.ids, store.text("brand"), titles, strict=True):
+        for word in title:
+            is_code = re.fullmatch(r"(?=.*\d)(?=.*[a-z])[a-z0-9][a-z0-9./-]*", word)
+            is_size = words(word).startswith(word + " ")
+            if brand and is_code and not is_size and len(word) >= _LEAST and in_titles[word] == 1:
+                yield item_id, brand.lower(), word
+                break
+
+
+def mistyped(code: str, chance: random.Random) -> str:
+    """The code with one typo; never the code itself."""
+    while True:
+        at = chance.randrange(len(code) - 1)
+        typos = (
+            code[:at] + code[at + 1] + code[at] + code[at + 2 :],
+            code[:at] + code[at + 1 :],
+            code[:at] + code[at] + code[at:],
+            code[:at] + chance.choice(_LETTERS) + code[at + 1 :],
+        )
+        typo = chance.choice(typos)
+        if typo != code:
+            return typo
+
+
+def main(config: CodesConfig) -> None:
+    """Print the share of queries whose item comes first, and in the first ten, by system."""
+    engine = Engine.load(config.bundle)
+    chance = random.Random(config.seed)  # noqa: S311
+    found = list(codes(engine))
+    chosen = chance.sample(found, min(config.queries, len(found)))
+    systems: dict[str, Callable[[str], tuple[Hit, ...]]] = {
+        "dense": lambda query: engine.retrieve(query, limit=TOP, channels=[Channel.DENSE]).hits,
+        "lexical": lambda query: engine.retrieve(query, limit=TOP, channels=[Channel.LEXICAL]).hits,
+        "hybrid": lambda query: engine.retrieve(query, limit=TOP).hits,
+        "both stages": lambda query: engine.search(query, limit=TOP).hits,
+    }
+    asked = {
+        "as typed": [(item, f"{brand} {code}") for item, brand, code in chosen],
+        "one typo": [(item, f"{brand} {mistyped(code, chance)}") for item, brand, code in chosen],
+    }
+    sys.stdout.write(f"{len(found):,} items have a code; {len(chosen)} asked for\n")
+    for kind, queries in asked.items():
+        for name, search in systems.items():
+            pages = [[hit.item_id for hit in search(query)] for _, query in queries]
+            places = [(item, page) for (item, _), page in zip(queries, pages, strict=True)]
+            first = sum(page[:1] == [item] for item, page in places) / len(places)
+            within = sum(item in page for item, page in places) / len(places)
+            sys.stdout.write(f"{kind}, {name}: first {first:.1%}, in {TOP} {within:.1%}\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(CodesConfig, prog="python -m bench.codes"))
