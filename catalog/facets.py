@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-import pyarrow.compute as pc
 from jaxtyping import Bool, Float64, Integer
 
 from catalog.fields import ATTRIBUTE, DISTINCT, Kind, kind_of
@@ -124,7 +123,6 @@ def _count_texts(facet: Facet, store: "ItemStore", chosen: Chosen) -> FacetCount
     assert field.codes is not None  # `check` refuses the fields without
     # One place more, at 0, for the code of a missing value: -1.
     counts = np.bincount(field.codes[chosen] + 1, minlength=len(field.values) + 1)[1:]
-    counts[np.asarray(pc.equal(field.values, ""))] = 0  # an empty text is no value
     top = np.argsort(-counts, kind="stable")[: facet.limit]
     values = tuple((field.values[at].as_py(), int(counts[at])) for at in top if counts[at])
     numbers = store.fields.numbers(facet.field)[chosen] if facet.intervals else np.zeros(0)

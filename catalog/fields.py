@@ -156,9 +156,14 @@ class _Entries:
 
 
 def _encoded(column: pa.Array) -> tuple[pa.Array, Int32[np.ndarray, " values"]]:
-    """The different values of a column, and where among them each of its own is; -1 for null."""
+    """The different values of a column, and where among them each of its own is.
+
+    The code is -1 for null and for an empty text, which is no value either.
+    """
     coded = column.dictionary_encode()
-    return coded.dictionary, np.asarray(coded.indices.fill_null(-1), np.int32)
+    codes = np.array(coded.indices.fill_null(-1), np.int32)
+    codes[codes == coded.dictionary.index("").as_py()] = -1
+    return coded.dictionary, codes
 
 
 def _read_numbers(field: TextField) -> Float64[np.ndarray, " items"]:

@@ -50,12 +50,12 @@ class FilterError(InputError):
     """A filter or facet that cannot be used.
 
     Attributes:
-        path: Where in the tree, such as "and_group.filters[2].range.field"; "" for all of it.
+        path: Where it is, such as "filter.and_group.filters[2].range.field".
         problem: What is wrong there and what would do.
     """
 
     def __init__(self, path: str, problem: str):
-        super().__init__(f"{path}: {problem}" if path else problem)
+        super().__init__(f"{path}: {problem}")
         self.path = path
         self.problem = problem
 
@@ -133,13 +133,13 @@ class Prefix:
 Filter: TypeAlias = And | Or | Not | Equals | In | Range | Exists | Prefix
 
 
-def check(tree: Filter) -> None:
+def check(tree: Filter, path: str) -> None:
     """Refuse a filter that means nothing for any catalogue.
 
     Raises:
-        FilterError: naming the place in the tree.
+        FilterError: naming the place in the tree, which itself stands at `path`.
     """
-    _check(tree, "", 1, [0])
+    _check(tree, path, 1, [0])
 
 
 def matching(tree: Filter, store: "ItemStore") -> Bool[np.ndarray, " items"]:
@@ -221,20 +221,20 @@ def _check(tree: Filter, path: str, depth: int, count: list[int]) -> None:
         )
     match tree:
         case And(filters) | Or(filters):
-            within_group = _joined(path, "and_group" if isinstance(tree, And) else "or_group")
+            group = f"{path}.and_group" if isinstance(tree, And) else f"{path}.or_group"
             if not filters:
-                raise FilterError(f"{within_group}.filters", "is empty; give at least one filter")
+                raise FilterError(f"{group}.filters", "is empty; give at least one filter")
             for place, part in enumerate(filters):
-                _check(part, f"{within_group}.filters[{place}]", depth + 1, count)
+                _check(part, f"{group}.filters[{place}]", depth + 1, count)
         case Not(part):
-            _check(part, _joined(path, "not_filter"), depth + 1, count)
+            _check(part, f"{path}.not_filter", depth + 1, count)
         case _:
             _check_comparison(tree, path)
 
 
 def _check_comparison(tree: Equals | In | Range | Exists | Prefix, path: str) -> None:
     names = {Equals: "equals", In: "in_list", Range: "range", Exists: "exists", Prefix: "prefix"}
-    path = _joined(path, names[type(tree)])
+    path = f"{path}.{names[type(tree)]}"
     kind = check_field(tree.field, f"{path}.field")
     match tree:
         case Equals(_, value):
@@ -323,7 +323,3 @@ def _begins(given: pa.Array, prefix: str, by_level: bool) -> pa.Array:
     if not by_level:
         return pc.starts_with(given, prefix)
     return pc.or_(pc.equal(given, prefix), pc.starts_with(given, prefix + _LEVEL))
-
-
-def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name

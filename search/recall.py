@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 
+from search import filtered
 from towers.index import VectorIndex
 
 
@@ -15,10 +16,12 @@ class Candidates:
     Attributes:
         rows: Rows of the items.
         cosines: Of their vectors with the query's.
+        plan: How filtered ones were found (see `filtered.Plan`); "" without a filter.
     """
 
     rows: Int32[np.ndarray, " found"]
     cosines: Float32[np.ndarray, " found"]
+    plan: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -32,8 +35,19 @@ class Recall:
         self._index = index
         self._vectors = vectors
 
-    def nearest(self, vector: Float32[np.ndarray, " dim"], depth: int) -> Candidates:
-        """The items nearest to a query's vector: never fewer than `depth` where there are more."""
+    def nearest(
+        self,
+        vector: Float32[np.ndarray, " dim"],
+        depth: int,
+        allowed: Bool[np.ndarray, " items"] | None = None,
+    ) -> Candidates:
+        """The items nearest to a query's vector: never fewer than `depth` where there are more.
+
+        With `allowed`, only items that it is true of are found.
+        """
+        if allowed is not None:
+            found = filtered.nearest(self._index, self._vectors, vector, depth, allowed)
+            return Candidates(found.rows, found.cosines, found.plan)
         rows, cosines = self._index.search(vector[None], depth)
         return Candidates(rows[0], cosines[0])
 

@@ -159,7 +159,7 @@ def lies_within(tree, value) -> bool:
 @given(stores, shapes)
 def test_a_mask_is_the_filter_read_item_by_item(items, shape):
     tree = built(shape)
-    check(tree)
+    check(tree, "filter")
     mask = matching(tree, ItemStore.of(items))
     assert mask.dtype == np.bool_
     assert mask.tolist() == [passes(tree, item) for item in items]
@@ -282,12 +282,12 @@ def nested(levels: int):
 )  # fmt: skip
 def test_a_filter_that_means_nothing_is_refused_by_its_place(tree, path, problem):
     with pytest.raises(FilterError) as refused:
-        check(tree)
-    assert refused.value.path == path
+        check(tree, "filter")
+    assert refused.value.path == f"filter.{path}"
     assert problem in refused.value.problem
 
 
 def test_filters_at_their_limits_are_taken():
-    check(nested(8))
-    check(Or((Exists("brand"),) * 99))
-    check(In("brand", ("x",) * 1_000))
+    check(nested(8), "filter")
+    check(Or((Exists("brand"),) * 99), "filter")
+    check(In("brand", ("x",) * 1_000), "filter")
