@@ -28,7 +28,7 @@ class Facet:
     """What to count."""
 
     field: str  # a column but item_id, title, description and image_url; or `attributes.NAME`
-    limit: int = 10  # most values of a text or flag, those of most items
+    max_values: int = 10  # most values of a text or flag, those of most items
     intervals: tuple[Interval, ...] = ()  # of a number, a date or an attribute: what to count in
     # the items to count: all that pass the filter, or the candidates that stage 1 recalled
     scope: Literal["matched", "recalled"] = "recalled"
@@ -69,8 +69,10 @@ def check(facet: Facet, path: str) -> None:
         raise FilterError(
             f"{path}.field", "has a value of its own for each item; facet over another field"
         )
-    if not 1 <= facet.limit <= MAX_FACET_VALUES:
-        raise FilterError(f"{path}.limit", f"is {facet.limit}; give 1 to {MAX_FACET_VALUES}")
+    if not 1 <= facet.max_values <= MAX_FACET_VALUES:
+        raise FilterError(
+            f"{path}.max_values", f"is {facet.max_values}; give 1 to {MAX_FACET_VALUES}"
+        )
     if len(facet.intervals) > MAX_FACET_INTERVALS:
         raise FilterError(
             f"{path}.intervals",
@@ -106,7 +108,7 @@ def count(
     if kind == "flag":
         yes = int(np.count_nonzero(known))
         pairs = sorted([(True, yes), (False, len(known) - yes)], key=lambda pair: -pair[1])
-        values = tuple(pair for pair in pairs if pair[1])[: facet.limit]
+        values = tuple(pair for pair in pairs if pair[1])[: facet.max_values]
         return FacetCounts(facet.field, facet.scope, len(known), values)
     return FacetCounts(
         facet.field,
@@ -123,7 +125,7 @@ def _count_texts(facet: Facet, store: "ItemStore", chosen: Chosen) -> FacetCount
     assert field.codes is not None  # `check` refuses the fields without
     # One place more, at 0, for the code of a missing value: -1.
     counts = np.bincount(field.codes[chosen] + 1, minlength=len(field.values) + 1)[1:]
-    top = np.argsort(-counts, kind="stable")[: facet.limit]
+    top = np.argsort(-counts, kind="stable")[: facet.max_values]
     values = tuple((field.values[at].as_py(), int(counts[at])) for at in top if counts[at])
     numbers = store.fields.numbers(facet.field)[chosen] if facet.intervals else np.zeros(0)
     return FacetCounts(

@@ -98,8 +98,8 @@ def test_nothing_is_counted_of_no_items(field):
     [
         (Facet("colour"), "facets[0].field"),
         (Facet("title"), "facets[0].field"),
-        (Facet("brand", 0), "facets[0].limit"),
-        (Facet("brand", 201), "facets[0].limit"),
+        (Facet("brand", 0), "facets[0].max_values"),
+        (Facet("brand", 201), "facets[0].max_values"),
         (Facet("brand", intervals=(Interval(below=1),)), "facets[0].intervals"),
         (Facet("in_stock", intervals=(Interval(below=1),)), "facets[0].intervals"),
         (Facet("price", intervals=(Interval(below=1),) * 51), "facets[0].intervals"),
