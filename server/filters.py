@@ -8,9 +8,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from google.protobuf.message import Message
-
-from catalog.facets import MAX_FACET_VALUES, MAX_FACETS, Facet, FacetCounts
+from catalog.facets import MAX_FACET_INTERVALS, MAX_FACET_VALUES, MAX_FACETS, Facet, FacetCounts
 from catalog.filters import (
     And,
     Equals,
@@ -48,7 +46,8 @@ def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
     Raises:
         RequestError: A part of it is not set, or it is too large.
     """
-    _check_size(message, path)
+    if message.ByteSize() > MAX_FILTER_KIBIBYTES * 2**10:
+        raise RequestError(path, f"is larger than {MAX_FILTER_KIBIBYTES} KiB")
     return _filter(message, path)
 
 
@@ -154,9 +153,10 @@ def _interval(message: filter_pb2.Interval, path: str) -> Interval:
 
 
 def _facet(message: facet_pb2.Facet, path: str) -> Facet:
-    _check_size(message, path)
     if message.max_values < 0:
         raise RequestError(f"{path}.max_values", "must not be negative")
+    if len(message.intervals) > MAX_FACET_INTERVALS:
+        raise RequestError(f"{path}.intervals", f"must be at most {MAX_FACET_INTERVALS}")
     matched = message.scope == facet_pb2.FACET_SCOPE_MATCHED
     return Facet(
         message.field,
@@ -167,8 +167,3 @@ def _facet(message: facet_pb2.Facet, path: str) -> Facet:
         ),
         "matched" if matched else "recalled",
     )
-
-
-def _check_size(message: Message, path: str) -> None:
-    if message.ByteSize() > MAX_FILTER_KIBIBYTES * 2**10:
-        raise RequestError(path, f"is larger than {MAX_FILTER_KIBIBYTES} KiB")

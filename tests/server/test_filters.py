@@ -127,6 +127,8 @@ def test_facets_have_defaults_and_limits() -> None:
     assert refused_field(facet_records, [FacetMessage(field="brand")] * 21) == "facets"
     negative = [FacetMessage(field="brand"), FacetMessage(field="brand", max_values=-1)]
     assert refused_field(facet_records, negative) == "facets[1].max_values"
+    many = [FacetMessage(field="price", intervals=[interval] * 51)]
+    assert refused_field(facet_records, many) == "facets[0].intervals"
 
 
 def test_counts_are_told_with_values_of_their_type() -> None:
