@@ -1,6 +1,6 @@
 """Filters: a typed tree over the fields of items, and the rows that pass it.
 
-A field is a column of `items` (`FIELDS`) or an attribute, `attributes.NAME`. The rules:
+A field is a column of `items` (`fields.COLUMNS`) or an attribute, `attributes.NAME`. The rules:
 
 - Text is compared exactly, letter case included. Attributes are text.
 - A missing value (and an empty text) passes no comparison, so `Not` of one holds for it: every

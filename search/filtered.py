@@ -13,12 +13,12 @@ from jaxtyping import Bool, Float32, Int32, Int64
 
 from towers.index import VectorIndex
 
-# Survivors that are compared whatever the index could do. Comparing one was measured as 0.14 to
-# 0.35 microseconds (384 dimensions, two cores of a Xeon, 100,000 and a million titles): 6 ms for
-# this many, where the index takes 1 to 7 ms and may miss some.
+# Survivors that are compared whatever the index could do. Comparing one takes 0.14 to 0.35
+# microseconds (`python -m bench.filtered`, 384 dimensions): 6 ms for this many at most, where the
+# index takes 1 to 3 ms and misses some.
 SCAN_UP_TO = 20_000
 # Most items that the index is asked for. Its recall falls with the depth (on 100,000 titles from
-# 0.99 at 200 to 0.96 at 2,000 and 0.86 at 8,000), where a scan is exact.
+# 0.99 at 200 to 0.96 at this many and 0.86 at 8,000), where a scan is exact.
 MAX_FETCH = 2_048
 _DEVIATIONS = 3.0  # of the number expected to pass: one search in a thousand has to ask again
 _CHUNK = 512  # vectors gathered at a time: they stay in the processor's cache
