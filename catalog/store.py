@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Int32
 
 from catalog.errors import InputError
+from catalog.fields import Fields
 from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE, Item
 
 _NUMERIC = {column.name for column in ITEMS.columns if column.type in (NUMBER, WHOLE, FLAG, DATE)}
@@ -46,6 +47,7 @@ class ItemStore:
             if name != "embedding"
         }
         self._numbers: dict[str, Float32[np.ndarray, " items"]] = {}
+        self.fields = Fields(self._columns, len(self.ids))  # for filters and facets
 
     @classmethod
     def of(cls, items: Sequence[Item]) -> "ItemStore":

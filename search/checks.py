@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
+from catalog import facets as counting
+from catalog import filters
 from catalog.schema import Item
 from catalog.text import normalise_query
 from search.records import (
@@ -33,6 +35,31 @@ def query(text: str, field: str = "query") -> str:
             field, f"has {len(text)} characters; at most {MAX_QUERY_CHARACTERS} are taken"
         )
     return normalise_query(text)
+
+
+def search_query(text: str, filter: filters.Filter | None) -> str:
+    """A search's query in its normal form; "" where there is none and a filter to browse by."""
+    return "" if filter is not None and not text.strip() else query(text)
+
+
+def selection(
+    filter: filters.Filter | None,
+    facets: Sequence[counting.Facet] = (),
+    max_per_group: int = 0,
+) -> None:
+    """Filter and facets mean something for some catalogue; groups are capped within limits."""
+    _within("max_per_group", max_per_group, 0, MAX_PAGE_SIZE)
+    if len(facets) > counting.MAX_FACETS:
+        raise RequestError(
+            "facets", f"has {len(facets)} entries; at most {counting.MAX_FACETS} are taken"
+        )
+    try:
+        if filter is not None:
+            filters.check(filter, "filter")
+        for place, facet in enumerate(facets):
+            counting.check(facet, f"facets[{place}]")
+    except filters.FilterError as error:
+        raise RequestError(error.path, error.problem) from None
 
 
 def page(limit: int, offset: int) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeAlias
 
 from search.records import DeadlineExceededError, StageReport
@@ -33,3 +34,7 @@ class Clock:
         yield cached.append
         seconds = time.perf_counter() - start
         self.stages.append(StageReport(name, candidates, seconds, sum(cached)))
+
+    def found(self, candidates: int, plan: str) -> None:
+        """Say what the last stage found, and how it went about it."""
+        self.stages[-1] = replace(self.stages[-1], candidates=candidates, plan=plan)

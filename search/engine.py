@@ -9,24 +9,23 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Int32
 
 from bert.numerics import Numerics, choose_numerics
 from bert.tokens import Tokenizer
+from catalog.facets import Facet
+from catalog.filters import Filter
 from catalog.schema import Item
 from catalog.store import ItemStore
 from catalog.text import item_text
 from lexical.index import LexicalIndex
-from rerank.features import FeatureStatistics, feature_matrix
-from rerank.model import load_reranker
-from rerank.score import PairScorer
 from search import bundle, checks, golden
 from search.batching import Batcher
 from search.cache import CacheReport, VectorCache
 from search.clock import Clock, Remembered
 from search.config import EngineConfig
 from search.ranking import SignalSource, rerank_order
-from search.recall import Candidates, Recall
+from search.recall import Allowed, Candidates, Recall
 from search.records import (
     MAX_OFFSET,
     MAX_PAGE_SIZE,
@@ -36,6 +35,8 @@ from search.records import (
     SearchResult,
     UnknownItemsError,
 )
+from search.scoring import Stage2
+from search.selection import Selection
 from towers.encode import TowerEncoder
 from towers.index import open_index, open_vectors
 from towers.saving import load_towers
@@ -70,16 +71,16 @@ class Engine:
         self._recall = Recall(open_index(index), open_vectors(index), lexical)
         self._as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         self._signals = SignalSource(self.store, lexical, self._as_of)
-        self._scorer: PairScorer | None = None
-        if (directory / bundle.RERANK).is_dir():
-            self._scorer = PairScorer(
-                load_reranker(directory / bundle.RERANK),
-                FeatureStatistics.read(directory / bundle.RERANK),
-                tokenizer,
-                self.numerics,
-            )
+        self._selection = Selection(self.store)
         half = config.cache_megabytes * 2**20 // 2
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
+        self._stage2 = Stage2.open(
+            directory / bundle.RERANK,
+            tokenizer,
+            self.numerics,
+            self._signals,
+            self._caches["pairs"],
+        )
         self._batcher: Batcher | None = None
 
     @classmethod
@@ -110,14 +111,14 @@ class Engine:
     @property
     def has_reranker(self) -> bool:
         """Whether the bundle has a second stage."""
-        return self._scorer is not None
+        return self._stage2.exists
 
     def warm_up(self) -> None:
         """Compile every shape that serving can meet."""
         self._encoder.warm_up()
         self._recall.warm_up(DEEPEST)
-        if self._scorer is not None:
-            self._scorer.warm_up()
+        self._selection.warm_up()
+        self._stage2.warm_up()
 
     def share(self) -> None:
         """From now on, join the model work of calls that run at the same time."""
@@ -125,8 +126,7 @@ class Engine:
         # A query's vector is what every search begins with, and quick to have.
         urgent, patient = self._batcher.shared(priority=0), self._batcher.shared(priority=1)
         self._encoder.route(queries=urgent, items=patient)
-        if self._scorer is not None:
-            self._scorer.route(patient)
+        self._stage2.route(patient)
 
     def close(self) -> None:
         """End what `share` began; calls under way are finished first."""
@@ -140,8 +140,7 @@ class Engine:
     @property
     def compilations(self) -> int:
         """Model programs compiled so far."""
-        scorer = 0 if self._scorer is None else self._scorer.compilations
-        return self._encoder.compilations + scorer
+        return self._encoder.compilations + self._stage2.compilations
 
     def search(
         self,
@@ -151,38 +150,58 @@ class Engine:
         offset: int = 0,
         recall_depth: int | None = None,
         rerank_depth: int | None = None,
+        filter: Filter | None = None,
+        facets: Sequence[Facet] = (),
+        max_per_group: int = 0,
         deadline: float | None = None,
     ) -> SearchResult:
         """Both stages: recall candidates, rerank the first of them, cut out one page.
 
+        There are as many hits as asked for wherever the catalogue has them: items that pass the
+        filter, of each group no more than `max_per_group`.
+
         Args:
-            query: What the user typed.
+            query: What the user typed. Empty with a filter: browse what passes it by popularity
+                (number of ratings, then rating, then row), without models.
             limit: Most hits of the page.
             offset: Hits before the page.
             recall_depth: Candidates of stage 1, the default when None; raised to reach the page.
             rerank_depth: Candidates that are reranked, the default when None; 0 for none.
+            filter: What items have to pass to be candidates.
+            facets: What to count. Recalled candidates are the first `recall_depth` on every page.
+            max_per_group: Most hits with the same group_id on all pages together; 0 for any number.
             deadline: On the clock of `time.monotonic()`, in seconds.
 
         Raises:
             RequestError: an argument is out of its limits.
             DeadlineExceededError: the deadline passed.
         """
-        query = checks.query(query)
+        query = checks.search_query(query, filter)
         checks.page(limit, offset)
+        checks.selection(filter, facets, max_per_group)
         recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
         rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
         clock = Clock(deadline)
+        allowed = self._selection.allowed(filter, clock)
+        end = offset + limit
+        if not query and allowed is not None:
+            return self._selection.browse(allowed, offset, end, facets, max_per_group, clock)
         # One more than the page shows tells whether there is a next one. Pages beyond the usual
         # depth all recall the same and rerank the same head, so no item is on two of them.
-        reached = recall_depth if offset + limit < recall_depth else DEEPEST
-        found = self._candidates(query, recall_depth, clock, reached)
+        reached = recall_depth if end < recall_depth else DEEPEST
+        vector = self._encoded(query, clock)
+        with clock.stage("recall", 0):
+            found = self._enough(query, vector, recall_depth, reached, end, max_per_group, allowed)
+        clock.found(len(found), found.plan)
         rows, cosines = found.rows, found.cosines
-        depth = min(rerank_depth, recall_depth, len(rows)) if self._scorer is not None else 0
-        scores, lexical = self._score(query, rows[:depth], cosines[:depth], clock)
+        depth = min(rerank_depth, recall_depth, len(rows)) if self.has_reranker else 0
+        scores, lexical = self._stage2.score(query, rows[:depth], cosines[:depth], clock)
         order, final = rerank_order(scores, found.scores[depth:])
+        ranked = np.concatenate([order, np.arange(depth, len(rows))])
+        stay = self._selection.shown(rows[ranked], max_per_group, end + 1)
         hits = []
-        for place in range(offset, min(offset + limit, len(rows))):
-            at = int(order[place]) if place < depth else place
+        for place in stay[offset:end].tolist():
+            at = int(ranked[place])
             hits.append(
                 Hit(
                     item_id=self.store.ids[rows[at]],
@@ -193,8 +212,11 @@ class Engine:
                     channels=found.channels(at),
                 )
             )
-        more = offset + limit < len(rows)
-        return SearchResult(tuple(hits), tuple(clock.stages), len(rows), depth, more)
+        counts = self._selection.count(facets, allowed, rows[:recall_depth], clock)
+        matched = None if allowed is None else self._selection.matches(allowed)
+        return SearchResult(
+            tuple(hits), tuple(clock.stages), len(rows), depth, len(stay) > end, matched, counts
+        )
 
     def retrieve(
         self,
@@ -202,6 +224,7 @@ class Engine:
         *,
         limit: int = 100,
         channels: Collection[Channel] = tuple(Channel),
+        filter: Filter | None = None,
         deadline: float | None = None,
     ) -> SearchResult:
         """Stage 1 alone: what a query recalls, or the items nearest to a query's vector.
@@ -210,6 +233,7 @@ class Engine:
             query: What the user typed, or a vector.
             limit: Most hits; the lexical channel alone may find fewer.
             channels: Which channels recall for a text; a vector has the dense one alone.
+            filter: What hits have to pass.
             deadline: On the clock of `time.monotonic()`, in seconds.
 
         Raises:
@@ -217,14 +241,18 @@ class Engine:
             DeadlineExceededError: the deadline passed.
         """
         checks.retrieve_limit(limit)
+        checks.selection(filter)
+        query = checks.query(query) if isinstance(query, str) else checks.vector(query, self.dim)
         clock = Clock(deadline)
+        allowed = self._selection.allowed(filter, clock)
         if isinstance(query, str):
-            query = checks.query(query)
-            found = self._candidates(query, limit, clock, channels=channels)
+            vector, weight = self._encoded(query, clock), self.config.lexical_weight
+            with clock.stage("recall", 0):
+                found = self._recall.find(query, vector, limit, weight, channels, allowed)
         else:
-            vector = checks.vector(query, self.dim)
-            with clock.stage("recall", min(limit, len(self.store))):
-                found = self._recall.nearest(vector, limit)
+            with clock.stage("recall", 0):
+                found = self._recall.nearest(query, limit, allowed)
+        clock.found(len(found), found.plan)
         hits = tuple(
             Hit(
                 self.store.ids[row],
@@ -234,9 +262,9 @@ class Engine:
             )
             for place, row in enumerate(found.rows.tolist())
         )
-        return SearchResult(
-            hits, tuple(clock.stages), len(found), 0, has_more=len(found) < len(self.store)
-        )
+        more = len(found) < self._selection.matches(allowed)
+        matched = None if allowed is None else self._selection.matches(allowed)
+        return SearchResult(hits, tuple(clock.stages), len(found), 0, more, matched)
 
     def rerank(
         self, query: str, items: Sequence[str | Item], *, deadline: float | None = None
@@ -253,7 +281,7 @@ class Engine:
         """
         query = checks.query(query)
         checks.candidates(items)
-        if self._scorer is None:
+        if not self.has_reranker:
             raise NotSupportedError("this bundle has no reranker; build one with judgments")
         clock = Clock(deadline)
         ids = [item for item in items if isinstance(item, str)]
@@ -270,7 +298,7 @@ class Engine:
             (self._signals, rows, self._recall.cosines(vector, rows)),
             (inline_source, inline_rows, inline_vectors @ vector),
         ):
-            scores, lexical = self._score(query, chosen, cosines, clock, source)
+            scores, lexical = self._stage2.score(query, chosen, cosines, clock, source)
             hits += [
                 Hit(
                     item_id=source.store.ids[row],
@@ -310,21 +338,34 @@ class Engine:
         Clock(deadline).check()
         return self._encoder.items([item_text(item) for item in items])
 
-    def _candidates(
+    def _enough(
         self,
         query: str,
+        vector: Float32[np.ndarray, " dim"],
         depth: int,
-        clock: Clock,
-        reached: int = 0,
-        channels: Collection[Channel] = tuple(Channel),
+        reached: int,
+        end: int,
+        max_per_group: int,
+        allowed: Allowed,
     ) -> Candidates:
-        """What a query recalls, `depth` deep, and behind it the nearest others up to `reached`."""
+        """Candidates for a page up to `end` and one more, all there are where these are fewer.
+
+        Recalled to `depth`, followed by the nearest others up to `reached`, and by still others
+        only where large groups, of which few may be shown, make it necessary.
+        """
+        found = self._recall.find(query, vector, depth, self.config.lexical_weight, allowed=allowed)
+        matches = self._selection.matches(allowed)
+        for deeper in (reached, DEEPEST, matches):
+            stay = self._selection.shown(found.rows, max_per_group, end + 1)
+            if len(found) < min(deeper, matches) and (deeper == reached or len(stay) <= end):
+                if deeper == matches and allowed is None:  # a scan: no index is made for so many
+                    allowed = np.ones(len(self.store), np.bool_)
+                found = self._recall.extended(found, vector, deeper, allowed)
+        return found
+
+    def _encoded(self, query: str, clock: Clock) -> Float32[np.ndarray, " dim"]:
         with clock.stage("encode", 0) as remembered:
-            vector = self._query_vector(query, remembered)
-        with clock.stage("recall", min(max(depth, reached), len(self.store))):
-            weight = self.config.lexical_weight
-            found = self._recall.find(query, vector, depth, weight, channels)
-            return self._recall.extended(found, vector, reached) if reached > depth else found
+            return self._query_vector(query, remembered)
 
     def _query_vector(
         self, query: str, remembered: Remembered | None = None
@@ -336,48 +377,6 @@ class Engine:
             remembered(known)
         vector: Float32[np.ndarray, " dim"] = vectors[0]
         return vector
-
-    def _score(
-        self,
-        query: str,
-        rows: Int32[np.ndarray, " candidates"],
-        cosines: Float32[np.ndarray, " candidates"],
-        clock: Clock,
-        source: SignalSource | None = None,
-    ) -> tuple[Float32[np.ndarray, " candidates"], Float32[np.ndarray, " candidates"]]:
-        """The reranker's logits of candidates, and their lexical signal."""
-        if not len(rows) or self._scorer is None:
-            return np.zeros(0, np.float32), np.zeros(0, np.float32)
-        source = source or self._signals
-        with clock.stage("signals", len(rows)):
-            signals = source.gather(query, rows, cosines)
-        with clock.stage("rerank", len(rows)) as remembered:
-            pairs = self._read_pairs(query, rows, source, remembered)
-            scores = self._scorer.fuse(pairs, feature_matrix(signals))
-        return scores, signals.lexical
-
-    def _read_pairs(
-        self,
-        query: str,
-        rows: Int32[np.ndarray, " candidates"],
-        source: SignalSource,
-        remembered: Remembered,
-    ) -> Float32[np.ndarray, "candidates fusion"]:
-        """What the texts of query and candidates contribute to the scores."""
-        assert self._scorer is not None
-        scorer = self._scorer
-
-        def read(missing: Int64[np.ndarray, " missing"]) -> Float32[np.ndarray, "missing fusion"]:
-            store = source.store
-            texts = [item_text(store.item(row)) for row in rows[missing].tolist()]
-            return scorer.read(query, texts)
-
-        if source is not self._signals:  # rows of inline items mean nothing to the next call
-            return read(np.arange(len(rows)))
-        keys = [(query, row) for row in rows.tolist()]
-        pairs, known = self._caches["pairs"].rows(keys, read, scorer.width)
-        remembered(known)
-        return pairs
 
     def _rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
         rows = self.store.rows(item_ids)

@@ -8,14 +8,19 @@ other channel happened to cut it off. (On Home Depot's `dev`, this and reciproca
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 
 from lexical.index import LexicalIndex
+from search import filtered
 from search.ranking import lexical_shares, scores_behind
 from search.records import Channel
 from towers.index import VectorIndex
+
+# Which items pass a filter; None lets all pass.
+Allowed: TypeAlias = Bool[np.ndarray, " items"] | None
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,14 @@ class Candidates:
         scores: What they are ordered by; falling.
         cosines: Of their vectors with the query's.
         ranks: By channel, the place that it gave each item, from 1; 0 where it did not find it.
+        plan: How the dense channel searched within a filter (see `filtered.Plan`); else "".
     """
 
     rows: Int32[np.ndarray, " found"]
     scores: Float32[np.ndarray, " found"]
     cosines: Float32[np.ndarray, " found"]
     ranks: Mapping[Channel, Int32[np.ndarray, " found"]]
+    plan: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -57,17 +64,42 @@ class Recall:
         self._vectors = vectors
         self._lexical = lexical
 
-    def nearest(self, vector: Float32[np.ndarray, " dim"], depth: int) -> Candidates:
-        """The items nearest to a query's vector: never fewer than `depth` where there are more."""
-        found, scores = self._index.search(vector[None], depth)
-        rows, cosines = found[0], scores[0]
-        ranks = np.arange(1, len(rows) + 1, dtype=np.int32)
-        return Candidates(rows, cosines, cosines, {Channel.DENSE: ranks})
+    def nearest(
+        self, vector: Float32[np.ndarray, " dim"], depth: int, allowed: Allowed = None
+    ) -> Candidates:
+        """The items nearest to a query's vector: never fewer than `depth` where there are more.
 
-    def matching(self, query: str, vector: Float32[np.ndarray, " dim"], depth: int) -> Candidates:
-        """The items that share most words with a query: fewer than `depth` where few share any."""
-        rows, scores = self._lexical.search(query, depth)
-        shares = scores / scores[0] if len(scores) else scores
+        With `allowed`, only items that it is true of are found, here and below.
+        """
+        plan = ""
+        if allowed is None:
+            found, scores = self._index.search(vector[None], depth)
+            rows, cosines = found[0], scores[0]
+        else:
+            within = filtered.nearest(self._index, self._vectors, vector, depth, allowed)
+            rows, cosines, plan = within.rows, within.cosines, within.plan
+        ranks = np.arange(1, len(rows) + 1, dtype=np.int32)
+        return Candidates(rows, cosines, cosines, {Channel.DENSE: ranks}, plan)
+
+    def matching(
+        self,
+        query: str,
+        vector: Float32[np.ndarray, " dim"],
+        depth: int,
+        allowed: Allowed = None,
+    ) -> Candidates:
+        """The items that share most words with a query: fewer than `depth` where few share any.
+
+        Within a filter it looks at the best `filtered.MAX_FETCH` of all items, and may miss others.
+        """
+        fetch = depth if allowed is None else max(depth, filtered.MAX_FETCH)
+        rows, scores = self._lexical.search(query, fetch)
+        if allowed is not None:
+            passed = np.flatnonzero(allowed[rows])[:depth]
+            best, rows, scores = scores[:1], rows[passed], scores[passed]
+        else:
+            best = scores[:1]
+        shares = scores / best if len(scores) else scores
         ranks = np.arange(1, len(rows) + 1, dtype=np.int32)
         return Candidates(rows, shares, self.cosines(vector, rows), {Channel.LEXICAL: ranks})
 
@@ -77,6 +109,7 @@ class Recall:
         vector: Float32[np.ndarray, " dim"],
         depth: int,
         lexical_weight: float,
+        allowed: Allowed = None,
     ) -> Candidates:
         """The best of what both channels find: never fewer than `depth` where there are more.
 
@@ -85,11 +118,12 @@ class Recall:
             vector: Its unit vector.
             depth: Most candidates, and how many each channel is asked for.
             lexical_weight: What a lexical share of 1 is worth, in cosine; 0 leaves the words out.
+            allowed: Which items pass a filter.
         """
-        dense = self.nearest(vector, depth)
+        dense = self.nearest(vector, depth, allowed)
         if not lexical_weight:
             return dense
-        lexical = self.matching(query, vector, depth)
+        lexical = self.matching(query, vector, depth, allowed)
         added = ~np.isin(lexical.rows, dense.rows)
         rows = np.concatenate([dense.rows, lexical.rows[added]])
         cosines = np.concatenate([dense.cosines, lexical.cosines[added]])
@@ -102,7 +136,7 @@ class Recall:
             Channel.DENSE: _places(dense.rows, rows[order]),
             Channel.LEXICAL: _places(lexical.rows, rows[order]),
         }
-        return Candidates(rows[order], scores[order], cosines[order], ranks)
+        return Candidates(rows[order], scores[order], cosines[order], ranks, dense.plan)
 
     def find(
         self,
@@ -111,22 +145,27 @@ class Recall:
         depth: int,
         lexical_weight: float,
         channels: Collection[Channel] = tuple(Channel),
+        allowed: Allowed = None,
     ) -> Candidates:
         """What the channels asked for find; see `joined`."""
         if set(channels) == {Channel.DENSE}:
-            return self.nearest(vector, depth)
+            return self.nearest(vector, depth, allowed)
         if set(channels) == {Channel.LEXICAL}:
-            return self.matching(query, vector, depth)
-        return self.joined(query, vector, depth, lexical_weight)
+            return self.matching(query, vector, depth, allowed)
+        return self.joined(query, vector, depth, lexical_weight, allowed)
 
     def extended(
-        self, found: Candidates, vector: Float32[np.ndarray, " dim"], depth: int
+        self,
+        found: Candidates,
+        vector: Float32[np.ndarray, " dim"],
+        depth: int,
+        allowed: Allowed = None,
     ) -> Candidates:
         """The same candidates, and behind them the nearest of the others until there are `depth`.
 
         Pages beyond the usual depth are cut from it, so that no item is on two of them.
         """
-        nearest = self.nearest(vector, depth)
+        nearest = self.nearest(vector, depth, allowed)
         new = ~np.isin(nearest.rows, found.rows)
         rows, cosines = nearest.rows[new], nearest.cosines[new]
         ranks = {
@@ -140,6 +179,7 @@ class Recall:
             np.concatenate([found.scores, scores_behind(found.scores, cosines)])[:depth],
             np.concatenate([found.cosines, cosines])[:depth],
             {channel: of[:depth] for channel, of in ranks.items()},
+            nearest.plan,
         )
 
     def cosines(

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from catalog.facets import FacetCounts
+
 MAX_QUERY_CHARACTERS = 2_000
 MAX_PAGE_SIZE = 100
 MAX_OFFSET = 1_000
@@ -51,12 +53,14 @@ class StageReport:
         candidates: How many candidates left it.
         seconds: Its wall time, what it waited for other calls' model work included.
         cached: How many of its model results were remembered from earlier calls.
+        plan: How a recall with a filter found its candidates (see `filtered.Plan`); else "".
     """
 
     name: str
     candidates: int
     seconds: float
     cached: int = 0
+    plan: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class SearchResult:
         recalled: Candidates stage 1 gave.
         reranked: Candidates stage 2 scored.
         has_more: Whether items follow behind this page.
+        matched: Items that pass the filter; None without one.
+        facets: What the facets counted, in the order asked for.
     """
 
     hits: tuple[Hit, ...]
@@ -76,6 +82,8 @@ class SearchResult:
     recalled: int
     reranked: int
     has_more: bool = False
+    matched: int | None = None
+    facets: tuple[FacetCounts, ...] = ()
 
 
 class RequestError(Exception):

@@ -4,15 +4,15 @@ Whatever a message can get wrong by its shape is found here and raised as Reques
 path of the field in the message. The rules are those of the comments in `shortlist/v1`.
 """
 
-import datetime
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from google.type import date_pb2
 from jaxtyping import Float32
 
+from catalog.facets import Facet
+from catalog.filters import Filter
 from catalog.schema import Item
 from search.records import (
     MAX_DEPTH,
@@ -28,6 +28,8 @@ from search.records import (
     SearchResult,
     StageReport,
 )
+from server.dates import date_message, date_record
+from server.filters import facet_message, facet_records, filter_record
 from server.pages import read_page_token, write_page_token
 from shortlist.v1 import (
     catalog_service_pb2,
@@ -66,7 +68,7 @@ def item_message(item: Item) -> item_pb2.Item:
         price=item.price,
         rating=item.rating,
         rating_count=item.rating_count,
-        released=_date_message(item.released),
+        released=date_message(item.released),
         in_stock=item.in_stock,
         image_url=item.image_url or "",
         attributes=item.attributes,
@@ -95,7 +97,7 @@ def item_record(message: item_pb2.Item, path: str, *, needs_id: bool) -> Item:
         price=message.price if message.HasField("price") else None,
         rating=message.rating if message.HasField("rating") else None,
         rating_count=message.rating_count if message.HasField("rating_count") else None,
-        released=_date(message.released, f"{path}.released")
+        released=date_record(message.released, f"{path}.released")
         if message.HasField("released")
         else None,
         in_stock=message.in_stock if message.HasField("in_stock") else None,
@@ -122,17 +124,6 @@ def _check_item(message: item_pb2.Item, path: str, *, needs_id: bool) -> None:
         raise RequestError(f"{path}.rating_count", "must not be negative")
 
 
-def _date_message(date: datetime.date | None) -> date_pb2.Date | None:
-    return date and date_pb2.Date(year=date.year, month=date.month, day=date.day)
-
-
-def _date(message: date_pb2.Date, path: str) -> datetime.date:
-    try:
-        return datetime.date(message.year, message.month, message.day)
-    except (ValueError, OverflowError):
-        raise RequestError(path, "must be a whole date: year, month and day") from None
-
-
 # ---- SearchService
 
 
@@ -146,11 +137,16 @@ class Search:
     recall_depth: int | None  # None: the engine's default
     rerank_depth: int | None  # None: the engine's default
     bundle_id: str  # the bundle that the page token fits
+    filter: Filter | None = None
+    facets: tuple[Facet, ...] = ()
+    max_per_group: int = 0  # 0: any number
 
     @property
     def token_parts(self) -> tuple[str | int | None, ...]:
-        """What a page token is bound to."""
-        return (self.query, self.recall_depth, self.rerank_depth, self.bundle_id)
+        """What a page token is bound to: all but the page."""
+        depths = (self.recall_depth, self.rerank_depth)
+        selection = (repr(self.filter), repr(self.facets), self.max_per_group)
+        return (self.query, *depths, self.bundle_id, *selection)
 
 
 def search_record(request: search_service_pb2.SearchRequest, bundle_id: str) -> Search:
@@ -162,8 +158,20 @@ def search_record(request: search_service_pb2.SearchRequest, bundle_id: str) -> 
         else None
     )
     limit = _size(request.page_size, "page_size", MAX_PAGE_SIZE) or DEFAULT_PAGE_SIZE
-    _check_query(request.query, "query")
-    search = Search(request.query, limit, 0, recall_depth, rerank_depth, bundle_id)
+    filter = request_filter(request)
+    if filter is None or request.query.strip():  # with a filter alone it browses
+        _check_query(request.query, "query")
+    search = Search(
+        request.query,
+        limit,
+        0,
+        recall_depth,
+        rerank_depth,
+        bundle_id,
+        filter,
+        facet_records(request.facets),
+        _size(request.max_per_group, "max_per_group", MAX_PAGE_SIZE),
+    )
     if not request.page_token:
         return search
     return replace(search, offset=read_page_token(request.page_token, *search.token_parts))
@@ -202,6 +210,8 @@ def search_response(
         recalled_count=result.recalled,
         reranked_count=result.reranked,
         bundle_id=search.bundle_id,
+        facets=[facet_message(counts) for counts in result.facets],
+        matched_count=result.matched,
     )
 
 
@@ -354,6 +364,13 @@ def batch_item_ids(request: catalog_service_pb2.BatchGetItemsRequest) -> list[st
 # ---- shared
 
 
+def request_filter(
+    request: search_service_pb2.SearchRequest | retrieval_service_pb2.RetrieveRequest,
+) -> Filter | None:
+    """Returns the filter of a request, None without one; raises RequestError."""
+    return filter_record(request.filter, "filter") if request.HasField("filter") else None
+
+
 def _size(value: int, field: str, maximum: int) -> int:
     if value < 0:
         raise RequestError(field, "must not be negative")
@@ -392,7 +409,10 @@ def _stage_messages(stages: Sequence[StageReport]) -> list[stage_report_pb2.Stag
     messages = []
     for stage in stages:
         message = stage_report_pb2.StageReport(
-            name=stage.name, candidate_count=stage.candidates, cached_count=stage.cached
+            name=stage.name,
+            candidate_count=stage.candidates,
+            cached_count=stage.cached,
+            plan=stage.plan,
         )
         message.duration.FromNanoseconds(round(stage.seconds * 1e9))
         messages.append(message)

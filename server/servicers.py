@@ -60,6 +60,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 offset=search.offset,
                 recall_depth=search.recall_depth,
                 rerank_depth=search.rerank_depth,
+                filter=search.filter,
+                facets=search.facets,
+                max_per_group=search.max_per_group,
                 deadline=deadline,
             ),
             deadline,
@@ -81,10 +84,12 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         """Finds the items nearest to a query."""
         engine, deadline = self._engine, deadline_of(context)
         query = converters.retrieve_query(request, engine.dim)
-        limit = converters.retrieve_limit(request)
+        limit, filter = converters.retrieve_limit(request), converters.request_filter(request)
         channels = converters.retrieve_channels(request)
         result = await self._worker.run(
-            lambda: engine.retrieve(query, limit=limit, channels=channels, deadline=deadline),
+            lambda: engine.retrieve(
+                query, limit=limit, channels=channels, filter=filter, deadline=deadline
+            ),
             deadline,
         )
         return converters.retrieve_response(result, engine.bundle_id)

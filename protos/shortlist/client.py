@@ -20,6 +20,8 @@ from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
     channel_pb2,
+    facet_pb2,
+    filter_pb2,
     item_pb2,
     rerank_service_pb2,
     rerank_service_pb2_grpc,
@@ -169,15 +171,24 @@ class Client:
         self,
         query: str,
         *,
+        filter: filter_pb2.Filter | None = None,
+        facets: Sequence[facet_pb2.Facet] = (),
+        max_per_group: int = 0,
         page_size: int = 0,
         page_token: str = "",
         recall_depth: int = 0,
         rerank_depth: int | None = None,
         timeout_seconds: float | None = None,
     ) -> search_service_pb2.SearchResponse:
-        """Finds the products that answer a query best (SearchService.Search)."""
+        """Finds the products that answer a query best (SearchService.Search).
+
+        `shortlist.filters` builds filters; with one, the query may be "".
+        """
         request = search_service_pb2.SearchRequest(
             query=query,
+            filter=filter,
+            facets=facets,
+            max_per_group=max_per_group,
             page_size=page_size,
             page_token=page_token,
             recall_depth=recall_depth,
@@ -189,12 +200,15 @@ class Client:
         self,
         query: str | Iterable[float],
         *,
+        filter: filter_pb2.Filter | None = None,
         page_size: int = 0,
         channels: Iterable[channel_pb2.Channel.ValueType] = (),
         timeout_seconds: float | None = None,
     ) -> retrieval_service_pb2.RetrieveResponse:
         """Finds what stage 1 recalls for a query text or vector (RetrievalService.Retrieve)."""
-        request = retrieval_service_pb2.RetrieveRequest(page_size=page_size, channels=channels)
+        request = retrieval_service_pb2.RetrieveRequest(
+            page_size=page_size, channels=channels, filter=filter
+        )
         if isinstance(query, str):
             request.query = query
         else:

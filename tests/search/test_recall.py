@@ -88,3 +88,19 @@ def test_extending_keeps_the_head_and_adds_every_other_item_once(recall, vectors
         assert (np.diff(longer.scores) <= 0).all()
         for place in range(3, len(longer)):
             assert set(longer.channels(place)) == {Channel.DENSE}
+
+
+def test_within_a_filter_both_channels_find_only_what_passes(recall, vectors, lexical):
+    allowed = np.array([title != "red lamp" for title in TITLES])
+    vector = vectors[0]
+    found = recall.joined("red lamp", vector, len(TITLES), WEIGHT, allowed)
+    everything = recall.joined("red lamp", vector, len(TITLES), WEIGHT)
+    assert found.rows.tolist() == [row for row in everything.rows.tolist() if allowed[row]]
+    # A share is of the best item of all, so that a filter changes no score.
+    scores = dict(zip(everything.rows.tolist(), everything.scores.tolist(), strict=True))
+    np.testing.assert_allclose(
+        found.scores, [scores[row] for row in found.rows.tolist()], atol=1e-6
+    )
+    assert recall.matching("red lamp", vector, 5, allowed).rows.tolist() == [
+        row for row in recall.matching("red lamp", vector, 5).rows.tolist() if allowed[row]
+    ]

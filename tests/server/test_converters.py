@@ -128,16 +128,19 @@ def test_unset_fields_mean_the_defaults() -> None:
 
 
 def test_sizes_are_coerced_to_their_limits() -> None:
-    request = SearchRequest(query="q", page_size=101, recall_depth=1_001, rerank_depth=501)
+    request = SearchRequest(
+        query="q", page_size=101, recall_depth=1_001, rerank_depth=501, max_per_group=101
+    )
     search = converters.search_record(request, "b")
     assert (search.limit, search.recall_depth, search.rerank_depth) == (100, 1_000, 500)
+    assert search.max_per_group == 100
 
 
 def test_a_rerank_depth_of_zero_is_not_the_default() -> None:
     assert converters.search_record(SearchRequest(query="q", rerank_depth=0), "b").rerank_depth == 0
 
 
-@pytest.mark.parametrize("field", ["page_size", "recall_depth", "rerank_depth"])
+@pytest.mark.parametrize("field", ["page_size", "recall_depth", "rerank_depth", "max_per_group"])
 def test_negative_sizes_are_refused(field: str) -> None:
     request = SearchRequest(query="q", **{field: -1})  # type: ignore[arg-type]
     assert refused_field(converters.search_record, request, "b") == field

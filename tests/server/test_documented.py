@@ -27,6 +27,23 @@ def test_the_readme_s_python_client_does_what_it_shows(
     assert sorted(again) == sorted(ids)
 
 
+def test_the_filters_and_facets_of_the_docs_do_what_they_show(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / "serving.md").read_text("utf-8")
+    section = text[text.index("## Filters and facets") : text.index("## Concurrent calls")]
+    [example] = re.findall(r"```python\n(.*?)```", section, re.S)
+    program = example.replace("127.0.0.1:50051", address).replace("=2.0", "=30.0")
+    exec(compile(program, "serving.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    # Of those that cost 11 to 40, the ones of 15 and 30 watts are out of stock.
+    assert lines[0] == "12 match"
+    assert lines[1] == "brand [('Voltix', 4), ('Ampere', 4), ('Ohm & Co', 4)] []"
+    assert lines[2] == "price [] [9]"
+    assert lines[3].startswith("['Ch-10-")
+    assert len(lines) == 4
+
+
 @pytest.fixture
 def latency(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT / "bench"))

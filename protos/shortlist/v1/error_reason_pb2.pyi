@@ -33,8 +33,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     is not UTF-8, a truncated message).
     """
     ERROR_REASON_PAGE_TOKEN_MISMATCH: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT: the page token is not one of ours, or was given for another query, other
-    depths or another bundle. A google.rpc.BadRequest names the field. Start again without one.
+    """INVALID_ARGUMENT: the page token is not one of ours, or was given for another query,
+    filter, depth or anything else that it is bound to, or another bundle. A google.rpc.BadRequest names the field. Start again without one.
     """
     ERROR_REASON_UNKNOWN_ITEM: _ErrorReason.ValueType  # 4
     """NOT_FOUND: the catalogue has no item of that id. A google.rpc.ResourceInfo names each of the
@@ -80,8 +80,8 @@ ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2
 is not UTF-8, a truncated message).
 """
 ERROR_REASON_PAGE_TOKEN_MISMATCH: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT: the page token is not one of ours, or was given for another query, other
-depths or another bundle. A google.rpc.BadRequest names the field. Start again without one.
+"""INVALID_ARGUMENT: the page token is not one of ours, or was given for another query,
+filter, depth or anything else that it is bound to, or another bundle. A google.rpc.BadRequest names the field. Start again without one.
 """
 ERROR_REASON_UNKNOWN_ITEM: ErrorReason.ValueType  # 4
 """NOT_FOUND: the catalogue has no item of that id. A google.rpc.ResourceInfo names each of the

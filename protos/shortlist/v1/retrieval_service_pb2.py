@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from shortlist.v1 import channel_pb2 as shortlist_dot_v1_dot_channel__pb2
+from shortlist.v1 import filter_pb2 as shortlist_dot_v1_dot_filter__pb2
 from shortlist.v1 import item_pb2 as shortlist_dot_v1_dot_item__pb2
 from shortlist.v1 import stage_report_pb2 as shortlist_dot_v1_dot_stage__report__pb2
 from shortlist.v1 import vector_pb2 as shortlist_dot_v1_dot_vector__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$shortlist/v1/retrieval_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x17shortlist/v1/item.proto\x1a\x1fshortlist/v1/stage_report.proto\x1a\x19shortlist/v1/vector.proto\"\xa7\x01\n\x0fRetrieveRequest\x12\x15\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12,\n\x06vector\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.VectorB\x04\xe2\x41\x01\x01H\x00\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12-\n\x08\x63hannels\x18\x05 \x03(\x0e\x32\x15.shortlist.v1.ChannelB\x04\xe2\x41\x01\x01\x42\x07\n\x05input\"\x91\x01\n\x10RetrieveResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x1c.shortlist.v1.RetrieveResultB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x02 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\xa1\x01\n\x0eRetrieveResult\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1f\n\x0cstage1_score\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12\x31\n\x0brecalled_by\x18\x04 \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x42\x0f\n\r_stage1_score\">\n\x0c\x45mbedRequest\x12.\n\x06inputs\x18\x01 \x03(\x0b\x32\x18.shortlist.v1.EmbedInputB\x04\xe2\x41\x01\x02\"V\n\nEmbedInput\x12\x15\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x01H\x00\x42\x07\n\x05input\"X\n\rEmbedResponse\x12.\n\nembeddings\x18\x01 \x03(\x0b\x32\x14.shortlist.v1.VectorB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x32\x9f\x01\n\x10RetrievalService\x12I\n\x08Retrieve\x12\x1d.shortlist.v1.RetrieveRequest\x1a\x1e.shortlist.v1.RetrieveResponse\x12@\n\x05\x45mbed\x12\x1a.shortlist.v1.EmbedRequest\x1a\x1b.shortlist.v1.EmbedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$shortlist/v1/retrieval_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x1fshortlist/v1/stage_report.proto\x1a\x19shortlist/v1/vector.proto\"\xd3\x01\n\x0fRetrieveRequest\x12\x15\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12,\n\x06vector\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.VectorB\x04\xe2\x41\x01\x01H\x00\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12-\n\x08\x63hannels\x18\x05 \x03(\x0e\x32\x15.shortlist.v1.ChannelB\x04\xe2\x41\x01\x01\x42\x07\n\x05input\"\x91\x01\n\x10RetrieveResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x1c.shortlist.v1.RetrieveResultB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x02 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\xa1\x01\n\x0eRetrieveResult\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1f\n\x0cstage1_score\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12\x31\n\x0brecalled_by\x18\x04 \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x42\x0f\n\r_stage1_score\">\n\x0c\x45mbedRequest\x12.\n\x06inputs\x18\x01 \x03(\x0b\x32\x18.shortlist.v1.EmbedInputB\x04\xe2\x41\x01\x02\"V\n\nEmbedInput\x12\x15\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x01H\x00\x42\x07\n\x05input\"X\n\rEmbedResponse\x12.\n\nembeddings\x18\x01 \x03(\x0b\x32\x14.shortlist.v1.VectorB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x32\x9f\x01\n\x10RetrievalService\x12I\n\x08Retrieve\x12\x1d.shortlist.v1.RetrieveRequest\x1a\x1e.shortlist.v1.RetrieveResponse\x12@\n\x05\x45mbed\x12\x1a.shortlist.v1.EmbedRequest\x1a\x1b.shortlist.v1.EmbedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETRIEVEREQUEST'].fields_by_name['vector']._serialized_options = b'\342A\001\001'
   _globals['_RETRIEVEREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_RETRIEVEREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_RETRIEVEREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_RETRIEVEREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
   _globals['_RETRIEVEREQUEST'].fields_by_name['channels']._loaded_options = None
   _globals['_RETRIEVEREQUEST'].fields_by_name['channels']._serialized_options = b'\342A\001\001'
   _globals['_RETRIEVERESPONSE'].fields_by_name['results']._loaded_options = None
@@ -68,18 +71,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDRESPONSE'].fields_by_name['embeddings']._serialized_options = b'\342A\001\003'
   _globals['_EMBEDRESPONSE'].fields_by_name['bundle_id']._loaded_options = None
   _globals['_EMBEDRESPONSE'].fields_by_name['bundle_id']._serialized_options = b'\342A\001\003'
-  _globals['_RETRIEVEREQUEST']._serialized_start=201
-  _globals['_RETRIEVEREQUEST']._serialized_end=368
-  _globals['_RETRIEVERESPONSE']._serialized_start=371
-  _globals['_RETRIEVERESPONSE']._serialized_end=516
-  _globals['_RETRIEVERESULT']._serialized_start=519
-  _globals['_RETRIEVERESULT']._serialized_end=680
-  _globals['_EMBEDREQUEST']._serialized_start=682
-  _globals['_EMBEDREQUEST']._serialized_end=744
-  _globals['_EMBEDINPUT']._serialized_start=746
-  _globals['_EMBEDINPUT']._serialized_end=832
-  _globals['_EMBEDRESPONSE']._serialized_start=834
-  _globals['_EMBEDRESPONSE']._serialized_end=922
-  _globals['_RETRIEVALSERVICE']._serialized_start=925
-  _globals['_RETRIEVALSERVICE']._serialized_end=1084
+  _globals['_RETRIEVEREQUEST']._serialized_start=228
+  _globals['_RETRIEVEREQUEST']._serialized_end=439
+  _globals['_RETRIEVERESPONSE']._serialized_start=442
+  _globals['_RETRIEVERESPONSE']._serialized_end=587
+  _globals['_RETRIEVERESULT']._serialized_start=590
+  _globals['_RETRIEVERESULT']._serialized_end=751
+  _globals['_EMBEDREQUEST']._serialized_start=753
+  _globals['_EMBEDREQUEST']._serialized_end=815
+  _globals['_EMBEDINPUT']._serialized_start=817
+  _globals['_EMBEDINPUT']._serialized_end=903
+  _globals['_EMBEDRESPONSE']._serialized_start=905
+  _globals['_EMBEDRESPONSE']._serialized_end=993
+  _globals['_RETRIEVALSERVICE']._serialized_start=996
+  _globals['_RETRIEVALSERVICE']._serialized_end=1155
 # @@protoc_insertion_point(module_scope)

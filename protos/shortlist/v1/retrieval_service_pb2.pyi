@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from shortlist.v1 import channel_pb2 as _channel_pb2
+from shortlist.v1 import filter_pb2 as _filter_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
 from shortlist.v1 import stage_report_pb2 as _stage_report_pb2
 from shortlist.v1 import vector_pb2 as _vector_pb2
@@ -31,6 +32,7 @@ class RetrieveRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """What the customer typed, with the limits of SearchRequest.query."""
@@ -46,6 +48,10 @@ class RetrieveRequest(_message.Message):
         """
 
     @_builtins.property
+    def filter(self) -> _filter_pb2.Filter:
+        """What hits have to be like. Absent: everything is searched."""
+
+    @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_channel_pb2.Channel.ValueType]:
         """Which channels recall. Empty means all that a search uses. A vector has CHANNEL_DENSE alone:
         INVALID_ARGUMENT for a vector with another one, and for a channel that is unspecified or
@@ -58,11 +64,12 @@ class RetrieveRequest(_message.Message):
         query: _builtins.str = ...,
         vector: _vector_pb2.Vector | None = ...,
         page_size: _builtins.int = ...,
+        filter: _filter_pb2.Filter | None = ...,
         channels: _abc.Iterable[_channel_pb2.Channel.ValueType] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "query", b"query", "vector", b"vector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "input", b"input", "query", b"query", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "input", b"input", "page_size", b"page_size", "query", b"query", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "filter", b"filter", "input", b"input", "page_size", b"page_size", "query", b"query", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["query", "vector"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
@@ -83,8 +90,8 @@ class RetrieveResponse(_message.Message):
     """The id of the bundle that answered."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetrieveResult]:
-        """The hits, best first. As many as `page_size` whenever the catalogue has them; CHANNEL_LEXICAL
-        alone gives none that shares no word with the query.
+        """The hits, best first. As many as `page_size` whenever the catalogue has them, or as pass the
+        filter; CHANNEL_LEXICAL alone gives none that shares no word with the query.
         """
 
     @_builtins.property

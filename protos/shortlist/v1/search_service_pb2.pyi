@@ -8,16 +8,18 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from shortlist.v1 import channel_pb2 as _channel_pb2
+from shortlist.v1 import facet_pb2 as _facet_pb2
+from shortlist.v1 import filter_pb2 as _filter_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
 from shortlist.v1 import stage_report_pb2 as _stage_report_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    from typing import TypeAlias as _TypeAlias
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    from typing_extensions import TypeAlias as _TypeAlias
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -32,10 +34,17 @@ class SearchRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     RECALL_DEPTH_FIELD_NUMBER: _builtins.int
     RERANK_DEPTH_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    MAX_PER_GROUP_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """What the customer typed. From 1 to 2,000 characters (Unicode code points); INVALID_ARGUMENT
     when it is longer, empty or only white space. Letter case, compatibility forms and runs of
     white space make no difference.
+
+    With a filter it may be empty: the search then browses everything that passes, by popularity
+    (`rating_count`, then `rating`, then the order of the catalogue; missing values last). No model
+    runs, and the score of a result is its `rating_count`.
     """
     page_size: _builtins.int
     """How many results to return at most. 0 means 10; above 100 is coerced to 100; negative is
@@ -43,7 +52,8 @@ class SearchRequest(_message.Message):
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before, to get the page after it. Opaque. It fits only the
-    same query and depths on the same bundle; anything else is INVALID_ARGUMENT.
+    same query, depths, filter, facets and `max_per_group` on the same bundle; anything else is
+    INVALID_ARGUMENT.
     """
     recall_depth: _builtins.int
     """How many candidates stage 1 recalls. 0 means the server's default (200 unless it was started
@@ -56,6 +66,21 @@ class SearchRequest(_message.Message):
     means stage 1 alone; above 500 is coerced to 500; negative is INVALID_ARGUMENT. On a bundle
     without a reranker nothing is reranked, whatever is asked.
     """
+    max_per_group: _builtins.int
+    """How many results may share a `group_id` (variants of one product), the best of them, on all
+    pages together. 0 means any number; above 100 is coerced to 100; negative is INVALID_ARGUMENT.
+    Items without a `group_id` are never left out.
+    """
+    @_builtins.property
+    def filter(self) -> _filter_pb2.Filter:
+        """What results have to be like. Absent: everything is searched. Stage 1 recalls, and stage 2
+        reranks, only items that pass.
+        """
+
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedCompositeFieldContainer[_facet_pb2.Facet]:
+        """What to count, for the choices that a page offers: at most 20, INVALID_ARGUMENT beyond."""
+
     def __init__(
         self,
         *,
@@ -64,10 +89,13 @@ class SearchRequest(_message.Message):
         page_token: _builtins.str = ...,
         recall_depth: _builtins.int = ...,
         rerank_depth: _builtins.int | None = ...,
+        filter: _filter_pb2.Filter | None = ...,
+        facets: _abc.Iterable[_facet_pb2.Facet] | None = ...,
+        max_per_group: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "rerank_depth", b"rerank_depth"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "filter", b"filter", "rerank_depth", b"rerank_depth"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "max_per_group", b"max_per_group", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rerank_depth: _TypeAlias = _typing.Literal["rerank_depth"]  # noqa: Y015
     _WhichOneofArgType__rerank_depth: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth"]  # noqa: Y015
@@ -87,23 +115,33 @@ class SearchResponse(_message.Message):
     RECALLED_COUNT_FIELD_NUMBER: _builtins.int
     RERANKED_COUNT_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    MATCHED_COUNT_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Give this as `page_token` to get the next page. Empty on the last page, and when the next one
     would begin beyond the 1,000th result.
     """
     recalled_count: _builtins.int
-    """How many candidates stage 1 recalled."""
+    """How many candidates stage 1 recalled. 0 when there was no query."""
     reranked_count: _builtins.int
     """How many candidates stage 2 reranked. 0 when the order is that of stage 1."""
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
+    matched_count: _builtins.int
+    """How many items of the catalogue pass the filter. Absent without one."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchResult]:
-        """The results of this page, best first. As many as `page_size` whenever the catalogue has them."""
+        """The results of this page, best first. As many as `page_size` whenever the catalogue has them:
+        items that pass the filter, within `max_per_group`.
+        """
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
         """What each stage did, in the order in which they ran."""
+
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedCompositeFieldContainer[_facet_pb2.FacetCounts]:
+        """What the facets counted, in the order of the request."""
 
     def __init__(
         self,
@@ -114,12 +152,16 @@ class SearchResponse(_message.Message):
         recalled_count: _builtins.int = ...,
         reranked_count: _builtins.int = ...,
         bundle_id: _builtins.str = ...,
+        facets: _abc.Iterable[_facet_pb2.FacetCounts] | None = ...,
+        matched_count: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "matched_count", b"matched_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "reranked_count", b"reranked_count", "results", b"results", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "bundle_id", b"bundle_id", "facets", b"facets", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "reranked_count", b"reranked_count", "results", b"results", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__matched_count: _TypeAlias = _typing.Literal["matched_count"]  # noqa: Y015
+    _WhichOneofArgType__matched_count: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matched_count) -> _WhichOneofReturnType__matched_count | None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
 

@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fshortlist/v1/stage_report.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8f\x01\n\x0bStageReport\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x63\x61ndidate_count\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x31\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63\x61\x63hed_count\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fshortlist/v1/stage_report.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa3\x01\n\x0bStageReport\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x63\x61ndidate_count\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x31\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63\x61\x63hed_count\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04plan\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STAGEREPORT'].fields_by_name['duration']._serialized_options = b'\342A\001\003'
   _globals['_STAGEREPORT'].fields_by_name['cached_count']._loaded_options = None
   _globals['_STAGEREPORT'].fields_by_name['cached_count']._serialized_options = b'\342A\001\003'
+  _globals['_STAGEREPORT'].fields_by_name['plan']._loaded_options = None
+  _globals['_STAGEREPORT'].fields_by_name['plan']._serialized_options = b'\342A\001\003'
   _globals['_STAGEREPORT']._serialized_start=115
-  _globals['_STAGEREPORT']._serialized_end=258
+  _globals['_STAGEREPORT']._serialized_end=278
 # @@protoc_insertion_point(module_scope)

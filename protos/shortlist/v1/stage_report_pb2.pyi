@@ -27,9 +27,12 @@ class StageReport(_message.Message):
     CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     CACHED_COUNT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The name of the stage: "encode" (text to vector), "recall" (vector to candidates), "signals"
-    (features of the candidates) or "rerank" (the cross-encoder). Later versions may add names,
+    """The name of the stage: "filter" (which items pass), "encode" (text to vector), "recall" (vector
+    to candidates), "browse" (what passes, by popularity), "signals" (features of the candidates),
+    "rerank" (the cross-encoder) or "facets" (counts). A stage may run more than once: recall goes
+    deeper when `max_per_group` leaves too few. Later versions may add names,
     so a client must accept those that it does not know.
     """
     candidate_count: _builtins.int
@@ -37,6 +40,11 @@ class StageReport(_message.Message):
     cached_count: _builtins.int
     """How many of the stage's model results (query vectors, texts read by the cross-encoder) the
     server remembered from earlier calls instead of computing them.
+    """
+    plan: _builtins.str
+    """How a "recall" with a filter found its candidates: "scan" (all items that pass were compared
+    with the query), "index" (the vector index gave enough that pass), "index again" (when asked for
+    more) or "index, then scan" (it did not). Empty otherwise.
     """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
@@ -51,10 +59,11 @@ class StageReport(_message.Message):
         candidate_count: _builtins.int = ...,
         duration: _duration_pb2.Duration | None = ...,
         cached_count: _builtins.int = ...,
+        plan: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_count", b"cached_count", "candidate_count", b"candidate_count", "duration", b"duration", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_count", b"cached_count", "candidate_count", b"candidate_count", "duration", b"duration", "name", b"name", "plan", b"plan"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

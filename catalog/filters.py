@@ -1,0 +1,325 @@
+"""Filters: a typed tree over the fields of items, and the rows that pass it.
+
+A field is a column of `items` (`fields.COLUMNS`) or an attribute, `attributes.NAME`. The rules:
+
+- Text is compared exactly, letter case included. Attributes are text.
+- A missing value (and an empty text) passes no comparison, so `Not` of one holds for it: every
+  filter is either true or false of an item.
+- `Prefix` of a category goes by levels: "Electronics > Chargers" passes that category and all
+  below it, and not "Electronics > Chargers and hubs".
+- An interval over an attribute reads its values as plain numbers, such as "65" or "-1.5"; a value
+  that does not read as one does not pass.
+"""
+
+import datetime
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Float64
+
+from catalog.errors import InputError
+from catalog.fields import ATTRIBUTE, COLUMNS, Kind, kind_of
+
+if TYPE_CHECKING:
+    from catalog.store import ItemStore
+
+MAX_FILTER_DEPTH = 8  # filters within filters
+MAX_FILTER_NODES = 100  # filters in a tree, all levels together
+MAX_FILTER_VALUES = 1_000  # of one In
+
+Number: TypeAlias = int | float
+Value: TypeAlias = str | Number | bool | datetime.date
+
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
+_WANTED = {
+    "text": "text",
+    "number": "a finite number",
+    "flag": "true or false",
+    "date": "a date",
+}
+_LEVEL = " > "  # between the levels of a category
+
+
+class FilterError(InputError):
+    """A filter or facet that cannot be used.
+
+    Attributes:
+        path: Where it is, such as "filter.and_group.filters[2].range.field".
+        problem: What is wrong there and what would do.
+    """
+
+    def __init__(self, path: str, problem: str):
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Numbers or dates between two bounds; one may be missing."""
+
+    at_least: Number | datetime.date | None = None  # the smallest there is
+    above: Number | datetime.date | None = None  # what all are larger than
+    at_most: Number | datetime.date | None = None  # the largest there is
+    below: Number | datetime.date | None = None  # what all are smaller than
+
+
+@dataclass(frozen=True)
+class And:
+    """Every filter passes."""
+
+    filters: tuple["Filter", ...]
+
+
+@dataclass(frozen=True)
+class Or:
+    """At least one filter passes."""
+
+    filters: tuple["Filter", ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    """The filter does not pass."""
+
+    filter: "Filter"
+
+
+@dataclass(frozen=True)
+class Equals:
+    """The field has this value."""
+
+    field: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class In:
+    """The field has one of these values."""
+
+    field: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The field, a number or a date, lies in an interval."""
+
+    field: str
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Exists:
+    """The field has a value."""
+
+    field: str
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The field, a text, begins with this; of categories see above."""
+
+    field: str
+    prefix: str
+
+
+Filter: TypeAlias = And | Or | Not | Equals | In | Range | Exists | Prefix
+
+
+def check(tree: Filter, path: str) -> None:
+    """Refuse a filter that means nothing for any catalogue.
+
+    Raises:
+        FilterError: naming the place in the tree, which itself stands at `path`.
+    """
+    _check(tree, path, 1, [0])
+
+
+def matching(tree: Filter, store: "ItemStore") -> Bool[np.ndarray, " items"]:
+    """Whether each item passes a filter that `check` has let through."""
+    match tree:
+        case And(filters):
+            return reduce(np.logical_and, [matching(part, store) for part in filters])
+        case Or(filters):
+            return reduce(np.logical_or, [matching(part, store) for part in filters])
+        case Not(part):
+            return ~matching(part, store)
+        case _:
+            return _compared(tree, store)
+
+
+def within(numbers: Float64[np.ndarray, " n"], interval: Interval) -> Bool[np.ndarray, " n"]:
+    """Whether each number lies in an interval; NaN lies in none."""
+    passed: Bool[np.ndarray, " n"] = ~np.isnan(numbers)
+    for bound, holds in (
+        (interval.at_least, np.greater_equal),
+        (interval.above, np.greater),
+        (interval.at_most, np.less_equal),
+        (interval.below, np.less),
+    ):
+        if bound is not None:
+            passed &= holds(numbers, number_of(bound))
+    return passed
+
+
+def number_of(value: Number | datetime.date) -> float:
+    """A value as `Fields.numbers` has it."""
+    if isinstance(value, datetime.date):
+        return float(value.toordinal() - _EPOCH)
+    return float(value)
+
+
+def check_interval(interval: Interval, kind: Kind, path: str) -> None:
+    """Refuse an interval that holds nothing or does not suit a field.
+
+    Raises:
+        FilterError: naming the bound.
+    """
+    for name, bound in vars(interval).items():
+        if bound is not None:
+            _check_value(bound, kind, f"{path}.{name}")
+    low = [bound for bound in (interval.at_least, interval.above) if bound is not None]
+    high = [bound for bound in (interval.at_most, interval.below) if bound is not None]
+    if len(low) > 1 or len(high) > 1:
+        raise FilterError(path, "has two bounds on one side; give one")
+    if not low and not high:
+        raise FilterError(path, "has no bound; give at_least, above, at_most or below")
+    if low and high and number_of(low[0]) > number_of(high[0]):
+        raise FilterError(path, "is empty: its lower bound is above the upper one")
+
+
+def check_field(field: str, path: str) -> Kind:
+    """The kind of a field.
+
+    Raises:
+        FilterError: there is none of that name.
+    """
+    try:
+        return kind_of(field)
+    except KeyError:
+        known = ", ".join(COLUMNS)
+        raise FilterError(
+            path, f"names no field of items; give {known} or {ATTRIBUTE}NAME"
+        ) from None
+
+
+def _check(tree: Filter, path: str, depth: int, count: list[int]) -> None:
+    """Check a tree and count its nodes in `count`."""
+    count[0] += 1
+    if depth > MAX_FILTER_DEPTH:
+        raise FilterError(path, f"lies deeper than {MAX_FILTER_DEPTH} levels; flatten the tree")
+    if count[0] > MAX_FILTER_NODES:
+        raise FilterError(
+            path, f"is one filter more than the {MAX_FILTER_NODES} that are taken; use in_list"
+        )
+    match tree:
+        case And(filters) | Or(filters):
+            group = f"{path}.and_group" if isinstance(tree, And) else f"{path}.or_group"
+            if not filters:
+                raise FilterError(f"{group}.filters", "is empty; give at least one filter")
+            for place, part in enumerate(filters):
+                _check(part, f"{group}.filters[{place}]", depth + 1, count)
+        case Not(part):
+            _check(part, f"{path}.not_filter", depth + 1, count)
+        case _:
+            _check_comparison(tree, path)
+
+
+def _check_comparison(tree: Equals | In | Range | Exists | Prefix, path: str) -> None:
+    names = {Equals: "equals", In: "in_list", Range: "range", Exists: "exists", Prefix: "prefix"}
+    path = f"{path}.{names[type(tree)]}"
+    kind = check_field(tree.field, f"{path}.field")
+    match tree:
+        case Equals(_, value):
+            _check_value(value, kind, f"{path}.value")
+        case In(_, values):
+            if not 1 <= len(values) <= MAX_FILTER_VALUES:
+                raise FilterError(
+                    f"{path}.values",
+                    f"has {len(values)} values; give 1 to {MAX_FILTER_VALUES:,}",
+                )
+            for place, value in enumerate(values):
+                _check_value(value, kind, f"{path}.values[{place}]")
+        case Range(field, interval):
+            if field.startswith(ATTRIBUTE):
+                kind = "number"
+            if kind not in ("number", "date"):
+                raise FilterError(
+                    f"{path}.field", "has no order; give a number, a date or an attribute"
+                )
+            check_interval(interval, kind, f"{path}.interval")
+        case Prefix(_, prefix):
+            if kind != "text":
+                raise FilterError(f"{path}.field", "is no text; give a text field or an attribute")
+            _check_value(prefix, "text", f"{path}.prefix")
+
+
+def _check_value(value: Value, kind: Kind, path: str) -> None:
+    match kind:
+        case "text":
+            suits = isinstance(value, str)
+        case "flag":
+            suits = isinstance(value, bool)
+        case "date":
+            suits = isinstance(value, datetime.date)
+        case "number":
+            suits = (
+                isinstance(value, int | float)
+                and not isinstance(value, bool)
+                and math.isfinite(value)
+            )
+    if not suits:
+        raise FilterError(path, f"does not suit the field; give {_WANTED[kind]}")
+    if value == "":
+        raise FilterError(path, "is empty; for items without a value, negate exists")
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise FilterError(path, "holds half a character (a lone surrogate); correct the text")
+
+
+def _compared(
+    tree: Equals | In | Range | Exists | Prefix, store: "ItemStore"
+) -> Bool[np.ndarray, " items"]:
+    match tree:
+        case Equals(field, value):
+            return _one_of(store, field, (value,))
+        case In(field, values):
+            return _one_of(store, field, values)
+        case Range(field, interval):
+            return within(store.fields.numbers(field), interval)
+        case Exists(field) if kind_of(field) == "text":
+            return _text(store, field, lambda given: pc.not_equal(given, ""))
+        case Exists(field):
+            return within(store.fields.numbers(field), Interval())
+        case Prefix(field, prefix):
+            return _text(store, field, lambda given: _begins(given, prefix, field == "category"))
+
+
+def _one_of(store: "ItemStore", field: str, values: Sequence[Value]) -> Bool[np.ndarray, " items"]:
+    if kind_of(field) == "text":
+        wanted = pa.array(values, pa.large_string())
+        if len(values) == 1:
+            return _text(store, field, lambda given: pc.equal(given, wanted[0]))
+        return _text(store, field, lambda given: pc.is_in(given, value_set=wanted))
+    numbers = store.fields.numbers(field)
+    wanted = [number_of(value) for value in values if not isinstance(value, str)]
+    return np.equal(numbers, wanted[0]) if len(wanted) == 1 else np.isin(numbers, wanted)
+
+
+def _text(
+    store: "ItemStore", field: str, test: Callable[[pa.Array], pa.Array]
+) -> Bool[np.ndarray, " items"]:
+    given = store.fields.text(field)
+    return given.rows_where(test(given.values))
+
+
+def _begins(given: pa.Array, prefix: str, by_level: bool) -> pa.Array:
+    if not by_level:
+        return pc.starts_with(given, prefix)
+    return pc.or_(pc.equal(given, prefix), pc.starts_with(given, prefix + _LEVEL))

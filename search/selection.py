@@ -1,0 +1,94 @@
+"""What a request takes from the catalogue without models: filtering, counting, browsing."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Int32, Int64
+
+from catalog.facets import Facet, FacetCounts, count
+from catalog.filters import Filter, matching
+from catalog.store import ItemStore
+from search.browsing import Popularity, first_of_groups
+from search.clock import Clock
+from search.recall import Allowed
+from search.records import Hit, SearchResult
+
+
+class Selection:
+    """Filters, facets, groups and popularity of one catalogue."""
+
+    def __init__(self, store: ItemStore) -> None:
+        self._store = store
+        self._popularity = Popularity(store)
+
+    def warm_up(self) -> None:
+        """Sort by popularity, so that the first to browse need not wait for it."""
+        self._popularity.warm_up()
+
+    def allowed(self, filter: Filter | None, clock: Clock) -> Allowed:
+        """Which items pass a filter that `checks` has let through."""
+        if filter is None:
+            return None
+        with clock.stage("filter", len(self._store)):
+            return matching(filter, self._store)
+
+    def matches(self, allowed: Allowed) -> int:
+        """How many items pass."""
+        return len(self._store) if allowed is None else int(np.count_nonzero(allowed))
+
+    def shown(
+        self, ranked: Int32[np.ndarray, " ranked"], max_per_group: int, wanted: int
+    ) -> Int64[np.ndarray, " places"]:
+        """The first places of a ranked list that stay when groups are capped; 0 caps none.
+
+        Fewer than `wanted` come back where fewer stay.
+        """
+        if not max_per_group:
+            return np.arange(min(wanted, len(ranked)))
+        groups = self._store.fields.text("group_id").codes
+        assert groups is not None  # only columns of distinct values have none
+        return first_of_groups(groups, ranked, max_per_group, wanted)
+
+    def count(
+        self,
+        facets: Sequence[Facet],
+        allowed: Allowed,
+        recalled: Int32[np.ndarray, " recalled"],
+        clock: Clock,
+    ) -> tuple[FacetCounts, ...]:
+        """What facets count, each over its own scope."""
+        if not facets:
+            return ()
+        matched = slice(None) if allowed is None else allowed
+        with clock.stage("facets", len(facets)):
+            return tuple(
+                count(facet, self._store, matched if facet.scope == "matched" else recalled)
+                for facet in facets
+            )
+
+    def browse(
+        self,
+        allowed: Bool[np.ndarray, " items"],
+        offset: int,
+        end: int,
+        facets: Sequence[Facet],
+        max_per_group: int,
+        clock: Clock,
+    ) -> SearchResult:
+        """The page from `offset` to `end` of all items that pass, by popularity.
+
+        Nothing is recalled, so facets count what matched whatever they ask for.
+        """
+        with clock.stage("browse", self.matches(allowed)):
+            rows = self._popularity.rows(allowed)
+            stay = self.shown(rows, max_per_group, end + 1)
+        hits = tuple(
+            Hit(self._store.ids[row], self._popularity.score(row))
+            for row in rows[stay[offset:end]].tolist()
+        )
+        over_matched = [replace(facet, scope="matched") for facet in facets]
+        counts = self.count(over_matched, allowed, rows, clock)
+        return SearchResult(
+            hits, tuple(clock.stages), 0, 0, len(stay) > end, matched=len(rows), facets=counts
+        )

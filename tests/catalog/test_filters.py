@@ -1,0 +1,293 @@
+"""Compiled masks against a plain reading of the same rules, item by item."""
+
+import datetime
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.fields import MAX_ATTRIBUTES
+from catalog.filters import (
+    And,
+    Equals,
+    Exists,
+    FilterError,
+    In,
+    Interval,
+    Not,
+    Or,
+    Prefix,
+    Range,
+    check,
+    matching,
+)
+from catalog.schema import ITEMS, Item
+from catalog.store import ItemStore
+
+DAY = datetime.date(2024, 2, 29)
+TEXTS = ("brand", "category", "title", "group_id", "attributes.colour", "attributes.watt")
+NUMBERS = ("price", "rating", "rating_count", "attributes.watt")
+
+words = st.sampled_from(["red", "Red", "re", "65", "6", "-1.5", "65 W", "Ölé 🔌"])
+categories = st.sampled_from(["A", "A > B", "A > B > C", "A > Bad", "B", ""])
+numbers = st.sampled_from([0.0, 1.0, 2.5, 19.99, 65.0])
+dates = st.dates(DAY, DAY + datetime.timedelta(days=3))
+stores = st.lists(
+    st.builds(
+        Item,
+        item_id=st.just("replaced"),
+        title=words,
+        brand=st.none() | words | st.just(""),
+        category=st.none() | categories,
+        group_id=st.none() | words,
+        price=st.none() | numbers,
+        rating=st.none() | st.sampled_from([0.0, 1.0, 2.5]),
+        rating_count=st.none() | st.integers(0, 3),
+        released=st.none() | dates,
+        in_stock=st.none() | st.booleans(),
+        attributes=st.dictionaries(st.sampled_from(["colour", "watt", "x"]), words),
+    ),
+    max_size=12,
+).map(lambda items: [Item(**{**vars(i), "item_id": str(n)}) for n, i in enumerate(items)])
+
+
+def intervals(bounds):
+    """Intervals that `check` lets through."""
+    low, high = st.sampled_from(["at_least", "above"]), st.sampled_from(["at_most", "below"])
+    return (
+        st.builds(lambda name, bound: Interval(**{name: bound}), low | high, bounds)
+        | st.builds(
+            lambda a, b, ends: Interval(**{a: min(ends), b: max(ends)}),
+            low,
+            high,
+            st.tuples(bounds, bounds),
+        )
+    )  # fmt: skip
+
+
+def kind(of: type, *fields):
+    """A filter yet to be built, for the type checks of building one draw random numbers."""
+    return st.tuples(st.just(of), *fields)
+
+
+def some(inner):
+    return st.lists(inner, min_size=1, max_size=3).map(tuple)
+
+
+texts = words | categories.filter(bool)
+comparisons = st.one_of(
+    kind(Equals, st.sampled_from(TEXTS), texts),
+    kind(Equals, st.sampled_from(NUMBERS[:3]), numbers | st.integers(0, 3)),
+    kind(Equals, st.just("in_stock"), st.booleans()),
+    kind(Equals, st.just("released"), dates),
+    kind(In, st.sampled_from(TEXTS), some(texts)),
+    kind(In, st.just("price"), some(numbers)),
+    kind(In, st.just("item_id"), some(st.sampled_from("0123"))),
+    kind(Range, st.sampled_from(NUMBERS), intervals(numbers)),
+    kind(Range, st.just("released"), intervals(dates)),
+    kind(Exists, st.sampled_from([*TEXTS, *NUMBERS, "released", "in_stock", "image_url"])),
+    kind(Prefix, st.sampled_from(TEXTS), texts),
+)
+shapes = st.recursive(
+    comparisons,
+    lambda inner: kind(Not, inner) | kind(And, some(inner)) | kind(Or, some(inner)),
+    max_leaves=5,
+)
+
+
+def built(shape):
+    """The filter of a shape."""
+    if isinstance(shape, tuple) and isinstance(shape[0], type):
+        return shape[0](*map(built, shape[1:]))
+    return tuple(map(built, shape)) if isinstance(shape, tuple) else shape
+
+
+def value_of(item: Item, field: str):
+    """The value of a field, None for an empty text too."""
+    if field.startswith("attributes."):
+        return item.attributes.get(field.removeprefix("attributes.")) or None
+    value = getattr(item, field)
+    return None if value == "" else value
+
+
+def passes(tree, item: Item) -> bool:
+    """One filter on one item, by the rules of the module."""
+    if isinstance(tree, And):
+        return all(passes(part, item) for part in tree.filters)
+    if isinstance(tree, Or):
+        return any(passes(part, item) for part in tree.filters)
+    if isinstance(tree, Not):
+        return not passes(tree.filter, item)
+    value = value_of(item, tree.field)
+    return value is not None and compares(tree, value)
+
+
+def compares(tree, value) -> bool:
+    match tree:
+        case Equals(_, wanted):
+            return value == wanted
+        case In(_, wanted):
+            return value in wanted
+        case Exists():
+            return True
+        case Range():
+            return lies_within(tree, value)
+        case Prefix("category", prefix):
+            levels, wanted = value.split(" > "), prefix.split(" > ")
+            return levels[: len(wanted)] == wanted
+        case Prefix(_, prefix):
+            return value.startswith(prefix)
+
+
+def lies_within(tree, value) -> bool:
+    if tree.field.startswith("attributes."):
+        if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", value):
+            return False
+        value = float(value)
+    bounds = tree.interval
+    return (
+        (bounds.at_least is None or value >= bounds.at_least)
+        and (bounds.above is None or value > bounds.above)
+        and (bounds.at_most is None or value <= bounds.at_most)
+        and (bounds.below is None or value < bounds.below)
+    )
+
+
+@given(stores, shapes)
+def test_a_mask_is_the_filter_read_item_by_item(items, shape):
+    tree = built(shape)
+    check(tree, "filter")
+    mask = matching(tree, ItemStore.of(items))
+    assert mask.dtype == np.bool_
+    assert mask.tolist() == [passes(tree, item) for item in items]
+
+
+def store_of(*attributes) -> ItemStore:
+    rows = [
+        {"item_id": str(row), "title": "t", "attributes": given}
+        for row, given in enumerate(attributes)
+    ]
+    return ItemStore(pa.Table.from_pylist(rows, schema=ITEMS.arrow))
+
+
+def rows(tree, store) -> list[int]:
+    return np.flatnonzero(matching(tree, store)).tolist()
+
+
+def test_a_missing_value_passes_no_comparison_and_every_negation():
+    store = ItemStore.of([Item("0", "t", price=5.0), Item("1", "t")])
+    below = Range("price", Interval(below=10.0))
+    assert (rows(below, store), rows(Not(below), store)) == ([0], [1])
+    assert (rows(Exists("price"), store), rows(Not(Exists("price")), store)) == ([0], [1])
+
+
+def test_a_category_passes_itself_and_all_below_it():
+    names = ["A > B", "A > B > C", "A > Bad", "A", "a > b", None]
+    store = ItemStore.of([Item(str(n), "t", category=name) for n, name in enumerate(names)])
+    assert rows(Prefix("category", "A > B"), store) == [0, 1]
+    assert rows(Prefix("category", "A"), store) == [0, 1, 2, 3]
+
+
+def test_prices_keep_their_cents():
+    store = ItemStore.of([Item("0", "t", price=19.99), Item("1", "t", price=0.1)])
+    assert rows(Range("price", Interval(at_least=19.99, at_most=19.99)), store) == [0]
+    assert rows(Range("price", Interval(above=19.99)), store) == []
+    assert rows(In("price", (0.1, 19.99)), store) == [0, 1]
+
+
+def test_bounds_are_inclusive_or_not_as_they_say():
+    store = ItemStore.of([Item(str(n), "t", rating_count=n) for n in range(5)])
+    assert rows(Range("rating_count", Interval(at_least=1, at_most=3)), store) == [1, 2, 3]
+    assert rows(Range("rating_count", Interval(above=1, below=3)), store) == [2]
+
+
+def test_attributes_that_are_null_or_given_twice_are_read_as_items_read_them():
+    store = store_of([("c", "red"), ("c", "blue")], None, [("c", None)], [("d", "red")], [])
+    assert store.item(0).attributes == {"c": "blue"}
+    assert rows(Equals("attributes.c", "blue"), store) == [0]
+    assert rows(Exists("attributes.c"), store) == [0]
+    assert rows(Exists("attributes.nobody has it"), store) == []
+
+
+def test_part_of_a_table_is_filtered_by_its_own_attributes():
+    whole = store_of(*([("c", str(row))] for row in range(6))).table
+    store = ItemStore(whole.slice(2, 3))
+    for row in range(3):
+        assert rows(Equals("attributes.c", str(row + 2)), store) == [row]
+    assert (
+        rows(Equals("attributes.c", "0"), store) == rows(Equals("attributes.c", "5"), store) == []
+    )
+
+
+def test_an_empty_catalogue_passes_nothing():
+    store = ItemStore.of([])
+    for tree in (Equals("brand", "x"), Not(Exists("price")), Prefix("attributes.c", "x")):
+        assert matching(tree, store).shape == (0,)
+
+
+def test_more_attributes_than_are_kept_are_still_right():
+    names = [f"a{number}" for number in range(MAX_ATTRIBUTES + 5)]
+    store = store_of(*([(name, "x")] for name in names))
+    for _ in range(2):
+        for row, name in enumerate(names):
+            assert rows(Equals(f"attributes.{name}", "x"), store) == [row]
+
+
+def nested(levels: int):
+    tree = Exists("brand")
+    for _ in range(levels - 1):
+        tree = Not(tree)
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("tree", "path", "problem"),
+    [
+        (Equals("colour", "red"), "equals.field", "names no field of items; give item_id, "),
+        (Equals("attributes.", "red"), "equals.field", "or attributes.NAME"),
+        (Exists("embedding"), "exists.field", "names no field"),
+        (Exists("attributes"), "exists.field", "names no field"),
+        (Equals("price", "12"), "equals.value", "give a finite number"),
+        (Equals("price", True), "equals.value", "give a finite number"),
+        (Equals("price", float("nan")), "equals.value", "give a finite number"),
+        (Equals("in_stock", 1), "equals.value", "give true or false"),
+        (Equals("released", "2024-01-31"), "equals.value", "give a date"),
+        (Equals("brand", 3), "equals.value", "give text"),
+        (Equals("brand", ""), "equals.value", "negate exists"),
+        (Equals("brand", "\ud800"), "equals.value", "surrogate"),
+        (Equals("attributes.watt", 65), "equals.value", "give text"),
+        (In("brand", ()), "in_list.values", "has 0 values; give 1 to 1,000"),
+        (In("brand", ("x",) * 1_001), "in_list.values", "has 1001 values"),
+        (In("brand", ("x", 1)), "in_list.values[1]", "give text"),
+        (Range("brand", Interval(above=1)), "range.field", "has no order"),
+        (Range("in_stock", Interval(above=1)), "range.field", "has no order"),
+        (Range("price", Interval()), "range.interval", "has no bound"),
+        (Range("price", Interval(above=1, at_least=1)), "range.interval", "two bounds"),
+        (Range("price", Interval(above=2, below=1)), "range.interval", "is empty"),
+        (Range("price", Interval(below=float("inf"))), "range.interval.below", "finite"),
+        (Range("price", Interval(below=DAY)), "range.interval.below", "give a finite number"),
+        (Range("released", Interval(below=3)), "range.interval.below", "give a date"),
+        (Range("attributes.watt", Interval(below=DAY)), "range.interval.below", "finite number"),
+        (Prefix("price", "1"), "prefix.field", "is no text"),
+        (Prefix("brand", ""), "prefix.prefix", "is empty"),
+        (And(()), "and_group.filters", "give at least one"),
+        (Or((Exists("brand"), Or(()))), "or_group.filters[1].or_group.filters", "is empty"),
+        (Not(Exists("x")), "not_filter.exists.field", "names no field"),
+        (nested(9), ".".join(["not_filter"] * 8), "deeper than 8 levels"),
+        (Or((Exists("brand"),) * 100), "or_group.filters[99]", "more than the 100"),
+    ],
+)  # fmt: skip
+def test_a_filter_that_means_nothing_is_refused_by_its_place(tree, path, problem):
+    with pytest.raises(FilterError) as refused:
+        check(tree, "filter")
+    assert refused.value.path == f"filter.{path}"
+    assert problem in refused.value.problem
+
+
+def test_filters_at_their_limits_are_taken():
+    check(nested(8), "filter")
+    check(Or((Exists("brand"),) * 99), "filter")
+    check(In("brand", ("x",) * 1_000), "filter")
