@@ -7,6 +7,7 @@ from catalog.errors import InputError
 from search.records import MAX_DEPTH
 
 LEXICAL_WEIGHT = 0.4  # on Home Depot's `dev`, 0.3 to 0.8 recall alike
+MAX_STAGE1_WEIGHT = 100  # stage 1 alone, practically
 MAX_LEXICAL_WEIGHT = 10  # words alone, practically
 
 
@@ -18,6 +19,8 @@ class EngineConfig:
     rerank_depth: int = 50  # of them, the first so many are reranked
     # what the best lexical score is worth in stage 1, in cosine; 0 leaves recall to the vectors
     lexical_weight: float = LEXICAL_WEIGHT
+    # what stage 1's score adds to the reranker's logit; on Home Depot's `dev`, 1 to 2 do best
+    stage1_weight: float = 1.5
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
     cache_megabytes: int = 64  # memory for query vectors and texts of pairs; 0 remembers nothing
 
@@ -29,6 +32,11 @@ class EngineConfig:
             raise InputError(
                 f"engine: lexical_weight is {self.lexical_weight}; it must lie between 0 and "
                 f"{MAX_LEXICAL_WEIGHT}"
+            )
+        if not 0 <= self.stage1_weight <= MAX_STAGE1_WEIGHT:
+            raise InputError(
+                f"engine: stage1_weight is {self.stage1_weight}; it must lie between 0 and "
+                f"{MAX_STAGE1_WEIGHT}"
             )
         for name, low in (("recall_depth", 1), ("rerank_depth", 0)):
             if not low <= getattr(self, name) <= MAX_DEPTH:

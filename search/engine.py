@@ -196,7 +196,8 @@ class Engine:
         rows, cosines = found.rows, found.cosines
         depth = min(rerank_depth, recall_depth, len(rows)) if self.has_reranker else 0
         scores, lexical = self._stage2.score(query, rows[:depth], cosines[:depth], clock)
-        order, final = rerank_order(scores, found.scores[depth:])
+        both = scores + np.float32(self.config.stage1_weight) * found.scores[:depth]
+        order, final = rerank_order(both, found.scores[depth:])
         ranked = np.concatenate([order, np.arange(depth, len(rows))])
         stay = self._selection.shown(rows[ranked], max_per_group, end + 1)
         hits = []

@@ -87,12 +87,12 @@ def rerank_order(
     """Order the reranked head by score and leave the tail behind it in stage 1's order.
 
     Args:
-        scores: The reranker's logits of the first candidates.
+        scores: Scores of the first candidates, in any order.
         tail: Stage 1's scores of the others, falling.
 
     Returns:
-        The order of the head (equal logits stay in stage 1's order), and scores that fall along
-        the whole list: logits in the head, stage 1's scores moved below the last logit in the tail.
+        The order of the head (equal scores stay in stage 1's order), and scores that fall along
+        the whole list: those of the head, and stage 1's moved below the last of them in the tail.
     """
     order = np.argsort(-scores, kind="stable")
     head = scores[order]

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 VECTORS_FILE = "vectors.npy"
 CONFIG_FILE = "index.json"
 SCANN_PICKLE = "scann_docids.pkl"  # ScaNN unpickles it where it finds it; we never write it
-TREE_FROM = 20_000  # items from which ScaNN partitions; below, it scans quantised vectors
+TREE_FROM = 100_000  # items from which ScaNN partitions; below, it scans quantised vectors
 _LEAVES_PER_ROOT = 3  # partitions, in square roots of the number of items
 # Items in two partitions each, the second chosen to miss what the first misses (SOAR: Sun et al.,
 # 2024, arXiv 2404.00774), and centroids that favour what queries point at (AVQ). At the same recall
