@@ -4,7 +4,6 @@ Whatever a message can get wrong by its shape is found here and raised as Reques
 path of the field in the message. The rules are those of the comments in `shortlist/v1`.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -28,13 +27,12 @@ from search.records import (
     SearchResult,
     StageReport,
 )
-from server.dates import date_message, date_record
 from server.filters import facet_message, facet_records, filter_record
+from server.items import item_message, item_record
 from server.pages import read_page_token, write_page_token
 from shortlist.v1 import (
     catalog_service_pb2,
     channel_pb2,
-    item_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
@@ -45,83 +43,11 @@ from shortlist.v1 import (
 DEFAULT_PAGE_SIZE = 10
 DEFAULT_RETRIEVE = 100
 MAX_BATCH_GET = 100
-MAX_ITEM_CHARACTERS = 50_000
 
 _CHANNELS = {
     channel_pb2.CHANNEL_DENSE: Channel.DENSE,
     channel_pb2.CHANNEL_LEXICAL: Channel.LEXICAL,
 }
-
-
-# ---- items
-
-
-def item_message(item: Item) -> item_pb2.Item:
-    """Returns the message of an item."""
-    return item_pb2.Item(
-        item_id=item.item_id,
-        title=item.title,
-        description=item.description or "",
-        brand=item.brand or "",
-        category=item.category or "",
-        group_id=item.group_id or "",
-        price=item.price,
-        rating=item.rating,
-        rating_count=item.rating_count,
-        released=date_message(item.released),
-        in_stock=item.in_stock,
-        image_url=item.image_url or "",
-        attributes=item.attributes,
-    )
-
-
-def item_record(message: item_pb2.Item, path: str, *, needs_id: bool) -> Item:
-    """Returns the item that a caller described.
-
-    Args:
-        message: The description.
-        path: Where the message stands in the request, such as "inputs[2].item".
-        needs_id: Whether an empty id is an error.
-
-    Raises:
-        RequestError: A field breaks a rule of the contract.
-    """
-    _check_item(message, path, needs_id=needs_id)
-    return Item(
-        item_id=message.item_id,
-        title=message.title,
-        description=message.description or None,
-        brand=message.brand or None,
-        category=message.category or None,
-        group_id=message.group_id or None,
-        price=message.price if message.HasField("price") else None,
-        rating=message.rating if message.HasField("rating") else None,
-        rating_count=message.rating_count if message.HasField("rating_count") else None,
-        released=date_record(message.released, f"{path}.released")
-        if message.HasField("released")
-        else None,
-        in_stock=message.in_stock if message.HasField("in_stock") else None,
-        image_url=message.image_url or None,
-        attributes=dict(message.attributes),
-    )
-
-
-def _check_item(message: item_pb2.Item, path: str, *, needs_id: bool) -> None:
-    if needs_id and not message.item_id:
-        raise RequestError(f"{path}.item_id", "must not be empty")
-    if not message.title.strip():
-        raise RequestError(f"{path}.title", "must not be empty")
-    texts = [value for field, value in message.ListFields() if field.type == field.TYPE_STRING] + [
-        text for pair in message.attributes.items() for text in pair
-    ]
-    if sum(map(len, texts)) > MAX_ITEM_CHARACTERS:
-        raise RequestError(path, f"has more than {MAX_ITEM_CHARACTERS:,} characters of text")
-    if not math.isfinite(message.price):
-        raise RequestError(f"{path}.price", "must be finite")
-    if not 0 <= message.rating <= 5:  # also refuses NaN
-        raise RequestError(f"{path}.rating", "must be from 0 to 5")
-    if message.rating_count < 0:
-        raise RequestError(f"{path}.rating_count", "must not be negative")
 
 
 # ---- SearchService

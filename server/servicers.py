@@ -13,6 +13,7 @@ from catalog.schema import Item
 from search.engine import Engine
 from search.records import UnknownItemsError
 from server import converters
+from server.items import item_message
 from server.work import Worker
 from shortlist.v1 import (
     catalog_service_pb2,
@@ -139,7 +140,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         if not found:
             raise UnknownItemsError((item_id,))
         return catalog_service_pb2.GetItemResponse(
-            item=converters.item_message(found[0]), bundle_id=engine.bundle_id
+            item=item_message(found[0]), bundle_id=engine.bundle_id
         )
 
     async def BatchGetItems(
@@ -149,7 +150,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         engine = self._engine
         found, missing = _find(engine, converters.batch_item_ids(request))
         return catalog_service_pb2.BatchGetItemsResponse(
-            items=map(converters.item_message, found),
+            items=map(item_message, found),
             missing_item_ids=missing,
             bundle_id=engine.bundle_id,
         )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from catalog.schema import Item
 from search.records import Hit, RequestError, SearchResult, StageReport
 from server import converters
+from server.items import item_message, item_record
 from shortlist.v1.catalog_service_pb2 import BatchGetItemsRequest, GetItemRequest
 from shortlist.v1.item_pb2 import Item as ItemMessage
 from shortlist.v1.rerank_service_pb2 import RerankCandidate, RerankRequest
@@ -68,21 +69,19 @@ def refused_field(convert: object, *arguments: object, **named: object) -> str:
 
 @pytest.mark.parametrize("item", [WHOLE, BARE], ids=["whole", "bare"])
 def test_an_item_survives_the_round_trip(item: Item) -> None:
-    sent = ItemMessage.FromString(converters.item_message(item).SerializeToString())
-    assert converters.item_record(sent, "item", needs_id=True) == item
+    sent = ItemMessage.FromString(item_message(item).SerializeToString())
+    assert item_record(sent, "item", needs_id=True) == item
 
 
 @given(items)
 def test_any_item_survives_the_round_trip(item: Item) -> None:
-    sent = ItemMessage.FromString(converters.item_message(item).SerializeToString())
-    assert converters.item_record(sent, "item", needs_id=True) == item
+    sent = ItemMessage.FromString(item_message(item).SerializeToString())
+    assert item_record(sent, "item", needs_id=True) == item
 
 
 def test_absent_numbers_are_absent_and_zeros_are_zeros() -> None:
-    absent = converters.item_message(BARE)
-    zeros = converters.item_message(
-        Item("a", "b", price=0.0, rating=0.0, rating_count=0, in_stock=False)
-    )
+    absent = item_message(BARE)
+    zeros = item_message(Item("a", "b", price=0.0, rating=0.0, rating_count=0, in_stock=False))
     for field in ("price", "rating", "rating_count", "in_stock"):
         assert not absent.HasField(field)
         assert zeros.HasField(field)
@@ -111,12 +110,12 @@ def test_absent_numbers_are_absent_and_zeros_are_zeros() -> None:
 def test_an_item_outside_of_the_rules_is_refused(change: dict[str, object], field: str) -> None:
     values: dict[str, object] = {"item_id": "a", "title": "b", **change}
     message = ItemMessage(**values)  # type: ignore[arg-type]
-    assert refused_field(converters.item_record, message, "item", needs_id=True) == field
+    assert refused_field(item_record, message, "item", needs_id=True) == field
 
 
 def test_an_item_may_have_fifty_thousand_characters() -> None:
     message = ItemMessage(title="b", description="ü" * 49_990, attributes={"k": "x" * 8})
-    assert converters.item_record(message, "item", needs_id=False).item_id == ""
+    assert item_record(message, "item", needs_id=False).item_id == ""
 
 
 # ---- SearchService
@@ -281,7 +280,7 @@ def test_embed_inputs_keep_their_order() -> None:
     request = EmbedRequest(
         inputs=[
             EmbedInput(query="cable"),
-            EmbedInput(item=converters.item_message(WHOLE)),
+            EmbedInput(item=item_message(WHOLE)),
             EmbedInput(query="charger"),
         ]
     )
@@ -320,7 +319,7 @@ def test_candidates_are_ids_or_items() -> None:
         query="q",
         candidates=[
             RerankCandidate(item_id="a-1"),
-            RerankCandidate(item=converters.item_message(WHOLE)),
+            RerankCandidate(item=item_message(WHOLE)),
         ],
     )
     assert converters.rerank_candidates(request) == ["a-1", WHOLE]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from search.engine import Engine
-from server.converters import item_message
+from server.items import item_message
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import channel_pb2
 from shortlist.v1.item_pb2 import Item
