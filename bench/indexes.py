@@ -5,6 +5,7 @@ on the other half. An index is built once and kept.
 """
 
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,9 @@ def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
     file, asked = vectors.make(directory.parent / "vectors", items)
     half = len(asked) // 2
     inputs = (directory, file, asked[:half], asked[half:])
-    exact, _ = ExactIndex(np.load(file, mmap_mode="r")).search(asked[half:], K)
+    exact, cosines = ExactIndex(np.load(file, mmap_mode="r")).search(asked[half:], K)
+    first, last = np.median(cosines[:, 0]), np.median(cosines[:, -1])
+    sys.stderr.write(f"nearest items' cosines, medians: {first:.2f} first, {last:.2f} {K}th\n")
     rows = []
     for target in TARGETS:
         setups: dict[str, tuple[Setup, tuple[Any, ...]]] = {
