@@ -10,6 +10,7 @@ import numpy as np
 from search.bundle import BundleError
 from search.records import SearchResult
 
+ANSWERS = 2  # raised when the engine comes to answer otherwise from the same files
 DEPTH = 10
 # Other processors round otherwise; bfloat16 inputs of products round much more.
 TOLERANCE = {True: 1e-3, False: 1e-1}  # of scores, by whether float32 is compared with float32

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from catalog.reading import read_dataset
 from catalog.text import normalise_query
+from search import golden
 from search.bundle import Manifest, verify
 from search.config import EngineConfig
 from search.engine import Engine
@@ -81,6 +83,18 @@ def test_a_second_run_finds_everything_up_to_date(built, demo, flags, capfd):
     assert "bundle: up to date" in capfd.readouterr().err
     assert main(["rerank", *flags(demo, built)]) == 0
     assert "rerank: up to date" in capfd.readouterr().err
+
+
+def test_a_version_that_answers_otherwise_assembles_the_bundle_anew(
+    built, demo, flags, tmp_path, monkeypatch, capfd
+):
+    out = tmp_path / "out"
+    shutil.copytree(built, out, symlinks=True)
+    monkeypatch.setattr(golden, "ANSWERS", -1)
+    assert main(["bundle", *flags(demo, out)]) == 0
+    said = capfd.readouterr().err
+    assert "bundle: up to date" not in said
+    assert verify(out / "bundle").built_from["steps"]["answers"] == -1
 
 
 def test_one_step_insists_on_those_before_it(built, demo, flags, tmp_path, capsys):
