@@ -6,7 +6,7 @@ on the other half. An index is built once and kept.
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench import vectors
 from bench.contest import Setup, Timed, Work, contest
 from bench.report import Row
-from towers.index import ExactIndex, IndexConfig, build_index, open_index
+from towers.index import ExactIndex, IndexConfig, build_index, open_index, recall
 
 ITEMS = 100_000
 K = 10
@@ -63,7 +63,7 @@ def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
         for name, timed in found.items():
             if name == "ours":
                 continue
-            recalls = [_recall(exact, each.answer.rows) for each in (ours, timed)]
+            recalls = [recall(exact, each.answer.rows) for each in (ours, timed)]
             rows.append(
                 Row(
                     f"search {items:,} vectors, recall@{K} ≥ {target}",
@@ -189,7 +189,7 @@ def _tune(
     exact, _ = ExactIndex(stored).search(queries, K)
     for effort in _EFFORTS:
         set_effort(effort)
-        if _recall(exact, [search(query[None]) for query in queries]) >= target:
+        if recall(exact, np.stack([search(query[None]) for query in queries])) >= target:
             return
 
 
@@ -198,11 +198,6 @@ def _one_by_one(
 ) -> Work:
     items = len(np.load(file, mmap_mode="r"))
     return lambda: Found(np.stack([search(query[None]) for query in queries]), size / items)
-
-
-def _recall(exact: Rows, found: Sequence[Rows] | Rows) -> float:
-    hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
-    return hits / exact.size
 
 
 def _fresh(built: Path) -> Path:

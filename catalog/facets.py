@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Integer
 
 from catalog.fields import ATTRIBUTE, DISTINCT, Kind, kind_of
-from catalog.filters import FilterError, Interval, check_field, check_interval, within
+from catalog.filters import EPOCH, FilterError, Interval, check_field, check_interval, within
 
 if TYPE_CHECKING:
     from catalog.store import ItemStore
@@ -19,8 +19,6 @@ MAX_FACET_INTERVALS = 50  # of one facet
 
 # Which items of a store: a mask, rows that are all different, or a slice.
 Chosen: TypeAlias = Bool[np.ndarray, " items"] | Integer[np.ndarray, " rows"] | slice
-
-_EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -139,5 +137,5 @@ def _in_intervals(facet: Facet, numbers: Float64[np.ndarray, " n"]) -> tuple[int
 
 def _value(number: float, kind: Kind) -> float | datetime.date:
     if kind == "date":
-        return datetime.date.fromordinal(_EPOCH + int(number))
+        return datetime.date.fromordinal(EPOCH + int(number))
     return float(number)

@@ -36,7 +36,7 @@ MAX_FILTER_VALUES = 1_000  # of one In
 Number: TypeAlias = int | float
 Value: TypeAlias = str | Number | bool | datetime.date
 
-_EPOCH = datetime.date(1970, 1, 1).toordinal()
+EPOCH = datetime.date(1970, 1, 1).toordinal()  # the day that dates are counted from
 _WANTED = {
     "text": "text",
     "number": "a finite number",
@@ -172,7 +172,7 @@ def within(numbers: Float64[np.ndarray, " n"], interval: Interval) -> Bool[np.nd
 def number_of(value: Number | datetime.date) -> float:
     """A value as `Fields.numbers` has it."""
     if isinstance(value, datetime.date):
-        return float(value.toordinal() - _EPOCH)
+        return float(value.toordinal() - EPOCH)
     return float(value)
 
 

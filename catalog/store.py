@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int32
 
@@ -104,10 +103,7 @@ class ItemStore:
         if column not in _NUMERIC:
             raise KeyError(f"{column} is no numeric column of items")
         if column not in self._numbers:
-            values = self._columns[column]
-            values = values.cast(pa.int32()) if values.type in (FLAG, DATE) else values
-            filled = pc.fill_null(values.cast(pa.float32(), safe=False), float("nan"))
-            numbers = np.asarray(filled).view()
+            numbers = self.fields.numbers(column).astype(np.float32)
             numbers.flags.writeable = False
             self._numbers[column] = numbers
         return self._numbers[column]

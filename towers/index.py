@@ -257,10 +257,11 @@ def recall_against_exact(
 ) -> dict[int, float]:
     """By depth k: the share of the exact k nearest items among the index's k, over all queries."""
     nearest, _ = ExactIndex(vectors).search(queries, max(depths))
-    return {k: _recall(nearest[:, :k], index.search(queries, k)[0]) for k in depths}
+    return {k: recall(nearest[:, :k], index.search(queries, k)[0]) for k in depths}
 
 
-def _recall(exact: Int32[np.ndarray, "queries k"], found: Int32[np.ndarray, "queries k"]) -> float:
+def recall(exact: Int[np.ndarray, "queries k"], found: Int[np.ndarray, "queries k"]) -> float:
+    """The share of the exact nearest rows that is among those found, whatever their order."""
     hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
     return hits / exact.size
 
@@ -321,7 +322,7 @@ def _least_effort(
     efforts.sort(key=cost)
     for effort in efforts:
         rows, _, complete = index.look(queries, depth, effort)
-        reached = _recall(exact, rows.astype(np.int32)) if complete else 0.0
+        reached = recall(exact, rows.astype(np.int32)) if complete else 0.0
         if reached >= config.recall_target:
             return effort
     logger.warning(
