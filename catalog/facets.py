@@ -1,14 +1,18 @@
 """Facets: how often the values of a field occur among some items."""
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Bool, Float64, Integer
 
-from catalog.fields import ATTRIBUTE, DISTINCT, Kind, kind_of
-from catalog.filters import EPOCH, FilterError, Interval, check_field, check_interval, within
+from catalog.fields import ATTRIBUTE, DISTINCT, kind_of, value_of
+from catalog.filters import FilterError, Interval, check_field, check_interval, within
+from catalog.schema import TEXT
 
 if TYPE_CHECKING:
     from catalog.store import ItemStore
@@ -86,22 +90,17 @@ def check(facet: Facet, path: str) -> None:
         check_interval(interval, kind, f"{path}.intervals[{place}]")
 
 
-def count(
-    facet: Facet,
-    store: "ItemStore",
-    chosen: Chosen,
-) -> FacetCounts:
+def count(facet: Facet, parts: Sequence[tuple["ItemStore", Chosen]]) -> FacetCounts:
     """Count a facet that `check` has let through.
 
     Args:
         facet: What to count.
-        store: All items.
-        chosen: Which of them.
+        parts: Items, and which of them.
     """
     kind = kind_of(facet.field)
     if kind == "text":
-        return _count_texts(facet, store, chosen)
-    numbers = store.fields.numbers(facet.field)[chosen]
+        return _count_texts(facet, parts)
+    numbers = _numbers(facet.field, parts)
     known = numbers[~np.isnan(numbers)]
     if kind == "flag":
         yes = int(np.count_nonzero(known))
@@ -113,29 +112,37 @@ def count(
         facet.scope,
         len(known),
         intervals=_in_intervals(facet, known),
-        smallest=_value(known.min(), kind) if len(known) else None,
-        largest=_value(known.max(), kind) if len(known) else None,
+        smallest=value_of(facet.field, known.min()) if len(known) else None,
+        largest=value_of(facet.field, known.max()) if len(known) else None,
     )
 
 
-def _count_texts(facet: Facet, store: "ItemStore", chosen: Chosen) -> FacetCounts:
-    field = store.fields.text(facet.field)
-    assert field.codes is not None  # `check` refuses the fields without
-    # One place more, at 0, for the code of a missing value: -1.
-    counts = np.bincount(field.codes[chosen] + 1, minlength=len(field.values) + 1)[1:]
+def _count_texts(facet: Facet, parts: Sequence[tuple["ItemStore", Chosen]]) -> FacetCounts:
+    values, counts = pa.array([], TEXT), np.zeros(0, np.int64)
+    for store, chosen in parts:
+        field = store.fields.text(facet.field)
+        assert field.codes is not None  # `check` refuses the fields without
+        # One place more, at 0, for the code of a missing value: -1.
+        own = np.bincount(field.codes[chosen] + 1, minlength=len(field.values) + 1)[1:]
+        # Values of an earlier part are counted where they are, others behind them.
+        known = pc.index_in(field.values, value_set=values)
+        at = np.asarray(known.fill_null(-1)) if len(values) else np.full(len(own), -1)
+        np.add.at(counts, at[at >= 0], own[at >= 0])
+        counts = np.concatenate([counts, own[at < 0]])
+        values = pa.concat_arrays([values, field.values.filter(pa.array(at < 0))])
     top = np.argsort(-counts, kind="stable")[: facet.max_values]
-    values = tuple((field.values[at].as_py(), int(counts[at])) for at in top if counts[at])
-    numbers = store.fields.numbers(facet.field)[chosen] if facet.intervals else np.zeros(0)
+    shown = tuple((values[at].as_py(), int(counts[at])) for at in top.tolist() if counts[at])
+    numbers = _numbers(facet.field, parts) if facet.intervals else np.zeros(0)
     return FacetCounts(
-        facet.field, facet.scope, int(counts.sum()), values, _in_intervals(facet, numbers)
+        facet.field, facet.scope, int(counts.sum()), shown, _in_intervals(facet, numbers)
     )
+
+
+def _numbers(
+    field: str, parts: Sequence[tuple["ItemStore", Chosen]]
+) -> Float64[np.ndarray, " chosen"]:
+    return np.concatenate([store.fields.numbers(field)[chosen] for store, chosen in parts])
 
 
 def _in_intervals(facet: Facet, numbers: Float64[np.ndarray, " n"]) -> tuple[int, ...]:
     return tuple(int(within(numbers, interval).sum()) for interval in facet.intervals)
-
-
-def _value(number: float, kind: Kind) -> float | datetime.date:
-    if kind == "date":
-        return datetime.date.fromordinal(EPOCH + int(number))
-    return float(number)

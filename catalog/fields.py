@@ -4,6 +4,9 @@ Text is kept as the distinct values of a field and one code per item, so that a 
 each distinct value once; numbers are float64 arrays. Both are made when first asked for, and kept.
 """
 
+import copy
+import datetime
+import math
 import re
 import threading
 from collections import OrderedDict
@@ -16,15 +19,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float64, Int32, Int64
 
-from catalog.schema import ATTRIBUTES, DATE, FLAG, ITEMS, TEXT, VECTOR
+from catalog.schema import ATTRIBUTES, DATE, FLAG, ITEMS, TEXT, VECTOR, WHOLE
 
 Kind: TypeAlias = Literal["text", "number", "flag", "date"]
+Number: TypeAlias = int | float
 
 ATTRIBUTE = "attributes."  # what stands before the name of an attribute
 MAX_ATTRIBUTES = 64  # attributes whose codes are kept, four bytes an item each
 # Columns whose values are nearly all different: codes would cost memory and save no comparison.
 DISTINCT = frozenset({"item_id", "title", "description", "image_url"})
 COLUMNS = tuple(c.name for c in ITEMS.columns if c.type not in (ATTRIBUTES, VECTOR))
+
+EPOCH = datetime.date(1970, 1, 1).toordinal()  # the day that dates are counted from
 
 _KINDS: Mapping[pa.DataType, Kind] = {TEXT: "text", FLAG: "flag", DATE: "date"}
 _KIND_OF = {c.name: _KINDS.get(c.type, "number") for c in ITEMS.columns if c.name in COLUMNS}
@@ -40,6 +46,25 @@ def kind_of(field: str) -> Kind:
     if field.startswith(ATTRIBUTE) and len(field) > len(ATTRIBUTE):
         return "text"
     return _KIND_OF[field]
+
+
+def number_of(value: Number | datetime.date) -> float:
+    """A value as `Fields.numbers` has it."""
+    if isinstance(value, datetime.date):
+        return float(value.toordinal() - EPOCH)
+    return float(value)
+
+
+def value_of(column: str, number: float) -> Number | datetime.date | None:
+    """The other way round: what `Item` has for a number of a column; None for NaN."""
+    if math.isnan(number):
+        return None
+    kind = ITEMS.arrow.field(column).type
+    if kind == DATE:
+        return datetime.date.fromordinal(EPOCH + int(number))
+    if kind == FLAG:
+        return bool(number)
+    return int(number) if kind == WHOLE else float(number)
 
 
 @dataclass(frozen=True)
@@ -74,12 +99,8 @@ class Fields:
     def __init__(self, columns: Mapping[str, pa.Array], items: int) -> None:
         """Take the columns of the schema, each in one piece."""
         self._columns = columns
-        self._items = items
-        self._lock = threading.Lock()
-        self._texts: dict[str, TextField] = {}
+        self._texts = _Texts(columns, items)
         self._numbers: dict[str, Float64[np.ndarray, " items"]] = {}
-        self._attributes: OrderedDict[str, TextField] = OrderedDict()
-        self._entries: _Entries | None = None
 
     def text(self, field: str) -> TextField:
         """A text field by row.
@@ -87,15 +108,7 @@ class Fields:
         Raises:
             KeyError: there is no such field.
         """
-        if field.startswith(ATTRIBUTE):
-            return self._attribute(field.removeprefix(ATTRIBUTE))
-        with self._lock:
-            if field not in self._texts:
-                column = self._columns[field]
-                self._texts[field] = (
-                    TextField(column, None) if field in DISTINCT else TextField(*_encoded(column))
-                )
-            return self._texts[field]
+        return self._texts.field(field)
 
     def numbers(self, field: str) -> Float64[np.ndarray, " items"]:
         """A number by row: days since 1970-01-01 for a date, 0 or 1 for a flag; NaN for none.
@@ -106,25 +119,65 @@ class Fields:
             KeyError: there is no such field.
         """
         if field.startswith(ATTRIBUTE):
-            return _read_numbers(self._attribute(field.removeprefix(ATTRIBUTE)))
+            return _read_numbers(self.text(field))
+        found = self._numbers.get(field)
+        if found is None:
+            column = self._columns[field]
+            column = column.cast(pa.int32()) if column.type in (FLAG, DATE) else column
+            wide = column.cast(pa.float64(), safe=False)
+            # Two threads may both have made it; both go on with the same one.
+            found = self._numbers.setdefault(field, np.asarray(pc.fill_null(wide, float("nan"))))
+        return found
+
+    def with_numbers(
+        self, changes: Mapping[str, Mapping[int, Number | datetime.date | None]]
+    ) -> "Fields":
+        """Other numbers, flags or dates in some rows; all else is shared.
+
+        Args:
+            changes: By column, the new values by row, None for none.
+        """
+        fields = copy.copy(self)
+        fields._numbers = dict(self._numbers)
+        for column, values in changes.items():
+            fields._numbers[column] = numbers = self.numbers(column).copy()
+            for row, value in values.items():
+                numbers[row] = np.nan if value is None else number_of(value)
+        return fields
+
+
+class _Texts:
+    """The text fields of one table, which never change."""
+
+    def __init__(self, columns: Mapping[str, pa.Array], items: int) -> None:
+        self._columns = columns
+        self._items = items
+        self._lock = threading.Lock()
+        self._texts: dict[str, TextField] = {}
+        self._attributes: OrderedDict[str, TextField] = OrderedDict()
+        self._entries: _Entries | None = None
+
+    def field(self, field: str) -> TextField:
+        """See `Fields.text`."""
         with self._lock:
-            if field not in self._numbers:
+            if field.startswith(ATTRIBUTE):
+                return self._attribute(field.removeprefix(ATTRIBUTE))
+            if field not in self._texts:
                 column = self._columns[field]
-                column = column.cast(pa.int32()) if column.type in (FLAG, DATE) else column
-                wide = column.cast(pa.float64(), safe=False)
-                self._numbers[field] = np.asarray(pc.fill_null(wide, float("nan")))
-            return self._numbers[field]
+                self._texts[field] = (
+                    TextField(column, None) if field in DISTINCT else TextField(*_encoded(column))
+                )
+            return self._texts[field]
 
     def _attribute(self, name: str) -> TextField:
-        with self._lock:
-            if self._entries is None:
-                self._entries = _Entries.of(self._columns["attributes"])
-            if name not in self._attributes:
-                self._attributes[name] = self._entries.field(name, self._items)
-            self._attributes.move_to_end(name)
-            if len(self._attributes) > MAX_ATTRIBUTES:
-                self._attributes.popitem(last=False)
-            return self._attributes[name]
+        if self._entries is None:
+            self._entries = _Entries.of(self._columns["attributes"])
+        if name not in self._attributes:
+            self._attributes[name] = self._entries.field(name, self._items)
+        self._attributes.move_to_end(name)
+        if len(self._attributes) > MAX_ATTRIBUTES:
+            self._attributes.popitem(last=False)
+        return self._attributes[name]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float64
 
 from catalog.errors import InputError
-from catalog.fields import ATTRIBUTE, COLUMNS, Kind, kind_of
+from catalog.fields import ATTRIBUTE, COLUMNS, Kind, Number, kind_of, number_of
 
 if TYPE_CHECKING:
     from catalog.store import ItemStore
@@ -33,10 +33,8 @@ MAX_FILTER_DEPTH = 8  # filters within filters
 MAX_FILTER_NODES = 100  # filters in a tree, all levels together
 MAX_FILTER_VALUES = 1_000  # of one In
 
-Number: TypeAlias = int | float
 Value: TypeAlias = str | Number | bool | datetime.date
 
-EPOCH = datetime.date(1970, 1, 1).toordinal()  # the day that dates are counted from
 _WANTED = {
     "text": "text",
     "number": "a finite number",
@@ -167,13 +165,6 @@ def within(numbers: Float64[np.ndarray, " n"], interval: Interval) -> Bool[np.nd
         if bound is not None:
             passed &= holds(numbers, number_of(bound))
     return passed
-
-
-def number_of(value: Number | datetime.date) -> float:
-    """A value as `Fields.numbers` has it."""
-    if isinstance(value, datetime.date):
-        return float(value.toordinal() - EPOCH)
-    return float(value)
 
 
 def check_interval(interval: Interval, kind: Kind, path: str) -> None:

@@ -1,19 +1,21 @@
 """The catalogue in memory: columns of products, found by row or by id."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 
 from catalog.errors import InputError
-from catalog.fields import Fields
+from catalog.fields import Fields, value_of
 from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE, Item
 
-_NUMERIC = {column.name for column in ITEMS.columns if column.type in (NUMBER, WHOLE, FLAG, DATE)}
+# Columns that can change without another row: no model and no index reads them.
+NUMERIC = {column.name for column in ITEMS.columns if column.type in (NUMBER, WHOLE, FLAG, DATE)}
 _TEXTS = {column.name for column in ITEMS.columns if column.type == TEXT}
 
 
@@ -35,18 +37,9 @@ class ItemStore:
             InputError: a required column is missing, a column has another type than the schema's
                 and cannot be cast to it, or an id is missing or repeated.
         """
-        self.table: pa.Table = _conform(table)
-        self.ids: Sequence[str] = self.table["item_id"].to_pylist()
-        self._rows = {item_id: row for row, item_id in enumerate(self.ids)}
+        self._take(_conform(table))
         if len(self._rows) < len(self.ids) or None in self._rows or "" in self._rows:
             raise InputError("items: an item_id is missing or repeated; each needs one of its own")
-        self._columns = {
-            name: self.table[name].combine_chunks()
-            for name in self.table.column_names
-            if name != "embedding"
-        }
-        self._numbers: dict[str, Float32[np.ndarray, " items"]] = {}
-        self.fields = Fields(self._columns, len(self.ids))  # for filters and facets
 
     @classmethod
     def of(cls, items: Sequence[Item]) -> "ItemStore":
@@ -55,9 +48,47 @@ class ItemStore:
         Raises:
             InputError: an id is empty or repeated.
         """
-        rows = [{**vars(item), "attributes": list(item.attributes.items())} for item in items]
-        names = [column for column in ITEMS.arrow if column.name != "embedding"]
-        return cls(pa.Table.from_pylist(rows, schema=pa.schema(names)))
+        return cls(_table(items))
+
+    @classmethod
+    def joined(cls, *parts: tuple["ItemStore", Bool[np.ndarray, " rows"]]) -> "ItemStore":
+        """The rows of several stores that a mask is true of, one after the other.
+
+        Raises:
+            InputError: an id is repeated among them.
+        """
+        return cls(pa.concat_tables([s._current().filter(pa.array(mask)) for s, mask in parts]))
+
+    def followed_by(self, items: Sequence[Item]) -> "ItemStore":
+        """The same rows and these behind them, which may be other versions of the same items."""
+        store = copy.copy(self)
+        store._take(pa.concat_tables([self._current(), _table(items)]).combine_chunks())
+        return store
+
+    def with_numbers(self, changes: Mapping[str, Mapping[int, Any]]) -> "ItemStore":
+        """Other values of numeric columns; all else is shared.
+
+        Args:
+            changes: By column (see `NUMERIC`), the new values by row, None for none.
+        """
+        store = copy.copy(self)
+        store.fields = self.fields.with_numbers(changes)
+        store._numbers = {c: n for c, n in self._numbers.items() if c not in changes}
+        store._changed = self._changed | changes.keys()
+        return store
+
+    def _take(self, table: pa.Table) -> None:
+        self.table: pa.Table = table
+        self.ids: Sequence[str] = self.table["item_id"].to_pylist()
+        self._rows = {item_id: row for row, item_id in enumerate(self.ids)}
+        self._columns = {
+            name: self.table[name].combine_chunks()
+            for name in self.table.column_names
+            if name != "embedding"
+        }
+        self._changed: frozenset[str] = frozenset()  # columns that are no longer the table's
+        self._numbers: dict[str, Float32[np.ndarray, " items"]] = {}
+        self.fields = Fields(self._columns, len(self.ids))  # for filters and facets
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -70,10 +101,13 @@ class ItemStore:
         """
         return self._rows[item_id]
 
+    def find(self, item_id: str) -> int:
+        """The row of an item; -1 where none has the id."""
+        return self._rows.get(item_id, -1)
+
     def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " n"]:
         """The rows of items, -1 where no item has the id."""
-        found = (self._rows.get(item_id, -1) for item_id in item_ids)
-        return np.fromiter(found, np.int32, len(item_ids))
+        return np.fromiter(map(self.find, item_ids), np.int32, len(item_ids))
 
     def item(self, row: int) -> Item:
         """The item in a row.
@@ -84,6 +118,8 @@ class ItemStore:
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)} items")
         values: dict[str, Any] = {name: c[row].as_py() for name, c in self._columns.items()}
+        for name in self._changed:
+            values[name] = value_of(name, self.fields.numbers(name)[row])
         pairs = values.pop("attributes") or ()
         return Item(**values, attributes={name: v for name, v in pairs if v is not None})
 
@@ -100,7 +136,7 @@ class ItemStore:
         Raises:
             KeyError: the schema has no such numeric column.
         """
-        if column not in _NUMERIC:
+        if column not in NUMERIC:
             raise KeyError(f"{column} is no numeric column of items")
         if column not in self._numbers:
             numbers = self.fields.numbers(column).astype(np.float32)
@@ -121,7 +157,20 @@ class ItemStore:
 
     def write(self, path: Path) -> None:
         """Writes the items to a parquet file."""
-        pq.write_table(self.table, path, compression="zstd")
+        pq.write_table(self._current(), path, compression="zstd")
+
+    def _current(self) -> pa.Table:
+        """The table with the numbers as they are now."""
+        table = self.table
+        for name in sorted(self._changed):
+            place = table.schema.get_field_index(name)
+            numbers = self.fields.numbers(name)
+            column = pa.array(numbers, mask=np.isnan(numbers))
+            kind = ITEMS.arrow.field(name).type
+            if kind != NUMBER:
+                column = column.cast(pa.int32() if kind == DATE else pa.int64()).cast(kind)
+            table = table.set_column(place, name, column)
+        return table
 
     @classmethod
     def read(cls, path: Path) -> "ItemStore":
@@ -138,6 +187,12 @@ class ItemStore:
         except pa.ArrowException as error:
             raise InputError(f"{path}: not a readable parquet file ({error})") from error
         return cls(table)
+
+
+def _table(items: Sequence[Item]) -> pa.Table:
+    rows = [{**vars(item), "attributes": list(item.attributes.items())} for item in items]
+    names = [column for column in ITEMS.arrow if column.name != "embedding"]
+    return _conform(pa.Table.from_pylist(rows, schema=pa.schema(names)))
 
 
 def _conform(table: pa.Table) -> pa.Table:

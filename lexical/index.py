@@ -22,6 +22,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -63,15 +64,19 @@ class LexicalIndex:
     stands for what it may have been meant to be, at a lower weight; see `understood`.
     """
 
-    def __init__(self, index: tantivy.Index) -> None:
-        index.register_tokenizer(ANALYSER, _analyser())
+    def __init__(self, index: tantivy.Index, rows: int, vocabulary: Vocabulary) -> None:
+        """Take an index as it is now; see `open`.
+
+        Args:
+            index: With the analyser registered.
+            rows: The row behind the last one.
+            vocabulary: Of the terms in the index.
+        """
         self._schema = index.schema
         self._searcher = index.searcher()
-        self._analyser = _analyser()
-        counts: Counter[str] = Counter()
-        for field in FIELD_WEIGHTS:
-            counts.update(dict(self._searcher.terms_with_prefix(field, "")))
-        self._vocabulary = Vocabulary(counts)
+        self._analyser = analyser()
+        self._rows = rows
+        self.vocabulary = vocabulary
 
     @classmethod
     def build(cls, store: ItemStore, directory: Path) -> "LexicalIndex":
@@ -94,12 +99,11 @@ class LexicalIndex:
         with tempfile.TemporaryDirectory(
             prefix="shortlist-lexical-", ignore_cleanup_errors=True
         ) as scratch:
-            index = tantivy.Index(_schema(), path=scratch)
-            index.register_tokenizer(ANALYSER, _analyser())
+            index = tantivy.Index(schema(), path=scratch)
+            index.register_tokenizer(ANALYSER, analyser())
             writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
             for row in range(len(store)):
-                document = {_ROW: row, **dict(_field_texts(store.item(row)))}
-                writer.add_document(tantivy.Document.from_dict(document, index.schema))
+                writer.add_document(document(row, store.item(row)))
             writer.commit()
             writer.wait_merging_threads()
             for file in Path(scratch).glob("[!.]*"):
@@ -110,30 +114,19 @@ class LexicalIndex:
     def open(cls, directory: Path) -> "LexicalIndex":
         """Open the index in `directory` without writing there.
 
-        tantivy creates a lock file in any directory it opens, and fails where it may not. So it
-        is given a temporary directory of links to the files. Opening maps every file into memory,
-        so that directory can go at once, and the files are read where they lie.
+        It is opened through a temporary directory of links (see `open_links`). Opening maps every
+        file into memory, so that directory can go at once, and the files are read where they lie.
 
         Raises:
             InputError: there is no index, or it is damaged or of another format.
         """
-        if not (directory / "meta.json").is_file():
-            raise InputError(
-                f"{directory}: no lexical index there (meta.json is missing); build it with "
-                "`python -m train index`"
-            )
         with tempfile.TemporaryDirectory(prefix="shortlist-lexical-") as links:
-            for file in directory.iterdir():
-                (Path(links) / file.name).symlink_to(file.resolve())
-            try:
-                index = tantivy.Index(_schema(), path=links)  # refuses a different schema
-                index.config_reader(reload_policy="manual")  # the files never change
-                return cls(index)
-            except (ValueError, OSError) as error:
-                raise InputError(
-                    f"{directory}: the lexical index cannot be opened ({error}); build it again "
-                    "with `python -m train index`"
-                ) from error
+            index = open_links(directory, Path(links))
+        counts: Counter[str] = Counter()
+        searcher = index.searcher()
+        for field in FIELD_WEIGHTS:
+            counts.update(dict(searcher.terms_with_prefix(field, "")))
+        return cls(index, searcher.num_docs, Vocabulary(counts))
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
@@ -150,11 +143,11 @@ class LexicalIndex:
         of. Where there is no such term it is left out.
         """
         terms = self.terms(query)
-        understood = dict.fromkeys((term for term in terms if term in self._vocabulary), 1.0)
-        unknown = [term for term in terms if term not in self._vocabulary]
+        understood = dict.fromkeys((term for term in terms if term in self.vocabulary), 1.0)
+        unknown = [term for term in terms if term not in self.vocabulary]
         for term in unknown[:_MAX_GUESSED]:
             unfinished = term is terms[-1] and not query[-1:].isspace()
-            for meant in self._vocabulary.meant(term, unfinished=unfinished):
+            for meant in self.vocabulary.meant(term, unfinished=unfinished):
                 understood.setdefault(meant, MEANT_WEIGHT)
         return understood
 
@@ -174,7 +167,7 @@ class LexicalIndex:
         terms = self.understood(query)
         if not terms:
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        return self._ranked(self._any_of(terms), min(k, len(self)))
+        return self._ranked(self._any_of(terms), max(1, min(k, len(self))))
 
     def scores(self, query: str, rows: Int32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
         """The scores that `search` gives the items in `rows`, and 0 where it would not list them.
@@ -186,18 +179,15 @@ class LexicalIndex:
         Raises:
             IndexError: A row is negative or beyond the last item.
         """
-        if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
-            raise IndexError(f"rows must lie in [0, {len(self)})")
+        if rows.size and (rows.min() < 0 or rows.max() >= self._rows):
+            raise IndexError(f"rows must lie in [0, {self._rows})")
         terms = self.understood(query)
         scores = np.zeros(len(rows), np.float32)
         if not terms or not rows.size:
             return scores
         wanted, position = np.unique(rows, return_inverse=True)
         # Single-term queries: four times faster here than one query for the set of terms.
-        allowed = [
-            (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, _ROW, row, "basic"))
-            for row in wanted.tolist()
-        ]
+        allowed = [(tantivy.Occur.Should, row_query(row)) for row in wanted.tolist()]
         restricted = tantivy.Query.boolean_query(
             [
                 (tantivy.Occur.Must, self._any_of(terms)),
@@ -240,7 +230,36 @@ class LexicalIndex:
         return rows[order], scores[order]
 
 
-def _schema() -> tantivy.Schema:
+def open_links(directory: Path, links: Path) -> tantivy.Index:
+    """Open the index in `directory` through links to its files, made in another directory.
+
+    tantivy creates a lock file in any directory it opens, and fails where it may not.
+
+    Raises:
+        InputError: there is no index, or it is damaged or of another format.
+    """
+    if not (directory / "meta.json").is_file():
+        raise InputError(
+            f"{directory}: no lexical index there (meta.json is missing); build it with "
+            "`python -m train index`"
+        )
+    for file in directory.iterdir():
+        (links / file.name).symlink_to(file.resolve())
+    try:
+        index = tantivy.Index(schema(), path=str(links))  # refuses a different schema
+        index.config_reader(reload_policy="manual")
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"{directory}: the lexical index cannot be opened ({error}); build it again "
+            "with `python -m train index`"
+        ) from error
+    index.register_tokenizer(ANALYSER, analyser())
+    return index
+
+
+@cache
+def schema() -> tantivy.Schema:
+    """The fields of an item, and its row."""
     builder = tantivy.SchemaBuilder()
     for field in FIELD_WEIGHTS:
         builder.add_text_field(field, tokenizer_name=ANALYSER, index_option="freq")
@@ -248,7 +267,18 @@ def _schema() -> tantivy.Schema:
     return builder.build()
 
 
-def _analyser() -> tantivy.TextAnalyzer:
+def row_query(row: int) -> tantivy.Query:
+    """What finds the item of a row."""
+    return tantivy.Query.term_query(schema(), _ROW, row, "basic")
+
+
+def document(row: int, item: Item) -> tantivy.Document:
+    """An item as it is indexed."""
+    return tantivy.Document.from_dict({_ROW: row, **dict(field_texts(item))}, schema())
+
+
+def analyser() -> tantivy.TextAnalyzer:
+    """What makes terms of the text of items and queries."""
     return (
         tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
         .filter(tantivy.Filter.remove_long(_MAX_TERM_BYTES))
@@ -259,7 +289,8 @@ def _analyser() -> tantivy.TextAnalyzer:
     )
 
 
-def _field_texts(item: Item) -> Iterator[tuple[str, str]]:
+def field_texts(item: Item) -> Iterator[tuple[str, str]]:
+    """The text of an item by field, blank ones left out."""
     yield "title", words(item.title)
     attributes = ", ".join(f"{name} {value}" for name, value in sorted(item.attributes.items()))
     rest = {

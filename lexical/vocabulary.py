@@ -19,15 +19,23 @@ _REMEMBERED = 4_096  # words whose meaning is kept
 class Vocabulary:
     """The terms of a catalogue, and how many items have each."""
 
-    def __init__(self, counts: Mapping[str, int]) -> None:
-        """Take the terms with their numbers of items."""
-        self._counts = counts
+    def __init__(self, counts: Mapping[str, int], before: "Vocabulary | None" = None) -> None:
+        """Take the terms with their numbers of items, and those of a vocabulary before."""
+        self._own = counts
+        self._before = before
         self._sorted = sorted(counts)
         self._terms = list(counts)
-        self._corrected = lru_cache(_REMEMBERED)(self._correct)
+        self._near = lru_cache(_REMEMBERED)(self._find_near)
+
+    def extended(self, counts: Mapping[str, int]) -> "Vocabulary":
+        """The same with more terms; those that it has already keep their numbers of items."""
+        first = self._before or self
+        new = {term: count for term, count in counts.items() if term not in first}
+        own = {**self._own, **new} if self._before else new
+        return Vocabulary(own, first)
 
     def __contains__(self, term: str) -> bool:
-        return term in self._counts
+        return self._count(term) > 0
 
     def meant(self, term: str, *, unfinished: bool) -> list[str]:
         """Terms of the catalogue that an unknown term may stand for, likeliest first; at most 3.
@@ -44,20 +52,27 @@ class Vocabulary:
             completed = self._completed(term)
             if completed:
                 return completed
-        return list(self._corrected(term))
+        near = self._near(term)
+        least = min((edits for _, edits in near), default=0)
+        return self._commonest([found for found, edits in near if edits == least])
 
     def _completed(self, prefix: str) -> list[str]:
         begin = bisect_left(self._sorted, prefix)
         end = bisect_left(self._sorted, prefix + chr(0x10FFFF), lo=begin)
-        return self._commonest(self._sorted[begin:end])
+        before = self._before._completed(prefix) if self._before else []
+        return self._commonest(before + self._sorted[begin:end])
 
-    def _correct(self, term: str) -> tuple[str, ...]:
+    def _find_near(self, term: str) -> list[tuple[str, int]]:
+        """The terms that a term may be a misspelling of, with the edits that lead there."""
         if len(term) < (_LEAST_NUMBER if term.isdigit() else _LEAST_CORRECTED):
-            return ()
+            return []
         edits = 2 if len(term) >= _TWO_EDITS_FROM and not term.isdigit() else 1
         near = extract(term, self._terms, scorer=OSA.distance, score_cutoff=edits, limit=None)
-        least = min((distance for _, distance, _ in near), default=0)
-        return tuple(self._commonest([found for found, distance, _ in near if distance == least]))
+        before = self._before._near(term) if self._before else []
+        return before + [(found, int(distance)) for found, distance, _ in near]
 
     def _commonest(self, terms: list[str]) -> list[str]:
-        return sorted(terms, key=lambda term: (-self._counts[term], term))[:_GUESSES]
+        return sorted(terms, key=lambda term: (-self._count(term), term))[:_GUESSES]
+
+    def _count(self, term: str) -> int:
+        return self._own.get(term) or (self._before._count(term) if self._before else 0)

@@ -1,0 +1,173 @@
+"""What is searched at one moment: the items of a bundle, and what has changed since.
+
+A catalogue never changes. A write makes another one that shares all but what it touched, so whoever
+has one sees a single state of all items, however long it takes. Rows stay what they are from one
+catalogue to the next: a changed item gets a new row behind all others, and its old one is dead.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32
+
+from catalog.facets import Chosen, Facet, FacetCounts, count
+from catalog.filters import Filter, matching
+from catalog.schema import Item
+from catalog.store import ItemStore
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Items by row and by id.
+
+    Attributes:
+        base: The items of the bundle: rows from 0.
+        added: New items and new versions of items: the rows behind them. Of several versions of an
+            item the last counts.
+        alive: Whether each row is an item as it is now; None where all are.
+    """
+
+    base: ItemStore
+    added: ItemStore
+    alive: Bool[np.ndarray, " rows"] | None = None
+
+    @classmethod
+    def of(cls, base: ItemStore) -> "Catalogue":
+        """The items of a store, unchanged."""
+        return cls(base, ItemStore.of(()))
+
+    def __len__(self) -> int:
+        """The number of items."""
+        return self.rows_in_all if self.alive is None else int(np.count_nonzero(self.alive))
+
+    @property
+    def rows_in_all(self) -> int:
+        """The number of rows, dead ones among them."""
+        return len(self.base) + len(self.added)
+
+    def id(self, row: int) -> str:
+        """The id of the item in a row."""
+        store, row = self._at(row)
+        return store.ids[row]
+
+    def item(self, row: int) -> Item:
+        """The item in a row.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        store, row = self._at(row)
+        return store.item(row)
+
+    def row(self, item_id: str) -> int:
+        """The row of an item; -1 where there is none of the id."""
+        row = self.added.find(item_id)
+        row = row + len(self.base) if row >= 0 else self.base.find(item_id)
+        return row if row >= 0 and (self.alive is None or self.alive[row]) else -1
+
+    def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " ids"]:
+        """The rows of items, -1 where there is none of the id."""
+        return np.fromiter((self.row(item_id) for item_id in item_ids), np.int32, len(item_ids))
+
+    def texts(self, column: str, rows: Int32[np.ndarray, " rows"]) -> list[str | None]:
+        """A text column of some rows; None where an item has no value."""
+        found = []
+        for row in rows.tolist():
+            store, at = self._at(row)
+            found.append(store.table[column][at].as_py())
+        return found
+
+    def numbers(
+        self, column: str, rows: Int32[np.ndarray, " rows"]
+    ) -> Float32[np.ndarray, " rows"]:
+        """A numeric column of some rows, as `ItemStore.number` has it."""
+        size = len(self.base)
+        old = rows < size
+        values = np.empty(len(rows), np.float32)
+        values[old] = self.base.number(column)[rows[old]]
+        values[~old] = self.added.number(column)[rows[~old] - size]
+        return values
+
+    def matching(self, filter: Filter) -> Bool[np.ndarray, " rows"]:
+        """The rows whose item passes a filter that `filters.check` has let through."""
+        passed = matching(filter, self.base)
+        if len(self.added):
+            passed = np.concatenate([passed, matching(filter, self.added)])
+        return passed if self.alive is None else passed & self.alive
+
+    @cached_property
+    def all_alive(self) -> Bool[np.ndarray, " rows"]:
+        """A mask of every item."""
+        return np.ones(self.rows_in_all, np.bool_) if self.alive is None else self.alive
+
+    def count(
+        self,
+        facet: Facet,
+        chosen: Bool[np.ndarray, " rows"] | Int32[np.ndarray, " chosen"] | None = None,
+    ) -> FacetCounts:
+        """Count a facet that `facets.check` has let through.
+
+        Args:
+            facet: What to count.
+            chosen: A mask of rows, or rows that are all different; None for every item.
+        """
+        size = len(self.base)
+        chosen = self.alive if chosen is None else chosen
+        if chosen is None:
+            parts: tuple[Chosen, Chosen] = slice(None), slice(None)
+        elif chosen.dtype == np.bool_:
+            parts = chosen[:size], chosen[size:]
+        else:
+            parts = chosen[chosen < size], chosen[chosen >= size] - size
+        return count(facet, tuple(zip((self.base, self.added), parts, strict=True)))
+
+    def with_numbers(self, changes: Mapping[str, Mapping[int, Any]]) -> "Catalogue":
+        """Other numbers in some rows.
+
+        Args:
+            changes: By column, the new values (None for none) by row.
+        """
+        size = len(self.base)
+        base: dict[str, dict[int, Any]] = {}
+        added: dict[str, dict[int, Any]] = {}
+        for column, values in changes.items():
+            for row, value in values.items():
+                part, at = (base, row) if row < size else (added, row - size)
+                part.setdefault(column, {})[at] = value
+        return replace(
+            self,
+            base=self.base.with_numbers(base) if base else self.base,
+            added=self.added.with_numbers(added) if added else self.added,
+        )
+
+    def without(self, rows: Sequence[int]) -> "Catalogue":
+        """The same without some rows."""
+        if not rows:
+            return self
+        alive = self.all_alive.copy()
+        alive[list(rows)] = False
+        return replace(self, alive=alive)
+
+    def with_items(self, items: Sequence[Item]) -> "Catalogue":
+        """More items, in rows behind all others; they take the place of those of the same ids."""
+        replaced = [row for row in self.rows([item.item_id for item in items]).tolist() if row >= 0]
+        smaller = self.without(replaced)
+        added = self.added.followed_by(items)
+        alive = smaller.alive
+        if alive is not None:
+            alive = np.concatenate([alive, np.ones(len(items), np.bool_)])
+        return replace(self, added=added, alive=alive)
+
+    def compacted(self) -> ItemStore:
+        """The items alone, in the order of their rows."""
+        return ItemStore.joined(
+            (self.base, self.all_alive[: len(self.base)]),
+            (self.added, self.all_alive[len(self.base) :]),
+        )
+
+    def _at(self, row: int) -> tuple[ItemStore, int]:
+        size = len(self.base)
+        return (self.base, row) if row < size else (self.added, row - size)

@@ -1,0 +1,58 @@
+"""A lexical index that goes on changing: the files of one, and what came and went since."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from catalog.schema import Item
+from lexical.index import LexicalIndex, analyser, document, field_texts, open_links, row_query
+
+_WRITER_BYTES = 32 << 20  # a bound: what is added at a time is small
+
+
+class LiveLexicalIndex:
+    """The items of a `LexicalIndex` and of every update. One thread may update at a time.
+
+    The index's own files are never changed: tantivy writes to a temporary directory that links to
+    them. Nothing here outlives the process, which has a log of its writes elsewhere.
+    """
+
+    def __init__(self, directory: Path, opened: LexicalIndex) -> None:
+        """Go on from what `LexicalIndex.open` opened in a directory.
+
+        Raises:
+            InputError: the index there is damaged.
+        """
+        self._links = tempfile.TemporaryDirectory(
+            prefix="shortlist-live-", ignore_cleanup_errors=True
+        )
+        self._index = open_links(directory, Path(self._links.name))
+        self._writer = self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)
+        self._vocabulary = opened.vocabulary
+        self._analyser = analyser()
+
+    def update(self, added: Mapping[int, Item], removed: Iterable[int], rows: int) -> LexicalIndex:
+        """The index with some rows more and some less; what was opened before stays as it was.
+
+        Args:
+            added: Items by row; no row is ever given twice.
+            removed: Rows that are no longer found.
+            rows: The row behind the last one.
+        """
+        for row in removed:
+            self._writer.delete_documents_by_query(row_query(row))
+        counts: Counter[str] = Counter()
+        for row, item in added.items():
+            self._writer.add_document(document(row, item))
+            texts = (text for _, text in field_texts(item))
+            counts.update({term for text in texts for term in self._analyser.analyze(text)})
+        self._writer.commit()
+        self._index.reload()
+        self._vocabulary = self._vocabulary.extended(counts)
+        return LexicalIndex(self._index, rows, self._vocabulary)
+
+    def close(self) -> None:
+        """Stop the writer and remove what it wrote; indexes that were opened can still be read."""
+        self._writer.wait_merging_threads()
+        self._links.cleanup()
