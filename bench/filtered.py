@@ -38,7 +38,7 @@ def measured(call: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[fl
 
 def scanned(vectors: np.ndarray, rows: np.ndarray, k: int, query: np.ndarray) -> np.ndarray:
     """The k nearest of some rows, exactly."""
-    return filtered._scan(vectors, query, k, rows)[0]
+    return filtered.scan(vectors, query, k, rows)[0]
 
 
 def nearest(

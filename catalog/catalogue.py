@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Int32
 
 from catalog.facets import Chosen, Facet, FacetCounts, count
@@ -90,6 +91,26 @@ class Catalogue:
         values[old] = self.base.number(column)[rows[old]]
         values[~old] = self.added.number(column)[rows[~old] - size]
         return values
+
+    def groups(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
+        """A number for the group_id of each of some rows, the same for the same; -1 for none."""
+        size = len(self.base)
+        own, added = self._group_codes
+        old = rows < size
+        codes = np.empty(len(rows), np.int32)
+        codes[old], codes[~old] = own[rows[old]], added[rows[~old] - size]
+        return codes
+
+    @cached_property
+    def _group_codes(self) -> tuple[Int32[np.ndarray, " base"], Int32[np.ndarray, " added"]]:
+        base, added = (part.fields.text("group_id") for part in (self.base, self.added))
+        assert base.codes is not None  # only columns of distinct values have none
+        assert added.codes is not None
+        known = pc.index_in(added.values, value_set=base.values)
+        places = np.array(known.fill_null(-1), np.int32)
+        new = places < 0
+        places[new] = len(base.values) + np.arange(np.count_nonzero(new))
+        return base.codes, np.append(places, np.int32(-1))[added.codes]
 
     def matching(self, filter: Filter) -> Bool[np.ndarray, " rows"]:
         """The rows whose item passes a filter that `filters.check` has let through."""

@@ -1,11 +1,15 @@
 """Lists that no model orders: items by popularity, and few variants of one product in a list."""
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64
+from jaxtyping import Bool, Float64, Int32, Int64
 
-from catalog.store import ItemStore
+from catalog.catalogue import Catalogue
+
+_Numbers: TypeAlias = tuple[Float64[np.ndarray, "_"], ...]
 
 
 class Popularity:
@@ -14,8 +18,24 @@ class Popularity:
     An item of which either is not known comes behind those of which it is.
     """
 
-    def __init__(self, store: ItemStore) -> None:
-        self._store = store
+    def __init__(self, counts: _Numbers, ratings: _Numbers) -> None:
+        """Take the number of ratings and the mean rating of items, by parts of the catalogue."""
+        self._counts = counts
+        self._ratings = ratings
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, before: "Popularity | None" = None) -> "Popularity":
+        """The popularity of a catalogue's items: the one of before where it is still the same."""
+        counts, ratings = (
+            tuple(part.fields.numbers(name) for part in (catalogue.base, catalogue.added))
+            for name in ("rating_count", "rating")
+        )
+        if before is not None and all(
+            new is old
+            for new, old in zip(counts + ratings, before._counts + before._ratings, strict=True)
+        ):
+            return before
+        return cls(counts, ratings)
 
     def rows(self, allowed: Bool[np.ndarray, " items"]) -> Int32[np.ndarray, " found"]:
         """The rows that pass a filter, most popular first."""
@@ -24,23 +44,25 @@ class Popularity:
 
     def score(self, row: int) -> float:
         """The number of ratings, 0 where it is not known: it falls along the list."""
-        return float(np.nan_to_num(self._store.fields.numbers("rating_count")[row]))
+        size = len(self._counts[0])
+        count = self._counts[0][row] if row < size else self._counts[1][row - size]
+        return float(np.nan_to_num(count))
 
     def warm_up(self) -> None:
         """Sort, so that the first to browse need not wait for it."""
-        assert len(self._order) == len(self._store)
+        assert len(self._order) == sum(map(len, self._counts))
 
     @cached_property
     def _order(self) -> Int32[np.ndarray, " items"]:
         counts, ratings = (
-            np.nan_to_num(self._store.fields.numbers(name), nan=-1.0)
-            for name in ("rating_count", "rating")
+            np.nan_to_num(np.concatenate(parts), nan=-1.0)
+            for parts in (self._counts, self._ratings)
         )
         return np.lexsort((-ratings, -counts)).astype(np.int32)
 
 
 def first_of_groups(
-    groups: Int32[np.ndarray, " items"],
+    groups: Callable[[Int32[np.ndarray, " rows"]], Int32[np.ndarray, " rows"]],
     ranked: Int32[np.ndarray, " ranked"],
     most: int,
     wanted: int,
@@ -48,14 +70,14 @@ def first_of_groups(
     """The first places of a ranked list that stay when a group is shown so often at most.
 
     Args:
-        groups: By row, which group an item belongs to; -1 for none, and then it stays.
+        groups: Which group each of some rows belongs to; -1 for none, and then it stays.
         ranked: Rows of items, best first.
         most: Items of one group that stay, 1 or more.
         wanted: How many places are wanted; fewer come back where fewer stay.
     """
     looked_at = wanted
     while True:
-        stay = np.flatnonzero(_stays(groups[ranked[:looked_at]], most))
+        stay = np.flatnonzero(_stays(groups(ranked[:looked_at]), most))
         if len(stay) >= wanted or looked_at >= len(ranked):
             return stay[:wanted]
         looked_at *= 4

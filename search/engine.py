@@ -5,27 +5,26 @@ called from several threads; `share` then joins the model work of concurrent cal
 """
 
 from collections.abc import Collection, Sequence
-from datetime import date
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
 from bert.numerics import Numerics, choose_numerics
-from bert.tokens import Tokenizer
+from catalog.catalogue import Catalogue
 from catalog.facets import Facet
 from catalog.filters import Filter
 from catalog.schema import Item
 from catalog.store import ItemStore
 from catalog.text import item_text
-from lexical.index import LexicalIndex
 from search import bundle, checks, golden
-from search.batching import Batcher
 from search.cache import CacheReport, VectorCache
 from search.clock import Clock, Remembered
 from search.config import EngineConfig
+from search.models import Models
 from search.ranking import SignalSource, rerank_order
-from search.recall import Allowed, Candidates, Recall
+from search.recall import Allowed, Candidates
 from search.records import (
     MAX_OFFSET,
     MAX_PAGE_SIZE,
@@ -36,56 +35,50 @@ from search.records import (
     UnknownItemsError,
 )
 from search.scoring import Stage2
-from search.selection import Selection
-from towers.encode import TowerEncoder
-from towers.index import open_index, open_vectors
-from towers.saving import load_towers
+from search.view import View
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # candidates that the last page there is needs
 
 
 class Engine:
-    """A loaded bundle.
+    """A loaded bundle, and the state of its items.
 
     Attributes:
-        store: The catalogue.
         bundle_id: Which bundle this is.
-        numerics: Input type of matrix products, and why.
+        models: Its models.
         dim: Width of query and item vectors.
+        view: The items that the next request searches.
         config: Defaults of a request.
     """
 
-    def __init__(self, directory: Path, manifest: bundle.Manifest, config: EngineConfig) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        manifest: bundle.Manifest,
+        config: EngineConfig,
+        models: Models | None = None,
+    ) -> None:
         """Open the parts of a bundle that is known to be sound; see `load`."""
         self.config = config
         self.bundle_id = manifest.bundle_id
-        self.numerics: Numerics = choose_numerics(config.numerics)
-        self.store = ItemStore.read(directory / bundle.ITEMS)
-        tokenizer = Tokenizer.from_directory(directory / bundle.TOKENIZER)
-        self._encoder = TowerEncoder(
-            load_towers(directory / bundle.TOWERS), tokenizer, self.numerics
-        )
-        self.dim = self._encoder.dim
-        index = directory / bundle.INDEX
-        lexical = LexicalIndex.open(directory / bundle.LEXICAL)
-        self._recall = Recall(open_index(index), open_vectors(index), lexical)
-        self._as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
-        self._signals = SignalSource(self.store, lexical, self._as_of)
-        self._selection = Selection(self.store)
+        numerics = choose_numerics(config.numerics)
+        if models is None or not models.are_of(manifest, numerics):
+            models = Models(directory, manifest, numerics)
+        self.models = models
+        self.dim = models.encoder.dim
+        self.view = View.open(directory, manifest)
         half = config.cache_megabytes * 2**20 // 2
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
-        self._stage2 = Stage2.open(
-            directory / bundle.RERANK,
-            tokenizer,
-            self.numerics,
-            self._signals,
-            self._caches["pairs"],
-        )
-        self._batcher: Batcher | None = None
+        self._stage2 = Stage2(models.pairs, self._caches["pairs"])
 
     @classmethod
     def load(
-        cls, directory: Path, config: EngineConfig = EngineConfig(), *, warm: bool = False
+        cls,
+        directory: Path,
+        config: EngineConfig = EngineConfig(),
+        *,
+        warm: bool = False,
+        models: Models | None = None,
     ) -> "Engine":
         """Verify a bundle, open it and replay its golden queries.
 
@@ -93,6 +86,7 @@ class Engine:
             directory: The bundle.
             config: Defaults of its requests.
             warm: Whether to compile all that serving can meet, as `warm_up` does, beforehand.
+            models: Those of another bundle, used again if this one has the very same.
 
         Raises:
             BundleError: the bundle is damaged, or answers its golden queries otherwise than when
@@ -100,7 +94,7 @@ class Engine:
         """
         manifest = bundle.verify(directory)
         # What a bundle answered when it was built, it answered with the defaults.
-        engine = cls(directory, manifest, config.with_default_requests())
+        engine = cls(directory, manifest, config.with_default_requests(), models)
         if warm:
             engine.warm_up()
         exact = {engine.numerics.dtype, manifest.numerics} == {"float32"}
@@ -109,29 +103,32 @@ class Engine:
         return engine
 
     @property
+    def store(self) -> ItemStore:
+        """The items of the bundle, without what was written since."""
+        return self.view.catalogue.base
+
+    @property
+    def numerics(self) -> Numerics:
+        """Input type of matrix products, and why."""
+        return self.models.numerics
+
+    @property
     def has_reranker(self) -> bool:
         """Whether the bundle has a second stage."""
         return self._stage2.exists
 
     def warm_up(self) -> None:
         """Compile every shape that serving can meet."""
-        self._encoder.warm_up()
-        self._recall.warm_up(DEEPEST)
-        self._selection.warm_up()
-        self._stage2.warm_up()
+        self.models.warm_up()
+        self.view.warm_up(DEEPEST)
 
     def share(self) -> None:
         """From now on, join the model work of calls that run at the same time."""
-        self._batcher = Batcher()
-        # A query's vector is what every search begins with, and quick to have.
-        urgent, patient = self._batcher.shared(priority=0), self._batcher.shared(priority=1)
-        self._encoder.route(queries=urgent, items=patient)
-        self._stage2.route(patient)
+        self.models.share()
 
     def close(self) -> None:
         """End what `share` began; calls under way are finished first."""
-        if self._batcher is not None:
-            self._batcher.close()
+        self.models.close()
 
     def cache_reports(self) -> dict[str, CacheReport]:
         """How full the engine's memory of model results is, and how often it was of use."""
@@ -140,7 +137,7 @@ class Engine:
     @property
     def compilations(self) -> int:
         """Model programs compiled so far."""
-        return self._encoder.compilations + self._stage2.compilations
+        return self.models.compilations
 
     def search(
         self,
@@ -181,43 +178,52 @@ class Engine:
         checks.selection(filter, facets, max_per_group)
         recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
         rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
-        clock = Clock(deadline)
-        allowed = self._selection.allowed(filter, clock)
+        clock, view = Clock(deadline), self.view
+        passed = view.selection.allowed(filter, clock)
         end = offset + limit
-        if not query and allowed is not None:
-            return self._selection.browse(allowed, offset, end, facets, max_per_group, clock)
+        if not query and passed is not None:
+            browsed = view.selection.browse(passed, offset, end, facets, max_per_group, clock)
+            return self._still_there(browsed, view)
+        allowed = view.catalogue.alive if passed is None else passed
         # One more than the page shows tells whether there is a next one. Pages beyond the usual
         # depth all recall the same and rerank the same head, so no item is on two of them.
         reached = recall_depth if end < recall_depth else DEEPEST
         vector = self._encoded(query, clock)
         with clock.stage("recall", 0):
-            found = self._enough(query, vector, recall_depth, reached, end, max_per_group, allowed)
+            found = self._enough(
+                view, query, vector, recall_depth, reached, end, max_per_group, allowed
+            )
         clock.found(len(found), found.plan)
         rows, cosines = found.rows, found.cosines
         depth = min(rerank_depth, recall_depth, len(rows)) if self.has_reranker else 0
-        scores, lexical = self._stage2.score(query, rows[:depth], cosines[:depth], clock)
+        scores, lexical = self._stage2.score(
+            query, rows[:depth], cosines[:depth], clock, view.signals
+        )
         both = scores + np.float32(self.config.stage1_weight) * found.scores[:depth]
         order, final = rerank_order(both, found.scores[depth:])
         ranked = np.concatenate([order, np.arange(depth, len(rows))])
-        stay = self._selection.shown(rows[ranked], max_per_group, end + 1)
+        stay = view.selection.shown(rows[ranked], max_per_group, end + 1)
         hits = []
         for place in stay[offset:end].tolist():
             at = int(ranked[place])
+            item = view.catalogue.item(int(rows[at]))
             hits.append(
                 Hit(
-                    item_id=self.store.ids[rows[at]],
+                    item_id=item.item_id,
                     score=float(final[place]),
                     stage1_score=float(cosines[at]),
                     rerank_score=float(scores[at]) if at < depth else None,
                     lexical_score=float(lexical[at]) if at < depth else None,
                     channels=found.channels(at),
+                    item=item,
                 )
             )
-        counts = self._selection.count(facets, allowed, rows[:recall_depth], clock)
-        matched = None if allowed is None else self._selection.matches(allowed)
-        return SearchResult(
+        counts = view.selection.count(facets, passed, rows[:recall_depth], clock)
+        matched = None if passed is None else view.selection.matches(passed)
+        result = SearchResult(
             tuple(hits), tuple(clock.stages), len(rows), depth, len(stay) > end, matched, counts
         )
+        return self._still_there(result, view)
 
     def retrieve(
         self,
@@ -244,28 +250,36 @@ class Engine:
         checks.retrieve_limit(limit)
         checks.selection(filter)
         query = checks.query(query) if isinstance(query, str) else checks.vector(query, self.dim)
-        clock = Clock(deadline)
-        allowed = self._selection.allowed(filter, clock)
+        clock, view = Clock(deadline), self.view
+        passed = view.selection.allowed(filter, clock)
+        allowed = view.catalogue.alive if passed is None else passed
         if isinstance(query, str):
             vector, weight = self._encoded(query, clock), self.config.lexical_weight
             with clock.stage("recall", 0):
-                found = self._recall.find(query, vector, limit, weight, channels, allowed)
+                found = view.recall.find(query, vector, limit, weight, channels, allowed)
         else:
             with clock.stage("recall", 0):
-                found = self._recall.nearest(query, limit, allowed)
+                found = view.recall.nearest(query, limit, allowed)
         clock.found(len(found), found.plan)
         hits = tuple(
             Hit(
-                self.store.ids[row],
+                view.catalogue.id(row),
                 float(found.scores[place]),
                 stage1_score=float(found.cosines[place]),
                 channels=found.channels(place),
             )
             for place, row in enumerate(found.rows.tolist())
         )
-        more = len(found) < self._selection.matches(allowed)
-        matched = None if allowed is None else self._selection.matches(allowed)
-        return SearchResult(hits, tuple(clock.stages), len(found), 0, more, matched)
+        matches = view.selection.matches(allowed)
+        result = SearchResult(
+            hits,
+            tuple(clock.stages),
+            len(found),
+            0,
+            len(found) < matches,
+            None if passed is None else matches,
+        )
+        return self._still_there(result, view)
 
     def rerank(
         self, query: str, items: Sequence[str | Item], *, deadline: float | None = None
@@ -284,34 +298,35 @@ class Engine:
         checks.candidates(items)
         if not self.has_reranker:
             raise NotSupportedError("this bundle has no reranker; build one with judgments")
-        clock = Clock(deadline)
+        clock, view = Clock(deadline), self.view
         ids = [item for item in items if isinstance(item, str)]
         inline = [item for item in items if not isinstance(item, str)]
-        rows = self._rows(ids)
+        rows = _rows(view, ids)
         with clock.stage("encode", len(items)) as remembered:
             vector = self._query_vector(query, remembered)
-            inline_vectors = self._encoder.items([item_text(item) for item in inline])
+            inline_vectors = self.models.encoder.items([item_text(item) for item in inline])
         hits = []
         # What is in the catalogue has a place in its indexes; inline items bring their own store.
-        inline_source = SignalSource(ItemStore.of(inline), None, self._as_of)
+        described = Catalogue.of(ItemStore.of(inline))
+        inline_source = SignalSource(described, None, view.signals.as_of)
         inline_rows = np.arange(len(inline), dtype=np.int32)
         for source, chosen, cosines in (
-            (self._signals, rows, self._recall.cosines(vector, rows)),
+            (view.signals, rows, view.recall.cosines(vector, rows)),
             (inline_source, inline_rows, inline_vectors @ vector),
         ):
             scores, lexical = self._stage2.score(query, chosen, cosines, clock, source)
             hits += [
                 Hit(
-                    item_id=source.store.ids[row],
+                    item_id=source.catalogue.id(row),
                     score=float(scores[at]),
                     stage1_score=float(cosines[at]),
                     rerank_score=float(scores[at]),
                     lexical_score=None if np.isnan(lexical[at]) else float(lexical[at]),
                 )
-                for at, row in enumerate(chosen)
+                for at, row in enumerate(chosen.tolist())
             ]
         hits.sort(key=lambda hit: -hit.score)
-        return SearchResult(tuple(hits), tuple(clock.stages), 0, len(hits))
+        return self._still_there(SearchResult(tuple(hits), tuple(clock.stages), 0, len(hits)), view)
 
     def stage1_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, " items"]:
         """Cosines of a query with items of the catalogue.
@@ -320,8 +335,8 @@ class Engine:
             RequestError: the query is out of its limits.
             UnknownItemsError: an id is not in the catalogue.
         """
-        query = checks.query(query)
-        return self._recall.cosines(self._query_vector(query), self._rows(item_ids))
+        query, view = checks.query(query), self.view
+        return view.recall.cosines(self._query_vector(query), _rows(view, item_ids))
 
     def embed_queries(
         self, texts: Sequence[str], *, deadline: float | None = None
@@ -329,7 +344,7 @@ class Engine:
         """Unit vectors of queries."""
         queries = checks.texts("texts", texts)
         Clock(deadline).check()
-        return self._encoder.queries(queries)
+        return self.models.encoder.queries(queries)
 
     def embed_items(
         self, items: Sequence[Item], *, deadline: float | None = None
@@ -337,10 +352,11 @@ class Engine:
         """Unit vectors of items, which need not be in the catalogue."""
         checks.items("items", items)
         Clock(deadline).check()
-        return self._encoder.items([item_text(item) for item in items])
+        return self.models.encoder.items([item_text(item) for item in items])
 
     def _enough(
         self,
+        view: View,
         query: str,
         vector: Float32[np.ndarray, " dim"],
         depth: int,
@@ -354,14 +370,15 @@ class Engine:
         Recalled to `depth`, followed by the nearest others up to `reached`, and by still others
         only where large groups, of which few may be shown, make it necessary.
         """
-        found = self._recall.find(query, vector, depth, self.config.lexical_weight, allowed=allowed)
-        matches = self._selection.matches(allowed)
+        weight = self.config.lexical_weight
+        found = view.recall.find(query, vector, depth, weight, allowed=allowed)
+        matches = view.selection.matches(allowed)
         for deeper in (reached, DEEPEST, matches):
-            stay = self._selection.shown(found.rows, max_per_group, end + 1)
+            stay = view.selection.shown(found.rows, max_per_group, end + 1)
             if len(found) < min(deeper, matches) and (deeper == reached or len(stay) <= end):
                 if deeper == matches and allowed is None:  # a scan: no index is made for so many
-                    allowed = np.ones(len(self.store), np.bool_)
-                found = self._recall.extended(found, vector, deeper, allowed)
+                    allowed = view.catalogue.all_alive
+                found = view.recall.extended(found, vector, deeper, allowed)
         return found
 
     def _encoded(self, query: str, clock: Clock) -> Float32[np.ndarray, " dim"]:
@@ -372,17 +389,30 @@ class Engine:
         self, query: str, remembered: Remembered | None = None
     ) -> Float32[np.ndarray, " dim"]:
         vectors, known = self._caches["queries"].rows(
-            [query], lambda _: self._encoder.queries([query]), self.dim
+            [query], lambda _: self.models.encoder.queries([query]), self.dim
         )
         if remembered is not None:
             remembered(known)
         vector: Float32[np.ndarray, " dim"] = vectors[0]
         return vector
 
-    def _rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
-        rows = self.store.rows(item_ids)
-        if (rows < 0).any():
-            raise UnknownItemsError(
-                tuple(i for i, row in zip(item_ids, rows, strict=True) if row < 0)
-            )
-        return rows
+    def _still_there(self, result: SearchResult, view: View) -> SearchResult:
+        """The same without items that were deleted while the request was under way."""
+        now = self.view
+        if now is view:
+            return result
+        hits = tuple(hit for hit in result.hits if not _gone(hit, view, now))
+        return result if len(hits) == len(result.hits) else replace(result, hits=hits)
+
+
+def _gone(hit: Hit, view: View, now: View) -> bool:
+    """Whether an item of one view's catalogue is deleted in another."""
+    return view.catalogue.row(hit.item_id) >= 0 > now.catalogue.row(hit.item_id)
+
+
+def _rows(view: View, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
+    rows = view.catalogue.rows(item_ids)
+    if (rows < 0).any():
+        unknown = [i for i, row in zip(item_ids, rows, strict=True) if row < 0]
+        raise UnknownItemsError(tuple(unknown))
+    return rows

@@ -72,7 +72,7 @@ def nearest(
             return Filtered(rows[0][passed][:k], cosines[0][passed][:k], plan)
         # Near this query fewer items pass than elsewhere.
         share = max(found, 1) / fetch
-    best, cosines = _scan(vectors, query, k, np.flatnonzero(allowed))
+    best, cosines = scan(vectors, query, k, np.flatnonzero(allowed))
     return Filtered(best, cosines, "index, then scan" if tries else "scan")
 
 
@@ -85,7 +85,7 @@ def _fetch(k: int, share: float) -> int:
     return math.ceil((k + _DEVIATIONS * math.sqrt(k * (1 - share))) / share)
 
 
-def _scan(
+def scan(
     vectors: Float32[np.ndarray, "items dim"],
     query: Float32[np.ndarray, " dim"],
     k: int,

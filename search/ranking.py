@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
+from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from rerank.features import Signals, title_overlap
@@ -20,12 +21,12 @@ class SignalSource:
     """Where the signals of catalogue items come from.
 
     Attributes:
-        store: The items.
+        catalogue: The items.
         lexical: Their lexical index; None for items that are in none.
         as_of: The day that ages count to; None leaves ages unknown.
     """
 
-    store: ItemStore
+    catalogue: Catalogue
     lexical: LexicalIndex | None
     as_of: date | None
 
@@ -36,25 +37,25 @@ class SignalSource:
         cosines: Float32[np.ndarray, "candidates"],
     ) -> Signals:
         """Everything the reranker's features are computed from."""
-        titles = [self.store.table["title"][int(row)].as_py() for row in rows]
+        titles = [title or "" for title in self.catalogue.texts("title", rows)]
         return Signals(
             cosine=cosines.astype(np.float32),
             lexical=np.full(len(rows), np.nan, np.float32)
             if self.lexical is None
             else lexical_shares(self.lexical, query, rows),
             overlap=title_overlap(query, titles),
-            price=self.store.number("price")[rows],
-            rating=self.store.number("rating")[rows],
-            rating_count=self.store.number("rating_count")[rows],
+            price=self.catalogue.numbers("price", rows),
+            rating=self.catalogue.numbers("rating", rows),
+            rating_count=self.catalogue.numbers("rating_count", rows),
             age=self._ages(rows),
-            in_stock=self.store.number("in_stock")[rows],
+            in_stock=self.catalogue.numbers("in_stock", rows),
         )
 
     def _ages(self, rows: Int32[np.ndarray, "candidates"]) -> Float32[np.ndarray, "candidates"]:
         if self.as_of is None:
             return np.full(len(rows), np.nan, np.float32)
         today = np.float32((self.as_of - _EPOCH).days)
-        ages: Float32[np.ndarray, "candidates"] = today - self.store.number("released")[rows]
+        ages: Float32[np.ndarray, "candidates"] = today - self.catalogue.numbers("released", rows)
         np.maximum(ages, 0, out=ages)
         return ages
 

@@ -19,7 +19,9 @@ from search.ranking import lexical_shares, scores_behind
 from search.records import Channel
 from towers.index import VectorIndex
 
-# Which items pass a filter; None lets all pass.
+_MOST = 0.9  # of all rows pass a filter that hardly needs more hits than without it
+
+# Which rows are looked at: items that pass a filter. None: all rows, which must be alive.
 Allowed: TypeAlias = Bool[np.ndarray, " items"] | None
 
 
@@ -56,13 +58,30 @@ class Recall:
     def __init__(
         self,
         index: VectorIndex,
-        vectors: Float32[np.ndarray, "items dim"],
+        vectors: Float32[np.ndarray, "indexed dim"],
+        added: Float32[np.ndarray, "added dim"],
         lexical: LexicalIndex,
     ) -> None:
-        """Take the vector index, the vectors it was built from, and the lexical index."""
+        """Take the channels.
+
+        Args:
+            index: Of the first rows.
+            vectors: What it was built from.
+            added: Vectors of the rows behind them, few enough to compare with every query.
+            lexical: The lexical index of all rows.
+        """
         self._index = index
         self._vectors = vectors
-        self._lexical = lexical
+        self._added = added
+        self.lexical = lexical
+
+    def changed(
+        self,
+        added: Float32[np.ndarray, "added dim"],
+        lexical: LexicalIndex,
+    ) -> "Recall":
+        """The same index with other rows behind those of it, and another lexical index."""
+        return Recall(self._index, self._vectors, added, lexical)
 
     def nearest(
         self, vector: Float32[np.ndarray, " dim"], depth: int, allowed: Allowed = None
@@ -71,13 +90,22 @@ class Recall:
 
         With `allowed`, only items that it is true of are found, here and below.
         """
-        plan = ""
+        plan, size = "", len(self._vectors)
         if allowed is None:
             found, scores = self._index.search(vector[None], depth)
             rows, cosines = found[0], scores[0]
         else:
-            within = filtered.nearest(self._index, self._vectors, vector, depth, allowed)
+            within = filtered.nearest(self._index, self._vectors, vector, depth, allowed[:size])
             rows, cosines, plan = within.rows, within.cosines, within.plan
+        if len(self._added):
+            chosen = (
+                np.arange(len(self._added)) if allowed is None else np.flatnonzero(allowed[size:])
+            )
+            more, their = filtered.scan(self._added, vector, min(depth, len(chosen)), chosen)
+            rows = np.concatenate([rows, more + np.int32(size)])
+            cosines = np.concatenate([cosines, their])
+            order = np.argsort(-cosines, kind="stable")[:depth]
+            rows, cosines = rows[order], cosines[order]
         ranks = np.arange(1, len(rows) + 1, dtype=np.int32)
         return Candidates(rows, cosines, cosines, {Channel.DENSE: ranks}, plan)
 
@@ -92,8 +120,11 @@ class Recall:
 
         Within a filter it looks at the best `filtered.MAX_FETCH` of all items, and may miss others.
         """
-        fetch = depth if allowed is None else max(depth, filtered.MAX_FETCH)
-        rows, scores = self._lexical.search(query, fetch)
+        fetch = depth
+        if allowed is not None:
+            most_pass = np.count_nonzero(allowed) > _MOST * len(allowed)
+            fetch = 2 * depth if most_pass else max(depth, filtered.MAX_FETCH)
+        rows, scores = self.lexical.search(query, fetch)
         if allowed is not None:
             passed = np.flatnonzero(allowed[rows])[:depth]
             best, rows, scores = scores[:1], rows[passed], scores[passed]
@@ -127,7 +158,7 @@ class Recall:
         added = ~np.isin(lexical.rows, dense.rows)
         rows = np.concatenate([dense.rows, lexical.rows[added]])
         cosines = np.concatenate([dense.cosines, lexical.cosines[added]])
-        shares = lexical_shares(self._lexical, query, dense.rows)
+        shares = lexical_shares(self.lexical, query, dense.rows)
         scores = cosines + np.float32(lexical_weight) * np.concatenate(
             [shares, lexical.scores[added]]
         )
@@ -186,7 +217,13 @@ class Recall:
         self, vector: Float32[np.ndarray, " dim"], rows: Int32[np.ndarray, " items"]
     ) -> Float32[np.ndarray, " items"]:
         """Cosines of a query's vector with those of items."""
-        found: Float32[np.ndarray, " items"] = self._vectors[rows] @ vector
+        size = len(self._vectors)
+        if not len(self._added):
+            return np.asarray(self._vectors[rows] @ vector)
+        old = rows < size
+        found = np.empty(len(rows), np.float32)
+        found[old] = self._vectors[rows[old]] @ vector
+        found[~old] = self._added[rows[~old] - size] @ vector
         return found
 
     def warm_up(self, depth: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from catalog.facets import FacetCounts
+from catalog.schema import Item
 
 MAX_QUERY_CHARACTERS = 2_000
 MAX_PAGE_SIZE = 100
@@ -34,6 +35,7 @@ class Hit:
         lexical_score: Lexical score over the best one any item has for the query, in [0, 1];
             None for an item that was not reranked or is in no index.
         channels: The channels that recalled the item, and the rank from 1 that each gave it.
+        item: The item as it was searched; None where only its id is answered.
     """
 
     item_id: str
@@ -42,6 +44,7 @@ class Hit:
     rerank_score: float | None = None
     lexical_score: float | None = None
     channels: Mapping[Channel, int] = field(default_factory=dict)
+    item: Item | None = None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Int32, Int64
 
-from catalog.facets import Facet, FacetCounts, count
-from catalog.filters import Filter, matching
-from catalog.store import ItemStore
+from catalog.catalogue import Catalogue
+from catalog.facets import Facet, FacetCounts
+from catalog.filters import Filter
 from search.browsing import Popularity, first_of_groups
 from search.clock import Clock
 from search.recall import Allowed
@@ -18,9 +18,11 @@ from search.records import Hit, SearchResult
 class Selection:
     """Filters, facets, groups and popularity of one catalogue."""
 
-    def __init__(self, store: ItemStore) -> None:
-        self._store = store
-        self._popularity = Popularity(store)
+    def __init__(self, catalogue: Catalogue, before: "Selection | None" = None) -> None:
+        """Take a catalogue, and the selection of the one that it was made from."""
+        self._catalogue = catalogue
+        sorted_before = None if before is None else before._popularity
+        self._popularity: Popularity = Popularity.of(catalogue, sorted_before)
 
     def warm_up(self) -> None:
         """Sort by popularity, so that the first to browse need not wait for it."""
@@ -30,12 +32,12 @@ class Selection:
         """Which items pass a filter that `checks` has let through."""
         if filter is None:
             return None
-        with clock.stage("filter", len(self._store)):
-            return matching(filter, self._store)
+        with clock.stage("filter", len(self._catalogue)):
+            return self._catalogue.matching(filter)
 
     def matches(self, allowed: Allowed) -> int:
         """How many items pass."""
-        return len(self._store) if allowed is None else int(np.count_nonzero(allowed))
+        return len(self._catalogue) if allowed is None else int(np.count_nonzero(allowed))
 
     def shown(
         self, ranked: Int32[np.ndarray, " ranked"], max_per_group: int, wanted: int
@@ -46,9 +48,7 @@ class Selection:
         """
         if not max_per_group:
             return np.arange(min(wanted, len(ranked)))
-        groups = self._store.fields.text("group_id").codes
-        assert groups is not None  # only columns of distinct values have none
-        return first_of_groups(groups, ranked, max_per_group, wanted)
+        return first_of_groups(self._catalogue.groups, ranked, max_per_group, wanted)
 
     def count(
         self,
@@ -60,10 +60,9 @@ class Selection:
         """What facets count, each over its own scope."""
         if not facets:
             return ()
-        matched = slice(None) if allowed is None else allowed
         with clock.stage("facets", len(facets)):
             return tuple(
-                count(facet, self._store, matched if facet.scope == "matched" else recalled)
+                self._catalogue.count(facet, allowed if facet.scope == "matched" else recalled)
                 for facet in facets
             )
 
@@ -84,8 +83,9 @@ class Selection:
             rows = self._popularity.rows(allowed)
             stay = self.shown(rows, max_per_group, end + 1)
         hits = tuple(
-            Hit(self._store.ids[row], self._popularity.score(row))
+            Hit(item.item_id, self._popularity.score(row), item=item)
             for row in rows[stay[offset:end]].tolist()
+            for item in (self._catalogue.item(row),)
         )
         over_matched = [replace(facet, scope="matched") for facet in facets]
         counts = self.count(over_matched, allowed, rows, clock)

@@ -103,22 +103,14 @@ def search_record(request: search_service_pb2.SearchRequest, bundle_id: str) -> 
     return replace(search, offset=read_page_token(request.page_token, *search.token_parts))
 
 
-def search_response(
-    search: Search, result: SearchResult, items: Sequence[Item]
-) -> search_service_pb2.SearchResponse:
-    """Returns the response of a search.
-
-    Args:
-        search: What was asked.
-        result: What the engine found.
-        items: The items of the result's hits, in their order.
-    """
+def search_response(search: Search, result: SearchResult) -> search_service_pb2.SearchResponse:
+    """Returns the response of a search."""
     end = search.offset + len(result.hits)
     goes_on = result.has_more and result.hits and end < MAX_OFFSET
     return search_service_pb2.SearchResponse(
         results=[
             search_service_pb2.SearchResult(
-                item=item_message(item),
+                item=item_message(hit.item) if hit.item else None,
                 item_id=hit.item_id,
                 rank=rank,
                 score=hit.score,
@@ -127,9 +119,7 @@ def search_response(
                 rerank_score=hit.rerank_score,
                 recalled_by=_recalled_messages(hit),
             )
-            for rank, (hit, item) in enumerate(
-                zip(result.hits, items, strict=True), start=search.offset + 1
-            )
+            for rank, hit in enumerate(result.hits, start=search.offset + 1)
         ],
         next_page_token=write_page_token(end, *search.token_parts) if goes_on else "",
         stages=_stage_messages(result.stages),

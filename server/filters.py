@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from catalog.facets import MAX_FACET_INTERVALS, MAX_FACET_VALUES, MAX_FACETS, Facet, FacetCounts
+from catalog.fields import Number
 from catalog.filters import (
     And,
     Equals,
@@ -17,7 +18,6 @@ from catalog.filters import (
     In,
     Interval,
     Not,
-    Number,
     Or,
     Prefix,
     Range,

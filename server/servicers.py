@@ -68,8 +68,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             ),
             deadline,
         )
-        items = [engine.store.item(engine.store.row(hit.item_id)) for hit in result.hits]
-        return converters.search_response(search, result, items)
+        return converters.search_response(search, result)
 
 
 class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
@@ -158,8 +157,9 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
 
 def _find(engine: Engine, item_ids: Sequence[str]) -> tuple[list[Item], list[str]]:
     """Returns the items of the known ids and the unknown ids, both in the order given."""
-    rows = engine.store.rows(item_ids).tolist()
-    found = [engine.store.item(row) for row in rows if row >= 0]
+    catalogue = engine.view.catalogue
+    rows = catalogue.rows(item_ids).tolist()
+    found = [catalogue.item(row) for row in rows if row >= 0]
     return found, [item_id for item_id, row in zip(item_ids, rows, strict=True) if row < 0]
 
 

@@ -13,6 +13,7 @@ from bert.compiled import enable_compilation_cache
 from bert.model import first_layers
 from bert.numerics import Numerics, choose_numerics
 from bert.tokens import Tokenizer
+from catalog.catalogue import Catalogue
 from catalog.demo import write_demo_store
 from catalog.reading import Dataset, read_dataset
 from catalog.store import ItemStore
@@ -260,7 +261,9 @@ class Pipeline:
                 seed=seed,
             ),
             SignalSource(
-                self.store, LexicalIndex.open(index / bundle.LEXICAL), newest_release(self.store)
+                Catalogue.of(self.store),
+                LexicalIndex.open(index / bundle.LEXICAL),
+                newest_release(self.store),
             ),
             config=lists,
             fitting=self.config.rerank_fit,

@@ -218,7 +218,7 @@ def _frame(
     lists: CandidateLists, relevance: Relevance, source: SignalSource, scorer: PairScorer
 ) -> Framed:
     queries = np.repeat(lists.query, np.diff(lists.start))
-    texts = {row: item_text(source.store.item(row)) for row in np.unique(lists.row).tolist()}
+    texts = {row: item_text(source.catalogue.item(row)) for row in np.unique(lists.row).tolist()}
     return scorer.frame(
         [relevance.queries[query] for query in queries], [texts[row] for row in lists.row.tolist()]
     )

@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.catalogue import Catalogue
 from catalog.schema import Item
 from catalog.store import ItemStore
 from search.browsing import Popularity, first_of_groups
@@ -13,7 +14,7 @@ def test_the_most_rated_come_first_then_the_better_rated_then_the_earlier():
         Item(str(row), "t", rating_count=count, rating=rating)
         for row, (count, rating) in enumerate(known)
     ]
-    popularity = Popularity(ItemStore.of(items))
+    popularity = Popularity.of(Catalogue.of(ItemStore.of(items)))
     rows = popularity.rows(np.ones(7, np.bool_))
     assert rows.tolist() == [1, 6, 2, 0, 4, 5, 3]
     assert [popularity.score(row) for row in rows.tolist()] == [9, 9, 5, 5, 5, 0, 0]
@@ -29,10 +30,13 @@ def test_groups_are_capped_as_one_would_going_down_the_list(groups, most, wanted
         if group < 0 or seen[group] <= most:
             expected.append(place)
     codes = np.array(groups, np.int32)
-    stay = first_of_groups(codes, np.arange(len(groups), dtype=np.int32), most, wanted)
+    stay = first_of_groups(codes.__getitem__, np.arange(len(groups), dtype=np.int32), most, wanted)
     assert stay.tolist() == expected[:wanted]
 
 
 def test_a_list_is_ranked_by_row_whatever_the_order():
     codes = np.array([7, 7, 8], np.int32)
-    assert first_of_groups(codes, np.array([2, 1, 0], np.int32), 1, 3).tolist() == [0, 1]
+    assert first_of_groups(codes.__getitem__, np.array([2, 1, 0], np.int32), 1, 3).tolist() == [
+        0,
+        1,
+    ]

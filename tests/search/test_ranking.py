@@ -3,6 +3,7 @@ import datetime
 import numpy as np
 import pytest
 
+from catalog.catalogue import Catalogue
 from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
@@ -60,7 +61,7 @@ def test_without_a_head_the_scores_are_the_cosines():
 def source(tmp_path_factory) -> SignalSource:
     store = ItemStore.of(ITEMS)
     lexical = LexicalIndex.build(store, tmp_path_factory.mktemp("lexical") / "index")
-    return SignalSource(store, lexical, newest_release(store))
+    return SignalSource(Catalogue.of(store), lexical, newest_release(store))
 
 
 def test_signals_are_the_values_of_the_catalogue(source):
@@ -92,22 +93,22 @@ def test_a_query_that_matches_nothing_has_no_lexical_share(source):
 
 
 def test_items_outside_the_index_have_no_lexical_signal_and_no_age_without_a_day(source):
-    outside = SignalSource(source.store, None, None)
+    outside = SignalSource(source.catalogue, None, None)
     signals = outside.gather("red lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
     assert np.isnan(signals.lexical).all()
     assert np.isnan(signals.age).all()
 
 
 def test_an_item_from_the_future_is_new(source):
-    early = SignalSource(source.store, source.lexical, datetime.date(2024, 1, 11))
+    early = SignalSource(source.catalogue, source.lexical, datetime.date(2024, 1, 11))
     signals = early.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
     np.testing.assert_array_equal(signals.age, floats(10, 0, NAN))
 
 
 def test_gathering_does_not_change_the_catalogue(source):
-    before = source.store.number("released").copy()
+    before = source.catalogue.base.number("released").copy()
     source.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
-    np.testing.assert_array_equal(source.store.number("released"), before)
+    np.testing.assert_array_equal(source.catalogue.base.number("released"), before)
 
 
 def test_a_catalogue_without_dates_has_no_newest_item():

@@ -33,7 +33,7 @@ def lexical(tmp_path):
 
 @pytest.fixture
 def recall(vectors, lexical):
-    return Recall(ExactIndex(vectors), vectors, lexical)
+    return Recall(ExactIndex(vectors), vectors, vectors[:0], lexical)
 
 
 @pytest.mark.parametrize("query", ["red lamp", "dcd771c2", "desk of oak"])

@@ -157,7 +157,11 @@ def test_two_thousand_characters_are_allowed_however_many_bytes() -> None:
 def result(count: int, *, has_more: bool) -> SearchResult:
     hits = tuple(
         Hit(
-            f"i{place}", score=-float(place), stage1_score=0.5 if place else None, rerank_score=0.25
+            f"i{place}",
+            score=-float(place),
+            stage1_score=0.5 if place else None,
+            rerank_score=0.25,
+            item=Item(f"i{place}", f"title {place}"),
         )
         for place in range(count)
     )
@@ -165,13 +169,9 @@ def result(count: int, *, has_more: bool) -> SearchResult:
     return SearchResult(hits, stages, recalled=200, reranked=50, has_more=has_more)
 
 
-def result_items(count: int) -> list[Item]:
-    return [Item(f"i{place}", f"title {place}") for place in range(count)]
-
-
 def test_a_response_tells_what_the_engine_did() -> None:
     search = converters.search_record(SearchRequest(query="q", page_size=2), "bundle")
-    response = converters.search_response(search, result(2, has_more=True), result_items(2))
+    response = converters.search_response(search, result(2, has_more=True))
     assert [(r.item_id, r.item.title, r.rank, r.score) for r in response.results] == [
         ("i0", "title 0", 1, 0),
         ("i1", "title 1", 2, -1),
@@ -196,12 +196,12 @@ def test_a_response_tells_what_the_engine_did() -> None:
 def test_the_next_page_continues_the_ranks_even_with_another_size() -> None:
     first = SearchRequest(query="q", page_size=2)
     response = converters.search_response(
-        converters.search_record(first, "b"), result(2, has_more=True), result_items(2)
+        converters.search_record(first, "b"), result(2, has_more=True)
     )
     request = SearchRequest(query="q", page_size=3, page_token=response.next_page_token)
     search = converters.search_record(request, "b")
     assert (search.offset, search.limit) == (2, 3)
-    last = converters.search_response(search, result(1, has_more=False), result_items(1))
+    last = converters.search_response(search, result(1, has_more=False))
     assert [r.rank for r in last.results] == [3]
     assert last.next_page_token == ""
 
@@ -209,9 +209,7 @@ def test_the_next_page_continues_the_ranks_even_with_another_size() -> None:
 def test_no_page_begins_beyond_the_thousandth_result() -> None:
     def token_after(offset: int) -> str:
         search = converters.Search("q", 1, offset, None, None, "b")
-        return converters.search_response(
-            search, result(1, has_more=True), result_items(1)
-        ).next_page_token
+        return converters.search_response(search, result(1, has_more=True)).next_page_token
 
     assert token_after(998) != ""  # the next begins with the 1,000th
     assert token_after(999) == ""
@@ -219,7 +217,7 @@ def test_no_page_begins_beyond_the_thousandth_result() -> None:
 
 def test_a_page_token_of_another_bundle_is_refused() -> None:
     search = converters.search_record(SearchRequest(query="q"), "old")
-    response = converters.search_response(search, result(1, has_more=True), result_items(1))
+    response = converters.search_response(search, result(1, has_more=True))
     request = SearchRequest(query="q", page_token=response.next_page_token)
     assert refused_field(converters.search_record, request, "new") == "page_token"
 

@@ -1,0 +1,61 @@
+"""What one request searches: a catalogue with its indexes, all of one moment."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from catalog.catalogue import Catalogue
+from catalog.store import ItemStore
+from lexical.index import LexicalIndex
+from search import bundle
+from search.ranking import SignalSource
+from search.recall import Recall
+from search.selection import Selection
+from towers.index import open_index, open_vectors
+
+
+@dataclass(frozen=True)
+class View:
+    """A state of all items. It never changes; the next write makes another.
+
+    Attributes:
+        catalogue: The items.
+        recall: The channels that find them.
+        signals: What the reranker knows of them beside their text.
+        selection: Filters, facets, groups and popularity.
+    """
+
+    catalogue: Catalogue
+    recall: Recall
+    signals: SignalSource
+    selection: Selection
+
+    @classmethod
+    def open(cls, directory: Path, manifest: bundle.Manifest) -> "View":
+        """The items of a bundle that is known to be sound."""
+        catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS))
+        lexical = LexicalIndex.open(directory / bundle.LEXICAL)
+        index = directory / bundle.INDEX
+        vectors = open_vectors(index)
+        recall = Recall(
+            open_index(index), vectors, np.zeros((0, vectors.shape[1]), np.float32), lexical
+        )
+        as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
+        return cls(catalogue, recall, SignalSource(catalogue, lexical, as_of), Selection(catalogue))
+
+    def changed(self, catalogue: Catalogue, recall: Recall | None = None) -> "View":
+        """The view of another state of the catalogue, and of its indexes where they changed."""
+        recall = recall or self.recall
+        return View(
+            catalogue,
+            recall,
+            SignalSource(catalogue, recall.lexical, self.signals.as_of),
+            Selection(catalogue, self.selection),
+        )
+
+    def warm_up(self, depth: int) -> None:
+        """Make or touch whatever a first search down to that depth would wait for."""
+        self.recall.warm_up(depth)
+        self.selection.warm_up()
