@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from bert.compiled import cached_programs, enable_compilation_cache
 from catalog.errors import InputError
 from search.engine import Engine
+from search.slot import Slot
 from server.config import ServerConfig
 from server.errors import ErrorInterceptor
 from server.servicers import (
@@ -63,7 +64,7 @@ class Service:
         self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs lack it
         self._worker = Worker(config.queue_size, config.threads)
-        self._engine: Engine | None = None
+        self._slot: Slot | None = None
 
     async def start(self) -> int:
         """Loads the bundle, compiles, begins to answer and returns the port.
@@ -78,12 +79,12 @@ class Service:
             lambda: Engine.load(config.bundle, config.engine, warm=True)
         )
         engine.share()
-        self._engine = engine
-        self._add_servicers(engine)
+        self._slot = Slot(engine)
+        self._add_servicers(self._slot)
         for name in ("", *SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
-        logger.info("serving bundle %s with %d items", engine.bundle_id, len(engine.store))
+        logger.info("serving bundle %s with %d items", engine.bundle_id, len(engine.view.catalogue))
         if programs := cached_programs():
             logger.info("programs: %(compiled)d compiled, %(read)d read from the cache", programs)
         return port
@@ -94,9 +95,10 @@ class Service:
         await asyncio.sleep(self._config.drain_seconds)
         await self._server.stop(self._config.grace_seconds)
         await asyncio.to_thread(self._worker.close)
-        if self._engine is not None:
-            await asyncio.to_thread(self._engine.close)
-            for name, cache in self._engine.cache_reports().items():
+        if self._slot is not None:
+            engine = self._slot.engine
+            await asyncio.to_thread(engine.close)
+            for name, cache in engine.cache_reports().items():
                 logger.info(
                     "cache of %s: %.0f%% of %d look-ups were hits, %d entries in %.1f MB",
                     name,
@@ -121,20 +123,18 @@ class Service:
         except RuntimeError as error:
             raise InputError(f"--host {config.host} --port {config.port}: {error}") from None
 
-    def _add_servicers(self, engine: Engine) -> None:
+    def _add_servicers(self, slot: Slot) -> None:
         server, worker = self._server, self._worker
         search_service_pb2_grpc.add_SearchServiceServicer_to_server(
-            SearchServicer(engine, worker), server
+            SearchServicer(slot, worker), server
         )
         retrieval_service_pb2_grpc.add_RetrievalServiceServicer_to_server(
-            RetrievalServicer(engine, worker), server
+            RetrievalServicer(slot, worker), server
         )
         rerank_service_pb2_grpc.add_RerankServiceServicer_to_server(
-            RerankServicer(engine, worker), server
+            RerankServicer(slot, worker), server
         )
-        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(
-            CatalogServicer(engine), server
-        )
+        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(slot), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -12,6 +12,7 @@ from jaxtyping import Float32
 from catalog.schema import Item
 from search.engine import Engine
 from search.records import UnknownItemsError
+from search.slot import Slot
 from server import converters
 from server.items import item_message
 from server.work import Worker
@@ -44,15 +45,15 @@ def deadline_of(context: CallContext) -> float | None:
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     """Both stages."""
 
-    def __init__(self, engine: Engine, worker: Worker):
-        self._engine = engine
+    def __init__(self, slot: Slot, worker: Worker):
+        self._slot = slot
         self._worker = worker
 
     async def Search(
         self, request: search_service_pb2.SearchRequest, context: CallContext
     ) -> search_service_pb2.SearchResponse:
         """Finds the products that answer a query best."""
-        engine, deadline = self._engine, deadline_of(context)
+        engine, deadline = self._slot.engine, deadline_of(context)
         search = converters.search_record(request, engine.bundle_id)
         result = await self._worker.run(
             lambda: engine.search(
@@ -74,15 +75,15 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
     """Stage 1."""
 
-    def __init__(self, engine: Engine, worker: Worker):
-        self._engine = engine
+    def __init__(self, slot: Slot, worker: Worker):
+        self._slot = slot
         self._worker = worker
 
     async def Retrieve(
         self, request: retrieval_service_pb2.RetrieveRequest, context: CallContext
     ) -> retrieval_service_pb2.RetrieveResponse:
         """Finds the items nearest to a query."""
-        engine, deadline = self._engine, deadline_of(context)
+        engine, deadline = self._slot.engine, deadline_of(context)
         query = converters.retrieve_query(request, engine.dim)
         limit, filter = converters.retrieve_limit(request), converters.request_filter(request)
         channels = converters.retrieve_channels(request)
@@ -98,7 +99,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_service_pb2.EmbedRequest, context: CallContext
     ) -> retrieval_service_pb2.EmbedResponse:
         """Encodes queries and items."""
-        engine, deadline = self._engine, deadline_of(context)
+        engine, deadline = self._slot.engine, deadline_of(context)
         inputs = converters.embed_inputs(request)
         vectors = await self._worker.run(lambda: _embed(engine, inputs, deadline), deadline)
         return converters.embed_response(vectors, engine.bundle_id)
@@ -107,15 +108,15 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
 class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
     """Stage 2."""
 
-    def __init__(self, engine: Engine, worker: Worker):
-        self._engine = engine
+    def __init__(self, slot: Slot, worker: Worker):
+        self._slot = slot
         self._worker = worker
 
     async def Rerank(
         self, request: rerank_service_pb2.RerankRequest, context: CallContext
     ) -> rerank_service_pb2.RerankResponse:
         """Orders candidates."""
-        engine, deadline = self._engine, deadline_of(context)
+        engine, deadline = self._slot.engine, deadline_of(context)
         candidates = converters.rerank_candidates(request)
         result = await self._worker.run(
             lambda: engine.rerank(request.query, candidates, deadline=deadline), deadline
@@ -126,14 +127,14 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     """The items. Looking them up is quick, so it does not wait for the worker."""
 
-    def __init__(self, engine: Engine):
-        self._engine = engine
+    def __init__(self, slot: Slot):
+        self._slot = slot
 
     async def GetItem(
         self, request: catalog_service_pb2.GetItemRequest, context: CallContext
     ) -> catalog_service_pb2.GetItemResponse:
         """Returns one item."""
-        engine = self._engine
+        engine = self._slot.engine
         item_id = converters.get_item_id(request)
         found, _ = _find(engine, [item_id])
         if not found:
@@ -146,7 +147,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         self, request: catalog_service_pb2.BatchGetItemsRequest, context: CallContext
     ) -> catalog_service_pb2.BatchGetItemsResponse:
         """Returns the items found and the ids missing."""
-        engine = self._engine
+        engine = self._slot.engine
         found, missing = _find(engine, converters.batch_item_ids(request))
         return catalog_service_pb2.BatchGetItemsResponse(
             items=map(item_message, found),
