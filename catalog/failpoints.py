@@ -15,8 +15,8 @@ VARIABLE = "SHORTLIST_FAILPOINT"
 NAMES = frozenset(
     {
         "log.create.empty-file",  # a new log: its file is there and empty
-        "log.create.before-tables",  # a new log: its tables are not committed
-        "log.create.after-tables",  # a new log: they are
+        "log.create.before-tables",  # a new log: its header is written, not committed
+        "log.create.after-tables",  # a new log: header and tables are committed
         "log.before-begin",  # a batch is checked, its transaction not begun
         "log.after-insert",  # one item's row is written, in a transaction
         "log.before-prune",  # the batch is written, its transaction not committed

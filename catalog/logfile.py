@@ -84,9 +84,9 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {_FORMAT}")
+            failpoint("log.create.before-tables")
             for table in _TABLES:
                 connection.execute(table)
-            failpoint("log.create.before-tables")
             connection.execute("COMMIT")
             failpoint("log.create.after-tables")
         _sync_directory(path.parent)

@@ -72,16 +72,17 @@ def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) 
         log.check()
         found = list(log.changes())
         kept = log.sequence > len(model.requests)
-        assert found == (after if kept else model).changes  # all of the batch, or nothing
-        if told:
-            assert append(log, batches[len(told) - 1]) == model.append(batches[len(told) - 1])
+        now = after if kept else model
+        assert found == now.changes  # all of the batch, or nothing of it
+        for batch in batches[max(len(told) - 1, 0) : len(told)]:
+            assert append(log, batch) == now.append(batch)
         again = append(log, pending)
-        assert again == (after if kept else model).append(pending)
+        assert again == now.append(pending)
         assert again == REFUSED or [each[0] for each in again] == [each[0] for each in expected]
         log.check()
-        assert list(log.changes()) == after.changes
-        assert log.sequence == len(after.requests)
-    model.items, model.requests = after.items, after.requests
+        assert list(log.changes()) == now.changes
+        assert log.sequence == len(now.requests)
+    model.items, model.requests = now.items, now.requests
     return kept
 
 
