@@ -1,0 +1,137 @@
+"""What a write log should hold, kept in plain dictionaries; and a program that writes to a log.
+
+The program imports nothing but the log, so that it starts fast enough to be killed a thousand
+times. It appends the batches of a seed and prints what became of each as soon as it is told.
+"""
+
+import datetime
+import json
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from catalog.log import Change, DeletedItemError, RequestIdReusedError, Write, WriteLog
+
+BATCHES = 24  # of one seed
+REOPEN_EVERY = 3  # batches
+REFUSED = "refused"
+
+_ITEMS = [f"item {number}" for number in range(8)]
+
+
+class Model:
+    """A log in memory, the simple way."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Change] = {}
+        self.requests: dict[str, tuple[int, Any]] = {}
+
+    def copy(self) -> "Model":
+        other = Model()
+        other.items, other.requests = dict(self.items), dict(self.requests)
+        return other
+
+    @property
+    def changes(self) -> list[Change]:
+        return sorted(self.items.values(), key=lambda change: change.sequence)
+
+    def append(self, batch: Sequence[Write]) -> list[list[Any]] | str:
+        """Applies a batch: the sequence of each write and whether it was repeated, or refused."""
+        after = self.copy()
+        results: list[list[Any]] = []
+        for write in batch:
+            if write.request_id in after.requests:
+                sequence, known = after.requests[write.request_id]
+                if known != _meaning(write):
+                    return REFUSED
+                results.append([sequence, True])
+            elif (change := after._applied(write)) is None:
+                return REFUSED
+            else:
+                after.items[write.item_id] = change
+                after.requests[write.request_id] = (change.sequence, _meaning(write))
+                results.append([change.sequence, False])
+        self.items, self.requests = after.items, after.requests
+        return results
+
+    def _applied(self, write: Write) -> Change | None:
+        before, sequence = self.items.get(write.item_id), len(self.requests) + 1
+        if write.fields is None:
+            return Change(write.item_id, sequence, None, True)
+        fields, whole = dict(write.fields), write.whole
+        if not write.whole and before is not None:
+            if before.fields is None:
+                return None
+            fields, whole = {**before.fields, **fields}, before.whole
+        return Change(write.item_id, sequence, _set(fields) if whole else fields, whole)
+
+
+def _set(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, {})}
+
+
+def _meaning(write: Write) -> Any:
+    if write.fields is None:
+        return write.item_id, None
+    return write.item_id, write.whole, _set(write.fields) if write.whole else write.fields
+
+
+def random_batches(seed: int, count: int = BATCHES) -> Iterator[list[Write]]:
+    """The batches of a seed: upserts, partial ones and deletions, some repeated, some refused."""
+    chance = random.Random(seed)
+    sent: list[Write] = []
+    for _ in range(count):
+        batch = [_random_write(chance, f"{seed}/{len(sent) + n}", sent) for n in range(4)]
+        batch = batch[: chance.randint(1, 4)]
+        sent += batch
+        yield batch
+
+
+def _random_write(chance: random.Random, request_id: str, sent: Sequence[Write]) -> Write:
+    if sent and chance.random() < 0.1:
+        return chance.choice(sent)
+    if sent and chance.random() < 0.03:
+        request_id = chance.choice(sent).request_id
+    item_id, kind = chance.choice(_ITEMS), chance.random()
+    if kind < 0.2:
+        return Write(request_id, item_id, None)
+    fields: dict[str, Any] = {"title": f"title of {request_id}"}
+    if chance.random() < 0.5:
+        fields["price"] = chance.choice([0.0, 12.5, 1e9])
+    if chance.random() < 0.3:
+        fields["released"] = datetime.date(2024, 1, chance.randint(1, 31))
+    if chance.random() < 0.3:
+        fields["attributes"] = {"colour": chance.choice(["red", "grün"])}
+    if chance.random() < 0.2:  # more than a page, so that a write has several
+        fields["description"] = chance.choice("ab") * chance.randint(1, 30_000)
+    if kind < 0.5:
+        fields["brand"] = None
+        return Write(request_id, item_id, fields, whole=False)
+    return Write(request_id, item_id, fields)
+
+
+def tell(value: Any) -> None:
+    """Writes a line of JSON."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def main(directory: Path, seed: int, count: int) -> None:
+    """Appends the batches of a seed, opening the log again now and then."""
+    tell(sorted({"jax", "pyarrow", "numpy"} & sys.modules.keys()))
+    log = WriteLog.open(directory)
+    for number, batch in enumerate(random_batches(seed, count), 1):
+        try:
+            told: Any = [[each.sequence, each.repeated] for each in log.append(batch)]
+        except (DeletedItemError, RequestIdReusedError):
+            told = REFUSED
+        tell(told)
+        if number % REOPEN_EVERY == 0:
+            log.close()
+            log = WriteLog.open(directory)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
