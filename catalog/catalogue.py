@@ -49,6 +49,12 @@ class Catalogue:
         """The number of rows, dead ones among them."""
         return len(self.base) + len(self.added)
 
+    @property
+    def changed_rows(self) -> int:
+        """The number of rows that were added to the base, or have died in it."""
+        size = len(self.base)
+        return len(self.added) + size - int(np.count_nonzero(self.all_alive[:size]))
+
     def id(self, row: int) -> str:
         """The id of the item in a row."""
         store, row = self._at(row)

@@ -24,6 +24,14 @@ NAMES = frozenset(
         "log.after-commit",  # the batch is durable, and nobody knows
         "log.before-close",
         "log.after-close",  # the file is closed, the directory still locked
+        "compaction.before-items",  # the new bundle's directory is there and empty
+        "compaction.before-index",  # it has models, items and vectors
+        "compaction.after-index",  # it has both indexes
+        "compaction.before-manifest",  # it has all but the manifest
+        "compaction.after-manifest",  # it is whole, and not in its place
+        "compaction.after-rename",  # it is in its place, and nobody uses it
+        "compaction.before-cleaning",  # it is in use, its predecessors are still there
+        "compaction.after-cleaning",
     }
 )
 

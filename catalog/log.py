@@ -98,6 +98,10 @@ class _Batch:
 class WriteLog:
     """The log in one directory, which it keeps other processes out of.
 
+    Attributes:
+        path: Its file.
+        id: Which log it is: sequences of another one mean nothing here.
+
     Threads may share it. Writes come one batch at a time; readers never wait for them, nor they for
     readers.
     """
@@ -112,6 +116,7 @@ class WriteLog:
         self._lock = threading.Lock()
         self._closed = False
         self._sequence = self._last()
+        (self.id,) = connection.execute("SELECT id FROM log").fetchone()
 
     @classmethod
     def open(cls, directory: Path, *, remembered: int = REMEMBERED_REQUESTS) -> "WriteLog":
@@ -158,6 +163,24 @@ class WriteLog:
     def sequence(self) -> int:
         """Sequence of the last write, 0 before the first."""
         return self._sequence
+
+    def repeated(self, write: Write) -> Written | None:
+        """What became of a write that was made before; None of one that is new.
+
+        Raises:
+            RequestIdReusedError: its request id came before, with another write.
+            ValueError: it is malformed.
+        """
+        _, digest = _check(write)
+        with self._lock:
+            self._require_open()
+            with reporting(self.path, "cannot be read"):
+                known = self._request(write.request_id)
+        if known is None:
+            return None
+        if known[1] != digest:
+            raise RequestIdReusedError(write.request_id)
+        return Written(known[0], repeated=True)
 
     def append(self, writes: Sequence[Write]) -> list[Written]:
         """Makes writes durable, in their order: all of them, or none where this raises.

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ _TABLES = (
     " fields TEXT, whole INTEGER NOT NULL)",  # fields: a JSON object; null: deleted
     "CREATE TABLE requests (sequence INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE,"
     " digest BLOB NOT NULL)",
+    "CREATE TABLE log (id TEXT NOT NULL)",  # one row: which log this is, of all there are
 )
 
 
@@ -87,6 +89,7 @@ def connect(path: Path) -> sqlite3.Connection:
             failpoint("log.create.before-tables")
             for table in _TABLES:
                 connection.execute(table)
+            connection.execute("INSERT INTO log VALUES (?)", (uuid.uuid4().hex,))
             connection.execute("COMMIT")
             failpoint("log.create.after-tables")
         _sync_directory(path.parent)

@@ -48,6 +48,9 @@ class Manifest:
         reports: What each step said of itself, recall of the index included.
         metrics: Figures of `train evaluate`; empty until it ran.
         files: Size in bytes and SHA-256 of every other file, by path.
+        state: `log` and `sequence`: the log of writes to the catalogue that the items include up to
+            a write; None where they include none.
+        root: The `bundle_id` of the bundle that writes were made to; None where `train` built it.
     """
 
     bundle_id: str
@@ -58,6 +61,8 @@ class Manifest:
     reports: Mapping[str, Any]
     metrics: Mapping[str, Any]
     files: Mapping[str, Mapping[str, Any]]
+    state: Mapping[str, Any] | None = None
+    root: str | None = None
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
         """The manifest of these files."""
@@ -123,6 +128,10 @@ class Manifest:
         for path, entry in self.files.items():
             if not (isinstance(entry["size"], int) and isinstance(entry["sha256"], str)):
                 raise TypeError(f"the entry of {path} is not a size and a SHA-256")
+        if self.state is not None and not (
+            isinstance(self.state["log"], str) and isinstance(self.state["sequence"], int)
+        ):
+            raise TypeError("state is not a log and a sequence")
         for name in ("built_from", "reports", "metrics"):
             if not isinstance(getattr(self, name), dict):
                 raise TypeError(f"{name} is not an object")

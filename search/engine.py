@@ -44,7 +44,8 @@ class Engine:
     """A loaded bundle, and the state of its items.
 
     Attributes:
-        bundle_id: Which bundle this is.
+        directory: Where the bundle lies.
+        manifest: Of the bundle.
         models: Its models.
         dim: Width of query and item vectors.
         view: The items that the next request searches.
@@ -60,7 +61,8 @@ class Engine:
     ) -> None:
         """Open the parts of a bundle that is known to be sound; see `load`."""
         self.config = config
-        self.bundle_id = manifest.bundle_id
+        self.directory = directory
+        self.manifest = manifest
         numerics = choose_numerics(config.numerics)
         if models is None or not models.are_of(manifest, numerics):
             models = Models(directory, manifest, numerics)
@@ -101,6 +103,11 @@ class Engine:
         golden.replay(engine, directory / bundle.GOLDEN, both_float32=exact)
         engine.config = config
         return engine
+
+    @property
+    def bundle_id(self) -> str:
+        """Which bundle this is."""
+        return self.manifest.bundle_id
 
     @property
     def store(self) -> ItemStore:

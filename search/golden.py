@@ -36,6 +36,12 @@ def record(engine: Searcher, queries: Sequence[str], path: Path) -> None:
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
+def queries(path: Path) -> list[str]:
+    """The queries of what `record` wrote."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["query"] for line in lines]
+
+
 def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
     """Ask the golden queries again.
 

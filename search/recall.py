@@ -19,6 +19,7 @@ from search.ranking import lexical_shares, scores_behind
 from search.records import Channel
 from towers.index import VectorIndex
 
+_COMPARED = 10_000  # vectors at a time that an exact search compares
 _MOST = 0.9  # of all rows pass a filter that hardly needs more hits than without it
 
 # Which rows are looked at: items that pass a filter. None: all rows, which must be alive.
@@ -75,13 +76,22 @@ class Recall:
         self._added = added
         self.lexical = lexical
 
-    def changed(
-        self,
-        added: Float32[np.ndarray, "added dim"],
-        lexical: LexicalIndex,
+    def extended_by(
+        self, vectors: Float32[np.ndarray, "more dim"], lexical: LexicalIndex
     ) -> "Recall":
-        """The same index with other rows behind those of it, and another lexical index."""
+        """The same with more rows, and a lexical index that has them."""
+        added = np.concatenate([self._added, vectors]) if len(vectors) else self._added
         return Recall(self._index, self._vectors, added, lexical)
+
+    def vectors(self, rows: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:
+        """Unit vectors of items."""
+        size = len(self._vectors)
+        if not len(self._added):
+            return np.asarray(self._vectors[rows])
+        old = rows < size
+        found = np.empty((len(rows), self._vectors.shape[1]), np.float32)
+        found[old], found[~old] = self._vectors[rows[old]], self._added[rows[~old] - size]
+        return found
 
     def nearest(
         self, vector: Float32[np.ndarray, " dim"], depth: int, allowed: Allowed = None
@@ -217,14 +227,23 @@ class Recall:
         self, vector: Float32[np.ndarray, " dim"], rows: Int32[np.ndarray, " items"]
     ) -> Float32[np.ndarray, " items"]:
         """Cosines of a query's vector with those of items."""
-        size = len(self._vectors)
-        if not len(self._added):
-            return np.asarray(self._vectors[rows] @ vector)
-        old = rows < size
-        found = np.empty(len(rows), np.float32)
-        found[old] = self._vectors[rows[old]] @ vector
-        found[~old] = self._added[rows[~old] - size] @ vector
-        return found
+        return np.asarray(self.vectors(rows) @ vector)
+
+    def exact(
+        self, queries: Float32[np.ndarray, "queries dim"], k: int, alive: Bool[np.ndarray, " items"]
+    ) -> Int32[np.ndarray, "queries k"]:
+        """The k nearest items of each query, all items compared; all of them where fewer live."""
+        rows = np.zeros((len(queries), 0), np.int32)
+        cosines = np.zeros((len(queries), 0), np.float32)
+        living = np.flatnonzero(alive).astype(np.int32)
+        for start in range(0, len(living), _COMPARED):
+            part = living[start : start + _COMPARED]
+            rows = np.concatenate([rows, np.broadcast_to(part, (len(queries), len(part)))], axis=1)
+            cosines = np.concatenate([cosines, queries @ self.vectors(part).T], axis=1)
+            best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+            rows = np.take_along_axis(rows, best, axis=1)
+            cosines = np.take_along_axis(cosines, best, axis=1)
+        return rows
 
     def warm_up(self, depth: int) -> None:
         """Compile or touch whatever a first search at that depth would wait for."""

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 
 from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
@@ -13,7 +14,9 @@ from search import bundle
 from search.ranking import SignalSource
 from search.recall import Recall
 from search.selection import Selection
-from towers.index import open_index, open_vectors
+from towers.index import open_index, open_queries, open_vectors, recall
+
+_SAMPLE = 50  # queries that recall is measured on while serving
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class View:
         recall: The channels that find them.
         signals: What the reranker knows of them beside their text.
         selection: Filters, facets, groups and popularity.
+        sample: Unit vectors of some queries, to measure recall on.
     """
 
     catalogue: Catalogue
     recall: Recall
     signals: SignalSource
     selection: Selection
+    sample: Float32[np.ndarray, "sample dim"]
 
     @classmethod
     def open(cls, directory: Path, manifest: bundle.Manifest) -> "View":
@@ -39,11 +44,17 @@ class View:
         lexical = LexicalIndex.open(directory / bundle.LEXICAL)
         index = directory / bundle.INDEX
         vectors = open_vectors(index)
-        recall = Recall(
+        channels = Recall(
             open_index(index), vectors, np.zeros((0, vectors.shape[1]), np.float32), lexical
         )
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
-        return cls(catalogue, recall, SignalSource(catalogue, lexical, as_of), Selection(catalogue))
+        return cls(
+            catalogue,
+            channels,
+            SignalSource(catalogue, lexical, as_of),
+            Selection(catalogue),
+            open_queries(index)[:_SAMPLE],
+        )
 
     def changed(self, catalogue: Catalogue, recall: Recall | None = None) -> "View":
         """The view of another state of the catalogue, and of its indexes where they changed."""
@@ -53,7 +64,17 @@ class View:
             recall,
             SignalSource(catalogue, recall.lexical, self.signals.as_of),
             Selection(catalogue, self.selection),
+            self.sample,
         )
+
+    def recall_at_10(self) -> float:
+        """The share of the exact 10 nearest items that is found, over a sample of queries.
+
+        The index is as it was built, and some of what it finds is dead: this is how that tells.
+        """
+        alive = self.catalogue.alive
+        found = [self.recall.nearest(query, 10, alive).rows for query in self.sample]
+        return recall(self.recall.exact(self.sample, 10, self.catalogue.all_alive), np.stack(found))
 
     def warm_up(self, depth: int) -> None:
         """Make or touch whatever a first search down to that depth would wait for."""

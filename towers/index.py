@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 VECTORS_FILE = "vectors.npy"
 CONFIG_FILE = "index.json"
+QUERIES_FILE = "queries.npy"
 SCANN_PICKLE = "scann_docids.pkl"  # ScaNN unpickles it where it finds it; we never write it
 TREE_FROM = 100_000  # items from which ScaNN partitions; below, it scans quantised vectors
 _LEAVES_PER_ROOT = 3  # partitions, in square roots of the number of items
@@ -216,6 +217,8 @@ def build_index(
         }
     else:
         np.save(directory / VECTORS_FILE, vectors)
+    values["config"] = asdict(config)
+    np.save(directory / QUERIES_FILE, queries)
     (directory / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
     return open_index(directory)
 
@@ -237,11 +240,38 @@ def open_index(directory: Path) -> VectorIndex:
     searcher = scann_ops_pybind.load_searcher(str(directory))
     dim = open_vectors(directory).shape[1]
     if "effort" not in values:
-        raise InputError(
-            f"{directory / CONFIG_FILE} is of an earlier version of this program; build the index "
-            "or bundle again"
-        )
+        raise _outdated(directory)
     return ScannIndex(searcher, values["items"], dim, values["leaves"], Effort(**values["effort"]))
+
+
+def index_config(directory: Path) -> IndexConfig:
+    """How the index in a directory was asked for.
+
+    Raises:
+        InputError: the index was built by an earlier version.
+    """
+    values = json.loads((directory / CONFIG_FILE).read_text())
+    if "config" not in values:
+        raise _outdated(directory)
+    return IndexConfig(**values["config"])
+
+
+def open_queries(directory: Path) -> Float32[np.ndarray, "queries dim"]:
+    """Unit vectors of the sample of queries that the index was tuned on.
+
+    Raises:
+        InputError: the index was built by an earlier version.
+    """
+    if not (directory / QUERIES_FILE).is_file():
+        raise _outdated(directory)
+    return np.load(directory / QUERIES_FILE, allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def _outdated(directory: Path) -> InputError:
+    return InputError(
+        f"{directory / CONFIG_FILE} is of an earlier version of this program; build the index or "
+        "bundle again"
+    )
 
 
 def open_vectors(directory: Path) -> Float32[np.ndarray, "items dim"]:

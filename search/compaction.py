@@ -1,0 +1,176 @@
+"""A new bundle from a catalogue as it is: the models of the old one, indexes of its own.
+
+The indexes are built by a process of lower priority, which loads no model; requests come before it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from catalog.errors import InputError
+from catalog.failpoints import failpoint
+from catalog.store import ItemStore
+from lexical.index import LexicalIndex
+from search import bundle, golden
+from search.bundle import BundleError, Manifest
+from search.engine import Engine
+from search.view import View
+from towers.index import build_index, index_config, open_queries
+
+_VECTORS = "unindexed.npy"  # of the items, until the index has them
+_WAIT_SECONDS = 0.5  # between two looks at the process that builds
+_NICENESS = 19
+_DIGITS = 12  # of a sequence in a name, so that names sort
+
+
+class CompactionError(Exception):
+    """A bundle could not be built; there is nothing of it."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What of a log a bundle's items include."""
+
+    log: str  # which log
+    sequence: int  # all its writes up to this one
+
+
+def included(manifest: Manifest, log: str) -> int:
+    """Up to which write of a log a bundle's items include everything; 0 of another log."""
+    state = manifest.state
+    return int(state["sequence"]) if state and state["log"] == log else 0
+
+
+def newest(root: Path, bundles: Path, log: str) -> Path:
+    """The bundle to begin with: the last one compacted from `root`, else `root` itself.
+
+    Raises:
+        BundleError: the root is no bundle.
+    """
+    of = Manifest.read(root).bundle_id
+    for directory in sorted(_built(bundles), reverse=True):
+        try:
+            manifest = bundle.verify(directory)
+        except BundleError:
+            continue  # damaged: an earlier one and the log have all that it had
+        if (manifest.state or {}).get("log") == log and manifest.root == of:
+            return directory
+    return root
+
+
+def clean(bundles: Path, keep: Path) -> None:
+    """Remove the bundles that one has taken the place of; who has their files open keeps them."""
+    failpoint("compaction.before-cleaning")
+    for directory in _built(bundles):
+        if directory != keep:
+            shutil.rmtree(directory, ignore_errors=True)
+    failpoint("compaction.after-cleaning")
+
+
+def build(
+    engine: Engine, view: View, bundles: Path, state: State, cancelled: threading.Event
+) -> Path:
+    """Write a bundle of the items of a view, with the engine's models.
+
+    Args:
+        engine: Whose models, and whose bundle the view began with.
+        view: The items.
+        bundles: Where the bundle goes, under a name of its own.
+        state: What of the log the view has.
+        cancelled: Give up once it is set.
+
+    Raises:
+        CompactionError: it could not be built.
+    """
+    target = bundles / f"{state.sequence:0{_DIGITS}d}"
+    bundles.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def fill(directory: Path) -> None:
+        failpoint("compaction.before-items")
+        for part in (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER):
+            if (engine.directory / part).is_dir():
+                shutil.copytree(engine.directory / part, directory / part)
+        alive = np.flatnonzero(view.catalogue.all_alive).astype(np.int32)
+        view.catalogue.compacted().write(directory / bundle.ITEMS)
+        np.save(directory / _VECTORS, view.recall.vectors(alive))
+        failpoint("compaction.before-index")
+        _index_apart(directory, engine.directory / bundle.INDEX, cancelled)
+        failpoint("compaction.after-index")
+        manifest = _manifest(engine, state).with_files(bundle.list_files(directory))
+        built = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
+        queries = golden.queries(engine.directory / bundle.GOLDEN)
+        golden.record(built, queries, directory / bundle.GOLDEN)
+        failpoint("compaction.before-manifest")
+        manifest.with_files(bundle.list_files(directory)).write(directory)
+        failpoint("compaction.after-manifest")
+
+    try:
+        bundle.write_directory(target, fill)
+    except (OSError, InputError) as error:
+        raise CompactionError(str(error)) from error
+    failpoint("compaction.after-rename")
+    return target
+
+
+def _manifest(engine: Engine, state: State) -> Manifest:
+    old = engine.manifest
+    return replace(
+        old,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        numerics=engine.numerics.dtype,
+        metrics={},  # they are of other items
+        state=vars(state),
+        root=old.root or old.bundle_id,
+    )
+
+
+def _index_apart(directory: Path, like: Path, cancelled: threading.Event) -> None:
+    """Build the indexes of a directory in a process of their own."""
+    command = [sys.executable, "-m", "search.compaction", str(directory), str(like)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+    try:
+        while True:
+            try:
+                _, errors = process.communicate(timeout=_WAIT_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                if cancelled.is_set():
+                    raise CompactionError("the server stops") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if process.returncode:
+        raise CompactionError(f"the index was not built: {errors.strip().splitlines()[-1:]}")
+
+
+def index(directory: Path, like: Path) -> None:
+    """Build vector index and lexical index of the items and vectors in a directory.
+
+    Args:
+        directory: Where they lie and the indexes go.
+        like: A vector index, for its configuration and its sample of queries.
+    """
+    vectors = np.load(directory / _VECTORS, mmap_mode="r", allow_pickle=False)
+    (directory / bundle.INDEX).mkdir()
+    build_index(vectors, directory / bundle.INDEX, index_config(like), open_queries(like))
+    LexicalIndex.build(ItemStore.read(directory / bundle.ITEMS), directory / bundle.LEXICAL)
+    (directory / _VECTORS).unlink()
+
+
+def _built(bundles: Path) -> list[Path]:
+    if not bundles.is_dir():
+        return []
+    return [each for each in bundles.iterdir() if each.name.isdecimal() and each.is_dir()]
+
+
+if __name__ == "__main__":
+    os.nice(_NICENESS)
+    index(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,323 @@
+"""The catalogue changes while it is searched: writes are logged, shown, and built into bundles.
+
+Three threads do it. The writer makes writes durable, all that came meanwhile in one transaction,
+and acknowledges them; deletions and numbers are visible by then. The indexer encodes and shows the
+rest a moment later. The builder measures recall as the catalogue changes, and compacts: it builds
+a bundle of the items as they are and puts it in the place of the one that they were written over.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from catalog.errors import InputError
+from catalog.log import RequestIdReusedError, Write, WriteLog, Written
+from search import compaction
+from search.bundle import BundleError
+from search.engine import Engine
+from search.overlay import Overlay
+from search.records import RequestError, UnknownItemsError
+from search.slot import Slot
+from search.view import View
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 1_000  # most writes of one transaction
+_SHOWN_AT_A_TIME = 128  # items encoded between two views
+_PACE_SECONDS = 0.1  # between two views: each takes some milliseconds to make
+_MAX_PENDING = 10_000  # items that wait to be shown; then writes wait as well
+_LOOK_SECONDS = 1.0  # between two looks at how much has changed
+_MEASURED_EVERY = 0.05  # of the rows changed: recall is measured again
+
+Queued: TypeAlias = tuple[Write, "Future[Written]"]
+
+
+class ClosedError(Exception):
+    """The catalogue takes no more writes."""
+
+
+@dataclass(frozen=True)
+class LiveConfig:
+    """When what was written is built into a new bundle."""
+
+    compact_share: float = 0.05  # rows added or dead, as a share of those of the bundle
+    compact_from: int = 2_000  # but not before so many
+
+    def __post_init__(self) -> None:
+        """Refuse to compact without end."""
+        if not self.compact_share > 0:
+            raise InputError(f"live: compact_share is {self.compact_share}; give more than 0")
+        if self.compact_from < 1:
+            raise InputError(f"live: compact_from is {self.compact_from}; give 1 or more")
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """How the live catalogue stands.
+
+    Attributes:
+        sequence: Of the last write.
+        visible_sequence: Up to which everything written is found.
+        pending: Items that wait to be encoded and shown.
+        added: Rows behind those of the bundle.
+        dead: Rows that are no longer items.
+        freshness: Seconds from acknowledgement to being found, of the last 1,000 items that had to
+            be encoded: the median and the 99th percentile; None before the first.
+        recall: Share of the exact 10 nearest items that were found when last measured; None before.
+        compactions: New bundles since the start.
+    """
+
+    sequence: int
+    visible_sequence: int
+    pending: int
+    added: int
+    dead: int
+    freshness: tuple[float, float] | None
+    recall: float | None
+    compactions: int
+
+
+class LiveCatalogue:
+    """Writes to the items of the engine in a slot. Safe to use from several threads."""
+
+    def __init__(
+        self, slot: Slot, log: WriteLog, bundles: Path, config: LiveConfig = LiveConfig()
+    ) -> None:
+        """Bring the slot's engine up to date with the log, and begin to take writes.
+
+        Args:
+            slot: Whose engine is written to, and in which its successors are put.
+            log: Where writes are made durable; closed with this.
+            bundles: Where compaction puts its bundles.
+            config: When to compact.
+        """
+        self._slot = slot
+        self._log = log
+        self._bundles = bundles
+        self._config = config
+        self._queue: queue.Queue[Queued | None] = queue.Queue(maxsize=_MAX_PENDING)
+        self._closed = threading.Event()
+        self._closing = threading.Lock()  # nothing is queued behind the mark that ends the writer
+        self._writing = threading.Lock()  # of the log and what is applied of it
+        self._showing = threading.Lock()
+        self._wake = threading.Event()
+        self._overlay = self._caught_up(slot.engine)
+        self._measured = 0  # changed rows when recall was last measured
+        self._recall: float | None = None
+        self._compactions = 0
+        self._threads = [
+            threading.Thread(target=target, name=f"catalogue-{target.__name__}", daemon=True)
+            for target in (self._write, self._index, self._build)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def write(self, write: Write) -> "Future[Written]":
+        """Queue a write; the future is done once it is durable, or holds what was wrong with it.
+
+        Its errors: RequestError for a malformed write or a request id that came before with
+        another one, UnknownItemsError for a partial write to an item that does not exist,
+        LogError when the disk fails.
+
+        Raises:
+            ClosedError: after `close`.
+        """
+        future: Future[Written] = Future()
+        with self._closing:
+            if self._closed.is_set():
+                raise ClosedError("the catalogue takes no more writes")
+            self._queue.put((write, future))
+        return future
+
+    def adopt(self, engine: Engine) -> Engine:
+        """Put another engine into the slot, once it has all that was written.
+
+        Returns:
+            The engine before it, which may still be in use.
+        """
+        same_models = engine.models is self._slot.engine.models
+        known = self._slot.engine.view if same_models else None
+        overlay = self._caught_up(engine, known)
+        self._replay(overlay, known)  # what was written meanwhile: soon done
+        with self._showing, self._writing:
+            self._replay(overlay, known)  # and the little that came after that
+            before, self._overlay = self._overlay, overlay
+            self._measured = 0
+            engine_before = self._slot.swap(engine)
+        before.close()
+        self._wake.set()
+        return engine_before
+
+    def report(self) -> LiveReport:
+        """How it stands."""
+        overlay = self._overlay
+        catalogue = overlay.engine.view.catalogue
+        waits = list(overlay.waits)
+        last = self._log.sequence
+        return LiveReport(
+            sequence=last,
+            visible_sequence=overlay.sequence(last),
+            pending=len(overlay.pending),
+            added=len(catalogue.added),
+            dead=catalogue.rows_in_all - len(catalogue),
+            freshness=(float(np.median(waits)), float(np.quantile(waits, 0.99))) if waits else None,
+            recall=self._recall,
+            compactions=self._compactions,
+        )
+
+    def close(self) -> None:
+        """Finish the writes that were queued, and stop."""
+        with self._closing:
+            first = not self._closed.is_set()
+            self._closed.set()
+        if first:
+            self._queue.put(None)
+        self._wake.set()
+        for thread in self._threads:
+            thread.join()
+        if first:
+            self._overlay.close()
+            self._log.close()
+
+    # ---- catching up
+
+    def _caught_up(self, engine: Engine, known: View | None = None) -> Overlay:
+        overlay = Overlay(engine)
+        self._replay(overlay, known)
+        return overlay
+
+    def _replay(self, overlay: Overlay, known: View | None) -> None:
+        """Bring an overlay to the log's last write, all of it visible."""
+        applied = max(overlay.applied, compaction.included(overlay.engine.manifest, self._log.id))
+        overlay.apply((change.sequence, change) for change in self._log.changes(after=applied))
+        while overlay.pending:
+            overlay.show(_SHOWN_AT_A_TIME, known)
+
+    # ---- the writer
+
+    def _write(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            while len(batch) < _BATCH and not self._queue.empty():
+                following = self._queue.get()
+                if following is None:
+                    self._queue.put(None)
+                    break
+                batch.append(following)
+            while len(self._overlay.pending) > _MAX_PENDING:
+                time.sleep(_PACE_SECONDS)
+            with self._writing:
+                self._commit(batch)
+            self._wake.set()
+
+    def _commit(self, batch: Sequence[Queued]) -> None:
+        """Make writes durable and apply them; each that cannot be made learns why."""
+        new: list[Queued] = []
+        exists: dict[str, bool] = {}  # as the batch leaves it
+        for write, future in batch:
+            try:
+                known = self._log.repeated(write)
+                if known is None and write.fields is not None and not write.whole:
+                    there = exists.get(write.item_id)
+                    if there is None:
+                        there = self._overlay.current(write.item_id) is not None
+                    if not there:
+                        raise UnknownItemsError((write.item_id,))
+            except Exception as error:
+                future.set_exception(_told(error))
+                continue
+            if known is not None:
+                future.set_result(known)
+                continue
+            exists[write.item_id] = write.fields is not None
+            new.append((write, future))
+        if not new:
+            return
+        try:
+            written = self._log.append([write for write, _ in new])
+        except Exception as error:
+            if len(new) == 1:
+                new[0][1].set_exception(_told(error))
+            else:  # one by one, so that one bad write does not take others with it
+                for each in new:
+                    self._commit([each])
+            return
+        self._overlay.apply(
+            (done.sequence, write)
+            for done, (write, _) in zip(written, new, strict=True)
+            if not done.repeated
+        )
+        for done, (_, future) in zip(written, new, strict=True):
+            future.set_result(done)
+
+    # ---- the indexer
+
+    def _index(self) -> None:
+        while not self._closed.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            try:
+                with self._showing:
+                    self._overlay.show(_SHOWN_AT_A_TIME)
+            except Exception:
+                logger.exception("items that were written could not be indexed; trying again")
+                time.sleep(_LOOK_SECONDS)
+            if self._overlay.pending:
+                self._wake.set()
+            self._closed.wait(_PACE_SECONDS)
+
+    # ---- the builder
+
+    def _build(self) -> None:
+        while not self._closed.wait(_LOOK_SECONDS):
+            view = self._overlay.engine.view
+            rows = len(view.catalogue.base)
+            changed = view.catalogue.changed_rows
+            try:
+                if changed - self._measured >= max(1, _MEASURED_EVERY * rows):
+                    self._recall, self._measured = view.recall_at_10(), changed
+                    logger.info("recall@10 is %.4f with %d rows changed", self._recall, changed)
+                most = max(self._config.compact_from, self._config.compact_share * rows)
+                if changed >= most:
+                    self.compact()
+            except (BundleError, OSError, compaction.CompactionError) as error:
+                logger.error("no new bundle was built, what was written is kept: %s", error)
+                self._closed.wait(60 * _LOOK_SECONDS)
+
+    def compact(self) -> None:
+        """Build a bundle of the items as they are, and put it in place of the present one.
+
+        Raises:
+            CompactionError: it could not be built; all goes on as before.
+        """
+        with self._writing:
+            overlay = self._overlay
+            sequence = overlay.sequence(self._log.sequence)
+            view = overlay.engine.view  # has all of that, perhaps more
+            state = compaction.State(self._log.id, sequence)
+        built = compaction.build(overlay.engine, view, self._bundles, state, self._closed)
+        engine = Engine.load(built, overlay.engine.config, warm=True, models=overlay.engine.models)
+        self.adopt(engine)
+        self._compactions += 1
+        compaction.clean(self._bundles, keep=built)
+        logger.info("bundle %s has all writes up to %d", engine.bundle_id, sequence)
+
+
+def _told(error: Exception) -> Exception:
+    """What the caller of a write is told about an error."""
+    match error:
+        case RequestIdReusedError():
+            return RequestError("request_id", "was used for another write; choose a new one")
+        case ValueError():
+            field, _, problem = str(error).partition(": ")
+            return RequestError(field, problem)
+        case _:
+            return error

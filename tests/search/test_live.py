@@ -1,0 +1,307 @@
+"""A catalogue that is written to while it is searched."""
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from catalog.facets import Facet
+from catalog.filters import Equals, Interval, Range
+from catalog.log import Write, WriteLog
+from catalog.schema import Item
+from search import compaction
+from search.bundle import Manifest
+from search.engine import Engine
+from search.live import LiveCatalogue, LiveConfig
+from search.records import Channel, RequestError, UnknownItemsError
+from search.slot import Slot
+from tests.tiny import tiny_items
+
+SECONDS = 30.0
+NEVER = LiveConfig(compact_from=1_000_000)
+ANY_STOCK = Range("price", Interval(at_least=0))
+
+
+class Shop:
+    """A live catalogue with what the tests ask of it."""
+
+    def __init__(self, slot: Slot, live: LiveCatalogue) -> None:
+        self.slot = slot
+        self.live = live
+        self._requests = 0
+
+    @property
+    def engine(self) -> Engine:
+        return self.slot.engine
+
+    def write(self, item_id: str, fields: dict | None, *, whole: bool = True, request: str = ""):
+        self._requests += 1
+        request = request or f"r{time.monotonic_ns()}-{self._requests}"
+        return self.live.write(Write(request, item_id, fields, whole)).result(SECONDS)
+
+    def upsert(self, item: Item):
+        values = asdict(item)
+        return self.write(values.pop("item_id"), {k: v for k, v in values.items() if v is not None})
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + SECONDS
+        while not holds():
+            assert time.monotonic() < end, "it never came true"
+            time.sleep(0.01)
+
+    def shown(self) -> None:
+        self.until(lambda: self.live.report().pending == 0)
+
+    def items(self) -> dict[str, Item]:
+        catalogue = self.engine.view.catalogue
+        rows = catalogue.all_alive.nonzero()[0].tolist()
+        return {item.item_id: item for item in map(catalogue.item, rows)}
+
+
+@pytest.fixture
+def opened(tiny_bundle: Path, tmp_path: Path) -> Callable[..., object]:
+    @contextmanager
+    def opened(config: LiveConfig = NEVER, root: Path = tiny_bundle) -> Iterator[Shop]:
+        state = tmp_path / "state"
+        log = WriteLog.open(state)
+        bundles = state / "bundles"
+        slot = Slot(Engine.load(compaction.newest(root, bundles, log.id)))
+        live = LiveCatalogue(slot, log, bundles, config)
+        try:
+            yield Shop(slot, live)
+        finally:
+            live.close()
+
+    return opened
+
+
+@pytest.fixture
+def shop(opened) -> Iterator[Shop]:
+    with opened() as shop:
+        yield shop
+
+
+LAMP = Item("lamp", "Zyx brass reading lamp", brand="Zyx", price=20.0, in_stock=True)
+
+
+def found(shop: Shop, query: str, **options: object) -> list[str]:
+    return [hit.item_id for hit in shop.engine.search(query, **options).hits]
+
+
+def test_a_new_item_is_found_by_words_and_by_vector_soon_after_it_was_acknowledged(shop):
+    shop.upsert(LAMP)
+    shop.until(lambda: found(shop, "zyx reading lamp")[:1] == ["lamp"])
+    vector = shop.engine.embed_items([LAMP])[0]
+    assert shop.engine.retrieve(vector, limit=1).hits[0].item_id == "lamp"
+    words = shop.engine.retrieve("brass lamp", channels=[Channel.LEXICAL]).hits
+    assert [hit.item_id for hit in words] == ["lamp"]
+    assert shop.live.report().freshness is not None
+
+
+def test_new_words_are_completed_and_corrected_like_others(shop):
+    shop.upsert(LAMP)
+    shop.shown()
+    for typed in ("reading lam", "raeding lamp"):
+        words = shop.engine.retrieve(typed, channels=[Channel.LEXICAL]).hits
+        assert [hit.item_id for hit in words] == ["lamp"]
+
+
+def test_a_new_item_takes_part_in_filters_facets_groups_and_browsing(shop):
+    shop.upsert(replace(LAMP, group_id="g", rating_count=1_000_000))
+    shop.upsert(replace(LAMP, item_id="lamp-2", group_id="g", rating_count=999_999))
+    shop.shown()
+    result = shop.engine.search("", filter=Equals("brand", "Zyx"), facets=[Facet("brand")])
+    assert [hit.item_id for hit in result.hits] == ["lamp", "lamp-2"]
+    assert result.matched == 2
+    assert result.facets[0].values == (("Zyx", 2),)
+    one = shop.engine.search("lamp", filter=Equals("brand", "Zyx"), max_per_group=1).hits
+    assert len(one) == 1
+    most = shop.engine.search("", filter=ANY_STOCK, limit=2).hits
+    assert [hit.item_id for hit in most] == ["lamp", "lamp-2"]
+    brands = shop.engine.search("", filter=ANY_STOCK, facets=[Facet("brand", 10)]).facets[0]
+    assert dict(brands.values) == {"Voltix": 16, "Ampere": 16, "Ohm & Co": 16, "Zyx": 2}
+
+
+def test_a_price_and_the_stock_have_changed_once_it_is_acknowledged(shop):
+    item = tiny_items()[0]
+    shop.write(item.item_id, {"price": 99_000.0, "in_stock": True}, whole=False)
+    assert shop.live.report().pending == 0  # nothing to encode
+    dear = Range("price", Interval(at_least=90_000))
+    hit = shop.engine.search("charger", filter=dear).hits[0]
+    assert hit.item == replace(item, price=99_000.0, in_stock=True)
+    shop.write(item.item_id, {"price": None}, whole=False)
+    assert found(shop, "charger", filter=dear) == []
+    assert shop.engine.view.catalogue.item(0).price is None
+
+
+def test_a_deleted_item_is_gone_once_it_is_acknowledged(shop):
+    first = found(shop, "voltix usb c charger 65 watt")[0]
+    shop.write(first, None)
+    count = len(tiny_items()) - 1
+    for _ in range(2):  # before the lexical index has heard of it, and after
+        assert len(found(shop, "voltix usb c charger 65 watt", limit=100)) == count
+        assert first not in found(shop, "voltix usb c charger 65 watt", limit=100)
+        hits = shop.engine.retrieve("voltix charger", limit=100).hits
+        assert first not in [hit.item_id for hit in hits]
+        assert len(hits) == count
+        assert first not in found(shop, "", filter=ANY_STOCK, limit=100)
+        with pytest.raises(UnknownItemsError):
+            shop.engine.rerank("charger", [first])
+        time.sleep(0.5)
+
+
+def test_an_item_deleted_before_it_was_shown_is_never_shown(shop):
+    for number in range(20):
+        shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
+        shop.write(f"lamp-{number}", None)
+        assert not [i for i in found(shop, "zyx lamp", limit=100) if i.startswith("lamp")]
+    shop.shown()
+    assert not [i for i in found(shop, "zyx lamp", limit=100) if i.startswith("lamp")]
+
+
+def test_other_words_take_the_place_of_the_old_ones(shop):
+    item = tiny_items()[0]
+    shop.write(item.item_id, {"title": "Zyx brass reading lamp"}, whole=False)
+    shop.shown()
+    words = shop.engine.retrieve("brass lamp", channels=[Channel.LEXICAL]).hits
+    assert [hit.item_id for hit in words] == [item.item_id]
+    assert shop.items()[item.item_id] == replace(item, title="Zyx brass reading lamp")
+    assert len(shop.engine.view.catalogue) == len(tiny_items())
+
+
+def test_some_fields_of_an_unknown_item_are_refused_and_a_whole_one_is_not(shop):
+    with pytest.raises(UnknownItemsError):
+        shop.write("lamp", {"price": 1.0}, whole=False)
+    shop.write("lamp", {"title": "A lamp"})
+    shop.write("lamp", {"price": 1.0}, whole=False)
+    shop.shown()
+    assert shop.items()["lamp"] == Item("lamp", "A lamp", price=1.0)
+
+
+def test_a_write_that_is_sent_again_changes_nothing(shop):
+    item = tiny_items()[0]
+    first = shop.write(item.item_id, {"price": 5.0}, whole=False, request="a")
+    shop.write(item.item_id, None, request="b")
+    again = shop.write(item.item_id, {"price": 5.0}, whole=False, request="a")
+    assert (again.sequence, again.repeated) == (first.sequence, True)
+    assert item.item_id not in shop.items()
+    with pytest.raises(RequestError, match="request_id"):
+        shop.write(item.item_id, {"price": 6.0}, whole=False, request="a")
+
+
+def test_a_restart_has_everything_that_was_acknowledged(opened):
+    items = tiny_items()
+    with opened() as shop:
+        shop.upsert(LAMP)
+        shop.write(items[0].item_id, {"price": 7.0}, whole=False)
+        shop.write(items[1].item_id, None)
+        shop.write("lamp", {"in_stock": False}, whole=False)
+    with opened() as shop:
+        now = shop.items()
+        assert now["lamp"] == replace(LAMP, in_stock=False)
+        assert now[items[0].item_id].price == 7.0
+        assert items[1].item_id not in now
+        assert found(shop, "zyx reading lamp")[0] == "lamp"
+
+
+def test_compaction_answers_as_before_and_a_restart_begins_with_it(opened, tmp_path, tiny_bundle):
+    with opened() as shop:
+        shop.upsert(LAMP)
+        shop.write(tiny_items()[0].item_id, {"price": 7.0, "in_stock": None}, whole=False)
+        shop.write(tiny_items()[1].item_id, None)
+        shop.shown()
+        items = shop.items()
+        hits = shop.engine.search("zyx reading lamp", limit=100).hits
+        models = shop.engine.models
+        shop.live.compact()
+        assert shop.engine.models is models
+        assert shop.live.report().added == shop.live.report().dead == 0
+        after = shop.engine.search("zyx reading lamp", limit=100).hits
+        # Words are worth a little less or more with the statistics of other items.
+        assert {hit.item_id for hit in after} == {hit.item_id for hit in hits}
+        assert after[0].item == hits[0].item
+        assert shop.items() == items
+        assert Manifest.read(shop.engine.directory).root == Manifest.read(tiny_bundle).bundle_id
+        shop.write("lamp", {"price": 1.5}, whole=False)
+        built = shop.engine.directory
+    with opened() as shop:
+        assert shop.engine.directory == built
+        assert shop.items() == items | {"lamp": replace(LAMP, price=1.5)}
+        shop.live.compact()
+        assert [p.name for p in sorted((tmp_path / "state" / "bundles").iterdir())] == [
+            shop.engine.directory.name
+        ]
+    damaged = shop.engine.directory / "items.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with opened() as shop:  # the bundle that was given and the log have all of it
+        assert shop.engine.directory == tiny_bundle
+        assert shop.items() == items | {"lamp": replace(LAMP, price=1.5)}
+
+
+def test_another_bundle_gets_all_that_was_written(opened, tiny_bundle, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_bundle, other)
+    with opened() as shop:
+        shop.upsert(LAMP)
+        shop.write(tiny_items()[1].item_id, None)
+        shop.shown()
+        engine = Engine.load(other, models=shop.engine.models)
+        before = shop.engine
+        assert shop.live.adopt(engine) is before
+        assert shop.engine is engine
+        assert found(shop, "zyx reading lamp")[0] == "lamp"
+        assert tiny_items()[1].item_id not in shop.items()
+
+
+def test_much_change_is_compacted_and_measured_by_itself(opened):
+    with opened(LiveConfig(compact_from=10, compact_share=0.1)) as shop:
+        for number in range(30):
+            shop.upsert(replace(LAMP, item_id=f"lamp-{number}", title=f"Lamp number {number}"))
+        shop.until(lambda: shop.live.report().compactions >= 1)
+        shop.until(lambda: shop.live.report().pending == 0)
+        assert len(shop.items()) == len(tiny_items()) + 30
+
+
+def test_recall_is_that_of_an_exact_search(shop):
+    shop.upsert(LAMP)
+    for item in tiny_items()[:20]:
+        shop.write(item.item_id, None)
+    shop.shown()
+    assert shop.engine.view.recall_at_10() == 1.0  # the tiny index is exact
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_writes_leave_what_a_plain_dictionary_would_have(opened, seed):
+    draw = random.Random(seed)
+    model = {item.item_id: item for item in tiny_items()}
+    names = [*list(model)[:6], "new-1", "new-2", "new-3"]
+    for part in range(3):
+        with opened() as shop:
+            assert shop.items() == model
+            for step in range(40):
+                name = draw.choice(names)
+                kind = draw.choice(["whole", "part", "part", "delete"])
+                price = draw.choice([None, 1.0, 2.5])
+                title = f"Thing {draw.randrange(5)}"
+                if kind == "whole":
+                    model[name] = Item(name, title, price=price)
+                    shop.upsert(model[name])
+                elif kind == "delete":
+                    model.pop(name, None)
+                    shop.write(name, None)
+                elif name in model:
+                    fields = draw.choice([{"price": price}, {"title": title, "price": price}])
+                    model[name] = replace(model[name], **fields)
+                    shop.write(name, fields, whole=False)
+                if step == 20 and part == 1:
+                    shop.live.compact()
+            shop.shown()
+            assert shop.items() == model
+            words = shop.engine.retrieve("thing", limit=100, channels=[Channel.LEXICAL]).hits
+            things = {name for name, item in model.items() if item.title.startswith("Thing")}
+            assert {hit.item_id for hit in words} == things
