@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,60 +18,20 @@ from catalog.errors import InputError
 from catalog.failpoints import failpoint
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
-from search import bundle, golden
-from search.bundle import BundleError, Manifest
+from search import bundle, generations, golden
+from search.bundle import Manifest
 from search.engine import Engine
+from search.generations import State
 from search.view import View
 from towers.index import build_index, index_config, open_queries
 
 _VECTORS = "unindexed.npy"  # of the items, until the index has them
 _WAIT_SECONDS = 0.5  # between two looks at the process that builds
 _NICENESS = 19
-_DIGITS = 12  # of a sequence in a name, so that names sort
 
 
 class CompactionError(Exception):
     """A bundle could not be built; there is nothing of it."""
-
-
-@dataclass(frozen=True)
-class State:
-    """What of a log a bundle's items include."""
-
-    log: str  # which log
-    sequence: int  # all its writes up to this one
-
-
-def included(manifest: Manifest, log: str) -> int:
-    """Up to which write of a log a bundle's items include everything; 0 of another log."""
-    state = manifest.state
-    return int(state["sequence"]) if state and state["log"] == log else 0
-
-
-def newest(root: Path, bundles: Path, log: str) -> Path:
-    """The bundle to begin with: the last one compacted from `root`, else `root` itself.
-
-    Raises:
-        BundleError: the root is no bundle.
-    """
-    of = Manifest.read(root).bundle_id
-    for directory in sorted(_built(bundles), reverse=True):
-        try:
-            manifest = bundle.verify(directory)
-        except BundleError:
-            continue  # damaged: an earlier one and the log have all that it had
-        if (manifest.state or {}).get("log") == log and manifest.root == of:
-            return directory
-    return root
-
-
-def clean(bundles: Path, keep: Path) -> None:
-    """Remove the bundles that one has taken the place of; who has their files open keeps them."""
-    failpoint("compaction.before-cleaning")
-    for directory in _built(bundles):
-        if directory != keep:
-            shutil.rmtree(directory, ignore_errors=True)
-    failpoint("compaction.after-cleaning")
 
 
 def build(
@@ -89,11 +49,8 @@ def build(
     Raises:
         CompactionError: it could not be built.
     """
-    target = bundles / f"{state.sequence:0{_DIGITS}d}"
-    bundles.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def fill(directory: Path) -> None:
-        failpoint("compaction.before-items")
         for part in (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER):
             if (engine.directory / part).is_dir():
                 shutil.copytree(engine.directory / part, directory / part)
@@ -109,14 +66,11 @@ def build(
         golden.record(built, queries, directory / bundle.GOLDEN)
         failpoint("compaction.before-manifest")
         manifest.with_files(bundle.list_files(directory)).write(directory)
-        failpoint("compaction.after-manifest")
 
     try:
-        bundle.write_directory(target, fill)
+        return generations.place(bundles, state, fill)
     except (OSError, InputError) as error:
         raise CompactionError(str(error)) from error
-    failpoint("compaction.after-rename")
-    return target
 
 
 def _manifest(engine: Engine, state: State) -> Manifest:
@@ -163,12 +117,6 @@ def index(directory: Path, like: Path) -> None:
     build_index(vectors, directory / bundle.INDEX, index_config(like), open_queries(like))
     LexicalIndex.build(ItemStore.read(directory / bundle.ITEMS), directory / bundle.LEXICAL)
     (directory / _VECTORS).unlink()
-
-
-def _built(bundles: Path) -> list[Path]:
-    if not bundles.is_dir():
-        return []
-    return [each for each in bundles.iterdir() if each.name.isdecimal() and each.is_dir()]
 
 
 if __name__ == "__main__":

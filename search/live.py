@@ -18,13 +18,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from catalog.errors import InputError
 from catalog.log import RequestIdReusedError, Write, WriteLog, Written
-from search import compaction
+from search import compaction, generations
 from search.bundle import BundleError
+from search.config import LiveConfig
 from search.engine import Engine
 from search.overlay import Overlay
-from search.records import RequestError, UnknownItemsError
+from search.records import ClosedError, RequestError, UnknownItemsError
 from search.slot import Slot
 from search.view import View
 
@@ -38,25 +38,6 @@ _LOOK_SECONDS = 1.0  # between two looks at how much has changed
 _MEASURED_EVERY = 0.05  # of the rows changed: recall is measured again
 
 Queued: TypeAlias = tuple[Write, "Future[Written]"]
-
-
-class ClosedError(Exception):
-    """The catalogue takes no more writes."""
-
-
-@dataclass(frozen=True)
-class LiveConfig:
-    """When what was written is built into a new bundle."""
-
-    compact_share: float = 0.05  # rows added or dead, as a share of those of the bundle
-    compact_from: int = 2_000  # but not before so many
-
-    def __post_init__(self) -> None:
-        """Refuse to compact without end."""
-        if not self.compact_share > 0:
-            raise InputError(f"live: compact_share is {self.compact_share}; give more than 0")
-        if self.compact_from < 1:
-            raise InputError(f"live: compact_from is {self.compact_from}; give 1 or more")
 
 
 @dataclass(frozen=True)
@@ -88,9 +69,7 @@ class LiveReport:
 class LiveCatalogue:
     """Writes to the items of the engine in a slot. Safe to use from several threads."""
 
-    def __init__(
-        self, slot: Slot, log: WriteLog, bundles: Path, config: LiveConfig = LiveConfig()
-    ) -> None:
+    def __init__(self, slot: Slot, log: WriteLog, bundles: Path, config: LiveConfig) -> None:
         """Bring the slot's engine up to date with the log, and begin to take writes.
 
         Args:
@@ -196,7 +175,7 @@ class LiveCatalogue:
 
     def _replay(self, overlay: Overlay, known: View | None) -> None:
         """Bring an overlay to the log's last write, all of it visible."""
-        applied = max(overlay.applied, compaction.included(overlay.engine.manifest, self._log.id))
+        applied = max(overlay.applied, generations.included(overlay.engine.manifest, self._log.id))
         overlay.apply((change.sequence, change) for change in self._log.changes(after=applied))
         while overlay.pending:
             overlay.show(_SHOWN_AT_A_TIME, known)
@@ -302,12 +281,12 @@ class LiveCatalogue:
             overlay = self._overlay
             sequence = overlay.sequence(self._log.sequence)
             view = overlay.engine.view  # has all of that, perhaps more
-            state = compaction.State(self._log.id, sequence)
+            state = generations.State(self._log.id, sequence)
         built = compaction.build(overlay.engine, view, self._bundles, state, self._closed)
         engine = Engine.load(built, overlay.engine.config, warm=True, models=overlay.engine.models)
         self.adopt(engine)
         self._compactions += 1
-        compaction.clean(self._bundles, keep=built)
+        generations.clean(self._bundles, keep=built)
         logger.info("bundle %s has all writes up to %d", engine.bundle_id, sequence)
 
 

@@ -112,3 +112,14 @@ class NotSupportedError(Exception):
 
 class DeadlineExceededError(Exception):
     """The caller's deadline passed before the answer was ready."""
+
+
+class ClosedError(Exception):
+    """The catalogue takes no more writes."""
+
+
+class ReadOnlyError(Exception):
+    """There is no place to keep writes in, so none are taken."""
+
+    def __init__(self) -> None:
+        super().__init__("this server takes no writes; start it with --state DIR")

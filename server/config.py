@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 
 from catalog.errors import InputError
-from search.config import EngineConfig
+from search.config import EngineConfig, LiveConfig
 
 
 def default_compilation_cache() -> Path:
@@ -22,6 +22,8 @@ class ServerConfig:
     """How to serve one bundle."""
 
     bundle: Path  # the bundle directory to serve, as `python -m train` writes it
+    # where writes to the catalogue are kept, made if missing; None: the catalogue is the bundle's
+    state: Path | None = None
     host: str = "127.0.0.1"  # address to listen on; 0.0.0.0 or :: for every interface
     port: int = 50051  # 0 picks a free one, which is printed
     tls_cert: Path | None = None  # PEM certificate chain to serve TLS with; needs tls_key
@@ -34,6 +36,7 @@ class ServerConfig:
     # compiled programs are kept here, so that only the first start compiles; None keeps none
     compilation_cache: Path | None = field(default_factory=default_compilation_cache)
     engine: EngineConfig = field(default_factory=EngineConfig)  # the two stages' defaults
+    live: LiveConfig = field(default_factory=LiveConfig)  # when writes are built into a bundle
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:

@@ -14,9 +14,12 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from catalog.log import LogError
 from search.records import (
+    ClosedError,
     DeadlineExceededError,
     NotSupportedError,
+    ReadOnlyError,
     RequestError,
     UnknownItemsError,
 )
@@ -49,6 +52,9 @@ _KNOWN: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
     DeadlineExceededError: (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     OverloadedError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     StoppingError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+    ClosedError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+    ReadOnlyError: (grpc.StatusCode.FAILED_PRECONDITION, "READ_ONLY"),
+    LogError: (grpc.StatusCode.UNAVAILABLE, "DISK_FAILED"),
 }
 
 
@@ -62,6 +68,8 @@ def error_status(error: Exception, method: str) -> status_pb2.Status:
     for kind in type(error).__mro__:
         if kind in _KNOWN:
             code, reason = _KNOWN[kind]
+            if isinstance(error, LogError):
+                logger.error("%s: %s", method, error)
             return _status(code, reason, _message(error), _details(error))
     error_id = uuid.uuid4().hex
     # The exception's own text may quote the query, so it is for DEBUG alone; where it was raised
@@ -97,6 +105,8 @@ def _message(error: Exception) -> str:
     match error:
         case MalformedRequestError():
             return "the request cannot be parsed"
+        case LogError():  # its own text names a file of the server
+            return "the server cannot write to its disk"
         case UnknownItemsError():
             first = _cut(error.item_ids[0], _MAX_ID_CHARACTERS)
             others = len(error.item_ids) - 1
@@ -145,7 +155,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         """Returns the method's handler, wrapped when it is one of ours."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith("/shortlist."):
+        if handler is None or not method.startswith("/shortlist.") or handler.request_streaming:
             return handler
 
         def parse(raw: bytes) -> Message | MalformedRequestError:

@@ -14,7 +14,10 @@ from grpc_reflection.v1alpha import reflection
 
 from bert.compiled import cached_programs, enable_compilation_cache
 from catalog.errors import InputError
+from catalog.log import WriteLog
+from search import generations
 from search.engine import Engine
+from search.live import LiveCatalogue
 from search.slot import Slot
 from server.config import ServerConfig
 from server.errors import ErrorInterceptor
@@ -65,6 +68,7 @@ class Service:
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs lack it
         self._worker = Worker(config.queue_size, config.threads)
         self._slot: Slot | None = None
+        self._live: LiveCatalogue | None = None
 
     async def start(self) -> int:
         """Loads the bundle, compiles, begins to answer and returns the port.
@@ -75,11 +79,8 @@ class Service:
         config = self._config
         port = self._bind()  # first, because it fails at once
         _keep_compiled(config.compilation_cache)
-        engine = await self._worker.run(
-            lambda: Engine.load(config.bundle, config.engine, warm=True)
-        )
-        engine.share()
-        self._slot = Slot(engine)
+        self._slot = await self._worker.run(self._load)
+        engine = self._slot.engine
         self._add_servicers(self._slot)
         for name in ("", *SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -95,6 +96,8 @@ class Service:
         await asyncio.sleep(self._config.drain_seconds)
         await self._server.stop(self._config.grace_seconds)
         await asyncio.to_thread(self._worker.close)
+        if self._live is not None:
+            await asyncio.to_thread(self._live.close)
         if self._slot is not None:
             engine = self._slot.engine
             await asyncio.to_thread(engine.close)
@@ -111,6 +114,24 @@ class Service:
     async def abort(self) -> None:
         """Drops the calls under way and frees the port. No harm before start or after stop."""
         await self._server.stop(None)
+
+    def _load(self) -> Slot:
+        """Loads the bundle, and what was written to its catalogue since."""
+        config = self._config
+        if config.state is None:
+            slot = Slot(Engine.load(config.bundle, config.engine, warm=True))
+            slot.engine.share()
+            return slot
+        log, bundles = WriteLog.open(config.state), config.state / generations.BUNDLES
+        try:
+            directory = generations.newest(config.bundle, bundles, log.id)
+            slot = Slot(Engine.load(directory, config.engine, warm=True))
+            slot.engine.share()
+            self._live = LiveCatalogue(slot, log, bundles, config.live)
+        except BaseException:
+            log.close()
+            raise
+        return slot
 
     def _bind(self) -> int:
         config = self._config
@@ -134,7 +155,9 @@ class Service:
         rerank_service_pb2_grpc.add_RerankServiceServicer_to_server(
             RerankServicer(slot, worker), server
         )
-        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(slot), server)
+        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(
+            CatalogServicer(slot, self._live), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

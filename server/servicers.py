@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -11,9 +11,10 @@ from jaxtyping import Float32
 
 from catalog.schema import Item
 from search.engine import Engine
+from search.live import LiveCatalogue
 from search.records import UnknownItemsError
 from search.slot import Slot
-from server import converters
+from server import converters, writes
 from server.items import item_message
 from server.work import Worker
 from shortlist.v1 import (
@@ -127,8 +128,9 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     """The items. Looking them up is quick, so it does not wait for the worker."""
 
-    def __init__(self, slot: Slot):
+    def __init__(self, slot: Slot, live: LiveCatalogue | None):
         self._slot = slot
+        self._live = live
 
     async def GetItem(
         self, request: catalog_service_pb2.GetItemRequest, context: CallContext
@@ -154,6 +156,34 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             missing_item_ids=missing,
             bundle_id=engine.bundle_id,
         )
+
+    async def UpsertItems(
+        self,
+        request_iterator: AsyncIterator[catalog_service_pb2.UpsertItemsRequest],
+        context: CallContext,
+    ) -> AsyncIterator[catalog_service_pb2.UpsertItemsResponse]:
+        """Creates and changes items."""
+        method = "shortlist.v1.CatalogService/UpsertItems"
+        async for request_id, outcome in writes.outcomes(
+            request_iterator, writes.upsert, self._live, method
+        ):
+            yield catalog_service_pb2.UpsertItemsResponse(
+                request_id=request_id, **writes.told(outcome)
+            )
+
+    async def DeleteItems(
+        self,
+        request_iterator: AsyncIterator[catalog_service_pb2.DeleteItemsRequest],
+        context: CallContext,
+    ) -> AsyncIterator[catalog_service_pb2.DeleteItemsResponse]:
+        """Deletes items."""
+        method = "shortlist.v1.CatalogService/DeleteItems"
+        async for request_id, outcome in writes.outcomes(
+            request_iterator, writes.deletion, self._live, method
+        ):
+            yield catalog_service_pb2.DeleteItemsResponse(
+                request_id=request_id, **writes.told(outcome)
+            )
 
 
 def _find(engine: Engine, item_ids: Sequence[str]) -> tuple[list[Item], list[str]]:

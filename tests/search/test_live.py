@@ -14,10 +14,11 @@ from catalog.facets import Facet
 from catalog.filters import Equals, Interval, Range
 from catalog.log import Write, WriteLog
 from catalog.schema import Item
-from search import compaction
+from search import generations
 from search.bundle import Manifest
+from search.config import LiveConfig
 from search.engine import Engine
-from search.live import LiveCatalogue, LiveConfig
+from search.live import LiveCatalogue
 from search.records import Channel, RequestError, UnknownItemsError
 from search.slot import Slot
 from tests.tiny import tiny_items
@@ -70,7 +71,7 @@ def opened(tiny_bundle: Path, tmp_path: Path) -> Callable[..., object]:
         state = tmp_path / "state"
         log = WriteLog.open(state)
         bundles = state / "bundles"
-        slot = Slot(Engine.load(compaction.newest(root, bundles, log.id)))
+        slot = Slot(Engine.load(generations.newest(root, bundles, log.id)))
         live = LiveCatalogue(slot, log, bundles, config)
         try:
             yield Shop(slot, live)

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class CatalogServiceStub:
-    """The items of the bundle being served. Its answers never wait behind model work.
+    """The items being served: those of the bundle, and what was written since. Its answers never wait
+    behind model work.
 
     Every error carries the details that ErrorReason describes.
     """
@@ -47,10 +48,21 @@ class CatalogServiceStub:
                 request_serializer=shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsRequest.SerializeToString,
                 response_deserializer=shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsResponse.FromString,
                 _registered_method=True)
+        self.UpsertItems = channel.stream_stream(
+                '/shortlist.v1.CatalogService/UpsertItems',
+                request_serializer=shortlist_dot_v1_dot_catalog__service__pb2.UpsertItemsRequest.SerializeToString,
+                response_deserializer=shortlist_dot_v1_dot_catalog__service__pb2.UpsertItemsResponse.FromString,
+                _registered_method=True)
+        self.DeleteItems = channel.stream_stream(
+                '/shortlist.v1.CatalogService/DeleteItems',
+                request_serializer=shortlist_dot_v1_dot_catalog__service__pb2.DeleteItemsRequest.SerializeToString,
+                response_deserializer=shortlist_dot_v1_dot_catalog__service__pb2.DeleteItemsResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
-    """The items of the bundle being served. Its answers never wait behind model work.
+    """The items being served: those of the bundle, and what was written since. Its answers never wait
+    behind model work.
 
     Every error carries the details that ErrorReason describes.
     """
@@ -75,6 +87,34 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpsertItems(self, request_iterator, context):
+        """Creates and changes items while they are served: a stream of writes, answered in their order.
+
+        A write is answered once it is on the disk of the server, and from then on no crash or restart
+        loses it. Price, stock, ratings and the day of release are visible to searches by then; a new
+        item, or other text, within a second as a rule. A write that cannot be made is answered with
+        its error, and those behind it go on.
+
+        Errors of the stream: FAILED_PRECONDITION when the server was started without a place for
+        writes, UNAVAILABLE while it goes down. Writes that were not answered then may have been made;
+        to send them again with the same `request_id` is always right.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteItems(self, request_iterator, context):
+        """Deletes items while they are served: a stream of deletions, answered in their order.
+
+        A deletion is answered once it is on the disk of the server. No answer that ends after that
+        has the item, unless it is written again. Deleting an item that does not exist is no error.
+
+        Errors of the stream: as UpsertItems.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -88,6 +128,16 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     request_deserializer=shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsRequest.FromString,
                     response_serializer=shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsResponse.SerializeToString,
             ),
+            'UpsertItems': grpc.stream_stream_rpc_method_handler(
+                    servicer.UpsertItems,
+                    request_deserializer=shortlist_dot_v1_dot_catalog__service__pb2.UpsertItemsRequest.FromString,
+                    response_serializer=shortlist_dot_v1_dot_catalog__service__pb2.UpsertItemsResponse.SerializeToString,
+            ),
+            'DeleteItems': grpc.stream_stream_rpc_method_handler(
+                    servicer.DeleteItems,
+                    request_deserializer=shortlist_dot_v1_dot_catalog__service__pb2.DeleteItemsRequest.FromString,
+                    response_serializer=shortlist_dot_v1_dot_catalog__service__pb2.DeleteItemsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'shortlist.v1.CatalogService', rpc_method_handlers)
@@ -97,7 +147,8 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
-    """The items of the bundle being served. Its answers never wait behind model work.
+    """The items being served: those of the bundle, and what was written since. Its answers never wait
+    behind model work.
 
     Every error carries the details that ErrorReason describes.
     """
@@ -146,6 +197,60 @@ class CatalogService:
             '/shortlist.v1.CatalogService/BatchGetItems',
             shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsRequest.SerializeToString,
             shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertItems(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/shortlist.v1.CatalogService/UpsertItems',
+            shortlist_dot_v1_dot_catalog__service__pb2.UpsertItemsRequest.SerializeToString,
+            shortlist_dot_v1_dot_catalog__service__pb2.UpsertItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteItems(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/shortlist.v1.CatalogService/DeleteItems',
+            shortlist_dot_v1_dot_catalog__service__pb2.DeleteItemsRequest.SerializeToString,
+            shortlist_dot_v1_dot_catalog__service__pb2.DeleteItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

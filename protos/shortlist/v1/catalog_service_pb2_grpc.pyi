@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CatalogServiceStub:
-    """The items of the bundle being served. Its answers never wait behind model work.
+    """The items being served: those of the bundle, and what was written since. Its answers never wait
+    behind model work.
 
     Every error carries the details that ErrorReason describes.
     """
@@ -48,10 +49,31 @@ class CatalogServiceStub:
     Errors: INVALID_ARGUMENT for a field out of its limits, UNAVAILABLE while the server goes
     down.
     """
+    UpsertItems: _grpc.StreamStreamMultiCallable[_catalog_service_pb2.UpsertItemsRequest, _catalog_service_pb2.UpsertItemsResponse]
+    """Creates and changes items while they are served: a stream of writes, answered in their order.
+
+    A write is answered once it is on the disk of the server, and from then on no crash or restart
+    loses it. Price, stock, ratings and the day of release are visible to searches by then; a new
+    item, or other text, within a second as a rule. A write that cannot be made is answered with
+    its error, and those behind it go on.
+
+    Errors of the stream: FAILED_PRECONDITION when the server was started without a place for
+    writes, UNAVAILABLE while it goes down. Writes that were not answered then may have been made;
+    to send them again with the same `request_id` is always right.
+    """
+    DeleteItems: _grpc.StreamStreamMultiCallable[_catalog_service_pb2.DeleteItemsRequest, _catalog_service_pb2.DeleteItemsResponse]
+    """Deletes items while they are served: a stream of deletions, answered in their order.
+
+    A deletion is answered once it is on the disk of the server. No answer that ends after that
+    has the item, unless it is written again. Deleting an item that does not exist is no error.
+
+    Errors of the stream: as UpsertItems.
+    """
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
-    """The items of the bundle being served. Its answers never wait behind model work.
+    """The items being served: those of the bundle, and what was written since. Its answers never wait
+    behind model work.
 
     Every error carries the details that ErrorReason describes.
     """
@@ -69,9 +91,30 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     Errors: INVALID_ARGUMENT for a field out of its limits, UNAVAILABLE while the server goes
     down.
     """
+    UpsertItems: _aio.StreamStreamMultiCallable[_catalog_service_pb2.UpsertItemsRequest, _catalog_service_pb2.UpsertItemsResponse]  # type: ignore[assignment]
+    """Creates and changes items while they are served: a stream of writes, answered in their order.
+
+    A write is answered once it is on the disk of the server, and from then on no crash or restart
+    loses it. Price, stock, ratings and the day of release are visible to searches by then; a new
+    item, or other text, within a second as a rule. A write that cannot be made is answered with
+    its error, and those behind it go on.
+
+    Errors of the stream: FAILED_PRECONDITION when the server was started without a place for
+    writes, UNAVAILABLE while it goes down. Writes that were not answered then may have been made;
+    to send them again with the same `request_id` is always right.
+    """
+    DeleteItems: _aio.StreamStreamMultiCallable[_catalog_service_pb2.DeleteItemsRequest, _catalog_service_pb2.DeleteItemsResponse]  # type: ignore[assignment]
+    """Deletes items while they are served: a stream of deletions, answered in their order.
+
+    A deletion is answered once it is on the disk of the server. No answer that ends after that
+    has the item, unless it is written again. Deleting an item that does not exist is no error.
+
+    Errors of the stream: as UpsertItems.
+    """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The items of the bundle being served. Its answers never wait behind model work.
+    """The items being served: those of the bundle, and what was written since. Its answers never wait
+    behind model work.
 
     Every error carries the details that ErrorReason describes.
     """
@@ -98,6 +141,38 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT for a field out of its limits, UNAVAILABLE while the server goes
         down.
+        """
+
+    @_abc_1.abstractmethod
+    def UpsertItems(
+        self,
+        request_iterator: _MaybeAsyncIterator[_catalog_service_pb2.UpsertItemsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_catalog_service_pb2.UpsertItemsResponse], _abc.AsyncIterator[_catalog_service_pb2.UpsertItemsResponse]]:
+        """Creates and changes items while they are served: a stream of writes, answered in their order.
+
+        A write is answered once it is on the disk of the server, and from then on no crash or restart
+        loses it. Price, stock, ratings and the day of release are visible to searches by then; a new
+        item, or other text, within a second as a rule. A write that cannot be made is answered with
+        its error, and those behind it go on.
+
+        Errors of the stream: FAILED_PRECONDITION when the server was started without a place for
+        writes, UNAVAILABLE while it goes down. Writes that were not answered then may have been made;
+        to send them again with the same `request_id` is always right.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteItems(
+        self,
+        request_iterator: _MaybeAsyncIterator[_catalog_service_pb2.DeleteItemsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_catalog_service_pb2.DeleteItemsResponse], _abc.AsyncIterator[_catalog_service_pb2.DeleteItemsResponse]]:
+        """Deletes items while they are served: a stream of deletions, answered in their order.
+
+        A deletion is answered once it is on the disk of the server. No answer that ends after that
+        has the item, unless it is written again. Deleting an item that does not exist is no error.
+
+        Errors of the stream: as UpsertItems.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

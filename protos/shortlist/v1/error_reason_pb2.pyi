@@ -58,6 +58,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL: a fault of the server. Its message names an id under which the server logged it,
     and the ErrorInfo's metadata carries the same id as "error_id".
     """
+    ERROR_REASON_READ_ONLY: _ErrorReason.ValueType  # 10
+    """FAILED_PRECONDITION: the server was started without `--state`, so it takes no writes."""
+    ERROR_REASON_DISK_FAILED: _ErrorReason.ValueType  # 11
+    """UNAVAILABLE: the server cannot write to its disk. Whether the write was made is not known; send
+    it again, with the same request id.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed.
@@ -104,5 +110,11 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 8
 ERROR_REASON_INTERNAL_FAULT: ErrorReason.ValueType  # 9
 """INTERNAL: a fault of the server. Its message names an id under which the server logged it,
 and the ErrorInfo's metadata carries the same id as "error_id".
+"""
+ERROR_REASON_READ_ONLY: ErrorReason.ValueType  # 10
+"""FAILED_PRECONDITION: the server was started without `--state`, so it takes no writes."""
+ERROR_REASON_DISK_FAILED: ErrorReason.ValueType  # 11
+"""UNAVAILABLE: the server cannot write to its disk. Whether the write was made is not known; send
+it again, with the same request id.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

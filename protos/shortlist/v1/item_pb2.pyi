@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Item(_message.Message):
     """A product of the catalogue.
 
-    In responses it is the item as the bundle holds it. In requests it is an item that the caller
+    In responses it is the item as it is served. In requests it is an item that the caller
     describes in full, in the catalogue or not: nothing is looked up to complete it. All text of
     such an item together may have at most 50,000 characters (INVALID_ARGUMENT beyond it).
 

@@ -1,0 +1,140 @@
+"""Streams of writes to the catalogue: convert, queue, answer in their order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from dataclasses import fields
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.rpc import status_pb2
+
+from catalog.log import Write, Written
+from catalog.schema import Item
+from search.live import LiveCatalogue
+from search.records import ReadOnlyError, RequestError
+from server.errors import error_status
+from server.items import item_record
+from shortlist.v1 import catalog_service_pb2, item_pb2
+
+MAX_REQUEST_ID_CHARACTERS = 64
+_UNDER_WAY = 256  # writes of one stream that are not answered yet
+
+_FIELDS = frozenset(field.name for field in fields(Item)) - {"item_id"}
+
+
+@runtime_checkable
+class _Request(Protocol):
+    """What every write has."""
+
+    request_id: str
+
+
+Request = TypeVar("Request", bound=_Request)
+Outcome = tuple[str, Written | status_pb2.Status]
+
+
+async def outcomes(
+    requests: AsyncIterator[Request],
+    convert: Callable[[Request], Write],
+    live: LiveCatalogue | None,
+    method: str,
+) -> AsyncIterator[Outcome]:
+    """What becomes of each write of a stream, in its order, as soon as it is known.
+
+    Args:
+        requests: The stream; no more is read of it than can be answered soon.
+        convert: Makes a write of a request, or raises RequestError.
+        live: The catalogue; None of a server that takes no writes.
+        method: The full name of the method, for the log.
+
+    Raises:
+        ReadOnlyError: the server takes no writes.
+        ClosedError: it is going down.
+    """
+    if live is None:
+        raise ReadOnlyError
+    queued: asyncio.Queue[tuple[str, Future[Written]] | None] = asyncio.Queue(_UNDER_WAY)
+
+    async def read() -> None:
+        try:
+            async for request in requests:
+                await queued.put((request.request_id, await _queued(request, convert, live)))
+        finally:
+            await queued.put(None)
+
+    reading = asyncio.create_task(read())
+    try:
+        while (under_way := await queued.get()) is not None:
+            request_id, future = under_way
+            try:
+                yield request_id, await asyncio.wrap_future(future)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                yield request_id, error_status(error, method)
+        await reading
+    finally:
+        reading.cancel()
+
+
+async def _queued(
+    request: Request, convert: Callable[[Request], Write], live: LiveCatalogue
+) -> "Future[Written]":
+    try:
+        write = convert(request)
+    except RequestError as error:
+        refused: Future[Written] = Future()
+        refused.set_exception(error)
+        return refused
+    # The queue may be full, and then the stream has to wait; the event loop has not.
+    return await asyncio.to_thread(live.write, write)
+
+
+def told(outcome: Written | status_pb2.Status) -> dict[str, Any]:
+    """Returns the fields of a response that say what became of a write."""
+    if isinstance(outcome, Written):
+        return {"sequence": outcome.sequence, "repeated": outcome.repeated}
+    return {"error": outcome}
+
+
+def upsert(request: catalog_service_pb2.UpsertItemsRequest) -> Write:
+    """Returns the write that a request asks for; raises RequestError."""
+    request_id = _request_id(request.request_id)
+    if not request.item.item_id:
+        raise RequestError("item.item_id", "must not be empty")
+    paths = _paths(request.update_mask)
+    if not paths:
+        item = item_record(request.item, "item", needs_id=True)
+        given = {name: value for name in _FIELDS if (value := getattr(item, name)) is not None}
+        return Write(request_id, item.item_id, given)
+    checked = item_pb2.Item()
+    checked.CopyFrom(request.item)
+    if "title" not in paths:
+        checked.title = "-"  # what is not written need not be there
+    item = item_record(checked, "item", needs_id=True)
+    return Write(
+        request_id, item.item_id, {path: getattr(item, path) for path in paths}, whole=False
+    )
+
+
+def deletion(request: catalog_service_pb2.DeleteItemsRequest) -> Write:
+    """Returns the write that a request asks for; raises RequestError."""
+    if not request.item_id:
+        raise RequestError("item_id", "must not be empty")
+    return Write(_request_id(request.request_id), request.item_id, None)
+
+
+def _request_id(given: str) -> str:
+    if not 1 <= len(given) <= MAX_REQUEST_ID_CHARACTERS:
+        raise RequestError("request_id", f"must have 1 to {MAX_REQUEST_ID_CHARACTERS} characters")
+    return given
+
+
+def _paths(mask: FieldMask) -> tuple[str, ...]:
+    paths = tuple(dict.fromkeys(mask.paths))
+    for place, path in enumerate(mask.paths):
+        if path not in _FIELDS:
+            known = ", ".join(sorted(_FIELDS))
+            raise RequestError(f"update_mask.paths[{place}]", f"must be one of {known}")
+    return paths

@@ -1,0 +1,159 @@
+"""Writing to the catalogue of a running server."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.rpc import error_details_pb2
+
+from server.config import ServerConfig
+from shortlist.client import Client, ShortlistError
+from shortlist.v1.catalog_service_pb2 import (
+    DeleteItemsRequest,
+    UpsertItemsRequest,
+    UpsertItemsResponse,
+)
+from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from shortlist.v1.item_pb2 import Item
+from tests.server.conftest import Running
+from tests.tiny import tiny_items
+
+Serving = Callable[[ServerConfig], AbstractContextManager[Running]]
+SECONDS = 30
+
+
+@pytest.fixture
+def live_config(config: ServerConfig, tmp_path: Path) -> ServerConfig:
+    return replace(config, state=tmp_path / "state")
+
+
+@pytest.fixture
+def live(live_config: ServerConfig, serving: Serving) -> Iterator[Running]:
+    with serving(live_config) as running:
+        yield running
+
+
+def upsert(address: str, *requests: UpsertItemsRequest) -> list[UpsertItemsResponse]:
+    with grpc.insecure_channel(address) as channel:
+        return list(CatalogServiceStub(channel).UpsertItems(iter(requests), timeout=SECONDS))
+
+
+def delete(address: str, *item_ids: str) -> list[int]:
+    requests = [DeleteItemsRequest(request_id=f"d-{i}", item_id=i) for i in item_ids]
+    with grpc.insecure_channel(address) as channel:
+        answers = CatalogServiceStub(channel).DeleteItems(iter(requests), timeout=SECONDS)
+        return [answer.sequence for answer in answers]
+
+
+def violated(answer: UpsertItemsResponse) -> tuple[int, list[str]]:
+    bad = error_details_pb2.BadRequest()
+    for detail in answer.error.details:
+        detail.Unpack(bad)
+    return answer.error.code, [violation.field for violation in bad.field_violations]
+
+
+LAMP = Item(item_id="lamp", title="Zyx brass reading lamp", price=20.0)
+
+
+def test_a_stream_of_writes_is_answered_in_its_order(live: Running) -> None:
+    requests = [
+        UpsertItemsRequest(request_id=f"r{n}", item=Item(item_id=f"i{n}", title=f"Thing {n}"))
+        for n in range(500)
+    ]
+    answers = upsert(live.address, *requests)
+    assert [answer.request_id for answer in answers] == [f"r{n}" for n in range(500)]
+    assert [answer.sequence for answer in answers] == list(range(1, 501))
+    again = upsert(live.address, *requests[:3])
+    assert [(a.sequence, a.repeated) for a in again] == [(1, True), (2, True), (3, True)]
+
+
+def test_what_was_written_is_found_and_survives_a_restart(
+    live_config: ServerConfig, serving: Serving
+) -> None:
+    item_id = tiny_items()[0].item_id
+    with serving(live_config) as running, Client(running.address) as client:
+        upsert(running.address, UpsertItemsRequest(request_id="a", item=LAMP))
+        price = UpsertItemsRequest(
+            request_id="b",
+            item=Item(item_id=item_id, price=3.0),
+            update_mask=FieldMask(paths=["price", "in_stock"]),
+        )
+        assert upsert(running.address, price)[0].sequence == 2
+        changed = client.get_item(item_id)
+        assert changed.price == 3.0
+        assert not changed.HasField("in_stock")
+        assert changed.title == tiny_items()[0].title
+        end = time.monotonic() + SECONDS
+        while client.search("zyx reading lamp").results[0].item_id != "lamp":
+            assert time.monotonic() < end
+        assert delete(running.address, item_id, "nobody") == [3, 4]
+        with pytest.raises(ShortlistError, match="NOT_FOUND"):
+            client.get_item(item_id)
+    with serving(live_config) as running, Client(running.address) as client:
+        assert client.search("zyx reading lamp").results[0].item_id == "lamp"
+        with pytest.raises(ShortlistError, match="NOT_FOUND"):
+            client.get_item(item_id)
+
+
+def test_a_write_that_cannot_be_made_says_why_and_those_behind_it_are_made(live: Running) -> None:
+    def mask(*paths: str) -> FieldMask:
+        return FieldMask(paths=paths)
+
+    bad = [
+        (UpsertItemsRequest(item=LAMP), "request_id"),
+        (UpsertItemsRequest(request_id="r" * 65, item=LAMP), "request_id"),
+        (UpsertItemsRequest(request_id="r1", item=Item(title="no id")), "item.item_id"),
+        (UpsertItemsRequest(request_id="r2", item=Item(item_id="x")), "item.title"),
+        (
+            UpsertItemsRequest(request_id="r3", item=Item(item_id="x", title="x", rating=6)),
+            "item.rating",
+        ),
+        (
+            UpsertItemsRequest(request_id="r4", item=LAMP, update_mask=mask("price", "colour")),
+            "update_mask.paths[1]",
+        ),
+        (
+            UpsertItemsRequest(request_id="r5", item=LAMP, update_mask=mask("item_id")),
+            "update_mask.paths[0]",
+        ),
+        (
+            UpsertItemsRequest(request_id="r6", item=Item(item_id="x"), update_mask=mask("title")),
+            "item.title",
+        ),
+    ]
+    good = UpsertItemsRequest(request_id="good", item=LAMP)
+    answers = upsert(live.address, *[request for request, _ in bad], good)
+    assert [violated(answer) for answer in answers[:-1]] == [
+        (grpc.StatusCode.INVALID_ARGUMENT.value[0], [field]) for _, field in bad
+    ]
+    assert answers[-1].sequence == 1
+    unknown, reused = upsert(
+        live.address,
+        UpsertItemsRequest(
+            request_id="r7", item=Item(item_id="nobody", price=1), update_mask=mask("price")
+        ),
+        UpsertItemsRequest(request_id="good", item=Item(item_id="lamp", title="Another")),
+    )
+    assert unknown.error.code == grpc.StatusCode.NOT_FOUND.value[0]
+    assert violated(reused) == (grpc.StatusCode.INVALID_ARGUMENT.value[0], ["request_id"])
+
+
+def test_a_server_without_state_takes_no_writes(address: str) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        upsert(address, UpsertItemsRequest(request_id="a", item=LAMP))
+    assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert "--state" in refused.value.details()
+
+
+def test_two_servers_cannot_share_a_state(live: Running, live_config: ServerConfig) -> None:
+    from catalog.errors import InputError
+    from server.service import Service
+
+    assert live_config.state is not None
+    with pytest.raises(InputError, match=r"another server is writing to .*state"):
+        Service(live_config)._load()
