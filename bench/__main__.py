@@ -10,6 +10,7 @@ import tyro
 
 from bench import indexes, inputs, models, report
 
+
 @dataclass(frozen=True)
 class BenchConfig:
     """What to compare, and how often."""
