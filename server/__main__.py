@@ -1,7 +1,9 @@
 """Command line: `python -m server --bundle DIR` serves, `python -m server search "…"` asks."""
 
 import asyncio
+import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +12,7 @@ import tyro
 from catalog.errors import InputError
 from shortlist.client import ShortlistError
 
-_DESCRIPTION = 'Serve a bundle over gRPC. `python -m server search "usb c charger"` asks one.'
+logger = logging.getLogger("server")  # not __name__, which is "__main__"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,16 +45,15 @@ def _search(arguments: Sequence[str]) -> None:
 
 
 def _serve(arguments: Sequence[str]) -> None:
-    from server.config import ServerConfig  # noqa: PLC0415
     from server.service import serve  # noqa: PLC0415
+    from server.settings import load  # noqa: PLC0415
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in ("server", "search"):  # libraries keep to warnings
         logging.getLogger(name).setLevel(logging.INFO)
-    config = tyro.cli(
-        ServerConfig, args=arguments, prog="python -m server", description=_DESCRIPTION
-    )
-    asyncio.run(serve(config))
+    settings = load(arguments, os.environ)
+    logger.info("settings: %s", json.dumps(settings.report()))
+    asyncio.run(serve(settings.config))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ class ServerConfig:
     """How to serve one bundle."""
 
     bundle: Path  # the bundle directory to serve, as `python -m train` writes it
+    config: Path | None = None  # TOML file with any of these settings; flags come before it
     host: str = "127.0.0.1"  # address to listen on; 0.0.0.0 or :: for every interface
     port: int = 50051  # 0 picks a free one, which is printed
     tls_cert: Path | None = None  # PEM certificate chain to serve TLS with; needs tls_key
