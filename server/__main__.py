@@ -1,7 +1,6 @@
 """Command line: `python -m server --bundle DIR` serves, `python -m server search "…"` asks."""
 
 import asyncio
-import json
 import logging
 import os
 import sys
@@ -45,14 +44,13 @@ def _search(arguments: Sequence[str]) -> None:
 
 
 def _serve(arguments: Sequence[str]) -> None:
+    from server.logs import configure  # noqa: PLC0415
     from server.service import serve  # noqa: PLC0415
     from server.settings import load  # noqa: PLC0415
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("server", "search"):  # libraries keep to warnings
-        logging.getLogger(name).setLevel(logging.INFO)
     settings = load(arguments, os.environ)
-    logger.info("settings: %s", json.dumps(settings.report()))
+    configure(settings.config.log_format)
+    logger.info("settings", extra={"fields": settings.report()})
     asyncio.run(serve(settings.config))
 
 

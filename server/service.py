@@ -11,18 +11,22 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from opentelemetry.trace import TracerProvider
 
 from bert.compiled import cached_programs, enable_compilation_cache
 from catalog.errors import InputError
 from search.engine import Engine
+from server.calls import CallInterceptor
 from server.config import ServerConfig
 from server.errors import ErrorInterceptor
+from server.metrics import Metrics, MetricsServer
 from server.servicers import (
     CatalogServicer,
     RerankServicer,
     RetrievalServicer,
     SearchServicer,
 )
+from server.tracing import CallTracer, exporting
 from server.work import Worker
 from shortlist.v1 import (
     catalog_service_pb2,
@@ -58,12 +62,40 @@ _OPTIONS = (
 class Service:
     """One server for one bundle."""
 
-    def __init__(self, config: ServerConfig):
+    def __init__(self, config: ServerConfig, tracer_provider: TracerProvider | None = None):
+        """Prepares to serve.
+
+        Args:
+            config: What to serve, and how.
+            tracer_provider: Where spans go when `config` names no collector; None for the
+                process's own provider.
+
+        Raises:
+            InputError: Traces are to be sent and the packages for it are not installed.
+        """
         self._config = config
-        self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs lack it
-        self._worker = Worker(config.queue_size, config.threads)
         self._engine: Engine | None = None
+        self._exporter = exporting(config.trace_endpoint)
+        self._metrics = Metrics()
+        self._metrics_server: MetricsServer | None = None
+        tracer = CallTracer(self._exporter or tracer_provider)
+        observer = CallInterceptor(self._metrics, tracer, self._bundle_id)
+        self._server = grpc.aio.server(
+            interceptors=[observer, ErrorInterceptor()], options=_OPTIONS
+        )
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs lack it
+        self._worker = Worker(
+            config.queue_size,
+            config.threads,
+            waited=self._metrics.waited,
+            computed=self._metrics.computed,
+        )
+        self._metrics.watch(self._worker, lambda: self._engine)
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Where metrics are served; None when they are not."""
+        return None if self._metrics_server is None else self._metrics_server.port
 
     async def start(self) -> int:
         """Loads the bundle, compiles, begins to answer and returns the port.
@@ -73,6 +105,11 @@ class Service:
         """
         config = self._config
         port = self._bind()  # first, because it fails at once
+        if config.metrics_port is not None:
+            self._metrics_server = MetricsServer(
+                self._metrics.registry, config.metrics_host, config.metrics_port
+            )
+            logger.info("metrics on port %d of %s", self.metrics_port, config.metrics_host)
         _keep_compiled(config.compilation_cache)
         engine = await self._worker.run(
             lambda: Engine.load(config.bundle, config.engine, warm=True)
@@ -106,9 +143,18 @@ class Service:
                     cache.bytes / 2**20,
                 )
 
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.shutdown)
+
     async def abort(self) -> None:
-        """Drops the calls under way and frees the port. No harm before start or after stop."""
+        """Drops the calls under way and frees the ports. No harm before start or after stop."""
         await self._server.stop(None)
+        if self._metrics_server is not None:
+            await asyncio.to_thread(self._metrics_server.close)
+            self._metrics_server = None
+
+    def _bundle_id(self) -> str | None:
+        return None if self._engine is None else self._engine.bundle_id
 
     def _bind(self) -> int:
         config = self._config

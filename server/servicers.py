@@ -13,6 +13,7 @@ from catalog.schema import Item
 from search.engine import Engine
 from search.records import UnknownItemsError
 from server import converters
+from server.calls import note
 from server.items import item_message
 from server.work import Worker
 from shortlist.v1 import (
@@ -68,6 +69,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             ),
             deadline,
         )
+        note(result)
         items = [engine.store.item(engine.store.row(hit.item_id)) for hit in result.hits]
         return converters.search_response(search, result, items)
 
@@ -93,6 +95,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
             ),
             deadline,
         )
+        note(result)
         return converters.retrieve_response(result, engine.bundle_id)
 
     async def Embed(
@@ -121,6 +124,7 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
         result = await self._worker.run(
             lambda: engine.rerank(request.query, candidates, deadline=deadline), deadline
         )
+        note(result)
         return converters.rerank_response(result, engine.bundle_id)
 
 

@@ -75,7 +75,11 @@ SAMPLES: dict[str, Any] = {
     "Path": "some/where",
     "bool": True,
 }
-SPECIAL: dict[str, Any] = {"engine.numerics": "float32"}
+SPECIAL: dict[str, Any] = {
+    "engine.numerics": "float32",
+    "log_format": "json",
+    "trace_endpoint": "http://localhost:4317",
+}
 
 
 @pytest.mark.parametrize("name", [name for name in setting_types() if name != "config"])
@@ -129,6 +133,15 @@ def test_what_a_file_gets_wrong_is_named_with_file_and_key(
 ) -> None:
     file.write_text(f"{text}\n")
     assert said.format(file=file) in refusal("--config", str(file), SHORTLIST_BUNDLE="b")
+
+
+def test_the_docs_example_of_a_file_can_be_used(file: Path) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
+    [example] = re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    file.write_text(example)
+    config = load(["--config", str(file)], {}).config
+    assert (config.port, config.compilation_cache) == (50052, None)
+    assert config.engine.recall_depth == 100
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
