@@ -19,6 +19,7 @@ from search.engine import Engine
 from server.calls import CallInterceptor
 from server.config import ServerConfig
 from server.errors import ErrorInterceptor
+from server.health import Health
 from server.metrics import Metrics, MetricsServer
 from server.servicers import (
     CatalogServicer,
@@ -83,7 +84,7 @@ class Service:
         self._server = grpc.aio.server(
             interceptors=[observer, ErrorInterceptor()], options=_OPTIONS
         )
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs lack it
+        self._health = Health()
         self._worker = Worker(
             config.queue_size,
             config.threads,
@@ -129,6 +130,7 @@ class Service:
         """Tells clients to go, lets the calls under way finish, and ends the worker."""
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._config.drain_seconds)
+        self._health.end_watches()
         await self._server.stop(self._config.grace_seconds)
         await asyncio.to_thread(self._worker.close)
         if self._engine is not None:

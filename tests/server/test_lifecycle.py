@@ -48,6 +48,38 @@ def test_health_is_serving_overall_and_per_service(address: str, service: str) -
         assert health(channel, service) == health_pb2.HealthCheckResponse.SERVING
 
 
+def test_watching_health_tells_of_the_stop_and_does_not_hold_it_up(
+    config: ServerConfig, serving: Serving
+) -> None:
+    with (
+        serving(replace(config, grace_seconds=60.0)) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        requests = [health_pb2.HealthCheckRequest(service=name) for name in ("", *SERVICES)]
+        watches = [iter(stub.Watch(request, timeout=60)) for request in requests]
+        for watched in watches:
+            assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+        begun = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begun < 30
+        for watched in watches:
+            assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert list(watched) == []
+
+
+def test_watching_a_service_that_is_not_there_says_so(address: str) -> None:
+    with grpc.insecure_channel(address) as channel:
+        request = health_pb2.HealthCheckRequest(service="no.such.Service")
+        watched = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=10)
+        assert next(iter(watched)).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        watched.cancel()
+        with pytest.raises(grpc.RpcError) as failed:
+            health(channel, "no.such.Service")
+        assert isinstance(failed.value, grpc.Call)
+        assert failed.value.code() == Code.NOT_FOUND
+
+
 def test_reflection_lists_the_services(address: str) -> None:
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     with grpc.insecure_channel(address) as channel:
