@@ -19,6 +19,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if arguments[:1] == ["search"]:
             _search(arguments[1:])
+        elif arguments[:1] == ["health"]:
+            return _health(arguments[1:])
         else:
             _serve(arguments)
     except InputError as error:
@@ -41,6 +43,18 @@ def _search(arguments: Sequence[str]) -> None:
         search(config)
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from None
+
+
+def _health(arguments: Sequence[str]) -> int:
+    from server.probe import HealthConfig, is_serving, probe  # noqa: PLC0415
+
+    config = tyro.cli(HealthConfig, args=arguments, prog="python -m server health")
+    try:
+        answer = probe(config)
+    except (OSError, ValueError) as error:
+        raise InputError(str(error)) from None
+    sys.stdout.write(f"{answer}\n")
+    return 0 if is_serving(answer) else 1
 
 
 def _serve(arguments: Sequence[str]) -> None:

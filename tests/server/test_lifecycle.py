@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from catalog.errors import InputError
 from server.config import ServerConfig
+from server.probe import HealthConfig, is_serving, probe
 from server.service import SERVICES
 from shortlist.client import Client, ShortlistError, Tls
 
@@ -96,7 +97,7 @@ def test_a_full_queue_refuses_and_health_and_items_still_answer(
     config: ServerConfig, serving: Serving
 ) -> None:
     with (
-        serving(replace(config, queue_size=1)) as server,
+        serving(replace(config, queue_size=1, threads=1)) as server,
         Client(server.address, timeout_seconds=60) as client,
     ):
         item_id = client.search(QUERY).results[0].item_id
@@ -221,6 +222,23 @@ def test_mutual_tls_serves_only_those_with_a_certificate_of_the_authority(
         assert answers(server.address, shown("client"))
         assert not answers(server.address, shown("stranger"))
         assert not answers(server.address, Tls(ca=certificates / "ca.pem"))
+
+
+def test_the_probe_speaks_tls(config: ServerConfig, certificates: Path, serving: Serving) -> None:
+    with serving(tls_config(config, certificates, mutual=True)) as server:
+        shown = HealthConfig(
+            server.address,
+            tls_ca=certificates / "ca.pem",
+            tls_cert=certificates / "client.pem",
+            tls_key=certificates / "client.key",
+            tls_name="localhost",
+        )
+        assert probe(shown) == "SERVING"
+        assert is_serving("SERVING")
+        for unfit in (replace(shown, tls_name="other"), HealthConfig(server.address)):
+            answer = probe(unfit)
+            assert answer.startswith("UNAVAILABLE")
+            assert not is_serving(answer)
 
 
 def test_tls_files_that_do_not_belong_together_are_named(

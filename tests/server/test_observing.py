@@ -10,12 +10,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -393,6 +395,36 @@ def test_traces_to_a_collector_need_the_extra(monkeypatch: pytest.MonkeyPatch) -
 def test_a_trace_endpoint_is_a_url(config: ServerConfig, endpoint: str) -> None:
     with pytest.raises(InputError, match="--trace-endpoint"):
         replace(config, trace_endpoint=endpoint)
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    """Keeps the names of the spans that it is sent."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def Export(self, request: Any, _: object) -> Any:  # noqa: N802
+        for resource in request.resource_spans:
+            self.names += [span.name for scope in resource.scope_spans for span in scope.spans]
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+def test_a_stop_sends_what_is_left_to_the_collector(config: ServerConfig, serving: Serving) -> None:
+    collector = Collector()
+    receiver = grpc.server(ThreadPoolExecutor(1))
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, receiver)
+    port = receiver.add_insecure_port("127.0.0.1:0")
+    receiver.start()
+    with (
+        serving(replace(config, trace_endpoint=f"http://127.0.0.1:{port}")) as running,
+        Client(running.address, timeout_seconds=30) as client,
+    ):
+        client.search(QUERY)
+    receiver.stop(None).wait()
+    assert collector.names == [
+        *(f"stage {name}" for name in reversed(STAGES)),
+        "shortlist.v1.SearchService/Search",
+    ]
 
 
 def test_the_extra_is_not_needed_without_a_collector() -> None:
