@@ -31,12 +31,19 @@ Rows: TypeAlias = Int64[np.ndarray, "_"]
 class Caller:
     """Whom a piece of work is for."""
 
-    def __init__(self, deadline: float | None = None) -> None:
+    def __init__(
+        self,
+        deadline: float | None = None,
+        computed: Callable[[int, int], None] | None = None,
+    ) -> None:
         """Still there until `leave`.
 
         Args:
             deadline: On the clock of `time.monotonic()`, in seconds; None waits for ever.
+            computed: Told of each batch whose first rows were this caller's: how many rows there
+                were, and of how many pieces of work.
         """
+        self.computed = computed
         self._deadline = deadline
         self._left = False
 
@@ -74,10 +81,10 @@ class _Job:
     def __init__(self, forward: BucketedForward, framed: Framed, caller: Caller | None) -> None:
         self.forward = forward
         self.framed = framed
+        self.caller = caller
         self.error: BaseException | None = None
         self.result: np.ndarray | None = None
         self.done = threading.Event()
-        self._caller = caller
         self._unfilled = len(framed)
         buckets = forward.buckets(framed.lengths)
         # Rows that are still to be run, by the length they are padded to.
@@ -96,7 +103,7 @@ class _Job:
     def gone(self) -> bool:
         """Whether what is left would be of no use to the caller."""
         least = min((self.forward.least_seconds(length) for length in self.left), default=0.0)
-        return self._caller is not None and self._caller.gone(least)
+        return self.caller is not None and self.caller.gone(least)
 
     def fill(self, rows: Rows, values: np.ndarray) -> None:
         """Put results in their places; the last of them wakes the caller."""
@@ -135,6 +142,9 @@ class _Chunk:
             started = self.forward.start(Tokens(*(np.pad(array, room) for array in some)))
             results.append(np.asarray(started)[: len(some[0])])
             begin += len(some[0])
+        caller = self.parts[0][0].caller
+        if caller is not None and caller.computed is not None:
+            caller.computed(total, len(self.parts))
         values, begin = np.concatenate(results), 0
         for job, rows in self.parts:
             job.fill(rows, values[begin : begin + len(rows)])

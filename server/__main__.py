@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ import tyro
 from catalog.errors import InputError
 from shortlist.client import ShortlistError
 
-_DESCRIPTION = 'Serve a bundle over gRPC. `python -m server search "usb c charger"` asks one.'
+logger = logging.getLogger("server")  # not __name__, which is "__main__"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -18,6 +19,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if arguments[:1] == ["search"]:
             _search(arguments[1:])
+        elif arguments[:1] == ["health"]:
+            return _health(arguments[1:])
         else:
             _serve(arguments)
     except InputError as error:
@@ -42,17 +45,27 @@ def _search(arguments: Sequence[str]) -> None:
         raise InputError(str(error)) from None
 
 
-def _serve(arguments: Sequence[str]) -> None:
-    from server.config import ServerConfig  # noqa: PLC0415
-    from server.service import serve  # noqa: PLC0415
+def _health(arguments: Sequence[str]) -> int:
+    from server.probe import HealthConfig, is_serving, probe  # noqa: PLC0415
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("server", "search"):  # libraries keep to warnings
-        logging.getLogger(name).setLevel(logging.INFO)
-    config = tyro.cli(
-        ServerConfig, args=arguments, prog="python -m server", description=_DESCRIPTION
-    )
-    asyncio.run(serve(config))
+    config = tyro.cli(HealthConfig, args=arguments, prog="python -m server health")
+    try:
+        answer = probe(config)
+    except (OSError, ValueError) as error:
+        raise InputError(str(error)) from None
+    sys.stdout.write(f"{answer}\n")
+    return 0 if is_serving(answer) else 1
+
+
+def _serve(arguments: Sequence[str]) -> None:
+    from server.logs import configure  # noqa: PLC0415
+    from server.service import serve  # noqa: PLC0415
+    from server.settings import load  # noqa: PLC0415
+
+    settings = load(arguments, os.environ)
+    configure(settings.config.log_format)
+    logger.info("settings", extra={"fields": settings.report()})
+    asyncio.run(serve(settings.config))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ import os
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import grpc
 
 from catalog.errors import InputError
 from search.config import EngineConfig, LiveConfig
+from server.tracing import check_endpoint
 
 
 def default_compilation_cache() -> Path:
@@ -24,6 +26,7 @@ class ServerConfig:
     bundle: Path  # the bundle directory to serve, as `python -m train` writes it
     # where writes to the catalogue are kept, made if missing; None: the catalogue is the bundle's
     state: Path | None = None
+    config: Path | None = None  # TOML file with any of these settings; flags come before it
     host: str = "127.0.0.1"  # address to listen on; 0.0.0.0 or :: for every interface
     port: int = 50051  # 0 picks a free one, which is printed
     tls_cert: Path | None = None  # PEM certificate chain to serve TLS with; needs tls_key
@@ -35,12 +38,22 @@ class ServerConfig:
     grace_seconds: float = 10.0  # how long calls under way get to finish
     # compiled programs are kept here, so that only the first start compiles; None keeps none
     compilation_cache: Path | None = field(default_factory=default_compilation_cache)
+    log_format: Literal["text", "json"] = "text"  # json: an object a line, for machines
+    metrics_port: int | None = None  # serves GET /metrics for Prometheus; 0 picks a free one
+    metrics_host: str = "127.0.0.1"  # address of metrics_port, which speaks plain HTTP
+    # OTLP collector that gets the traces over gRPC, such as http://localhost:4317
+    trace_endpoint: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)  # the two stages' defaults
     live: LiveConfig = field(default_factory=LiveConfig)  # when writes are built into a bundle
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65_535:
-            raise InputError(f"--port {self.port}: must be from 0 to 65535")
+        for name in ("port", "metrics_port"):
+            port = getattr(self, name)
+            if port is not None and not 0 <= port <= 65_535:
+                flag = f"--{name.replace('_', '-')}"
+                raise InputError(f"{flag} {port}: must be from 0 to 65535")
+        if self.trace_endpoint is not None:
+            check_endpoint(self.trace_endpoint)
         for name in ("threads", "queue_size"):
             if getattr(self, name) < 1:
                 flag = f"--{name.replace('_', '-')}"

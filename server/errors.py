@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -23,12 +24,15 @@ from search.records import (
     RequestError,
     UnknownItemsError,
 )
+from server.calls import current_call
+from server.methods import is_ours, surrounded
 from server.pages import PageTokenError
 from server.work import OverloadedError, StoppingError
 
 logger = logging.getLogger(__name__)
 
 _DOMAIN = "shortlist"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _ITEM_TYPE = "shortlist.v1.Item"
 
 # Details travel in HTTP/2 trailers, of which clients accept 8 KiB by default.
@@ -155,7 +159,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         """Returns the method's handler, wrapped when it is one of ours."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith("/shortlist.") or handler.request_streaming:
+        if handler is None or not is_ours(method):
             return handler
 
         def parse(raw: bytes) -> Message | MalformedRequestError:
@@ -165,17 +169,35 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
                 return MalformedRequestError()
             return request
 
-        async def answer(request: Message | MalformedRequestError, context: Any) -> Any:
-            try:
-                if isinstance(request, MalformedRequestError):
-                    raise request
-                return await handler.unary_unary(request, context)
-            except Exception as error:
-                status = error_status(error, method)
-                await context.abort_with_status(rpc_status.to_status(status))
-
-        return grpc.unary_unary_rpc_method_handler(
-            answer,
-            request_deserializer=parse,
-            response_serializer=handler.response_serializer,
+        return surrounded(
+            handler,
+            lambda context: _as_status(method, context),
+            deserializer=parse,
+            received=_sound,
         )
+
+
+def _sound(request: Message | MalformedRequestError) -> Message:
+    if isinstance(request, MalformedRequestError):
+        raise request
+    return request
+
+
+@asynccontextmanager
+async def _as_status(method: str, context: Any) -> AsyncIterator[None]:
+    try:
+        yield
+    except grpc.aio.AbortError:  # has its status already
+        raise
+    except Exception as error:
+        status = error_status(error, method)
+        if (call := current_call()) is not None:
+            call.code = _CODES[status.code]
+            call.error_id = _error_id(status)
+        await context.abort_with_status(rpc_status.to_status(status))
+
+
+def _error_id(status: status_pb2.Status) -> str | None:
+    info = error_details_pb2.ErrorInfo()
+    status.details[0].Unpack(info)  # always the first one
+    return str(info.metadata["error_id"]) if "error_id" in info.metadata else None

@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from opentelemetry.trace import TracerProvider
 
 from bert.compiled import cached_programs, enable_compilation_cache
 from catalog.errors import InputError
@@ -19,14 +20,18 @@ from search import generations
 from search.engine import Engine
 from search.live import LiveCatalogue
 from search.slot import Slot
+from server.calls import CallInterceptor
 from server.config import ServerConfig
 from server.errors import ErrorInterceptor
+from server.health import Health
+from server.metrics import Metrics, MetricsServer
 from server.servicers import (
     CatalogServicer,
     RerankServicer,
     RetrievalServicer,
     SearchServicer,
 )
+from server.tracing import CallTracer, exporting
 from server.work import Worker
 from shortlist.v1 import (
     catalog_service_pb2,
@@ -62,13 +67,41 @@ _OPTIONS = (
 class Service:
     """One server for one bundle."""
 
-    def __init__(self, config: ServerConfig):
+    def __init__(self, config: ServerConfig, tracer_provider: TracerProvider | None = None):
+        """Prepares to serve.
+
+        Args:
+            config: What to serve, and how.
+            tracer_provider: Where spans go when `config` names no collector; None for the
+                process's own provider.
+
+        Raises:
+            InputError: Traces are to be sent and the packages for it are not installed.
+        """
         self._config = config
-        self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs lack it
-        self._worker = Worker(config.queue_size, config.threads)
         self._slot: Slot | None = None
         self._live: LiveCatalogue | None = None
+        self._exporter = exporting(config.trace_endpoint)
+        self._metrics = Metrics()
+        self._metrics_server: MetricsServer | None = None
+        tracer = CallTracer(self._exporter or tracer_provider)
+        observer = CallInterceptor(self._metrics, tracer, self._bundle_id)
+        self._server = grpc.aio.server(
+            interceptors=[observer, ErrorInterceptor()], options=_OPTIONS
+        )
+        self._health = Health()
+        self._worker = Worker(
+            config.queue_size,
+            config.threads,
+            waited=self._metrics.waited,
+            computed=self._metrics.computed,
+        )
+        self._metrics.watch(self._worker, lambda: self._engine, lambda: self._live)
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Where metrics are served; None when they are not."""
+        return None if self._metrics_server is None else self._metrics_server.port
 
     async def start(self) -> int:
         """Loads the bundle, compiles, begins to answer and returns the port.
@@ -78,6 +111,11 @@ class Service:
         """
         config = self._config
         port = self._bind()  # first, because it fails at once
+        if config.metrics_port is not None:
+            self._metrics_server = MetricsServer(
+                self._metrics.registry, config.metrics_host, config.metrics_port
+            )
+            logger.info("metrics on port %d of %s", self.metrics_port, config.metrics_host)
         _keep_compiled(config.compilation_cache)
         self._slot = await self._worker.run(self._load)
         engine = self._slot.engine
@@ -94,6 +132,7 @@ class Service:
         """Tells clients to go, lets the calls under way finish, and ends the worker."""
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._config.drain_seconds)
+        self._health.end_watches()
         await self._server.stop(self._config.grace_seconds)
         await asyncio.to_thread(self._worker.close)
         if self._live is not None:
@@ -111,9 +150,22 @@ class Service:
                     cache.bytes / 2**20,
                 )
 
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.shutdown)
+
     async def abort(self) -> None:
-        """Drops the calls under way and frees the port. No harm before start or after stop."""
+        """Drops the calls under way and frees the ports. No harm before start or after stop."""
         await self._server.stop(None)
+        if self._metrics_server is not None:
+            await asyncio.to_thread(self._metrics_server.close)
+            self._metrics_server = None
+
+    @property
+    def _engine(self) -> Engine | None:
+        return None if self._slot is None else self._slot.engine
+
+    def _bundle_id(self) -> str | None:
+        return None if self._engine is None else self._engine.bundle_id
 
     def _load(self) -> Slot:
         """Loads the bundle, and what was written to its catalogue since."""

@@ -15,6 +15,7 @@ from search.live import LiveCatalogue
 from search.records import UnknownItemsError
 from search.slot import Slot
 from server import converters, writes
+from server.calls import note
 from server.items import item_message
 from server.work import Worker
 from shortlist.v1 import (
@@ -70,6 +71,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             ),
             deadline,
         )
+        note(result)
         return converters.search_response(search, result)
 
 
@@ -94,6 +96,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
             ),
             deadline,
         )
+        note(result)
         return converters.retrieve_response(result, engine.bundle_id)
 
     async def Embed(
@@ -122,6 +125,7 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
         result = await self._worker.run(
             lambda: engine.rerank(request.query, candidates, deadline=deadline), deadline
         )
+        note(result)
         return converters.rerank_response(result, engine.bundle_id)
 
 

@@ -45,14 +45,27 @@ class Worker:
     before it costs anything; of one that has begun, the model work that is left is dropped.
     """
 
-    def __init__(self, queue_size: int, threads: int = 1):
+    def __init__(
+        self,
+        queue_size: int,
+        threads: int = 1,
+        *,
+        waited: Callable[[float], None] | None = None,
+        computed: Callable[[int, int], None] | None = None,
+    ):
         """Starts the threads.
 
         Args:
             queue_size: How many jobs may wait behind the ones that run.
             threads: How many jobs may run at a time.
+            waited: Told how many seconds each job waited for its turn.
+            computed: Told of each batch of model work: its rows, and the jobs they are of.
         """
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=queue_size)
+        self._waited = waited
+        self._computed = computed
+        self._running = 0
+        self._counting = threading.Lock()
         self._mean_seconds = 0.0
         self._closed = False
         self._closing = threading.Lock()  # nothing is queued behind the mark that ends a thread
@@ -63,6 +76,16 @@ class Worker:
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in the queue."""
+        return self._jobs.qsize()
+
+    @property
+    def running(self) -> int:
+        """Jobs that run."""
+        return self._running
 
     async def run(self, work: Callable[[], Answer], deadline: float | None = None) -> Answer:
         """Runs `work` on a thread and returns what it returns, or raises what it raises.
@@ -79,12 +102,12 @@ class Worker:
         if deadline is not None and time.monotonic() >= deadline:
             raise DeadlineExceededError("the deadline passed before the work began")
         future: Future[Answer] = Future()
-        caller = Caller(deadline)
+        caller, queued = Caller(deadline, self._computed), time.monotonic()
         with self._closing:
             if self._closed:
                 raise StoppingError("the server is going down")
             try:
-                self._jobs.put_nowait(lambda: self._run_job(work, caller, future))
+                self._jobs.put_nowait(lambda: self._run_job(work, caller, future, queued))
             except queue.Full:
                 raise OverloadedError(self._retry_seconds()) from None
         try:
@@ -105,12 +128,22 @@ class Worker:
 
     def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
+            self._count(1)
             job()
+            self._count(-1)
 
-    def _run_job(self, work: Callable[[], Answer], caller: Caller, future: Future[Answer]) -> None:
+    def _count(self, more: int) -> None:
+        with self._counting:
+            self._running += more
+
+    def _run_job(
+        self, work: Callable[[], Answer], caller: Caller, future: Future[Answer], queued: float
+    ) -> None:
+        begun = time.monotonic()
+        if self._waited is not None:
+            self._waited(begun - queued)
         if not future.set_running_or_notify_cancel():
             return
-        begun = time.monotonic()
         if caller.gone():
             future.set_exception(
                 DeadlineExceededError("the deadline passed while the work was queued")

@@ -56,12 +56,15 @@ async def outcomes(
         raise ReadOnlyError
     queued: asyncio.Queue[tuple[str, Future[Written]] | None] = asyncio.Queue(_UNDER_WAY)
 
-    async def read() -> None:
+    async def read() -> Exception | None:
+        fault = None
         try:
             async for request in requests:
                 await queued.put((request.request_id, await _queued(request, convert, live)))
-        finally:
-            await queued.put(None)
+        except Exception as error:  # what was queued before is answered first
+            fault = error
+        await queued.put(None)
+        return fault
 
     reading = asyncio.create_task(read())
     try:
@@ -73,7 +76,8 @@ async def outcomes(
                 raise
             except Exception as error:
                 yield request_id, error_status(error, method)
-        await reading
+        if (fault := await reading) is not None:
+            raise fault
     finally:
         reading.cancel()
 

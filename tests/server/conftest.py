@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from opentelemetry.trace import TracerProvider
 
 from server.config import ServerConfig
 from server.service import Service
@@ -28,13 +29,15 @@ class Running:
 
 
 @contextmanager
-def run_server(config: ServerConfig) -> Iterator[Running]:
+def run_server(
+    config: ServerConfig, tracer_provider: TracerProvider | None = None
+) -> Iterator[Running]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
     async def start() -> Running:
-        service = Service(config)
+        service = Service(config, tracer_provider)
         port = await service.start()
         return Running(f"{config.bracketed_host}:{port}", service, loop)
 

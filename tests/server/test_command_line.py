@@ -1,5 +1,6 @@
 """`python -m server` and `python -m server search`: what they print and how they exit."""
 
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from server.__main__ import main
 from server.config import ServerConfig
+from server.service import SERVICES
 from shortlist.client import Client
 
 Flags = tuple[str, ...]
@@ -156,6 +158,50 @@ def test_unknown_flags_exit_with_two() -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--no-such-flag"])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_is_in_force_and_each_call_are_logged(flags: Flags, form: str) -> None:
+    with server_process(*flags, "--log-format", form) as (process, address):
+        with Client(address, timeout_seconds=30) as client:
+            assert client.search("a private wish").results
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert "private" not in err
+    if form == "text":
+        assert re.search(r"INFO server settings settings=\{.*\} sources=\{.*\}\n", err)
+        assert re.search(r"INFO server.access call method=shortlist.v1.SearchService/Search", err)
+        return
+    records = [json.loads(line) for line in err.splitlines()]
+    [settings] = [record for record in records if record["message"] == "settings"]
+    assert settings["settings"]["log_format"] == "json"
+    assert settings["sources"]["log_format"] == "--log-format"
+    [call] = [record for record in records if record["logger"] == "server.access"]
+    assert call["code"] == "OK"
+
+
+# ---- health
+
+
+def test_a_server_that_serves_is_healthy(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["health", "--address", address]) == 0
+    assert main(["health", "--address", address, "--service", SERVICES[0]]) == 0
+    assert capsys.readouterr().out == "SERVING\nSERVING\n"
+
+
+def test_what_does_not_serve_is_not_healthy(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["health", "--address", address, "--service", "no.such.Service"]) == 1
+    assert "NOT_FOUND" in capsys.readouterr().out
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = f"127.0.0.1:{taken.getsockname()[1]}"
+    assert main(["health", "--address", nobody]) == 1
+    assert "UNAVAILABLE" in capsys.readouterr().out
+
+
+def test_a_probe_s_tls_file_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no-such.pem" in complaint(capsys, "health", "--tls-ca", "no-such.pem")
 
 
 # ---- search

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
 
 from search.records import (
     DeadlineExceededError,
@@ -86,6 +88,23 @@ def test_each_exception_has_its_code_and_reason(address: str, name: str) -> None
     error = error_of(address, name)
     assert (error.code, error.reason) == (code, reason)
     assert isinstance(error.__cause__, grpc.RpcError)
+
+
+@pytest.mark.parametrize("name", [*EXPECTED, *HOSTILE])
+def test_each_error_has_one_error_info_and_names_the_field_at_fault(
+    address: str, name: str
+) -> None:
+    error = error_of(address, name)
+    assert isinstance(error.__cause__, grpc.Call)
+    status = rpc_status.from_call(error.__cause__)
+    assert status is not None
+    infos = [detail for detail in status.details if detail.Is(ErrorInfo.DESCRIPTOR)]
+    assert len(infos) == 1
+    info = ErrorInfo.FromString(infos[0].value)
+    assert info.domain == "shortlist"
+    assert set(info.metadata) == ({"error_id"} if name == "fault" else set())
+    at_fault = name in ("field", "token", "long problem")
+    assert len(error.field_violations) == at_fault
 
 
 def test_every_reason_of_the_contract_is_given_for_something() -> None:

@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from catalog.errors import InputError
 from server.config import ServerConfig
+from server.probe import HealthConfig, is_serving, probe
 from server.service import SERVICES
 from shortlist.client import Client, ShortlistError, Tls
 
@@ -48,6 +49,38 @@ def test_health_is_serving_overall_and_per_service(address: str, service: str) -
         assert health(channel, service) == health_pb2.HealthCheckResponse.SERVING
 
 
+def test_watching_health_tells_of_the_stop_and_does_not_hold_it_up(
+    config: ServerConfig, serving: Serving
+) -> None:
+    with (
+        serving(replace(config, grace_seconds=60.0)) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        requests = [health_pb2.HealthCheckRequest(service=name) for name in ("", *SERVICES)]
+        watches = [iter(stub.Watch(request, timeout=60)) for request in requests]
+        for watched in watches:
+            assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+        begun = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begun < 30
+        for watched in watches:
+            assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert list(watched) == []
+
+
+def test_watching_a_service_that_is_not_there_says_so(address: str) -> None:
+    with grpc.insecure_channel(address) as channel:
+        request = health_pb2.HealthCheckRequest(service="no.such.Service")
+        watched = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=10)
+        assert next(iter(watched)).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        watched.cancel()
+        with pytest.raises(grpc.RpcError) as failed:
+            health(channel, "no.such.Service")
+        assert isinstance(failed.value, grpc.Call)
+        assert failed.value.code() == Code.NOT_FOUND
+
+
 def test_reflection_lists_the_services(address: str) -> None:
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     with grpc.insecure_channel(address) as channel:
@@ -64,7 +97,7 @@ def test_a_full_queue_refuses_and_health_and_items_still_answer(
     config: ServerConfig, serving: Serving
 ) -> None:
     with (
-        serving(replace(config, queue_size=1)) as server,
+        serving(replace(config, queue_size=1, threads=1)) as server,
         Client(server.address, timeout_seconds=60) as client,
     ):
         item_id = client.search(QUERY).results[0].item_id
@@ -189,6 +222,23 @@ def test_mutual_tls_serves_only_those_with_a_certificate_of_the_authority(
         assert answers(server.address, shown("client"))
         assert not answers(server.address, shown("stranger"))
         assert not answers(server.address, Tls(ca=certificates / "ca.pem"))
+
+
+def test_the_probe_speaks_tls(config: ServerConfig, certificates: Path, serving: Serving) -> None:
+    with serving(tls_config(config, certificates, mutual=True)) as server:
+        shown = HealthConfig(
+            server.address,
+            tls_ca=certificates / "ca.pem",
+            tls_cert=certificates / "client.pem",
+            tls_key=certificates / "client.key",
+            tls_name="localhost",
+        )
+        assert probe(shown) == "SERVING"
+        assert is_serving("SERVING")
+        for unfit in (replace(shown, tls_name="other"), HealthConfig(server.address)):
+            answer = probe(unfit)
+            assert answer.startswith("UNAVAILABLE")
+            assert not is_serving(answer)
 
 
 def test_tls_files_that_do_not_belong_together_are_named(

@@ -212,3 +212,22 @@ def test_the_model_work_of_a_caller_who_left_is_known_to_be_of_no_use(worker: Wo
 
     asyncio.run(scenario())
     assert seen == [True]
+
+
+def test_it_says_how_many_jobs_wait_and_run_and_how_long_each_waited() -> None:
+    waits: list[float] = []
+    worker = Worker(queue_size=2, waited=waits.append)
+
+    async def scenario() -> None:
+        gate, first = await blocked(worker)
+        rest = [asyncio.create_task(worker.run(lambda: None)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        assert (worker.running, worker.waiting) == (1, 2)
+        gate.open()
+        await asyncio.gather(first, *rest)
+
+    asyncio.run(scenario())
+    worker.close()
+    assert (worker.running, worker.waiting) == (0, 0)
+    assert len(waits) == 3
+    assert waits[0] < 0.05 <= min(waits[1:])

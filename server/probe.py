@@ -1,0 +1,63 @@
+"""`python -m server health`: whether a server serves, for containers and scripts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from shortlist.client import Tls
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+@dataclass(frozen=True)
+class HealthConfig:
+    """Ask a server whether it serves: exits with 0 if it does and with 1 if not."""
+
+    address: str = "127.0.0.1:50051"  # host:port of the server
+    service: str = ""  # full name of one service; empty for the whole server
+    timeout_seconds: float = 3.0  # how long to wait for the answer
+    tls: bool = False  # speak TLS; implied by the files below
+    tls_ca: Path | None = None  # PEM authorities to trust instead of the system's
+    tls_cert: Path | None = None  # PEM certificate to show the server
+    tls_key: Path | None = None  # PEM private key of tls_cert
+    tls_name: str | None = None  # name in the server's certificate, where it is not the address's
+
+
+def probe(config: HealthConfig) -> str:
+    """Returns what the server says of itself: SERVING, NOT_SERVING, or why there is no answer.
+
+    Raises:
+        OSError: A TLS file cannot be read.
+        ValueError: A flag cannot be used.
+    """
+    with _channel(config) as channel:
+        request = health_pb2.HealthCheckRequest(service=config.service)
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                request, timeout=config.timeout_seconds
+            )
+        except grpc.RpcError as error:
+            call = cast(grpc.Call, error)  # which every error of a call is
+            return f"{call.code().name}: {call.details() or 'no such service'}"
+        return _name(answer.status)
+
+
+def is_serving(answer: str) -> bool:
+    """Whether that is the answer of a server that serves."""
+    return answer == _name(_SERVING)
+
+
+def _name(status: int) -> str:
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
+
+
+def _channel(config: HealthConfig) -> grpc.Channel:
+    files = (config.tls_ca, config.tls_cert, config.tls_key)
+    if not (config.tls or config.tls_name or any(files)):
+        return grpc.insecure_channel(config.address)
+    name = config.tls_name
+    options = [("grpc.ssl_target_name_override", name)] if name else []
+    return grpc.secure_channel(config.address, Tls(*files).credentials(), options=options)

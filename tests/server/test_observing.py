@@ -1,0 +1,442 @@
+"""What calls leave behind in the log, the metrics and the traces: nothing private."""
+
+import json
+import logging
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+from prometheus_client.parser import text_string_to_metric_families
+
+from catalog.errors import InputError
+from search.engine import Engine
+from server.calls import current_call, note
+from server.config import ServerConfig
+from server.logs import JsonFormatter, TextFormatter
+from server.tracing import exporting
+from shortlist.client import Client, ShortlistError
+from shortlist.v1 import search_service_pb2, search_service_pb2_grpc
+
+Serving = Callable[..., AbstractContextManager[Any]]
+
+SOON = 10.0  # seconds that nothing here takes unless it hangs
+QUERY = "zanzibar plumbus charger"
+SECRETS = ("zanzibar", "plumbus", "hush-17", "Geheimnis")
+STAGES = ["encode", "recall", "signals", "rerank"]
+
+
+def eventually(found: Callable[[], Any]) -> Any:
+    """Returns what is found as soon as it is: callers hear of an error before it is recorded."""
+    until = time.monotonic() + SOON
+    while not (result := found()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return result
+
+
+class Lines(logging.Handler):
+    """Keeps the JSON lines of a log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.setFormatter(JsonFormatter())
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+    def calls(self) -> list[dict[str, Any]]:
+        records = map(json.loads, list(self.lines))
+        return [record for record in records if record["logger"] == "server.access"]
+
+
+@pytest.fixture
+def log() -> Iterator[Lines]:
+    lines, root = Lines(), logging.getLogger()
+    level = root.level
+    root.addHandler(lines)
+    root.setLevel(logging.INFO)
+    yield lines
+    root.removeHandler(lines)
+    root.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def exporter() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture(scope="module")
+def server(config: ServerConfig, serving: Serving, exporter: InMemorySpanExporter) -> Iterator[Any]:
+    """A server with metrics and traces."""
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with serving(replace(config, metrics_port=0), provider) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Any) -> Iterator[Client]:
+    with Client(server.address, timeout_seconds=30) as client:
+        yield client
+
+
+@contextmanager
+def stub(address: str) -> Iterator[search_service_pb2_grpc.SearchServiceStub]:
+    with grpc.insecure_channel(address) as channel:
+        yield search_service_pb2_grpc.SearchServiceStub(channel)
+
+
+def fail(call: Callable[[], object]) -> ShortlistError:
+    with pytest.raises(ShortlistError) as failed:
+        call()
+    return failed.value
+
+
+def make_mistakes(client: Client, monkeypatch: pytest.MonkeyPatch) -> ShortlistError:
+    """Fails in every way, with something private in each; returns the internal fault."""
+    fail(lambda: client.search(QUERY, page_size=-1))
+    fail(lambda: client.search(QUERY, page_token="Geheimnis"))
+    fail(lambda: client.get_item("hush-17"))
+    fail(lambda: client.rerank(QUERY, ["hush-17"]))
+    fail(lambda: client.search(QUERY, timeout_seconds=1e-6))
+
+    def broken(self: Engine, query: str, **_: object) -> object:
+        raise ValueError(f"cannot search {query}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "search", broken)
+        return fail(lambda: client.search(QUERY))
+
+
+# ---- the log
+
+
+def test_every_call_leaves_one_record(client: Client, log: Lines) -> None:
+    response = client.search(QUERY)
+    [record] = eventually(log.calls)
+    assert record.pop("time").endswith("+00:00")
+    assert record.pop("milliseconds") > 0
+    assert re.fullmatch("[0-9a-f]{32}", record.pop("request_id"))
+    assert re.fullmatch("[0-9a-f]{32}", record.pop("trace_id"))
+    assert record == {
+        "level": "INFO",
+        "logger": "server.access",
+        "message": "call",
+        "method": "shortlist.v1.SearchService/Search",
+        "code": "OK",
+        "peer": "127.0.0.1",
+        "bundle": response.bundle_id,
+    }
+
+
+def test_nothing_private_is_logged_not_even_on_errors(
+    client: Client, log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.search(QUERY).results
+    client.retrieve(QUERY)
+    client.embed([QUERY])
+    client.batch_get_items(["hush-17"])
+    fault = make_mistakes(client, monkeypatch)
+    calls = eventually(lambda: calls if len(calls := log.calls()) >= 9 else None)
+    # One whose deadline passed at once may never have reached the server.
+    codes = {call["code"] for call in calls}
+    assert codes >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL"}
+    for line in log.lines:
+        assert not [secret for secret in SECRETS if secret in line]
+    [internal] = [call for call in calls if call["code"] == "INTERNAL"]
+    assert internal["error_id"] in fault.message
+    [error] = [line for line in log.lines if '"server.errors"' in line]
+    assert internal["error_id"] in error
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("gateway-7/a.b:c", True), ("two words", False), ("x" * 129, False), ('"}', False)],
+)
+def test_a_request_s_id_is_the_callers_if_it_looks_like_one(
+    server: Any, log: Lines, given: str, kept: bool
+) -> None:
+    with stub(server.address) as search:
+        request = search_service_pb2.SearchRequest(query=QUERY)
+        search.Search(request, timeout=30, metadata=[("x-request-id", given)])
+    [record] = eventually(log.calls)
+    assert (record["request_id"] == given) == kept
+    assert record["request_id"]
+
+
+def test_a_record_s_fields_stand_in_both_forms() -> None:
+    record = logging.LogRecord("server", logging.INFO, "", 0, "two\n%s", ("lines",), None)
+    record.fields = {"code": "OK", "nested": {"a": None}}
+    said = json.loads(JsonFormatter().format(record))
+    assert said | {"message": "two\nlines", "code": "OK", "nested": {"a": None}} == said
+    assert "\n" not in JsonFormatter().format(record)
+    assert TextFormatter().format(record).endswith('two\nlines code=OK nested={"a": null}')
+
+
+def test_json_lines_carry_an_exception_as_a_field() -> None:
+    try:
+        raise ValueError("oh")
+    except ValueError as error:
+        info = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("server", logging.DEBUG, "", 0, "in full", (), info)
+    assert "ValueError: oh" in json.loads(JsonFormatter().format(record))["exception"]
+
+
+def test_outside_of_a_call_there_is_none_to_take_note_for() -> None:
+    from search.records import SearchResult
+
+    note(SearchResult((), (), 0, 0))
+    assert current_call() is None
+
+
+# ---- metrics
+
+
+def scrape(server: Any) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every sample's value by its name and labels."""
+    url = f"http://127.0.0.1:{server.service.metrics_port}/metrics"
+    with urllib.request.urlopen(url, timeout=SOON) as answer:
+        text = answer.read().decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return name, frozenset(labels.items())
+
+
+def test_calls_stages_and_candidates_are_counted(server: Any, client: Client) -> None:
+    search = "shortlist.v1.SearchService/Search"
+    calls = key("shortlist_calls_total", method=search, code="OK")
+    before = scrape(server)
+    for _ in range(2):
+        client.search("a query for the counters", recall_depth=20, rerank_depth=7)
+    after = eventually(
+        lambda: now if (now := scrape(server))[calls] - before.get(calls, 0) >= 2 else None
+    )
+
+    def grown(name: str, **labels: str) -> float:
+        return after[key(name, **labels)] - before.get(key(name, **labels), 0)
+
+    assert grown("shortlist_calls_total", method=search, code="OK") == 2
+    assert grown("shortlist_call_seconds_count", method=search) == 2
+    assert grown("shortlist_call_seconds_sum", method=search) > 0
+    for stage in STAGES:
+        assert grown("shortlist_stage_seconds_count", stage=stage) == 2
+    assert grown("shortlist_recalled_items_total") == 40
+    assert grown("shortlist_reranked_items_total") == 14
+    assert grown("shortlist_queue_seconds_count") == 2
+    # The second one remembers the query's vector and the pairs of the first.
+    assert grown("shortlist_cache_misses_total", cache="queries") == 1
+    assert grown("shortlist_cache_hits_total", cache="queries") == 1
+    assert grown("shortlist_cache_hits_total", cache="pairs") == 7
+    assert grown("shortlist_batch_rows_sum") == 8  # a query, and seven pairs
+    assert grown("shortlist_batch_calls_count") == grown("shortlist_batch_calls_sum")
+
+
+def test_errors_are_counted_by_code(server: Any, client: Client) -> None:
+    fail(lambda: client.get_item("hush-17"))
+    wanted = key(
+        "shortlist_calls_total", method="shortlist.v1.CatalogService/GetItem", code="NOT_FOUND"
+    )
+    assert eventually(lambda: scrape(server).get(wanted)) >= 1
+
+
+def test_the_state_of_the_server_can_be_read_off(server: Any, client: Client) -> None:
+    response = client.search(QUERY)
+    found = scrape(server)
+    assert found[key("shortlist_bundle_info", bundle_id=response.bundle_id)] == 1
+    assert found[key("shortlist_items")] == 48
+    assert found[key("shortlist_queue_jobs")] == 0
+    assert found[key("shortlist_running_jobs")] == 0
+    assert found[key("shortlist_model_shapes")] > 0
+    assert found[key("shortlist_cache_entries", cache="queries")] >= 1
+    assert found[key("shortlist_cache_bytes", cache="pairs")] > 0
+    assert found[key("process_resident_memory_bytes")] > 2**20
+    for origin in ("compiled", "read"):
+        assert key("shortlist_programs_total", origin=origin) in found
+
+
+def test_nothing_private_is_in_a_label(
+    server: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_mistakes(client, monkeypatch)
+    with grpc.insecure_channel(server.address) as channel:
+        unknown = channel.unary_unary("/shortlist.v1.SearchService/zanzibar")
+        with pytest.raises(grpc.RpcError):
+            unknown(b"", timeout=SOON)
+    for name, labels in scrape(server):
+        assert not [secret for secret in SECRETS if secret in f"{name} {dict(labels)}"]
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/x", "/healthz", "/favicon.ico"])
+def test_metrics_are_all_there_is(server: Any, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(
+            f"http://127.0.0.1:{server.service.metrics_port}{path}", timeout=SOON
+        )
+    with refused.value:
+        assert refused.value.code == 404
+
+
+def test_without_a_port_no_metrics_are_served(config: ServerConfig, serving: Serving) -> None:
+    with serving(config) as running:
+        assert running.service.metrics_port is None
+
+
+def test_a_port_for_metrics_that_is_taken_is_named(config: ServerConfig, serving: Serving) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(InputError, match=f"--metrics-port {port}: .*in use"),
+            serving(replace(config, metrics_port=port)),
+        ):
+            pass
+
+
+# ---- traces
+
+
+def spans_of(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
+    """The spans of the one call since they were last cleared."""
+
+    def found() -> list[ReadableSpan]:
+        spans = list(exporter.get_finished_spans())
+        return spans if any(span.kind is SpanKind.SERVER for span in spans) else []
+
+    spans: list[ReadableSpan] = eventually(found)
+    return spans
+
+
+def test_a_call_is_a_span_of_the_callers_trace_with_one_per_stage(
+    server: Any, exporter: InMemorySpanExporter
+) -> None:
+    exporter.clear()
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    with stub(server.address) as search:
+        response = search.Search(
+            search_service_pb2.SearchRequest(query=QUERY),
+            timeout=30,
+            metadata=[("traceparent", f"00-{trace}-{parent}-01")],
+        )
+    spans = spans_of(exporter)
+    [call] = [span for span in spans if span.kind is SpanKind.SERVER]
+    assert call.name == "shortlist.v1.SearchService/Search"
+    assert call.parent is not None
+    assert (call.parent.trace_id, call.parent.span_id) == (int(trace, 16), int(parent, 16))
+    assert dict(call.attributes or {}) == {
+        "rpc.system": "grpc",
+        "rpc.service": "shortlist.v1.SearchService",
+        "rpc.method": "Search",
+        "rpc.grpc.status_code": 0,
+        "shortlist.bundle_id": response.bundle_id,
+    }
+    stages = sorted(
+        (span for span in spans if span is not call), key=lambda span: span.start_time or 0
+    )
+    assert [span.name for span in stages] == [f"stage {name}" for name in STAGES]
+    assert [stage.name for stage in response.stages] == STAGES
+    for span, stage in zip(stages, response.stages, strict=True):
+        assert span.parent is not None
+        assert span.parent.span_id == call.context.span_id
+        assert span.end_time is not None
+        assert span.start_time is not None
+        took = span.end_time - span.start_time
+        assert took == pytest.approx(stage.duration.ToNanoseconds(), abs=1_000)
+        assert (span.attributes or {})["shortlist.candidates"] == stage.candidate_count
+
+
+def test_only_the_servers_faults_are_errors_and_none_tells_what_was_asked(
+    client: Client, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter.clear()
+    make_mistakes(client, monkeypatch)
+    spans = eventually(lambda: found if len(found := exporter.get_finished_spans()) >= 5 else None)
+    status = {
+        (span.attributes or {})["rpc.grpc.status_code"]: span.status.status_code
+        for span in spans
+        if span.kind is SpanKind.SERVER
+    }
+    codes = grpc.StatusCode
+    assert status[codes.INVALID_ARGUMENT.value[0]] is StatusCode.UNSET
+    assert status[codes.NOT_FOUND.value[0]] is StatusCode.UNSET
+    assert status[codes.INTERNAL.value[0]] is StatusCode.ERROR
+    for span in spans:
+        assert not [secret for secret in SECRETS if secret in span.to_json()]
+
+
+def test_traces_to_a_collector_need_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(InputError, match=r"pip install 'shortlist\[otel\]'"):
+        exporting("http://127.0.0.1:4317")
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:4317", "ftp://host", "http://", "nonsense"])
+def test_a_trace_endpoint_is_a_url(config: ServerConfig, endpoint: str) -> None:
+    with pytest.raises(InputError, match="--trace-endpoint"):
+        replace(config, trace_endpoint=endpoint)
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    """Keeps the names of the spans that it is sent."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def Export(self, request: Any, _: object) -> Any:  # noqa: N802
+        for resource in request.resource_spans:
+            self.names += [span.name for scope in resource.scope_spans for span in scope.spans]
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+def test_a_stop_sends_what_is_left_to_the_collector(config: ServerConfig, serving: Serving) -> None:
+    collector = Collector()
+    receiver = grpc.server(ThreadPoolExecutor(1))
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, receiver)
+    port = receiver.add_insecure_port("127.0.0.1:0")
+    receiver.start()
+    with (
+        serving(replace(config, trace_endpoint=f"http://127.0.0.1:{port}")) as running,
+        Client(running.address, timeout_seconds=30) as client,
+    ):
+        client.search(QUERY)
+    receiver.stop(None).wait()
+    assert collector.names == [
+        *(f"stage {name}" for name in reversed(STAGES)),
+        "shortlist.v1.SearchService/Search",
+    ]
+
+
+def test_the_extra_is_not_needed_without_a_collector() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['opentelemetry.sdk'] = None\n"
+        "sys.modules['opentelemetry.exporter'] = None\n"
+        "import server.service\n"
+        "from server.tracing import CallTracer, exporting\n"
+        "assert exporting(None) is None\n"
+        "with CallTracer().span('a/B', {}) as span:\n"
+        "    import grpc\n"
+        "    assert span.finish(grpc.StatusCode.OK, None, []) is None\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
