@@ -179,28 +179,28 @@ def _live_metrics(report: LiveReport) -> Iterator[Metric]:
     rows.add_metric(("added",), report.added)
     rows.add_metric(("dead",), report.dead)
     yield rows
-    if report.freshness is not None:
-        freshness = GaugeMetricFamily(
-            "shortlist_freshness_seconds",
-            "From acknowledgement to being found, of the last items that were indexed.",
-            labels=("quantile",),
-        )
-        for quantile, seconds in zip(("0.5", "0.99"), report.freshness, strict=True):
-            freshness.add_metric((quantile,), seconds)
-        yield freshness
+    freshness = GaugeMetricFamily(
+        "shortlist_freshness_seconds",
+        "From acknowledgement to being found, of the last items that were indexed.",
+        labels=("quantile",),
+    )
+    for quantile, seconds in zip(("0.5", "0.99"), report.freshness or (), strict=False):
+        freshness.add_metric((quantile,), seconds)
+    yield freshness
+    recall = GaugeMetricFamily(
+        "shortlist_index_recall",
+        "Share of the exact 10 nearest items that is found, when last measured.",
+    )
     if report.recall is not None:
-        yield _gauge(
-            "shortlist_index_recall",
-            "Share of the exact 10 nearest items that is found, when last measured.",
-            report.recall,
-        )
+        recall.add_metric((), report.recall)
+    yield recall
     compactions = CounterMetricFamily(
         "shortlist_compactions", "Bundles built of what was written.", value=report.compactions
     )
     yield compactions
 
 
-def _gauge(name: str, says: str, value: float) -> GaugeMetricFamily:
+def _gauge(name: str, says: str, value: int | float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, says, value=value)
 
 

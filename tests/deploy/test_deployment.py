@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from catalog.log import WriteLog
+from search.config import LiveConfig
 from search.engine import Engine
+from search.live import LiveCatalogue
+from search.slot import Slot
 from server.config import ServerConfig
 from server.metrics import Metrics
 from server.settings import load
@@ -224,16 +228,19 @@ def test_images_and_packages_come_from_where_the_operator_says(
 
 
 @pytest.fixture
-def exported(engine: Engine) -> set[str]:
+def exported(tiny_bundle: Path, tmp_path: Path) -> set[str]:
     """The names of all samples that a server can export."""
     metrics, worker = Metrics(), Worker(1)
-    metrics.watch(worker, lambda: engine, lambda: None)
+    slot = Slot(Engine.load(tiny_bundle))
+    live = LiveCatalogue(slot, WriteLog.open(tmp_path), tmp_path / "bundles", LiveConfig())
+    metrics.watch(worker, lambda: slot.engine, lambda: live)
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     names = {
         family.name + suffix
         for family in metrics.registry.collect()
         for suffix in suffixes.get(family.type, ("",))
     }
+    live.close()
     worker.close()
     return names
 

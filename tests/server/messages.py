@@ -1,0 +1,89 @@
+"""Requests made from the contract's own descriptors: of any shape that the wire can carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import strategies as st
+
+DEEPEST = 12  # messages within messages: deeper than a filter may be
+
+_TEXTS = st.one_of(
+    st.sampled_from(
+        ["", " ", "usb c charger", "brand", "price", "attributes.watt", "\x00", "é" * 9]
+    ),
+    st.text(max_size=30),
+    st.integers(0, 70_000).map(lambda size: "x" * size),
+)
+_DOUBLES = st.one_of(st.sampled_from([0.0, -1.0, 5.0, 1e308, float("nan")]), st.floats())
+
+
+def _within(bits: int, *, signed: bool) -> st.SearchStrategy[int]:
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    return st.one_of(st.sampled_from([0, 1, 10, low, high]), st.integers(low, high))
+
+
+_SCALARS: dict[int, Any] = {
+    FieldDescriptor.TYPE_DOUBLE: _DOUBLES,
+    FieldDescriptor.TYPE_FLOAT: st.floats(width=32),
+    FieldDescriptor.TYPE_INT64: _within(64, signed=True),
+    FieldDescriptor.TYPE_UINT64: _within(64, signed=False),
+    FieldDescriptor.TYPE_INT32: _within(32, signed=True),
+    FieldDescriptor.TYPE_UINT32: _within(32, signed=False),
+    FieldDescriptor.TYPE_BOOL: st.booleans(),
+    FieldDescriptor.TYPE_STRING: _TEXTS,
+    FieldDescriptor.TYPE_BYTES: st.binary(max_size=100),
+    FieldDescriptor.TYPE_ENUM: _within(32, signed=True),
+}
+
+
+def messages(descriptor: Descriptor) -> st.SearchStrategy[Message]:
+    """Messages of a type, with any of its fields set to anything."""
+    kind = GetMessageClass(descriptor)
+
+    @st.composite
+    def build(draw: Callable[[Any], Any]) -> Message:
+        message = kind()
+        _fill(draw, message, 0)
+        return message
+
+    return build()
+
+
+def damaged(descriptor: Descriptor) -> st.SearchStrategy[bytes]:
+    """Bytes: of a message, cut or with some of them changed, or of nothing at all."""
+
+    @st.composite
+    def build(draw: Callable[[Any], Any]) -> bytes:
+        content = bytearray(draw(messages(descriptor)).SerializeToString())
+        for _ in range(draw(st.integers(0, 4))):
+            if content:
+                content[draw(st.integers(0, len(content) - 1))] = draw(st.integers(0, 255))
+        return bytes(content[: draw(st.integers(0, len(content)))])
+
+    return st.one_of(build(), st.binary(max_size=200))
+
+
+def _fill(draw: Callable[[Any], Any], message: Message, depth: int) -> None:
+    fields = list(message.DESCRIPTOR.fields)
+    for field in draw(st.lists(st.sampled_from(fields), max_size=4)) if fields else ():
+        if field.message_type is not None and depth == DEEPEST:
+            continue
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            for _ in range(draw(st.integers(0, 3))):
+                getattr(message, field.name)[draw(_TEXTS)] = draw(_TEXTS)
+        elif field.is_repeated:
+            for _ in range(draw(st.integers(0, 3))):
+                if field.message_type is not None:
+                    _fill(draw, getattr(message, field.name).add(), depth + 1)
+                else:
+                    getattr(message, field.name).append(draw(_SCALARS[field.type]))
+        elif field.message_type is not None:
+            getattr(message, field.name).SetInParent()
+            _fill(draw, getattr(message, field.name), depth + 1)
+        else:
+            setattr(message, field.name, draw(_SCALARS[field.type]))
