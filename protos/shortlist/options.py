@@ -93,9 +93,12 @@ class Options:
             ("grpc.primary_user_agent", "shortlist-client"),
         ]
         if self.keepalive_seconds is not None:
+            timeout = round(self.keepalive_timeout_seconds * 1000)
             arguments += [
                 ("grpc.keepalive_time_ms", round(self.keepalive_seconds * 1000)),
-                ("grpc.keepalive_timeout_ms", round(self.keepalive_timeout_seconds * 1000)),
+                ("grpc.keepalive_timeout_ms", timeout),
+                # Of the probes that measure bandwidth: no other is sent while one is under way.
+                ("grpc.http2.ping_timeout_ms", timeout),
                 # Else probing ends after two of them: a watch of the health is always silent.
                 ("grpc.http2.max_pings_without_data", 0),
             ]
