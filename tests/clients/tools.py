@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
-GENERATE = CLIENTS / "generate.py"
+STUBS = CLIENTS / "stubs.py"
 
 # Set by CI where it has installed the toolchains: then a missing one is a failure.
 REQUIRED = "SHORTLIST_TOOLCHAINS"
@@ -59,7 +59,7 @@ def run(
 
 def generate(language: str, out: Path, environment: Mapping[str, str] | None = None) -> None:
     """Generates the contract for a language."""
-    run([sys.executable, GENERATE, language, out], ROOT, environment)
+    run([sys.executable, STUBS, language, out], ROOT, environment)
 
 
 def npm_packages() -> Path:

@@ -1,7 +1,7 @@
 """Generates the contract for clients in other languages.
 
-    python clients/generate.py node DIR   TypeScript types and clients for @grpc/grpc-js
-    python clients/generate.py go DIR     gen/shortlist/v1 of a Go module, shortlist.example
+    python clients/stubs.py node DIR   TypeScript types and clients for @grpc/grpc-js
+    python clients/stubs.py go DIR     gen/shortlist/v1 of a Go module, shortlist.example
 
 Needs the `dev` extra, and of each language its own generator: for Node `npm install` in
 clients/node (or NODE_MODULES naming where that was done), for Go protoc-gen-go and
@@ -18,7 +18,7 @@ from pathlib import Path
 CLIENTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(CLIENTS.parent / "protos"))
 
-import generate as contract  # noqa: E402  # protos/generate.py, found through the line above
+import generate as contract  # noqa: E402  # protos/generate.py
 
 # What errors carry, which no file of the contract imports.
 DETAILS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
