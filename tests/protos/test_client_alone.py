@@ -6,7 +6,7 @@ import sys
 import pytest
 
 FOREIGN = (
-    "jax", "numpy", "flax", "pyarrow", "rich", "grpc_status", "grpc_health",
+    "jax", "numpy", "flax", "pyarrow", "rich", "grpc_status",
     "catalog", "lexical", "bert", "towers", "rerank", "search", "server", "train",
 )  # fmt: skip
 
