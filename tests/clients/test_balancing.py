@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +17,15 @@ from tests.server.conftest import Running, run_server
 # What balancing does must not be the merit of trying again.
 ONCE = Options(retry=Retry(attempts=1))
 SECONDS = 30.0
+DRAIN_SECONDS = 2.0
 
 
 @pytest.fixture
 def pair(config: ServerConfig, stage1_bundle: Path) -> Iterator[tuple[Running, Running]]:
-    """Two servers, told apart by their bundles, that warn for half a second before they stop."""
-    with ExitStack() as stack:
-        first, second = (
-            stack.enter_context(run_server(replace(config, bundle=bundle, drain_seconds=0.5)))
-            for bundle in (config.bundle, stage1_bundle)
-        )
+    """Two servers, told apart by their bundles, of which the first warns before it stops."""
+    drains = replace(config, drain_seconds=DRAIN_SECONDS)
+    other = replace(config, bundle=stage1_bundle)
+    with run_server(drains) as first, run_server(other) as second:
         yield first, second
 
 
@@ -64,6 +62,15 @@ class Callers:
             except Exception as error:
                 self.failed.append(error)
 
+    def wait_for(self, names: set[str]) -> None:
+        """Returns when the next 20 calls are answered by all of these and no others."""
+        answered: list[str] = []
+        while set(answered) != names and not self.failed:
+            begin = len(self.answered)
+            while len(self.answered) < begin + 20 and not self.failed:
+                time.sleep(0.01)
+            answered = self.answered[begin:]
+
     def end(self) -> None:
         self._ended.set()
         for thread in self._threads:
@@ -74,23 +81,22 @@ def test_no_call_fails_while_a_server_drains_and_stops(pair: tuple[Running, Runn
     first, _ = pair
     names = [bundle_of(server) for server in pair]
     with Client(target(*pair), options=ONCE, timeout_seconds=SECONDS) as client:
-        wait_for_both(client)
         callers = Callers(client)
-        time.sleep(0.3)
-        shared = len(callers.answered)
+        callers.wait_for(set(names))
         begun = time.monotonic()
         stopping = threading.Thread(target=first.stop)
         stopping.start()
-        time.sleep(0.25)  # it still takes calls, and nobody makes one
-        warned = len(callers.answered)
+        callers.wait_for({names[1]})
+        warned = stopping.is_alive()  # it would still answer, and nobody asks
         stopping.join()
         took = time.monotonic() - begun
-        time.sleep(0.2)
+        after = len(callers.answered)
+        callers.wait_for({names[1]})
         callers.end()
     assert callers.failed == []
-    assert set(callers.answered[:shared]) == set(names)
-    assert set(callers.answered[warned:]) == {names[1]}
-    assert took < 5  # clients that watch the health do not hold up a stop
+    assert warned
+    assert set(callers.answered[after:]) == {names[1]}
+    assert took < DRAIN_SECONDS + 6  # clients that watch the health do not hold up a stop
 
 
 def test_a_server_that_comes_back_is_called_again(
