@@ -16,7 +16,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-e
 # Else every process would compile all packages anew: uv leaves that to their first import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint protos check-protos baseline env lock bench clean
+.PHONY: help demo test lint protos check-protos baseline client env lock bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,7 @@ lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy bench
+	$(BIN)/mypy clients/python
 
 protos: $(VENV)/.dev  ## generate the Python stubs from protos/shortlist/v1
 	$(BIN)/python protos/generate.py
@@ -41,6 +42,9 @@ check-protos: $(VENV)/.dev  ## check that stubs are fresh, protos lint clean and
 
 baseline: $(VENV)/.dev  ## make today's contract the one that check-protos compares with
 	$(BIN)/python protos/generate.py --baseline
+
+client: $(VENV)/.tools  ## build the wheel of the Python client alone, without the models, in dist/
+	cd protos && $(abspath $(BIN))/python -m hatchling build -t wheel -d $(CURDIR)/dist
 
 env: $(VENV)/.dev  ## create the development environment in VENV (.venv)
 

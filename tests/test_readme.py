@@ -137,7 +137,7 @@ def test_the_example_dataset_is_valid(tmp_path: Path) -> None:
     assert dataset.judgments["split"].to_pylist() == ["train", "train", "test"]
 
 
-@pytest.mark.parametrize("script", [".ci/run", "docs/demo.sh"])
+@pytest.mark.parametrize("script", [".ci/run", ".ci/toolchains", "docs/demo.sh"])
 def test_scripts_are_executable_and_parse(script: str) -> None:
     path = ROOT / script
     assert path.stat().st_mode & 0o111

@@ -1,6 +1,6 @@
 """The write log, when its process is killed at every place that has a name, and at any other.
 
-Ten times at each place; a thousand kills take some minutes, so `SHORTLIST_KILLS=100` asks for a
+Ten times at each place; a thousand kills take some minutes, so `TEST_KILLS=100` asks for a
 hundred at each. A kill is no power failure: what the system was given to write, it writes.
 """
 
@@ -22,7 +22,7 @@ from catalog.log import DeletedItemError, RequestIdReusedError, WriteLog
 from tests.catalog.log_model import BATCHES, REFUSED, Model, random_batches
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("SHORTLIST_KILLS", "10"))  # at each place
+KILLS = int(os.environ.get("TEST_KILLS", "10"))  # at each place
 LOG_NAMES = sorted(name for name in NAMES if name.startswith("log."))
 MOST_PASSAGES = 5  # every seed gets that far
 

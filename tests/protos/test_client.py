@@ -1,98 +1,120 @@
-"""How the client behaves towards servers that are slow, busy or going away."""
+"""How both clients behave towards servers that are slow, busy or going away."""
 
+import inspect
+import itertools
 import time
-from collections.abc import Callable, Iterator
-from concurrent import futures
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
 
-from shortlist.client import Client, ShortlistError, Tls
-from shortlist.v1.catalog_service_pb2 import GetItemRequest, GetItemResponse
-from shortlist.v1.catalog_service_pb2_grpc import (
-    CatalogServiceServicer,
-    add_CatalogServiceServicer_to_server,
-)
+from shortlist.aio import AsyncClient
+from shortlist.client import Client, Options, Retry, ShortlistError
 from shortlist.v1.item_pb2 import Item
 
 Code = grpc.StatusCode
 
 
-class Unwilling(CatalogServiceServicer):
-    """Takes its time and fails as often as told, then answers."""
-
-    def __init__(self) -> None:
-        self.code = Code.UNAVAILABLE
-        self.failures = 0
-        self.seconds = 0.0
-        self.calls = 0
-
-    def GetItem(  # noqa: N802
-        self, request: GetItemRequest, context: grpc.ServicerContext
-    ) -> GetItemResponse:
-        self.calls += 1
-        time.sleep(self.seconds)
-        if self.calls <= self.failures:
-            context.abort(self.code, "not now")
-        return GetItemResponse(item=Item(item_id=request.item_id))
-
-
-@pytest.fixture
-def servicer() -> Unwilling:
-    return Unwilling()
-
-
-@pytest.fixture
-def address(servicer: Unwilling) -> Iterator[str]:
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    add_CatalogServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(None).wait()
-
-
-def test_an_unavailable_server_is_tried_again(address: str, servicer: Unwilling) -> None:
+def test_an_unavailable_server_is_tried_again(make_client, address, servicer) -> None:
     servicer.failures = 2
-    with Client(address) as client:
+    with make_client(address) as client:
         assert client.get_item("a").item_id == "a"
     assert servicer.calls == 3
 
 
-def test_trying_again_ends_after_four_attempts(address: str, servicer: Unwilling) -> None:
+@pytest.mark.parametrize("attempts", [1, 2, 4])
+def test_trying_again_ends(make_client, address, servicer, attempts: int) -> None:
     servicer.failures = 100
-    with Client(address) as client, pytest.raises(ShortlistError) as failed:
+    options = Options(retry=Retry(attempts=attempts))
+    with make_client(address, options=options) as client, pytest.raises(ShortlistError) as failed:
         client.get_item("a")
     assert failed.value.code == Code.UNAVAILABLE
-    assert servicer.calls == 4
+    assert servicer.calls == attempts
 
 
 @pytest.mark.parametrize(
     "code", [Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.INVALID_ARGUMENT, Code.DEADLINE_EXCEEDED]
 )
-def test_other_failures_are_not_tried_again(
-    address: str, servicer: Unwilling, code: grpc.StatusCode
-) -> None:
+def test_other_failures_are_not_tried_again(make_client, address, servicer, code) -> None:
     servicer.failures, servicer.code = 1, code
-    with Client(address) as client, pytest.raises(ShortlistError) as failed:
+    with make_client(address) as client, pytest.raises(ShortlistError) as failed:
         client.get_item("a")
     assert (failed.value.code, failed.value.message) == (code, "not now")
     assert (failed.value.reason, failed.value.field_violations) == ("", ())
     assert servicer.calls == 1
 
 
+def test_an_overloaded_server_is_asked_again_when_it_says(make_client, address, servicer) -> None:
+    servicer.failures, servicer.code, servicer.retry_seconds = 2, Code.RESOURCE_EXHAUSTED, 0.2
+    with make_client(address) as client:
+        assert client.get_item("a").item_id == "a"
+    waits = [later - earlier for earlier, later in itertools.pairwise(servicer.times)]
+    assert len(waits) == 2
+    assert min(waits) >= 0.2
+    assert len({seen["x-request-id"] for seen in servicer.seen}) == 1
+
+
+def test_a_wait_beyond_the_deadline_is_not_begun(make_client, address, servicer) -> None:
+    servicer.failures, servicer.code, servicer.retry_seconds = 1, Code.RESOURCE_EXHAUSTED, 30.0
+    begun = time.monotonic()
+    with make_client(address, timeout_seconds=5) as client, pytest.raises(ShortlistError) as busy:
+        client.get_item("a")
+    assert time.monotonic() - begun < 4
+    assert (busy.value.code, busy.value.retry_seconds) == (Code.RESOURCE_EXHAUSTED, 30.0)
+    assert servicer.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("retry", "calls"), [(Retry(overloaded=False), 1), (Retry(attempts=1), 1), (Retry(2), 2)]
+)
+def test_how_often_an_overloaded_server_is_asked_is_the_callers_choice(
+    make_client, address, servicer, retry: Retry, calls: int
+) -> None:
+    servicer.failures, servicer.code, servicer.retry_seconds = 9, Code.RESOURCE_EXHAUSTED, 0.01
+    options = Options(retry=retry)
+    with make_client(address, options=options) as client, pytest.raises(ShortlistError):
+        client.get_item("a")
+    assert servicer.calls == calls
+
+
 @pytest.mark.parametrize("of_the_call", [True, False])
-def test_every_call_has_a_deadline(address: str, servicer: Unwilling, of_the_call: bool) -> None:
+def test_every_call_has_a_deadline(make_client, address, servicer, of_the_call: bool) -> None:
     servicer.seconds = 0.5
     default, given = (60.0, 0.05) if of_the_call else (0.05, None)
-    with Client(address, timeout_seconds=default) as client, pytest.raises(ShortlistError) as late:
+    with (
+        make_client(address, timeout_seconds=default) as client,
+        pytest.raises(ShortlistError) as late,
+    ):
         client.get_item("a", timeout_seconds=given)
     assert late.value.code == Code.DEADLINE_EXCEEDED
 
 
-CALLS: dict[str, Callable[[Client], object]] = {
-    "search": lambda client: client.search("q"),
+def test_attempts_share_one_deadline(make_client, address, servicer) -> None:
+    servicer.failures, servicer.code, servicer.retry_seconds = 9, Code.RESOURCE_EXHAUSTED, 0.05
+    servicer.seconds = 0.4
+    begun = time.monotonic()
+    with make_client(address, timeout_seconds=1.0) as client, pytest.raises(ShortlistError):
+        client.get_item("a")
+    assert time.monotonic() - begun < 2.0
+    assert servicer.calls == 3
+
+
+def test_a_request_id_is_sent_and_told(make_client, address, servicer) -> None:
+    servicer.failures, servicer.code = 1, Code.INTERNAL
+    with make_client(address) as client:
+        with pytest.raises(ShortlistError) as failed:
+            client.get_item("a", request_id="basket-7")
+        assert failed.value.request_id == "basket-7"
+        client.get_item("a")
+        client.get_item("a")
+    ids = [seen["x-request-id"] for seen in servicer.seen]
+    assert ids[0] == "basket-7"
+    assert len(set(ids)) == 3
+
+
+CALLS: dict[str, Callable[[Any], object]] = {
+    "search": lambda client: client.search("q", page_size=3),
     "retrieve": lambda client: client.retrieve("q"),
     "retrieve by vector": lambda client: client.retrieve([1.0]),
     "embed": lambda client: client.embed(["q", Item(title="t")]),
@@ -102,13 +124,25 @@ CALLS: dict[str, Callable[[Client], object]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_every_method_surfaces_errors_as_ours(address: str, name: str) -> None:
-    with Client(address) as client, pytest.raises(ShortlistError) as failed:
+def test_every_method_surfaces_errors_as_ours(make_client, address, name: str) -> None:
+    with make_client(address) as client, pytest.raises(ShortlistError) as failed:
         CALLS[name](client)
     assert failed.value.code == Code.UNIMPLEMENTED
     assert isinstance(failed.value.__cause__, grpc.RpcError)
 
 
-def test_half_given_certificates_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"Tls\.cert and Tls\.key"):
-        Client("localhost:1", tls=Tls(cert=tmp_path / "cert.pem"))
+def test_a_field_that_requests_do_not_have_is_refused(make_client, address) -> None:
+    with make_client(address) as client, pytest.raises(ValueError, match="pagesize"):
+        client.search("q", pagesize=3)
+
+
+def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
+    def methods(kind: type) -> dict[str, inspect.Signature]:
+        return {
+            name: inspect.signature(method)
+            for name, method in vars(kind).items()
+            if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_"))
+        }
+
+    assert methods(Client) == methods(AsyncClient)
+    assert {"search", "retrieve", "embed", "rerank", "get_item"} <= methods(Client).keys()

@@ -3,17 +3,17 @@
 import subprocess
 import sys
 
+import pytest
+
 FOREIGN = (
-    "jax", "numpy", "flax", "pyarrow", "rich",
+    "jax", "numpy", "flax", "pyarrow", "rich", "grpc_status",
     "catalog", "lexical", "bert", "towers", "rerank", "search", "server", "train",
 )  # fmt: skip
 
 
-def test_importing_the_client_loads_no_model_code() -> None:
-    program = (
-        "import sys, shortlist.client; "
-        f"print([name for name in {FOREIGN!r} if name in sys.modules])"
-    )
+@pytest.mark.parametrize("module", ["shortlist.client", "shortlist.aio", "shortlist.filters"])
+def test_importing_a_client_loads_no_model_code(module: str) -> None:
+    program = f"import sys, {module}; print([name for name in {FOREIGN!r} if name in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
     )

@@ -1,6 +1,5 @@
 """Start, health, overload, TLS and stop of a whole server."""
 
-import shutil
 import subprocess
 import threading
 import time
@@ -20,7 +19,7 @@ from catalog.errors import InputError
 from server.config import ServerConfig
 from server.probe import HealthConfig, is_serving, probe
 from server.service import SERVICES
-from shortlist.client import Client, ShortlistError, Tls
+from shortlist.client import Client, Options, Retry, ShortlistError, Tls
 
 Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
 Status = health_pb2.HealthCheckResponse.ServingStatus
@@ -96,9 +95,10 @@ def test_reflection_lists_the_services(address: str) -> None:
 def test_a_full_queue_refuses_and_health_and_items_still_answer(
     config: ServerConfig, serving: Serving
 ) -> None:
+    options = Options(retry=Retry(overloaded=False))
     with (
-        serving(replace(config, queue_size=1, threads=1)) as server,
-        Client(server.address, timeout_seconds=60) as client,
+        serving(replace(config, threads=1, queue_size=1)) as server,
+        Client(server.address, timeout_seconds=60, options=options) as client,
     ):
         item_id = client.search(QUERY).results[0].item_id
         inputs = ["a charger for my laptop " * 20] * 128
@@ -156,32 +156,6 @@ def test_a_bundle_without_a_reranker_searches_and_says_that_it_cannot_rerank(
 
 
 # ---- TLS
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca, server, client and stranger (signed by itself), each NAME.pem and NAME.key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl program")
-    directory = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(
-            ["openssl", *arguments], cwd=directory, check=True, stderr=subprocess.DEVNULL
-        )
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    for name in ("ca", "stranger"):
-        self_signed = ("req", "-x509", *key, "-days", "2", "-subj", f"/CN={name}")
-        openssl(*self_signed, "-keyout", f"{name}.key", "-out", f"{name}.pem")
-    (directory / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    for name in ("server", "client"):
-        openssl("req", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", "request")
-        signed = ("x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key")
-        openssl(
-            *signed, "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.pem"
-        )
-    return directory
 
 
 def tls_config(config: ServerConfig, certificates: Path, *, mutual: bool) -> ServerConfig:

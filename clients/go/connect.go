@@ -1,0 +1,62 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	_ "google.golang.org/grpc/health" // lets balancing look at the servers' health
+)
+
+// Calls are shared by the servers of an address ("dns:///search.example:50051") whose health is
+// SERVING. Every method only reads, so a call that no server began may be made again. (Before
+// version 1.40, grpc-go does that only with GRPC_GO_RETRY=on in the environment.)
+const serviceConfig = `{
+	"loadBalancingConfig": [{"round_robin": {}}],
+	"healthCheckConfig": {"serviceName": ""},
+	"methodConfig": [{
+		"name": [{}],
+		"retryPolicy": {
+			"maxAttempts": 4,
+			"initialBackoff": "0.1s",
+			"maxBackoff": "1s",
+			"backoffMultiplier": 2,
+			"retryableStatusCodes": ["UNAVAILABLE"]
+		}
+	}]
+}`
+
+// connect prepares a connection: plain text without ca, TLS with it, mutual TLS with cert and key.
+func connect(address, ca, cert, key string) (*grpc.ClientConn, error) {
+	security := grpc.WithInsecure()
+	if ca != "" {
+		config, err := tlsConfig(ca, cert, key)
+		if err != nil {
+			return nil, err
+		}
+		security = grpc.WithTransportCredentials(credentials.NewTLS(config))
+	}
+	return grpc.Dial(address, security, grpc.WithDefaultServiceConfig(serviceConfig))
+}
+
+func tlsConfig(ca, cert, key string) (*tls.Config, error) {
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: no certificates in it", ca)
+	}
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}

@@ -1,0 +1,100 @@
+// Searches the items of one brand below a price, and prints one JSON object:
+//
+//	go run . -brand Voltix -below 50 "usb c charger"
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+
+	pb "shortlist.example/gen/shortlist/v1"
+)
+
+type result struct {
+	Rank  int32   `json:"rank"`
+	Score float64 `json:"score"`
+	ID    string  `json:"id"`
+	Title string  `json:"title"`
+	Price float64 `json:"price"`
+}
+
+type answer struct {
+	Results []result `json:"results"`
+	Matched int32    `json:"matched"`
+}
+
+func affordable(brand string, price float64) *pb.Filter {
+	ofBrand := &pb.Filter{Kind: &pb.Filter_Equals{Equals: &pb.EqualsFilter{
+		Field: "brand",
+		Value: &pb.Value{Kind: &pb.Value_Text{Text: brand}},
+	}}}
+	below := &pb.Value{Kind: &pb.Value_Number{Number: price}}
+	cheap := &pb.Filter{Kind: &pb.Filter_Range{Range: &pb.RangeFilter{
+		Field:    "price",
+		Interval: &pb.Interval{Upper: &pb.Interval_Below{Below: below}},
+	}}}
+	return &pb.Filter{Kind: &pb.Filter_AndGroup{
+		AndGroup: &pb.FilterGroup{Filters: []*pb.Filter{ofBrand, cheap}},
+	}}
+}
+
+func search(client pb.SearchServiceClient, request *pb.SearchRequest) (*answer, error) {
+	// Always set a deadline: the server gives up when it has passed.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	id := make([]byte, 16)
+	if _, err := rand.Read(id); err != nil {
+		return nil, err
+	}
+	ctx = metadata.AppendToOutgoingContext(ctx, "x-request-id", hex.EncodeToString(id))
+	response, err := client.Search(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	found := &answer{Results: []result{}, Matched: response.GetMatchedCount()}
+	for _, one := range response.GetResults() {
+		item := one.GetItem()
+		found.Results = append(found.Results, result{
+			one.GetRank(), one.GetScore(), one.GetItemId(), item.GetTitle(), item.GetPrice(),
+		})
+	}
+	return found, nil
+}
+
+func main() {
+	address := flag.String("address", "127.0.0.1:50051", "of the server, or a gRPC target")
+	ca := flag.String("ca", "", "PEM file of the authorities that may have signed the server")
+	cert := flag.String("cert", "", "PEM chain to show the server")
+	key := flag.String("key", "", "PEM private key of -cert")
+	brand := flag.String("brand", "", "whose items to search")
+	below := flag.Float64("below", 1000, "what they cost less than")
+	pageSize := flag.Int("page-size", 5, "how many to print at most")
+	flag.Parse()
+
+	connection, err := connect(*address, *ca, *cert, *key)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	defer connection.Close()
+	out := json.NewEncoder(os.Stdout)
+	found, err := search(pb.NewSearchServiceClient(connection), &pb.SearchRequest{
+		Query:    strings.Join(flag.Args(), " "),
+		PageSize: int32(*pageSize),
+		Filter:   affordable(*brand, *below),
+	})
+	if err != nil {
+		_ = out.Encode(failureOf(err))
+		os.Exit(1)
+	}
+	_ = out.Encode(found)
+}

@@ -1,0 +1,30 @@
+"""Searches the items of one brand below a price, and prints one JSON object.
+
+python clients/python/search.py --brand Voltix --below 50 "usb c charger"
+"""
+
+import json
+import sys
+
+from arguments import Arguments, failure_of, parse, printable
+
+from shortlist import filters
+from shortlist.client import Client, ShortlistError
+from shortlist.v1.search_service_pb2 import SearchResponse
+
+
+def search(given: Arguments) -> SearchResponse:
+    """Returns what the server found."""
+    affordable = filters.all_of(
+        filters.equals("brand", given.brand), filters.between("price", below=given.below)
+    )
+    with Client(given.address, tls=given.tls, timeout_seconds=10) as client:
+        return client.search(given.query, filter=affordable, page_size=given.page_size)
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(printable(search(parse()))))
+    except ShortlistError as error:
+        print(json.dumps(failure_of(error)))
+        sys.exit(1)

@@ -1,0 +1,68 @@
+"""What a failed call raises."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+# Where gRPC carries the google.rpc.Status that has the details.
+_STATUS_KEY = "grpc-status-details-bin"
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """One field of a request that broke a rule."""
+
+    field: str  # path, such as "candidates[3].item.title"
+    problem: str
+
+
+class ShortlistError(Exception):
+    """A call that failed. Its cause is the grpc.RpcError it was made from.
+
+    Attributes:
+        code: The canonical gRPC code.
+        message: What the server said.
+        reason: One of shortlist.v1.ErrorReason without its prefix, "" when gRPC itself failed.
+        field_violations: The fields at fault, for INVALID_ARGUMENT.
+        resources: The ids that the server does not have, for NOT_FOUND.
+        retry_seconds: How long the server asks to wait, for RESOURCE_EXHAUSTED.
+        error_id: What to look for in the server's log, for INTERNAL; else "".
+        request_id: What the client called the request.
+    """
+
+    def __init__(self, error: grpc.Call | grpc.aio.AioRpcError, request_id: str = "") -> None:
+        self.code: grpc.StatusCode = error.code()
+        self.message: str = error.details() or ""
+        self.reason: str = ""
+        self.field_violations: tuple[FieldViolation, ...] = ()
+        self.resources: tuple[str, ...] = ()
+        self.retry_seconds: float | None = None
+        self.error_id: str = ""
+        self.request_id: str = request_id
+        metadata = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ())
+        for key, value in metadata:
+            if key == _STATUS_KEY and isinstance(value, bytes):
+                self._read_details(status_pb2.Status.FromString(value))
+        super().__init__(f"{self.code.name}: {self.message}")
+
+    def _read_details(self, status: status_pb2.Status) -> None:
+        info = error_details_pb2.ErrorInfo()
+        bad_request = error_details_pb2.BadRequest()
+        resource = error_details_pb2.ResourceInfo()
+        retry = error_details_pb2.RetryInfo()
+        for detail in status.details:
+            if detail.Unpack(info):
+                self.reason = info.reason
+                self.error_id = info.metadata.get("error_id", "")
+            elif detail.Unpack(bad_request):
+                self.field_violations += tuple(
+                    FieldViolation(violation.field, violation.description)
+                    for violation in bad_request.field_violations
+                )
+            elif detail.Unpack(resource):
+                self.resources += (resource.resource_name,)
+            elif detail.Unpack(retry):
+                self.retry_seconds = retry.retry_delay.ToNanoseconds() / 1e9

@@ -1,0 +1,49 @@
+"""The Go example, generated, compiled and run against real servers."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.clients import behaviour, tools
+from tests.clients.conftest import Shop
+
+# Where Debian's golang-*-dev packages put their sources.
+DEBIAN = Path("/usr/share/gocode")
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> behaviour.Example:
+    tools.need("go", "go", "protoc-gen-go", "protoc-gen-go-grpc")
+    libraries = Path(os.environ.get("SHORTLIST_GOPATH") or DEBIAN)
+    if not (libraries / "src" / "google.golang.org" / "grpc").is_dir():
+        tools.missing("go", f"{libraries} has no google.golang.org/grpc")
+    path = tmp_path_factory.mktemp("go")
+    module = path / "src" / "shortlist.example"
+    shutil.copytree(tools.CLIENTS / "go", module, ignore=shutil.ignore_patterns("gen"))
+    if (libraries / "src" / "github.com/golang/protobuf/proto/table_marshal.go").exists():
+        shutil.copy(Path(__file__).with_name("codec.go"), module)  # before its version 1.4
+    tools.generate("go", module)
+    environment = {
+        "GO111MODULE": "off",
+        "GOPATH": f"{path}:{libraries}",
+        "GOCACHE": str(tools.kept("go")),
+        "GOFLAGS": "-p=2",
+    }
+    tools.run(["go", "vet", "."], module, environment)
+    tools.run(["go", "build", "-o", path / "search", "."], module, environment)
+    return behaviour.example([str(path / "search")], "-")
+
+
+def test_search_with_a_filter(example: behaviour.Example, shop: Shop) -> None:
+    behaviour.searches_with_a_filter(example, shop)
+
+
+def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> None:
+    behaviour.decodes_errors(example, shop, "InvalidArgument")
+    behaviour.names_a_filters_place(example, shop)
+
+
+def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
+    behaviour.speaks_mutual_tls(example, shop, "Unavailable")

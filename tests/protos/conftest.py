@@ -1,0 +1,104 @@
+"""A server that fails and dawdles as told, and both clients of it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any, Self
+
+import grpc
+import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from shortlist.aio import AsyncClient
+from shortlist.client import Client
+from shortlist.v1.catalog_service_pb2 import GetItemRequest, GetItemResponse
+from shortlist.v1.catalog_service_pb2_grpc import (
+    CatalogServiceServicer,
+    add_CatalogServiceServicer_to_server,
+)
+from shortlist.v1.item_pb2 import Item
+
+
+class Unwilling(CatalogServiceServicer):
+    """Takes its time and fails as often as told, then answers."""
+
+    def __init__(self) -> None:
+        self.code = grpc.StatusCode.UNAVAILABLE
+        self.failures = 0
+        self.seconds = 0.0
+        self.retry_seconds: float | None = None
+        self.calls = 0
+        self.times: list[float] = []
+        self.seen: list[dict[str, str | bytes]] = []
+
+    def GetItem(  # noqa: N802
+        self, request: GetItemRequest, context: grpc.ServicerContext
+    ) -> GetItemResponse:
+        self.calls += 1
+        self.times.append(time.monotonic())
+        self.seen.append(dict(context.invocation_metadata()))
+        time.sleep(self.seconds)
+        if self.calls <= self.failures:
+            context.abort_with_status(rpc_status.to_status(self._status()))
+        return GetItemResponse(item=Item(item_id=request.item_id))
+
+    def _status(self) -> status_pb2.Status:
+        status = status_pb2.Status(code=self.code.value[0], message="not now")
+        if self.retry_seconds is not None:
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromNanoseconds(int(self.retry_seconds * 1e9))
+            packed = any_pb2.Any()
+            packed.Pack(retry)
+            status.details.append(packed)
+        return status
+
+
+class Awaited:
+    """An AsyncClient whose methods are waited for, so that one test can be of both clients."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._runner = asyncio.Runner()
+
+        async def make() -> AsyncClient:
+            return AsyncClient(*arguments, **options)
+
+        try:
+            self._client = self._runner.run(make())
+        except BaseException:
+            self._runner.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._runner.run(self._client.close())
+        self._runner.close()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+        return lambda *arguments, **options: self._runner.run(method(*arguments, **options))
+
+
+@pytest.fixture(params=[Client, Awaited], ids=["sync", "aio"])
+def make_client(request: pytest.FixtureRequest) -> Any:
+    """Either client."""
+    return request.param
+
+
+@pytest.fixture
+def servicer() -> Unwilling:
+    return Unwilling()
+
+
+@pytest.fixture
+def address(servicer: Unwilling) -> Iterator[str]:
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    add_CatalogServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
