@@ -13,7 +13,7 @@ from catalog.schema import Item
 from search.engine import Engine
 from search.records import UnknownItemsError
 from search.slot import Slot
-from server import converters
+from server import converters, rerank_messages, retrieval_messages, search_messages
 from server.items import item_message
 from server.work import Worker
 from shortlist.v1 import (
@@ -54,7 +54,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     ) -> search_service_pb2.SearchResponse:
         """Finds the products that answer a query best."""
         engine, deadline = self._slot.engine, deadline_of(context)
-        search = converters.search_record(request, engine.bundle_id)
+        search = search_messages.search_record(request, engine.bundle_id)
         result = await self._worker.run(
             lambda: engine.search(
                 search.query,
@@ -69,7 +69,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             ),
             deadline,
         )
-        return converters.search_response(search, result)
+        return search_messages.search_response(search, result)
 
 
 class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
@@ -84,25 +84,28 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
     ) -> retrieval_service_pb2.RetrieveResponse:
         """Finds the items nearest to a query."""
         engine, deadline = self._slot.engine, deadline_of(context)
-        query = converters.retrieve_query(request, engine.dim)
-        limit, filter = converters.retrieve_limit(request), converters.request_filter(request)
-        channels = converters.retrieve_channels(request)
+        query = retrieval_messages.retrieve_query(request, engine.dim)
+        limit, filter = (
+            retrieval_messages.retrieve_limit(request),
+            converters.request_filter(request),
+        )
+        channels = retrieval_messages.retrieve_channels(request)
         result = await self._worker.run(
             lambda: engine.retrieve(
                 query, limit=limit, channels=channels, filter=filter, deadline=deadline
             ),
             deadline,
         )
-        return converters.retrieve_response(result, engine.bundle_id)
+        return retrieval_messages.retrieve_response(result, engine.bundle_id)
 
     async def Embed(
         self, request: retrieval_service_pb2.EmbedRequest, context: CallContext
     ) -> retrieval_service_pb2.EmbedResponse:
         """Encodes queries and items."""
         engine, deadline = self._slot.engine, deadline_of(context)
-        inputs = converters.embed_inputs(request)
+        inputs = retrieval_messages.embed_inputs(request)
         vectors = await self._worker.run(lambda: _embed(engine, inputs, deadline), deadline)
-        return converters.embed_response(vectors, engine.bundle_id)
+        return retrieval_messages.embed_response(vectors, engine.bundle_id)
 
 
 class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
@@ -117,11 +120,11 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
     ) -> rerank_service_pb2.RerankResponse:
         """Orders candidates."""
         engine, deadline = self._slot.engine, deadline_of(context)
-        candidates = converters.rerank_candidates(request)
+        candidates = rerank_messages.rerank_candidates(request)
         result = await self._worker.run(
             lambda: engine.rerank(request.query, candidates, deadline=deadline), deadline
         )
-        return converters.rerank_response(result, engine.bundle_id)
+        return rerank_messages.rerank_response(result, engine.bundle_id)
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
