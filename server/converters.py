@@ -8,11 +8,20 @@ the field in the message. The rules are those of the comments in `shortlist/v1`.
 from collections.abc import Sequence
 
 from catalog.filters import Filter
-from search.records import MAX_QUERY_CHARACTERS, Channel, Hit, RequestError, StageReport
+from search.records import (
+    MAX_QUERY_CHARACTERS,
+    Channel,
+    Degradation,
+    Hit,
+    RequestError,
+    SearchResult,
+    StageReport,
+)
 from server.filters import filter_record
 from shortlist.v1 import (
     catalog_service_pb2,
     channel_pb2,
+    coverage_pb2,
     retrieval_service_pb2,
     search_service_pb2,
     stage_report_pb2,
@@ -23,6 +32,13 @@ MAX_BATCH_GET = 100
 CHANNELS = {
     channel_pb2.CHANNEL_DENSE: Channel.DENSE,
     channel_pb2.CHANNEL_LEXICAL: Channel.LEXICAL,
+}
+
+_DEGRADATIONS = {
+    Degradation.RERANK_SHORTENED: coverage_pb2.DEGRADATION_RERANK_SHORTENED,
+    Degradation.RERANK_SKIPPED: coverage_pb2.DEGRADATION_RERANK_SKIPPED,
+    Degradation.RERANK_UNAVAILABLE: coverage_pb2.DEGRADATION_RERANK_UNAVAILABLE,
+    Degradation.FACETS_SKIPPED: coverage_pb2.DEGRADATION_FACETS_SKIPPED,
 }
 
 
@@ -50,7 +66,9 @@ def batch_item_ids(request: catalog_service_pb2.BatchGetItemsRequest) -> list[st
 
 
 def request_filter(
-    request: search_service_pb2.SearchRequest | retrieval_service_pb2.RetrieveRequest,
+    request: search_service_pb2.SearchRequest
+    | retrieval_service_pb2.RetrieveRequest
+    | retrieval_service_pb2.SimilarItemsRequest,
 ) -> Filter | None:
     """Returns the filter of a request, None without one; raises RequestError."""
     return filter_record(request.filter, "filter") if request.HasField("filter") else None
@@ -78,6 +96,14 @@ def recalled_messages(hit: Hit) -> list[channel_pb2.Recalled]:
         for number, channel in CHANNELS.items()
         if channel in hit.channels
     ]
+
+
+def coverage_message(result: SearchResult) -> coverage_pb2.Coverage:
+    """Returns what was left out of an answer."""
+    return coverage_pb2.Coverage(
+        degradations=[_DEGRADATIONS[kind] for kind in result.left_out],
+        rerank_target_count=result.to_rerank,
+    )
 
 
 def stage_messages(stages: Sequence[StageReport]) -> list[stage_report_pb2.StageReport]:

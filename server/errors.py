@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -20,7 +20,7 @@ from search.records import (
     RequestError,
     UnknownItemsError,
 )
-from server.pages import PageTokenError
+from server.pages import PageTokenError, PageTokenExpiredError
 from server.work import OverloadedError, StoppingError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class MalformedRequestError(Exception):
 _KNOWN: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
     RequestError: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
     PageTokenError: (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_MISMATCH"),
+    PageTokenExpiredError: (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_EXPIRED"),
     MalformedRequestError: (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST"),
     UnknownItemsError: (grpc.StatusCode.NOT_FOUND, "UNKNOWN_ITEM"),
     NotSupportedError: (grpc.StatusCode.FAILED_PRECONDITION, "NOT_SUPPORTED"),
@@ -154,6 +155,25 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
             except DecodeError:  # escaping from here, it would reach the caller as INTERNAL
                 return MalformedRequestError()
             return request
+
+        async def answer_in_parts(
+            request: Message | MalformedRequestError, context: Any
+        ) -> AsyncIterator[Any]:
+            try:
+                if isinstance(request, MalformedRequestError):
+                    raise request
+                async for response in handler.unary_stream(request, context):
+                    yield response
+            except Exception as error:
+                status = error_status(error, method)
+                await context.abort_with_status(rpc_status.to_status(status))
+
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                answer_in_parts,
+                request_deserializer=parse,
+                response_serializer=handler.response_serializer,
+            )
 
         async def answer(request: Message | MalformedRequestError, context: Any) -> Any:
             try:

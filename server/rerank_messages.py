@@ -2,7 +2,7 @@
 
 from catalog.schema import Item
 from search.records import MAX_RERANK_ITEMS, RequestError, SearchResult
-from server.converters import check_query, stage_messages
+from server.converters import check_query, coverage_message, stage_messages
 from server.items import item_record
 from shortlist.v1 import rerank_service_pb2
 
@@ -47,4 +47,5 @@ def rerank_response(result: SearchResult, bundle_id: str) -> rerank_service_pb2.
         ],
         stages=stage_messages(result.stages),
         bundle_id=bundle_id,
+        coverage=coverage_message(result),
     )

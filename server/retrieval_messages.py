@@ -1,21 +1,34 @@
 """RetrievalService's messages and the engine's records."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float32
 
+from catalog.filters import Filter
 from catalog.schema import Item
 from search.records import (
     MAX_EMBED_TEXTS,
+    MAX_PAGE_SIZE,
     MAX_RETRIEVE,
     Channel,
     RequestError,
     SearchResult,
 )
-from server.converters import CHANNELS, check_query, recalled_messages, size, stage_messages
-from server.items import item_record
+from server.converters import (
+    CHANNELS,
+    check_query,
+    coverage_message,
+    recalled_messages,
+    request_filter,
+    size,
+    stage_messages,
+)
+from server.items import item_fields, item_message, item_record
 from shortlist.v1 import retrieval_service_pb2, vector_pb2
 
 DEFAULT_RETRIEVE = 100
+DEFAULT_SIMILAR = 10
 
 
 def retrieve_query(
@@ -64,6 +77,50 @@ def retrieve_response(
         ],
         stages=stage_messages(result.stages),
         bundle_id=bundle_id,
+        coverage=coverage_message(result),
+    )
+
+
+@dataclass(frozen=True)
+class Similar:
+    """A search for similar items as the engine takes it."""
+
+    item_id: str
+    limit: int
+    filter: Filter | None
+    variants: bool  # whether they are let in
+    fields: frozenset[str] | None  # of each item to return; None: all
+
+
+def similar_record(request: retrieval_service_pb2.SimilarItemsRequest) -> Similar:
+    """Returns what a request asks for; raises RequestError."""
+    if not request.item_id:
+        raise RequestError("item_id", "must not be empty")
+    return Similar(
+        request.item_id,
+        size(request.page_size, "page_size", MAX_PAGE_SIZE) or DEFAULT_SIMILAR,
+        request_filter(request),
+        not request.exclude_variants,
+        item_fields(request.item_fields, "item_fields"),
+    )
+
+
+def similar_response(
+    similar: Similar, result: SearchResult, bundle_id: str
+) -> retrieval_service_pb2.SimilarItemsResponse:
+    """Returns the response of a search for similar items."""
+    return retrieval_service_pb2.SimilarItemsResponse(
+        results=[
+            retrieval_service_pb2.SimilarItemsResult(
+                item=item_message(hit.item, similar.fields) if hit.item else None,
+                item_id=hit.item_id,
+                score=hit.score,
+            )
+            for hit in result.hits
+        ],
+        stages=stage_messages(result.stages),
+        bundle_id=bundle_id,
+        coverage=coverage_message(result),
     )
 
 

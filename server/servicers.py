@@ -3,7 +3,8 @@
 # ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -11,10 +12,11 @@ from jaxtyping import Float32
 
 from catalog.schema import Item
 from search.engine import Engine
-from search.records import UnknownItemsError
+from search.records import RequestError, SearchResult, UnknownItemsError
 from search.slot import Slot
 from server import converters, rerank_messages, retrieval_messages, search_messages
 from server.items import item_message
+from server.streaming import parts_of
 from server.work import Worker
 from shortlist.v1 import (
     catalog_service_pb2,
@@ -55,21 +57,26 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         """Finds the products that answer a query best."""
         engine, deadline = self._slot.engine, deadline_of(context)
         search = search_messages.search_record(request, engine.bundle_id)
-        result = await self._worker.run(
-            lambda: engine.search(
-                search.query,
-                limit=search.limit,
-                offset=search.offset,
-                recall_depth=search.recall_depth,
-                rerank_depth=search.rerank_depth,
-                filter=search.filter,
-                facets=search.facets,
-                max_per_group=search.max_per_group,
-                deadline=deadline,
-            ),
-            deadline,
-        )
+        result = await self._worker.run(lambda: _search(engine, search, deadline), deadline)
         return search_messages.search_response(search, result)
+
+    async def StreamSearch(
+        self, request: search_service_pb2.StreamSearchRequest, context: CallContext
+    ) -> AsyncIterator[search_service_pb2.StreamSearchResponse]:
+        """Finds the same, and says before that what stage 1 found."""
+        engine, deadline = self._slot.engine, deadline_of(context)
+        try:
+            search = search_messages.search_record(request.search, engine.bundle_id)
+            parts = parts_of(
+                self._worker,
+                lambda hand_out: _search(engine, search, deadline, hand_out),
+                deadline,
+            )
+            async with aclosing(parts):
+                async for result, last in parts:
+                    yield search_messages.stream_search_response(search, result, last=last)
+        except RequestError as error:
+            raise error.within("search") from None
 
 
 class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
@@ -97,6 +104,24 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
             deadline,
         )
         return retrieval_messages.retrieve_response(result, engine.bundle_id)
+
+    async def SimilarItems(
+        self, request: retrieval_service_pb2.SimilarItemsRequest, context: CallContext
+    ) -> retrieval_service_pb2.SimilarItemsResponse:
+        """Finds the items nearest to another."""
+        engine, deadline = self._slot.engine, deadline_of(context)
+        similar = retrieval_messages.similar_record(request)
+        result = await self._worker.run(
+            lambda: engine.similar(
+                similar.item_id,
+                limit=similar.limit,
+                filter=similar.filter,
+                variants=similar.variants,
+                deadline=deadline,
+            ),
+            deadline,
+        )
+        return retrieval_messages.similar_response(similar, result, engine.bundle_id)
 
     async def Embed(
         self, request: retrieval_service_pb2.EmbedRequest, context: CallContext
@@ -157,6 +182,27 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             missing_item_ids=missing,
             bundle_id=engine.bundle_id,
         )
+
+
+def _search(
+    engine: Engine,
+    search: search_messages.Search,
+    deadline: float | None,
+    on_recalled: Callable[[SearchResult], None] | None = None,
+) -> SearchResult:
+    result = engine.search(
+        search.query,
+        limit=search.limit,
+        offset=search.offset,
+        recall_depth=search.recall_depth,
+        rerank_depth=search.depth,
+        filter=search.filter,
+        facets=search.facets,
+        max_per_group=search.max_per_group,
+        deadline=deadline,
+        on_recalled=on_recalled,
+    )
+    return search_messages.as_before(search, result)
 
 
 def _find(engine: Engine, item_ids: Sequence[str]) -> tuple[list[Item], list[str]]:

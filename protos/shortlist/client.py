@@ -5,13 +5,14 @@ are the contract's own messages (`shortlist.v1`), which are typed.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
 import grpc
+from google.protobuf import field_mask_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -178,6 +179,7 @@ class Client:
         page_token: str = "",
         recall_depth: int = 0,
         rerank_depth: int | None = None,
+        item_fields: Iterable[str] = (),
         timeout_seconds: float | None = None,
     ) -> search_service_pb2.SearchResponse:
         """Finds the products that answer a query best (SearchService.Search).
@@ -193,8 +195,49 @@ class Client:
             page_token=page_token,
             recall_depth=recall_depth,
             rerank_depth=rerank_depth,
+            item_fields=field_mask_pb2.FieldMask(paths=item_fields),
         )
         return self._call(self._search.Search, request, timeout_seconds)
+
+    def stream_search(
+        self,
+        request: search_service_pb2.SearchRequest,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Iterator[search_service_pb2.StreamSearchResponse]:
+        """Yields the page as stage 1 orders it, then as Search does (SearchService.StreamSearch).
+
+        Closing the iterator, or leaving it to be collected, cancels what is left of the search.
+        """
+        streamed = search_service_pb2.StreamSearchRequest(search=request)
+        timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        call = self._search.StreamSearch(streamed, timeout=timeout)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise ShortlistError(cast(grpc.Call, error)) from error
+        finally:
+            call.cancel()  # type: ignore[no-untyped-call]  # grpc has no types of its own
+
+    def similar_items(
+        self,
+        item_id: str,
+        *,
+        filter: filter_pb2.Filter | None = None,
+        page_size: int = 0,
+        exclude_variants: bool = False,
+        item_fields: Iterable[str] = (),
+        timeout_seconds: float | None = None,
+    ) -> retrieval_service_pb2.SimilarItemsResponse:
+        """Finds the items nearest to one of the catalogue (RetrievalService.SimilarItems)."""
+        request = retrieval_service_pb2.SimilarItemsRequest(
+            item_id=item_id,
+            filter=filter,
+            page_size=page_size,
+            exclude_variants=exclude_variants,
+            item_fields=field_mask_pb2.FieldMask(paths=item_fields),
+        )
+        return self._call(self._retrieval.SimilarItems, request, timeout_seconds)
 
     def retrieve(
         self,
