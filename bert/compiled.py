@@ -23,6 +23,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int64, Num
 
+from bert.costs import Cost
 from bert.model import Tokens
 from bert.numerics import cpu_flags
 from bert.tokens import Framed
@@ -54,6 +55,9 @@ class Forward(Protocol):
 
     def __call__(self, framed: Framed) -> Num[np.ndarray, "rows ..."]:
         """The model's result for every row, in their order."""
+
+    def seconds(self, lengths: Int64[np.ndarray, " rows"]) -> float:
+        """What rows of those lengths are expected to take from now on; 0 before any was run."""
 
 
 class BucketedForward:
@@ -97,7 +101,6 @@ class BucketedForward:
 
         self._jitted = jax.jit(call)
         self._programs: dict[tuple[int, int], Any] = {}
-        self._seconds: dict[int, float] = {}
         self.lengths = [length for length in lengths if length < max_length] + [max_length]
         self._batches = {}
         for length in self.lengths:
@@ -106,6 +109,7 @@ class BucketedForward:
         self.shapes = [
             (batch, length) for length in self.lengths for batch in self._batches[length]
         ]
+        self._costs = {shape: Cost() for shape in self.shapes}
 
     @property
     def compilations(self) -> int:
@@ -165,25 +169,43 @@ class BucketedForward:
         return result
 
     def least_seconds(self, length: int) -> float:
-        """What the smallest batch of a length takes, measured by `warm_up`; 0 before."""
-        return self._seconds.get(length, 0.0)
+        """What the smallest batch of a length is expected to take; 0 before `warm_up`."""
+        return self._costs[self._batches[length][0], length].seconds
+
+    def seconds(self, lengths: Int64[np.ndarray, " rows"]) -> float:
+        """What rows of those lengths are expected to take; 0 before `warm_up`."""
+        counts = np.bincount(self.buckets(lengths), minlength=len(self.lengths)).tolist()
+        return sum(map(self.seconds_of, counts, self.lengths), 0.0)
+
+    def seconds_of(self, rows: int, length: int) -> float:
+        """What so many rows, padded to a length, are expected to take; 0 before `warm_up`."""
+        seconds = 0.0
+        while rows > 0:
+            batch = self.batch_size(rows, length)
+            seconds += self._costs[batch, length].seconds
+            rows -= batch
+        return seconds
+
+    def measured(self, shape: tuple[int, int], seconds: float) -> None:
+        """Take note of what one batch of a shape took."""
+        self._costs[shape].add(seconds)
 
     def update(self, state: Any) -> None:
         """Run on other parameters of the same shapes from now on; nothing is compiled again."""
         self._leaves = [jax.device_put(leaf) for leaf in jax.tree.leaves(state)]
 
     def warm_up(self) -> None:
-        """Compile every shape, and learn what the smallest batch of each length takes."""
+        """Compile every shape, and learn what each takes."""
         # Reading a compiled program releases the lock of the interpreter; tracing it does not.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda shape: self._program(*shape), self.shapes))
-        for length, (smallest, *_) in self._batches.items():
-            taken = []
-            for _ in range(3):
+        for shape in self.shapes:
+            padding = _padding(*shape)
+            self.start(padding).block_until_ready()  # the first run takes longer than any later one
+            for _ in range(2):
                 begun = time.perf_counter()
-                self.start(_padding(smallest, length)).block_until_ready()
-                taken.append(time.perf_counter() - begun)
-            self._seconds[length] = min(taken)
+                self.start(padding).block_until_ready()
+                self.measured(shape, time.perf_counter() - begun)
 
     def _cut(
         self, lengths: Int64[np.ndarray, " rows"]

@@ -94,6 +94,11 @@ class Framed:
         """How many tokens each row has, [CLS] and [SEP] included."""
         return self.ids.lengths
 
+    def take(self, rows: Int[np.ndarray, " chosen"] | Sequence[int]) -> "Framed":
+        """The chosen rows, in the order given."""
+        rows = np.asarray(rows, np.int64)
+        return Framed(self.ids.take(rows), self.first_lengths[rows], self.pad_id)
+
     def pad(
         self, rows: Int[np.ndarray, " chosen"] | Sequence[int], length: int, batch: int
     ) -> Tokens:

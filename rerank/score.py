@@ -91,11 +91,28 @@ class PairScorer:
         self, framed: Framed, features: Float32[np.ndarray, "pairs features"]
     ) -> Float32[np.ndarray, "pairs"]:
         """Logits of pairs that `frame` has already tokenised."""
-        return self.fuse(self._run(framed), features)
+        return self.fuse(self.read_framed(framed), features)
 
     def read(self, query: str, texts: Sequence[str]) -> Float32[np.ndarray, "items fusion"]:
         """What the texts contribute to the scores: all the work that can be remembered."""
-        return self._run(self.frame([query] * len(texts), texts))
+        return self.read_framed(self.frame([query] * len(texts), texts))
+
+    def read_framed(self, framed: Framed) -> Float32[np.ndarray, "pairs fusion"]:
+        """The same of pairs that `frame` has already tokenised."""
+        return self._run(framed)
+
+    def affordable(self, framed: Framed, seconds: float) -> int:
+        """How many of some pairs, from the first on, are expected to be read in that time."""
+        if self._run.seconds(framed.lengths) <= seconds:
+            return len(framed)
+        enough, too_many = 0, len(framed)
+        while too_many - enough > 1:
+            middle = (enough + too_many) // 2
+            if self._run.seconds(framed.lengths[:middle]) <= seconds:
+                enough = middle
+            else:
+                too_many = middle
+        return enough
 
     def fuse(
         self,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, Num
 
 from bert.compiled import BucketedForward, Forward
 from bert.model import Tokens
@@ -35,6 +35,7 @@ class Caller:
         self,
         deadline: float | None = None,
         computed: Callable[[int, int], None] | None = None,
+        on_behalf_of: "Caller | None" = None,
     ) -> None:
         """Still there until `leave`.
 
@@ -42,10 +43,19 @@ class Caller:
             deadline: On the clock of `time.monotonic()`, in seconds; None waits for ever.
             computed: Told of each batch whose first rows were this caller's: how many rows there
                 were, and of how many pieces of work.
+            on_behalf_of: Who leaves along, for a part of their work that must be ready earlier.
         """
-        self.computed = computed
+        if computed is None and on_behalf_of is not None:
+            computed = on_behalf_of.computed
+        self.computed: Callable[[int, int], None] | None = computed
         self._deadline = deadline
+        self._on_behalf_of = on_behalf_of
         self._left = False
+
+    @property
+    def left(self) -> bool:
+        """Whether nobody waits for the answer any more, however early it came."""
+        return self._left or (self._on_behalf_of is not None and self._on_behalf_of.left)
 
     def leave(self) -> None:
         """Nobody waits for the answer any more."""
@@ -54,7 +64,8 @@ class Caller:
     def gone(self, seconds: float = 0.0) -> bool:
         """Whether an answer that takes so many more seconds would come too late."""
         late = self._deadline is not None and time.monotonic() + seconds >= self._deadline
-        return self._left or late
+        behind = self._on_behalf_of
+        return self.left or late or (behind is not None and behind.gone(seconds))
 
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
@@ -100,6 +111,11 @@ class _Job:
             self.left[length] = rows[most:]
         return rows[:most]
 
+    def seconds(self) -> float:
+        """What is left is expected to take."""
+        rows_of = list(self.left.items())
+        return sum((self.forward.seconds_of(len(rows), n) for n, rows in rows_of), 0.0)
+
     def gone(self) -> bool:
         """Whether what is left would be of no use to the caller."""
         least = min((self.forward.least_seconds(length) for length in self.left), default=0.0)
@@ -129,6 +145,10 @@ class _Chunk:
     length: int
     parts: list[tuple[_Job, Rows]]
 
+    def seconds(self) -> float:
+        """What it is expected to take."""
+        return self.forward.seconds_of(sum(len(rows) for _, rows in self.parts), self.length)
+
     def run(self) -> None:
         """Compute the rows and hand the results out."""
         padded = [job.framed.pad(rows, self.length, len(rows)) for job, rows in self.parts]
@@ -139,8 +159,10 @@ class _Chunk:
             batch = self.forward.batch_size(total - begin, self.length)
             some = [array[begin : begin + batch] for array in tokens]
             room = ((0, batch - len(some[0])), (0, 0))
-            started = self.forward.start(Tokens(*(np.pad(array, room) for array in some)))
-            results.append(np.asarray(started)[: len(some[0])])
+            full = Tokens(*(np.pad(array, room) for array in some))
+            begun = time.perf_counter()
+            results.append(np.asarray(self.forward.start(full))[: len(some[0])])
+            self.forward.measured((batch, self.length), time.perf_counter() - begun)
             begin += len(some[0])
         caller = self.parts[0][0].caller
         if caller is not None and caller.computed is not None:
@@ -149,6 +171,21 @@ class _Chunk:
         for job, rows in self.parts:
             job.fill(rows, values[begin : begin + len(rows)])
             begin += len(rows)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A model that runs in a batcher, with a priority."""
+
+    batcher: "Batcher"
+    forward: BucketedForward
+    priority: int
+
+    def __call__(self, framed: Framed) -> Num[np.ndarray, "rows ..."]:
+        return self.batcher.run(self.forward, framed, self.priority)
+
+    def seconds(self, lengths: Int64[np.ndarray, " rows"]) -> float:
+        return self.batcher.backlog() + self.forward.seconds(lengths)
 
 
 class Batcher:
@@ -160,6 +197,7 @@ class Batcher:
         self._turns = 0  # in a row in which less urgent work was passed over
         self._arrived = threading.Condition()
         self._closed = False
+        self._free_from = 0.0  # when the chunk under way is expected to be done
         # A daemon, so that a process interrupted while it compiles need not wait for that.
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
@@ -167,10 +205,14 @@ class Batcher:
     def shared(self, priority: int) -> Callable[[BucketedForward], Forward]:
         """A way to run a model here; the lower the number, the earlier its turn comes."""
 
-        def through(forward: BucketedForward) -> Forward:
-            return lambda framed: self._run(forward, framed, priority)
+        return lambda forward: _Shared(self, forward, priority)
 
-        return through
+    def backlog(self) -> float:
+        """Seconds that what is under way and waits is expected to take."""
+        with self._arrived:
+            jobs = [job for queue in self._queues.values() for job in queue]
+            waiting = sum((job.seconds() for job in jobs), 0.0)
+        return max(self._free_from - time.monotonic(), 0.0) + waiting
 
     def close(self) -> None:
         """Finish what waits and end the thread."""
@@ -179,7 +221,10 @@ class Batcher:
             self._arrived.notify()
         self._thread.join()
 
-    def _run(self, forward: BucketedForward, framed: Framed, priority: int) -> np.ndarray:
+    def run(
+        self, forward: BucketedForward, framed: Framed, priority: int
+    ) -> Num[np.ndarray, "rows ..."]:
+        """A model's result for every row, once the turn of all of them has come."""
         if not len(framed):
             return forward(framed)
         job = _Job(forward, framed, current_caller())
@@ -198,6 +243,7 @@ class Batcher:
         try:
             while (chunk := self._next_chunk()) is not None:
                 try:
+                    self._free_from = time.monotonic() + chunk.seconds()
                     chunk.run()
                 except Exception as error:  # the thread must outlive every chunk
                     for job, _ in chunk.parts:

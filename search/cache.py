@@ -62,7 +62,7 @@ class VectorCache:
             compute: Given the places in `keys` of those that are not known, makes their vectors.
             width: Numbers of a vector.
         """
-        found = self._find(keys)
+        found = self.find(keys)
         result = np.empty((len(keys), width), np.float32)
         missing = np.array([at for at, vector in enumerate(found) if vector is None], np.int64)
         for at, vector in enumerate(found):
@@ -70,15 +70,11 @@ class VectorCache:
                 result[at] = vector
         if len(missing):
             result[missing] = fresh = compute(missing)
-            self._keep([keys[at] for at in missing.tolist()], fresh)
+            self.keep([keys[at] for at in missing.tolist()], fresh)
         return result, len(keys) - len(missing)
 
-    def report(self) -> CacheReport:
-        """What there is and how it did so far."""
-        with self._lock:
-            return CacheReport(len(self._vectors), self._bytes, self._hits, self._misses)
-
-    def _find(self, keys: Sequence[Key]) -> list[Float32[np.ndarray, " width"] | None]:
+    def find(self, keys: Sequence[Key]) -> list[Float32[np.ndarray, " width"] | None]:
+        """The vectors of some keys; None where one is not known."""
         with self._lock:
             found = [self._vectors.get(key) for key in keys]
             for key, vector in zip(keys, found, strict=True):
@@ -89,7 +85,8 @@ class VectorCache:
             self._misses += missed
         return found
 
-    def _keep(self, keys: Sequence[Key], vectors: Float32[np.ndarray, "keys width"]) -> None:
+    def keep(self, keys: Sequence[Key], vectors: Float32[np.ndarray, "keys width"]) -> None:
+        """Remember vectors by their keys, and forget the longest unused where they are too many."""
         with self._lock:
             for key, vector in zip(keys, vectors, strict=True):
                 if key not in self._vectors:
@@ -98,6 +95,11 @@ class VectorCache:
                     self._vectors[key] = vector.copy()
             while self._bytes > self._max_bytes:
                 self._bytes -= _size(*self._vectors.popitem(last=False))
+
+    def report(self) -> CacheReport:
+        """What there is and how it did so far."""
+        with self._lock:
+            return CacheReport(len(self._vectors), self._bytes, self._hits, self._misses)
 
 
 def _size(key: Key, vector: Float32[np.ndarray, " width"]) -> int:

@@ -80,6 +80,13 @@ def retrieve_limit(limit: int) -> None:
     _within("limit", limit, 1, MAX_RETRIEVE)
 
 
+def similar(item_id: str, limit: int) -> None:
+    """There is an item to start from, and a page for those near it."""
+    if not item_id:
+        raise RequestError("item_id", "is empty; name the item")
+    _within("limit", limit, 1, MAX_PAGE_SIZE)
+
+
 def vector(values: Float32[np.ndarray, " width"], dim: int) -> Float32[np.ndarray, " dim"]:
     """A query vector of the index's width, brought to unit length."""
     if values.shape != (dim,):

@@ -23,11 +23,18 @@ class EngineConfig:
     stage1_weight: float = 1.5
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
     cache_megabytes: int = 64  # memory for query vectors and texts of pairs; 0 remembers nothing
+    # kept back of a deadline for what follows the engine (to write and to send the answer), or a
+    # tenth of it where that is more
+    answer_milliseconds: int = 5
 
     def __post_init__(self) -> None:
         """Refuse depths that no request could ask for."""
         if self.cache_megabytes < 0:
             raise InputError(f"engine: cache_megabytes is {self.cache_megabytes}; give 0 or more")
+        if self.answer_milliseconds < 0:
+            raise InputError(
+                f"engine: answer_milliseconds is {self.answer_milliseconds}; give 0 or more"
+            )
         if not 0 <= self.lexical_weight <= MAX_LEXICAL_WEIGHT:
             raise InputError(
                 f"engine: lexical_weight is {self.lexical_weight}; it must lie between 0 and "

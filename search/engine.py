@@ -4,7 +4,7 @@ Offline evaluation and the online service call the same methods. They are synchr
 called from several threads; `share` then joins the model work of concurrent calls.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from jaxtyping import Float32, Int32
 
 from bert.numerics import Numerics, choose_numerics
 from catalog.catalogue import Catalogue
-from catalog.facets import Facet
+from catalog.facets import Facet, FacetCounts
 from catalog.filters import Filter
 from catalog.schema import Item
 from catalog.store import ItemStore
 from catalog.text import item_text
 from search import bundle, checks, golden
 from search.cache import CacheReport, VectorCache
-from search.clock import Clock, Remembered
+from search.clock import Clock, Costs, Remembered
 from search.config import EngineConfig
 from search.models import Models
 from search.ranking import SignalSource, rerank_order
@@ -29,12 +29,13 @@ from search.records import (
     MAX_OFFSET,
     MAX_PAGE_SIZE,
     Channel,
+    Degradation,
     Hit,
     NotSupportedError,
     SearchResult,
     UnknownItemsError,
 )
-from search.scoring import Stage2
+from search.scoring import NOT_SCORED, Scored, Stage2
 from search.view import View
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # candidates that the last page there is needs
@@ -72,6 +73,7 @@ class Engine:
         half = config.cache_megabytes * 2**20 // 2
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
         self._stage2 = Stage2(models.pairs, self._caches["pairs"])
+        self._costs = Costs()
 
     @classmethod
     def load(
@@ -158,6 +160,7 @@ class Engine:
         facets: Sequence[Facet] = (),
         max_per_group: int = 0,
         deadline: float | None = None,
+        on_recalled: Callable[[SearchResult], None] | None = None,
     ) -> SearchResult:
         """Both stages: recall candidates, rerank the first of them, cut out one page.
 
@@ -174,7 +177,10 @@ class Engine:
             filter: What items have to pass to be candidates.
             facets: What to count. Recalled candidates are the first `recall_depth` on every page.
             max_per_group: Most hits with the same group_id on all pages together; 0 for any number.
-            deadline: On the clock of `time.monotonic()`, in seconds.
+            deadline: On the clock of `time.monotonic()`, in seconds. Where it is too near, fewer
+                candidates are reranked or none, and then nothing is counted; `left_out` says so.
+            on_recalled: Takes the page in stage 1's order, without facets, before it is reranked;
+                not called where nothing is to be reranked.
 
         Raises:
             RequestError: an argument is out of its limits.
@@ -184,8 +190,10 @@ class Engine:
         checks.page(limit, offset)
         checks.selection(filter, facets, max_per_group)
         recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
+        clock, view = self._clock(deadline), self.view
+        if rerank_depth and not self.has_reranker:
+            clock.leave_out(Degradation.RERANK_UNAVAILABLE)
         rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
-        clock, view = Clock(deadline), self.view
         passed = view.selection.allowed(filter, clock)
         end = offset + limit
         if not query and passed is not None:
@@ -203,34 +211,33 @@ class Engine:
         clock.found(len(found), found.plan)
         rows, cosines = found.rows, found.cosines
         depth = min(rerank_depth, recall_depth, len(rows)) if self.has_reranker else 0
-        scores, lexical = self._stage2.score(
-            query, rows[:depth], cosines[:depth], clock, view.signals
-        )
-        both = scores + np.float32(self.config.stage1_weight) * found.scores[:depth]
-        order, final = rerank_order(both, found.scores[depth:])
-        ranked = np.concatenate([order, np.arange(depth, len(rows))])
-        stay = view.selection.shown(rows[ranked], max_per_group, end + 1)
-        hits = []
-        for place in stay[offset:end].tolist():
-            at = int(ranked[place])
-            item = view.catalogue.item(int(rows[at]))
-            hits.append(
-                Hit(
-                    item_id=item.item_id,
-                    score=float(final[place]),
-                    stage1_score=float(cosines[at]),
-                    rerank_score=float(scores[at]) if at < depth else None,
-                    lexical_score=float(lexical[at]) if at < depth else None,
-                    channels=found.channels(at),
-                    item=item,
-                )
-            )
-        counts = view.selection.count(facets, passed, rows[:recall_depth], clock)
         matched = None if passed is None else view.selection.matches(passed)
-        result = SearchResult(
-            tuple(hits), tuple(clock.stages), len(rows), depth, len(stay) > end, matched, counts
+
+        def answer(scored: Scored, counts: tuple[FacetCounts, ...] = ()) -> SearchResult:
+            with clock.step("page"):
+                hits, has_more = self._page(view, found, scored, offset, end, max_per_group)
+            reranked, left_out = len(scored[0]), tuple(clock.left_out)
+            stages = tuple(clock.stages)
+            result = SearchResult(
+                hits, stages, len(rows), reranked, has_more, matched, counts, left_out, depth
+            )
+            return self._still_there(result, view)
+
+        if depth and on_recalled is not None:
+            on_recalled(answer(NOT_SCORED))
+        later: tuple[str, ...] = ("page", "facets")
+        if not facets or clock.left(*later) <= 0:  # time that is not enough is kept for nothing
+            later = ("page",)
+        scored = self._stage2.score(
+            query, rows[:depth], cosines[:depth], clock, view.signals, later
         )
-        return self._still_there(result, view)
+        if len(scored[0]) < depth:
+            some = Degradation.RERANK_SHORTENED
+            clock.leave_out(some if len(scored[0]) else Degradation.RERANK_SKIPPED)
+        counts = view.selection.count(facets, passed, rows[:recall_depth], clock)
+        result = answer(scored, counts)
+        clock.check()
+        return result
 
     def retrieve(
         self,
@@ -257,7 +264,7 @@ class Engine:
         checks.retrieve_limit(limit)
         checks.selection(filter)
         query = checks.query(query) if isinstance(query, str) else checks.vector(query, self.dim)
-        clock, view = Clock(deadline), self.view
+        clock, view = self._clock(deadline), self.view
         passed = view.selection.allowed(filter, clock)
         allowed = view.catalogue.alive if passed is None else passed
         if isinstance(query, str):
@@ -305,7 +312,7 @@ class Engine:
         checks.candidates(items)
         if not self.has_reranker:
             raise NotSupportedError("this bundle has no reranker; build one with judgments")
-        clock, view = Clock(deadline), self.view
+        clock, view = self._clock(deadline, whole=True), self.view
         ids = [item for item in items if isinstance(item, str)]
         inline = [item for item in items if not isinstance(item, str)]
         rows = _rows(view, ids)
@@ -333,7 +340,50 @@ class Engine:
                 for at, row in enumerate(chosen.tolist())
             ]
         hits.sort(key=lambda hit: -hit.score)
-        return self._still_there(SearchResult(tuple(hits), tuple(clock.stages), 0, len(hits)), view)
+        count = len(hits)
+        result = SearchResult(tuple(hits), tuple(clock.stages), 0, count, to_rerank=count)
+        return self._still_there(result, view)
+
+    def similar(
+        self,
+        item_id: str,
+        *,
+        limit: int = 10,
+        filter: Filter | None = None,
+        variants: bool = True,
+        deadline: float | None = None,
+    ) -> SearchResult:
+        """The items nearest to one of the catalogue by their vectors, and never that one itself.
+
+        Args:
+            item_id: The item.
+            limit: Most hits.
+            filter: What hits have to pass.
+            variants: Whether hits may have the item's group_id.
+            deadline: On the clock of `time.monotonic()`, in seconds.
+
+        Raises:
+            RequestError: an argument is out of its limits.
+            UnknownItemsError: the id is not in the catalogue.
+            DeadlineExceededError: the deadline passed.
+        """
+        checks.similar(item_id, limit)
+        checks.selection(filter)
+        clock, view = self._clock(deadline, whole=True), self.view
+        [row] = _rows(view, [item_id]).tolist()
+        passed = view.selection.allowed(filter, clock)
+        allowed = view.selection.without(row, passed, variants=variants)
+        with clock.stage("recall", 0):
+            found = view.recall.nearest(view.recall.vector(row), limit, allowed)
+        clock.found(len(found), found.plan)
+        items = [view.catalogue.item(row) for row in found.rows.tolist()]
+        cosines = found.cosines.tolist()
+        hits = tuple(
+            Hit(item.item_id, cosine, stage1_score=cosine, item=item)
+            for item, cosine in zip(items, cosines, strict=True)
+        )
+        result = SearchResult(hits, tuple(clock.stages), len(found), 0)
+        return self._still_there(result, view)
 
     def stage1_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, " items"]:
         """Cosines of a query with items of the catalogue.
@@ -350,7 +400,7 @@ class Engine:
     ) -> Float32[np.ndarray, "texts dim"]:
         """Unit vectors of queries."""
         queries = checks.texts("texts", texts)
-        Clock(deadline).check()
+        self._clock(deadline).check()
         return self.models.encoder.queries(queries)
 
     def embed_items(
@@ -358,7 +408,7 @@ class Engine:
     ) -> Float32[np.ndarray, "items dim"]:
         """Unit vectors of items, which need not be in the catalogue."""
         checks.items("items", items)
-        Clock(deadline).check()
+        self._clock(deadline).check()
         return self.models.encoder.items([item_text(item) for item in items])
 
     def _enough(
@@ -387,6 +437,42 @@ class Engine:
                     allowed = view.catalogue.all_alive
                 found = view.recall.extended(found, vector, deeper, allowed)
         return found
+
+    def _page(
+        self,
+        view: View,
+        found: Candidates,
+        scored: Scored,
+        offset: int,
+        end: int,
+        max_per_group: int,
+    ) -> tuple[tuple[Hit, ...], bool]:
+        """The page from `offset` to `end` of candidates, and whether another one follows."""
+        scores, lexical = scored
+        depth = len(scores)
+        both = scores + np.float32(self.config.stage1_weight) * found.scores[:depth]
+        order, final = rerank_order(both, found.scores[depth:])
+        ranked = np.concatenate([order, np.arange(depth, len(found))])
+        stay = view.selection.shown(found.rows[ranked], max_per_group, end + 1)
+        hits = []
+        for place in stay[offset:end].tolist():
+            at = int(ranked[place])
+            item = view.catalogue.item(int(found.rows[at]))
+            hits.append(
+                Hit(
+                    item_id=item.item_id,
+                    score=float(final[place]),
+                    stage1_score=float(found.cosines[at]),
+                    rerank_score=float(scores[at]) if at < depth else None,
+                    lexical_score=float(lexical[at]) if at < depth else None,
+                    channels=found.channels(at),
+                    item=item,
+                )
+            )
+        return tuple(hits), len(stay) > end
+
+    def _clock(self, deadline: float | None, *, whole: bool = False) -> Clock:
+        return Clock(deadline, self._costs, self.config.answer_milliseconds / 1000, whole=whole)
 
     def _encoded(self, query: str, clock: Clock) -> Float32[np.ndarray, " dim"]:
         with clock.stage("encode", 0) as remembered:

@@ -223,6 +223,11 @@ class Recall:
             nearest.plan,
         )
 
+    def vector(self, row: int) -> Float32[np.ndarray, " dim"]:
+        """The vector of an item."""
+        size = len(self._vectors)
+        return np.array(self._vectors[row] if row < size else self._added[row - size])
+
     def cosines(
         self, vector: Float32[np.ndarray, " dim"], rows: Int32[np.ndarray, " items"]
     ) -> Float32[np.ndarray, " items"]:

@@ -66,6 +66,15 @@ class StageReport:
     plan: str = ""
 
 
+class Degradation(StrEnum):
+    """What was left out of an answer, and why."""
+
+    RERANK_SHORTENED = "rerank shortened"  # fewer candidates were reranked, for lack of time
+    RERANK_SKIPPED = "rerank skipped"  # none was, for lack of time
+    RERANK_UNAVAILABLE = "rerank unavailable"  # it was asked for, and the bundle has no reranker
+    FACETS_SKIPPED = "facets skipped"  # nothing was counted, for lack of time
+
+
 @dataclass(frozen=True)
 class SearchResult:
     """A ranked list and an account of how it came about.
@@ -78,6 +87,8 @@ class SearchResult:
         has_more: Whether items follow behind this page.
         matched: Items that pass the filter; None without one.
         facets: What the facets counted, in the order asked for.
+        left_out: What was left out.
+        to_rerank: Candidates that stage 2 would have scored with time enough.
     """
 
     hits: tuple[Hit, ...]
@@ -87,6 +98,8 @@ class SearchResult:
     has_more: bool = False
     matched: int | None = None
     facets: tuple[FacetCounts, ...] = ()
+    left_out: tuple[Degradation, ...] = ()
+    to_rerank: int = 0
 
 
 class RequestError(Exception):
@@ -96,6 +109,12 @@ class RequestError(Exception):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+    def within(self, field: str) -> "RequestError":
+        """The same error, of a request that is a field of another one."""
+        self.field = f"{field}.{self.field}"
+        self.args = (f"{self.field}: {self.problem}",)
+        return self
 
 
 class UnknownItemsError(Exception):

@@ -1,14 +1,33 @@
-"""Stage 2 over candidates: their signals, and the reranker's logits, remembering what it read."""
+"""Stage 2 over candidates: their signals, and the reranker's logits, remembering what it read.
+
+Where time is short it scores the first candidates alone, as many as what it learnt of the model's
+costs says there is time for. What XLA has begun cannot be interrupted, so nothing is begun that is
+not expected to be ready in time.
+"""
+
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Int32
 
+from bert.tokens import Framed
 from catalog.text import item_text
 from rerank.features import feature_matrix
 from rerank.score import PairScorer
+from search.batching import calling
 from search.cache import VectorCache
 from search.clock import Clock, Remembered
 from search.ranking import SignalSource
+from search.records import DeadlineExceededError
+
+# Of the time left, what all that is to be read may take to be read in one go, and what a first part
+# of it may take otherwise: what others ask for meanwhile can make it take longer.
+_IN_ONE_GO = 0.7
+_IN_PARTS = 0.6
+
+# The reranker's logits of the first candidates, and their lexical signal.
+Scored: TypeAlias = tuple[Float32[np.ndarray, " scored"], Float32[np.ndarray, " scored"]]
+NOT_SCORED: Scored = (np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
 class Stage2:
@@ -31,16 +50,36 @@ class Stage2:
         cosines: Float32[np.ndarray, " candidates"],
         clock: Clock,
         source: SignalSource,
-    ) -> tuple[Float32[np.ndarray, " candidates"], Float32[np.ndarray, " candidates"]]:
-        """The reranker's logits of candidates, which `source` knows, and their lexical signal."""
-        if not len(rows) or self._pairs is None:
-            return np.zeros(0, np.float32), np.zeros(0, np.float32)
+        later: tuple[str, ...] = (),
+    ) -> Scored:
+        """The reranker's logits of candidates, and their lexical signal.
+
+        They are those of all candidates, or of the first ones that there is time for.
+
+        Args:
+            query: The query.
+            rows: The candidates, best first.
+            cosines: Of the query's vector with theirs.
+            clock: How much time there is.
+            source: Where their signals come from.
+            later: Stages that are still to come, for which time must be left.
+
+        Raises:
+            DeadlineExceededError: the deadline passed, or is too near and nothing can be left out.
+        """
+        later = ("fuse", *later)
+        if not len(rows) or self._pairs is None or clock.left("signals", "frame", *later) <= 0:
+            return NOT_SCORED
         with clock.stage("signals", len(rows)):
             signals = source.gather(query, rows, cosines)
         with clock.stage("rerank", len(rows)) as remembered:
-            read = self._read(self._pairs, query, rows, source, remembered)
-            scores = self._pairs.fuse(read, feature_matrix(signals))
-        return scores, signals.lexical
+            read = self._read(self._pairs, query, rows, source, clock, remembered, later)
+            count = len(read)
+            if count:
+                with clock.step("fuse"):
+                    scores = self._pairs.fuse(read, feature_matrix(signals)[:count])
+        clock.found(count)
+        return (scores, signals.lexical[:count]) if count else NOT_SCORED
 
     def _read(
         self,
@@ -48,17 +87,54 @@ class Stage2:
         query: str,
         rows: Int32[np.ndarray, " candidates"],
         source: SignalSource,
+        clock: Clock,
         remembered: Remembered,
-    ) -> Float32[np.ndarray, "candidates fusion"]:
-        """What the texts of query and candidates contribute to the scores."""
+        later: tuple[str, ...],
+    ) -> Float32[np.ndarray, "scored fusion"]:
+        """What the texts of query and first candidates contribute to the scores."""
+        # Rows of inline items mean nothing to the next call.
+        keys = [] if source.lexical is None else [(query, row) for row in rows.tolist()]
+        found = self._cache.find(keys) if keys else [None] * len(rows)
+        missing = [at for at, vector in enumerate(found) if vector is None]
+        remembered(len(rows) - len(missing))
+        if missing and clock.left("frame", *later) > 0:
+            with clock.step("frame"):
+                texts = [item_text(source.catalogue.item(row)) for row in rows[missing].tolist()]
+                framed = scorer.frame([query] * len(texts), texts)
+            begin = 0
+            while part := self._next_part(scorer, framed, begin, clock, later):
+                chosen = range(begin, begin + part)
+                try:
+                    with calling(clock.hurried(*later)):
+                        values = scorer.read_framed(framed.take(chosen))
+                except DeadlineExceededError:
+                    clock.check()  # it may be the caller's own deadline
+                    if not clock.hurries:
+                        raise
+                    break
+                for place, vector in zip(chosen, values, strict=True):
+                    found[missing[place]] = vector
+                if keys:
+                    self._cache.keep([keys[missing[place]] for place in chosen], values)
+                begin += part
+        known = [vector for vector in found if vector is not None]
+        first = next((at for at, vector in enumerate(found) if vector is None), len(found))
+        return np.stack(known[:first]) if first else np.zeros((0, scorer.width), np.float32)
 
-        def read(missing: Int64[np.ndarray, " missing"]) -> Float32[np.ndarray, "missing fusion"]:
-            texts = [item_text(source.catalogue.item(row)) for row in rows[missing].tolist()]
-            return scorer.read(query, texts)
-
-        if source.lexical is None:  # rows of inline items mean nothing to the next call
-            return read(np.arange(len(rows)))
-        keys = [(query, row) for row in rows.tolist()]
-        pairs, known = self._cache.rows(keys, read, scorer.width)
-        remembered(known)
-        return pairs
+    def _next_part(
+        self,
+        scorer: PairScorer,
+        framed: Framed,
+        begin: int,
+        clock: Clock,
+        later: tuple[str, ...],
+    ) -> int:
+        """How many pairs from one on are to be read next; 0 where none are left or no time is."""
+        left = clock.left(*later)
+        rest = framed if not begin else framed.take(range(begin, len(framed)))
+        if not len(rest):
+            return 0
+        if np.isinf(left) or scorer.affordable(rest, _IN_ONE_GO * left) == len(rest):
+            return len(rest)
+        # The last pairs may take whatever time there still is.
+        return scorer.affordable(rest, _IN_PARTS * left) or min(1, scorer.affordable(rest, left))

@@ -12,7 +12,7 @@ from catalog.filters import Filter
 from search.browsing import Popularity, first_of_groups
 from search.clock import Clock
 from search.recall import Allowed
-from search.records import Hit, SearchResult
+from search.records import Degradation, Hit, SearchResult
 
 
 class Selection:
@@ -34,6 +34,16 @@ class Selection:
             return None
         with clock.stage("filter", len(self._catalogue)):
             return self._catalogue.matching(filter)
+
+    def without(self, row: int, allowed: Allowed, *, variants: bool) -> Bool[np.ndarray, " items"]:
+        """Which items pass, but for one, and with `variants` false those of its group as well."""
+        others = (self._catalogue.all_alive if allowed is None else allowed).copy()
+        others[row] = False
+        if not variants:
+            groups = self._catalogue.groups(np.arange(len(others), dtype=np.int32))
+            if groups[row] >= 0:
+                others &= groups != groups[row]
+        return others
 
     def matches(self, allowed: Allowed) -> int:
         """How many items pass."""
@@ -59,6 +69,9 @@ class Selection:
     ) -> tuple[FacetCounts, ...]:
         """What facets count, each over its own scope."""
         if not facets:
+            return ()
+        if clock.left("facets") <= 0:
+            clock.leave_out(Degradation.FACETS_SKIPPED)
             return ()
         with clock.stage("facets", len(facets)):
             return tuple(
@@ -90,5 +103,12 @@ class Selection:
         over_matched = [replace(facet, scope="matched") for facet in facets]
         counts = self.count(over_matched, allowed, rows, clock)
         return SearchResult(
-            hits, tuple(clock.stages), 0, 0, len(stay) > end, matched=len(rows), facets=counts
+            hits,
+            tuple(clock.stages),
+            0,
+            0,
+            len(stay) > end,
+            matched=len(rows),
+            facets=counts,
+            left_out=tuple(clock.left_out),
         )

@@ -26,7 +26,7 @@ from search.records import (
 )
 from server.calls import current_call
 from server.methods import is_ours, surrounded
-from server.pages import PageTokenError
+from server.pages import PageTokenError, PageTokenExpiredError
 from server.work import OverloadedError, StoppingError
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class MalformedRequestError(Exception):
 _KNOWN: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
     RequestError: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
     PageTokenError: (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_MISMATCH"),
+    PageTokenExpiredError: (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_EXPIRED"),
     MalformedRequestError: (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST"),
     UnknownItemsError: (grpc.StatusCode.NOT_FOUND, "UNKNOWN_ITEM"),
     NotSupportedError: (grpc.StatusCode.FAILED_PRECONDITION, "NOT_SUPPORTED"),

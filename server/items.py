@@ -2,6 +2,8 @@
 
 import math
 
+from google.protobuf import field_mask_pb2
+
 from catalog.schema import Item
 from search.records import RequestError
 from server.dates import date_message, date_record
@@ -10,8 +12,34 @@ from shortlist.v1 import item_pb2
 MAX_ITEM_CHARACTERS = 50_000
 
 
-def item_message(item: Item) -> item_pb2.Item:
-    """Returns the message of an item."""
+_FIELDS = frozenset(item_pb2.Item.DESCRIPTOR.fields_by_name)
+
+
+def item_fields(mask: field_mask_pb2.FieldMask, path: str) -> frozenset[str] | None:
+    """Returns the fields of items that a mask names, None for all; raises RequestError.
+
+    Args:
+        mask: The mask; empty names all.
+        path: Where it stands in the request.
+    """
+    for place, name in enumerate(mask.paths):
+        if name != "*" and name not in _FIELDS:
+            raise RequestError(
+                f"{path}.paths[{place}]",
+                "is no field of an item; name whole fields, such as title or attributes",
+            )
+    return None if not mask.paths or "*" in mask.paths else frozenset(mask.paths)
+
+
+def item_message(item: Item, fields: frozenset[str] | None = None) -> item_pb2.Item:
+    """Returns the message of an item, with some of its fields or all."""
+    message = _whole_message(item)
+    for name in _FIELDS - fields if fields is not None else ():
+        message.ClearField(name)  # type: ignore[arg-type]  # the stub names the fields one by one
+    return message
+
+
+def _whole_message(item: Item) -> item_pb2.Item:
     return item_pb2.Item(
         item_id=item.item_id,
         title=item.title,

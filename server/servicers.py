@@ -3,7 +3,8 @@
 # ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,11 +13,12 @@ from jaxtyping import Float32
 from catalog.schema import Item
 from search.engine import Engine
 from search.live import LiveCatalogue
-from search.records import UnknownItemsError
+from search.records import RequestError, SearchResult, UnknownItemsError
 from search.slot import Slot
-from server import converters, writes
+from server import converters, rerank_messages, retrieval_messages, search_messages, writes
 from server.calls import note
 from server.items import item_message
+from server.streaming import parts_of
 from server.work import Worker
 from shortlist.v1 import (
     catalog_service_pb2,
@@ -56,23 +58,30 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     ) -> search_service_pb2.SearchResponse:
         """Finds the products that answer a query best."""
         engine, deadline = self._slot.engine, deadline_of(context)
-        search = converters.search_record(request, engine.bundle_id)
-        result = await self._worker.run(
-            lambda: engine.search(
-                search.query,
-                limit=search.limit,
-                offset=search.offset,
-                recall_depth=search.recall_depth,
-                rerank_depth=search.rerank_depth,
-                filter=search.filter,
-                facets=search.facets,
-                max_per_group=search.max_per_group,
-                deadline=deadline,
-            ),
-            deadline,
-        )
+        search = search_messages.search_record(request, engine.bundle_id)
+        result = await self._worker.run(lambda: _search(engine, search, deadline), deadline)
         note(result)
-        return converters.search_response(search, result)
+        return search_messages.search_response(search, result)
+
+    async def StreamSearch(
+        self, request: search_service_pb2.StreamSearchRequest, context: CallContext
+    ) -> AsyncIterator[search_service_pb2.StreamSearchResponse]:
+        """Finds the same, and says before that what stage 1 found."""
+        engine, deadline = self._slot.engine, deadline_of(context)
+        try:
+            search = search_messages.search_record(request.search, engine.bundle_id)
+            parts = parts_of(
+                self._worker,
+                lambda hand_out: _search(engine, search, deadline, hand_out),
+                deadline,
+            )
+            async with aclosing(parts):
+                async for result, last in parts:
+                    if last:
+                        note(result)
+                    yield search_messages.stream_search_response(search, result, last=last)
+        except RequestError as error:
+            raise error.within("search") from None
 
 
 class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
@@ -87,9 +96,12 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
     ) -> retrieval_service_pb2.RetrieveResponse:
         """Finds the items nearest to a query."""
         engine, deadline = self._slot.engine, deadline_of(context)
-        query = converters.retrieve_query(request, engine.dim)
-        limit, filter = converters.retrieve_limit(request), converters.request_filter(request)
-        channels = converters.retrieve_channels(request)
+        query = retrieval_messages.retrieve_query(request, engine.dim)
+        limit, filter = (
+            retrieval_messages.retrieve_limit(request),
+            converters.request_filter(request),
+        )
+        channels = retrieval_messages.retrieve_channels(request)
         result = await self._worker.run(
             lambda: engine.retrieve(
                 query, limit=limit, channels=channels, filter=filter, deadline=deadline
@@ -97,16 +109,35 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
             deadline,
         )
         note(result)
-        return converters.retrieve_response(result, engine.bundle_id)
+        return retrieval_messages.retrieve_response(result, engine.bundle_id)
+
+    async def SimilarItems(
+        self, request: retrieval_service_pb2.SimilarItemsRequest, context: CallContext
+    ) -> retrieval_service_pb2.SimilarItemsResponse:
+        """Finds the items nearest to another."""
+        engine, deadline = self._slot.engine, deadline_of(context)
+        similar = retrieval_messages.similar_record(request)
+        result = await self._worker.run(
+            lambda: engine.similar(
+                similar.item_id,
+                limit=similar.limit,
+                filter=similar.filter,
+                variants=similar.variants,
+                deadline=deadline,
+            ),
+            deadline,
+        )
+        note(result)
+        return retrieval_messages.similar_response(similar, result, engine.bundle_id)
 
     async def Embed(
         self, request: retrieval_service_pb2.EmbedRequest, context: CallContext
     ) -> retrieval_service_pb2.EmbedResponse:
         """Encodes queries and items."""
         engine, deadline = self._slot.engine, deadline_of(context)
-        inputs = converters.embed_inputs(request)
+        inputs = retrieval_messages.embed_inputs(request)
         vectors = await self._worker.run(lambda: _embed(engine, inputs, deadline), deadline)
-        return converters.embed_response(vectors, engine.bundle_id)
+        return retrieval_messages.embed_response(vectors, engine.bundle_id)
 
 
 class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
@@ -121,12 +152,12 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
     ) -> rerank_service_pb2.RerankResponse:
         """Orders candidates."""
         engine, deadline = self._slot.engine, deadline_of(context)
-        candidates = converters.rerank_candidates(request)
+        candidates = rerank_messages.rerank_candidates(request)
         result = await self._worker.run(
             lambda: engine.rerank(request.query, candidates, deadline=deadline), deadline
         )
         note(result)
-        return converters.rerank_response(result, engine.bundle_id)
+        return rerank_messages.rerank_response(result, engine.bundle_id)
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
@@ -188,6 +219,27 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             yield catalog_service_pb2.DeleteItemsResponse(
                 request_id=request_id, **writes.told(outcome)
             )
+
+
+def _search(
+    engine: Engine,
+    search: search_messages.Search,
+    deadline: float | None,
+    on_recalled: Callable[[SearchResult], None] | None = None,
+) -> SearchResult:
+    result = engine.search(
+        search.query,
+        limit=search.limit,
+        offset=search.offset,
+        recall_depth=search.recall_depth,
+        rerank_depth=search.depth,
+        filter=search.filter,
+        facets=search.facets,
+        max_per_group=search.max_per_group,
+        deadline=deadline,
+        on_recalled=on_recalled,
+    )
+    return search_messages.as_before(search, result)
 
 
 def _find(engine: Engine, item_ids: Sequence[str]) -> tuple[list[Item], list[str]]:

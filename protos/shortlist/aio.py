@@ -4,7 +4,7 @@ The same methods, options and errors as `shortlist.client`; what a method means 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -15,7 +15,7 @@ from shortlist import requests
 from shortlist.calls import Attempts
 from shortlist.errors import FieldViolation, ShortlistError
 from shortlist.options import Options, Retry, Tls, Token, check_token, read_token
-from shortlist.requests import RetrieveOptions, SearchOptions
+from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
@@ -93,6 +93,33 @@ class AsyncClient:
         request = requests.search(query, wanted)
         return await self._call(self._search.Search, request, timeout_seconds, request_id)
 
+    def stream_search(
+        self,
+        query: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **wanted: Unpack[SearchOptions],
+    ) -> AsyncIterator[search_service_pb2.StreamSearchResponse]:
+        """Yields the page as stage 1 orders it, then as Search does (SearchService.StreamSearch).
+
+        Closing the iterator, or leaving it to be collected, cancels what is left of the search.
+        """
+        request = requests.stream_search(query, wanted)
+        return self._stream(self._search.StreamSearch, request, timeout_seconds, request_id)
+
+    async def similar_items(
+        self,
+        item_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **wanted: Unpack[SimilarOptions],
+    ) -> retrieval_service_pb2.SimilarItemsResponse:
+        """Finds the items nearest to one of the catalogue (RetrievalService.SimilarItems)."""
+        request = requests.similar_items(item_id, wanted)
+        return await self._call(self._retrieval.SimilarItems, request, timeout_seconds, request_id)
+
     async def retrieve(
         self,
         query: str | Iterable[float],
@@ -150,6 +177,54 @@ class AsyncClient:
         """Returns the items found and the ids missing (CatalogService.BatchGetItems)."""
         request = catalog_service_pb2.BatchGetItemsRequest(item_ids=item_ids)
         return await self._call(self._catalog.BatchGetItems, request, timeout_seconds, request_id)
+
+    def upsert_items(
+        self,
+        writes: AsyncIterable[catalog_service_pb2.UpsertItemsRequest],
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> AsyncIterator[catalog_service_pb2.UpsertItemsResponse]:
+        """Yields what became of each write, in their order (CatalogService.UpsertItems).
+
+        `shortlist.requests.upsert` makes writes. One that could not be made has an `error`.
+        """
+        method = self._catalog.UpsertItems
+        return self._stream(method, aiter(writes), timeout_seconds, request_id)
+
+    def delete_items(
+        self,
+        deletions: AsyncIterable[catalog_service_pb2.DeleteItemsRequest],
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> AsyncIterator[catalog_service_pb2.DeleteItemsResponse]:
+        """Yields what became of each deletion, in their order (CatalogService.DeleteItems).
+
+        `shortlist.requests.deletion` makes deletions.
+        """
+        method = self._catalog.DeleteItems
+        return self._stream(method, aiter(deletions), timeout_seconds, request_id)
+
+    async def _stream(
+        self,
+        method: Callable[..., Any],
+        request: object,
+        timeout_seconds: float | None,
+        request_id: str | None,
+    ) -> AsyncIterator[Any]:
+        """What a method answers in parts. Nothing is sent again: parts may have been seen."""
+        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        attempt = Attempts(self._options.retry, seconds, request_id)
+        token = None if self._token is None else read_token(self._token)
+        call = method(request, timeout=attempt.seconds_left, metadata=attempt.metadata(token))
+        try:
+            async for response in call:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise ShortlistError(error, attempt.request_id) from error
+        finally:
+            call.cancel()
 
     async def _call(
         self,

@@ -1,9 +1,13 @@
 """The requests that `Client` and `AsyncClient` send, made in one place from Python's own types."""
 
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
+from google.protobuf import field_mask_pb2
+
 from shortlist.v1 import (
+    catalog_service_pb2,
     channel_pb2,
     facet_pb2,
     filter_pb2,
@@ -12,6 +16,7 @@ from shortlist.v1 import (
     retrieval_service_pb2,
     search_service_pb2,
 )
+from shortlist.v1.catalog_service_pb2 import DeleteItemsRequest
 
 
 class SearchOptions(TypedDict, total=False):
@@ -24,6 +29,16 @@ class SearchOptions(TypedDict, total=False):
     page_token: str
     recall_depth: int
     rerank_depth: int | None
+    item_fields: Iterable[str]  # the fields of items that come back, such as "title"; none: all
+
+
+class SimilarOptions(TypedDict, total=False):
+    """The fields of a SimilarItemsRequest beside the item; each has the server's default."""
+
+    filter: filter_pb2.Filter | None
+    page_size: int
+    exclude_variants: bool
+    item_fields: Iterable[str]
 
 
 class RetrieveOptions(TypedDict, total=False):
@@ -48,7 +63,47 @@ def retrieve(
 
 def search(query: str, wanted: SearchOptions) -> search_service_pb2.SearchRequest:
     """Returns the request for a query text."""
-    return search_service_pb2.SearchRequest(query=query, **wanted)
+    fields = wanted.pop("item_fields", ())
+    request = search_service_pb2.SearchRequest(query=query, **wanted)  # type: ignore[arg-type]
+    request.item_fields.paths.extend(fields)
+    return request
+
+
+def stream_search(query: str, wanted: SearchOptions) -> search_service_pb2.StreamSearchRequest:
+    """Returns the request for a query text."""
+    return search_service_pb2.StreamSearchRequest(search=search(query, wanted))
+
+
+def similar_items(
+    item_id: str, wanted: SimilarOptions
+) -> retrieval_service_pb2.SimilarItemsRequest:
+    """Returns the request for an item of the catalogue."""
+    fields = wanted.pop("item_fields", ())
+    request = retrieval_service_pb2.SimilarItemsRequest(item_id=item_id, **wanted)  # type: ignore[arg-type]
+    request.item_fields.paths.extend(fields)
+    return request
+
+
+def upsert(
+    item: item_pb2.Item, *, fields: Iterable[str] = (), request_id: str | None = None
+) -> catalog_service_pb2.UpsertItemsRequest:
+    """Returns a write of an item.
+
+    Args:
+        item: The item; what it does not have is cleared.
+        fields: The fields to write, such as "price"; none creates or replaces the item as a whole.
+        request_id: Names the write, so that sending it again changes nothing; None for a fresh one.
+    """
+    return catalog_service_pb2.UpsertItemsRequest(
+        request_id=request_id or uuid.uuid4().hex,
+        item=item,
+        update_mask=field_mask_pb2.FieldMask(paths=fields),
+    )
+
+
+def deletion(item_id: str, *, request_id: str | None = None) -> DeleteItemsRequest:
+    """Returns a deletion of an item; see `upsert` for `request_id`."""
+    return DeleteItemsRequest(request_id=request_id or uuid.uuid4().hex, item_id=item_id)
 
 
 def embed(inputs: Sequence[str | item_pb2.Item]) -> retrieval_service_pb2.EmbedRequest:

@@ -48,11 +48,15 @@ def methods() -> list[MethodDescriptor]:
 def test_the_promised_methods_are_there() -> None:
     assert {method.full_name for method in methods()} == {
         "shortlist.v1.SearchService.Search",
+        "shortlist.v1.SearchService.StreamSearch",
         "shortlist.v1.RetrievalService.Retrieve",
+        "shortlist.v1.RetrievalService.SimilarItems",
         "shortlist.v1.RetrievalService.Embed",
         "shortlist.v1.RerankService.Rerank",
         "shortlist.v1.CatalogService.GetItem",
         "shortlist.v1.CatalogService.BatchGetItems",
+        "shortlist.v1.CatalogService.UpsertItems",
+        "shortlist.v1.CatalogService.DeleteItems",
     }
 
 
@@ -66,7 +70,13 @@ def test_every_field_states_its_behaviour() -> None:
 
 
 def test_every_response_names_the_bundle_that_answered() -> None:
-    assert all("bundle_id" in method.output_type.fields_by_name for method in methods())
+    responses = [method.output_type for method in methods()]
+    streamed = search_service_pb2.StreamSearchResponse.DESCRIPTOR  # names it in what it carries
+    writes = [r for r in responses if "sequence" in r.fields_by_name]  # of a log, not of a bundle
+    answers = [r for r in responses if r not in (streamed, *writes)]
+    assert len(writes) == 2
+    assert all("bundle_id" in r.fields_by_name for r in answers)
+    assert streamed.fields_by_name["search"].message_type in responses
 
 
 def test_enums_begin_with_an_unspecified_zero() -> None:

@@ -164,7 +164,9 @@ def test_work_that_cannot_be_ready_in_time_is_not_begun(batcher):
     run = batcher.shared(0)(forward)
     forward.warm_up()
     forward.batches.clear()
-    forward._seconds = dict.fromkeys(forward.lengths, 60.0)
+    for shape in forward.shapes:
+        for _ in range(50):
+            forward.measured(shape, 60.0)
     with calling(Caller(time.monotonic() + 30)), pytest.raises(DeadlineExceededError):
         run(framed_of(4))
     assert forward.batches == []
@@ -203,3 +205,20 @@ def test_a_closed_batcher_finishes_what_waits_and_takes_no_more(pool):
     assert [call.result(SOON)[:, 0].tolist() for call in calls] == [[3], [4]]
     with pytest.raises(RuntimeError, match="closed"):
         run(framed_of(3))
+
+
+def test_what_waits_ahead_counts_as_time_that_work_takes(batcher, pool):
+    forward = Watched()
+    run = batcher.shared(1)(forward)
+    for shape in forward.shapes:
+        for _ in range(60):
+            forward.measured(shape, 60.0)
+    first = held(forward, run, pool)
+    second = pool.submit(run, framed_of(*[16] * 16))  # two full batches
+    collected(batcher, 1)
+    lengths = np.array([16] * 8)
+    assert forward.seconds(lengths) == pytest.approx(60, rel=0.02)
+    assert 60 * 3 < run.seconds(lengths) <= 60 * 4 * 1.02  # it is not known how far the first is
+    forward.go.set()
+    first.result(SOON)
+    second.result(SOON)

@@ -197,3 +197,17 @@ def test_dates_select(engine):
     day = datetime.date(2024, 1, 10)
     found = engine.search("cable", limit=100, filter=Range("released", Interval(below=day)))
     assert set(ids(found)) == of_filter(engine, lambda item: item.released < day)
+
+
+def test_similar_items_leave_out_variants_on_request(grouped):
+    store = grouped.store
+    variants = {i for i in store.ids if i.rsplit("-", 1)[0] == "Ch-10"}
+    grouped_ids = {i for i in variants if store.item(store.row(i)).group_id}
+    chosen = min(grouped_ids)
+    assert len(grouped_ids) > 1
+    everything = {*ids(grouped.similar(chosen, limit=100))}
+    assert everything == {*store.ids} - {chosen}
+    others = {*ids(grouped.similar(chosen, limit=100, variants=False))}
+    assert others == {*store.ids} - grouped_ids
+    alone = next(i for i in store.ids if not store.item(store.row(i)).group_id)
+    assert {*ids(grouped.similar(alone, limit=100, variants=False))} == {*store.ids} - {alone}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from catalog.schema import Item
 from search.records import Hit, RequestError, SearchResult, StageReport
-from server import converters
+from server import converters, rerank_messages, retrieval_messages, search_messages
 from server.items import item_message, item_record
 from shortlist.v1.catalog_service_pb2 import BatchGetItemsRequest, GetItemRequest
 from shortlist.v1.item_pb2 import Item as ItemMessage
@@ -122,36 +122,41 @@ def test_an_item_may_have_fifty_thousand_characters() -> None:
 
 
 def test_unset_fields_mean_the_defaults() -> None:
-    search = converters.search_record(SearchRequest(query="cable"), "b")
-    assert search == converters.Search("cable", 10, 0, None, None, "b")
+    search = search_messages.search_record(SearchRequest(query="cable"), "b")
+    assert search == search_messages.Search("cable", 10, 0, None, None, "b")
 
 
 def test_sizes_are_coerced_to_their_limits() -> None:
     request = SearchRequest(
         query="q", page_size=101, recall_depth=1_001, rerank_depth=501, max_per_group=101
     )
-    search = converters.search_record(request, "b")
+    search = search_messages.search_record(request, "b")
     assert (search.limit, search.recall_depth, search.rerank_depth) == (100, 1_000, 500)
     assert search.max_per_group == 100
 
 
 def test_a_rerank_depth_of_zero_is_not_the_default() -> None:
-    assert converters.search_record(SearchRequest(query="q", rerank_depth=0), "b").rerank_depth == 0
+    assert (
+        search_messages.search_record(SearchRequest(query="q", rerank_depth=0), "b").rerank_depth
+        == 0
+    )
 
 
 @pytest.mark.parametrize("field", ["page_size", "recall_depth", "rerank_depth", "max_per_group"])
 def test_negative_sizes_are_refused(field: str) -> None:
     request = SearchRequest(query="q", **{field: -1})  # type: ignore[arg-type]
-    assert refused_field(converters.search_record, request, "b") == field
+    assert refused_field(search_messages.search_record, request, "b") == field
 
 
 @pytest.mark.parametrize("query", ["", "   ", "\u3000\t\n", "x" * 2_001, "x" * 10_240])
 def test_queries_outside_of_the_rules_are_refused(query: str) -> None:
-    assert refused_field(converters.search_record, SearchRequest(query=query), "b") == "query"
+    assert refused_field(search_messages.search_record, SearchRequest(query=query), "b") == "query"
 
 
 def test_two_thousand_characters_are_allowed_however_many_bytes() -> None:
-    assert converters.search_record(SearchRequest(query="🔌" * 2_000), "b").query == "🔌" * 2_000
+    assert (
+        search_messages.search_record(SearchRequest(query="🔌" * 2_000), "b").query == "🔌" * 2_000
+    )
 
 
 def result(count: int, *, has_more: bool) -> SearchResult:
@@ -170,8 +175,8 @@ def result(count: int, *, has_more: bool) -> SearchResult:
 
 
 def test_a_response_tells_what_the_engine_did() -> None:
-    search = converters.search_record(SearchRequest(query="q", page_size=2), "bundle")
-    response = converters.search_response(search, result(2, has_more=True))
+    search = search_messages.search_record(SearchRequest(query="q", page_size=2), "bundle")
+    response = search_messages.search_response(search, result(2, has_more=True))
     assert [(r.item_id, r.item.title, r.rank, r.score) for r in response.results] == [
         ("i0", "title 0", 1, 0),
         ("i1", "title 1", 2, -1),
@@ -195,44 +200,46 @@ def test_a_response_tells_what_the_engine_did() -> None:
 
 def test_the_next_page_continues_the_ranks_even_with_another_size() -> None:
     first = SearchRequest(query="q", page_size=2)
-    response = converters.search_response(
-        converters.search_record(first, "b"), result(2, has_more=True)
+    response = search_messages.search_response(
+        search_messages.search_record(first, "b"), result(2, has_more=True)
     )
     request = SearchRequest(query="q", page_size=3, page_token=response.next_page_token)
-    search = converters.search_record(request, "b")
+    search = search_messages.search_record(request, "b")
     assert (search.offset, search.limit) == (2, 3)
-    last = converters.search_response(search, result(1, has_more=False))
+    last = search_messages.search_response(search, result(1, has_more=False))
     assert [r.rank for r in last.results] == [3]
     assert last.next_page_token == ""
 
 
 def test_no_page_begins_beyond_the_thousandth_result() -> None:
     def token_after(offset: int) -> str:
-        search = converters.Search("q", 1, offset, None, None, "b")
-        return converters.search_response(search, result(1, has_more=True)).next_page_token
+        search = search_messages.Search("q", 1, offset, None, None, "b")
+        return search_messages.search_response(search, result(1, has_more=True)).next_page_token
 
     assert token_after(998) != ""  # the next begins with the 1,000th
     assert token_after(999) == ""
 
 
 def test_a_page_token_of_another_bundle_is_refused() -> None:
-    search = converters.search_record(SearchRequest(query="q"), "old")
-    response = converters.search_response(search, result(1, has_more=True))
+    search = search_messages.search_record(SearchRequest(query="q"), "old")
+    response = search_messages.search_response(search, result(1, has_more=True))
     request = SearchRequest(query="q", page_token=response.next_page_token)
-    assert refused_field(converters.search_record, request, "new") == "page_token"
+    assert refused_field(search_messages.search_record, request, "new") == "page_token"
 
 
 # ---- RetrievalService
 
 
 def test_a_query_vector_is_scaled_to_unit_length() -> None:
-    query = converters.retrieve_query(RetrieveRequest(vector=Vector(values=[3, 4])), 2)
+    query = retrieval_messages.retrieve_query(RetrieveRequest(vector=Vector(values=[3, 4])), 2)
     np.testing.assert_allclose(query, np.array([0.6, 0.8], np.float32), rtol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1e-40, 3e38], ids=["denormal", "largest"])
 def test_vectors_of_any_length_are_scaled(size: float) -> None:
-    query = converters.retrieve_query(RetrieveRequest(vector=Vector(values=[size, size])), 2)
+    query = retrieval_messages.retrieve_query(
+        RetrieveRequest(vector=Vector(values=[size, size])), 2
+    )
     np.testing.assert_allclose(query, np.sqrt([0.5, 0.5]).astype(np.float32), rtol=1e-4)
 
 
@@ -243,31 +250,39 @@ def test_vectors_of_any_length_are_scaled(size: float) -> None:
 )
 def test_vectors_that_point_nowhere_are_refused(values: list[float]) -> None:
     request = RetrieveRequest(vector=Vector(values=values))
-    assert refused_field(converters.retrieve_query, request, 2) == "vector"
+    assert refused_field(retrieval_messages.retrieve_query, request, 2) == "vector"
 
 
 def test_a_signalling_nan_is_refused_like_any_other() -> None:
     values = struct.pack("<f", 1) + bytes.fromhex("0100a07f")
     message = Vector.FromString(b"\x0a\x08" + values)
-    assert refused_field(converters.retrieve_query, RetrieveRequest(vector=message), 2) == "vector"
+    assert (
+        refused_field(retrieval_messages.retrieve_query, RetrieveRequest(vector=message), 2)
+        == "vector"
+    )
 
 
 def test_retrieving_needs_a_query_or_a_vector() -> None:
-    assert refused_field(converters.retrieve_query, RetrieveRequest(), 2) == "input"
-    assert refused_field(converters.retrieve_query, RetrieveRequest(query=" "), 2) == "query"
+    assert refused_field(retrieval_messages.retrieve_query, RetrieveRequest(), 2) == "input"
+    assert (
+        refused_field(retrieval_messages.retrieve_query, RetrieveRequest(query=" "), 2) == "query"
+    )
 
 
 @pytest.mark.parametrize(("asked", "limit"), [(0, 100), (1, 1), (1_000, 1_000), (1_001, 1_000)])
 def test_retrieve_sizes(asked: int, limit: int) -> None:
-    assert converters.retrieve_limit(RetrieveRequest(page_size=asked)) == limit
+    assert retrieval_messages.retrieve_limit(RetrieveRequest(page_size=asked)) == limit
 
 
 def test_a_negative_retrieve_size_is_refused() -> None:
-    assert refused_field(converters.retrieve_limit, RetrieveRequest(page_size=-1)) == "page_size"
+    assert (
+        refused_field(retrieval_messages.retrieve_limit, RetrieveRequest(page_size=-1))
+        == "page_size"
+    )
 
 
 def test_hits_without_a_cosine_have_a_score_alone() -> None:
-    response = converters.retrieve_response(result(2, has_more=False), "bundle")
+    response = retrieval_messages.retrieve_response(result(2, has_more=False), "bundle")
     assert [(r.item_id, r.score) for r in response.results] == [("i0", 0), ("i1", -1)]
     assert [r.HasField("stage1_score") for r in response.results] == [False, True]
     assert [stage.name for stage in response.stages] == ["encode", "recall"]
@@ -282,7 +297,7 @@ def test_embed_inputs_keep_their_order() -> None:
             EmbedInput(query="charger"),
         ]
     )
-    assert converters.embed_inputs(request) == ["cable", WHOLE, "charger"]
+    assert retrieval_messages.embed_inputs(request) == ["cable", WHOLE, "charger"]
 
 
 @pytest.mark.parametrize(
@@ -299,12 +314,12 @@ def test_embed_inputs_keep_their_order() -> None:
 def test_embed_inputs_outside_of_the_rules_are_refused(
     inputs: list[EmbedInput], field: str
 ) -> None:
-    assert refused_field(converters.embed_inputs, EmbedRequest(inputs=inputs)) == field
+    assert refused_field(retrieval_messages.embed_inputs, EmbedRequest(inputs=inputs)) == field
 
 
 def test_embeddings_are_packed_floats() -> None:
     vectors = np.array([[1, 0], [0.6, 0.8]], np.float32)
-    response = converters.embed_response(vectors, "b")
+    response = retrieval_messages.embed_response(vectors, "b")
     assert [list(v.values) for v in response.embeddings] == vectors.tolist()
     assert struct.pack("<2f", 0.6, 0.8) in response.SerializeToString()
 
@@ -320,7 +335,7 @@ def test_candidates_are_ids_or_items() -> None:
             RerankCandidate(item=item_message(WHOLE)),
         ],
     )
-    assert converters.rerank_candidates(request) == ["a-1", WHOLE]
+    assert rerank_messages.rerank_candidates(request) == ["a-1", WHOLE]
 
 
 @pytest.mark.parametrize(
@@ -346,12 +361,12 @@ def test_candidates_outside_of_the_rules_are_refused(
     candidates: list[RerankCandidate], field: str
 ) -> None:
     request = RerankRequest(query="q", candidates=candidates)
-    assert refused_field(converters.rerank_candidates, request) == field
+    assert refused_field(rerank_messages.rerank_candidates, request) == field
 
 
 def test_reranking_needs_a_query() -> None:
     request = RerankRequest(candidates=[RerankCandidate(item_id="a")])
-    assert refused_field(converters.rerank_candidates, request) == "query"
+    assert refused_field(rerank_messages.rerank_candidates, request) == "query"
 
 
 # ---- CatalogService

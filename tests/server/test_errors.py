@@ -10,14 +10,17 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from catalog.log import LogError
 from search.records import (
+    ClosedError,
     DeadlineExceededError,
     NotSupportedError,
+    ReadOnlyError,
     RequestError,
     UnknownItemsError,
 )
 from server.errors import ErrorInterceptor
-from server.pages import PageTokenError
+from server.pages import PageTokenError, PageTokenExpiredError
 from server.work import OverloadedError, StoppingError
 from shortlist.client import Client, FieldViolation, ShortlistError
 from shortlist.v1 import catalog_service_pb2, catalog_service_pb2_grpc
@@ -32,6 +35,10 @@ EXPECTED = {
     "unable": (NotSupportedError("no reranker"), Code.FAILED_PRECONDITION, "NOT_SUPPORTED"),
     "late": (DeadlineExceededError("too late"), Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     "full": (OverloadedError(1.25), Code.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    "expired token": (PageTokenExpiredError(), Code.INVALID_ARGUMENT, "PAGE_TOKEN_EXPIRED"),
+    "read only": (ReadOnlyError(), Code.FAILED_PRECONDITION, "READ_ONLY"),
+    "disk": (LogError("/var/secret: is full"), Code.UNAVAILABLE, "DISK_FAILED"),
+    "closed": (ClosedError("no more writes"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
     "stopping": (StoppingError("going down"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
     "fault": (KeyError("a secret"), Code.INTERNAL, "INTERNAL_FAULT"),
 }
@@ -103,7 +110,7 @@ def test_each_error_has_one_error_info_and_names_the_field_at_fault(
     info = ErrorInfo.FromString(infos[0].value)
     assert info.domain == "shortlist"
     assert set(info.metadata) == ({"error_id"} if name == "fault" else set())
-    at_fault = name in ("field", "token", "long problem")
+    at_fault = name in ("field", "token", "expired token", "long problem")
     assert len(error.field_violations) == at_fault
 
 
@@ -118,6 +125,10 @@ def test_a_bad_field_is_named(address: str) -> None:
     assert error.message == "query: is odd"
     assert error.field_violations == (FieldViolation("query", "is odd"),)
     assert [v.field for v in error_of(address, "token").field_violations] == ["page_token"]
+
+
+def test_a_failing_disk_does_not_name_the_server_s_files(address: str) -> None:
+    assert "secret" not in error_of(address, "disk").message
 
 
 def test_an_unknown_item_is_named(address: str) -> None:

@@ -12,7 +12,7 @@ from catalog.facets import Facet, FacetCounts
 from catalog.filters import And, Equals, Exists, In, Interval, Not, Or, Prefix, Range
 from search.engine import Engine
 from search.records import RequestError
-from server import converters
+from server import search_messages
 from server.filters import facet_message, facet_records, filter_record
 from shortlist import filters
 from shortlist.client import Client, ShortlistError
@@ -151,11 +151,11 @@ def test_an_interval_with_two_lower_bounds_is_never_built() -> None:
 
 
 def test_a_query_may_be_empty_only_with_a_filter() -> None:
-    search = converters.search_record(SearchRequest(query=" ", filter=CHARGERS), "b")
+    search = search_messages.search_record(SearchRequest(query=" ", filter=CHARGERS), "b")
     assert search.filter == Prefix("category", "Electronics > Chargers")
-    assert refused_field(converters.search_record, SearchRequest(query=" "), "b") == "query"
+    assert refused_field(search_messages.search_record, SearchRequest(query=" "), "b") == "query"
     long = SearchRequest(query="x" * 2_001, filter=CHARGERS)
-    assert refused_field(converters.search_record, long, "b") == "query"
+    assert refused_field(search_messages.search_record, long, "b") == "query"
 
 
 # ---- over a real channel

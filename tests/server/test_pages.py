@@ -2,30 +2,50 @@ import base64
 
 import pytest
 
-from server.pages import PageTokenError, read_page_token, write_page_token
+from server.pages import (
+    Page,
+    PageTokenError,
+    PageTokenExpiredError,
+    read_page_token,
+    write_page_token,
+)
 
-SEARCH = ("usb c charger", None, 50, "bundle-1")
+BUNDLE = "bundle-1"
+SEARCH = ("usb c charger", None, 50)
 
 
-@pytest.mark.parametrize("offset", [0, 1, 10, 1_000])
-def test_a_token_gives_back_its_offset(offset: int) -> None:
-    assert read_page_token(write_page_token(offset, *SEARCH), *SEARCH) == offset
+@pytest.mark.parametrize("page", [Page(0), Page(1), Page(10, 0), Page(1_000, 500)], ids=repr)
+def test_a_token_gives_back_its_page(page: Page) -> None:
+    assert read_page_token(write_page_token(page, BUNDLE, *SEARCH), BUNDLE, *SEARCH) == page
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        ("usb c cable", None, 50, "bundle-1"),
-        ("usb c charger", 200, 50, "bundle-1"),
-        ("usb c charger", None, 0, "bundle-1"),
-        ("usb c charger", None, None, "bundle-1"),
-        ("usb c charger", None, 50, "bundle-2"),
+        ("usb c cable", None, 50),
+        ("usb c charger", 200, 50),
+        ("usb c charger", None, 0),
+        ("usb c charger", None, None),
     ],
-    ids=["query", "recall depth", "rerank depth 0", "default rerank depth", "bundle"],
+    ids=["query", "recall depth", "rerank depth 0", "default rerank depth"],
 )
 def test_a_token_fits_no_other_search(other: tuple[str | int | None, ...]) -> None:
-    with pytest.raises(PageTokenError):
-        read_page_token(write_page_token(10, *SEARCH), *other)
+    with pytest.raises(PageTokenError) as refused:
+        read_page_token(write_page_token(Page(10), BUNDLE, *SEARCH), BUNDLE, *other)
+    assert not isinstance(refused.value, PageTokenExpiredError)
+
+
+def test_a_token_of_another_bundle_has_expired() -> None:
+    token = write_page_token(Page(10), BUNDLE, *SEARCH)
+    with pytest.raises(PageTokenExpiredError):
+        read_page_token(token, "bundle-2", *SEARCH)
+
+
+def test_a_token_of_another_bundle_and_another_search_is_a_mismatch() -> None:
+    token = write_page_token(Page(10), BUNDLE, *SEARCH)
+    with pytest.raises(PageTokenError) as refused:
+        read_page_token(token, "bundle-2", "hdmi", None, 50)
+    assert not isinstance(refused.value, PageTokenExpiredError)
 
 
 @pytest.mark.parametrize(
@@ -33,20 +53,20 @@ def test_a_token_fits_no_other_search(other: tuple[str | int | None, ...]) -> No
 )
 def test_what_is_no_token_is_refused(token: str) -> None:
     with pytest.raises(PageTokenError) as refused:
-        read_page_token(token, *SEARCH)
+        read_page_token(token, BUNDLE, *SEARCH)
     assert refused.value.field == "page_token"
 
 
 def test_every_flipped_bit_is_noticed() -> None:
-    token = write_page_token(10, *SEARCH)
+    token = write_page_token(Page(10), BUNDLE, *SEARCH)
     packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     for bit in range(8 * len(packed)):
         flipped = bytearray(packed)
         flipped[bit // 8] ^= 1 << bit % 8
         with pytest.raises(PageTokenError):
-            read_page_token(base64.urlsafe_b64encode(flipped).decode().rstrip("="), *SEARCH)
+            read_page_token(base64.urlsafe_b64encode(flipped).decode().rstrip("="), BUNDLE, *SEARCH)
 
 
 def test_a_token_does_not_show_the_query() -> None:
-    token = write_page_token(10, *SEARCH)
+    token = write_page_token(Page(10), BUNDLE, *SEARCH)
     assert b"usb" not in base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))

@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import error_details_pb2
 
+from catalog.errors import InputError
 from server.config import ServerConfig
 from shortlist.client import Client, ShortlistError
 from shortlist.v1.catalog_service_pb2 import (
@@ -150,10 +151,8 @@ def test_a_server_without_state_takes_no_writes(address: str) -> None:
     assert "--state" in refused.value.details()
 
 
-def test_two_servers_cannot_share_a_state(live: Running, live_config: ServerConfig) -> None:
-    from catalog.errors import InputError
-    from server.service import Service
-
-    assert live_config.state is not None
-    with pytest.raises(InputError, match=r"another server is writing to .*state"):
-        Service(live_config)._load()
+@pytest.mark.usefixtures("live")
+def test_two_servers_cannot_share_a_state(live_config: ServerConfig, serving: Serving) -> None:
+    refused = pytest.raises(InputError, match=r"another server is writing to .*state")
+    with refused, serving(live_config):
+        pass

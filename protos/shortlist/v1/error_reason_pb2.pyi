@@ -33,8 +33,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     is not UTF-8, a truncated message).
     """
     ERROR_REASON_PAGE_TOKEN_MISMATCH: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT: the page token is not one of ours, or was given for another query,
-    filter, depth or anything else that it is bound to, or another bundle. A google.rpc.BadRequest names the field. Start again without one.
+    """INVALID_ARGUMENT: the page token is not one of ours, or was given for another query, filter,
+    depth or anything else that it is bound to. A google.rpc.BadRequest names the field. Start again
+    without one.
     """
     ERROR_REASON_UNKNOWN_ITEM: _ErrorReason.ValueType  # 4
     """NOT_FOUND: the catalogue has no item of that id. A google.rpc.ResourceInfo names each of the
@@ -64,15 +65,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the server cannot write to its disk. Whether the write was made is not known; send
     it again, with the same request id.
     """
+    ERROR_REASON_PAGE_TOKEN_EXPIRED: _ErrorReason.ValueType  # 20
+    """INVALID_ARGUMENT: the page token fits the request, but was given by another bundle than the one
+    that is served by now. A google.rpc.BadRequest names the field. Start again without one.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed.
 
     Every error of these services carries a google.rpc.ErrorInfo whose `domain` is "shortlist" and
     whose `reason` is the name of one of these values without its ERROR_REASON_ prefix, for example
-    "OVERLOADED". The canonical code beside it says what to do in general; the reason says which of
+    "OVERLOADED". Later versions may add some, so a client must accept those that it does not know.
+    The canonical code beside it says what to do in general; the reason says which of
     the known causes it was. Errors made by gRPC itself (no connection, a deadline that passed in
     the client, a message over the size limit of 8 MiB) carry none.
+
+    A caller may name its call in the metadata, as `x-request-id`; the server's log then names it
+    likewise, beside the error's own id where there is one.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -86,8 +95,9 @@ ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2
 is not UTF-8, a truncated message).
 """
 ERROR_REASON_PAGE_TOKEN_MISMATCH: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT: the page token is not one of ours, or was given for another query,
-filter, depth or anything else that it is bound to, or another bundle. A google.rpc.BadRequest names the field. Start again without one.
+"""INVALID_ARGUMENT: the page token is not one of ours, or was given for another query, filter,
+depth or anything else that it is bound to. A google.rpc.BadRequest names the field. Start again
+without one.
 """
 ERROR_REASON_UNKNOWN_ITEM: ErrorReason.ValueType  # 4
 """NOT_FOUND: the catalogue has no item of that id. A google.rpc.ResourceInfo names each of the
@@ -116,5 +126,9 @@ ERROR_REASON_READ_ONLY: ErrorReason.ValueType  # 10
 ERROR_REASON_DISK_FAILED: ErrorReason.ValueType  # 11
 """UNAVAILABLE: the server cannot write to its disk. Whether the write was made is not known; send
 it again, with the same request id.
+"""
+ERROR_REASON_PAGE_TOKEN_EXPIRED: ErrorReason.ValueType  # 20
+"""INVALID_ARGUMENT: the page token fits the request, but was given by another bundle than the one
+that is served by now. A google.rpc.BadRequest names the field. Start again without one.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from shortlist.v1 import coverage_pb2 as _coverage_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
 from shortlist.v1 import stage_report_pb2 as _stage_report_pb2
 import builtins as _builtins
@@ -89,6 +90,7 @@ class RerankResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
     @_builtins.property
@@ -99,16 +101,23 @@ class RerankResponse(_message.Message):
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
         """What each stage did, in the order in which they ran."""
 
+    @_builtins.property
+    def coverage(self) -> _coverage_pb2.Coverage:
+        """How completely the request was answered. Every candidate is scored or the call fails, for only
+        the caller knows which ones could be left out.
+        """
+
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___RerankResult] | None = ...,
         stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
         bundle_id: _builtins.str = ...,
+        coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "results", b"results", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "results", b"results", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,8 @@ if _version_not_supported:
 class RerankServiceStub:
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     def __init__(self, channel):
@@ -47,15 +48,16 @@ class RerankServiceStub:
 class RerankServiceServicer:
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     def Rerank(self, request, context):
         """Scores every candidate for the query and returns all of them, best first.
 
         Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-        does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when the
-        deadline passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue,
+        does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when not
+        every candidate can be scored by the deadline, RESOURCE_EXHAUSTED when the server has more work than it can queue,
         UNAVAILABLE while it goes down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -81,7 +83,8 @@ def add_RerankServiceServicer_to_server(servicer, server):
 class RerankService:
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     @staticmethod

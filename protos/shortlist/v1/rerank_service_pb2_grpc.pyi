@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class RerankServiceStub:
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     @_typing.overload
@@ -40,8 +41,8 @@ class RerankServiceStub:
     """Scores every candidate for the query and returns all of them, best first.
 
     Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-    does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when the
-    deadline passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue,
+    does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when not
+    every candidate can be scored by the deadline, RESOURCE_EXHAUSTED when the server has more work than it can queue,
     UNAVAILABLE while it goes down.
     """
 
@@ -49,7 +50,8 @@ class RerankServiceStub:
 class RerankServiceAsyncStub(RerankServiceStub):
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -57,15 +59,16 @@ class RerankServiceAsyncStub(RerankServiceStub):
     """Scores every candidate for the query and returns all of them, best first.
 
     Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-    does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when the
-    deadline passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue,
+    does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when not
+    every candidate can be scored by the deadline, RESOURCE_EXHAUSTED when the server has more work than it can queue,
     UNAVAILABLE while it goes down.
     """
 
 class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     @_abc_1.abstractmethod
@@ -77,8 +80,8 @@ class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
         """Scores every candidate for the query and returns all of them, best first.
 
         Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-        does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when the
-        deadline passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue,
+        does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when not
+        every candidate can be scored by the deadline, RESOURCE_EXHAUSTED when the server has more work than it can queue,
         UNAVAILABLE while it goes down.
         """
 

@@ -5,9 +5,11 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from shortlist.v1 import channel_pb2 as _channel_pb2
+from shortlist.v1 import coverage_pb2 as _coverage_pb2
 from shortlist.v1 import filter_pb2 as _filter_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
 from shortlist.v1 import stage_report_pb2 as _stage_report_pb2
@@ -86,6 +88,7 @@ class RetrieveResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
     @_builtins.property
@@ -98,16 +101,23 @@ class RetrieveResponse(_message.Message):
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
         """What each stage did, in the order in which they ran."""
 
+    @_builtins.property
+    def coverage(self) -> _coverage_pb2.Coverage:
+        """How completely the request was answered. A retrieval leaves nothing out: what cannot be ready by
+        the deadline is DEADLINE_EXCEEDED.
+        """
+
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___RetrieveResult] | None = ...,
         stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
         bundle_id: _builtins.str = ...,
+        coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "results", b"results", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "results", b"results", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -152,6 +162,130 @@ class RetrieveResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stage1_score) -> _WhichOneofReturnType__stage1_score | None: ...
 
 Global___RetrieveResult: _TypeAlias = RetrieveResult  # noqa: Y015
+
+@_typing.final
+class SimilarItemsRequest(_message.Message):
+    """The request of RetrievalService.SimilarItems."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    EXCLUDE_VARIANTS_FIELD_NUMBER: _builtins.int
+    ITEM_FIELDS_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The id of the item whose neighbours to find. INVALID_ARGUMENT when it is empty, NOT_FOUND when
+    the catalogue has no item of that id.
+    """
+    page_size: _builtins.int
+    """How many results to return at most. 0 means 10; above 100 is coerced to 100; negative is
+    INVALID_ARGUMENT. There is one page.
+    """
+    exclude_variants: _builtins.bool
+    """Whether to leave out the other variants of the item: those with its `group_id`. False, the
+    default, leaves them in. Without a `group_id` an item has no variants.
+    """
+    @_builtins.property
+    def filter(self) -> _filter_pb2.Filter:
+        """What results have to be like. Absent: everything is searched. The item itself need not pass."""
+
+    @_builtins.property
+    def item_fields(self) -> _field_mask_pb2.FieldMask:
+        """Which fields of each result's `item` to return, as SearchRequest.item_fields."""
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        filter: _filter_pb2.Filter | None = ...,
+        exclude_variants: _builtins.bool = ...,
+        item_fields: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "item_fields", b"item_fields"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exclude_variants", b"exclude_variants", "filter", b"filter", "item_fields", b"item_fields", "item_id", b"item_id", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarItemsRequest: _TypeAlias = SimilarItemsRequest  # noqa: Y015
+
+@_typing.final
+class SimilarItemsResponse(_message.Message):
+    """The response of RetrievalService.SimilarItems."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    bundle_id: _builtins.str
+    """The id of the bundle that answered."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimilarItemsResult]:
+        """The items, nearest first, never the one asked about. As many as `page_size` whenever the
+        catalogue has them, or as pass the filter.
+        """
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
+        """What each stage did, in the order in which they ran."""
+
+    @_builtins.property
+    def coverage(self) -> _coverage_pb2.Coverage:
+        """How completely the request was answered. Nothing is left out: what cannot be ready by the
+        deadline is DEADLINE_EXCEEDED.
+        """
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___SimilarItemsResult] | None = ...,
+        stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
+        bundle_id: _builtins.str = ...,
+        coverage: _coverage_pb2.Coverage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "results", b"results", "stages", b"stages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarItemsResponse: _TypeAlias = SimilarItemsResponse  # noqa: Y015
+
+@_typing.final
+class SimilarItemsResult(_message.Message):
+    """One item similar to another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """The id of the item."""
+    score: _builtins.float
+    """The cosine of both items' vectors, from -1 to 1, which the results are ordered by."""
+    @_builtins.property
+    def item(self) -> _item_pb2.Item:
+        """The item as the bundle holds it: every field of it, or the ones that `item_fields` names."""
+
+    def __init__(
+        self,
+        *,
+        item: _item_pb2.Item | None = ...,
+        item_id: _builtins.str = ...,
+        score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "item_id", b"item_id", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarItemsResult: _TypeAlias = SimilarItemsResult  # noqa: Y015
 
 @_typing.final
 class EmbedRequest(_message.Message):

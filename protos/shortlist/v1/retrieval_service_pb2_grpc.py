@@ -29,7 +29,8 @@ class RetrievalServiceStub:
     """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
     the lexical index.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     def __init__(self, channel):
@@ -43,6 +44,11 @@ class RetrievalServiceStub:
                 request_serializer=shortlist_dot_v1_dot_retrieval__service__pb2.RetrieveRequest.SerializeToString,
                 response_deserializer=shortlist_dot_v1_dot_retrieval__service__pb2.RetrieveResponse.FromString,
                 _registered_method=True)
+        self.SimilarItems = channel.unary_unary(
+                '/shortlist.v1.RetrievalService/SimilarItems',
+                request_serializer=shortlist_dot_v1_dot_retrieval__service__pb2.SimilarItemsRequest.SerializeToString,
+                response_deserializer=shortlist_dot_v1_dot_retrieval__service__pb2.SimilarItemsResponse.FromString,
+                _registered_method=True)
         self.Embed = channel.unary_unary(
                 '/shortlist.v1.RetrievalService/Embed',
                 request_serializer=shortlist_dot_v1_dot_retrieval__service__pb2.EmbedRequest.SerializeToString,
@@ -54,7 +60,8 @@ class RetrievalServiceServicer:
     """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
     the lexical index.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     def Retrieve(self, request, context):
@@ -63,6 +70,18 @@ class RetrievalServiceServicer:
         Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
         passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
         while it goes down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimilarItems(self, request, context):
+        """Finds the items of the catalogue that are nearest to one of them, by their vectors. No model
+        runs, so it takes about as long as a recall.
+
+        Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
+        does not have, DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the
+        server has more work than it can queue, UNAVAILABLE while it goes down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,6 +106,11 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     request_deserializer=shortlist_dot_v1_dot_retrieval__service__pb2.RetrieveRequest.FromString,
                     response_serializer=shortlist_dot_v1_dot_retrieval__service__pb2.RetrieveResponse.SerializeToString,
             ),
+            'SimilarItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimilarItems,
+                    request_deserializer=shortlist_dot_v1_dot_retrieval__service__pb2.SimilarItemsRequest.FromString,
+                    response_serializer=shortlist_dot_v1_dot_retrieval__service__pb2.SimilarItemsResponse.SerializeToString,
+            ),
             'Embed': grpc.unary_unary_rpc_method_handler(
                     servicer.Embed,
                     request_deserializer=shortlist_dot_v1_dot_retrieval__service__pb2.EmbedRequest.FromString,
@@ -104,7 +128,8 @@ class RetrievalService:
     """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
     the lexical index.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     @staticmethod
@@ -124,6 +149,33 @@ class RetrievalService:
             '/shortlist.v1.RetrievalService/Retrieve',
             shortlist_dot_v1_dot_retrieval__service__pb2.RetrieveRequest.SerializeToString,
             shortlist_dot_v1_dot_retrieval__service__pb2.RetrieveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimilarItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shortlist.v1.RetrievalService/SimilarItems',
+            shortlist_dot_v1_dot_retrieval__service__pb2.SimilarItemsRequest.SerializeToString,
+            shortlist_dot_v1_dot_retrieval__service__pb2.SimilarItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

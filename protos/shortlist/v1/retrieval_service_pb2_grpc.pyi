@@ -30,7 +30,8 @@ class RetrievalServiceStub:
     """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
     the lexical index.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     @_typing.overload
@@ -43,6 +44,14 @@ class RetrievalServiceStub:
     Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
     passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
     while it goes down.
+    """
+    SimilarItems: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.SimilarItemsRequest, _retrieval_service_pb2.SimilarItemsResponse]
+    """Finds the items of the catalogue that are nearest to one of them, by their vectors. No model
+    runs, so it takes about as long as a recall.
+
+    Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
+    does not have, DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the
+    server has more work than it can queue, UNAVAILABLE while it goes down.
     """
     Embed: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.EmbedRequest, _retrieval_service_pb2.EmbedResponse]
     """Encodes queries and items with the bundle's towers.
@@ -57,7 +66,8 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
     the lexical index.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -67,6 +77,14 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
     passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
     while it goes down.
+    """
+    SimilarItems: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.SimilarItemsRequest, _retrieval_service_pb2.SimilarItemsResponse]  # type: ignore[assignment]
+    """Finds the items of the catalogue that are nearest to one of them, by their vectors. No model
+    runs, so it takes about as long as a recall.
+
+    Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
+    does not have, DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the
+    server has more work than it can queue, UNAVAILABLE while it goes down.
     """
     Embed: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.EmbedRequest, _retrieval_service_pb2.EmbedResponse]  # type: ignore[assignment]
     """Encodes queries and items with the bundle's towers.
@@ -80,7 +98,8 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
     the lexical index.
 
-    Every error carries the details that ErrorReason describes.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
     """
 
     @_abc_1.abstractmethod
@@ -94,6 +113,20 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
         passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
         while it goes down.
+        """
+
+    @_abc_1.abstractmethod
+    def SimilarItems(
+        self,
+        request: _retrieval_service_pb2.SimilarItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrieval_service_pb2.SimilarItemsResponse, _abc.Awaitable[_retrieval_service_pb2.SimilarItemsResponse]]:
+        """Finds the items of the catalogue that are nearest to one of them, by their vectors. No model
+        runs, so it takes about as long as a recall.
+
+        Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
+        does not have, DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the
+        server has more work than it can queue, UNAVAILABLE while it goes down.
         """
 
     @_abc_1.abstractmethod

@@ -23,14 +23,16 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from shortlist.v1 import channel_pb2 as shortlist_dot_v1_dot_channel__pb2
+from shortlist.v1 import coverage_pb2 as shortlist_dot_v1_dot_coverage__pb2
 from shortlist.v1 import facet_pb2 as shortlist_dot_v1_dot_facet__pb2
 from shortlist.v1 import filter_pb2 as shortlist_dot_v1_dot_filter__pb2
 from shortlist.v1 import item_pb2 as shortlist_dot_v1_dot_item__pb2
 from shortlist.v1 import stage_report_pb2 as shortlist_dot_v1_dot_stage__report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shortlist/v1/search_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x18shortlist/v1/facet.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x1fshortlist/v1/stage_report.proto\"\x99\x02\n\rSearchRequest\x12\x13\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0crecall_depth\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1f\n\x0crerank_depth\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12*\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x01\x42\x0f\n\r_rerank_depth\"\xcd\x02\n\x0eSearchResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32\x1a.shortlist.v1.SearchResultB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x1c\n\x0erecalled_count\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0ereranked_count\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12 \n\rmatched_count\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x42\x10\n\x0e_matched_count\"\xc1\x02\n\x0cSearchResult\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04rank\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1f\n\x0cstage1_score\x18\x05 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12 \n\rlexical_score\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x1f\n\x0crerank_score\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x02\x88\x01\x01\x12\x31\n\x0brecalled_by\x18\x08 \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x42\x0f\n\r_stage1_scoreB\x10\n\x0e_lexical_scoreB\x0f\n\r_rerank_score2T\n\rSearchService\x12\x43\n\x06Search\x12\x1b.shortlist.v1.SearchRequest\x1a\x1c.shortlist.v1.SearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shortlist/v1/search_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x18shortlist/v1/facet.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x1fshortlist/v1/stage_report.proto\"\xd0\x02\n\rSearchRequest\x12\x13\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0crecall_depth\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1f\n\x0crerank_depth\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12*\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x42\x0f\n\r_rerank_depth\"\xfd\x02\n\x0eSearchResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32\x1a.shortlist.v1.SearchResultB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x1c\n\x0erecalled_count\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0ereranked_count\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12 \n\rmatched_count\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\x42\x10\n\x0e_matched_count\"H\n\x13StreamSearchRequest\x12\x31\n\x06search\x18\x01 \x01(\x0b\x32\x1b.shortlist.v1.SearchRequestB\x04\xe2\x41\x01\x02\"\x8e\x01\n\x14StreamSearchResponse\x12.\n\x05phase\x18\x01 \x01(\x0e\x32\x19.shortlist.v1.SearchPhaseB\x04\xe2\x41\x01\x03\x12\x12\n\x04last\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x32\n\x06search\x18\x03 \x01(\x0b\x32\x1c.shortlist.v1.SearchResponseB\x04\xe2\x41\x01\x03\"\xc1\x02\n\x0cSearchResult\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04rank\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1f\n\x0cstage1_score\x18\x05 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12 \n\rlexical_score\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x1f\n\x0crerank_score\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x02\x88\x01\x01\x12\x31\n\x0brecalled_by\x18\x08 \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x42\x0f\n\r_stage1_scoreB\x10\n\x0e_lexical_scoreB\x0f\n\r_rerank_score*a\n\x0bSearchPhase\x12\x1c\n\x18SEARCH_PHASE_UNSPECIFIED\x10\x00\x12\x19\n\x15SEARCH_PHASE_RECALLED\x10\x01\x12\x19\n\x15SEARCH_PHASE_RERANKED\x10\x02\x32\xad\x01\n\rSearchService\x12\x43\n\x06Search\x12\x1b.shortlist.v1.SearchRequest\x1a\x1c.shortlist.v1.SearchResponse\x12W\n\x0cStreamSearch\x12!.shortlist.v1.StreamSearchRequest\x1a\".shortlist.v1.StreamSearchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +55,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST'].fields_by_name['facets']._serialized_options = b'\342A\001\001'
   _globals['_SEARCHREQUEST'].fields_by_name['max_per_group']._loaded_options = None
   _globals['_SEARCHREQUEST'].fields_by_name['max_per_group']._serialized_options = b'\342A\001\001'
+  _globals['_SEARCHREQUEST'].fields_by_name['item_fields']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['item_fields']._serialized_options = b'\342A\001\001'
   _globals['_SEARCHRESPONSE'].fields_by_name['results']._loaded_options = None
   _globals['_SEARCHRESPONSE'].fields_by_name['results']._serialized_options = b'\342A\001\003'
   _globals['_SEARCHRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
@@ -69,6 +73,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHRESPONSE'].fields_by_name['facets']._serialized_options = b'\342A\001\003'
   _globals['_SEARCHRESPONSE'].fields_by_name['matched_count']._loaded_options = None
   _globals['_SEARCHRESPONSE'].fields_by_name['matched_count']._serialized_options = b'\342A\001\003'
+  _globals['_SEARCHRESPONSE'].fields_by_name['coverage']._loaded_options = None
+  _globals['_SEARCHRESPONSE'].fields_by_name['coverage']._serialized_options = b'\342A\001\003'
+  _globals['_STREAMSEARCHREQUEST'].fields_by_name['search']._loaded_options = None
+  _globals['_STREAMSEARCHREQUEST'].fields_by_name['search']._serialized_options = b'\342A\001\002'
+  _globals['_STREAMSEARCHRESPONSE'].fields_by_name['phase']._loaded_options = None
+  _globals['_STREAMSEARCHRESPONSE'].fields_by_name['phase']._serialized_options = b'\342A\001\003'
+  _globals['_STREAMSEARCHRESPONSE'].fields_by_name['last']._loaded_options = None
+  _globals['_STREAMSEARCHRESPONSE'].fields_by_name['last']._serialized_options = b'\342A\001\003'
+  _globals['_STREAMSEARCHRESPONSE'].fields_by_name['search']._loaded_options = None
+  _globals['_STREAMSEARCHRESPONSE'].fields_by_name['search']._serialized_options = b'\342A\001\003'
   _globals['_SEARCHRESULT'].fields_by_name['item']._loaded_options = None
   _globals['_SEARCHRESULT'].fields_by_name['item']._serialized_options = b'\342A\001\003'
   _globals['_SEARCHRESULT'].fields_by_name['item_id']._loaded_options = None
@@ -85,12 +99,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHRESULT'].fields_by_name['rerank_score']._serialized_options = b'\342A\001\003'
   _globals['_SEARCHRESULT'].fields_by_name['recalled_by']._loaded_options = None
   _globals['_SEARCHRESULT'].fields_by_name['recalled_by']._serialized_options = b'\342A\001\003'
-  _globals['_SEARCHREQUEST']._serialized_start=224
-  _globals['_SEARCHREQUEST']._serialized_end=505
-  _globals['_SEARCHRESPONSE']._serialized_start=508
-  _globals['_SEARCHRESPONSE']._serialized_end=841
-  _globals['_SEARCHRESULT']._serialized_start=844
-  _globals['_SEARCHRESULT']._serialized_end=1165
-  _globals['_SEARCHSERVICE']._serialized_start=1167
-  _globals['_SEARCHSERVICE']._serialized_end=1251
+  _globals['_SEARCHPHASE']._serialized_start=1552
+  _globals['_SEARCHPHASE']._serialized_end=1649
+  _globals['_SEARCHREQUEST']._serialized_start=287
+  _globals['_SEARCHREQUEST']._serialized_end=623
+  _globals['_SEARCHRESPONSE']._serialized_start=626
+  _globals['_SEARCHRESPONSE']._serialized_end=1007
+  _globals['_STREAMSEARCHREQUEST']._serialized_start=1009
+  _globals['_STREAMSEARCHREQUEST']._serialized_end=1081
+  _globals['_STREAMSEARCHRESPONSE']._serialized_start=1084
+  _globals['_STREAMSEARCHRESPONSE']._serialized_end=1226
+  _globals['_SEARCHRESULT']._serialized_start=1229
+  _globals['_SEARCHRESULT']._serialized_end=1550
+  _globals['_SEARCHSERVICE']._serialized_start=1652
+  _globals['_SEARCHSERVICE']._serialized_end=1825
 # @@protoc_insertion_point(module_scope)

@@ -5,9 +5,12 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from shortlist.v1 import channel_pb2 as _channel_pb2
+from shortlist.v1 import coverage_pb2 as _coverage_pb2
 from shortlist.v1 import facet_pb2 as _facet_pb2
 from shortlist.v1 import filter_pb2 as _filter_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
@@ -16,12 +19,38 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _SearchPhase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SearchPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchPhase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEARCH_PHASE_UNSPECIFIED: _SearchPhase.ValueType  # 0
+    """Never sent."""
+    SEARCH_PHASE_RECALLED: _SearchPhase.ValueType  # 1
+    """The page is in the order of stage 1, or of popularity where there is no query."""
+    SEARCH_PHASE_RERANKED: _SearchPhase.ValueType  # 2
+    """The page is in the order of both stages."""
+
+class SearchPhase(_SearchPhase, metaclass=_SearchPhaseEnumTypeWrapper):
+    """How far a search has come. Later versions may add values, so a client must accept those that it
+    does not know.
+    """
+
+SEARCH_PHASE_UNSPECIFIED: SearchPhase.ValueType  # 0
+"""Never sent."""
+SEARCH_PHASE_RECALLED: SearchPhase.ValueType  # 1
+"""The page is in the order of stage 1, or of popularity where there is no query."""
+SEARCH_PHASE_RERANKED: SearchPhase.ValueType  # 2
+"""The page is in the order of both stages."""
+Global___SearchPhase: _TypeAlias = SearchPhase  # noqa: Y015
 
 @_typing.final
 class SearchRequest(_message.Message):
@@ -37,6 +66,7 @@ class SearchRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     MAX_PER_GROUP_FIELD_NUMBER: _builtins.int
+    ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """What the customer typed. From 1 to 2,000 characters (Unicode code points); INVALID_ARGUMENT
     when it is longer, empty or only white space. Letter case, compatibility forms and runs of
@@ -52,8 +82,10 @@ class SearchRequest(_message.Message):
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before, to get the page after it. Opaque. It fits only the
-    same query, depths, filter, facets and `max_per_group` on the same bundle; anything else is
-    INVALID_ARGUMENT.
+    same query, depths, filter, facets and `max_per_group` on the same bundle: INVALID_ARGUMENT
+    otherwise, with the reason PAGE_TOKEN_EXPIRED when all but the bundle is the same, and
+    PAGE_TOKEN_MISMATCH for anything else. Where a page was reranked less deeply for lack of time,
+    those after it are reranked alike and say so, so that no result is on two of them.
     """
     recall_depth: _builtins.int
     """How many candidates stage 1 recalls. 0 means the server's default (200 unless it was started
@@ -81,6 +113,13 @@ class SearchRequest(_message.Message):
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[_facet_pb2.Facet]:
         """What to count, for the choices that a page offers: at most 20, INVALID_ARGUMENT beyond."""
 
+    @_builtins.property
+    def item_fields(self) -> _field_mask_pb2.FieldMask:
+        """Which fields of each result's `item` to return, by name, such as "title" or "attributes" (all of
+        them). Absent, empty and "*" mean every field. A path that is no field of Item, or that leads
+        into one, is INVALID_ARGUMENT. The pages of one search may differ in it.
+        """
+
     def __init__(
         self,
         *,
@@ -92,10 +131,11 @@ class SearchRequest(_message.Message):
         filter: _filter_pb2.Filter | None = ...,
         facets: _abc.Iterable[_facet_pb2.Facet] | None = ...,
         max_per_group: _builtins.int = ...,
+        item_fields: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "filter", b"filter", "rerank_depth", b"rerank_depth"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "filter", b"filter", "item_fields", b"item_fields", "rerank_depth", b"rerank_depth"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "max_per_group", b"max_per_group", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "item_fields", b"item_fields", "max_per_group", b"max_per_group", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rerank_depth: _TypeAlias = _typing.Literal["rerank_depth"]  # noqa: Y015
     _WhichOneofArgType__rerank_depth: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth"]  # noqa: Y015
@@ -117,6 +157,7 @@ class SearchResponse(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     MATCHED_COUNT_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Give this as `page_token` to get the next page. Empty on the last page, and when the next one
     would begin beyond the 1,000th result.
@@ -143,6 +184,10 @@ class SearchResponse(_message.Message):
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[_facet_pb2.FacetCounts]:
         """What the facets counted, in the order of the request."""
 
+    @_builtins.property
+    def coverage(self) -> _coverage_pb2.Coverage:
+        """How completely the request was answered."""
+
     def __init__(
         self,
         *,
@@ -154,16 +199,79 @@ class SearchResponse(_message.Message):
         bundle_id: _builtins.str = ...,
         facets: _abc.Iterable[_facet_pb2.FacetCounts] | None = ...,
         matched_count: _builtins.int | None = ...,
+        coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "matched_count", b"matched_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "coverage", b"coverage", "matched_count", b"matched_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "bundle_id", b"bundle_id", "facets", b"facets", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "reranked_count", b"reranked_count", "results", b"results", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "reranked_count", b"reranked_count", "results", b"results", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__matched_count: _TypeAlias = _typing.Literal["matched_count"]  # noqa: Y015
     _WhichOneofArgType__matched_count: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__matched_count) -> _WhichOneofReturnType__matched_count | None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class StreamSearchRequest(_message.Message):
+    """The request of SearchService.StreamSearch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEARCH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def search(self) -> Global___SearchRequest:
+        """What to search for, with the limits and defaults of its fields. INVALID_ARGUMENT for what Search
+        refuses, and, as the query is empty, when it is absent.
+        """
+
+    def __init__(
+        self,
+        *,
+        search: Global___SearchRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["search", b"search"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["search", b"search"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamSearchRequest: _TypeAlias = StreamSearchRequest  # noqa: Y015
+
+@_typing.final
+class StreamSearchResponse(_message.Message):
+    """One response of SearchService.StreamSearch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHASE_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
+    phase: Global___SearchPhase.ValueType
+    """How far the search had come. It may be SEARCH_PHASE_RECALLED on the last response too, when
+    nothing was reranked.
+    """
+    last: _builtins.bool
+    """Whether this is the last response of the call, and what Search would have returned."""
+    @_builtins.property
+    def search(self) -> Global___SearchResponse:
+        """The page. On a response that is not the last one it has no facets and no `next_page_token`, and
+        `coverage` and `stages` tell of what was done until then.
+        """
+
+    def __init__(
+        self,
+        *,
+        phase: Global___SearchPhase.ValueType = ...,
+        last: _builtins.bool = ...,
+        search: Global___SearchResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["search", b"search"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last", b"last", "phase", b"phase", "search", b"search"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamSearchResponse: _TypeAlias = StreamSearchResponse  # noqa: Y015
 
 @_typing.final
 class SearchResult(_message.Message):
@@ -197,7 +305,7 @@ class SearchResult(_message.Message):
     """The score of the reranker. Absent when the item was not reranked."""
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item as the bundle holds it."""
+        """The item as the bundle holds it: every field of it, or the ones that `item_fields` names."""
 
     @_builtins.property
     def recalled_by(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.Recalled]:

@@ -29,8 +29,14 @@ class SearchServiceStub:
     """Product search in two stages: the towers and the lexical index recall candidates, the
     cross-encoder ranks them.
 
-    Every error carries the details that ErrorReason describes. The deadline of the call is
-    respected by the engine; without one, a call may take as long as its queue.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
+
+    The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
+    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
+    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
+    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
+    its queue.
     """
 
     def __init__(self, channel):
@@ -44,22 +50,46 @@ class SearchServiceStub:
                 request_serializer=shortlist_dot_v1_dot_search__service__pb2.SearchRequest.SerializeToString,
                 response_deserializer=shortlist_dot_v1_dot_search__service__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.StreamSearch = channel.unary_stream(
+                '/shortlist.v1.SearchService/StreamSearch',
+                request_serializer=shortlist_dot_v1_dot_search__service__pb2.StreamSearchRequest.SerializeToString,
+                response_deserializer=shortlist_dot_v1_dot_search__service__pb2.StreamSearchResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
     """Product search in two stages: the towers and the lexical index recall candidates, the
     cross-encoder ranks them.
 
-    Every error carries the details that ErrorReason describes. The deadline of the call is
-    respected by the engine; without one, a call may take as long as its queue.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
+
+    The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
+    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
+    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
+    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
+    its queue.
     """
 
     def Search(self, request, context):
         """Finds the products that answer a query best.
 
         Errors: INVALID_ARGUMENT for a field out of its limits or a page token that does not fit,
-        DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the server has more
-        work than it can queue, UNAVAILABLE while it goes down.
+        DEADLINE_EXCEEDED when the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED
+        when the server has more work than it can queue, UNAVAILABLE while it goes down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamSearch(self, request, context):
+        """Searches as Search does, and answers twice: with the page as stage 1 orders it, as soon as it is
+        recalled, and with the page that Search would return. Where stage 2 has nothing to do (no
+        reranker, a `rerank_depth` of 0, no query, nothing recalled) there is the second answer alone.
+        Cancelling the call after the first one stops the work that is left.
+
+        Errors: those of Search, with field paths that begin with "search."; they may come after the
+        first message, whose page then stays what it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,6 +103,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     request_deserializer=shortlist_dot_v1_dot_search__service__pb2.SearchRequest.FromString,
                     response_serializer=shortlist_dot_v1_dot_search__service__pb2.SearchResponse.SerializeToString,
             ),
+            'StreamSearch': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamSearch,
+                    request_deserializer=shortlist_dot_v1_dot_search__service__pb2.StreamSearchRequest.FromString,
+                    response_serializer=shortlist_dot_v1_dot_search__service__pb2.StreamSearchResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'shortlist.v1.SearchService', rpc_method_handlers)
@@ -85,8 +120,14 @@ class SearchService:
     """Product search in two stages: the towers and the lexical index recall candidates, the
     cross-encoder ranks them.
 
-    Every error carries the details that ErrorReason describes. The deadline of the call is
-    respected by the engine; without one, a call may take as long as its queue.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
+
+    The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
+    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
+    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
+    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
+    its queue.
     """
 
     @staticmethod
@@ -106,6 +147,33 @@ class SearchService:
             '/shortlist.v1.SearchService/Search',
             shortlist_dot_v1_dot_search__service__pb2.SearchRequest.SerializeToString,
             shortlist_dot_v1_dot_search__service__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/shortlist.v1.SearchService/StreamSearch',
+            shortlist_dot_v1_dot_search__service__pb2.StreamSearchRequest.SerializeToString,
+            shortlist_dot_v1_dot_search__service__pb2.StreamSearchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,8 +30,14 @@ class SearchServiceStub:
     """Product search in two stages: the towers and the lexical index recall candidates, the
     cross-encoder ranks them.
 
-    Every error carries the details that ErrorReason describes. The deadline of the call is
-    respected by the engine; without one, a call may take as long as its queue.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
+
+    The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
+    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
+    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
+    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
+    its queue.
     """
 
     @_typing.overload
@@ -42,8 +48,17 @@ class SearchServiceStub:
     """Finds the products that answer a query best.
 
     Errors: INVALID_ARGUMENT for a field out of its limits or a page token that does not fit,
-    DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the server has more
-    work than it can queue, UNAVAILABLE while it goes down.
+    DEADLINE_EXCEEDED when the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED
+    when the server has more work than it can queue, UNAVAILABLE while it goes down.
+    """
+    StreamSearch: _grpc.UnaryStreamMultiCallable[_search_service_pb2.StreamSearchRequest, _search_service_pb2.StreamSearchResponse]
+    """Searches as Search does, and answers twice: with the page as stage 1 orders it, as soon as it is
+    recalled, and with the page that Search would return. Where stage 2 has nothing to do (no
+    reranker, a `rerank_depth` of 0, no query, nothing recalled) there is the second answer alone.
+    Cancelling the call after the first one stops the work that is left.
+
+    Errors: those of Search, with field paths that begin with "search."; they may come after the
+    first message, whose page then stays what it is.
     """
 
 @_typing.type_check_only
@@ -51,8 +66,14 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Product search in two stages: the towers and the lexical index recall candidates, the
     cross-encoder ranks them.
 
-    Every error carries the details that ErrorReason describes. The deadline of the call is
-    respected by the engine; without one, a call may take as long as its queue.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
+
+    The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
+    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
+    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
+    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
+    its queue.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -60,16 +81,31 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Finds the products that answer a query best.
 
     Errors: INVALID_ARGUMENT for a field out of its limits or a page token that does not fit,
-    DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the server has more
-    work than it can queue, UNAVAILABLE while it goes down.
+    DEADLINE_EXCEEDED when the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED
+    when the server has more work than it can queue, UNAVAILABLE while it goes down.
+    """
+    StreamSearch: _aio.UnaryStreamMultiCallable[_search_service_pb2.StreamSearchRequest, _search_service_pb2.StreamSearchResponse]  # type: ignore[assignment]
+    """Searches as Search does, and answers twice: with the page as stage 1 orders it, as soon as it is
+    recalled, and with the page that Search would return. Where stage 2 has nothing to do (no
+    reranker, a `rerank_depth` of 0, no query, nothing recalled) there is the second answer alone.
+    Cancelling the call after the first one stops the work that is left.
+
+    Errors: those of Search, with field paths that begin with "search."; they may come after the
+    first message, whose page then stays what it is.
     """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Product search in two stages: the towers and the lexical index recall candidates, the
     cross-encoder ranks them.
 
-    Every error carries the details that ErrorReason describes. The deadline of the call is
-    respected by the engine; without one, a call may take as long as its queue.
+    Every error carries the details that ErrorReason describes. A call may name itself in its
+    metadata, as `x-request-id`, to be found in the server's log.
+
+    The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
+    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
+    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
+    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
+    its queue.
     """
 
     @_abc_1.abstractmethod
@@ -81,8 +117,23 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         """Finds the products that answer a query best.
 
         Errors: INVALID_ARGUMENT for a field out of its limits or a page token that does not fit,
-        DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the server has more
-        work than it can queue, UNAVAILABLE while it goes down.
+        DEADLINE_EXCEEDED when the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED
+        when the server has more work than it can queue, UNAVAILABLE while it goes down.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamSearch(
+        self,
+        request: _search_service_pb2.StreamSearchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_search_service_pb2.StreamSearchResponse], _abc.AsyncIterator[_search_service_pb2.StreamSearchResponse]]:
+        """Searches as Search does, and answers twice: with the page as stage 1 orders it, as soon as it is
+        recalled, and with the page that Search would return. Where stage 2 has nothing to do (no
+        reranker, a `rerank_depth` of 0, no query, nothing recalled) there is the second answer alone.
+        Cancelling the call after the first one stops the work that is left.
+
+        Errors: those of Search, with field paths that begin with "search."; they may come after the
+        first message, whose page then stays what it is.
         """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -31,9 +31,8 @@ class StageReport(_message.Message):
     name: _builtins.str
     """The name of the stage: "filter" (which items pass), "encode" (text to vector), "recall" (vector
     to candidates), "browse" (what passes, by popularity), "signals" (features of the candidates),
-    "rerank" (the cross-encoder) or "facets" (counts). A stage may run more than once: recall goes
-    deeper when `max_per_group` leaves too few. Later versions may add names,
-    so a client must accept those that it does not know.
+    "rerank" (the cross-encoder) or "facets" (counts). Later versions may add names, so a client
+    must accept those that it does not know.
     """
     candidate_count: _builtins.int
     """How many candidates the stage worked on or produced."""
@@ -49,7 +48,7 @@ class StageReport(_message.Message):
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """The time that the stage took, with what it waited for the model work of other calls, and without
-        what the call waited before it began.
+        what the call waited before it began (for a thread, behind at most `--queue-size` others).
         """
 
     def __init__(

@@ -1,0 +1,103 @@
+"""What a server answers within short deadlines, one call at a time.
+
+    python -m bench.deadlines --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
+
+An answer counts when it is there before the deadline, on the caller's clock. One that is there
+after it is late: neither that nor any error but DEADLINE_EXCEEDED may happen.
+"""
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import numpy as np
+import tyro
+
+from bench.report import machine
+from bench.serving import ServingConfig, server
+from catalog.reading import read_dataset
+from shortlist.client import Client, ShortlistError
+from shortlist.v1 import coverage_pb2
+
+
+@dataclass(frozen=True)
+class DeadlinesConfig:
+    """What to serve and to ask."""
+
+    bundle: Path  # the bundle to serve
+    data: Path  # dataset directory: the queries of its `test` judgments
+    milliseconds: tuple[int, ...] = (5, 20, 50, 100, 500)  # deadlines
+    calls: int = 1000  # within each
+    warm_up: int = 50  # calls before, not measured
+    cache: Path = Path("out/bench/xla")  # compiled programs
+
+
+class Counts:
+    """What became of the calls within one deadline."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.degradations: Counter[str] = Counter()
+        self.reranked: list[int] = []
+        self.seconds: list[float] = []
+
+    def call(self, client: Client, query: str, seconds: float) -> None:
+        """Search once and note what came of it."""
+        start = time.perf_counter()
+        try:
+            response = client.search(query, timeout_seconds=seconds)
+        except ShortlistError as error:
+            expired = error.code == grpc.StatusCode.DEADLINE_EXCEEDED
+            self.outcomes["expired" if expired else error.code.name] += 1
+            return
+        took = time.perf_counter() - start
+        self.outcomes["answered" if took <= seconds else "late"] += 1
+        self.seconds.append(took)
+        self.reranked.append(response.reranked_count)
+        coverage = response.coverage
+        complete = response.reranked_count == coverage.rerank_target_count
+        if complete == bool(coverage.degradations):
+            self.outcomes["untold"] += 1  # something was left out and not said, or the other way
+        for kind in coverage.degradations:
+            self.degradations[coverage_pb2.Degradation.Name(kind)[len("DEGRADATION_") :]] += 1
+
+    def row(self, milliseconds: int) -> str:
+        """The figures as a row of a table."""
+        calls = self.outcomes["answered"] + self.outcomes["late"] + self.outcomes["expired"]
+        share = self.outcomes["answered"] / max(calls, 1)
+        others = {name: n for name, n in self.outcomes.items() if name != "answered"}
+        p50, p999 = 1000 * np.quantile(self.seconds or [np.nan], [0.5, 0.999])
+        reranked = np.quantile(self.reranked or [0], [0.0, 0.5, 1.0]).astype(int).tolist()
+        return (
+            f"| {milliseconds} ms | {share:.2%} | {p50:.1f} | {p999:.1f} | {reranked} "
+            f"| {dict(self.degradations)} | {others} |\n"
+        )
+
+
+def main(config: DeadlinesConfig) -> None:
+    """Print the figures as a table."""
+    judgments = read_dataset(config.data).judgments
+    if judgments is None:
+        sys.exit(f"error: {config.data} has no judgments to take queries from")
+    rows = zip(judgments["query"].to_pylist(), judgments["split"].to_pylist(), strict=True)
+    queries = list(dict.fromkeys(query for query, split in rows if split == "test"))
+    sys.stdout.write(f"{machine()}\n")
+    columns = "deadline | answered in time | p50 ms | p99.9 ms | reranked (least, median, most)"
+    sys.stdout.write(f"| {columns} | left out | other outcomes |\n")
+    serving = ServingConfig(config.bundle, config.data, cache=config.cache)
+    with server(serving) as (address, _), Client(address) as client:
+        for query in queries[-config.warm_up :]:
+            client.search(query, timeout_seconds=10)
+        for milliseconds in config.milliseconds:
+            counts = Counts()
+            for number in range(config.calls):
+                counts.call(client, queries[number % len(queries)], milliseconds / 1000)
+            sys.stdout.write(counts.row(milliseconds))
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(tyro.cli(DeadlinesConfig, prog="python -m bench.deadlines"))

@@ -1,0 +1,199 @@
+"""What is left out when time is short. Costs are set and deadlines far off: no test waits."""
+
+import time
+
+import numpy as np
+import pytest
+
+from bert.costs import Cost
+from catalog.facets import Facet
+from catalog.filters import Prefix
+from search.batching import Caller, calling
+from search.clock import Clock, Costs
+from search.config import EngineConfig
+from search.engine import Engine
+from search.records import DeadlineExceededError, Degradation, RequestError, SearchResult
+
+QUERY = "usb c charger"
+CHARGERS = Prefix("category", "Electronics > Chargers")
+BRANDS = (Facet("brand"),)
+
+
+def ids(result: SearchResult) -> list[str]:
+    return [hit.item_id for hit in result.hits]
+
+
+@pytest.fixture
+def fresh(tiny_bundle) -> Engine:
+    """An engine that remembers no text, and whose costs no other test knows."""
+    return Engine.load(tiny_bundle, EngineConfig(cache_megabytes=0))
+
+
+def price(engine: Engine, seconds: float, *, short: float | None = None) -> None:
+    """Let a batch of the reranker be expected to take so long; another time for short rows."""
+    assert engine.models.pairs is not None
+    forward = engine.models.pairs._forward
+    forward._costs = {shape: Cost() for shape in forward.shapes}
+    for shape in forward.shapes:
+        for _ in range(40):  # until the deviation has gone
+            is_short = shape[1] == forward.lengths[0]
+            forward.measured(shape, short if short is not None and is_short else seconds)
+
+
+def test_with_too_little_time_to_rerank_the_order_is_that_of_stage_1(fresh):
+    price(fresh, 60.0)
+    result = fresh.search(QUERY, deadline=time.monotonic() + 30)
+    assert result.left_out == (Degradation.RERANK_SKIPPED,)
+    assert (result.reranked, result.to_rerank) == (0, 48)
+    assert ids(result) == ids(fresh.search(QUERY, rerank_depth=0))
+    assert all(hit.rerank_score is None for hit in result.hits)
+
+
+def test_with_time_for_some_the_best_of_stage_1_are_reranked(fresh):
+    # The first twelve are of 32 tokens, the next ones of fewer.
+    price(fresh, 0.1, short=60.0)
+    result = fresh.search(QUERY, limit=48, deadline=time.monotonic() + 30)
+    assert result.left_out == (Degradation.RERANK_SHORTENED,)
+    assert (result.reranked, result.to_rerank) == (12, 48)
+    shallow = fresh.search(QUERY, limit=48, rerank_depth=result.reranked)
+    assert ids(result) == ids(shallow)
+    np.testing.assert_allclose(
+        [hit.score for hit in result.hits], [hit.score for hit in shallow.hits], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("deadline", [None, 1000.0], ids=["none", "far"])
+def test_with_time_enough_nothing_is_left_out(fresh, deadline):
+    price(fresh, 10.0)
+    until = None if deadline is None else time.monotonic() + deadline
+    result = fresh.search(QUERY, facets=BRANDS, deadline=until)
+    assert result.left_out == ()
+    assert result.reranked == result.to_rerank == 48
+    assert len(result.facets) == 1
+
+
+def test_what_is_remembered_costs_nothing(tiny_bundle):
+    engine = Engine.load(tiny_bundle)
+    whole = engine.search(QUERY)
+    price(engine, 60.0)
+    again = engine.search(QUERY, deadline=time.monotonic() + 30)
+    assert again.left_out == ()
+    assert again.hits == whole.hits
+
+
+def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh):
+    for _ in range(40):
+        fresh._costs.add("facets", 60.0)
+    for query in (QUERY, ""):
+        near = fresh.search(query, filter=CHARGERS, facets=BRANDS, deadline=time.monotonic() + 30)
+        assert near.left_out == (Degradation.FACETS_SKIPPED,)
+        assert near.facets == ()
+        assert near.reranked == near.to_rerank  # time that is not enough is kept for nothing
+    far = fresh.search(QUERY, facets=BRANDS, deadline=time.monotonic() + 1000)
+    assert (far.left_out, len(far.facets)) == ((), 1)
+
+
+def test_time_for_facets_is_kept_from_reranking(fresh):
+    price(fresh, 60.0)
+    for _ in range(40):
+        fresh._costs.add("facets", 60.0)
+    result = fresh.search(QUERY, facets=BRANDS, deadline=time.monotonic() + 100)
+    assert result.left_out == (Degradation.RERANK_SKIPPED,)
+    assert len(result.facets) == 1
+
+
+def test_reranking_asked_for_by_name_of_a_bundle_without_is_said_to_be_left_out(stage1_bundle):
+    engine = Engine.load(stage1_bundle)
+    assert engine.search(QUERY, rerank_depth=5).left_out == (Degradation.RERANK_UNAVAILABLE,)
+    assert engine.search(QUERY).left_out == ()
+    assert engine.search(QUERY, rerank_depth=0).left_out == ()
+
+
+def test_rerank_alone_leaves_nothing_out(fresh):
+    price(fresh, 60.0)
+    items = [hit.item_id for hit in fresh.retrieve(QUERY, limit=5).hits]
+    assert len(fresh.rerank(QUERY, items, deadline=time.monotonic() + 30).hits) == 5
+
+
+def test_time_is_kept_back_for_the_answer(tiny_bundle):
+    now = time.monotonic()
+    assert Clock(now + 1000, kept_seconds=5.0).left() == pytest.approx(900, abs=1)
+    assert Clock(now + 1000, kept_seconds=300.0).left() == pytest.approx(700, abs=1)
+    costs = Costs()
+    costs.add("page", 100.0)  # a mean of 100 and two deviations of half of it
+    clock = Clock(now + 1000, costs)
+    assert clock.left("page", "facets") == pytest.approx(700, abs=1)
+    assert Clock(None, costs).left("page") == float("inf")
+    assert Clock(now + 1000, costs, whole=True).left("page") == float("inf")
+
+
+def test_the_page_of_stage_1_comes_before_the_reranked_one(engine):
+    pages: list[SearchResult] = []
+    last = engine.search(QUERY, limit=7, offset=3, facets=BRANDS, on_recalled=pages.append)
+    [first] = pages
+    assert ids(first) == ids(engine.search(QUERY, limit=7, offset=3, rerank_depth=0))
+    assert (first.reranked, first.recalled) == (0, last.recalled)
+    assert [stage.name for stage in first.stages] == ["encode", "recall"]
+    plain = engine.search(QUERY, limit=7, offset=3, facets=BRANDS)
+    assert (last.hits, last.facets) == (plain.hits, plain.facets)
+
+
+def test_where_nothing_is_reranked_there_is_no_page_before(engine):
+    pages: list[SearchResult] = []
+    engine.search(QUERY, rerank_depth=0, on_recalled=pages.append)
+    engine.search("", filter=CHARGERS, on_recalled=pages.append)
+    assert pages == []
+
+
+def test_who_leaves_after_the_first_page_costs_nothing_more(fresh):
+    caller = Caller()
+    before = fresh.cache_reports()["pairs"].misses
+    with calling(caller), pytest.raises(DeadlineExceededError, match="nobody waits"):
+        fresh.search(QUERY, on_recalled=lambda _: caller.leave())
+    assert fresh.cache_reports()["pairs"].misses == before
+
+
+def test_a_part_of_a_call_is_dropped_early_and_with_its_caller():
+    whole = Caller(time.monotonic() + 100)
+    part = Caller(time.monotonic() + 50, on_behalf_of=whole)
+    assert part.gone(60.0)
+    assert not whole.gone(60.0)
+    assert Caller(None, on_behalf_of=whole).gone(120.0)
+    assert not part.left
+    whole.leave()
+    assert part.left
+
+
+def test_negative_time_for_the_answer_is_refused():
+    with pytest.raises(Exception, match="answer_milliseconds is -1"):
+        EngineConfig(answer_milliseconds=-1)
+
+
+# ---- similar items
+
+
+def test_similar_items_are_the_nearest_of_the_others(engine):
+    item_id = engine.store.ids[5]
+    vectors = np.stack([engine.view.recall.vector(row) for row in range(len(engine.store))])
+    cosines = vectors @ vectors[5]
+    cosines[5] = -2
+    expected = np.sort(cosines)[::-1][:9]
+    result = engine.similar(item_id, limit=9)
+    assert item_id not in ids(result)
+    np.testing.assert_allclose([hit.score for hit in result.hits], expected, atol=1e-5)
+    for hit in result.hits:
+        assert hit.score == pytest.approx(cosines[engine.store.row(hit.item_id)], abs=1e-5)
+        assert hit.item == engine.store.item(engine.store.row(hit.item_id))
+
+
+def test_similar_items_pass_the_filter_which_the_item_need_not(engine):
+    cable = next(i for i in engine.store.ids if i.startswith("Ca"))
+    result = engine.similar(cable, limit=100, filter=CHARGERS)
+    assert sorted(ids(result)) == sorted(i for i in engine.store.ids if i.startswith("Ch"))
+
+
+@pytest.mark.parametrize(("item_id", "limit", "field"), [("", 1, "item_id"), ("x", 0, "limit")])
+def test_similar_refuses_what_it_cannot_use(engine, item_id, limit, field):
+    with pytest.raises(RequestError) as refused:
+        engine.similar(item_id, limit=limit)
+    assert refused.value.field == field
