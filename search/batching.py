@@ -162,11 +162,15 @@ class Batcher:
 
         return through
 
-    def close(self) -> None:
-        """Finish what waits and end the thread."""
+    def finish(self) -> None:
+        """End the thread once it has finished what waits; do not wait for that."""
         with self._arrived:
             self._closed = True
             self._arrived.notify()
+
+    def close(self) -> None:
+        """Finish what waits and end the thread."""
+        self.finish()
         self._thread.join()
 
     def _run(self, forward: BucketedForward, framed: Framed, priority: int) -> np.ndarray:

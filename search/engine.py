@@ -44,7 +44,7 @@ class Engine:
     """A loaded bundle, and the state of its items.
 
     Attributes:
-        bundle_id: Which bundle this is.
+        manifest: Which bundle this is.
         models: Its models.
         dim: Width of query and item vectors.
         view: The items that the next request searches.
@@ -60,7 +60,7 @@ class Engine:
     ) -> None:
         """Open the parts of a bundle that is known to be sound; see `load`."""
         self.config = config
-        self.bundle_id = manifest.bundle_id
+        self.manifest = manifest
         numerics = choose_numerics(config.numerics)
         if models is None or not models.are_of(manifest, numerics):
             models = Models(directory, manifest, numerics)
@@ -101,6 +101,11 @@ class Engine:
         golden.replay(engine, directory / bundle.GOLDEN, both_float32=exact)
         engine.config = config
         return engine
+
+    @property
+    def bundle_id(self) -> str:
+        """The name of the bundle."""
+        return self.manifest.bundle_id
 
     @property
     def store(self) -> ItemStore:

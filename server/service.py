@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -16,7 +17,10 @@ from bert.compiled import cached_programs, enable_compilation_cache
 from catalog.errors import InputError
 from search.engine import Engine
 from search.slot import Slot
-from server.config import ServerConfig
+from server.access import AccessInterceptor
+from server.admin import add_admin_service
+from server.bundles import Bundles
+from server.config import Listener, ServerConfig
 from server.errors import ErrorInterceptor
 from server.servicers import (
     CatalogServicer,
@@ -24,6 +28,7 @@ from server.servicers import (
     RetrievalServicer,
     SearchServicer,
 )
+from server.tokens import Tokens
 from server.work import Worker
 from shortlist.v1 import (
     catalog_service_pb2,
@@ -61,10 +66,14 @@ class Service:
 
     def __init__(self, config: ServerConfig):
         self._config = config
-        self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
+        access = [] if config.tokens is None else [AccessInterceptor(Tokens(config.tokens))]
+        self._interceptors = [*access, ErrorInterceptor()]
+        self._server = grpc.aio.server(interceptors=self._interceptors, options=_OPTIONS)
+        self._admin: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # stubs lack it
         self._worker = Worker(config.queue_size, config.threads)
-        self._slot: Slot | None = None
+        self.bundles: Bundles | None = None
+        self.admin_port: int | None = None
 
     async def start(self) -> int:
         """Loads the bundle, compiles, begins to answer and returns the port.
@@ -78,12 +87,16 @@ class Service:
         engine = await self._worker.run(
             lambda: Engine.load(config.bundle, config.engine, warm=True)
         )
-        engine.share()
-        self._slot = Slot(engine)
-        self._add_servicers(self._slot)
+        self.bundles = Bundles(engine, config.bundle, config.bundle_root or config.bundle.parent)
+        self._add_servicers(self.bundles.slot)
+        if self._admin is not None:
+            add_admin_service(self._admin, self.bundles)
         for name in ("", *SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
+        if self._admin is not None:
+            await self._admin.start()
+            logger.info("AdminService on port %d of %s", self.admin_port, config.admin_host)
         logger.info("serving bundle %s with %d items", engine.bundle_id, len(engine.view.catalogue))
         if programs := cached_programs():
             logger.info("programs: %(compiled)d compiled, %(read)d read from the cache", programs)
@@ -91,12 +104,16 @@ class Service:
 
     async def stop(self) -> None:
         """Tells clients to go, lets the calls under way finish, and ends the worker."""
+        if self.bundles is not None:
+            self.bundles.close()
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._config.drain_seconds)
         await self._server.stop(self._config.grace_seconds)
+        if self._admin is not None:
+            await self._admin.stop(0)
         await asyncio.to_thread(self._worker.close)
-        if self._slot is not None:
-            engine = self._slot.engine
+        if self.bundles is not None:
+            engine = self.bundles.slot.engine
             await asyncio.to_thread(engine.close)
             for name, cache in engine.cache_reports().items():
                 logger.info(
@@ -111,17 +128,18 @@ class Service:
     async def abort(self) -> None:
         """Drops the calls under way and frees the port. No harm before start or after stop."""
         await self._server.stop(None)
+        if self._admin is not None:
+            await self._admin.stop(None)
 
     def _bind(self) -> int:
+        """Binds both servers; returns the port of the public one."""
         config = self._config
-        credentials = config.credentials()
-        _check_address(config)
-        try:
-            if credentials is None:
-                return self._server.add_insecure_port(config.address)
-            return self._server.add_secure_port(config.address, credentials)
-        except RuntimeError as error:
-            raise InputError(f"--host {config.host} --port {config.port}: {error}") from None
+        port = _bound(self._server, Listener(config.host, config.port), config.credentials())
+        if config.admin_port is not None:
+            listener = Listener(config.admin_host, config.admin_port, "admin-")
+            self._admin = grpc.aio.server(interceptors=self._interceptors, options=_OPTIONS)
+            self.admin_port = _bound(self._admin, listener, config.credentials())
+        return port
 
     def _add_servicers(self, slot: Slot) -> None:
         server, worker = self._server, self._worker
@@ -140,13 +158,26 @@ class Service:
         reflection.enable_server_reflection(names, server)
 
 
-def _check_address(config: ServerConfig) -> None:
-    """Raises InputError unless the address can be bound: gRPC does not say why it could not."""
-    address = f"--host {config.host} --port {config.port}"
+def _bound(
+    server: grpc.aio.Server, listener: Listener, credentials: grpc.ServerCredentials | None
+) -> int:
+    """Binds a server and returns the port; raises InputError when it cannot listen there."""
+    _check_address(listener)
     try:
-        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
+        if credentials is None:
+            return server.add_insecure_port(listener.address)
+        return server.add_secure_port(listener.address, credentials)
+    except RuntimeError as error:
+        raise InputError(f"{listener.flags}: {error}") from None
+
+
+def _check_address(listener: Listener) -> None:
+    """Raises InputError unless the address can be bound: gRPC does not say why it could not."""
+    try:
+        found = socket.getaddrinfo(listener.host, listener.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise InputError(f"{address}: cannot listen there ({error.strerror or error})") from None
+        reason = error.strerror or error
+        raise InputError(f"{listener.flags}: cannot listen there ({reason})") from None
     failed = []
     for family, *_, where in found:
         try:
@@ -157,7 +188,7 @@ def _check_address(config: ServerConfig) -> None:
     taken = [error for error in failed if error.errno == errno.EADDRINUSE]
     if taken or len(failed) == len(found):
         reason = (taken or failed)[0]
-        raise InputError(f"{address}: cannot listen there ({reason.strerror or reason})")
+        raise InputError(f"{listener.flags}: cannot listen there ({reason.strerror or reason})")
 
 
 def _keep_compiled(directory: Path | None) -> None:
@@ -180,6 +211,10 @@ async def serve(config: ServerConfig) -> None:
     loop = asyncio.get_running_loop()
     try:
         port = await service.start()
+        # What is there stays, so that looking for garbage, as after another bundle was loaded, is
+        # a matter of milliseconds, in which no call is answered.
+        gc.collect()
+        gc.freeze()
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, stopping.set)
         sys.stdout.write(f"listening on {config.bracketed_host}:{port}\n")

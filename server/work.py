@@ -92,6 +92,8 @@ class Worker:
         except asyncio.CancelledError:
             caller.leave()
             raise
+        finally:
+            del future  # with an error's traceback it would be a cycle, which keeps the engine
 
     def close(self) -> None:
         """Takes no more work, finishes what waits and ends the threads. Blocks until it has."""
@@ -106,6 +108,7 @@ class Worker:
     def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
+            del job  # it would keep its engine until the next one comes
 
     def _run_job(self, work: Callable[[], Answer], caller: Caller, future: Future[Answer]) -> None:
         if not future.set_running_or_notify_cancel():
@@ -123,6 +126,8 @@ class Worker:
             future.set_exception(error)
         else:
             future.set_result(answer)
+        finally:
+            del future  # as in `run`
         took = time.monotonic() - begun
         self._mean_seconds += _NEWEST_SHARE * (took - self._mean_seconds)
 

@@ -58,6 +58,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL: a fault of the server. Its message names an id under which the server logged it,
     and the ErrorInfo's metadata carries the same id as "error_id".
     """
+    ERROR_REASON_BUNDLE_REFUSED: _ErrorReason.ValueType  # 20
+    """FAILED_PRECONDITION: the bundle cannot serve; the message says why. The one that served goes on."""
+    ERROR_REASON_LOAD_UNDER_WAY: _ErrorReason.ValueType  # 21
+    """ABORTED: another bundle is being loaded. Try again once it serves or was refused."""
+    ERROR_REASON_NOTHING_TO_ROLL_BACK_TO: _ErrorReason.ValueType  # 22
+    """FAILED_PRECONDITION: no bundle served before the one that does, or it was rolled back to last."""
+    ERROR_REASON_TOKEN_REQUIRED: _ErrorReason.ValueType  # 23
+    """UNAUTHENTICATED: the call shows no bearer token, or one that the server does not know (any
+    more).
+    """
+    ERROR_REASON_ROLE_MISSING: _ErrorReason.ValueType  # 24
+    """PERMISSION_DENIED: the token is known and does not have the role that the method needs. The
+    ErrorInfo's metadata names that role as "role".
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed.
@@ -104,5 +118,19 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 8
 ERROR_REASON_INTERNAL_FAULT: ErrorReason.ValueType  # 9
 """INTERNAL: a fault of the server. Its message names an id under which the server logged it,
 and the ErrorInfo's metadata carries the same id as "error_id".
+"""
+ERROR_REASON_BUNDLE_REFUSED: ErrorReason.ValueType  # 20
+"""FAILED_PRECONDITION: the bundle cannot serve; the message says why. The one that served goes on."""
+ERROR_REASON_LOAD_UNDER_WAY: ErrorReason.ValueType  # 21
+"""ABORTED: another bundle is being loaded. Try again once it serves or was refused."""
+ERROR_REASON_NOTHING_TO_ROLL_BACK_TO: ErrorReason.ValueType  # 22
+"""FAILED_PRECONDITION: no bundle served before the one that does, or it was rolled back to last."""
+ERROR_REASON_TOKEN_REQUIRED: ErrorReason.ValueType  # 23
+"""UNAUTHENTICATED: the call shows no bearer token, or one that the server does not know (any
+more).
+"""
+ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 24
+"""PERMISSION_DENIED: the token is known and does not have the role that the method needs. The
+ErrorInfo's metadata names that role as "role".
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
