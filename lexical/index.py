@@ -120,7 +120,10 @@ class LexicalIndex:
         Raises:
             InputError: there is no index, or it is damaged or of another format.
         """
-        with tempfile.TemporaryDirectory(prefix="shortlist-lexical-") as links:
+        # tantivy may put its lock there while the directory is being removed, which then stays.
+        with tempfile.TemporaryDirectory(
+            prefix="shortlist-lexical-", ignore_cleanup_errors=True
+        ) as links:
             index = open_links(directory, Path(links))
         counts: Counter[str] = Counter()
         searcher = index.searcher()

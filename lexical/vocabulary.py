@@ -1,8 +1,8 @@
 """What a word of a query was meant to be, from the catalogue's own words."""
 
 from bisect import bisect_left
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
@@ -25,7 +25,9 @@ class Vocabulary:
         self._before = before
         self._sorted = sorted(counts)
         self._terms = list(counts)
-        self._near = lru_cache(_REMEMBERED)(self._find_near)
+        # Not a method: remembered by what it belongs to, it would keep it alive.
+        near = partial(_find_near, self._terms, before._near if before else None)
+        self._near: Callable[[str], list[tuple[str, int]]] = lru_cache(_REMEMBERED)(near)
 
     def extended(self, counts: Mapping[str, int]) -> "Vocabulary":
         """The same with more terms; those that it has already keep their numbers of items."""
@@ -62,17 +64,20 @@ class Vocabulary:
         before = self._before._completed(prefix) if self._before else []
         return self._commonest(before + self._sorted[begin:end])
 
-    def _find_near(self, term: str) -> list[tuple[str, int]]:
-        """The terms that a term may be a misspelling of, with the edits that lead there."""
-        if len(term) < (_LEAST_NUMBER if term.isdigit() else _LEAST_CORRECTED):
-            return []
-        edits = 2 if len(term) >= _TWO_EDITS_FROM and not term.isdigit() else 1
-        near = extract(term, self._terms, scorer=OSA.distance, score_cutoff=edits, limit=None)
-        before = self._before._near(term) if self._before else []
-        return before + [(found, int(distance)) for found, distance, _ in near]
-
     def _commonest(self, terms: list[str]) -> list[str]:
         return sorted(terms, key=lambda term: (-self._count(term), term))[:_GUESSES]
 
     def _count(self, term: str) -> int:
         return self._own.get(term) or (self._before._count(term) if self._before else 0)
+
+
+def _find_near(
+    terms: Sequence[str], before: Callable[[str], list[tuple[str, int]]] | None, term: str
+) -> list[tuple[str, int]]:
+    """The terms that a term may be a misspelling of, with the edits that lead there."""
+    if len(term) < (_LEAST_NUMBER if term.isdigit() else _LEAST_CORRECTED):
+        return []
+    edits = 2 if len(term) >= _TWO_EDITS_FROM and not term.isdigit() else 1
+    near = extract(term, terms, scorer=OSA.distance, score_cutoff=edits, limit=None)
+    found = [(known, int(distance)) for known, distance, _ in near]
+    return (before(term) if before else []) + found

@@ -214,11 +214,15 @@ class Batcher:
             waiting = sum((job.seconds() for job in jobs), 0.0)
         return max(self._free_from - time.monotonic(), 0.0) + waiting
 
-    def close(self) -> None:
-        """Finish what waits and end the thread."""
+    def finish(self) -> None:
+        """End the thread once it has finished what waits; do not wait for that."""
         with self._arrived:
             self._closed = True
             self._arrived.notify()
+
+    def close(self) -> None:
+        """Finish what waits and end the thread."""
+        self.finish()
         self._thread.join()
 
     def run(

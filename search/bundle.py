@@ -2,7 +2,8 @@
 
 A directory is a bundle once its `manifest.json` is there, which is written last; whoever loads one
 checks every file against it first and refuses files it does not list, so nothing unknown (such as
-a pickle that ScaNN would run) is ever opened.
+a pickle that ScaNN would run) is ever opened. The manifest itself begins with a digest of all that
+follows it, so that not a single bit of a bundle can change unnoticed.
 """
 
 import hashlib
@@ -12,14 +13,17 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from catalog.errors import InputError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+PARTS_VERSION = 1  # of all files but the manifest; another one makes training begin anew
+_UNSEALED_VERSION = 1  # read as well: a manifest without a digest of its own
 MANIFEST = "manifest.json"
+_SEAL = b'{\n "sha256": "%s",\n'  # how a manifest begins: a digest of all bytes behind this
 _HALF_WRITTEN = f".{MANIFEST}."  # what a killed process may leave of one
 TOWERS = "towers"
 RERANK = "rerank"
@@ -75,10 +79,11 @@ class Manifest:
 
     def write(self, directory: Path) -> None:
         """Put the manifest into place, atomically."""
-        text = json.dumps({"format_version": FORMAT_VERSION, **vars(self)}, indent=1) + "\n"
+        values = {"format_version": FORMAT_VERSION, **vars(self)}
+        content = json.dumps(values, indent=1).removeprefix("{\n").encode() + b"\n"
         temporary = directory / f"{_HALF_WRITTEN}{uuid.uuid4().hex}"
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(_SEAL % hashlib.sha256(content).hexdigest().encode() + content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(directory / MANIFEST)
@@ -94,8 +99,9 @@ class Manifest:
         if not directory.is_dir():
             raise BundleError(f"{directory} is not a directory; name one that `train` built")
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            version = values.pop("format_version")
+            content = path.read_bytes()
+            values = json.loads(content.decode("utf-8"))
+            version, digest = values.pop("format_version"), values.pop("sha256", None)
         except FileNotFoundError:
             raise BundleError(
                 f"{directory} has no {MANIFEST}, so it is no bundle (or was never finished); "
@@ -103,11 +109,14 @@ class Manifest:
             ) from None
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise BundleError(f"{path} cannot be read: {error}") from error
-        if version != FORMAT_VERSION:
+        if version not in (_UNSEALED_VERSION, FORMAT_VERSION):
             raise BundleError(
                 f"{path} is of format version {version}, this program reads {FORMAT_VERSION}; "
                 "build the bundle again with this version"
             )
+        sound = _is_sealed(content) if version == FORMAT_VERSION else digest is None
+        if not sound:
+            raise BundleError(f"{path} was altered: its digest is not that of its content")
         try:
             manifest = cls(**values)
             manifest.check()
@@ -123,6 +132,7 @@ class Manifest:
         """
         if self.numerics not in ("float32", "bfloat16"):
             raise ValueError(f"numerics is {self.numerics!r}")
+        datetime.fromisoformat(self.created)
         if self.as_of is not None:
             date.fromisoformat(self.as_of)
         for path, entry in self.files.items():
@@ -143,6 +153,12 @@ class Manifest:
         content = {path: entry["sha256"] for path, entry in self.files.items()}
         text = json.dumps([content, self.numerics, self.as_of], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _is_sealed(content: bytes) -> bool:
+    length = len(_SEAL % b"") + hashlib.sha256().digest_size * 2
+    rest = content[length:]
+    return content == _SEAL % hashlib.sha256(rest).hexdigest().encode() + rest
 
 
 def list_files(directory: Path) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,14 @@ class LiveReport:
 class LiveCatalogue:
     """Writes to the items of the engine in a slot. Safe to use from several threads."""
 
-    def __init__(self, slot: Slot, log: WriteLog, bundles: Path, config: LiveConfig) -> None:
+    def __init__(
+        self,
+        slot: Slot,
+        log: WriteLog,
+        bundles: Path,
+        config: LiveConfig,
+        compacted: Callable[[Engine, Engine], None] = lambda _before, _engine: None,
+    ) -> None:
         """Bring the slot's engine up to date with the log, and begin to take writes.
 
         Args:
@@ -77,11 +84,13 @@ class LiveCatalogue:
             log: Where writes are made durable; closed with this.
             bundles: Where compaction puts its bundles.
             config: When to compact.
+            compacted: Told of the engine before and the one of the new bundle that took its place.
         """
         self._slot = slot
         self._log = log
         self._bundles = bundles
         self._config = config
+        self._compacted = compacted
         self._queue: queue.Queue[Queued | None] = queue.Queue(maxsize=_MAX_PENDING)
         self._closed = threading.Event()
         self._closing = threading.Lock()  # nothing is queued behind the mark that ends the writer
@@ -284,7 +293,7 @@ class LiveCatalogue:
             state = generations.State(self._log.id, sequence)
         built = compaction.build(overlay.engine, view, self._bundles, state, self._closed)
         engine = Engine.load(built, overlay.engine.config, warm=True, models=overlay.engine.models)
-        self.adopt(engine)
+        self._compacted(self.adopt(engine), engine)
         self._compactions += 1
         generations.clean(self._bundles, keep=built)
         logger.info("bundle %s has all writes up to %d", engine.bundle_id, sequence)

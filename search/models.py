@@ -1,5 +1,6 @@
 """The two models of a bundle, compiled: what does not change while its catalogue does."""
 
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ class Models:
         if self._batcher is not None:
             return
         self._batcher = Batcher()
+        # Whoever still calls these models keeps them, so nobody waits for the thread when they go.
+        weakref.finalize(self, self._batcher.finish).atexit = False
         # A query's vector is what every search begins with, and quick to have.
         urgent, patient = self._batcher.shared(priority=0), self._batcher.shared(priority=1)
         self.encoder.route(queries=urgent, items=patient)

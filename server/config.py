@@ -1,7 +1,7 @@
-"""What the server is started with, and the TLS files that it names."""
+"""What the server is started with."""
 
+import ipaddress
 import os
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,7 @@ import grpc
 
 from catalog.errors import InputError
 from search.config import EngineConfig, LiveConfig
+from server.certificates import rotating_credentials
 from server.tracing import check_endpoint
 
 
@@ -17,6 +18,30 @@ def default_compilation_cache() -> Path:
     """Returns where compiled programs are kept unless told: in the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "shortlist" / "xla"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where a server listens, and the flags that say so."""
+
+    host: str
+    port: int
+    prefix: str = ""  # of the flags
+
+    @property
+    def address(self) -> str:
+        """The host and port as gRPC writes them."""
+        return f"{bracketed(self.host)}:{self.port}"
+
+    @property
+    def flags(self) -> str:
+        """How the address was given."""
+        return f"--{self.prefix}host {self.host} --{self.prefix}port {self.port}"
+
+
+def bracketed(host: str) -> str:
+    """Returns a host, in brackets when it is an IPv6 address."""
+    return f"[{host}]" if ":" in host else host
 
 
 @dataclass(frozen=True)
@@ -32,6 +57,14 @@ class ServerConfig:
     tls_cert: Path | None = None  # PEM certificate chain to serve TLS with; needs tls_key
     tls_key: Path | None = None  # PEM private key of tls_cert
     client_ca: Path | None = None  # PEM authorities; clients must show a certificate of theirs
+    # file of tokens that calls must show one of, a line each: `ROLE: SHA-256`; None asks for none
+    tokens: Path | None = None
+    tokens_in_clear: bool = False  # allow tokens without TLS also beyond the loopback interface
+    # port of AdminService, which swaps bundles; None serves none, 0 picks a free one
+    admin_port: int | None = None
+    admin_host: str = "127.0.0.1"  # address of admin_port
+    # bundles loaded while serving have to lie below this directory; None for the parent of bundle
+    bundle_root: Path | None = None
     threads: int = 16  # calls that run at a time; their model work is joined into batches
     queue_size: int = 64  # calls that may wait behind them; more are RESOURCE_EXHAUSTED
     drain_seconds: float = 0.3  # how long clients get to notice NOT_SERVING before the stop
@@ -47,7 +80,7 @@ class ServerConfig:
     live: LiveConfig = field(default_factory=LiveConfig)  # when writes are built into a bundle
 
     def __post_init__(self) -> None:
-        for name in ("port", "metrics_port"):
+        for name in ("port", "admin_port", "metrics_port"):
             port = getattr(self, name)
             if port is not None and not 0 <= port <= 65_535:
                 flag = f"--{name.replace('_', '-')}"
@@ -65,16 +98,25 @@ class ServerConfig:
             raise InputError("--tls-cert and --tls-key go together: give both or neither")
         if self.client_ca is not None and self.tls_cert is None:
             raise InputError("--client-ca needs --tls-cert and --tls-key")
+        self._check_access()
 
-    @property
-    def address(self) -> str:
-        """The host and port to listen on, as gRPC writes them."""
-        return f"{self.bracketed_host}:{self.port}"
+    def _check_access(self) -> None:
+        admin_host = None if self.admin_port is None else self.admin_host
+        for flag, host in (("--host", self.host), ("--admin-host", admin_host)):
+            if host is None or _is_loopback(host):
+                continue
+            if self.tokens is not None and self.tls_cert is None and not self.tokens_in_clear:
+                raise InputError(
+                    f"{flag} {host}: tokens would travel in clear: give --tls-cert and --tls-key, "
+                    "or --tokens-in-clear where something else encrypts"
+                )
+            if flag == "--admin-host" and self.tokens is None:
+                raise InputError(f"{flag} {host}: AdminService beyond this machine needs --tokens")
 
     @property
     def bracketed_host(self) -> str:
         """The host, in brackets when it is an IPv6 address."""
-        return f"[{self.host}]" if ":" in self.host else self.host
+        return bracketed(self.host)
 
     def credentials(self) -> grpc.ServerCredentials | None:
         """Returns what to serve TLS with, None for plain text.
@@ -84,34 +126,11 @@ class ServerConfig:
         """
         if self.tls_cert is None or self.tls_key is None:
             return None
-        cert = _read("--tls-cert", self.tls_cert)
-        key = _read("--tls-key", self.tls_key)
-        ca = _read("--client-ca", self.client_ca) if self.client_ca else None
-        # gRPC would only say that it cannot listen; ssl says what is wrong.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            context.load_cert_chain(self.tls_cert, self.tls_key, password=_no_password)
-        except (ssl.SSLError, ValueError) as error:
-            raise InputError(
-                f"--tls-cert {self.tls_cert}, --tls-key {self.tls_key}: not a PEM certificate and "
-                f"its unencrypted private key ({error})"
-            ) from None
-        try:
-            if self.client_ca is not None:
-                context.load_verify_locations(self.client_ca)
-        except ssl.SSLError as error:
-            raise InputError(f"--client-ca {self.client_ca}: not PEM ({error})") from None
-        return grpc.ssl_server_credentials(
-            [(key, cert)], root_certificates=ca, require_client_auth=ca is not None
-        )
+        return rotating_credentials(self.tls_cert, self.tls_key, self.client_ca)
 
 
-def _no_password() -> str:
-    raise ValueError("the key is encrypted")  # instead of asking on the terminal
-
-
-def _read(flag: str, path: Path) -> bytes:
+def _is_loopback(host: str) -> bool:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{flag} {path}: {error.strerror}") from None
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another name, which may stand for any address
+        return False

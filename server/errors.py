@@ -24,9 +24,11 @@ from search.records import (
     RequestError,
     UnknownItemsError,
 )
+from server.bundles import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
 from server.calls import current_call
 from server.methods import is_ours, surrounded
 from server.pages import PageTokenError, PageTokenExpiredError
+from server.tokens import RoleMissingError, UnauthenticatedError
 from server.work import OverloadedError, StoppingError
 
 logger = logging.getLogger(__name__)
@@ -60,22 +62,40 @@ _KNOWN: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
     ClosedError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
     ReadOnlyError: (grpc.StatusCode.FAILED_PRECONDITION, "READ_ONLY"),
     LogError: (grpc.StatusCode.UNAVAILABLE, "DISK_FAILED"),
+    UnauthenticatedError: (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REQUIRED"),
+    RoleMissingError: (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING"),
+    BundleRefusedError: (grpc.StatusCode.FAILED_PRECONDITION, "BUNDLE_REFUSED"),
+    LoadUnderWayError: (grpc.StatusCode.ABORTED, "LOAD_UNDER_WAY"),
+    NothingToRollBackToError: (grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO"),
 }
 
 
 def error_status(error: Exception, method: str) -> status_pb2.Status:
     """Returns what the caller is told about an exception; logs the ones that are not known.
 
+    The exception loses its traceback: gRPC keeps it for a while, and with the frames it would keep
+    the engine they used, perhaps one that was replaced.
+
     Args:
         error: What a servicer raised.
         method: The full name of the method, for the log.
     """
+    try:
+        return _error_status(error, method)
+    finally:
+        raised: BaseException | None = error
+        while raised is not None:
+            raised.__traceback__, raised = None, raised.__context__
+
+
+def _error_status(error: Exception, method: str) -> status_pb2.Status:
     for kind in type(error).__mro__:
         if kind in _KNOWN:
             code, reason = _KNOWN[kind]
             if isinstance(error, LogError):
                 logger.error("%s: %s", method, error)
-            return _status(code, reason, _message(error), _details(error))
+            metadata = {"role": str(error.role)} if isinstance(error, RoleMissingError) else None
+            return _status(code, reason, _message(error), _details(error), metadata)
     error_id = uuid.uuid4().hex
     # The exception's own text may quote the query, so it is for DEBUG alone; where it was raised
     # says enough to find the fault.

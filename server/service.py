@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -20,8 +21,11 @@ from search import generations
 from search.engine import Engine
 from search.live import LiveCatalogue
 from search.slot import Slot
+from server.access import AccessInterceptor
+from server.admin import add_admin_service
+from server.bundles import Bundles
 from server.calls import CallInterceptor
-from server.config import ServerConfig
+from server.config import Listener, ServerConfig
 from server.errors import ErrorInterceptor
 from server.health import Health
 from server.metrics import Metrics, MetricsServer
@@ -31,6 +35,7 @@ from server.servicers import (
     RetrievalServicer,
     SearchServicer,
 )
+from server.tokens import Tokens
 from server.tracing import CallTracer, exporting
 from server.work import Worker
 from shortlist.v1 import (
@@ -79,16 +84,18 @@ class Service:
             InputError: Traces are to be sent and the packages for it are not installed.
         """
         self._config = config
-        self._slot: Slot | None = None
+        self.bundles: Bundles | None = None
+        self.admin_port: int | None = None
         self._live: LiveCatalogue | None = None
         self._exporter = exporting(config.trace_endpoint)
         self._metrics = Metrics()
         self._metrics_server: MetricsServer | None = None
         tracer = CallTracer(self._exporter or tracer_provider)
         observer = CallInterceptor(self._metrics, tracer, self._bundle_id)
-        self._server = grpc.aio.server(
-            interceptors=[observer, ErrorInterceptor()], options=_OPTIONS
-        )
+        access = [] if config.tokens is None else [AccessInterceptor(Tokens(config.tokens))]
+        self._interceptors = [observer, *access, ErrorInterceptor()]
+        self._server = grpc.aio.server(interceptors=self._interceptors, options=_OPTIONS)
+        self._admin: grpc.aio.Server | None = None
         self._health = Health()
         self._worker = Worker(
             config.queue_size,
@@ -117,12 +124,17 @@ class Service:
             )
             logger.info("metrics on port %d of %s", self.metrics_port, config.metrics_host)
         _keep_compiled(config.compilation_cache)
-        self._slot = await self._worker.run(self._load)
-        engine = self._slot.engine
-        self._add_servicers(self._slot)
+        self.bundles = await self._worker.run(self._load)
+        engine = self.bundles.slot.engine
+        self._add_servicers(self.bundles.slot)
+        if self._admin is not None:
+            add_admin_service(self._admin, self.bundles)
         for name in ("", *SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
+        if self._admin is not None:
+            await self._admin.start()
+            logger.info("AdminService on port %d of %s", self.admin_port, config.admin_host)
         logger.info("serving bundle %s with %d items", engine.bundle_id, len(engine.view.catalogue))
         if programs := cached_programs():
             logger.info("programs: %(compiled)d compiled, %(read)d read from the cache", programs)
@@ -130,15 +142,19 @@ class Service:
 
     async def stop(self) -> None:
         """Tells clients to go, lets the calls under way finish, and ends the worker."""
+        if self.bundles is not None:
+            self.bundles.close()
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._config.drain_seconds)
         self._health.end_watches()
         await self._server.stop(self._config.grace_seconds)
+        if self._admin is not None:
+            await self._admin.stop(0)
         await asyncio.to_thread(self._worker.close)
         if self._live is not None:
             await asyncio.to_thread(self._live.close)
-        if self._slot is not None:
-            engine = self._slot.engine
+        if self.bundles is not None:
+            engine = self.bundles.slot.engine
             await asyncio.to_thread(engine.close)
             for name, cache in engine.cache_reports().items():
                 logger.info(
@@ -156,45 +172,45 @@ class Service:
     async def abort(self) -> None:
         """Drops the calls under way and frees the ports. No harm before start or after stop."""
         await self._server.stop(None)
+        if self._admin is not None:
+            await self._admin.stop(None)
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.close)
             self._metrics_server = None
 
     @property
     def _engine(self) -> Engine | None:
-        return None if self._slot is None else self._slot.engine
+        return None if self.bundles is None else self.bundles.slot.engine
 
     def _bundle_id(self) -> str | None:
         return None if self._engine is None else self._engine.bundle_id
 
-    def _load(self) -> Slot:
+    def _load(self) -> Bundles:
         """Loads the bundle, and what was written to its catalogue since."""
         config = self._config
+        root = config.bundle_root or config.bundle.parent
         if config.state is None:
-            slot = Slot(Engine.load(config.bundle, config.engine, warm=True))
-            slot.engine.share()
-            return slot
-        log, bundles = WriteLog.open(config.state), config.state / generations.BUNDLES
+            return Bundles(Engine.load(config.bundle, config.engine, warm=True), root)
+        log, compacted = WriteLog.open(config.state), config.state / generations.BUNDLES
         try:
-            directory = generations.newest(config.bundle, bundles, log.id)
-            slot = Slot(Engine.load(directory, config.engine, warm=True))
-            slot.engine.share()
-            self._live = LiveCatalogue(slot, log, bundles, config.live)
+            directory = generations.newest(config.bundle, compacted, log.id)
+            bundles = Bundles(Engine.load(directory, config.engine, warm=True), root)
+            self._live = LiveCatalogue(bundles.slot, log, compacted, config.live, bundles.compacted)
         except BaseException:
             log.close()
             raise
-        return slot
+        bundles.write_through(self._live.adopt)
+        return bundles
 
     def _bind(self) -> int:
+        """Binds both servers; returns the port of the public one."""
         config = self._config
-        credentials = config.credentials()
-        _check_address(config)
-        try:
-            if credentials is None:
-                return self._server.add_insecure_port(config.address)
-            return self._server.add_secure_port(config.address, credentials)
-        except RuntimeError as error:
-            raise InputError(f"--host {config.host} --port {config.port}: {error}") from None
+        port = _bound(self._server, Listener(config.host, config.port), config.credentials())
+        if config.admin_port is not None:
+            listener = Listener(config.admin_host, config.admin_port, "admin-")
+            self._admin = grpc.aio.server(interceptors=self._interceptors, options=_OPTIONS)
+            self.admin_port = _bound(self._admin, listener, config.credentials())
+        return port
 
     def _add_servicers(self, slot: Slot) -> None:
         server, worker = self._server, self._worker
@@ -215,13 +231,26 @@ class Service:
         reflection.enable_server_reflection(names, server)
 
 
-def _check_address(config: ServerConfig) -> None:
-    """Raises InputError unless the address can be bound: gRPC does not say why it could not."""
-    address = f"--host {config.host} --port {config.port}"
+def _bound(
+    server: grpc.aio.Server, listener: Listener, credentials: grpc.ServerCredentials | None
+) -> int:
+    """Binds a server and returns the port; raises InputError when it cannot listen there."""
+    _check_address(listener)
     try:
-        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
+        if credentials is None:
+            return server.add_insecure_port(listener.address)
+        return server.add_secure_port(listener.address, credentials)
+    except RuntimeError as error:
+        raise InputError(f"{listener.flags}: {error}") from None
+
+
+def _check_address(listener: Listener) -> None:
+    """Raises InputError unless the address can be bound: gRPC does not say why it could not."""
+    try:
+        found = socket.getaddrinfo(listener.host, listener.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise InputError(f"{address}: cannot listen there ({error.strerror or error})") from None
+        reason = error.strerror or error
+        raise InputError(f"{listener.flags}: cannot listen there ({reason})") from None
     failed = []
     for family, *_, where in found:
         try:
@@ -232,7 +261,7 @@ def _check_address(config: ServerConfig) -> None:
     taken = [error for error in failed if error.errno == errno.EADDRINUSE]
     if taken or len(failed) == len(found):
         reason = (taken or failed)[0]
-        raise InputError(f"{address}: cannot listen there ({reason.strerror or reason})")
+        raise InputError(f"{listener.flags}: cannot listen there ({reason.strerror or reason})")
 
 
 def _keep_compiled(directory: Path | None) -> None:
@@ -255,6 +284,10 @@ async def serve(config: ServerConfig) -> None:
     loop = asyncio.get_running_loop()
     try:
         port = await service.start()
+        # What is there stays, so that looking for garbage, as after another bundle was loaded, is
+        # a matter of milliseconds, in which no call is answered.
+        gc.collect()
+        gc.freeze()
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, stopping.set)
         sys.stdout.write(f"listening on {config.bracketed_host}:{port}\n")

@@ -115,6 +115,8 @@ class Worker:
         except asyncio.CancelledError:
             caller.leave()
             raise
+        finally:
+            del future  # with an error's traceback it would be a cycle, which keeps the engine
 
     def close(self) -> None:
         """Takes no more work, finishes what waits and ends the threads. Blocks until it has."""
@@ -131,6 +133,7 @@ class Worker:
             self._count(1)
             job()
             self._count(-1)
+            del job  # it would keep its engine until the next one comes
 
     def _count(self, more: int) -> None:
         with self._counting:
@@ -156,6 +159,8 @@ class Worker:
             future.set_exception(error)
         else:
             future.set_result(answer)
+        finally:
+            del future  # as in `run`
         took = time.monotonic() - begun
         self._mean_seconds += _NEWEST_SHARE * (took - self._mean_seconds)
 

@@ -71,7 +71,7 @@ def tiny_bert(tokenizer: Tokenizer, *, layers: int = 1) -> BertConfig:
     )
 
 
-def write_bundle(directory: Path, items: list[Item], numerics: Numerics) -> None:
+def write_bundle(directory: Path, items: list[Item], numerics: Numerics, seed: int = 0) -> None:
     """Writes a whole bundle, both stages with random weights, over some items."""
     for part in (bundle.TOWERS, bundle.RERANK, bundle.INDEX, bundle.LEXICAL):
         (directory / part).mkdir(parents=True)
@@ -83,11 +83,13 @@ def write_bundle(directory: Path, items: list[Item], numerics: Numerics) -> None
 
     shape = tiny_bert(tokenizer)
     towers = Towers(
-        TowersConfig(dim=16, max_query_tokens=16, max_item_tokens=24), shape, rngs=nnx.Rngs(1)
+        TowersConfig(dim=16, max_query_tokens=16, max_item_tokens=24),
+        shape,
+        rngs=nnx.Rngs(seed + 1),
     )
     save_towers(towers, directory / bundle.TOWERS)
     reranker = Reranker(
-        RerankerConfig(max_query_tokens=8, max_tokens=32, fusion=8), shape, rngs=nnx.Rngs(2)
+        RerankerConfig(max_query_tokens=8, max_tokens=32, fusion=8), shape, rngs=nnx.Rngs(seed + 2)
     )
     save_reranker(reranker, directory / bundle.RERANK)
     features = np.random.default_rng(3).normal(size=(20, len(FEATURES))).astype(np.float32)

@@ -150,7 +150,7 @@ class Pipeline:
             "seed": config.seed,
             "numerics": self.numerics.dtype,
             "layers": config.layers,
-            "version": [version("shortlist"), bundle.FORMAT_VERSION],
+            "version": [version("shortlist"), bundle.PARTS_VERSION],
         }
         self.start.check(config.towers, config.reranker)
         towers = self._step(

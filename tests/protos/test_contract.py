@@ -10,6 +10,7 @@ from google.api import field_behavior_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from shortlist.v1 import (
+    admin_service_pb2,
     catalog_service_pb2,
     error_reason_pb2,
     rerank_service_pb2,
@@ -36,7 +37,13 @@ def edited(tmp_path: Path) -> Edit:
 
 
 def methods() -> list[MethodDescriptor]:
-    files = (search_service_pb2, retrieval_service_pb2, rerank_service_pb2, catalog_service_pb2)
+    files = (
+        search_service_pb2,
+        retrieval_service_pb2,
+        rerank_service_pb2,
+        catalog_service_pb2,
+        admin_service_pb2,
+    )
     return [
         method
         for file in files
@@ -57,6 +64,9 @@ def test_the_promised_methods_are_there() -> None:
         "shortlist.v1.CatalogService.BatchGetItems",
         "shortlist.v1.CatalogService.UpsertItems",
         "shortlist.v1.CatalogService.DeleteItems",
+        "shortlist.v1.AdminService.GetStatus",
+        "shortlist.v1.AdminService.LoadBundle",
+        "shortlist.v1.AdminService.RollBack",
     }
 
 

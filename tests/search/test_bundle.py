@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from search import bundle, golden
@@ -32,8 +33,19 @@ def refusal(directory: Path) -> str:
 
 
 def edit_manifest(directory: Path, **changes) -> None:
+    """Alters a manifest and gives it the digest that fits."""
     path = directory / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    values = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"} | changes
+    content = json.dumps(values)[1:].encode()
+    digest = hashlib.sha256(content).hexdigest()
+    path.write_bytes(b'{\n "sha256": "' + digest.encode() + b'",\n' + content)
+
+
+def unseal(directory: Path, **changes) -> None:
+    """Makes a manifest what it was before it had a digest."""
+    path = directory / "manifest.json"
+    values = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
+    path.write_text(json.dumps(values | {"format_version": 1} | changes, indent=1) + "\n")
 
 
 def test_a_sound_bundle_is_what_its_manifest_says(small):
@@ -94,8 +106,8 @@ def test_a_damaged_manifest_is_refused(small, content):
 
 
 def test_a_manifest_of_another_version_is_refused_with_what_to_do(small):
-    edit_manifest(small, format_version=2)
-    assert "format version 2, this program reads 1; build the bundle again" in refusal(small)
+    edit_manifest(small, format_version=3)
+    assert "format version 3, this program reads 2; build the bundle again" in refusal(small)
 
 
 def test_a_manifest_with_other_fields_is_refused(small):
@@ -109,6 +121,7 @@ def test_a_manifest_with_other_fields_is_refused(small):
         {"numerics": "int8"},
         {"numerics": "bfloat16"},  # not what the answers were made with
         {"as_of": "yesterday"},
+        {"created": "yesterday"},
         {"as_of": "2024-01-31"},
         {"files": []},
         {"files": {"items.parquet": {}}},
@@ -120,6 +133,78 @@ def test_a_manifest_with_other_fields_is_refused(small):
 def test_a_manifest_with_an_altered_field_is_refused(small, changes):
     edit_manifest(small, **changes)
     assert "is no sound manifest" in refusal(small)
+
+
+def test_a_manifest_begins_with_the_digest_of_what_follows(small):
+    begin, digest, rest = (small / "manifest.json").read_bytes().split(b'"', 4)[2:5]
+    assert begin == b": "
+    assert hashlib.sha256(rest.removeprefix(b",\n")).hexdigest().encode() == digest
+
+
+def test_a_manifest_is_edited_by_nobody(small):
+    path = small / "manifest.json"
+    path.write_text(path.read_text().replace("2024-01-31", "2024-01-30"))
+    assert "manifest.json was altered" in refusal(small)
+
+
+def test_a_manifest_of_before_there_were_digests_is_read_and_gets_one_when_written(small):
+    unseal(small, metrics={"ndcg@10": 0.25})
+    before = verify(small)
+    before.with_metrics({"ndcg@10": 0.5}).write(small)
+    values = json.loads((small / "manifest.json").read_text())
+    assert (values["format_version"], len(values["sha256"])) == (2, 64)
+    assert verify(small).metrics == {"ndcg@10": 0.5}
+    unseal(small, sha256=values["sha256"])
+    assert "manifest.json was altered" in refusal(small)
+
+
+def test_every_flipped_bit_of_a_manifest_and_every_missing_end_is_found(small):
+    verify(small).with_metrics({"größe": 0.5, "a": [None, True, 1e-7]}).write(small)
+    path = small / "manifest.json"
+    sound = path.read_bytes()
+    for place in range(len(sound)):
+        for bit in range(8):
+            flipped = bytearray(sound)
+            flipped[place] ^= 1 << bit
+            path.write_bytes(flipped)
+            with pytest.raises(BundleError):
+                verify(small)
+        path.write_bytes(sound[:place])
+        with pytest.raises(BundleError):
+            verify(small)
+    path.write_bytes(sound)
+    verify(small)
+
+
+def damages(directory: Path, count: int, seed: int):
+    """Bits to flip and ends to cut off, of all files alike: (path, damaged content)."""
+    random = np.random.default_rng(seed)
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    for number in range(count):
+        path = files[number % len(files)]
+        content = bytearray(path.read_bytes())
+        place = int(random.integers(len(content)))
+        if random.random() < 0.7:
+            content[place] ^= 1 << int(random.integers(8))
+            yield path, bytes(content)
+        else:
+            yield path, bytes(content[:place])
+
+
+def test_500_flipped_bits_and_cuts_over_all_files_of_a_bundle_are_found(tiny_bundle, tmp_path):
+    directory = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, directory)
+    verify(directory)
+    damaged = set()
+    for path, content in damages(directory, 500, seed=1):
+        sound = path.read_bytes()
+        path.write_bytes(content)
+        with pytest.raises(BundleError) as caught:
+            verify(directory)
+        assert path.name in str(caught.value)
+        path.write_bytes(sound)
+        damaged.add(str(path.relative_to(directory)))
+    assert damaged == {"manifest.json", *verify(directory).files}
 
 
 def test_a_manifest_that_was_altered_to_fit_altered_files_is_refused(small):

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fshortlist/v1/error_reason.proto\x12\x0cshortlist.v1*\xb3\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\"\n\x1e\x45RROR_REASON_MALFORMED_REQUEST\x10\x02\x12$\n ERROR_REASON_PAGE_TOKEN_MISMATCH\x10\x03\x12\x1d\n\x19\x45RROR_REASON_UNKNOWN_ITEM\x10\x04\x12\x1e\n\x1a\x45RROR_REASON_NOT_SUPPORTED\x10\x05\x12 \n\x1c\x45RROR_REASON_DEADLINE_PASSED\x10\x06\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_SHUTTING_DOWN\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_INTERNAL_FAULT\x10\t\x12\x1a\n\x16\x45RROR_REASON_READ_ONLY\x10\n\x12\x1c\n\x18\x45RROR_REASON_DISK_FAILED\x10\x0b\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_EXPIRED\x10\x14\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fshortlist/v1/error_reason.proto\x12\x0cshortlist.v1*\xdf\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\"\n\x1e\x45RROR_REASON_MALFORMED_REQUEST\x10\x02\x12$\n ERROR_REASON_PAGE_TOKEN_MISMATCH\x10\x03\x12\x1d\n\x19\x45RROR_REASON_UNKNOWN_ITEM\x10\x04\x12\x1e\n\x1a\x45RROR_REASON_NOT_SUPPORTED\x10\x05\x12 \n\x1c\x45RROR_REASON_DEADLINE_PASSED\x10\x06\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_SHUTTING_DOWN\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_INTERNAL_FAULT\x10\t\x12\x1a\n\x16\x45RROR_REASON_READ_ONLY\x10\n\x12\x1c\n\x18\x45RROR_REASON_DISK_FAILED\x10\x0b\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_EXPIRED\x10\x0c\x12\x1f\n\x1b\x45RROR_REASON_BUNDLE_REFUSED\x10\r\x12\x1f\n\x1b\x45RROR_REASON_LOAD_UNDER_WAY\x10\x0e\x12(\n$ERROR_REASON_NOTHING_TO_ROLL_BACK_TO\x10\x0f\x12\x1f\n\x1b\x45RROR_REASON_TOKEN_REQUIRED\x10\x10\x12\x1d\n\x19\x45RROR_REASON_ROLE_MISSING\x10\x11\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shortlist.v1.error_reason_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=50
-  _globals['_ERRORREASON']._serialized_end=485
+  _globals['_ERRORREASON']._serialized_end=657
 # @@protoc_insertion_point(module_scope)

@@ -65,9 +65,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the server cannot write to its disk. Whether the write was made is not known; send
     it again, with the same request id.
     """
-    ERROR_REASON_PAGE_TOKEN_EXPIRED: _ErrorReason.ValueType  # 20
+    ERROR_REASON_PAGE_TOKEN_EXPIRED: _ErrorReason.ValueType  # 12
     """INVALID_ARGUMENT: the page token fits the request, but was given by another bundle than the one
     that is served by now. A google.rpc.BadRequest names the field. Start again without one.
+    """
+    ERROR_REASON_BUNDLE_REFUSED: _ErrorReason.ValueType  # 13
+    """FAILED_PRECONDITION: the bundle cannot serve; the message says why. The one that served goes on."""
+    ERROR_REASON_LOAD_UNDER_WAY: _ErrorReason.ValueType  # 14
+    """ABORTED: another bundle is being loaded. Try again once it serves or was refused."""
+    ERROR_REASON_NOTHING_TO_ROLL_BACK_TO: _ErrorReason.ValueType  # 15
+    """FAILED_PRECONDITION: no bundle served before the one that does, or it was rolled back to last."""
+    ERROR_REASON_TOKEN_REQUIRED: _ErrorReason.ValueType  # 16
+    """UNAUTHENTICATED: the call shows no bearer token, or one that the server does not know (any
+    more).
+    """
+    ERROR_REASON_ROLE_MISSING: _ErrorReason.ValueType  # 17
+    """PERMISSION_DENIED: the token is known and does not have the role that the method needs. The
+    ErrorInfo's metadata names that role as "role".
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -127,8 +141,22 @@ ERROR_REASON_DISK_FAILED: ErrorReason.ValueType  # 11
 """UNAVAILABLE: the server cannot write to its disk. Whether the write was made is not known; send
 it again, with the same request id.
 """
-ERROR_REASON_PAGE_TOKEN_EXPIRED: ErrorReason.ValueType  # 20
+ERROR_REASON_PAGE_TOKEN_EXPIRED: ErrorReason.ValueType  # 12
 """INVALID_ARGUMENT: the page token fits the request, but was given by another bundle than the one
 that is served by now. A google.rpc.BadRequest names the field. Start again without one.
+"""
+ERROR_REASON_BUNDLE_REFUSED: ErrorReason.ValueType  # 13
+"""FAILED_PRECONDITION: the bundle cannot serve; the message says why. The one that served goes on."""
+ERROR_REASON_LOAD_UNDER_WAY: ErrorReason.ValueType  # 14
+"""ABORTED: another bundle is being loaded. Try again once it serves or was refused."""
+ERROR_REASON_NOTHING_TO_ROLL_BACK_TO: ErrorReason.ValueType  # 15
+"""FAILED_PRECONDITION: no bundle served before the one that does, or it was rolled back to last."""
+ERROR_REASON_TOKEN_REQUIRED: ErrorReason.ValueType  # 16
+"""UNAUTHENTICATED: the call shows no bearer token, or one that the server does not know (any
+more).
+"""
+ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 17
+"""PERMISSION_DENIED: the token is known and does not have the role that the method needs. The
+ErrorInfo's metadata names that role as "role".
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

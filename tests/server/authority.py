@@ -1,0 +1,47 @@
+"""Certificates for tests, made by the openssl program."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+class Authority:
+    """Signs certificates; its own is `ca.pem`."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        if shutil.which("openssl") is None:
+            pytest.skip("needs the openssl program")
+        self.directory = directory / name
+        self.directory.mkdir()
+        (self.directory / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        own = ("req", "-x509", *_KEY, "-days", "2", "-subj", f"/CN={name}")
+        self._openssl(*own, "-keyout", "ca.key", "-out", "ca.pem")
+
+    @property
+    def ca(self) -> Path:
+        return self.directory / "ca.pem"
+
+    def sign(self, name: str, days: int = 2) -> tuple[Path, Path]:
+        """A certificate and its key; with negative days one that has expired."""
+        request = ("req", *_KEY, "-subj", f"/CN={name}", "-out", "request")
+        self._openssl(*request, "-keyout", f"{name}.key")
+        signed = ("x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key")
+        lasting = ("-CAcreateserial", "-days", str(days), "-extfile", "names")
+        self._openssl(*signed, *lasting, "-out", f"{name}.pem")
+        return self.directory / f"{name}.pem", self.directory / f"{name}.key"
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(
+            ["openssl", *arguments], cwd=self.directory, check=True, stderr=subprocess.DEVNULL
+        )
+
+
+def put(source: Path, target: Path) -> None:
+    """Replaces a file at once, as those who rotate do."""
+    fresh = target.with_name(f".{target.name}.new")
+    shutil.copyfile(source, fresh)
+    fresh.replace(target)
