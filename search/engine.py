@@ -218,7 +218,7 @@ class Engine:
 
         if depth and on_recalled is not None:
             on_recalled(answer(NOT_SCORED))
-        later = ("page", "facets")
+        later: tuple[str, ...] = ("page", "facets")
         if not facets or clock.left(*later) <= 0:  # time that is not enough is kept for nothing
             later = ("page",)
         scored = self._stage2.score(

@@ -15,7 +15,7 @@ from search.records import (
     UnknownItemsError,
 )
 from server.errors import ErrorInterceptor
-from server.pages import PageTokenError
+from server.pages import PageTokenError, PageTokenExpiredError
 from server.work import OverloadedError, StoppingError
 from shortlist.client import Client, FieldViolation, ShortlistError
 from shortlist.v1 import catalog_service_pb2, catalog_service_pb2_grpc
@@ -26,6 +26,7 @@ Code = grpc.StatusCode
 EXPECTED = {
     "field": (RequestError("query", "is odd"), Code.INVALID_ARGUMENT, "INVALID_FIELD"),
     "token": (PageTokenError(), Code.INVALID_ARGUMENT, "PAGE_TOKEN_MISMATCH"),
+    "old token": (PageTokenExpiredError(), Code.INVALID_ARGUMENT, "PAGE_TOKEN_EXPIRED"),
     "item": (UnknownItemsError(("x-1",)), Code.NOT_FOUND, "UNKNOWN_ITEM"),
     "unable": (NotSupportedError("no reranker"), Code.FAILED_PRECONDITION, "NOT_SUPPORTED"),
     "late": (DeadlineExceededError("too late"), Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
