@@ -44,6 +44,18 @@ def test_the_filters_and_facets_of_the_docs_do_what_they_show(
     assert len(lines) == 4
 
 
+def test_the_streamed_search_of_the_docs_does_what_it_shows(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / "serving.md").read_text("utf-8")
+    section = text[text.index("**Two answers.**") : text.index("## Deadlines")]
+    [example] = re.findall(r"```python\n(.*?)```", section, re.S)
+    program = example.replace("127.0.0.1:50051", address).replace("=2.0", "=30.0")
+    exec(compile(program, "serving.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["False", "True"]
+
+
 @pytest.fixture
 def latency(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT / "bench"))

@@ -31,6 +31,7 @@ Code = grpc.StatusCode
 EXPECTED = {
     "field": (RequestError("query", "is odd"), Code.INVALID_ARGUMENT, "INVALID_FIELD"),
     "token": (PageTokenError(), Code.INVALID_ARGUMENT, "PAGE_TOKEN_MISMATCH"),
+    "old token": (PageTokenExpiredError(), Code.INVALID_ARGUMENT, "PAGE_TOKEN_EXPIRED"),
     "item": (UnknownItemsError(("x-1",)), Code.NOT_FOUND, "UNKNOWN_ITEM"),
     "unable": (NotSupportedError("no reranker"), Code.FAILED_PRECONDITION, "NOT_SUPPORTED"),
     "late": (DeadlineExceededError("too late"), Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),

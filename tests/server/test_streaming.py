@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from search.batching import current_caller
+from search.config import EngineConfig
 from search.engine import Engine
 from search.records import Degradation
 from server import search_messages
@@ -184,6 +185,38 @@ def test_only_the_fields_asked_for_come_back(client: Client) -> None:
 def test_a_path_that_is_no_field_is_refused_by_its_place(client: Client, path: str) -> None:
     error = error_of(client.search, QUERY, item_fields=["title", path])
     assert error.field_violations[0].field == "item_fields.paths[1]"
+
+
+# ---- deadlines
+
+
+def test_an_answer_says_what_it_left_out_to_be_in_time(
+    config: ServerConfig, serving: Serving
+) -> None:
+    """The reranker is expected to take a minute a batch; no caller here waits that long."""
+    config = replace(config, engine=EngineConfig(cache_megabytes=0))
+    with serving(config) as running, Client(running.address, timeout_seconds=30) as client:
+        slot = running.service._slot
+        assert slot is not None
+        assert slot.engine.models.pairs is not None
+        forward = slot.engine.models.pairs._forward
+        for shape in forward.shapes:
+            for _ in range(60):
+                forward.measured(shape, 60.0)
+        skipped = client.search(QUERY)
+        assert list(skipped.coverage.degradations) == [coverage_pb2.DEGRADATION_RERANK_SKIPPED]
+        assert (skipped.reranked_count, skipped.coverage.rerank_target_count) == (0, 48)
+        assert [stage.name for stage in skipped.stages][:2] == ["encode", "recall"]
+        behind = client.search(QUERY, page_token=skipped.next_page_token, timeout_seconds=1000)
+        assert list(behind.coverage.degradations) == [coverage_pb2.DEGRADATION_RERANK_SKIPPED]
+        first, last = client.stream_search(SearchRequest(query=QUERY))
+        assert [first.last, last.last] == [False, True]
+        assert list(first.search.results) == list(last.search.results) == list(skipped.results)
+        assert last.phase == RECALLED
+        assert list(last.search.coverage.degradations) == list(skipped.coverage.degradations)
+        whole = client.search(QUERY, timeout_seconds=1000)
+        assert list(whole.coverage.degradations) == []
+        assert whole.reranked_count == whole.coverage.rerank_target_count == 48
 
 
 # ---- pages
