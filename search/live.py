@@ -18,10 +18,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from catalog.errors import InputError
 from catalog.log import RequestIdReusedError, Write, WriteLog, Written
 from search import compaction, generations
-from search.bundle import BundleError
-from search.config import LiveConfig
+from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
 from search.overlay import Overlay
 from search.records import ClosedError, RequestError, UnknownItemsError
@@ -88,6 +88,7 @@ class LiveCatalogue:
         self._writing = threading.Lock()  # of the log and what is applied of it
         self._showing = threading.Lock()
         self._wake = threading.Event()
+        generations.sweep(bundles)
         self._overlay = self._caught_up(slot.engine)
         self._measured = 0  # changed rows when recall was last measured
         self._recall: float | None = None
@@ -174,11 +175,19 @@ class LiveCatalogue:
         return overlay
 
     def _replay(self, overlay: Overlay, known: View | None) -> None:
-        """Bring an overlay to the log's last write, all of it visible."""
+        """Bring an overlay to the log's last write, all of it visible.
+
+        Raises:
+            BundleError: the bundle has later writes of this log, so new ones would be lost.
+        """
+        generations.require_log(overlay.engine.directory, overlay.engine.manifest, self._state())
         applied = max(overlay.applied, generations.included(overlay.engine.manifest, self._log.id))
         overlay.apply((change.sequence, change) for change in self._log.changes(after=applied))
         while overlay.pending:
             overlay.show(_SHOWN_AT_A_TIME, known)
+
+    def _state(self) -> generations.State:
+        return generations.State(self._log.id, self._log.sequence)
 
     # ---- the writer
 
@@ -267,7 +276,7 @@ class LiveCatalogue:
                 most = max(self._config.compact_from, self._config.compact_share * rows)
                 if changed >= most:
                     self.compact()
-            except (BundleError, OSError, compaction.CompactionError) as error:
+            except (InputError, OSError, compaction.CompactionError) as error:
                 logger.error("no new bundle was built, what was written is kept: %s", error)
                 self._closed.wait(60 * _LOOK_SECONDS)
 
@@ -283,11 +292,33 @@ class LiveCatalogue:
             view = overlay.engine.view  # has all of that, perhaps more
             state = generations.State(self._log.id, sequence)
         built = compaction.build(overlay.engine, view, self._bundles, state, self._closed)
-        engine = Engine.load(built, overlay.engine.config, warm=True, models=overlay.engine.models)
+        old = overlay.engine
+        try:
+            engine = Engine.load(built, old.config, warm=True, models=old.models)
+        except BaseException:
+            generations.remove(built)  # or the next start would try it
+            raise
         self.adopt(engine)
         self._compactions += 1
         generations.clean(self._bundles, keep=built)
         logger.info("bundle %s has all writes up to %d", engine.bundle_id, sequence)
+
+
+def open_newest(root: Path, log: WriteLog, bundles: Path, config: EngineConfig) -> Engine:
+    """The engine to begin with: of the last bundle compacted from `root`, else of `root`.
+
+    Raises:
+        BundleError: the root cannot be used, and neither can any that was compacted from it.
+    """
+    state = generations.State(log.id, log.sequence)
+    for directory in generations.candidates(root, bundles, state):
+        try:
+            return Engine.load(directory, config, warm=True)
+        except (InputError, OSError) as error:
+            if directory == root:
+                raise
+            logger.warning("passed over: %s", error)  # an earlier one and the log have all it had
+    raise AssertionError("the root is the last candidate")
 
 
 def _told(error: Exception) -> Exception:

@@ -17,7 +17,7 @@ from catalog.errors import InputError
 from catalog.log import WriteLog
 from search import generations
 from search.engine import Engine
-from search.live import LiveCatalogue
+from search.live import LiveCatalogue, open_newest
 from search.slot import Slot
 from server.config import ServerConfig
 from server.errors import ErrorInterceptor
@@ -124,8 +124,7 @@ class Service:
             return slot
         log, bundles = WriteLog.open(config.state), config.state / generations.BUNDLES
         try:
-            directory = generations.newest(config.bundle, bundles, log.id)
-            slot = Slot(Engine.load(directory, config.engine, warm=True))
+            slot = Slot(open_newest(config.bundle, log, bundles, config.engine))
             slot.engine.share()
             self._live = LiveCatalogue(slot, log, bundles, config.live)
         except BaseException:

@@ -71,7 +71,8 @@ def opened(tiny_bundle: Path, tmp_path: Path) -> Callable[..., object]:
         state = tmp_path / "state"
         log = WriteLog.open(state)
         bundles = state / "bundles"
-        slot = Slot(Engine.load(generations.newest(root, bundles, log.id)))
+        newest = generations.newest(root, bundles, generations.State(log.id, log.sequence))
+        slot = Slot(Engine.load(newest))
         live = LiveCatalogue(slot, log, bundles, config)
         try:
             yield Shop(slot, live)
