@@ -21,6 +21,7 @@ import numpy as np
 from catalog.errors import InputError
 from catalog.log import RequestIdReusedError, Write, WriteLog, Written
 from search import compaction, generations
+from search.compaction import CompactionError
 from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
 from search.overlay import Overlay
@@ -87,6 +88,7 @@ class LiveCatalogue:
         self._closing = threading.Lock()  # nothing is queued behind the mark that ends the writer
         self._writing = threading.Lock()  # of the log and what is applied of it
         self._showing = threading.Lock()
+        self._compacting = threading.Lock()  # one bundle at a time is built, and others removed
         self._wake = threading.Event()
         generations.sweep(bundles)
         self._overlay = self._caught_up(slot.engine)
@@ -276,7 +278,7 @@ class LiveCatalogue:
                 most = max(self._config.compact_from, self._config.compact_share * rows)
                 if changed >= most:
                     self.compact()
-            except (InputError, OSError, compaction.CompactionError) as error:
+            except (InputError, OSError, CompactionError) as error:
                 logger.error("no new bundle was built, what was written is kept: %s", error)
                 self._closed.wait(60 * _LOOK_SECONDS)
 
@@ -286,6 +288,10 @@ class LiveCatalogue:
         Raises:
             CompactionError: it could not be built; all goes on as before.
         """
+        with self._compacting:
+            self._compact()
+
+    def _compact(self) -> None:
         with self._writing:
             overlay = self._overlay
             sequence = overlay.sequence(self._log.sequence)
@@ -298,6 +304,9 @@ class LiveCatalogue:
         except BaseException:
             generations.remove(built)  # or the next start would try it
             raise
+        if self._overlay is not overlay:
+            generations.remove(built)
+            raise CompactionError("another bundle has taken the place of the one it was made of")
         self.adopt(engine)
         self._compactions += 1
         generations.clean(self._bundles, keep=built)
