@@ -10,6 +10,7 @@ import pytest
 import tyro
 
 from catalog.reading import read_dataset
+from server.check import CheckConfig
 from server.config import ServerConfig
 from server.terminal import SearchConfig
 from train.__main__ import COMMANDS
@@ -63,6 +64,8 @@ def test_documented_training_commands_parse(given: list[str]) -> None:
 def test_documented_server_commands_parse(given: list[str]) -> None:
     if given[0] == "search":
         tyro.cli(SearchConfig, args=given[1:])
+    elif given[0] == "check":
+        tyro.cli(CheckConfig, args=given[1:])
     else:
         tyro.cli(ServerConfig, args=given)
 
@@ -94,7 +97,7 @@ def test_options_named_in_the_text_exist(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    for config in (TrainConfig, EvaluateConfig, ServerConfig, SearchConfig):
+    for config in (TrainConfig, EvaluateConfig, ServerConfig, SearchConfig, CheckConfig):
         with pytest.raises(SystemExit):
             tyro.cli(config, args=["--help"])
     options = set(re.findall(r"--[a-z][a-z.-]*", capsys.readouterr().out))
