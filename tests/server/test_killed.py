@@ -1,7 +1,7 @@
 """A whole server that is killed while it is written to and searched: what its successor has.
 
 One kill at each of a few places; `SHORTLIST_SERVER_KILLS=3` asks for three at every one that there
-is, which takes a quarter of an hour. Processes without models are killed much more often, in
+is, which takes many minutes. Processes without models are killed much more often, in
 `tests/catalog/test_log_killed.py` and `tests/search/test_generations_killed.py`.
 """
 
