@@ -31,6 +31,7 @@ NAMES = frozenset(
         "compaction.after-manifest",  # it is whole, and not in its place
         "compaction.after-rename",  # it is in its place, and nobody uses it
         "compaction.before-cleaning",  # it is in use, its predecessors are still there
+        "compaction.before-removal",  # a predecessor has no manifest, and all of its other files
         "compaction.after-cleaning",
     }
 )

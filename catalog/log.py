@@ -18,10 +18,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from catalog import logfile
+from catalog import logfile, logreading
 from catalog.failpoints import failpoint
-from catalog.logfields import canonical, from_json, is_text, set_fields, to_json
-from catalog.logfile import LogError, damaged, reporting
+from catalog.logfields import canonical, is_text, set_fields, to_json
+from catalog.logfile import LogError, reporting
+from catalog.logreading import FILE, Change
 
 __all__ = [
     "Change",
@@ -32,8 +33,6 @@ __all__ = [
     "WriteLog",
     "Written",
 ]
-
-FILE = "writes.sqlite3"
 
 REMEMBERED_REQUESTS = 1_000_000  # writes whose request ids are known; at most about 0.2 GB
 MAX_REQUEST_ID_CHARACTERS = 64
@@ -75,17 +74,6 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Change:
-    """The latest state of one item."""
-
-    item_id: str
-    sequence: int  # of its last write
-    # None: deleted. Of a whole item only the fields that are set; else None or {} clears a field.
-    fields: Mapping[str, Any] | None
-    whole: bool  # False: the fields lie over the bundle's item
-
-
-@dataclass(frozen=True)
 class _Batch:
     """What a transaction writes."""
 
@@ -115,7 +103,7 @@ class WriteLog:
         self._remembered = remembered
         self._lock = threading.Lock()
         self._closed = False
-        self._sequence = self._last()
+        self._sequence = logreading.last_sequence(connection)
         (self.id,) = connection.execute("SELECT id FROM log").fetchone()
 
     @classmethod
@@ -214,7 +202,7 @@ class WriteLog:
         """
         self._require_open()
         with reporting(self.path, "cannot be read"), closing(logfile.reader(self.path)) as reader:
-            yield from self._changes(reader, after)
+            yield from logreading.changes(self.path, reader, after)
 
     def check(self) -> None:
         """Reads everything and sees that it is sound.
@@ -225,18 +213,7 @@ class WriteLog:
         self._require_open()
         with reporting(self.path, "cannot be read"), closing(logfile.reader(self.path)) as reader:
             reader.execute("BEGIN")  # one state of the file for all that is read
-            problems = [line for (line,) in reader.execute("PRAGMA integrity_check")]
-            if problems != ["ok"]:
-                raise damaged(self.path, problems[0])
-            first, last, count = reader.execute(
-                "SELECT coalesce(min(sequence), 1), coalesce(max(sequence), 0), count(*)"
-                " FROM requests"
-            ).fetchone()
-            if first < 1 or last - first + 1 != count:
-                raise damaged(self.path, "the sequence of requests has gaps")
-            for change in self._changes(reader, after=-1):
-                if not 1 <= change.sequence <= last:
-                    raise damaged(self.path, f"item {change.item_id!r} is of no known write")
+            logreading.check_all(self.path, reader)
 
     def close(self) -> None:
         """Closes the file and lets other processes into the directory."""
@@ -253,21 +230,6 @@ class WriteLog:
         if self._closed:
             raise ValueError("the log is closed")
 
-    def _last(self) -> int:
-        # The last request is never forgotten.
-        query = "SELECT coalesce(max(sequence), 0) FROM requests"
-        return int(self._connection.execute(query).fetchone()[0])
-
-    def _changes(self, reader: sqlite3.Connection, after: int) -> Iterator[Change]:
-        query = "SELECT * FROM items WHERE sequence > ? ORDER BY sequence"
-        for row in reader.execute(query, (after,)):
-            yield _change(self.path, row)
-
-    def _change_of(self, item_id: str) -> Change | None:
-        query = "SELECT * FROM items WHERE item_id = ?"
-        row = self._connection.execute(query, (item_id,)).fetchone()
-        return None if row is None else _change(self.path, row)
-
     def _request(self, request_id: str) -> tuple[int, bytes] | None:
         query = "SELECT sequence, digest FROM requests WHERE request_id = ?"
         found: tuple[int, bytes] | None = self._connection.execute(query, (request_id,)).fetchone()
@@ -275,7 +237,7 @@ class WriteLog:
 
     def _plan(self, checked: Sequence[tuple[Write, Mapping[str, Any] | None, bytes]]) -> _Batch:
         """What a batch writes; nothing is written here, so that what is refused leaves nothing."""
-        last = self._last()
+        last = logreading.last_sequence(self._connection)
         changes: dict[str, Change] = {}
         requests: dict[str, tuple[int, bytes]] = {}
         written = []
@@ -287,7 +249,9 @@ class WriteLog:
                 written.append(Written(known[0], repeated=True))
                 continue
             last += 1
-            before = changes.get(write.item_id) or self._change_of(write.item_id)
+            before = changes.get(write.item_id) or logreading.change_of(
+                self.path, self._connection, write.item_id
+            )
             changes[write.item_id] = _merge(before, write, fields, last)
             requests[write.request_id] = (last, digest)
             written.append(Written(last, repeated=False))
@@ -351,18 +315,3 @@ def _merge(
     if before.whole:
         merged = set_fields(merged)
     return Change(write.item_id, sequence, merged, before.whole)
-
-
-def _change(path: Path, row: tuple[Any, ...]) -> Change:
-    """The change that a row of the table holds."""
-    sequence, item_id, text, whole = row
-    if not isinstance(item_id, str) or not item_id or whole not in (0, 1):
-        raise damaged(path, f"write {sequence} has no item_id or is neither whole nor partial")
-    if text is None:
-        if not whole:
-            raise damaged(path, f"item {item_id!r} is deleted in part")
-        return Change(item_id, sequence, None, whole=True)
-    try:
-        return Change(item_id, sequence, from_json(text, whole=bool(whole)), bool(whole))
-    except ValueError as error:
-        raise damaged(path, f"item {item_id!r}, {error}") from error

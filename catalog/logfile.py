@@ -76,7 +76,7 @@ def connect(path: Path) -> sqlite3.Connection:
         failpoint("log.create.empty-file")
     connection = _open_sqlite(path, "rw")
     try:
-        new = _check_header(path, connection)
+        new = is_new(path, connection)
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise LogError(f"{path}: its file system has no shared memory; give another --state")
@@ -99,8 +99,12 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_header(path: Path, connection: sqlite3.Connection) -> bool:
-    """Whether the file is still without tables; refuses one that is not ours to write to."""
+def is_new(path: Path, connection: sqlite3.Connection) -> bool:
+    """Whether the file is still without tables.
+
+    Raises:
+        LogError: it is another program's, or of another format.
+    """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -119,6 +123,16 @@ def _check_header(path: Path, connection: sqlite3.Connection) -> bool:
 def reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, beside the one that does."""
     return _open_sqlite(path, "ro")
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process has the file open, or was killed while it had."""
+    return path.with_name(f"{path.name}-wal").exists()
+
+
+def lone_reader(path: Path) -> sqlite3.Connection:
+    """A connection to a file that is not in use, which leaves no other files beside it."""
+    return _open_sqlite(path, "ro&immutable=1")
 
 
 def _open_sqlite(path: Path, mode: str) -> sqlite3.Connection:

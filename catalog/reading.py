@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,9 @@ class Dataset:
     fingerprint: str  # SHA-256, in hexadecimal, over the names and contents of the files read
 
 
-def read_dataset(directory: Path) -> Dataset:
+def read_dataset(
+    directory: Path, *, change: Callable[[pa.Table], pa.Table] | None = None
+) -> Dataset:
     """Reads and checks a dataset directory.
 
     Judgments without query ids get one per query, and without splits one by a hash of the
@@ -82,6 +84,8 @@ def read_dataset(directory: Path) -> Dataset:
         directory: holds `items` and perhaps `judgments`, `events` and `users` as .parquet,
             .jsonl, .jsonl.gz or .csv (in which attributes and embedding are JSON text), and
             perhaps `dataset.json`.
+        change: makes other items of those read, before judgments and events of unknown ones are
+            left out.
 
     Returns:
         The dataset.
@@ -112,6 +116,8 @@ def read_dataset(directory: Path) -> Dataset:
         raise DatasetError(directory, problems.errors)
 
     full = {name: _complete(raw) for name, raw in tables.items()}
+    if change is not None:
+        full["items"] = change(full["items"])
     info = _resolve(settings, directory, full.get("judgments"), problems)
     for name in ("judgments", "events"):
         if name in full:

@@ -206,7 +206,7 @@ def _content(directory: Path) -> list[str]:
 
 
 def write_directory(target: Path, build: Callable[[Path], None]) -> None:
-    """Fill a directory and put it into place whole, or not at all.
+    """Fill a directory and put it into place whole, or not at all, even if the power fails.
 
     Args:
         target: Replaced when it exists; the old one stays until the new one is complete.
@@ -223,13 +223,30 @@ def write_directory(target: Path, build: Callable[[Path], None]) -> None:
     fresh.mkdir()
     try:
         build(fresh)
+        _sync(fresh)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     if target.exists():
         target.rename(old)
     fresh.rename(target)
+    _sync_one(target.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(directory: Path) -> None:
+    """Make all below a directory durable: what files hold, and which there are."""
+    for path in (directory, *directory.rglob("*")):
+        if not path.is_symlink():
+            _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sha256(path: Path) -> str:

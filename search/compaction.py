@@ -51,9 +51,7 @@ def build(
     """
 
     def fill(directory: Path) -> None:
-        for part in (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER):
-            if (engine.directory / part).is_dir():
-                shutil.copytree(engine.directory / part, directory / part)
+        _copy_models(engine, directory)
         alive = np.flatnonzero(view.catalogue.all_alive).astype(np.int32)
         view.catalogue.compacted().write(directory / bundle.ITEMS)
         np.save(directory / _VECTORS, view.recall.vectors(alive))
@@ -73,6 +71,24 @@ def build(
         raise CompactionError(str(error)) from error
 
 
+def _copy_models(engine: Engine, directory: Path) -> None:
+    """Copy the files of an engine's models, if they are still those it was loaded from.
+
+    Raises:
+        CompactionError: they are not, so what they encode would not fit the vectors there are.
+    """
+    parts = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
+    for part in parts:
+        if (engine.directory / part).is_dir():
+            shutil.copytree(engine.directory / part, directory / part)
+    files = engine.manifest.files
+    if bundle.list_files(directory) != {p: files[p] for p in files if p.split("/")[0] in parts}:
+        raise CompactionError(
+            f"{engine.directory} is no longer the bundle that is served; restart the server, and "
+            "let `train` write to another directory than the one a server uses"
+        )
+
+
 def _manifest(engine: Engine, state: State) -> Manifest:
     old = engine.manifest
     return replace(
@@ -88,7 +104,8 @@ def _manifest(engine: Engine, state: State) -> Manifest:
 def _index_apart(directory: Path, like: Path, cancelled: threading.Event) -> None:
     """Build the indexes of a directory in a process of their own."""
     command = [sys.executable, "-m", "search.compaction", str(directory), str(like)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+    read, write = os.pipe()  # nothing is written: that it ends says that this process has
+    process = subprocess.Popen(command, stdin=read, stderr=subprocess.PIPE, text=True)  # noqa: S603
     try:
         while True:
             try:
@@ -98,9 +115,11 @@ def _index_apart(directory: Path, like: Path, cancelled: threading.Event) -> Non
                 if cancelled.is_set():
                     raise CompactionError("the server stops") from None
     finally:
+        os.close(read)
+        os.close(write)
         if process.poll() is None:
             process.kill()
-            process.wait()
+            process.communicate()
     if process.returncode:
         raise CompactionError(f"the index was not built: {errors.strip().splitlines()[-1:]}")
 
@@ -119,6 +138,13 @@ def index(directory: Path, like: Path) -> None:
     (directory / _VECTORS).unlink()
 
 
+def _end_with_the_server() -> None:
+    """Exit when standard input ends: the server was killed, and nobody waits for the index."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
+
+
 if __name__ == "__main__":
     os.nice(_NICENESS)
+    threading.Thread(target=_end_with_the_server, daemon=True).start()
     index(Path(sys.argv[1]), Path(sys.argv[2]))

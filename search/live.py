@@ -18,10 +18,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from catalog.errors import InputError
 from catalog.log import RequestIdReusedError, Write, WriteLog, Written
 from search import compaction, generations
-from search.bundle import BundleError
-from search.config import LiveConfig
+from search.compaction import CompactionError
+from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
 from search.overlay import Overlay
 from search.records import ClosedError, RequestError, UnknownItemsError
@@ -96,7 +97,9 @@ class LiveCatalogue:
         self._closing = threading.Lock()  # nothing is queued behind the mark that ends the writer
         self._writing = threading.Lock()  # of the log and what is applied of it
         self._showing = threading.Lock()
+        self._compacting = threading.Lock()  # one bundle at a time is built, and others removed
         self._wake = threading.Event()
+        generations.sweep(bundles)
         self._overlay = self._caught_up(slot.engine)
         self._measured = 0  # changed rows when recall was last measured
         self._recall: float | None = None
@@ -125,11 +128,19 @@ class LiveCatalogue:
             self._queue.put((write, future))
         return future
 
-    def adopt(self, engine: Engine) -> Engine:
+    def adopt(self, engine: Engine, instead_of: Engine | None = None) -> Engine:
         """Put another engine into the slot, once it has all that was written.
+
+        Args:
+            engine: The one to put there.
+            instead_of: The one to take the place of; None for whichever is there.
 
         Returns:
             The engine before it, which may still be in use.
+
+        Raises:
+            BundleError: the bundle has later writes of this log.
+            CompactionError: another than `instead_of` is there by now.
         """
         same_models = engine.models is self._slot.engine.models
         known = self._slot.engine.view if same_models else None
@@ -137,7 +148,11 @@ class LiveCatalogue:
         self._replay(overlay, known)  # what was written meanwhile: soon done
         with self._showing, self._writing:
             self._replay(overlay, known)  # and the little that came after that
-            before, self._overlay = self._overlay, overlay
+            before = self._overlay
+            if instead_of not in (None, before.engine):
+                overlay.close()
+                raise CompactionError("another bundle has taken the place of the one it is of")
+            self._overlay = overlay
             self._measured = 0
             engine_before = self._slot.swap(engine)
         before.close()
@@ -183,11 +198,19 @@ class LiveCatalogue:
         return overlay
 
     def _replay(self, overlay: Overlay, known: View | None) -> None:
-        """Bring an overlay to the log's last write, all of it visible."""
+        """Bring an overlay to the log's last write, all of it visible.
+
+        Raises:
+            BundleError: the bundle has later writes of this log, so new ones would be lost.
+        """
+        generations.require_log(overlay.engine.directory, overlay.engine.manifest, self._state())
         applied = max(overlay.applied, generations.included(overlay.engine.manifest, self._log.id))
         overlay.apply((change.sequence, change) for change in self._log.changes(after=applied))
         while overlay.pending:
             overlay.show(_SHOWN_AT_A_TIME, known)
+
+    def _state(self) -> generations.State:
+        return generations.State(self._log.id, self._log.sequence)
 
     # ---- the writer
 
@@ -276,7 +299,7 @@ class LiveCatalogue:
                 most = max(self._config.compact_from, self._config.compact_share * rows)
                 if changed >= most:
                     self.compact()
-            except (BundleError, OSError, compaction.CompactionError) as error:
+            except (InputError, OSError, CompactionError) as error:
                 logger.error("no new bundle was built, what was written is kept: %s", error)
                 self._closed.wait(60 * _LOOK_SECONDS)
 
@@ -286,17 +309,44 @@ class LiveCatalogue:
         Raises:
             CompactionError: it could not be built; all goes on as before.
         """
+        with self._compacting:
+            self._compact()
+
+    def _compact(self) -> None:
         with self._writing:
             overlay = self._overlay
             sequence = overlay.sequence(self._log.sequence)
             view = overlay.engine.view  # has all of that, perhaps more
             state = generations.State(self._log.id, sequence)
         built = compaction.build(overlay.engine, view, self._bundles, state, self._closed)
-        engine = Engine.load(built, overlay.engine.config, warm=True, models=overlay.engine.models)
-        self._compacted(self.adopt(engine), engine)
+        old = overlay.engine
+        try:
+            engine = Engine.load(built, old.config, warm=True, models=old.models)
+            before = self.adopt(engine, instead_of=old)
+        except BaseException:
+            generations.remove(built)  # or the next start would try it
+            raise
+        self._compacted(before, engine)
         self._compactions += 1
         generations.clean(self._bundles, keep=built)
         logger.info("bundle %s has all writes up to %d", engine.bundle_id, sequence)
+
+
+def open_newest(root: Path, log: WriteLog, bundles: Path, config: EngineConfig) -> Engine:
+    """The engine to begin with: of the last bundle compacted from `root`, else of `root`.
+
+    Raises:
+        BundleError: the root cannot be used, and neither can any that was compacted from it.
+    """
+    state = generations.State(log.id, log.sequence)
+    for directory in generations.candidates(root, bundles, state):
+        try:
+            return Engine.load(directory, config, warm=True)
+        except (InputError, OSError) as error:
+            if directory == root:
+                raise
+            logger.warning("passed over: %s", error)  # an earlier one and the log have all it had
+    raise AssertionError("the root is the last candidate")
 
 
 def _told(error: Exception) -> Exception:

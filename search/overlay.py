@@ -54,8 +54,9 @@ class Overlay:
 
     def current(self, item_id: str) -> Item | None:
         """An item as it was last written, visible or not; None where there is none."""
-        if item_id in self.pending:
-            return self.pending[item_id].item
+        pending = self.pending.get(item_id)
+        if pending is not None:
+            return pending.item
         catalogue = self.engine.view.catalogue
         row = catalogue.row(item_id)
         return catalogue.item(row) if row >= 0 else None
@@ -132,11 +133,10 @@ class Overlay:
             return
         if visible is not None:
             changes.renumber(visible, after)
-        if visible is None or _numbered(visible, after) != after:
+        # Also where it is again what is visible: `show` may be about to make it another.
+        if pending or visible is None or _numbered(visible, after) != after:
             first = pending or Pending(after, sequence, time.monotonic())
             self.pending[item_id] = replace(first, item=after)
-        elif pending:  # it is again what is visible
-            del self.pending[item_id]
 
     def _shown(self, item: Item) -> Item:
         """An item as it was indexed, with its newest numbers where nothing else changed since."""

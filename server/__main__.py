@@ -1,4 +1,4 @@
-"""Command line: `python -m server --bundle DIR` serves, `python -m server search "…"` asks."""
+"""Command line: `python -m server --bundle DIR` serves, `… search "…"` asks, `… check` checks."""
 
 import asyncio
 import logging
@@ -21,6 +21,8 @@ def main(arguments: Sequence[str]) -> int:
             _search(arguments[1:])
         elif arguments[:1] == ["health"]:
             return _health(arguments[1:])
+        elif arguments[:1] == ["check"]:
+            _check(arguments[1:])
         else:
             _serve(arguments)
     except InputError as error:
@@ -43,6 +45,12 @@ def _search(arguments: Sequence[str]) -> None:
         search(config)
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from None
+
+
+def _check(arguments: Sequence[str]) -> None:
+    from server.check import CheckConfig, check  # noqa: PLC0415
+
+    check(tyro.cli(CheckConfig, args=arguments, prog="python -m server check"))
 
 
 def _health(arguments: Sequence[str]) -> int:

@@ -19,7 +19,7 @@ from catalog.errors import InputError
 from catalog.log import WriteLog
 from search import generations
 from search.engine import Engine
-from search.live import LiveCatalogue
+from search.live import LiveCatalogue, open_newest
 from search.slot import Slot
 from server.access import AccessInterceptor
 from server.admin import add_admin_service
@@ -193,8 +193,8 @@ class Service:
             return Bundles(Engine.load(config.bundle, config.engine, warm=True), root)
         log, compacted = WriteLog.open(config.state), config.state / generations.BUNDLES
         try:
-            directory = generations.newest(config.bundle, compacted, log.id)
-            bundles = Bundles(Engine.load(directory, config.engine, warm=True), root)
+            engine = open_newest(config.bundle, log, compacted, config.engine)
+            bundles = Bundles(engine, root)
             self._live = LiveCatalogue(bundles.slot, log, compacted, config.live, bundles.compacted)
         except BaseException:
             log.close()

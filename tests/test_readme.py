@@ -10,6 +10,7 @@ import pytest
 import tyro
 
 from catalog.reading import read_dataset
+from server.check import CheckConfig
 from server.config import ServerConfig
 from server.probe import HealthConfig
 from server.terminal import SearchConfig
@@ -66,6 +67,8 @@ def test_documented_server_commands_parse(given: list[str]) -> None:
         tyro.cli(SearchConfig, args=given[1:])
     elif given[0] == "health":
         tyro.cli(HealthConfig, args=given[1:])
+    elif given[0] == "check":
+        tyro.cli(CheckConfig, args=given[1:])
     else:
         tyro.cli(ServerConfig, args=given)
 
@@ -97,7 +100,14 @@ def test_options_named_in_the_text_exist(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    for config in (TrainConfig, EvaluateConfig, ServerConfig, SearchConfig, HealthConfig):
+    for config in (
+        TrainConfig,
+        EvaluateConfig,
+        ServerConfig,
+        SearchConfig,
+        HealthConfig,
+        CheckConfig,
+    ):
         with pytest.raises(SystemExit):
             tyro.cli(config, args=["--help"])
     options = set(re.findall(r"--[a-z][a-z.-]*", capsys.readouterr().out))

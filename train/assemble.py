@@ -33,11 +33,12 @@ def assemble(
     *,
     golden_queries: Sequence[str],
     built_from: Mapping[str, Any],
+    state: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the bundle of finished steps, unless `target` is already that bundle.
 
     Golden queries are answered by the very engine that will serve, over the files as they lie in
-    the bundle.
+    the bundle. `state` says which writes the items include, see `Manifest`.
     """
     made_of = {name: step.digest for name, step in steps.items()} | {"answers": golden.ANSWERS}
     if _is_current(target, made_of):
@@ -62,6 +63,7 @@ def assemble(
             reports={name: step.report for name, step in steps.items()},
             metrics={},
             files={},
+            state=state,
         )
         engine = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
         golden.record(engine, golden_queries, directory / bundle.GOLDEN)

@@ -64,7 +64,13 @@ def train_all(config: TrainConfig) -> None:
 def evaluate_bundle(config: EvaluateConfig) -> None:
     """Evaluate a bundle, show the figures, and write what was asked for."""
     engine = Engine.load(config.bundle, config.engine)
-    dataset = read_dataset(dataset_directory(config.data, config.bundle.parent, config.demo_seed))
+    directory = dataset_directory(config.data, config.bundle.parent, config.demo_seed)
+    if engine.manifest.state is None:
+        dataset = read_dataset(directory)
+    else:  # judgments of items that were deleted are of no use
+        dataset = read_dataset(directory, change=lambda _: engine.store.table)
+        for warning in dataset.warnings:
+            logger.warning("warning: %s", warning)
     found = evaluate(
         engine,
         dataset,

@@ -27,6 +27,8 @@ class TrainConfig:
     out: Path = Path("out")  # where steps and the bundle are written
     preset: PresetName = "auto"  # start from these values; auto: `demo` for demo data, else `full`
     demo_seed: int = 0  # seed of the generated store
+    # apply the writes of this state directory, a server's --state, to the dataset's items first
+    from_state: Path | None = None
     seed: int = 0  # decides the order of examples, dropout and every other draw
     init_from: str = DEFAULT_PRETRAINED  # weights to start from: model name, directory or bundle
     layers: int | None = None  # keep so many of the pretrained encoder's layers; all by default

@@ -36,6 +36,7 @@ from train.rerank import train_reranker
 from train.start import Start
 from train.steps import Step, sole_writer
 from train.towers import train_towers
+from train.written import Written
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +66,30 @@ class Pipeline:
     config: TrainConfig
 
     @cached_property
-    def dataset(self) -> Dataset:
-        """The data, read and validated."""
+    def given(self) -> Dataset:
+        """The data, read and validated: what the towers learn from."""
         config = self.config
         found = read_dataset(dataset_directory(config.data, config.out, config.demo_seed))
         for warning in found.warnings:
             logger.warning("warning: %s", warning)
+        return found
+
+    @cached_property
+    def written(self) -> Written | None:
+        """What was written to its items since; None where nobody asks for it."""
+        return None if self.config.from_state is None else Written.read(self.config.from_state)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data with what was written: what all but the towers are made of."""
+        config, given = self.config, self.given
+        if self.written is None:
+            return given
+        directory = dataset_directory(config.data, config.out, config.demo_seed)
+        found = read_dataset(directory, change=self.written.apply)
+        for warning in found.warnings:
+            if warning not in given.warnings:
+                logger.warning("warning: %s", warning)
         return found
 
     @cached_property
@@ -81,7 +100,7 @@ class Pipeline:
     @cached_property
     def texts(self) -> list[str]:
         """Text of every item, by row."""
-        return [item_text(self.store.item(row)) for row in range(len(self.store))]
+        return _texts(self.store)
 
     @cached_property
     def relevance(self) -> Relevance | None:
@@ -145,7 +164,7 @@ class Pipeline:
         """All steps in order, each with the digests of those it builds on."""
         config = self.config
         shared = {
-            "dataset": self.dataset.fingerprint,
+            "dataset": self.given.fingerprint,
             "start": self.start.digest,
             "seed": config.seed,
             "numerics": self.numerics.dtype,
@@ -156,9 +175,10 @@ class Pipeline:
         towers = self._step(
             "towers", self._towers, shared, config.towers, config.pairs, config.towers_fit
         )
-        index = self._step(
-            "index", self._index, {"towers": towers.digest, "analyser": ANALYSER}, config.index
-        )
+        of_index: dict[str, Any] = {"towers": towers.digest, "analyser": ANALYSER}
+        if self.written is not None:
+            of_index["written"] = dict(self.written.state)
+        index = self._step("index", self._index, of_index, config.index)
         mined = self._step("mine", self._mine, index.digest, config.mine)
         rerank = self._step(
             "rerank",
@@ -189,8 +209,12 @@ class Pipeline:
 
     def _towers(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
         towers = self.start.towers(self.config.towers)
-        train = self.relevance and self.relevance.only("train")
-        if self.relevance is None or train is None or not train.relevant.any():
+        relevance, texts = self.relevance, self.texts
+        if self.written is not None:  # it is no input of this step
+            store = ItemStore(self.given.items)
+            relevance, texts = relevance_of(self.given, store), _texts(store)
+        train = relevance and relevance.only("train")
+        if relevance is None or train is None or not train.relevant.any():
             logger.info("nothing says what is relevant to a training query: towers stay as given")
             save_towers(towers, directory)
             return {"pairs": 0}
@@ -198,8 +222,8 @@ class Pipeline:
             towers,
             self.tokenizer,
             self.numerics,
-            self.relevance,
-            self.texts,
+            relevance,
+            texts,
             config=self.config.pairs,
             fitting=self.config.towers_fit,
             **self._training("towers", unfinished),
@@ -287,6 +311,7 @@ class Pipeline:
                 "dataset_fingerprint": self.dataset.fingerprint,
                 "config": json.loads(json.dumps(asdict(self.config), default=str)),
             },
+            state=None if self.written is None else self.written.state,
         )
 
     def _training_lists(self, towers: Towers, recalled: Recalled) -> CandidateLists | None:
@@ -320,3 +345,7 @@ class Pipeline:
         candidates = dev or self.store.text("title")
         step = max(1, len(candidates) // count)
         return [text[:_QUERY_CHARACTERS] for text in candidates[::step] if text][:count]
+
+
+def _texts(store: ItemStore) -> list[str]:
+    return [item_text(store.item(row)) for row in range(len(store))]

@@ -112,6 +112,49 @@ def _random_write(chance: random.Random, request_id: str, sent: Sequence[Write])
     return Write(request_id, item_id, fields)
 
 
+def append(log: WriteLog, batch: Sequence[Write]) -> Any:
+    """Appends a batch; what became of it, as `tell` says it."""
+    try:
+        return [[each.sequence, each.repeated] for each in log.append(batch)]
+    except (DeletedItemError, RequestIdReusedError):
+        return REFUSED
+
+
+def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) -> bool:
+    """Compares a log with what its killed writer was told, and sends the rest of it again.
+
+    Args:
+        directory: Where the log is.
+        model: What it held before the writer; brought to what it holds afterwards.
+        told: What the writer printed, one line per batch.
+        batches: What it appended.
+
+    Returns:
+        Whether the batch that nobody acknowledged is there.
+    """
+    for batch, line in zip(batches, told, strict=False):
+        assert model.append(batch) == json.loads(line)
+    pending = batches[len(told)]
+    after = model.copy()
+    expected = after.append(pending)
+    with WriteLog.open(directory) as log:
+        log.check()
+        found = list(log.changes())
+        kept = log.sequence > len(model.requests)
+        now = after if kept else model
+        assert found == now.changes  # all of the batch, or nothing of it
+        for batch in batches[max(len(told) - 1, 0) : len(told)]:
+            assert append(log, batch) == now.append(batch)
+        again = append(log, pending)
+        assert again == now.append(pending)
+        assert again == REFUSED or [each[0] for each in again] == [each[0] for each in expected]
+        log.check()
+        assert list(log.changes()) == now.changes
+        assert log.sequence == len(now.requests)
+    model.items, model.requests = now.items, now.requests
+    return kept
+
+
 def tell(value: Any) -> None:
     """Writes a line of JSON."""
     sys.stdout.write(json.dumps(value) + "\n")
@@ -123,11 +166,7 @@ def main(directory: Path, seed: int, count: int) -> None:
     tell(sorted({"jax", "pyarrow", "numpy"} & sys.modules.keys()))
     log = WriteLog.open(directory)
     for number, batch in enumerate(random_batches(seed, count), 1):
-        try:
-            told: Any = [[each.sequence, each.repeated] for each in log.append(batch)]
-        except (DeletedItemError, RequestIdReusedError):
-            told = REFUSED
-        tell(told)
+        tell(append(log, batch))
         if number % REOPEN_EVERY == 0:
             log.close()
             log = WriteLog.open(directory)

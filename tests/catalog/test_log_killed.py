@@ -13,13 +13,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from catalog.failpoints import NAMES, VARIABLE
-from catalog.log import DeletedItemError, RequestIdReusedError, WriteLog
-from tests.catalog.log_model import BATCHES, REFUSED, Model, random_batches
+from catalog.log import WriteLog
+from tests.catalog.log_model import BATCHES, Model, compare, random_batches
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("TEST_KILLS", "10"))  # at each place
@@ -42,48 +41,6 @@ def writer(
         stdout=subprocess.PIPE,
         text=True,
     )
-
-
-def append(log: WriteLog, batch: Any) -> Any:
-    try:
-        return [[each.sequence, each.repeated] for each in log.append(batch)]
-    except (DeletedItemError, RequestIdReusedError):
-        return REFUSED
-
-
-def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) -> bool:
-    """Compares a log with what its killed writer was told, and sends the rest of it again.
-
-    Args:
-        directory: Where the log is.
-        model: What it held before the writer; brought to what it holds afterwards.
-        told: What the writer printed, one line per batch.
-        batches: What it appended.
-
-    Returns:
-        Whether the batch that nobody acknowledged is there.
-    """
-    for batch, line in zip(batches, told, strict=False):
-        assert model.append(batch) == json.loads(line)
-    pending = batches[len(told)]
-    after = model.copy()
-    expected = after.append(pending)
-    with WriteLog.open(directory) as log:
-        log.check()
-        found = list(log.changes())
-        kept = log.sequence > len(model.requests)
-        now = after if kept else model
-        assert found == now.changes  # all of the batch, or nothing of it
-        for batch in batches[max(len(told) - 1, 0) : len(told)]:
-            assert append(log, batch) == now.append(batch)
-        again = append(log, pending)
-        assert again == now.append(pending)
-        assert again == REFUSED or [each[0] for each in again] == [each[0] for each in expected]
-        log.check()
-        assert list(log.changes()) == now.changes
-        assert log.sequence == len(now.requests)
-    model.items, model.requests = now.items, now.requests
-    return kept
 
 
 @pytest.mark.parametrize("name", LOG_NAMES)

@@ -1,27 +1,34 @@
 """A catalogue that is written to while it is searched."""
 
+import os
 import random
+import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bert.numerics import choose_numerics
 from catalog.facets import Facet
 from catalog.filters import Equals, Interval, Range
 from catalog.log import Write, WriteLog
 from catalog.schema import Item
-from search import generations
+from search import bundle, generations
 from search.bundle import Manifest
-from search.config import LiveConfig
+from search.compaction import CompactionError
+from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
-from search.live import LiveCatalogue
+from search.live import LiveCatalogue, open_newest
 from search.records import Channel, RequestError, UnknownItemsError
 from search.slot import Slot
-from tests.tiny import tiny_items
+from tests.tiny import tiny_items, write_bundle
 
 SECONDS = 30.0
 NEVER = LiveConfig(compact_from=1_000_000)
@@ -71,7 +78,8 @@ def opened(tiny_bundle: Path, tmp_path: Path) -> Callable[..., object]:
         state = tmp_path / "state"
         log = WriteLog.open(state)
         bundles = state / "bundles"
-        slot = Slot(Engine.load(generations.newest(root, bundles, log.id)))
+        newest = generations.newest(root, bundles, generations.State(log.id, log.sequence))
+        slot = Slot(Engine.load(newest))
         live = LiveCatalogue(slot, log, bundles, config)
         try:
             yield Shop(slot, live)
@@ -242,6 +250,47 @@ def test_compaction_answers_as_before_and_a_restart_begins_with_it(opened, tmp_p
     with opened() as shop:  # the bundle that was given and the log have all of it
         assert shop.engine.directory == tiny_bundle
         assert shop.items() == items | {"lamp": replace(LAMP, price=1.5)}
+
+
+def test_a_bundle_that_answers_otherwise_is_passed_over_by_a_start(opened, tmp_path, tiny_bundle):
+    with opened() as shop:
+        shop.upsert(LAMP)
+        shop.shown()
+        shop.live.compact()
+        built = shop.engine.directory
+    state = tmp_path / "state"
+    with WriteLog.open(state) as log:
+        assert open_newest(tiny_bundle, log, state / "bundles", EngineConfig()).directory == built
+        golden = built / bundle.GOLDEN
+        golden.write_text(re.sub(r'"(Ch|Ca)-', r'"X\1-', golden.read_text()))
+        Manifest.read(built).with_files(bundle.list_files(built)).write(built)
+        engine = open_newest(tiny_bundle, log, state / "bundles", EngineConfig())
+        assert engine.directory == tiny_bundle
+
+
+def test_no_bundle_is_made_of_models_that_are_not_those_that_are_served(opened, tmp_path):
+    root = tmp_path / "root"
+    write_bundle(root, tiny_items()[:5], choose_numerics())
+    with opened(root=root) as shop:
+        shop.upsert(LAMP)
+        config = root / bundle.TOWERS / "config.json"
+        config.write_text(config.read_text() + " ")  # as if another had taken its place
+        with pytest.raises(CompactionError, match="no longer the bundle that is served"):
+            shop.live.compact()
+        assert list((tmp_path / "state" / "bundles").iterdir()) == []
+        shop.shown()
+        assert found(shop, "zyx reading lamp")[0] == "lamp"
+
+
+def test_a_process_that_builds_an_index_ends_with_its_server(tiny_bundle, tmp_path):
+    shutil.copy(tiny_bundle / bundle.ITEMS, tmp_path / bundle.ITEMS)
+    vectors = np.load(tiny_bundle / bundle.INDEX / "vectors.npy")
+    np.save(tmp_path / "unindexed.npy", vectors)
+    command = (sys.executable, "-m", "search.compaction", tmp_path, tiny_bundle / bundle.INDEX)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False)
+    assert ended.returncode == 1
+    assert (tmp_path / "unindexed.npy").exists()
 
 
 def test_another_bundle_gets_all_that_was_written(opened, tiny_bundle, tmp_path):

@@ -1,0 +1,110 @@
+"""A program that writes to a log and compacts it into bundles, and what it should leave.
+
+Its bundles hold items as JSON and no index, so that it imports no JAX and starts fast enough to be
+killed hundreds of times.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from catalog.log import Change, WriteLog
+from search import bundle, generations
+from search.bundle import Manifest
+from search.generations import State
+from tests.catalog.log_model import BATCHES, append, random_batches, tell
+
+COMPACT_EVERY = 3  # batches
+Items = Mapping[str, Mapping[str, Any]]
+
+_ITEMS = "items.json"
+_OTHERS = {"index/vectors": "0" * 5000, "towers/model": "1" * 3000}  # so that a copy takes a while
+
+
+def write_root(directory: Path) -> Items:
+    """Writes a bundle of the items that `random_batches` writes to; returns them."""
+    items = {f"item {number}": {"title": f"title {number}", "brand": "b"} for number in range(8)}
+    directory.mkdir()
+    _fill(directory, items, None, None)
+    return items
+
+
+def items_of(directory: Path) -> Items:
+    """The items of a bundle."""
+    items: Items = json.loads((directory / _ITEMS).read_text())
+    return items
+
+
+def changed(items: Items, changes: Iterable[Change]) -> Items:
+    """Items as some changes leave them, fields as JSON has them."""
+    after = dict(items)
+    for change in changes:
+        if change.fields is None:
+            after.pop(change.item_id, None)
+            continue
+        before = {} if change.whole else after[change.item_id]
+        given = {k: v.isoformat() if isinstance(v, date) else v for k, v in change.fields.items()}
+        merged = {**before, **given}
+        after[change.item_id] = {k: v for k, v in merged.items() if v not in (None, {})}
+    return after
+
+
+def current(log: WriteLog, root: Path, bundles: Path) -> tuple[Path, Items]:
+    """The bundle that a start begins with, and the items after what the log has besides."""
+    newest = generations.newest(root, bundles, State(log.id, log.sequence))
+    included = generations.included(Manifest.read(newest), log.id)
+    return newest, changed(items_of(newest), log.changes(after=included))
+
+
+def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
+    """Puts a bundle of all items into the place of the newest one."""
+    state = State(log.id, log.sequence)
+    _, items = current(log, root, bundles)
+    of = Manifest.read(root).bundle_id
+    placed = generations.place(bundles, state, lambda new: _fill(new, items, state, of))
+    assert Manifest.read(generations.newest(root, bundles, state)).state == vars(state)
+    generations.clean(bundles, keep=placed)
+    return placed
+
+
+def _fill(directory: Path, items: Items, state: State | None, root: str | None) -> None:
+    (directory / _ITEMS).write_text(json.dumps(items))
+    for name, text in _OTHERS.items():
+        (directory / name).parent.mkdir()
+        (directory / name).write_text(text)
+    manifest = Manifest(
+        bundle_id="",
+        created="2024-01-31T09:30:00Z",
+        as_of=None,
+        numerics="float32",
+        built_from={},
+        reports={},
+        metrics={},
+        files={},
+        state=state and vars(state),
+        root=root,
+    )
+    manifest.with_files(bundle.list_files(directory)).write(directory)
+
+
+def main(state: Path, root: Path, seed: int, count: int) -> None:
+    """Appends the batches of a seed, and compacts now and then."""
+    tell(sorted({"jax", "pyarrow", "numpy"} & sys.modules.keys()))
+    with WriteLog.open(state) as log:
+        for number, batch in enumerate(random_batches(seed, count), 1):
+            tell(append(log, batch))
+            if number % COMPACT_EVERY == 0:
+                compact(log, root, state / generations.BUNDLES)
+                tell({"compacted": log.sequence})
+
+
+if __name__ == "__main__":
+    main(
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        int(sys.argv[3]),
+        int(sys.argv[4]) if len(sys.argv) > 4 else BATCHES,
+    )

@@ -1,0 +1,103 @@
+"""Writes that come while others are being encoded and indexed."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from catalog.log import Write
+from catalog.schema import Item
+from search.engine import Engine
+from search.overlay import Overlay
+from tests.tiny import tiny_items
+
+
+class Interrupted(Overlay):
+    """Lets something happen between the two moments at which `show` looks at what is pending."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def _vectors(self, *arguments):
+        if self.meanwhile is not None:
+            self.meanwhile()
+        return super()._vectors(*arguments)
+
+
+@pytest.fixture
+def overlay(tiny_bundle: Path) -> Iterator[Interrupted]:
+    overlay = Interrupted(Engine.load(tiny_bundle))
+    yield overlay
+    overlay.close()
+
+
+def visible(overlay: Overlay) -> dict[str, Item]:
+    catalogue = overlay.engine.view.catalogue
+    rows = catalogue.all_alive.nonzero()[0].tolist()
+    return {item.item_id: item for item in map(catalogue.item, rows)}
+
+
+def words(overlay: Overlay) -> set[str]:
+    hits = overlay.engine.retrieve("thing", limit=100).hits
+    return {hit.item_id for hit in hits}
+
+
+def test_an_item_that_is_again_what_it_was_while_it_is_shown_stays(overlay: Interrupted):
+    item = tiny_items()[0]
+    overlay.apply([(1, Write("a", item.item_id, {"title": "Thing"}, whole=False))])
+    back = (2, Write("b", item.item_id, {"title": item.title}, whole=False))
+    overlay.meanwhile = lambda: overlay.apply([back])
+    overlay.show(100)
+    assert item.item_id in visible(overlay)
+    overlay.meanwhile = None
+    overlay.show(100)
+    assert overlay.pending == {}
+    assert visible(overlay)[item.item_id] == item
+    assert overlay.sequence(2) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_comes_while_items_are_shown_none_is_lost_and_none_comes_back(
+    overlay: Interrupted, seed: int
+):
+    draw = random.Random(seed)
+    model = {item.item_id: item for item in tiny_items()}
+    names = [*list(model)[:3], "new 1", "new 2"]
+    sequence = 0
+
+    def write() -> None:
+        nonlocal sequence
+        for _ in range(draw.randrange(4)):
+            sequence += 1
+            name, title, price = draw.choice(names), f"Thing {draw.randrange(2)}", draw.random()
+            fields = draw.choice(
+                [{"title": title}, {"price": price}, {"title": title, "price": 1.0}]
+            )
+            if draw.random() < 0.25:
+                model.pop(name, None)
+                overlay.apply([(sequence, Write("r", name, None))])
+            elif name in model and draw.random() < 0.7:
+                model[name] = replace(model[name], **fields)
+                overlay.apply([(sequence, Write("r", name, fields, whole=False))])
+            else:
+                model[name] = Item(name, title)
+                overlay.apply([(sequence, Write("r", name, {"title": title}))])
+            assert {name: overlay.current(name) for name in names} == {
+                name: model.get(name) for name in names
+            }
+
+    overlay.meanwhile = write
+    for _ in range(25):
+        write()
+        known = visible(overlay).keys()
+        overlay.show(draw.choice([1, 100]))
+        now = visible(overlay).keys()
+        assert now <= model.keys()
+        assert (known & model.keys()) - now <= overlay.pending.keys()  # deleted, and written again
+    overlay.meanwhile = None
+    while overlay.pending:
+        overlay.show(100)
+    assert visible(overlay) == model
+    things = {name for name, item in model.items() if item.title.startswith("Thing")}
+    assert things <= words(overlay)
