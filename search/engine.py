@@ -34,6 +34,8 @@ from search.records import (
     SearchResult,
     UnknownItemsError,
 )
+from search.rules import Rules
+from search.ruling import Ruling
 from search.scoring import Stage2
 from search.view import View
 
@@ -150,6 +152,7 @@ class Engine:
         filter: Filter | None = None,
         facets: Sequence[Facet] = (),
         max_per_group: int = 0,
+        rules: Rules | None = None,
         deadline: float | None = None,
     ) -> SearchResult:
         """Both stages: recall candidates, rerank the first of them, cut out one page.
@@ -167,6 +170,7 @@ class Engine:
             filter: What items have to pass to be candidates.
             facets: What to count. Recalled candidates are the first `recall_depth` on every page.
             max_per_group: Most hits with the same group_id on all pages together; 0 for any number.
+            rules: What a merchandiser changes; see `rules` for what, and in which order.
             deadline: On the clock of `time.monotonic()`, in seconds.
 
         Raises:
@@ -176,33 +180,56 @@ class Engine:
         query = checks.search_query(query, filter)
         checks.page(limit, offset)
         checks.selection(filter, facets, max_per_group)
+        rules = rules or Rules()
+        checks.rules(rules)
         recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
         rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
         clock, view = Clock(deadline), self.view
         passed = view.selection.allowed(filter, clock)
         end = offset + limit
-        if not query and passed is not None:
-            browsed = view.selection.browse(passed, offset, end, facets, max_per_group, clock)
+        allowed, ruling = view.catalogue.alive if passed is None else passed, None
+        if rules != Rules():
+            vectors = view.recall.vectors
+            ruling = Ruling.of(rules, view.catalogue, vectors, passed, max_per_group, clock)
+            allowed = ruling.allowed
+        if not query and allowed is not None:
+            browsed = view.selection.browse(
+                allowed, offset, end, facets, max_per_group, clock, ruling
+            )
             return self._still_there(browsed, view)
-        allowed = view.catalogue.alive if passed is None else passed
         # One more than the page shows tells whether there is a next one. Pages beyond the usual
         # depth all recall the same and rerank the same head, so no item is on two of them.
         reached = recall_depth if end < recall_depth else DEEPEST
         vector = self._encoded(query, clock)
         with clock.stage("recall", 0):
             found = self._enough(
-                view, query, vector, recall_depth, reached, end, max_per_group, allowed
+                view, query, vector, recall_depth, reached, end, max_per_group, allowed, ruling
             )
         clock.found(len(found), found.plan)
+        recalled = found.rows
+        depth = min(rerank_depth, recall_depth, len(recalled)) if self.has_reranker else 0
+        joined = None
+        if ruling is not None:
+            joined = ruling.joined(
+                found,
+                view.recall.scores(query, vector, ruling.pins, self.config.lexical_weight),
+                view.recall.cosines(vector, ruling.pins),
+                recall_depth,
+                depth,
+            )
+            found, depth = joined.candidates, joined.reranked
         rows, cosines = found.rows, found.cosines
-        depth = min(rerank_depth, recall_depth, len(rows)) if self.has_reranker else 0
         scores, lexical = self._stage2.score(
             query, rows[:depth], cosines[:depth], clock, view.signals
         )
         both = scores + np.float32(self.config.stage1_weight) * found.scores[:depth]
-        order, final = rerank_order(both, found.scores[depth:])
-        ranked = np.concatenate([order, np.arange(depth, len(rows))])
-        stay = view.selection.shown(rows[ranked], max_per_group, end + 1)
+        arranged = None if joined is None else joined.arranged(both, end, clock)
+        if arranged is None:
+            order, final = rerank_order(both, found.scores[depth:])
+            ranked = np.concatenate([order, np.arange(depth, len(rows))])
+            stay = view.selection.shown(rows[ranked], max_per_group, end + 1)
+        else:
+            ranked, stay, final = arranged.ranked, arranged.places, arranged.scores
         hits = []
         for place in stay[offset:end].tolist():
             at = int(ranked[place])
@@ -218,10 +245,16 @@ class Engine:
                     item=item,
                 )
             )
-        counts = view.selection.count(facets, passed, rows[:recall_depth], clock)
-        matched = None if passed is None else view.selection.matches(passed)
+        counts = view.selection.count(facets, allowed, recalled[:recall_depth], clock)
         result = SearchResult(
-            tuple(hits), tuple(clock.stages), len(rows), depth, len(stay) > end, matched, counts
+            tuple(hits) if arranged is None else arranged.explained(hits, offset),
+            tuple(clock.stages),
+            len(recalled),
+            depth,
+            len(stay) > end,
+            None if passed is None else view.selection.matches(allowed),
+            counts,
+            () if arranged is None else arranged.reports,
         )
         return self._still_there(result, view)
 
@@ -364,18 +397,22 @@ class Engine:
         end: int,
         max_per_group: int,
         allowed: Allowed,
+        ruling: Ruling | None,
     ) -> Candidates:
         """Candidates for a page up to `end` and one more, all there are where these are fewer.
 
         Recalled to `depth`, followed by the nearest others up to `reached`, and by still others
-        only where large groups, of which few may be shown, make it necessary.
+        only where large groups, of which few may be shown, or rules make it necessary.
         """
         weight = self.config.lexical_weight
         found = view.recall.find(query, vector, depth, weight, allowed=allowed)
         matches = view.selection.matches(allowed)
         for deeper in (reached, DEEPEST, matches):
-            stay = view.selection.shown(found.rows, max_per_group, end + 1)
-            if len(found) < min(deeper, matches) and (deeper == reached or len(stay) <= end):
+            if ruling is None:
+                few = len(view.selection.shown(found.rows, max_per_group, end + 1)) <= end
+            else:
+                few = not ruling.enough(found.rows, end)
+            if len(found) < min(deeper, matches) and (deeper == reached or few):
                 if deeper == matches and allowed is None:  # a scan: no index is made for so many
                     allowed = view.catalogue.all_alive
                 found = view.recall.extended(found, vector, deeper, allowed)

@@ -226,6 +226,27 @@ class Recall:
         found[~old] = self._added[rows[~old] - size] @ vector
         return found
 
+    def scores(
+        self,
+        query: str,
+        vector: Float32[np.ndarray, " dim"],
+        rows: Int32[np.ndarray, " items"],
+        lexical_weight: float,
+    ) -> Float32[np.ndarray, " items"]:
+        """What `joined` would order items by, whether or not it would find them."""
+        cosines = self.cosines(vector, rows)
+        if not lexical_weight or not len(rows):
+            return cosines
+        return cosines + np.float32(lexical_weight) * lexical_shares(self.lexical, query, rows)
+
+    def vectors(self, rows: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:
+        """The vectors of items."""
+        size = len(self._vectors)
+        found = np.empty((len(rows), self._vectors.shape[1]), np.float32)
+        old = rows < size
+        found[old], found[~old] = self._vectors[rows[old]], self._added[rows[~old] - size]
+        return found
+
     def warm_up(self, depth: int) -> None:
         """Compile or touch whatever a first search at that depth would wait for."""
         self._index.warm_up(depth)
