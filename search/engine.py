@@ -34,7 +34,7 @@ from search.records import (
     SearchResult,
     UnknownItemsError,
 )
-from search.rules import Rules
+from search.rules import NO_RULES, Rules
 from search.ruling import Ruling
 from search.scoring import Stage2
 from search.view import View
@@ -152,7 +152,7 @@ class Engine:
         filter: Filter | None = None,
         facets: Sequence[Facet] = (),
         max_per_group: int = 0,
-        rules: Rules | None = None,
+        rules: Rules = NO_RULES,
         deadline: float | None = None,
     ) -> SearchResult:
         """Both stages: recall candidates, rerank the first of them, cut out one page.
@@ -180,7 +180,6 @@ class Engine:
         query = checks.search_query(query, filter)
         checks.page(limit, offset)
         checks.selection(filter, facets, max_per_group)
-        rules = rules or Rules()
         checks.rules(rules)
         recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
         rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
@@ -188,7 +187,7 @@ class Engine:
         passed = view.selection.allowed(filter, clock)
         end = offset + limit
         allowed, ruling = view.catalogue.alive if passed is None else passed, None
-        if rules != Rules():
+        if rules != NO_RULES:
             vectors = view.recall.vectors
             ruling = Ruling.of(rules, view.catalogue, vectors, passed, max_per_group, clock)
             allowed = ruling.allowed

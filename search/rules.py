@@ -64,6 +64,9 @@ class Rules:
     pins: tuple[Pin, ...] = ()
 
 
+NO_RULES = Rules()
+
+
 class Effect(StrEnum):
     """What a rule did to a result."""
 

@@ -27,9 +27,11 @@ from search.records import (
     SearchResult,
     StageReport,
 )
+from search.rules import NO_RULES, Rules
 from server.filters import facet_message, facet_records, filter_record
 from server.items import item_message, item_record
 from server.pages import read_page_token, write_page_token
+from server.rules import adjustment_message, report_message, rules_record
 from shortlist.v1 import (
     catalog_service_pb2,
     channel_pb2,
@@ -66,12 +68,18 @@ class Search:
     filter: Filter | None = None
     facets: tuple[Facet, ...] = ()
     max_per_group: int = 0  # 0: any number
+    rules: Rules = NO_RULES
 
     @property
     def token_parts(self) -> tuple[str | int | None, ...]:
         """What a page token is bound to: all but the page."""
         depths = (self.recall_depth, self.rerank_depth)
-        selection = (repr(self.filter), repr(self.facets), self.max_per_group)
+        selection = (
+            repr(self.filter),
+            repr(self.facets),
+            self.max_per_group,
+            repr(self.rules),
+        )
         return (self.query, *depths, self.bundle_id, *selection)
 
 
@@ -97,6 +105,7 @@ def search_record(request: search_service_pb2.SearchRequest, bundle_id: str) -> 
         filter,
         facet_records(request.facets),
         _size(request.max_per_group, "max_per_group", MAX_PAGE_SIZE),
+        rules_record(request.rules),
     )
     if not request.page_token:
         return search
@@ -118,6 +127,8 @@ def search_response(search: Search, result: SearchResult) -> search_service_pb2.
                 lexical_score=hit.lexical_score,
                 rerank_score=hit.rerank_score,
                 recalled_by=_recalled_messages(hit),
+                base_score=hit.base_score,
+                adjustments=map(adjustment_message, hit.adjustments),
             )
             for rank, hit in enumerate(result.hits, start=search.offset + 1)
         ],
@@ -128,6 +139,7 @@ def search_response(search: Search, result: SearchResult) -> search_service_pb2.
         bundle_id=search.bundle_id,
         facets=[facet_message(counts) for counts in result.facets],
         matched_count=result.matched,
+        rules=map(report_message, result.rules),
     )
 
 

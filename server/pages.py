@@ -18,8 +18,8 @@ class PageTokenError(RequestError):
     def __init__(self) -> None:
         super().__init__(
             "page_token",
-            "is not a token for this search (query, depths, filter, facets, groups) and the bundle "
-            "being served; start again without one",
+            "is not a token for this search (query, depths, filter, facets, groups, rules) and the "
+            "bundle being served; start again without one",
         )
 
 

@@ -65,6 +65,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 filter=search.filter,
                 facets=search.facets,
                 max_per_group=search.max_per_group,
+                rules=search.rules,
                 deadline=deadline,
             ),
             deadline,

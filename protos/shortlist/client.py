@@ -27,6 +27,7 @@ from shortlist.v1 import (
     rerank_service_pb2_grpc,
     retrieval_service_pb2,
     retrieval_service_pb2_grpc,
+    rules_pb2,
     search_service_pb2,
     search_service_pb2_grpc,
 )
@@ -174,6 +175,7 @@ class Client:
         filter: filter_pb2.Filter | None = None,
         facets: Sequence[facet_pb2.Facet] = (),
         max_per_group: int = 0,
+        rules: rules_pb2.Rules | None = None,
         page_size: int = 0,
         page_token: str = "",
         recall_depth: int = 0,
@@ -182,13 +184,15 @@ class Client:
     ) -> search_service_pb2.SearchResponse:
         """Finds the products that answer a query best (SearchService.Search).
 
-        `shortlist.filters` builds filters; with one, the query may be "".
+        `shortlist.filters` builds filters; with one, the query may be "". `shortlist.rules` builds
+        rules.
         """
         request = search_service_pb2.SearchRequest(
             query=query,
             filter=filter,
             facets=facets,
             max_per_group=max_per_group,
+            rules=rules,
             page_size=page_size,
             page_token=page_token,
             recall_depth=recall_depth,
