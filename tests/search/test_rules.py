@@ -448,3 +448,13 @@ def test_rules_out_of_their_limits_are_refused_by_path(engine, rules, field):
     with pytest.raises(RequestError) as refused:
         engine.search("cable", rules=rules)
     assert refused.value.field == f"rules.{field}"
+
+
+def test_rules_compile_nothing_more(ruled):
+    ruled.warm_up()
+    compiled = ruled.compilations
+    rules = Rules(
+        excluded=VOLTIX, diversity=0.5, caps=(Cap("brand", 3),), pins=(Pin("Ca-1-ampere", 2),)
+    )
+    ruled.search("hdmi cable", rules=rules, rerank_depth=7)
+    assert ruled.compilations == compiled
