@@ -35,6 +35,8 @@ from search.records import (
     SearchResult,
     UnknownItemsError,
 )
+from search.rules import NO_RULES, RuleReport, Rules
+from search.ruling import Joined, Ruling
 from search.scoring import NOT_SCORED, Scored, Stage2
 from search.view import View
 
@@ -156,9 +158,11 @@ class Engine:
         offset: int = 0,
         recall_depth: int | None = None,
         rerank_depth: int | None = None,
+        rerank_most: int | None = None,
         filter: Filter | None = None,
         facets: Sequence[Facet] = (),
         max_per_group: int = 0,
+        rules: Rules = NO_RULES,
         deadline: float | None = None,
         on_recalled: Callable[[SearchResult], None] | None = None,
     ) -> SearchResult:
@@ -174,9 +178,12 @@ class Engine:
             offset: Hits before the page.
             recall_depth: Candidates of stage 1, the default when None; raised to reach the page.
             rerank_depth: Candidates that are reranked, the default when None; 0 for none.
+            rerank_most: Most that are reranked, what is pinned included: as many as for the pages
+                before, where these were short of time; None for any number.
             filter: What items have to pass to be candidates.
             facets: What to count. Recalled candidates are the first `recall_depth` on every page.
             max_per_group: Most hits with the same group_id on all pages together; 0 for any number.
+            rules: What a merchandiser changes; see `rules` for what, and in which order.
             deadline: On the clock of `time.monotonic()`, in seconds. Where it is too near, fewer
                 candidates are reranked or none, and then nothing is counted; `left_out` says so.
             on_recalled: Takes the page in stage 1's order, without facets, before it is reranked;
@@ -189,6 +196,7 @@ class Engine:
         query = checks.search_query(query, filter)
         checks.page(limit, offset)
         checks.selection(filter, facets, max_per_group)
+        checks.rules(rules)
         recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
         clock, view = self._clock(deadline), self.view
         if rerank_depth and not self.has_reranker:
@@ -196,45 +204,72 @@ class Engine:
         rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
         passed = view.selection.allowed(filter, clock)
         end = offset + limit
-        if not query and passed is not None:
-            browsed = view.selection.browse(passed, offset, end, facets, max_per_group, clock)
+        allowed, ruling = view.catalogue.alive if passed is None else passed, None
+        if rules != NO_RULES:
+            vectors = view.recall.vectors
+            ruling = Ruling.of(rules, view.catalogue, vectors, passed, max_per_group, clock)
+            allowed = ruling.allowed
+        if not query and allowed is not None:
+            browsed = view.selection.browse(
+                allowed, offset, end, facets, max_per_group, clock, ruling
+            )
             return self._still_there(browsed, view)
-        allowed = view.catalogue.alive if passed is None else passed
         # One more than the page shows tells whether there is a next one. Pages beyond the usual
         # depth all recall the same and rerank the same head, so no item is on two of them.
         reached = recall_depth if end < recall_depth else DEEPEST
         vector = self._encoded(query, clock)
         with clock.stage("recall", 0):
             found = self._enough(
-                view, query, vector, recall_depth, reached, end, max_per_group, allowed
+                view, query, vector, recall_depth, reached, end, max_per_group, allowed, ruling
             )
         clock.found(len(found), found.plan)
+        recalled = found.rows
+        depth = min(rerank_depth, recall_depth, len(recalled)) if self.has_reranker else 0
+        joined = None
+        if ruling is not None:
+            joined = ruling.joined(
+                found,
+                view.recall.scores(query, vector, ruling.pins, self.config.lexical_weight),
+                view.recall.cosines(vector, ruling.pins),
+                recall_depth,
+                depth,
+            )
+            found, depth = joined.candidates, joined.reranked
         rows, cosines = found.rows, found.cosines
-        depth = min(rerank_depth, recall_depth, len(rows)) if self.has_reranker else 0
-        matched = None if passed is None else view.selection.matches(passed)
+        depth = min(depth, rerank_most) if rerank_most is not None else depth
+        matched = None if passed is None else view.selection.matches(allowed)
 
         def answer(scored: Scored, counts: tuple[FacetCounts, ...] = ()) -> SearchResult:
-            with clock.step("page"):
-                hits, has_more = self._page(view, found, scored, offset, end, max_per_group)
-            reranked, left_out = len(scored[0]), tuple(clock.left_out)
-            stages = tuple(clock.stages)
+            hits, has_more, reports = self._page(
+                view, found, joined, scored, offset, end, max_per_group, clock
+            )
             result = SearchResult(
-                hits, stages, len(rows), reranked, has_more, matched, counts, left_out, depth
+                hits,
+                tuple(clock.stages),
+                len(recalled),
+                len(scored[0]),
+                has_more,
+                matched,
+                counts,
+                tuple(clock.left_out),
+                depth,
+                reports,
             )
             return self._still_there(result, view)
 
         if depth and on_recalled is not None:
             on_recalled(answer(NOT_SCORED))
-        later: tuple[str, ...] = ("page", "facets")
+        last: tuple[str, ...] = ("page",) if joined is None else ("rules", "page")
+        later: tuple[str, ...] = (*last, "facets")
         if not facets or clock.left(*later) <= 0:  # time that is not enough is kept for nothing
-            later = ("page",)
+            later = last
         scored = self._stage2.score(
             query, rows[:depth], cosines[:depth], clock, view.signals, later
         )
         if len(scored[0]) < depth:
             some = Degradation.RERANK_SHORTENED
             clock.leave_out(some if len(scored[0]) else Degradation.RERANK_SKIPPED)
-        counts = view.selection.count(facets, passed, rows[:recall_depth], clock)
+        counts = view.selection.count(facets, allowed, recalled[:recall_depth], clock)
         result = answer(scored, counts)
         clock.check()
         return result
@@ -421,18 +456,22 @@ class Engine:
         end: int,
         max_per_group: int,
         allowed: Allowed,
+        ruling: Ruling | None,
     ) -> Candidates:
         """Candidates for a page up to `end` and one more, all there are where these are fewer.
 
         Recalled to `depth`, followed by the nearest others up to `reached`, and by still others
-        only where large groups, of which few may be shown, make it necessary.
+        only where large groups, of which few may be shown, or rules make it necessary.
         """
         weight = self.config.lexical_weight
         found = view.recall.find(query, vector, depth, weight, allowed=allowed)
         matches = view.selection.matches(allowed)
         for deeper in (reached, DEEPEST, matches):
-            stay = view.selection.shown(found.rows, max_per_group, end + 1)
-            if len(found) < min(deeper, matches) and (deeper == reached or len(stay) <= end):
+            if ruling is None:
+                few = len(view.selection.shown(found.rows, max_per_group, end + 1)) <= end
+            else:
+                few = not ruling.enough(found.rows, end)
+            if len(found) < min(deeper, matches) and (deeper == reached or few):
                 if deeper == matches and allowed is None:  # a scan: no index is made for so many
                     allowed = view.catalogue.all_alive
                 found = view.recall.extended(found, vector, deeper, allowed)
@@ -442,34 +481,43 @@ class Engine:
         self,
         view: View,
         found: Candidates,
+        joined: Joined | None,
         scored: Scored,
         offset: int,
         end: int,
         max_per_group: int,
-    ) -> tuple[tuple[Hit, ...], bool]:
-        """The page from `offset` to `end` of candidates, and whether another one follows."""
+        clock: Clock,
+    ) -> tuple[tuple[Hit, ...], bool, tuple[RuleReport, ...]]:
+        """The page of candidates, whether another one follows, and what each rule did."""
         scores, lexical = scored
         depth = len(scores)
         both = scores + np.float32(self.config.stage1_weight) * found.scores[:depth]
-        order, final = rerank_order(both, found.scores[depth:])
-        ranked = np.concatenate([order, np.arange(depth, len(found))])
-        stay = view.selection.shown(found.rows[ranked], max_per_group, end + 1)
-        hits = []
-        for place in stay[offset:end].tolist():
-            at = int(ranked[place])
-            item = view.catalogue.item(int(found.rows[at]))
-            hits.append(
-                Hit(
-                    item_id=item.item_id,
-                    score=float(final[place]),
-                    stage1_score=float(found.cosines[at]),
-                    rerank_score=float(scores[at]) if at < depth else None,
-                    lexical_score=float(lexical[at]) if at < depth else None,
-                    channels=found.channels(at),
-                    item=item,
+        arranged = None if joined is None else joined.arranged(both, end, clock)
+        with clock.step("page"):
+            if arranged is None:
+                order, final = rerank_order(both, found.scores[depth:])
+                ranked = np.concatenate([order, np.arange(depth, len(found))])
+                stay = view.selection.shown(found.rows[ranked], max_per_group, end + 1)
+            else:
+                ranked, stay, final = arranged.ranked, arranged.places, arranged.scores
+            hits = []
+            for place in stay[offset:end].tolist():
+                at = int(ranked[place])
+                item = view.catalogue.item(int(found.rows[at]))
+                hits.append(
+                    Hit(
+                        item_id=item.item_id,
+                        score=float(final[place]),
+                        stage1_score=float(found.cosines[at]),
+                        rerank_score=float(scores[at]) if at < depth else None,
+                        lexical_score=float(lexical[at]) if at < depth else None,
+                        channels=found.channels(at),
+                        item=item,
+                    )
                 )
-            )
-        return tuple(hits), len(stay) > end
+            if arranged is None:
+                return tuple(hits), len(stay) > end, ()
+            return arranged.explained(hits, offset), len(stay) > end, arranged.reports
 
     def _clock(self, deadline: float | None, *, whole: bool = False) -> Clock:
         return Clock(deadline, self._costs, self.config.answer_milliseconds / 1000, whole=whole)

@@ -250,6 +250,19 @@ class Recall:
             cosines = np.take_along_axis(cosines, best, axis=1)
         return rows
 
+    def scores(
+        self,
+        query: str,
+        vector: Float32[np.ndarray, " dim"],
+        rows: Int32[np.ndarray, " items"],
+        lexical_weight: float,
+    ) -> Float32[np.ndarray, " items"]:
+        """What `joined` would order items by, whether or not it would find them."""
+        cosines = self.cosines(vector, rows)
+        if not lexical_weight or not len(rows):
+            return cosines
+        return cosines + np.float32(lexical_weight) * lexical_shares(self.lexical, query, rows)
+
     def warm_up(self, depth: int) -> None:
         """Compile or touch whatever a first search at that depth would wait for."""
         self._index.warm_up(depth)
