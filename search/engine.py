@@ -5,15 +5,14 @@ called from several threads; `share` then joins the model work of concurrent cal
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32
 
 from bert.numerics import Numerics, choose_numerics
 from catalog.catalogue import Catalogue
-from catalog.facets import Facet, FacetCounts
+from catalog.facets import Facet
 from catalog.filters import Filter
 from catalog.schema import Item
 from catalog.store import ItemStore
@@ -23,24 +22,19 @@ from search.cache import CacheReport, VectorCache
 from search.clock import Clock, Costs, Remembered
 from search.config import EngineConfig
 from search.models import Models
-from search.ranking import SignalSource, rerank_order
-from search.recall import Allowed, Candidates
+from search.paging import DEEPEST, Choice, Found, Wanted
+from search.ranking import SignalSource
 from search.records import (
-    MAX_OFFSET,
-    MAX_PAGE_SIZE,
+    MAX_DEPTH,
     Channel,
     Degradation,
     Hit,
     NotSupportedError,
     SearchResult,
-    UnknownItemsError,
 )
-from search.rules import NO_RULES, RuleReport, Rules
-from search.ruling import Joined, Ruling
-from search.scoring import NOT_SCORED, Scored, Stage2
-from search.view import View
-
-DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # candidates that the last page there is needs
+from search.rules import NO_RULES, Rules
+from search.scoring import Scored, Stage2
+from search.view import View, still_there
 
 
 class Engine:
@@ -179,7 +173,7 @@ class Engine:
             recall_depth: Candidates of stage 1, the default when None; raised to reach the page.
             rerank_depth: Candidates that are reranked, the default when None; 0 for none.
             rerank_most: Most that are reranked, what is pinned included: as many as for the pages
-                before, where these were short of time; None for any number.
+                before, where these were short of time; `MAX_DEPTH` when None.
             filter: What items have to pass to be candidates.
             facets: What to count. Recalled candidates are the first `recall_depth` on every page.
             max_per_group: Most hits with the same group_id on all pages together; 0 for any number.
@@ -197,80 +191,28 @@ class Engine:
         checks.page(limit, offset)
         checks.selection(filter, facets, max_per_group)
         checks.rules(rules)
-        recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
-        clock, view = self._clock(deadline), self.view
+        config, clock, view = self.config, self._clock(deadline), self.view
         if rerank_depth and not self.has_reranker:
             clock.leave_out(Degradation.RERANK_UNAVAILABLE)
-        rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
-        passed = view.selection.allowed(filter, clock)
-        end = offset + limit
-        allowed, ruling = view.catalogue.alive if passed is None else passed, None
-        if rules != NO_RULES:
-            vectors = view.recall.vectors
-            ruling = Ruling.of(rules, view.catalogue, vectors, passed, max_per_group, clock)
-            allowed = ruling.allowed
-        if not query and allowed is not None:
-            browsed = view.selection.browse(
-                allowed, offset, end, facets, max_per_group, clock, ruling
-            )
-            return self._still_there(browsed, view)
-        # One more than the page shows tells whether there is a next one. Pages beyond the usual
-        # depth all recall the same and rerank the same head, so no item is on two of them.
-        reached = recall_depth if end < recall_depth else DEEPEST
-        vector = self._encoded(query, clock)
-        with clock.stage("recall", 0):
-            found = self._enough(
-                view, query, vector, recall_depth, reached, end, max_per_group, allowed, ruling
-            )
-        clock.found(len(found), found.plan)
-        recalled = found.rows
-        depth = min(rerank_depth, recall_depth, len(recalled)) if self.has_reranker else 0
-        joined = None
-        if ruling is not None:
-            joined = ruling.joined(
-                found,
-                view.recall.scores(query, vector, ruling.pins, self.config.lexical_weight),
-                view.recall.cosines(vector, ruling.pins),
-                recall_depth,
-                depth,
-            )
-            found, depth = joined.candidates, joined.reranked
-        rows, cosines = found.rows, found.cosines
-        depth = min(depth, rerank_most) if rerank_most is not None else depth
-        matched = None if passed is None else view.selection.matches(allowed)
-
-        def answer(scored: Scored, counts: tuple[FacetCounts, ...] = ()) -> SearchResult:
-            hits, has_more, reports = self._page(
-                view, found, joined, scored, offset, end, max_per_group, clock
-            )
-            result = SearchResult(
-                hits,
-                tuple(clock.stages),
-                len(recalled),
-                len(scored[0]),
-                has_more,
-                matched,
-                counts,
-                tuple(clock.left_out),
-                depth,
-                reports,
-            )
-            return self._still_there(result, view)
-
-        if depth and on_recalled is not None:
-            on_recalled(answer(NOT_SCORED))
-        last: tuple[str, ...] = ("page",) if joined is None else ("rules", "page")
-        later: tuple[str, ...] = (*last, "facets")
-        if not facets or clock.left(*later) <= 0:  # time that is not enough is kept for nothing
-            later = last
-        scored = self._stage2.score(
-            query, rows[:depth], cosines[:depth], clock, view.signals, later
+        recall_depth = checks.depth("recall_depth", recall_depth, config.recall_depth, low=1)
+        rerank_depth = checks.depth("rerank_depth", rerank_depth, config.rerank_depth, low=0)
+        wanted = Wanted(
+            query,
+            offset,
+            offset + limit,
+            recall_depth,
+            rerank_depth if self.has_reranker else 0,
+            checks.depth("rerank_most", rerank_most, MAX_DEPTH, low=0),
+            tuple(facets),
+            max_per_group,
         )
-        if len(scored[0]) < depth:
-            some = Degradation.RERANK_SHORTENED
-            clock.leave_out(some if len(scored[0]) else Degradation.RERANK_SKIPPED)
-        counts = view.selection.count(facets, allowed, recalled[:recall_depth], clock)
-        result = answer(scored, counts)
+        choice = Choice.of(wanted, view, clock, config, filter, rules)
+        if not query:
+            return self._still_there(choice.browse(), view)
+        found = choice.recall(self._encoded(query, clock))
+        if found.depth and on_recalled is not None:
+            on_recalled(self._still_there(found.provisional(), view))
+        result = self._still_there(found.answer(self._reranked(found)), view)
         clock.check()
         return result
 
@@ -310,15 +252,7 @@ class Engine:
             with clock.stage("recall", 0):
                 found = view.recall.nearest(query, limit, allowed)
         clock.found(len(found), found.plan)
-        hits = tuple(
-            Hit(
-                view.catalogue.id(row),
-                float(found.scores[place]),
-                stage1_score=float(found.cosines[place]),
-                channels=found.channels(place),
-            )
-            for place, row in enumerate(found.rows.tolist())
-        )
+        hits = found.hits(view.catalogue)
         matches = view.selection.matches(allowed)
         result = SearchResult(
             hits,
@@ -350,11 +284,11 @@ class Engine:
         clock, view = self._clock(deadline, whole=True), self.view
         ids = [item for item in items if isinstance(item, str)]
         inline = [item for item in items if not isinstance(item, str)]
-        rows = _rows(view, ids)
+        rows = view.rows(ids)
         with clock.stage("encode", len(items)) as remembered:
             vector = self._query_vector(query, remembered)
             inline_vectors = self.models.encoder.items([item_text(item) for item in inline])
-        hits = []
+        hits: list[Hit] = []
         # What is in the catalogue has a place in its indexes; inline items bring their own store.
         described = Catalogue.of(ItemStore.of(inline))
         inline_source = SignalSource(described, None, view.signals.as_of)
@@ -363,17 +297,7 @@ class Engine:
             (view.signals, rows, view.recall.cosines(vector, rows)),
             (inline_source, inline_rows, inline_vectors @ vector),
         ):
-            scores, lexical = self._stage2.score(query, chosen, cosines, clock, source)
-            hits += [
-                Hit(
-                    item_id=source.catalogue.id(row),
-                    score=float(scores[at]),
-                    stage1_score=float(cosines[at]),
-                    rerank_score=float(scores[at]),
-                    lexical_score=None if np.isnan(lexical[at]) else float(lexical[at]),
-                )
-                for at, row in enumerate(chosen.tolist())
-            ]
+            hits += self._stage2.hits(query, chosen, cosines, clock, source)
         hits.sort(key=lambda hit: -hit.score)
         count = len(hits)
         result = SearchResult(tuple(hits), tuple(clock.stages), 0, count, to_rerank=count)
@@ -405,7 +329,7 @@ class Engine:
         checks.similar(item_id, limit)
         checks.selection(filter)
         clock, view = self._clock(deadline, whole=True), self.view
-        [row] = _rows(view, [item_id]).tolist()
+        [row] = view.rows([item_id]).tolist()
         passed = view.selection.allowed(filter, clock)
         allowed = view.selection.without(row, passed, variants=variants)
         with clock.stage("recall", 0):
@@ -428,7 +352,7 @@ class Engine:
             UnknownItemsError: an id is not in the catalogue.
         """
         query, view = checks.query(query), self.view
-        return view.recall.cosines(self._query_vector(query), _rows(view, item_ids))
+        return view.recall.cosines(self._query_vector(query), view.rows(item_ids))
 
     def embed_queries(
         self, texts: Sequence[str], *, deadline: float | None = None
@@ -446,78 +370,12 @@ class Engine:
         self._clock(deadline).check()
         return self.models.encoder.items([item_text(item) for item in items])
 
-    def _enough(
-        self,
-        view: View,
-        query: str,
-        vector: Float32[np.ndarray, " dim"],
-        depth: int,
-        reached: int,
-        end: int,
-        max_per_group: int,
-        allowed: Allowed,
-        ruling: Ruling | None,
-    ) -> Candidates:
-        """Candidates for a page up to `end` and one more, all there are where these are fewer.
-
-        Recalled to `depth`, followed by the nearest others up to `reached`, and by still others
-        only where large groups, of which few may be shown, or rules make it necessary.
-        """
-        weight = self.config.lexical_weight
-        found = view.recall.find(query, vector, depth, weight, allowed=allowed)
-        matches = view.selection.matches(allowed)
-        for deeper in (reached, DEEPEST, matches):
-            if ruling is None:
-                few = len(view.selection.shown(found.rows, max_per_group, end + 1)) <= end
-            else:
-                few = not ruling.enough(found.rows, end)
-            if len(found) < min(deeper, matches) and (deeper == reached or few):
-                if deeper == matches and allowed is None:  # a scan: no index is made for so many
-                    allowed = view.catalogue.all_alive
-                found = view.recall.extended(found, vector, deeper, allowed)
-        return found
-
-    def _page(
-        self,
-        view: View,
-        found: Candidates,
-        joined: Joined | None,
-        scored: Scored,
-        offset: int,
-        end: int,
-        max_per_group: int,
-        clock: Clock,
-    ) -> tuple[tuple[Hit, ...], bool, tuple[RuleReport, ...]]:
-        """The page of candidates, whether another one follows, and what each rule did."""
-        scores, lexical = scored
-        depth = len(scores)
-        both = scores + np.float32(self.config.stage1_weight) * found.scores[:depth]
-        arranged = None if joined is None else joined.arranged(both, end, clock)
-        with clock.step("page"):
-            if arranged is None:
-                order, final = rerank_order(both, found.scores[depth:])
-                ranked = np.concatenate([order, np.arange(depth, len(found))])
-                stay = view.selection.shown(found.rows[ranked], max_per_group, end + 1)
-            else:
-                ranked, stay, final = arranged.ranked, arranged.places, arranged.scores
-            hits = []
-            for place in stay[offset:end].tolist():
-                at = int(ranked[place])
-                item = view.catalogue.item(int(found.rows[at]))
-                hits.append(
-                    Hit(
-                        item_id=item.item_id,
-                        score=float(final[place]),
-                        stage1_score=float(found.cosines[at]),
-                        rerank_score=float(scores[at]) if at < depth else None,
-                        lexical_score=float(lexical[at]) if at < depth else None,
-                        channels=found.channels(at),
-                        item=item,
-                    )
-                )
-            if arranged is None:
-                return tuple(hits), len(stay) > end, ()
-            return arranged.explained(hits, offset), len(stay) > end, arranged.reports
+    def _reranked(self, found: Found) -> Scored:
+        choice, head, first = found.choice, found.candidates, slice(found.depth)
+        query, clock, source = choice.wanted.query, choice.clock, choice.view.signals
+        return self._stage2.score(
+            query, head.rows[first], head.cosines[first], clock, source, found.later
+        )
 
     def _clock(self, deadline: float | None, *, whole: bool = False) -> Clock:
         return Clock(deadline, self._costs, self.config.answer_milliseconds / 1000, whole=whole)
@@ -539,21 +397,4 @@ class Engine:
 
     def _still_there(self, result: SearchResult, view: View) -> SearchResult:
         """The same without items that were deleted while the request was under way."""
-        now = self.view
-        if now is view:
-            return result
-        hits = tuple(hit for hit in result.hits if not _gone(hit, view, now))
-        return result if len(hits) == len(result.hits) else replace(result, hits=hits)
-
-
-def _gone(hit: Hit, view: View, now: View) -> bool:
-    """Whether an item of one view's catalogue is deleted in another."""
-    return view.catalogue.row(hit.item_id) >= 0 > now.catalogue.row(hit.item_id)
-
-
-def _rows(view: View, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
-    rows = view.catalogue.rows(item_ids)
-    if (rows < 0).any():
-        unknown = [i for i, row in zip(item_ids, rows, strict=True) if row < 0]
-        raise UnknownItemsError(tuple(unknown))
-    return rows
+        return still_there(result, view, self.view)

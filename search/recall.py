@@ -13,10 +13,11 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from catalog.catalogue import Catalogue
 from lexical.index import LexicalIndex
 from search import filtered
 from search.ranking import lexical_shares, scores_behind
-from search.records import Channel
+from search.records import Channel, Hit
 from towers.index import VectorIndex
 
 _COMPARED = 10_000  # vectors at a time that an exact search compares
@@ -46,6 +47,18 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def hits(self, catalogue: Catalogue) -> tuple[Hit, ...]:
+        """All of them, by id alone."""
+        return tuple(
+            Hit(
+                catalogue.id(row),
+                float(self.scores[place]),
+                stage1_score=float(self.cosines[place]),
+                channels=self.channels(place),
+            )
+            for place, row in enumerate(self.rows.tolist())
+        )
 
     def channels(self, place: int) -> dict[Channel, int]:
         """The channels that found the candidate at a place, and the rank that each gave it."""

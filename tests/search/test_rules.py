@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bert.numerics import choose_numerics
 from catalog.facets import Facet
 from catalog.filters import Equals, Exists, Interval, Not, Or, Prefix, Range
-from search import engine as engine_module
+from search import paging
 from search.engine import Engine
 from search.records import RequestError
 from search.rules import Adjustment, Boost, Cap, Effect, Pin, Rules, Skipped
@@ -284,7 +284,7 @@ def test_pins_count_for_caps_and_are_never_left_out_by_one(ruled):
 
 
 def test_caps_are_looked_behind_for_full_pages(ruled, monkeypatch):
-    monkeypatch.setattr(engine_module, "DEEPEST", 6)
+    monkeypatch.setattr(paging, "DEEPEST", 6)
     rules = Rules(caps=(Cap("group_id", 1), Cap("brand", 6)), boosts=(Boost(VOLTIX, 1.0),))
     options = {"recall_depth": 5, "rerank_depth": 2, "rules": rules}
     whole = ruled.search(QUERY, limit=48, **options)
