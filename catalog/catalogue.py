@@ -11,13 +11,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Int32
 
+from catalog.codes import Codes
 from catalog.facets import Chosen, Facet, FacetCounts, count
 from catalog.filters import Filter, matching
 from catalog.schema import Item
 from catalog.store import ItemStore
+
+MAX_CODES = 32  # fields whose codes are kept, four bytes a value each
 
 
 @dataclass(frozen=True)
@@ -100,23 +102,23 @@ class Catalogue:
 
     def groups(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
         """A number for the group_id of each of some rows, the same for the same; -1 for none."""
-        size = len(self.base)
-        own, added = self._group_codes
-        old = rows < size
-        codes = np.empty(len(rows), np.int32)
-        codes[old], codes[~old] = own[rows[old]], added[rows[~old] - size]
-        return codes
+        return self.codes("group_id").at(rows)
+
+    def codes(self, field: str, level: int = 0) -> Codes:
+        """The values of a text field as numbers; see `Codes.of`."""
+        key = (field, level)
+        found = self._codes.get(key)
+        if found is None:
+            found = Codes.of((self.base, self.added), field, level)
+            # Two threads may both have made it; either will do.
+            self._codes[key] = found
+            for oldest in list(self._codes)[:-MAX_CODES]:
+                self._codes.pop(oldest, None)
+        return found
 
     @cached_property
-    def _group_codes(self) -> tuple[Int32[np.ndarray, " base"], Int32[np.ndarray, " added"]]:
-        base, added = (part.fields.text("group_id") for part in (self.base, self.added))
-        assert base.codes is not None  # only columns of distinct values have none
-        assert added.codes is not None
-        known = pc.index_in(added.values, value_set=base.values)
-        places = np.array(known.fill_null(-1), np.int32)
-        new = places < 0
-        places[new] = len(base.values) + np.arange(np.count_nonzero(new))
-        return base.codes, np.append(places, np.int32(-1))[added.codes]
+    def _codes(self) -> dict[tuple[str, int], Codes]:
+        return {}
 
     def matching(self, filter: Filter) -> Bool[np.ndarray, " rows"]:
         """The rows whose item passes a filter that `filters.check` has let through."""

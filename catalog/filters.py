@@ -41,7 +41,7 @@ _WANTED = {
     "flag": "true or false",
     "date": "a date",
 }
-_LEVEL = " > "  # between the levels of a category
+LEVEL = " > "  # between the levels of a category
 
 
 class FilterError(InputError):
@@ -313,4 +313,4 @@ def _text(
 def _begins(given: pa.Array, prefix: str, by_level: bool) -> pa.Array:
     if not by_level:
         return pc.starts_with(given, prefix)
-    return pc.or_(pc.equal(given, prefix), pc.starts_with(given, prefix + _LEVEL))
+    return pc.or_(pc.equal(given, prefix), pc.starts_with(given, prefix + LEVEL))

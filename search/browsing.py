@@ -44,9 +44,15 @@ class Popularity:
 
     def score(self, row: int) -> float:
         """The number of ratings, 0 where it is not known: it falls along the list."""
+        return float(self.scores(np.array([row], np.int32))[0])
+
+    def scores(self, rows: Int32[np.ndarray, " rows"]) -> Float64[np.ndarray, " rows"]:
+        """The number of ratings of each, 0 where it is not known."""
         size = len(self._counts[0])
-        count = self._counts[0][row] if row < size else self._counts[1][row - size]
-        return float(np.nan_to_num(count))
+        old = rows < size
+        counts = np.empty(len(rows))
+        counts[old], counts[~old] = self._counts[0][rows[old]], self._counts[1][rows[~old] - size]
+        return np.nan_to_num(counts)
 
     def warm_up(self) -> None:
         """Sort, so that the first to browse need not wait for it."""

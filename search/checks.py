@@ -7,6 +7,7 @@ from jaxtyping import Float32
 
 from catalog import facets as counting
 from catalog import filters
+from catalog.fields import DISTINCT
 from catalog.schema import Item
 from catalog.text import normalise_query
 from search.records import (
@@ -18,6 +19,17 @@ from search.records import (
     MAX_RERANK_ITEMS,
     MAX_RETRIEVE,
     RequestError,
+)
+from search.rules import (
+    MAX_BOOSTS,
+    MAX_CAPS,
+    MAX_EXCLUDED,
+    MAX_LEVEL,
+    MAX_PER_VALUE,
+    MAX_PIN,
+    MAX_STRENGTH,
+    Cap,
+    Rules,
 )
 
 _MIN_NORM = 1e-6
@@ -60,6 +72,46 @@ def selection(
             counting.check(facet, f"facets[{place}]")
     except filters.FilterError as error:
         raise RequestError(error.path, error.problem) from None
+
+
+def rules(given: Rules) -> None:
+    """Rules mean something for some catalogue, and lie within limits."""
+    _at_most("rules.excluded_item_ids", len(given.excluded_ids), MAX_EXCLUDED)
+    _at_most("rules.boosts", len(given.boosts), MAX_BOOSTS)
+    _at_most("rules.caps", len(given.caps), MAX_CAPS)
+    _at_most("rules.pins", len(given.pins), MAX_PIN)
+    for place, item_id in enumerate(given.excluded_ids):
+        if not item_id:
+            raise RequestError(f"rules.excluded_item_ids[{place}]", "is empty; name the item")
+    if not 0 <= given.diversity <= 1:
+        raise RequestError("rules.diversity", f"is {given.diversity}; it must lie between 0 and 1")
+    try:
+        if given.excluded is not None:
+            filters.check(given.excluded, "rules.excluded")
+        for place, boost in enumerate(given.boosts):
+            filters.check(boost.filter, f"rules.boosts[{place}].filter")
+            if not 0 < abs(boost.strength) <= MAX_STRENGTH:  # nor NaN
+                raise RequestError(
+                    f"rules.boosts[{place}].strength",
+                    f"is {boost.strength}; give one from -{MAX_STRENGTH:g} to {MAX_STRENGTH:g} "
+                    "other than 0",
+                )
+        for place, cap in enumerate(given.caps):
+            _cap(f"rules.caps[{place}]", cap)
+    except filters.FilterError as error:
+        raise RequestError(error.path, error.problem) from None
+    ids, positions = set[str](), set[int]()
+    for place, pin in enumerate(given.pins):
+        path = f"rules.pins[{place}]"
+        _within(f"{path}.position", pin.position, 1, MAX_PIN)
+        if not pin.item_id:
+            raise RequestError(f"{path}.item_id", "is empty; name the item")
+        if pin.item_id in ids:
+            raise RequestError(f"{path}.item_id", "is pinned already; pin each item once")
+        if pin.position in positions:
+            raise RequestError(f"{path}.position", "is taken already; pin one item to each")
+        ids.add(pin.item_id)
+        positions.add(pin.position)
 
 
 def page(limit: int, offset: int) -> None:
@@ -128,9 +180,26 @@ def candidates(given: Sequence[str | Item]) -> None:
             _title(f"items[{place}]", item)
 
 
+def _cap(path: str, cap: Cap) -> None:
+    kind = filters.check_field(cap.field, f"{path}.field")
+    if kind != "text" or cap.field in DISTINCT:
+        raise RequestError(
+            f"{path}.field", "cannot be capped; give brand, category, group_id or an attribute"
+        )
+    _within(f"{path}.max_results", cap.most, 1, MAX_PER_VALUE)
+    _within(f"{path}.category_level", cap.level, 0, MAX_LEVEL)
+    if cap.level and cap.field != "category":
+        raise RequestError(f"{path}.category_level", "is for the category alone; leave it out")
+
+
 def _title(field: str, item: Item) -> None:
     if not item.title.strip():
         raise RequestError(f"{field}.title", "is empty; an item is known by its title")
+
+
+def _at_most(field: str, count: int, most: int) -> None:
+    if count > most:
+        raise RequestError(field, f"has {count} entries; at most {most:,} are taken")
 
 
 def _count(field: str, count: int, most: int) -> None:

@@ -5,15 +5,14 @@ called from several threads; `share` then joins the model work of concurrent cal
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32
 
 from bert.numerics import Numerics, choose_numerics
 from catalog.catalogue import Catalogue
-from catalog.facets import Facet, FacetCounts
+from catalog.facets import Facet
 from catalog.filters import Filter
 from catalog.schema import Item
 from catalog.store import ItemStore
@@ -23,22 +22,19 @@ from search.cache import CacheReport, VectorCache
 from search.clock import Clock, Costs, Remembered
 from search.config import EngineConfig
 from search.models import Models
-from search.ranking import SignalSource, rerank_order
-from search.recall import Allowed, Candidates
+from search.paging import DEEPEST, Choice, Found, Wanted
+from search.ranking import SignalSource
 from search.records import (
-    MAX_OFFSET,
-    MAX_PAGE_SIZE,
+    MAX_DEPTH,
     Channel,
     Degradation,
     Hit,
     NotSupportedError,
     SearchResult,
-    UnknownItemsError,
 )
-from search.scoring import NOT_SCORED, Scored, Stage2
-from search.view import View
-
-DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # candidates that the last page there is needs
+from search.rules import NO_RULES, Rules
+from search.scoring import Scored, Stage2
+from search.view import View, still_there
 
 
 class Engine:
@@ -156,9 +152,11 @@ class Engine:
         offset: int = 0,
         recall_depth: int | None = None,
         rerank_depth: int | None = None,
+        rerank_most: int | None = None,
         filter: Filter | None = None,
         facets: Sequence[Facet] = (),
         max_per_group: int = 0,
+        rules: Rules = NO_RULES,
         deadline: float | None = None,
         on_recalled: Callable[[SearchResult], None] | None = None,
     ) -> SearchResult:
@@ -174,9 +172,12 @@ class Engine:
             offset: Hits before the page.
             recall_depth: Candidates of stage 1, the default when None; raised to reach the page.
             rerank_depth: Candidates that are reranked, the default when None; 0 for none.
+            rerank_most: Most that are reranked, what is pinned included: as many as for the pages
+                before, where these were short of time; `MAX_DEPTH` when None.
             filter: What items have to pass to be candidates.
             facets: What to count. Recalled candidates are the first `recall_depth` on every page.
             max_per_group: Most hits with the same group_id on all pages together; 0 for any number.
+            rules: What a merchandiser changes; see `rules` for what, and in which order.
             deadline: On the clock of `time.monotonic()`, in seconds. Where it is too near, fewer
                 candidates are reranked or none, and then nothing is counted; `left_out` says so.
             on_recalled: Takes the page in stage 1's order, without facets, before it is reranked;
@@ -189,53 +190,29 @@ class Engine:
         query = checks.search_query(query, filter)
         checks.page(limit, offset)
         checks.selection(filter, facets, max_per_group)
-        recall_depth = checks.depth("recall_depth", recall_depth, self.config.recall_depth, low=1)
-        clock, view = self._clock(deadline), self.view
+        checks.rules(rules)
+        config, clock, view = self.config, self._clock(deadline), self.view
         if rerank_depth and not self.has_reranker:
             clock.leave_out(Degradation.RERANK_UNAVAILABLE)
-        rerank_depth = checks.depth("rerank_depth", rerank_depth, self.config.rerank_depth, low=0)
-        passed = view.selection.allowed(filter, clock)
-        end = offset + limit
-        if not query and passed is not None:
-            browsed = view.selection.browse(passed, offset, end, facets, max_per_group, clock)
-            return self._still_there(browsed, view)
-        allowed = view.catalogue.alive if passed is None else passed
-        # One more than the page shows tells whether there is a next one. Pages beyond the usual
-        # depth all recall the same and rerank the same head, so no item is on two of them.
-        reached = recall_depth if end < recall_depth else DEEPEST
-        vector = self._encoded(query, clock)
-        with clock.stage("recall", 0):
-            found = self._enough(
-                view, query, vector, recall_depth, reached, end, max_per_group, allowed
-            )
-        clock.found(len(found), found.plan)
-        rows, cosines = found.rows, found.cosines
-        depth = min(rerank_depth, recall_depth, len(rows)) if self.has_reranker else 0
-        matched = None if passed is None else view.selection.matches(passed)
-
-        def answer(scored: Scored, counts: tuple[FacetCounts, ...] = ()) -> SearchResult:
-            with clock.step("page"):
-                hits, has_more = self._page(view, found, scored, offset, end, max_per_group)
-            reranked, left_out = len(scored[0]), tuple(clock.left_out)
-            stages = tuple(clock.stages)
-            result = SearchResult(
-                hits, stages, len(rows), reranked, has_more, matched, counts, left_out, depth
-            )
-            return self._still_there(result, view)
-
-        if depth and on_recalled is not None:
-            on_recalled(answer(NOT_SCORED))
-        later: tuple[str, ...] = ("page", "facets")
-        if not facets or clock.left(*later) <= 0:  # time that is not enough is kept for nothing
-            later = ("page",)
-        scored = self._stage2.score(
-            query, rows[:depth], cosines[:depth], clock, view.signals, later
+        recall_depth = checks.depth("recall_depth", recall_depth, config.recall_depth, low=1)
+        rerank_depth = checks.depth("rerank_depth", rerank_depth, config.rerank_depth, low=0)
+        wanted = Wanted(
+            query,
+            offset,
+            offset + limit,
+            recall_depth,
+            rerank_depth if self.has_reranker else 0,
+            checks.depth("rerank_most", rerank_most, MAX_DEPTH, low=0),
+            tuple(facets),
+            max_per_group,
         )
-        if len(scored[0]) < depth:
-            some = Degradation.RERANK_SHORTENED
-            clock.leave_out(some if len(scored[0]) else Degradation.RERANK_SKIPPED)
-        counts = view.selection.count(facets, passed, rows[:recall_depth], clock)
-        result = answer(scored, counts)
+        choice = Choice.of(wanted, view, clock, config, filter, rules)
+        if not query:
+            return self._still_there(choice.browse(), view)
+        found = choice.recall(self._encoded(query, clock))
+        if found.depth and on_recalled is not None:
+            on_recalled(self._still_there(found.provisional(), view))
+        result = self._still_there(found.answer(self._reranked(found)), view)
         clock.check()
         return result
 
@@ -275,15 +252,7 @@ class Engine:
             with clock.stage("recall", 0):
                 found = view.recall.nearest(query, limit, allowed)
         clock.found(len(found), found.plan)
-        hits = tuple(
-            Hit(
-                view.catalogue.id(row),
-                float(found.scores[place]),
-                stage1_score=float(found.cosines[place]),
-                channels=found.channels(place),
-            )
-            for place, row in enumerate(found.rows.tolist())
-        )
+        hits = found.hits(view.catalogue)
         matches = view.selection.matches(allowed)
         result = SearchResult(
             hits,
@@ -315,11 +284,11 @@ class Engine:
         clock, view = self._clock(deadline, whole=True), self.view
         ids = [item for item in items if isinstance(item, str)]
         inline = [item for item in items if not isinstance(item, str)]
-        rows = _rows(view, ids)
+        rows = view.rows(ids)
         with clock.stage("encode", len(items)) as remembered:
             vector = self._query_vector(query, remembered)
             inline_vectors = self.models.encoder.items([item_text(item) for item in inline])
-        hits = []
+        hits: list[Hit] = []
         # What is in the catalogue has a place in its indexes; inline items bring their own store.
         described = Catalogue.of(ItemStore.of(inline))
         inline_source = SignalSource(described, None, view.signals.as_of)
@@ -328,17 +297,7 @@ class Engine:
             (view.signals, rows, view.recall.cosines(vector, rows)),
             (inline_source, inline_rows, inline_vectors @ vector),
         ):
-            scores, lexical = self._stage2.score(query, chosen, cosines, clock, source)
-            hits += [
-                Hit(
-                    item_id=source.catalogue.id(row),
-                    score=float(scores[at]),
-                    stage1_score=float(cosines[at]),
-                    rerank_score=float(scores[at]),
-                    lexical_score=None if np.isnan(lexical[at]) else float(lexical[at]),
-                )
-                for at, row in enumerate(chosen.tolist())
-            ]
+            hits += self._stage2.hits(query, chosen, cosines, clock, source)
         hits.sort(key=lambda hit: -hit.score)
         count = len(hits)
         result = SearchResult(tuple(hits), tuple(clock.stages), 0, count, to_rerank=count)
@@ -370,7 +329,7 @@ class Engine:
         checks.similar(item_id, limit)
         checks.selection(filter)
         clock, view = self._clock(deadline, whole=True), self.view
-        [row] = _rows(view, [item_id]).tolist()
+        [row] = view.rows([item_id]).tolist()
         passed = view.selection.allowed(filter, clock)
         allowed = view.selection.without(row, passed, variants=variants)
         with clock.stage("recall", 0):
@@ -393,7 +352,7 @@ class Engine:
             UnknownItemsError: an id is not in the catalogue.
         """
         query, view = checks.query(query), self.view
-        return view.recall.cosines(self._query_vector(query), _rows(view, item_ids))
+        return view.recall.cosines(self._query_vector(query), view.rows(item_ids))
 
     def embed_queries(
         self, texts: Sequence[str], *, deadline: float | None = None
@@ -411,65 +370,12 @@ class Engine:
         self._clock(deadline).check()
         return self.models.encoder.items([item_text(item) for item in items])
 
-    def _enough(
-        self,
-        view: View,
-        query: str,
-        vector: Float32[np.ndarray, " dim"],
-        depth: int,
-        reached: int,
-        end: int,
-        max_per_group: int,
-        allowed: Allowed,
-    ) -> Candidates:
-        """Candidates for a page up to `end` and one more, all there are where these are fewer.
-
-        Recalled to `depth`, followed by the nearest others up to `reached`, and by still others
-        only where large groups, of which few may be shown, make it necessary.
-        """
-        weight = self.config.lexical_weight
-        found = view.recall.find(query, vector, depth, weight, allowed=allowed)
-        matches = view.selection.matches(allowed)
-        for deeper in (reached, DEEPEST, matches):
-            stay = view.selection.shown(found.rows, max_per_group, end + 1)
-            if len(found) < min(deeper, matches) and (deeper == reached or len(stay) <= end):
-                if deeper == matches and allowed is None:  # a scan: no index is made for so many
-                    allowed = view.catalogue.all_alive
-                found = view.recall.extended(found, vector, deeper, allowed)
-        return found
-
-    def _page(
-        self,
-        view: View,
-        found: Candidates,
-        scored: Scored,
-        offset: int,
-        end: int,
-        max_per_group: int,
-    ) -> tuple[tuple[Hit, ...], bool]:
-        """The page from `offset` to `end` of candidates, and whether another one follows."""
-        scores, lexical = scored
-        depth = len(scores)
-        both = scores + np.float32(self.config.stage1_weight) * found.scores[:depth]
-        order, final = rerank_order(both, found.scores[depth:])
-        ranked = np.concatenate([order, np.arange(depth, len(found))])
-        stay = view.selection.shown(found.rows[ranked], max_per_group, end + 1)
-        hits = []
-        for place in stay[offset:end].tolist():
-            at = int(ranked[place])
-            item = view.catalogue.item(int(found.rows[at]))
-            hits.append(
-                Hit(
-                    item_id=item.item_id,
-                    score=float(final[place]),
-                    stage1_score=float(found.cosines[at]),
-                    rerank_score=float(scores[at]) if at < depth else None,
-                    lexical_score=float(lexical[at]) if at < depth else None,
-                    channels=found.channels(at),
-                    item=item,
-                )
-            )
-        return tuple(hits), len(stay) > end
+    def _reranked(self, found: Found) -> Scored:
+        choice, head, first = found.choice, found.candidates, slice(found.depth)
+        query, clock, source = choice.wanted.query, choice.clock, choice.view.signals
+        return self._stage2.score(
+            query, head.rows[first], head.cosines[first], clock, source, found.later
+        )
 
     def _clock(self, deadline: float | None, *, whole: bool = False) -> Clock:
         return Clock(deadline, self._costs, self.config.answer_milliseconds / 1000, whole=whole)
@@ -491,21 +397,4 @@ class Engine:
 
     def _still_there(self, result: SearchResult, view: View) -> SearchResult:
         """The same without items that were deleted while the request was under way."""
-        now = self.view
-        if now is view:
-            return result
-        hits = tuple(hit for hit in result.hits if not _gone(hit, view, now))
-        return result if len(hits) == len(result.hits) else replace(result, hits=hits)
-
-
-def _gone(hit: Hit, view: View, now: View) -> bool:
-    """Whether an item of one view's catalogue is deleted in another."""
-    return view.catalogue.row(hit.item_id) >= 0 > now.catalogue.row(hit.item_id)
-
-
-def _rows(view: View, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
-    rows = view.catalogue.rows(item_ids)
-    if (rows < 0).any():
-        unknown = [i for i, row in zip(item_ids, rows, strict=True) if row < 0]
-        raise UnknownItemsError(tuple(unknown))
-    return rows
+        return still_there(result, view, self.view)

@@ -13,10 +13,11 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from catalog.catalogue import Catalogue
 from lexical.index import LexicalIndex
 from search import filtered
 from search.ranking import lexical_shares, scores_behind
-from search.records import Channel
+from search.records import Channel, Hit
 from towers.index import VectorIndex
 
 _COMPARED = 10_000  # vectors at a time that an exact search compares
@@ -46,6 +47,18 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def hits(self, catalogue: Catalogue) -> tuple[Hit, ...]:
+        """All of them, by id alone."""
+        return tuple(
+            Hit(
+                catalogue.id(row),
+                float(self.scores[place]),
+                stage1_score=float(self.cosines[place]),
+                channels=self.channels(place),
+            )
+            for place, row in enumerate(self.rows.tolist())
+        )
 
     def channels(self, place: int) -> dict[Channel, int]:
         """The channels that found the candidate at a place, and the rank that each gave it."""
@@ -249,6 +262,19 @@ class Recall:
             rows = np.take_along_axis(rows, best, axis=1)
             cosines = np.take_along_axis(cosines, best, axis=1)
         return rows
+
+    def scores(
+        self,
+        query: str,
+        vector: Float32[np.ndarray, " dim"],
+        rows: Int32[np.ndarray, " items"],
+        lexical_weight: float,
+    ) -> Float32[np.ndarray, " items"]:
+        """What `joined` would order items by, whether or not it would find them."""
+        cosines = self.cosines(vector, rows)
+        if not lexical_weight or not len(rows):
+            return cosines
+        return cosines + np.float32(lexical_weight) * lexical_shares(self.lexical, query, rows)
 
     def warm_up(self, depth: int) -> None:
         """Compile or touch whatever a first search at that depth would wait for."""

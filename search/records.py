@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from catalog.facets import FacetCounts
 from catalog.schema import Item
+from search.rules import Adjustment, RuleReport
 
 MAX_QUERY_CHARACTERS = 2_000
 MAX_PAGE_SIZE = 100
@@ -29,13 +30,15 @@ class Hit:
 
     Attributes:
         item_id: The item's id.
-        score: What the list is ordered by; it falls along the list.
+        score: What the list is ordered by; it falls along the list, but for diversity and pins.
         stage1_score: Cosine of the query and item vectors, in [-1, 1]; None without one.
         rerank_score: The reranker's logit; None for an item that was not reranked.
         lexical_score: Lexical score over the best one any item has for the query, in [0, 1];
             None for an item that was not reranked or is in no index.
         channels: The channels that recalled the item, and the rank from 1 that each gave it.
         item: The item as it was searched; None where only its id is answered.
+        base_score: The score without what boosts added; None without rules.
+        adjustments: What rules did to it, in the order in which they work.
     """
 
     item_id: str
@@ -45,6 +48,8 @@ class Hit:
     lexical_score: float | None = None
     channels: Mapping[Channel, int] = field(default_factory=dict)
     item: Item | None = None
+    base_score: float | None = None
+    adjustments: tuple[Adjustment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class SearchResult:
         facets: What the facets counted, in the order asked for.
         left_out: What was left out.
         to_rerank: Candidates that stage 2 would have scored with time enough.
+        rules: What each rule did, in the order in which they work.
     """
 
     hits: tuple[Hit, ...]
@@ -100,6 +106,7 @@ class SearchResult:
     facets: tuple[FacetCounts, ...] = ()
     left_out: tuple[Degradation, ...] = ()
     to_rerank: int = 0
+    rules: tuple[RuleReport, ...] = ()
 
 
 class RequestError(Exception):

@@ -18,7 +18,7 @@ from search.batching import calling
 from search.cache import VectorCache
 from search.clock import Clock, Remembered
 from search.ranking import SignalSource
-from search.records import DeadlineExceededError
+from search.records import DeadlineExceededError, Hit
 
 # Of the time left, what all that is to be read may take to be read in one go, and what a first part
 # of it may take otherwise: what others ask for meanwhile can make it take longer.
@@ -80,6 +80,27 @@ class Stage2:
                     scores = self._pairs.fuse(read, feature_matrix(signals)[:count])
         clock.found(count)
         return (scores, signals.lexical[:count]) if count else NOT_SCORED
+
+    def hits(
+        self,
+        query: str,
+        rows: Int32[np.ndarray, " candidates"],
+        cosines: Float32[np.ndarray, " candidates"],
+        clock: Clock,
+        source: SignalSource,
+    ) -> list[Hit]:
+        """Candidates with their scores, in the order given, by id alone; see `score`."""
+        scores, lexical = self.score(query, rows, cosines, clock, source)
+        return [
+            Hit(
+                item_id=source.catalogue.id(row),
+                score=float(scores[at]),
+                stage1_score=float(cosines[at]),
+                rerank_score=float(scores[at]),
+                lexical_score=None if np.isnan(lexical[at]) else float(lexical[at]),
+            )
+            for at, row in enumerate(rows.tolist())
+        ]
 
     def _read(
         self,

@@ -13,6 +13,7 @@ from search.browsing import Popularity, first_of_groups
 from search.clock import Clock
 from search.recall import Allowed
 from search.records import Degradation, Hit, SearchResult
+from search.ruling import Ruling
 
 
 class Selection:
@@ -87,11 +88,15 @@ class Selection:
         facets: Sequence[Facet],
         max_per_group: int,
         clock: Clock,
+        ruling: Ruling | None = None,
     ) -> SearchResult:
         """The page from `offset` to `end` of all items that pass, by popularity.
 
-        Nothing is recalled, so facets count what matched whatever they ask for.
+        Nothing is recalled, so facets count what matched whatever they ask for. Rules, which have
+        taken note of `max_per_group`, work on the logarithm of 1 + the number of ratings.
         """
+        if ruling is not None:
+            return self._browse_by(ruling, allowed, offset, end, facets, clock)
         with clock.stage("browse", self.matches(allowed)):
             rows = self._popularity.rows(allowed)
             stay = self.shown(rows, max_per_group, end + 1)
@@ -100,8 +105,7 @@ class Selection:
             for row in rows[stay[offset:end]].tolist()
             for item in (self._catalogue.item(row),)
         )
-        over_matched = [replace(facet, scope="matched") for facet in facets]
-        counts = self.count(over_matched, allowed, rows, clock)
+        counts = self._count_matched(facets, allowed, clock)
         return SearchResult(
             hits,
             tuple(clock.stages),
@@ -112,3 +116,44 @@ class Selection:
             facets=counts,
             left_out=tuple(clock.left_out),
         )
+
+    def _browse_by(
+        self,
+        ruling: Ruling,
+        allowed: Bool[np.ndarray, " items"],
+        offset: int,
+        end: int,
+        facets: Sequence[Facet],
+        clock: Clock,
+    ) -> SearchResult:
+        matched = self.matches(allowed)
+        with clock.stage("browse", matched):
+            others = allowed.copy()
+            others[ruling.pins] = False
+            rows = np.concatenate([ruling.pins, self._popularity.rows(others)])
+        with clock.stage("rules", matched):
+            scores = np.log1p(self._popularity.scores(rows))
+            arranged = ruling.arrange(rows, scores, len(rows) - len(ruling.pins), 0, end)
+        hits = tuple(
+            Hit(item.item_id, float(arranged.scores[place]), item=item)
+            for place in arranged.places[offset:end].tolist()
+            for item in (self._catalogue.item(int(rows[place])),)
+        )
+        counts = self._count_matched(facets, allowed, clock)
+        return SearchResult(
+            arranged.explained(hits, offset),
+            tuple(clock.stages),
+            0,
+            0,
+            len(arranged.places) > end,
+            matched=matched,
+            facets=counts,
+            left_out=tuple(clock.left_out),
+            rules=arranged.reports,
+        )
+
+    def _count_matched(
+        self, facets: Sequence[Facet], allowed: Bool[np.ndarray, " items"], clock: Clock
+    ) -> tuple[FacetCounts, ...]:
+        over_matched = [replace(facet, scope="matched") for facet in facets]
+        return self.count(over_matched, allowed, np.zeros(0, np.int32), clock)

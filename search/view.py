@@ -1,11 +1,12 @@
 """What one request searches: a catalogue with its indexes, all of one moment."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
@@ -13,6 +14,7 @@ from lexical.index import LexicalIndex
 from search import bundle
 from search.ranking import SignalSource
 from search.recall import Recall
+from search.records import Hit, SearchResult, UnknownItemsError
 from search.selection import Selection
 from towers.index import open_index, open_queries, open_vectors, recall
 
@@ -67,6 +69,14 @@ class View:
             self.sample,
         )
 
+    def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
+        """The rows of items; raises UnknownItemsError when some are not there."""
+        rows = self.catalogue.rows(item_ids)
+        if (rows < 0).any():
+            unknown = [i for i, row in zip(item_ids, rows, strict=True) if row < 0]
+            raise UnknownItemsError(tuple(unknown))
+        return rows
+
     def recall_at_10(self) -> float:
         """The share of the exact 10 nearest items that is found, over a sample of queries.
 
@@ -80,3 +90,15 @@ class View:
         """Make or touch whatever a first search down to that depth would wait for."""
         self.recall.warm_up(depth)
         self.selection.warm_up()
+
+
+def still_there(result: SearchResult, view: View, now: View) -> SearchResult:
+    """A result of one view without the items that another one, which came later, lacks."""
+    if now is view:
+        return result
+    hits = tuple(hit for hit in result.hits if not _gone(hit, view, now))
+    return result if len(hits) == len(result.hits) else replace(result, hits=hits)
+
+
+def _gone(hit: Hit, view: View, now: View) -> bool:
+    return view.catalogue.row(hit.item_id) >= 0 > now.catalogue.row(hit.item_id)

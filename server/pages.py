@@ -20,8 +20,8 @@ class PageTokenError(RequestError):
 
     def __init__(
         self,
-        problem: str = "is not a token for this search (query, depths, filter, facets, groups); "
-        "start again without one",
+        problem: str = "is not a token for this search (query, depths, filter, facets, groups, "
+        "rules); start again without one",
     ) -> None:
         super().__init__("page_token", problem)
 

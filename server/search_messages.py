@@ -12,6 +12,7 @@ from search.records import (
     Degradation,
     SearchResult,
 )
+from search.rules import NO_RULES, Rules
 from server.converters import (
     check_query,
     coverage_message,
@@ -23,6 +24,7 @@ from server.converters import (
 from server.filters import facet_message, facet_records
 from server.items import item_fields, item_message
 from server.pages import Page, read_page_token, write_page_token
+from server.rules import adjustment_message, report_message, rules_record
 from shortlist.v1 import search_service_pb2
 
 DEFAULT_PAGE_SIZE = 10
@@ -43,20 +45,16 @@ class Search:
     filter: Filter | None = None
     facets: tuple[Facet, ...] = ()
     max_per_group: int = 0  # 0: any number
+    rules: Rules = NO_RULES
     fields: frozenset[str] | None = None  # of each item to return; None: all
     reranked_before: int | None = None  # for the pages before, where time was short
-
-    @property
-    def depth(self) -> int | None:
-        """How many candidates to rerank: no more than for the pages before."""
-        return self.rerank_depth if self.reranked_before is None else self.reranked_before
 
     @property
     def token_parts(self) -> tuple[str | int | None, ...]:
         """What a page token is bound to beside the bundle: all but the page."""
         depths = (self.recall_depth, self.rerank_depth)
-        selection = (repr(self.filter), repr(self.facets), self.max_per_group)
-        return (self.query, *depths, *selection)
+        chosen = (repr(self.filter), repr(self.facets), self.max_per_group, repr(self.rules))
+        return (self.query, *depths, *chosen)
 
 
 def search_record(request: search_service_pb2.SearchRequest, bundle_id: str) -> Search:
@@ -81,6 +79,7 @@ def search_record(request: search_service_pb2.SearchRequest, bundle_id: str) -> 
         filter,
         facet_records(request.facets),
         size(request.max_per_group, "max_per_group", MAX_PAGE_SIZE),
+        rules_record(request.rules),
         item_fields(request.item_fields, "item_fields"),
     )
     if not request.page_token:
@@ -121,6 +120,8 @@ def search_response(search: Search, result: SearchResult) -> search_service_pb2.
                 lexical_score=hit.lexical_score,
                 rerank_score=hit.rerank_score,
                 recalled_by=recalled_messages(hit),
+                base_score=hit.base_score,
+                adjustments=map(adjustment_message, hit.adjustments),
             )
             for rank, hit in enumerate(result.hits, start=search.offset + 1)
         ],
@@ -131,6 +132,7 @@ def search_response(search: Search, result: SearchResult) -> search_service_pb2.
         bundle_id=search.bundle_id,
         facets=[facet_message(counts) for counts in result.facets],
         matched_count=result.matched,
+        rules=map(report_message, result.rules),
         coverage=coverage_message(result),
     )
 

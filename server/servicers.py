@@ -232,10 +232,12 @@ def _search(
         limit=search.limit,
         offset=search.offset,
         recall_depth=search.recall_depth,
-        rerank_depth=search.depth,
+        rerank_depth=search.rerank_depth,
+        rerank_most=search.reranked_before,
         filter=search.filter,
         facets=search.facets,
         max_per_group=search.max_per_group,
+        rules=search.rules,
         deadline=deadline,
         on_recalled=on_recalled,
     )

@@ -14,6 +14,7 @@ from shortlist.v1 import (
     item_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
+    rules_pb2,
     search_service_pb2,
 )
 from shortlist.v1.catalog_service_pb2 import DeleteItemsRequest
@@ -25,6 +26,7 @@ class SearchOptions(TypedDict, total=False):
     filter: filter_pb2.Filter | None  # see `shortlist.filters`; with one, the query may be ""
     facets: Sequence[facet_pb2.Facet]
     max_per_group: int
+    rules: rules_pb2.Rules | None  # see `shortlist.rules`
     page_size: int
     page_token: str
     recall_depth: int

@@ -7,16 +7,25 @@ import pytest
 
 from bert.costs import Cost
 from catalog.facets import Facet
-from catalog.filters import Prefix
+from catalog.filters import Equals, Prefix
 from search.batching import Caller, calling
 from search.clock import Clock, Costs
 from search.config import EngineConfig
 from search.engine import Engine
 from search.records import DeadlineExceededError, Degradation, RequestError, SearchResult
+from search.rules import Boost, Cap, Pin, Rules
 
 QUERY = "usb c charger"
 CHARGERS = Prefix("category", "Electronics > Chargers")
 BRANDS = (Facet("brand"),)
+RULES = Rules(
+    excluded_ids=("Ch-65-voltix",),
+    excluded=Equals("brand", "Ohm & Co"),
+    boosts=(Boost(Equals("brand", "Ampere"), 0.5),),
+    diversity=0.3,
+    caps=(Cap("brand", 12),),
+    pins=(Pin("Ca-1-voltix", 2), Pin("Ch-65-voltix", 4), Pin("Ca-5-ampere", 9)),
+)
 
 
 def ids(result: SearchResult) -> list[str]:
@@ -70,6 +79,40 @@ def test_with_time_enough_nothing_is_left_out(fresh, deadline):
     assert result.left_out == ()
     assert result.reranked == result.to_rerank == 48
     assert len(result.facets) == 1
+
+
+def test_rules_hold_for_an_order_that_there_was_no_time_for(fresh):
+    price(fresh, 60.0)
+    result = fresh.search(QUERY, rules=RULES, deadline=time.monotonic() + 30)
+    assert result.left_out == (Degradation.RERANK_SKIPPED,)
+    assert (result.reranked, result.to_rerank) == (0, 31)
+    expected = fresh.search(QUERY, rules=RULES, rerank_depth=0)
+    assert (result.hits, result.rules) == (expected.hits, expected.rules)
+
+
+def test_rules_hold_for_an_order_of_which_there_was_time_for_some(fresh):
+    price(fresh, 0.1, short=60.0)
+    result = fresh.search(QUERY, limit=48, rules=RULES, deadline=time.monotonic() + 30)
+    assert result.left_out == (Degradation.RERANK_SHORTENED,)
+    assert 2 < result.reranked < result.to_rerank == 31
+    assert (ids(result)[1], ids(result)[8]) == ("Ca-1-voltix", "Ca-5-ampere")
+    assert "Ch-65-voltix" not in ids(result)
+    assert {hit.item.brand for hit in result.hits} == {"Voltix", "Ampere"}
+    scored = [hit.item_id for hit in result.hits if hit.rerank_score is not None]
+    assert {"Ca-1-voltix", "Ca-5-ampere"} <= set(scored)
+    for hit in result.hits:
+        changes = sum(adjustment.score_change for adjustment in hit.adjustments)
+        assert hit.score == pytest.approx(hit.base_score + changes)
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 3, 7])
+def test_pages_reranked_as_far_as_one_before_are_parts_of_one_list(fresh, most):
+    options = {"rules": RULES, "rerank_most": most}
+    whole = fresh.search(QUERY, limit=48, **options)
+    assert whole.reranked == whole.to_rerank == most
+    pages = [fresh.search(QUERY, limit=5, offset=at, **options) for at in range(0, 25, 5)]
+    assert [name for page in pages for name in ids(page)] == ids(whole)
+    assert [page.reranked for page in pages] == [most] * 5
 
 
 def test_what_is_remembered_costs_nothing(tiny_bundle):
@@ -136,6 +179,19 @@ def test_the_page_of_stage_1_comes_before_the_reranked_one(engine):
     assert [stage.name for stage in first.stages] == ["encode", "recall"]
     plain = engine.search(QUERY, limit=7, offset=3, facets=BRANDS)
     assert (last.hits, last.facets) == (plain.hits, plain.facets)
+
+
+def test_the_page_of_stage_1_obeys_the_rules_too(engine):
+    pages: list[SearchResult] = []
+    last = engine.search(QUERY, limit=7, offset=1, rules=RULES, on_recalled=pages.append)
+    [first] = pages
+    plain = engine.search(QUERY, limit=7, offset=1, rules=RULES, rerank_depth=0)
+    assert (first.hits, first.rules, first.recalled) == (plain.hits, plain.rules, plain.recalled)
+    assert ids(first)[0] == ids(last)[0] == "Ca-1-voltix"
+    names = [stage.name for stage in first.stages]
+    assert names == ["rules", "encode", "recall", "rules"]
+    whole = engine.search(QUERY, limit=7, offset=1, rules=RULES)
+    assert (last.hits, last.rules) == (whole.hits, whole.rules)
 
 
 def test_where_nothing_is_reranked_there_is_no_page_before(engine):

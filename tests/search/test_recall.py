@@ -104,3 +104,24 @@ def test_within_a_filter_both_channels_find_only_what_passes(recall, vectors, le
     assert recall.matching("red lamp", vector, 5, allowed).rows.tolist() == [
         row for row in recall.matching("red lamp", vector, 5).rows.tolist() if allowed[row]
     ]
+
+
+@pytest.mark.parametrize("indexed", [len(TITLES), 4, 0])
+def test_vectors_and_scores_of_rows_are_those_of_the_items_added_ones_too(
+    vectors, lexical, indexed
+):
+    old, added = vectors[:indexed], vectors[indexed:]
+    parts = Recall(ExactIndex(vectors), old, added, lexical)
+    rows = np.array([5, 0, 6, 3], np.int32)
+    np.testing.assert_array_equal(parts.vectors(rows), vectors[rows])
+    vector = unit(np.random.default_rng(1).normal(size=8))
+    shares = lexical_shares(lexical, "red lamp", rows)
+    np.testing.assert_allclose(
+        parts.scores("red lamp", vector, rows, WEIGHT),
+        vectors[rows] @ vector + WEIGHT * shares,
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        parts.scores("red lamp", vector, rows, 0.0), vectors[rows] @ vector, atol=1e-6
+    )
+    assert parts.scores("red lamp", vector, rows[:0], WEIGHT).shape == (0,)

@@ -9,7 +9,7 @@ import pytest
 from bert.numerics import choose_numerics
 from catalog.facets import Facet
 from catalog.filters import And, Equals, Exists, Interval, Not, Prefix, Range
-from search import engine as engine_module
+from search import paging
 from search.engine import Engine
 from search.records import RequestError
 from tests import tiny
@@ -149,7 +149,7 @@ def test_a_group_is_shown_so_often_at_most_over_all_pages(grouped, query, most):
 
 
 def test_large_groups_are_looked_behind(grouped, monkeypatch):
-    monkeypatch.setattr(engine_module, "DEEPEST", 6)
+    monkeypatch.setattr(paging, "DEEPEST", 6)
     whole = grouped.search(
         "usb c charger", limit=48, recall_depth=5, max_per_group=1, rerank_depth=2
     )

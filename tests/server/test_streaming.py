@@ -248,15 +248,15 @@ def test_pages_behind_one_reranked_less_are_reranked_alike_and_say_so(
     engine: Engine, reranked: int, kind: Degradation
 ) -> None:
     search = search_messages.search_record(SearchRequest(query=QUERY), "b")
-    assert search.depth is None
+    assert search.reranked_before is None
     short = replace(engine.search(QUERY, rerank_depth=reranked), left_out=(kind,))
     token = search_messages.next_page_token(search, short)
     behind = search_messages.search_record(SearchRequest(query=QUERY, page_token=token), "b")
-    assert (behind.offset, behind.depth) == (10, reranked)
-    page = engine.search(QUERY, offset=10, rerank_depth=behind.depth)
+    assert (behind.offset, behind.reranked_before) == (10, reranked)
+    page = engine.search(QUERY, offset=10, rerank_most=behind.reranked_before)
     assert search_messages.as_before(behind, page).left_out == (kind,)
     whole = engine.search(QUERY)
     token = search_messages.next_page_token(search, whole)
     again = search_messages.search_record(SearchRequest(query=QUERY, page_token=token), "b")
-    assert again.depth is None
+    assert again.reranked_before is None
     assert search_messages.as_before(again, whole) is whole

@@ -14,6 +14,7 @@ from shortlist.v1 import coverage_pb2 as _coverage_pb2
 from shortlist.v1 import facet_pb2 as _facet_pb2
 from shortlist.v1 import filter_pb2 as _filter_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
+from shortlist.v1 import rules_pb2 as _rules_pb2
 from shortlist.v1 import stage_report_pb2 as _stage_report_pb2
 import builtins as _builtins
 import sys
@@ -66,6 +67,7 @@ class SearchRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     MAX_PER_GROUP_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """What the customer typed. From 1 to 2,000 characters (Unicode code points); INVALID_ARGUMENT
@@ -82,10 +84,10 @@ class SearchRequest(_message.Message):
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before, to get the page after it. Opaque. It fits only the
-    same query, depths, filter, facets and `max_per_group` on the same bundle: INVALID_ARGUMENT
-    otherwise, with the reason PAGE_TOKEN_EXPIRED when all but the bundle is the same, and
-    PAGE_TOKEN_MISMATCH for anything else. Where a page was reranked less deeply for lack of time,
-    those after it are reranked alike and say so, so that no result is on two of them.
+    same query, depths, filter, facets, `max_per_group` and rules on the same bundle:
+    INVALID_ARGUMENT otherwise, with the reason PAGE_TOKEN_EXPIRED when all but the bundle is the
+    same, and PAGE_TOKEN_MISMATCH for anything else. Where a page was reranked less deeply for lack
+    of time, those after it are reranked alike and say so, so that no result is on two of them.
     """
     recall_depth: _builtins.int
     """How many candidates stage 1 recalls. 0 means the server's default (200 unless it was started
@@ -114,6 +116,12 @@ class SearchRequest(_message.Message):
         """What to count, for the choices that a page offers: at most 20, INVALID_ARGUMENT beyond."""
 
     @_builtins.property
+    def rules(self) -> _rules_pb2.Rules:
+        """What a merchandiser changes: exclusions, boosts, diversity, caps and pins. Absent or empty: the
+        results are what the search finds by itself.
+        """
+
+    @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
         """Which fields of each result's `item` to return, by name, such as "title" or "attributes" (all of
         them). Absent, empty and "*" mean every field. A path that is no field of Item, or that leads
@@ -131,11 +139,12 @@ class SearchRequest(_message.Message):
         filter: _filter_pb2.Filter | None = ...,
         facets: _abc.Iterable[_facet_pb2.Facet] | None = ...,
         max_per_group: _builtins.int = ...,
+        rules: _rules_pb2.Rules | None = ...,
         item_fields: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "filter", b"filter", "item_fields", b"item_fields", "rerank_depth", b"rerank_depth"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "filter", b"filter", "item_fields", b"item_fields", "rerank_depth", b"rerank_depth", "rules", b"rules"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "item_fields", b"item_fields", "max_per_group", b"max_per_group", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "item_fields", b"item_fields", "max_per_group", b"max_per_group", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rerank_depth: _TypeAlias = _typing.Literal["rerank_depth"]  # noqa: Y015
     _WhichOneofArgType__rerank_depth: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth"]  # noqa: Y015
@@ -157,6 +166,7 @@ class SearchResponse(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     MATCHED_COUNT_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Give this as `page_token` to get the next page. Empty on the last page, and when the next one
@@ -165,15 +175,15 @@ class SearchResponse(_message.Message):
     recalled_count: _builtins.int
     """How many candidates stage 1 recalled. 0 when there was no query."""
     reranked_count: _builtins.int
-    """How many candidates stage 2 reranked. 0 when the order is that of stage 1."""
+    """How many candidates stage 2 reranked, pinned items included. 0 when the order is that of stage 1."""
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
     matched_count: _builtins.int
-    """How many items of the catalogue pass the filter. Absent without one."""
+    """How many items of the catalogue pass the filter and are not excluded. Absent without a filter."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchResult]:
         """The results of this page, best first. As many as `page_size` whenever the catalogue has them:
-        items that pass the filter, within `max_per_group`.
+        items that pass the filter, within `max_per_group` and `rules`.
         """
 
     @_builtins.property
@@ -183,6 +193,12 @@ class SearchResponse(_message.Message):
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[_facet_pb2.FacetCounts]:
         """What the facets counted, in the order of the request."""
+
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_rules_pb2.RuleReport]:
+        """What each rule of the request did, one that had no effect included, in the order in which they
+        work. Empty without rules.
+        """
 
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
@@ -199,11 +215,12 @@ class SearchResponse(_message.Message):
         bundle_id: _builtins.str = ...,
         facets: _abc.Iterable[_facet_pb2.FacetCounts] | None = ...,
         matched_count: _builtins.int | None = ...,
+        rules: _abc.Iterable[_rules_pb2.RuleReport] | None = ...,
         coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "coverage", b"coverage", "matched_count", b"matched_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "reranked_count", b"reranked_count", "results", b"results", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "reranked_count", b"reranked_count", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__matched_count: _TypeAlias = _typing.Literal["matched_count"]  # noqa: Y015
     _WhichOneofArgType__matched_count: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count"]  # noqa: Y015
@@ -287,13 +304,17 @@ class SearchResult(_message.Message):
     LEXICAL_SCORE_FIELD_NUMBER: _builtins.int
     RERANK_SCORE_FIELD_NUMBER: _builtins.int
     RECALLED_BY_FIELD_NUMBER: _builtins.int
+    BASE_SCORE_FIELD_NUMBER: _builtins.int
+    ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item."""
     rank: _builtins.int
     """The place of the result among all results of the search, counted from 1 and on over pages."""
     score: _builtins.float
-    """The score that the results are ordered by. It falls along the list and is comparable within
-    one search only.
+    """The score that the results are ordered by, comparable within one search only. It falls along the
+    list, with two exceptions: a result that a pin placed lies where the pin says, and those that
+    `rules.diversity` re-ordered lie in its order. It falls along all results that are left when
+    these are not looked at.
     """
     stage1_score: _builtins.float
     """The cosine of the query's and the item's vectors, from -1 to 1."""
@@ -303,13 +324,23 @@ class SearchResult(_message.Message):
     """
     rerank_score: _builtins.float
     """The score of the reranker. Absent when the item was not reranked."""
+    base_score: _builtins.float
+    """What the score would be without boosts: `score` is this and every `score_change` of the
+    adjustments. Absent without rules.
+    """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
         """The item as the bundle holds it: every field of it, or the ones that `item_fields` names."""
 
     @_builtins.property
     def recalled_by(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.Recalled]:
-        """The channels of stage 1 that recalled the item, each at most once."""
+        """The channels of stage 1 that recalled the item, each at most once.
+        Empty for a pinned item that recall did not find.
+        """
+
+    @_builtins.property
+    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[_rules_pb2.Adjustment]:
+        """What rules did to this result, in the order in which they work. Empty where none did anything."""
 
     def __init__(
         self,
@@ -322,17 +353,23 @@ class SearchResult(_message.Message):
         lexical_score: _builtins.float | None = ...,
         rerank_score: _builtins.float | None = ...,
         recalled_by: _abc.Iterable[_channel_pb2.Recalled] | None = ...,
+        base_score: _builtins.float | None = ...,
+        adjustments: _abc.Iterable[_rules_pb2.Adjustment] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score", "_rerank_score", b"_rerank_score", "_stage1_score", b"_stage1_score", "item", b"item", "lexical_score", b"lexical_score", "rerank_score", b"rerank_score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_lexical_score", b"_lexical_score", "_rerank_score", b"_rerank_score", "_stage1_score", b"_stage1_score", "base_score", b"base_score", "item", b"item", "lexical_score", b"lexical_score", "rerank_score", b"rerank_score", "stage1_score", b"stage1_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score", "_rerank_score", b"_rerank_score", "_stage1_score", b"_stage1_score", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recalled_by", b"recalled_by", "rerank_score", b"rerank_score", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_lexical_score", b"_lexical_score", "_rerank_score", b"_rerank_score", "_stage1_score", b"_stage1_score", "adjustments", b"adjustments", "base_score", b"base_score", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recalled_by", b"recalled_by", "rerank_score", b"rerank_score", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__base_score: _TypeAlias = _typing.Literal["base_score"]  # noqa: Y015
+    _WhichOneofArgType__base_score: _TypeAlias = _typing.Literal["_base_score", b"_base_score"]  # noqa: Y015
     _WhichOneofReturnType__lexical_score: _TypeAlias = _typing.Literal["lexical_score"]  # noqa: Y015
     _WhichOneofArgType__lexical_score: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score"]  # noqa: Y015
     _WhichOneofReturnType__rerank_score: _TypeAlias = _typing.Literal["rerank_score"]  # noqa: Y015
     _WhichOneofArgType__rerank_score: _TypeAlias = _typing.Literal["_rerank_score", b"_rerank_score"]  # noqa: Y015
     _WhichOneofReturnType__stage1_score: _TypeAlias = _typing.Literal["stage1_score"]  # noqa: Y015
     _WhichOneofArgType__stage1_score: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__base_score) -> _WhichOneofReturnType__base_score | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lexical_score) -> _WhichOneofReturnType__lexical_score | None: ...
     @_typing.overload

@@ -31,8 +31,9 @@ class StageReport(_message.Message):
     name: _builtins.str
     """The name of the stage: "filter" (which items pass), "encode" (text to vector), "recall" (vector
     to candidates), "browse" (what passes, by popularity), "signals" (features of the candidates),
-    "rerank" (the cross-encoder) or "facets" (counts). Later versions may add names, so a client
-    must accept those that it does not know.
+    "rerank" (the cross-encoder), "rules" (before recall, what they exclude; behind the last stage,
+    the list that they make) or "facets" (counts). A stage may run more than once. Later versions
+    may add names, so a client must accept those that it does not know.
     """
     candidate_count: _builtins.int
     """How many candidates the stage worked on or produced."""
