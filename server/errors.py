@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import traceback
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 import grpc
@@ -192,7 +192,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
 
         return surrounded(
             handler,
-            lambda context: _as_status(method, context),
+            lambda context: _AsStatus(method, context),
             deserializer=parse,
             received=_sound,
         )
@@ -204,18 +204,32 @@ def _sound(request: Message | MalformedRequestError) -> Message:
     return request
 
 
-@asynccontextmanager
-async def _as_status(method: str, context: Any) -> AsyncIterator[None]:
-    try:
-        yield
-    except grpc.aio.AbortError:  # has its status already
-        raise
-    except Exception as error:
-        status = error_status(error, method)
+class _AsStatus:
+    """Ends a call with the status of whatever is raised inside."""
+
+    def __init__(self, method: str, context: Any):
+        self._method = method
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, Exception) or isinstance(error, grpc.aio.AbortError):
+            return  # an aborted call has its status already
+        status = error_status(error, self._method)
         if (call := current_call()) is not None:
             call.code = _CODES[status.code]
             call.error_id = _error_id(status)
-        await context.abort_with_status(rpc_status.to_status(status))
+        # gRPC keeps what `abort_with_status` raises for a while, and with it this frame: without
+        # these two it does not keep those that the error came through, and the engine they used.
+        del error, trace
+        await self._context.abort_with_status(rpc_status.to_status(status))
 
 
 def _error_id(status: status_pb2.Status) -> str | None:

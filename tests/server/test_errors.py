@@ -19,8 +19,10 @@ from search.records import (
     RequestError,
     UnknownItemsError,
 )
+from server.bundles import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
 from server.errors import ErrorInterceptor
 from server.pages import PageTokenError, PageTokenExpiredError
+from server.tokens import Role, RoleMissingError, UnauthenticatedError
 from server.work import OverloadedError, StoppingError
 from shortlist.client import Client, FieldViolation, ShortlistError
 from shortlist.v1 import catalog_service_pb2, catalog_service_pb2_grpc
@@ -37,6 +39,19 @@ EXPECTED = {
     "late": (DeadlineExceededError("too late"), Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     "full": (OverloadedError(1.25), Code.RESOURCE_EXHAUSTED, "OVERLOADED"),
     "expired token": (PageTokenExpiredError(), Code.INVALID_ARGUMENT, "PAGE_TOKEN_EXPIRED"),
+    "refused bundle": (
+        BundleRefusedError("is damaged"),
+        Code.FAILED_PRECONDITION,
+        "BUNDLE_REFUSED",
+    ),
+    "busy": (LoadUnderWayError("wait"), Code.ABORTED, "LOAD_UNDER_WAY"),
+    "first bundle": (
+        NothingToRollBackToError("none"),
+        Code.FAILED_PRECONDITION,
+        "NOTHING_TO_ROLL_BACK_TO",
+    ),
+    "no token": (UnauthenticatedError("no token"), Code.UNAUTHENTICATED, "TOKEN_REQUIRED"),
+    "no role": (RoleMissingError(Role.WRITE), Code.PERMISSION_DENIED, "ROLE_MISSING"),
     "read only": (ReadOnlyError(), Code.FAILED_PRECONDITION, "READ_ONLY"),
     "disk": (LogError("/var/secret: is full"), Code.UNAVAILABLE, "DISK_FAILED"),
     "closed": (ClosedError("no more writes"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
@@ -110,7 +125,8 @@ def test_each_error_has_one_error_info_and_names_the_field_at_fault(
     assert len(infos) == 1
     info = ErrorInfo.FromString(infos[0].value)
     assert info.domain == "shortlist"
-    assert set(info.metadata) == ({"error_id"} if name == "fault" else set())
+    metadata = {"fault": {"error_id"}, "no role": {"role"}}
+    assert set(info.metadata) == metadata.get(name, set())
     at_fault = name in ("field", "token", "expired token", "long problem")
     assert len(error.field_violations) == at_fault
 
