@@ -38,7 +38,6 @@ EXPECTED = {
     "unable": (NotSupportedError("no reranker"), Code.FAILED_PRECONDITION, "NOT_SUPPORTED"),
     "late": (DeadlineExceededError("too late"), Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     "full": (OverloadedError(1.25), Code.RESOURCE_EXHAUSTED, "OVERLOADED"),
-    "expired token": (PageTokenExpiredError(), Code.INVALID_ARGUMENT, "PAGE_TOKEN_EXPIRED"),
     "refused bundle": (
         BundleRefusedError("is damaged"),
         Code.FAILED_PRECONDITION,
@@ -127,7 +126,7 @@ def test_each_error_has_one_error_info_and_names_the_field_at_fault(
     assert info.domain == "shortlist"
     metadata = {"fault": {"error_id"}, "no role": {"role"}}
     assert set(info.metadata) == metadata.get(name, set())
-    at_fault = name in ("field", "token", "expired token", "long problem")
+    at_fault = name in ("field", "token", "old token", "long problem")
     assert len(error.field_violations) == at_fault
 
 
