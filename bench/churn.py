@@ -204,6 +204,7 @@ def main(config: ChurnConfig) -> None:
     """Print two tables and write the figures."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     builds, searches = churn(config)
+    loads = [each.load for each in builds] + [each.load for each in searches]
     lines = [
         f"{config.items:,} items",
         "",
@@ -215,7 +216,7 @@ def main(config: ChurnConfig) -> None:
         "| --- | --- | --- | --- | --- | --- | --- |",
         *(each.line() for each in searches),
         "",
-        "load of the machine: " + ", ".join(f"{each.load:.1f}" for each in (*builds, *searches)),
+        f"load of the machine: {min(loads):.1f} to {max(loads):.1f}",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     found = {

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tyro
@@ -39,6 +39,9 @@ _CELLS = 1_000
 _TUNE, _ASKED = 20, 60  # queries
 _EFFORTS = (16, 64, 256, 1024)
 _SEED = 0
+
+
+Setups: TypeAlias = dict[str, tuple[Setup, tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
@@ -288,17 +291,17 @@ def filters(config: FiltersConfig) -> list[Row]:
     directory = config.work / f"index-{config.items}"
     file, asked = vectors.make(config.work / "vectors", config.items)
     inputs = (directory, file, asked[len(asked) // 2 :])  # indexes were tuned on the others
-    known = {
+    known: Setups = {
         "faiss, HNSW, M 32": (_faiss, (*inputs, "HNSW32")),
         "faiss, IVF": (_faiss, (*inputs, f"IVF{round(config.items**0.5)},Flat")),
         "LanceDB, IVF_PQ": (_lancedb, inputs),
     }
-    setups = {"ours": (_ours, inputs)} | {name: known[name] for name in config.against}
+    setups: Setups = {"ours": (_ours, inputs)} | {name: known[name] for name in config.against}
     tasks = {f"{kind}, {share:.2%}": (kind, share) for kind, share in product(KINDS, SHARES)}
     stored = np.load(file, mmap_mode="r")
     cells = Filters(directory, stored)
     contests(setups, {}, 0)  # what is not there yet is built, on all cores
-    pinned: dict[str, tuple[Setup, tuple[Any, ...]]] = {
+    pinned: Setups = {
         name: (_pinned, (setup, *arguments)) for name, (setup, arguments) in setups.items()
     }
     rows = []
