@@ -29,7 +29,7 @@ from bench.contest import Setup, Timed, Work, contests
 from bench.indexes import K, _fresh, _unfinished
 from bench.report import Row, markdown, write
 from search import filtered
-from towers.index import IndexConfig, build_index, open_index, open_queries
+from towers.index import IndexConfig, build_index, open_index
 from towers.sketch import SKETCH_FILE, open_sketch
 
 TARGET = 0.99
@@ -178,14 +178,14 @@ def _pinned(setup: Setup, *arguments: Any) -> Work:
     return setup(*arguments)
 
 
-def _ours(directory: Path, file: Path, asked: np.ndarray) -> Work:
+def _ours(directory: Path, file: Path, asked: np.ndarray, tuned: np.ndarray) -> Work:
     stored, built = np.load(file, mmap_mode="r"), directory / f"scann-{TARGET}"
     if not built.is_dir():
         unfinished = _fresh(built)
         config = IndexConfig(kind="scann", recall_target=TARGET, depth=K)
-        build_index(stored, unfinished, config, asked)
+        build_index(stored, unfinished, config, tuned)
         unfinished.rename(built)
-    index, made = open_index(built), open_sketch(built, stored, open_queries(built))
+    index, made = open_index(built), open_sketch(built, stored, tuned)
     if made is not None and not (built / SKETCH_FILE).is_file():  # built by an earlier version
         made.save(built)
     filters = Filters(directory, stored)
@@ -290,13 +290,16 @@ def filters(config: FiltersConfig) -> list[Row]:
     """Rows of every filter and peer."""
     directory = config.work / f"index-{config.items}"
     file, asked = vectors.make(config.work / "vectors", config.items)
-    inputs = (directory, file, asked[len(asked) // 2 :])  # indexes were tuned on the others
+    half = len(asked) // 2
+    inputs = (directory, file, asked[half:])
     known: Setups = {
         "faiss, HNSW, M 32": (_faiss, (*inputs, "HNSW32")),
         "faiss, IVF": (_faiss, (*inputs, f"IVF{round(config.items**0.5)},Flat")),
         "LanceDB, IVF_PQ": (_lancedb, inputs),
     }
-    setups: Setups = {"ours": (_ours, inputs)} | {name: known[name] for name in config.against}
+    setups: Setups = {"ours": (_ours, (*inputs, asked[:half]))} | {
+        name: known[name] for name in config.against
+    }
     tasks = {f"{kind}, {share:.2%}": (kind, share) for kind, share in product(KINDS, SHARES)}
     stored = np.load(file, mmap_mode="r")
     cells = Filters(directory, stored)

@@ -122,14 +122,15 @@ def server(directory: Path, state: Path, config: LiveBenchConfig) -> Iterator[tu
         process.wait()
 
 
-class Memory:
-    """Samples what a process holds in memory, and how busy the machine is, once a second."""
+class Use:
+    """What a process uses: memory, sampled once a second like the machine's load, and time."""
 
     def __init__(self, pid: int) -> None:
         """Begin."""
         self.megabytes: list[float] = []
         self.loads: list[float] = []
-        self._status, self._stopped = Path(f"/proc/{pid}/status"), threading.Event()
+        self._process, self._stopped = Path(f"/proc/{pid}"), threading.Event()
+        self._begun = (time.perf_counter(), self._seconds())
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
@@ -142,24 +143,31 @@ class Memory:
             "megabytes_first": float(np.median(self.megabytes[:tenth])),
             "megabytes_last": float(np.median(self.megabytes[-tenth:])),
             "megabytes_most": max(self.megabytes),
+            "processors": (self._seconds() - self._begun[1])
+            / (time.perf_counter() - self._begun[0]),
             "load": float(np.median(self.loads)),
         }
 
+    def _seconds(self) -> float:
+        """Processor time that the process has used."""
+        numbers = (self._process / "stat").read_text().rpartition(")")[2].split()
+        return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
+
     def _sample(self) -> None:
         while not self._stopped.wait(1.0):
-            found = re.search(r"RssAnon:\s+(\d+) kB", self._status.read_text())
+            found = re.search(r"RssAnon:\s+(\d+) kB", (self._process / "status").read_text())
             if found:
                 self.megabytes.append(int(found[1]) / 1024)
                 self.loads.append(os.getloadavg()[0])
 
 
 def load(address: str, pid: int, phase: str, **options: Any) -> dict[str, Any]:
-    """Run one phase of the load in a process of its own; returns its figures and the memory's."""
-    memory = Memory(pid)
+    """The figures of one phase, run in a process of its own, and what the server used."""
+    use = Use(pid)
     given = json.dumps({"address": address, "phase": phase, **options})
     command = [sys.executable, "-m", "bench.load", given]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
-    found = json.loads(done.stdout) | memory.stop()
+    found = json.loads(done.stdout) | use.stop()
     sys.stderr.write(f"{phase}: {json.dumps(found)}\n")
     return dict(found)
 
@@ -228,12 +236,14 @@ def table(config: LiveBenchConfig, found: Mapping[str, Mapping[str, Any]]) -> st
     ]
     for name in ("quiet", "together"):
         of = found[name]
+        lines.append(f"| processors used by the server, {name} | {of['processors']:.2f} |")
         lines.append(
             f"| memory of the server, {name} | {of['megabytes_first']:,.0f} MB first, "
             f"{of['megabytes_last']:,.0f} last, {of['megabytes_most']:,.0f} at most |"
         )
     lines += [
-        f"| {name}, as fast as answered | {found[name]['rate']:,.0f} a second |"
+        f"| {name}, as fast as answered | {found[name]['rate']:,.0f} a second, "
+        f"{found[name]['processors']:.2f} processors |"
         for name in ("updates alone", "new items alone", "Retrieve alone")
     ]
     loads = ", ".join(f"{name} {of['load']:.1f}" for name, of in found.items())
