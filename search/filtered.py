@@ -19,7 +19,7 @@ from towers.sketch import Sketch
 # Survivors that are compared whatever the sketch could do: so many, or this share of all items.
 # Comparing one takes 0.14 to 0.35 microseconds (`python -m bench.filtered`, 384 dimensions), an
 # estimate of every item 3 nanoseconds for each.
-SCAN_UP_TO = 3_000
+SCAN_UP_TO = 5_000
 SCAN_SHARE = 0.02
 # Share of items that pass from which the index is asked: it may find fewer of the nearest (its
 # recall target) than the sketch does, but its time grows more slowly with the catalogue.
