@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-# Does the work once and returns its answer. It may give the seconds that count, as (seconds,
-# answer), where not all that it does counts.
-Work = Callable[[], Any]
+# Does the work once and returns its answer; it is given a task where there are several. It may give
+# the seconds that count, as (seconds, answer), where not all that it does counts.
+Work = Callable[..., Any]
 # Makes the work in its own process: loads models, warms up.
 Setup = Callable[..., Work]
 
@@ -60,6 +60,21 @@ def contest(setups: Mapping[str, tuple[Setup, tuple[Any, ...]]], rounds: int) ->
         setups: By name, a module-level function and its arguments.
         rounds: Times that each does its work, after one that does not count.
     """
+    return contests(setups, {"": ()}, rounds)[""]
+
+
+def contests(
+    setups: Mapping[str, tuple[Setup, tuple[Any, ...]]],
+    tasks: Mapping[str, tuple[Any, ...]],
+    rounds: int,
+) -> dict[str, dict[str, Timed]]:
+    """Let contestants do several tasks, each in turns; by task, as `contest` does.
+
+    Args:
+        setups: By name, a module-level function and its arguments.
+        tasks: By name, what the work is called with.
+        rounds: Times that each does each task, after one that does not count.
+    """
     context = multiprocessing.get_context("spawn")
     children = {}
     for name, (setup, arguments) in setups.items():
@@ -69,28 +84,31 @@ def contest(setups: Mapping[str, tuple[Setup, tuple[Any, ...]]], rounds: int) ->
         theirs.close()  # so that a process that dies ends the wait for it
         _receive(ours, name)  # set up, one after the other: nobody loads while another is timed
         children[name] = (ours, process)
-    seconds: dict[str, list[float]] = {name: [] for name in setups}
-    answers: dict[str, Any] = {}
-    for turn in range(rounds + 1):
-        for name, (pipe, _) in children.items():
-            pipe.send("work")
-            took, answers[name] = _receive(pipe, name)
-            if turn:
-                seconds[name].append(took)
-            time.sleep(_SETTLE_SECONDS)
+    found: dict[str, dict[str, Timed]] = {}
+    for task, arguments in tasks.items():
+        seconds: dict[str, list[float]] = {name: [] for name in setups}
+        answers: dict[str, Any] = {}
+        for turn in range(rounds + 1):
+            for name, (pipe, _) in children.items():
+                pipe.send(arguments)
+                took, answers[name] = _receive(pipe, name)
+                if turn:
+                    seconds[name].append(took)
+                time.sleep(_SETTLE_SECONDS)
+        found[task] = {name: Timed(seconds[name], answers[name]) for name in setups}
     for pipe, process in children.values():
-        pipe.send("end")
+        pipe.send(None)
         process.join()
-    return {name: Timed(seconds[name], answers[name]) for name in setups}
+    return found
 
 
 def _child(pipe: Connection, setup: Setup, arguments: tuple[Any, ...]) -> None:
     try:
         work = setup(*arguments)
         pipe.send(None)
-        while pipe.recv() == "work":
+        while (task := pipe.recv()) is not None:
             start = time.perf_counter()
-            answer = work()
+            answer = work(*task)
             seconds = time.perf_counter() - start
             if isinstance(answer, tuple):
                 seconds, answer = answer

@@ -13,7 +13,7 @@ from bert.numerics import choose_numerics, product_rates
 
 _PACKAGES = (
     "jax", "scann", "torch", "sentence-transformers", "transformers", "onnxruntime",
-    "hnswlib", "faiss-cpu", "usearch", "numpy",
+    "hnswlib", "faiss-cpu", "usearch", "lancedb", "numpy",
 )  # fmt: skip
 
 

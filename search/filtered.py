@@ -1,7 +1,9 @@
 """The nearest items among those that pass a filter: which plan is cheapest, and never too few.
 
-The index knows nothing of filters. Where few items pass, all of them are compared with the query;
-where many do, the index is asked for more than are wanted, by how many are expected to pass.
+The index knows nothing of filters. Where few items pass, all of them are compared with the query.
+Of more, those are compared that the sketch of the vectors takes for near; it reads a thirtieth of
+what the vectors hold, and knows by how much it may be wrong. Only a filter that hardly keeps any
+item out is left to the index, which is asked for a few more than are wanted.
 """
 
 import math
@@ -12,18 +14,24 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
 from towers.index import VectorIndex
+from towers.sketch import Sketch
 
-# Survivors that are compared whatever the index could do. Comparing one takes 0.14 to 0.35
-# microseconds (`python -m bench.filtered`, 384 dimensions): 6 ms for this many at most, where the
-# index takes 1 to 3 ms and misses some.
-SCAN_UP_TO = 20_000
-# Most items that the index is asked for. Its recall falls with the depth (on 100,000 titles from
-# 0.99 at 200 to 0.96 at this many and 0.86 at 8,000), where a scan is exact.
-MAX_FETCH = 2_048
+# Survivors that are compared whatever the sketch could do: so many, or this share of all items.
+# Comparing one takes 0.14 to 0.35 microseconds (`python -m bench.filtered`, 384 dimensions), an
+# estimate of every item 3 nanoseconds for each.
+SCAN_UP_TO = 5_000
+SCAN_SHARE = 0.02
+# Share of items that pass from which the index is asked: it may find fewer of the nearest (its
+# recall target) than the sketch does, but its time grows more slowly with the catalogue.
+INDEX_FROM = 0.9
 _DEVIATIONS = 3.0  # of the number expected to pass: one search in a thousand has to ask again
+_FIRST = 2  # items compared first, for each that is wanted: they say how good the rest must be
+# How far below that an estimate may be, in standard deviations of its error. Half a percent of the
+# nearest lie lower; at 2 it is over one.
+_MARGIN = 2.5
 _CHUNK = 512  # vectors gathered at a time: they stay in the processor's cache
 
-Plan = Literal["scan", "index", "index again", "index, then scan"]
+Plan = Literal["scan", "sketch", "index", "index, then sketch"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,8 @@ class Filtered:
     Attributes:
         rows: Their rows.
         cosines: Of their vectors with the query's.
-        plan: How they were found: by a scan of all items that pass, by the index, by the index
-            asked again for more, or by a scan after the index had given too few.
+        plan: How they were found: by a scan of all items that pass, of those that the sketch takes
+            for near, by the index, or with the sketch after the index had given too few.
     """
 
     rows: Int32[np.ndarray, " found"]
@@ -44,6 +52,7 @@ class Filtered:
 
 def nearest(
     index: VectorIndex,
+    sketch: Sketch | None,
     vectors: Float32[np.ndarray, "items dim"],
     query: Float32[np.ndarray, " dim"],
     k: int,
@@ -53,6 +62,7 @@ def nearest(
 
     Args:
         index: Of the vectors.
+        sketch: Of the vectors; None where all that pass are to be compared.
         vectors: Unit vectors of all items.
         query: A query's unit vector.
         k: How many are wanted, 1 or more.
@@ -60,20 +70,17 @@ def nearest(
     """
     matches = int(np.count_nonzero(allowed))
     k = min(k, matches)
-    share = matches / max(len(allowed), 1)
-    tries = 0
-    while matches > SCAN_UP_TO and tries < 2 and (fetch := _fetch(k, share)) <= MAX_FETCH:
-        rows, cosines = index.search(query[None], fetch)
+    if sketch is None or matches <= max(SCAN_UP_TO, SCAN_SHARE * len(allowed)):
+        return Filtered(*scan(vectors, query, k, np.flatnonzero(allowed)), "scan")
+    plan: Plan = "sketch"
+    share = matches / len(allowed)
+    if share >= INDEX_FROM:
+        rows, cosines = index.search(query[None], _fetch(k, share))
         passed = allowed[rows[0]]
-        found = int(np.count_nonzero(passed))
-        tries += 1
-        if found >= k:
-            plan: Plan = "index" if tries == 1 else "index again"
-            return Filtered(rows[0][passed][:k], cosines[0][passed][:k], plan)
-        # Near this query fewer items pass than elsewhere.
-        share = max(found, 1) / fetch
-    best, cosines = scan(vectors, query, k, np.flatnonzero(allowed))
-    return Filtered(best, cosines, "index, then scan" if tries else "scan")
+        if np.count_nonzero(passed) >= k:
+            return Filtered(rows[0][passed][:k], cosines[0][passed][:k], "index")
+        plan = "index, then sketch"
+    return Filtered(*_sketched(sketch, vectors, query, k, allowed), plan)
 
 
 def _fetch(k: int, share: float) -> int:
@@ -83,6 +90,27 @@ def _fetch(k: int, share: float) -> int:
     sqrt(k (1 - share)) / share.
     """
     return math.ceil((k + _DEVIATIONS * math.sqrt(k * (1 - share))) / share)
+
+
+def _sketched(
+    sketch: Sketch,
+    vectors: Float32[np.ndarray, "items dim"],
+    query: Float32[np.ndarray, " dim"],
+    k: int,
+    allowed: Bool[np.ndarray, " items"],
+) -> tuple[Int32[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
+    """The k nearest that pass; next to none is missed."""
+    estimates = sketch.estimates(query, allowed)
+    bound = estimates.bound(_FIRST * k)
+    rows, cosines = scan(vectors, query, k, estimates.rows(bound))
+    # Who is nearer than the k-th of them has an estimate of about that, or more.
+    low = float(cosines[-1]) - _MARGIN * sketch.deviation if k else bound
+    if low >= bound:
+        return rows, cosines
+    more, theirs = scan(vectors, query, k, estimates.rows(low, below=bound))
+    rows, cosines = np.concatenate([rows, more]), np.concatenate([cosines, theirs])
+    best = np.lexsort((rows, -cosines))[:k]
+    return rows[best], cosines[best]
 
 
 def scan(

@@ -111,6 +111,21 @@ class LiveCatalogue:
         for thread in self._threads:
             thread.start()
 
+    def write_soon(self, write: Write) -> "Future[Written] | None":
+        """Queue a write as `write` does, or return None where that would have to wait.
+
+        Raises:
+            ClosedError: after `close`.
+        """
+        if not self._closing.acquire(blocking=False):
+            return None
+        try:
+            return self._queued(write, block=False)
+        except queue.Full:
+            return None
+        finally:
+            self._closing.release()
+
     def write(self, write: Write) -> "Future[Written]":
         """Queue a write; the future is done once it is durable, or holds what was wrong with it.
 
@@ -121,11 +136,14 @@ class LiveCatalogue:
         Raises:
             ClosedError: after `close`.
         """
-        future: Future[Written] = Future()
         with self._closing:
-            if self._closed.is_set():
-                raise ClosedError("the catalogue takes no more writes")
-            self._queue.put((write, future))
+            return self._queued(write, block=True)
+
+    def _queued(self, write: Write, *, block: bool) -> "Future[Written]":
+        if self._closed.is_set():
+            raise ClosedError("the catalogue takes no more writes")
+        future: Future[Written] = Future()
+        self._queue.put((write, future), block=block)
         return future
 
     def adopt(self, engine: Engine, instead_of: Engine | None = None) -> Engine:

@@ -19,8 +19,10 @@ from search import filtered
 from search.ranking import lexical_shares, scores_behind
 from search.records import Channel, Hit
 from towers.index import VectorIndex
+from towers.sketch import Sketch
 
 _COMPARED = 10_000  # vectors at a time that an exact search compares
+_LEXICAL_FETCH = 2_048  # most items that the words are asked for on behalf of a filter
 _MOST = 0.9  # of all rows pass a filter that hardly needs more hits than without it
 
 # Which rows are looked at: items that pass a filter. None: all rows, which must be alive.
@@ -75,6 +77,7 @@ class Recall:
         vectors: Float32[np.ndarray, "indexed dim"],
         added: Float32[np.ndarray, "added dim"],
         lexical: LexicalIndex,
+        sketch: Sketch | None = None,
     ) -> None:
         """Take the channels.
 
@@ -83,10 +86,12 @@ class Recall:
             vectors: What it was built from.
             added: Vectors of the rows behind them, few enough to compare with every query.
             lexical: The lexical index of all rows.
+            sketch: Of the indexed vectors; without one, all that pass a filter are compared.
         """
         self._index = index
         self._vectors = vectors
         self._added = added
+        self._sketch = sketch
         self.lexical = lexical
 
     def extended_by(
@@ -94,7 +99,7 @@ class Recall:
     ) -> "Recall":
         """The same with more rows, and a lexical index that has them."""
         added = np.concatenate([self._added, vectors]) if len(vectors) else self._added
-        return Recall(self._index, self._vectors, added, lexical)
+        return Recall(self._index, self._vectors, added, lexical, self._sketch)
 
     def vectors(self, rows: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:
         """Unit vectors of items."""
@@ -118,7 +123,9 @@ class Recall:
             found, scores = self._index.search(vector[None], depth)
             rows, cosines = found[0], scores[0]
         else:
-            within = filtered.nearest(self._index, self._vectors, vector, depth, allowed[:size])
+            within = filtered.nearest(
+                self._index, self._sketch, self._vectors, vector, depth, allowed[:size]
+            )
             rows, cosines, plan = within.rows, within.cosines, within.plan
         if len(self._added):
             chosen = (
@@ -141,12 +148,12 @@ class Recall:
     ) -> Candidates:
         """The items that share most words with a query: fewer than `depth` where few share any.
 
-        Within a filter it looks at the best `filtered.MAX_FETCH` of all items, and may miss others.
+        Within a filter it looks at the best `_LEXICAL_FETCH` of all items, and may miss others.
         """
         fetch = depth
         if allowed is not None:
             most_pass = np.count_nonzero(allowed) > _MOST * len(allowed)
-            fetch = 2 * depth if most_pass else max(depth, filtered.MAX_FETCH)
+            fetch = 2 * depth if most_pass else max(depth, _LEXICAL_FETCH)
         rows, scores = self.lexical.search(query, fetch)
         if allowed is not None:
             passed = np.flatnonzero(allowed[rows])[:depth]
@@ -279,6 +286,8 @@ class Recall:
     def warm_up(self, depth: int) -> None:
         """Compile or touch whatever a first search at that depth would wait for."""
         self._index.warm_up(depth)
+        if self._sketch is not None:
+            self._sketch.warm_up(len(self._vectors))
 
 
 def _places(

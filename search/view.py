@@ -17,6 +17,7 @@ from search.recall import Recall
 from search.records import Hit, SearchResult, UnknownItemsError
 from search.selection import Selection
 from towers.index import open_index, open_queries, open_vectors, recall
+from towers.sketch import open_sketch
 
 _SAMPLE = 50  # queries that recall is measured on while serving
 
@@ -46,16 +47,17 @@ class View:
         lexical = LexicalIndex.open(directory / bundle.LEXICAL)
         index = directory / bundle.INDEX
         vectors = open_vectors(index)
-        channels = Recall(
-            open_index(index), vectors, np.zeros((0, vectors.shape[1]), np.float32), lexical
-        )
+        queries = open_queries(index)
+        none = np.zeros((0, vectors.shape[1]), np.float32)
+        sketch = open_sketch(index, vectors, queries)
+        channels = Recall(open_index(index), vectors, none, lexical, sketch)
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         return cls(
             catalogue,
             channels,
             SignalSource(catalogue, lexical, as_of),
             Selection(catalogue),
-            open_queries(index)[:_SAMPLE],
+            queries[:_SAMPLE],
         )
 
     def changed(self, catalogue: Catalogue, recall: Recall | None = None) -> "View":

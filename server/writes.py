@@ -91,7 +91,10 @@ async def _queued(
         refused: Future[Written] = Future()
         refused.set_exception(error)
         return refused
-    # The queue may be full, and then the stream has to wait; the event loop has not.
+    # Where nothing has to wait no other thread has to run for it, which may take milliseconds while
+    # one of them computes.
+    if (future := live.write_soon(write)) is not None:
+        return future
     return await asyncio.to_thread(live.write, write)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
 from catalog.errors import InputError
+from towers.sketch import SKETCH_FROM, sketch
 
 logger = logging.getLogger(__name__)
 
@@ -219,6 +220,8 @@ def build_index(
         np.save(directory / VECTORS_FILE, vectors)
     values["config"] = asdict(config)
     np.save(directory / QUERIES_FILE, queries)
+    if len(vectors) >= SKETCH_FROM:
+        sketch(vectors, queries).save(directory)
     (directory / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
     return open_index(directory)
 

@@ -203,6 +203,22 @@ def test_a_write_that_is_sent_again_changes_nothing(shop):
         shop.write(item.item_id, {"price": 6.0}, whole=False, request="a")
 
 
+def test_a_write_that_would_have_to_wait_is_not_queued_unless_it_may(shop, monkeypatch):
+    monkeypatch.setattr(shop.live._queue, "maxsize", 3)
+    queued = []
+    with shop.live._writing:  # the writer is stuck with what it took first
+        for number in range(20):
+            write = Write(f"soon-{number}", f"soon-{number}", {"title": "Brass lamp"}, whole=True)
+            queued.append(shop.live.write_soon(write))
+    assert queued[0] is not None
+    assert queued[-1] is None
+    done = [future.result(SECONDS).sequence for future in queued if future is not None]
+    assert done == list(range(done[0], done[0] + len(done)))
+    shop.shown()
+    found = {item_id for item_id in shop.items() if item_id.startswith("soon-")}
+    assert found == {f"soon-{n}" for n, future in enumerate(queued) if future is not None}
+
+
 def test_a_restart_has_everything_that_was_acknowledged(opened):
     items = tiny_items()
     with opened() as shop:

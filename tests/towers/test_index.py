@@ -69,7 +69,8 @@ def test_no_queries_find_nothing(vectors):
 def test_an_index_opens_from_its_files_and_never_unpickles(vectors, queries, tmp_path):
     built = build_index(vectors, tmp_path, IndexConfig(), queries)
     assert isinstance(built, VectorIndex)
-    assert {path.name for path in tmp_path.iterdir()} == {"vectors.npy", "index.json"}
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"vectors.npy", "index.json", "queries.npy"}
     assert json.loads((tmp_path / "index.json").read_text())["kind"] == "exact"  # below 20,000
     np.testing.assert_array_equal(open_vectors(tmp_path), vectors)
     for found, expected in zip(

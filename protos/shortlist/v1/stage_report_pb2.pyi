@@ -43,8 +43,8 @@ class StageReport(_message.Message):
     """
     plan: _builtins.str
     """How a "recall" with a filter found its candidates: "scan" (all items that pass were compared
-    with the query), "index" (the vector index gave enough that pass), "index again" (when asked for
-    more) or "index, then scan" (it did not). Empty otherwise.
+    with the query), "sketch" (those were that a sketch of their vectors takes for near), "index" (the
+    vector index gave enough that pass) or "index, then sketch" (it did not). Empty otherwise.
     """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:

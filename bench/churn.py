@@ -1,0 +1,235 @@
+"""The index over time: built, then a fifth of its items written again, then compacted.
+
+    python -m bench.churn [--items 1000000]
+
+Items written again have new rows behind the index, and their old rows are dead: that is what the
+live catalogue makes of an upsert, and `Recall` is what it is searched by. Compaction, which the
+live catalogue begins long before so many are, builds an index of the items as they are. Each is
+searched one query at a time on one core, and its recall@10 is measured against comparing all items,
+on queries that the index was not tuned on. The build runs in a process of its own, so that the most
+memory it held can be told.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from bench import vectors
+from bench.report import machine
+from catalog.schema import Item
+from catalog.store import ItemStore
+from lexical.index import LexicalIndex
+from search.recall import Recall
+from towers.index import IndexConfig, build_index, open_index, open_vectors, recall
+from towers.sketch import open_sketch
+
+K = 10
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class ChurnConfig:
+    """What to build and to ask."""
+
+    items: int = 1_000_000  # titles; their vectors are made when missing, which takes long
+    share: float = 0.2  # of the items, written again
+    targets: tuple[float, ...] = (0.95, 0.99)  # recall@10 that the indexes are built for
+    asked: int = 500  # queries timed
+    work: Path = Path("out/bench")  # where vectors are
+    results: Path = Path("bench/churn.json")  # where the figures go
+
+
+@dataclass(frozen=True)
+class Searched:
+    """How one state of the index answers."""
+
+    items: int
+    state: str
+    target: float
+    recall: float
+    p50_ms: float
+    p99_ms: float
+    queries_per_second: float
+    plans: tuple[str, ...]  # see `filtered.Plan`; empty without dead rows
+    load: float  # of the machine
+
+    def line(self) -> str:
+        """A row of the table."""
+        return (
+            f"| {self.target} | {self.state} | {self.recall:.4f} | {self.p50_ms:.2f} | "
+            f"{self.p99_ms:.2f} | {self.queries_per_second:,.0f} | {', '.join(self.plans) or '-'} |"
+        )
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build took."""
+
+    items: int
+    state: str
+    target: float
+    seconds: float
+    bytes_per_item: float
+    gigabytes: float  # of memory at most, what it has read of the mapped file of vectors included
+    load: float
+
+    def line(self) -> str:
+        """A row of the table."""
+        return (
+            f"| {self.target} | {self.state} | {self.seconds:.0f} | {self.bytes_per_item:,.0f} | "
+            f"{self.gigabytes:.2f} |"
+        )
+
+
+def build(file: Path, target: float, directory: Path) -> None:
+    """Build an index of a file of vectors, and print what it took."""
+    asked = np.load(directory.parent / "queries.npy")
+    directory.mkdir()
+    start = time.perf_counter()
+    config = IndexConfig(kind="scann", recall_target=target, depth=K)
+    build_index(np.load(file, mmap_mode="r"), directory, config, asked)
+    seconds = time.perf_counter() - start
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    size = sum(path.stat().st_size for path in directory.iterdir())
+    sys.stdout.write(json.dumps({"seconds": seconds, "gigabytes": most, "bytes": size}) + "\n")
+
+
+def _built(file: Path, target: float, directory: Path, state: str) -> Built:
+    command = [sys.executable, "-m", "bench.churn", "build", str(file), str(target), str(directory)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    found, items = json.loads(done.stdout), len(np.load(file, mmap_mode="r"))
+    return Built(
+        items,
+        state,
+        target,
+        found["seconds"],
+        found["bytes"] / items,
+        found["gigabytes"],
+        os.getloadavg()[0],
+    )
+
+
+def _searched(
+    channels: Recall, asked: np.ndarray, alive: np.ndarray | None, state: str, target: float
+) -> Searched:
+    channels.warm_up(K)
+    channels.nearest(asked[0], K, alive)
+    taken, rows, plans = [], [], set()
+    for query in asked:
+        start = time.perf_counter()
+        found = channels.nearest(query, K, alive)
+        taken.append(time.perf_counter() - start)
+        rows.append(found.rows)
+        plans.add(found.plan)
+    size = len(channels._vectors) + len(channels._added)
+    exact = channels.exact(asked, K, np.ones(size, bool) if alive is None else alive)
+    return Searched(
+        size if alive is None else int(alive.sum()),
+        state,
+        target,
+        recall(exact, np.stack(rows)),
+        1e3 * float(np.median(taken)),
+        1e3 * float(np.quantile(taken, 0.99)),
+        len(taken) / sum(taken),
+        tuple(sorted(plans - {""})),
+        os.getloadavg()[0],
+    )
+
+
+def _channels(directory: Path, added: np.ndarray, lexical: LexicalIndex) -> Recall:
+    stored, tuned = open_vectors(directory), np.load(directory.parent / "queries.npy")
+    sketch = open_sketch(directory, stored, tuned)
+    return Recall(open_index(directory), stored, added, lexical, sketch)
+
+
+def churn(config: ChurnConfig) -> tuple[list[Built], list[Searched]]:
+    """Build, write again, compact, and search each."""
+    file, asked = vectors.make(config.work / "vectors", config.items)
+    half = len(asked) // 2
+    timed = asked[half : half + config.asked]
+    builds, searches = [], []
+    with tempfile.TemporaryDirectory(dir=config.work) as name:
+        directory = Path(name)
+        np.save(directory / "queries.npy", asked[:half])
+        # Words play no part here, but a Recall has them.
+        LexicalIndex.build(ItemStore.of([Item("1", "none")]), directory / "lexical")
+        words = LexicalIndex.open(directory / "lexical")
+        stored = np.load(file, mmap_mode="r")
+        order = np.random.default_rng(_SEED).permutation(config.items)
+        again = np.sort(order[: round(config.share * config.items)])
+        alive = np.ones(config.items + len(again), bool)
+        alive[again] = False
+        compacted = directory / "compacted.npy"
+        _write_rows(compacted, stored, again)
+        none = np.zeros((0, stored.shape[1]), np.float32)
+        for target in config.targets:
+            index = directory / f"index-{target}"
+            builds.append(_built(file, target, index, "first"))
+            sys.stderr.write(builds[-1].line() + "\n")
+            for state, added, living in (
+                ("as built", none, None),
+                (f"{config.share:.0%} written again", stored[again], alive),
+            ):
+                channels = _channels(index, added, words)
+                searches.append(_searched(channels, timed, living, state, target))
+                sys.stderr.write(searches[-1].line() + "\n")
+            index = directory / f"compacted-{target}"
+            builds.append(_built(compacted, target, index, "compaction"))
+            channels = _channels(index, none, words)
+            searches.append(_searched(channels, timed, None, "compacted", target))
+            sys.stderr.write(searches[-1].line() + "\n")
+    return builds, searches
+
+
+def _write_rows(path: Path, stored: np.ndarray, again: np.ndarray) -> None:
+    """The vectors as they lie after compaction: those written again behind the others."""
+    kept = np.setdiff1d(np.arange(len(stored)), again)
+    rows = np.concatenate([kept, again])
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=stored.shape)
+    for start in range(0, len(rows), 20_000):
+        out[start : start + 20_000] = stored[rows[start : start + 20_000]]
+    out.flush()
+
+
+def main(config: ChurnConfig) -> None:
+    """Print two tables and write the figures."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    builds, searches = churn(config)
+    loads = [each.load for each in builds] + [each.load for each in searches]
+    lines = [
+        f"{config.items:,} items",
+        "",
+        "| recall@10 at least | build | seconds | bytes per item | GB of memory at most |",
+        "| --- | --- | --- | --- | --- |",
+        *(each.line() for each in builds),
+        "",
+        "| recall@10 at least | state | recall@10 | p50 ms | p99 ms | queries/s | plan |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(each.line() for each in searches),
+        "",
+        f"load of the machine: {min(loads):.1f} to {max(loads):.1f}",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    found = {
+        "machine": machine(),
+        "builds": [asdict(each) for each in builds],
+        "searches": [asdict(each) for each in searches],
+    }
+    config.results.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["build"]:
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        build(Path(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4]))
+    else:
+        main(tyro.cli(ChurnConfig, prog="python -m bench.churn"))

@@ -1,0 +1,356 @@
+"""Filtered search beside faiss and LanceDB: which items pass, and what that costs, on one core.
+
+    python -m bench.filters [--items 1000000] [--rounds 3]
+
+A filter keeps a share of all items. `random` draws them. The others go by cells, as categories
+would: every item belongs to the nearest of 1,000 items drawn at random. `near` keeps the items of
+the cells nearest to the query, `far` those of the farthest, until the share is full; of the last
+cell, some at random. Everybody looks at as little as reaches a recall@10 of 0.99 on some queries,
+filter by filter, or at the most there is, and is timed on others. Shortlist has one setting.
+
+Ours and faiss are given the items that pass; LanceDB finds them by columns with indexes. usearch's
+Python interface takes no filter.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import tyro
+
+from bench import vectors
+from bench.contest import Setup, Timed, Work, contests
+from bench.indexes import K, _fresh, _unfinished
+from bench.report import Row, markdown, write
+from search import filtered
+from towers.index import IndexConfig, build_index, open_index
+from towers.sketch import SKETCH_FILE, open_sketch
+
+TARGET = 0.99
+SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
+KINDS = ("random", "near", "far")
+_CELLS = 1_000
+_TUNE, _ASKED = 20, 60  # queries
+_EFFORTS = (16, 64, 256, 1024)
+_SEED = 0
+
+
+Setups: TypeAlias = dict[str, tuple[Setup, tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class FiltersConfig:
+    """What to compare."""
+
+    items: int = 1_000_000  # titles; their vectors are made when missing, which takes long
+    rounds: int = 3  # timed turns of each contestant with each filter
+    work: Path = Path("out/bench")  # where vectors and indexes are
+    results: Path = Path("bench/results.json")  # where the figures go
+    against: tuple[str, ...] = ("faiss, HNSW, M 32", "faiss, IVF", "LanceDB, IVF_PQ")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a filter keeps: whole cells, or one part of a cell or of everything drawn at random."""
+
+    cells: np.ndarray  # kept whole
+    last: int  # kept in part; -1: everything is
+    below: float  # the number that those of the part are below
+
+
+class Filters:
+    """The filters over one set of vectors, the same in every process."""
+
+    def __init__(self, directory: Path, stored: np.ndarray) -> None:
+        """Read the cells of the items, or make them."""
+        self.centres, self.cell = _cells(directory, stored)
+        self.number = np.random.default_rng(_SEED).random(len(stored))  # of each item, at random
+        self._size = np.bincount(self.cell, minlength=len(self.centres))
+
+    def kept(self, kind: str, share: float, query: np.ndarray) -> Kept:
+        """What a filter keeps for a query."""
+        if kind == "random":
+            return Kept(np.zeros(0, np.int32), -1, share)
+        closeness = self.centres @ query
+        order = np.argsort(-closeness if kind == "near" else closeness)
+        full = np.cumsum(self._size[order])
+        wanted = round(share * len(self.cell))
+        whole = int(np.searchsorted(full, wanted, side="right"))
+        missing = wanted - (full[whole - 1] if whole else 0)
+        inside = np.sort(self.number[self.cell == order[whole]])
+        return Kept(order[:whole], int(order[whole]), float(np.append(inside, 1.0)[missing]))
+
+    def mask(self, kept: Kept) -> np.ndarray:
+        """Which items pass."""
+        low = self.number < kept.below
+        if kept.last < 0:
+            return np.asarray(low)
+        whole = np.zeros(len(self.centres), bool)
+        whole[kept.cells] = True
+        return np.asarray(whole[self.cell] | ((self.cell == kept.last) & low))
+
+
+def _cells(directory: Path, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    file = directory / "cells.npz"
+    chosen = np.random.default_rng(_SEED).choice(len(stored), _CELLS, replace=False)
+    centres = stored[np.sort(chosen)]
+    if not file.is_file():
+        directory.mkdir(parents=True, exist_ok=True)
+        parts = range(0, len(stored), 20_000)
+        near = [(stored[at : at + 20_000] @ centres.T).argmax(axis=1) for at in parts]
+        np.savez(file, cell=np.concatenate(near).astype(np.int32))
+    with np.load(file) as found:
+        return centres, found["cell"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows by query, fewer than K padded with -1, and milliseconds by query."""
+
+    rows: np.ndarray
+    milliseconds: np.ndarray
+    effort: int
+
+
+# Prepares a filter, which is not timed, and gives the search.
+Prepare = Callable[[Kept], Callable[[np.ndarray, int], Any]]
+
+
+def _work(
+    directory: Path, file: Path, asked: np.ndarray, prepare: Prepare, efforts: tuple[int, ...]
+) -> Work:
+    """A contestant's work: tune on some queries once for each filter, answer the others."""
+    stored = np.load(file, mmap_mode="r")
+    filters = Filters(directory, stored)
+    chosen: dict[tuple[str, float], int] = {}
+
+    def answers(kind: str, share: float, queries: np.ndarray, effort: int) -> Found:
+        rows, taken = np.full((len(queries), K), -1), []
+        for number, query in enumerate(queries):
+            search = prepare(filters.kept(kind, share, query))
+            start = time.perf_counter()
+            found = search(query, effort)
+            taken.append(1e3 * (time.perf_counter() - start))
+            rows[number, : len(found)] = found
+        return Found(rows, np.array(taken), effort)
+
+    def work(kind: str, share: float) -> tuple[float, Found]:
+        tune, others = asked[:_TUNE], asked[_TUNE : _TUNE + _ASKED]
+        if (kind, share) not in chosen:
+            exact = exactly(filters, stored, kind, share, tune)
+            for effort in efforts:
+                chosen[kind, share] = effort
+                if found_share(exact, answers(kind, share, tune, effort).rows) >= TARGET:
+                    break
+        found = answers(kind, share, others, chosen[kind, share])
+        return found.milliseconds.sum() / 1e3, found
+
+    return work
+
+
+def exactly(
+    filters: Filters, stored: np.ndarray, kind: str, share: float, queries: np.ndarray
+) -> np.ndarray:
+    """The nearest that pass, all compared; fewer than K padded with -1."""
+    rows = np.full((len(queries), K), -1)
+    for number, query in enumerate(queries):
+        passing = np.flatnonzero(filters.mask(filters.kept(kind, share, query)))
+        best = filtered.scan(stored, query, min(K, len(passing)), passing)[0]
+        rows[number, : len(best)] = best
+    return rows
+
+
+def found_share(exact: np.ndarray, rows: np.ndarray) -> float:
+    """Recall, where fewer than K may exist."""
+    pairs = [(a[a >= 0], b[b >= 0]) for a, b in zip(exact, rows, strict=True)]
+    return sum(len(np.intersect1d(a, b)) for a, b in pairs) / sum(len(a) for a, _ in pairs)
+
+
+def _pinned(setup: Setup, *arguments: Any) -> Work:
+    """A contestant on one core, with all threads that it will begin."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    return setup(*arguments)
+
+
+def _ours(directory: Path, file: Path, asked: np.ndarray, tuned: np.ndarray) -> Work:
+    stored, built = np.load(file, mmap_mode="r"), directory / f"scann-{TARGET}"
+    if not built.is_dir():
+        unfinished = _fresh(built)
+        config = IndexConfig(kind="scann", recall_target=TARGET, depth=K)
+        build_index(stored, unfinished, config, tuned)
+        unfinished.rename(built)
+    index, made = open_index(built), open_sketch(built, stored, tuned)
+    if made is not None and not (built / SKETCH_FILE).is_file():  # built by an earlier version
+        made.save(built)
+    filters = Filters(directory, stored)
+
+    def prepare(kept: Kept) -> Callable[[np.ndarray, int], Any]:
+        mask = filters.mask(kept)
+        return lambda query, _: filtered.nearest(index, made, stored, query, K, mask).rows
+
+    return _work(directory, file, asked, prepare, (0,))
+
+
+def _faiss(directory: Path, file: Path, asked: np.ndarray, kind: str) -> Work:
+    import faiss
+
+    stored, built = np.load(file, mmap_mode="r"), directory / f"faiss-{kind}"
+    if not built.is_file():
+        made = faiss.index_factory(stored.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+        if hasattr(made, "hnsw"):
+            made.hnsw.efConstruction = 200
+        made.train(stored)
+        made.add(stored)
+        faiss.write_index(made, str(_fresh(built)))
+        _unfinished(built).rename(built)
+    index, filters = faiss.read_index(str(built)), Filters(directory, stored)
+    graph = hasattr(index, "hnsw")
+    faiss.omp_set_num_threads(1)
+
+    def prepare(kept: Kept) -> Callable[[np.ndarray, int], Any]:
+        bits = np.packbits(filters.mask(kept), bitorder="little")
+        selector = faiss.IDSelectorBitmap(bits)
+
+        def search(query: np.ndarray, effort: int) -> np.ndarray:
+            options = (
+                faiss.SearchParametersHNSW(sel=selector, efSearch=effort)
+                if graph
+                else faiss.SearchParametersIVF(sel=selector, nprobe=min(effort, index.nlist))
+            )
+            rows: np.ndarray = index.search(query[None], K, params=options)[1][0]
+            return rows
+
+        return search
+
+    return _work(directory, file, asked, prepare, _EFFORTS)
+
+
+def _lancedb(directory: Path, file: Path, asked: np.ndarray) -> Work:
+    import lancedb
+    import pyarrow as pa
+
+    stored, built = np.load(file, mmap_mode="r"), directory / "lancedb"
+    filters, items = Filters(directory, stored), len(stored)
+    database = lancedb.connect(str(built))
+    fields = [
+        pa.field("vector", pa.list_(pa.float32(), stored.shape[1])),
+        pa.field("row", pa.int32()),
+        pa.field("cell", pa.int32()),
+        pa.field("number", pa.float64()),
+    ]
+
+    def batches() -> Any:
+        for at in range(0, items, 20_000):
+            part = slice(at, min(at + 20_000, items))
+            values = pa.array(np.asarray(stored[part]).ravel())
+            yield pa.record_batch(
+                [
+                    pa.FixedSizeListArray.from_arrays(values, stored.shape[1]),
+                    pa.array(np.arange(part.start, part.stop, dtype=np.int32)),
+                    pa.array(filters.cell[part]),
+                    pa.array(filters.number[part]),
+                ],
+                schema=pa.schema(fields),
+            )
+
+    if not (built / "done").is_file():
+        made = database.create_table("items", batches(), schema=pa.schema(fields), mode="overwrite")
+        made.create_index(
+            metric="dot", num_partitions=round(items**0.5), num_sub_vectors=96, index_type="IVF_PQ"
+        )
+        made.create_scalar_index("cell", index_type="BITMAP")
+        made.create_scalar_index("number", index_type="BTREE")
+        (built / "done").touch()
+    table = database.open_table("items")
+
+    def prepare(kept: Kept) -> Callable[[np.ndarray, int], Any]:
+        where = f"number < {kept.below!r}"
+        if kept.last >= 0:
+            where = f"(cell = {kept.last} AND {where})"
+        if len(kept.cells):
+            where += f" OR cell IN ({', '.join(map(str, kept.cells))})"
+
+        def search(query: np.ndarray, effort: int) -> Any:
+            asking = table.search(query).distance_type("dot").where(where, prefilter=True)
+            asking = asking.nprobes(min(effort, round(items**0.5))).refine_factor(10)
+            return asking.select(["row", "_distance"]).limit(K).to_arrow()["row"].to_numpy()
+
+        return search
+
+    return _work(directory, file, asked, prepare, _EFFORTS)
+
+
+def filters(config: FiltersConfig) -> list[Row]:
+    """Rows of every filter and peer."""
+    directory = config.work / f"index-{config.items}"
+    file, asked = vectors.make(config.work / "vectors", config.items)
+    half = len(asked) // 2
+    inputs = (directory, file, asked[half:])
+    known: Setups = {
+        "faiss, HNSW, M 32": (_faiss, (*inputs, "HNSW32")),
+        "faiss, IVF": (_faiss, (*inputs, f"IVF{round(config.items**0.5)},Flat")),
+        "LanceDB, IVF_PQ": (_lancedb, inputs),
+    }
+    setups: Setups = {"ours": (_ours, (*inputs, asked[:half]))} | {
+        name: known[name] for name in config.against
+    }
+    tasks = {f"{kind}, {share:.2%}": (kind, share) for kind, share in product(KINDS, SHARES)}
+    stored = np.load(file, mmap_mode="r")
+    cells = Filters(directory, stored)
+    contests(setups, {}, 0)  # what is not there yet is built, on all cores
+    pinned: Setups = {
+        name: (_pinned, (setup, *arguments)) for name, (setup, arguments) in setups.items()
+    }
+    rows = []
+    for name, timed in contests(pinned, tasks, config.rounds).items():
+        exact = exactly(cells, stored, *tasks[name], inputs[2][_TUNE : _TUNE + _ASKED])
+        recalls = {each: found_share(exact, one.answer.rows) for each, one in timed.items()}
+        full = [
+            np.array_equal((one.answer.rows >= 0).sum(axis=1), (exact >= 0).sum(axis=1))
+            for one in timed.values()
+        ]
+        for place, each in enumerate(timed):
+            if each == "ours":
+                continue
+            rows.append(
+                Row(
+                    f"{K} nearest of {config.items:,} that pass: {name}",
+                    each,
+                    timed["ours"].faster_than(timed[each]),
+                    _figures(timed["ours"], recalls["ours"], full[0]),
+                    _figures(timed[each], recalls[each], full[place]),
+                    min(recalls["ours"], recalls[each]) >= TARGET,
+                    f"recall theirs {recalls[each]:.4f}, ours {recalls['ours']:.4f}",
+                    config.rounds,
+                )
+            )
+        sys.stderr.write(markdown(rows[-len(config.against) :]).split("\n", 2)[2] + "\n")
+    return rows
+
+
+def _figures(timed: Timed, reached: float, full: bool) -> str:
+    half, most = np.percentile(timed.answer.milliseconds, [50, 99])
+    said = "" if full else ", fewer than exist"
+    short = "" if reached >= TARGET else f", recall {reached:.3f}"
+    return f"p50 {half:.2f} ms, p99 {most:.2f} ms{short}{said}"
+
+
+def main(config: FiltersConfig) -> None:
+    """Print a table and write the rows."""
+    load = os.getloadavg()[0]
+    rows = filters(config)
+    write(config.results, rows)
+    sys.stdout.write(markdown(rows) + "\n")
+    sys.stdout.write(
+        f"load of the machine before and after: {load:.1f}, {os.getloadavg()[0]:.1f}\n"
+    )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(FiltersConfig, prog="python -m bench.filters"))

@@ -1,0 +1,263 @@
+"""A server whose catalogue changes while it is searched: latency, freshness, memory, and limits.
+
+    python -m bench.live [--seconds 300]
+
+A bundle of 100,000 real and recombined titles is made once, with the pretrained encoder. Retrieve
+is asked alone first, then together with updates of price and stock and with new items; after that
+each kind of load runs alone and as fast as it is answered. The load comes from another process on
+the same machine (`bench/load.py`), at fixed times whatever the server does; a call's latency counts
+from the time that it was due.
+"""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from bench import ours, vectors
+from bench.report import machine
+from bert.numerics import choose_numerics
+from catalog.schema import Item
+from catalog.store import ItemStore
+from lexical.index import LexicalIndex
+from search import bundle
+from towers.index import IndexConfig, build_index
+from towers.saving import save_towers
+from train.assemble import assemble
+from train.steps import Step
+
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class LiveBenchConfig:
+    """What to serve and how much to ask of it."""
+
+    items: int = 100_000  # of the catalogue
+    seconds: int = 300  # that all loads run together
+    quiet_seconds: int = 60  # that Retrieve runs alone before
+    limit_seconds: int = 20  # that each load runs as fast as it can
+    retrieves: float = 10.0  # a second
+    updates: float = 500.0  # of price and stock, a second
+    new_items: float = 30.0  # a second
+    work: Path = Path("out/bench")  # where vectors and the bundle are, and compiled programs
+    results: Path = Path("bench/live.json")  # where the figures go
+
+
+def make_bundle(work: Path, items: int) -> Path:
+    """A bundle of titles with prices and stock; stage 1 alone. Made by the steps of `train`."""
+    target = work / f"catalogue-{items}"
+    if (target / "bundle" / bundle.MANIFEST).is_file():
+        return target / "bundle"
+    file, asked = vectors.make(work / "vectors", items)
+    random = np.random.default_rng(_SEED)
+    prices = np.round(np.exp(random.normal(3.5, 1.0, items)), 2).tolist()
+    stock = (random.random(items) < 0.9).tolist()
+    store = ItemStore.of(
+        [
+            Item(f"t{row:07}", title, price=prices[row], in_stock=stock[row])
+            for row, title in enumerate(islice(vectors.titles(), items))
+        ]
+    )
+    towers, tokenizer = ours._parts()
+
+    def index(directory: Path, _: Path) -> Mapping[str, Any]:
+        (directory / bundle.INDEX).mkdir()
+        stored = np.load(file, mmap_mode="r")
+        built = build_index(stored, directory / bundle.INDEX, IndexConfig(), asked[::4])
+        LexicalIndex.build(store, directory / bundle.LEXICAL)
+        return built.report()
+
+    def encoder(directory: Path, _: Path) -> Mapping[str, Any]:
+        save_towers(towers, directory)
+        return {}
+
+    builds = {"towers": encoder, "index": index, "rerank": lambda *_: {}}
+    steps = {
+        name: Step(name, target / "steps" / name, {"items": items}, build)
+        for name, build in builds.items()
+    }
+    for step in steps.values():
+        step.run()
+    return assemble(
+        target / "bundle",
+        steps,
+        store,
+        tokenizer,
+        choose_numerics(),
+        golden_queries=vectors.queries()[:8],
+        built_from={"dataset": f"{items} titles"},
+    )
+
+
+@contextmanager
+def server(directory: Path, state: Path, config: LiveBenchConfig) -> Iterator[tuple[str, int]]:
+    """A server with a live catalogue: its address and process."""
+    command = [sys.executable, "-m", "server", "--bundle", str(directory), "--state", str(state)]
+    command += ["--port", "0", "--engine.cache-megabytes", "0"]
+    command += ["--compilation-cache", str(config.work / "xla")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        assert process.stdout is not None
+        found = re.fullmatch(r"listening on (.*)\n", process.stdout.readline())
+        if found is None:
+            raise RuntimeError("the server did not start")
+        yield found[1], process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Use:
+    """What a process uses: memory, sampled once a second like the machine's load, and time."""
+
+    def __init__(self, pid: int) -> None:
+        """Begin."""
+        self.megabytes: list[float] = []
+        self.loads: list[float] = []
+        self._process, self._stopped = Path(f"/proc/{pid}"), threading.Event()
+        self._begun = (time.perf_counter(), self._seconds())
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> dict[str, float]:
+        """End, and say what was seen."""
+        self._stopped.set()
+        self._thread.join()
+        tenth = max(1, len(self.megabytes) // 10)
+        return {
+            "megabytes_first": float(np.median(self.megabytes[:tenth])),
+            "megabytes_last": float(np.median(self.megabytes[-tenth:])),
+            "megabytes_most": max(self.megabytes),
+            "processors": (self._seconds() - self._begun[1])
+            / (time.perf_counter() - self._begun[0]),
+            "load": float(np.median(self.loads)),
+        }
+
+    def _seconds(self) -> float:
+        """Processor time that the process has used."""
+        numbers = (self._process / "stat").read_text().rpartition(")")[2].split()
+        return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _sample(self) -> None:
+        while not self._stopped.wait(1.0):
+            found = re.search(r"RssAnon:\s+(\d+) kB", (self._process / "status").read_text())
+            if found:
+                self.megabytes.append(int(found[1]) / 1024)
+                self.loads.append(os.getloadavg()[0])
+
+
+def load(address: str, pid: int, phase: str, **options: Any) -> dict[str, Any]:
+    """The figures of one phase, run in a process of its own, and what the server used."""
+    use = Use(pid)
+    given = json.dumps({"address": address, "phase": phase, **options})
+    command = [sys.executable, "-m", "bench.load", given]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    found = json.loads(done.stdout) | use.stop()
+    sys.stderr.write(f"{phase}: {json.dumps(found)}\n")
+    return dict(found)
+
+
+def measure(config: LiveBenchConfig) -> dict[str, dict[str, Any]]:
+    """All phases, by name."""
+    directory = make_bundle(config.work, config.items)
+    questions = config.work / "questions.json"
+    questions.write_text(json.dumps(vectors.queries()))
+    with tempfile.TemporaryDirectory(dir=config.work) as name:
+        titles = Path(name) / "titles.json"
+        beyond = islice(vectors.titles(), config.items, config.items + 50_000)
+        titles.write_text(json.dumps(list(beyond)))
+        options = {"queries": str(questions), "titles": str(titles), "items": config.items}
+        limit = {**options, "seconds": config.limit_seconds}
+        with server(directory, Path(name) / "state", config) as (address, pid):
+            time.sleep(2.0)
+            return {
+                "quiet": load(
+                    address,
+                    pid,
+                    "together",
+                    **options,
+                    seconds=config.quiet_seconds,
+                    retrieves=config.retrieves,
+                ),
+                "together": load(
+                    address,
+                    pid,
+                    "together",
+                    **options,
+                    seconds=config.seconds,
+                    retrieves=config.retrieves,
+                    updates=config.updates,
+                    new_items=config.new_items,
+                ),
+                "updates alone": load(address, pid, "updates", **limit),
+                "new items alone": load(address, pid, "new items", **limit),
+                "Retrieve alone": load(address, pid, "retrieves", **limit),
+            }
+
+
+def table(config: LiveBenchConfig, found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The figures as Markdown."""
+    quiet, together = found["quiet"], found["together"]
+
+    def milliseconds(values: Mapping[str, float]) -> str:
+        return f"p50 {1e3 * values['p50']:,.0f} ms, p99 {1e3 * values['p99']:,.0f} ms"
+
+    ratio = together["retrieve"]["p99"] / quiet["retrieve"]["p99"]
+    rates = f"{config.retrieves:g} Retrieve, {config.updates:g} updates, {config.new_items:g} new"
+    lines = [
+        f"{config.items:,} items; {rates} a second for {config.seconds} s",
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| Retrieve, quiet | {milliseconds(quiet['retrieve'])} |",
+        f"| Retrieve, together | {milliseconds(together['retrieve'])}: p99 {ratio:.2f} times |",
+        f"| answered of due, together | {together['retrieve']['count']} Retrieve, "
+        f"{together['update']['count']} updates, {together['new']['count']} new items of "
+        f"{together['due']}; {together['errors']} errors |",
+        f"| write to acknowledgement | {milliseconds(together['update'])} |",
+        f"| new item: acknowledgement to found | {milliseconds(together['fresh'])}; "
+        f"{together['missed']} of {together['checked']} looked for by Retrieve then not found |",
+        f"| update: acknowledgement to found | {milliseconds(together['fresh_update'])} |",
+    ]
+    for name in ("quiet", "together"):
+        of = found[name]
+        lines.append(f"| processors used by the server, {name} | {of['processors']:.2f} |")
+        lines.append(
+            f"| memory of the server, {name} | {of['megabytes_first']:,.0f} MB first, "
+            f"{of['megabytes_last']:,.0f} last, {of['megabytes_most']:,.0f} at most |"
+        )
+    lines += [
+        f"| {name}, as fast as answered | {found[name]['rate']:,.0f} a second, "
+        f"{found[name]['processors']:.2f} processors |"
+        for name in ("updates alone", "new items alone", "Retrieve alone")
+    ]
+    loads = ", ".join(f"{name} {of['load']:.1f}" for name, of in found.items())
+    return "\n".join([*lines, "", f"load of the machine: {loads}"])
+
+
+def main(config: LiveBenchConfig) -> None:
+    """Print a table and write the figures."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    found = measure(config)
+    sys.stdout.write(table(config, found) + "\n")
+    values = {"machine": machine(), "seconds": config.seconds, "phases": found}
+    config.results.write_text(json.dumps(values, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(LiveBenchConfig, prog="python -m bench.live"))

@@ -1,0 +1,112 @@
+"""The sketch's estimates against the cosines themselves."""
+
+import json
+
+import numpy as np
+import pytest
+
+from catalog.errors import InputError
+from towers import index as module
+from towers.index import IndexConfig, build_index, open_queries, open_vectors
+from towers.sketch import SKETCH_FILE, Sketch, open_sketch, sketch
+
+
+def unit(rows: int, dim: int, seed: int) -> np.ndarray:
+    vectors = np.random.default_rng(seed).normal(size=(rows, dim)).astype(np.float32) + 0.3
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def estimated(made: Sketch, query: np.ndarray, items: int) -> np.ndarray:
+    return made.estimates(query, np.ones(items, bool)).values.ravel()[:items]
+
+
+@pytest.mark.parametrize(("items", "dim"), [(1, 3), (63, 32), (64, 50), (1_000, 384)])
+def test_estimates_are_right_within_their_stated_deviation(items, dim):
+    vectors, queries = unit(items, dim, seed=1), unit(200, dim, seed=2)
+    made = sketch(vectors, queries[:20])
+    errors = np.stack([estimated(made, query, items) - vectors @ query for query in queries])
+    assert made.deviation == pytest.approx(np.sqrt(np.mean(errors**2)), rel=0.5)
+    assert abs(errors.mean()) <= 0.2 * made.deviation + 5 * made.deviation / errors.size**0.5
+
+
+def test_384_dimensions_are_off_by_a_few_hundredths():
+    vectors, queries = unit(2_000, 384, seed=1), unit(20, 384, seed=2)
+    # Of signs alone: sqrt((pi / 2 - 1) / 384), about 0.039, for vectors without a common part.
+    assert 0.02 < sketch(vectors, queries).deviation < 0.045
+
+
+def test_the_estimate_is_the_published_one():
+    vectors, query = unit(100, 64, seed=1), unit(1, 64, seed=3)[0]
+    made = sketch(vectors, query[None])
+    centre, rotation = np.asarray(made._centre, np.float64), np.asarray(made._rotation, np.float64)
+    turned = (vectors - centre) @ rotation
+    signs = np.where(turned >= 0, 1, -1) / 8  # a unit vector of 64 signs
+    norms = np.linalg.norm(turned, axis=1)
+    alignment = np.sum(signs * turned, axis=1) / norms  # <o-bar, o>
+    expected = query @ centre + norms * (signs @ (query @ rotation)) / alignment
+    # The query is read in steps of 0.59 standard deviations: 0.19 of one are lost on average.
+    np.testing.assert_allclose(estimated(made, query, 100), expected, atol=0.1)
+    assert np.std(estimated(made, query, 100) - expected) < 0.04
+
+
+def test_items_that_do_not_pass_have_no_estimate_and_no_row():
+    vectors, query = unit(200, 16, seed=1), unit(1, 16, seed=2)[0]
+    allowed = np.arange(200) % 3 == 0
+    found = sketch(vectors, query[None]).estimates(query, allowed)
+    assert found.rows(float("-inf")).tolist() == np.flatnonzero(allowed).tolist()
+    assert np.isneginf(found.values.ravel()[:200][~allowed]).all()
+
+
+@pytest.mark.parametrize("count", [1, 3, 16, 17, 500])
+def test_a_bound_is_reached_by_at_least_so_many(count):
+    vectors, query = unit(1_000, 16, seed=1), unit(1, 16, seed=2)[0]
+    found = sketch(vectors, query[None]).estimates(query, np.arange(1_000) < 900)
+    bound = found.bound(count)
+    rows = found.rows(bound)
+    assert len(rows) >= count
+    values = found.values.ravel()
+    assert rows.tolist() == np.flatnonzero((values >= bound) & np.isfinite(values)).tolist()
+    below = found.rows(float("-inf"), below=bound)
+    assert sorted([*rows.tolist(), *below.tolist()]) == list(range(900))
+
+
+def test_equal_and_zero_vectors_are_no_trouble():
+    for vectors in (np.tile(unit(1, 8, seed=1), (70, 1)), np.zeros((70, 8), np.float32)):
+        made = sketch(vectors, unit(2, 8, seed=2))
+        assert np.isfinite(estimated(made, np.zeros(8, np.float32), 70)).all()
+
+
+def test_it_is_made_alike_twice_and_opens_from_its_file(tmp_path):
+    vectors, queries = unit(300, 24, seed=1), unit(3, 24, seed=2)
+    made = sketch(vectors, queries)
+    made.save(tmp_path)
+    for other in (sketch(vectors, queries), Sketch.open(tmp_path)):
+        assert other.deviation == made.deviation
+        np.testing.assert_array_equal(
+            estimated(other, queries[0], 300), estimated(made, queries[0], 300)
+        )
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / SKETCH_FILE).write_bytes(b"PK no")
+    with pytest.raises(InputError, match=r"sketch\.npz cannot be read"):
+        Sketch.open(tmp_path)
+
+
+def test_an_index_of_many_items_has_one_and_an_earlier_index_gets_one(tmp_path, monkeypatch):
+    vectors, queries = unit(400, 16, seed=1), unit(5, 16, seed=2)
+    build_index(vectors, tmp_path, IndexConfig(kind="exact"), queries)
+    assert not (tmp_path / SKETCH_FILE).exists()  # below 20,000
+    assert open_sketch(tmp_path, open_vectors(tmp_path), open_queries(tmp_path)) is None
+    for floor in ("towers.sketch.SKETCH_FROM", "towers.index.SKETCH_FROM"):
+        monkeypatch.setattr(floor, 400)
+    earlier = open_sketch(tmp_path, open_vectors(tmp_path), open_queries(tmp_path))
+    module.build_index(vectors, tmp_path, IndexConfig(kind="exact"), queries)
+    assert json.loads((tmp_path / "index.json").read_text())["kind"] == "exact"
+    built = open_sketch(tmp_path, open_vectors(tmp_path), open_queries(tmp_path))
+    assert built is not None
+    assert earlier is not None
+    assert (tmp_path / SKETCH_FILE).is_file()
+    np.testing.assert_array_equal(
+        estimated(built, queries[0], 400), estimated(earlier, queries[0], 400)
+    )
