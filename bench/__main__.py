@@ -1,6 +1,7 @@
 """`make bench`: all comparisons, or the ones named; prints a table and writes results.json."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ def main(config: BenchConfig) -> None:
     """Run the contests one after the other; rows are written as soon as they are known."""
     inputs.dataset()  # first: without it there is nothing to compare on
     models.prepare(config.work)
-    contests = {
+    contests: dict[str, Callable[[Path, int], list[report.Row]]] = {
         "encoding": models.encoding,
         "reranking": models.reranking,
         "training": models.training,

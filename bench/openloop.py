@@ -1,0 +1,153 @@
+"""An open-loop load: calls at random times that do not wait for answers, from a process of its own.
+
+A closed loop slows down with the server it measures; customers do not. Calls are due at the times
+of a Poisson process, and their latency counts from when they were due.
+"""
+
+import asyncio
+import multiprocessing
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+
+import numpy as np
+
+from shortlist.aio import AsyncClient
+from shortlist.client import Options, Retry, ShortlistError
+
+_SEED = 0
+_LOOK_SECONDS = 0.2  # between two looks at whether to stop
+
+
+@dataclass(frozen=True)
+class Load:
+    """What to send.
+
+    Attributes:
+        address: Of one server or several.
+        rates: Calls a second by method: Search, Retrieve, GetItem.
+        queries: What is searched for.
+        item_ids: What is looked up.
+        deadline_seconds: Of each call.
+        seconds: How long, at most.
+        retries: Whether the client may try again, as it does by default.
+    """
+
+    address: str
+    rates: Mapping[str, float]
+    queries: Sequence[str]
+    item_ids: Sequence[str]
+    deadline_seconds: float
+    seconds: float
+    retries: bool = True
+
+
+@dataclass(frozen=True)
+class Call:
+    """What became of a call.
+
+    Attributes:
+        method: Its name.
+        due: When, in seconds from the start.
+        took: Seconds from then to its end.
+        code: "OK", or the name of the error's code.
+        bundle: What answered; "" where nothing did.
+    """
+
+    method: str
+    due: float
+    took: float
+    code: str
+    bundle: str = ""
+
+
+@contextmanager
+def running(load: Load) -> Iterator[tuple[Event, "Future[list[Call]]"]]:
+    """Send a load while the block runs: an event that ends it, and what becomes of its calls."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(1, context) as pool:
+        stop = manager.Event()
+        yield stop, pool.submit(_run, load, stop)
+        stop.set()
+
+
+def send(load: Load) -> list[Call]:
+    """Send a load to its end."""
+    with running(load) as (_, calls):
+        return calls.result()
+
+
+def summary(calls: Sequence[Call], seconds: float) -> str:
+    """One line: how many calls ended how, and the latency of those that were answered."""
+    codes = Counter(call.code for call in calls)
+    took = [call.took for call in calls if call.code == "OK"]
+    p50, p99 = np.quantile(took, [0.5, 0.99]) if took else (float("nan"), float("nan"))
+    ended = ", ".join(f"{count} {code}" for code, count in sorted(codes.items()))
+    rate = len(took) / seconds
+    return f"{ended}; {rate:.1f} OK/s, p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms"
+
+
+def _run(load: Load, stop: Event) -> list[Call]:
+    return asyncio.run(_send(load, stop))
+
+
+async def _send(load: Load, stop: Event) -> list[Call]:
+    options = Options() if load.retries else Options(retry=Retry(attempts=1, overloaded=False))
+    calls: list[Call] = []
+    async with AsyncClient(
+        load.address, options=options, timeout_seconds=load.deadline_seconds
+    ) as client:
+        methods: dict[str, Callable[[int], Awaitable[str]]] = {
+            "Search": lambda n: _search(client, load.queries[n % len(load.queries)]),
+            "Retrieve": lambda n: _retrieve(client, load.queries[n % len(load.queries)]),
+            "GetItem": lambda n: _get_item(client, load.item_ids[n % len(load.item_ids)]),
+        }
+        start = time.perf_counter()
+        over = asyncio.Event()
+
+        async def one(method: str, number: int, due: float) -> None:
+            code, bundle = "OK", ""
+            try:
+                bundle = await methods[method](number)
+            except ShortlistError as error:
+                code = error.code.name
+            calls.append(Call(method, due, time.perf_counter() - start - due, code, bundle))
+
+        async def arrivals(method: str, rate: float) -> None:
+            chance = random.Random(f"{_SEED} {method}")  # noqa: S311 - times, not secrets
+            due, number = 0.0, 0
+            async with asyncio.TaskGroup() as group:
+                while (due := due + chance.expovariate(rate)) < load.seconds and not over.is_set():
+                    await asyncio.sleep(max(0.0, start + due - time.perf_counter()))
+                    group.create_task(one(method, number, due))
+                    number += 1
+
+        async def watch() -> None:
+            while not over.is_set():
+                await asyncio.sleep(_LOOK_SECONDS)
+                if await asyncio.to_thread(stop.is_set):
+                    over.set()
+
+        watching = asyncio.create_task(watch())
+        await asyncio.gather(*(arrivals(m, r) for m, r in load.rates.items() if r > 0))
+        over.set()
+        await watching
+    return calls
+
+
+async def _search(client: AsyncClient, query: str) -> str:
+    return (await client.search(query)).bundle_id
+
+
+async def _retrieve(client: AsyncClient, query: str) -> str:
+    return (await client.retrieve(query)).bundle_id
+
+
+async def _get_item(client: AsyncClient, item_id: str) -> str:
+    await client.get_item(item_id)
+    return ""

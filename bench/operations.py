@@ -1,0 +1,279 @@
+"""A server that is restarted, swapped and overloaded, under an open-loop load.
+
+    python -m bench.operations restarts --bundle BUNDLE --data DIR
+    python -m bench.operations overload --bundle BUNDLE --data DIR
+    python -m bench.operations swaps --bundle BUNDLE --other OTHER --data DIR
+
+Load and servers share the machine's cores.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import grpc
+import numpy as np
+import tyro
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from bench import openloop
+from bench.openloop import Call, Load
+from bench.report import machine
+from catalog.reading import read_dataset
+from shortlist.client import Client, Options, Retry, ShortlistError
+from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
+
+_CALLERS = 16  # of the closed loop that finds the saturation
+_HEALTH_SECONDS = 0.1  # between two health checks
+_MIX = {"Retrieve": 0.6, "GetItem": 0.35, "Search": 0.05}  # shares of calls
+
+
+@dataclass(frozen=True)
+class OperationsConfig:
+    """What to do to which server."""
+
+    what: tyro.conf.Positional[Literal["restarts", "swaps", "overload"]]
+    bundle: Path  # the bundle to serve
+    data: Path  # dataset directory: the queries of its judgments
+    other: Path | None = None  # swaps: another bundle beside it, of the same items
+    times: int = 0  # restarts or swaps; 0: 20 restarts, 200 swaps
+    seconds: float = 20.0  # overload: of each rate
+    cache: Path = Path("out/bench/xla")  # compiled programs
+
+
+class Server:
+    """A server process."""
+
+    def __init__(self, config: OperationsConfig, *flags: str, port: int = 0) -> None:
+        """Start it, and return when it answers."""
+        command = [sys.executable, "-m", "server", "--bundle", str(config.bundle)]
+        command += ["--port", str(port), "--compilation-cache", str(config.cache), *flags]
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
+        self.process = subprocess.Popen(  # noqa: S603 - ourselves
+            command, stdout=subprocess.PIPE, stderr=self.log, text=True
+        )
+        assert self.process.stdout is not None
+        found = re.fullmatch(r"listening on (\S+)\n", self.process.stdout.readline())
+        if found is None:
+            raise RuntimeError("the server did not start")
+        self.address = found[1]
+        self.port = int(self.address.rpartition(":")[2])
+
+    def logged(self, pattern: str) -> str:
+        """What a pattern's group matched in the log."""
+        self.log.seek(0)
+        found = re.search(pattern, self.log.read())
+        assert found, pattern
+        return found[1]
+
+    def memory_mib(self) -> float:
+        """Resident memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found
+        return int(found[1]) / 1024
+
+    def stop(self) -> None:
+        """Stop it gracefully."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+        self.log.close()
+
+
+@contextmanager
+def serving(config: OperationsConfig, *flags: str) -> Iterator[Server]:
+    """A server while the block runs."""
+    server = Server(config, *flags)
+    try:
+        yield server
+    finally:
+        with suppress(ProcessLookupError):
+            server.stop()
+
+
+def saturation(address: str, queries: Sequence[str], item_ids: Sequence[str]) -> float:
+    """Calls a second of the mix that callers get who ask again as soon as they are answered."""
+    stop, done = time.perf_counter() + 10, Counter[str]()
+
+    def caller(number: int) -> None:
+        chance = np.random.default_rng(number)
+        names, shares = list(_MIX), list(_MIX.values())
+        with Client(address, timeout_seconds=30) as client:
+            while time.perf_counter() < stop:
+                method = str(chance.choice(names, p=shares))
+                query = queries[int(chance.integers(len(queries)))]
+                if method == "GetItem":
+                    client.get_item(item_ids[int(chance.integers(len(item_ids)))])
+                elif method == "Retrieve":
+                    client.retrieve(query)
+                else:
+                    client.search(query)
+                done[method] += 1
+
+    threads = [threading.Thread(target=caller, args=(n,)) for n in range(_CALLERS)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(done.values()) / (time.perf_counter() - start)
+
+
+def restarts(config: OperationsConfig, load: Load) -> None:
+    """Two servers restarted in turns, while a balancing client asks both."""
+    times = config.times or 20
+    flags = ("--drain-seconds", "2")
+    with ExitStack() as stack:
+        servers = [Server(config, *flags) for _ in range(2)]
+        rate = saturation(servers[0].address, load.queries, load.item_ids)
+        say(f"saturation of one server: {rate:.1f} calls/s of the mix; sent: half of that")
+        both = "ipv4:" + ",".join(server.address for server in servers)
+        load = replace(load, address=both, rates=rates(rate / 2), seconds=3_600)
+        stop, calls = stack.enter_context(openloop.running(load))
+        start = time.perf_counter()
+        time.sleep(3)
+        for number in range(times):
+            place = number % 2
+            port = servers[place].port
+            servers[place].stop()
+            servers[place] = Server(config, *flags, port=port)
+            time.sleep(2)
+        stop.set()
+        seconds = time.perf_counter() - start
+        report(f"{times} rolling restarts, {seconds:.0f} s", calls.result(), seconds)
+        for server in servers:
+            server.stop()
+
+
+def swaps(config: OperationsConfig, load: Load) -> None:
+    """Two bundles that take each other's place, while both are asked."""
+    if config.other is None:
+        sys.exit("error: swaps need --other BUNDLE")
+    times = config.times or 200
+    paths = [config.other.resolve(), config.bundle.resolve()]
+    root = ["--bundle-root", str(Path(*_common(paths)))]
+    with serving(config, "--admin-port", "0", *root) as server:
+        admin = server.logged(r"AdminService on port (\d+)")
+        rate = saturation(server.address, load.queries, load.item_ids)
+        load = replace(load, address=server.address, rates=rates(rate / 2), seconds=3_600)
+        with (
+            grpc.insecure_channel(f"127.0.0.1:{admin}") as channel,
+            openloop.running(load) as (stop, calls),
+        ):
+            stub = admin_service_pb2_grpc.AdminServiceStub(channel)
+            start = time.perf_counter()
+            memory = []
+            for number in range(times):
+                request = admin_service_pb2.LoadBundleRequest(path=str(paths[number % 2]))
+                stub.LoadBundle(request, timeout=300)
+                memory.append(server.memory_mib())
+            stop.set()
+            seconds = time.perf_counter() - start
+            report(f"{times} swaps, {seconds:.0f} s", calls.result(), seconds)
+        time.sleep(3)
+        tenth = max(1, times // 10)
+        say(
+            f"memory, MiB: {np.median(memory[tenth : 2 * tenth]):.0f} in the second tenth, "
+            f"{np.median(memory[-tenth:]):.0f} in the last, {server.memory_mib():.0f} afterwards"
+        )
+
+
+def overload(config: OperationsConfig, load: Load) -> None:
+    """Once, twice, five and ten times what the server can answer."""
+    with serving(config) as server:
+        rate = saturation(server.address, load.queries, load.item_ids)
+        say(f"saturation: {rate:.1f} calls/s of the mix; memory {server.memory_mib():.0f} MiB")
+        load = replace(load, address=server.address, retries=False, seconds=config.seconds)
+        for times in (1, 2, 5, 10):
+            with watched(server) as health:
+                calls = openloop.send(replace(load, rates=rates(times * rate)))
+            # What was due in the first fifth meets an empty queue.
+            steady = [call for call in calls if call.due > config.seconds / 5]
+            report(f"{times} times saturation", steady, config.seconds * 0.8)
+            say(f"  health: {dict(health)}; memory {server.memory_mib():.0f} MiB")
+        begun = time.perf_counter()
+        with Client(server.address, options=Options(retry=Retry(attempts=1))) as client:
+            while True:
+                start = time.perf_counter()
+                with suppress(ShortlistError):
+                    client.search(load.queries[0], timeout_seconds=1)
+                    if time.perf_counter() - start < 0.5:
+                        break
+        say(f"a search takes less than 0.5 s again {time.perf_counter() - begun:.1f} s afterwards")
+
+
+@contextmanager
+def watched(server: Server) -> Iterator[Counter[str]]:
+    """Ask a server for its health all the time: how often it said what."""
+    said: Counter[str] = Counter()
+    over = threading.Event()
+
+    def watch() -> None:
+        with grpc.insecure_channel(server.address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            while not over.wait(_HEALTH_SECONDS):
+                try:
+                    status = stub.Check(health_pb2.HealthCheckRequest(), timeout=1).status
+                    said[health_pb2.HealthCheckResponse.ServingStatus.Name(status)] += 1
+                except grpc.RpcError as error:
+                    said[error.code().name] += 1
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield said
+    finally:
+        over.set()
+        thread.join()
+
+
+def rates(total: float) -> dict[str, float]:
+    """The mix at a rate."""
+    return {method: share * total for method, share in _MIX.items()}
+
+
+def report(what: str, calls: Sequence[Call], seconds: float) -> None:
+    """Print what became of calls, all together and by method."""
+    say(f"{what}: {openloop.summary(calls, seconds)}")
+    for method in _MIX:
+        of = [call for call in calls if call.method == method]
+        say(f"  {method}: {openloop.summary(of, seconds)}")
+    bundles = Counter(call.bundle for call in calls if call.bundle)
+    say(f"  answered by: {dict(bundles)}")
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _common(paths: Sequence[Path]) -> list[str]:
+    parts = zip(*(path.parts for path in paths), strict=False)
+    return [part[0] for part in parts if len(set(part)) == 1]
+
+
+def main(config: OperationsConfig) -> None:
+    """Do it and print what came of it."""
+    dataset = read_dataset(config.data)
+    if dataset.judgments is None:
+        sys.exit(f"error: {config.data} has no judgments to take queries from")
+    queries = list(dict.fromkeys(dataset.judgments["query"].to_pylist()))
+    item_ids = dataset.items["item_id"].to_pylist()[:1_000]
+    load = Load("", {}, queries, item_ids, deadline_seconds=2.0, seconds=0)
+    say(str(machine()))
+    {"restarts": restarts, "swaps": swaps, "overload": overload}[config.what](config, load)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(OperationsConfig, prog="python -m bench.operations"))
