@@ -16,7 +16,7 @@ DEBIAN = Path("/usr/share/gocode")
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> behaviour.Example:
     tools.need("go", "go", "protoc-gen-go", "protoc-gen-go-grpc")
-    libraries = Path(os.environ.get("SHORTLIST_GOPATH") or DEBIAN)
+    libraries = Path(os.environ.get("TEST_GOPATH") or DEBIAN)
     if not (libraries / "src" / "google.golang.org" / "grpc").is_dir():
         tools.missing("go", f"{libraries} has no google.golang.org/grpc")
     path = tmp_path_factory.mktemp("go")

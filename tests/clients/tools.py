@@ -20,7 +20,7 @@ REQUIRED = "TEST_TOOLCHAINS"
 
 def kept(name: str) -> Path:
     """A directory that outlives the test run: packages and compiled ones are made once."""
-    base = os.environ.get("SHORTLIST_TOOLS_CACHE")
+    base = os.environ.get("TEST_TOOLS_CACHE")
     directory = (Path(base) if base else ROOT / ".cache" / "clients") / name
     directory.mkdir(parents=True, exist_ok=True)
     return directory
