@@ -6,7 +6,7 @@ catalogue to the next: a changed item gets a new row behind all others, and its 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +36,8 @@ class Catalogue:
     base: ItemStore
     added: ItemStore
     alive: Bool[np.ndarray, " rows"] | None = None
+    # Codes that were made so far; texts, and so codes, outlive changes of numbers and deletions.
+    _codes: dict[tuple[str, int], Codes] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, base: ItemStore) -> "Catalogue":
@@ -116,10 +118,6 @@ class Catalogue:
                 self._codes.pop(oldest, None)
         return found
 
-    @cached_property
-    def _codes(self) -> dict[tuple[str, int], Codes]:
-        return {}
-
     def matching(self, filter: Filter) -> Bool[np.ndarray, " rows"]:
         """The rows whose item passes a filter that `filters.check` has let through."""
         passed = matching(filter, self.base)
@@ -188,7 +186,7 @@ class Catalogue:
         alive = smaller.alive
         if alive is not None:
             alive = np.concatenate([alive, np.ones(len(items), np.bool_)])
-        return replace(self, added=added, alive=alive)
+        return replace(self, added=added, alive=alive, _codes={})
 
     def compacted(self) -> ItemStore:
         """The items alone, in the order of their rows."""

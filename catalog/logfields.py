@@ -36,6 +36,8 @@ class FieldError(ValueError):
 
     def __init__(self, field: str, problem: str):
         super().__init__(f"field {field}: {problem}")
+        self.field = field
+        self.problem = problem
 
 
 def canonical(fields: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:

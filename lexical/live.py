@@ -36,7 +36,7 @@ class LiveLexicalIndex:
         """The index with some rows more and some less; what was opened before stays as it was.
 
         Args:
-            added: Items by row; no row is ever given twice.
+            added: Items by row; a row is given twice only where its update failed.
             removed: Rows that are no longer found.
             rows: The row behind the last one.
         """
@@ -44,6 +44,7 @@ class LiveLexicalIndex:
             self._writer.delete_documents_by_query(row_query(row))
         counts: Counter[str] = Counter()
         for row, item in added.items():
+            self._writer.delete_documents_by_query(row_query(row))  # left by one that failed
             self._writer.add_document(document(row, item))
             texts = (text for _, text in field_texts(item))
             counts.update({term for text in texts for term in self._analyser.analyze(text)})

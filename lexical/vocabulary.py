@@ -33,7 +33,9 @@ class Vocabulary:
         """The same with more terms; those that it has already keep their numbers of items."""
         first = self._before or self
         new = {term: count for term, count in counts.items() if term not in first}
-        own = {**self._own, **new} if self._before else new
+        if self._before:
+            new = {**self._own, **{term: self._own.get(term, 0) + n for term, n in new.items()}}
+        own = new
         return Vocabulary(own, first)
 
     def __contains__(self, term: str) -> bool:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int32
 
 from catalog.errors import InputError
 from catalog.failpoints import failpoint
@@ -26,6 +27,7 @@ from search.view import View
 from towers.index import build_index, index_config, open_queries
 
 _VECTORS = "unindexed.npy"  # of the items, until the index has them
+_WRITTEN = 20_000  # vectors at a time
 _WAIT_SECONDS = 0.5  # between two looks at the process that builds
 _NICENESS = 19
 
@@ -54,7 +56,7 @@ def build(
         _copy_models(engine, directory)
         alive = np.flatnonzero(view.catalogue.all_alive).astype(np.int32)
         view.catalogue.compacted().write(directory / bundle.ITEMS)
-        np.save(directory / _VECTORS, view.recall.vectors(alive))
+        _save_vectors(directory / _VECTORS, view, alive)
         failpoint("compaction.before-index")
         _index_apart(directory, engine.directory / bundle.INDEX, cancelled)
         failpoint("compaction.after-index")
@@ -69,6 +71,16 @@ def build(
         return generations.place(bundles, state, fill)
     except (OSError, InputError) as error:
         raise CompactionError(str(error)) from error
+
+
+def _save_vectors(path: Path, view: View, rows: Int32[np.ndarray, " rows"]) -> None:
+    """Write the vectors of some rows, a few at a time."""
+    dim = view.sample.shape[1]
+    file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(rows), dim))
+    for start in range(0, len(rows), _WRITTEN):
+        part = slice(start, start + _WRITTEN)
+        file[part] = view.recall.vectors(rows[part])
+    file.flush()
 
 
 def _copy_models(engine: Engine, directory: Path) -> None:

@@ -46,6 +46,8 @@ class Engine:
         models: Its models.
         dim: Width of query and item vectors.
         view: The items that the next request searches.
+        successor: What took its place and is written to instead; None before, and where nothing is
+            written.
         config: Defaults of a request.
     """
 
@@ -66,6 +68,7 @@ class Engine:
         self.models = models
         self.dim = models.encoder.dim
         self.view = View.open(directory, manifest)
+        self.successor: Engine | None = None
         half = config.cache_megabytes * 2**20 // 2
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
         self._stage2 = Stage2(models.pairs, self._caches["pairs"])
@@ -397,4 +400,7 @@ class Engine:
 
     def _still_there(self, result: SearchResult, view: View) -> SearchResult:
         """The same without items that were deleted while the request was under way."""
-        return still_there(result, view, self.view)
+        newest = self
+        while newest.successor is not None:
+            newest = newest.successor
+        return still_there(result, view, newest.view)

@@ -24,6 +24,7 @@ SCAN_SHARE = 0.02
 # Share of items that pass from which the index is asked: it may find fewer of the nearest (its
 # recall target) than the sketch does, but its time grows more slowly with the catalogue.
 INDEX_FROM = 0.9
+MAX_FETCH = 2_048  # most items that the index is asked for: no shape is compiled for more
 _DEVIATIONS = 3.0  # of the number expected to pass: one search in a thousand has to ask again
 _FIRST = 2  # items compared first, for each that is wanted: they say how good the rest must be
 # How far below that an estimate may be, in standard deviations of its error. Half a percent of the
@@ -74,8 +75,8 @@ def nearest(
         return Filtered(*scan(vectors, query, k, np.flatnonzero(allowed)), "scan")
     plan: Plan = "sketch"
     share = matches / len(allowed)
-    if share >= INDEX_FROM:
-        rows, cosines = index.search(query[None], _fetch(k, share))
+    if share >= INDEX_FROM and (fetch := _fetch(k, share)) <= MAX_FETCH:
+        rows, cosines = index.search(query[None], fetch)
         passed = allowed[rows[0]]
         if np.count_nonzero(passed) >= k:
             return Filtered(rows[0][passed][:k], cosines[0][passed][:k], "index")

@@ -19,7 +19,8 @@ from typing import TypeAlias
 import numpy as np
 
 from catalog.errors import InputError
-from catalog.log import RequestIdReusedError, Write, WriteLog, Written
+from catalog.log import DeletedItemError, RequestIdReusedError, Write, WriteLog, Written
+from catalog.logfields import FieldError
 from search import compaction, generations
 from search.compaction import CompactionError
 from search.config import EngineConfig, LiveConfig
@@ -36,6 +37,7 @@ _SHOWN_AT_A_TIME = 128  # items encoded between two views
 _PACE_SECONDS = 0.1  # between two views: each takes some milliseconds to make
 _MAX_PENDING = 10_000  # items that wait to be shown; then writes wait as well
 _LOOK_SECONDS = 1.0  # between two looks at how much has changed
+_PAUSE_SECONDS = 60.0  # after a bundle could not be built
 _MEASURED_EVERY = 0.05  # of the rows changed: recall is measured again
 
 Queued: TypeAlias = tuple[Write, "Future[Written]"]
@@ -143,6 +145,7 @@ class LiveCatalogue:
         if self._closed.is_set():
             raise ClosedError("the catalogue takes no more writes")
         future: Future[Written] = Future()
+        future.set_running_or_notify_cancel()  # who waits for it may go, and the write is made
         self._queue.put((write, future), block=block)
         return future
 
@@ -163,16 +166,20 @@ class LiveCatalogue:
         same_models = engine.models is self._slot.engine.models
         known = self._slot.engine.view if same_models else None
         overlay = self._caught_up(engine, known)
-        self._replay(overlay, known)  # what was written meanwhile: soon done
-        with self._showing, self._writing:
-            self._replay(overlay, known)  # and the little that came after that
-            before = self._overlay
-            if instead_of not in (None, before.engine):
-                overlay.close()
-                raise CompactionError("another bundle has taken the place of the one it is of")
-            self._overlay = overlay
-            self._measured = 0
-            engine_before = self._slot.swap(engine)
+        try:
+            self._replay(overlay, known)  # what was written meanwhile: soon done
+            with self._showing, self._writing:
+                self._replay(overlay, known)  # and the little that came after that
+                before = self._overlay
+                if instead_of not in (None, before.engine):
+                    raise CompactionError("another bundle has taken the place of the one it is of")
+                self._overlay = overlay
+                self._measured, self._recall = 0, None
+                engine_before = self._slot.swap(engine)
+                before.engine.successor = engine
+        except BaseException:
+            overlay.close()
+            raise
         before.close()
         self._wake.set()
         return engine_before
@@ -241,10 +248,16 @@ class LiveCatalogue:
                     self._queue.put(None)
                     break
                 batch.append(following)
-            while len(self._overlay.pending) > _MAX_PENDING:
+            while len(self._overlay.pending) > _MAX_PENDING and not self._closed.is_set():
                 time.sleep(_PACE_SECONDS)
-            with self._writing:
-                self._commit(batch)
+            try:
+                with self._writing:
+                    self._commit(batch)
+            except Exception as error:  # the thread must outlive every batch
+                logger.exception("writes could not be made")
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
             self._wake.set()
 
     def _commit(self, batch: Sequence[Queued]) -> None:
@@ -319,7 +332,10 @@ class LiveCatalogue:
                     self.compact()
             except (InputError, OSError, CompactionError) as error:
                 logger.error("no new bundle was built, what was written is kept: %s", error)
-                self._closed.wait(60 * _LOOK_SECONDS)
+                self._closed.wait(_PAUSE_SECONDS)
+            except Exception:  # the thread must outlive every build
+                logger.exception("no new bundle was built, what was written is kept")
+                self._closed.wait(_PAUSE_SECONDS)
 
     def compact(self) -> None:
         """Build a bundle of the items as they are, and put it in place of the present one.
@@ -372,8 +388,9 @@ def _told(error: Exception) -> Exception:
     match error:
         case RequestIdReusedError():
             return RequestError("request_id", "was used for another write; choose a new one")
-        case ValueError():
-            field, _, problem = str(error).partition(": ")
-            return RequestError(field, problem)
+        case FieldError():
+            return RequestError(f"item.{error.field}", error.problem)
+        case DeletedItemError():
+            return UnknownItemsError((error.item_id,))
         case _:
             return error

@@ -87,12 +87,23 @@ class Overlay:
             view, dead, self._dead = self.engine.view, self._dead, []
         if not taken and not dead:
             return 0
+        try:
+            self._show(taken, view, dead, known)
+        except BaseException:
+            with self._lock:  # rows that are looked up in vain do no harm
+                self._dead = dead + self._dead
+            raise
+        return len(taken)
+
+    def _show(
+        self, taken: Mapping[str, Pending], view: View, dead: Sequence[int], known: View | None
+    ) -> None:
         items = [pending.item for pending in taken.values()]
         vectors = self._vectors(items, (view, known))
         first = view.catalogue.rows_in_all
         old = [row for row in view.catalogue.rows(list(taken)).tolist() if row >= 0]
         lexical = self._lexical.update(
-            dict(enumerate(items, start=first)), old + dead, first + len(items)
+            dict(enumerate(items, start=first)), [*old, *dead], first + len(items)
         )
         with self._lock:
             view = self.engine.view  # with what was deleted and renumbered meanwhile
@@ -105,7 +116,6 @@ class Overlay:
             recall = view.recall.extended_by(vectors, lexical)
             self.engine.view = view.changed(catalogue.without(gone), recall)
             self._settle(taken)
-        return len(taken)
 
     def sequence(self, last: int) -> int:
         """Up to which write everything is visible, when `last` is the last one applied."""

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,11 +48,13 @@ class Served:
 
     Attributes:
         path: Where it lies, without links.
-        manifest: What it is.
+        deployed: What lies there.
+        manifest: What answers: that, or what was compacted from it since.
         since: When it began to answer.
     """
 
     path: Path
+    deployed: Manifest
     manifest: Manifest
     since: datetime
 
@@ -86,11 +88,12 @@ class Bundles:
         failed: The last one that could not be, unless a later one was.
     """
 
-    def __init__(self, engine: Engine, root: Path) -> None:
+    def __init__(self, engine: Engine, deployed: Path, root: Path) -> None:
         """Begin with a loaded engine.
 
         Args:
             engine: Answers from now on.
+            deployed: The bundle that it is of, or that its bundle was compacted from.
             root: Bundles are loaded from below it alone.
         """
         self.slot = Slot(engine)
@@ -103,7 +106,9 @@ class Bundles:
         self._closed = False
         self._swap: Callable[[Engine], Engine] = self.slot.swap
         self.adopt(engine)
-        self.now = _served(engine)
+        self.now = replace(
+            _served(engine), path=deployed.resolve(), deployed=Manifest.read(deployed)
+        )
 
     @property
     def leaving(self) -> list[str]:
@@ -122,7 +127,9 @@ class Bundles:
     def compacted(self, before: Engine, engine: Engine) -> None:
         """Take note that a bundle of what was written has taken the place of the one before."""
         self._left(before, engine)
-        self.now = _served(engine)
+        with self._changing:
+            if self.now.manifest is before.manifest:  # else another was loaded since
+                self.now = replace(self.now, manifest=engine.manifest)
 
     def _left(self, before: Engine, engine: Engine) -> None:
         if before is not engine:
@@ -212,9 +219,13 @@ class Bundles:
         engine = self._opened(directory, expected)
         if self._closed:
             raise StoppingError("the server is going down")
-        self.adopt(engine)
-        before, self.now = self.now, _served(engine)
-        if before.manifest.bundle_id != engine.bundle_id:  # else only its place is another
+        try:
+            self.adopt(engine)
+        except InputError as error:  # it has later writes than the log that it is served with
+            raise BundleRefusedError(str(error)) from None
+        with self._changing:
+            before, self.now = self.now, _served(engine)
+        if before.deployed.bundle_id != engine.bundle_id:  # else only its place is another
             self.previous = before
         self.failed = None
         logger.info("serving bundle %s with %d items", engine.bundle_id, len(engine.view.catalogue))
@@ -222,7 +233,7 @@ class Bundles:
 
     def _load_previous(self, directory: Path) -> Served:
         assert self.previous is not None
-        served = self._load(directory, self.previous.manifest.bundle_id)
+        served = self._load(directory, self.previous.deployed.bundle_id)
         # Whoever repeats the call, not knowing whether it came through, must not get back to what
         # they rolled back from.
         self.previous = None
@@ -246,7 +257,7 @@ class Bundles:
 
 
 def _served(engine: Engine) -> Served:
-    return Served(engine.directory.resolve(), engine.manifest, _time())
+    return Served(engine.directory.resolve(), engine.manifest, engine.manifest, _time())
 
 
 def _time() -> datetime:

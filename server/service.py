@@ -190,11 +190,12 @@ class Service:
         config = self._config
         root = config.bundle_root or config.bundle.parent
         if config.state is None:
-            return Bundles(Engine.load(config.bundle, config.engine, warm=True), root)
+            engine = Engine.load(config.bundle, config.engine, warm=True)
+            return Bundles(engine, config.bundle, root)
         log, compacted = WriteLog.open(config.state), config.state / generations.BUNDLES
         try:
             engine = open_newest(config.bundle, log, compacted, config.engine)
-            bundles = Bundles(engine, root)
+            bundles = Bundles(engine, config.bundle, root)
             self._live = LiveCatalogue(bundles.slot, log, compacted, config.live, bundles.compacted)
         except BaseException:
             log.close()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 from search.batching import Caller, calling
@@ -107,7 +108,7 @@ class Worker:
             if self._closed:
                 raise StoppingError("the server is going down")
             try:
-                self._jobs.put_nowait(lambda: self._run_job(work, caller, future, queued))
+                self._jobs.put_nowait(partial(self._run_job, work, caller, future, queued))
             except queue.Full:
                 raise OverloadedError(self._retry_seconds()) from None
         try:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import status_pb2
 
-from catalog.log import Write, Written
+from catalog.log import MAX_REQUEST_ID_CHARACTERS, Write, Written
 from catalog.schema import Item
 from search.live import LiveCatalogue
 from search.records import ReadOnlyError, RequestError
@@ -17,7 +17,6 @@ from server.errors import error_status
 from server.items import item_record
 from shortlist.v1 import catalog_service_pb2, item_pb2
 
-MAX_REQUEST_ID_CHARACTERS = 64
 _UNDER_WAY = 256  # writes of one stream that are not answered yet
 
 _FIELDS = frozenset(field.name for field in fields(Item)) - {"item_id"}

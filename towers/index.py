@@ -294,7 +294,12 @@ def recall_against_exact(
 
 
 def recall(exact: Int[np.ndarray, "queries k"], found: Int[np.ndarray, "queries k"]) -> float:
-    """The share of the exact nearest rows that is among those found, whatever their order."""
+    """The share of the exact nearest rows that is among those found, whatever their order.
+
+    1 where there are none to be found.
+    """
+    if not exact.size:
+        return 1.0
     hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
     return hits / exact.size
 

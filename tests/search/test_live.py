@@ -21,6 +21,7 @@ from catalog.filters import Equals, Interval, Range
 from catalog.log import Write, WriteLog
 from catalog.schema import Item
 from search import bundle, generations
+from search import live as live_module
 from search.bundle import Manifest
 from search.compaction import CompactionError
 from search.config import EngineConfig, LiveConfig
@@ -371,3 +372,63 @@ def test_any_writes_leave_what_a_plain_dictionary_would_have(opened, seed):
             words = shop.engine.retrieve("thing", limit=100, channels=[Channel.LEXICAL]).hits
             things = {name for name, item in model.items() if item.title.startswith("Thing")}
             assert {hit.item_id for hit in words} == things
+
+
+def test_an_answer_begun_on_a_replaced_bundle_has_no_item_deleted_since(shop, monkeypatch):
+    query = "voltix usb c charger 65 watt"
+    first = found(shop, query)[0]
+    before = shop.engine
+    encode = before._query_vector
+
+    def meanwhile(*given: object) -> object:
+        monkeypatch.undo()
+        shop.live.adopt(Engine.load(before.directory, models=before.models))
+        shop.write(first, None)
+        return encode(*given)
+
+    monkeypatch.setattr(before, "_query_vector", meanwhile)
+    hits = before.search(query).hits
+    assert shop.engine is not before
+    assert hits
+    assert first not in [hit.item_id for hit in hits]
+
+
+def test_a_catalogue_without_items_is_written_to_and_measured(shop):
+    for item in tiny_items():
+        shop.write(item.item_id, None)
+    assert shop.items() == {}
+    assert found(shop, "usb c charger") == []
+    assert shop.engine.view.recall_at_10() == 1.0
+    shop.upsert(LAMP)
+    shop.until(lambda: found(shop, "zyx") == ["lamp"])
+
+
+def test_an_update_that_fails_is_made_again_and_no_item_is_found_twice(shop, monkeypatch):
+    overlay = shop.live._overlay
+    update = overlay._lexical.update
+    failures = []
+
+    def failing(*given: object) -> object:
+        index = update(*given)
+        if not failures:
+            failures.append(index)
+            raise OSError("no space left on device")
+        return index
+
+    monkeypatch.setattr(overlay._lexical, "update", failing)
+    shop.upsert(LAMP)
+    shop.write(tiny_items()[0].item_id, None)
+    shop.until(lambda: bool(failures) and shop.live.report().pending == 0)
+    words = shop.engine.retrieve("zyx brass", channels=[Channel.LEXICAL]).hits
+    assert [hit.item_id for hit in words] == ["lamp"]
+
+
+def test_closing_does_not_wait_for_what_is_pending(opened, monkeypatch):
+    monkeypatch.setattr(live_module, "_MAX_PENDING", 0)
+    monkeypatch.setattr(live_module, "_PACE_SECONDS", 0.01)
+    with opened() as shop:
+        monkeypatch.setattr(shop.live._overlay, "show", lambda *_: 0)  # nothing is ever shown
+        for number in range(3):
+            shop.live.write(Write(f"r{number}", f"lamp-{number}", {"title": "A lamp"}))
+    with opened() as shop:
+        assert {"lamp-0", "lamp-1", "lamp-2"} <= shop.items().keys()

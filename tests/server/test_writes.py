@@ -156,3 +156,18 @@ def test_two_servers_cannot_share_a_state(live_config: ServerConfig, serving: Se
     refused = pytest.raises(InputError, match=r"another server is writing to .*state")
     with refused, serving(live_config):
         pass
+
+
+def test_a_caller_that_goes_leaves_the_server_writing(live: Running) -> None:
+    def forever() -> Iterator[UpsertItemsRequest]:
+        for number in range(1_000_000):
+            item = Item(item_id=f"i{number}", title=f"Thing {number}")
+            yield UpsertItemsRequest(request_id=f"r{number}", item=item)
+
+    with grpc.insecure_channel(live.address) as channel:
+        for _ in range(20):
+            call = CatalogServiceStub(channel).UpsertItems(forever(), timeout=SECONDS)
+            next(call)
+            call.cancel()
+    answer = upsert(live.address, UpsertItemsRequest(request_id="last", item=LAMP))[0]
+    assert answer.sequence > 0
