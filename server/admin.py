@@ -43,8 +43,10 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         uptime.FromNanoseconds(int((time.monotonic() - self._began) * 1e9))
         return admin_service_pb2.GetStatusResponse(
             bundle_id=bundles.now.manifest.bundle_id,
-            bundle=served_message(bundles.now),
-            previous=served_message(bundles.previous) if bundles.previous else None,
+            bundle=served_message(bundles.now, bundles.now.manifest),
+            previous=served_message(bundles.previous, bundles.previous.deployed)
+            if bundles.previous
+            else None,
             loading=loading_message(bundles.loading) if bundles.loading else None,
             last_failure=failure_message(bundles.failed) if bundles.failed else None,
             leaving_bundle_ids=bundles.leaving,
@@ -89,16 +91,16 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         )
 
 
-def served_message(served: Served) -> admin_service_pb2.ServedBundle:
-    """Returns what operators are told of a bundle."""
+def served_message(served: Served, manifest: Manifest) -> admin_service_pb2.ServedBundle:
+    """Returns what operators are told of a bundle: where it lies, and its manifest."""
     metrics = Struct()
-    metrics.update(served.manifest.metrics)
+    metrics.update(manifest.metrics)
     return admin_service_pb2.ServedBundle(
-        bundle_id=served.manifest.bundle_id,
+        bundle_id=manifest.bundle_id,
         path=str(served.path),
-        create_time=_timestamp(datetime.fromisoformat(served.manifest.created)),
+        create_time=_timestamp(datetime.fromisoformat(manifest.created)),
         serve_time=_timestamp(served.since),
-        built_numerics=served.manifest.numerics,
+        built_numerics=manifest.numerics,
         metrics=metrics,
     )
 

@@ -67,6 +67,8 @@ class ServerConfig:
     bundle_root: Path | None = None
     threads: int = 16  # calls that run at a time; their model work is joined into batches
     queue_size: int = 64  # calls that may wait behind them; more are RESOURCE_EXHAUSTED
+    # how old a connection gets before its client is asked to make another, and so finds new servers
+    connection_age_seconds: float = 300.0
     drain_seconds: float = 0.3  # how long clients get to notice NOT_SERVING before the stop
     grace_seconds: float = 10.0  # how long calls under way get to finish
     # compiled programs are kept here, so that only the first start compiles; None keeps none
@@ -91,6 +93,8 @@ class ServerConfig:
             if getattr(self, name) < 1:
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{flag} {getattr(self, name)}: must be at least 1")
+        if not 1 <= self.connection_age_seconds <= 86_400:
+            raise InputError("--connection-age-seconds: must be from 1 to 86400")
         for name in ("drain_seconds", "grace_seconds"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"--{name.replace('_', '-')}: must not be negative")

@@ -61,6 +61,12 @@ class Metrics:
         self._batch_calls = Histogram(
             "shortlist_batch_calls", "Calls that shared a batch.", buckets=_ROWS, registry=registry
         )
+        self._degradations = Counter(
+            "shortlist_degradations",
+            "Answers that left something out, such as some of the reranking.",
+            ("kind",),
+            registry=registry,
+        )
         self._recalled = Counter(
             "shortlist_recalled_items", "Candidates that stage 1 gave.", registry=registry
         )
@@ -89,6 +95,8 @@ class Metrics:
         """Counts what the engine did."""
         for stage in result.stages:
             self._stage_seconds.labels(stage.name).observe(stage.seconds)
+        for left_out in result.left_out:
+            self._degradations.labels(left_out.value).inc()
         self._recalled.inc(result.recalled)
         self._reranked.inc(result.reranked)
 

@@ -94,7 +94,8 @@ class Service:
         observer = CallInterceptor(self._metrics, tracer, self._bundle_id)
         access = [] if config.tokens is None else [AccessInterceptor(Tokens(config.tokens))]
         self._interceptors = [observer, *access, ErrorInterceptor()]
-        self._server = grpc.aio.server(interceptors=self._interceptors, options=_OPTIONS)
+        age = ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds))
+        self._server = grpc.aio.server(interceptors=self._interceptors, options=(*_OPTIONS, age))
         self._admin: grpc.aio.Server | None = None
         self._health = Health()
         self._worker = Worker(

@@ -187,7 +187,8 @@ class AsyncClient:
     ) -> AsyncIterator[catalog_service_pb2.UpsertItemsResponse]:
         """Yields what became of each write, in their order (CatalogService.UpsertItems).
 
-        `shortlist.requests.upsert` makes writes. One that could not be made has an `error`.
+        `shortlist.requests.upsert` makes writes. One that could not be made has an `error`. The time
+        is for the whole stream.
         """
         method = self._catalog.UpsertItems
         return self._stream(method, aiter(writes), timeout_seconds, request_id)
@@ -201,7 +202,7 @@ class AsyncClient:
     ) -> AsyncIterator[catalog_service_pb2.DeleteItemsResponse]:
         """Yields what became of each deletion, in their order (CatalogService.DeleteItems).
 
-        `shortlist.requests.deletion` makes deletions.
+        `shortlist.requests.deletion` makes deletions. The time is for the whole stream.
         """
         method = self._catalog.DeleteItems
         return self._stream(method, aiter(deletions), timeout_seconds, request_id)
@@ -216,7 +217,7 @@ class AsyncClient:
         """What a method answers in parts. Nothing is sent again: parts may have been seen."""
         seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         attempt = Attempts(self._options.retry, seconds, request_id)
-        token = None if self._token is None else read_token(self._token)
+        token = await self._read_token()
         call = method(request, timeout=attempt.seconds_left, metadata=attempt.metadata(token))
         try:
             async for response in call:

@@ -199,7 +199,8 @@ class Client:
     ) -> Iterator[catalog_service_pb2.UpsertItemsResponse]:
         """Yields what became of each write, in their order (CatalogService.UpsertItems).
 
-        `shortlist.requests.upsert` makes writes. One that could not be made has an `error`.
+        `shortlist.requests.upsert` makes writes. One that could not be made has an `error`. The time
+        is for the whole stream.
         """
         method = self._catalog.UpsertItems
         return self._stream(method, iter(writes), timeout_seconds, request_id)
@@ -213,7 +214,7 @@ class Client:
     ) -> Iterator[catalog_service_pb2.DeleteItemsResponse]:
         """Yields what became of each deletion, in their order (CatalogService.DeleteItems).
 
-        `shortlist.requests.deletion` makes deletions.
+        `shortlist.requests.deletion` makes deletions. The time is for the whole stream.
         """
         method = self._catalog.DeleteItems
         return self._stream(method, iter(deletions), timeout_seconds, request_id)

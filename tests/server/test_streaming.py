@@ -196,8 +196,8 @@ def test_an_answer_says_what_it_left_out_to_be_in_time(
     """The reranker is expected to take a minute a batch; no caller here waits that long."""
     config = replace(config, engine=EngineConfig(cache_megabytes=0))
     with serving(config) as running, Client(running.address, timeout_seconds=30) as client:
-        slot = running.service._slot
-        assert slot is not None
+        assert running.service.bundles is not None
+        slot = running.service.bundles.slot
         assert slot.engine.models.pairs is not None
         forward = slot.engine.models.pairs._forward
         for shape in forward.shapes:
@@ -209,7 +209,7 @@ def test_an_answer_says_what_it_left_out_to_be_in_time(
         assert [stage.name for stage in skipped.stages][:2] == ["encode", "recall"]
         behind = client.search(QUERY, page_token=skipped.next_page_token, timeout_seconds=1000)
         assert list(behind.coverage.degradations) == [coverage_pb2.DEGRADATION_RERANK_SKIPPED]
-        first, last = client.stream_search(SearchRequest(query=QUERY))
+        first, last = client.stream_search(QUERY)
         assert [first.last, last.last] == [False, True]
         assert list(first.search.results) == list(last.search.results) == list(skipped.results)
         assert last.phase == RECALLED
@@ -227,8 +227,8 @@ def test_a_page_token_of_a_bundle_swapped_out_has_expired(
 ) -> None:
     with serving(config) as running, Client(running.address, timeout_seconds=30) as client:
         page = client.search(QUERY, page_size=5)
-        slot = running.service._slot
-        assert slot is not None
+        assert running.service.bundles is not None
+        slot = running.service.bundles.slot
         before = slot.swap(Engine.load(stage1_bundle))
         expired = error_of(client.search, QUERY, page_token=page.next_page_token)
         assert expired.reason == "PAGE_TOKEN_EXPIRED"
