@@ -7,7 +7,7 @@ keep a machine that slows down or speeds up from favouring any of them.
 import multiprocessing
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -60,15 +60,15 @@ def contest(setups: Mapping[str, tuple[Setup, tuple[Any, ...]]], rounds: int) ->
         setups: By name, a module-level function and its arguments.
         rounds: Times that each does its work, after one that does not count.
     """
-    return contests(setups, {"": ()}, rounds)[""]
+    return dict(contests(setups, {"": ()}, rounds))[""]
 
 
 def contests(
     setups: Mapping[str, tuple[Setup, tuple[Any, ...]]],
     tasks: Mapping[str, tuple[Any, ...]],
     rounds: int,
-) -> dict[str, dict[str, Timed]]:
-    """Let contestants do several tasks, each in turns; by task, as `contest` does.
+) -> Iterator[tuple[str, dict[str, Timed]]]:
+    """Let contestants do several tasks, each in turns; task by task, as `contest` does.
 
     Args:
         setups: By name, a module-level function and its arguments.
@@ -84,7 +84,6 @@ def contests(
         theirs.close()  # so that a process that dies ends the wait for it
         _receive(ours, name)  # set up, one after the other: nobody loads while another is timed
         children[name] = (ours, process)
-    found: dict[str, dict[str, Timed]] = {}
     for task, arguments in tasks.items():
         seconds: dict[str, list[float]] = {name: [] for name in setups}
         answers: dict[str, Any] = {}
@@ -95,11 +94,10 @@ def contests(
                 if turn:
                     seconds[name].append(took)
                 time.sleep(_SETTLE_SECONDS)
-        found[task] = {name: Timed(seconds[name], answers[name]) for name in setups}
+        yield task, {name: Timed(seconds[name], answers[name]) for name in setups}
     for pipe, process in children.values():
         pipe.send(None)
         process.join()
-    return found
 
 
 def _child(pipe: Connection, setup: Setup, arguments: tuple[Any, ...]) -> None:

@@ -303,12 +303,12 @@ def filters(config: FiltersConfig) -> list[Row]:
     tasks = {f"{kind}, {share:.2%}": (kind, share) for kind, share in product(KINDS, SHARES)}
     stored = np.load(file, mmap_mode="r")
     cells = Filters(directory, stored)
-    contests(setups, {}, 0)  # what is not there yet is built, on all cores
+    dict(contests(setups, {}, 0))  # what is not there yet is built, on all cores
     pinned: Setups = {
         name: (_pinned, (setup, *arguments)) for name, (setup, arguments) in setups.items()
     }
     rows = []
-    for name, timed in contests(pinned, tasks, config.rounds).items():
+    for name, timed in contests(pinned, tasks, config.rounds):
         exact = exactly(cells, stored, *tasks[name], inputs[2][_TUNE : _TUNE + _ASKED])
         recalls = {each: found_share(exact, one.answer.rows) for each, one in timed.items()}
         full = [
