@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_reflection.v1alpha import reflection
 
 from bert.compiled import cached_programs
+from search.bundle import Manifest
 from server.bundles import Bundles, Failure, Loading, Served
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
 
@@ -78,7 +79,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         """Loads a bundle and lets it serve."""
         served = await self._bundles.load(request.path)
         return admin_service_pb2.LoadBundleResponse(
-            bundle_id=served.manifest.bundle_id, bundle=served_message(served)
+            bundle_id=served.manifest.bundle_id, bundle=served_message(served, served.manifest)
         )
 
     async def RollBack(
@@ -87,7 +88,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         """Lets the previous bundle serve again."""
         served = await self._bundles.roll_back()
         return admin_service_pb2.RollBackResponse(
-            bundle_id=served.manifest.bundle_id, bundle=served_message(served)
+            bundle_id=served.manifest.bundle_id, bundle=served_message(served, served.manifest)
         )
 
 

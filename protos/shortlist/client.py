@@ -199,8 +199,8 @@ class Client:
     ) -> Iterator[catalog_service_pb2.UpsertItemsResponse]:
         """Yields what became of each write, in their order (CatalogService.UpsertItems).
 
-        `shortlist.requests.upsert` makes writes. One that could not be made has an `error`. The time
-        is for the whole stream.
+        `shortlist.requests.upsert` makes writes. One that could not be made has an `error`. The
+        time is for the whole stream.
         """
         method = self._catalog.UpsertItems
         return self._stream(method, iter(writes), timeout_seconds, request_id)
