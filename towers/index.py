@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 VECTORS_FILE = "vectors.npy"
 CONFIG_FILE = "index.json"
+FILES_VERSION = 2  # raised when an index comes to consist of other files
 QUERIES_FILE = "queries.npy"
 SCANN_PICKLE = "scann_docids.pkl"  # ScaNN unpickles it where it finds it; we never write it
 TREE_FROM = 100_000  # items from which ScaNN partitions; below, it scans quantised vectors

@@ -24,7 +24,7 @@ from search import bundle
 from search.bundle import write_directory
 from search.ranking import SignalSource, newest_release
 from towers.encode import TowerEncoder
-from towers.index import build_index, open_index, open_vectors, recall_against_exact
+from towers.index import FILES_VERSION, build_index, open_index, open_vectors, recall_against_exact
 from towers.model import Towers
 from towers.saving import load_towers, save_towers
 from train.assemble import assemble
@@ -175,7 +175,11 @@ class Pipeline:
         towers = self._step(
             "towers", self._towers, shared, config.towers, config.pairs, config.towers_fit
         )
-        of_index: dict[str, Any] = {"towers": towers.digest, "analyser": ANALYSER}
+        of_index: dict[str, Any] = {
+            "towers": towers.digest,
+            "analyser": ANALYSER,
+            "files": FILES_VERSION,
+        }
         if self.written is not None:
             of_index["written"] = dict(self.written.state)
         index = self._step("index", self._index, of_index, config.index)
