@@ -93,8 +93,8 @@ class ServerConfig:
             if getattr(self, name) < 1:
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{flag} {getattr(self, name)}: must be at least 1")
-        if not 1 <= self.connection_age_seconds <= 86_400:
-            raise InputError("--connection-age-seconds: must be from 1 to 86400")
+        if not 0 < self.connection_age_seconds <= 86_400:
+            raise InputError("--connection-age-seconds: must be above 0 and at most 86400")
         for name in ("drain_seconds", "grace_seconds"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"--{name.replace('_', '-')}: must not be negative")

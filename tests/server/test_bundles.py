@@ -345,6 +345,7 @@ def test_a_replaced_engine_is_freed_without_the_garbage_collector(
     config: ServerConfig, root: Path, serving: Serving
 ) -> None:
     gc.disable()
+    others = [thread.name for thread in threading.enumerate()].count("model")  # of other tests
     try:
         with serve(config, root / "one", serving) as swapping:
             references = []
@@ -364,7 +365,7 @@ def test_a_replaced_engine_is_freed_without_the_garbage_collector(
                 swapping.admin.load(name)
             assert [gone(reference) for reference in references] == [True] * 8
             threads = [thread.name for thread in threading.enumerate()]
-            assert threads.count("model") == 1
+            assert threads.count("model") == others + 1
     finally:
         gc.enable()
 
@@ -376,7 +377,7 @@ def resident_megabytes() -> float:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize(
-    ("pair", "swaps", "most"), [(("fewer", "one"), 40, 12.0), (("other", "one"), 8, 40.0)]
+    ("pair", "swaps", "most"), [(("fewer", "one"), 20, 12.0), (("other", "one"), 6, 40.0)]
 )
 def test_memory_returns_to_its_level(
     swapping: Swapping, pair: tuple[str, str], swaps: int, most: float
