@@ -112,6 +112,10 @@ func printable(response *pb.SearchResponse) *answer {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "every" {
+		callEverything(os.Args[2:])
+		return
+	}
 	address := flag.String("address", "127.0.0.1:50051", "of the server, or a gRPC target")
 	ca := flag.String("ca", "", "PEM file of the authorities that may have signed the server")
 	cert := flag.String("cert", "", "PEM chain to show the server")
