@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
-from grpc_status import rpc_status
+from google.rpc import status_pb2
 
-from server.errors import error_status
+from server.errors import abort, error_status
 from server.tokens import Role, RoleMissingError, Tokens, UnauthenticatedError
 
 # What anybody may ask: whether the server is well, and what it can be asked.
@@ -56,7 +56,7 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  
         try:
             self._tokens.check(bearer_token(handler_call_details.invocation_metadata), role)
         except (UnauthenticatedError, RoleMissingError) as error:
-            return _refusing(handler, rpc_status.to_status(error_status(error, method)))
+            return _refusing(handler, error_status(error, method))
         return handler
 
 
@@ -69,9 +69,9 @@ def bearer_token(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _refusing(handler: Any, status: Any) -> Any:
+def _refusing(handler: Any, status: status_pb2.Status) -> Any:
     async def refuse(_: Any, context: Any) -> None:
-        await context.abort_with_status(status)
+        await abort(context, status)
 
     make = {
         (False, False): grpc.unary_unary_rpc_method_handler,

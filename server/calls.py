@@ -26,6 +26,7 @@ from server.tracing import CallTracer
 
 logger = logging.getLogger("server.access")
 
+_NAME_KEY = "x-request-id"
 # An id of the caller's goes into the log as it came, so it must look like one.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
@@ -40,6 +41,8 @@ class Call:
         code: How it ended.
         error_id: What an internal fault was logged as.
         results: What the engine answered, and when, in nanoseconds since 1970.
+        bundle_id: The bundle that answers; the one that served when the call began, until that is
+            known.
     """
 
     method: str
@@ -47,6 +50,7 @@ class Call:
     code: grpc.StatusCode = grpc.StatusCode.OK
     error_id: str | None = None
     results: list[tuple[SearchResult, int]] = field(default_factory=list)
+    bundle_id: str | None = None
 
 
 _current: ContextVar[Call | None] = ContextVar("call", default=None)
@@ -57,11 +61,27 @@ def current_call() -> Call | None:
     return _current.get()
 
 
-def note(result: SearchResult) -> None:
-    """Takes note of what the engine did for the current call."""
+def note(result: SearchResult, bundle_id: str) -> None:
+    """Takes note of what the engine did for the current call, and with which bundle."""
     call = current_call()
     if call is not None:
         call.results.append((result, time.time_ns()))
+        call.bundle_id = bundle_id
+
+
+def name_metadata() -> tuple[tuple[str, str], ...]:
+    """Returns the metadata that tells the caller what the current call is named."""
+    call = current_call()
+    return () if call is None else ((_NAME_KEY, call.request_id),)
+
+
+async def tell_name(context: Any) -> None:
+    """Begins the answer to the current call with its name.
+
+    Only once there is an answer: a call whose answer has begun is not made again by its client's
+    gRPC when it fails. The name of one that fails first is in the trailing metadata.
+    """
+    await context.send_initial_metadata(name_metadata())
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
@@ -94,7 +114,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
     @asynccontextmanager
     async def _observed(self, method: str, context: Any) -> AsyncIterator[None]:
         metadata = dict(context.invocation_metadata() or ())
-        call = Call(method, _request_id(metadata))
+        call = Call(method, _request_id(metadata), bundle_id=self._bundle_id())
         _current.set(call)  # each call is a task of its own, so there is nothing to set back
         begun = time.perf_counter()
         with self._tracer.span(method, metadata) as span:
@@ -109,24 +129,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                 raise
             finally:
                 seconds = time.perf_counter() - begun
-                bundle_id = self._bundle_id()
                 self._metrics.called(method, call.code.name, seconds)
                 for result, _ in call.results:
                     self._metrics.answered(result)
-                trace_id = span.finish(call.code, bundle_id, call.results)
-                _log(call, context.peer(), seconds, bundle_id, trace_id)
+                trace_id = span.finish(call.code, call.bundle_id, call.results)
+                _log(call, context.peer(), seconds, trace_id)
 
 
-def _log(
-    call: Call, peer: str | None, seconds: float, bundle_id: str | None, trace_id: str | None
-) -> None:
+def _log(call: Call, peer: str | None, seconds: float, trace_id: str | None) -> None:
     fields = {
         "method": call.method,
         "code": call.code.name,
         "milliseconds": round(seconds * 1e3, 3),
         "peer": _host(peer or ""),
         "request_id": call.request_id,
-        "bundle": bundle_id,
+        "bundle": call.bundle_id,
         "error_id": call.error_id,
         "trace_id": trace_id,
     }
@@ -135,7 +152,7 @@ def _log(
 
 
 def _request_id(metadata: Mapping[str, str | bytes]) -> str:
-    given = metadata.get("x-request-id")
+    given = metadata.get(_NAME_KEY)
     if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
         return given
     return uuid.uuid4().hex

@@ -25,7 +25,7 @@ from search.records import (
     UnknownItemsError,
 )
 from server.bundles import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
-from server.calls import current_call
+from server.calls import current_call, name_metadata, tell_name
 from server.methods import is_ours, surrounded
 from server.pages import PageTokenError, PageTokenExpiredError
 from server.tokens import RoleMissingError, UnauthenticatedError
@@ -68,6 +68,13 @@ _KNOWN: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
     LoadUnderWayError: (grpc.StatusCode.ABORTED, "LOAD_UNDER_WAY"),
     NothingToRollBackToError: (grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO"),
 }
+
+
+async def abort(context: Any, status: status_pb2.Status) -> None:
+    """Ends the current call with a status, beside which its metadata says how the call is named."""
+    ending = rpc_status.to_status(status)
+    metadata = (*ending.trailing_metadata, *name_metadata())
+    await context.abort(ending.code, ending.details, metadata)
 
 
 def error_status(error: Exception, method: str) -> status_pb2.Status:
@@ -195,6 +202,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
             lambda context: _AsStatus(method, context),
             deserializer=parse,
             received=_sound,
+            begin=tell_name,
         )
 
 
@@ -226,10 +234,10 @@ class _AsStatus:
         if (call := current_call()) is not None:
             call.code = _CODES[status.code]
             call.error_id = _error_id(status)
-        # gRPC keeps what `abort_with_status` raises for a while, and with it this frame: without
+        # gRPC keeps what `abort` raises for a while, and with it this frame: without
         # these two it does not keep those that the error came through, and the engine they used.
         del error, trace
-        await self._context.abort_with_status(rpc_status.to_status(status))
+        await abort(self._context, status)
 
 
 def _error_id(status: status_pb2.Status) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, TypeAlias
 
@@ -11,6 +11,7 @@ import grpc
 
 # Given a call's context, what surrounds the call; it sees what the method raises.
 Around: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
+Begin: TypeAlias = Callable[[Any], Awaitable[None]]
 
 _OURS = "/shortlist."
 
@@ -20,12 +21,17 @@ def is_ours(method: str) -> bool:
     return method.startswith(_OURS)
 
 
+async def _nothing(context: Any) -> None:
+    """Begins an answer with nothing."""
+
+
 def surrounded(
     handler: Any,
     around: Around,
     *,
     deserializer: Callable[[bytes], Any] | None = None,
     received: Callable[[Any], Any] = lambda message: message,
+    begin: Begin = _nothing,
 ) -> Any:
     """Returns a method's handler with something around every call.
 
@@ -34,6 +40,8 @@ def surrounded(
         around: What surrounds each call.
         deserializer: Reads requests instead of the handler's own.
         received: What the method is given for a request so read; it runs inside `around`.
+        begin: Given a call's context, what comes before its answer, or the first message of one,
+            and not before an error. Of no effect on a method that writes by itself.
     """
 
     async def each(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -46,7 +54,9 @@ def surrounded(
     async def answer(request: Any, context: Any) -> Any:
         method = handler.stream_unary if handler.request_streaming else handler.unary_unary
         async with around(context):
-            return await method(given(request), context)
+            response = await method(given(request), context)
+            await begin(context)
+            return response
 
     # A coroutine that writes: gRPC would leave an asynchronous generator unfinished when the caller
     # goes while it writes, and what is around the call would not end with it.
@@ -57,9 +67,15 @@ def surrounded(
             if inspect.isawaitable(responses):  # writes by itself
                 await responses
                 return
+            begun = False
             async with aclosing(responses):
                 async for response in responses:
+                    if not begun:
+                        await begin(context)
+                        begun = True
                     await context.write(response)
+            if not begun:
+                await begin(context)
 
     kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
         (False, False): (grpc.unary_unary_rpc_method_handler, answer),

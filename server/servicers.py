@@ -60,7 +60,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         engine, deadline = self._slot.engine, deadline_of(context)
         search = search_messages.search_record(request, engine.bundle_id)
         result = await self._worker.run(lambda: _search(engine, search, deadline), deadline)
-        note(result)
+        note(result, engine.bundle_id)
         return search_messages.search_response(search, result)
 
     async def StreamSearch(
@@ -78,7 +78,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             async with aclosing(parts):
                 async for result, last in parts:
                     if last:
-                        note(result)
+                        note(result, engine.bundle_id)
                     yield search_messages.stream_search_response(search, result, last=last)
         except RequestError as error:
             raise error.within("search") from None
@@ -108,7 +108,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
             ),
             deadline,
         )
-        note(result)
+        note(result, engine.bundle_id)
         return retrieval_messages.retrieve_response(result, engine.bundle_id)
 
     async def SimilarItems(
@@ -127,7 +127,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
             ),
             deadline,
         )
-        note(result)
+        note(result, engine.bundle_id)
         return retrieval_messages.similar_response(similar, result, engine.bundle_id)
 
     async def Embed(
@@ -156,7 +156,7 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
         result = await self._worker.run(
             lambda: engine.rerank(request.query, candidates, deadline=deadline), deadline
         )
-        note(result)
+        note(result, engine.bundle_id)
         return rerank_messages.rerank_response(result, engine.bundle_id)
 
 

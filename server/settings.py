@@ -279,9 +279,16 @@ def _is_secret(name: str) -> bool:
 
 def _shown(name: str, value: Any) -> Any:
     """Returns a setting as the log may have it."""
-    if _is_secret(name) and value is not None:
+    if value is None or isinstance(value, bool):  # whether, and no secret itself
+        return value
+    if _is_secret(name):
         return _MASK
-    if isinstance(value, str) and "://" in value:  # what stands before an @ is a password
+    if isinstance(value, str) and "://" in value:
+        # What stands before an @ is a password, and behind a ? there may be a key.
         parts = urlsplit(value)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+        return parts._replace(
+            netloc=parts.netloc.rpartition("@")[2],
+            query=parts.query and _MASK,
+            fragment=parts.fragment and _MASK,
+        ).geturl()
+    return value if isinstance(value, int | float | str) else str(value)

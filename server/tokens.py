@@ -87,6 +87,12 @@ class Tokens:
         except OSError as error:
             raise InputError(f"--tokens {self._path}: {error.strerror}") from None
 
+    def _mode(self) -> int:
+        try:
+            return self._path.stat().st_mode
+        except OSError as error:  # gone since it was read
+            raise InputError(f"--tokens {self._path}: {error.strerror}") from None
+
     def _parse(self, content: bytes) -> Entries:
         entries = []
         lines = content.decode("utf-8", "replace").splitlines()
@@ -103,6 +109,6 @@ class Tokens:
             entries.append((Role(match[1]), match[2].lower()))
         if not entries:
             raise InputError(f"--tokens {self._path}: holds no token")
-        if self._path.stat().st_mode & stat.S_IROTH:
+        if self._mode() & stat.S_IROTH:
             logger.warning("--tokens %s can be read by everybody: chmod o-r", self._path)
         return entries

@@ -12,8 +12,9 @@ import (
 )
 
 // Calls are shared by the servers of an address ("dns:///search.example:50051") whose health is
-// SERVING. Every method only reads, so a call that no server began may be made again. (Before
-// version 1.40, grpc-go does that only with GRPC_GO_RETRY=on in the environment.)
+// SERVING. A call that no server began may be made again, which changes nothing twice: most methods
+// only read, and a write that was made already is known by its request_id. (Before version 1.40,
+// grpc-go does that only with GRPC_GO_RETRY=on in the environment.)
 const serviceConfig = `{
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"healthCheckConfig": {"serviceName": ""},

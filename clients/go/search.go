@@ -1,4 +1,5 @@
-// Searches the items of one brand below a price, and prints one JSON object:
+// Searches the items of one brand below a price, and prints one JSON object; with -stream, one of
+// each message of StreamSearch:
 //
 //	go run . -brand Voltix -below 50 "usb c charger"
 package main
@@ -10,6 +11,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -32,6 +34,13 @@ type answer struct {
 	Matched int32    `json:"matched"`
 }
 
+// message is one of StreamSearch.
+type message struct {
+	Phase string  `json:"phase"`
+	Last  bool    `json:"last"`
+	Page  *answer `json:"page"`
+}
+
 func affordable(brand string, price float64) *pb.Filter {
 	ofBrand := &pb.Filter{Kind: &pb.Filter_Equals{Equals: &pb.EqualsFilter{
 		Field: "brand",
@@ -48,18 +57,50 @@ func affordable(brand string, price float64) *pb.Filter {
 }
 
 func search(client pb.SearchServiceClient, request *pb.SearchRequest) (*answer, error) {
-	// Always set a deadline: the server gives up when it has passed.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := named()
 	defer cancel()
-	id := make([]byte, 16)
-	if _, err := rand.Read(id); err != nil {
-		return nil, err
-	}
-	ctx = metadata.AppendToOutgoingContext(ctx, "x-request-id", hex.EncodeToString(id))
 	response, err := client.Search(ctx, request)
 	if err != nil {
 		return nil, err
 	}
+	return printable(response), nil
+}
+
+// streamed searches in parts. The first message, where there are two, is the page to show until the
+// other one is there.
+func streamed(client pb.SearchServiceClient, request *pb.SearchRequest) ([]message, error) {
+	ctx, cancel := named()
+	defer cancel()
+	parts, err := client.StreamSearch(ctx, &pb.StreamSearchRequest{Search: request})
+	if err != nil {
+		return nil, err
+	}
+	messages := []message{}
+	for {
+		part, err := parts.Recv()
+		if err == io.EOF {
+			return messages, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		messages = append(messages, message{
+			part.GetPhase().String(), part.GetLast(), printable(part.GetSearch()),
+		})
+	}
+}
+
+// named is the context of a call: it has a name in the server's log, and a deadline, which should
+// always be set, for the server gives up when it has passed.
+func named() (context.Context, context.CancelFunc) {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // it never fails on the systems that Go supports
+	ctx := metadata.AppendToOutgoingContext(
+		context.Background(), "x-request-id", hex.EncodeToString(id))
+	return context.WithTimeout(ctx, 10*time.Second)
+}
+
+func printable(response *pb.SearchResponse) *answer {
 	found := &answer{Results: []result{}, Matched: response.GetMatchedCount()}
 	for _, one := range response.GetResults() {
 		item := one.GetItem()
@@ -67,10 +108,14 @@ func search(client pb.SearchServiceClient, request *pb.SearchRequest) (*answer, 
 			one.GetRank(), one.GetScore(), one.GetItemId(), item.GetTitle(), item.GetPrice(),
 		})
 	}
-	return found, nil
+	return found
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "every" {
+		callEverything(os.Args[2:])
+		return
+	}
 	address := flag.String("address", "127.0.0.1:50051", "of the server, or a gRPC target")
 	ca := flag.String("ca", "", "PEM file of the authorities that may have signed the server")
 	cert := flag.String("cert", "", "PEM chain to show the server")
@@ -78,6 +123,7 @@ func main() {
 	brand := flag.String("brand", "", "whose items to search")
 	below := flag.Float64("below", 1000, "what they cost less than")
 	pageSize := flag.Int("page-size", 5, "how many to print at most")
+	stream := flag.Bool("stream", false, "search with StreamSearch")
 	flag.Parse()
 
 	connection, err := connect(*address, *ca, *cert, *key)
@@ -87,11 +133,18 @@ func main() {
 	}
 	defer connection.Close()
 	out := json.NewEncoder(os.Stdout)
-	found, err := search(pb.NewSearchServiceClient(connection), &pb.SearchRequest{
+	client := pb.NewSearchServiceClient(connection)
+	request := &pb.SearchRequest{
 		Query:    strings.Join(flag.Args(), " "),
 		PageSize: int32(*pageSize),
 		Filter:   affordable(*brand, *below),
-	})
+	}
+	var found interface{}
+	if *stream {
+		found, err = streamed(client, request)
+	} else {
+		found, err = search(client, request)
+	}
 	if err != nil {
 		_ = out.Encode(failureOf(err))
 		os.Exit(1)

@@ -39,7 +39,10 @@ class Tls:
 
 @dataclass(frozen=True)
 class Retry:
-    """When a failed call is tried again, always within its deadline: every method only reads.
+    """When a failed call is tried again, always within its deadline.
+
+    That changes nothing twice: most methods only read, and a write that the server has made already
+    is known by its request id.
 
     UNAVAILABLE, for which the call was not begun or its server went away, is left to gRPC: it
     waits a random time up to the backoff, and then asks another server where there is one.

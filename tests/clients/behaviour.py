@@ -22,7 +22,10 @@ def example(program: Sequence[str], dashes: str) -> Example:
     environment["GRPC_VERBOSITY"] = "NONE"  # a refused handshake is told by the call's error
 
     def run(flags: Mapping[str, object], words: Sequence[str]) -> tuple[int, Any]:
-        given = [f"{dashes}{name}={value}" for name, value in flags.items()]
+        given = [
+            f"{dashes}{name}" if value is True else f"{dashes}{name}={value}"
+            for name, value in flags.items()
+        ]
         done = subprocess.run(
             [*program, *given, *words],
             env=environment,
@@ -39,15 +42,41 @@ def example(program: Sequence[str], dashes: str) -> Example:
 
 def searches_with_a_filter(run: Example, shop: Shop) -> None:
     """The filter holds, and what is printed is what the items are."""
-    flags = {"address": shop.plain, "brand": "Voltix", "below": 42.5, "page-size": 3}
-    code, printed = run(flags, QUERY)
+    code, printed = run(cheap(shop), QUERY)
+    assert code == 0
+    is_a_page_of_the_cheap(printed)
+
+
+def streams_with_a_filter(run: Example, shop: Shop) -> None:
+    """Both pages come, each with its phase, and the last one is what Search finds."""
+    code, messages = run(cheap(shop) | {"stream": True}, QUERY)
+    assert code == 0
+    assert [(message["phase"], message["last"]) for message in messages] == [
+        ("SEARCH_PHASE_RECALLED", False),
+        ("SEARCH_PHASE_RERANKED", True),
+    ]
+    for message in messages:
+        is_a_page_of_the_cheap(message["page"])
+    _, found = run(cheap(shop), QUERY)
+    assert messages[1]["page"] == found
+    code, printed = run(cheap(shop) | {"stream": True, "page-size": -1}, QUERY)
+    [violation] = printed["violations"]
+    assert (code, violation["field"]) == (1, "search.page_size")
+
+
+def cheap(shop: Shop) -> dict[str, object]:
+    """The flags that find a few cheap items of a brand."""
+    return {"address": shop.plain, "brand": "Voltix", "below": 42.5, "page-size": 3}
+
+
+def is_a_page_of_the_cheap(printed: Any) -> None:
+    """Three of them, as the catalogue has them, in the order of their scores."""
     items = {item.item_id: item for item in tiny.tiny_items()}
     passing = {
         item.item_id
         for item in items.values()
         if item.brand == "Voltix" and item.price is not None and item.price < 42.5
     }
-    assert code == 0
     assert printed["matched"] == len(passing) > 3
     results = printed["results"]
     assert [result["rank"] for result in results] == [1, 2, 3]

@@ -2,11 +2,12 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.clients import behaviour, tools
+from tests.clients import behaviour, every, tools
 from tests.clients.conftest import Shop
 
 # Where Debian's golang-*-dev packages put their sources.
@@ -14,7 +15,8 @@ DEBIAN = Path("/usr/share/gocode")
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> behaviour.Example:
+def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The compiled program."""
     tools.need("go", "go", "protoc-gen-go", "protoc-gen-go-grpc")
     libraries = Path(os.environ.get("TEST_GOPATH") or DEBIAN)
     if not (libraries / "src" / "google.golang.org" / "grpc").is_dir():
@@ -33,11 +35,20 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> behaviour.Example:
     }
     tools.run(["go", "vet", "."], module, environment)
     tools.run(["go", "build", "-o", path / "search", "."], module, environment)
-    return behaviour.example([str(path / "search")], "-")
+    return str(path / "search")
+
+
+@pytest.fixture(scope="module")
+def example(program: str) -> behaviour.Example:
+    return behaviour.example([program], "-")
 
 
 def test_search_with_a_filter(example: behaviour.Example, shop: Shop) -> None:
     behaviour.searches_with_a_filter(example, shop)
+
+
+def test_both_answers_of_a_streamed_search(example: behaviour.Example, shop: Shop) -> None:
+    behaviour.streams_with_a_filter(example, shop)
 
 
 def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> None:
@@ -47,3 +58,7 @@ def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> No
 
 def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
     behaviour.speaks_mutual_tls(example, shop, "Unavailable")
+
+
+def test_every_method_and_every_error(program: str, everything: Mapping[str, object]) -> None:
+    every.asks_everything(behaviour.example([program, "every"], "-"), everything)

@@ -1,16 +1,18 @@
 """The TypeScript example, generated, compiled and run against real servers."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.clients import behaviour, tools
+from tests.clients import behaviour, every, tools
 from tests.clients.conftest import Shop
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> behaviour.Example:
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the compiled programs."""
     tools.need("node", "node", "npm")
     modules = tools.npm_packages()
     directory = tmp_path_factory.mktemp("node")
@@ -23,11 +25,20 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> behaviour.Example:
     (directory / "node_modules").symlink_to(modules)
     tools.generate("node", directory / "src" / "gen", {"NODE_MODULES": str(modules)})
     tools.run(["node", modules / "typescript" / "bin" / "tsc"], directory)
-    return behaviour.example(["node", str(directory / "build" / "search.js")], "--")
+    return directory / "build"
+
+
+@pytest.fixture(scope="module")
+def example(build: Path) -> behaviour.Example:
+    return behaviour.example(["node", str(build / "search.js")], "--")
 
 
 def test_search_with_a_filter(example: behaviour.Example, shop: Shop) -> None:
     behaviour.searches_with_a_filter(example, shop)
+
+
+def test_both_answers_of_a_streamed_search(example: behaviour.Example, shop: Shop) -> None:
+    behaviour.streams_with_a_filter(example, shop)
 
 
 def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> None:
@@ -37,6 +48,10 @@ def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> No
 
 def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
     behaviour.speaks_mutual_tls(example, shop, "UNAVAILABLE")
+
+
+def test_every_method_and_every_error(build: Path, everything: Mapping[str, object]) -> None:
+    every.asks_everything(behaviour.example(["node", str(build / "every.js")], "--"), everything)
 
 
 def test_versions_are_exact_and_no_registry_is_named() -> None:

@@ -5,11 +5,12 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.clients import behaviour, tools
+from tests.clients import behaviour, every, tools
 from tests.clients.conftest import Shop
 
 PROTOS = tools.ROOT / "protos"
@@ -56,6 +57,11 @@ def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> No
 
 def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
     behaviour.speaks_mutual_tls(example, shop, "UNAVAILABLE")
+
+
+def test_every_method_and_every_error(python: Path, everything: Mapping[str, object]) -> None:
+    program = [str(python), "-W", "error", str(tools.CLIENTS / "python" / "every.py")]
+    every.asks_everything(behaviour.example(program, "--"), everything)
 
 
 def test_only_the_client_is_installed(python: Path) -> None:

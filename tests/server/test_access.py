@@ -248,6 +248,24 @@ def test_a_file_that_is_no_good_changes_nothing(
         tokens.check("other", Role.ADMIN)
 
 
+def test_a_file_that_vanishes_while_it_is_read_changes_nothing(
+    file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = Tokens(file)
+    write(file, line("read", "other"))
+    read = Path.read_bytes
+
+    def read_and_vanish(path: Path) -> bytes:
+        content = read(path)
+        path.unlink()
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_vanish)
+    time.sleep(0.6)
+    tokens.check("reader", Role.READ)
+    assert "the ones before stay in use" in caplog.records[-1].message
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

@@ -202,7 +202,7 @@ def test_json_lines_carry_an_exception_as_a_field() -> None:
 def test_outside_of_a_call_there_is_none_to_take_note_for() -> None:
     from search.records import SearchResult
 
-    note(SearchResult((), (), 0, 0))
+    note(SearchResult((), (), 0, 0), "b")
     assert current_call() is None
 
 

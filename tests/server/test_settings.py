@@ -192,6 +192,15 @@ def test_the_report_tells_values_and_sources_and_no_secrets() -> None:
     assert "hidden" not in json.dumps(report)
 
 
+def test_whether_is_no_secret_and_what_a_url_carries_is() -> None:
+    """Booleans are told whatever they are called; passwords and keys in a URL are not."""
+    url = "https://me:hidden@traces.example:4317/v1?api_key=hidden#hidden"
+    report = load(["--bundle", "b", "--trace-endpoint", url, "--tokens-in-clear"], {}).report()
+    assert report["settings"]["tokens_in_clear"] is True
+    assert report["settings"]["trace_endpoint"] == "https://traces.example:4317/v1?***#***"
+    assert "hidden" not in json.dumps(report)
+
+
 def test_a_bad_secret_is_not_repeated(file: Path) -> None:
     file.write_text("tls_key = 12345\n")
     said = refusal("--config", str(file), SHORTLIST_BUNDLE="b")

@@ -16,8 +16,9 @@ export function credentialsFor(tls?: Tls): ChannelCredentials {
   return credentials.createSsl(read(tls.ca), read(tls.key), read(tls.cert));
 }
 
-// Every method only reads, so a call that no server began may be made again, by another server
-// where the address names several ("dns:search.example:50051").
+// A call that no server began may be made again, by another server where the address names several
+// ("dns:search.example:50051"). That changes nothing twice: most methods only read, and a write that
+// was made already is known by its request_id.
 export const options: ClientOptions = {
   "grpc.service_config": JSON.stringify({
     loadBalancingConfig: [{ round_robin: {} }],

@@ -41,3 +41,9 @@ export function failureOf(error: ServiceError): Failure {
   }
   return failure;
 }
+
+// The reason of an error that is part of an answer, as of a write in a stream.
+export function reasonOf({ details }: Status): string {
+  const info = details.find(({ typeUrl }) => typeUrl.endsWith("/google.rpc.ErrorInfo"));
+  return info === undefined ? "" : ErrorInfo.decode(info.value).reason;
+}

@@ -1,4 +1,5 @@
-// Searches the items of one brand below a price, and prints one JSON object:
+// Searches the items of one brand below a price, and prints one JSON object; with --stream, one of
+// each message of StreamSearch:
 //
 //   node build/search.js --brand Voltix --below 50 "usb c charger"
 
@@ -14,6 +15,7 @@ import {
   SearchRequest,
   type SearchResponse,
   SearchServiceClient,
+  searchPhaseToJSON,
 } from "./gen/shortlist/v1/search_service.js";
 
 const given = parseArgs({
@@ -26,6 +28,7 @@ const given = parseArgs({
     brand: { type: "string", default: "" },
     below: { type: "string", default: "1000" },
     "page-size": { type: "string", default: "5" },
+    stream: { type: "boolean", default: false },
   },
 });
 const { address, ca, cert, key, brand, below } = given.values;
@@ -70,17 +73,26 @@ function search(client: SearchServiceClient, request: SearchRequest): Promise<Se
   );
 }
 
-const tls = ca === undefined ? undefined : { ca, cert, key };
-const client = new SearchServiceClient(address, credentialsFor(tls), options);
-try {
-  const response = await search(
-    client,
-    SearchRequest.fromPartial({
-      query: given.positionals.join(" "),
-      pageSize: Number(given.values["page-size"]),
-      filter: affordable(brand, Number(below)),
-    }),
-  );
+interface Message {
+  phase: string;
+  last: boolean;
+  page: object;
+}
+
+// The first message, where there are two, is the page to show until the other one is there.
+async function streamed(client: SearchServiceClient, request: SearchRequest): Promise<Message[]> {
+  const metadata = new Metadata();
+  metadata.set("x-request-id", randomUUID());
+  const call = client.streamSearch({ search: request }, metadata, { deadline: Date.now() + 10_000 });
+  const messages: Message[] = [];
+  for await (const { phase, last, search } of call) {
+    if (search === undefined) continue;
+    messages.push({ phase: searchPhaseToJSON(phase), last, page: printable(search) });
+  }
+  return messages;
+}
+
+function printable(response: SearchResponse): object {
   const results = response.results.map(({ rank, score, itemId, item }) => ({
     rank,
     score,
@@ -88,7 +100,21 @@ try {
     title: item?.title,
     price: item?.price,
   }));
-  console.log(JSON.stringify({ results, matched: response.matchedCount }));
+  return { results, matched: response.matchedCount };
+}
+
+const tls = ca === undefined ? undefined : { ca, cert, key };
+const client = new SearchServiceClient(address, credentialsFor(tls), options);
+try {
+  const request = SearchRequest.fromPartial({
+    query: given.positionals.join(" "),
+    pageSize: Number(given.values["page-size"]),
+    filter: affordable(brand, Number(below)),
+  });
+  const found = given.values.stream
+    ? await streamed(client, request)
+    : printable(await search(client, request));
+  console.log(JSON.stringify(found));
 } catch (error) {
   console.log(JSON.stringify(failureOf(error as ServiceError)));
   process.exitCode = 1;

@@ -28,9 +28,16 @@ if _version_not_supported:
 class AdminServiceStub:
     """What operators ask of one server: how it is, and to serve another bundle.
 
-    It listens on a port of its own, which is closed unless the server is started with one. Where the
-    server has tokens, every call needs one of role "admin": UNAUTHENTICATED or PERMISSION_DENIED
-    otherwise. Every error carries the details that ErrorReason describes.
+    It listens on a port of its own, which is closed unless the server is started with one. Every error
+    carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "admin" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     def __init__(self, channel):
@@ -59,9 +66,16 @@ class AdminServiceStub:
 class AdminServiceServicer:
     """What operators ask of one server: how it is, and to serve another bundle.
 
-    It listens on a port of its own, which is closed unless the server is started with one. Where the
-    server has tokens, every call needs one of role "admin": UNAUTHENTICATED or PERMISSION_DENIED
-    otherwise. Every error carries the details that ErrorReason describes.
+    It listens on a port of its own, which is closed unless the server is started with one. Every error
+    carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "admin" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     def GetStatus(self, request, context):
@@ -138,9 +152,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
 class AdminService:
     """What operators ask of one server: how it is, and to serve another bundle.
 
-    It listens on a port of its own, which is closed unless the server is started with one. Where the
-    server has tokens, every call needs one of role "admin": UNAUTHENTICATED or PERMISSION_DENIED
-    otherwise. Every error carries the details that ErrorReason describes.
+    It listens on a port of its own, which is closed unless the server is started with one. Every error
+    carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "admin" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @staticmethod

@@ -29,9 +29,16 @@ GRPC_VERSION: str
 class AdminServiceStub:
     """What operators ask of one server: how it is, and to serve another bundle.
 
-    It listens on a port of its own, which is closed unless the server is started with one. Where the
-    server has tokens, every call needs one of role "admin": UNAUTHENTICATED or PERMISSION_DENIED
-    otherwise. Every error carries the details that ErrorReason describes.
+    It listens on a port of its own, which is closed unless the server is started with one. Every error
+    carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "admin" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @_typing.overload
@@ -76,9 +83,16 @@ class AdminServiceStub:
 class AdminServiceAsyncStub(AdminServiceStub):
     """What operators ask of one server: how it is, and to serve another bundle.
 
-    It listens on a port of its own, which is closed unless the server is started with one. Where the
-    server has tokens, every call needs one of role "admin": UNAUTHENTICATED or PERMISSION_DENIED
-    otherwise. Every error carries the details that ErrorReason describes.
+    It listens on a port of its own, which is closed unless the server is started with one. Every error
+    carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "admin" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -119,9 +133,16 @@ class AdminServiceAsyncStub(AdminServiceStub):
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """What operators ask of one server: how it is, and to serve another bundle.
 
-    It listens on a port of its own, which is closed unless the server is started with one. Where the
-    server has tokens, every call needs one of role "admin": UNAUTHENTICATED or PERMISSION_DENIED
-    otherwise. Every error carries the details that ErrorReason describes.
+    It listens on a port of its own, which is closed unless the server is started with one. Every error
+    carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "admin" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @_abc_1.abstractmethod

@@ -30,6 +30,14 @@ class CatalogServiceStub:
     behind model work.
 
     Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one in its metadata, as `authorization: Bearer TOKEN`: of
+    the role "write" for UpsertItems and DeleteItems, "read" for the others; UNAUTHENTICATED without one
+    that the server knows, PERMISSION_DENIED for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     def __init__(self, channel):
@@ -65,6 +73,14 @@ class CatalogServiceServicer:
     behind model work.
 
     Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one in its metadata, as `authorization: Bearer TOKEN`: of
+    the role "write" for UpsertItems and DeleteItems, "read" for the others; UNAUTHENTICATED without one
+    that the server knows, PERMISSION_DENIED for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     def GetItem(self, request, context):
@@ -151,6 +167,14 @@ class CatalogService:
     behind model work.
 
     Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one in its metadata, as `authorization: Bearer TOKEN`: of
+    the role "write" for UpsertItems and DeleteItems, "read" for the others; UNAUTHENTICATED without one
+    that the server knows, PERMISSION_DENIED for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @staticmethod

@@ -31,6 +31,14 @@ class CatalogServiceStub:
     behind model work.
 
     Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one in its metadata, as `authorization: Bearer TOKEN`: of
+    the role "write" for UpsertItems and DeleteItems, "read" for the others; UNAUTHENTICATED without one
+    that the server knows, PERMISSION_DENIED for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @_typing.overload
@@ -76,6 +84,14 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     behind model work.
 
     Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one in its metadata, as `authorization: Bearer TOKEN`: of
+    the role "write" for UpsertItems and DeleteItems, "read" for the others; UNAUTHENTICATED without one
+    that the server knows, PERMISSION_DENIED for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -117,6 +133,14 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     behind model work.
 
     Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one in its metadata, as `authorization: Bearer TOKEN`: of
+    the role "write" for UpsertItems and DeleteItems, "read" for the others; UNAUTHENTICATED without one
+    that the server knows, PERMISSION_DENIED for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @_abc_1.abstractmethod

@@ -95,7 +95,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     the client, a message over the size limit of 8 MiB) carry none.
 
     A caller may name its call in the metadata, as `x-request-id`; the server's log then names it
-    likewise, beside the error's own id where there is one.
+    likewise, beside the error's own id where there is one, and so does the metadata that comes with the
+    error.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0

@@ -28,8 +28,15 @@ if _version_not_supported:
 class RerankServiceStub:
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     def __init__(self, channel):
@@ -48,8 +55,15 @@ class RerankServiceStub:
 class RerankServiceServicer:
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     def Rerank(self, request, context):
@@ -83,8 +97,15 @@ def add_RerankServiceServicer_to_server(servicer, server):
 class RerankService:
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @staticmethod

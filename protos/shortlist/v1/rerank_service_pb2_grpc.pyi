@@ -29,8 +29,15 @@ GRPC_VERSION: str
 class RerankServiceStub:
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @_typing.overload
@@ -50,8 +57,15 @@ class RerankServiceStub:
 class RerankServiceAsyncStub(RerankServiceStub):
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -67,8 +81,15 @@ class RerankServiceAsyncStub(RerankServiceStub):
 class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stage 2 on its own: orders candidates that come from anywhere.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @_abc_1.abstractmethod

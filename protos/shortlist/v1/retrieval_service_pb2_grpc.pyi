@@ -30,8 +30,15 @@ class RetrievalServiceStub:
     """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
     the lexical index.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @_typing.overload
@@ -66,8 +73,15 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
     the lexical index.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -98,8 +112,15 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
     the lexical index.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
     """
 
     @_abc_1.abstractmethod

@@ -30,8 +30,15 @@ class SearchServiceStub:
     """Product search in two stages: the towers and the lexical index recall candidates, the
     cross-encoder ranks them.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
 
     The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
     candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
@@ -66,8 +73,15 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Product search in two stages: the towers and the lexical index recall candidates, the
     cross-encoder ranks them.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
 
     The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
     candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
@@ -98,8 +112,15 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Product search in two stages: the towers and the lexical index recall candidates, the
     cross-encoder ranks them.
 
-    Every error carries the details that ErrorReason describes. A call may name itself in its
-    metadata, as `x-request-id`, to be found in the server's log.
+    Every error carries the details that ErrorReason describes.
+
+    Where the server has tokens, a call shows one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
+    for one without the role.
+
+    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
+    The server names it so in its log and in the metadata that its answer begins with, or, where it
+    fails before there is an answer, ends with. A call without such a name is given one.
 
     The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
     candidates are reranked, the best of stage 1, as many as what the model was measured to cost says

@@ -1,0 +1,210 @@
+// Calls every method once, makes every mistake that a client can, and prints how each call ended.
+// Its flags name a server with tokens and --state, one of stage 1 alone without either, and the item
+// of an id that the first one has. clients/python and clients/go have the same.
+
+import { parseArgs } from "node:util";
+
+import {
+  type CallOptions,
+  type ClientDuplexStream,
+  Metadata,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+
+import { credentialsFor } from "./connect.js";
+import { failureOf, reasonOf } from "./errors.js";
+import type { Status } from "./gen/google/rpc/status.js";
+import { AdminServiceClient } from "./gen/shortlist/v1/admin_service.js";
+import {
+  BatchGetItemsRequest,
+  CatalogServiceClient,
+  DeleteItemsRequest,
+  GetItemRequest,
+  UpsertItemsRequest,
+} from "./gen/shortlist/v1/catalog_service.js";
+import type { Item } from "./gen/shortlist/v1/item.js";
+import { RerankRequest, RerankServiceClient } from "./gen/shortlist/v1/rerank_service.js";
+import {
+  EmbedRequest,
+  RetrievalServiceClient,
+  RetrieveRequest,
+  SimilarItemsRequest,
+} from "./gen/shortlist/v1/retrieval_service.js";
+import { SearchRequest, SearchServiceClient } from "./gen/shortlist/v1/search_service.js";
+
+const names = ["address", "admin-address", "plain-address", "token", "reader-token", "item-id"];
+const given = parseArgs({
+  options: Object.fromEntries(names.map((name) => [name, { type: "string" as const, default: "" }])),
+}).values as Record<string, string>;
+const flag = (name: string) => given[name] ?? "";
+
+const query = "usb c charger";
+const lamp = { itemId: "node-lamp", title: "Brass reading lamp" };
+const security = credentialsFor();
+const searches = new SearchServiceClient(flag("address"), security);
+const retrievals = new RetrievalServiceClient(flag("address"), security);
+const reranks = new RerankServiceClient(flag("address"), security);
+const items = new CatalogServiceClient(flag("address"), security);
+const operator = new AdminServiceClient(flag("admin-address"), security);
+const plainSearches = new SearchServiceClient(flag("plain-address"), security);
+const plainReranks = new RerankServiceClient(flag("plain-address"), security);
+const plainItems = new CatalogServiceClient(flag("plain-address"), security);
+
+type Answer<Response> = (error: ServiceError | null, response?: Response) => void;
+type Unary<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: Answer<Response>,
+) => unknown;
+
+function shown(token: string): Metadata {
+  const metadata = new Metadata();
+  if (token !== "") metadata.set("authorization", `Bearer ${token}`);
+  return metadata;
+}
+
+const inTime = () => ({ deadline: Date.now() + 30_000 });
+
+function ask<Request, Response>(
+  method: Unary<Request, Response>,
+  request: Request,
+  token = flag("token"),
+  options: Partial<CallOptions> = inTime(),
+): Promise<Response> {
+  return new Promise((resolve, reject) =>
+    method(request, shown(token), options, (error, response) =>
+      response === undefined ? reject(error) : resolve(response),
+    ),
+  );
+}
+
+// The error of a write, which comes in its response; other calls end with theirs.
+class WriteError extends Error {
+  constructor(readonly status: Status) {
+    super(status.message);
+  }
+}
+
+async function write<Request>(
+  stream: ClientDuplexStream<Request, { sequence: number; error?: Status | undefined }>,
+  request: Request,
+): Promise<boolean> {
+  stream.end(request);
+  let made = false;
+  for await (const { sequence, error } of stream) {
+    if (error !== undefined) throw new WriteError(error);
+    made = sequence > 0;
+  }
+  return made;
+}
+
+function upsert(client: CatalogServiceClient, item: Partial<Item>): Promise<boolean> {
+  const request = UpsertItemsRequest.fromPartial({ requestId: "node-1", item });
+  return write(client.upsertItems(shown(flag("token")), inTime()), request);
+}
+
+function erase(token = flag("token")): Promise<boolean> {
+  const request = DeleteItemsRequest.fromPartial({ requestId: "node-2", itemId: lamp.itemId });
+  return write(items.deleteItems(shown(token), inTime()), request);
+}
+
+function search(given: Partial<SearchRequest>, token = flag("token"), options = inTime()) {
+  return ask(searches.search.bind(searches), SearchRequest.fromPartial(given), token, options);
+}
+
+async function streamed(): Promise<boolean> {
+  const request = { search: SearchRequest.fromPartial({ query }) };
+  let last = false;
+  for await (const part of searches.streamSearch(request, shown(flag("token")), inTime())) {
+    last = part.last;
+  }
+  return last;
+}
+
+async function ofAnotherBundle(): Promise<string> {
+  const request = SearchRequest.fromPartial({ query, pageSize: 2 });
+  return (await ask(plainSearches.search.bind(plainSearches), request, "")).nextPageToken;
+}
+
+function malformed(): Promise<Buffer> {
+  const as = (bytes: Buffer) => bytes;
+  return new Promise((resolve, reject) =>
+    searches.makeUnaryRequest(
+      "/shortlist.v1.SearchService/Search",
+      as,
+      as,
+      Buffer.from([0xff]),
+      shown(flag("token")),
+      inTime(),
+      (error, response) => (response === undefined ? reject(error) : resolve(response)),
+    ),
+  );
+}
+
+const candidates = [{ candidate: { $case: "itemId" as const, value: flag("item-id") } }];
+const pair = RerankRequest.fromPartial({ query, candidates });
+const calls: Record<string, () => Promise<unknown>> = {
+  Search: async () => (await search({ query })).results.length,
+  StreamSearch: streamed,
+  Retrieve: async () => {
+    const request = RetrieveRequest.fromPartial({ input: { $case: "query", value: query } });
+    return (await ask(retrievals.retrieve.bind(retrievals), request)).results.length;
+  },
+  SimilarItems: async () => {
+    const request = SimilarItemsRequest.fromPartial({ itemId: flag("item-id") });
+    return (await ask(retrievals.similarItems.bind(retrievals), request)).results.length;
+  },
+  Embed: async () => {
+    const inputs = [{ input: { $case: "query" as const, value: query } }];
+    const request = EmbedRequest.fromPartial({ inputs });
+    return (await ask(retrievals.embed.bind(retrievals), request)).embeddings.length;
+  },
+  Rerank: async () => (await ask(reranks.rerank.bind(reranks), pair)).results.length,
+  GetItem: async () => {
+    const request = GetItemRequest.fromPartial({ itemId: flag("item-id") });
+    return (await ask(items.getItem.bind(items), request)).item;
+  },
+  BatchGetItems: async () => {
+    const request = BatchGetItemsRequest.fromPartial({ itemIds: [flag("item-id")] });
+    return (await ask(items.batchGetItems.bind(items), request)).items.length;
+  },
+  UpsertItems: () => upsert(items, lamp),
+  DeleteItems: () => erase(),
+  GetStatus: async () => (await ask(operator.getStatus.bind(operator), {})).bundle,
+  "no query": () => search({}),
+  "a write without an id": () => upsert(items, { title: "A lamp" }),
+  "bytes that are no message": malformed,
+  "a token of nobody's": () => search({ query, pageSize: 2, pageToken: "AAAA" }),
+  "a token of another bundle": async () =>
+    search({ query, pageSize: 2, pageToken: await ofAnotherBundle() }),
+  "an unknown item": () => ask(items.getItem.bind(items), { itemId: "nothing" }),
+  "a deadline that passes": () => search({ query }, flag("token"), { deadline: Date.now() + 1 }),
+  "no token": () => search({ query }, ""),
+  "a reader that writes": () => erase(flag("reader-token")),
+  "no reranker": () => ask(plainReranks.rerank.bind(plainReranks), pair),
+  "no state": () => upsert(plainItems, lamp),
+  "a bundle elsewhere": () => ask(operator.loadBundle.bind(operator), { path: ".." }),
+  "no bundle": () => ask(operator.loadBundle.bind(operator), { path: "damaged" }),
+  "nothing to roll back to": () => ask(operator.rollBack.bind(operator), {}),
+};
+
+// How a call ended: OK where there was something in its answer, else its code and reason.
+async function endOf(call: () => Promise<unknown>): Promise<string> {
+  try {
+    return (await call()) ? "OK" : "nothing";
+  } catch (error) {
+    if (error instanceof WriteError) {
+      return `${status[error.status.code]} ${reasonOf(error.status)}`;
+    }
+    const { code, reason } = failureOf(error as ServiceError);
+    return `${code} ${reason}`.trim();
+  }
+}
+
+const ends: Record<string, string> = {};
+for (const [name, call] of Object.entries(calls)) ends[name] = await endOf(call);
+console.log(JSON.stringify(ends));
+for (const client of [searches, retrievals, reranks, items, operator]) client.close();
+for (const client of [plainSearches, plainReranks, plainItems]) client.close();

@@ -1,0 +1,170 @@
+"""How a call is named: to its caller, and in the records of it."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from search.engine import Engine
+from search.records import SearchResult
+from server.config import ServerConfig
+from shortlist.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+)
+from shortlist.v1.item_pb2 import Item
+
+Serving = Callable[..., AbstractContextManager[Any]]
+NAME = ("x-request-id", "gateway-7/a.b:c")
+QUESTION = search_service_pb2.SearchRequest(query="usb c charger", page_size=1)
+SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def server(
+    config: ServerConfig, serving: Serving, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """Takes writes and operators' calls."""
+    state = tmp_path_factory.mktemp("state")
+    with serving(replace(config, state=state, admin_port=0)) as running:
+        yield running
+
+
+@pytest.fixture
+def channel(server: Any) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(server.address) as channel:
+        yield channel
+
+
+def search(channel: grpc.Channel, *metadata: tuple[str, str], page_size: int = 1) -> grpc.Call:
+    """One call of Search, at its end."""
+    request = search_service_pb2.SearchRequest(query="usb c charger", page_size=page_size)
+    method = search_service_pb2_grpc.SearchServiceStub(channel).Search
+    try:
+        return method.with_call(request, timeout=SECONDS, metadata=metadata)[1]
+    except grpc.RpcError as error:
+        return error  # type: ignore[return-value]  # the errors of stubs are calls
+
+
+def test_an_answer_begins_with_the_name_of_its_call(channel: grpc.Channel) -> None:
+    assert NAME in search(channel, NAME).initial_metadata()
+
+
+def test_a_stream_begins_with_the_name_of_its_call(channel: grpc.Channel) -> None:
+    request = search_service_pb2.StreamSearchRequest(search=QUESTION)
+    stub = search_service_pb2_grpc.SearchServiceStub(channel)
+    answers = stub.StreamSearch(request, timeout=SECONDS, metadata=[NAME])
+    assert len(list(answers)) == 2
+    assert NAME in answers.initial_metadata()
+
+
+@pytest.mark.parametrize("writes", [0, 2])
+def test_a_stream_of_writes_has_it_too_also_an_empty_one(
+    channel: grpc.Channel, writes: int
+) -> None:
+    requests = [
+        catalog_service_pb2.UpsertItemsRequest(
+            request_id=f"w-{n}", item=Item(item_id=f"w-{n}", title="Lamp")
+        )
+        for n in range(writes)
+    ]
+    stub = catalog_service_pb2_grpc.CatalogServiceStub(channel)
+    answers = stub.UpsertItems(iter(requests), timeout=SECONDS, metadata=[NAME])
+    assert len(list(answers)) == writes
+    assert NAME in answers.initial_metadata()
+
+
+def test_operators_are_told_as_well(server: Any) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{server.service.admin_port}") as channel:
+        method = admin_service_pb2_grpc.AdminServiceStub(channel).GetStatus
+        request = admin_service_pb2.GetStatusRequest()
+        _, call = method.with_call(request, timeout=SECONDS, metadata=[NAME])
+    assert NAME in call.initial_metadata()
+
+
+def test_an_error_has_the_name_behind_it_so_that_it_may_be_tried_again(
+    channel: grpc.Channel,
+) -> None:
+    """An answer that had begun would not be: gRPC takes it for the call's own."""
+    failed = search(channel, NAME, page_size=-1)
+    assert failed.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert NAME in failed.trailing_metadata()
+    assert NAME not in failed.initial_metadata()
+
+
+def test_one_that_is_refused_for_its_token_as_well(
+    config: ServerConfig, serving: Serving, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"read: {'0' * 64}\n")
+    tokens.chmod(0o600)
+    with (
+        serving(replace(config, tokens=tokens)) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        failed = search(channel, NAME)
+    assert failed.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert NAME in failed.trailing_metadata()
+
+
+@pytest.mark.parametrize("given", [(), (("x-request-id", "two words"),)])
+def test_a_call_without_a_name_is_given_one(
+    channel: grpc.Channel, given: tuple[tuple[str, str], ...]
+) -> None:
+    told = dict(search(channel, *given).initial_metadata())
+    assert re.fullmatch("[0-9a-f]{32}", told["x-request-id"])
+
+
+def test_the_log_names_the_bundle_that_answered_and_not_the_one_that_has_come_since(
+    config: ServerConfig,
+    stage1_bundle: Path,
+    serving: Serving,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "server.access")
+    other = replace(config, admin_port=0, bundle_root=stage1_bundle.parent)
+    search_as_ever, swapped = Engine.search, []
+    with serving(other) as server, grpc.insecure_channel(server.address) as channel:
+        answering = server.service.bundles.slot.engine
+
+        def search_while_another_comes(self: Engine, query: str, **given: Any) -> SearchResult:
+            result = search_as_ever(self, query, **given)
+            if self is answering:
+                swapped.append(load(server, stage1_bundle))
+            return result
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Engine, "search", search_while_another_comes)
+            search(channel, NAME)
+        until = time.monotonic() + SECONDS
+        while not (records := named(caplog, NAME[1])) and time.monotonic() < until:
+            time.sleep(0.01)
+    assert [record["bundle"] for record in records] == [answering.bundle_id]
+    assert swapped
+    assert swapped != [answering.bundle_id]
+
+
+def load(server: Any, directory: Path) -> str:
+    """Has a bundle serve, and returns its id."""
+    with grpc.insecure_channel(f"127.0.0.1:{server.service.admin_port}") as channel:
+        stub = admin_service_pb2_grpc.AdminServiceStub(channel)
+        request = admin_service_pb2.LoadBundleRequest(path=str(directory))
+        return str(stub.LoadBundle(request, timeout=SECONDS).bundle_id)
+
+
+def named(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
+    """What was logged of the calls of a name."""
+    fields = [vars(record).get("fields", {}) for record in caplog.records]
+    return [known for known in fields if known.get("request_id") == name]
