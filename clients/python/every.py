@@ -124,7 +124,10 @@ CALLS: dict[str, Callable[[], object]] = {
     "GetStatus": lambda: ask(operator.GetStatus, admin.GetStatusRequest()).HasField("bundle"),
     "no query": lambda: ask(searches.Search, search.SearchRequest()),
     "a write without an id": lambda: upsert(items, Item(title="A lamp")),
-    "bytes that are no message": lambda: ask(served.unary_unary(SEARCH), b"\xff"),
+    "bytes that are no message": lambda: ask(
+        served.unary_unary(SEARCH, bytes, bytes),
+        b"\xff",
+    ),
     "a token of nobody's": lambda: ask(searches.Search, page("AAAA")),
     "a token of another bundle": lambda: ask(searches.Search, page(of_another_bundle())),
     "an unknown item": lambda: ask(items.GetItem, catalog.GetItemRequest(item_id="nothing")),
