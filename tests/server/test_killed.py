@@ -34,7 +34,7 @@ from tests.tiny import tiny_items
 
 ROOT = Path(__file__).parents[2]
 KILLS = os.environ.get("TEST_SERVER_KILLS")  # at every place; else one at each of the few
-FEW = ("log.after-commit", "compaction.before-index", "compaction.after-rename")
+FEW = ("log.after-commit", "compaction.before-index")
 PLACES = sorted(NAMES) if KILLS else FEW
 SECONDS = 120.0  # longest wait for a kill or an answer
 GIVEN = [item.item_id for item in tiny_items()]
