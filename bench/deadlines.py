@@ -16,9 +16,9 @@ import grpc
 import numpy as np
 import tyro
 
+from bench import inputs
 from bench.report import machine
 from bench.serving import ServingConfig, server
-from catalog.reading import read_dataset
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import coverage_pb2
 
@@ -79,11 +79,7 @@ class Counts:
 
 def main(config: DeadlinesConfig) -> None:
     """Print the figures as a table."""
-    judgments = read_dataset(config.data).judgments
-    if judgments is None:
-        sys.exit(f"error: {config.data} has no judgments to take queries from")
-    rows = zip(judgments["query"].to_pylist(), judgments["split"].to_pylist(), strict=True)
-    queries = list(dict.fromkeys(query for query, split in rows if split == "test"))
+    queries = inputs.queries_of(config.data, "test")
     sys.stdout.write(f"{machine()}\n")
     columns = "deadline | answered in time | p50 ms | p99.9 ms | reranked (least, median, most)"
     sys.stdout.write(f"| {columns} | left out | other outcomes |\n")

@@ -58,6 +58,15 @@ def judged(count: int, *, relevant: bool = False) -> list[tuple[str, str, float]
     return [rows[row] for row in chosen]
 
 
+def queries_of(directory: Path, split: str | None = None) -> list[str]:
+    """The distinct queries of a dataset's judgments, or of a split of them, in their order."""
+    judgments = read_dataset(directory).judgments
+    if judgments is None:
+        sys.exit(f"error: {directory} has no judgments to take queries from")
+    rows = zip(judgments["query"].to_pylist(), judgments["split"].to_pylist(), strict=True)
+    return list(dict.fromkeys(query for query, of in rows if split in (None, of)))
+
+
 def candidates() -> list[tuple[str, str]]:
     """One query with as many titles as stage 2 usually gets: those that BM25 finds for it."""
     from catalog.store import ItemStore

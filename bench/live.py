@@ -29,6 +29,7 @@ import numpy as np
 import tyro
 
 from bench import ours, vectors
+from bench.process import serving
 from bench.report import machine
 from bert.numerics import choose_numerics
 from catalog.schema import Item
@@ -107,19 +108,9 @@ def make_bundle(work: Path, items: int) -> Path:
 @contextmanager
 def server(directory: Path, state: Path, config: LiveBenchConfig) -> Iterator[tuple[str, int]]:
     """A server with a live catalogue: its address and process."""
-    command = [sys.executable, "-m", "server", "--bundle", str(directory), "--state", str(state)]
-    command += ["--port", "0", "--engine.cache-megabytes", "0"]
-    command += ["--compilation-cache", str(config.work / "xla")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
-    try:
-        assert process.stdout is not None
-        found = re.fullmatch(r"listening on (.*)\n", process.stdout.readline())
-        if found is None:
-            raise RuntimeError("the server did not start")
-        yield found[1], process.pid
-    finally:
-        process.terminate()
-        process.wait()
+    flags = ("--state", str(state), "--engine.cache-megabytes", "0")
+    with serving(directory, config.work / "xla", *flags) as running:
+        yield running.address, running.process.pid
 
 
 class Use:

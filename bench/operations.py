@@ -8,11 +8,7 @@ Load and servers share the machine's cores.
 """
 
 import os
-import re
-import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -27,8 +23,9 @@ import numpy as np
 import tyro
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from bench import openloop
+from bench import inputs, openloop
 from bench.openloop import Call, Load
+from bench.process import Server, serving
 from bench.report import machine
 from catalog.reading import read_dataset
 from shortlist.client import Client, Options, Retry, ShortlistError
@@ -50,56 +47,6 @@ class OperationsConfig:
     times: int = 0  # restarts or swaps; 0: 20 restarts, 200 swaps
     seconds: float = 20.0  # overload: of each rate
     cache: Path = Path("out/bench/xla")  # compiled programs
-
-
-class Server:
-    """A server process."""
-
-    def __init__(self, config: OperationsConfig, *flags: str, port: int = 0) -> None:
-        """Start it, and return when it answers."""
-        command = [sys.executable, "-m", "server", "--bundle", str(config.bundle)]
-        command += ["--port", str(port), "--compilation-cache", str(config.cache), *flags]
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
-        self.process = subprocess.Popen(  # noqa: S603 - ourselves
-            command, stdout=subprocess.PIPE, stderr=self.log, text=True
-        )
-        assert self.process.stdout is not None
-        found = re.fullmatch(r"listening on (\S+)\n", self.process.stdout.readline())
-        if found is None:
-            raise RuntimeError("the server did not start")
-        self.address = found[1]
-        self.port = int(self.address.rpartition(":")[2])
-
-    def logged(self, pattern: str) -> str:
-        """What a pattern's group matched in the log."""
-        self.log.seek(0)
-        found = re.search(pattern, self.log.read())
-        assert found, pattern
-        return found[1]
-
-    def memory_mib(self) -> float:
-        """Resident memory."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found
-        return int(found[1]) / 1024
-
-    def stop(self) -> None:
-        """Stop it gracefully."""
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
-        self.log.close()
-
-
-@contextmanager
-def serving(config: OperationsConfig, *flags: str) -> Iterator[Server]:
-    """A server while the block runs."""
-    server = Server(config, *flags)
-    try:
-        yield server
-    finally:
-        with suppress(ProcessLookupError):
-            server.stop()
 
 
 def saturation(address: str, queries: Sequence[str], item_ids: Sequence[str]) -> float:
@@ -135,7 +82,7 @@ def restarts(config: OperationsConfig, load: Load) -> None:
     times = config.times or 20
     flags = ("--drain-seconds", "2")
     with ExitStack() as stack:
-        servers = [Server(config, *flags) for _ in range(2)]
+        servers = [Server(config.bundle, config.cache, *flags) for _ in range(2)]
         rate = saturation(servers[0].address, load.queries, load.item_ids)
         say(f"saturation of one server: {rate:.1f} calls/s of the mix; sent: half of that")
         both = "ipv4:" + ",".join(server.address for server in servers)
@@ -147,7 +94,7 @@ def restarts(config: OperationsConfig, load: Load) -> None:
             place = number % 2
             port = servers[place].port
             servers[place].stop()
-            servers[place] = Server(config, *flags, port=port)
+            servers[place] = Server(config.bundle, config.cache, *flags, port=port)
             time.sleep(2)
         stop.set()
         seconds = time.perf_counter() - start
@@ -163,7 +110,7 @@ def swaps(config: OperationsConfig, load: Load) -> None:
     times = config.times or 200
     paths = [config.other.resolve(), config.bundle.resolve()]
     root = ["--bundle-root", os.path.commonpath(paths)]
-    with serving(config, "--admin-port", "0", *root) as server:
+    with serving(config.bundle, config.cache, "--admin-port", "0", *root) as server:
         admin = server.logged(r"AdminService on port (\d+)")
         rate = saturation(server.address, load.queries, load.item_ids)
         load = replace(load, address=server.address, rates=rates(rate / 2), seconds=3_600)
@@ -191,7 +138,7 @@ def swaps(config: OperationsConfig, load: Load) -> None:
 
 def overload(config: OperationsConfig, load: Load) -> None:
     """Once, twice, five and ten times what the server can answer."""
-    with serving(config) as server:
+    with serving(config.bundle, config.cache) as server:
         rate = saturation(server.address, load.queries, load.item_ids)
         say(f"saturation: {rate:.1f} calls/s of the mix; memory {server.memory_mib():.0f} MiB")
         load = replace(load, address=server.address, retries=False, seconds=config.seconds)
@@ -270,11 +217,8 @@ def say(line: str) -> None:
 
 def main(config: OperationsConfig) -> None:
     """Do it and print what came of it."""
-    dataset = read_dataset(config.data)
-    if dataset.judgments is None:
-        sys.exit(f"error: {config.data} has no judgments to take queries from")
-    queries = list(dict.fromkeys(dataset.judgments["query"].to_pylist()))
-    item_ids = dataset.items["item_id"].to_pylist()[:1_000]
+    queries = inputs.queries_of(config.data)
+    item_ids = read_dataset(config.data).items["item_id"].to_pylist()[:1_000]
     load = Load("", {}, queries, item_ids, deadline_seconds=2.0, seconds=0)
     say(str(machine()))
     {"restarts": restarts, "swaps": swaps, "overload": overload}[config.what](config, load)

@@ -5,8 +5,6 @@
 Callers are threads of this process on the same machine, and take their share of its cores.
 """
 
-import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from bench import inputs
+from bench.process import serving
 from bench.report import machine
-from catalog.reading import read_dataset
 from shortlist.client import Client
 
 CALLERS = 16
@@ -39,20 +38,9 @@ class ServingConfig:
 @contextmanager
 def server(config: ServingConfig) -> Iterator[tuple[str, float]]:
     """A server without memory of earlier calls: its address, and seconds to ready."""
-    command = [sys.executable, "-m", "server", "--bundle", str(config.bundle), "--port", "0"]
-    command += ["--engine.cache-megabytes", "0", "--compilation-cache", str(config.cache)]
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.fullmatch(r"listening on (.*)\n", line)
-        if found is None:
-            raise RuntimeError("the server did not start")
-        yield found[1], time.perf_counter() - start
-    finally:
-        process.terminate()
-        process.wait()
+    with serving(config.bundle, config.cache, "--engine.cache-megabytes", "0") as running:
+        yield running.address, time.perf_counter() - start
 
 
 def rate(
@@ -120,11 +108,7 @@ def print_row(name: str, values: Sequence[float]) -> None:
 
 def main(config: ServingConfig) -> None:
     """Print the figures as rows of a table."""
-    judgments = read_dataset(config.data).judgments
-    if judgments is None:
-        sys.exit(f"error: {config.data} has no judgments to take queries from")
-    rows = zip(judgments["query"].to_pylist(), judgments["split"].to_pylist(), strict=True)
-    queries = list(dict.fromkeys(query for query, split in rows if split == "test"))
+    queries = inputs.queries_of(config.data, "test")
     sys.stdout.write(f"{machine()}\n")
     with server(config):
         pass  # compiles what is not in the cache yet

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from catalog.durable import sync
 from catalog.errors import InputError
 from catalog.failpoints import failpoint
 
@@ -35,16 +36,7 @@ def make_directory(directory: Path) -> None:
     missing = [each for each in (directory, *directory.parents) if not each.exists()]
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for each in missing:
-        _sync_directory(each.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Makes the names of new files durable; what they hold is so by itself."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(each.parent)
 
 
 def lock_directory(directory: Path) -> FileLock:
@@ -92,7 +84,7 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.execute("INSERT INTO log VALUES (?)", (uuid.uuid4().hex,))
             connection.execute("COMMIT")
             failpoint("log.create.after-tables")
-        _sync_directory(path.parent)
+        sync(path.parent)
     except BaseException:
         connection.close()
         raise

@@ -1,11 +1,10 @@
-"""Lists that no model orders: items by popularity, and few variants of one product in a list."""
+"""Lists that no model orders: items by popularity."""
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64
+from jaxtyping import Bool, Float64, Int32
 
 from catalog.catalogue import Catalogue
 
@@ -42,12 +41,8 @@ class Popularity:
         found: Int32[np.ndarray, " found"] = self._order[allowed[self._order]]
         return found
 
-    def score(self, row: int) -> float:
-        """The number of ratings, 0 where it is not known: it falls along the list."""
-        return float(self.scores(np.array([row], np.int32))[0])
-
     def scores(self, rows: Int32[np.ndarray, " rows"]) -> Float64[np.ndarray, " rows"]:
-        """The number of ratings of each, 0 where it is not known."""
+        """The number of ratings of each, 0 where it is not known: it falls along the list."""
         size = len(self._counts[0])
         old = rows < size
         counts = np.empty(len(rows))
@@ -65,35 +60,3 @@ class Popularity:
             for parts in (self._counts, self._ratings)
         )
         return np.lexsort((-ratings, -counts)).astype(np.int32)
-
-
-def first_of_groups(
-    groups: Callable[[Int32[np.ndarray, " rows"]], Int32[np.ndarray, " rows"]],
-    ranked: Int32[np.ndarray, " ranked"],
-    most: int,
-    wanted: int,
-) -> Int64[np.ndarray, " places"]:
-    """The first places of a ranked list that stay when a group is shown so often at most.
-
-    Args:
-        groups: Which group each of some rows belongs to; -1 for none, and then it stays.
-        ranked: Rows of items, best first.
-        most: Items of one group that stay, 1 or more.
-        wanted: How many places are wanted; fewer come back where fewer stay.
-    """
-    looked_at = wanted
-    while True:
-        stay = np.flatnonzero(_stays(groups(ranked[:looked_at]), most))
-        if len(stay) >= wanted or looked_at >= len(ranked):
-            return stay[:wanted]
-        looked_at *= 4
-
-
-def _stays(groups: Int32[np.ndarray, " ranked"], most: int) -> Bool[np.ndarray, " ranked"]:
-    """Whether each item is among the first `most` of its group; true without a group."""
-    order = np.argsort(groups, kind="stable")
-    in_groups = groups[order]
-    begins = np.searchsorted(in_groups, in_groups)  # where the group of each begins
-    stay = np.empty(len(groups), np.bool_)
-    stay[order] = (np.arange(len(groups)) - begins < most) | (in_groups < 0)
-    return stay

@@ -17,6 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from catalog.durable import sync
 from catalog.errors import InputError
 
 FORMAT_VERSION = 2
@@ -223,30 +224,22 @@ def write_directory(target: Path, build: Callable[[Path], None]) -> None:
     fresh.mkdir()
     try:
         build(fresh)
-        _sync(fresh)
+        _sync_all(fresh)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     if target.exists():
         target.rename(old)
     fresh.rename(target)
-    _sync_one(target.parent)
+    sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _sync(directory: Path) -> None:
+def _sync_all(directory: Path) -> None:
     """Make all below a directory durable: what files hold, and which there are."""
     for path in (directory, *directory.rglob("*")):
         if not path.is_symlink():
-            _sync_one(path)
-
-
-def _sync_one(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            sync(path)
 
 
 def _sha256(path: Path) -> str:

@@ -11,12 +11,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from catalog.errors import InputError
 from catalog.failpoints import failpoint
 from search import bundle
 from search.bundle import BundleError, Manifest
 
 logger = logging.getLogger(__name__)
+
+Opened = TypeVar("Opened")
 
 BUNDLES = "bundles"  # where they are in a state directory
 _DIGITS = 12  # of a sequence in a name, so that names sort
@@ -30,6 +34,10 @@ class State:
 
     log: str  # which log
     sequence: int  # all its writes up to this one
+
+
+def _warn(_: Path, error: Exception) -> None:
+    logger.warning("passed over: %s", error)
 
 
 def included(manifest: Manifest, log: str) -> int:
@@ -102,20 +110,34 @@ def candidates(root: Path, bundles: Path, state: State) -> Iterator[Path]:
     yield root
 
 
-def newest(root: Path, bundles: Path, state: State) -> Path:
-    """The first of `candidates` whose files are sound; `root`, which is not checked, if none is.
+def newest(
+    root: Path,
+    bundles: Path,
+    state: State,
+    open_bundle: Callable[[Path], Opened],
+    passed_over: Callable[[Path, Exception], None] = _warn,
+) -> Opened:
+    """The first of `candidates` that can be opened.
+
+    One that cannot is passed over: an earlier one and the log have all that it had.
+
+    Args:
+        root: As of `candidates`, like the next two.
+        bundles: Those of the state directory.
+        state: The log, and its last write.
+        open_bundle: Opens one.
+        passed_over: Told of those that are passed over, and why.
 
     Raises:
-        BundleError: as `candidates`.
+        InputError, OSError: as `candidates`; or the root cannot be opened, nor can any other.
     """
     for directory in candidates(root, bundles, state):
         try:
-            if directory != root:
-                bundle.verify(directory)
-        except (BundleError, OSError) as error:  # an earlier one and the log have all that it had
-            logger.warning("passed over: %s", error)
-        else:
-            return directory
+            return open_bundle(directory)
+        except (InputError, OSError) as error:
+            if directory == root:
+                raise
+            passed_over(directory, error)
     raise AssertionError("the root is the last candidate")
 
 

@@ -373,14 +373,9 @@ def open_newest(root: Path, log: WriteLog, bundles: Path, config: EngineConfig) 
         BundleError: the root cannot be used, and neither can any that was compacted from it.
     """
     state = generations.State(log.id, log.sequence)
-    for directory in generations.candidates(root, bundles, state):
-        try:
-            return Engine.load(directory, config, warm=True)
-        except (InputError, OSError) as error:
-            if directory == root:
-                raise
-            logger.warning("passed over: %s", error)  # an earlier one and the log have all it had
-    raise AssertionError("the root is the last candidate")
+    return generations.newest(
+        root, bundles, state, lambda directory: Engine.load(directory, config, warm=True)
+    )
 
 
 def _told(error: Exception) -> Exception:

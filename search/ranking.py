@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from catalog.catalogue import Catalogue
+from catalog.fields import number_of, value_of
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from rerank.features import Signals, title_overlap
 
-_EPOCH = date(1970, 1, 1)
 # The score of the first item behind the reranked ones lies this far below the last of them.
 _GAP = 1e-3
 
@@ -54,7 +54,7 @@ class SignalSource:
     def _ages(self, rows: Int32[np.ndarray, "candidates"]) -> Float32[np.ndarray, "candidates"]:
         if self.as_of is None:
             return np.full(len(rows), np.nan, np.float32)
-        today = np.float32((self.as_of - _EPOCH).days)
+        today = np.float32(number_of(self.as_of))
         ages: Float32[np.ndarray, "candidates"] = today - self.catalogue.numbers("released", rows)
         np.maximum(ages, 0, out=ages)
         return ages
@@ -79,7 +79,9 @@ def newest_release(store: ItemStore) -> date | None:
     days = store.number("released")
     if np.isnan(days).all():
         return None
-    return date.fromordinal(_EPOCH.toordinal() + int(np.nanmax(days)))
+    newest = value_of("released", float(np.nanmax(days)))
+    assert isinstance(newest, date)
+    return newest
 
 
 def rerank_order(

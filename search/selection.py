@@ -9,7 +9,8 @@ from jaxtyping import Bool, Int32, Int64
 from catalog.catalogue import Catalogue
 from catalog.facets import Facet, FacetCounts
 from catalog.filters import Filter
-from search.browsing import Popularity, first_of_groups
+from search.browsing import Popularity
+from search.caps import keep
 from search.clock import Clock
 from search.recall import Allowed
 from search.records import Degradation, Hit, SearchResult
@@ -57,9 +58,8 @@ class Selection:
 
         Fewer than `wanted` come back where fewer stay.
         """
-        if not max_per_group:
-            return np.arange(min(wanted, len(ranked)))
-        return first_of_groups(self._catalogue.groups, ranked, max_per_group, wanted)
+        caps = [(self._catalogue.codes("group_id"), max_per_group)] if max_per_group else []
+        return keep(ranked, caps, np.zeros(0, np.int32), wanted).places
 
     def count(
         self,
@@ -95,65 +95,41 @@ class Selection:
         Nothing is recalled, so facets count what matched whatever they ask for. Rules, which have
         taken note of `max_per_group`, work on the logarithm of 1 + the number of ratings.
         """
-        if ruling is not None:
-            return self._browse_by(ruling, allowed, offset, end, facets, clock)
-        with clock.stage("browse", self.matches(allowed)):
-            rows = self._popularity.rows(allowed)
-            stay = self.shown(rows, max_per_group, end + 1)
-        hits = tuple(
-            Hit(item.item_id, self._popularity.score(row), item=item)
-            for row in rows[stay[offset:end]].tolist()
-            for item in (self._catalogue.item(row),)
-        )
-        counts = self._count_matched(facets, allowed, clock)
-        return SearchResult(
-            hits,
-            tuple(clock.stages),
-            0,
-            0,
-            len(stay) > end,
-            matched=len(rows),
-            facets=counts,
-            left_out=tuple(clock.left_out),
-        )
-
-    def _browse_by(
-        self,
-        ruling: Ruling,
-        allowed: Bool[np.ndarray, " items"],
-        offset: int,
-        end: int,
-        facets: Sequence[Facet],
-        clock: Clock,
-    ) -> SearchResult:
         matched = self.matches(allowed)
-        with clock.stage("browse", matched):
-            others = allowed.copy()
-            others[ruling.pins] = False
-            rows = np.concatenate([ruling.pins, self._popularity.rows(others)])
-        with clock.stage("rules", matched):
-            scores = np.log1p(self._popularity.scores(rows))
-            arranged = ruling.arrange(rows, scores, len(rows) - len(ruling.pins), 0, end)
+        arranged = None
+        if ruling is None:
+            with clock.stage("browse", matched):
+                rows = self._popularity.rows(allowed)
+                places = self.shown(rows, max_per_group, end + 1)
+                page = places[offset:end]
+                scores = self._popularity.scores(rows[page])
+        else:
+            with clock.stage("browse", matched):
+                others = allowed.copy()
+                others[ruling.pins] = False
+                rows = np.concatenate([ruling.pins, self._popularity.rows(others)])
+            with clock.stage("rules", matched):
+                by_rating = np.log1p(self._popularity.scores(rows))
+                recalled = len(rows) - len(ruling.pins)
+                arranged = ruling.arrange(rows, by_rating, recalled, 0, end)
+            places = arranged.places
+            page = places[offset:end]
+            scores = arranged.scores[page]
+        items = [self._catalogue.item(row) for row in rows[page].tolist()]
         hits = tuple(
-            Hit(item.item_id, float(arranged.scores[place]), item=item)
-            for place in arranged.places[offset:end].tolist()
-            for item in (self._catalogue.item(int(rows[place])),)
+            Hit(item.item_id, score, item=item)
+            for item, score in zip(items, scores.tolist(), strict=True)
         )
-        counts = self._count_matched(facets, allowed, clock)
+        over_matched = [replace(facet, scope="matched") for facet in facets]
+        counts = self.count(over_matched, allowed, np.zeros(0, np.int32), clock)
         return SearchResult(
-            arranged.explained(hits, offset),
+            hits if arranged is None else arranged.explained(hits, offset),
             tuple(clock.stages),
             0,
             0,
-            len(arranged.places) > end,
+            len(places) > end,
             matched=matched,
             facets=counts,
             left_out=tuple(clock.left_out),
-            rules=arranged.reports,
+            rules=() if arranged is None else arranged.reports,
         )
-
-    def _count_matched(
-        self, facets: Sequence[Facet], allowed: Bool[np.ndarray, " items"], clock: Clock
-    ) -> tuple[FacetCounts, ...]:
-        over_matched = [replace(facet, scope="matched") for facet in facets]
-        return self.count(over_matched, allowed, np.zeros(0, np.int32), clock)

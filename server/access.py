@@ -9,6 +9,7 @@ import grpc
 from google.rpc import status_pb2
 
 from server.errors import abort, error_status
+from server.methods import made_for
 from server.tokens import Role, RoleMissingError, Tokens, UnauthenticatedError
 
 # What anybody may ask: whether the server is well, and what it can be asked.
@@ -73,10 +74,4 @@ def _refusing(handler: Any, status: status_pb2.Status) -> Any:
     async def refuse(_: Any, context: Any) -> None:
         await abort(context, status)
 
-    make = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }
-    return make[handler.request_streaming, handler.response_streaming](refuse)
+    return made_for(handler)(refuse)

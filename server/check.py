@@ -108,21 +108,19 @@ def _described(manifest: Manifest, log: Snapshot, given: Engine | None) -> str:
 
 def _first(config: CheckConfig, given: Engine, bundles: Path, log: Snapshot) -> str:
     """Which bundle a start begins with, and what it takes from the log."""
-    for directory in generations.candidates(config.bundle, bundles, State(log.id, log.sequence)):
-        engine = given
-        if directory != config.bundle:
-            try:
-                engine = _opened(directory, config.quick)
-            except _UNSOUND as error:
-                _say(f"a start passes over {directory}: {error}")
-                continue
-        included = generations.included(engine.manifest, log.id)
-        later = sum(change.sequence > included for change in log.changes)
-        return (
-            f"a start begins with {directory}, and takes {later} items from the log, written in "
-            f"{log.sequence - included} writes after {included}"
-        )
-    raise AssertionError("the bundle that is given is the last candidate")
+    engine = generations.newest(
+        config.bundle,
+        bundles,
+        State(log.id, log.sequence),
+        lambda one: given if one == config.bundle else _opened(one, config.quick),
+        lambda one, error: _say(f"a start passes over {one}: {error}"),
+    )
+    included = generations.included(engine.manifest, log.id)
+    later = sum(change.sequence > included for change in log.changes)
+    return (
+        f"a start begins with {engine.directory}, and takes {later} items from the log, written in "
+        f"{log.sequence - included} writes after {included}"
+    )
 
 
 def _opened(directory: Path, quick: bool) -> Engine:

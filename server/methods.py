@@ -21,6 +21,16 @@ def is_ours(method: str) -> bool:
     return method.startswith(_OURS)
 
 
+def made_for(handler: Any) -> Any:
+    """Returns gRPC's maker of handlers of the same of the four kinds as a handler."""
+    return {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[handler.request_streaming, handler.response_streaming]
+
+
 async def _nothing(context: Any) -> None:
     """Begins an answer with nothing."""
 
@@ -77,15 +87,8 @@ def surrounded(
             if not begun:
                 await begin(context)
 
-    kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
-        (False, False): (grpc.unary_unary_rpc_method_handler, answer),
-        (False, True): (grpc.unary_stream_rpc_method_handler, answers),
-        (True, False): (grpc.stream_unary_rpc_method_handler, answer),
-        (True, True): (grpc.stream_stream_rpc_method_handler, answers),
-    }
-    make, method = kinds[handler.request_streaming, handler.response_streaming]
-    return make(
-        method,
+    return made_for(handler)(
+        answers if handler.response_streaming else answer,
         request_deserializer=deserializer or handler.request_deserializer,
         response_serializer=handler.response_serializer,
     )

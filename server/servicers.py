@@ -199,12 +199,11 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     ) -> AsyncIterator[catalog_service_pb2.UpsertItemsResponse]:
         """Creates and changes items."""
         method = "shortlist.v1.CatalogService/UpsertItems"
-        async for request_id, outcome in writes.outcomes(
-            request_iterator, writes.upsert, self._live, method
+        response = catalog_service_pb2.UpsertItemsResponse
+        async for answer in writes.answers(
+            request_iterator, writes.upsert, response, self._live, method
         ):
-            yield catalog_service_pb2.UpsertItemsResponse(
-                request_id=request_id, **writes.told(outcome)
-            )
+            yield answer
 
     async def DeleteItems(
         self,
@@ -213,12 +212,11 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     ) -> AsyncIterator[catalog_service_pb2.DeleteItemsResponse]:
         """Deletes items."""
         method = "shortlist.v1.CatalogService/DeleteItems"
-        async for request_id, outcome in writes.outcomes(
-            request_iterator, writes.deletion, self._live, method
+        response = catalog_service_pb2.DeleteItemsResponse
+        async for answer in writes.answers(
+            request_iterator, writes.deletion, response, self._live, method
         ):
-            yield catalog_service_pb2.DeleteItemsResponse(
-                request_id=request_id, **writes.told(outcome)
-            )
+            yield answer
 
 
 def _search(

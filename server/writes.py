@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from dataclasses import fields
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.rpc import status_pb2
 
 from catalog.log import MAX_REQUEST_ID_CHARACTERS, Write, Written
 from catalog.schema import Item
@@ -30,20 +29,22 @@ class _Request(Protocol):
 
 
 Request = TypeVar("Request", bound=_Request)
-Outcome = tuple[str, Written | status_pb2.Status]
+Response = TypeVar("Response")
 
 
-async def outcomes(
+async def answers(
     requests: AsyncIterator[Request],
     convert: Callable[[Request], Write],
+    answer: Callable[..., Response],
     live: LiveCatalogue | None,
     method: str,
-) -> AsyncIterator[Outcome]:
+) -> AsyncIterator[Response]:
     """What becomes of each write of a stream, in its order, as soon as it is known.
 
     Args:
         requests: The stream; no more is read of it than can be answered soon.
         convert: Makes a write of a request, or raises RequestError.
+        answer: Makes the message that tells of it, with `sequence` and `repeated` or an `error`.
         live: The catalogue; None of a server that takes no writes.
         method: The full name of the method, for the log.
 
@@ -70,11 +71,11 @@ async def outcomes(
         while (under_way := await queued.get()) is not None:
             request_id, future = under_way
             try:
-                yield request_id, await asyncio.wrap_future(future)
-            except asyncio.CancelledError:
-                raise
+                made = await asyncio.wrap_future(future)
             except Exception as error:
-                yield request_id, error_status(error, method)
+                yield answer(request_id=request_id, error=error_status(error, method))
+            else:
+                yield answer(request_id=request_id, sequence=made.sequence, repeated=made.repeated)
         if (fault := await reading) is not None:
             raise fault
     finally:
@@ -95,13 +96,6 @@ async def _queued(
     if (future := live.write_soon(write)) is not None:
         return future
     return await asyncio.to_thread(live.write, write)
-
-
-def told(outcome: Written | status_pb2.Status) -> dict[str, Any]:
-    """Returns the fields of a response that say what became of a write."""
-    if isinstance(outcome, Written):
-        return {"sequence": outcome.sequence, "repeated": outcome.repeated}
-    return {"error": outcome}
 
 
 def upsert(request: catalog_service_pb2.UpsertItemsRequest) -> Write:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,8 @@ import hypothesis
 import jax
 import pytest
 from jaxtyping import install_import_hook
+
+from tests.authority import Authority
 
 if TYPE_CHECKING:
     from bert.tokens import Tokenizer
@@ -100,24 +101,10 @@ def tokenizer() -> "Tokenizer":
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ca, server, client and stranger (signed by itself), each NAME.pem and NAME.key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl program")
-    directory = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(
-            ["openssl", *arguments], cwd=directory, check=True, stderr=subprocess.DEVNULL
-        )
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    for name in ("ca", "stranger"):
-        self_signed = ("req", "-x509", *key, "-days", "2", "-subj", f"/CN={name}")
-        openssl(*self_signed, "-keyout", f"{name}.key", "-out", f"{name}.pem")
-    (directory / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    scratch = tmp_path_factory.mktemp("certificates")
+    authority, stranger = Authority(scratch, "ca"), Authority(scratch, "stranger")
     for name in ("server", "client"):
-        openssl("req", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", "request")
-        signed = ("x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key")
-        openssl(
-            *signed, "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.pem"
-        )
-    return directory
+        authority.sign(name)
+    for end in ("pem", "key"):
+        shutil.copyfile(stranger.directory / f"ca.{end}", authority.directory / f"stranger.{end}")
+    return authority.directory

@@ -52,9 +52,15 @@ def changed(items: Items, changes: Iterable[Change]) -> Items:
     return after
 
 
+def sound(directory: Path) -> Path:
+    """The same directory, whose files are those of its manifest."""
+    bundle.verify(directory)
+    return directory
+
+
 def current(log: WriteLog, root: Path, bundles: Path) -> tuple[Path, Items]:
     """The bundle that a start begins with, and the items after what the log has besides."""
-    newest = generations.newest(root, bundles, State(log.id, log.sequence))
+    newest = generations.newest(root, bundles, State(log.id, log.sequence), sound)
     included = generations.included(Manifest.read(newest), log.id)
     return newest, changed(items_of(newest), log.changes(after=included))
 
@@ -65,7 +71,7 @@ def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
     _, items = current(log, root, bundles)
     of = Manifest.read(root).bundle_id
     placed = generations.place(bundles, state, lambda new: _fill(new, items, state, of))
-    assert Manifest.read(generations.newest(root, bundles, state)).state == vars(state)
+    assert Manifest.read(generations.newest(root, bundles, state, sound)).state == vars(state)
     generations.clean(bundles, keep=placed)
     return placed
 

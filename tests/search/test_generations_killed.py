@@ -21,7 +21,7 @@ from search import bundle, generations
 from search.bundle import BundleError, Manifest
 from search.generations import State
 from tests.catalog.log_model import Model, compare, random_batches
-from tests.search.generations_model import changed, compact, current, write_root
+from tests.search.generations_model import changed, compact, current, sound, write_root
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("TEST_KILLS", "4"))  # at each place
@@ -167,13 +167,13 @@ def test_what_is_not_of_the_root_or_not_of_the_log_is_not_begun_with(shop: Shop,
         write(log, 1)
         placed = compact(log, shop.root, shop.bundles)
         state = State(log.id, log.sequence)
-        assert generations.newest(shop.root, shop.bundles, state) == placed
-        assert generations.newest(other, shop.bundles, state) == other
-        assert generations.newest(shop.root, shop.bundles, State("other", 1)) == shop.root
+        assert generations.newest(shop.root, shop.bundles, state, sound) == placed
+        assert generations.newest(other, shop.bundles, state, sound) == other
+        assert generations.newest(shop.root, shop.bundles, State("other", 1), sound) == shop.root
         # The log was put back: what is written next would be taken for what the bundle has.
-        assert generations.newest(shop.root, shop.bundles, State(log.id, 0)) == shop.root
+        assert generations.newest(shop.root, shop.bundles, State(log.id, 0), sound) == shop.root
         with pytest.raises(BundleError, match="up to 1, and the log ends at 0"):
-            generations.newest(placed, shop.bundles, State(log.id, 0))
+            generations.newest(placed, shop.bundles, State(log.id, 0), sound)
 
 
 def test_only_what_compaction_made_is_ever_removed(shop: Shop):

@@ -79,8 +79,8 @@ def opened(tiny_bundle: Path, tmp_path: Path) -> Callable[..., object]:
         state = tmp_path / "state"
         log = WriteLog.open(state)
         bundles = state / "bundles"
-        newest = generations.newest(root, bundles, generations.State(log.id, log.sequence))
-        slot = Slot(Engine.load(newest))
+        state_of_log = generations.State(log.id, log.sequence)
+        slot = Slot(generations.newest(root, bundles, state_of_log, Engine.load))
         live = LiveCatalogue(slot, log, bundles, config)
         try:
             yield Shop(slot, live)

@@ -14,7 +14,7 @@ import pytest
 
 from server.config import ServerConfig
 from shortlist.client import Client, ShortlistError, Tls
-from tests.server.authority import Authority, put
+from tests.authority import Authority, put
 
 Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
 

@@ -15,6 +15,7 @@ from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
 from search.live import LiveCatalogue
 from search.slot import Slot
+from tests.search.generations_model import sound
 from tests.tiny import tiny_items
 from train.__main__ import main
 
@@ -81,7 +82,10 @@ def test_the_next_bundle_has_what_was_written_and_a_server_goes_on_from_it(
     log = WriteLog.open(state)
     log.append([Write("d", "lamp", {"price": 1.0}, whole=False)])
     newest = generations.newest(
-        out / "bundle", state / generations.BUNDLES, generations.State(log.id, log.sequence)
+        out / "bundle",
+        state / generations.BUNDLES,
+        generations.State(log.id, log.sequence),
+        sound,
     )
     assert newest == out / "bundle"  # what was compacted came from another one
     live = LiveCatalogue(Slot(engine), log, state / generations.BUNDLES, LiveConfig())

@@ -1,0 +1,79 @@
+"""A server in a process of its own, for benches that ask one."""
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class Server:
+    """A server process.
+
+    Attributes:
+        process: The process.
+        address: Where it listens.
+        port: The port of that.
+    """
+
+    def __init__(self, bundle: Path, cache: Path, *flags: str, port: int = 0) -> None:
+        """Start it, and return when it answers.
+
+        Args:
+            bundle: What it serves.
+            cache: Where its compiled programs are kept.
+            flags: What else it is told.
+            port: Where it listens; 0 for a free one.
+
+        Raises:
+            RuntimeError: it did not start; has the end of its log.
+        """
+        command = [sys.executable, "-m", "server", "--bundle", str(bundle), "--port", str(port)]
+        command += ["--compilation-cache", str(cache), *flags]
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
+        self.process = subprocess.Popen(  # noqa: S603 - ourselves
+            command, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        assert self.process.stdout is not None
+        found = re.fullmatch(r"listening on (\S+)\n", self.process.stdout.readline())
+        if found is None:
+            raise RuntimeError(f"the server did not start:\n{self._said()[-2_000:]}")
+        self.address = found[1]
+        self.port = int(self.address.rpartition(":")[2])
+
+    def logged(self, pattern: str) -> str:
+        """What a pattern's group matched in the log."""
+        found = re.search(pattern, self._said())
+        assert found, pattern
+        return found[1]
+
+    def memory_mib(self) -> float:
+        """Resident memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found
+        return int(found[1]) / 1024
+
+    def stop(self) -> None:
+        """Stop it gracefully."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+        self._log.close()
+
+    def _said(self) -> str:
+        self._log.seek(0)
+        return self._log.read()
+
+
+@contextmanager
+def serving(bundle: Path, cache: Path, *flags: str) -> Iterator[Server]:
+    """A server while the block runs; see `Server`."""
+    server = Server(bundle, cache, *flags)
+    try:
+        yield server
+    finally:
+        server.stop()
