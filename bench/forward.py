@@ -19,8 +19,10 @@ import numpy as np
 from flax import nnx
 
 from bench import inputs, ours
+from bert.batch import Tokens
 from bert.compiled import serving_state
-from bert.model import Bert, BertConfig, Tokens
+from bert.config import BertConfig
+from bert.model import Bert
 from bert.numerics import choose_numerics, product_rates
 from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
 

@@ -56,7 +56,7 @@ def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
 
     def read(state: Any, tokens: Any) -> jax.Array:
         model: Bert = nnx.merge(graph, state)
-        return model(tokens, dtype=dtype)[:, 0]
+        return model.first(tokens, dtype=dtype)
 
     forward = BucketedForward(
         read,

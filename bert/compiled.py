@@ -23,8 +23,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int64, Num
 
+from bert.batch import Tokens
 from bert.costs import Cost
-from bert.model import Tokens
 from bert.numerics import cpu_flags
 from bert.tokens import Framed
 

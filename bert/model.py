@@ -7,18 +7,19 @@ random state, so `graphdef, state = nnx.split(bert)` once and `nnx.merge(graphde
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
+from bert.batch import Packed, Tokens, attention_mask
+from bert.config import BertConfig
 from bert.products import dense, gelu, precision
 from catalog.errors import InputError
 
@@ -26,123 +27,6 @@ from catalog.errors import InputError
 # padding throughout still gives finite numbers.
 MASKED_SCORE = -1e9
 INITIAL_STD = 0.02
-
-
-@dataclass(frozen=True)
-class BertConfig:
-    """The shape of a BERT encoder."""
-
-    vocab_size: int  # word pieces
-    hidden_size: int  # width of every hidden state
-    num_layers: int  # transformer layers
-    num_heads: int  # attention heads; divides hidden_size
-    intermediate_size: int  # width of the MLP's inner layer
-    max_positions: int = 512  # longest input, in tokens
-    type_vocab_size: int = 2  # segment types (first, second text of a pair)
-    layer_norm_eps: float = 1e-12  # added to the variance in layer norm
-    dropout: float = 0.1  # probability of dropping, for hidden states and attention alike
-
-    def __post_init__(self) -> None:
-        """Refuse sizes no BERT can have."""
-        if self.hidden_size % self.num_heads:
-            raise InputError(
-                f"BERT config: hidden_size {self.hidden_size} is not a multiple of "
-                f"num_attention_heads {self.num_heads}"
-            )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"BERT config: dropout {self.dropout} is not in [0, 1)")
-
-    @classmethod
-    def minilm_l6(cls) -> "BertConfig":
-        """all-MiniLM-L6-v2: 6 layers, 384 wide, 12 heads, 22.6 M parameters."""
-        return cls(
-            vocab_size=30522, hidden_size=384, num_layers=6, num_heads=12, intermediate_size=1536
-        )
-
-    @classmethod
-    def from_hf(cls, config: Mapping[str, Any]) -> "BertConfig":
-        """Read Hugging Face's `config.json`.
-
-        Raises:
-            InputError: a size is missing, or the config asks for what this BERT does not compute
-                (another architecture, activation or kind of position).
-        """
-        missing = [key for key in _HF_SIZES.values() if not isinstance(config.get(key), int)]
-        if missing:
-            raise InputError(f"BERT config: no whole number under {', '.join(missing)}")
-        for key, wanted in _HF_FIXED.items():
-            if config.get(key, wanted) != wanted:
-                raise InputError(
-                    f"BERT config: {key} is {config[key]!r}; only {wanted!r} is supported"
-                )
-        return cls(
-            **{field: config[key] for field, key in _HF_SIZES.items()},
-            layer_norm_eps=float(config.get("layer_norm_eps", 1e-12)),
-            dropout=float(config.get("hidden_dropout_prob", 0.1)),
-        )
-
-    def to_hf(self) -> dict[str, Any]:
-        """Hugging Face's `config.json` for this model; `from_hf` reads it back."""
-        return {
-            "architectures": ["BertModel"],
-            **_HF_FIXED,
-            **{key: getattr(self, field) for field, key in _HF_SIZES.items()},
-            "layer_norm_eps": self.layer_norm_eps,
-            "hidden_dropout_prob": self.dropout,
-            "attention_probs_dropout_prob": self.dropout,
-        }
-
-
-_HF_SIZES = {
-    "vocab_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "num_layers": "num_hidden_layers",
-    "num_heads": "num_attention_heads",
-    "intermediate_size": "intermediate_size",
-    "max_positions": "max_position_embeddings",
-    "type_vocab_size": "type_vocab_size",
-}
-_HF_FIXED = {
-    "model_type": "bert",
-    "hidden_act": "gelu",
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
-}
-
-
-class Tokens(NamedTuple):
-    """A padded batch of token rows, as NumPy or JAX arrays (a pytree).
-
-    Attributes:
-        ids: word-piece ids, `Int["batch length"]`.
-        mask: True where a token is real, `Bool["batch length"]`.
-        types: 0 in the first text and 1 in the second, `Int["batch length"]`.
-    """
-
-    ids: Int[Array, "batch length"] | Int[np.ndarray, "batch length"]
-    mask: Bool[Array, "batch length"] | Bool[np.ndarray, "batch length"]
-    types: Int[Array, "batch length"] | Int[np.ndarray, "batch length"]
-
-
-class Packed(NamedTuple):
-    """Several texts laid end to end in each row, as NumPy or JAX arrays (a pytree).
-
-    Training packs its batches: hardly any padding, and one shape for a whole run.
-
-    Attributes:
-        ids: word-piece ids, `Int["rows length"]`.
-        texts: number of the text a token belongs to, -1 for padding, `Int["rows length"]`. Tokens
-            attend to those of their own text alone.
-        types: 0 in the first part of a text and 1 in the second, `Int["rows length"]`.
-        positions: place of a token in its text, `Int["rows length"]`.
-        starts: where each text's [CLS] lies, counted over all rows, `Int["texts"]`.
-    """
-
-    ids: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
-    texts: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
-    types: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
-    positions: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
-    starts: Int[Array, " texts"] | Int[np.ndarray, " texts"]
 
 
 def dropout(x: Float[Array, "*shape"], rate: float, key: Array | None) -> Float[Array, "*shape"]:
@@ -154,35 +38,6 @@ def dropout(x: Float[Array, "*shape"], rate: float, key: Array | None) -> Float[
     draws = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[: x.size].reshape(x.shape)
     kept = round((1 - rate) * 2**16)
     return jnp.where(draws < kept, x * (2**16 / kept), 0.0)
-
-
-def mean_pool(
-    hidden: Float[Array, "batch length hidden"],
-    mask: Bool[Array, "batch length"] | Bool[np.ndarray, "batch length"],
-) -> Float[Array, "batch hidden"]:
-    """Mean of the hidden states of real tokens; zeros for a row without any."""
-    weights = jnp.asarray(mask, hidden.dtype)
-    total = jnp.einsum("blh,bl->bh", hidden, weights)
-    return total / jnp.maximum(weights.sum(axis=1, keepdims=True), 1.0)
-
-
-def mean_pool_packed(
-    hidden: Float[Array, "rows length hidden"], packed: Packed
-) -> Float[Array, "texts hidden"]:
-    """Mean of the hidden states of each text's tokens."""
-    count = packed.starts.shape[0]
-    owners = jnp.asarray(packed.texts).reshape(-1)
-    owners = jnp.where(owners < 0, count, owners)
-    total = jax.ops.segment_sum(hidden.reshape(-1, hidden.shape[-1]), owners, count + 1)
-    sizes = jax.ops.segment_sum(jnp.ones(owners.shape), owners, count + 1)
-    return total[:count] / jnp.maximum(sizes[:count, None], 1.0)
-
-
-def first_tokens(
-    hidden: Float[Array, "rows length hidden"], packed: Packed
-) -> Float[Array, "texts hidden"]:
-    """The hidden state of each text's [CLS]."""
-    return hidden.reshape(-1, hidden.shape[-1])[jnp.asarray(packed.starts)]
 
 
 class Dense(nnx.Module):
@@ -264,33 +119,62 @@ class Attention(nnx.Module):
         dropout_key: Array | None = None,
     ) -> Float[Array, "batch length hidden"]:
         """Mix the hidden states of each row's real tokens."""
+        query, key, value = self._heads(self.qkv(hidden, dtype), dtype)
+        return self._mix(hidden, query, key, value, mask, dropout_key)
+
+    def first(
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        tokens: Tokens | Packed,
+        dtype: DTypeLike = jnp.float32,
+        dropout_key: Array | None = None,
+    ) -> Float[Array, "texts 1 hidden"]:
+        """The same for each text's first token alone."""
+        width = hidden.shape[-1]
+        kernel, bias = self.qkv.kernel[...], self.qkv.bias[...]
+        key, value = self._heads(dense(hidden, kernel[:, width:], bias[width:], dtype), dtype)
+        mask = attention_mask(tokens)
+        if isinstance(tokens, Packed):
+            rows, places = jnp.divmod(jnp.asarray(tokens.starts), hidden.shape[1])
+            hidden = hidden[rows, places][:, None]
+            key, value, mask = key[rows], value[rows], mask[rows, places][:, None]
+        else:
+            hidden = hidden[:, :1]
+        (query,) = self._heads(dense(hidden, kernel[:, :width], bias[:width], dtype), dtype)
+        return self._mix(hidden, query, key, value, mask, dropout_key)
+
+    def _heads(
+        self, parts: Float[Array, "batch length widths"], dtype: DTypeLike
+    ) -> list[Float[Array, "batch heads length head"]]:
+        """Query, key and value, or some of them, with heads before tokens.
+
+        So the products of attention run on what lies together on CPUs: a tenth to a fifth of the
+        whole model's time. Each is turned by itself: XLA takes far longer to turn all at once.
+        """
+        batch, length, widths = parts.shape
+        width = self.output.kernel.shape[0]
+        return [
+            part.reshape(batch, length, self.num_heads, -1).transpose(0, 2, 1, 3)
+            for part in jnp.split(parts.astype(dtype), widths // width, axis=-1)
+        ]
+
+    def _mix(
+        self,
+        residual: Float[Array, "batch queries hidden"],
+        query: Float[Array, "batch heads queries head"],
+        key: Float[Array, "batch heads length head"],
+        value: Float[Array, "batch heads length head"],
+        mask: Bool[Array, "batch #queries length"],
+        dropout_key: Array | None,
+    ) -> Float[Array, "batch queries hidden"]:
         probability_key, output_key = _split(dropout_key)
-        batch, length, width = hidden.shape
-        head = width // self.num_heads
-        query_key_value = self.qkv(hidden, dtype).astype(dtype)
-        # Heads before tokens, once for all three: on CPUs the products below then run on what lies
-        # together, a tenth to a fifth of the whole model's time.
-        parts = query_key_value.reshape(batch, length, 3, self.num_heads, head)
-        query, key, value = parts.transpose(2, 0, 3, 1, 4)  # [B, N, L, D]
-        scores = jnp.einsum(
-            "bnqd,bnkd->bnqk",
-            query,
-            key,
-            preferred_element_type=jnp.float32,
-            precision=precision(dtype),
-        )  # [B, N, Lq, Lk]
+        scores = _products("bnqd,bnkd->bnqk", query, key)
         masked = jnp.where(mask, 0.0, MASKED_SCORE)[:, None]  # [B, 1, 1 or Lq, Lk]
-        weights = jax.nn.softmax(scores * head**-0.5 + masked, axis=-1)
-        weights = dropout(weights, self.dropout, probability_key).astype(dtype)
-        context = jnp.einsum(
-            "bnqk,bnkd->bnqd",
-            weights,
-            value,
-            preferred_element_type=jnp.float32,
-            precision=precision(dtype),
-        ).transpose(0, 2, 1, 3)  # [B, L, N, D]
-        mixed = self.output(context.reshape(batch, length, width), dtype)
-        return self.norm(hidden + dropout(mixed, self.dropout, output_key))
+        weights = jax.nn.softmax(scores * query.shape[-1] ** -0.5 + masked, axis=-1)
+        weights = dropout(weights, self.dropout, probability_key).astype(value.dtype)
+        context = _products("bnqk,bnkd->bnqd", weights, value).transpose(0, 2, 1, 3)
+        mixed = self.output(context.reshape(residual.shape), query.dtype)
+        return self.norm(residual + dropout(mixed, self.dropout, output_key))
 
 
 class Mlp(nnx.Module):
@@ -319,14 +203,6 @@ class Mlp(nnx.Module):
         return self.norm(hidden + dropout(outer, self.dropout, dropout_key))
 
 
-def attention_mask(tokens: Tokens | Packed) -> Bool[Array, "batch queries length"]:
-    """Which tokens (last axis) a token may attend to; one line for a whole row unless packed."""
-    if isinstance(tokens, Packed):
-        texts = jnp.asarray(tokens.texts)
-        return (texts[:, :, None] == texts[:, None, :]) & (texts >= 0)[:, None, :]
-    return jnp.asarray(tokens.mask)[:, None, :]
-
-
 class Layer(nnx.Module):
     """One transformer layer: attention, then the MLP."""
 
@@ -344,6 +220,18 @@ class Layer(nnx.Module):
         """Apply both halves."""
         attention_key, mlp_key = _split(dropout_key)
         return self.mlp(self.attention(hidden, mask, dtype, attention_key), dtype, mlp_key)
+
+    def first(
+        self,
+        hidden: Float[Array, "rows length hidden"],
+        tokens: Tokens | Packed,
+        dtype: DTypeLike = jnp.float32,
+        dropout_key: Array | None = None,
+    ) -> Float[Array, "texts hidden"]:
+        """The same for each text's first token alone."""
+        attention_key, mlp_key = _split(dropout_key)
+        mixed = self.attention.first(hidden, tokens, dtype, attention_key)
+        return self.mlp(mixed, dtype, mlp_key)[:, 0]
 
 
 @partial(jax.jit, static_argnames=("graph", "dtype"))
@@ -386,10 +274,42 @@ class Bert(nnx.Module):
         Returns:
             The last hidden states. Those of padding are finite and mean nothing.
         """
+        hidden, keys = self._embed(tokens, dropout_key)
+        return self._through(list(self.layers), hidden, tokens, dtype, keys)
+
+    def first(
+        self,
+        tokens: Tokens | Packed,
+        *,
+        dtype: DTypeLike = jnp.float32,
+        dropout_key: Array | None = None,
+    ) -> Float[Array, "texts hidden"]:
+        """The last hidden state of each text's first token, [CLS]; arguments as above.
+
+        The last layer computes no more of the other tokens than their keys and values.
+        """
+        *below, last = self.layers
+        hidden, keys = self._embed(tokens, dropout_key)
+        hidden = self._through(below, hidden, tokens, dtype, keys[:-1])
+        return last.first(hidden, tokens, dtype, keys[-1])
+
+    def _embed(
+        self, tokens: Tokens | Packed, dropout_key: Array | None
+    ) -> tuple[Float[Array, "batch length hidden"], list[Array | None]]:
+        """Embeddings, and a dropout key for each layer."""
         first_key, *keys = _split(dropout_key, 1 + len(self.layers))
-        hidden = self.embeddings(tokens, first_key)
+        return self.embeddings(tokens, first_key), keys
+
+    def _through(
+        self,
+        layers: Sequence[Layer],
+        hidden: Float[Array, "batch length hidden"],
+        tokens: Tokens | Packed,
+        dtype: DTypeLike,
+        keys: Sequence[Array | None],
+    ) -> Float[Array, "batch length hidden"]:
         mask = attention_mask(tokens)
-        for layer, key in zip(self.layers, keys, strict=True):
+        for layer, key in zip(layers, keys, strict=True):
             hidden = _apply(*nnx.split(layer), hidden, mask, dtype, key)
         return hidden
 
@@ -407,6 +327,14 @@ def first_layers(bert: Bert, count: int) -> Bert:
     short.embeddings = bert.embeddings
     short.layers = nnx.List(list(bert.layers)[:count])
     return short
+
+
+def _products(
+    subscripts: str, a: Float[Array, "batch heads _ _"], b: Float[Array, "batch heads _ _"]
+) -> Float[Array, "batch heads _ _"]:
+    """A matrix product for each head, accumulated in float32."""
+    wanted = precision(a.dtype)
+    return jnp.einsum(subscripts, a, b, preferred_element_type=jnp.float32, precision=wanted)
 
 
 def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> Array:

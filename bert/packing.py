@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int, Int64
 
-from bert.model import Packed
+from bert.batch import Packed
 from bert.tokens import Framed
 
 

@@ -20,7 +20,8 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from bert.model import Bert, BertConfig
+from bert.config import BertConfig
+from bert.model import Bert
 from bert.tokens import TOKENIZER_FILE
 from catalog.errors import InputError
 

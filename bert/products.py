@@ -10,6 +10,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -56,7 +57,7 @@ def _product_backward(
 ) -> tuple[Array, Array, Array]:
     x, kernel = saved
     of_x = _contract(gradient, kernel, 1, 1, dtype)
-    of_kernel = _contract(x, gradient, 0, 0, dtype)
+    of_kernel = _contract(_turned(x), gradient, 1, 0, dtype)
     return of_x, of_kernel.astype(kernel.dtype), gradient.sum(axis=0)
 
 
@@ -73,13 +74,24 @@ def _contract(a: Array, b: Array, axis_a: int, axis_b: int, dtype: DTypeLike) ->
     )
 
 
+def _turned(x: Array) -> Array:
+    """`x.T`, laid out anew.
+
+    XLA would rather have the product read `x` as it lies. On CPUs no kernel for bfloat16 does, so
+    both inputs are converted and the product is a float32 one, at half the rate.
+    """
+    rows_first = Layout(major_to_minor=(0, 1))
+    turned: Array = with_layout_constraint(x.T, rows_first)  # type: ignore[no-untyped-call]
+    return turned
+
+
 @jax.custom_vjp
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """`x * Phi(x)` with the normal distribution's exact Phi (Hendrycks and Gimpel, 2016).
 
     Hugging Face calls it "gelu"; `jax.nn.gelu` approximates it unless told otherwise.
     """
-    return jax.nn.gelu(x, approximate=False)
+    return x * _normal_distribution(x)
 
 
 def _gelu_forward(x: Array) -> tuple[Array, Array]:
@@ -87,9 +99,14 @@ def _gelu_forward(x: Array) -> tuple[Array, Array]:
 
 
 def _gelu_backward(x: Array, gradient: Array) -> tuple[Array]:
-    distribution = 0.5 + 0.5 * jax.lax.erf(x * math.sqrt(0.5))
     density = jnp.exp(-0.5 * jnp.square(x)) / math.sqrt(2 * math.pi)
-    return (gradient * (distribution + x * density),)
+    return (gradient * (_normal_distribution(x) + x * density),)
+
+
+def _normal_distribution(x: Array) -> Array:
+    # By erf: `jax.nn.gelu` takes erfc, which keeps digits of the far tail that a product with x
+    # loses, and costs twice as much.
+    return 0.5 + 0.5 * jax.lax.erf(x * math.sqrt(0.5))
 
 
 gelu.defvjp(_gelu_forward, _gelu_backward)

@@ -16,7 +16,8 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from bert.model import Bert, BertConfig
+from bert.config import BertConfig
+from bert.model import Bert
 from bert.params import CONFIG_FILE, WEIGHTS_FILE, WeightsError, bert_tensors, fill_bert
 from catalog.errors import InputError
 

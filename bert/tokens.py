@@ -15,7 +15,7 @@ import numpy as np
 import tokenizers
 from jaxtyping import Int, Int32, Int64
 
-from bert.model import Tokens
+from bert.batch import Tokens
 from catalog.errors import InputError
 
 TOKENIZER_FILE = "tokenizer.json"

@@ -14,7 +14,9 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from bert.model import Bert, BertConfig, Dense, Packed, Tokens, first_tokens
+from bert.batch import Packed, Tokens
+from bert.config import BertConfig
+from bert.model import Bert, Dense
 from bert.products import gelu
 from bert.saving import load_model, save_model
 from catalog.errors import InputError
@@ -82,7 +84,7 @@ class Reranker(nnx.Module):
         self, tokens: Tokens, *, dtype: DTypeLike = jnp.float32
     ) -> Float[Array, "batch fusion"]:
         """What the text of each pair contributes to its score, whatever its features."""
-        return self.text(self.bert(tokens, dtype=dtype)[:, 0])
+        return self.text(self.bert.first(tokens, dtype=dtype))
 
     def score_packed(
         self,
@@ -93,8 +95,8 @@ class Reranker(nnx.Module):
         dropout_key: Array | None = None,
     ) -> Float[Array, " pairs"]:
         """Logits of packed pairs, for training."""
-        hidden = self.bert(packed, dtype=dtype, dropout_key=dropout_key)
-        return self.fuse(self.text(first_tokens(hidden, packed)), features)
+        first = self.bert.first(packed, dtype=dtype, dropout_key=dropout_key)
+        return self.fuse(self.text(first), features)
 
     def fuse(
         self, text: Float[Array, "pairs fusion"], features: Float[Array, "pairs inputs"]

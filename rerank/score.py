@@ -9,8 +9,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Float32
 
+from bert.batch import Tokens
 from bert.compiled import LENGTHS, BucketedForward, Forward, serving_state
-from bert.model import Tokens
 from bert.numerics import Numerics
 from bert.tokens import Framed, Tokenizer, frame_pairs
 from rerank.features import FeatureStatistics

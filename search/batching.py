@@ -18,8 +18,8 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Int64, Num
 
+from bert.batch import Tokens
 from bert.compiled import BucketedForward, Forward
-from bert.model import Tokens
 from bert.tokens import Framed
 from search.records import DeadlineExceededError
 

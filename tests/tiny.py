@@ -8,7 +8,8 @@ import numpy as np
 from flax import nnx
 from safetensors.numpy import save_file
 
-from bert.model import Bert, BertConfig
+from bert.config import BertConfig
+from bert.model import Bert
 from bert.numerics import Numerics
 from bert.params import (
     CONFIG_FILE,

@@ -12,7 +12,9 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from bert.model import Bert, BertConfig, Tokens, mean_pool
+from bert.batch import Tokens, mean_pool
+from bert.config import BertConfig
+from bert.model import Bert
 from bert.products import dense
 from catalog.errors import InputError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from bert.model import Packed
+from bert.batch import Packed
 from bert.packing import pack, rows_needed
 from bert.tokens import Framed
 from catalog.errors import InputError

@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float32, Int64
 
-from bert.model import Packed
+from bert.batch import Packed
 from bert.numerics import Numerics
 from bert.tokens import Framed, Tokenizer
 from catalog.errors import InputError

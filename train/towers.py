@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Float32, Int32, Int64
 
-from bert.model import Packed, mean_pool_packed
+from bert.batch import Packed, mean_pool_packed
 from bert.numerics import Numerics
 from bert.tokens import Framed, Tokenizer, stack
 from catalog.errors import InputError

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from bert.model import Bert, BertConfig
+from bert.config import BertConfig
+from bert.model import Bert
 from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
 
 

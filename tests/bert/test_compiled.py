@@ -7,8 +7,9 @@ import pytest
 from flax import nnx
 
 from bert import compiled
+from bert.batch import Tokens, mean_pool
 from bert.compiled import BucketedForward, enable_compilation_cache, serving_state
-from bert.model import Bert, Tokens, mean_pool
+from bert.model import Bert
 from bert.tokens import Framed, Ragged
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from bert.model import Bert, BertConfig, Tokens, attention_mask, dense, dropout, mean_pool
+from bert.batch import Tokens, attention_mask, mean_pool
+from bert.config import BertConfig
+from bert.model import Bert, dense, dropout
 from catalog.errors import InputError
 
 
@@ -48,7 +50,7 @@ def parity(request, minilm, references):
     def outputs(state, tokens):
         bert = nnx.merge(graphdef, state)
         last = bert(tokens)
-        found = {"last": last, "pooled": mean_pool(last, tokens.mask)}
+        found = {"last": last, "pooled": mean_pool(last, tokens.mask), "first": bert.first(tokens)}
         found["embeddings"] = hidden = bert.embeddings(tokens)
         mask = attention_mask(tokens)
         for number, layer in enumerate(bert.layers):
@@ -63,7 +65,7 @@ def parity(request, minilm, references):
 
 def test_every_module_computes_what_hugging_face_computes(parity):
     ours, theirs = parity
-    modules = ours.keys() - {"last", "pooled"}
+    modules = ours.keys() - {"last", "pooled", "first"}
     assert len(modules) == 1 + 3 * 6
     for name in sorted(modules):
         # Not normalised, the intermediate layer reaches 24, where 2e-6 is one unit in the last
@@ -78,6 +80,25 @@ def test_the_whole_model_computes_what_hugging_face_computes(parity):
     last = ours["last"][theirs["rows"], theirs["columns"]]
     np.testing.assert_allclose(last, theirs["last"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(ours["pooled"], theirs["pooled"], rtol=0, atol=1e-5)
+
+
+def test_the_first_token_alone_is_what_it_is_among_all(parity):
+    ours, _ = parity
+    np.testing.assert_allclose(ours["first"], ours["last"][:, 0], rtol=0, atol=1e-5)
+
+
+def test_gradients_through_the_first_token_are_those_through_all(tiny):
+    tokens = batch_of([1, 2, 3], [4, 5, 6, 7, 8], length=6)
+    graphdef, state = nnx.split(tiny)
+
+    def gradient(of):
+        return jax.jit(jax.grad(lambda state: jnp.square(of(nnx.merge(graphdef, state))).sum()))(
+            state
+        )
+
+    found = gradient(lambda bert: bert.first(tokens))
+    expected = gradient(lambda bert: bert(tokens)[:, 0])
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=1e-5), found, expected)
 
 
 def test_bfloat16_products_stay_close_to_float32(minilm, references):

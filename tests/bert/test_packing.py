@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from bert.model import first_tokens, mean_pool, mean_pool_packed
+from bert.batch import mean_pool, mean_pool_packed
 from bert.packing import pack, rows_needed
 from bert.tokens import Framed, Ragged
 
@@ -43,8 +43,8 @@ def test_packed_texts_are_encoded_as_if_alone(tiny):
 
     @jax.jit
     def together(state, packed):
-        hidden = nnx.merge(graphdef, state)(packed)
-        return mean_pool_packed(hidden, packed), first_tokens(hidden, packed)
+        bert = nnx.merge(graphdef, state)
+        return mean_pool_packed(bert(packed), packed), bert.first(packed)
 
     @jax.jit
     def alone(state, tokens):

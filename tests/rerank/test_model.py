@@ -6,7 +6,8 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from bert.model import Bert, BertConfig
+from bert.config import BertConfig
+from bert.model import Bert
 from bert.numerics import Numerics
 from bert.packing import pack
 from bert.params import WeightsError

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bert.batch import Tokens
 from bert.compiled import BucketedForward
-from bert.model import Tokens
 from bert.tokens import Framed, Ragged
 from search.batching import Batcher, Caller, calling
 from search.records import DeadlineExceededError

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from bert.model import BertConfig
+from bert.config import BertConfig
 from bert.numerics import Numerics
 from bert.params import WeightsError
 from catalog.errors import InputError

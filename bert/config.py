@@ -1,0 +1,89 @@
+"""The shape of a BERT encoder, as Hugging Face's `config.json` states it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.errors import InputError
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """The shape of a BERT encoder."""
+
+    vocab_size: int  # word pieces
+    hidden_size: int  # width of every hidden state
+    num_layers: int  # transformer layers
+    num_heads: int  # attention heads; divides hidden_size
+    intermediate_size: int  # width of the MLP's inner layer
+    max_positions: int = 512  # longest input, in tokens
+    type_vocab_size: int = 2  # segment types (first, second text of a pair)
+    layer_norm_eps: float = 1e-12  # added to the variance in layer norm
+    dropout: float = 0.1  # probability of dropping, for hidden states and attention alike
+
+    def __post_init__(self) -> None:
+        """Refuse sizes no BERT can have."""
+        if self.hidden_size % self.num_heads:
+            raise InputError(
+                f"BERT config: hidden_size {self.hidden_size} is not a multiple of "
+                f"num_attention_heads {self.num_heads}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"BERT config: dropout {self.dropout} is not in [0, 1)")
+
+    @classmethod
+    def minilm_l6(cls) -> "BertConfig":
+        """all-MiniLM-L6-v2: 6 layers, 384 wide, 12 heads, 22.6 M parameters."""
+        return cls(
+            vocab_size=30522, hidden_size=384, num_layers=6, num_heads=12, intermediate_size=1536
+        )
+
+    @classmethod
+    def from_hf(cls, config: Mapping[str, Any]) -> "BertConfig":
+        """Read Hugging Face's `config.json`.
+
+        Raises:
+            InputError: a size is missing, or the config asks for what this BERT does not compute
+                (another architecture, activation or kind of position).
+        """
+        missing = [key for key in _HF_SIZES.values() if not isinstance(config.get(key), int)]
+        if missing:
+            raise InputError(f"BERT config: no whole number under {', '.join(missing)}")
+        for key, wanted in _HF_FIXED.items():
+            if config.get(key, wanted) != wanted:
+                raise InputError(
+                    f"BERT config: {key} is {config[key]!r}; only {wanted!r} is supported"
+                )
+        return cls(
+            **{field: config[key] for field, key in _HF_SIZES.items()},
+            layer_norm_eps=float(config.get("layer_norm_eps", 1e-12)),
+            dropout=float(config.get("hidden_dropout_prob", 0.1)),
+        )
+
+    def to_hf(self) -> dict[str, Any]:
+        """Hugging Face's `config.json` for this model; `from_hf` reads it back."""
+        return {
+            "architectures": ["BertModel"],
+            **_HF_FIXED,
+            **{key: getattr(self, field) for field, key in _HF_SIZES.items()},
+            "layer_norm_eps": self.layer_norm_eps,
+            "hidden_dropout_prob": self.dropout,
+            "attention_probs_dropout_prob": self.dropout,
+        }
+
+
+_HF_SIZES = {
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+    "max_positions": "max_position_embeddings",
+    "type_vocab_size": "type_vocab_size",
+}
+_HF_FIXED = {
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+}
