@@ -5,12 +5,15 @@ keep a machine that slows down or speeds up from favouring any of them.
 """
 
 import multiprocessing
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -53,20 +56,26 @@ class Timed:
         return Ratio(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
 
 
-def contest(setups: Mapping[str, tuple[Setup, tuple[Any, ...]]], rounds: int) -> dict[str, Timed]:
+def contest(
+    setups: Mapping[str, tuple[Setup, tuple[Any, ...]]],
+    rounds: int,
+    environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> dict[str, Timed]:
     """Let contestants do their work in turns.
 
     Args:
         setups: By name, a module-level function and its arguments.
         rounds: Times that each does its work, after one that does not count.
+        environments: By name, variables that its process begins with beside all others.
     """
-    return dict(contests(setups, {"": ()}, rounds))[""]
+    return dict(contests(setups, {"": ()}, rounds, environments))[""]
 
 
 def contests(
     setups: Mapping[str, tuple[Setup, tuple[Any, ...]]],
     tasks: Mapping[str, tuple[Any, ...]],
     rounds: int,
+    environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Iterator[tuple[str, dict[str, Timed]]]:
     """Let contestants do several tasks, each in turns; task by task, as `contest` does.
 
@@ -74,13 +83,15 @@ def contests(
         setups: By name, a module-level function and its arguments.
         tasks: By name, what the work is called with.
         rounds: Times that each does each task, after one that does not count.
+        environments: By name, variables that its process begins with beside all others.
     """
     context = multiprocessing.get_context("spawn")
     children = {}
     for name, (setup, arguments) in setups.items():
         ours, theirs = context.Pipe()
         process = context.Process(target=_child, args=(theirs, setup, arguments), daemon=True)
-        process.start()
+        with patch.dict(os.environ, environments.get(name, {})):
+            process.start()
         theirs.close()  # so that a process that dies ends the wait for it
         _receive(ours, name)  # set up, one after the other: nobody loads while another is timed
         children[name] = (ours, process)

@@ -1,5 +1,6 @@
 """Encoding, reranking and training steps, against torch and ONNX Runtime."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from bench import inputs, ours, peers
 from bench.contest import Timed, contest
 from bench.report import Row
+from train.huge_pages import huge_pages
 
 STEPS = 4  # of training, in a round
 _SAME_COSINE = 0.9999
@@ -95,7 +97,7 @@ def training(directory: Path, rounds: int) -> list[Row]:
             },
         ),
     ):
-        found = contest(setups, rounds)
+        found = contest(setups, rounds, {"ours": huge_pages(os.environ)})
         rows += _rows(work, found, batch * STEPS, "pairs/s", _not_compared)
     return rows
 

@@ -14,7 +14,7 @@ from server.check import CheckConfig
 from server.config import ServerConfig
 from server.probe import HealthConfig
 from server.terminal import SearchConfig
-from train.__main__ import COMMANDS
+from train.cli import COMMANDS
 from train.commands import EvaluateConfig, ValidateConfig
 from train.options import FULL, TrainConfig
 

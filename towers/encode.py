@@ -63,6 +63,7 @@ class TowerEncoder:
                 lengths=BULK_LENGTHS if bulk else LENGTHS,
                 batch_tokens=2048 if bulk else 1024,
                 small_batches=() if bulk else (1, 8),
+                mix_lengths=bulk,
             )
             for tower, forward in (("query", query), ("item", item))
         }

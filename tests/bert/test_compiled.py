@@ -70,6 +70,23 @@ def test_a_row_goes_to_the_shortest_length_that_holds_it():
     assert forward(framed)[:, 2].tolist() == [16, 16, 24, 24, 32, 40, 40]
 
 
+def test_rows_of_mixed_lengths_fill_batches(pooled):
+    seen = BucketedForward(
+        counting,
+        jnp.asarray(1),
+        max_length=40,
+        batch_tokens=80,
+        small_batches=(1,),
+        mix_lengths=True,
+    )
+    # The longest two in a batch of 2 x 40, the next three in 3 x 24, the rest in 5 x 16.
+    shapes = seen(framed_of([1, 40, 17, 16, 24, 25, 20, 3]))[:, 1:].tolist()
+    assert shapes == [[5, 16], [2, 40], [3, 24], [5, 16], [3, 24], [2, 40], [3, 24], [5, 16]]
+    framed = framed_of([3, 39, 1, 3, 16, 38, 9])
+    mixed = BucketedForward(*pooled, max_length=40, batch_tokens=64, mix_lengths=True)
+    np.testing.assert_allclose(mixed(framed), alone(pooled, framed), atol=1e-5, rtol=0)
+
+
 def test_rows_are_cut_into_the_batches_that_cost_least():
     forward = BucketedForward(
         counting, jnp.asarray(1), max_length=16, batch_tokens=1600, small_batches=(1, 8)

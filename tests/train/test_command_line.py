@@ -2,7 +2,7 @@
 
 import pytest
 
-from train.__main__ import main
+from train.cli import main
 
 ITEMS = [{"item_id": "1", "title": "Saw"}, {"item_id": "2", "title": "Drill"}]
 

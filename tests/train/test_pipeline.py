@@ -20,7 +20,7 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.records import Channel
 from tests.tiny import tiny_items
-from train.__main__ import main
+from train.cli import main
 from train.evaluate import collect_runs, evaluate
 from train.figures import judged_queries
 from train.pipeline import Pipeline

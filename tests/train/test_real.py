@@ -10,7 +10,7 @@ import pytest
 
 from catalog.reading import read_dataset
 from catalog.store import ItemStore
-from train.__main__ import main
+from train.cli import main
 from train.figures import judged_queries
 from train.relevance import relevance_of
 

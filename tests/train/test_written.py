@@ -17,7 +17,7 @@ from search.live import LiveCatalogue
 from search.slot import Slot
 from tests.search.generations_model import sound
 from tests.tiny import tiny_items
-from train.__main__ import main
+from train.cli import main
 
 FLOAT32 = EngineConfig(numerics="float32")
 GIVEN = [Item(item.item_id, item.title, price=item.price) for item in tiny_items()]
