@@ -75,6 +75,11 @@ def name_metadata() -> tuple[tuple[str, str], ...]:
     return () if call is None else ((_NAME_KEY, call.request_id),)
 
 
+def name_of(metadata: Mapping[str, str | bytes]) -> tuple[str, str]:
+    """Returns the same for a call that has this metadata and is not taken note of."""
+    return _NAME_KEY, _request_id(metadata)
+
+
 async def tell_name(context: Any) -> None:
     """Begins the answer to the current call with its name.
 

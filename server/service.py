@@ -35,6 +35,7 @@ from server.servicers import (
     RetrievalServicer,
     SearchServicer,
 )
+from server.shedding import SheddingInterceptor
 from server.tokens import Tokens
 from server.tracing import CallTracer, exporting
 from server.work import Worker
@@ -93,9 +94,7 @@ class Service:
         tracer = CallTracer(self._exporter or tracer_provider)
         observer = CallInterceptor(self._metrics, tracer, self._bundle_id)
         access = [] if config.tokens is None else [AccessInterceptor(Tokens(config.tokens))]
-        self._interceptors = [observer, *access, ErrorInterceptor()]
         age = ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds))
-        self._server = grpc.aio.server(interceptors=self._interceptors, options=(*_OPTIONS, age))
         self._admin: grpc.aio.Server | None = None
         self._health = Health()
         self._worker = Worker(
@@ -103,6 +102,11 @@ class Service:
             config.threads,
             waited=self._metrics.waited,
             computed=self._metrics.computed,
+        )
+        self._interceptors = [observer, *access, ErrorInterceptor()]
+        shedding = SheddingInterceptor(self._worker, self._metrics)
+        self._server = grpc.aio.server(
+            interceptors=[shedding, *self._interceptors], options=(*_OPTIONS, age)
         )
         self._metrics.watch(self._worker, lambda: self._engine, lambda: self._live)
 

@@ -88,6 +88,11 @@ class Worker:
         """Jobs that run."""
         return self._running
 
+    @property
+    def overloaded(self) -> OverloadedError | None:
+        """What a job would be refused with now; None while there is room."""
+        return OverloadedError(self._retry_seconds()) if self._jobs.full() else None
+
     async def run(self, work: Callable[[], Answer], deadline: float | None = None) -> Answer:
         """Runs `work` on a thread and returns what it returns, or raises what it raises.
 

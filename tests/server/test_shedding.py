@@ -1,0 +1,134 @@
+"""Calls refused at the door, over a real server and channel."""
+
+# ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from grpc_status import rpc_status
+from prometheus_client import generate_latest
+
+from server.metrics import Metrics
+from server.shedding import SheddingInterceptor
+from server.work import Worker
+from shortlist.v1 import (
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+)
+
+SOON = 10.0  # seconds that nothing here takes unless it hangs
+
+
+class Search(search_service_pb2_grpc.SearchServiceServicer):
+    """Answers nothing, at once."""
+
+    async def Search(self, request, context):
+        return search_service_pb2.SearchResponse()
+
+    async def StreamSearch(self, request, context):
+        yield search_service_pb2.StreamSearchResponse()
+
+
+class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
+    """The same, and waits for no worker."""
+
+    async def GetItem(self, request, context):
+        return catalog_service_pb2.GetItemResponse()
+
+
+@asynccontextmanager
+async def serving(worker: Worker, metrics: Metrics) -> AsyncIterator[grpc.aio.Channel]:
+    server = grpc.aio.server(interceptors=[SheddingInterceptor(worker, metrics)])
+    search_service_pb2_grpc.add_SearchServiceServicer_to_server(Search(), server)
+    catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(Catalog(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    await server.stop(None)
+
+
+@asynccontextmanager
+async def full(worker: Worker) -> AsyncIterator[None]:
+    """One job runs and one waits, which is all there is room for."""
+    running, opened = threading.Event(), threading.Event()
+
+    def job() -> None:
+        running.set()
+        assert opened.wait(SOON)
+
+    first = asyncio.create_task(worker.run(job))
+    assert await asyncio.to_thread(running.wait, SOON)
+    second = asyncio.create_task(worker.run(lambda: None))
+    await asyncio.sleep(0)  # it is queued by now
+    yield
+    opened.set()
+    await asyncio.gather(first, second)
+
+
+async def raw(channel: grpc.aio.Channel, method: str, request: bytes) -> object:
+    """What a call with these bytes ends with: "OK", or the error."""
+    many = method.endswith("StreamSearch")
+    call = (channel.unary_stream if many else channel.unary_unary)(method)
+    try:
+        if many:
+            async for _ in call(request, timeout=SOON):
+                pass
+        else:
+            await call(request, timeout=SOON, metadata=(("x-request-id", "mine"),))
+    except grpc.aio.AioRpcError as error:
+        return error
+    return "OK"
+
+
+def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = Metrics()
+    worker = Worker(queue_size=1)
+
+    async def scenario() -> dict[str, list[object]]:
+        search, stream = (
+            "/shortlist.v1.SearchService/Search",
+            "/shortlist.v1.SearchService/StreamSearch",
+        )
+        item, none = "/shortlist.v1.CatalogService/GetItem", "/shortlist.v1.SearchService/None"
+        methods = (search, stream, item, none)
+        async with serving(worker, metrics) as channel:
+            before = [await raw(channel, method, b"") for method in methods]
+            async with full(worker):
+                meanwhile = [await raw(channel, method, b"") for method in methods]
+                unread = await raw(channel, search, b"\xff no message of protobuf")
+            after = [await raw(channel, method, b"") for method in methods]
+        return {"before": before, "meanwhile": [*meanwhile, unread], "after": after}
+
+    with caplog.at_level(logging.WARNING):
+        found = asyncio.run(scenario())
+    worker.close()
+    for when in ("before", "after"):
+        *answered, unknown = found[when]
+        assert answered == ["OK", "OK", "OK"]
+        assert unknown.code() is grpc.StatusCode.UNIMPLEMENTED
+    search, stream, item, unknown, unread = found["meanwhile"]
+    assert item == "OK"
+    assert unknown.code() is grpc.StatusCode.UNIMPLEMENTED
+    for refused in (search, stream, unread):
+        assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        info, retry = ErrorInfo(), RetryInfo()
+        for detail, into in zip(rpc_status.from_call(refused).details, (info, retry), strict=True):
+            assert detail.Unpack(into)
+        assert info.reason == "OVERLOADED"
+        assert 0.1 <= retry.retry_delay.ToTimedelta().total_seconds() <= 10
+    assert ("x-request-id", "mine") in tuple(search.trailing_metadata())
+    counted = generate_latest(metrics.registry).decode()
+    label = 'code="RESOURCE_EXHAUSTED",method="shortlist.v1.SearchService/Search"'
+    assert f"shortlist_calls_total{{{label}}} 2.0" in counted
+    assert "calls refused because the queue is full: 1" in caplog.messages  # further ones later
