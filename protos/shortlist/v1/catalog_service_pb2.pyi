@@ -110,8 +110,8 @@ class BatchGetItemsRequest(_message.Message):
 
     @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """Which fields of each item to return, as GetItemRequest.item_fields. What "item_id" is not among
-        cannot be told apart but by the order.
+        """Which fields of each item to return, as GetItemRequest.item_fields. Without "item_id" among them,
+        `item_ids` and `missing_item_ids` tell which item is which.
         """
 
     def __init__(
