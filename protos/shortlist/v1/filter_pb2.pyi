@@ -251,7 +251,7 @@ Global___ExistsFilter: _TypeAlias = ExistsFilter  # noqa: Y015
 class PrefixFilter(_message.Message):
     """A text begins with something. Of "category" whole levels are compared: "Electronics > Chargers"
     passes that category and all below it, and not "Electronics > Chargers and hubs". Of all other
-    fields characters are, letter case included.
+    fields single characters are compared.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

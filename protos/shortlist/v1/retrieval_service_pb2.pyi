@@ -65,7 +65,8 @@ class RetrieveRequest(_message.Message):
     def item_fields(self) -> _field_mask_pb2.FieldMask:
         """Which fields of each hit's `item` to return, by name, such as "title" or "attributes" (all of
         them); "*" means every field. Absent and empty mean no item at all: hits have ids and scores
-        alone. A path that is no field of Item, or that leads into one, is INVALID_ARGUMENT.
+        alone. A path that is no field of Item, or that leads into one, is INVALID_ARGUMENT. 1,000 whole
+        items may be more than the 4 MiB that most gRPC clients accept by default.
         """
 
     def __init__(
