@@ -152,17 +152,17 @@ def vector(values: Float32[np.ndarray, " width"], dim: int) -> Float32[np.ndarra
     return (values.astype(np.float64) / norm).astype(np.float32)
 
 
-def texts(field: str, given: Sequence[str]) -> list[str]:
-    """Queries to embed, each in its normal form."""
-    _count(field, len(given), MAX_EMBED_TEXTS)
-    return [query(text, f"{field}[{place}]") for place, text in enumerate(given)]
-
-
-def items(field: str, given: Sequence[Item]) -> None:
-    """Items to embed."""
-    _count(field, len(given), MAX_EMBED_TEXTS)
-    for place, item in enumerate(given):
-        _title(f"{field}[{place}]", item)
+def inputs(given: Sequence[str | Item]) -> list[str | Item]:
+    """What to embed: queries, each in its normal form, and items."""
+    _count("inputs", len(given), MAX_EMBED_TEXTS)
+    checked: list[str | Item] = []
+    for place, one in enumerate(given):
+        if isinstance(one, str):
+            checked.append(query(one, f"inputs[{place}]"))
+        else:
+            _title(f"inputs[{place}]", one)
+            checked.append(one)
+    return checked
 
 
 def candidates(given: Sequence[str | Item]) -> None:

@@ -21,6 +21,7 @@ from search import bundle, checks, golden
 from search.cache import CacheReport, VectorCache
 from search.clock import Clock, Costs, Remembered
 from search.config import EngineConfig
+from search.embedding import embedded
 from search.models import Models
 from search.paging import DEEPEST, Choice, Found, Wanted
 from search.ranking import SignalSource
@@ -28,7 +29,9 @@ from search.records import (
     MAX_DEPTH,
     Channel,
     Degradation,
+    Embedded,
     Hit,
+    Lookup,
     NotSupportedError,
     SearchResult,
 )
@@ -226,6 +229,7 @@ class Engine:
         limit: int = 100,
         channels: Collection[Channel] = tuple(Channel),
         filter: Filter | None = None,
+        with_items: bool = False,
         deadline: float | None = None,
     ) -> SearchResult:
         """Stage 1 alone: what a query recalls, or the items nearest to a query's vector.
@@ -235,6 +239,7 @@ class Engine:
             limit: Most hits; the lexical channel alone may find fewer.
             channels: Which channels recall for a text; a vector has the dense one alone.
             filter: What hits have to pass.
+            with_items: Whether hits have their items, not only their ids.
             deadline: On the clock of `time.monotonic()`, in seconds.
 
         Raises:
@@ -255,7 +260,7 @@ class Engine:
             with clock.stage("recall", 0):
                 found = view.recall.nearest(query, limit, allowed)
         clock.found(len(found), found.plan)
-        hits = found.hits(view.catalogue)
+        hits = found.hits(view.catalogue, with_items=with_items)
         matches = view.selection.matches(allowed)
         result = SearchResult(
             hits,
@@ -357,21 +362,30 @@ class Engine:
         query, view = checks.query(query), self.view
         return view.recall.cosines(self._query_vector(query), view.rows(item_ids))
 
+    def embed(self, inputs: Sequence[str | Item], *, deadline: float | None = None) -> Embedded:
+        """Unit vectors of queries (texts) and of items, which need not be in the catalogue.
+
+        Raises:
+            RequestError: an input is out of its limits.
+            DeadlineExceededError: the deadline passed.
+        """
+        return embedded(self.models.encoder, inputs, self._clock(deadline, whole=True))
+
     def embed_queries(
         self, texts: Sequence[str], *, deadline: float | None = None
     ) -> Float32[np.ndarray, "texts dim"]:
         """Unit vectors of queries."""
-        queries = checks.texts("texts", texts)
-        self._clock(deadline).check()
-        return self.models.encoder.queries(queries)
+        return self.embed(texts, deadline=deadline).vectors
 
     def embed_items(
         self, items: Sequence[Item], *, deadline: float | None = None
     ) -> Float32[np.ndarray, "items dim"]:
         """Unit vectors of items, which need not be in the catalogue."""
-        checks.items("items", items)
-        self._clock(deadline).check()
-        return self.models.encoder.items([item_text(item) for item in items])
+        return self.embed(items, deadline=deadline).vectors
+
+    def lookup(self, item_ids: Sequence[str]) -> Lookup:
+        """The items of some ids, as they are now, and which of the ids there is none of."""
+        return self.view.lookup(item_ids, self._clock(None))
 
     def _reranked(self, found: Found) -> Scored:
         choice, head, first = found.choice, found.candidates, slice(found.depth)

@@ -50,14 +50,15 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def hits(self, catalogue: Catalogue) -> tuple[Hit, ...]:
-        """All of them, by id alone."""
+    def hits(self, catalogue: Catalogue, *, with_items: bool = False) -> tuple[Hit, ...]:
+        """All of them, by id alone or with their items."""
         return tuple(
             Hit(
                 catalogue.id(row),
                 float(self.scores[place]),
                 stage1_score=float(self.cosines[place]),
                 channels=self.channels(place),
+                item=catalogue.item(row) if with_items else None,
             )
             for place, row in enumerate(self.rows.tolist())
         )

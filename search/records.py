@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float32
 
 from catalog.facets import FacetCounts
 from catalog.schema import Item
@@ -107,6 +111,37 @@ class SearchResult:
     left_out: tuple[Degradation, ...] = ()
     to_rerank: int = 0
     rules: tuple[RuleReport, ...] = ()
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors, and an account of how they came about.
+
+    Attributes:
+        vectors: One unit vector per input, in their order.
+        stages: One report per stage that ran, in order.
+    """
+
+    vectors: Float32[np.ndarray, "inputs dim"]
+    stages: tuple[StageReport, ...]
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Items by id, and an account of it.
+
+    Attributes:
+        items: Those found, in the order in which their ids were given.
+        missing: The ids that the catalogue does not have, in the order in which they were given.
+        stages: One report per stage that ran, in order.
+    """
+
+    items: tuple[Item, ...]
+    missing: tuple[str, ...]
+    stages: tuple[StageReport, ...]
+
+
+Answer: TypeAlias = SearchResult | Embedded | Lookup  # what the engine gives for a request
 
 
 class RequestError(Exception):

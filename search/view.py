@@ -12,9 +12,10 @@ from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search import bundle
+from search.clock import Clock
 from search.ranking import SignalSource
 from search.recall import Recall
-from search.records import Hit, SearchResult, UnknownItemsError
+from search.records import Hit, Lookup, SearchResult, UnknownItemsError
 from search.selection import Selection
 from towers.index import open_index, open_queries, open_vectors, recall
 from towers.sketch import open_sketch
@@ -78,6 +79,15 @@ class View:
             unknown = [i for i, row in zip(item_ids, rows, strict=True) if row < 0]
             raise UnknownItemsError(tuple(unknown))
         return rows
+
+    def lookup(self, item_ids: Sequence[str], clock: Clock) -> Lookup:
+        """The items of some ids, and which of the ids there is none of."""
+        with clock.stage("lookup", 0):
+            rows = self.catalogue.rows(item_ids).tolist()
+            items = tuple(self.catalogue.item(row) for row in rows if row >= 0)
+        clock.found(len(items))
+        missing = tuple(i for i, row in zip(item_ids, rows, strict=True) if row < 0)
+        return Lookup(items, missing, tuple(clock.stages))
 
     def recall_at_10(self) -> float:
         """The share of the exact 10 nearest items that is found, over a sample of queries.

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 import grpc
 
-from search.records import SearchResult
+from search.records import Answer
 from server.methods import is_ours, surrounded
 from server.metrics import Metrics
 from server.tracing import CallTracer
@@ -49,7 +49,7 @@ class Call:
     request_id: str
     code: grpc.StatusCode = grpc.StatusCode.OK
     error_id: str | None = None
-    results: list[tuple[SearchResult, int]] = field(default_factory=list)
+    results: list[tuple[Answer, int]] = field(default_factory=list)
     bundle_id: str | None = None
 
 
@@ -61,7 +61,7 @@ def current_call() -> Call | None:
     return _current.get()
 
 
-def note(result: SearchResult, bundle_id: str) -> None:
+def note(result: Answer, bundle_id: str) -> None:
     """Takes note of what the engine did for the current call, and with which bundle."""
     call = current_call()
     if call is not None:

@@ -19,15 +19,12 @@ from search.records import (
 )
 from server.filters import filter_record
 from shortlist.v1 import (
-    catalog_service_pb2,
     channel_pb2,
     coverage_pb2,
     retrieval_service_pb2,
     search_service_pb2,
     stage_report_pb2,
 )
-
-MAX_BATCH_GET = 100
 
 CHANNELS = {
     channel_pb2.CHANNEL_DENSE: Channel.DENSE,
@@ -41,28 +38,7 @@ _DEGRADATIONS = {
     Degradation.FACETS_SKIPPED: coverage_pb2.DEGRADATION_FACETS_SKIPPED,
 }
 
-
-# ---- CatalogService
-
-
-def get_item_id(request: catalog_service_pb2.GetItemRequest) -> str:
-    """Returns the id asked for; raises RequestError."""
-    if not request.item_id:
-        raise RequestError("item_id", "must not be empty")
-    return request.item_id
-
-
-def batch_item_ids(request: catalog_service_pb2.BatchGetItemsRequest) -> list[str]:
-    """Returns the ids asked for, each once, at its first place; raises RequestError."""
-    if not 1 <= len(request.item_ids) <= MAX_BATCH_GET:
-        raise RequestError("item_ids", f"must be from 1 to {MAX_BATCH_GET}")
-    for place, item_id in enumerate(request.item_ids):
-        if not item_id:
-            raise RequestError(f"item_ids[{place}]", "must not be empty")
-    return list(dict.fromkeys(request.item_ids))
-
-
-# ---- shared
+WHOLE = coverage_pb2.Coverage()  # of an answer of which no part can be left out
 
 
 def request_filter(

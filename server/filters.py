@@ -34,6 +34,11 @@ _SCOPES: Mapping[Literal["matched", "recalled"], "facet_pb2.FacetScope.ValueType
     "matched": facet_pb2.FACET_SCOPE_MATCHED,
     "recalled": facet_pb2.FACET_SCOPE_RECALLED,
 }
+_SCOPE_OF: Mapping[int, Literal["matched", "recalled"]] = {
+    facet_pb2.FACET_SCOPE_UNSPECIFIED: "recalled",
+    facet_pb2.FACET_SCOPE_RECALLED: "recalled",
+    facet_pb2.FACET_SCOPE_MATCHED: "matched",
+}
 
 
 def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
@@ -157,7 +162,8 @@ def _facet(message: facet_pb2.Facet, path: str) -> Facet:
         raise RequestError(f"{path}.max_values", "must not be negative")
     if len(message.intervals) > MAX_FACET_INTERVALS:
         raise RequestError(f"{path}.intervals", f"must be at most {MAX_FACET_INTERVALS}")
-    matched = message.scope == facet_pb2.FACET_SCOPE_MATCHED
+    if message.scope not in _SCOPE_OF:
+        raise RequestError(f"{path}.scope", "is unknown")
     return Facet(
         message.field,
         min(message.max_values, MAX_FACET_VALUES) or DEFAULT_FACET_VALUES,
@@ -165,5 +171,5 @@ def _facet(message: facet_pb2.Facet, path: str) -> Facet:
             _interval(interval, f"{path}.intervals[{place}]")
             for place, interval in enumerate(message.intervals)
         ),
-        "matched" if matched else "recalled",
+        _SCOPE_OF[message.scope],
     )

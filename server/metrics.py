@@ -26,7 +26,7 @@ from bert.compiled import cached_programs
 from catalog.errors import InputError
 from search.engine import Engine
 from search.live import LiveCatalogue, LiveReport
-from search.records import SearchResult
+from search.records import Answer, SearchResult
 from server.work import Worker
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -91,10 +91,12 @@ class Metrics:
         self._calls.labels(method, code).inc()
         self._call_seconds.labels(method).observe(seconds)
 
-    def answered(self, result: SearchResult) -> None:
+    def answered(self, result: Answer) -> None:
         """Counts what the engine did."""
         for stage in result.stages:
             self._stage_seconds.labels(stage.name).observe(stage.seconds)
+        if not isinstance(result, SearchResult):
+            return
         for left_out in result.left_out:
             self._degradations.labels(left_out.value).inc()
         self._recalled.inc(result.recalled)

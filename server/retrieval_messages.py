@@ -12,11 +12,13 @@ from search.records import (
     MAX_PAGE_SIZE,
     MAX_RETRIEVE,
     Channel,
+    Embedded,
     RequestError,
     SearchResult,
 )
 from server.converters import (
     CHANNELS,
+    WHOLE,
     check_query,
     coverage_message,
     recalled_messages,
@@ -61,10 +63,20 @@ def retrieve_channels(request: retrieval_service_pb2.RetrieveRequest) -> frozens
     return channels or frozenset(Channel)
 
 
+def retrieve_fields(
+    request: retrieval_service_pb2.RetrieveRequest,
+) -> tuple[bool, frozenset[str] | None]:
+    """Returns whether hits are to have items, and which of their fields; raises RequestError.
+
+    The fields are None for all, as `items.item_fields` has them.
+    """
+    return bool(request.item_fields.paths), item_fields(request.item_fields, "item_fields")
+
+
 def retrieve_response(
-    result: SearchResult, bundle_id: str
+    result: SearchResult, bundle_id: str, fields: frozenset[str] | None = None
 ) -> retrieval_service_pb2.RetrieveResponse:
-    """Returns the response of a retrieval."""
+    """Returns the response of a retrieval, with these fields of the items that its hits have."""
     return retrieval_service_pb2.RetrieveResponse(
         results=[
             retrieval_service_pb2.RetrieveResult(
@@ -72,6 +84,7 @@ def retrieve_response(
                 score=hit.score,
                 stage1_score=hit.stage1_score,
                 recalled_by=recalled_messages(hit),
+                item=item_message(hit.item, fields) if hit.item else None,
             )
             for hit in result.hits
         ],
@@ -142,13 +155,13 @@ def embed_inputs(request: retrieval_service_pb2.EmbedRequest) -> list[str | Item
     return inputs
 
 
-def embed_response(
-    vectors: Float32[np.ndarray, "inputs dim"], bundle_id: str
-) -> retrieval_service_pb2.EmbedResponse:
+def embed_response(embedded: Embedded, bundle_id: str) -> retrieval_service_pb2.EmbedResponse:
     """Returns the response of an encoding."""
     return retrieval_service_pb2.EmbedResponse(
-        embeddings=[vector_pb2.Vector(values=vector.tolist()) for vector in vectors],
+        embeddings=[vector_pb2.Vector(values=vector.tolist()) for vector in embedded.vectors],
         bundle_id=bundle_id,
+        stages=stage_messages(embedded.stages),
+        coverage=WHOLE,
     )
 
 

@@ -3,21 +3,23 @@
 # ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-from jaxtyping import Float32
-
-from catalog.schema import Item
 from search.engine import Engine
 from search.live import LiveCatalogue
 from search.records import RequestError, SearchResult, UnknownItemsError
 from search.slot import Slot
-from server import converters, rerank_messages, retrieval_messages, search_messages, writes
+from server import (
+    catalog_messages,
+    converters,
+    rerank_messages,
+    retrieval_messages,
+    search_messages,
+    writes,
+)
 from server.calls import note
-from server.items import item_message
 from server.streaming import parts_of
 from server.work import Worker
 from shortlist.v1 import (
@@ -102,14 +104,20 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
             converters.request_filter(request),
         )
         channels = retrieval_messages.retrieve_channels(request)
+        named, fields = retrieval_messages.retrieve_fields(request)
         result = await self._worker.run(
             lambda: engine.retrieve(
-                query, limit=limit, channels=channels, filter=filter, deadline=deadline
+                query,
+                limit=limit,
+                channels=channels,
+                filter=filter,
+                with_items=named,
+                deadline=deadline,
             ),
             deadline,
         )
         note(result, engine.bundle_id)
-        return retrieval_messages.retrieve_response(result, engine.bundle_id)
+        return retrieval_messages.retrieve_response(result, engine.bundle_id, fields)
 
     async def SimilarItems(
         self, request: retrieval_service_pb2.SimilarItemsRequest, context: CallContext
@@ -136,8 +144,9 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         """Encodes queries and items."""
         engine, deadline = self._slot.engine, deadline_of(context)
         inputs = retrieval_messages.embed_inputs(request)
-        vectors = await self._worker.run(lambda: _embed(engine, inputs, deadline), deadline)
-        return retrieval_messages.embed_response(vectors, engine.bundle_id)
+        embedded = await self._worker.run(lambda: engine.embed(inputs, deadline=deadline), deadline)
+        note(embedded, engine.bundle_id)
+        return retrieval_messages.embed_response(embedded, engine.bundle_id)
 
 
 class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
@@ -172,25 +181,22 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     ) -> catalog_service_pb2.GetItemResponse:
         """Returns one item."""
         engine = self._slot.engine
-        item_id = converters.get_item_id(request)
-        found, _ = _find(engine, [item_id])
-        if not found:
-            raise UnknownItemsError((item_id,))
-        return catalog_service_pb2.GetItemResponse(
-            item=item_message(found[0]), bundle_id=engine.bundle_id
-        )
+        item_id, fields = catalog_messages.get_item_record(request)
+        found = engine.lookup([item_id])
+        note(found, engine.bundle_id)
+        if found.missing:
+            raise UnknownItemsError(found.missing)
+        return catalog_messages.get_item_response(found, fields, engine.bundle_id)
 
     async def BatchGetItems(
         self, request: catalog_service_pb2.BatchGetItemsRequest, context: CallContext
     ) -> catalog_service_pb2.BatchGetItemsResponse:
         """Returns the items found and the ids missing."""
         engine = self._slot.engine
-        found, missing = _find(engine, converters.batch_item_ids(request))
-        return catalog_service_pb2.BatchGetItemsResponse(
-            items=map(item_message, found),
-            missing_item_ids=missing,
-            bundle_id=engine.bundle_id,
-        )
+        item_ids, fields = catalog_messages.batch_get_record(request)
+        found = engine.lookup(item_ids)
+        note(found, engine.bundle_id)
+        return catalog_messages.batch_get_response(found, fields, engine.bundle_id)
 
     async def UpsertItems(
         self,
@@ -240,25 +246,3 @@ def _search(
         on_recalled=on_recalled,
     )
     return search_messages.as_before(search, result)
-
-
-def _find(engine: Engine, item_ids: Sequence[str]) -> tuple[list[Item], list[str]]:
-    """Returns the items of the known ids and the unknown ids, both in the order given."""
-    catalogue = engine.view.catalogue
-    rows = catalogue.rows(item_ids).tolist()
-    found = [catalogue.item(row) for row in rows if row >= 0]
-    return found, [item_id for item_id, row in zip(item_ids, rows, strict=True) if row < 0]
-
-
-def _embed(
-    engine: Engine, inputs: Sequence[str | Item], deadline: float | None
-) -> Float32[np.ndarray, "inputs dim"]:
-    """Returns one vector per input, in their order, from the tower of its kind."""
-    vectors = np.empty((len(inputs), engine.dim), dtype=np.float32)
-    queries = {row: given for row, given in enumerate(inputs) if isinstance(given, str)}
-    items = {row: given for row, given in enumerate(inputs) if isinstance(given, Item)}
-    if queries:
-        vectors[list(queries)] = engine.embed_queries(list(queries.values()), deadline=deadline)
-    if items:
-        vectors[list(items)] = engine.embed_items(list(items.values()), deadline=deadline)
-    return vectors

@@ -18,7 +18,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, Trac
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from catalog.errors import InputError
-from search.records import SearchResult
+from search.records import Answer
 
 _NAME = "shortlist.server"
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -59,7 +59,7 @@ class CallSpan:
         self,
         code: grpc.StatusCode,
         bundle_id: str | None,
-        results: Sequence[tuple[SearchResult, int]],
+        results: Sequence[tuple[Answer, int]],
     ) -> str | None:
         """Writes down how the call went and returns the trace's id; None when nobody records it."""
         span = self._span
@@ -104,7 +104,7 @@ class CallTracer:
             yield CallSpan(self._tracer, span)
 
 
-def _stage_spans(tracer: Tracer, parent: Any, result: SearchResult, answered: int) -> None:
+def _stage_spans(tracer: Tracer, parent: Any, result: Answer, answered: int) -> None:
     """Makes a span per stage.
 
     The engine reports how long each stage took, not when: the stages are laid end to end, the last

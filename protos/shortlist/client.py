@@ -172,22 +172,27 @@ class Client:
         self,
         item_id: str,
         *,
+        item_fields: Iterable[str] = (),
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> item_pb2.Item:
-        """Returns one item (CatalogService.GetItem)."""
-        request = catalog_service_pb2.GetItemRequest(item_id=item_id)
+        """Returns one item, or the fields of it that are named (CatalogService.GetItem).
+
+        `batch_get_items` returns the response, with the bundle that answered and its stages.
+        """
+        request = requests.get_item(item_id, item_fields)
         return self._call(self._catalog.GetItem, request, timeout_seconds, request_id).item
 
     def batch_get_items(
         self,
         item_ids: Sequence[str],
         *,
+        item_fields: Iterable[str] = (),
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> catalog_service_pb2.BatchGetItemsResponse:
         """Returns the items found and the ids missing (CatalogService.BatchGetItems)."""
-        request = catalog_service_pb2.BatchGetItemsRequest(item_ids=item_ids)
+        request = requests.batch_get_items(item_ids, item_fields)
         return self._call(self._catalog.BatchGetItems, request, timeout_seconds, request_id)
 
     def upsert_items(

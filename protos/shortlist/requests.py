@@ -49,13 +49,16 @@ class RetrieveOptions(TypedDict, total=False):
     filter: filter_pb2.Filter | None
     page_size: int
     channels: Iterable[channel_pb2.Channel.ValueType]
+    item_fields: Iterable[str]  # the fields of items that come back, "*" for all; none: no items
 
 
 def retrieve(
     query: str | Iterable[float], wanted: RetrieveOptions
 ) -> retrieval_service_pb2.RetrieveRequest:
     """Returns the request for a query text or vector."""
-    request = retrieval_service_pb2.RetrieveRequest(**wanted)
+    fields = wanted.pop("item_fields", ())
+    request = retrieval_service_pb2.RetrieveRequest(**wanted)  # type: ignore[arg-type]
+    request.item_fields.paths.extend(fields)
     if isinstance(query, str):
         request.query = query
     else:
@@ -84,6 +87,20 @@ def similar_items(
     request = retrieval_service_pb2.SimilarItemsRequest(item_id=item_id, **wanted)  # type: ignore[arg-type]
     request.item_fields.paths.extend(fields)
     return request
+
+
+def get_item(item_id: str, item_fields: Iterable[str]) -> catalog_service_pb2.GetItemRequest:
+    """Returns the request for an item and the fields of it that come back; none: all."""
+    fields = field_mask_pb2.FieldMask(paths=item_fields)
+    return catalog_service_pb2.GetItemRequest(item_id=item_id, item_fields=fields)
+
+
+def batch_get_items(
+    item_ids: Sequence[str], item_fields: Iterable[str]
+) -> catalog_service_pb2.BatchGetItemsRequest:
+    """Returns the request for items and the fields of them that come back; none: all."""
+    fields = field_mask_pb2.FieldMask(paths=item_fields)
+    return catalog_service_pb2.BatchGetItemsRequest(item_ids=item_ids, item_fields=fields)
 
 
 def upsert(

@@ -204,6 +204,20 @@ def test_bounds_are_inclusive_or_not_as_they_say():
     assert rows(Range("rating_count", Interval(above=1, below=3)), store) == [2]
 
 
+@pytest.mark.parametrize("text", ["0", "65", "-1.5", "+2", "007", "1" * 30, "0." + "1" * 30])
+def test_an_attribute_that_is_a_plain_number_lies_in_an_interval(text):
+    exactly = Interval(at_least=float(text), at_most=float(text))
+    assert rows(Range("attributes.watt", exactly), store_of({"watt": text})) == [0]
+
+
+@pytest.mark.parametrize(
+    "text", ["", " 65", "65 ", "65 W", "1e3", ".5", "5.", "1,5", "--1", "1" * 31, "٣", "nan", "inf"]
+)
+def test_an_attribute_that_is_no_plain_number_lies_in_no_interval(text):
+    for interval in (Interval(at_least=-1e300), Interval(at_most=1e300)):
+        assert rows(Range("attributes.watt", interval), store_of({"watt": text})) == []
+
+
 def test_attributes_that_are_null_or_given_twice_are_read_as_items_read_them():
     store = store_of([("c", "red"), ("c", "blue")], None, [("c", None)], [("d", "red")], [])
     assert store.item(0).attributes == {"c": "blue"}

@@ -1,13 +1,15 @@
 """The contract itself: stubs, lint, and what counts as a breaking change."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import generate
 import pytest
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.message import Message
 
 from shortlist.v1 import (
     admin_service_pb2,
@@ -70,13 +72,137 @@ def test_the_promised_methods_are_there() -> None:
     }
 
 
-def test_every_field_states_its_behaviour() -> None:
-    def silent(fields: list[FieldDescriptor]) -> list[str]:
-        extension = field_behavior_pb2.field_behavior
-        return [field.full_name for field in fields if not field.GetOptions().Extensions[extension]]
+def reached_from(roots: Iterable[Descriptor]) -> list[Descriptor]:
+    """Messages of the contract that a request or response holds, itself included."""
+    found: dict[str, Descriptor] = {}
+    waiting = list(roots)
+    while waiting:
+        message = waiting.pop()
+        if not message.file.package.startswith("shortlist.") or message.full_name in found:
+            continue
+        if not message.GetOptions().map_entry:
+            found[message.full_name] = message
+        waiting += [field.message_type for field in message.fields if field.message_type]
+    return list(found.values())
 
-    messages = [m for method in methods() for m in (method.input_type, method.output_type)]
-    assert [name for message in messages for name in silent(list(message.fields))] == []
+
+def behaviours(field: FieldDescriptor) -> set[str]:
+    kinds = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+    return {field_behavior_pb2.FieldBehavior.Name(kind) for kind in kinds}
+
+
+def test_every_field_of_a_request_is_required_or_optional() -> None:
+    messages = reached_from(method.input_type for method in methods())
+    assert {"Filter", "Value", "Item", "Vector", "Pin"} <= {message.name for message in messages}
+    other = {
+        field.full_name: behaviours(field)
+        for message in messages
+        for field in message.fields
+        if behaviours(field) not in ({"REQUIRED"}, {"OPTIONAL"})
+    }
+    assert other == {}
+
+
+def test_every_field_of_a_response_that_no_request_has_is_output_only() -> None:
+    asked = {message.full_name for message in reached_from(m.input_type for m in methods())}
+    other = {
+        field.full_name: behaviours(field)
+        for message in reached_from(method.output_type for method in methods())
+        if message.full_name not in asked
+        for field in message.fields
+        if behaviours(field) != {"OUTPUT_ONLY"}
+    }
+    assert other == {}
+
+
+def undocumented(root: Path, image: Path) -> tuple[list[str], int]:
+    """Names of elements of the contract under `root` without a comment, and how many there are."""
+    generate.write_image(image, root, comments=True)
+    bare, count = [], 0
+    for file in FileDescriptorSet.FromString(image.read_bytes()).file:
+        if not file.package.startswith("shortlist."):
+            continue
+        said = {
+            tuple(at.path): at.leading_comments.strip() for at in file.source_code_info.location
+        }
+        elements = list(elements_of(file, (), file.package))
+        count += len(elements)
+        bare += [name for path, name in elements if not said.get(path)]
+    return bare, count
+
+
+def elements_of(
+    parent: Message, path: tuple[int, ...], name: str
+) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Messages, fields, oneofs, enums, values, services and methods, each with where it stands.
+
+    The oneof that stands for the presence of an `optional` field is in no source.
+    """
+    optional = {f.oneof_index for f in getattr(parent, "field", ()) if f.proto3_optional}
+    for kind in (
+        "message_type",
+        "nested_type",
+        "enum_type",
+        "service",
+        "field",
+        "value",
+        "method",
+        "oneof_decl",
+    ):
+        for place, child in enumerate(getattr(parent, kind, ())):
+            if kind == "oneof_decl" and place in optional:
+                continue
+            if kind == "nested_type" and child.options.map_entry:
+                continue
+            at = (*path, parent.DESCRIPTOR.fields_by_name[kind].number, place)
+            yield at, f"{name}.{child.name}"
+            yield from elements_of(child, at, f"{name}.{child.name}")
+
+
+def test_every_element_has_a_comment(tmp_path: Path) -> None:
+    bare, count = undocumented(generate.PROTOS, tmp_path / "contract.binpb")
+    assert bare == []
+    assert count > 300
+
+
+METHOD = "  rpc Drop(GetItemRequest) returns (GetItemResponse);\n}\n"
+REQUEST = "// The request of RerankService.Rerank.\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "name"),
+    [
+        ("vector.proto", "message Vector {", "message Other {}\n\nmessage Vector {", "Vector"),
+        ("item.proto", "  // Who makes the product or under whose name it is sold.\n", "",
+         "Item.brand"),
+        ("filter.proto", "  // Where it begins. Absent: it has no lower bound.\n", "",
+         "Interval.lower"),
+        ("rules.proto", "// Why a pin was left out.\n", "", "PinProblem"),
+        ("channel.proto", "  // Items that share words with the query.\n", "",
+         "Channel.CHANNEL_LEXICAL"),
+        ("rerank_service.proto", REQUEST, f"service Other {{}}\n\n{REQUEST}", "Other"),
+        ("catalog_service.proto", "}\n", METHOD, "CatalogService.Drop"),
+    ],
+    ids=["message", "field", "oneof", "enum", "value", "service", "method"],
+)  # fmt: skip
+def test_an_element_without_a_comment_is_found(
+    edited: Edit, tmp_path: Path, file: str, old: str, new: str, name: str
+) -> None:
+    bare, _ = undocumented(edited(file, old, new), tmp_path / "contract.binpb")
+    assert bare == [f"shortlist.v1.{name}"]
+
+
+def test_every_answer_has_its_coverage_and_stages() -> None:
+    answers = [
+        method.output_type
+        for method in methods()
+        if method.containing_service.name != "AdminService" and "Stream" not in method.name
+        and "sequence" not in method.output_type.fields_by_name
+    ]  # fmt: skip
+    assert len(answers) == 7
+    for answer in answers:
+        assert answer.fields_by_name["coverage"].message_type.name == "Coverage"
+        assert answer.fields_by_name["stages"].message_type.name == "StageReport"
 
 
 def test_every_response_names_the_bundle_that_answered() -> None:

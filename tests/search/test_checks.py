@@ -60,12 +60,13 @@ def test_a_vector_that_points_nowhere_is_refused(values, problem):
     assert problem in refusal(checks.vector, np.array(values, np.float32), 2)
 
 
-def test_texts_and_items_are_counted_and_refused_by_place():
-    assert "has 0 entries" in refusal(checks.texts, "queries", [])
-    assert "has 129 entries" in refusal(checks.texts, "queries", ["x"] * 129)
-    assert refusal(checks.texts, "queries", ["x", " "]).startswith("queries[1]: is empty")
-    assert "items: has 0 entries" in refusal(checks.items, "items", [])
-    assert refusal(checks.items, "items", [Item("a", " ")]).startswith("items[0].title: is empty")
+def test_what_to_embed_is_counted_and_refused_by_place():
+    assert "has 0 entries" in refusal(checks.inputs, [])
+    assert "has 129 entries" in refusal(checks.inputs, ["x"] * 129)
+    assert refusal(checks.inputs, ["x", " "]).startswith("inputs[1]: is empty")
+    assert refusal(checks.inputs, ["x", Item("a", " ")]).startswith("inputs[1].title: is empty")
+    lamp = Item("a", "Lamp")
+    assert checks.inputs(["A  Lamp", lamp]) == ["a lamp", lamp]
 
 
 def test_candidates_are_named_once_each_and_have_titles():

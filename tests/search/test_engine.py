@@ -221,6 +221,31 @@ def test_embeddings_are_unit_vectors_of_the_index(engine):
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 
+def test_queries_and_items_are_embedded_together_in_their_order(engine):
+    item = engine.store.item(0)
+    together = engine.embed(["hdmi cable", item, "USB  C"])
+    assert [(s.name, s.candidates) for s in together.stages] == [("encode", 2), ("encode", 1)]
+    queries, items = engine.embed_queries(["hdmi cable", "usb c"]), engine.embed_items([item])
+    np.testing.assert_allclose(together.vectors[[0, 2]], queries, atol=1e-5)
+    np.testing.assert_allclose(together.vectors[[1]], items, atol=1e-5)
+    with pytest.raises(RequestError, match=r"inputs\[1\]: is empty"):
+        engine.embed(["cable", " "])
+
+
+def test_items_are_looked_up_in_the_order_of_their_ids(engine):
+    first, second = engine.store.ids[:2]
+    found = engine.lookup([second, "nobody", first, "no one"])
+    assert [item.item_id for item in found.items] == [second, first]
+    assert found.missing == ("nobody", "no one")
+    assert [(s.name, s.candidates) for s in found.stages] == [("lookup", 2)]
+
+
+def test_a_retrieval_has_items_only_where_they_are_wanted(engine):
+    assert all(hit.item is None for hit in engine.retrieve("cable", limit=3).hits)
+    for hit in engine.retrieve("cable", limit=3, with_items=True).hits:
+        assert hit.item == engine.store.item(engine.store.row(hit.item_id))
+
+
 def test_without_a_second_stage_search_is_stage_1(stage1, engine):
     assert not stage1.has_reranker
     result = stage1.search("usb c charger", limit=9)

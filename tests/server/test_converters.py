@@ -4,13 +4,14 @@ import struct
 
 import numpy as np
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.type.date_pb2 import Date
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.schema import Item
-from search.records import Hit, RequestError, SearchResult, StageReport
-from server import converters, rerank_messages, retrieval_messages, search_messages
+from search.records import Embedded, Hit, Lookup, RequestError, SearchResult, StageReport
+from server import catalog_messages, rerank_messages, retrieval_messages, search_messages
 from server.items import item_message, item_record
 from shortlist.v1.catalog_service_pb2 import BatchGetItemsRequest, GetItemRequest
 from shortlist.v1.item_pb2 import Item as ItemMessage
@@ -285,6 +286,7 @@ def test_hits_without_a_cosine_have_a_score_alone() -> None:
     response = retrieval_messages.retrieve_response(result(2, has_more=False), "bundle")
     assert [(r.item_id, r.score) for r in response.results] == [("i0", 0), ("i1", -1)]
     assert [r.HasField("stage1_score") for r in response.results] == [False, True]
+    assert [r.item.title for r in response.results] == ["title 0", "title 1"]
     assert [stage.name for stage in response.stages] == ["encode", "recall"]
     assert response.bundle_id == "bundle"
 
@@ -319,9 +321,19 @@ def test_embed_inputs_outside_of_the_rules_are_refused(
 
 def test_embeddings_are_packed_floats() -> None:
     vectors = np.array([[1, 0], [0.6, 0.8]], np.float32)
-    response = retrieval_messages.embed_response(vectors, "b")
+    response = retrieval_messages.embed_response(Embedded(vectors, ()), "b")
     assert [list(v.values) for v in response.embeddings] == vectors.tolist()
     assert struct.pack("<2f", 0.6, 0.8) in response.SerializeToString()
+
+
+def test_an_encoding_tells_what_was_done() -> None:
+    stages = (StageReport("encode", 2, 0.5), StageReport("encode", 1, 0.25))
+    vectors = np.zeros((3, 2), np.float32)
+    response = retrieval_messages.embed_response(Embedded(vectors, stages), "b")
+    assert [(s.name, s.candidate_count) for s in response.stages] == [("encode", 2), ("encode", 1)]
+    assert [s.duration.ToMilliseconds() for s in response.stages] == [500, 250]
+    assert response.HasField("coverage")
+    assert (list(response.coverage.degradations), response.bundle_id) == ([], "b")
 
 
 # ---- RerankService
@@ -374,7 +386,7 @@ def test_reranking_needs_a_query() -> None:
 
 def test_ids_given_twice_count_once_at_their_first_place() -> None:
     request = BatchGetItemsRequest(item_ids=["b", "a", "b", "c", "a"])
-    assert converters.batch_item_ids(request) == ["b", "a", "c"]
+    assert catalog_messages.batch_get_record(request) == (["b", "a", "c"], None)
 
 
 @pytest.mark.parametrize(
@@ -384,8 +396,52 @@ def test_ids_given_twice_count_once_at_their_first_place() -> None:
 )
 def test_id_lists_outside_of_the_rules_are_refused(item_ids: list[str], field: str) -> None:
     request = BatchGetItemsRequest(item_ids=item_ids)
-    assert refused_field(converters.batch_item_ids, request) == field
+    assert refused_field(catalog_messages.batch_get_record, request) == field
 
 
 def test_getting_an_item_needs_an_id() -> None:
-    assert refused_field(converters.get_item_id, GetItemRequest()) == "item_id"
+    assert refused_field(catalog_messages.get_item_record, GetItemRequest()) == "item_id"
+
+
+@pytest.mark.parametrize(
+    ("paths", "fields"),
+    [([], None), (["*"], None), (["price", "*"], None), (["price"], {"price"})],
+)
+def test_fields_wanted_of_items_that_are_got(paths: list[str], fields: set[str] | None) -> None:
+    mask = FieldMask(paths=paths)
+    one = GetItemRequest(item_id="a", item_fields=mask)
+    several = BatchGetItemsRequest(item_ids=["a"], item_fields=mask)
+    assert catalog_messages.get_item_record(one) == ("a", fields)
+    assert catalog_messages.batch_get_record(several) == (["a"], fields)
+    wanted = (bool(paths), fields)
+    assert retrieval_messages.retrieve_fields(RetrieveRequest(item_fields=mask)) == wanted
+
+
+@pytest.mark.parametrize("name", ["colour", "attributes.colour", "embedding", "", "Title"])
+def test_fields_that_items_do_not_have_are_refused(name: str) -> None:
+    mask = FieldMask(paths=["title", name])
+    one = GetItemRequest(item_id="a", item_fields=mask)
+    several = BatchGetItemsRequest(item_ids=["a"], item_fields=mask)
+    place = "item_fields.paths[1]"
+    assert refused_field(catalog_messages.get_item_record, one) == place
+    assert refused_field(catalog_messages.batch_get_record, several) == place
+    request = RetrieveRequest(query="q", item_fields=mask)
+    assert refused_field(retrieval_messages.retrieve_fields, request) == place
+
+
+def test_what_was_looked_up_has_the_fields_wanted_and_says_how_it_went() -> None:
+    found = Lookup((WHOLE, BARE), ("nope",), (StageReport("lookup", 2, 0.001),))
+    response = catalog_messages.batch_get_response(found, frozenset({"item_id", "brand"}), "b")
+    assert list(response.items) == [
+        ItemMessage(item_id="b-7", brand="Voltix"),
+        ItemMessage(item_id="a-1"),
+    ]
+    assert (list(response.missing_item_ids), response.bundle_id) == (["nope"], "b")
+    [stage] = response.stages
+    assert (stage.name, stage.candidate_count) == ("lookup", 2)
+    assert response.HasField("coverage")
+    alone = Lookup((WHOLE,), (), found.stages)
+    whole = catalog_messages.get_item_response(alone, None, "b")
+    assert (whole.item, whole.bundle_id) == (item_message(WHOLE), "b")
+    assert [s.name for s in whole.stages] == ["lookup"]
+    assert whole.HasField("coverage")

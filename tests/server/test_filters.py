@@ -10,6 +10,7 @@ from google.type.date_pb2 import Date
 from catalog import filters as catalog_filters
 from catalog.facets import Facet, FacetCounts
 from catalog.filters import And, Equals, Exists, In, Interval, Not, Or, Prefix, Range
+from search import checks
 from search.engine import Engine
 from search.records import RequestError
 from server import search_messages
@@ -23,6 +24,7 @@ from shortlist.v1.facet_pb2 import (
 )
 from shortlist.v1.facet_pb2 import Facet as FacetMessage
 from shortlist.v1.filter_pb2 import EqualsFilter, Filter, FilterGroup, InListFilter, Value
+from shortlist.v1.rules_pb2 import Rules
 from shortlist.v1.search_service_pb2 import SearchRequest
 
 DAY = datetime.date(2024, 1, 10)
@@ -158,7 +160,146 @@ def test_a_query_may_be_empty_only_with_a_filter() -> None:
     assert refused_field(search_messages.search_record, long, "b") == "query"
 
 
+# ---- what the comments of the contract promise
+
+
+def refusal_of(**given: object) -> str | None:
+    """The field for which a search is refused, None for one that is let through."""
+    try:
+        search = search_messages.search_record(SearchRequest(query="q", **given), "b")  # type: ignore[arg-type]
+        checks.selection(search.filter, search.facets)
+        checks.rules(search.rules)
+    except RequestError as refused:
+        return refused.field
+    return None
+
+
+def nested(levels: int) -> Filter:
+    filter = filters.exists("brand")
+    for _ in range(levels - 1):
+        filter = filters.negate(filter)
+    return filter
+
+
+@pytest.mark.parametrize(
+    ("taken", "refused", "path"),
+    [
+        (nested(8), nested(9), "filter" + 8 * ".not_filter"),
+        (
+            filters.any_of(*[filters.exists("brand")] * 99),
+            filters.any_of(*[filters.exists("brand")] * 100),
+            "filter.or_group.filters[99]",
+        ),
+        (
+            filters.in_list("brand", ["a"] * 1_000),
+            filters.in_list("brand", ["a"] * 1_001),
+            "filter.in_list.values",
+        ),
+        (
+            filters.equals("brand", "x" * (2**18 - 30)),
+            filters.equals("brand", "x" * 2**18),
+            "filter",
+        ),
+        (
+            filters.exists("attributes.a.b c"),
+            filters.exists("attributes."),
+            "filter.exists.field",
+        ),
+        (filters.exists("brand"), filters.exists("Brand"), "filter.exists.field"),
+        (
+            filters.equals("attributes.watt", "65"),
+            filters.equals("attributes.watt", 65),
+            "filter.equals.value",
+        ),
+        (filters.equals("price", 5), filters.equals("price", "5"), "filter.equals.value"),
+        (filters.equals("in_stock", True), filters.equals("in_stock", 1), "filter.equals.value"),
+        (
+            filters.between("attributes.watt", above=1),
+            filters.between("attributes.watt", above=DAY),
+            "filter.range.interval.above",
+        ),
+        (
+            filters.between("released", below=DAY),
+            filters.between("released", below=2024),
+            "filter.range.interval.below",
+        ),
+        (
+            filters.between("price", above=5, below=5),
+            filters.between("price", above=5.1, below=5),
+            "filter.range.interval",
+        ),
+        (
+            filters.between("rating", at_least=0),
+            filters.between("in_stock", at_least=0),
+            "filter.range.field",
+        ),
+    ],
+    ids=["levels", "filters", "values", "bytes", "name of an attribute", "letter case",
+         "an attribute is text", "a number", "a flag", "bounds of an attribute", "bounds of a date",
+         "an interval that holds nothing", "an order"],
+)  # fmt: skip
+def test_a_filter_is_taken_up_to_its_limits(taken: Filter, refused: Filter, path: str) -> None:
+    assert refusal_of(filter=taken) is None
+    assert refusal_of(filter=refused) == path
+    exclusion = Rules(excluded=refused)
+    assert refusal_of(rules=exclusion) == path.replace("filter", "rules.excluded", 1)
+
+
+@pytest.mark.parametrize(
+    ("year", "month", "day", "there"),
+    [(1, 1, 1, True), (9999, 12, 31, True), (2024, 2, 29, True), (2023, 2, 29, False),
+     (0, 1, 1, False), (10_000, 1, 1, False), (2024, 0, 1, False), (2024, 1, 0, False)],
+)  # fmt: skip
+def test_dates_are_those_of_the_calendar(year: int, month: int, day: int, there: bool) -> None:
+    value = Value(date=Date(year=year, month=month, day=day))
+    filter = Filter(equals=EqualsFilter(field="released", value=value))
+    assert refusal_of(filter=filter) == (None if there else "filter.equals.value.date")
+
+
+@pytest.mark.parametrize(
+    ("facet", "field"),
+    [
+        (FacetMessage(field="attributes.nobody"), None),
+        (FacetMessage(field="attributes.a", intervals=[filters.interval(below=1)]), None),
+        (FacetMessage(field="price", max_values=2**31 - 1), None),
+        (FacetMessage(field="brand", scope=FACET_SCOPE_UNSPECIFIED), None),
+        (FacetMessage(field="brand", scope=99), "facets[0].scope"),  # type: ignore[arg-type]
+        (FacetMessage(field="brand", max_values=-1), "facets[0].max_values"),
+        (FacetMessage(), "facets[0].field"),
+        (FacetMessage(field="item_id"), "facets[0].field"),
+        (
+            FacetMessage(field="in_stock", intervals=[filters.interval(below=1)]),
+            "facets[0].intervals",
+        ),
+        (
+            FacetMessage(field="price", intervals=[filters.interval(below=DAY)]),
+            "facets[0].intervals[0].below",
+        ),
+    ],
+)
+def test_a_facet_is_taken_or_refused_as_the_contract_says(
+    facet: FacetMessage, field: str | None
+) -> None:
+    assert refusal_of(facets=[facet]) == field
+    assert refusal_of(facets=[facet] * 2) == field  # the same field twice is no error
+
+
 # ---- over a real channel
+
+
+def test_a_tree_too_deep_to_be_read_is_malformed(address: str) -> None:
+    tree = nested(90).SerializeToString()
+    for _ in range(10):  # deeper than Python makes messages
+        size = len(tree)
+        tree = b"\x1a" + bytes([size & 127 | 128, size >> 7]) + tree
+    request = b"\x0a\x01q\x32" + bytes([len(tree) & 127 | 128, len(tree) >> 7]) + tree
+    with grpc.insecure_channel(address) as channel:
+        method = channel.unary_unary("/shortlist.v1.SearchService/Search")
+        with pytest.raises(grpc.RpcError) as failed:
+            method(request, timeout=30)
+    assert isinstance(failed.value, grpc.Call)
+    error = ShortlistError(failed.value)
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
 
 
 def test_a_filtered_search_answers_as_the_engine_does(client: Client, engine: Engine) -> None:

@@ -32,6 +32,7 @@ from server.logs import JsonFormatter, TextFormatter
 from server.tracing import exporting
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import search_service_pb2, search_service_pb2_grpc
+from shortlist.v1.item_pb2 import Item
 
 Serving = Callable[..., AbstractContextManager[Any]]
 
@@ -154,8 +155,14 @@ def test_nothing_private_is_logged_not_even_on_errors(
     client.embed([QUERY])
     client.batch_get_items(["hush-17"])
     fault = make_mistakes(client, monkeypatch)
-    calls = eventually(lambda: calls if len(calls := log.calls()) >= 9 else None)
-    # One whose deadline passed at once may never have reached the server.
+
+    def all_of_them() -> list[dict[str, Any]] | None:
+        # One whose deadline passed at once may never have reached the server; the fault was last.
+        calls = log.calls()
+        ended = len(calls) >= 9 and any(call["code"] == "INTERNAL" for call in calls)
+        return calls if ended else None
+
+    calls = eventually(all_of_them)
     codes = {call["code"] for call in calls}
     assert codes >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL"}
     for line in log.lines:
@@ -252,6 +259,20 @@ def test_calls_stages_and_candidates_are_counted(server: Any, client: Client) ->
     assert grown("shortlist_cache_hits_total", cache="pairs") == 7
     assert grown("shortlist_batch_rows_sum") == 8  # a query, and seven pairs
     assert grown("shortlist_batch_calls_count") == grown("shortlist_batch_calls_sum")
+
+
+def test_what_embed_and_get_item_did_is_counted(server: Any, client: Client) -> None:
+    encode = key("shortlist_stage_seconds_count", stage="encode")
+    lookup = key("shortlist_stage_seconds_count", stage="lookup")
+    before = scrape(server)
+    client.embed(["a query", Item(title="a lamp")])
+    fail(lambda: client.get_item("hush-17"))
+    client.batch_get_items(["hush-17"])
+    after = eventually(
+        lambda: now if (now := scrape(server)).get(lookup, 0) - before.get(lookup, 0) >= 2 else None
+    )
+    assert after[lookup] - before.get(lookup, 0) == 2
+    assert after[encode] - before.get(encode, 0) == 2
 
 
 def test_errors_are_counted_by_code(server: Any, client: Client) -> None:
@@ -371,17 +392,22 @@ def test_only_the_servers_faults_are_errors_and_none_tells_what_was_asked(
 ) -> None:
     exporter.clear()
     make_mistakes(client, monkeypatch)
-    spans = eventually(lambda: found if len(found := exporter.get_finished_spans()) >= 5 else None)
-    status = {
-        (span.attributes or {})["rpc.grpc.status_code"]: span.status.status_code
-        for span in spans
-        if span.kind is SpanKind.SERVER
-    }
     codes = grpc.StatusCode
+
+    def statuses() -> dict[Any, StatusCode]:
+        return {
+            (span.attributes or {})["rpc.grpc.status_code"]: span.status.status_code
+            for span in exporter.get_finished_spans()
+            if span.kind is SpanKind.SERVER
+        }
+
+    status = eventually(
+        lambda: found if codes.INTERNAL.value[0] in (found := statuses()) else None  # the last one
+    )
     assert status[codes.INVALID_ARGUMENT.value[0]] is StatusCode.UNSET
     assert status[codes.NOT_FOUND.value[0]] is StatusCode.UNSET
     assert status[codes.INTERNAL.value[0]] is StatusCode.ERROR
-    for span in spans:
+    for span in exporter.get_finished_spans():
         assert not [secret for secret in SECRETS if secret in span.to_json()]
 
 

@@ -12,6 +12,8 @@ from search.engine import Engine
 from server.items import item_message
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import channel_pb2
+from shortlist.v1.catalog_service_pb2 import GetItemRequest
+from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.v1.item_pb2 import Item
 from shortlist.v1.rerank_service_pb2 import RerankCandidate, RerankRequest
 from shortlist.v1.rerank_service_pb2_grpc import RerankServiceStub
@@ -306,6 +308,67 @@ def test_candidates_outside_of_the_rules_are_refused(client: Client, engine: Eng
 
 
 # ---- Catalog
+
+
+@pytest.mark.parametrize("fields", [(), ("*",), ("title", "price")])
+def test_items_come_with_the_fields_wanted_alone(
+    client: Client, engine: Engine, fields: tuple[str, ...]
+) -> None:
+    names = frozenset(fields) if fields and fields != ("*",) else None
+    expected = item_message(engine.store.item(0), names)
+    item_id = engine.store.ids[0]
+    assert client.get_item(item_id, item_fields=fields) == expected
+    assert client.batch_get_items([item_id], item_fields=fields).items[0] == expected
+
+
+def test_hits_of_a_retrieval_have_items_on_demand(client: Client, engine: Engine) -> None:
+    def items(*fields: str) -> list[Item | None]:
+        found = client.retrieve(QUERY, page_size=5, item_fields=fields).results
+        return [hit.item if hit.HasField("item") else None for hit in found]
+
+    stored = [
+        engine.store.item(engine.store.row(hit.item_id))
+        for hit in client.retrieve(QUERY, page_size=5).results
+    ]
+    assert items() == [None] * 5
+    assert items("*") == [item_message(item) for item in stored]
+    assert items("title") == [Item(title=item.title) for item in stored]
+    by_vector = client.retrieve([1.0] * engine.dim, page_size=1, item_fields=["brand"])
+    assert by_vector.results[0].item.brand
+
+
+def test_fields_that_items_do_not_have_are_refused(client: Client, engine: Engine) -> None:
+    place, wrong = "item_fields.paths[1]", ["title", "colour"]
+    item_id = engine.store.ids[0]
+    assert refused_field(client.get_item, item_id, item_fields=wrong) == place
+    assert refused_field(client.batch_get_items, [item_id], item_fields=wrong) == place
+    assert refused_field(client.retrieve, QUERY, item_fields=wrong) == place
+    assert refused_field(client.similar_items, item_id, item_fields=wrong) == place
+
+
+def test_every_answer_says_what_was_done_and_by_which_bundle(
+    address: str, client: Client, engine: Engine
+) -> None:
+    first, second = engine.store.ids[:2]
+    with grpc.insecure_channel(address) as channel:
+        one = CatalogServiceStub(channel).GetItem(GetItemRequest(item_id=first), timeout=30)
+    stages = {
+        "encode recall signals rerank": [client.search(QUERY), client.retrieve(QUERY)],
+        "recall": [client.similar_items(first)],
+        "encode encode": [client.embed(["q", Item(title="cable"), "r"])],
+        "encode signals rerank": [client.rerank(QUERY, [first, second])],
+        "lookup": [one, client.batch_get_items([first, "nope", second])],
+    }
+    for names, answers in stages.items():
+        for answer in answers:
+            assert [s.name for s in answer.stages] == names.split()[: len(answer.stages)]
+            assert answer.stages
+            assert all(stage.duration.ToNanoseconds() > 0 for stage in answer.stages)
+            assert answer.HasField("coverage")
+            assert not answer.coverage.degradations
+            assert answer.bundle_id == engine.bundle_id
+    assert [s.candidate_count for s in stages["encode encode"][0].stages] == [2, 1]
+    assert [a.stages[0].candidate_count for a in stages["lookup"]] == [1, 2]
 
 
 def test_an_item_is_as_the_store_has_it(client: Client, engine: Engine) -> None:

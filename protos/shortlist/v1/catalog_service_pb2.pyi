@@ -9,7 +9,9 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
+from shortlist.v1 import coverage_pb2 as _coverage_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
+from shortlist.v1 import stage_report_pb2 as _stage_report_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -28,16 +30,25 @@ class GetItemRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
+    ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item. INVALID_ARGUMENT when it is empty."""
+    @_builtins.property
+    def item_fields(self) -> _field_mask_pb2.FieldMask:
+        """Which fields of the item to return, by name, such as "title" or "attributes" (all of them).
+        Absent, empty and "*" mean every field. A path that is no field of Item, or that leads into one,
+        is INVALID_ARGUMENT.
+        """
+
     def __init__(
         self,
         *,
         item_id: _builtins.str = ...,
+        item_fields: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item_fields", b"item_fields"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_fields", b"item_fields", "item_id", b"item_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -51,21 +62,33 @@ class GetItemResponse(_message.Message):
 
     ITEM_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item."""
+        """The item as it is served: every field of it, or the ones that `item_fields` names."""
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
+        """What was done: one "lookup"."""
+
+    @_builtins.property
+    def coverage(self) -> _coverage_pb2.Coverage:
+        """How completely the request was answered. Nothing is left out: `degradations` is empty."""
 
     def __init__(
         self,
         *,
         item: _item_pb2.Item | None = ...,
         bundle_id: _builtins.str = ...,
+        stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
+        coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "item", b"item"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "item", b"item"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "item", b"item", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -78,20 +101,28 @@ class BatchGetItemsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_IDS_FIELD_NUMBER: _builtins.int
+    ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The ids of the items: from 1 to 100, none of them empty; INVALID_ARGUMENT otherwise. An id
         given more than once counts at its first place only.
         """
 
+    @_builtins.property
+    def item_fields(self) -> _field_mask_pb2.FieldMask:
+        """Which fields of each item to return, as GetItemRequest.item_fields. Without "item_id" among them,
+        `item_ids` and `missing_item_ids` tell which item is which.
+        """
+
     def __init__(
         self,
         *,
         item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        item_fields: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item_fields", b"item_fields"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_ids", b"item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_fields", b"item_fields", "item_ids", b"item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -106,6 +137,8 @@ class BatchGetItemsResponse(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     MISSING_ITEM_IDS_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
     @_builtins.property
@@ -116,16 +149,28 @@ class BatchGetItemsResponse(_message.Message):
     def missing_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The ids of which the catalogue has no item, in the order in which they were given."""
 
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
+        """What was done: one "lookup"."""
+
+    @_builtins.property
+    def coverage(self) -> _coverage_pb2.Coverage:
+        """How completely the request was answered. Nothing is left out, though items may be missing:
+        `degradations` is empty.
+        """
+
     def __init__(
         self,
         *,
         items: _abc.Iterable[_item_pb2.Item] | None = ...,
         missing_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         bundle_id: _builtins.str = ...,
+        stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
+        coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "items", b"items", "missing_item_ids", b"missing_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "items", b"items", "missing_item_ids", b"missing_item_ids", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -147,16 +192,17 @@ class UpsertItemsRequest(_message.Message):
     """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item. Its `item_id` is needed: INVALID_ARGUMENT when it is empty, or when a field that is
-        written breaks a rule of Item.
+        """The item. Its `item_id` is needed: INVALID_ARGUMENT when it is empty, or when a field breaks a
+        rule of Item. `title` may be missing where `update_mask` names other fields.
         """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """The fields to write, such as "price" and "in_stock"; those that `item` does not have are
-        cleared. The item must exist: NOT_FOUND otherwise. `attributes` are written as a whole.
-        INVALID_ARGUMENT for a path that is no field of Item, for "item_id", and for "title" without
-        one. Absent or empty: the item is created, or replaced as a whole.
+        cleared, and what it has besides is not written. The item must exist: NOT_FOUND otherwise.
+        `attributes` are written as a whole. INVALID_ARGUMENT for a path that is no field of Item, for
+        "item_id" and "*", and for "title" without one. Absent or empty: the item is created, or replaced
+        as a whole.
         """
 
     def __init__(

@@ -86,8 +86,8 @@ class CatalogServiceServicer:
     def GetItem(self, request, context):
         """Returns one item.
 
-        Errors: INVALID_ARGUMENT for an empty id, NOT_FOUND when the catalogue has no item
-        of that id, UNAVAILABLE while the server goes down.
+        Errors: INVALID_ARGUMENT for an empty id or an unknown field, NOT_FOUND when the catalogue has no
+        item of that id, UNAVAILABLE while the server goes down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,9 +111,12 @@ class CatalogServiceServicer:
         item, or other text, within a second as a rule. A write that cannot be made is answered with
         its error, and those behind it go on.
 
-        Errors of the stream: FAILED_PRECONDITION when the server was started without a place for
-        writes, UNAVAILABLE while it goes down. Writes that were not answered then may have been made;
-        to send them again with the same `request_id` is always right.
+        Errors of the stream: FAILED_PRECONDITION with READ_ONLY when the server was started without a
+        place for writes, UNAVAILABLE with SHUTTING_DOWN while it goes down. Writes that were not answered
+        then may have been made; to send them again with the same `request_id` is always right.
+
+        Errors of a write: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for some fields of an
+        item that does not exist, UNAVAILABLE with DISK_FAILED when it cannot be made durable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +128,7 @@ class CatalogServiceServicer:
         A deletion is answered once it is on the disk of the server. No answer that ends after that
         has the item, unless it is written again. Deleting an item that does not exist is no error.
 
-        Errors of the stream: as UpsertItems.
+        Errors of the stream, and of a deletion, are those of UpsertItems.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,8 +48,8 @@ class CatalogServiceStub:
     GetItem: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.GetItemRequest, _catalog_service_pb2.GetItemResponse]
     """Returns one item.
 
-    Errors: INVALID_ARGUMENT for an empty id, NOT_FOUND when the catalogue has no item
-    of that id, UNAVAILABLE while the server goes down.
+    Errors: INVALID_ARGUMENT for an empty id or an unknown field, NOT_FOUND when the catalogue has no
+    item of that id, UNAVAILABLE while the server goes down.
     """
     BatchGetItems: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.BatchGetItemsRequest, _catalog_service_pb2.BatchGetItemsResponse]
     """Returns several items at once. Unknown ids are no error: they are listed in the response.
@@ -65,9 +65,12 @@ class CatalogServiceStub:
     item, or other text, within a second as a rule. A write that cannot be made is answered with
     its error, and those behind it go on.
 
-    Errors of the stream: FAILED_PRECONDITION when the server was started without a place for
-    writes, UNAVAILABLE while it goes down. Writes that were not answered then may have been made;
-    to send them again with the same `request_id` is always right.
+    Errors of the stream: FAILED_PRECONDITION with READ_ONLY when the server was started without a
+    place for writes, UNAVAILABLE with SHUTTING_DOWN while it goes down. Writes that were not answered
+    then may have been made; to send them again with the same `request_id` is always right.
+
+    Errors of a write: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for some fields of an
+    item that does not exist, UNAVAILABLE with DISK_FAILED when it cannot be made durable.
     """
     DeleteItems: _grpc.StreamStreamMultiCallable[_catalog_service_pb2.DeleteItemsRequest, _catalog_service_pb2.DeleteItemsResponse]
     """Deletes items while they are served: a stream of deletions, answered in their order.
@@ -75,7 +78,7 @@ class CatalogServiceStub:
     A deletion is answered once it is on the disk of the server. No answer that ends after that
     has the item, unless it is written again. Deleting an item that does not exist is no error.
 
-    Errors of the stream: as UpsertItems.
+    Errors of the stream, and of a deletion, are those of UpsertItems.
     """
 
 @_typing.type_check_only
@@ -98,8 +101,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     GetItem: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetItemRequest, _catalog_service_pb2.GetItemResponse]  # type: ignore[assignment]
     """Returns one item.
 
-    Errors: INVALID_ARGUMENT for an empty id, NOT_FOUND when the catalogue has no item
-    of that id, UNAVAILABLE while the server goes down.
+    Errors: INVALID_ARGUMENT for an empty id or an unknown field, NOT_FOUND when the catalogue has no
+    item of that id, UNAVAILABLE while the server goes down.
     """
     BatchGetItems: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.BatchGetItemsRequest, _catalog_service_pb2.BatchGetItemsResponse]  # type: ignore[assignment]
     """Returns several items at once. Unknown ids are no error: they are listed in the response.
@@ -115,9 +118,12 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     item, or other text, within a second as a rule. A write that cannot be made is answered with
     its error, and those behind it go on.
 
-    Errors of the stream: FAILED_PRECONDITION when the server was started without a place for
-    writes, UNAVAILABLE while it goes down. Writes that were not answered then may have been made;
-    to send them again with the same `request_id` is always right.
+    Errors of the stream: FAILED_PRECONDITION with READ_ONLY when the server was started without a
+    place for writes, UNAVAILABLE with SHUTTING_DOWN while it goes down. Writes that were not answered
+    then may have been made; to send them again with the same `request_id` is always right.
+
+    Errors of a write: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for some fields of an
+    item that does not exist, UNAVAILABLE with DISK_FAILED when it cannot be made durable.
     """
     DeleteItems: _aio.StreamStreamMultiCallable[_catalog_service_pb2.DeleteItemsRequest, _catalog_service_pb2.DeleteItemsResponse]  # type: ignore[assignment]
     """Deletes items while they are served: a stream of deletions, answered in their order.
@@ -125,7 +131,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     A deletion is answered once it is on the disk of the server. No answer that ends after that
     has the item, unless it is written again. Deleting an item that does not exist is no error.
 
-    Errors of the stream: as UpsertItems.
+    Errors of the stream, and of a deletion, are those of UpsertItems.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -151,8 +157,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_service_pb2.GetItemResponse, _abc.Awaitable[_catalog_service_pb2.GetItemResponse]]:
         """Returns one item.
 
-        Errors: INVALID_ARGUMENT for an empty id, NOT_FOUND when the catalogue has no item
-        of that id, UNAVAILABLE while the server goes down.
+        Errors: INVALID_ARGUMENT for an empty id or an unknown field, NOT_FOUND when the catalogue has no
+        item of that id, UNAVAILABLE while the server goes down.
         """
 
     @_abc_1.abstractmethod
@@ -180,9 +186,12 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         item, or other text, within a second as a rule. A write that cannot be made is answered with
         its error, and those behind it go on.
 
-        Errors of the stream: FAILED_PRECONDITION when the server was started without a place for
-        writes, UNAVAILABLE while it goes down. Writes that were not answered then may have been made;
-        to send them again with the same `request_id` is always right.
+        Errors of the stream: FAILED_PRECONDITION with READ_ONLY when the server was started without a
+        place for writes, UNAVAILABLE with SHUTTING_DOWN while it goes down. Writes that were not answered
+        then may have been made; to send them again with the same `request_id` is always right.
+
+        Errors of a write: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for some fields of an
+        item that does not exist, UNAVAILABLE with DISK_FAILED when it cannot be made durable.
         """
 
     @_abc_1.abstractmethod
@@ -196,7 +205,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         A deletion is answered once it is on the disk of the server. No answer that ends after that
         has the item, unless it is written again. Deleting an item that does not exist is no error.
 
-        Errors of the stream: as UpsertItems.
+        Errors of the stream, and of a deletion, are those of UpsertItems.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

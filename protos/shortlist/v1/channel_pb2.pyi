@@ -24,7 +24,7 @@ class _Channel:
 class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CHANNEL_UNSPECIFIED: _Channel.ValueType  # 0
-    """None named."""
+    """None named: INVALID_ARGUMENT in requests, never sent in responses."""
     CHANNEL_DENSE: _Channel.ValueType  # 1
     """Items near the query in the towers' space."""
     CHANNEL_LEXICAL: _Channel.ValueType  # 2
@@ -32,11 +32,12 @@ class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.Value
 
 class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
     """A way in which stage 1 recalls items. Later versions may add some, so a client must accept
-    those that it does not know.
+    those that it does not know. A request that names one that the server does not know is
+    INVALID_ARGUMENT.
     """
 
 CHANNEL_UNSPECIFIED: Channel.ValueType  # 0
-"""None named."""
+"""None named: INVALID_ARGUMENT in requests, never sent in responses."""
 CHANNEL_DENSE: Channel.ValueType  # 1
 """Items near the query in the towers' space."""
 CHANNEL_LEXICAL: Channel.ValueType  # 2
@@ -54,7 +55,7 @@ class Recalled(_message.Message):
     channel: Global___Channel.ValueType
     """The channel."""
     rank: _builtins.int
-    """The place that it gave the item, counted from 1."""
+    """The place that it gave the item among those that pass the filter, counted from 1."""
     def __init__(
         self,
         *,

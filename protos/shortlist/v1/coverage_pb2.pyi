@@ -43,8 +43,8 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
-    """What was left out of an answer. Later versions may add values, so a client must accept those that
-    it does not know.
+    """What was left out of an answer, and why. Later versions may add values, so a client must accept
+    those that it does not know.
     """
 
 DEGRADATION_UNSPECIFIED: Degradation.ValueType  # 0
@@ -76,10 +76,12 @@ class Coverage(_message.Message):
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
     RERANK_TARGET_COUNT_FIELD_NUMBER: _builtins.int
     rerank_target_count: _builtins.int
-    """How many candidates stage 2 would have scored with time enough. 0 when it had nothing to do."""
+    """How many candidates stage 2 would have scored with time enough. 0 when it had nothing to do, and
+    of methods without a stage 2.
+    """
     @_builtins.property
     def degradations(self) -> _containers.RepeatedScalarFieldContainer[Global___Degradation.ValueType]:
-        """What was left out, each kind at most once. Empty: the answer is all that was asked for."""
+        """What was left out and why, each kind at most once. Empty: the answer is all that was asked for."""
 
     def __init__(
         self,

@@ -26,11 +26,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Never sent."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT: a field of the request breaks a rule of this contract. A
-    google.rpc.BadRequest names each field by its path, such as "candidates[3].item.title".
+    google.rpc.BadRequest names the first such field by its path, such as
+    "candidates[3].item.title"; of a oneof of which nothing is set the message that has it, and of
+    RetrieveRequest, which is the whole request, the oneof itself.
     """
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT: the bytes of the request are no message of the expected type (a string that
-    is not UTF-8, a truncated message).
+    is not UTF-8, a truncated message, more than 100 messages within messages).
     """
     ERROR_REASON_PAGE_TOKEN_MISMATCH: _ErrorReason.ValueType  # 3
     """INVALID_ARGUMENT: the page token is not one of ours, or was given for another query, filter,
@@ -92,7 +94,11 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     "OVERLOADED". Later versions may add some, so a client must accept those that it does not know.
     The canonical code beside it says what to do in general; the reason says which of
     the known causes it was. Errors made by gRPC itself (no connection, a deadline that passed in
-    the client, a message over the size limit of 8 MiB) carry none.
+    the client, a message over the size limit of 8 MiB, which is RESOURCE_EXHAUSTED) carry none.
+
+    Where a comment of this contract names INVALID_ARGUMENT alone, the reason is INVALID_FIELD, and
+    NOT_FOUND alone is UNKNOWN_ITEM. Any method may also end with MALFORMED_REQUEST, TOKEN_REQUIRED,
+    ROLE_MISSING or INTERNAL_FAULT, which its own comment does not repeat.
 
     A caller may name its call in the metadata, as `x-request-id`; the server's log then names it
     likewise, beside the error's own id where there is one, and so does the metadata that comes with the
@@ -103,11 +109,13 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT: a field of the request breaks a rule of this contract. A
-google.rpc.BadRequest names each field by its path, such as "candidates[3].item.title".
+google.rpc.BadRequest names the first such field by its path, such as
+"candidates[3].item.title"; of a oneof of which nothing is set the message that has it, and of
+RetrieveRequest, which is the whole request, the oneof itself.
 """
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT: the bytes of the request are no message of the expected type (a string that
-is not UTF-8, a truncated message).
+is not UTF-8, a truncated message, more than 100 messages within messages).
 """
 ERROR_REASON_PAGE_TOKEN_MISMATCH: ErrorReason.ValueType  # 3
 """INVALID_ARGUMENT: the page token is not one of ours, or was given for another query, filter,

@@ -29,28 +29,38 @@ class _FacetScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FacetScope
     FACET_SCOPE_UNSPECIFIED: _FacetScope.ValueType  # 0
     """In requests: FACET_SCOPE_RECALLED. Never sent in responses."""
     FACET_SCOPE_MATCHED: _FacetScope.ValueType  # 1
-    """All items that pass the filter, whatever the query; without a filter the whole catalogue."""
+    """All items that pass the filter and are not excluded by rules, whatever the query; without either
+    the whole catalogue.
+    """
     FACET_SCOPE_RECALLED: _FacetScope.ValueType  # 2
     """The first `recall_depth` candidates of stage 1, which answer the query best; on every page the
-    same ones. A search without a query recalls nothing and counts what matched instead.
+    same ones. A search without a query recalls nothing and counts what matched instead, as the
+    `scope` of the response says.
     """
 
 class FacetScope(_FacetScope, metaclass=_FacetScopeEnumTypeWrapper):
-    """Which items a facet counts."""
+    """Which items a facet counts. Later versions may add some, so a client must accept those that it
+    does not know. A request that names one that the server does not know is INVALID_ARGUMENT.
+    """
 
 FACET_SCOPE_UNSPECIFIED: FacetScope.ValueType  # 0
 """In requests: FACET_SCOPE_RECALLED. Never sent in responses."""
 FACET_SCOPE_MATCHED: FacetScope.ValueType  # 1
-"""All items that pass the filter, whatever the query; without a filter the whole catalogue."""
+"""All items that pass the filter and are not excluded by rules, whatever the query; without either
+the whole catalogue.
+"""
 FACET_SCOPE_RECALLED: FacetScope.ValueType  # 2
 """The first `recall_depth` candidates of stage 1, which answer the query best; on every page the
-same ones. A search without a query recalls nothing and counts what matched instead.
+same ones. A search without a query recalls nothing and counts what matched instead, as the
+`scope` of the response says.
 """
 Global___FacetScope: _TypeAlias = FacetScope  # noqa: Y015
 
 @_typing.final
 class Facet(_message.Message):
-    """What to count."""
+    """What to count. The same field may be counted by several facets. Errors name the place, such as
+    "facets[1].intervals[0].at_least", with the reason INVALID_FIELD.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -60,18 +70,22 @@ class Facet(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """A field, named as in Filter, but not "item_id", "title", "description" or "image_url", which
-    differ from item to item. INVALID_ARGUMENT for another.
+    differ from item to item. INVALID_ARGUMENT for another. An attribute that no item has is none:
+    nothing is counted.
     """
     max_values: _builtins.int
     """How many values of a text, an attribute or "in_stock" to return at most. 0 means 10; above 200
-    is coerced to 200; negative is INVALID_ARGUMENT.
+    is coerced to 200; negative is INVALID_ARGUMENT. Without effect on a number or a date.
     """
     scope: Global___FacetScope.ValueType
-    """Which items to count."""
+    """Which items to count. Unspecified means FACET_SCOPE_RECALLED; INVALID_ARGUMENT for one that the
+    server does not know.
+    """
     @_builtins.property
     def intervals(self) -> _containers.RepeatedCompositeFieldContainer[_filter_pb2.Interval]:
         """Intervals of a number, a date or an attribute to count the items of, read as in RangeFilter; at
-        most 50. They may overlap. INVALID_ARGUMENT for more, and for other fields.
+        most 50. They may overlap. INVALID_ARGUMENT for more, for other fields, and for bounds that do
+        not suit the field. Empty, the default: none are counted.
         """
 
     def __init__(
@@ -108,11 +122,12 @@ class FacetCounts(_message.Message):
     scope: Global___FacetScope.ValueType
     """Which items were counted."""
     known_count: _builtins.int
-    """How many of them have a value."""
+    """How many of them have a value; of an attribute any value, whether or not it reads as a number."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
         """The most frequent values of a text, an attribute or "in_stock", most frequent first; of equals
-        the one that comes first in the catalogue.
+        the one that comes first in the catalogue, and of "in_stock" true. Values that no counted item
+        has are left out. Empty for a number or a date.
         """
 
     @_builtins.property
@@ -155,7 +170,7 @@ class ValueCount(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     count: _builtins.int
-    """How many items have it."""
+    """How many items have it. At least 1."""
     @_builtins.property
     def value(self) -> _filter_pb2.Value:
         """The value."""

@@ -25,13 +25,21 @@ class Filter(_message.Message):
 
     A comparison names a field: "item_id", "title", "description", "brand", "category", "group_id",
     "price", "rating", "rating_count", "released", "in_stock" or "image_url", or an attribute as
-    "attributes.NAME". Another name is INVALID_ARGUMENT.
+    "attributes.NAME", where NAME is at least one character, of any kind. Letter case makes a
+    difference. Another name is INVALID_ARGUMENT; an attribute that no item has is one without values.
 
-    Text is compared exactly, letter case included. A missing value (and an empty text) passes no
-    comparison, so `not_filter` of one holds for it: of every item a filter is either true or false.
+    "price", "rating" and "rating_count" are numbers, "released" is a date, "in_stock" a flag, and all
+    others, attributes included, are texts. Text is compared exactly, letter case included. Numbers
+    are compared as doubles, so a "rating_count" above 2^53 may equal a neighbour. A missing value (and
+    an empty text) passes no comparison, so `not_filter` of one holds for it: of every item a filter is
+    either true or false.
 
-    A tree has at most 8 levels and 100 filters, and 256 KiB as a message: INVALID_ARGUMENT beyond.
-    Errors name the place, such as "filter.and_group.filters[2].range.field".
+    A tree has at most 8 levels, counted from 1 at its root, and 100 filters on all levels together,
+    and 256 KiB as a message, which also limits the length of a text: INVALID_ARGUMENT beyond.
+
+    Errors are INVALID_ARGUMENT with the reason INVALID_FIELD, and name the place, such as
+    "filter.and_group.filters[2].range.field". A request of more than 100 messages within messages
+    cannot be read at all: its reason is MALFORMED_REQUEST.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -54,7 +62,7 @@ class Filter(_message.Message):
 
     @_builtins.property
     def not_filter(self) -> Global___Filter:
-        """The filter does not pass."""
+        """The filter does not pass, be it for a missing value."""
 
     @_builtins.property
     def equals(self) -> Global___EqualsFilter:
@@ -74,7 +82,7 @@ class Filter(_message.Message):
 
     @_builtins.property
     def prefix(self) -> Global___PrefixFilter:
-        """A text begins with something."""
+        """A text or an attribute begins with something."""
 
     def __init__(
         self,
@@ -107,7 +115,7 @@ class FilterGroup(_message.Message):
     FILTERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def filters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Filter]:
-        """The filters. INVALID_ARGUMENT when there is none."""
+        """The filters: at least one, INVALID_ARGUMENT otherwise, and as many as Filter allows."""
 
     def __init__(
         self,
@@ -131,10 +139,10 @@ class EqualsFilter(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field. INVALID_ARGUMENT when items have none of that name."""
+    """The field, of any type. INVALID_ARGUMENT when items have none of that name."""
     @_builtins.property
     def value(self) -> Global___Value:
-        """The value. INVALID_ARGUMENT when it does not suit the field."""
+        """The value. INVALID_ARGUMENT when it is absent or is not of the field's type."""
 
     def __init__(
         self,
@@ -159,10 +167,12 @@ class InListFilter(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field. INVALID_ARGUMENT when items have none of that name."""
+    """The field, of any type. INVALID_ARGUMENT when items have none of that name."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___Value]:
-        """The values: from 1 to 1,000, each of which suits the field; INVALID_ARGUMENT otherwise."""
+        """The values: from 1 to 1,000, each of the field's type; INVALID_ARGUMENT otherwise. One that
+        comes twice counts once.
+        """
 
     def __init__(
         self,
@@ -180,8 +190,11 @@ Global___InListFilter: _TypeAlias = InListFilter  # noqa: Y015
 
 @_typing.final
 class RangeFilter(_message.Message):
-    """A number or a date lies in an interval. Of an attribute, values that read as a plain number,
-    such as "65" or "-1.5", are compared as numbers; others do not pass.
+    """A number or a date lies in an interval.
+
+    Of an attribute, values that read as a plain number, such as "65" or "-1.5", are compared as
+    numbers; others, such as "65 W", "1e3", ".5" or " 65", do not pass. A plain number is an optional
+    sign and 1 to 30 digits, and perhaps a point with 1 to 30 more behind it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -194,7 +207,9 @@ class RangeFilter(_message.Message):
     """
     @_builtins.property
     def interval(self) -> Global___Interval:
-        """The interval. INVALID_ARGUMENT when it is absent or its bounds do not suit the field."""
+        """The interval. INVALID_ARGUMENT when it is absent or its bounds do not suit the field: dates for
+        "released", numbers for all others, attributes included.
+        """
 
     def __init__(
         self,
@@ -212,13 +227,13 @@ Global___RangeFilter: _TypeAlias = RangeFilter  # noqa: Y015
 
 @_typing.final
 class ExistsFilter(_message.Message):
-    """A field has any value."""
+    """A field has any value: of a text one that is not empty, of "in_stock" true or false."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELD_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field. INVALID_ARGUMENT when items have none of that name."""
+    """The field, of any type. INVALID_ARGUMENT when items have none of that name."""
     def __init__(
         self,
         *,
@@ -235,7 +250,8 @@ Global___ExistsFilter: _TypeAlias = ExistsFilter  # noqa: Y015
 @_typing.final
 class PrefixFilter(_message.Message):
     """A text begins with something. Of "category" whole levels are compared: "Electronics > Chargers"
-    passes that category and all below it, and not "Electronics > Chargers and hubs".
+    passes that category and all below it, and not "Electronics > Chargers and hubs". Of all other
+    fields single characters are compared.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -245,7 +261,7 @@ class PrefixFilter(_message.Message):
     field: _builtins.str
     """The field, which must be a text or an attribute: INVALID_ARGUMENT otherwise."""
     prefix: _builtins.str
-    """What the text begins with. INVALID_ARGUMENT when it is empty."""
+    """What the text begins with. INVALID_ARGUMENT when it is empty: see `exists`."""
     def __init__(
         self,
         *,
@@ -262,7 +278,10 @@ Global___PrefixFilter: _TypeAlias = PrefixFilter  # noqa: Y015
 
 @_typing.final
 class Value(_message.Message):
-    """What a field is compared with. It must be of the field's own type, nothing is converted."""
+    """What a field is compared with. It must be of the field's own type, for nothing is converted:
+    INVALID_ARGUMENT for a `text` "5" and the field "price", for a `number` 1 and the field "in_stock",
+    and for a `number` that an attribute should equal.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -271,16 +290,20 @@ class Value(_message.Message):
     FLAG_FIELD_NUMBER: _builtins.int
     DATE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """For text fields and attributes. INVALID_ARGUMENT when it is empty: for items without a value,
-    negate `exists`.
+    """For text fields and attributes, but not as a bound of an interval. INVALID_ARGUMENT when it is
+    empty: for items without a value, negate `exists`.
     """
     number: _builtins.float
-    """For "price", "rating" and "rating_count". Must be finite: INVALID_ARGUMENT otherwise."""
+    """For "price", "rating" and "rating_count", and as a bound of an interval for attributes. Must
+    be finite: INVALID_ARGUMENT otherwise.
+    """
     flag: _builtins.bool
-    """For "in_stock"."""
+    """For "in_stock", but not as a bound of an interval."""
     @_builtins.property
     def date(self) -> _date_pb2.Date:
-        """For "released". Must be a whole date (year, month and day): INVALID_ARGUMENT otherwise."""
+        """For "released". Must be a whole date, of the year 1 to 9999, with month and day, that there
+        is: INVALID_ARGUMENT otherwise.
+        """
 
     def __init__(
         self,
@@ -303,7 +326,8 @@ Global___Value: _TypeAlias = Value  # noqa: Y015
 @_typing.final
 class Interval(_message.Message):
     """Numbers or dates between two bounds, of which one may be missing. INVALID_ARGUMENT when both
-    are, or when the lower one is above the upper one.
+    are, when the lower one is above the upper one, and for a bound that is a text or a flag. Bounds
+    between which nothing lies for another reason (above 5 and below 5) are no error.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -23,11 +23,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Item(_message.Message):
     """A product of the catalogue.
 
-    In responses it is the item as it is served. In requests it is an item that the caller
-    describes in full, in the catalogue or not: nothing is looked up to complete it. All text of
-    such an item together may have at most 50,000 characters (INVALID_ARGUMENT beyond it).
+    In responses it is the item as it is served, with all of its fields unless the request names
+    some. In requests it is an item that the caller describes in full, in the catalogue or not:
+    nothing is looked up to complete it. All text of such an item together, names and values of
+    attributes included, may have at most 50,000 characters (Unicode code points); INVALID_ARGUMENT
+    beyond it. No text has a limit of its own.
 
     An empty string stands for an absent text, so text fields need no presence of their own.
+
+    Errors in requests name the place, such as "inputs[2].item.released", with the reason
+    INVALID_FIELD.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -67,7 +72,8 @@ class Item(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item, unique within the catalogue. Each method that takes an item says
-    whether it needs one.
+    whether it needs one, and answers INVALID_ARGUMENT where it does and this is empty. Compared
+    exactly, letter case included.
     """
     title: _builtins.str
     """What the product is called. Required in requests: INVALID_ARGUMENT when it is empty or only
@@ -79,17 +85,17 @@ class Item(_message.Message):
     """Who makes the product or under whose name it is sold."""
     category: _builtins.str
     """Where the product stands in the shop, from the widest category to the narrowest, joined by
-    " > ": "Electronics > Chargers > USB-C".
+    " > ": "Electronics > Chargers > USB-C". Any other text is one level.
     """
     group_id: _builtins.str
     """The id shared by all variants (sizes, colours) of one product."""
     price: _builtins.float
     """The price in units of the shop's currency (12.5 is twelve and a half euros, dollars, ...).
-    Absent when unknown. Must be finite in requests: INVALID_ARGUMENT otherwise.
+    Absent when unknown. Must be finite in requests: INVALID_ARGUMENT otherwise. Below 0 is no error.
     """
     rating: _builtins.float
-    """The mean rating by customers, from 0 to 5. Absent when unknown. Outside of this range:
-    INVALID_ARGUMENT in requests.
+    """The mean rating by customers, from 0 to 5. Absent when unknown. Outside of this range, or not a
+    number: INVALID_ARGUMENT in requests.
     """
     rating_count: _builtins.int
     """How many ratings the mean is taken over. Absent when unknown. Negative: INVALID_ARGUMENT in
@@ -98,16 +104,18 @@ class Item(_message.Message):
     in_stock: _builtins.bool
     """Whether the product can be bought now. Absent when unknown."""
     image_url: _builtins.str
-    """Where a picture of the product lies."""
+    """Where a picture of the product lies. Nothing fetches or checks it."""
     @_builtins.property
     def released(self) -> _date_pb2.Date:
-        """The day on which the product came out. Absent when unknown. Must be a whole date in requests
-        (year, month and day): INVALID_ARGUMENT otherwise.
+        """The day on which the product came out. Absent when unknown. Must be a whole date in requests, of
+        the year 1 to 9999, with month and day, that there is: INVALID_ARGUMENT otherwise.
         """
 
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Further facts about the product, by name: {"colour": "blue", "power": "65 W"}."""
+        """Further facts about the product, by name: {"colour": "blue", "power": "65 W"}. An empty value is
+        returned as it is, and counts as none in filters and facets.
+        """
 
     def __init__(
         self,

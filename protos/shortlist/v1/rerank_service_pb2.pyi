@@ -30,10 +30,12 @@ class RerankRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """What the customer typed, with the limits of SearchRequest.query."""
+    """What the customer typed, with the limits of SearchRequest.query, and never empty."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RerankCandidate]:
-        """What to order: from 1 to 500 candidates, no id twice; INVALID_ARGUMENT otherwise."""
+        """What to order: from 1 to 500 candidates, no id twice, be it of an item given inline;
+        INVALID_ARGUMENT otherwise.
+        """
 
     def __init__(
         self,
@@ -58,11 +60,14 @@ class RerankCandidate(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     ITEM_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The id of an item of the catalogue. NOT_FOUND when it has none of that id."""
+    """The id of an item of the catalogue. INVALID_ARGUMENT when it is empty, NOT_FOUND when the
+    catalogue has none of that id.
+    """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
         """An item described by the caller. It needs an id, which the response names it by, and is
-        scored as described even when the catalogue has an item of that id.
+        scored as described even when the catalogue has an item of that id. INVALID_ARGUMENT without
+        an id, and when it breaks a rule of Item.
         """
 
     def __init__(
@@ -104,7 +109,7 @@ class RerankResponse(_message.Message):
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
         """How completely the request was answered. Every candidate is scored or the call fails, for only
-        the caller knows which ones could be left out.
+        the caller knows which ones could be left out: `degradations` is empty.
         """
 
     def __init__(
@@ -140,9 +145,7 @@ class RerankResult(_message.Message):
     one query only.
     """
     stage1_score: _builtins.float
-    """The cosine of the query's and the item's vectors, from -1 to 1. Absent when it was not
-    computed.
-    """
+    """The cosine of the query's and the item's vectors, from -1 to 1. Given for every candidate."""
     lexical_score: _builtins.float
     """The lexical score as a share of the best one that any item has for the query: from 0, no word
     matches, to 1. Absent for items given inline.

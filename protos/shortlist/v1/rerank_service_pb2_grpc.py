@@ -70,9 +70,10 @@ class RerankServiceServicer:
         """Scores every candidate for the query and returns all of them, best first.
 
         Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-        does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when not
-        every candidate can be scored by the deadline, RESOURCE_EXHAUSTED when the server has more work than it can queue,
-        UNAVAILABLE while it goes down.
+        does not have, FAILED_PRECONDITION with NOT_SUPPORTED when the bundle has no reranker,
+        DEADLINE_EXCEEDED with DEADLINE_PASSED when not every candidate can be scored by the deadline,
+        RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
+        with SHUTTING_DOWN while it goes down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

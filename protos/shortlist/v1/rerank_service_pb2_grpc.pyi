@@ -48,9 +48,10 @@ class RerankServiceStub:
     """Scores every candidate for the query and returns all of them, best first.
 
     Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-    does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when not
-    every candidate can be scored by the deadline, RESOURCE_EXHAUSTED when the server has more work than it can queue,
-    UNAVAILABLE while it goes down.
+    does not have, FAILED_PRECONDITION with NOT_SUPPORTED when the bundle has no reranker,
+    DEADLINE_EXCEEDED with DEADLINE_PASSED when not every candidate can be scored by the deadline,
+    RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
+    with SHUTTING_DOWN while it goes down.
     """
 
 @_typing.type_check_only
@@ -73,9 +74,10 @@ class RerankServiceAsyncStub(RerankServiceStub):
     """Scores every candidate for the query and returns all of them, best first.
 
     Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-    does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when not
-    every candidate can be scored by the deadline, RESOURCE_EXHAUSTED when the server has more work than it can queue,
-    UNAVAILABLE while it goes down.
+    does not have, FAILED_PRECONDITION with NOT_SUPPORTED when the bundle has no reranker,
+    DEADLINE_EXCEEDED with DEADLINE_PASSED when not every candidate can be scored by the deadline,
+    RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
+    with SHUTTING_DOWN while it goes down.
     """
 
 class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -101,9 +103,10 @@ class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
         """Scores every candidate for the query and returns all of them, best first.
 
         Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-        does not have, FAILED_PRECONDITION when the bundle has no reranker, DEADLINE_EXCEEDED when not
-        every candidate can be scored by the deadline, RESOURCE_EXHAUSTED when the server has more work than it can queue,
-        UNAVAILABLE while it goes down.
+        does not have, FAILED_PRECONDITION with NOT_SUPPORTED when the bundle has no reranker,
+        DEADLINE_EXCEEDED with DEADLINE_PASSED when not every candidate can be scored by the deadline,
+        RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
+        with SHUTTING_DOWN while it goes down.
         """
 
 def add_RerankServiceServicer_to_server(servicer: RerankServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

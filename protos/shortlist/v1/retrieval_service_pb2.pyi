@@ -36,8 +36,9 @@ class RetrieveRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
+    ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """What the customer typed, with the limits of SearchRequest.query."""
+    """What the customer typed, with the limits of SearchRequest.query, and never empty."""
     page_size: _builtins.int
     """How many hits to return at most. 0 means 100; above 1,000 is coerced to 1,000; negative is
     INVALID_ARGUMENT. There is one page.
@@ -60,6 +61,14 @@ class RetrieveRequest(_message.Message):
         unknown. A channel named twice counts once.
         """
 
+    @_builtins.property
+    def item_fields(self) -> _field_mask_pb2.FieldMask:
+        """Which fields of each hit's `item` to return, by name, such as "title" or "attributes" (all of
+        them); "*" means every field. Absent and empty mean no item at all: hits have ids and scores
+        alone. A path that is no field of Item, or that leads into one, is INVALID_ARGUMENT. 1,000 whole
+        items may be more than the 4 MiB that most gRPC clients accept by default.
+        """
+
     def __init__(
         self,
         *,
@@ -68,10 +77,11 @@ class RetrieveRequest(_message.Message):
         page_size: _builtins.int = ...,
         filter: _filter_pb2.Filter | None = ...,
         channels: _abc.Iterable[_channel_pb2.Channel.ValueType] | None = ...,
+        item_fields: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "input", b"input", "query", b"query", "vector", b"vector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "input", b"input", "item_fields", b"item_fields", "query", b"query", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "filter", b"filter", "input", b"input", "page_size", b"page_size", "query", b"query", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "filter", b"filter", "input", b"input", "item_fields", b"item_fields", "page_size", b"page_size", "query", b"query", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["query", "vector"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
@@ -94,7 +104,8 @@ class RetrieveResponse(_message.Message):
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetrieveResult]:
         """The hits, best first. As many as `page_size` whenever the catalogue has them, or as pass the
-        filter; CHANNEL_LEXICAL alone gives none that shares no word with the query.
+        filter; CHANNEL_LEXICAL alone gives none that shares no word with the query, and within a filter
+        looks only at the items of the whole catalogue that share most, 2,048 of them or fewer.
         """
 
     @_builtins.property
@@ -104,7 +115,7 @@ class RetrieveResponse(_message.Message):
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
         """How completely the request was answered. A retrieval leaves nothing out: what cannot be ready by
-        the deadline is DEADLINE_EXCEEDED.
+        the deadline is DEADLINE_EXCEEDED, and `degradations` is empty.
         """
 
     def __init__(
@@ -125,7 +136,7 @@ Global___RetrieveResponse: _TypeAlias = RetrieveResponse  # noqa: Y015
 
 @_typing.final
 class RetrieveResult(_message.Message):
-    """One hit of a retrieval. CatalogService gives the item of an id."""
+    """One hit of a retrieval."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -133,6 +144,7 @@ class RetrieveResult(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     STAGE1_SCORE_FIELD_NUMBER: _builtins.int
     RECALLED_BY_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item."""
     score: _builtins.float
@@ -143,7 +155,11 @@ class RetrieveResult(_message.Message):
     """The cosine of the query's and the item's vectors, from -1 to 1."""
     @_builtins.property
     def recalled_by(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.Recalled]:
-        """The channels that recalled the item, each at most once."""
+        """The channels that recalled the item, at least one and each at most once."""
+
+    @_builtins.property
+    def item(self) -> _item_pb2.Item:
+        """The item as it is served: the fields of it that `item_fields` names. Absent when it names none."""
 
     def __init__(
         self,
@@ -152,10 +168,11 @@ class RetrieveResult(_message.Message):
         score: _builtins.float = ...,
         stage1_score: _builtins.float | None = ...,
         recalled_by: _abc.Iterable[_channel_pb2.Recalled] | None = ...,
+        item: _item_pb2.Item | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score", "item", b"item", "stage1_score", b"stage1_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score", "item_id", b"item_id", "recalled_by", b"recalled_by", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score", "item", b"item", "item_id", b"item_id", "recalled_by", b"recalled_by", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stage1_score: _TypeAlias = _typing.Literal["stage1_score"]  # noqa: Y015
     _WhichOneofArgType__stage1_score: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score"]  # noqa: Y015
@@ -236,7 +253,7 @@ class SimilarItemsResponse(_message.Message):
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
         """How completely the request was answered. Nothing is left out: what cannot be ready by the
-        deadline is DEADLINE_EXCEEDED.
+        deadline is DEADLINE_EXCEEDED, and `degradations` is empty.
         """
 
     def __init__(
@@ -270,7 +287,7 @@ class SimilarItemsResult(_message.Message):
     """The cosine of both items' vectors, from -1 to 1, which the results are ordered by."""
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item as the bundle holds it: every field of it, or the ones that `item_fields` names."""
+        """The item as it is served: every field of it, or the ones that `item_fields` names."""
 
     def __init__(
         self,
@@ -297,7 +314,7 @@ class EmbedRequest(_message.Message):
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedInput]:
         """What to encode: from 1 to 128 inputs, INVALID_ARGUMENT outside of it. Queries and items may
-        be mixed.
+        be mixed, and may come twice.
         """
 
     def __init__(
@@ -322,11 +339,11 @@ class EmbedInput(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     ITEM_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """A query for the query tower, with the limits of SearchRequest.query."""
+    """A query for the query tower, with the limits of SearchRequest.query, and never empty."""
     @_builtins.property
     def item(self) -> _item_pb2.Item:
         """An item for the item tower. It needs a title and no id. To encode a bare text as an item,
-        give an item that has only a title.
+        give an item that has only a title. INVALID_ARGUMENT when it breaks a rule of Item.
         """
 
     def __init__(
@@ -353,21 +370,37 @@ class EmbedResponse(_message.Message):
 
     EMBEDDINGS_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
     @_builtins.property
     def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[_vector_pb2.Vector]:
         """One unit vector per input, in their order."""
 
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
+        """What each stage did, in the order in which they ran: "encode" for the queries, and once more for
+        the items, where there are any.
+        """
+
+    @_builtins.property
+    def coverage(self) -> _coverage_pb2.Coverage:
+        """How completely the request was answered. Nothing is left out: what cannot be ready by the
+        deadline is DEADLINE_EXCEEDED, and `degradations` is empty.
+        """
+
     def __init__(
         self,
         *,
         embeddings: _abc.Iterable[_vector_pb2.Vector] | None = ...,
         bundle_id: _builtins.str = ...,
+        stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
+        coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "embeddings", b"embeddings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "embeddings", b"embeddings", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -81,9 +81,9 @@ class RetrievalServiceServicer:
     def Retrieve(self, request, context):
         """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
-        passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
-        while it goes down.
+        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
+        when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
+        than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,8 +94,9 @@ class RetrievalServiceServicer:
         runs, so it takes about as long as a recall.
 
         Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-        does not have, DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the
-        server has more work than it can queue, UNAVAILABLE while it goes down.
+        does not have, DEADLINE_EXCEEDED with DEADLINE_PASSED when the deadline passes first,
+        RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
+        with SHUTTING_DOWN while it goes down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,9 +105,9 @@ class RetrievalServiceServicer:
     def Embed(self, request, context):
         """Encodes queries and items with the bundle's towers.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
-        passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
-        while it goes down.
+        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
+        when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
+        than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,24 +48,25 @@ class RetrievalServiceStub:
     Retrieve: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRequest, _retrieval_service_pb2.RetrieveResponse]
     """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
-    passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
-    while it goes down.
+    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
+    when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
+    than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
     """
     SimilarItems: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.SimilarItemsRequest, _retrieval_service_pb2.SimilarItemsResponse]
     """Finds the items of the catalogue that are nearest to one of them, by their vectors. No model
     runs, so it takes about as long as a recall.
 
     Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-    does not have, DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the
-    server has more work than it can queue, UNAVAILABLE while it goes down.
+    does not have, DEADLINE_EXCEEDED with DEADLINE_PASSED when the deadline passes first,
+    RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
+    with SHUTTING_DOWN while it goes down.
     """
     Embed: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.EmbedRequest, _retrieval_service_pb2.EmbedResponse]
     """Encodes queries and items with the bundle's towers.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
-    passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
-    while it goes down.
+    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
+    when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
+    than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
     """
 
 @_typing.type_check_only
@@ -88,24 +89,25 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     Retrieve: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRequest, _retrieval_service_pb2.RetrieveResponse]  # type: ignore[assignment]
     """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
-    passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
-    while it goes down.
+    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
+    when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
+    than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
     """
     SimilarItems: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.SimilarItemsRequest, _retrieval_service_pb2.SimilarItemsResponse]  # type: ignore[assignment]
     """Finds the items of the catalogue that are nearest to one of them, by their vectors. No model
     runs, so it takes about as long as a recall.
 
     Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-    does not have, DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the
-    server has more work than it can queue, UNAVAILABLE while it goes down.
+    does not have, DEADLINE_EXCEEDED with DEADLINE_PASSED when the deadline passes first,
+    RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
+    with SHUTTING_DOWN while it goes down.
     """
     Embed: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.EmbedRequest, _retrieval_service_pb2.EmbedResponse]  # type: ignore[assignment]
     """Encodes queries and items with the bundle's towers.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
-    passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
-    while it goes down.
+    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
+    when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
+    than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
     """
 
 class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -131,9 +133,9 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieval_service_pb2.RetrieveResponse, _abc.Awaitable[_retrieval_service_pb2.RetrieveResponse]]:
         """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
-        passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
-        while it goes down.
+        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
+        when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
+        than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
         """
 
     @_abc_1.abstractmethod
@@ -146,8 +148,9 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         runs, so it takes about as long as a recall.
 
         Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-        does not have, DEADLINE_EXCEEDED when the deadline passes first, RESOURCE_EXHAUSTED when the
-        server has more work than it can queue, UNAVAILABLE while it goes down.
+        does not have, DEADLINE_EXCEEDED with DEADLINE_PASSED when the deadline passes first,
+        RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
+        with SHUTTING_DOWN while it goes down.
         """
 
     @_abc_1.abstractmethod
@@ -158,9 +161,9 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieval_service_pb2.EmbedResponse, _abc.Awaitable[_retrieval_service_pb2.EmbedResponse]]:
         """Encodes queries and items with the bundle's towers.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED when the deadline
-        passes first, RESOURCE_EXHAUSTED when the server has more work than it can queue, UNAVAILABLE
-        while it goes down.
+        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
+        when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
+        than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
         """
 
 def add_RetrievalServiceServicer_to_server(servicer: RetrievalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -66,7 +66,8 @@ class Rules(_message.Message):
     A search without a query, which browses by popularity, obeys all of them. The score that boosts
     add to, and diversity weighs, is then the natural logarithm of 1 + `rating_count`.
 
-    Errors name the place, such as "rules.boosts[2].filter.equals.field".
+    Errors are INVALID_ARGUMENT with the reason INVALID_FIELD, and name the place, such as
+    "rules.boosts[2].filter.equals.field".
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -78,22 +79,23 @@ class Rules(_message.Message):
     CAPS_FIELD_NUMBER: _builtins.int
     PINS_FIELD_NUMBER: _builtins.int
     diversity: _builtins.float
-    """How much results are to differ from those above them: from 0, which leaves the order as it is,
-    to 1, by difference alone. INVALID_ARGUMENT outside of it. The reranked candidates (the first 50
-    of the list when nothing is reranked) are put in the order of maximal marginal relevance: next
-    comes the item with the largest (1 - diversity) * relevance - diversity * (the largest cosine of
-    its vector with that of an item above it), where relevance is the score brought to [0, 1] by the
-    smallest and the largest of them. The best item stays first. Pinned items take no part.
+    """How much results are to differ from those above them: from 0, the default, which leaves the order
+    as it is, to 1, by difference alone. INVALID_ARGUMENT outside of it. The reranked candidates (the
+    first 50 of the list when nothing is reranked) are put in the order of maximal marginal relevance:
+    next comes the item with the largest (1 - diversity) * relevance - diversity * (the largest cosine
+    of its vector with that of an item above it), where relevance is the score brought to [0, 1] by
+    the smallest and the largest of them. The best item stays first. Pinned items take no part.
     """
     @_builtins.property
     def excluded_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Items that never appear: at most 1,000, INVALID_ARGUMENT for more or an empty id. They are taken
-        for items that do not pass the filter: not recalled, not counted. Unknown ids change nothing.
+        for items that do not pass the filter: not recalled, not counted. Unknown ids change nothing, and
+        an id that comes twice counts once.
         """
 
     @_builtins.property
     def excluded(self) -> _filter_pb2.Filter:
-        """Items that pass this never appear either."""
+        """Items that pass this never appear either. With the limits of Filter. Absent: none are excluded."""
 
     @_builtins.property
     def boosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Boost]:
@@ -107,7 +109,9 @@ class Rules(_message.Message):
 
     @_builtins.property
     def pins(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pin]:
-        """Items at places of the list, each item and each place once: INVALID_ARGUMENT otherwise."""
+        """Items at places of the list: at most 50, each item and each place once; INVALID_ARGUMENT
+        otherwise.
+        """
 
     def __init__(
         self,
@@ -143,7 +147,7 @@ class Boost(_message.Message):
     """
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
-        """Which items. INVALID_ARGUMENT when it is absent."""
+        """Which items, with the limits of Filter. INVALID_ARGUMENT when it is absent."""
 
     def __init__(
         self,

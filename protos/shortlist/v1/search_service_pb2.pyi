@@ -107,13 +107,15 @@ class SearchRequest(_message.Message):
     """
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
-        """What results have to be like. Absent: everything is searched. Stage 1 recalls, and stage 2
-        reranks, only items that pass.
+        """What results have to be like, with the limits of Filter. Absent: everything is searched. Stage 1
+        recalls, and stage 2 reranks, only items that pass.
         """
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[_facet_pb2.Facet]:
-        """What to count, for the choices that a page offers: at most 20, INVALID_ARGUMENT beyond."""
+        """What to count, for the choices that a page offers: at most 20, INVALID_ARGUMENT beyond. Empty, the
+        default: nothing is counted.
+        """
 
     @_builtins.property
     def rules(self) -> _rules_pb2.Rules:
@@ -317,7 +319,7 @@ class SearchResult(_message.Message):
     these are not looked at.
     """
     stage1_score: _builtins.float
-    """The cosine of the query's and the item's vectors, from -1 to 1."""
+    """The cosine of the query's and the item's vectors, from -1 to 1. Absent when there was no query."""
     lexical_score: _builtins.float
     """The lexical score as a share of the best one that any item has for the query: from 0, no word
     matches, to 1. Absent when the item was not reranked.
@@ -330,12 +332,12 @@ class SearchResult(_message.Message):
     """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item as the bundle holds it: every field of it, or the ones that `item_fields` names."""
+        """The item as it is served: every field of it, or the ones that `item_fields` names."""
 
     @_builtins.property
     def recalled_by(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.Recalled]:
-        """The channels of stage 1 that recalled the item, each at most once.
-        Empty for a pinned item that recall did not find.
+        """The channels of stage 1 that recalled the item, each at most once. Empty for a pinned item that
+        recall did not find, and without a query.
         """
 
     @_builtins.property

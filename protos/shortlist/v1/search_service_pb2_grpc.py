@@ -88,9 +88,10 @@ class SearchServiceServicer:
     def Search(self, request, context):
         """Finds the products that answer a query best.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits or a page token that does not fit,
-        DEADLINE_EXCEEDED when the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED
-        when the server has more work than it can queue, UNAVAILABLE while it goes down.
+        Errors: INVALID_ARGUMENT for a field out of its limits, with PAGE_TOKEN_MISMATCH or
+        PAGE_TOKEN_EXPIRED for a page token that does not fit, DEADLINE_EXCEEDED with DEADLINE_PASSED when
+        the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED with OVERLOADED when the
+        server has more work than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

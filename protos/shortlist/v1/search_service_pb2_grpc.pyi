@@ -54,9 +54,10 @@ class SearchServiceStub:
     Search: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.SearchResponse]
     """Finds the products that answer a query best.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits or a page token that does not fit,
-    DEADLINE_EXCEEDED when the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED
-    when the server has more work than it can queue, UNAVAILABLE while it goes down.
+    Errors: INVALID_ARGUMENT for a field out of its limits, with PAGE_TOKEN_MISMATCH or
+    PAGE_TOKEN_EXPIRED for a page token that does not fit, DEADLINE_EXCEEDED with DEADLINE_PASSED when
+    the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED with OVERLOADED when the
+    server has more work than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
     """
     StreamSearch: _grpc.UnaryStreamMultiCallable[_search_service_pb2.StreamSearchRequest, _search_service_pb2.StreamSearchResponse]
     """Searches as Search does, and answers twice: with the page as stage 1 orders it, as soon as it is
@@ -94,9 +95,10 @@ class SearchServiceAsyncStub(SearchServiceStub):
     Search: _aio.UnaryUnaryMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.SearchResponse]  # type: ignore[assignment]
     """Finds the products that answer a query best.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits or a page token that does not fit,
-    DEADLINE_EXCEEDED when the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED
-    when the server has more work than it can queue, UNAVAILABLE while it goes down.
+    Errors: INVALID_ARGUMENT for a field out of its limits, with PAGE_TOKEN_MISMATCH or
+    PAGE_TOKEN_EXPIRED for a page token that does not fit, DEADLINE_EXCEEDED with DEADLINE_PASSED when
+    the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED with OVERLOADED when the
+    server has more work than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
     """
     StreamSearch: _aio.UnaryStreamMultiCallable[_search_service_pb2.StreamSearchRequest, _search_service_pb2.StreamSearchResponse]  # type: ignore[assignment]
     """Searches as Search does, and answers twice: with the page as stage 1 orders it, as soon as it is
@@ -137,9 +139,10 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_search_service_pb2.SearchResponse, _abc.Awaitable[_search_service_pb2.SearchResponse]]:
         """Finds the products that answer a query best.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits or a page token that does not fit,
-        DEADLINE_EXCEEDED when the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED
-        when the server has more work than it can queue, UNAVAILABLE while it goes down.
+        Errors: INVALID_ARGUMENT for a field out of its limits, with PAGE_TOKEN_MISMATCH or
+        PAGE_TOKEN_EXPIRED for a page token that does not fit, DEADLINE_EXCEEDED with DEADLINE_PASSED when
+        the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED with OVERLOADED when the
+        server has more work than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
         """
 
     @_abc_1.abstractmethod

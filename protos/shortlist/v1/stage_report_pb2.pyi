@@ -32,14 +32,19 @@ class StageReport(_message.Message):
     """The name of the stage: "filter" (which items pass), "encode" (text to vector), "recall" (vector
     to candidates), "browse" (what passes, by popularity), "signals" (features of the candidates),
     "rerank" (the cross-encoder), "rules" (before recall, what they exclude; behind the last stage,
-    the list that they make) or "facets" (counts). A stage may run more than once. Later versions
-    may add names, so a client must accept those that it does not know.
+    the list that they make), "facets" (counts) or "lookup" (items by their ids). A stage may run
+    more than once, such as "encode" of Embed, for queries and then for items. Later versions may add
+    names, so a client must accept those that it does not know.
     """
     candidate_count: _builtins.int
-    """How many candidates the stage worked on or produced."""
+    """How much the stage worked on or produced. "recall", "signals", "rerank": candidates. "filter",
+    "browse", "lookup" and "rules": items that it looked at, that pass, that were found, and that it
+    looked at or ordered. "facets": facets. "encode": inputs of Embed or candidates of Rerank, and 0
+    where there is a query alone.
+    """
     cached_count: _builtins.int
     """How many of the stage's model results (query vectors, texts read by the cross-encoder) the
-    server remembered from earlier calls instead of computing them.
+    server remembered from earlier calls instead of computing them. Embed computes everything.
     """
     plan: _builtins.str
     """How a "recall" with a filter found its candidates: "scan" (all items that pass were compared

@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Vector(_message.Message):
     """A point in the space that both towers of a bundle encode into. The inner product of two unit
     vectors is their cosine. Vectors of different bundles must not be compared.
+
+    In responses it has unit length.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -30,7 +32,8 @@ class Vector(_message.Message):
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """The coordinates, as many as the bundle's vectors have (the length of any vector that Embed
-        returns).
+        returns). In requests they must be finite and not all 0, and need not have unit length, for the
+        server scales them: INVALID_ARGUMENT otherwise, which names the vector and not the coordinate.
         """
 
     def __init__(
