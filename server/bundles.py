@@ -26,8 +26,8 @@ from server.work import StoppingError
 
 logger = logging.getLogger(__name__)
 
-# As many characters as Linux takes. A longer path is not looked for: that takes time that grows with
-# the square of its length, on the event loop.
+# As many characters as Linux takes. A longer path is not looked for: that would take the event loop
+# a time that grows with the square of its length.
 _LONGEST_PATH = 4096
 
 # From the last call of a replaced bundle until its memory is given back: all parts are freed then.

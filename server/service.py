@@ -4,6 +4,7 @@ import asyncio
 import errno
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -94,8 +95,11 @@ class Service:
         observer = CallInterceptor(self._metrics, tracer, self._bundle_id)
         access = [] if config.tokens is None else [AccessInterceptor(Tokens(config.tokens))]
         self._interceptors = [observer, *access, ErrorInterceptor()]
-        age = ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds))
-        self._server = grpc.aio.server(interceptors=self._interceptors, options=(*_OPTIONS, age))
+        ages = (
+            ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds)),
+            ("grpc.max_connection_age_grace_ms", round(1000 * config.connection_grace_seconds)),
+        )
+        self._server = grpc.aio.server(interceptors=self._interceptors, options=(*_OPTIONS, *ages))
         self._admin: grpc.aio.Server | None = None
         self._health = Health()
         self._worker = Worker(
@@ -273,6 +277,15 @@ def _keep_compiled(directory: Path | None) -> None:
         logger.warning("starting takes longer, nothing is kept in %s: %s", directory, error)
 
 
+def _allow_open_files() -> None:
+    """Takes as many open files as the system grants: each connection is one, whoever opened it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:  # macOS grants less than it says
+        logger.warning("the limit of open files stays as it is: %s", error)
+
+
 async def serve(config: ServerConfig) -> None:
     """Serves until SIGTERM or SIGINT, then stops gracefully; a second signal stops at once.
 
@@ -281,6 +294,7 @@ async def serve(config: ServerConfig) -> None:
     Raises:
         InputError: As Service.start.
     """
+    _allow_open_files()
     service = Service(config)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -5,9 +5,11 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +72,7 @@ PATH_PARTS = (
     *("empty", "damaged", "file", "pipe", "ring", "outside", "bundle", "manifest.json", "é"),
 )
 PATHS = st.lists(st.sampled_from(PATH_PARTS), max_size=12).map("/".join)
+FILES_GRANTED = 256  # to the server, until it asks for more
 EVERY_TENTH = max(100, REQUESTS // 10)
 
 
@@ -95,8 +98,9 @@ def victim(config: ServerConfig, tmp_path_factory: pytest.TempPathFactory) -> It
     root = nothing_to_load(tmp_path_factory.mktemp("root"), config.bundle)
     command += ["--admin-port", "0", "--bundle-root", str(root)]
     log = tmp_path_factory.mktemp("log") / "stderr"
+    limited = ["sh", "-c", f'ulimit -Sn {FILES_GRANTED}; exec "$0" "$@"', *command]
     with log.open("w") as err:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True)
+        process = subprocess.Popen(limited, stdout=subprocess.PIPE, stderr=err, text=True)
         try:
             assert process.stdout is not None
             found = re.fullmatch(r"listening on (\S+)\n", process.stdout.readline())
@@ -240,6 +244,15 @@ def refusal(admin: grpc.Channel, path: str) -> ShortlistError:
     with pytest.raises(grpc.RpcError) as caught:
         stub.LoadBundle(admin_service_pb2.LoadBundleRequest(path=path), timeout=SECONDS)
     return ShortlistError(caught.value)
+
+
+def test_connections_that_say_nothing_keep_nobody_out(victim: Victim) -> None:
+    host, _, port = victim.address.rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(2 * FILES_GRANTED):
+            stack.enter_context(socket.create_connection((host, int(port)), SECONDS))
+        with Client(victim.address, timeout_seconds=SECONDS) as client:
+            assert client.search("usb c charger").results
 
 
 def test_a_message_over_the_limit_is_refused_and_the_next_one_answered(
