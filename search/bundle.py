@@ -108,7 +108,7 @@ class Manifest:
                 f"{directory} has no {MANIFEST}, so it is no bundle (or was never finished); "
                 "name the OUT/bundle that `train` wrote"
             ) from None
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise BundleError(f"{path} cannot be read: {error}") from error
         if version not in (_UNSEALED_VERSION, FORMAT_VERSION):
             raise BundleError(

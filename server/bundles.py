@@ -26,6 +26,10 @@ from server.work import StoppingError
 
 logger = logging.getLogger(__name__)
 
+# As many characters as Linux takes. A longer path is not looked for: that would take the event loop
+# a time that grows with the square of its length.
+_LONGEST_PATH = 4096
+
 # From the last call of a replaced bundle until its memory is given back: all parts are freed then.
 _SETTLE_SECONDS = 1.0
 
@@ -168,9 +172,10 @@ class Bundles:
             self._closed = True
 
     def _below_root(self, path: str) -> Path:
+        found = 0 < len(path) <= _LONGEST_PATH
         try:
-            directory = (self.root / path).resolve()
-            found = bool(path) and directory.is_relative_to(self.root) and directory.is_dir()
+            directory = (self.root / path[:_LONGEST_PATH]).resolve()
+            found = found and directory.is_relative_to(self.root) and directory.is_dir()
         except (OSError, ValueError, RuntimeError):  # a null character, a ring of links
             found = False
         if not found:  # one answer to all that is wrong: what lies outside is nobody's business

@@ -69,6 +69,8 @@ class ServerConfig:
     queue_size: int = 64  # calls that may wait behind them; more are RESOURCE_EXHAUSTED
     # how old a connection gets before its client is asked to make another, and so finds new servers
     connection_age_seconds: float = 300.0
+    # how long calls on such a connection get to finish, streams and answers that nobody reads too
+    connection_grace_seconds: float = 3_600.0
     drain_seconds: float = 0.3  # how long clients get to notice NOT_SERVING before the stop
     grace_seconds: float = 10.0  # how long calls under way get to finish
     # compiled programs are kept here, so that only the first start compiles; None keeps none
@@ -95,6 +97,8 @@ class ServerConfig:
                 raise InputError(f"{flag} {getattr(self, name)}: must be at least 1")
         if not 0 < self.connection_age_seconds <= 86_400:
             raise InputError("--connection-age-seconds: must be above 0 and at most 86400")
+        if not 0 < self.connection_grace_seconds <= 86_400:
+            raise InputError("--connection-grace-seconds: must be above 0 and at most 86400")
         for name in ("drain_seconds", "grace_seconds"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"--{name.replace('_', '-')}: must not be negative")

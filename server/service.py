@@ -4,6 +4,7 @@ import asyncio
 import errno
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -94,7 +95,10 @@ class Service:
         tracer = CallTracer(self._exporter or tracer_provider)
         observer = CallInterceptor(self._metrics, tracer, self._bundle_id)
         access = [] if config.tokens is None else [AccessInterceptor(Tokens(config.tokens))]
-        age = ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds))
+        ages = (
+            ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds)),
+            ("grpc.max_connection_age_grace_ms", round(1000 * config.connection_grace_seconds)),
+        )
         self._admin: grpc.aio.Server | None = None
         self._health = Health()
         self._worker = Worker(
@@ -106,7 +110,7 @@ class Service:
         self._interceptors = [observer, *access, ErrorInterceptor()]
         shedding = SheddingInterceptor(self._worker, self._metrics)
         self._server = grpc.aio.server(
-            interceptors=[shedding, *self._interceptors], options=(*_OPTIONS, age)
+            interceptors=[shedding, *self._interceptors], options=(*_OPTIONS, *ages)
         )
         self._metrics.watch(self._worker, lambda: self._engine, lambda: self._live)
 
@@ -277,6 +281,15 @@ def _keep_compiled(directory: Path | None) -> None:
         logger.warning("starting takes longer, nothing is kept in %s: %s", directory, error)
 
 
+def _allow_open_files() -> None:
+    """Takes as many open files as the system grants: each connection is one, whoever opened it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:  # macOS grants less than it says
+        logger.warning("the limit of open files stays as it is: %s", error)
+
+
 async def serve(config: ServerConfig) -> None:
     """Serves until SIGTERM or SIGINT, then stops gracefully; a second signal stops at once.
 
@@ -285,6 +298,7 @@ async def serve(config: ServerConfig) -> None:
     Raises:
         InputError: As Service.start.
     """
+    _allow_open_files()
     service = Service(config)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -20,6 +21,9 @@ _TEXTS = st.one_of(
     st.integers(0, 70_000).map(lambda size: "x" * size),
 )
 _DOUBLES = st.one_of(st.sampled_from([0.0, -1.0, 5.0, 1e308, float("nan")]), st.floats())
+
+
+_UP_TO_3 = st.integers(0, 3)
 
 
 def _within(bits: int, *, signed: bool) -> st.SearchStrategy[int]:
@@ -41,6 +45,8 @@ _SCALARS: dict[int, Any] = {
 }
 
 
+# Kept, because Hypothesis takes longer to check a new strategy than to draw from a known one.
+@cache
 def messages(descriptor: Descriptor) -> st.SearchStrategy[Message]:
     """Messages of a type, with any of its fields set to anything."""
     kind = GetMessageClass(descriptor)
@@ -54,6 +60,7 @@ def messages(descriptor: Descriptor) -> st.SearchStrategy[Message]:
     return build()
 
 
+@cache
 def damaged(descriptor: Descriptor) -> st.SearchStrategy[bytes]:
     """Bytes: of a message, cut or with some of them changed, or of nothing at all."""
 
@@ -68,16 +75,21 @@ def damaged(descriptor: Descriptor) -> st.SearchStrategy[bytes]:
     return st.one_of(build(), st.binary(max_size=200))
 
 
+@cache
+def _some_fields(descriptor: Descriptor) -> st.SearchStrategy[list[FieldDescriptor]]:
+    fields = list(descriptor.fields)
+    return st.lists(st.sampled_from(fields), max_size=4) if fields else st.just([])
+
+
 def _fill(draw: Callable[[Any], Any], message: Message, depth: int) -> None:
-    fields = list(message.DESCRIPTOR.fields)
-    for field in draw(st.lists(st.sampled_from(fields), max_size=4)) if fields else ():
+    for field in draw(_some_fields(message.DESCRIPTOR)):
         if field.message_type is not None and depth == DEEPEST:
             continue
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            for _ in range(draw(st.integers(0, 3))):
+            for _ in range(draw(_UP_TO_3)):
                 getattr(message, field.name)[draw(_TEXTS)] = draw(_TEXTS)
         elif field.is_repeated:
-            for _ in range(draw(st.integers(0, 3))):
+            for _ in range(draw(_UP_TO_3)):
                 if field.message_type is not None:
                     _fill(draw, getattr(message, field.name).add(), depth + 1)
                 else:

@@ -1,25 +1,31 @@
 """Whatever is sent, the server answers with an error of ours or with a result, and goes on.
 
-400 requests by default; `TEST_HOSTILE=100000` sends what a release has to survive.
+1,000 requests by default; `TEST_HOSTILE=100000` sends what a release has to survive.
 """
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from server.admin import SERVICE as ADMIN
 from server.config import ServerConfig
 from server.service import SERVICES
-from shortlist.client import Client
+from shortlist.client import Client, ShortlistError
 from shortlist.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     catalog_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
@@ -27,44 +33,97 @@ from shortlist.v1 import (
 )
 from tests.server.messages import damaged, messages
 
-REQUESTS = int(os.environ.get("TEST_HOSTILE", "400"))
+REQUESTS = int(os.environ.get("TEST_HOSTILE", "1000"))
 SECONDS = 30
 FAULTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 MAX_GROWTH_KIB = (
     64 * 1024
 )  # caches fill; a leak of 1 KiB a request would be as much in the long run
 
-FILES = (search_service_pb2, retrieval_service_pb2, rerank_service_pb2, catalog_service_pb2)
+FILES = (
+    search_service_pb2,
+    retrieval_service_pb2,
+    rerank_service_pb2,
+    catalog_service_pb2,
+    admin_service_pb2,
+)
 SERVED: list[ServiceDescriptor] = [
     service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()
 ]
 METHODS: list[MethodDescriptor] = [method for service in SERVED for method in service.methods]
 
 
+PATH_PARTS = (
+    *(
+        "",
+        ".",
+        "..",
+        "~",
+        "etc",
+        "proc",
+        "self",
+        "root",
+        "%2e%2e",
+        "file:",
+        "\x00",
+        "\n",
+        "x" * 300,
+    ),
+    *("empty", "damaged", "file", "pipe", "ring", "outside", "bundle", "manifest.json", "é"),
+)
+PATHS = st.lists(st.sampled_from(PATH_PARTS), max_size=12).map("/".join)
+FILES_GRANTED = 256  # to the server, until it asks for more
+EVERY_TENTH = max(100, REQUESTS // 10)
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A server that takes writes, where it listens, and where for operators."""
+
+    process: subprocess.Popen[str]
+    address: str
+    admin: str
+    bundle: Path
+
+
 def test_every_service_is_attacked() -> None:
-    assert {service.full_name for service in SERVED} == set(SERVICES)
+    assert {service.full_name for service in SERVED} == {*SERVICES, ADMIN}
 
 
 @pytest.fixture(scope="module")
-def victim(
-    config: ServerConfig, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server process that takes writes, and its address."""
+def victim(config: ServerConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     command = [sys.executable, "-m", "server", "--bundle", str(config.bundle), "--port", "0"]
     command += ["--compilation-cache", str(config.compilation_cache)]
     command += ["--state", str(tmp_path_factory.mktemp("hostile"))]
+    root = nothing_to_load(tmp_path_factory.mktemp("root"), config.bundle)
+    command += ["--admin-port", "0", "--bundle-root", str(root)]
     log = tmp_path_factory.mktemp("log") / "stderr"
+    limited = ["sh", "-c", f'ulimit -Sn {FILES_GRANTED}; exec "$0" "$@"', *command]
     with log.open("w") as err:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True)
+        process = subprocess.Popen(limited, stdout=subprocess.PIPE, stderr=err, text=True)
         try:
             assert process.stdout is not None
             found = re.fullmatch(r"listening on (\S+)\n", process.stdout.readline())
+            port = re.search(r"AdminService on port (\d+)", log.read_text())
             assert found, log.read_text()
-            yield process, found[1]
+            assert port, log.read_text()
+            yield Victim(process, found[1], f"127.0.0.1:{port[1]}", config.bundle)
         finally:
             process.kill()
             process.communicate()
     assert "Traceback" not in log.read_text(), log.read_text()[-5000:]
+
+
+def nothing_to_load(root: Path, bundle: Path) -> Path:
+    """A bundle root with everything but a bundle below it."""
+    (root / "empty").mkdir()
+    (root / "damaged").mkdir()
+    (root / "damaged" / "manifest.json").write_text('{"files": [' * 9_000)
+    (root / "file").write_text("no directory")
+    os.mkfifo(root / "pipe")
+    (root / "ring").symlink_to(root / "ring")
+    (root / "outside").symlink_to(bundle)
+    return root
 
 
 def memory_kib(process: subprocess.Popen[str]) -> int:
@@ -94,11 +153,21 @@ def outcome(channel: grpc.Channel, method: MethodDescriptor, content: bytes) -> 
     return grpc.StatusCode.OK
 
 
-def test_no_request_is_a_fault_or_leaks(victim: tuple[subprocess.Popen[str], str]) -> None:
-    process, address = victim
+def test_no_request_is_a_fault_or_leaks(victim: Victim) -> None:
     seen: set[grpc.StatusCode] = set()
     sizes = []
-    with grpc.insecure_channel(address) as channel:
+    contents = {
+        method: st.one_of(
+            messages(method.input_type).map(lambda message: message.SerializeToString()),
+            damaged(method.input_type),
+        )
+        for method in METHODS
+    }
+    with (
+        grpc.insecure_channel(victim.address) as public,
+        grpc.insecure_channel(victim.admin) as admin,
+    ):
+        before = status(admin)
 
         @settings(
             max_examples=REQUESTS,
@@ -107,32 +176,92 @@ def test_no_request_is_a_fault_or_leaks(victim: tuple[subprocess.Popen[str], str
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         )
-        @given(st.data())
-        def attack(data: st.DataObject) -> None:
-            method = data.draw(st.sampled_from(METHODS))
-            whole = messages(method.input_type).map(lambda message: message.SerializeToString())
-            content = data.draw(st.one_of(whole, damaged(method.input_type)))
+        @given(st.sampled_from(METHODS).flatmap(lambda m: st.tuples(st.just(m), contents[m])))
+        def attack(call: tuple[MethodDescriptor, bytes]) -> None:
+            method, content = call
+            channel = admin if method.containing_service.full_name == ADMIN else public
             code = outcome(channel, method, content)
             assert code not in FAULTS, method.full_name
             seen.add(code)
-            sizes.append(memory_kib(process))
+            sizes.append(memory_kib(victim.process))
 
         attack()
-    assert process.poll() is None
+        after = status(admin)
+    assert len(sizes) >= REQUESTS
+    assert victim.process.poll() is None
     assert grpc.StatusCode.INVALID_ARGUMENT in seen
     assert grpc.StatusCode.OK in seen
     early = max(sizes[: len(sizes) // 4])
     assert max(sizes) - early < MAX_GROWTH_KIB
-    with Client(address, timeout_seconds=SECONDS) as client:
+    assert (after.bundle_id, after.bundle) == (before.bundle_id, before.bundle)
+    with Client(victim.address, timeout_seconds=SECONDS) as client:
         assert client.search("usb c charger").results
 
 
-def test_a_message_over_the_limit_is_refused_and_the_next_one_answered(
-    victim: tuple[subprocess.Popen[str], str],
+def status(admin: grpc.Channel) -> admin_service_pb2.GetStatusResponse:
+    stub = admin_service_pb2_grpc.AdminServiceStub(admin)
+    return stub.GetStatus(admin_service_pb2.GetStatusRequest(), timeout=SECONDS)
+
+
+def test_a_hostile_path_is_refused_by_name_and_the_bundle_serves_on(victim: Victim) -> None:
+    refusals: set[str] = set()
+    with grpc.insecure_channel(victim.admin) as channel:
+        before = status(channel)
+
+        @settings(max_examples=EVERY_TENTH, deadline=None, database=None, derandomize=True)
+        @given(PATHS)
+        @example(str(victim.bundle))
+        @example("/proc/self/root" + str(victim.bundle))
+        @example("damaged")
+        def attack(path: str) -> None:
+            error = refusal(channel, path)
+            if error.reason != "BUNDLE_REFUSED":  # else what lies there is none
+                assert (error.code.name, error.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD")
+                assert [violation.field for violation in error.field_violations] == ["path"]
+            refusals.add(error.reason)
+
+        attack()
+        after = status(channel)
+    assert refusals == {"BUNDLE_REFUSED", "INVALID_FIELD"}
+    assert (after.bundle_id, after.bundle) == (before.bundle_id, before.bundle)
+    assert not after.HasField("previous")
+    assert not after.HasField("loading")
+    with Client(victim.address, timeout_seconds=SECONDS) as client:
+        assert client.search("usb c charger").bundle_id == before.bundle_id
+
+
+@pytest.mark.parametrize("part", ["a/", "damaged/../"])
+def test_to_look_for_a_path_longer_than_any_can_be_keeps_nobody_waiting(
+    victim: Victim, part: str
 ) -> None:
-    _, address = victim
+    with grpc.insecure_channel(victim.admin) as channel:
+        assert refusal(channel, part * (6 * 2**20 // len(part))).reason == "INVALID_FIELD"
+
+
+def refusal(admin: grpc.Channel, path: str) -> ShortlistError:
+    """How loading a bundle from there fails."""
+    stub = admin_service_pb2_grpc.AdminServiceStub(admin)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.LoadBundle(admin_service_pb2.LoadBundleRequest(path=path), timeout=SECONDS)
+    return ShortlistError(caught.value)
+
+
+def test_connections_that_say_nothing_keep_nobody_out(victim: Victim) -> None:
+    host, _, port = victim.address.rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(2 * FILES_GRANTED):
+            stack.enter_context(socket.create_connection((host, int(port)), SECONDS))
+        with Client(victim.address, timeout_seconds=SECONDS) as client:
+            assert client.search("usb c charger").results
+
+
+def test_a_message_over_the_limit_is_refused_and_the_next_one_answered(
+    victim: Victim,
+) -> None:
     method = next(m for m in METHODS if m.name == "Search")
-    with grpc.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
+    with grpc.insecure_channel(
+        victim.address, options=[("grpc.max_send_message_length", -1)]
+    ) as channel:
         huge = search_service_pb2.SearchRequest(query="x" * (9 << 20)).SerializeToString()
         assert outcome(channel, method, huge) == grpc.StatusCode.RESOURCE_EXHAUSTED
         good = search_service_pb2.SearchRequest(query="usb").SerializeToString()

@@ -68,6 +68,19 @@ def test_watching_health_tells_of_the_stop_and_does_not_hold_it_up(
             assert list(watched) == []
 
 
+def test_a_call_that_never_ends_does_not_keep_an_old_connection(
+    config: ServerConfig, serving: Serving
+) -> None:
+    aging = replace(config, connection_age_seconds=0.2, connection_grace_seconds=0.2)
+    with serving(aging) as running, grpc.insecure_channel(running.address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(
+            health_pb2.HealthCheckRequest(), timeout=30
+        )
+        with pytest.raises(grpc.RpcError) as ended:
+            list(watch)
+    assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
 def test_watching_a_service_that_is_not_there_says_so(address: str) -> None:
     with grpc.insecure_channel(address) as channel:
         request = health_pb2.HealthCheckRequest(service="no.such.Service")

@@ -152,7 +152,7 @@ class LoadBundleRequest(_message.Message):
     path: _builtins.str
     """The directory of the bundle on the server's file system: absolute, or relative to the server's
     bundle root, and below that root once all links and ".." are resolved. INVALID_ARGUMENT when it
-    is empty, no directory, or elsewhere.
+    is empty, longer than 4,096 characters, no directory, or elsewhere.
     """
     def __init__(
         self,

@@ -1,0 +1,271 @@
+"""What a good client notices of others that misuse the server.
+
+    python -m bench.abuse --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
+
+A good client sends an open-loop load, a few calls a second, while others keep connections open
+that they do not use, do not read their answers, take calls back as soon as they begin, or send
+messages beyond the server's limit. Each abuse comes between two quiet phases. Everything goes to a
+server that this starts, on the loopback interface; load, abuse and server share the cores.
+"""
+
+import resource
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import grpc
+import numpy as np
+import tyro
+
+from bench import inputs, openloop
+from bench.http2 import Connection
+from bench.openloop import Call, Load
+from bench.process import Server, serving
+from bench.report import machine
+from catalog.reading import read_dataset
+from shortlist.v1 import search_service_pb2
+
+_SEARCH = "/shortlist.v1.SearchService/Search"
+_STREAM = "/shortlist.v1.SearchService/StreamSearch"
+_TICK = 0.05  # seconds between two bursts of resets
+
+
+@dataclass(frozen=True)
+class AbuseConfig:
+    """What to serve, and how to misuse it."""
+
+    bundle: Path  # the bundle to serve
+    data: Path  # dataset directory: the queries of its judgments
+    seconds: float = 20.0  # of each phase
+    rounds: int = 3  # of all abuses
+    rate: float = 12.0  # calls/s of the good client, half Retrieve, half GetItem
+    connections: int = 1_000  # that nobody uses
+    readers: int = 200  # calls whose answers are not read, and one more each second
+    resets: float = 500.0  # a second
+    oversized: float = 5.0  # messages a second
+    message_mib: int = 9  # of each of those; the server takes 8
+    cache: Path = Path("out/bench/xla")  # compiled programs
+    only: tuple[str, ...] = ()  # these abuses alone
+
+
+@dataclass
+class Phase:
+    """What was measured while one abuse, or none, went on.
+
+    Attributes:
+        calls: Of the good client.
+        done: What the abuser did and was told, by name.
+        memory: Of the server in MiB, before and after.
+    """
+
+    calls: list[Call]
+    done: Counter[str]
+    memory: tuple[float, float]
+
+    def quantile(self, share: float) -> float:
+        """A quantile of the latency of calls that were answered, in milliseconds."""
+        took = [call.took for call in self.calls if call.code == "OK"]
+        return float(1e3 * np.quantile(took or [np.nan], share))
+
+
+@contextmanager
+def idle(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
+    """Connections that are opened and then not used."""
+    done: Counter[str] = Counter()
+    with ExitStack() as stack:
+        for _ in range(config.connections):
+            try:
+                connection = Connection(address)
+            except OSError as error:
+                done[type(error).__name__] += 1
+            else:
+                stack.callback(connection.close)
+                done["connections"] += 1
+        yield done
+
+
+@contextmanager
+def slow_readers(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
+    """Calls with large answers, of which no byte is taken."""
+    search = search_service_pb2.SearchRequest(query="charger", page_size=100)
+    stream = search_service_pb2.StreamSearchRequest(search=search)
+    asked = ((_SEARCH, search.SerializeToString()), (_STREAM, stream.SerializeToString()))
+    with ExitStack() as stack:
+
+        def one(number: int, done: Counter[str]) -> None:
+            connection = Connection(address, window=0)
+            stack.callback(connection.close)
+            connection.call(*asked[number % 2])
+            done["calls"] += 1
+
+        done: Counter[str] = Counter()
+        for number in range(config.readers):
+            one(number, done)
+            time.sleep(0.02)  # a flood of searches would be another abuse
+        with repeated(1.0, one, done):
+            yield done
+
+
+@contextmanager
+def rapid_resets(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
+    """Calls that are taken back as soon as they have begun."""
+    connections: list[Connection] = []
+
+    def one(_: int, done: Counter[str]) -> None:
+        try:
+            if not connections:
+                connections.append(Connection(address))
+                done["connections"] += 1
+            connections[0].drop_answers()
+            connections[0].reset(_SEARCH, max(1, round(config.resets * _TICK)))
+            done["resets"] += max(1, round(config.resets * _TICK))
+        except OSError as error:
+            done[type(error).__name__] += 1
+            for connection in connections:
+                connection.close()
+            connections.clear()
+
+    with repeated(_TICK, one) as done:
+        yield done
+    for connection in connections:
+        connection.close()
+
+
+@contextmanager
+def oversized(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
+    """Messages beyond the server's limit."""
+    message = bytes(config.message_mib * 2**20)
+    unlimited = [("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(address, options=unlimited) as channel:
+        call = channel.unary_unary(_SEARCH)
+
+        def one(_: int, done: Counter[str]) -> None:
+            try:
+                call(message, timeout=10)
+            except grpc.RpcError as error:
+                done[error.code().name] += 1
+
+        with repeated(1 / config.oversized, one) as done:
+            yield done
+
+
+@contextmanager
+def repeated(
+    seconds: float, one: Callable[[int, Counter[str]], None], done: Counter[str] | None = None
+) -> Iterator[Counter[str]]:
+    """Do something every so often while the block runs, and note in `done` what came of it."""
+    counts: Counter[str] = Counter() if done is None else done
+    over = threading.Event()
+
+    def run() -> None:
+        number, start = 0, time.perf_counter()
+        while not over.wait(max(0.0, start + number * seconds - time.perf_counter())):
+            one(number, counts)
+            number += 1
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield counts
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def quiet(_: str, __: AbuseConfig) -> Iterator[Counter[str]]:
+    """Nobody else."""
+    yield Counter()
+
+
+Abuse = Callable[[str, AbuseConfig], AbstractContextManager[Counter[str]]]
+ABUSES: dict[str, Abuse] = {
+    "idle connections": idle,
+    "slow readers": slow_readers,
+    "rapid resets": rapid_resets,
+    "oversized messages": oversized,
+}
+
+
+@dataclass
+class Bench:
+    """A server, a good client's load, and the phases so far.
+
+    Attributes:
+        server: The server.
+        load: The load of the next phase.
+        config: How to misuse the server.
+        phases: What was measured, by abuse; "" for none.
+    """
+
+    server: Server
+    load: Load
+    config: AbuseConfig
+    phases: defaultdict[str, list[Phase]] = field(default_factory=lambda: defaultdict(list))
+
+    def measure(self, name: str, abuse: Abuse) -> None:
+        """Let the good client send its load during an abuse."""
+        before = self.server.memory_mib()
+        with abuse(self.server.address, self.config) as done:
+            calls = openloop.send(self.load)
+            after = self.server.memory_mib()
+        self.phases[name].append(Phase(calls, done, (before, after)))
+        # Other queries in each phase, or later ones would be answered from memory.
+        step = round(self.config.rate * self.config.seconds)
+        queries = [*self.load.queries[step:], *self.load.queries[:step]]
+        self.load = replace(self.load, queries=queries)
+
+    def report(self) -> None:
+        """Print a table."""
+        usual = float(np.median([phase.quantile(0.99) for phase in self.phases[""]]))
+        columns = "others | calls | p50 ms | p99 ms | p99 over quiet | errors | memory MiB | did"
+        say(f"| {columns} |")
+        for name, phases in self.phases.items():
+            every = Phase([call for phase in phases for call in phase.calls], Counter(), (0, 0))
+            ratios = [phase.quantile(0.99) / usual for phase in phases]
+            errors = Counter(call.code for call in every.calls if call.code != "OK")
+            memory = ", ".join("{:.0f} → {:.0f}".format(*phase.memory) for phase in phases)
+            done = sum((phase.done for phase in phases), Counter())
+            say(
+                f"| {name or 'none'} | {len(every.calls)} | {every.quantile(0.5):.1f} "
+                f"| {every.quantile(0.99):.1f} | {np.median(ratios):.2f} "
+                f"[{min(ratios):.2f}, {max(ratios):.2f}] | {dict(errors) or 0} | {memory} "
+                f"| {dict(done) or ''} |"
+            )
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(config: AbuseConfig) -> None:
+    """Measure everything in turns and print it."""
+    queries = inputs.queries_of(config.data)
+    item_ids = read_dataset(config.data).items["item_id"].to_pylist()[:1_000]
+    rates = {"Retrieve": config.rate / 2, "GetItem": config.rate / 2}
+    say(str(machine()))
+    with serving(config.bundle, config.cache) as server:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a file for each connection
+        load = Load(server.address, rates, queries, item_ids, 10.0, config.seconds, retries=False)
+        bench = Bench(server, load, config)
+        openloop.send(replace(load, seconds=5.0))  # not measured
+        for _ in range(config.rounds):
+            for name, abuse in ABUSES.items():
+                if not config.only or name in config.only:
+                    bench.measure("", quiet)
+                    bench.measure(name, abuse)
+        bench.measure("", quiet)
+        bench.report()
+        say(f"memory afterwards: {server.memory_mib():.0f} MiB")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(AbuseConfig, prog="python -m bench.abuse"))
