@@ -194,7 +194,7 @@ class LiveCatalogue:
             sequence=last,
             visible_sequence=overlay.sequence(last),
             pending=len(overlay.pending),
-            added=len(catalogue.added),
+            added=catalogue.added_rows,
             dead=catalogue.rows_in_all - len(catalogue),
             freshness=(float(np.median(waits)), float(np.quantile(waits, 0.99))) if waits else None,
             recall=self._recall,
