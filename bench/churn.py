@@ -28,6 +28,7 @@ from bench.report import machine
 from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
+from search.growing import Growing
 from search.recall import Recall
 from towers.index import IndexConfig, build_index, open_index, open_vectors, recall
 from towers.sketch import open_sketch
@@ -148,7 +149,7 @@ def _searched(
 def _channels(directory: Path, added: np.ndarray, lexical: LexicalIndex) -> Recall:
     stored, tuned = open_vectors(directory), np.load(directory.parent / "queries.npy")
     sketch = open_sketch(directory, stored, tuned)
-    return Recall(open_index(directory), stored, added, lexical, sketch)
+    return Recall(open_index(directory), stored, Growing(added), lexical, sketch)
 
 
 def churn(config: ChurnConfig) -> tuple[list[Built], list[Searched]]:

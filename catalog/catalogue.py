@@ -5,9 +5,11 @@ has one sees a single state of all items, however long it takes. Rows stay what 
 catalogue to the next: a changed item gets a new row behind all others, and its old one is dead.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from jaxtyping import Bool, Float32, Int32
 from catalog.codes import Codes
 from catalog.facets import Chosen, Facet, FacetCounts, count
 from catalog.filters import Filter, matching
+from catalog.parts import followed_by, split
 from catalog.schema import Item
 from catalog.store import ItemStore
 
@@ -28,13 +31,13 @@ class Catalogue:
 
     Attributes:
         base: The items of the bundle: rows from 0.
-        added: New items and new versions of items: the rows behind them. Of several versions of an
-            item the last counts.
+        added: New items and new versions of items, in parts: the rows behind them. Of several
+            versions of an item the last counts.
         alive: Whether each row is an item as it is now; None where all are.
     """
 
     base: ItemStore
-    added: ItemStore
+    added: tuple[ItemStore, ...] = ()
     alive: Bool[np.ndarray, " rows"] | None = None
     # Codes that were made so far; texts, and so codes, outlive changes of numbers and deletions.
     _codes: dict[tuple[str, int], Codes] = field(default_factory=dict, compare=False, repr=False)
@@ -42,22 +45,32 @@ class Catalogue:
     @classmethod
     def of(cls, base: ItemStore) -> "Catalogue":
         """The items of a store, unchanged."""
-        return cls(base, ItemStore.of(()))
+        return cls(base)
 
     def __len__(self) -> int:
         """The number of items."""
         return self.rows_in_all if self.alive is None else int(np.count_nonzero(self.alive))
 
+    @cached_property
+    def parts(self) -> tuple[ItemStore, ...]:
+        """Where the rows are, one part behind the other: the base first."""
+        return (self.base, *self.added)
+
     @property
     def rows_in_all(self) -> int:
         """The number of rows, dead ones among them."""
-        return len(self.base) + len(self.added)
+        return len(self.base) + self.added_rows
+
+    @property
+    def added_rows(self) -> int:
+        """The number of rows behind those of the base."""
+        return sum(map(len, self.added))
 
     @property
     def changed_rows(self) -> int:
         """The number of rows that were added to the base, or have died in it."""
         size = len(self.base)
-        return len(self.added) + size - int(np.count_nonzero(self.all_alive[:size]))
+        return self.rows_in_all - int(np.count_nonzero(self.all_alive[:size]))
 
     def id(self, row: int) -> str:
         """The id of the item in a row."""
@@ -75,9 +88,11 @@ class Catalogue:
 
     def row(self, item_id: str) -> int:
         """The row of an item; -1 where there is none of the id."""
-        row = self.added.find(item_id)
-        row = row + len(self.base) if row >= 0 else self.base.find(item_id)
-        return row if row >= 0 and (self.alive is None or self.alive[row]) else -1
+        for store, start in zip(reversed(self.parts), reversed(self._starts), strict=True):
+            if (at := store.find(item_id)) >= 0:
+                row = start + at
+                return row if self.alive is None or self.alive[row] else -1
+        return -1
 
     def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " ids"]:
         """The rows of items, -1 where there is none of the id."""
@@ -95,11 +110,9 @@ class Catalogue:
         self, column: str, rows: Int32[np.ndarray, " rows"]
     ) -> Float32[np.ndarray, " rows"]:
         """A numeric column of some rows, as `ItemStore.number` has it."""
-        size = len(self.base)
-        old = rows < size
         values = np.empty(len(rows), np.float32)
-        values[old] = self.base.number(column)[rows[old]]
-        values[~old] = self.added.number(column)[rows[~old] - size]
+        for store, (own, at) in zip(self.parts, split(rows, self._sizes), strict=True):
+            values[own] = store.number(column)[at]
         return values
 
     def groups(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
@@ -111,7 +124,7 @@ class Catalogue:
         key = (field, level)
         found = self._codes.get(key)
         if found is None:
-            found = Codes.of((self.base, self.added), field, level)
+            found = Codes.of(self.parts, field, level)
             # Two threads may both have made it; either will do.
             self._codes[key] = found
             for oldest in list(self._codes)[:-MAX_CODES]:
@@ -121,8 +134,8 @@ class Catalogue:
     def matching(self, filter: Filter) -> Bool[np.ndarray, " rows"]:
         """The rows whose item passes a filter that `filters.check` has let through."""
         passed = matching(filter, self.base)
-        if len(self.added):
-            passed = np.concatenate([passed, matching(filter, self.added)])
+        if self.added:
+            passed = np.concatenate([passed, *(matching(filter, part) for part in self.added)])
         return passed if self.alive is None else passed & self.alive
 
     @cached_property
@@ -141,15 +154,15 @@ class Catalogue:
             facet: What to count.
             chosen: A mask of rows, or rows that are all different; None for every item.
         """
-        size = len(self.base)
         chosen = self.alive if chosen is None else chosen
+        of_parts: Sequence[Chosen]
         if chosen is None:
-            parts: tuple[Chosen, Chosen] = slice(None), slice(None)
+            of_parts = [slice(None)] * len(self.parts)
         elif chosen.dtype == np.bool_:
-            parts = chosen[:size], chosen[size:]
+            of_parts = np.split(chosen, self._starts[1:])
         else:
-            parts = chosen[chosen < size], chosen[chosen >= size] - size
-        return count(facet, tuple(zip((self.base, self.added), parts, strict=True)))
+            of_parts = [at for _, at in split(chosen, self._sizes)]
+        return count(facet, tuple(zip(self.parts, of_parts, strict=True)))
 
     def with_numbers(self, changes: Mapping[str, Mapping[int, Any]]) -> "Catalogue":
         """Other numbers in some rows.
@@ -157,18 +170,15 @@ class Catalogue:
         Args:
             changes: By column, the new values (None for none) by row.
         """
-        size = len(self.base)
-        base: dict[str, dict[int, Any]] = {}
-        added: dict[str, dict[int, Any]] = {}
+        by_part: dict[int, dict[str, dict[int, Any]]] = {}
         for column, values in changes.items():
             for row, value in values.items():
-                part, at = (base, row) if row < size else (added, row - size)
-                part.setdefault(column, {})[at] = value
-        return replace(
-            self,
-            base=self.base.with_numbers(base) if base else self.base,
-            added=self.added.with_numbers(added) if added else self.added,
-        )
+                part, at = self._place(row)
+                by_part.setdefault(part, {}).setdefault(column, {})[at] = value
+        stores = list(self.parts)
+        for part, of_part in by_part.items():
+            stores[part] = stores[part].with_numbers(of_part)
+        return replace(self, base=stores[0], added=tuple(stores[1:]))
 
     def without(self, rows: Sequence[int]) -> "Catalogue":
         """The same without some rows."""
@@ -179,22 +189,39 @@ class Catalogue:
         return replace(self, alive=alive)
 
     def with_items(self, items: Sequence[Item]) -> "Catalogue":
-        """More items, in rows behind all others; they take the place of those of the same ids."""
+        """More items, in rows behind all others; they take the place of those of the same ids.
+
+        Raises:
+            InputError: an id is repeated among them.
+        """
+        if not items:
+            return self
         replaced = [row for row in self.rows([item.item_id for item in items]).tolist() if row >= 0]
-        smaller = self.without(replaced)
-        added = self.added.followed_by(items)
-        alive = smaller.alive
+        alive = self.without(replaced).alive
         if alive is not None:
             alive = np.concatenate([alive, np.ones(len(items), np.bool_)])
+        added = followed_by(self.added, ItemStore.of(items))
         return replace(self, added=added, alive=alive, _codes={})
 
     def compacted(self) -> ItemStore:
         """The items alone, in the order of their rows."""
-        return ItemStore.joined(
-            (self.base, self.all_alive[: len(self.base)]),
-            (self.added, self.all_alive[len(self.base) :]),
-        )
+        alive = np.split(self.all_alive, self._starts[1:])
+        return ItemStore.joined(*zip(self.parts, alive, strict=True))
+
+    @cached_property
+    def _sizes(self) -> tuple[int, ...]:
+        return tuple(map(len, self.parts))
+
+    @cached_property
+    def _starts(self) -> tuple[int, ...]:
+        """The first row of each part."""
+        return tuple(accumulate(self._sizes[:-1], initial=0))
+
+    def _place(self, row: int) -> tuple[int, int]:
+        """The part that a row lies in, and the row that it is there."""
+        part = bisect_right(self._starts, row) - 1
+        return part, row - self._starts[part]
 
     def _at(self, row: int) -> tuple[ItemStore, int]:
-        size = len(self.base)
-        return (self.base, row) if row < size else (self.added, row - size)
+        part, at = self._place(row)
+        return self.parts[part], at

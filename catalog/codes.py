@@ -11,6 +11,7 @@ from jaxtyping import Int32
 
 from catalog.fields import TextField
 from catalog.filters import LEVEL
+from catalog.parts import split
 from catalog.schema import TEXT
 
 if TYPE_CHECKING:
@@ -56,11 +57,9 @@ class Codes:
     def at(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
         """The numbers of some rows, from 0 and the same for the same value; -1 without one."""
         numbers = np.empty(len(rows), np.int32)
-        start = 0
-        for codes, table in self._parts:
-            own = (rows >= start) & (rows < start + len(codes))
-            numbers[own] = table[codes[rows[own] - start]]
-            start += len(codes)
+        sizes = [len(codes) for codes, _ in self._parts]
+        for (codes, table), (own, at) in zip(self._parts, split(rows, sizes), strict=True):
+            numbers[own] = table[codes[at]]
         return numbers
 
 

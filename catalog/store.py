@@ -59,10 +59,13 @@ class ItemStore:
         """
         return cls(pa.concat_tables([s._current().filter(pa.array(mask)) for s, mask in parts]))
 
-    def followed_by(self, items: Sequence[Item]) -> "ItemStore":
-        """The same rows and these behind them, which may be other versions of the same items."""
-        store = copy.copy(self)
-        store._take(pa.concat_tables([self._current(), _table(items)]).combine_chunks())
+    @classmethod
+    def versions(cls, parts: Sequence["ItemStore"]) -> "ItemStore":
+        """All rows of stores, one behind the other; of several rows of an item the last counts."""
+        if len(parts) == 1:
+            return parts[0]
+        store = copy.copy(parts[0])
+        store._take(pa.concat_tables([part._current() for part in parts]).combine_chunks())
         return store
 
     def with_numbers(self, changes: Mapping[str, Mapping[int, Any]]) -> "ItemStore":

@@ -15,17 +15,22 @@ class LiveLexicalIndex:
     """The items of a `LexicalIndex` and of every update. One thread may update at a time.
 
     The index's own files are never changed: tantivy writes to a temporary directory that links to
-    them. Nothing here outlives the process, which has a log of its writes elsewhere.
+    them. Nothing here is of use to another process, which has a log of the writes elsewhere.
     """
 
-    def __init__(self, directory: Path, opened: LexicalIndex) -> None:
+    def __init__(self, directory: Path, opened: LexicalIndex, scratch: Path) -> None:
         """Go on from what `LexicalIndex.open` opened in a directory.
+
+        Args:
+            directory: Where it lies.
+            opened: What was opened there.
+            scratch: A directory for the temporary one, which `close` removes and a kill leaves.
 
         Raises:
             InputError: the index there is damaged.
         """
         self._links = tempfile.TemporaryDirectory(
-            prefix="shortlist-live-", ignore_cleanup_errors=True
+            prefix="lexical-", dir=scratch, ignore_cleanup_errors=True
         )
         self._index = open_links(directory, Path(self._links.name))
         self._writer = self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32
 
 from catalog.catalogue import Catalogue
+from catalog.parts import split
 
 _Numbers: TypeAlias = tuple[Float64[np.ndarray, "_"], ...]
 
@@ -26,14 +27,13 @@ class Popularity:
     def of(cls, catalogue: Catalogue, before: "Popularity | None" = None) -> "Popularity":
         """The popularity of a catalogue's items: the one of before where it is still the same."""
         counts, ratings = (
-            tuple(part.fields.numbers(name) for part in (catalogue.base, catalogue.added))
+            tuple(part.fields.numbers(name) for part in catalogue.parts)
             for name in ("rating_count", "rating")
         )
-        if before is not None and all(
-            new is old
-            for new, old in zip(counts + ratings, before._counts + before._ratings, strict=True)
-        ):
-            return before
+        if before is not None and len(counts) == len(before._counts):
+            pairs = zip(counts + ratings, before._counts + before._ratings, strict=True)
+            if all(new is old for new, old in pairs):
+                return before
         return cls(counts, ratings)
 
     def rows(self, allowed: Bool[np.ndarray, " items"]) -> Int32[np.ndarray, " found"]:
@@ -43,10 +43,9 @@ class Popularity:
 
     def scores(self, rows: Int32[np.ndarray, " rows"]) -> Float64[np.ndarray, " rows"]:
         """The number of ratings of each, 0 where it is not known: it falls along the list."""
-        size = len(self._counts[0])
-        old = rows < size
         counts = np.empty(len(rows))
-        counts[old], counts[~old] = self._counts[0][rows[old]], self._counts[1][rows[~old] - size]
+        for part, (own, at) in zip(self._counts, split(rows, map(len, self._counts)), strict=True):
+            counts[own] = part[at]
         return np.nan_to_num(counts)
 
     def warm_up(self) -> None:

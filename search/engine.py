@@ -85,6 +85,7 @@ class Engine:
         *,
         warm: bool = False,
         models: Models | None = None,
+        verified: bundle.Manifest | None = None,
     ) -> "Engine":
         """Verify a bundle, open it and replay its golden queries.
 
@@ -93,12 +94,13 @@ class Engine:
             config: Defaults of its requests.
             warm: Whether to compile all that serving can meet, as `warm_up` does, beforehand.
             models: Those of another bundle, used again if this one has the very same.
+            verified: What `bundle.verify` has returned for it, where it need not be asked again.
 
         Raises:
             BundleError: the bundle is damaged, or answers its golden queries otherwise than when
                 it was built.
         """
-        manifest = bundle.verify(directory)
+        manifest = verified or bundle.verify(directory)
         # What a bundle answered when it was built, it answered with the defaults.
         engine = cls(directory, manifest, config.with_default_requests(), models)
         if warm:

@@ -2,12 +2,14 @@
 
 Three threads do it. The writer makes writes durable, all that came meanwhile in one transaction,
 and acknowledges them; deletions and numbers are visible by then. The indexer encodes and shows the
-rest a moment later. The builder measures recall as the catalogue changes, and compacts: it builds
-a bundle of the items as they are and puts it in the place of the one that they were written over.
+rest a moment later; while too much waits for it, writes that would add to that are not taken, and
+all others are. The builder measures recall as the catalogue changes, and compacts: it builds a
+bundle of the items as they are and puts it in the place of the one that they were written over.
 """
 
 import logging
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,17 +30,21 @@ from search.engine import Engine
 from search.overlay import Overlay
 from search.records import ClosedError, RequestError, UnknownItemsError
 from search.slot import Slot
-from search.view import View
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 1_000  # most writes of one transaction
+_MAX_QUEUED = 1_000  # writes that wait for their transaction: what is next waits for two at most
 _SHOWN_AT_A_TIME = 128  # items encoded between two views
+_REPLAYED_AT_A_TIME = 8_192  # of those that nobody searches yet
 _PACE_SECONDS = 0.1  # between two views: each takes some milliseconds to make
-_MAX_PENDING = 10_000  # items that wait to be shown; then writes wait as well
+_MAX_PENDING = 10_000  # items that wait to be shown; then writes that would add others wait too
+_ROOM_SECONDS = 0.02  # between two looks at whether a write still has to wait
 _LOOK_SECONDS = 1.0  # between two looks at how much has changed
 _PAUSE_SECONDS = 60.0  # after a bundle could not be built
 _MEASURED_EVERY = 0.05  # of the rows changed: recall is measured again
+
+_SCRATCH = "scratch"  # in a state directory: files of the process that has it
 
 Queued: TypeAlias = tuple[Write, "Future[Written]"]
 
@@ -51,6 +57,7 @@ class LiveReport:
         sequence: Of the last write.
         visible_sequence: Up to which everything written is found.
         pending: Items that wait to be encoded and shown.
+        set_aside: Items that could not be encoded, and are found as they were before, if at all.
         added: Rows behind those of the bundle.
         dead: Rows that are no longer items.
         freshness: Seconds from acknowledgement to being found, of the last 1,000 items that had to
@@ -62,6 +69,7 @@ class LiveReport:
     sequence: int
     visible_sequence: int
     pending: int
+    set_aside: int
     added: int
     dead: int
     freshness: tuple[float, float] | None
@@ -84,7 +92,8 @@ class LiveCatalogue:
 
         Args:
             slot: Whose engine is written to, and in which its successors are put.
-            log: Where writes are made durable; closed with this.
+            log: Where writes are made durable; closed with this. What a killed process left beside
+                it is removed.
             bundles: Where compaction puts its bundles.
             config: When to compact.
             compacted: Told of the engine before and the one of the new bundle that took its place.
@@ -94,7 +103,7 @@ class LiveCatalogue:
         self._bundles = bundles
         self._config = config
         self._compacted = compacted
-        self._queue: queue.Queue[Queued | None] = queue.Queue(maxsize=_MAX_PENDING)
+        self._queue: queue.Queue[Queued | None] = queue.Queue(maxsize=_MAX_QUEUED)
         self._closed = threading.Event()
         self._closing = threading.Lock()  # nothing is queued behind the mark that ends the writer
         self._writing = threading.Lock()  # of the log and what is applied of it
@@ -102,7 +111,11 @@ class LiveCatalogue:
         self._compacting = threading.Lock()  # one bundle at a time is built, and others removed
         self._wake = threading.Event()
         generations.sweep(bundles)
-        self._overlay = self._caught_up(slot.engine)
+        self._scratch = log.path.parent / _SCRATCH
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(mode=0o700, exist_ok=True)
+        self._overlay = Overlay(slot.engine, self._scratch)
+        self._replay(self._overlay)
         self._measured = 0  # changed rows when recall was last measured
         self._recall: float | None = None
         self._compactions = 0
@@ -119,17 +132,24 @@ class LiveCatalogue:
         Raises:
             ClosedError: after `close`.
         """
-        if not self._closing.acquire(blocking=False):
-            return None
-        try:
-            return self._queued(write, block=False)
-        except queue.Full:
-            return None
-        finally:
-            self._closing.release()
+        overlay = self._overlay
+        with self._closing:
+            if self._closed.is_set():
+                raise ClosedError("the catalogue takes no more writes")
+            if len(overlay.pending) > _MAX_PENDING and overlay.would_wait(write):
+                return None
+            future: Future[Written] = Future()
+            future.set_running_or_notify_cancel()  # who waits for it may go, and the write is made
+            try:
+                self._queue.put_nowait((write, future))
+            except queue.Full:
+                return None
+            return future
 
     def write(self, write: Write) -> "Future[Written]":
         """Queue a write; the future is done once it is durable, or holds what was wrong with it.
+
+        A write that would make one more item wait to be encoded waits here while too many do.
 
         Its errors: RequestError for a malformed write or a request id that came before with
         another one, UnknownItemsError for a partial write to an item that does not exist,
@@ -138,19 +158,12 @@ class LiveCatalogue:
         Raises:
             ClosedError: after `close`.
         """
-        with self._closing:
-            return self._queued(write, block=True)
-
-    def _queued(self, write: Write, *, block: bool) -> "Future[Written]":
-        if self._closed.is_set():
-            raise ClosedError("the catalogue takes no more writes")
-        future: Future[Written] = Future()
-        future.set_running_or_notify_cancel()  # who waits for it may go, and the write is made
-        self._queue.put((write, future), block=block)
+        while (future := self.write_soon(write)) is None:
+            self._closed.wait(_ROOM_SECONDS)
         return future
 
     def adopt(self, engine: Engine, instead_of: Engine | None = None) -> Engine:
-        """Put another engine into the slot, once it has all that was written.
+        """Put another engine into the slot, once it has all that is found in the one there.
 
         Args:
             engine: The one to put there.
@@ -163,20 +176,20 @@ class LiveCatalogue:
             BundleError: the bundle has later writes of this log.
             CompactionError: another than `instead_of` is there by now.
         """
-        same_models = engine.models is self._slot.engine.models
-        known = self._slot.engine.view if same_models else None
-        overlay = self._caught_up(engine, known)
+        overlay = Overlay(engine, self._scratch)
         try:
-            self._replay(overlay, known)  # what was written meanwhile: soon done
-            with self._showing, self._writing:
-                self._replay(overlay, known)  # and the little that came after that
-                before = self._overlay
-                if instead_of not in (None, before.engine):
-                    raise CompactionError("another bundle has taken the place of the one it is of")
-                self._overlay = overlay
-                self._measured, self._recall = 0, None
-                engine_before = self._slot.swap(engine)
-                before.engine.successor = engine
+            self._replay(overlay)
+            with self._showing:  # what is visible before changes by deletions and numbers alone
+                self._replay(overlay)  # what was written meanwhile: soon done
+                with self._writing:
+                    self._apply(overlay)  # what came after that; what waits there waits here
+                    before = self._overlay
+                    if instead_of not in (None, before.engine):
+                        raise CompactionError("another bundle took the place of the one it is of")
+                    self._overlay = overlay
+                    self._measured, self._recall = 0, None
+                    engine_before = self._slot.swap(engine)
+                    before.engine.successor = engine
         except BaseException:
             overlay.close()
             raise
@@ -194,7 +207,8 @@ class LiveCatalogue:
             sequence=last,
             visible_sequence=overlay.sequence(last),
             pending=len(overlay.pending),
-            added=len(catalogue.added),
+            set_aside=len(overlay.aside),
+            added=catalogue.added_rows,
             dead=catalogue.rows_in_all - len(catalogue),
             freshness=(float(np.median(waits)), float(np.quantile(waits, 0.99))) if waits else None,
             recall=self._recall,
@@ -213,26 +227,28 @@ class LiveCatalogue:
             thread.join()
         if first:
             self._overlay.close()
+            shutil.rmtree(self._scratch, ignore_errors=True)
             self._log.close()
 
     # ---- catching up
 
-    def _caught_up(self, engine: Engine, known: View | None = None) -> Overlay:
-        overlay = Overlay(engine)
-        self._replay(overlay, known)
-        return overlay
-
-    def _replay(self, overlay: Overlay, known: View | None) -> None:
-        """Bring an overlay to the log's last write, all of it visible.
+    def _replay(self, overlay: Overlay) -> None:
+        """Bring an overlay to the log's last write, all visible but what cannot be encoded.
 
         Raises:
             BundleError: the bundle has later writes of this log, so new ones would be lost.
         """
+        self._apply(overlay)
+        engine, now = overlay.engine, self._slot.engine
+        known = now.view if now is not engine and now.models is engine.models else None
+        while overlay.pending:
+            overlay.show(_REPLAYED_AT_A_TIME, known)
+
+    def _apply(self, overlay: Overlay) -> None:
+        """Let an overlay take in what it has not of the log; raises as `_replay`."""
         generations.require_log(overlay.engine.directory, overlay.engine.manifest, self._state())
         applied = max(overlay.applied, generations.included(overlay.engine.manifest, self._log.id))
         overlay.apply((change.sequence, change) for change in self._log.changes(after=applied))
-        while overlay.pending:
-            overlay.show(_SHOWN_AT_A_TIME, known)
 
     def _state(self) -> generations.State:
         return generations.State(self._log.id, self._log.sequence)
@@ -248,8 +264,6 @@ class LiveCatalogue:
                     self._queue.put(None)
                     break
                 batch.append(following)
-            while len(self._overlay.pending) > _MAX_PENDING and not self._closed.is_set():
-                time.sleep(_PACE_SECONDS)
             try:
                 with self._writing:
                     self._commit(batch)

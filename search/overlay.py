@@ -2,15 +2,18 @@
 
 A write is visible as soon as `apply` returns when it deletes an item or changes its numbers (price,
 stock, ratings, the day it came out). Other changes, and new items, wait in `pending` until `show`
-has encoded and indexed them; an item is found as it was until then.
+has encoded and indexed them; an item is found as it was until then. One that cannot be encoded is
+set aside, so that nothing waits behind it.
 """
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import islice
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +22,13 @@ from jaxtyping import Float32
 from catalog.log import Change, Write
 from catalog.schema import Item
 from catalog.store import NUMERIC
-from catalog.text import item_text
 from lexical.live import LiveLexicalIndex
 from search import bundle
+from search.encoding import item_vectors
 from search.engine import Engine
 from search.view import View
+
+logger = logging.getLogger(__name__)
 
 _REMEMBERED = 1_000  # waits that the reported percentiles are of
 
@@ -40,26 +45,41 @@ class Pending:
 class Overlay:
     """The writes on top of one engine's bundle. `show` is for one thread at a time."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Begin with a bundle as it was built; its engine's `view` is replaced from now on."""
+    def __init__(self, engine: Engine, scratch: Path) -> None:
+        """Begin with a bundle as it was built; its engine's `view` is replaced from now on.
+
+        Args:
+            engine: Whose bundle it is.
+            scratch: A directory for files that mean nothing to another process.
+        """
         self.engine = engine
         self.pending: dict[str, Pending] = {}
+        self.aside: dict[str, Pending] = {}  # those that the encoder fails at
         self.waits: deque[float] = deque(maxlen=_REMEMBERED)  # seconds until shown
         self.applied = 0  # the last write that `apply` took
         self._dead: list[int] = []  # rows that the lexical index still has
         self._lexical = LiveLexicalIndex(
-            engine.directory / bundle.LEXICAL, engine.view.recall.lexical
+            engine.directory / bundle.LEXICAL, engine.view.recall.lexical, scratch
         )
         self._lock = threading.Lock()  # of the engine's view and what is pending
 
     def current(self, item_id: str) -> Item | None:
         """An item as it was last written, visible or not; None where there is none."""
-        pending = self.pending.get(item_id)
-        if pending is not None:
-            return pending.item
-        catalogue = self.engine.view.catalogue
-        row = catalogue.row(item_id)
-        return catalogue.item(row) if row >= 0 else None
+        waiting = self._waiting(item_id)
+        return waiting.item if waiting else self._visible(item_id)
+
+    def would_wait(self, write: Write) -> bool:
+        """Whether a write would make one more item wait to be shown; a guess while others come."""
+        if write.fields is None or self._waiting(write.item_id):
+            return False
+        visible = self._visible(write.item_id)
+        if visible is None:
+            return write.whole
+        try:
+            after = _written(write, visible)
+        except TypeError:  # malformed, and will be refused
+            return False
+        return not _numbers_alone(visible, after)
 
     def apply(self, writes: Iterable[tuple[int, Write | Change]]) -> None:
         """Take writes in, each with its sequence; some are visible from now on, see above.
@@ -98,13 +118,22 @@ class Overlay:
     def _show(
         self, taken: Mapping[str, Pending], view: View, dead: Sequence[int], known: View | None
     ) -> None:
+        vectors, failed = self._vectors(
+            [pending.item for pending in taken.values()], [view, known] if known else [view]
+        )
+        if failed:
+            keys = list(taken)
+            bad = {keys[at]: taken[keys[at]] for at in failed}
+            self._set_aside(bad)
+            taken = {key: taken[key] for key in keys if key not in bad}
+            vectors = np.delete(vectors, failed, axis=0)
         items = [pending.item for pending in taken.values()]
-        vectors = self._vectors(items, (view, known))
         first = view.catalogue.rows_in_all
         old = [row for row in view.catalogue.rows(list(taken)).tolist() if row >= 0]
         lexical = self._lexical.update(
             dict(enumerate(items, start=first)), [*old, *dead], first + len(items)
         )
+        recall = view.recall.extended_by(vectors, lexical)  # `apply` changes the catalogue alone
         with self._lock:
             view = self.engine.view  # with what was deleted and renumbered meanwhile
             shown = [self._shown(item) for item in items]
@@ -113,14 +142,14 @@ class Overlay:
                 first + at for at, (key, was) in enumerate(taken.items()) if self._lost(key, was)
             ]
             self._dead += gone
-            recall = view.recall.extended_by(vectors, lexical)
             self.engine.view = view.changed(catalogue.without(gone), recall)
             self._settle(taken)
 
     def sequence(self, last: int) -> int:
         """Up to which write everything is visible, when `last` is the last one applied."""
         with self._lock:
-            return min((p.sequence - 1 for p in self.pending.values()), default=last)
+            waiting = chain(self.pending.values(), self.aside.values())
+            return min((p.sequence - 1 for p in waiting), default=last)
 
     def close(self) -> None:
         """Drop what only further writes would need."""
@@ -129,29 +158,51 @@ class Overlay:
     def _apply(self, changes: "_Changes", sequence: int, write: Write | Change) -> None:
         item_id = write.item_id
         visible = changes.item(item_id)
-        pending = self.pending.get(item_id)
+        waiting = self._waiting(item_id)
         if write.fields is None:
             self.pending.pop(item_id, None)
+            self.aside.pop(item_id, None)
             changes.remove(item_id)
             return
-        before = pending.item if pending else visible
-        if write.whole:
-            after = Item(item_id, **write.fields)
-        elif before is not None:
-            after = replace(before, **write.fields)
-        else:
+        before = waiting.item if waiting else visible
+        if before is None and not write.whole:
             return
+        after = _written(write, before)
         if visible is not None:
             changes.renumber(visible, after)
         # Also where it is again what is visible: `show` may be about to make it another.
-        if pending or visible is None or _numbered(visible, after) != after:
-            first = pending or Pending(after, sequence, time.monotonic())
-            self.pending[item_id] = replace(first, item=after)
+        if waiting or visible is None or not _numbers_alone(visible, after):
+            first = waiting or Pending(after, sequence, time.monotonic())
+            aside = self.aside.pop(item_id, None)
+            if aside is None:
+                self.pending[item_id] = replace(first, item=after)
+            elif _numbers_alone(aside.item, after):
+                self.aside[item_id] = replace(aside, item=after)  # the encoder would fail again
+            else:
+                self.pending[item_id] = replace(aside, item=after, since=time.monotonic())
+
+    def _waiting(self, item_id: str) -> Pending | None:
+        return self.pending.get(item_id) or self.aside.get(item_id)
+
+    def _visible(self, item_id: str) -> Item | None:
+        catalogue = self.engine.view.catalogue
+        row = catalogue.row(item_id)
+        return catalogue.item(row) if row >= 0 else None
+
+    def _set_aside(self, failed: Mapping[str, Pending]) -> None:
+        """Let nothing wait for items that the encoder fails at."""
+        with self._lock:
+            for key, was in failed.items():
+                if self._lost(key, was) or not _numbers_alone(was.item, self.pending[key].item):
+                    continue  # it is another by now
+                self.aside[key] = self.pending[key]  # before it goes: `current` looks at both
+                del self.pending[key]
+                logger.error("item %r cannot be encoded, and stays as it is found so far", key)
 
     def _shown(self, item: Item) -> Item:
         """An item as it was indexed, with its newest numbers where nothing else changed since."""
         newest = self.pending.get(item.item_id)
-        if newest is not None and _numbered(item, newest.item) == newest.item:
+        if newest is not None and _numbers_alone(item, newest.item):
             return newest.item
         return item
 
@@ -168,29 +219,15 @@ class Overlay:
                 continue
             pending = self.pending[key]
             self.waits.append(now - pending.since)
-            if _numbered(was.item, pending.item) == pending.item:
+            if _numbers_alone(was.item, pending.item):
                 del self.pending[key]
             else:  # it changed again; what it was is visible
                 self.pending[key] = replace(pending, since=now)
 
     def _vectors(
-        self, items: Sequence[Item], views: Sequence[View | None]
-    ) -> Float32[np.ndarray, "items dim"]:
-        """Vectors of items; those of texts that have one in a view are not made again."""
-        vectors = np.empty((len(items), self.engine.dim), np.float32)
-        texts = [item_text(item) for item in items]
-        unknown = []
-        for at, item in enumerate(items):
-            for source in views:
-                row = -1 if source is None else source.catalogue.row(item.item_id)
-                if source and row >= 0 and item_text(source.catalogue.item(row)) == texts[at]:
-                    vectors[at] = source.recall.vectors(np.array([row], np.int32))[0]
-                    break
-            else:
-                unknown.append(at)
-        if unknown:
-            vectors[unknown] = self.engine.models.encoder.items([texts[at] for at in unknown])
-        return vectors
+        self, items: Sequence[Item], views: Sequence[View]
+    ) -> tuple[Float32[np.ndarray, "items dim"], list[int]]:
+        return item_vectors(self.engine.models.encoder, items, views)
 
 
 class _Changes:
@@ -236,3 +273,20 @@ def _numbered(item: Item, numbers: Item) -> Item:
     """An item with the numbers of another."""
     own = {f.name for f in fields(Item)} & NUMERIC
     return replace(item, **{name: getattr(numbers, name) for name in own})
+
+
+def _numbers_alone(item: Item, other: Item) -> bool:
+    """Whether two states of an item differ in nothing but numbers."""
+    return _numbered(item, other) == other
+
+
+def _written(write: Write | Change, before: Item | None) -> Item:
+    """An item after a write that does not delete it; what was there before matters to some fields.
+
+    Raises:
+        TypeError: it names fields that items do not have, or lacks one that they must have.
+    """
+    assert write.fields is not None
+    if write.whole or before is None:
+        return Item(write.item_id, **write.fields)
+    return replace(before, **write.fields)

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, Int32
 from catalog.catalogue import Catalogue
 from lexical.index import LexicalIndex
 from search import filtered
+from search.growing import Growing
 from search.ranking import lexical_shares, scores_behind
 from search.records import Channel, Hit
 from towers.index import VectorIndex
@@ -76,7 +77,7 @@ class Recall:
         self,
         index: VectorIndex,
         vectors: Float32[np.ndarray, "indexed dim"],
-        added: Float32[np.ndarray, "added dim"],
+        added: Growing,
         lexical: LexicalIndex,
         sketch: Sketch | None = None,
     ) -> None:
@@ -91,15 +92,16 @@ class Recall:
         """
         self._index = index
         self._vectors = vectors
-        self._added = added
+        self._growing = added
+        self._added = added.values
         self._sketch = sketch
         self.lexical = lexical
 
     def extended_by(
         self, vectors: Float32[np.ndarray, "more dim"], lexical: LexicalIndex
     ) -> "Recall":
-        """The same with more rows, and a lexical index that has them."""
-        added = np.concatenate([self._added, vectors]) if len(vectors) else self._added
+        """The same with more rows, and a lexical index that has them. For one thread at a time."""
+        added = self._growing.followed_by(vectors) if len(vectors) else self._growing
         return Recall(self._index, self._vectors, added, lexical, self._sketch)
 
     def vectors(self, rows: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:

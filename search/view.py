@@ -13,6 +13,7 @@ from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search import bundle
 from search.clock import Clock
+from search.growing import Growing
 from search.ranking import SignalSource
 from search.recall import Recall
 from search.records import Hit, Lookup, SearchResult, UnknownItemsError
@@ -49,7 +50,7 @@ class View:
         index = directory / bundle.INDEX
         vectors = open_vectors(index)
         queries = open_queries(index)
-        none = np.zeros((0, vectors.shape[1]), np.float32)
+        none = Growing(np.zeros((0, vectors.shape[1]), np.float32))
         sketch = open_sketch(index, vectors, queries)
         channels = Recall(open_index(index), vectors, none, lexical, sketch)
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None

@@ -1,6 +1,7 @@
 """`python -m server check`: whether a bundle and a state directory are sound. Changes nothing."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,34 +64,33 @@ def _check_state(config: CheckConfig, state: Path, given: Engine | None) -> list
     else:
         _say(f"log {log.id}: sound, {log.sequence} writes, {len(log.changes)} items written")
     bundles = state / generations.BUNDLES
-    problems = [
-        problem
-        for directory in generations.built(bundles)
-        if (problem := _check_generation(directory, log, given))
-    ]
+    checked = {one: _check_generation(one, log, given) for one in generations.built(bundles)}
+    problems = [str(found) for found in checked.values() if isinstance(found, Exception)]
     for left in generations.unfinished(bundles):
         _say(
             f"{left}: not finished; a server is at it, or was killed, and the next start clears it"
         )
     if given is not None:
         try:
-            _say(_first(config, given, bundles, log))
+            _say(_first(config, given, bundles, log, checked))
         except _UNSOUND as error:
             problems.append(str(error))
     return problems
 
 
-def _check_generation(directory: Path, log: Snapshot, given: Engine | None) -> str | None:
-    """Checks one bundle of a state directory; what is wrong with it."""
+def _check_generation(
+    directory: Path, log: Snapshot, given: Engine | None
+) -> Manifest | Exception | None:
+    """Checks one bundle of a state directory: its manifest, what is wrong, None of one removed."""
     try:
         manifest = bundle.verify(directory)
     except _UNSOUND as error:
         if not (directory / bundle.MANIFEST).exists():
             _say(f"{directory}: a server removed it meanwhile")
             return None
-        return str(error)
+        return error
     _say(f"{directory}: sound, {_described(manifest, log, given)}")
-    return None
+    return manifest
 
 
 def _described(manifest: Manifest, log: Snapshot, given: Engine | None) -> str:
@@ -106,13 +106,28 @@ def _described(manifest: Manifest, log: Snapshot, given: Engine | None) -> str:
     return f"all writes up to {sequence}"
 
 
-def _first(config: CheckConfig, given: Engine, bundles: Path, log: Snapshot) -> str:
+def _first(
+    config: CheckConfig,
+    given: Engine,
+    bundles: Path,
+    log: Snapshot,
+    checked: Mapping[Path, Manifest | Exception | None],
+) -> str:
     """Which bundle a start begins with, and what it takes from the log."""
+
+    def opened(one: Path) -> Engine:
+        if one == config.bundle:
+            return given
+        found = checked.get(one)
+        if isinstance(found, Exception):
+            raise found
+        return _opened(one, config.quick, found)
+
     engine = generations.newest(
         config.bundle,
         bundles,
         State(log.id, log.sequence),
-        lambda one: given if one == config.bundle else _opened(one, config.quick),
+        opened,
         lambda one, error: _say(f"a start passes over {one}: {error}"),
     )
     included = generations.included(engine.manifest, log.id)
@@ -123,10 +138,12 @@ def _first(config: CheckConfig, given: Engine, bundles: Path, log: Snapshot) -> 
     )
 
 
-def _opened(directory: Path, quick: bool) -> Engine:
+def _opened(directory: Path, quick: bool, verified: Manifest | None = None) -> Engine:
+    """Opens a bundle; its files are read once, or not at all where that was done before."""
+    verified = verified or bundle.verify(directory)
     if quick:
-        return Engine(directory, bundle.verify(directory), EngineConfig())
-    return Engine.load(directory)
+        return Engine(directory, verified, EngineConfig())
+    return Engine.load(directory, verified=verified)
 
 
 def _say(line: str) -> None:

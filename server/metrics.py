@@ -183,6 +183,7 @@ def _live_metrics(report: LiveReport) -> Iterator[Metric]:
     sequence.add_metric(("visible",), report.visible_sequence)
     yield sequence
     yield _gauge("shortlist_pending_items", "Items that wait to be indexed.", report.pending)
+    yield _gauge("shortlist_set_aside_items", "Items that no encoder took.", report.set_aside)
     rows = GaugeMetricFamily(
         "shortlist_changed_rows", "Rows beside the bundle's index, and dead ones.", labels=("kind",)
     )

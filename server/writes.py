@@ -16,6 +16,7 @@ from server.errors import error_status
 from server.items import item_record
 from shortlist.v1 import catalog_service_pb2, item_pb2
 
+_AGAIN_SECONDS = 0.05  # between two looks at whether a write still has to wait
 _UNDER_WAY = 256  # writes of one stream that are not answered yet
 
 _FIELDS = frozenset(field.name for field in fields(Item)) - {"item_id"}
@@ -91,11 +92,10 @@ async def _queued(
         refused: Future[Written] = Future()
         refused.set_exception(error)
         return refused
-    # Where nothing has to wait no other thread has to run for it, which may take milliseconds while
-    # one of them computes.
-    if (future := live.write_soon(write)) is not None:
-        return future
-    return await asyncio.to_thread(live.write, write)
+    # No thread waits for it: there are few, and another may take milliseconds to have its turn.
+    while (future := live.write_soon(write)) is None:
+        await asyncio.sleep(_AGAIN_SECONDS)
+    return future
 
 
 def upsert(request: catalog_service_pb2.UpsertItemsRequest) -> Write:

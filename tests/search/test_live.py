@@ -6,8 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from search.compaction import CompactionError
 from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
 from search.live import LiveCatalogue, open_newest
-from search.records import Channel, RequestError, UnknownItemsError
+from search.records import Channel, ClosedError, RequestError, UnknownItemsError
 from search.slot import Slot
 from tests.tiny import tiny_items, write_bundle
 
@@ -423,12 +424,167 @@ def test_an_update_that_fails_is_made_again_and_no_item_is_found_twice(shop, mon
     assert [hit.item_id for hit in words] == ["lamp"]
 
 
+@contextmanager
+def nothing_encoded(shop: Shop, monkeypatch) -> Iterator[None]:
+    """Items wait for the encoder while it runs."""
+    encoder, may = shop.engine.models.encoder, threading.Event()
+    encode = encoder.items
+    monkeypatch.setattr(encoder, "items", lambda texts: may.wait(SECONDS) and encode(texts))
+    try:
+        yield
+    finally:
+        may.set()
+
+
+def test_a_price_changes_at_once_while_more_wait_for_the_encoder_than_may(shop, monkeypatch):
+    monkeypatch.setattr(live_module, "_MAX_PENDING", 50)
+    first, second, third = tiny_items()[:3]
+    dear = Range("price", Interval(at_least=90_000))
+    with nothing_encoded(shop, monkeypatch):
+        for number in range(51):
+            shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
+        assert shop.live.write_soon(Write("full", "lamp", {"title": "Brass lamp"})) is None
+        change = Write("text", second.item_id, {"title": "Zyx"}, whole=False)
+        assert shop.live.write_soon(change) is None
+        # Whatever does not make one more item wait is taken, and what need not wait is found.
+        shop.write(first.item_id, {"price": 99_000.0}, whole=False)
+        assert found(shop, "charger", filter=dear) == [first.item_id]
+        shop.upsert(replace(second, price=98_000.0))
+        assert set(found(shop, "charger", filter=dear)) == {first.item_id, second.item_id}
+        shop.write(third.item_id, None)
+        assert third.item_id not in shop.items()
+        shop.write("lamp-3", {"title": "Zyx copper lamp", "price": 5.0})
+        assert shop.live.report().pending == 51
+    shop.until(lambda: shop.live.write_soon(change) is not None)
+    shop.shown()
+    assert shop.items()["lamp-3"] == Item("lamp-3", "Zyx copper lamp", price=5.0)
+    assert shop.items()[second.item_id].title == "Zyx"
+
+
+def test_what_waits_for_the_encoder_goes_on_waiting_in_another_bundle(shop, monkeypatch):
+    shop.upsert(LAMP)
+    shop.shown()
+    engine = Engine.load(shop.engine.directory, models=shop.engine.models)
+    encode, texts = shop.engine.models.encoder.items, []
+
+    def meanwhile(given: list[str]) -> object:
+        texts.extend(given)
+        if len(texts) == 1:  # while the other bundle takes in the first change
+            shop.write("lamp", {"title": "Zyx steel lamp"}, whole=False)
+            shop.write(tiny_items()[0].item_id, {"price": 99_000.0}, whole=False)
+        return encode(given)
+
+    with shop.live._showing:  # the indexer waits, so that the other bundle comes first
+        shop.write("lamp", {"title": "Zyx copper lamp"}, whole=False)
+        monkeypatch.setattr(shop.engine.models.encoder, "items", meanwhile)
+        adopting = threading.Thread(target=shop.live.adopt, args=(engine,))
+        adopting.start()
+        shop.until(lambda: len(texts) == 1)
+        shop.until(lambda: shop.live.report().sequence == 4)
+    adopting.join(SECONDS)
+    assert shop.engine is engine
+    assert shop.items()[tiny_items()[0].item_id].price == 99_000.0
+    shop.shown()
+    assert shop.items()["lamp"] == replace(LAMP, title="Zyx steel lamp")
+
+
+def failing_at(word: str, encode: Callable) -> Callable:
+    """An encoder that fails at texts with a word."""
+
+    def items(texts: Sequence[str]) -> np.ndarray:
+        if any(word in text for text in texts):
+            raise ValueError(f"cannot encode {texts}")
+        return encode(texts)
+
+    return items
+
+
+def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(
+    shop, opened, monkeypatch, caplog
+):
+    encoder = shop.engine.models.encoder
+    old, healthy = tiny_items()[0], encoder.items
+    monkeypatch.setattr(encoder, "items", failing_at("cursed", healthy))
+    shop.upsert(replace(LAMP, item_id="bad", title="A cursed lamp"))
+    shop.write(old.item_id, {"title": "A cursed charger"}, whole=False)
+    for number in range(5):
+        shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
+    shop.until(lambda: shop.live.report().pending == 0)
+    assert {f"lamp-{number}" for number in range(5)} <= shop.items().keys()
+    assert "bad" not in shop.items()
+    assert shop.items()[old.item_id] == old  # as it was found before
+    shop.write(old.item_id, {"price": 1.25}, whole=False)
+    assert shop.items()[old.item_id] == replace(old, price=1.25)
+    report = shop.live.report()
+    assert (report.set_aside, report.pending, report.visible_sequence) == (2, 0, 0)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert sorted(told) == [
+        f"item {name!r} cannot be encoded, and stays as it is found so far"
+        for name in sorted(["bad", old.item_id])
+    ]
+    assert "cursed" not in caplog.text
+
+    shop.write("bad", {"title": "A good lamp"}, whole=False)  # another text is tried again
+    shop.shown()
+    assert shop.items()["bad"] == replace(LAMP, item_id="bad", title="A good lamp")
+    shop.write(old.item_id, None)
+    assert shop.live.report().set_aside == 0
+    shop.upsert(replace(LAMP, item_id="later", title="A cursed lamp"))
+    shop.until(lambda: shop.live.report().set_aside == 1)
+    shop.live.close()
+    with opened() as again:  # its encoder is whole
+        assert again.items()["later"].title == "A cursed lamp"
+
+
+def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(shop, monkeypatch):
+    monkeypatch.setattr(live_module, "_LOOK_SECONDS", 0.01)
+    encoder = shop.engine.models.encoder
+    healthy, calls = encoder.items, []
+
+    def broken_twice(texts: Sequence[str]) -> np.ndarray:
+        calls.append(texts)
+        if len(calls) <= 4:
+            raise RuntimeError("out of memory")
+        return healthy(texts)
+
+    monkeypatch.setattr(encoder, "items", broken_twice)
+    shop.upsert(LAMP)
+    shop.until(lambda: "lamp" in shop.items())
+    assert shop.live.report().set_aside == 0
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_is_left_by_a_stop(opened, tmp_path):
+    scratch = tmp_path / "state" / "scratch"
+    left = scratch / "lexical-left"
+    left.mkdir(parents=True)
+    (left / "link").symlink_to(tmp_path)
+    with opened() as shop:
+        assert not left.exists()
+        [own] = scratch.iterdir()
+        shop.live.adopt(Engine.load(shop.engine.directory, models=shop.engine.models))
+        [other] = scratch.iterdir()
+        assert own != other
+    assert not scratch.exists()
+    assert tmp_path.exists()
+
+
 def test_closing_does_not_wait_for_what_is_pending(opened, monkeypatch):
     monkeypatch.setattr(live_module, "_MAX_PENDING", 0)
-    monkeypatch.setattr(live_module, "_PACE_SECONDS", 0.01)
+    refused = []
+
+    def one_more() -> None:
+        try:
+            shop.live.write(Write("r2", "lamp-2", {"title": "A lamp"}))
+        except ClosedError as error:
+            refused.append(error)
+
     with opened() as shop:
         monkeypatch.setattr(shop.live._overlay, "show", lambda *_: 0)  # nothing is ever shown
-        for number in range(3):
-            shop.live.write(Write(f"r{number}", f"lamp-{number}", {"title": "A lamp"}))
+        shop.write("lamp-1", {"title": "A lamp"})
+        waiting = threading.Thread(target=one_more)
+        waiting.start()
+    waiting.join(SECONDS)
+    assert len(refused) == 1
     with opened() as shop:
-        assert {"lamp-0", "lamp-1", "lamp-2"} <= shop.items().keys()
+        assert "lamp-1" in shop.items()
+        assert "lamp-2" not in shop.items()

@@ -26,8 +26,8 @@ class Interrupted(Overlay):
 
 
 @pytest.fixture
-def overlay(tiny_bundle: Path) -> Iterator[Interrupted]:
-    overlay = Interrupted(Engine.load(tiny_bundle))
+def overlay(tiny_bundle: Path, tmp_path: Path) -> Iterator[Interrupted]:
+    overlay = Interrupted(Engine.load(tiny_bundle), tmp_path)
     yield overlay
     overlay.close()
 
@@ -101,3 +101,53 @@ def test_whatever_comes_while_items_are_shown_none_is_lost_and_none_comes_back(
     assert visible(overlay) == model
     things = {name for name, item in model.items() if item.title.startswith("Thing")}
     assert things <= words(overlay)
+
+
+def test_what_comes_to_items_that_are_set_aside_leaves_what_a_dictionary_would_have(
+    overlay: Interrupted, monkeypatch: pytest.MonkeyPatch
+):
+    encoder = overlay.engine.models.encoder
+    healthy, tried = encoder.items, []
+
+    def items(texts: list[str]):
+        tried.append(texts)
+        if any("cursed" in text for text in texts):
+            raise ValueError
+        return healthy(texts)
+
+    monkeypatch.setattr(encoder, "items", items)
+    model = {item.item_id: item for item in tiny_items()}
+    draw, names = random.Random(0), [*list(model)[:3], "new 1", "new 2"]
+    for sequence in range(1, 200):
+        name = draw.choice(names)
+        title = draw.choice(["A thing", "Another thing", "A cursed thing", "The most cursed thing"])
+        fields = draw.choice([{"title": title}, {"price": draw.random()}])
+        if draw.random() < 0.1:
+            model.pop(name, None)
+            overlay.apply([(sequence, Write("r", name, None))])
+        elif name in model:
+            model[name] = replace(model[name], **fields)
+            overlay.apply([(sequence, Write("r", name, fields, whole=False))])
+        elif "title" in fields:
+            model[name] = Item(name, title)
+            overlay.apply([(sequence, Write("r", name, fields))])
+        assert {each: overlay.current(each) for each in names} == {
+            each: model.get(each) for each in names
+        }
+        if draw.random() < 0.7:
+            overlay.show(100)
+            assert overlay.pending == {}
+            cursed = {each for each, item in model.items() if "cursed" in item.title}
+            assert overlay.aside.keys() == cursed
+            shown, wanted = visible(overlay), model.items()
+            assert {i: item for i, item in shown.items() if i not in cursed} == {
+                i: item for i, item in wanted if i not in cursed
+            }
+            assert shown.keys() - model.keys() == set()
+            for each in cursed & shown.keys():  # its words are old, its numbers are not
+                assert "cursed" not in shown[each].title
+                assert shown[each].price == model[each].price
+            count = len(tried)
+            assert overlay.show(100) == 0
+            assert len(tried) == count
+            assert (overlay.sequence(sequence) == sequence) == (not cursed)

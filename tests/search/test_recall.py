@@ -6,6 +6,7 @@ import pytest
 from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
+from search.growing import Growing
 from search.ranking import lexical_shares
 from search.recall import Recall
 from search.records import Channel
@@ -33,7 +34,7 @@ def lexical(tmp_path):
 
 @pytest.fixture
 def recall(vectors, lexical):
-    return Recall(ExactIndex(vectors), vectors, vectors[:0], lexical)
+    return Recall(ExactIndex(vectors), vectors, Growing(vectors[:0]), lexical)
 
 
 @pytest.mark.parametrize("query", ["red lamp", "dcd771c2", "desk of oak"])
@@ -111,7 +112,7 @@ def test_vectors_and_scores_of_rows_are_those_of_the_items_added_ones_too(
     vectors, lexical, indexed
 ):
     old, added = vectors[:indexed], vectors[indexed:]
-    parts = Recall(ExactIndex(vectors), old, added, lexical)
+    parts = Recall(ExactIndex(vectors), old, Growing(added), lexical)
     rows = np.array([5, 0, 6, 3], np.int32)
     np.testing.assert_array_equal(parts.vectors(rows), vectors[rows])
     vector = unit(np.random.default_rng(1).normal(size=8))

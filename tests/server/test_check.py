@@ -82,6 +82,18 @@ def test_a_sound_bundle_and_state_are_described_and_left_as_they_are(
     assert contents(state) == before
 
 
+@pytest.mark.parametrize("more", [(), ("--quick",)])
+def test_every_file_of_every_bundle_is_read_once(
+    check: Check, state: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, more: tuple
+) -> None:
+    digest, read = bundle._sha256, list[Path]()
+    monkeypatch.setattr(bundle, "_sha256", lambda path: read.append(path) or digest(path))
+    assert check("--state", state, *more)[0] == 0
+    [built] = generations.built(state / generations.BUNDLES)
+    expected = [one / path for one in (tiny_bundle, built) for path in Manifest.read(one).files]
+    assert sorted(read) == sorted(expected)
+
+
 def test_a_new_state_directory_is_sound_and_a_missing_one_is_not(
     check: Check, tmp_path: Path, tiny_bundle: Path
 ) -> None:

@@ -239,6 +239,7 @@ def compare(config: ServerConfig, state: Path, writes: Writes) -> None:
                 time.sleep(0.1)
         process.terminate()
         assert process.wait(SECONDS) == 0
+    assert not (state / "scratch").exists()  # neither its own nor the killed one's
 
 
 def items_of(client: Client, writes: Writes) -> Items:

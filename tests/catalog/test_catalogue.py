@@ -1,0 +1,112 @@
+"""A catalogue that grows and changes, compared with a plain list of rows."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from catalog import parts
+from catalog.catalogue import Catalogue
+from catalog.facets import Facet
+from catalog.filters import Interval, Range
+from catalog.schema import Item
+from catalog.store import ItemStore
+
+
+class Model:
+    """Rows as a list: what was in each, and whether it is still the item of its id."""
+
+    def __init__(self, items: list[Item]) -> None:
+        self.rows = list(items)
+        self.alive = [True] * len(items)
+
+    def add(self, items: list[Item]) -> None:
+        ids = {item.item_id for item in items}
+        self.alive = [
+            a and i.item_id not in ids for i, a in zip(self.rows, self.alive, strict=True)
+        ]
+        self.rows += items
+        self.alive += [True] * len(items)
+
+    def living(self) -> dict[str, int]:
+        return {i.item_id: row for row, i in enumerate(self.rows) if self.alive[row]}
+
+
+def same(catalogue: Catalogue, model: Model) -> None:
+    every = np.arange(len(model.rows), dtype=np.int32)
+    living = model.living()
+    assert catalogue.rows_in_all == len(model.rows)
+    assert len(catalogue) == len(living)
+    assert [catalogue.item(row) for row in every.tolist()] == model.rows
+    names = sorted({item.item_id for item in model.rows})
+    assert catalogue.rows(names).tolist() == [living.get(name, -1) for name in names]
+    prices = np.array([np.nan if i.price is None else i.price for i in model.rows], np.float32)
+    backwards = every[::-1]
+    np.testing.assert_array_equal(catalogue.numbers("price", backwards), prices[backwards])
+    passed = catalogue.matching(Range("price", Interval(at_least=5)))
+    assert np.flatnonzero(passed).tolist() == [r for r in living.values() if prices[r] >= 5]
+    codes = catalogue.codes("brand").at(every).tolist()
+    pairs = {(code, item.brand) for code, item in zip(codes, model.rows, strict=True)}
+    assert len({code for code, _ in pairs}) == len({brand for _, brand in pairs}) == len(pairs)
+    brands = [model.rows[row].brand for row in living.values()]
+    facet = Facet("brand", max_values=100)
+    expected = {brand: brands.count(brand) for brand in brands}
+    assert dict(catalogue.count(facet).values) == expected
+    chosen = np.array(sorted(living.values()), np.int32)
+    assert dict(catalogue.count(facet, chosen).values) == expected
+    compacted = catalogue.compacted()
+    rows = range(len(compacted))
+    assert [compacted.item(row) for row in rows] == [model.rows[row] for row in chosen.tolist()]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_changes_leave_what_a_list_would_have_and_no_earlier_state_changes(seed, monkeypatch):
+    monkeypatch.setattr(parts, "PART_ROWS", 20)
+    draw = random.Random(seed)
+
+    def some(names: list[str]) -> list[Item]:
+        return [
+            Item(n, "t", brand=draw.choice("xyz"), price=float(draw.randrange(10))) for n in names
+        ]
+
+    first = some([f"base {n}" for n in range(draw.randrange(8))])
+    model, catalogue = Model(first), Catalogue.of(ItemStore.of(first))
+    names = [f"base {n}" for n in range(8)] + [f"new {n}" for n in range(30)]
+    earlier: list[tuple[Catalogue, list[Item], set[str]]] = []
+    for _ in range(25):
+        items = some(draw.sample(names, draw.randrange(7)))
+        catalogue = catalogue.with_items(items)
+        model.add(items)
+        row = draw.randrange(len(model.rows) or 1)
+        if row < len(model.rows):
+            price = draw.choice([None, 7.5])
+            catalogue = catalogue.with_numbers({"price": {row: price}})
+            model.rows[row] = replace(model.rows[row], price=price)
+            gone = draw.randrange(len(model.rows))
+            catalogue = catalogue.without([gone])
+            model.alive[gone] = False
+        same(catalogue, model)
+        earlier.append((catalogue, list(model.rows), set(model.living())))
+    for before, rows, living in earlier:
+        assert [before.item(row) for row in range(before.rows_in_all)] == rows
+        alive = np.flatnonzero(before.all_alive).tolist()
+        assert {before.id(row) for row in alive} == living
+
+
+def test_items_that_come_one_by_one_lie_in_few_parts_and_are_seldom_copied(monkeypatch):
+    copied = 0
+    joined = ItemStore.versions.__func__
+
+    def versions(cls, stores):
+        nonlocal copied
+        copied += sum(map(len, stores)) if len(stores) > 1 else 0
+        return joined(cls, stores)
+
+    monkeypatch.setattr(ItemStore, "versions", classmethod(versions))
+    catalogue = Catalogue.of(ItemStore.of([]))
+    for number in range(256):
+        catalogue = catalogue.with_items([Item(str(number), "t")])
+        assert len(catalogue.added) <= 1 + np.log2(number + 1)
+    assert [catalogue.id(row) for row in range(256)] == [str(number) for number in range(256)]
+    assert copied < 256 * 16  # all of them each time would be 256 * 128
