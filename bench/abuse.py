@@ -214,7 +214,11 @@ class Bench:
         with abuse(self.server.address, self.config) as done:
             calls = openloop.send(self.load)
             after = self.server.memory_mib()
-        self.phases[name].append(Phase(calls, done, (before, after)))
+        phase = Phase(calls, done, (before, after))
+        self.phases[name].append(phase)
+        say(
+            f"{name or 'none'}: p50 {phase.quantile(0.5):.1f} ms, p99 {phase.quantile(0.99):.1f} ms"
+        )
         # Other queries in each phase, or later ones would be answered from memory.
         step = round(self.config.rate * self.config.seconds)
         queries = [*self.load.queries[step:], *self.load.queries[:step]]
