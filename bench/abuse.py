@@ -142,7 +142,7 @@ def oversized(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
     message = bytes(config.message_mib * 2**20)
     unlimited = [("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(address, options=unlimited) as channel:
-        call = channel.unary_unary(_SEARCH)
+        call = channel.unary_unary(_SEARCH, request_serializer=None, response_deserializer=None)
 
         def one(_: int, done: Counter[str]) -> None:
             try:
