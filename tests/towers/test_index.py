@@ -6,9 +6,9 @@ import pytest
 
 from catalog.errors import InputError
 from towers import index as module
+from towers.exact import ExactIndex
 from towers.index import (
     Effort,
-    ExactIndex,
     IndexConfig,
     VectorIndex,
     build_index,
