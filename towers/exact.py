@@ -1,5 +1,6 @@
 """Exact search: every item is compared with the query."""
 
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float, Float32, Int, Int32
 
 QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles
 EXACT_DEPTHS = (256, 2048)  # depths that exact search compiles; powers of two beyond
+BLOCK = 10_000  # vectors at a time that are read from a file and compared
 
 
 class ExactIndex:
@@ -64,3 +66,41 @@ def _exact_top(
     cosines = jnp.einsum("qd,nd->qn", queries, vectors, precision=jax.lax.Precision.HIGHEST)
     scores, rows = jax.lax.top_k(cosines, k)
     return scores, rows
+
+
+def blocks(
+    vectors: Float32[np.ndarray, "items dim"],
+) -> Iterator[tuple[Int32[np.ndarray, " rows"], Float32[np.ndarray, "rows dim"]]]:
+    """Rows and their vectors, for `nearest`: a block at a time, so that a file is never whole."""
+    for start in range(0, len(vectors), BLOCK):
+        part = vectors[start : start + BLOCK]
+        yield np.arange(start, start + len(part), dtype=np.int32), part
+
+
+def nearest(
+    compared: Iterable[tuple[Int32[np.ndarray, " rows"], Float32[np.ndarray, "rows dim"]]],
+    queries: Float32[np.ndarray, "queries dim"],
+    k: int,
+) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
+    """Rows and scores of the k nearest items of each query, best first, in bounded memory.
+
+    Args:
+        compared: All items, a block at a time, in row order; equal scores come in that order.
+        queries: A sample; the scores of one block with all of them are held at once.
+        k: How many are wanted; cut to the number of items.
+    """
+    rows = [np.zeros(0, np.int32) for _ in queries]
+    scores = [np.zeros(0, np.float32) for _ in queries]
+    for numbers, vectors in compared:
+        for query, found in enumerate(queries @ vectors.T):
+            held = scores[query]
+            # Where k are held already, an equal one comes too late.
+            least = held[-1] if 0 < k <= len(held) else -np.inf
+            better = np.flatnonzero(found > least)
+            merged = np.concatenate([held, found[better]])
+            best = np.argsort(-merged, kind="stable")[:k]
+            scores[query] = merged[best]
+            rows[query] = np.concatenate([rows[query], numbers[better]])[best]
+    if not rows:
+        return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
+    return np.stack(rows), np.stack(scores)
