@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from bench import vectors
 from bench.contest import Setup, Timed, Work, contest
 from bench.report import Row
-from towers.index import ExactIndex, IndexConfig, build_index, open_index, recall
+from towers.exact import ExactIndex
+from towers.index import IndexConfig, build_index, open_index, recall
 
 ITEMS = 100_000
 K = 10

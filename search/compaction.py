@@ -24,9 +24,8 @@ from search.bundle import Manifest
 from search.engine import Engine
 from search.generations import State
 from search.view import View
-from towers.index import build_index, index_config, open_queries
+from towers.index import create_vectors, index_config, index_stored, open_queries
 
-_VECTORS = "unindexed.npy"  # of the items, until the index has them
 _WRITTEN = 20_000  # vectors at a time
 _WAIT_SECONDS = 0.5  # between two looks at the process that builds
 _NICENESS = 19
@@ -56,7 +55,8 @@ def build(
         _copy_models(engine, directory)
         alive = np.flatnonzero(view.catalogue.all_alive).astype(np.int32)
         view.catalogue.compacted().write(directory / bundle.ITEMS)
-        _save_vectors(directory / _VECTORS, view, alive)
+        (directory / bundle.INDEX).mkdir()
+        _save_vectors(directory / bundle.INDEX, view, alive)
         failpoint("compaction.before-index")
         _index_apart(directory, engine.directory / bundle.INDEX, cancelled)
         failpoint("compaction.after-index")
@@ -73,10 +73,9 @@ def build(
         raise CompactionError(str(error)) from error
 
 
-def _save_vectors(path: Path, view: View, rows: Int32[np.ndarray, " rows"]) -> None:
+def _save_vectors(directory: Path, view: View, rows: Int32[np.ndarray, " rows"]) -> None:
     """Write the vectors of some rows, a few at a time."""
-    dim = view.sample.shape[1]
-    file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(rows), dim))
+    file = create_vectors(directory, len(rows), view.sample.shape[1])
     for start in range(0, len(rows), _WRITTEN):
         part = slice(start, start + _WRITTEN)
         file[part] = view.recall.vectors(rows[part])
@@ -140,14 +139,11 @@ def index(directory: Path, like: Path) -> None:
     """Build vector index and lexical index of the items and vectors in a directory.
 
     Args:
-        directory: Where they lie and the indexes go.
+        directory: Where items and vectors lie and the indexes go.
         like: A vector index, for its configuration and its sample of queries.
     """
-    vectors = np.load(directory / _VECTORS, mmap_mode="r", allow_pickle=False)
-    (directory / bundle.INDEX).mkdir()
-    build_index(vectors, directory / bundle.INDEX, index_config(like), open_queries(like))
+    index_stored(directory / bundle.INDEX, index_config(like), open_queries(like))
     LexicalIndex.build(ItemStore.read(directory / bundle.ITEMS), directory / bundle.LEXICAL)
-    (directory / _VECTORS).unlink()
 
 
 def _end_with_the_server() -> None:

@@ -19,10 +19,10 @@ from search import filtered
 from search.growing import Growing
 from search.ranking import lexical_shares, scores_behind
 from search.records import Channel, Hit
+from towers.exact import BLOCK, nearest
 from towers.index import VectorIndex
 from towers.sketch import Sketch
 
-_COMPARED = 10_000  # vectors at a time that an exact search compares
 _LEXICAL_FETCH = 2_048  # most items that the words are asked for on behalf of a filter
 _MOST = 0.9  # of all rows pass a filter that hardly needs more hits than without it
 
@@ -261,17 +261,9 @@ class Recall:
         self, queries: Float32[np.ndarray, "queries dim"], k: int, alive: Bool[np.ndarray, " items"]
     ) -> Int32[np.ndarray, "queries k"]:
         """The k nearest items of each query, all items compared; all of them where fewer live."""
-        rows = np.zeros((len(queries), 0), np.int32)
-        cosines = np.zeros((len(queries), 0), np.float32)
         living = np.flatnonzero(alive).astype(np.int32)
-        for start in range(0, len(living), _COMPARED):
-            part = living[start : start + _COMPARED]
-            rows = np.concatenate([rows, np.broadcast_to(part, (len(queries), len(part)))], axis=1)
-            cosines = np.concatenate([cosines, queries @ self.vectors(part).T], axis=1)
-            best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-            rows = np.take_along_axis(rows, best, axis=1)
-            cosines = np.take_along_axis(cosines, best, axis=1)
-        return rows
+        parts = (living[start : start + BLOCK] for start in range(0, len(living), BLOCK))
+        return nearest(((part, self.vectors(part)) for part in parts), queries, k)[0]
 
     def scores(
         self,

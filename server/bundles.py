@@ -5,10 +5,7 @@ keeps it, which is why the code on a call's path must leave no reference cycles 
 """
 
 import asyncio
-import ctypes
-import gc
 import logging
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -18,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.errors import InputError
+from catalog.memory import give_back_memory
 from search.bundle import Manifest
 from search.engine import Engine
 from search.records import RequestError
@@ -213,7 +211,7 @@ class Bundles:
             logger.warning("bundle %s is not loaded: %s", directory, error)
             self.failed, self.loading = Failure(directory, _time(), str(error)), None
             future.set_exception(error)
-            _give_back_memory()
+            give_back_memory()
         else:
             self.loading = None
             future.set_result(served)
@@ -271,15 +269,6 @@ def _time() -> datetime:
 
 def _freed(bundle_id: str) -> None:
     logger.info("bundle %s is freed: its last call has ended", bundle_id)
-    timer = threading.Timer(_SETTLE_SECONDS, _give_back_memory)
+    timer = threading.Timer(_SETTLE_SECONDS, give_back_memory)
     timer.daemon = True
     timer.start()
-
-
-def _give_back_memory() -> None:
-    """Free what compiling left, and return to the system what glibc would keep in its arenas."""
-    gc.collect()  # JAX leaves cycles behind
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
-        if trim is not None:
-            trim(0)

@@ -8,18 +8,19 @@ import importlib.util
 import json
 import logging
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, Int32
+from jaxtyping import Float32, Int, Int32
 
 from catalog.errors import InputError
+from catalog.memory import give_back_memory
+from towers.exact import ExactIndex, blocks, nearest
 from towers.sketch import SKETCH_FROM, sketch
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,6 @@ _LEAF_SHARES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 # What rescoring one candidate costs, in quantised items scanned: it reads sixteen times the bytes,
 # from scattered places.
 _REORDER_COST = 20
-QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles
-EXACT_DEPTHS = (256, 2048)  # depths that exact search compiles; powers of two beyond
 
 
 @runtime_checkable
@@ -109,46 +108,6 @@ class Effort:
         return max(self.at_least, math.ceil(self.reorder * k))
 
 
-class ExactIndex:
-    """Every item scored, in JAX, on whatever device JAX runs on."""
-
-    def __init__(self, vectors: Float32[np.ndarray, "items dim"]) -> None:
-        self._vectors = jnp.asarray(vectors)
-        self._items = len(vectors)
-
-    def search(
-        self, queries: Float32[np.ndarray, "queries dim"], k: int
-    ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
-        """See `VectorIndex.search`. Equal scores come in row order."""
-        k = min(k, self._items)
-        depth = self._depth(k)
-        rows = np.empty((len(queries), k), np.int32)
-        scores = np.empty((len(queries), k), np.float32)
-        for start in range(0, len(queries), QUERY_BATCHES[-1]):
-            part = queries[start : start + QUERY_BATCHES[-1]]
-            batch = next(size for size in QUERY_BATCHES if size >= len(part))
-            padded = np.zeros((batch, queries.shape[1]), np.float32)
-            padded[: len(part)] = part
-            best, where = _exact_top(self._vectors, padded, depth)
-            rows[start : start + len(part)] = np.asarray(where)[: len(part), :k]
-            scores[start : start + len(part)] = np.asarray(best)[: len(part), :k]
-        return rows, scores
-
-    def warm_up(self, k: int) -> None:
-        """Compile the shapes of one query, at depth k and at every smaller one."""
-        for depth in {self._depth(min(depth, k, self._items)) for depth in EXACT_DEPTHS}:
-            self.search(np.zeros((1, self._vectors.shape[1]), np.float32), depth)
-
-    def report(self) -> dict[str, Any]:
-        """See `VectorIndex.report`."""
-        return {"kind": "exact"}
-
-    def _depth(self, k: int) -> int:
-        """The depth that is compiled for k results: few, so that serving meets no other."""
-        depth = next((depth for depth in EXACT_DEPTHS if depth >= k), _next_power(k))
-        return min(depth, self._items)
-
-
 class ScannIndex:
     """ScaNN: a quantised scan, or a partitioned tree of them, rescored with full vectors."""
 
@@ -200,7 +159,7 @@ def build_index(
     """Write vectors and index files to `directory` (existing, empty) and open the result.
 
     Args:
-        vectors: Unit vectors of all items.
+        vectors: Unit vectors of all items; may be a memory-mapped file.
         directory: Where the files go.
         config: Kind and target.
         queries: Unit vectors of a sample of queries, which the target is reached on.
@@ -208,23 +167,42 @@ def build_index(
     Raises:
         InputError: ScaNN was asked for on a platform it has no wheel for.
     """
-    kind = _resolve_kind(config.kind, len(vectors))
-    values: dict[str, Any] = {"kind": kind, "items": len(vectors)}
-    if kind == "scann":
-        leaves = round(_LEAVES_PER_ROOT * len(vectors) ** 0.5) if len(vectors) >= TREE_FROM else 0
-        index = _build_scann(vectors, directory, config, leaves)
-        values |= {
-            "leaves": leaves,
-            "effort": asdict(_least_effort(index, vectors, queries, config)),
-        }
-    else:
-        np.save(directory / VECTORS_FILE, vectors)
-    values["config"] = asdict(config)
+    _resolve_kind(config.kind, len(vectors))
+    np.save(directory / VECTORS_FILE, vectors)
+    return index_stored(directory, config, queries)
+
+
+def index_stored(
+    directory: Path, config: IndexConfig, queries: Float32[np.ndarray, "queries dim"]
+) -> VectorIndex:
+    """Build the index of the vectors that lie in `directory` (see `create_vectors`), and open it.
+
+    The vectors are read from their file, a few at a time; only ScaNN, while it builds, and whatever
+    searches afterwards, takes a copy of them.
+
+    Args:
+        directory: Where the vectors are, and the other files go.
+        config: Kind and target.
+        queries: Unit vectors of a sample of queries, which the target is reached on.
+
+    Raises:
+        InputError: ScaNN was asked for on a platform it has no wheel for.
+    """
+    items = len(open_vectors(directory))
+    kind = _resolve_kind(config.kind, items)
+    values: dict[str, Any] = {"kind": kind, "items": items, "config": asdict(config)}
     np.save(directory / QUERIES_FILE, queries)
-    if len(vectors) >= SKETCH_FROM:
-        sketch(vectors, queries).save(directory)
+    if items >= SKETCH_FROM:
+        sketch(open_vectors(directory), queries).save(directory)
+    if kind == "scann":
+        leaves = leaves_of(items)
+        _build_scann(directory, config, leaves)
+        values |= {"leaves": leaves}
+        index = _open_scann(directory, items, leaves, Effort(1.0, 0, leaves))
+        index.effort = _least_effort(index, open_vectors(directory), queries, config)
+        values |= {"effort": asdict(index.effort)}
     (directory / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
-    return open_index(directory)
+    return index if kind == "scann" else open_index(directory)
 
 
 def open_index(directory: Path) -> VectorIndex:
@@ -235,17 +213,13 @@ def open_index(directory: Path) -> VectorIndex:
     """
     values = json.loads((directory / CONFIG_FILE).read_text())
     if values["kind"] == "exact":
-        return ExactIndex(np.load(directory / VECTORS_FILE, allow_pickle=False))
+        return ExactIndex(open_vectors(directory))
     _require_scann()
     if (directory / SCANN_PICKLE).exists():
         raise InputError(f"{directory / SCANN_PICKLE} is a pickle, which can run code: refused")
-    from scann import scann_ops_pybind  # noqa: PLC0415 - has no wheel outside Linux
-
-    searcher = scann_ops_pybind.load_searcher(str(directory))
-    dim = open_vectors(directory).shape[1]
     if "effort" not in values:
         raise _outdated(directory)
-    return ScannIndex(searcher, values["items"], dim, values["leaves"], Effort(**values["effort"]))
+    return _open_scann(directory, values["items"], values["leaves"], Effort(**values["effort"]))
 
 
 def index_config(directory: Path) -> IndexConfig:
@@ -278,6 +252,20 @@ def _outdated(directory: Path) -> InputError:
     )
 
 
+def create_vectors(directory: Path, items: int, dim: int) -> Float32[np.memmap, "items dim"]:
+    """The file of vectors of an index to be built, memory-mapped and to be filled.
+
+    Raises:
+        OSError: the disk has no room for it.
+    """
+    path = directory / VECTORS_FILE
+    vectors = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(items, dim))
+    if hasattr(os, "posix_fallocate"):  # else a full disk would end the process when it is filled
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return vectors
+
+
 def open_vectors(directory: Path) -> Float32[np.ndarray, "items dim"]:
     """The item vectors, memory-mapped; row i belongs to item row i."""
     return np.load(directory / VECTORS_FILE, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
@@ -290,8 +278,8 @@ def recall_against_exact(
     depths: Sequence[int],
 ) -> dict[int, float]:
     """By depth k: the share of the exact k nearest items among the index's k, over all queries."""
-    nearest, _ = ExactIndex(vectors).search(queries, max(depths))
-    return {k: recall(nearest[:, :k], index.search(queries, k)[0]) for k in depths}
+    exact, _ = nearest(blocks(vectors), queries, max(depths))
+    return {k: recall(exact[:, :k], index.search(queries, k)[0]) for k in depths}
 
 
 def recall(exact: Int[np.ndarray, "queries k"], found: Int[np.ndarray, "queries k"]) -> float:
@@ -305,12 +293,33 @@ def recall(exact: Int[np.ndarray, "queries k"], found: Int[np.ndarray, "queries 
     return hits / exact.size
 
 
-def _build_scann(
-    vectors: Float32[np.ndarray, "items dim"], directory: Path, config: IndexConfig, leaves: int
-) -> ScannIndex:
+def leaves_of(items: int) -> int:
+    """Partitions of ScaNN's tree; 0 where there is none."""
+    return round(_LEAVES_PER_ROOT * items**0.5) if items >= TREE_FROM else 0
+
+
+def _build_scann(directory: Path, config: IndexConfig, leaves: int) -> None:
+    """Write ScaNN's files beside the vectors."""
+    from scann.proto import scann_pb2  # noqa: PLC0415 - has no wheel outside Linux
+
+    # Built without rescoring, ScaNN lets go of its copy of the vectors before it writes, which
+    # takes about a megabyte a partition; and it does not write them again.
+    searcher = _scann_builder(open_vectors(directory), config.depth, leaves).build()
+    searcher.serialize(str(directory), relative_path=True)
+    del searcher
+    give_back_memory()
+    stored = directory / "scann_config.pb"
+    values = scann_pb2.ScannConfig.FromString(stored.read_bytes())
+    values.exact_reordering.approx_num_neighbors = 2 * config.depth
+    stored.write_bytes(values.SerializeToString())
+    with (directory / "scann_assets.pbtxt").open("a") as assets:
+        assets.write(f'assets {{\n  asset_type: DATASET_NPY\n  asset_path: "{VECTORS_FILE}"\n}}\n')
+
+
+def _scann_builder(vectors: Float32[np.ndarray, "items dim"], depth: int, leaves: int) -> Any:
     from scann import scann_ops_pybind  # noqa: PLC0415 - has no wheel outside Linux
 
-    builder = scann_ops_pybind.builder(vectors, config.depth, "dot_product")
+    builder = scann_ops_pybind.builder(vectors, depth, "dot_product")
     if leaves:
         builder = builder.tree(
             num_leaves=leaves,
@@ -321,15 +330,14 @@ def _build_scann(
         )
     # Two dimensions a code word and this threshold are what ScaNN's authors advise for inner
     # product on unit vectors.
-    builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(2 * config.depth)
-    searcher = builder.build()
-    searcher.serialize(str(directory), relative_path=True)
-    # ScaNN writes the vectors it rescores with; one copy serves it and us.
-    (directory / "dataset.npy").rename(directory / VECTORS_FILE)
-    assets = directory / "scann_assets.pbtxt"
-    assets.write_text(assets.read_text().replace('"dataset.npy"', f'"{VECTORS_FILE}"'))
-    everything = Effort(1.0, 0, leaves)
-    return ScannIndex(searcher, len(vectors), vectors.shape[1], leaves, everything)
+    return builder.score_ah(2, anisotropic_quantization_threshold=0.2)
+
+
+def _open_scann(directory: Path, items: int, leaves: int, effort: Effort) -> ScannIndex:
+    from scann import scann_ops_pybind  # noqa: PLC0415 - has no wheel outside Linux
+
+    searcher = scann_ops_pybind.load_searcher(str(directory))
+    return ScannIndex(searcher, items, open_vectors(directory).shape[1], leaves, effort)
 
 
 def _least_effort(
@@ -344,7 +352,7 @@ def _least_effort(
     searched alike.
     """
     depth = min(config.depth, len(vectors))
-    exact, _ = ExactIndex(vectors).search(queries, depth)
+    exact, _ = nearest(blocks(vectors), queries, depth)
     most = index.leaves
     leaves = sorted({max(1, round(share * most)) for share in _LEAF_SHARES}) if most else [0]
     efforts = [
@@ -393,17 +401,3 @@ def _require_scann() -> None:
             "this index needs ScaNN, which has wheels for Linux only: build it with "
             "`--index.kind exact` to serve it here"
         )
-
-
-def _next_power(k: int) -> int:
-    return 1 << max(0, k - 1).bit_length()
-
-
-@partial(jax.jit, static_argnames="k")
-def _exact_top(
-    vectors: Float[Array, "items dim"], queries: Float[Array, "queries dim"], k: int
-) -> tuple[Float[Array, "queries k"], Int[Array, "queries k"]]:
-    # Full float32, also where the platform would rather multiply in less.
-    cosines = jnp.einsum("qd,nd->qn", queries, vectors, precision=jax.lax.Precision.HIGHEST)
-    scores, rows = jax.lax.top_k(cosines, k)
-    return scores, rows

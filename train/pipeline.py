@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from bert.numerics import Numerics, choose_numerics
 from bert.tokens import Tokenizer
 from catalog.catalogue import Catalogue
 from catalog.demo import write_demo_store
+from catalog.memory import forget_peak, peak_bytes
 from catalog.reading import Dataset, read_dataset
 from catalog.store import ItemStore
 from catalog.text import item_text
@@ -24,7 +26,14 @@ from search import bundle
 from search.bundle import write_directory
 from search.ranking import SignalSource, newest_release
 from towers.encode import TowerEncoder
-from towers.index import FILES_VERSION, build_index, open_index, open_vectors, recall_against_exact
+from towers.index import (
+    FILES_VERSION,
+    create_vectors,
+    index_stored,
+    open_index,
+    open_vectors,
+    recall_against_exact,
+)
 from towers.model import Towers
 from towers.saving import load_towers, save_towers
 from train.assemble import assemble
@@ -44,6 +53,7 @@ STEPS = ("towers", "index", "mine", "rerank")
 _RECALL_SAMPLE = 200  # queries that the index's recall against exact search is measured on
 _RECALL_DEPTHS = (10, 100, 200)
 _NUMERICS_FILE = "numerics.json"  # what `auto` chose
+_ENCODED = 20_000  # items encoded and written at a time
 _GOLDEN = 8  # golden queries of a bundle
 _QUERY_CHARACTERS = 200  # of a title that stands in for a query
 
@@ -100,7 +110,7 @@ class Pipeline:
     @cached_property
     def texts(self) -> list[str]:
         """Text of every item, by row."""
-        return _texts(self.store)
+        return _texts(self.store, range(len(self.store)))
 
     @cached_property
     def relevance(self) -> Relevance | None:
@@ -216,7 +226,7 @@ class Pipeline:
         relevance, texts = self.relevance, self.texts
         if self.written is not None:  # it is no input of this step
             store = ItemStore(self.given.items)
-            relevance, texts = relevance_of(self.given, store), _texts(store)
+            relevance, texts = relevance_of(self.given, store), _texts(store, range(len(store)))
         train = relevance and relevance.only("train")
         if relevance is None or train is None or not train.relevant.any():
             logger.info("nothing says what is relevant to a training query: towers stay as given")
@@ -237,22 +247,38 @@ class Pipeline:
 
     def _index(self, directory: Path, _: Path) -> Mapping[str, Any]:
         encoder = self._encoder(self._trained_towers())
-        vectors = encoder.items(self.texts)
         (directory / bundle.INDEX).mkdir()
+        self._encode_items(encoder, directory / bundle.INDEX)
         queries = encoder.queries(self._sample_queries(2 * _RECALL_SAMPLE))
         # Recall is reported on queries that the index was not tuned on, where there are any.
         tuned, measured = queries[::2], queries[1::2] if len(queries) > 1 else queries
-        index = build_index(vectors, directory / bundle.INDEX, self.config.index, tuned)
+        forget_peak()
+        start = time.monotonic()
+        index = index_stored(directory / bundle.INDEX, self.config.index, tuned)
+        built = {"build_seconds": round(time.monotonic() - start, 1)}
+        if (peak := peak_bytes()) is not None:
+            built["build_peak_mib"] = round(peak / 2**20)
         LexicalIndex.build(self.store, directory / bundle.LEXICAL)
+        vectors = open_vectors(directory / bundle.INDEX)
         recall = recall_against_exact(index, vectors, measured, _RECALL_DEPTHS)
         size = sum(path.stat().st_size for path in (directory / bundle.INDEX).iterdir())
         return {
             "items": len(vectors),
             "truncated": encoder.truncated,
             "bytes_per_item": round(size / len(vectors)),
+            **built,
             **index.report(),
             **{f"recall@{k}": round(share, 4) for k, share in recall.items()},
         }
+
+    def _encode_items(self, encoder: TowerEncoder, directory: Path) -> None:
+        """Write the items' vectors, some thousand at a time."""
+        items = len(self.store)
+        vectors = create_vectors(directory, items, encoder.dim)
+        for start in range(0, items, _ENCODED):
+            rows = range(start, min(start + _ENCODED, items))
+            vectors[rows.start : rows.stop] = encoder.items(_texts(self.store, rows))
+        vectors.flush()
 
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
         if self.relevance is None:
@@ -351,5 +377,5 @@ class Pipeline:
         return [text[:_QUERY_CHARACTERS] for text in candidates[::step] if text][:count]
 
 
-def _texts(store: ItemStore) -> list[str]:
-    return [item_text(store.item(row)) for row in range(len(store))]
+def _texts(store: ItemStore, rows: Iterable[int]) -> list[str]:
+    return [item_text(store.item(row)) for row in rows]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search import filtered
-from towers.index import ExactIndex, IndexConfig, build_index, open_vectors
+from towers.exact import ExactIndex
+from towers.index import IndexConfig, build_index, open_vectors
 from towers.sketch import sketch
 
 ITEMS, DIM = 600, 8

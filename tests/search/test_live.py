@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bert.numerics import choose_numerics
@@ -302,13 +301,13 @@ def test_no_bundle_is_made_of_models_that_are_not_those_that_are_served(opened, 
 
 def test_a_process_that_builds_an_index_ends_with_its_server(tiny_bundle, tmp_path):
     shutil.copy(tiny_bundle / bundle.ITEMS, tmp_path / bundle.ITEMS)
-    vectors = np.load(tiny_bundle / bundle.INDEX / "vectors.npy")
-    np.save(tmp_path / "unindexed.npy", vectors)
+    (tmp_path / bundle.INDEX).mkdir()
+    shutil.copy(tiny_bundle / bundle.INDEX / "vectors.npy", tmp_path / bundle.INDEX)
     command = (sys.executable, "-m", "search.compaction", tmp_path, tiny_bundle / bundle.INDEX)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False)
     assert ended.returncode == 1
-    assert (tmp_path / "unindexed.npy").exists()
+    assert [path.name for path in (tmp_path / bundle.INDEX).iterdir()] == ["vectors.npy"]
 
 
 def test_another_bundle_gets_all_that_was_written(opened, tiny_bundle, tmp_path):

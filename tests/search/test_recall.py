@@ -10,7 +10,7 @@ from search.growing import Growing
 from search.ranking import lexical_shares
 from search.recall import Recall
 from search.records import Channel
-from towers.index import ExactIndex
+from towers.exact import ExactIndex
 
 TITLES = ("red lamp", "blue lamp", "oak desk", "DCD771C2 drill", "wool rug", "red rug", "pine desk")
 WEIGHT = 0.4

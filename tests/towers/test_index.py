@@ -1,17 +1,21 @@
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from catalog.errors import InputError
 from towers import index as module
+from towers.exact import ExactIndex
 from towers.index import (
     Effort,
-    ExactIndex,
     IndexConfig,
+    ScannIndex,
     VectorIndex,
     build_index,
+    create_vectors,
+    index_stored,
     open_index,
     open_vectors,
     recall_against_exact,
@@ -36,34 +40,6 @@ def vectors() -> np.ndarray:
 @pytest.fixture(scope="module")
 def queries() -> np.ndarray:
     return unit(70, 32, seed=3)
-
-
-@pytest.mark.parametrize("number", [1, 5, 70])
-def test_exact_search_is_brute_force(vectors, queries, number):
-    rows, scores = ExactIndex(vectors).search(queries[:number], 9)
-    products = queries[:number].astype(np.float64) @ vectors.T
-    expected = np.argsort(-products, axis=1)[:, :9]
-    np.testing.assert_array_equal(rows, expected)
-    np.testing.assert_allclose(scores, np.take_along_axis(products, expected, 1), atol=1e-5)
-    assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
-
-
-def test_there_are_never_fewer_than_k_where_k_exist():
-    index = ExactIndex(unit(11, 4, seed=0))
-    rows, _ = index.search(unit(2, 4, seed=1), 11)
-    assert [sorted(found) for found in rows.tolist()] == [list(range(11))] * 2
-    assert index.search(unit(2, 4, seed=1), 500)[0].shape == (2, 11)
-    assert index.search(unit(2, 4, seed=1), 1)[0].shape == (2, 1)
-
-
-def test_equal_scores_come_in_row_order():
-    index = ExactIndex(np.tile(unit(1, 4, seed=0), (6, 1)))
-    assert index.search(unit(1, 4, seed=1), 4)[0].tolist() == [[0, 1, 2, 3]]
-
-
-def test_no_queries_find_nothing(vectors):
-    rows, scores = ExactIndex(vectors).search(np.zeros((0, 32), np.float32), 5)
-    assert rows.shape == scores.shape == (0, 5)
 
 
 def test_an_index_opens_from_its_files_and_never_unpickles(vectors, queries, tmp_path):
@@ -122,6 +98,26 @@ def test_scann_scans_quantised_vectors_and_finds_nearly_all(vectors, queries, tm
 
 
 @needs_scann
+def test_an_index_of_a_mapped_file_is_that_of_the_array(vectors, queries, tmp_path):
+    np.save(tmp_path / "given.npy", vectors)
+    stored = tmp_path / "stored"
+    stored.mkdir()
+    create_vectors(stored, *vectors.shape)[:] = vectors
+    given = {"array": vectors, "mapped": np.load(tmp_path / "given.npy", mmap_mode="r")}
+    config = IndexConfig(kind="scann", depth=10)
+    index_stored(stored, config, queries)
+    for name, value in given.items():
+        (tmp_path / name).mkdir()
+        build_index(value, tmp_path / name, config, queries)
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("stored", *given)
+    ]
+    assert {"vectors.npy", "hashed_dataset.npy", "index.json"} <= set(files[0])
+    assert files[0] == files[1] == files[2]
+
+
+@needs_scann
 def test_scann_gives_everything_when_asked_for_more_than_there_is(vectors, queries, tmp_path):
     built = build_index(vectors, tmp_path, IndexConfig(kind="scann"), queries)
     for k in (2_000, 5_000):
@@ -146,11 +142,18 @@ def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp
         assert np.isfinite(scores).all()
 
 
+def scann_of(vectors: np.ndarray, directory: Path, leaves: int) -> ScannIndex:
+    """A ScaNN index of some vectors, without an effort that was chosen."""
+    np.save(directory / "vectors.npy", vectors)
+    module._build_scann(directory, IndexConfig(kind="scann", depth=10), leaves)
+    return module._open_scann(directory, len(vectors), leaves, Effort(1.0, 0, leaves))
+
+
 @needs_scann
 @pytest.mark.parametrize("tree", [False, True])
 def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries, tmp_path, tree):
     leaves = 134 if tree else 0
-    index = module._build_scann(vectors, tmp_path, IndexConfig(kind="scann", depth=10), leaves)
+    index = scann_of(vectors, tmp_path, leaves)
     looked_at = []
     for target in (0.5, 0.9, 0.99):  # on one index: ScaNN partitions a little differently each time
         config = IndexConfig(kind="scann", depth=10, recall_target=target)
@@ -165,7 +168,7 @@ def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries
 def test_a_target_out_of_reach_is_said(vectors, queries, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "_REORDERS", (1.0,))
     config = IndexConfig(kind="scann", depth=10, recall_target=1.0)
-    index = module._build_scann(vectors, tmp_path, config, 0)
+    index = scann_of(vectors, tmp_path, 0)
     assert module._least_effort(index, vectors, queries, config) == Effort(1.0, 10, 0)
     assert "the recall target is 1: searches will look at all they can" in caplog.text
 

@@ -20,6 +20,8 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.records import Channel
 from tests.tiny import tiny_items
+from towers.index import open_vectors
+from train import pipeline
 from train.cli import main
 from train.evaluate import collect_runs, evaluate
 from train.figures import judged_queries
@@ -54,6 +56,8 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert manifest.built_from["config"]["towers"]["dim"] == 32
     assert manifest.reports["index"]["items"] == 300
     assert manifest.reports["index"]["recall@100"] == 1  # exact search
+    assert manifest.reports["index"]["build_seconds"] >= 0
+    assert sys.platform != "linux" or manifest.reports["index"]["build_peak_mib"] > 0
     figures = json.loads((built / "evaluation.json").read_text())
     systems = {"bm25", "stage1", "lexical", "hybrid", "both", "random"}
     assert set(figures["systems"]) == systems
@@ -95,6 +99,17 @@ def test_a_version_that_answers_otherwise_assembles_the_bundle_anew(
     said = capfd.readouterr().err
     assert "bundle: up to date" not in said
     assert verify(out / "bundle").built_from["steps"]["answers"] == -1
+
+
+def test_vectors_are_written_some_at_a_time(built, demo, flags, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copytree(built, out, symlinks=True)
+    shutil.rmtree(out / "steps" / "index")
+    monkeypatch.setattr(pipeline, "_ENCODED", 70)
+    assert main(["index", *flags(demo, out)]) == 0
+    again, before = (open_vectors(path / "steps" / "index" / "index") for path in (out, built))
+    assert again.shape == (300, 32)
+    np.testing.assert_allclose(again, before, atol=1e-5)
 
 
 def test_one_step_insists_on_those_before_it(built, demo, flags, tmp_path, capsys):

@@ -1,0 +1,107 @@
+"""What building the index takes: seconds and memory of each stage.
+
+Vectors are made at random around centres: where neighbours lie hardly matters for this, and a
+million of them take seconds, not the hours of encoding a million titles.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import tyro
+
+from catalog.memory import forget_peak, peak_bytes
+from towers import index
+from towers.index import IndexConfig, create_vectors, open_vectors, recall_against_exact
+from towers.sketch import sketch
+
+_CHUNK = 20_000
+_CENTRES = 3_000
+_QUERIES = 400  # half of them tune the index; the recall of the others is printed
+_SEED = 0
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class BuildingConfig:
+    """What to build."""
+
+    items: int = 100_000
+    dim: int = 384
+    work: Path = Path("out/bench")  # where the files go, until it ends
+
+
+def _made(rows: int, dim: int, seed: int) -> np.ndarray:
+    centres = np.random.default_rng(_SEED).normal(size=(_CENTRES, dim))
+    random = np.random.default_rng(seed)
+    spread = centres[random.integers(_CENTRES, size=rows)] + random.normal(size=(rows, dim))
+    spread /= np.sqrt(1 + np.arange(dim) / 8)  # as encoders do it: few dimensions vary most
+    vectors = spread / np.linalg.norm(spread, axis=1, keepdims=True)
+    return vectors.astype(np.float32)
+
+
+def _write(directory: Path, config: BuildingConfig) -> None:
+    vectors = create_vectors(directory, config.items, config.dim)
+    for start in range(0, config.items, _CHUNK):
+        part = vectors[start : start + _CHUNK]
+        part[:] = _made(len(part), config.dim, 2 + start)
+    vectors.flush()
+
+
+def _stage(name: str, work: Callable[[], Result]) -> Result:
+    forget_peak()
+    start = time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - start
+    peak, held = peak_bytes() or 0, _held()
+    sys.stdout.write(f"| {name} | {seconds:.0f} | {peak / 1e9:.2f} | {held / 1e9:.2f} |\n")
+    sys.stdout.flush()
+    return result
+
+
+def _held() -> int:
+    """Bytes of memory held that are no pages of files."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+
+
+def main(config: BuildingConfig) -> None:
+    """Print a table: stages, and what all of them made."""
+    config.work.mkdir(parents=True, exist_ok=True)
+    queries = _made(_QUERIES, config.dim, 1)
+    with tempfile.TemporaryDirectory(dir=config.work) as name:
+        directory = Path(name)
+        _write(directory, config)
+        sys.stdout.write(
+            f"{config.items:,} vectors of {config.dim} dimensions\n\n"
+            "| stage | seconds | GB at most | GB held afterwards, without pages of files |\n"
+            "| --- | --- | --- | --- |\n"
+        )
+        stored = partial(open_vectors, directory)
+        tuned, asked = queries[::2], queries[1::2]
+        _stage("sketch", lambda: sketch(stored(), tuned).save(directory))
+        leaves = index.leaves_of(config.items)
+        settings = IndexConfig(kind="scann")
+        _stage("ScaNN's files", lambda: index._build_scann(directory, settings, leaves))
+        opened = partial(index._open_scann, directory, config.items, leaves)
+        made = _stage("opened", lambda: opened(index.Effort(1.0, 0, leaves)))
+        made.effort = _stage(
+            "effort chosen", lambda: index._least_effort(made, stored(), tuned, settings)
+        )
+        found = _stage("recall", lambda: recall_against_exact(made, stored(), asked, (10, 200)))
+        size = sum(path.stat().st_size for path in directory.iterdir())
+    sys.stdout.write(
+        f"\n{size / config.items:,.0f} bytes per item on disk; recall@10 {found[10]:.4f}, @200 "
+        f"{found[200]:.4f}; load of the machine {os.getloadavg()[0]:.1f}\n"
+    )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(BuildingConfig, prog="python -m bench.building"))

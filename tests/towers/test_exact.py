@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from tests.towers.test_index import unit
+from towers import exact
+from towers.exact import ExactIndex, blocks, nearest
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    return unit(2_000, 32, seed=2)
+
+
+@pytest.fixture(scope="module")
+def queries() -> np.ndarray:
+    return unit(70, 32, seed=3)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch) -> None:
+    monkeypatch.setattr(exact, "BLOCK", 300)
+
+
+@pytest.mark.parametrize("number", [1, 5, 70])
+def test_exact_search_is_brute_force(vectors, queries, number):
+    rows, scores = ExactIndex(vectors).search(queries[:number], 9)
+    products = queries[:number].astype(np.float64) @ vectors.T
+    expected = np.argsort(-products, axis=1)[:, :9]
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_allclose(scores, np.take_along_axis(products, expected, 1), atol=1e-5)
+    assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
+
+
+def test_there_are_never_fewer_than_k_where_k_exist():
+    index = ExactIndex(unit(11, 4, seed=0))
+    rows, _ = index.search(unit(2, 4, seed=1), 11)
+    assert [sorted(found) for found in rows.tolist()] == [list(range(11))] * 2
+    assert index.search(unit(2, 4, seed=1), 500)[0].shape == (2, 11)
+    assert index.search(unit(2, 4, seed=1), 1)[0].shape == (2, 1)
+
+
+def test_equal_scores_come_in_row_order():
+    index = ExactIndex(np.tile(unit(1, 4, seed=0), (6, 1)))
+    assert index.search(unit(1, 4, seed=1), 4)[0].tolist() == [[0, 1, 2, 3]]
+
+
+def test_no_queries_find_nothing(vectors):
+    rows, scores = ExactIndex(vectors).search(np.zeros((0, 32), np.float32), 5)
+    assert rows.shape == scores.shape == (0, 5)
+
+
+def whole(rows: int, dim: int, most: int, seed: int) -> np.ndarray:
+    """Vectors of whole numbers: in whatever order their products are summed, the sum is exact."""
+    found = np.random.default_rng(seed).integers(-most, most + 1, size=(rows, dim))
+    return found.astype(np.float32)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_blocks_of_a_mapped_file_give_what_the_whole_gives(tmp_path):
+    vectors, queries = whole(2_000, 32, 500, seed=0), whole(70, 32, 500, seed=1)
+    np.save(tmp_path / "vectors.npy", vectors)
+    stored = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    assert [len(part) for _, part in blocks(stored)] == [300] * 6 + [200]
+    for k in (1, 40, 400):  # fewer and more than a block has
+        rows, scores = nearest(blocks(stored), queries, k)
+        expected_rows, expected_scores = ExactIndex(vectors).search(queries, k)
+        np.testing.assert_array_equal(rows, expected_rows)
+        np.testing.assert_array_equal(scores, expected_scores)
+        assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_equal_scores_come_in_row_order_across_blocks():
+    vectors, queries = whole(1_000, 4, 2, seed=0), whole(9, 4, 2, seed=1)
+    rows, scores = nearest(blocks(vectors), queries, 50)
+    assert (np.diff(scores, axis=1) == 0).mean() > 0.8
+    expected = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :50]
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_array_equal(rows, ExactIndex(vectors).search(queries, 50)[0])
+
+
+def test_all_are_nearest_where_more_are_wanted(queries):
+    rows, scores = nearest(blocks(unit(11, 32, seed=0)), queries, 500)
+    assert [sorted(found) for found in rows.tolist()] == [list(range(11))] * 70
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_nothing_is_nearest_among_nothing(vectors, queries):
+    assert nearest(blocks(vectors[:0]), queries, 5)[0].shape == (70, 0)
+    assert nearest(blocks(vectors), queries[:0], 5)[0].shape == (0, 5)
+    assert nearest(blocks(vectors), queries, 0)[0].shape == (70, 0)
