@@ -225,7 +225,7 @@ class BucketedForward:
             length = self.lengths[buckets[order[at]]]
             batch = self.batch_size(len(rows), length)
             yield rows[:batch], batch, length
-            at += batch
+            at += len(rows[:batch])
 
     def _program(self, batch: int, length: int) -> Any:
         if (batch, length) not in self._programs:

@@ -70,6 +70,26 @@ def test_a_row_goes_to_the_shortest_length_that_holds_it():
     assert forward(framed)[:, 2].tolist() == [16, 16, 24, 24, 32, 40, 40]
 
 
+@pytest.mark.parametrize("mix_lengths", [False, True])
+def test_every_row_is_in_one_batch_that_holds_it(mix_lengths):
+    chance = np.random.default_rng(0)
+    forward = BucketedForward(
+        counting,
+        jnp.asarray(1),
+        max_length=96,
+        batch_tokens=256,
+        small_batches=(1, 4),
+        mix_lengths=mix_lengths,
+    )
+    for rows in [*range(1, 12), 100]:
+        lengths = chance.integers(1, 97, rows)
+        cuts = list(forward._cut(lengths))
+        assert sorted(np.concatenate([chosen for chosen, *_ in cuts]).tolist()) == [*range(rows)]
+        for chosen, batch, length in cuts:
+            assert len(chosen) <= batch
+            assert lengths[chosen].max() <= length
+
+
 def test_rows_of_mixed_lengths_fill_batches(pooled):
     seen = BucketedForward(
         counting,
