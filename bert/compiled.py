@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import platform
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -115,6 +116,7 @@ class BucketedForward:
             (batch, length) for length in self.lengths for batch in self._batches[length]
         ]
         self._costs = {shape: Cost() for shape in self.shapes}
+        self._compiling = {shape: threading.Lock() for shape in self.shapes}
 
     @property
     def compilations(self) -> int:
@@ -228,11 +230,12 @@ class BucketedForward:
             at += len(rows[:batch])
 
     def _program(self, batch: int, length: int) -> Any:
-        if (batch, length) not in self._programs:
-            logger.debug("compiling for %d rows of %d tokens", batch, length)
-            lowered = self._jitted.lower(self._leaves, _padding(batch, length))
-            self._programs[batch, length] = lowered.compile()
-        return self._programs[batch, length]
+        with self._compiling[batch, length]:
+            if (batch, length) not in self._programs:
+                logger.debug("compiling for %d rows of %d tokens", batch, length)
+                lowered = self._jitted.lower(self._leaves, _padding(batch, length))
+                self._programs[batch, length] = lowered.compile()
+            return self._programs[batch, length]
 
     def _nothing(self) -> np.ndarray:
         result = jax.eval_shape(self._jitted, self._leaves, _padding(1, self.lengths[0]))

@@ -76,7 +76,8 @@ class ItemStore:
         """
         store = copy.copy(self)
         store.fields = self.fields.with_numbers(changes)
-        store._numbers = {c: n for c, n in self._numbers.items() if c not in changes}
+        known = dict(self._numbers)  # a copy: searches add to it
+        store._numbers = {c: n for c, n in known.items() if c not in changes}
         store._changed = self._changed | changes.keys()
         return store
 

@@ -132,7 +132,8 @@ def _index_apart(directory: Path, like: Path, cancelled: threading.Event) -> Non
             process.kill()
             process.communicate()
     if process.returncode:
-        raise CompactionError(f"the index was not built: {errors.strip().splitlines()[-1:]}")
+        said = errors.strip().splitlines() or [f"its process ended with {process.returncode}"]
+        raise CompactionError(f"the index was not built: {said[-1]}")
 
 
 def index(directory: Path, like: Path) -> None:

@@ -205,7 +205,7 @@ class LiveCatalogue:
         last = self._log.sequence
         return LiveReport(
             sequence=last,
-            visible_sequence=overlay.sequence(last),
+            visible_sequence=overlay.sequence(),
             pending=len(overlay.pending),
             set_aside=len(overlay.aside),
             added=catalogue.added_rows,
@@ -247,8 +247,10 @@ class LiveCatalogue:
     def _apply(self, overlay: Overlay) -> None:
         """Let an overlay take in what it has not of the log; raises as `_replay`."""
         generations.require_log(overlay.engine.directory, overlay.engine.manifest, self._state())
-        applied = max(overlay.applied, generations.included(overlay.engine.manifest, self._log.id))
-        overlay.apply((change.sequence, change) for change in self._log.changes(after=applied))
+        included = generations.included(overlay.engine.manifest, self._log.id)
+        overlay.applied = max(overlay.applied, included)
+        changes = self._log.changes(after=overlay.applied)
+        overlay.apply((change.sequence, change) for change in changes)
 
     def _state(self) -> generations.State:
         return generations.State(self._log.id, self._log.sequence)
@@ -276,11 +278,36 @@ class LiveCatalogue:
 
     def _commit(self, batch: Sequence[Queued]) -> None:
         """Make writes durable and apply them; each that cannot be made learns why."""
+        new = self._new_of(batch)
+        if not new:
+            return
+        try:
+            written = self._log.append([write for write, _ in new])
+        except Exception as error:
+            if len(new) == 1:
+                new[0][1].set_exception(_told(error))
+            else:  # one by one, so that one bad write does not take others with it
+                for each in new:
+                    self._commit([each])
+            return
+        made = zip(written, new, strict=True)
+        fresh = [(done.sequence, write) for done, (write, _) in made if not done.repeated]
+        if fresh and fresh[0][0] == self._overlay.applied + 1:
+            self._overlay.apply(fresh)
+        else:  # something before these was written, and then could not be applied
+            self._apply(self._overlay)
+        for done, (_, future) in zip(written, new, strict=True):
+            future.set_result(done)
+
+    def _new_of(self, batch: Sequence[Queued]) -> list[Queued]:
+        """Writes that are still to be made; the futures of others are done."""
         new: list[Queued] = []
         exists: dict[str, bool] = {}  # as the batch leaves it
         for write, future in batch:
             try:
                 known = self._log.repeated(write)
+                if known is not None and known.sequence > self._overlay.applied:
+                    self._apply(self._overlay)  # it was written, and then could not be applied
                 if known is None and write.fields is not None and not write.whole:
                     there = exists.get(write.item_id)
                     if there is None:
@@ -295,24 +322,7 @@ class LiveCatalogue:
                 continue
             exists[write.item_id] = write.fields is not None
             new.append((write, future))
-        if not new:
-            return
-        try:
-            written = self._log.append([write for write, _ in new])
-        except Exception as error:
-            if len(new) == 1:
-                new[0][1].set_exception(_told(error))
-            else:  # one by one, so that one bad write does not take others with it
-                for each in new:
-                    self._commit([each])
-            return
-        self._overlay.apply(
-            (done.sequence, write)
-            for done, (write, _) in zip(written, new, strict=True)
-            if not done.repeated
-        )
-        for done, (_, future) in zip(written, new, strict=True):
-            future.set_result(done)
+        return new
 
     # ---- the indexer
 
@@ -363,7 +373,7 @@ class LiveCatalogue:
     def _compact(self) -> None:
         with self._writing:
             overlay = self._overlay
-            sequence = overlay.sequence(self._log.sequence)
+            sequence = overlay.sequence()
             view = overlay.engine.view  # has all of that, perhaps more
             state = generations.State(self._log.id, sequence)
         built = compaction.build(overlay.engine, view, self._bundles, state, self._closed)

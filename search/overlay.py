@@ -88,12 +88,14 @@ class Overlay:
         over had the item, this one has not.
         """
         with self._lock:
-            changes = _Changes(self.engine.view)
+            changes, applied = _Changes(self.engine.view), self.applied
             for sequence, write in writes:
                 self._apply(changes, sequence, write)
-                self.applied = sequence
+                applied = sequence
+            view = changes.view()
+            # Only now: where anything above fails, the same writes can be taken in again.
             self._dead += changes.dead
-            self.engine.view = changes.view()
+            self.engine.view, self.applied = view, applied
 
     def show(self, most: int, known: View | None = None) -> int:
         """Make up to so many of the pending items visible; returns how many it looked at.
@@ -145,11 +147,11 @@ class Overlay:
             self.engine.view = view.changed(catalogue.without(gone), recall)
             self._settle(taken)
 
-    def sequence(self, last: int) -> int:
-        """Up to which write everything is visible, when `last` is the last one applied."""
+    def sequence(self) -> int:
+        """Up to which write everything is visible."""
         with self._lock:
             waiting = chain(self.pending.values(), self.aside.values())
-            return min((p.sequence - 1 for p in waiting), default=last)
+            return min((p.sequence - 1 for p in waiting), default=self.applied)
 
     def close(self) -> None:
         """Drop what only further writes would need."""

@@ -50,15 +50,20 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  
     ) -> Any:
         """Returns the method's handler, or one of the same kind that refuses."""
         handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        role = role_of(method)
-        if handler is None or role is None:
+        error = self.objection(handler_call_details)
+        if handler is None or error is None:
             return handler
+        return _refusing(handler, error_status(error, handler_call_details.method))
+
+    def objection(self, call: grpc.HandlerCallDetails) -> Exception | None:
+        """Returns why a call may not be made; None where it may."""
+        role = role_of(call.method)
         try:
-            self._tokens.check(bearer_token(handler_call_details.invocation_metadata), role)
+            if role is not None:
+                self._tokens.check(bearer_token(call.invocation_metadata), role)
         except (UnauthenticatedError, RoleMissingError) as error:
-            return _refusing(handler, error_status(error, method))
-        return handler
+            return error
+        return None
 
 
 def bearer_token(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:

@@ -91,6 +91,10 @@ class Metrics:
         self._calls.labels(method, code).inc()
         self._call_seconds.labels(method).observe(seconds)
 
+    def refused(self, method: str) -> None:
+        """Counts a call that was refused unread, so that its time would say nothing."""
+        self._calls.labels(method, "RESOURCE_EXHAUSTED").inc()
+
     def answered(self, result: Answer) -> None:
         """Counts what the engine did."""
         for stage in result.stages:

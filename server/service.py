@@ -94,7 +94,7 @@ class Service:
         self._metrics_server: MetricsServer | None = None
         tracer = CallTracer(self._exporter or tracer_provider)
         observer = CallInterceptor(self._metrics, tracer, self._bundle_id)
-        access = [] if config.tokens is None else [AccessInterceptor(Tokens(config.tokens))]
+        access = None if config.tokens is None else AccessInterceptor(Tokens(config.tokens))
         ages = (
             ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds)),
             ("grpc.max_connection_age_grace_ms", round(1000 * config.connection_grace_seconds)),
@@ -107,8 +107,8 @@ class Service:
             waited=self._metrics.waited,
             computed=self._metrics.computed,
         )
-        self._interceptors = [observer, *access, ErrorInterceptor()]
-        shedding = SheddingInterceptor(self._worker, self._metrics)
+        self._interceptors = [observer, *filter(None, [access]), ErrorInterceptor()]
+        shedding = SheddingInterceptor(self._worker, self._metrics, access)
         self._server = grpc.aio.server(
             interceptors=[shedding, *self._interceptors], options=(*_OPTIONS, *ages)
         )

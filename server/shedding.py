@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 from grpc_status import rpc_status
 
+from server.access import AccessInterceptor
 from server.calls import name_of
 from server.errors import error_status
 from server.methods import made_for
@@ -31,16 +32,19 @@ _LOG_SECONDS = 1.0  # between two lines that say how many calls were refused
 class SheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
     """Refuses model work while the worker's queue is full. Comes before all others.
 
-    Such a call is counted and told its name, and neither read, traced nor logged one by one.
+    Such a call is counted and told its name, and neither read, traced nor logged one by one. One
+    that may not be made is left to those who say so.
     """
 
-    def __init__(self, worker: Worker, metrics: Metrics):
+    def __init__(self, worker: Worker, metrics: Metrics, access: AccessInterceptor | None = None):
         """Prepares to refuse.
 
         Args:
             worker: Whose queue it is.
             metrics: Where refused calls are counted.
+            access: Who knows what may be called; None where everything may.
         """
+        self._access = access
         self._worker = worker
         self._metrics = metrics
         self._refused = 0  # since the last line of the log
@@ -56,6 +60,8 @@ class SheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         method = handler_call_details.method
         if not method.startswith(_QUEUED) or self._worker.overloaded is None:
             return await continuation(handler_call_details)
+        if self._access is not None and self._access.objection(handler_call_details) is not None:
+            return await continuation(handler_call_details)
         if method not in self._handlers:
             handler = await continuation(handler_call_details)
             if handler is None:
@@ -66,7 +72,7 @@ class SheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     def _refusing(self, method: str, handler: Any) -> Any:
         async def refuse(_: Any, context: Any) -> None:
             error = self._worker.overloaded or OverloadedError(0.0)
-            self._metrics.called(method[1:], grpc.StatusCode.RESOURCE_EXHAUSTED.name, 0.0)
+            self._metrics.refused(method[1:])
             self._log()
             ending = _ending(round(10 * error.retry_seconds))
             name = name_of(dict(context.invocation_metadata() or ()))

@@ -16,7 +16,8 @@ from server.errors import error_status
 from server.items import item_record
 from shortlist.v1 import catalog_service_pb2, item_pb2
 
-_AGAIN_SECONDS = 0.05  # between two looks at whether a write still has to wait
+_AGAIN_SECONDS = 0.05  # between the first two looks at whether a write still has to wait
+_AGAIN_AT_MOST = 0.4  # and between later ones
 _UNDER_WAY = 256  # writes of one stream that are not answered yet
 
 _FIELDS = frozenset(field.name for field in fields(Item)) - {"item_id"}
@@ -93,8 +94,10 @@ async def _queued(
         refused.set_exception(error)
         return refused
     # No thread waits for it: there are few, and another may take milliseconds to have its turn.
+    pause = _AGAIN_SECONDS
     while (future := live.write_soon(write)) is None:
-        await asyncio.sleep(_AGAIN_SECONDS)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _AGAIN_AT_MOST)
     return future
 
 

@@ -262,7 +262,10 @@ def create_vectors(directory: Path, items: int, dim: int) -> Float32[np.memmap, 
     vectors = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(items, dim))
     if hasattr(os, "posix_fallocate"):  # else a full disk would end the process when it is filled
         with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
     return vectors
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 
 _VARIABLE = "GLIBC_TUNABLES"
+_DONE = "TRAIN_BEGUN_ANEW"  # where the loader drops the variable, as for a program with privileges
 _SETTING = "glibc.malloc.hugetlb"  # 1: ask for transparent huge pages (glibc 2.35 or newer)
 
 
@@ -17,9 +18,10 @@ def restart_with_huge_pages() -> None:
 
     Older C libraries and other ones, and kernels told never to use huge pages, ignore it.
     """
-    if sys.platform == "linux" and _SETTING not in os.environ.get(_VARIABLE, ""):
+    asked = _SETTING in os.environ.get(_VARIABLE, "") or _DONE in os.environ
+    if sys.platform == "linux" and not asked:
         again = [sys.executable, *sys.orig_argv[1:]]
-        environment = {**os.environ, **huge_pages(os.environ)}
+        environment = {**os.environ, **huge_pages(os.environ), _DONE: "1"}
         os.execve(sys.executable, again, environment)  # noqa: S606 - itself, with its own arguments
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -29,6 +30,7 @@ from search.engine import Engine
 from search.live import LiveCatalogue, open_newest
 from search.records import Channel, ClosedError, RequestError, UnknownItemsError
 from search.slot import Slot
+from search.view import View
 from tests.tiny import tiny_items, write_bundle
 
 SECONDS = 30.0
@@ -111,6 +113,28 @@ def test_a_new_item_is_found_by_words_and_by_vector_soon_after_it_was_acknowledg
     words = shop.engine.retrieve("brass lamp", channels=[Channel.LEXICAL]).hits
     assert [hit.item_id for hit in words] == ["lamp"]
     assert shop.live.report().freshness is not None
+
+
+def test_a_write_on_disk_that_could_not_be_applied_is_before_it_is_acknowledged(shop, monkeypatch):
+    item_id = tiny_items()[0].item_id
+    with monkeypatch.context() as failing:
+        failing.setattr(View, "changed", Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            shop.write(item_id, None, request="deletion")
+    assert item_id in shop.items()  # nobody was told otherwise
+    before = shop.live.report().visible_sequence
+    assert before < shop.live.report().sequence  # so no bundle is said to have it
+    assert shop.write(item_id, None, request="deletion").repeated
+    assert item_id not in shop.items()
+    # The same where another write comes in between.
+    others = [item.item_id for item in tiny_items()[1:3]]
+    with monkeypatch.context() as failing:
+        failing.setattr(View, "changed", Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            shop.write(others[0], None)
+    shop.write(others[1], None)
+    assert not shop.items().keys() & {item_id, *others}
+    assert shop.live.report().visible_sequence == shop.live.report().sequence
 
 
 def test_new_words_are_completed_and_corrected_like_others(shop):

@@ -54,7 +54,7 @@ def test_an_item_that_is_again_what_it_was_while_it_is_shown_stays(overlay: Inte
     overlay.show(100)
     assert overlay.pending == {}
     assert visible(overlay)[item.item_id] == item
-    assert overlay.sequence(2) == 2
+    assert overlay.sequence() == 2
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -150,4 +150,4 @@ def test_what_comes_to_items_that_are_set_aside_leaves_what_a_dictionary_would_h
             count = len(tried)
             assert overlay.show(100) == 0
             assert len(tried) == count
-            assert (overlay.sequence(sequence) == sequence) == (not cursed)
+            assert (overlay.sequence() == overlay.applied) == (not cursed)

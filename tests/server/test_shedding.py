@@ -3,10 +3,12 @@
 # ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
 
 import asyncio
+import hashlib
 import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -14,8 +16,10 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 from prometheus_client import generate_latest
 
+from server.access import AccessInterceptor
 from server.metrics import Metrics
 from server.shedding import SheddingInterceptor
+from server.tokens import Tokens
 from server.work import Worker
 from shortlist.v1 import (
     catalog_service_pb2,
@@ -45,8 +49,12 @@ class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
 
 
 @asynccontextmanager
-async def serving(worker: Worker, metrics: Metrics) -> AsyncIterator[grpc.aio.Channel]:
-    server = grpc.aio.server(interceptors=[SheddingInterceptor(worker, metrics)])
+async def serving(
+    worker: Worker, metrics: Metrics, access: AccessInterceptor | None = None
+) -> AsyncIterator[grpc.aio.Channel]:
+    others = [access] if access else []
+    shedding = SheddingInterceptor(worker, metrics, access)
+    server = grpc.aio.server(interceptors=[shedding, *others])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(Search(), server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(Catalog(), server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -132,3 +140,26 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
     label = 'code="RESOURCE_EXHAUSTED",method="shortlist.v1.SearchService/Search"'
     assert f"shortlist_calls_total{{{label}}} 2.0" in counted
     assert "calls refused because the queue is full: 1" in caplog.messages  # further ones later
+
+
+def test_whoever_may_not_call_is_told_so_also_while_the_queue_is_full(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    digest = hashlib.sha256(b"a-secret-of-a-reader").hexdigest()
+    file.write_text(f"read: {digest}\n")
+    worker = Worker(queue_size=1)
+
+    async def scenario() -> list[object]:
+        access = AccessInterceptor(Tokens(file))
+        method = "/shortlist.v1.SearchService/Search"
+        async with serving(worker, Metrics(), access) as channel, full(worker):
+            call = channel.unary_unary(method)
+            codes = []
+            for token in ("of nobody", "a-secret-of-a-reader"):
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await call(b"", metadata=(("authorization", f"Bearer {token}"),), timeout=SOON)
+                codes.append(refused.value.code())
+        return codes
+
+    codes = asyncio.run(scenario())
+    worker.close()
+    assert codes == [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED]
