@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from bert.numerics import choose_numerics

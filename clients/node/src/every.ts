@@ -179,7 +179,8 @@ const calls: Record<string, () => Promise<unknown>> = {
   "a token of nobody's": () => search({ query, pageSize: 2, pageToken: "AAAA" }),
   "a token of another bundle": async () =>
     search({ query, pageSize: 2, pageToken: await ofAnotherBundle() }),
-  "an unknown item": () => ask(items.getItem.bind(items), { itemId: "nothing" }),
+  "an unknown item": () =>
+    ask(items.getItem.bind(items), GetItemRequest.fromPartial({ itemId: "nothing" })),
   "a deadline that passes": () => search({ query }, flag("token"), { deadline: Date.now() + 1 }),
   "no token": () => search({ query }, ""),
   "a reader that writes": () => erase(flag("reader-token")),
