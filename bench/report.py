@@ -56,13 +56,14 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Replace the rows of the same works in a results file."""
-    kept = []
+    """Replace the rows of the same works in a results file, and all rows of another processor."""
+    kept, here = [], machine()
     if path.is_file():
-        works = {row.work for row in rows}
-        kept = [row for row in json.loads(path.read_text())["rows"] if row["work"] not in works]
+        works, before = {row.work for row in rows}, json.loads(path.read_text())
+        if before["machine"]["processor"] == here["processor"]:
+            kept = [row for row in before["rows"] if row["work"] not in works]
     found = {
-        "machine": machine(),
+        "machine": here,
         "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
         "rows": kept + [asdict(row) for row in rows],
     }
