@@ -1,6 +1,5 @@
 """`make bench`: all comparisons, or the ones named; prints a table and writes results.json."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -36,8 +35,7 @@ def main(config: BenchConfig) -> None:
     for name in config.only or contests:
         rows = contests[name](config.work, config.rounds)
         report.write(config.results, rows)
-        sys.stdout.write(report.markdown(rows) + "\n")
-        sys.stdout.flush()
+        report.say(report.markdown(rows))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ server that this starts, on the loopback interface; load, abuse and server share
 """
 
 import resource
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -26,7 +25,7 @@ from bench import inputs, openloop
 from bench.http2 import Connection
 from bench.openloop import Call, Load
 from bench.process import Server, serving
-from bench.report import machine
+from bench.report import machine, say
 from catalog.reading import read_dataset
 from shortlist.v1 import search_service_pb2
 
@@ -241,12 +240,6 @@ class Bench:
                 f"[{min(ratios):.2f}, {max(ratios):.2f}] | {dict(errors) or 0} | {memory} "
                 f"| {dict(done) or ''} |"
             )
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def main(config: AbuseConfig) -> None:

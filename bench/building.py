@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 import tyro
 
+from bench.report import say
 from catalog.memory import forget_peak, peak_bytes
 from towers import index
 from towers.index import IndexConfig, create_vectors, open_vectors, recall_against_exact
@@ -61,8 +62,7 @@ def _stage(name: str, work: Callable[[], Result]) -> Result:
     result = work()
     seconds = time.perf_counter() - start
     peak, held = peak_bytes() or 0, _held()
-    sys.stdout.write(f"| {name} | {seconds:.0f} | {peak / 1e9:.2f} | {held / 1e9:.2f} |\n")
-    sys.stdout.flush()
+    say(f"| {name} | {seconds:.0f} | {peak / 1e9:.2f} | {held / 1e9:.2f} |")
     return result
 
 

@@ -27,7 +27,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from bench import inputs, openloop
 from bench.openloop import Call, Load
 from bench.process import Server, serving
-from bench.report import machine
+from bench.report import machine, say
 from catalog.reading import read_dataset
 from shortlist.client import Client, Options, Retry, ShortlistError
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
@@ -211,12 +211,6 @@ def report(what: str, calls: Sequence[Call], seconds: float) -> None:
         say(f"  {method}: {openloop.summary(of, seconds)}")
     bundles = Counter(call.bundle for call in calls if call.bundle)
     say(f"  answered by: {dict(bundles)}")
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def main(config: OperationsConfig) -> None:

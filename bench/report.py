@@ -2,6 +2,7 @@
 
 import json
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -29,6 +30,12 @@ class Row:
     same_answers: bool | None  # whether both gave the same answers; None where that has no meaning
     agreement: str  # how that was measured
     rounds: int  # that the ratio is taken over
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def machine() -> dict[str, Any]:

@@ -18,7 +18,7 @@ import tyro
 
 from bench import inputs
 from bench.process import serving
-from bench.report import machine
+from bench.report import machine, say
 from shortlist.client import Client
 
 CALLERS = 16
@@ -102,8 +102,7 @@ def overhead(address: str, queries: Sequence[str]) -> None:
 def print_row(name: str, values: Sequence[float]) -> None:
     """One line: median and spread."""
     low, median, high = np.quantile(values, [0.0, 0.5, 1.0])
-    sys.stdout.write(f"| {name} | {median:.2f} [{low:.2f}, {high:.2f}] |\n")
-    sys.stdout.flush()
+    say(f"| {name} | {median:.2f} [{low:.2f}, {high:.2f}] |")
 
 
 def main(config: ServingConfig) -> None:

@@ -36,8 +36,7 @@ _SCOPES: Mapping[Literal["matched", "recalled"], "facet_pb2.FacetScope.ValueType
 }
 _SCOPE_OF: Mapping[int, Literal["matched", "recalled"]] = {
     facet_pb2.FACET_SCOPE_UNSPECIFIED: "recalled",
-    facet_pb2.FACET_SCOPE_RECALLED: "recalled",
-    facet_pb2.FACET_SCOPE_MATCHED: "matched",
+    **{value: scope for scope, value in _SCOPES.items()},
 }
 
 
