@@ -27,7 +27,9 @@ from shortlist.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 
 _DEADLINE = 30.0  # seconds of a call
 _LOOK = 0.02  # seconds between two looks for an item
-_LOOKED_FOR = 10  # of so many new items one is looked for by Retrieve; of ten times more, an update
+# Of so many writes one is looked for: to look is a load as well.
+_LOOKED_FOR_NEW, _LOOKED_FOR_UPDATED = 10, 100
+_ASKED_FOR = 5  # of so many new items that are looked for, one is then asked for by Retrieve
 _UNDER_WAY = 1_000  # writes not yet acknowledged, where they go as fast as they can
 _CALLERS = 16
 _EOF = grpc.aio.EOF  # type: ignore[attr-defined]  # stubs lack it
@@ -124,7 +126,7 @@ class Load:
             await asyncio.sleep(_LOOK)
         waits = self.seen.fresh if is_new else self.seen.fresh_update
         waits.append(time.perf_counter() - acknowledged)
-        if is_new and number % _LOOKED_FOR == 0:
+        if is_new and number % (_LOOKED_FOR_NEW * _ASKED_FOR) == 0:
             ask = RetrieveRequest(query=wanted.title, page_size=100)
             try:
                 answer = await self.retrieval.Retrieve(ask, timeout=_DEADLINE)
@@ -174,9 +176,9 @@ class Load:
 
         work = [ask()]
         if phase.updates:
-            work.append(self.write(self.update, phase.updates, self.seen.update, 10 * _LOOKED_FOR))
+            work.append(self.write(self.update, phase.updates, self.seen.update, _LOOKED_FOR_UPDATED))
         if phase.new_items:
-            work.append(self.write(self.new, phase.new_items, self.seen.new, 1))
+            work.append(self.write(self.new, phase.new_items, self.seen.new, _LOOKED_FOR_NEW))
         async with self.group:
             await asyncio.gather(*work)
         due = [round(rate * phase.seconds) for rate in (phase.retrieves, phase.updates)]

@@ -9,12 +9,12 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from filelock import FileLock
 
@@ -26,8 +26,9 @@ from catalog.logreading import FILE, Change
 
 __all__ = [
     "Change",
-    "DeletedItemError",
     "LogError",
+    "NoItemError",
+    "Outcome",
     "RequestIdReusedError",
     "Write",
     "WriteLog",
@@ -38,11 +39,11 @@ REMEMBERED_REQUESTS = 1_000_000  # writes whose request ids are known; at most a
 MAX_REQUEST_ID_CHARACTERS = 64
 
 
-class DeletedItemError(Exception):
-    """A write would change some fields of an item that is deleted."""
+class NoItemError(Exception):
+    """A write would change some fields of an item that does not exist."""
 
     def __init__(self, item_id: str):
-        super().__init__(f"item {item_id!r} is deleted; write the whole item to have it back")
+        super().__init__(f"there is no item {item_id!r}; write the whole item to have it")
         self.item_id = item_id
 
 
@@ -73,14 +74,32 @@ class Written:
     repeated: bool  # its request id was known, and nothing changed
 
 
-@dataclass(frozen=True)
+# What became of a write, or why it was not made: NoItemError, RequestIdReusedError, or ValueError
+# of a malformed one.
+Outcome: TypeAlias = Written | Exception
+
+
+@dataclass
 class _Batch:
     """What a transaction writes."""
 
-    changes: Mapping[str, Change]  # item id -> its new row
-    requests: Mapping[str, tuple[int, bytes]]  # request id -> sequence and digest
-    written: list[Written]  # one per write
-    last: int  # sequence after it
+    last: int  # the log's sequence, with all that is written here
+    changes: dict[str, Change]  # item id -> its new row
+    requests: dict[str, tuple[int, bytes]]  # request id -> sequence and digest
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A write that is well formed."""
+
+    write: Write
+    fields: Mapping[str, Any] | None  # in their canonical form
+    digest: bytes  # of all that it does
+
+    @property
+    def in_part(self) -> bool:
+        """Whether it changes some fields of an item."""
+        return self.fields is not None and not self.write.whole
 
 
 class WriteLog:
@@ -152,45 +171,33 @@ class WriteLog:
         """Sequence of the last write, 0 before the first."""
         return self._sequence
 
-    def repeated(self, write: Write) -> Written | None:
-        """What became of a write that was made before; None of one that is new.
+    def append(
+        self, writes: Sequence[Write], exists: Callable[[str], bool] = lambda _: True
+    ) -> list[Outcome]:
+        """Makes writes durable, in their order: all that can be made at once, or none.
 
-        Raises:
-            RequestIdReusedError: its request id came before, with another write.
-            ValueError: it is malformed.
-        """
-        _, digest = _check(write)
-        with self._lock:
-            self._require_open()
-            with reporting(self.path, "cannot be read"):
-                known = self._request(write.request_id)
-        if known is None:
-            return None
-        if known[1] != digest:
-            raise RequestIdReusedError(write.request_id)
-        return Written(known[0], repeated=True)
-
-    def append(self, writes: Sequence[Write]) -> list[Written]:
-        """Makes writes durable, in their order: all of them, or none where this raises.
+        Args:
+            writes: What to write.
+            exists: Whether there is an item of some id, for writes of some of its fields: the log
+                knows only what was written.
 
         Returns:
-            What became of each write.
+            What became of each write, or why it was not made; the others were.
 
         Raises:
-            DeletedItemError: a write has some fields of an item that is then deleted.
-            RequestIdReusedError: a request id came before, with another write.
             LogError: the file cannot be written. Whether the writes are kept is not known where
                 the disk failed; to send them again with the same request ids is always safe.
-            ValueError: a write is malformed.
         """
-        checked = [(write, *_check(write)) for write in writes]
+        checked = [_check(write) for write in writes]
+        good = [each for each in checked if isinstance(each, _Checked)]
         with self._lock:
             self._require_open()
             with reporting(self.path, "cannot be written"):
-                batch = self._plan(checked)
+                batch, outcomes = self._plan(good, exists)
                 if batch.requests:
                     self._commit(batch)
-        return batch.written
+        of_good = iter(outcomes)
+        return [next(of_good) if isinstance(each, _Checked) else each for each in checked]
 
     def changes(self, after: int = 0) -> Iterator[Change]:
         """The items whose last write is later than a sequence, in order of sequence.
@@ -230,45 +237,54 @@ class WriteLog:
         if self._closed:
             raise ValueError("the log is closed")
 
-    def _request(self, request_id: str) -> tuple[int, bytes] | None:
-        query = "SELECT sequence, digest FROM requests WHERE request_id = ?"
-        found: tuple[int, bytes] | None = self._connection.execute(query, (request_id,)).fetchone()
-        return found
+    def _plan(
+        self, writes: Sequence[_Checked], exists: Callable[[str], bool]
+    ) -> tuple[_Batch, list[Outcome]]:
+        """What a batch writes, and what becomes of each write; nothing is written here."""
+        batch = _Batch(logreading.last_sequence(self._connection), {}, {})
+        requests = self._requests([each.write.request_id for each in writes])
+        in_part = [each.write.item_id for each in writes if each.in_part]
+        before = logreading.changes_of(self.path, self._connection, in_part)
+        outcomes: list[Outcome] = []
+        for each in writes:
+            name, item_id = each.write.request_id, each.write.item_id
+            known = batch.requests.get(name) or requests.get(name)
+            if known and known[1] == each.digest:
+                outcomes.append(Written(known[0], repeated=True))
+            elif known:
+                outcomes.append(RequestIdReusedError(name))
+            else:
+                earlier = batch.changes.get(item_id)
+                there = earlier is not None or not each.in_part or exists(item_id)
+                change = _merge(earlier or before.get(item_id), each, batch.last + 1)
+                if not there or change is None:
+                    outcomes.append(NoItemError(item_id))
+                    continue
+                batch.last += 1
+                batch.changes[item_id] = change
+                batch.requests[name] = (batch.last, each.digest)
+                outcomes.append(Written(batch.last, repeated=False))
+        return batch, outcomes
 
-    def _plan(self, checked: Sequence[tuple[Write, Mapping[str, Any] | None, bytes]]) -> _Batch:
-        """What a batch writes; nothing is written here, so that what is refused leaves nothing."""
-        last = logreading.last_sequence(self._connection)
-        changes: dict[str, Change] = {}
-        requests: dict[str, tuple[int, bytes]] = {}
-        written = []
-        for write, fields, digest in checked:
-            known = requests.get(write.request_id) or self._request(write.request_id)
-            if known:
-                if known[1] != digest:
-                    raise RequestIdReusedError(write.request_id)
-                written.append(Written(known[0], repeated=True))
-                continue
-            last += 1
-            before = changes.get(write.item_id) or logreading.change_of(
-                self.path, self._connection, write.item_id
-            )
-            changes[write.item_id] = _merge(before, write, fields, last)
-            requests[write.request_id] = (last, digest)
-            written.append(Written(last, repeated=False))
-        return _Batch(changes, requests, written, last)
+    def _requests(self, names: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """Sequence and digest of those requests that were made before."""
+        query = "SELECT request_id, sequence, digest FROM requests WHERE request_id IN"
+        found = logreading.selected(self._connection, query, names)
+        return {name: (sequence, digest) for name, sequence, digest in found}
 
     def _commit(self, batch: _Batch) -> None:
         connection = self._connection
+        rows = [
+            (c.sequence, c.item_id, None if c.fields is None else to_json(c.fields), c.whole)
+            for c in batch.changes.values()
+        ]
+        requests = [(sequence, name, d) for name, (sequence, d) in batch.requests.items()]
         failpoint("log.before-begin")
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for change in batch.changes.values():
-                text = None if change.fields is None else to_json(change.fields)
-                row = (change.sequence, change.item_id, text, change.whole)
-                connection.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", row)
-                failpoint("log.after-insert")
-            requests = [(sequence, name, d) for name, (sequence, d) in batch.requests.items()]
-            connection.executemany("INSERT INTO requests VALUES (?, ?, ?)", requests)
+            self._insert("INSERT OR REPLACE INTO items", rows)
+            failpoint("log.after-insert")
+            self._insert("INSERT INTO requests", requests)
             failpoint("log.before-prune")
             old = (batch.last - self._remembered,)
             connection.execute("DELETE FROM requests WHERE sequence <= ?", old)
@@ -281,37 +297,41 @@ class WriteLog:
         self._sequence = batch.last
         failpoint("log.after-commit")
 
+    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        for some in logreading.portions(rows):
+            row = f"({', '.join('?' * len(some[0]))})"
+            values = [value for each in some for value in each]
+            self._connection.execute(f"{statement} VALUES {', '.join([row] * len(some))}", values)
 
-def _check(write: Write) -> tuple[Mapping[str, Any] | None, bytes]:
-    """A write's fields in their canonical form, and a digest of all that it does.
 
-    Raises:
-        ValueError: it is malformed.
-    """
+def _check(write: Write) -> _Checked | ValueError:
+    """A write in its canonical form, or what is wrong with it."""
     if not is_text(write.request_id) or not 1 <= len(write.request_id) <= MAX_REQUEST_ID_CHARACTERS:
         limit = MAX_REQUEST_ID_CHARACTERS
-        raise ValueError(f"request_id: {write.request_id!r} is no text of 1 to {limit} characters")
+        return ValueError(f"request_id: {write.request_id!r} is no text of 1 to {limit} characters")
     if not is_text(write.item_id) or not write.item_id:
-        raise ValueError(f"item_id: {write.item_id!r} is no text, or empty")
+        return ValueError(f"item_id: {write.item_id!r} is no text, or empty")
     fields = None
     if write.fields is not None:
-        fields = canonical(write.fields, whole=write.whole)
+        try:
+            fields = canonical(write.fields, whole=write.whole)
+        except ValueError as error:
+            return error
     whole = write.whole or fields is None
     content = json.dumps([write.item_id, whole]) + ("" if fields is None else to_json(fields))
-    return fields, hashlib.blake2b(content.encode(), digest_size=16).digest()
+    return _Checked(write, fields, hashlib.blake2b(content.encode(), digest_size=16).digest())
 
 
-def _merge(
-    before: Change | None, write: Write, fields: Mapping[str, Any] | None, sequence: int
-) -> Change:
-    """The row of an item after a write."""
-    if fields is None or write.whole:
-        return Change(write.item_id, sequence, fields, whole=True)
+def _merge(before: Change | None, each: _Checked, sequence: int) -> Change | None:
+    """The row of an item after a write; None where there is no item to change in part."""
+    item_id, fields = each.write.item_id, each.fields
+    if fields is None or not each.in_part:
+        return Change(item_id, sequence, fields, whole=True)
     if before is None:
-        return Change(write.item_id, sequence, fields, whole=False)
+        return Change(item_id, sequence, fields, whole=False)
     if before.fields is None:
-        raise DeletedItemError(write.item_id)
+        return None
     merged = {**before.fields, **fields}
     if before.whole:
         merged = set_fields(merged)
-    return Change(write.item_id, sequence, merged, before.whole)
+    return Change(item_id, sequence, merged, before.whole)

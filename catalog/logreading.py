@@ -1,17 +1,23 @@
 """Reading a write log: by the process that writes to it, and by others beside it."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from catalog import logfile
 from catalog.logfields import from_json
 from catalog.logfile import LogError, damaged, reporting
 
 FILE = "writes.sqlite3"
+
+# Rows that one statement reads or writes. SQLite lets other threads run during each, and to go on
+# is then to wait for them: a statement a row made writes slow beside searches.
+_ROWS = 500
+
+Each = TypeVar("Each")
 
 
 class NoLogError(LogError):
@@ -88,11 +94,27 @@ def changes(path: Path, reader: sqlite3.Connection, after: int) -> Iterator[Chan
         yield _change(path, row)
 
 
-def change_of(path: Path, connection: sqlite3.Connection, item_id: str) -> Change | None:
-    """The latest state of an item; None of one that was never written."""
-    query = "SELECT * FROM items WHERE item_id = ?"
-    row = connection.execute(query, (item_id,)).fetchone()
-    return None if row is None else _change(path, row)
+def changes_of(
+    path: Path, connection: sqlite3.Connection, item_ids: Sequence[str]
+) -> dict[str, Change]:
+    """The latest state of those of some items that were ever written, by id."""
+    query = "SELECT * FROM items WHERE item_id IN"
+    found = (_change(path, row) for row in selected(connection, query, item_ids))
+    return {change.item_id: change for change in found}
+
+
+def selected(
+    connection: sqlite3.Connection, query: str, values: Sequence[str]
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query that ends in `IN`, for any number of values."""
+    for some in portions(values):
+        yield from connection.execute(f"{query} ({', '.join('?' * len(some))})", some).fetchall()
+
+
+def portions(rows: Sequence[Each]) -> Iterator[Sequence[Each]]:
+    """Rows, or values, in the portions that one statement takes."""
+    for start in range(0, len(rows), _ROWS):
+        yield rows[start : start + _ROWS]
 
 
 def check_all(path: Path, reader: sqlite3.Connection) -> None:

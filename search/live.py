@@ -21,7 +21,7 @@ from typing import TypeAlias
 import numpy as np
 
 from catalog.errors import InputError
-from catalog.log import DeletedItemError, RequestIdReusedError, Write, WriteLog, Written
+from catalog.log import NoItemError, RequestIdReusedError, Write, WriteLog, Written
 from catalog.logfields import FieldError
 from search import compaction, generations
 from search.compaction import CompactionError
@@ -278,51 +278,24 @@ class LiveCatalogue:
 
     def _commit(self, batch: Sequence[Queued]) -> None:
         """Make writes durable and apply them; each that cannot be made learns why."""
-        new = self._new_of(batch)
-        if not new:
-            return
-        try:
-            written = self._log.append([write for write, _ in new])
-        except Exception as error:
-            if len(new) == 1:
-                new[0][1].set_exception(_told(error))
-            else:  # one by one, so that one bad write does not take others with it
-                for each in new:
-                    self._commit([each])
-            return
-        made = zip(written, new, strict=True)
-        fresh = [(done.sequence, write) for done, (write, _) in made if not done.repeated]
-        if fresh and fresh[0][0] == self._overlay.applied + 1:
-            self._overlay.apply(fresh)
-        else:  # something before these was written, and then could not be applied
-            self._apply(self._overlay)
-        for done, (_, future) in zip(written, new, strict=True):
-            future.set_result(done)
-
-    def _new_of(self, batch: Sequence[Queued]) -> list[Queued]:
-        """Writes that are still to be made; the futures of others are done."""
-        new: list[Queued] = []
-        exists: dict[str, bool] = {}  # as the batch leaves it
-        for write, future in batch:
-            try:
-                known = self._log.repeated(write)
-                if known is not None and known.sequence > self._overlay.applied:
-                    self._apply(self._overlay)  # it was written, and then could not be applied
-                if known is None and write.fields is not None and not write.whole:
-                    there = exists.get(write.item_id)
-                    if there is None:
-                        there = self._overlay.current(write.item_id) is not None
-                    if not there:
-                        raise UnknownItemsError((write.item_id,))
-            except Exception as error:
-                future.set_exception(_told(error))
-                continue
-            if known is not None:
-                future.set_result(known)
-                continue
-            exists[write.item_id] = write.fields is not None
-            new.append((write, future))
-        return new
+        overlay = self._overlay
+        outcomes = self._log.append([write for write, _ in batch], overlay.has)
+        made = [
+            (outcome, write)
+            for outcome, (write, _) in zip(outcomes, batch, strict=True)
+            if isinstance(outcome, Written)
+        ]
+        fresh = [(outcome.sequence, write) for outcome, write in made if not outcome.repeated]
+        if fresh and fresh[0][0] == overlay.applied + 1:
+            overlay.apply(fresh)
+        elif any(outcome.sequence > overlay.applied for outcome, _ in made):
+            self._apply(overlay)  # something was written before, and then could not be applied
+        # The last first: who waits for the first, as streams do, then finds all others done.
+        for outcome, (_, future) in zip(reversed(outcomes), reversed(batch), strict=True):
+            if isinstance(outcome, Written):
+                future.set_result(outcome)
+            else:
+                future.set_exception(_told(outcome))
 
     # ---- the indexer
 
@@ -409,7 +382,7 @@ def _told(error: Exception) -> Exception:
             return RequestError("request_id", "was used for another write; choose a new one")
         case FieldError():
             return RequestError(f"item.{error.field}", error.problem)
-        case DeletedItemError():
+        case NoItemError():
             return UnknownItemsError((error.item_id,))
         case _:
             return error

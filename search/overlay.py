@@ -63,10 +63,9 @@ class Overlay:
         )
         self._lock = threading.Lock()  # of the engine's view and what is pending
 
-    def current(self, item_id: str) -> Item | None:
-        """An item as it was last written, visible or not; None where there is none."""
-        waiting = self._waiting(item_id)
-        return waiting.item if waiting else self._visible(item_id)
+    def has(self, item_id: str) -> bool:
+        """Whether there is an item of some id, visible or not."""
+        return bool(self._waiting(item_id)) or self.engine.view.catalogue.row(item_id) >= 0
 
     def would_wait(self, write: Write) -> bool:
         """Whether a write would make one more item wait to be shown; a guess while others come."""
@@ -158,20 +157,25 @@ class Overlay:
         self._lexical.close()
 
     def _apply(self, changes: "_Changes", sequence: int, write: Write | Change) -> None:
-        item_id = write.item_id
-        visible = changes.item(item_id)
+        item_id, fields = write.item_id, write.fields
         waiting = self._waiting(item_id)
-        if write.fields is None:
+        if fields is None:
             self.pending.pop(item_id, None)
             self.aside.pop(item_id, None)
             changes.remove(item_id)
             return
+        if not waiting and not write.whole and fields.keys() <= NUMERIC:
+            changes.renumber(item_id, fields)  # as below, without making the item
+            return
+        visible = changes.item(item_id)
         before = waiting.item if waiting else visible
         if before is None and not write.whole:
             return
         after = _written(write, before)
         if visible is not None:
-            changes.renumber(visible, after)
+            numbers = {name: getattr(after, name) for name in NUMERIC}
+            other = {name: n for name, n in numbers.items() if n != getattr(visible, name)}
+            changes.renumber(item_id, other)
         # Also where it is again what is visible: `show` may be about to make it another.
         if waiting or visible is None or not _numbers_alone(visible, after):
             first = waiting or Pending(after, sequence, time.monotonic())
@@ -237,31 +241,29 @@ class _Changes:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._items: dict[str, Item | None] = {}  # as the batch has left them so far
-        self._numbers: dict[str, dict[int, Any]] = {}
+        self._removed: set[str] = set()
+        self._numbers: dict[str, dict[int, Any]] = {}  # by column, the new values by row
         self.dead: list[int] = []
 
     def item(self, item_id: str) -> Item | None:
-        """A visible item; None where there is none."""
-        if item_id not in self._items:
-            row = self._view.catalogue.row(item_id)
-            self._items[item_id] = self._view.catalogue.item(row) if row >= 0 else None
-        return self._items[item_id]
+        """A visible item as the batch has left it so far; None where there is none."""
+        row = self._row(item_id)
+        if row < 0:
+            return None
+        numbers = {column: rows[row] for column, rows in self._numbers.items() if row in rows}
+        return replace(self._view.catalogue.item(row), **numbers)
 
     def remove(self, item_id: str) -> None:
         """Delete an item, if it is there."""
-        if self.item(item_id) is not None:
-            self.dead.append(self._view.catalogue.row(item_id))
-            self._items[item_id] = None
+        if (row := self._row(item_id)) >= 0:
+            self.dead.append(row)
+            self._removed.add(item_id)
 
-    def renumber(self, visible: Item, after: Item) -> None:
-        """Give a visible item the numbers of another state of it."""
-        row = self._view.catalogue.row(visible.item_id)
-        for column in NUMERIC:
-            value = getattr(after, column)
-            if value != getattr(visible, column):
+    def renumber(self, item_id: str, numbers: Mapping[str, Any]) -> None:
+        """Give an item other numbers, if it is there."""
+        if (row := self._row(item_id)) >= 0:
+            for column, value in numbers.items():
                 self._numbers.setdefault(column, {})[row] = value
-        self._items[visible.item_id] = _numbered(visible, after)
 
     def view(self) -> View:
         """The view after all of them."""
@@ -269,6 +271,9 @@ class _Changes:
             return self._view
         catalogue = self._view.catalogue
         return self._view.changed(catalogue.with_numbers(self._numbers).without(self.dead))
+
+    def _row(self, item_id: str) -> int:
+        return -1 if item_id in self._removed else self._view.catalogue.row(item_id)
 
 
 def _numbered(item: Item, numbers: Item) -> Item:

@@ -73,7 +73,7 @@ async def answers(
         while (under_way := await queued.get()) is not None:
             request_id, future = under_way
             try:
-                made = await asyncio.wrap_future(future)
+                made = future.result() if future.done() else await asyncio.wrap_future(future)
             except Exception as error:
                 yield answer(request_id=request_id, error=error_status(error, method))
             else:

@@ -21,15 +21,15 @@ from catalog.errors import InputError
 from catalog.log import (
     FILE,
     Change,
-    DeletedItemError,
     LogError,
+    NoItemError,
     RequestIdReusedError,
     Write,
     WriteLog,
     Written,
 )
 from catalog.logfields import FIELDS
-from tests.catalog.log_model import REFUSED, Model
+from tests.catalog.log_model import Model, append
 
 SAW = {"title": "Saw", "brand": "Acme", "price": 12.5}
 EVERYTHING = {
@@ -144,12 +144,32 @@ def test_a_partial_write_over_a_whole_item_merges_into_it(log):
 def test_a_deleted_item_stays_deleted_until_it_is_written_whole(log):
     log.append([Write("r1", "i", SAW), Write("r2", "i", None)])
     assert only(log) == Change("i", 2, None, True)
-    with pytest.raises(DeletedItemError) as caught:
-        log.append([Write("r3", "other", SAW), Write("r4", "i", {"price": 1.0}, whole=False)])
-    assert caught.value.item_id == "i"
-    assert only(log) == Change("i", 2, None, True)  # nothing of the batch was written
-    log.append([Write("r4", "i", {"title": "Drill"})])
-    assert only(log) == Change("i", 3, {"title": "Drill"}, True)
+    [refused, made] = log.append(
+        [Write("r3", "i", {"price": 1.0}, whole=False), Write("r4", "other", SAW)]
+    )
+    assert isinstance(refused, NoItemError)
+    assert refused.item_id == "i"
+    assert made == Written(3, False)  # what is refused does not take others with it
+    log.append([Write("r3", "i", {"title": "Drill"})])
+    assert list(log.changes(3)) == [Change("i", 4, {"title": "Drill"}, True)]
+
+
+def test_an_item_that_is_neither_written_nor_known_cannot_be_changed_in_part(log):
+    price = {"price": 1.0}
+    outcomes = log.append(
+        [
+            Write("r1", "bundle's", price, whole=False),
+            Write("r2", "nobody's", price, whole=False),
+            Write("r3", "nobody's", SAW),
+            Write("r4", "nobody's", price, whole=False),  # by now there is one
+            Write("r5", "unknown", None),
+        ],
+        {"bundle's"}.__contains__,
+    )
+    assert isinstance(outcomes[1], NoItemError)
+    assert [outcomes[n] for n in (0, 2, 3, 4)] == [Written(n, False) for n in (1, 2, 3, 4)]
+    repeated = log.append([Write("r1", "bundle's", price, whole=False)], lambda _: False)
+    assert repeated == [Written(1, True)]
 
 
 def test_writes_to_one_item_apply_in_the_order_of_the_batch(log):
@@ -170,10 +190,12 @@ def test_writes_to_one_item_apply_in_the_order_of_the_batch(log):
 
 
 def test_a_partial_write_after_a_deletion_in_the_same_batch_is_refused(log):
-    with pytest.raises(DeletedItemError):
-        log.append([Write("r1", "i", None), Write("r2", "i", {"price": 1.0}, whole=False)])
-    assert log.sequence == 0
-    assert list(log.changes()) == []
+    [made, refused] = log.append(
+        [Write("r1", "i", None), Write("r2", "i", {"price": 1.0}, whole=False)]
+    )
+    assert made == Written(1, False)
+    assert isinstance(refused, NoItemError)
+    assert only(log) == Change("i", 1, None, True)
 
 
 def test_only_changes_after_a_sequence_are_given(log):
@@ -210,16 +232,14 @@ def test_a_request_id_twice_in_a_batch_is_one_write(log):
         Write("r1", "i", None),
     ],
 )
-def test_a_request_id_with_another_write_is_refused_with_its_batch(log, other):
+def test_a_request_id_with_another_write_is_refused(log, other):
     write = Write("r1", "i", {"title": "Saw"})
-    with pytest.raises(RequestIdReusedError):
-        log.append([write, other])
-    assert log.sequence == 0
-    log.append([write])
-    with pytest.raises(RequestIdReusedError) as caught:
-        log.append([Write("r2", "k", SAW), other])
-    assert caught.value.request_id == "r1"
-    assert [change.item_id for change in log.changes()] == ["i"]
+    for batch in ([write, other], [Write("r2", "k", SAW), other]):
+        [made, refused] = log.append(batch)
+        assert isinstance(made, Written)
+        assert isinstance(refused, RequestIdReusedError)
+        assert refused.request_id == "r1"
+    assert [change.item_id for change in log.changes()] == ["i", "k"]
 
 
 def test_the_oldest_request_ids_are_forgotten(tmp_path):
@@ -274,11 +294,23 @@ def test_the_file_grows_with_the_items_not_with_the_writes(tmp_path):
         (Write("r", "i", {**SAW, "attributes": {"a": None}}), "field attributes"),
     ],
 )
-def test_a_malformed_write_is_refused_with_its_batch(log, write, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        log.append([Write("good", "i", SAW), write])
-    assert log.sequence == 0
-    assert list(log.changes()) == []
+def test_a_malformed_write_is_refused_alone(log, write, complaint):
+    [refused, made] = log.append([write, Write("good", "i", SAW)])
+    assert isinstance(refused, ValueError)
+    assert complaint in str(refused)
+    assert made == Written(1, False)
+    assert only(log) == Change("i", 1, SAW, True)
+
+
+def test_more_writes_than_a_statement_takes_rows_are_one_batch(log):
+    batch = [Write(f"r{n}", f"i{n % 700}", {"title": f"{n}"}) for n in range(1_300)]
+    prices = [Write(f"p{n}", f"i{n}", {"price": float(n)}, whole=False) for n in range(700)]
+    assert log.append(batch) == [Written(n, False) for n in range(1, 1_301)]
+    assert log.append(batch) == [Written(n, True) for n in range(1, 1_301)]
+    assert log.append(prices) == [Written(n, False) for n in range(1_301, 2_001)]
+    found = {change.item_id: change.fields for change in log.changes()}
+    newest = {f"i{n}": f"{n + 700 if n < 600 else n}" for n in range(700)}
+    assert found == {f"i{n}": {"title": newest[f"i{n}"], "price": float(n)} for n in range(700)}
 
 
 def test_only_one_log_at_a_time_has_a_directory(tmp_path):
@@ -534,11 +566,7 @@ def test_any_writes_do_what_they_do_to_plain_dictionaries(steps, seed):
                     log = WriteLog.open(Path(directory))
                     log.check()
                     continue
-                try:
-                    told: Any = [[each.sequence, each.repeated] for each in log.append(step)]
-                except (DeletedItemError, RequestIdReusedError):
-                    told = REFUSED
-                assert told == model.append(step)
+                assert append(log, step) == model.append(step)
                 after = chance.randint(0, len(model.requests))
                 expected = [change for change in model.changes if change.sequence > after]
                 assert list(log.changes(after)) == expected
