@@ -176,7 +176,8 @@ class Load:
 
         work = [ask()]
         if phase.updates:
-            work.append(self.write(self.update, phase.updates, self.seen.update, _LOOKED_FOR_UPDATED))
+            rate, waits = phase.updates, self.seen.update
+            work.append(self.write(self.update, rate, waits, _LOOKED_FOR_UPDATED))
         if phase.new_items:
             work.append(self.write(self.new, phase.new_items, self.seen.new, _LOOKED_FOR_NEW))
         async with self.group:

@@ -37,8 +37,11 @@ class CompactionError(Exception):
 
 def build(
     engine: Engine, view: View, bundles: Path, state: State, cancelled: threading.Event
-) -> Path:
-    """Write a bundle of the items of a view, with the engine's models.
+) -> Engine:
+    """Write a bundle of the items of a view, with the engine's models, and open it.
+
+    It is opened once, before it is in its place: to open an index of ScaNN takes a third of a
+    second for 100,000 items, in which nothing else of this process runs.
 
     Args:
         engine: Whose models, and whose bundle the view began with.
@@ -47,9 +50,13 @@ def build(
         state: What of the log the view has.
         cancelled: Give up once it is set.
 
+    Returns:
+        The engine of the new bundle, ready to serve.
+
     Raises:
         CompactionError: it could not be built.
     """
+    opened: list[Engine] = []
 
     def fill(directory: Path) -> None:
         _copy_models(engine, directory)
@@ -60,17 +67,23 @@ def build(
         failpoint("compaction.before-index")
         _index_apart(directory, engine.directory / bundle.INDEX, cancelled)
         failpoint("compaction.after-index")
-        manifest = _manifest(engine, state).with_files(bundle.list_files(directory))
+        manifest = _manifest(engine, state)
         built = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
         queries = golden.queries(engine.directory / bundle.GOLDEN)
         golden.record(built, queries, directory / bundle.GOLDEN)
+        built.warm_up()
+        built.manifest = manifest.with_files(bundle.list_files(directory))
         failpoint("compaction.before-manifest")
-        manifest.with_files(bundle.list_files(directory)).write(directory)
+        built.manifest.write(directory)
+        opened.append(built)
 
     try:
-        return generations.place(bundles, state, fill)
+        place = generations.place(bundles, state, fill)
     except (OSError, InputError) as error:
         raise CompactionError(str(error)) from error
+    [built] = opened
+    built.directory, built.config = place, engine.config
+    return built
 
 
 def _save_vectors(directory: Path, view: View, rows: Int32[np.ndarray, " rows"]) -> None:

@@ -34,10 +34,11 @@ from search.slot import Slot
 logger = logging.getLogger(__name__)
 
 _BATCH = 1_000  # most writes of one transaction
+_GATHER_SECONDS = 0.01  # between two: a few large ones leave searches more than many small ones
 _MAX_QUEUED = 1_000  # writes that wait for their transaction: what is next waits for two at most
 _SHOWN_AT_A_TIME = 128  # items encoded between two views
 _REPLAYED_AT_A_TIME = 8_192  # of those that nobody searches yet
-_PACE_SECONDS = 0.1  # between two views: each takes some milliseconds to make
+_PACE_SECONDS = 0.2  # between two views: each takes some milliseconds to make
 _MAX_PENDING = 10_000  # items that wait to be shown; then writes that would add others wait too
 _ROOM_SECONDS = 0.02  # between two looks at whether a write still has to wait
 _LOOK_SECONDS = 1.0  # between two looks at how much has changed
@@ -275,6 +276,7 @@ class LiveCatalogue:
                     if not future.done():
                         future.set_exception(error)
             self._wake.set()
+            time.sleep(_GATHER_SECONDS)
 
     def _commit(self, batch: Sequence[Queued]) -> None:
         """Make writes durable and apply them; each that cannot be made learns why."""
@@ -349,17 +351,16 @@ class LiveCatalogue:
             sequence = overlay.sequence()
             view = overlay.engine.view  # has all of that, perhaps more
             state = generations.State(self._log.id, sequence)
-        built = compaction.build(overlay.engine, view, self._bundles, state, self._closed)
         old = overlay.engine
+        engine = compaction.build(old, view, self._bundles, state, self._closed)
         try:
-            engine = Engine.load(built, old.config, warm=True, models=old.models)
             before = self.adopt(engine, instead_of=old)
         except BaseException:
-            generations.remove(built)  # or the next start would try it
+            generations.remove(engine.directory)  # or the next start would try it
             raise
         self._compacted(before, engine)
         self._compactions += 1
-        generations.clean(self._bundles, keep=built)
+        generations.clean(self._bundles, keep=engine.directory)
         logger.info("bundle %s has all writes up to %d", engine.bundle_id, sequence)
 
 
