@@ -20,7 +20,7 @@ from jaxtyping import Float32, Int, Int32
 
 from catalog.errors import InputError
 from catalog.memory import give_back_memory
-from towers.exact import ExactIndex, blocks, nearest
+from towers.exact import ExactIndex, blocks, nearest, require_finite
 from towers.sketch import SKETCH_FROM, sketch
 
 logger = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ def build_index(
         queries: Unit vectors of a sample of queries, which the target is reached on.
 
     Raises:
-        InputError: ScaNN was asked for on a platform it has no wheel for.
+        InputError: ScaNN was asked for on a platform without a wheel, or a vector is not finite.
     """
     _resolve_kind(config.kind, len(vectors))
     np.save(directory / VECTORS_FILE, vectors)
@@ -186,10 +186,12 @@ def index_stored(
         queries: Unit vectors of a sample of queries, which the target is reached on.
 
     Raises:
-        InputError: ScaNN was asked for on a platform it has no wheel for.
+        InputError: ScaNN was asked for on a platform without a wheel, or a vector is not finite.
     """
     items = len(open_vectors(directory))
     kind = _resolve_kind(config.kind, items)
+    require_finite("item", open_vectors(directory))
+    require_finite("query", queries)
     values: dict[str, Any] = {"kind": kind, "items": items, "config": asdict(config)}
     np.save(directory / QUERIES_FILE, queries)
     if items >= SKETCH_FROM:

@@ -212,3 +212,17 @@ def test_a_pickle_beside_a_scann_index_is_never_opened(tmp_path, monkeypatch):
 def test_a_search_that_would_look_at_nothing_is_refused(options):
     with pytest.raises(InputError, match=next(iter(options))):
         IndexConfig(**options)
+
+
+@pytest.mark.parametrize("kind", ["exact", pytest.param("scann", marks=needs_scann)])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_vectors_that_are_not_finite_are_refused_by_their_row(
+    vectors, queries, tmp_path, monkeypatch, kind, value
+):
+    monkeypatch.setattr("towers.exact.BLOCK", 300)
+    broken, asked = vectors.copy(), queries.copy()
+    broken[700, 3] = broken[1_999] = asked[5, 0] = value
+    for given, tuned, row in ((broken, queries, "item .* row 700"), (vectors, asked, "query .* 5")):
+        with pytest.raises(InputError, match=f"the {row} is not finite"):
+            build_index(given, tmp_path, IndexConfig(kind=kind), tuned)
+        assert not (tmp_path / "index.json").exists()
