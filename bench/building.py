@@ -19,8 +19,14 @@ import tyro
 
 from bench.report import say
 from catalog.memory import forget_peak, peak_bytes
-from towers import index
-from towers.index import IndexConfig, create_vectors, open_vectors, recall_against_exact
+from towers.index import (
+    VECTORS_FILE,
+    IndexConfig,
+    create_vectors,
+    open_vectors,
+    recall_against_exact,
+)
+from towers.scann import Effort, build_scann, least_effort, leaves_of, open_scann
 from towers.sketch import sketch
 
 _CHUNK = 20_000
@@ -87,13 +93,13 @@ def main(config: BuildingConfig) -> None:
         stored = partial(open_vectors, directory)
         tuned, asked = queries[::2], queries[1::2]
         _stage("sketch", lambda: sketch(stored(), tuned).save(directory))
-        leaves = index.leaves_of(config.items)
-        settings = IndexConfig(kind="scann")
-        _stage("ScaNN's files", lambda: index._build_scann(directory, settings, leaves))
-        opened = partial(index._open_scann, directory, config.items, leaves)
-        made = _stage("opened", lambda: opened(index.Effort(1.0, 0, leaves)))
+        leaves, settings = leaves_of(config.items), IndexConfig()
+        file, depth, target = directory / VECTORS_FILE, settings.depth, settings.recall_target
+        _stage("ScaNN's files", lambda: build_scann(file, depth, leaves))
+        opened = partial(open_scann, directory, config.items, config.dim, leaves)
+        made = _stage("opened", lambda: opened(Effort(1.0, 0, leaves)))
         made.effort = _stage(
-            "effort chosen", lambda: index._least_effort(made, stored(), tuned, settings)
+            "effort chosen", lambda: least_effort(made, stored(), tuned, depth, target)
         )
         found = _stage("recall", lambda: recall_against_exact(made, stored(), asked, (10, 200)))
         size = sum(path.stat().st_size for path in directory.iterdir())

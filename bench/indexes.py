@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from bench import vectors
 from bench.contest import Setup, Timed, Work, contest
 from bench.report import Row
-from towers.exact import ExactIndex
-from towers.index import IndexConfig, build_index, open_index, recall
+from towers.exact import ExactIndex, recall
+from towers.index import IndexConfig, build_index, open_index
 
 ITEMS = 100_000
 K = 10

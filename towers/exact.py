@@ -125,3 +125,14 @@ def nearest(
     if not rows:
         return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
     return np.stack(rows), np.stack(scores)
+
+
+def recall(exact: Int[np.ndarray, "queries k"], found: Int[np.ndarray, "queries k"]) -> float:
+    """The share of the exact nearest rows that is among those found, whatever their order.
+
+    1 where there are none to be found.
+    """
+    if not exact.size:
+        return 1.0
+    hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
+    return hits / exact.size
