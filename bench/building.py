@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 
 from bench.report import say
-from catalog.memory import forget_peak, peak_bytes
+from catalog.memory import forget_peak, peak_bytes, resident_bytes
 from towers.index import (
     VECTORS_FILE,
     IndexConfig,
@@ -67,15 +67,9 @@ def _stage(name: str, work: Callable[[], Result]) -> Result:
     start = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - start
-    peak, held = peak_bytes() or 0, _held()
+    peak, held = peak_bytes() or 0, resident_bytes(files=False) or 0
     say(f"| {name} | {seconds:.0f} | {peak / 1e9:.2f} | {held / 1e9:.2f} |")
     return result
-
-
-def _held() -> int:
-    """Bytes of memory held that are no pages of files."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
 
 
 def main(config: BuildingConfig) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from catalog.memory import resident_bytes
+
 
 class Server:
     """A server process.
@@ -52,10 +54,9 @@ class Server:
 
     def memory_mib(self) -> float:
         """Resident memory."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found
-        return int(found[1]) / 1024
+        held = resident_bytes(self.process.pid)
+        assert held is not None
+        return held / 2**20
 
     def stop(self) -> None:
         """Stop it gracefully."""
