@@ -9,7 +9,6 @@ server that this starts, on the loopback interface; load, abuse and server share
 """
 
 import resource
-import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ import tyro
 from bench import inputs, openloop
 from bench.http2 import Connection
 from bench.openloop import Call, Load
-from bench.process import Server, serving
+from bench.process import Server, repeated, serving
 from bench.report import machine, say
 from catalog.reading import read_dataset
 from shortlist.v1 import search_service_pb2
@@ -151,29 +150,6 @@ def oversized(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
 
         with repeated(1 / config.oversized, one) as done:
             yield done
-
-
-@contextmanager
-def repeated(
-    seconds: float, one: Callable[[int, Counter[str]], None], done: Counter[str] | None = None
-) -> Iterator[Counter[str]]:
-    """Do something every so often while the block runs, and note in `done` what came of it."""
-    counts: Counter[str] = Counter() if done is None else done
-    over = threading.Event()
-
-    def run() -> None:
-        number, start = 0, time.perf_counter()
-        while not over.wait(max(0.0, start + number * seconds - time.perf_counter())):
-            one(number, counts)
-            number += 1
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield counts
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextmanager

@@ -18,9 +18,15 @@ import numpy as np
 import tyro
 
 from bench.report import say
-from catalog.memory import forget_peak, peak_bytes
-from towers import index
-from towers.index import IndexConfig, create_vectors, open_vectors, recall_against_exact
+from catalog.memory import forget_peak, peak_bytes, resident_bytes
+from towers.index import (
+    VECTORS_FILE,
+    IndexConfig,
+    create_vectors,
+    open_vectors,
+    recall_against_exact,
+)
+from towers.scann import Effort, build_scann, least_effort, leaves_of, open_scann
 from towers.sketch import sketch
 
 _CHUNK = 20_000
@@ -61,15 +67,9 @@ def _stage(name: str, work: Callable[[], Result]) -> Result:
     start = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - start
-    peak, held = peak_bytes() or 0, _held()
+    peak, held = peak_bytes() or 0, resident_bytes(files=False) or 0
     say(f"| {name} | {seconds:.0f} | {peak / 1e9:.2f} | {held / 1e9:.2f} |")
     return result
-
-
-def _held() -> int:
-    """Bytes of memory held that are no pages of files."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
 
 
 def main(config: BuildingConfig) -> None:
@@ -87,13 +87,13 @@ def main(config: BuildingConfig) -> None:
         stored = partial(open_vectors, directory)
         tuned, asked = queries[::2], queries[1::2]
         _stage("sketch", lambda: sketch(stored(), tuned).save(directory))
-        leaves = index.leaves_of(config.items)
-        settings = IndexConfig(kind="scann")
-        _stage("ScaNN's files", lambda: index._build_scann(directory, settings, leaves))
-        opened = partial(index._open_scann, directory, config.items, leaves)
-        made = _stage("opened", lambda: opened(index.Effort(1.0, 0, leaves)))
+        leaves, settings = leaves_of(config.items), IndexConfig()
+        file, depth, target = directory / VECTORS_FILE, settings.depth, settings.recall_target
+        _stage("ScaNN's files", lambda: build_scann(file, depth, leaves))
+        opened = partial(open_scann, directory, config.items, config.dim, leaves)
+        made = _stage("opened", lambda: opened(Effort(1.0, 0, leaves)))
         made.effort = _stage(
-            "effort chosen", lambda: index._least_effort(made, stored(), tuned, settings)
+            "effort chosen", lambda: least_effort(made, stored(), tuned, depth, target)
         )
         found = _stage("recall", lambda: recall_against_exact(made, stored(), asked, (10, 200)))
         size = sum(path.stat().st_size for path in directory.iterdir())

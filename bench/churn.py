@@ -30,7 +30,8 @@ from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search.growing import Growing
 from search.recall import Recall
-from towers.index import IndexConfig, build_index, open_index, open_vectors, recall
+from towers.exact import recall
+from towers.index import IndexConfig, build_index, open_index, open_vectors
 from towers.sketch import open_sketch
 
 K = 10
@@ -120,7 +121,12 @@ def _built(file: Path, target: float, directory: Path, state: str) -> Built:
 
 
 def _searched(
-    channels: Recall, asked: np.ndarray, alive: np.ndarray | None, state: str, target: float
+    channels: Recall,
+    asked: np.ndarray,
+    items: int,
+    alive: np.ndarray | None,
+    state: str,
+    target: float,
 ) -> Searched:
     channels.warm_up(K)
     channels.nearest(asked[0], K, alive)
@@ -131,10 +137,9 @@ def _searched(
         taken.append(time.perf_counter() - start)
         rows.append(found.rows)
         plans.add(found.plan)
-    size = len(channels._vectors) + len(channels._added)
-    exact = channels.exact(asked, K, np.ones(size, bool) if alive is None else alive)
+    exact = channels.exact(asked, K, np.ones(items, bool) if alive is None else alive)
     return Searched(
-        size if alive is None else int(alive.sum()),
+        items,
         state,
         target,
         recall(exact, np.stack(rows)),
@@ -181,12 +186,12 @@ def churn(config: ChurnConfig) -> tuple[list[Built], list[Searched]]:
                 (f"{config.share:.0%} written again", stored[again], alive),
             ):
                 channels = _channels(index, added, words)
-                searches.append(_searched(channels, timed, living, state, target))
+                searches.append(_searched(channels, timed, config.items, living, state, target))
                 sys.stderr.write(searches[-1].line() + "\n")
             index = directory / f"compacted-{target}"
             builds.append(_built(compacted, target, index, "compaction"))
             channels = _channels(index, none, words)
-            searches.append(_searched(channels, timed, None, "compacted", target))
+            searches.append(_searched(channels, timed, config.items, None, "compacted", target))
             sys.stderr.write(searches[-1].line() + "\n")
     return builds, searches
 

@@ -26,7 +26,7 @@ import tyro
 
 from bench import vectors
 from bench.contest import Setup, Timed, Work, contests
-from bench.indexes import K, _fresh, _unfinished
+from bench.indexes import K, fresh_path, unfinished_path
 from bench.report import Row, markdown, write
 from search import filtered
 from towers.index import IndexConfig, build_index, open_index
@@ -181,7 +181,7 @@ def _pinned(setup: Setup, *arguments: Any) -> Work:
 def _ours(directory: Path, file: Path, asked: np.ndarray, tuned: np.ndarray) -> Work:
     stored, built = np.load(file, mmap_mode="r"), directory / f"scann-{TARGET}"
     if not built.is_dir():
-        unfinished = _fresh(built)
+        unfinished = fresh_path(built)
         config = IndexConfig(kind="scann", recall_target=TARGET, depth=K)
         build_index(stored, unfinished, config, tuned)
         unfinished.rename(built)
@@ -207,8 +207,8 @@ def _faiss(directory: Path, file: Path, asked: np.ndarray, kind: str) -> Work:
             made.hnsw.efConstruction = 200
         made.train(stored)
         made.add(stored)
-        faiss.write_index(made, str(_fresh(built)))
-        _unfinished(built).rename(built)
+        faiss.write_index(made, str(fresh_path(built)))
+        unfinished_path(built).rename(built)
     index, filters = faiss.read_index(str(built)), Filters(directory, stored)
     graph = hasattr(index, "hnsw")
     faiss.omp_set_num_threads(1)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from bench import vectors
 from bench.contest import Setup, Timed, Work, contest
 from bench.report import Row
-from towers.exact import ExactIndex
-from towers.index import IndexConfig, build_index, open_index, recall
+from towers.exact import ExactIndex, recall
+from towers.index import IndexConfig, build_index, open_index
 
 ITEMS = 100_000
 K = 10
@@ -88,7 +88,7 @@ def _figures(timed: Timed, queries: int) -> str:
 def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: np.ndarray) -> Work:
     built = directory / f"scann-{target}"
     if not built.is_dir():
-        unfinished = _fresh(built)
+        unfinished = fresh_path(built)
         config = IndexConfig(kind="scann", recall_target=target, depth=K)
         build_index(np.load(file, mmap_mode="r"), unfinished, config, tune)
         unfinished.rename(built)
@@ -107,8 +107,8 @@ def _hnswlib(
     if not built.is_file():
         index.init_index(len(stored), ef_construction=_BUILD_EFFORT, M=m)
         index.add_items(stored)
-        index.save_index(str(_fresh(built)))
-        _unfinished(built).rename(built)
+        index.save_index(str(fresh_path(built)))
+        unfinished_path(built).rename(built)
     else:
         index.load_index(str(built))
 
@@ -132,8 +132,8 @@ def _faiss(
             index.hnsw.efConstruction = _BUILD_EFFORT
         index.train(stored)
         index.add(stored)
-        faiss.write_index(index, str(_fresh(built)))
-        _unfinished(built).rename(built)
+        faiss.write_index(index, str(fresh_path(built)))
+        unfinished_path(built).rename(built)
     index = faiss.read_index(str(built))
     faiss.omp_set_num_threads(1)
 
@@ -166,8 +166,8 @@ def _usearch(
     )
     if not built.is_file():
         index.add(np.arange(len(stored)), stored)
-        index.save(str(_fresh(built)))
-        _unfinished(built).rename(built)
+        index.save(str(fresh_path(built)))
+        unfinished_path(built).rename(built)
     else:
         index.load(str(built))
 
@@ -201,9 +201,9 @@ def _one_by_one(
     return lambda: Found(np.stack([search(query[None]) for query in queries]), size / items)
 
 
-def _fresh(built: Path) -> Path:
+def fresh_path(built: Path) -> Path:
     """Where an index is written before it is whole; a directory for ScaNN, none for files."""
-    unfinished = _unfinished(built)
+    unfinished = unfinished_path(built)
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished if built.name.startswith("scann") else built.parent).mkdir(
         parents=True, exist_ok=True
@@ -211,5 +211,6 @@ def _fresh(built: Path) -> Path:
     return unfinished
 
 
-def _unfinished(built: Path) -> Path:
+def unfinished_path(built: Path) -> Path:
+    """Where that is; it is renamed to `built` when it is whole."""
     return built.with_name(built.name + ".unfinished")

@@ -26,7 +26,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench import inputs, openloop
 from bench.openloop import Call, Load
-from bench.process import Server, serving
+from bench.process import Server, repeated, serving
 from bench.report import machine, say
 from catalog.reading import read_dataset
 from shortlist.client import Client, Options, Retry, ShortlistError
@@ -176,26 +176,18 @@ def overload(config: OperationsConfig, load: Load) -> None:
 @contextmanager
 def watched(server: Server) -> Iterator[Counter[str]]:
     """Ask a server for its health all the time: how often it said what."""
-    said: Counter[str] = Counter()
-    over = threading.Event()
+    with grpc.insecure_channel(server.address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
 
-    def watch() -> None:
-        with grpc.insecure_channel(server.address) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
-            while not over.wait(_HEALTH_SECONDS):
-                try:
-                    status = stub.Check(health_pb2.HealthCheckRequest(), timeout=1).status
-                    said[health_pb2.HealthCheckResponse.ServingStatus.Name(status)] += 1
-                except grpc.RpcError as error:
-                    said[error.code().name] += 1
+        def ask(_: int, said: Counter[str]) -> None:
+            try:
+                status = stub.Check(health_pb2.HealthCheckRequest(), timeout=1).status
+                said[health_pb2.HealthCheckResponse.ServingStatus.Name(status)] += 1
+            except grpc.RpcError as error:
+                said[error.code().name] += 1
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield said
-    finally:
-        over.set()
-        thread.join()
+        with repeated(_HEALTH_SECONDS, ask) as said:
+            yield said
 
 
 def rates(total: float, mix: Mapping[str, float]) -> dict[str, float]:

@@ -25,7 +25,7 @@ from towers.encode import TowerEncoder
 from towers.model import Towers, TowersConfig
 from towers.saving import pretrained_towers
 from train.batches import Packer
-from train.fit import FitConfig, _train_step, make_optimizer
+from train.fit import FitConfig, make_optimizer, make_train_step
 from train.parameters import batch_sharding, make_mesh, parameter_sharding, replicate_rest, split
 from train.towers import Pairs, pairs_loss
 
@@ -141,7 +141,7 @@ def _stepping(loss: Any, params: Any, plan: Sequence[np.ndarray], load: Any) -> 
     optimizer = make_optimizer(FitConfig(learning_rate=2e-5), params, 1000)
     params = jax.device_put(params, parameter_sharding(mesh, params))
     state = [params, replicate_rest(mesh, optimizer.init(params))]
-    step = _train_step(loss, optimizer, None, *state)
+    step = make_train_step(loss, optimizer, None, *state)
 
     def work() -> tuple[float, None]:
         times = []

@@ -1,13 +1,18 @@
-"""A server in a process of its own, for benches that ask one."""
+"""A server in a process of its own, and what is done beside the requests to it."""
 
 import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from catalog.memory import resident_bytes
 
 
 class Server:
@@ -52,10 +57,9 @@ class Server:
 
     def memory_mib(self) -> float:
         """Resident memory."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found
-        return int(found[1]) / 1024
+        held = resident_bytes(self.process.pid)
+        assert held is not None
+        return held / 2**20
 
     def stop(self) -> None:
         """Stop it gracefully."""
@@ -77,3 +81,26 @@ def serving(bundle: Path, cache: Path, *flags: str) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def repeated(
+    seconds: float, one: Callable[[int, Counter[str]], None], done: Counter[str] | None = None
+) -> Iterator[Counter[str]]:
+    """Do something every so often while the block runs, and note in `done` what came of it."""
+    counts: Counter[str] = Counter() if done is None else done
+    over = threading.Event()
+
+    def run() -> None:
+        number, start = 0, time.perf_counter()
+        while not over.wait(max(0.0, start + number * seconds - time.perf_counter())):
+            one(number, counts)
+            number += 1
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield counts
+    finally:
+        over.set()
+        thread.join()

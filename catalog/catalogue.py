@@ -73,7 +73,11 @@ class Catalogue:
         return self.rows_in_all - int(np.count_nonzero(self.all_alive[:size]))
 
     def id(self, row: int) -> str:
-        """The id of the item in a row."""
+        """The id of the item in a row.
+
+        Raises:
+            IndexError: there is no such row.
+        """
         store, row = self._at(row)
         return store.ids[row]
 
@@ -99,7 +103,11 @@ class Catalogue:
         return np.fromiter((self.row(item_id) for item_id in item_ids), np.int32, len(item_ids))
 
     def texts(self, column: str, rows: Int32[np.ndarray, " rows"]) -> list[str | None]:
-        """A text column of some rows; None where an item has no value."""
+        """A text column of some rows; None where an item has no value.
+
+        Raises:
+            IndexError: there is no such row.
+        """
         found = []
         for row in rows.tolist():
             store, at = self._at(row)
@@ -109,7 +117,11 @@ class Catalogue:
     def numbers(
         self, column: str, rows: Int32[np.ndarray, " rows"]
     ) -> Float32[np.ndarray, " rows"]:
-        """A numeric column of some rows, as `ItemStore.number` has it."""
+        """A numeric column of some rows, as `ItemStore.number` has it.
+
+        Raises:
+            IndexError: there is no such row.
+        """
         values = np.empty(len(rows), np.float32)
         for store, (own, at) in zip(self.parts, split(rows, self._sizes), strict=True):
             values[own] = store.number(column)[at]
@@ -219,6 +231,8 @@ class Catalogue:
 
     def _place(self, row: int) -> tuple[int, int]:
         """The part that a row lies in, and the row that it is there."""
+        if not 0 <= row < self._starts[-1] + self._sizes[-1]:
+            raise IndexError(f"row {row} of {self.rows_in_all}")
         part = bisect_right(self._starts, row) - 1
         return part, row - self._starts[part]
 

@@ -55,7 +55,11 @@ class Codes:
         return cls(len(known), tuple(parts))
 
     def at(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
-        """The numbers of some rows, from 0 and the same for the same value; -1 without one."""
+        """The numbers of some rows, from 0 and the same for the same value; -1 without one.
+
+        Raises:
+            IndexError: there is no such row.
+        """
         numbers = np.empty(len(rows), np.int32)
         sizes = [len(codes) for codes, _ in self._parts]
         for (codes, table), (own, at) in zip(self._parts, split(rows, sizes), strict=True):

@@ -1,4 +1,4 @@
-"""The memory of this process: what it held at most, and giving back what it no longer needs."""
+"""The memory of processes: what one holds, held at most, and gives back."""
 
 import ctypes
 import gc
@@ -6,7 +6,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-_STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _PEAK = "5"  # what the kernel takes for: forget the peak
 
@@ -22,11 +21,27 @@ def peak_bytes() -> int | None:
 
     The system takes pages of mapped files back when it needs them.
     """
+    return _bytes("self", "VmHWM")
+
+
+def resident_bytes(process: int | None = None, *, files: bool = True) -> int | None:
+    """The memory that a process holds now; None where nothing tells, or it has ended.
+
+    Args:
+        process: Its id; None for this one.
+        files: Whether pages of mapped files count.
+    """
+    return _bytes("self" if process is None else str(process), "VmRSS" if files else "RssAnon")
+
+
+def _bytes(process: str, name: str) -> int | None:
+    """A line of what the system says of a process."""
     try:
-        lines = _STATUS.read_text().splitlines()
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
         return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
+    found = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
+    return next((1024 * int(kib) for kib in found), None)
 
 
 def give_back_memory() -> None:

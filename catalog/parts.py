@@ -1,6 +1,7 @@
 """The rows of a catalogue lie in parts, one behind the other; what is added grows by parts."""
 
 from collections.abc import Iterable, Iterator
+from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -17,12 +18,16 @@ _Rows: TypeAlias = Int32[np.ndarray, "_"]
 def split(
     rows: Int32[np.ndarray, " rows"], sizes: Iterable[int]
 ) -> Iterator[tuple[Bool[np.ndarray, " rows"], _Rows]]:
-    """Of each part, which of some rows lie in it, and the rows that they are there."""
-    start = 0
-    for size in sizes:
-        own = (rows >= start) & (rows < start + size)
-        yield own, rows[own] - np.int32(start)
-        start += size
+    """Of each part, which of some rows lie in it, and the rows that they are there.
+
+    Raises:
+        IndexError: a row is negative or lies behind the last part.
+    """
+    bounds = tuple(accumulate(sizes, initial=0))
+    if len(rows) and (rows.min() < 0 or rows.max() >= bounds[-1]):
+        raise IndexError(f"rows must lie in [0, {bounds[-1]})")
+    masks = ((start, (rows >= start) & (rows < end)) for start, end in pairwise(bounds))
+    return ((own, rows[own] - np.int32(start)) for start, own in masks)
 
 
 def followed_by(parts: tuple[ItemStore, ...], more: ItemStore) -> tuple[ItemStore, ...]:

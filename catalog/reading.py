@@ -102,16 +102,7 @@ def read_dataset(
     settings = _read_settings(directory / _INFO_FILE, problems) if _INFO_FILE in names else {}
     grade_min = settings.get("grade_min", 0.0)
     paths = _find_files(directory, names, problems)
-    tables: dict[str, RawTable] = {}
-    for schema in SCHEMAS:
-        raw = read_file(paths[schema], schema, problems) if schema in paths else None
-        if raw is not None:
-            tables[schema.name] = raw
-            check_table(raw, problems)
-            if schema is ITEMS and not len(raw.source.numbers):
-                problems.error(f"{raw.source.file}: no items; give at least one")
-    if "judgments" in tables:
-        check_judgments(tables["judgments"], grade_min, problems)
+    tables = _read_tables(paths, grade_min, problems)
     if problems.errors:
         raise DatasetError(directory, problems.errors)
 
@@ -133,6 +124,23 @@ def read_dataset(
         tuple(problems.warnings),
         _fingerprint([*paths.values(), *([directory / _INFO_FILE] if _INFO_FILE in names else [])]),
     )
+
+
+def _read_tables(
+    paths: Mapping[Schema, Path], grade_min: float, problems: Problems
+) -> dict[str, RawTable]:
+    """The tables that there are files of, each checked by itself."""
+    tables = {}
+    for schema in SCHEMAS:
+        raw = read_file(paths[schema], schema, problems) if schema in paths else None
+        if raw is not None:
+            tables[schema.name] = raw
+            check_table(raw, problems)
+            if schema is ITEMS and not len(raw.source.numbers):
+                problems.error(f"{raw.source.file}: no items; give at least one")
+    if "judgments" in tables:
+        check_judgments(tables["judgments"], grade_min, problems)
+    return tables
 
 
 def _find_files(directory: Path, names: Sequence[str], problems: Problems) -> dict[Schema, Path]:

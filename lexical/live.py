@@ -3,6 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 
 from catalog.schema import Item
@@ -35,17 +36,21 @@ class LiveLexicalIndex:
         self._index = open_links(directory, Path(self._links.name))
         self._writer = self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)
         self._vocabulary = opened.vocabulary
+        self._behind = len(opened)  # the row behind the last one that any update had
         self._analyser = analyser()
 
     def update(self, added: Mapping[int, Item], removed: Iterable[int], rows: int) -> LexicalIndex:
         """The index with some rows more and some less; what was opened before stays as it was.
 
         Args:
-            added: Items by row; a row is given twice only where its update failed.
+            added: Items by row; a row is given twice only where its update, or what its caller made
+                of it, failed. What such an update had beyond `rows` is removed.
             removed: Rows that are no longer found.
             rows: The row behind the last one.
         """
-        for row in removed:
+        left_by_failed = range(rows, self._behind)
+        self._behind = max(self._behind, rows)
+        for row in chain(removed, left_by_failed):
             self._writer.delete_documents_by_query(row_query(row))
         counts: Counter[str] = Counter()
         for row, item in added.items():

@@ -49,9 +49,21 @@ def query(text: str, field: str = "query") -> str:
     return normalise_query(text)
 
 
-def search_query(text: str, filter: filters.Filter | None) -> str:
+def search(
+    text: str,
+    limit: int,
+    offset: int,
+    filter: filters.Filter | None,
+    facets: Sequence[counting.Facet],
+    max_per_group: int,
+    given: Rules,
+) -> str:
     """A search's query in its normal form; "" where there is none and a filter to browse by."""
-    return "" if filter is not None and not text.strip() else query(text)
+    found = "" if filter is not None and not text.strip() else query(text)
+    page(limit, offset)
+    selection(filter, facets, max_per_group)
+    rules(given)
+    return found
 
 
 def selection(

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float32
 
 from catalog.schema import Item
 from catalog.text import item_text
 from search import checks
-from search.clock import Clock
+from search.cache import VectorCache
+from search.clock import Clock, Remembered
 from search.records import Embedded
 from towers.encode import TowerEncoder
 
@@ -33,3 +35,33 @@ def embedded(encoder: TowerEncoder, inputs: Sequence[str | Item], clock: Clock) 
             with clock.stage("encode", len(texts)):
                 vectors[list(texts)] = encode(list(texts.values()))
     return Embedded(vectors, tuple(clock.stages))
+
+
+class QueryVectors:
+    """Vectors of queries, each made once as long as it is remembered."""
+
+    def __init__(self, encoder: TowerEncoder, cache: VectorCache) -> None:
+        """Take the towers, and memory for what they made of queries."""
+        self._encoder = encoder
+        self._cache = cache
+
+    def vector(
+        self, query: str, remembered: Remembered | None = None
+    ) -> Float32[np.ndarray, " dim"]:
+        """The unit vector of a query in its normal form; `remembered` is told if it was known."""
+        vectors, known = self._cache.rows(
+            [query], lambda _: self._encoder.queries([query]), self._encoder.dim
+        )
+        if remembered is not None:
+            remembered(known)
+        vector: Float32[np.ndarray, " dim"] = vectors[0]
+        return vector
+
+    def timed(self, query: str, clock: Clock) -> Float32[np.ndarray, " dim"]:
+        """The same as a stage of a request.
+
+        Raises:
+            DeadlineExceededError: the deadline passed.
+        """
+        with clock.stage("encode", 0) as remembered:
+            return self.vector(query, remembered)

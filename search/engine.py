@@ -19,14 +19,13 @@ from catalog.store import ItemStore
 from catalog.text import item_text
 from search import bundle, checks, golden
 from search.cache import CacheReport, VectorCache
-from search.clock import Clock, Costs, Remembered
+from search.clock import Clock, Costs
 from search.config import EngineConfig
-from search.embedding import embedded
+from search.embedding import QueryVectors, embedded
 from search.models import Models
-from search.paging import DEEPEST, Choice, Found, Wanted
+from search.paging import DEEPEST, Choice, Depths, Wanted
 from search.ranking import SignalSource
 from search.records import (
-    MAX_DEPTH,
     Channel,
     Degradation,
     Embedded,
@@ -36,7 +35,7 @@ from search.records import (
     SearchResult,
 )
 from search.rules import NO_RULES, Rules
-from search.scoring import Scored, Stage2
+from search.scoring import Stage2
 from search.view import View, still_there
 
 
@@ -74,6 +73,7 @@ class Engine:
         self.successor: Engine | None = None
         half = config.cache_megabytes * 2**20 // 2
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
+        self._queries = QueryVectors(models.encoder, self._caches["queries"])
         self._stage2 = Stage2(models.pairs, self._caches["pairs"])
         self._costs = Costs()
 
@@ -195,34 +195,14 @@ class Engine:
             RequestError: an argument is out of its limits.
             DeadlineExceededError: the deadline passed.
         """
-        query = checks.search_query(query, filter)
-        checks.page(limit, offset)
-        checks.selection(filter, facets, max_per_group)
-        checks.rules(rules)
+        query = checks.search(query, limit, offset, filter, facets, max_per_group, rules)
         config, clock, view = self.config, self._clock(deadline), self.view
-        if rerank_depth and not self.has_reranker:
+        reranks = self.has_reranker
+        if rerank_depth and not reranks:
             clock.leave_out(Degradation.RERANK_UNAVAILABLE)
-        recall_depth = checks.depth("recall_depth", recall_depth, config.recall_depth, low=1)
-        rerank_depth = checks.depth("rerank_depth", rerank_depth, config.rerank_depth, low=0)
-        wanted = Wanted(
-            query,
-            offset,
-            offset + limit,
-            recall_depth,
-            rerank_depth if self.has_reranker else 0,
-            checks.depth("rerank_most", rerank_most, MAX_DEPTH, low=0),
-            tuple(facets),
-            max_per_group,
-        )
-        choice = Choice.of(wanted, view, clock, config, filter, rules)
-        if not query:
-            return self._still_there(choice.browse(), view)
-        found = choice.recall(self._encoded(query, clock))
-        if found.depth and on_recalled is not None:
-            on_recalled(self._still_there(found.provisional(), view))
-        result = self._still_there(found.answer(self._reranked(found)), view)
-        clock.check()
-        return result
+        depths = Depths.of(config, recall_depth, rerank_depth, rerank_most, reranks=reranks)
+        wanted = Wanted(query, offset, offset + limit, depths, tuple(facets), max_per_group)
+        return self._answer(Choice.of(wanted, view, clock, config, filter, rules), on_recalled)
 
     def retrieve(
         self,
@@ -255,7 +235,7 @@ class Engine:
         passed = view.selection.allowed(filter, clock)
         allowed = view.catalogue.alive if passed is None else passed
         if isinstance(query, str):
-            vector, weight = self._encoded(query, clock), self.config.lexical_weight
+            vector, weight = self._queries.timed(query, clock), self.config.lexical_weight
             with clock.stage("recall", 0):
                 found = view.recall.find(query, vector, limit, weight, channels, allowed)
         else:
@@ -296,7 +276,7 @@ class Engine:
         inline = [item for item in items if not isinstance(item, str)]
         rows = view.rows(ids)
         with clock.stage("encode", len(items)) as remembered:
-            vector = self._query_vector(query, remembered)
+            vector = self._queries.vector(query, remembered)
             inline_vectors = self.models.encoder.items([item_text(item) for item in inline])
         hits: list[Hit] = []
         # What is in the catalogue has a place in its indexes; inline items bring their own store.
@@ -362,7 +342,7 @@ class Engine:
             UnknownItemsError: an id is not in the catalogue.
         """
         query, view = checks.query(query), self.view
-        return view.recall.cosines(self._query_vector(query), view.rows(item_ids))
+        return view.recall.cosines(self._queries.vector(query), view.rows(item_ids))
 
     def embed(self, inputs: Sequence[str | Item], *, deadline: float | None = None) -> Embedded:
         """Unit vectors of queries (texts) and of items, which need not be in the catalogue.
@@ -389,30 +369,22 @@ class Engine:
         """The items of some ids, as they are now, and which of the ids there is none of."""
         return self.view.lookup(item_ids, self._clock(None))
 
-    def _reranked(self, found: Found) -> Scored:
-        choice, head, first = found.choice, found.candidates, slice(found.depth)
-        query, clock, source = choice.wanted.query, choice.clock, choice.view.signals
-        return self._stage2.score(
-            query, head.rows[first], head.cosines[first], clock, source, found.later
-        )
+    def _answer(
+        self, choice: Choice, on_recalled: Callable[[SearchResult], None] | None
+    ) -> SearchResult:
+        """The page of a search; see `search`."""
+        query, clock, view = choice.wanted.query, choice.clock, choice.view
+        if not query:
+            return self._still_there(choice.browse(), view)
+        found = choice.recall(self._queries.timed(query, clock))
+        if found.depth and on_recalled is not None:
+            on_recalled(self._still_there(found.provisional(), view))
+        result = self._still_there(found.answer(found.scored(self._stage2)), view)
+        clock.check()
+        return result
 
     def _clock(self, deadline: float | None, *, whole: bool = False) -> Clock:
         return Clock(deadline, self._costs, self.config.answer_milliseconds / 1000, whole=whole)
-
-    def _encoded(self, query: str, clock: Clock) -> Float32[np.ndarray, " dim"]:
-        with clock.stage("encode", 0) as remembered:
-            return self._query_vector(query, remembered)
-
-    def _query_vector(
-        self, query: str, remembered: Remembered | None = None
-    ) -> Float32[np.ndarray, " dim"]:
-        vectors, known = self._caches["queries"].rows(
-            [query], lambda _: self.models.encoder.queries([query]), self.dim
-        )
-        if remembered is not None:
-            remembered(known)
-        vector: Float32[np.ndarray, " dim"] = vectors[0]
-        return vector
 
     def _still_there(self, result: SearchResult, view: View) -> SearchResult:
         """The same without items that were deleted while the request was under way."""

@@ -7,17 +7,47 @@ from jaxtyping import Float32, Int32
 
 from catalog.facets import Facet, FacetCounts
 from catalog.filters import Filter
+from search import checks
 from search.clock import Clock
 from search.config import EngineConfig
 from search.ranking import rerank_order
 from search.recall import Allowed, Candidates
-from search.records import MAX_OFFSET, MAX_PAGE_SIZE, Degradation, Hit, SearchResult
+from search.records import MAX_DEPTH, MAX_OFFSET, MAX_PAGE_SIZE, Degradation, Hit, SearchResult
 from search.rules import NO_RULES, RuleReport, Rules
 from search.ruling import Joined, Ruling
-from search.scoring import NOT_SCORED, Scored
+from search.scoring import NOT_SCORED, Scored, Stage2
 from search.view import View
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # candidates that the last page there is needs
+
+
+@dataclass(frozen=True)
+class Depths:
+    """How many candidates each stage has."""
+
+    recall: int
+    rerank: int  # 0 for none
+    rerank_most: int  # that are reranked at most, what is pinned included
+
+    @classmethod
+    def of(
+        cls,
+        config: EngineConfig,
+        recall: int | None,
+        rerank: int | None,
+        rerank_most: int | None,
+        *,
+        reranks: bool,
+    ) -> "Depths":
+        """What a request asks for, or the default where it is None.
+
+        Raises:
+            RequestError: a depth is out of its limits.
+        """
+        recall = checks.depth("recall_depth", recall, config.recall_depth, low=1)
+        rerank = checks.depth("rerank_depth", rerank, config.rerank_depth, low=0)
+        most = checks.depth("rerank_most", rerank_most, MAX_DEPTH, low=0)
+        return cls(recall, rerank if reranks else 0, most)
 
 
 @dataclass(frozen=True)
@@ -27,9 +57,7 @@ class Wanted:
     query: str
     offset: int  # hits before the page
     end: int  # and those with the page
-    recall_depth: int
-    rerank_depth: int
-    rerank_most: int
+    depths: Depths
     facets: tuple[Facet, ...]
     max_per_group: int
 
@@ -94,19 +122,21 @@ class Choice:
         with self.clock.stage("recall", 0):
             found = self._enough(vector)
         self.clock.found(len(found), found.plan)
-        depth = min(wanted.rerank_depth, wanted.recall_depth, len(found))
+        depth = min(wanted.depths.rerank, wanted.depths.recall, len(found))
         candidates, joined = found, None
         if ruling is not None:
             joined = ruling.joined(
                 found,
                 recall.scores(wanted.query, vector, ruling.pins, self.config.lexical_weight),
                 recall.cosines(vector, ruling.pins),
-                wanted.recall_depth,
+                wanted.depths.recall,
                 depth,
             )
             candidates, depth = joined.candidates, joined.reranked
         matched = self.view.selection.matches(self.allowed) if self.filtered else None
-        return Found(self, candidates, min(depth, wanted.rerank_most), found.rows, matched, joined)
+        return Found(
+            self, candidates, min(depth, wanted.depths.rerank_most), found.rows, matched, joined
+        )
 
     def _enough(self, vector: Float32[np.ndarray, " dim"]) -> Candidates:
         """Candidates for the page and one more, which tells whether there is a next page.
@@ -117,7 +147,7 @@ class Choice:
         rerank the same head, so no item is on two of them.
         """
         wanted, recall, allowed = self.wanted, self.view.recall, self.allowed
-        depth, weight = wanted.recall_depth, self.config.lexical_weight
+        depth, weight = wanted.depths.recall, self.config.lexical_weight
         found = recall.find(wanted.query, vector, depth, weight, allowed=allowed)
         matches = self.view.selection.matches(allowed)
         reached = depth if wanted.end < depth else DEEPEST
@@ -158,13 +188,23 @@ class Found:
         """The page in the order of stage 1, with nothing counted."""
         return self._result(NOT_SCORED, ())
 
+    def scored(self, stage2: Stage2) -> Scored:
+        """The reranker's scores of the first candidates: of all that are to be, or those in time.
+
+        Raises:
+            DeadlineExceededError: the deadline passed.
+        """
+        choice, head, first = self.choice, self.candidates, slice(self.depth)
+        query, clock, source = choice.wanted.query, choice.clock, choice.view.signals
+        return stage2.score(query, head.rows[first], head.cosines[first], clock, source, self.later)
+
     def answer(self, scored: Scored) -> SearchResult:
         """The page when the first candidates are scored, all that were to be or those in time."""
         choice = self.choice
         if len(scored[0]) < self.depth:
             some = Degradation.RERANK_SHORTENED
             choice.clock.leave_out(some if len(scored[0]) else Degradation.RERANK_SKIPPED)
-        recalled = self._recalled[: choice.wanted.recall_depth]
+        recalled = self._recalled[: choice.wanted.depths.recall]
         counts = choice.view.selection.count(
             choice.wanted.facets, choice.allowed, recalled, choice.clock
         )

@@ -18,7 +18,8 @@ from search.ranking import SignalSource
 from search.recall import Recall
 from search.records import Hit, Lookup, SearchResult, UnknownItemsError
 from search.selection import Selection
-from towers.index import open_index, open_queries, open_vectors, recall
+from towers.exact import recall
+from towers.index import open_index, open_queries, open_vectors
 from towers.sketch import open_sketch
 
 _SAMPLE = 50  # queries that recall is measured on while serving

@@ -72,6 +72,13 @@ def tiny_bert(tokenizer: Tokenizer, *, layers: int = 1) -> BertConfig:
     )
 
 
+def break_word(towers: Towers, tokenizer: Tokenizer, word: str) -> None:
+    """Make the weights of one word what none can be computed with."""
+    ids, _ = tokenizer.ids([word], 1)
+    words = towers.bert.embeddings.word
+    words[...] = words[...].at[int(ids[0][0])].set(np.nan)
+
+
 def write_bundle(directory: Path, items: list[Item], numerics: Numerics, seed: int = 0) -> None:
     """Writes a whole bundle, both stages with random weights, over some items."""
     for part in (bundle.TOWERS, bundle.RERANK, bundle.INDEX, bundle.LEXICAL):

@@ -12,6 +12,7 @@ from bert.batch import Tokens
 from bert.compiled import BULK_LENGTHS, LENGTHS, BucketedForward, Forward, serving_state
 from bert.numerics import Numerics
 from bert.tokens import Framed, Tokenizer, frame_single
+from catalog.errors import InputError
 from towers.model import Towers
 
 SPECIAL_TOKENS = 2  # [CLS] and [SEP]
@@ -70,11 +71,11 @@ class TowerEncoder:
         self._run: dict[str, Forward] = dict(self._forwards)
 
     def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Unit vectors of queries."""
+        """Unit vectors of queries; see `run`."""
         return self.run("query", self.frame("query", texts))
 
     def items(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Unit vectors of items, from their texts."""
+        """Unit vectors of items, from their texts; see `run`."""
         return self.run("item", self.frame("item", texts))
 
     def frame(self, tower: Literal["query", "item"], texts: Sequence[str]) -> Framed:
@@ -86,8 +87,18 @@ class TowerEncoder:
     def run(
         self, tower: Literal["query", "item"], framed: Framed
     ) -> Float32[np.ndarray, "rows dim"]:
-        """Unit vectors of texts that `frame` has already tokenised."""
-        return self._run[tower](framed)
+        """Unit vectors of texts that `frame` has already tokenised.
+
+        Raises:
+            InputError: a vector is not finite, and would be compared with others as nobody expects.
+        """
+        vectors = self._run[tower](framed)
+        if not np.isfinite(vectors).all():
+            raise InputError(
+                f"towers: the {tower} tower gives a vector that is not finite; its weights are "
+                "damaged, or its training diverged: train it again, at a lower learning rate"
+            )
+        return vectors
 
     def update(self, towers: Towers) -> None:
         """Encode with towers of the same shape and other parameters from now on."""

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
+from catalog.errors import InputError
+
 QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles
 EXACT_DEPTHS = (256, 2048)  # depths that exact search compiles; powers of two beyond
 BLOCK = 10_000  # vectors at a time that are read from a file and compared
@@ -77,12 +79,31 @@ def blocks(
         yield np.arange(start, start + len(part), dtype=np.int32), part
 
 
+def require_finite(kind: str, vectors: Float32[np.ndarray, "items dim"]) -> None:
+    """Check vectors, which are read a block at a time.
+
+    NaN is nearest to everything in one kind of search and to nothing in another.
+
+    Raises:
+        InputError: a number is not finite; names the first row that has one.
+    """
+    for rows, part in blocks(vectors):
+        broken = rows[~np.isfinite(part).all(axis=1)]
+        if len(broken):
+            raise InputError(
+                f"index: the {kind} vector of row {broken[0]} is not finite; "
+                "the towers that made it are damaged: train them again"
+            )
+
+
 def nearest(
     compared: Iterable[tuple[Int32[np.ndarray, " rows"], Float32[np.ndarray, "rows dim"]]],
     queries: Float32[np.ndarray, "queries dim"],
     k: int,
 ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
     """Rows and scores of the k nearest items of each query, best first, in bounded memory.
+
+    All vectors are finite, as those of an index and of an encoder are.
 
     Args:
         compared: All items, a block at a time, in row order; equal scores come in that order.
@@ -104,3 +125,14 @@ def nearest(
     if not rows:
         return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
     return np.stack(rows), np.stack(scores)
+
+
+def recall(exact: Int[np.ndarray, "queries k"], found: Int[np.ndarray, "queries k"]) -> float:
+    """The share of the exact nearest rows that is among those found, whatever their order.
+
+    1 where there are none to be found.
+    """
+    if not exact.size:
+        return 1.0
+    hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
+    return hits / exact.size

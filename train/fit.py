@@ -111,39 +111,54 @@ def fit(
     if len(plan[0]) % ways:
         raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {ways} devices")
     optimizer = make_optimizer(config, params, len(plan))
-    given = _placed(params, optimizer, mesh)
-    dropout_seed = seed if config.dropout else None
-    step_fn = _train_step(loss, optimizer, dropout_seed, given.params, given.optimizer)
     saved = Checkpoints(checkpoints)
-    state, progress = _begin(given, saved, evaluate)
+    state, progress = _begin(_placed(params, optimizer, mesh), saved, evaluate)
+    dropout_seed = seed if config.dropout else None
+    step_fn = make_train_step(loss, optimizer, dropout_seed, state.params, state.optimizer)
     if progress.step:
         logger.info("resuming behind step %d of %d", progress.step, len(plan))
-    eval_every = -(-len(plan) // config.evaluations)
     # A run that stopped early has nothing left to do, also when it is resumed.
     left = range(0) if progress.stale >= config.patience else range(progress.step, len(plan))
-    batches = _loader(plan, load, left)
-    steps = track(left, "training", len(left))
-    values: dict[str, Array] = {}
+    batches = _batches(plan, load, left, mesh)
     with SummaryWriter(str(scalars), purge_step=progress.step) as writer:
-        for done, batch in zip(steps, batches, strict=True):
-            step = done + 1
-            placed = jax.device_put(batch, batch_sharding(mesh))
-            # One step ahead is enough, and progress stays honest.
-            jax.block_until_ready(values)  # type: ignore[no-untyped-call]
-            params, moments, values = step_fn(state.params, state.optimizer, placed, done)
-            state, progress = _State(params, moments, state.best), replace(progress, step=step)
-            if step % config.log_every == 0:
-                _write(writer, step, values)
-            if evaluate is not None and (step % eval_every == 0 or step == len(plan)):
-                state, progress = _judge(state, progress, evaluate(params))
-                writer.add_scalar("dev", progress.last, step)
-            if step % config.checkpoint_every == 0:
-                saved.save(step, state, asdict(progress))
-            if progress.stale >= config.patience:
-                logger.info("no better on dev for %d evaluations: stopping", progress.stale)
-                break
+        state, progress = _run(
+            state, progress, step_fn, batches, len(plan), config, saved, writer, evaluate
+        )
     saved.close()
     return (state.params if evaluate is None else state.best), asdict(progress)
+
+
+def _run(
+    state: _State,
+    progress: _Progress,
+    step_fn: Callable[..., tuple[Params, Any, dict[str, Array]]],
+    batches: Iterator[tuple[int, Batch]],
+    steps: int,
+    config: FitConfig,
+    saved: Checkpoints,
+    writer: SummaryWriter,
+    evaluate: Callable[[Params], float] | None,
+) -> tuple[_State, _Progress]:
+    """Train on batches until none is left, of `steps` in all, or `dev` gets no better."""
+    eval_every = -(-steps // config.evaluations)
+    values: dict[str, Array] = {}
+    for done, batch in batches:
+        step = done + 1
+        # One step ahead is enough, and progress stays honest.
+        jax.block_until_ready(values)  # type: ignore[no-untyped-call]
+        params, moments, values = step_fn(state.params, state.optimizer, batch, done)
+        state, progress = _State(params, moments, state.best), replace(progress, step=step)
+        if step % config.log_every == 0:
+            _write(writer, step, values)
+        if evaluate is not None and (step % eval_every == 0 or step == steps):
+            state, progress = _judge(state, progress, evaluate(params))
+            writer.add_scalar("dev", progress.last, step)
+        if step % config.checkpoint_every == 0:
+            saved.save(step, state, asdict(progress))
+        if progress.stale >= config.patience:
+            logger.info("no better on dev for %d evaluations: stopping", progress.stale)
+            break
+    return state, progress
 
 
 def _placed(params: Params, optimizer: optax.GradientTransformation, mesh: Mesh) -> _State:
@@ -197,13 +212,22 @@ def _kernels(params: Mapping[str, Any]) -> dict[str, bool]:
     return {name: name.endswith("kernel") for name in params}
 
 
-def _train_step(
+def make_train_step(
     loss: Loss,
     optimizer: optax.GradientTransformation,
     seed: int | None,
     params: Params,
     moments: Any,
 ) -> Callable[..., tuple[Params, Any, dict[str, Array]]]:
+    """A function of parameters, moments, batch and step number that gives the next and scalars.
+
+    Args:
+        loss: Mean loss of a batch.
+        optimizer: What `make_optimizer` made.
+        seed: Decides dropout; None for none.
+        params: Where parameters lie; the function overwrites those that it is given.
+        moments: Where the optimiser's state lies; likewise.
+    """
     # What comes out lies where what goes in lies; otherwise the second step compiles anew.
     params_at, moments_at = jax.tree.map(lambda leaf: leaf.sharding, (params, moments))
 
@@ -223,14 +247,15 @@ def _train_step(
     return step
 
 
-def _loader(
-    plan: Sequence[np.ndarray], load: Callable[[np.ndarray], Batch], steps: range
-) -> Iterator[Batch]:
-    """The batches of some steps, made ahead of time by a thread."""
+def _batches(
+    plan: Sequence[np.ndarray], load: Callable[[np.ndarray], Batch], steps: range, mesh: Mesh
+) -> Iterator[tuple[int, Batch]]:
+    """The batches of some steps, on the mesh, made ahead of time by a thread."""
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
-    return iter(
-        grain.MapDataset.source(plan)[steps.start : steps.stop].map(load).to_iter_dataset(options)
-    )
+    source = grain.MapDataset.source(plan)[steps.start : steps.stop].map(load)
+    numbers = track(steps, "training", len(steps))
+    for step, batch in zip(numbers, source.to_iter_dataset(options), strict=True):
+        yield step, jax.device_put(batch, batch_sharding(mesh))
 
 
 def _judge(state: _State, progress: _Progress, metric: float) -> tuple[_State, _Progress]:

@@ -94,6 +94,27 @@ def test_any_changes_leave_what_a_list_would_have_and_no_earlier_state_changes(s
         assert {before.id(row) for row in alive} == living
 
 
+@pytest.mark.parametrize("row", [-1, 5, 6])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda catalogue, rows: catalogue.numbers("price", rows),
+        lambda catalogue, rows: catalogue.texts("title", rows),
+        lambda catalogue, rows: catalogue.groups(rows),
+        lambda catalogue, rows: catalogue.count(Facet("brand"), rows),
+        lambda catalogue, rows: [catalogue.id(row) for row in rows.tolist()],
+        lambda catalogue, rows: [catalogue.item(row) for row in rows.tolist()],
+        lambda catalogue, rows: catalogue.with_numbers({"price": {int(rows[-1]): 1.0}}),
+    ],
+    ids=["numbers", "texts", "groups", "count", "id", "item", "with_numbers"],
+)
+def test_rows_that_do_not_exist_are_refused_and_never_read_as_others(read, row):
+    catalogue = Catalogue.of(ItemStore.of([Item(name, "t", price=1.0) for name in "abc"]))
+    catalogue = catalogue.with_items([Item("d", "t"), Item("e", "t")])
+    with pytest.raises(IndexError, match="row"):
+        read(catalogue, np.array([0, 3, row], np.int32))
+
+
 def test_items_that_come_one_by_one_lie_in_few_parts_and_are_seldom_copied(monkeypatch):
     copied = 0
     joined = ItemStore.versions.__func__

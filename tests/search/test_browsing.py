@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,13 @@ def test_the_most_rated_come_first_then_the_better_rated_then_the_earlier():
     assert rows.tolist() == [1, 6, 2, 0, 4, 5, 3]
     assert popularity.scores(rows).tolist() == [9, 9, 5, 5, 5, 0, 0]
     assert popularity.rows(np.arange(7) % 2 == 0).tolist() == [6, 2, 0, 4]
+
+
+@pytest.mark.parametrize("row", [-1, 2])
+def test_rows_that_do_not_exist_have_no_popularity(row):
+    popularity = Popularity.of(Catalogue.of(ItemStore.of([Item("a", "t"), Item("b", "t")])))
+    with pytest.raises(IndexError, match="rows"):
+        popularity.scores(np.array([0, row], np.int32))
 
 
 def first_of_groups(groups, ranked, most, wanted):

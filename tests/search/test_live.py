@@ -403,7 +403,7 @@ def test_an_answer_begun_on_a_replaced_bundle_has_no_item_deleted_since(shop, mo
     query = "voltix usb c charger 65 watt"
     first = found(shop, query)[0]
     before = shop.engine
-    encode = before._query_vector
+    encode = before._queries.vector
 
     def meanwhile(*given: object) -> object:
         monkeypatch.undo()
@@ -411,7 +411,7 @@ def test_an_answer_begun_on_a_replaced_bundle_has_no_item_deleted_since(shop, mo
         shop.write(first, None)
         return encode(*given)
 
-    monkeypatch.setattr(before, "_query_vector", meanwhile)
+    monkeypatch.setattr(before._queries, "vector", meanwhile)
     hits = before.search(query).hits
     assert shop.engine is not before
     assert hits

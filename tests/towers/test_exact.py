@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.towers.test_index import unit
+from tests.towers.examples import unit
 from towers import exact
 from towers.exact import ExactIndex, blocks, nearest
 
@@ -9,11 +9,6 @@ from towers.exact import ExactIndex, blocks, nearest
 @pytest.fixture(scope="module")
 def vectors() -> np.ndarray:
     return unit(2_000, 32, seed=2)
-
-
-@pytest.fixture(scope="module")
-def queries() -> np.ndarray:
-    return unit(70, 32, seed=3)
 
 
 @pytest.fixture

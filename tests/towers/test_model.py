@@ -11,7 +11,7 @@ from bert.config import BertConfig
 from bert.numerics import Numerics
 from bert.params import WeightsError
 from catalog.errors import InputError
-from tests.tiny import write_pretrained
+from tests.tiny import break_word, write_pretrained
 from towers.encode import TowerEncoder
 from towers.model import Towers, TowersConfig
 from towers.saving import load_towers, pretrained_towers, save_towers
@@ -83,6 +83,17 @@ def test_a_text_that_pools_to_zero_has_a_finite_vector_and_gradient(towers):
     value, gradient = jax.value_and_grad(total)(jnp.zeros((1, 16)))
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
+
+
+def test_a_vector_that_is_not_finite_is_refused_and_others_are_given(bert, tokenizer):
+    config = TowersConfig(dim=8, max_query_tokens=16, max_item_tokens=16)
+    towers = Towers(config, bert, rngs=nnx.Rngs(0))
+    break_word(towers, tokenizer, "cursed")
+    encoder = TowerEncoder(towers, tokenizer, FLOAT32)
+    assert np.isfinite(encoder.items(["usb cable", "lamp"])).all()
+    for tower, encode in (("query", encoder.queries), ("item", encoder.items)):
+        with pytest.raises(InputError, match=f"the {tower} tower gives a vector that is not"):
+            encode(["usb cable", "a cursed lamp"])
 
 
 def test_one_encoder_is_shared_unless_separate_ones_are_asked_for(bert, tokenizer):

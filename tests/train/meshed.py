@@ -15,7 +15,7 @@ from jax.sharding import AxisType, Mesh
 from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
 from bert.tokens import Tokenizer
 from tests.train.examples import Example, reranker_example, towers_example
-from train.fit import FitConfig, _train_step, make_optimizer
+from train.fit import FitConfig, make_optimizer, make_train_step
 from train.parameters import batch_sharding, parameter_sharding, replicate_rest
 
 CONFIG = FitConfig(learning_rate=1e-4, head_learning_rate=1e-4, warmup=0.5, clip_norm=1e9)
@@ -28,7 +28,7 @@ def results(example: Example, mesh: Mesh) -> tuple[float, dict, dict]:
     batch = jax.device_put(example.load(mesh.shape["data"])(example.batch), batch_sharding(mesh))
     optimizer = make_optimizer(CONFIG, params, 4)
     moments = replicate_rest(mesh, optimizer.init(params))
-    step = _train_step(example.loss, optimizer, None, params, moments)
+    step = make_train_step(example.loss, optimizer, None, params, moments)
     # The first step has the rate 0, so the second is one update at the same gradient.
     params, moments, values = step(params, moments, batch, 0)
     gradients = gradients_of(moments)

@@ -1,0 +1,19 @@
+"""Vectors to be indexed, and queries."""
+
+import numpy as np
+import pytest
+
+from tests.towers.examples import unit
+
+
+@pytest.fixture(scope="package")
+def vectors() -> np.ndarray:
+    """2,000 items in 50 clusters, as products come."""
+    centres, spread = unit(50, 32, seed=1), unit(2_000, 32, seed=2)
+    vectors = np.repeat(centres, 40, axis=0) + 0.6 * spread
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="package")
+def queries() -> np.ndarray:
+    return unit(70, 32, seed=3)

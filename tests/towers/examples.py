@@ -1,0 +1,14 @@
+"""What tests of the indexes share."""
+
+import sys
+
+import numpy as np
+import pytest
+
+needs_scann = pytest.mark.skipif(sys.platform != "linux", reason="ScaNN has wheels for Linux only")
+
+
+def unit(rows: int, dim: int, seed: int) -> np.ndarray:
+    """Unit vectors that point anywhere."""
+    vectors = np.random.default_rng(seed).normal(size=(rows, dim)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

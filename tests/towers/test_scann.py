@@ -1,0 +1,108 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog.errors import InputError
+from tests.towers.examples import needs_scann
+from towers import scann
+from towers.index import (
+    IndexConfig,
+    build_index,
+    open_index,
+    open_vectors,
+    recall_against_exact,
+)
+from towers.scann import Effort, ScannIndex, build_scann, least_effort, open_scann
+
+
+@needs_scann
+def test_scann_scans_quantised_vectors_and_finds_nearly_all(vectors, queries, tmp_path):
+    built = build_index(vectors, tmp_path, IndexConfig(kind="scann", depth=100), queries)
+    assert json.loads((tmp_path / "index.json").read_text())["leaves"] == 0
+    assert recall_against_exact(built, vectors, queries, (100,))[100] > 0.98
+    names = {path.name for path in tmp_path.iterdir()}
+    assert "vectors.npy" in names
+    assert not [name for name in names if "docid" in name or name.endswith((".pkl", ".pickle"))]
+    np.testing.assert_array_equal(open_vectors(tmp_path), vectors)
+
+    opened = open_index(tmp_path)
+    rows, scores = opened.search(queries, 100)
+    np.testing.assert_array_equal(rows, built.search(queries, 100)[0])
+    assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
+    assert (np.diff(scores, axis=1) <= 0).all()
+    cosines = np.take_along_axis(queries @ vectors.T, rows, axis=1)
+    np.testing.assert_allclose(scores, cosines, atol=1e-5)  # rescored with full vectors
+
+
+@needs_scann
+def test_scann_gives_everything_when_asked_for_more_than_there_is(vectors, queries, tmp_path):
+    built = build_index(vectors, tmp_path, IndexConfig(kind="scann"), queries)
+    for k in (2_000, 5_000):
+        rows, scores = built.search(queries[:2], k)
+        assert [sorted(found) for found in rows.tolist()] == [list(range(2_000))] * 2
+        assert np.isfinite(scores).all()
+
+
+@needs_scann
+def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp_path, monkeypatch):
+    monkeypatch.setattr(scann, "TREE_FROM", 1_000)
+    config = IndexConfig(kind="scann", depth=10, recall_target=0.4)
+    built = build_index(vectors, tmp_path, config, queries)
+    values = json.loads((tmp_path / "index.json").read_text())
+    assert values["leaves"] == 134  # 3√2000
+    assert values["effort"]["leaves"] < 40
+    # The leaves that are visited hold a few hundred items.
+    for k in (1_000, 2_000, 2_001):
+        rows, scores = built.search(queries[:5], k)
+        assert rows.shape == (5, min(k, 2_000))
+        assert all(len(set(found)) == len(found) for found in rows.tolist())
+        assert np.isfinite(scores).all()
+
+
+def scann_of(vectors: np.ndarray, directory: Path, leaves: int) -> ScannIndex:
+    """A ScaNN index of some vectors, without an effort that was chosen."""
+    np.save(directory / "vectors.npy", vectors)
+    build_scann(directory / "vectors.npy", 10, leaves)
+    return open_scann(directory, *vectors.shape, leaves, Effort(1.0, 0, leaves))
+
+
+@needs_scann
+@pytest.mark.parametrize("tree", [False, True])
+def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries, tmp_path, tree):
+    leaves = 134 if tree else 0
+    index = scann_of(vectors, tmp_path, leaves)
+    looked_at = []
+    for target in (0.5, 0.9, 0.99):  # on one index: ScaNN partitions a little differently each time
+        index.effort = least_effort(index, vectors, queries, 10, target)
+        assert recall_against_exact(index, vectors, queries, (10,))[10] >= target
+        looked_at.append(index.effort.leaves * 4_000 / 134 + 20 * index.effort.candidates(10))
+    assert looked_at == sorted(looked_at)
+    assert looked_at[0] < looked_at[-1]
+
+
+@needs_scann
+def test_a_target_out_of_reach_is_said(vectors, queries, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(scann, "_REORDERS", (1.0,))
+    index = scann_of(vectors, tmp_path, 0)
+    assert least_effort(index, vectors, queries, 10, 1.0) == Effort(1.0, 10, 0)
+    assert "the recall target is 1: searches will look at all they can" in caplog.text
+
+
+def test_where_scann_has_no_wheel_the_message_says_what_to_do(vectors, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scann", None)
+    with pytest.raises(InputError, match=r"--index\.kind exact"):
+        build_index(vectors, tmp_path, IndexConfig(kind="scann"), vectors[:1])
+    (tmp_path / "index.json").write_text('{"kind": "scann"}')
+    with pytest.raises(InputError, match="Linux only"):
+        open_index(tmp_path)
+
+
+@needs_scann
+def test_a_pickle_beside_a_scann_index_is_never_opened(vectors, queries, tmp_path):
+    build_index(vectors, tmp_path, IndexConfig(kind="scann"), queries)
+    (tmp_path / "scann_docids.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    with pytest.raises(InputError, match=r"scann_docids\.pkl is a pickle"):
+        open_index(tmp_path)
