@@ -125,7 +125,7 @@ class BucketedForward:
         # A list of leaves: flattening a model's state in Python on every call costs more.
         self._leaves = [jax.device_put(leaf) for leaf in leaves]
 
-        self._programs = _Programs(fn, structure) if share is None else share._programs
+        self._programs: _Programs = _Programs(fn, structure) if share is None else share._programs
         self._mix_lengths = mix_lengths
         self.lengths = [length for length in lengths if length < max_length] + [max_length]
         self._batches = {}
