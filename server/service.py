@@ -303,11 +303,7 @@ async def serve(config: ServerConfig) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     try:
-        gc.disable()  # tracing makes much that stays; looking for garbage in it takes time
-        try:
-            port = await service.start()
-        finally:
-            gc.enable()
+        port = await service.start()
         # What is there stays, so that looking for garbage, as after another bundle was loaded, is
         # a matter of milliseconds, in which no call is answered.
         gc.collect()
