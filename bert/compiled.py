@@ -10,7 +10,7 @@ import os
 import platform
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -62,6 +62,28 @@ class Forward(Protocol):
         """What rows of those lengths are expected to take from now on; 0 before any was run."""
 
 
+class _Programs:
+    """A function compiled for shapes, each when it is first needed, and what each takes."""
+
+    def __init__(self, fn: Callable[[Any, Tokens], Array], structure: Any) -> None:
+        def call(leaves: list[Array], tokens: Tokens) -> Array:
+            return fn(jax.tree.unflatten(structure, leaves), tokens)
+
+        self.jitted = jax.jit(call)
+        self.compiled: dict[tuple[int, int], Any] = {}
+        self.costs: defaultdict[tuple[int, int], Cost] = defaultdict(Cost)
+        self._compiling: defaultdict[tuple[int, int], threading.Lock] = defaultdict(threading.Lock)
+
+    def get(self, leaves: list[Array], batch: int, length: int) -> Any:
+        """The program for a shape."""
+        with self._compiling[batch, length]:
+            if (batch, length) not in self.compiled:
+                logger.debug("compiling for %d rows of %d tokens", batch, length)
+                lowered = self.jitted.lower(leaves, _padding(batch, length))
+                self.compiled[batch, length] = lowered.compile()
+            return self.compiled[batch, length]
+
+
 class BucketedForward:
     """Runs a model over rows of any length and number, in a few fixed shapes.
 
@@ -71,7 +93,7 @@ class BucketedForward:
     Attributes:
         lengths: lengths that rows are padded to, rising.
         shapes: every (batch, length) there can be.
-        compilations: programs compiled so far.
+        compilations: programs compiled so far, those of the forward they are shared with included.
     """
 
     def __init__(
@@ -84,6 +106,7 @@ class BucketedForward:
         batch_tokens: int = 1024,
         small_batches: tuple[int, ...] = (1, 8),
         mix_lengths: bool = False,
+        share: "BucketedForward | None" = None,
     ) -> None:
         """Prepare, without compiling anything.
 
@@ -96,17 +119,14 @@ class BucketedForward:
             small_batches: batch sizes, in rows, for what is left after full batches.
             mix_lengths: rows of several lengths may share a batch, padded to the longest, so that
                 nearly all batches are full ones. How long a row is padded then depends on others.
+            share: one of the same `fn` for a state of the same structure, whose programs are used.
         """
         leaves, structure = jax.tree.flatten(state)
         # A list of leaves: flattening a model's state in Python on every call costs more.
         self._leaves = [jax.device_put(leaf) for leaf in leaves]
 
-        def call(leaves: list[Array], tokens: Tokens) -> Array:
-            return fn(jax.tree.unflatten(structure, leaves), tokens)
-
+        self._programs: _Programs = _Programs(fn, structure) if share is None else share._programs
         self._mix_lengths = mix_lengths
-        self._jitted = jax.jit(call)
-        self._programs: dict[tuple[int, int], Any] = {}
         self.lengths = [length for length in lengths if length < max_length] + [max_length]
         self._batches = {}
         for length in self.lengths:
@@ -115,13 +135,12 @@ class BucketedForward:
         self.shapes = [
             (batch, length) for length in self.lengths for batch in self._batches[length]
         ]
-        self._costs = {shape: Cost() for shape in self.shapes}
-        self._compiling = {shape: threading.Lock() for shape in self.shapes}
+        self._costs: Mapping[tuple[int, int], Cost] = self._programs.costs
 
     @property
     def compilations(self) -> int:
         """Programs compiled so far."""
-        return len(self._programs)
+        return len(self._programs.compiled)
 
     def __call__(self, framed: Framed) -> Num[np.ndarray, "rows ..."]:
         """Run every row.
@@ -171,7 +190,8 @@ class BucketedForward:
     def start(self, tokens: Tokens) -> Array:
         """Start computing one batch, of one of `shapes`."""
         batch, length = tokens.ids.shape
-        result: Array = self._program(batch, length)(self._leaves, tokens)
+        program = self._programs.get(self._leaves, batch, length)
+        result: Array = program(self._leaves, tokens)
         return result
 
     def least_seconds(self, length: int) -> float:
@@ -201,17 +221,20 @@ class BucketedForward:
         self._leaves = [jax.device_put(leaf) for leaf in jax.tree.leaves(state)]
 
     def warm_up(self) -> None:
-        """Compile every shape, and learn what each takes."""
-        # Reading a compiled program releases the lock of the interpreter; tracing it does not.
+        """Compile every shape, run it once, and learn what it takes: those that are not ready."""
+        fresh = [shape for shape in self.shapes if not self._costs[shape].seconds]
+
+        def ready(shape: tuple[int, int]) -> None:
+            self.start(_padding(*shape)).block_until_ready()  # builds what later runs use
+
+        # Reading a compiled program and running it release the lock of the interpreter; tracing it
+        # does not.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda shape: self._program(*shape), self.shapes))
-        for shape in self.shapes:
-            padding = _padding(*shape)
-            self.start(padding).block_until_ready()  # the first run takes longer than any later one
-            for _ in range(2):
-                begun = time.perf_counter()
-                self.start(padding).block_until_ready()
-                self.measured(shape, time.perf_counter() - begun)
+            list(pool.map(ready, fresh))
+        for shape in fresh:
+            begun = time.perf_counter()
+            self.start(_padding(*shape)).block_until_ready()
+            self.measured(shape, time.perf_counter() - begun)
 
     def _cut(
         self, lengths: Int64[np.ndarray, " rows"]
@@ -229,16 +252,8 @@ class BucketedForward:
             yield rows[:batch], batch, length
             at += len(rows[:batch])
 
-    def _program(self, batch: int, length: int) -> Any:
-        with self._compiling[batch, length]:
-            if (batch, length) not in self._programs:
-                logger.debug("compiling for %d rows of %d tokens", batch, length)
-                lowered = self._jitted.lower(self._leaves, _padding(batch, length))
-                self._programs[batch, length] = lowered.compile()
-            return self._programs[batch, length]
-
     def _nothing(self) -> np.ndarray:
-        result = jax.eval_shape(self._jitted, self._leaves, _padding(1, self.lengths[0]))
+        result = jax.eval_shape(self._programs.jitted, self._leaves, _padding(1, self.lengths[0]))
         return np.empty((0, *result.shape[1:]), result.dtype)
 
 

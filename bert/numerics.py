@@ -2,13 +2,16 @@
 
 A processor that has bfloat16 instructions need not be faster at them: Intel's server cores without
 AMX multiply bfloat16 at half the rate of float32, AMD's at nearly twice. So the choice on a CPU is
-measured, not read off its flags.
+measured, not read off its flags. What was measured is kept beside the programs that were compiled
+for it: on a busy machine it may come out otherwise, and all of them would be compiled again.
 """
 
 import functools
 import json
+import logging
 import platform
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +23,10 @@ import numpy as np
 
 from catalog.errors import InputError
 
+logger = logging.getLogger(__name__)
+
 _SHAPE = (512, 384, 1536)  # rows, inputs and outputs of the product that is timed: MiniLM's MLP
-_REPEATS = 12  # times each, in turns; the fastest counts
+_REPEATS = 32  # times each, in turns; the fastest counts
 # bfloat16 rounds, so it has to be worth it. The margin also keeps the choice from turning on noise.
 _WORTH_IT = 1.25
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
@@ -35,8 +40,10 @@ class Numerics:
     why: str  # for logs and reports
 
     def write(self, path: Path) -> None:
-        """Write the choice down; `read` reads it back."""
-        path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        """Write the choice down, whole or not at all; `read` reads it back."""
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        temporary.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        temporary.replace(path)
 
     @classmethod
     def read(cls, path: Path) -> "Numerics":
@@ -64,14 +71,17 @@ def choose_numerics(requested: Literal["auto", "float32", "bfloat16"] = "auto") 
 
     Args:
         requested: `auto` takes bfloat16 on accelerators that have units for it, and on CPUs that
-            have them where a measurement of a few hundredths of a second, once a process, finds it
-            at least a quarter faster; the others are taken as they are.
+            have them where a measurement of a few tenths of a second, once a process, finds it at
+            least a quarter faster; the others are taken as they are. JAX's compilation cache, where
+            there is one, keeps what was measured for later processes.
     """
     if requested != "auto":
         return Numerics(requested, "requested")
     device = jax.devices()[0]
     if device.platform == "cpu":
-        return _measured() if _BFLOAT16_FLAGS & cpu_flags() else _WITHOUT_UNITS
+        if not _BFLOAT16_FLAGS & cpu_flags():
+            return _WITHOUT_UNITS
+        return _measured(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]
     if device.platform == "gpu" and float(getattr(device, "compute_capability", "8.0")) < 8:
         return Numerics("float32", f"{device.device_kind} has no bfloat16 units")
     return Numerics("bfloat16", f"{device.device_kind} has bfloat16 units")
@@ -81,7 +91,24 @@ _WITHOUT_UNITS = Numerics("float32", "the CPU reports no bfloat16 units")
 
 
 @functools.cache
-def _measured() -> Numerics:
+def _measured(cache: str | None) -> Numerics:
+    """What was measured for a compilation cache, or is now."""
+    kept = None if cache is None else Path(cache) / "numerics.json"
+    if kept is not None and kept.is_file():
+        try:
+            return Numerics.read(kept)
+        except InputError as error:
+            logger.warning("measuring how fast the CPU multiplies again: %s", error)
+    measured = _measure()
+    if kept is not None:
+        try:
+            measured.write(kept)
+        except OSError as error:
+            logger.warning("the next start may choose other numerics: %s", error)
+    return measured
+
+
+def _measure() -> Numerics:
     rates = product_rates()
     dtype: Literal["float32", "bfloat16"] = (
         "bfloat16" if rates["bfloat16"] >= _WORTH_IT * rates["float32"] else "float32"

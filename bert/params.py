@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from flax import nnx
+from jax import Array
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -195,12 +196,18 @@ def fill_bert(bert: Bert, tensors: Mapping[str, np.ndarray]) -> None:
         if not problems:
             parts = [tensors[key].T if entry.transposed else tensors[key] for key in entry.keys]
             value = np.concatenate(parts, axis=-1)
-            filled.append((path, leaf.replace(jnp.array(value, jnp.float32))))
+            filled.append((path, leaf.replace(parameter(value))))
     if problems:
         raise WeightsError(
             f"BERT weights do not fit ({len(problems)} problems): " + "; ".join(problems)
         )
     nnx.update(bert, nnx.from_flat_state(filled))
+
+
+def parameter(tensor: np.ndarray) -> Array:
+    """A copy of a tensor in float32, for JAX: `jnp.array` would compile one for each shape."""
+    copy: Array = jax.device_put(np.asarray(tensor, np.float32), may_alias=False)
+    return copy
 
 
 def _entries(num_layers: int) -> list[_Entry]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from safetensors import SafetensorError
@@ -18,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from bert.config import BertConfig
 from bert.model import Bert
-from bert.params import CONFIG_FILE, WEIGHTS_FILE, WeightsError, bert_tensors, fill_bert
+from bert.params import CONFIG_FILE, WEIGHTS_FILE, WeightsError, bert_tensors, fill_bert, parameter
 from catalog.errors import InputError
 
 Config = TypeVar("Config")
@@ -128,7 +127,7 @@ def fill_model(model: nnx.Module, tensors: Mapping[str, np.ndarray]) -> None:
         elif tensor.shape != leaf.shape:
             problems.append(f"{key} has shape {tensor.shape}, the config says {leaf.shape}")
         else:
-            filled.append((path, leaf.replace(jnp.array(tensor, jnp.float32))))
+            filled.append((path, leaf.replace(parameter(tensor))))
     problems += [f"unexpected {key}" for key in sorted(left)]
     if problems:
         raise WeightsError("weights do not fit: " + "; ".join(problems))

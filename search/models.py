@@ -38,7 +38,6 @@ class Models:
             self.pairs = PairScorer(load_reranker(rerank), statistics, tokenizer, numerics)
         self._files = _files(manifest)
         self._batcher: Batcher | None = None
-        self._warm = False
 
     def are_of(self, manifest: bundle.Manifest, numerics: Numerics) -> bool:
         """Whether a bundle has the very same models, to be run alike."""
@@ -47,12 +46,9 @@ class Models:
 
     def warm_up(self) -> None:
         """Compile every shape that serving can meet; nothing where that was done before."""
-        if self._warm:  # to run them all again would keep requests waiting for seconds
-            return
         self.encoder.warm_up()
         if self.pairs is not None:
             self.pairs.warm_up()
-        self._warm = True
 
     def share(self) -> None:
         """From now on, join the model work of calls that run at the same time."""

@@ -1,6 +1,6 @@
 """Bulk encoding: texts to unit vectors, in length buckets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,10 +10,11 @@ from jaxtyping import Float, Float32
 
 from bert.batch import Tokens
 from bert.compiled import BULK_LENGTHS, LENGTHS, BucketedForward, Forward, serving_state
+from bert.model import Bert
 from bert.numerics import Numerics
 from bert.tokens import Framed, Tokenizer, frame_single
 from catalog.errors import InputError
-from towers.model import Towers
+from towers.model import Towers, encode
 
 SPECIAL_TOKENS = 2  # [CLS] and [SEP]
 
@@ -37,17 +38,13 @@ class TowerEncoder:
             numerics: Input type of matrix products.
             bulk: Pad to finer lengths in full batches alone: faster for many, too slow for few.
         """
-        graph = nnx.graphdef(towers)
+        graph = nnx.graphdef(towers.bert)
         self._dtype = dtype = numerics.input_dtype
         state = serving_state(towers, dtype)
 
-        def query(state: nnx.State[Any, Any], tokens: Tokens) -> Float[Array, "batch dim"]:
-            model: Towers = nnx.merge(graph, state)
-            return model.encode_query(tokens, dtype=dtype)[0]
-
-        def item(state: nnx.State[Any, Any], tokens: Tokens) -> Float[Array, "batch dim"]:
-            model: Towers = nnx.merge(graph, state)
-            return model.encode_item(tokens, dtype=dtype)[0]
+        def forward(state: tuple[Any, Any], tokens: Tokens) -> Float[Array, "batch dim"]:
+            bert: Bert = nnx.merge(graph, state[0])
+            return encode(bert, state[1], tokens, dtype)[0]
 
         self.dim = towers.config.dim
         self.truncated = 0
@@ -56,18 +53,18 @@ class TowerEncoder:
             "query": towers.config.max_query_tokens,
             "item": towers.config.max_item_tokens,
         }
-        self._forwards = {
-            tower: BucketedForward(
+        self._forwards: dict[str, BucketedForward] = {}
+        for tower in ("item", "query"):
+            self._forwards[tower] = BucketedForward(
                 forward,
-                state,
+                _of(tower, state),
                 max_length=self._budgets[tower],
                 lengths=BULK_LENGTHS if bulk else LENGTHS,
                 batch_tokens=2048 if bulk else 1024,
                 small_batches=() if bulk else (1, 8),
                 mix_lengths=bulk,
+                share=self._forwards.get("item"),  # they differ in their parameters alone
             )
-            for tower, forward in (("query", query), ("item", item))
-        }
         self._run: dict[str, Forward] = dict(self._forwards)
 
     def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
@@ -102,8 +99,9 @@ class TowerEncoder:
 
     def update(self, towers: Towers) -> None:
         """Encode with towers of the same shape and other parameters from now on."""
-        for forward in self._forwards.values():
-            forward.update(serving_state(towers, self._dtype))
+        state = serving_state(towers, self._dtype)
+        for tower, forward in self._forwards.items():
+            forward.update(_of(tower, state))
 
     def route(
         self,
@@ -124,4 +122,10 @@ class TowerEncoder:
     @property
     def compilations(self) -> int:
         """Programs compiled so far."""
-        return sum(forward.compilations for forward in self._forwards.values())
+        return self._forwards["item"].compilations
+
+
+def _of(tower: str, state: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Parameters of a tower: its encoder's, and its projection."""
+    own = tower == "item" and "item_bert" in state
+    return state["item_bert" if own else "bert"], state[f"{tower}_projection"]

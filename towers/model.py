@@ -72,16 +72,14 @@ class Towers(nnx.Module):
         self, tokens: Tokens, *, dtype: DTypeLike = jnp.float32, dropout_key: Array | None = None
     ) -> tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]:
         """Unit vectors of queries, and diagnostics: the mean norm before normalising."""
-        hidden = self.bert(tokens, dtype=dtype, dropout_key=dropout_key)
-        return self.project_query(mean_pool(hidden, tokens.mask), dtype)
+        return encode(self.bert, self.query_projection, tokens, dtype, dropout_key)
 
     def encode_item(
         self, tokens: Tokens, *, dtype: DTypeLike = jnp.float32, dropout_key: Array | None = None
     ) -> tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]:
         """Unit vectors of items, and diagnostics: the mean norm before normalising."""
         bert = self.bert if self.item_bert is None else self.item_bert
-        hidden = bert(tokens, dtype=dtype, dropout_key=dropout_key)
-        return self.project_item(mean_pool(hidden, tokens.mask), dtype)
+        return encode(bert, self.item_projection, tokens, dtype, dropout_key)
 
     def project_query(
         self, pooled: Float[Array, "batch hidden"], dtype: DTypeLike = jnp.float32
@@ -94,6 +92,18 @@ class Towers(nnx.Module):
     ) -> tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]:
         """Unit vectors of pooled items, and diagnostics."""
         return _unit(pooled, self.item_projection[...], dtype)
+
+
+def encode(
+    bert: Bert,
+    projection: nnx.Param[Array],
+    tokens: Tokens,
+    dtype: DTypeLike = jnp.float32,
+    dropout_key: Array | None = None,
+) -> tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]:
+    """Unit vectors of one tower's texts, and diagnostics: both towers are this."""
+    hidden = bert(tokens, dtype=dtype, dropout_key=dropout_key)
+    return _unit(mean_pool(hidden, tokens.mask), projection[...], dtype)
 
 
 def _unit(

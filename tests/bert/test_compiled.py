@@ -157,6 +157,34 @@ def test_warming_up_learns_what_each_length_costs():
     assert all(0 < forward.least_seconds(length) < 1 for length in forward.lengths)
 
 
+def test_a_forward_runs_the_programs_it_shares_on_its_own_parameters():
+    forward = BucketedForward(counting, jnp.asarray(2), max_length=24, batch_tokens=64)
+    other = BucketedForward(counting, jnp.asarray(3), max_length=16, batch_tokens=64, share=forward)
+    forward.warm_up()
+    other.warm_up()
+    assert forward.compilations == other.compilations == len(forward.shapes)
+    framed = framed_of([9])
+    total = framed.ids[0].sum()
+    assert forward(framed)[:, 0].tolist() == [2 * total]
+    assert other(framed)[:, 0].tolist() == [3 * total]
+    assert 0 < other.least_seconds(16) < 1
+
+
+def test_what_is_ready_is_not_run_again_to_warm_up():
+    runs = []
+
+    class Counted(BucketedForward):
+        def start(self, tokens: Tokens):
+            runs.append(tokens.ids.shape)
+            return super().start(tokens)
+
+    forward = Counted(counting, jnp.asarray(2), max_length=16, batch_tokens=64)
+    forward.warm_up()
+    assert sorted(runs) == sorted(2 * forward.shapes)
+    forward.warm_up()
+    assert len(runs) == 2 * len(forward.shapes)
+
+
 def test_serving_state_rounds_the_kernels_of_encoders_alone(tiny_config):
     bert = Bert(tiny_config, rngs=nnx.Rngs(0))
     before = dict(nnx.to_flat_state(nnx.state(bert)))

@@ -2,6 +2,7 @@ import jax.numpy as jnp
 import pytest
 
 from bert import numerics
+from bert.compiled import enable_compilation_cache
 from bert.numerics import Numerics, choose_numerics, product_rates
 from catalog.errors import InputError
 
@@ -36,6 +37,25 @@ def test_the_choice_is_made_once_a_process(machine, monkeypatch):
     first = choose_numerics("auto")
     monkeypatch.setattr(numerics, "product_rates", lambda: {"float32": 2e9, "bfloat16": 1e9})
     assert choose_numerics("auto") is first
+
+
+def test_what_was_measured_is_kept_with_the_compiled_programs(machine, tmp_path):
+    try:
+        enable_compilation_cache(tmp_path)
+        machine({"avx512_bf16"}, float32=1e9, bfloat16=2e9)
+        first = choose_numerics("auto")
+        assert first.dtype == "bfloat16"
+        machine({"avx512_bf16"}, float32=2e9, bfloat16=1e9)  # a later process, on a busy machine
+        assert choose_numerics("auto") == first
+        (kept,) = tmp_path.glob("*/numerics.json")
+        kept.write_text("{")
+        machine({"avx512_bf16"}, float32=2e9, bfloat16=1e9)
+        assert choose_numerics("auto").dtype == Numerics.read(kept).dtype == "float32"
+        enable_compilation_cache(None)
+        machine({"avx512_bf16"}, float32=1e9, bfloat16=2e9)
+        assert choose_numerics("auto").dtype == "bfloat16"
+    finally:
+        enable_compilation_cache(None)
 
 
 def test_a_cpu_without_bfloat16_units_is_not_measured(machine, monkeypatch):

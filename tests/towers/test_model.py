@@ -18,6 +18,7 @@ from towers.saving import load_towers, pretrained_towers, save_towers
 
 TEXTS = ["usb c charger", "", "ein Ladegerät für 30 €, 充电器 🔌", "hdmi " * 200, "cable"]
 FLOAT32 = Numerics("float32", "tests")
+TOWERS = ("query", "item")
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,28 @@ def test_texts_beyond_the_budget_are_cut_and_counted(towers, tokenizer):
     assert encoder.truncated == 1
     encoder.frame("item", ["cable", "cable " * 22, "cable " * 23])  # 22 words and 2 specials fit
     assert encoder.truncated == 2
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_each_tower_is_encoded_with_parameters_of_its_own(bert, tokenizer, shared):
+    config = TowersConfig(dim=8, shared=shared, max_query_tokens=12, max_item_tokens=24)
+    towers, others = (Towers(config, bert, rngs=nnx.Rngs(seed)) for seed in (1, 2))
+    for model in (towers, others):
+        model.item_projection[...] = model.item_projection[...][:, ::-1]
+    encoder = TowerEncoder(towers, tokenizer, FLOAT32)
+    encoder.warm_up()
+    # (1, 12) (8, 12) (85, 12) of queries; (1, 16) (8, 16) (64, 16) (1, 24) (8, 24) (42, 24)
+    assert encoder.compilations == 9
+    for model in (towers, others):
+        encoder.update(model)
+        query, item = (encoder.frame(tower, TEXTS[:1]).pad([0], 16, 1) for tower in TOWERS)
+        np.testing.assert_allclose(
+            encoder.queries(TEXTS[:1]), model.encode_query(query)[0], rtol=0, atol=1e-6
+        )
+        np.testing.assert_allclose(
+            encoder.items(TEXTS[:1]), model.encode_item(item)[0], rtol=0, atol=1e-6
+        )
+    assert encoder.compilations == 9
 
 
 def test_an_untrained_projection_is_the_first_axes_of_the_pooled_encoder(towers):
