@@ -90,7 +90,7 @@ def main(config: BuildingConfig) -> None:
         leaves, settings = leaves_of(config.items), IndexConfig()
         file, depth, target = directory / VECTORS_FILE, settings.depth, settings.recall_target
         _stage("ScaNN's files", lambda: build_scann(file, depth, leaves))
-        opened = partial(open_scann, directory, config.items, config.dim, leaves)
+        opened = partial(open_scann, directory, stored(), leaves)
         made = _stage("opened", lambda: opened(Effort(1.0, 0, leaves)))
         made.effort = _stage(
             "effort chosen", lambda: least_effort(made, stored(), tuned, depth, target)

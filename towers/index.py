@@ -29,7 +29,7 @@ from towers.sketch import SKETCH_FROM, sketch
 
 VECTORS_FILE = "vectors.npy"
 CONFIG_FILE = "index.json"
-FILES_VERSION = 2  # raised when an index comes to consist of other files
+FILES_VERSION = 3  # raised when an index comes to consist of other files
 QUERIES_FILE = "queries.npy"
 SCANN_FROM = 20_000  # items from which ScaNN is worth it
 
@@ -103,8 +103,8 @@ def index_stored(
 ) -> VectorIndex:
     """Build the index of the vectors that lie in `directory` (see `create_vectors`), and open it.
 
-    The vectors are read from their file, a few at a time; only ScaNN, while it builds, and whatever
-    searches afterwards, takes a copy of them.
+    The vectors are read from their file, a few at a time; only ScaNN, while it builds, takes a copy
+    of them.
 
     Args:
         directory: Where the vectors are, and the other files go.
@@ -115,7 +115,7 @@ def index_stored(
         InputError: ScaNN was asked for on a platform without a wheel, or a vector is not finite.
     """
     vectors = open_vectors(directory)
-    items, dim = vectors.shape
+    items = len(vectors)
     kind = _resolve_kind(config.kind, items)
     require_finite("item", vectors)
     require_finite("query", queries)
@@ -126,7 +126,7 @@ def index_stored(
     if kind == "scann":
         leaves = leaves_of(items)
         build_scann(directory / VECTORS_FILE, config.depth, leaves)
-        index = open_scann(directory, items, dim, leaves, Effort(1.0, 0, leaves))
+        index = open_scann(directory, vectors, leaves, Effort(1.0, 0, leaves))
         index.effort = least_effort(index, vectors, queries, config.depth, config.recall_target)
         values |= {"leaves": leaves, "effort": asdict(index.effort)}
     (directory / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
@@ -146,8 +146,8 @@ def open_index(directory: Path) -> VectorIndex:
     require_scann()
     if "effort" not in values:
         raise _outdated(directory)
-    items, dim = open_vectors(directory).shape
-    return open_scann(directory, items, dim, values["leaves"], Effort(**values["effort"]))
+    effort = Effort(**values["effort"])
+    return open_scann(directory, open_vectors(directory), values["leaves"], effort)
 
 
 def index_config(directory: Path) -> IndexConfig:

@@ -66,7 +66,7 @@ def scann_of(vectors: np.ndarray, directory: Path, leaves: int) -> ScannIndex:
     """A ScaNN index of some vectors, without an effort that was chosen."""
     np.save(directory / "vectors.npy", vectors)
     build_scann(directory / "vectors.npy", 10, leaves)
-    return open_scann(directory, *vectors.shape, leaves, Effort(1.0, 0, leaves))
+    return open_scann(directory, vectors, leaves, Effort(1.0, 0, leaves))
 
 
 @needs_scann
