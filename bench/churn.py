@@ -46,7 +46,7 @@ class ChurnConfig:
 
     items: int = 1_000_000  # titles; their vectors are made when missing, which takes long
     share: float = 0.2  # of the items, written again
-    targets: tuple[float, ...] = (0.95, 0.99)  # recall@10 that the indexes are built for
+    targets: tuple[float, ...] = (0.95, 0.99)  # recall@10 that searches are to reach
     asked: int = 500  # queries timed
     work: Path = Path("out/bench")  # where vectors are
     results: Path = Path("bench/churn.json")  # where the figures go
@@ -184,18 +184,18 @@ def churn(config: ChurnConfig) -> tuple[list[Built], list[Searched]]:
                 searches.append(_searched(channels, timed, config.items, living, state, target))
                 sys.stderr.write(searches[-1].line() + "\n")
 
-        def build(file: Path, state: str) -> Path:
+        def built(file: Path, state: str) -> Path:
             index = directory / state
             builds.append(_built(file, max(config.targets), index, state))
             sys.stderr.write(builds[-1].line() + "\n")
             return index
 
-        first = build(file, "first")
+        first = built(file, "first")
         search(first, none, None, "as built")
         search(first, stored[again], alive, f"{config.share:.0%} written again")
         compacted = directory / "compacted.npy"
         _write_rows(compacted, stored, again)
-        search(build(compacted, "compaction"), none, None, "compacted")
+        search(built(compacted, "compaction"), none, None, "compacted")
     return builds, searches
 
 

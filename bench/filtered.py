@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from search import filtered
+from towers.exact import nearest_of
 from towers.index import VectorIndex, open_index, open_vectors
 from towers.sketch import Sketch, open_sketch
 
@@ -39,7 +40,7 @@ def measured(call: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[fl
 
 def scanned(vectors: np.ndarray, rows: np.ndarray, k: int, query: np.ndarray) -> np.ndarray:
     """The k nearest of some rows, exactly."""
-    return filtered.scan(vectors, query, k, rows)[0]
+    return nearest_of(vectors, query, k, rows)[0]
 
 
 def nearest(

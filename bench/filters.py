@@ -29,6 +29,7 @@ from bench.contest import Setup, Timed, Work, contests
 from bench.indexes import K, fresh_path, unfinished_path
 from bench.report import Row, markdown, write
 from search import filtered
+from towers.exact import nearest_of
 from towers.index import IndexConfig, build_index, open_index
 from towers.sketch import SKETCH_FILE, open_sketch
 
@@ -161,7 +162,7 @@ def exactly(
     rows = np.full((len(queries), K), -1)
     for number, query in enumerate(queries):
         passing = np.flatnonzero(filters.mask(filters.kept(kind, share, query)))
-        best = filtered.scan(stored, query, min(K, len(passing)), passing)[0]
+        best = nearest_of(stored, query, min(K, len(passing)), passing)[0]
         rows[number, : len(best)] = best
     return rows
 

@@ -18,7 +18,7 @@ NAMES = frozenset(
         "log.create.before-tables",  # a new log: its header is written, not committed
         "log.create.after-tables",  # a new log: header and tables are committed
         "log.before-begin",  # a batch is checked, its transaction not begun
-        "log.after-insert",  # one item's row is written, in a transaction
+        "log.after-insert",  # all rows of items are written, in a transaction
         "log.before-prune",  # the batch is written, its transaction not committed
         "log.before-commit",  # old request ids are forgotten too
         "log.after-commit",  # the batch is durable, and nobody knows

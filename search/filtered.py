@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32
 
+from towers.exact import nearest_of
 from towers.index import VectorIndex
 from towers.sketch import Sketch
 
@@ -30,7 +31,6 @@ _FIRST = 2  # items compared first, for each that is wanted: they say how good t
 # How far below that an estimate may be, in standard deviations of its error. Half a percent of the
 # nearest lie lower; at 2 it is over one.
 _MARGIN = 2.5
-_CHUNK = 512  # vectors gathered at a time: they stay in the processor's cache
 
 Plan = Literal["scan", "sketch", "index", "index, then sketch"]
 
@@ -72,7 +72,7 @@ def nearest(
     matches = int(np.count_nonzero(allowed))
     k = min(k, matches)
     if sketch is None or matches <= max(SCAN_UP_TO, SCAN_SHARE * len(allowed)):
-        return Filtered(*scan(vectors, query, k, np.flatnonzero(allowed)), "scan")
+        return Filtered(*nearest_of(vectors, query, k, np.flatnonzero(allowed)), "scan")
     plan: Plan = "sketch"
     share = matches / len(allowed)
     if share >= INDEX_FROM and (fetch := _fetch(k, share)) <= MAX_FETCH:
@@ -103,31 +103,12 @@ def _sketched(
     """The k nearest that pass; next to none is missed."""
     estimates = sketch.estimates(query, allowed)
     bound = estimates.bound(_FIRST * k)
-    rows, cosines = scan(vectors, query, k, estimates.rows(bound))
+    rows, cosines = nearest_of(vectors, query, k, estimates.rows(bound))
     # Who is nearer than the k-th of them has an estimate of about that, or more.
     low = float(cosines[-1]) - _MARGIN * sketch.deviation if k else bound
     if low >= bound:
         return rows, cosines
-    more, theirs = scan(vectors, query, k, estimates.rows(low, below=bound))
+    more, theirs = nearest_of(vectors, query, k, estimates.rows(low, below=bound))
     rows, cosines = np.concatenate([rows, more]), np.concatenate([cosines, theirs])
     best = np.lexsort((rows, -cosines))[:k]
     return rows[best], cosines[best]
-
-
-def scan(
-    vectors: Float32[np.ndarray, "items dim"],
-    query: Float32[np.ndarray, " dim"],
-    k: int,
-    rows: Int64[np.ndarray, " survivors"],
-) -> tuple[Int32[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
-    """The k nearest of some items, equal ones in row order."""
-    cosines = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        np.dot(vectors[rows[part]], query, out=cosines[part])
-    if k < len(rows):
-        # All that are as good as the k-th best, so that its equals are chosen by row.
-        enough = np.flatnonzero(cosines >= np.partition(cosines, len(rows) - k)[len(rows) - k])
-        rows, cosines = rows[enough], cosines[enough]
-    order = np.argsort(-cosines, kind="stable")[:k]
-    return rows[order].astype(np.int32), cosines[order]

@@ -281,6 +281,8 @@ class LiveCatalogue:
     def _commit(self, batch: Sequence[Queued]) -> None:
         """Make writes durable and apply them; each that cannot be made learns why."""
         overlay = self._overlay
+        if overlay.applied < self._log.sequence:
+            self._apply(overlay)  # what was written before, and then could not be applied
         outcomes = self._log.append([write for write, _ in batch], overlay.has)
         made = [
             (outcome, write)
@@ -291,7 +293,7 @@ class LiveCatalogue:
         if fresh and fresh[0][0] == overlay.applied + 1:
             overlay.apply(fresh)
         elif any(outcome.sequence > overlay.applied for outcome, _ in made):
-            self._apply(overlay)  # something was written before, and then could not be applied
+            self._apply(overlay)  # a transaction before this one failed, and is on the disk
         # The last first: who waits for the first, as streams do, then finds all others done.
         for outcome, (_, future) in zip(reversed(outcomes), reversed(batch), strict=True):
             if isinstance(outcome, Written):

@@ -201,7 +201,7 @@ class Overlay:
             for key, was in failed.items():
                 if self._lost(key, was) or not _numbers_alone(was.item, self.pending[key].item):
                     continue  # it is another by now
-                self.aside[key] = self.pending[key]  # before it goes: `current` looks at both
+                self.aside[key] = self.pending[key]  # before it goes: `has` looks at both
                 del self.pending[key]
                 logger.error("item %r cannot be encoded, and stays as it is found so far", key)
 

@@ -19,7 +19,7 @@ from search import filtered
 from search.growing import Growing
 from search.ranking import lexical_shares, scores_behind
 from search.records import Channel, Hit
-from towers.exact import BLOCK, nearest
+from towers.exact import BLOCK, nearest, nearest_of
 from towers.index import VectorIndex
 from towers.sketch import Sketch
 
@@ -134,7 +134,7 @@ class Recall:
             chosen = (
                 np.arange(len(self._added)) if allowed is None else np.flatnonzero(allowed[size:])
             )
-            more, their = filtered.scan(self._added, vector, min(depth, len(chosen)), chosen)
+            more, their = nearest_of(self._added, vector, min(depth, len(chosen)), chosen)
             rows = np.concatenate([rows, more + np.int32(size)])
             cosines = np.concatenate([cosines, their])
             order = np.argsort(-cosines, kind="stable")[:depth]

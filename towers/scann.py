@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int32
 
 from catalog.errors import InputError
 from catalog.memory import give_back_memory
-from towers.exact import blocks, nearest, recall
+from towers.exact import blocks, nearest, nearest_of, recall
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class ScannIndex:
         self.effort = effort
         self.leaves = leaves  # 0 without a tree
         self._searcher = searcher
-        self._vectors = vectors.view(np.ndarray)  # reading rows of a np.memmap takes twice as long
+        self._vectors = vectors
 
     def search(
         self, queries: Float32[np.ndarray, "queries dim"], k: int
@@ -100,11 +100,10 @@ class ScannIndex:
         scores = np.full((len(queries), k), -np.inf, np.float32)
         complete = True
         for query, (each, estimates) in enumerate(zip(*found, strict=True)):
-            candidates = each[np.isfinite(estimates)].astype(np.int32)
-            exact = self._vectors.take(candidates, axis=0) @ queries[query]
-            best = np.argsort(-exact, kind="stable")[:k]
-            rows[query, : len(best)] = candidates[best]
-            scores[query, : len(best)] = exact[best]
+            candidates = each[np.isfinite(estimates)]
+            best, cosines = nearest_of(self._vectors, queries[query], k, candidates)
+            rows[query, : len(best)] = best
+            scores[query, : len(best)] = cosines
             complete &= len(best) == k
         return rows, scores, complete
 

@@ -1,5 +1,7 @@
+import jax
 import jax.numpy as jnp
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from bert import numerics
 from bert.compiled import enable_compilation_cache
@@ -9,7 +11,9 @@ from catalog.errors import InputError
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Pretends to run on a CPU with the given flags and rates of products."""
+    """Pretends to run on a CPU with the given flags and rates of products, and without a cache."""
+    cache = jax.config.jax_compilation_cache_dir
+    enable_compilation_cache(None)
 
     def pretend(flags, **rates):
         numerics._measured.cache_clear()
@@ -18,6 +22,8 @@ def machine(monkeypatch):
 
     yield pretend
     numerics._measured.cache_clear()
+    jax.config.update("jax_compilation_cache_dir", cache)
+    compilation_cache.reset_cache()
 
 
 @pytest.mark.parametrize("flag", ["avx512_bf16", "amx_bf16", "bf16"])
@@ -40,22 +46,19 @@ def test_the_choice_is_made_once_a_process(machine, monkeypatch):
 
 
 def test_what_was_measured_is_kept_with_the_compiled_programs(machine, tmp_path):
-    try:
-        enable_compilation_cache(tmp_path)
-        machine({"avx512_bf16"}, float32=1e9, bfloat16=2e9)
-        first = choose_numerics("auto")
-        assert first.dtype == "bfloat16"
-        machine({"avx512_bf16"}, float32=2e9, bfloat16=1e9)  # a later process, on a busy machine
-        assert choose_numerics("auto") == first
-        (kept,) = tmp_path.glob("*/numerics.json")
-        kept.write_text("{")
-        machine({"avx512_bf16"}, float32=2e9, bfloat16=1e9)
-        assert choose_numerics("auto").dtype == Numerics.read(kept).dtype == "float32"
-        enable_compilation_cache(None)
-        machine({"avx512_bf16"}, float32=1e9, bfloat16=2e9)
-        assert choose_numerics("auto").dtype == "bfloat16"
-    finally:
-        enable_compilation_cache(None)
+    enable_compilation_cache(tmp_path)
+    machine({"avx512_bf16"}, float32=1e9, bfloat16=2e9)
+    first = choose_numerics("auto")
+    assert first.dtype == "bfloat16"
+    machine({"avx512_bf16"}, float32=2e9, bfloat16=1e9)  # a later process, on a busy machine
+    assert choose_numerics("auto") == first
+    (kept,) = tmp_path.glob("*/numerics.json")
+    kept.write_text("{")
+    machine({"avx512_bf16"}, float32=2e9, bfloat16=1e9)
+    assert choose_numerics("auto").dtype == Numerics.read(kept).dtype == "float32"
+    enable_compilation_cache(None)
+    machine({"avx512_bf16"}, float32=1e9, bfloat16=2e9)
+    assert choose_numerics("auto").dtype == "bfloat16"
 
 
 def test_a_cpu_without_bfloat16_units_is_not_measured(machine, monkeypatch):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search import filtered
+from towers import exact
 from towers.exact import ExactIndex
 from towers.index import IndexConfig, build_index, open_vectors
 from towers.sketch import sketch
@@ -97,13 +98,13 @@ def test_next_to_none_of_the_nearest_is_missed_whatever_the_filter(eager, side):
 def test_few_of_those_that_pass_are_compared(eager, monkeypatch):
     vectors, queries = unit(7, 20_000, 64), unit(8, 10, 64)
     made, compared = sketch(vectors, queries), []
-    scan = filtered.scan
+    scan = filtered.nearest_of
 
     def counting(vectors, query, k, rows):
         compared.append(len(rows))
         return scan(vectors, query, k, rows)
 
-    monkeypatch.setattr(filtered, "scan", counting)
+    monkeypatch.setattr(filtered, "nearest_of", counting)
     allowed = np.arange(20_000) % 2 == 0
     for query in queries:
         filtered.nearest(INDEX, made, vectors, query, 10, allowed)
@@ -149,7 +150,7 @@ def test_equal_items_come_in_row_order(eager):
 
 
 def test_more_survivors_than_fit_one_chunk_are_all_compared(monkeypatch):
-    monkeypatch.setattr(filtered, "_CHUNK", 7)
+    monkeypatch.setattr(exact, "_CHUNK", 7)
     allowed = np.arange(ITEMS) % 3 > 0
     found = filtered.nearest(INDEX, None, VECTORS, QUERIES[1], 30, allowed)
     assert found.rows.tolist() == by_hand(QUERIES[1], 30, allowed)

@@ -29,6 +29,7 @@ from search.compaction import CompactionError
 from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
 from search.live import LiveCatalogue, open_newest
+from search.overlay import Overlay
 from search.records import Channel, ClosedError, RequestError, UnknownItemsError
 from search.slot import Slot
 from search.view import View
@@ -135,6 +136,14 @@ def test_a_write_on_disk_that_could_not_be_applied_is_before_it_is_acknowledged(
             shop.write(others[0], None)
     shop.write(others[1], None)
     assert not shop.items().keys() & {item_id, *others}
+    # And where what comes next changes a part of what nobody sees.
+    with monkeypatch.context() as failing:
+        failing.setattr(Overlay, "apply", Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            shop.upsert(LAMP)
+    shop.write(LAMP.item_id, {"price": 7.0}, whole=False)
+    shop.shown()
+    assert shop.items()[LAMP.item_id] == replace(LAMP, price=7.0)
     assert shop.live.report().visible_sequence == shop.live.report().sequence
 
 
@@ -262,15 +271,18 @@ def test_a_restart_has_everything_that_was_acknowledged(opened):
 
 def test_compaction_answers_as_before_and_a_restart_begins_with_it(opened, tmp_path, tiny_bundle):
     with opened() as shop:
+        shop.engine.config = EngineConfig(rerank_depth=7)
         shop.upsert(LAMP)
         shop.write(tiny_items()[0].item_id, {"price": 7.0, "in_stock": None}, whole=False)
         shop.write(tiny_items()[1].item_id, None)
         shop.shown()
         items = shop.items()
         hits = shop.engine.search("zyx reading lamp", limit=100).hits
-        models = shop.engine.models
+        models, config = shop.engine.models, shop.engine.config
         shop.live.compact()
         assert shop.engine.models is models
+        assert shop.engine.config is config
+        assert config.rerank_depth == 7  # other than what golden queries are asked with
         assert shop.live.report().added == shop.live.report().dead == 0
         after = shop.engine.search("zyx reading lamp", limit=100).hits
         # Words are worth a little less or more with the statistics of other items.
