@@ -43,7 +43,7 @@ _CACHE_EVENTS = {
     "/jax/compilation_cache/cache_hits": "read",
     "/jax/compilation_cache/cache_misses": "compiled",
 }
-_programs: Counter[str] = Counter()
+_counted: Counter[str] = Counter()  # programs, by the same words
 
 # What a call costs beside its tokens, in tokens: dispatch, and reading the weights once.
 _CALL_TOKENS = 32
@@ -62,7 +62,7 @@ class Forward(Protocol):
         """What rows of those lengths are expected to take from now on; 0 before any was run."""
 
 
-class _Programs:
+class Programs:
     """A function compiled for shapes, each when it is first needed, and what each takes."""
 
     def __init__(self, fn: Callable[[Any, Tokens], Array], structure: Any) -> None:
@@ -93,12 +93,13 @@ class BucketedForward:
     Attributes:
         lengths: lengths that rows are padded to, rising.
         shapes: every (batch, length) there can be.
-        compilations: programs compiled so far, those of the forward they are shared with included.
+        programs: what is compiled; another forward may share it.
+        compilations: programs compiled so far, whoever needed them.
     """
 
     def __init__(
         self,
-        fn: Callable[[Any, Tokens], Array],
+        fn: "Callable[[Any, Tokens], Array] | Programs",
         state: Any,
         *,
         max_length: int,
@@ -106,12 +107,12 @@ class BucketedForward:
         batch_tokens: int = 1024,
         small_batches: tuple[int, ...] = (1, 8),
         mix_lengths: bool = False,
-        share: "BucketedForward | None" = None,
     ) -> None:
         """Prepare, without compiling anything.
 
         Args:
-            fn: `fn(state, tokens)` to an array with the batch as its leading axis; pure.
+            fn: `fn(state, tokens)` to an array with the batch as its leading axis; pure. Or the
+                programs of another forward whose state has the same structure and shapes.
             state: the model's parameters, a pytree; passed to `fn` on every call.
             max_length: the most tokens of a row; the model has at least as many positions.
             lengths: lengths to pad to; those from `max_length` on are left out, and it is added.
@@ -119,13 +120,12 @@ class BucketedForward:
             small_batches: batch sizes, in rows, for what is left after full batches.
             mix_lengths: rows of several lengths may share a batch, padded to the longest, so that
                 nearly all batches are full ones. How long a row is padded then depends on others.
-            share: one of the same `fn` for a state of the same structure, whose programs are used.
         """
         leaves, structure = jax.tree.flatten(state)
         # A list of leaves: flattening a model's state in Python on every call costs more.
         self._leaves = [jax.device_put(leaf) for leaf in leaves]
 
-        self._programs: _Programs = _Programs(fn, structure) if share is None else share._programs
+        self.programs = fn if isinstance(fn, Programs) else Programs(fn, structure)
         self._mix_lengths = mix_lengths
         self.lengths = [length for length in lengths if length < max_length] + [max_length]
         self._batches = {}
@@ -135,12 +135,12 @@ class BucketedForward:
         self.shapes = [
             (batch, length) for length in self.lengths for batch in self._batches[length]
         ]
-        self._costs: Mapping[tuple[int, int], Cost] = self._programs.costs
+        self._costs = self.programs.costs
 
     @property
     def compilations(self) -> int:
         """Programs compiled so far."""
-        return len(self._programs.compiled)
+        return len(self.programs.compiled)
 
     def __call__(self, framed: Framed) -> Num[np.ndarray, "rows ..."]:
         """Run every row.
@@ -190,7 +190,7 @@ class BucketedForward:
     def start(self, tokens: Tokens) -> Array:
         """Start computing one batch, of one of `shapes`."""
         batch, length = tokens.ids.shape
-        program = self._programs.get(self._leaves, batch, length)
+        program = self.programs.get(self._leaves, batch, length)
         result: Array = program(self._leaves, tokens)
         return result
 
@@ -253,7 +253,7 @@ class BucketedForward:
             at += len(rows[:batch])
 
     def _nothing(self) -> np.ndarray:
-        result = jax.eval_shape(self._programs.jitted, self._leaves, _padding(1, self.lengths[0]))
+        result = jax.eval_shape(self.programs.jitted, self._leaves, _padding(1, self.lengths[0]))
         return np.empty((0, *result.shape[1:]), result.dtype)
 
 
@@ -282,9 +282,9 @@ def enable_compilation_cache(directory: Path | None) -> None:
     if directory is not None:
         directory = directory / _machine()
         directory.mkdir(parents=True, exist_ok=True)
-    if not _programs:
+    if not _counted:
         jax.monitoring.register_event_listener(_count)
-        _programs.update(read=0, compiled=0)
+        _counted.update(read=0, compiled=0)
     settings = {
         "jax_compilation_cache_dir": None if directory is None else str(directory),
         # Small programs take longer to compile than to read, too.
@@ -305,12 +305,12 @@ def cached_programs() -> Mapping[str, int]:
 
     Empty before `enable_compilation_cache`; without a directory, nothing is counted.
     """
-    return dict(_programs)
+    return dict(_counted)
 
 
 def _count(event: str, **_: Any) -> None:
     if event in _CACHE_EVENTS:
-        _programs[_CACHE_EVENTS[event]] += 1
+        _counted[_CACHE_EVENTS[event]] += 1
 
 
 def _machine() -> str:

@@ -42,8 +42,12 @@ class Numerics:
     def write(self, path: Path) -> None:
         """Write the choice down, whole or not at all; `read` reads it back."""
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        temporary.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        try:
+            temporary.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def read(cls, path: Path) -> "Numerics":
@@ -71,9 +75,9 @@ def choose_numerics(requested: Literal["auto", "float32", "bfloat16"] = "auto") 
 
     Args:
         requested: `auto` takes bfloat16 on accelerators that have units for it, and on CPUs that
-            have them where a measurement of a few tenths of a second, once a process, finds it at
-            least a quarter faster; the others are taken as they are. JAX's compilation cache, where
-            there is one, keeps what was measured for later processes.
+            have them where a measurement of a few tenths of a second, once a process and cache,
+            finds it at least a quarter faster; the others are taken as they are. JAX's compilation
+            cache, where there is one, keeps what was measured for later processes.
     """
     if requested != "auto":
         return Numerics(requested, "requested")

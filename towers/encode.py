@@ -53,18 +53,19 @@ class TowerEncoder:
             "query": towers.config.max_query_tokens,
             "item": towers.config.max_item_tokens,
         }
+        programs: Any = forward
         self._forwards: dict[str, BucketedForward] = {}
         for tower in ("item", "query"):
             self._forwards[tower] = BucketedForward(
-                forward,
+                programs,
                 _of(tower, state),
                 max_length=self._budgets[tower],
                 lengths=BULK_LENGTHS if bulk else LENGTHS,
                 batch_tokens=2048 if bulk else 1024,
                 small_batches=() if bulk else (1, 8),
                 mix_lengths=bulk,
-                share=self._forwards.get("item"),  # they differ in their parameters alone
             )
+            programs = self._forwards[tower].programs  # the towers differ in parameters alone
         self._run: dict[str, Forward] = dict(self._forwards)
 
     def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:

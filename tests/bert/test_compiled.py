@@ -159,7 +159,7 @@ def test_warming_up_learns_what_each_length_costs():
 
 def test_a_forward_runs_the_programs_it_shares_on_its_own_parameters():
     forward = BucketedForward(counting, jnp.asarray(2), max_length=24, batch_tokens=64)
-    other = BucketedForward(counting, jnp.asarray(3), max_length=16, batch_tokens=64, share=forward)
+    other = BucketedForward(forward.programs, jnp.asarray(3), max_length=16, batch_tokens=64)
     forward.warm_up()
     other.warm_up()
     assert forward.compilations == other.compilations == len(forward.shapes)
