@@ -1,0 +1,99 @@
+"""What a call costs the server, and how many it answers: processor time and memory, call by call.
+
+    python -m bench.sizing --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
+
+Callers ask again as soon as they are answered, one kind of call after the other. They share the
+machine's cores with the server, so calls a second are fewer than of a server by itself; the
+processor time of the server is its own. Nothing is remembered from earlier calls.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from bench import inputs
+from bench.live import Use
+from bench.process import serving
+from bench.report import machine, say
+from catalog.reading import read_dataset
+from shortlist.client import Client
+
+_RERANKED = (0, 10, 50, 100)  # candidates
+_ITEMS = 1_000  # that are looked up in turn
+
+
+@dataclass(frozen=True)
+class SizingConfig:
+    """What to serve and how much to ask of it."""
+
+    bundle: Path  # the bundle to serve
+    data: Path  # dataset directory: the queries of its judgments, and its items
+    seconds: float = 15.0  # of each kind of call
+    callers: int = 16
+    cache: Path = Path("out/bench/xla")  # compiled programs
+
+
+def calls(client: Client, config: SizingConfig) -> Mapping[str, Callable[[int], Any]]:
+    """What is called, by name; each takes the number of a call."""
+    queries = inputs.queries_of(config.data)
+    ids = read_dataset(config.data).items["item_id"].to_pylist()[:_ITEMS]
+
+    def search(number: int, depth: int) -> None:
+        client.search(queries[number % len(queries)], rerank_depth=depth)
+
+    return {
+        "GetItem": lambda number: client.get_item(ids[number % len(ids)]),
+        "Embed, 1 query": lambda number: client.embed([queries[number % len(queries)]]),
+        "Retrieve, 100 items": lambda number: client.retrieve(queries[number % len(queries)]),
+        **{f"Search, {depth} reranked": partial(search, depth=depth) for depth in _RERANKED},
+    }
+
+
+def ask(call: Callable[[int], Any], config: SizingConfig) -> int:
+    """Let callers call for as long as told: how many calls they were answered."""
+    numbers, stop = count(), time.perf_counter() + config.seconds
+    answered = []
+
+    def caller() -> None:
+        mine = 0
+        while time.perf_counter() < stop:
+            call(next(numbers))
+            mine += 1
+        answered.append(mine)
+
+    threads = [threading.Thread(target=caller) for _ in range(config.callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(answered)
+
+
+def main(config: SizingConfig) -> None:
+    """Print a table."""
+    say(str(machine()))
+    flags = ("--engine.cache-megabytes", "0")
+    with serving(config.bundle, config.cache, *flags) as server:
+        say(f"memory of the idle server: {server.memory_mib():,.0f} MiB")
+        say(f"\n| {config.callers} callers | calls/s | processor time of a call | memory, MB |")
+        say("| --- | --- | --- | --- |")
+        with Client(server.address, timeout_seconds=60) as client:
+            for name, call in calls(client, config).items():
+                use, begun = Use(server.process.pid), time.perf_counter()
+                answered = ask(call, config)
+                rate, used = answered / (time.perf_counter() - begun), use.stop()
+                say(
+                    f"| {name} | {rate:,.0f} | {1e3 * used['processors'] / rate:,.1f} ms "
+                    f"| {used['megabytes_most']:,.0f} |"
+                )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(SizingConfig, prog="python -m bench.sizing"))
