@@ -148,7 +148,7 @@ def nearest_of(
     for start in range(0, len(rows), _CHUNK):
         part = slice(start, start + _CHUNK)
         np.dot(vectors.take(rows[part], axis=0), query, out=cosines[part])
-    if k < len(rows):
+    if k < len(rows) and len(rows) > _CHUNK:  # fewer are sorted faster than looked through
         # All that are as good as the k-th best, so that its equals are chosen in order.
         enough = np.flatnonzero(cosines >= np.partition(cosines, len(rows) - k)[len(rows) - k])
         rows, cosines = rows[enough], cosines[enough]

@@ -100,7 +100,7 @@ class ScannIndex:
         scores = np.full((len(queries), k), -np.inf, np.float32)
         complete = True
         for query, (each, estimates) in enumerate(zip(*found, strict=True)):
-            candidates = each[np.isfinite(estimates)].astype(np.int32)
+            candidates = each[np.isfinite(estimates)].astype(np.int32)  # the others are none
             best, cosines = nearest_of(self._vectors, queries[query], k, candidates)
             rows[query, : len(best)] = best
             scores[query, : len(best)] = cosines
