@@ -57,9 +57,11 @@ def test_a_second_start_compiles_nothing(flags: Flags, tmp_path: Path) -> None:
             found = re.search(r"programs: (\d+) compiled, (\d+) read from the cache", err)
             assert found, err
             said.append(tuple(map(int, found.groups())))
-    (compiled, read), again = said
+    (compiled, read), (compiled_again, read_again) = said
     assert compiled > 0
-    assert again == (0, compiled + read)
+    assert compiled_again == 0
+    # Fewer, where how fast the processor multiplies was measured: that is kept as well.
+    assert 0 < read_again <= compiled + read
 
 
 def test_it_serves_until_it_is_told_to_stop(flags: Flags) -> None:
