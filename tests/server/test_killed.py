@@ -64,7 +64,10 @@ class Writes:
         if number % 2:
             doomed = [i for i in self.items if i.startswith("brief")]
             doomed += self.chance.sample(sorted(self.items), 1)
-            return [DeleteItemsRequest(request_id=f"{number}-{i}", item_id=i) for i in doomed]
+            return [
+                DeleteItemsRequest(request_id=f"{number}-{i}", item_id=i)
+                for i in dict.fromkeys(doomed)  # a brief one may have been drawn, too
+            ]
         names = [f"brief {number}", *(f"thing {self.chance.randrange(12)}" for _ in range(3))]
         requests = [
             UpsertItemsRequest(request_id=f"{number}-{n}", item=self._whole(name))
