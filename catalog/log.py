@@ -189,15 +189,13 @@ class WriteLog:
                 the disk failed; to send them again with the same request ids is always safe.
         """
         checked = [_check(write) for write in writes]
-        good = [each for each in checked if isinstance(each, _Checked)]
         with self._lock:
             self._require_open()
             with reporting(self.path, "cannot be written"):
-                batch, outcomes = self._plan(good, exists)
+                batch, outcomes = self._plan(checked, exists)
                 if batch.requests:
                     self._commit(batch)
-        of_good = iter(outcomes)
-        return [next(of_good) if isinstance(each, _Checked) else each for each in checked]
+        return outcomes
 
     def changes(self, after: int = 0) -> Iterator[Change]:
         """The items whose last write is later than a sequence, in order of sequence.
@@ -238,32 +236,18 @@ class WriteLog:
             raise ValueError("the log is closed")
 
     def _plan(
-        self, writes: Sequence[_Checked], exists: Callable[[str], bool]
+        self, checked: Sequence[_Checked | ValueError], exists: Callable[[str], bool]
     ) -> tuple[_Batch, list[Outcome]]:
         """What a batch writes, and what becomes of each write; nothing is written here."""
-        batch = _Batch(logreading.last_sequence(self._connection), {}, {})
-        requests = self._requests([each.write.request_id for each in writes])
-        in_part = [each.write.item_id for each in writes if each.in_part]
+        good = [each for each in checked if isinstance(each, _Checked)]
+        requests = self._requests([each.write.request_id for each in good])
+        in_part = [each.write.item_id for each in good if each.in_part]
         before = logreading.changes_of(self.path, self._connection, in_part)
-        outcomes: list[Outcome] = []
-        for each in writes:
-            name, item_id = each.write.request_id, each.write.item_id
-            known = batch.requests.get(name) or requests.get(name)
-            if known and known[1] == each.digest:
-                outcomes.append(Written(known[0], repeated=True))
-            elif known:
-                outcomes.append(RequestIdReusedError(name))
-            else:
-                earlier = batch.changes.get(item_id)
-                there = earlier is not None or not each.in_part or exists(item_id)
-                change = _merge(earlier or before.get(item_id), each, batch.last + 1)
-                if not there or change is None:
-                    outcomes.append(NoItemError(item_id))
-                    continue
-                batch.last += 1
-                batch.changes[item_id] = change
-                batch.requests[name] = (batch.last, each.digest)
-                outcomes.append(Written(batch.last, repeated=False))
+        batch = _Batch(logreading.last_sequence(self._connection), {}, {})
+        outcomes: list[Outcome] = [
+            _planned(batch, each, requests, before, exists) if isinstance(each, _Checked) else each
+            for each in checked
+        ]
         return batch, outcomes
 
     def _requests(self, names: Sequence[str]) -> dict[str, tuple[int, bytes]]:
@@ -322,10 +306,36 @@ def _check(write: Write) -> _Checked | ValueError:
     return _Checked(write, fields, hashlib.blake2b(content.encode(), digest_size=16).digest())
 
 
+def _planned(
+    batch: _Batch,
+    each: _Checked,
+    requests: Mapping[str, tuple[int, bytes]],
+    before: Mapping[str, Change],
+    exists: Callable[[str], bool],
+) -> Outcome:
+    """What becomes of a write, which is put into the batch where it is new and can be made."""
+    name, item_id = each.write.request_id, each.write.item_id
+    known = batch.requests.get(name) or requests.get(name)
+    if known and known[1] != each.digest:
+        return RequestIdReusedError(name)
+    if known:
+        return Written(known[0], repeated=True)
+    earlier = batch.changes.get(item_id)
+    if earlier is None and each.in_part and not exists(item_id):
+        return NoItemError(item_id)
+    change = _merge(earlier or before.get(item_id), each, batch.last + 1)
+    if change is None:
+        return NoItemError(item_id)
+    batch.last += 1
+    batch.changes[item_id] = change
+    batch.requests[name] = (batch.last, each.digest)
+    return Written(batch.last, repeated=False)
+
+
 def _merge(before: Change | None, each: _Checked, sequence: int) -> Change | None:
     """The row of an item after a write; None where there is no item to change in part."""
     item_id, fields = each.write.item_id, each.fields
-    if fields is None or not each.in_part:
+    if fields is None or each.write.whole:
         return Change(item_id, sequence, fields, whole=True)
     if before is None:
         return Change(item_id, sequence, fields, whole=False)
