@@ -12,7 +12,6 @@ from the time that it was due.
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from bench import ours, vectors
 from bench.process import serving
 from bench.report import machine
 from bert.numerics import choose_numerics
+from catalog.memory import resident_bytes
 from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
@@ -120,7 +120,7 @@ class Use:
         """Begin."""
         self.megabytes: list[float] = []
         self.loads: list[float] = []
-        self._process, self._stopped = Path(f"/proc/{pid}"), threading.Event()
+        self._pid, self._stopped = pid, threading.Event()
         self._begun = (time.perf_counter(), self._seconds())
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
@@ -141,14 +141,14 @@ class Use:
 
     def _seconds(self) -> float:
         """Processor time that the process has used."""
-        numbers = (self._process / "stat").read_text().rpartition(")")[2].split()
+        numbers = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
         return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
     def _sample(self) -> None:
         while not self._stopped.wait(1.0):
-            found = re.search(r"RssAnon:\s+(\d+) kB", (self._process / "status").read_text())
-            if found:
-                self.megabytes.append(int(found[1]) / 1024)
+            held = resident_bytes(self._pid, files=False)
+            if held is not None:
+                self.megabytes.append(held / 2**20)
                 self.loads.append(os.getloadavg()[0])
 
 
@@ -157,7 +157,7 @@ def load(address: str, pid: int, phase: str, **options: Any) -> dict[str, Any]:
     use = Use(pid)
     given = json.dumps({"address": address, "phase": phase, **options})
     command = [sys.executable, "-m", "bench.load", given]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
     found = json.loads(done.stdout) | use.stop()
     sys.stderr.write(f"{phase}: {json.dumps(found)}\n")
     return dict(found)

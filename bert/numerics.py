@@ -11,7 +11,6 @@ import json
 import logging
 import platform
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from catalog.durable import write_text
 from catalog.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -41,13 +41,7 @@ class Numerics:
 
     def write(self, path: Path) -> None:
         """Write the choice down, whole or not at all; `read` reads it back."""
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            temporary.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_text(path, json.dumps(asdict(self)) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "Numerics":

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int, Int32
 from rich.console import Console
 
+from catalog.durable import write_text
 from catalog.errors import InputError
 from catalog.reading import Dataset
 from catalog.store import ItemStore
@@ -36,7 +37,7 @@ from train.figures import (
     judged_queries,
 )
 from train.progress import track
-from train.runs import Ranking, write_run, write_text
+from train.runs import Ranking, write_run
 
 # What stage 1 recalls with, by system. "stage1" is the towers alone.
 _STAGE1 = {

@@ -1,8 +1,6 @@
 """Runs: what a system ranked for each query, and their TREC files."""
 
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,8 @@ from urllib.parse import quote
 
 import numpy as np
 from jaxtyping import Float32
+
+from catalog.durable import write_text
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,6 @@ def write_run(path: Path, rankings: Mapping[str, Ranking], system: str) -> None:
             previous = min(score, np.nextafter(previous, np.float32(-np.inf)))
             lines.append(f"{_word(query_id)} Q0 {_word(item_id)} {rank} {previous:.9g} {system}\n")
     write_text(path, "".join(lines))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file so that readers see the old one or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(unfinished).chmod(0o644)  # mkstemp's files are for their owner alone
-        Path(unfinished).replace(path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
 
 
 def _word(identifier: str) -> str:

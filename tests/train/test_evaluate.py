@@ -10,6 +10,7 @@ import pytest
 import pytrec_eval
 from rich.console import Console
 
+from catalog.durable import write_text
 from catalog.errors import InputError
 from catalog.reading import Dataset, read_dataset
 from catalog.schema import ITEMS, JUDGMENTS, DatasetInfo
@@ -20,7 +21,7 @@ from train.baseline import Bm25, best_rows
 from train.evaluate import evaluate, print_figures, write_figures
 from train.figures import figures, judged_queries
 from train.progress import track
-from train.runs import Ranking, write_run, write_text
+from train.runs import Ranking, write_run
 
 TITLES = (
     "red desk lamp",
