@@ -28,7 +28,7 @@ from shortlist.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 _DEADLINE = 30.0  # seconds of a call
 _LOOK = 0.02  # seconds between two looks for an item
 # Of so many writes one is looked for: to look is a load as well.
-_LOOKED_FOR_NEW, _LOOKED_FOR_UPDATED = 10, 100
+_LOOKED_FOR_NEW, _LOOKED_FOR_UPDATED = 30, 100
 _ASKED_FOR = 5  # of so many new items that are looked for, one is then asked for by Retrieve
 _UNDER_WAY = 1_000  # writes not yet acknowledged, where they go as fast as they can
 _CALLERS = 16

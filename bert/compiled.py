@@ -183,9 +183,10 @@ class BucketedForward:
         sizes = self._batches[length]
         return min(sizes, key=lambda size: (size * length + _CALL_TOKENS) / min(size, rows))
 
-    def full_batch(self, length: int) -> int:
-        """Rows of the largest batch of a length."""
-        return self._batches[length][-1]
+    def rows_within(self, seconds: float, length: int) -> int:
+        """Rows of the largest batch of a length that takes no longer; else of the smallest."""
+        smallest, *larger = self._batches[length]
+        return max([smallest, *(b for b in larger if self._costs[b, length].seconds <= seconds)])
 
     def start(self, tokens: Tokens) -> Array:
         """Start computing one batch, of one of `shapes`."""

@@ -2,11 +2,13 @@
 
 Calls run on threads of their own and meet here when they need a model. While one batch is computed
 others collect behind it, so batches fill by themselves and nothing waits for company. Work goes in
-chunks of a token budget: encoding a query comes before the next chunk of anything else, and the
-rest takes turns by arrival. A row is padded to a length that depends on it alone, so what
-shares its batch changes its result by rounding only.
+chunks of a token budget: encoding a query comes before the next chunk of anything else, what no
+caller waits for comes behind it, in smaller chunks, and the rest takes turns by arrival. A row is
+padded to a length that depends on it alone, so what shares its batch changes its result by rounding
+only.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +25,10 @@ from bert.compiled import BucketedForward, Forward
 from bert.tokens import Framed
 from search.records import DeadlineExceededError
 
-_TURNS = 4  # after so many turns of more urgent work it is the least urgent one's
+_TURNS = 4  # so often work is passed over for other, then it has its turn
+_BACKGROUND = 9  # the priority of work that no caller waits for, behind all others
+# What a chunk of it may take while there are calls, and how long after the last one there are some.
+_BACKGROUND_SECONDS, _CALLS_SECONDS = 0.005, 1.0
 
 Rows: TypeAlias = Int64[np.ndarray, "_"]
 
@@ -36,6 +41,7 @@ class Caller:
         deadline: float | None = None,
         computed: Callable[[int, int], None] | None = None,
         on_behalf_of: "Caller | None" = None,
+        background: bool = False,
     ) -> None:
         """Still there until `leave`.
 
@@ -44,10 +50,12 @@ class Caller:
             computed: Told of each batch whose first rows were this caller's: how many rows there
                 were, and of how many pieces of work.
             on_behalf_of: Who leaves along, for a part of their work that must be ready earlier.
+            background: Nobody waits for the answer, so the work of those who do comes first.
         """
         if computed is None and on_behalf_of is not None:
             computed = on_behalf_of.computed
         self.computed: Callable[[int, int], None] | None = computed
+        self.background = background
         self._deadline = deadline
         self._on_behalf_of = on_behalf_of
         self._left = False
@@ -194,7 +202,8 @@ class Batcher:
     def __init__(self) -> None:
         """Start the thread."""
         self._queues: dict[int, list[_Job]] = {}
-        self._turns = 0  # in a row in which less urgent work was passed over
+        self._passed_over: dict[int, int] = {}  # turns in a row, by priority
+        self._called = 0.0  # when a chunk was last run that somebody waited for
         self._arrived = threading.Condition()
         self._closed = False
         self._free_from = 0.0  # when the chunk under way is expected to be done
@@ -231,7 +240,10 @@ class Batcher:
         """A model's result for every row, once the turn of all of them has come."""
         if not len(framed):
             return forward(framed)
-        job = _Job(forward, framed, current_caller())
+        caller = current_caller()
+        if caller is not None and caller.background:
+            priority = _BACKGROUND
+        job = _Job(forward, framed, caller)
         with self._arrived:
             if self._closed:
                 raise RuntimeError("the batcher is closed")
@@ -264,14 +276,28 @@ class Batcher:
         with self._arrived:
             while True:
                 self._queues = {p: _waiting(self._queues[p]) for p in sorted(self._queues)}
-                waiting = [queue for queue in self._queues.values() if queue]
+                waiting = [priority for priority, queue in self._queues.items() if queue]
                 if waiting:
-                    passed_over = len(waiting) > 1 and self._turns < _TURNS
-                    self._turns = self._turns + 1 if passed_over else 0
-                    return _first_of(waiting[0] if passed_over else waiting[-1])
+                    return self._chunk_of(self._turn(waiting))
                 if self._closed:
                     return None
                 self._arrived.wait()
+
+    def _turn(self, waiting: list[int]) -> int:
+        """Which priority's turn it is: the most urgent, or one that was passed over for long."""
+        passed_over = {p: self._passed_over.get(p, 0) for p in waiting}
+        turn = next((p for p in waiting if passed_over[p] >= _TURNS), waiting[0])
+        self._passed_over = {p: passed_over[p] + 1 for p in waiting if p != turn}
+        return turn
+
+    def _chunk_of(self, priority: int) -> _Chunk:
+        """The next chunk of a priority; one that nobody waits for must not keep calls waiting."""
+        now = time.monotonic()
+        if priority != _BACKGROUND:
+            self._called = now
+        if priority != _BACKGROUND or now - self._called > _CALLS_SECONDS:
+            return _first_of(self._queues[priority])
+        return _first_of(self._queues[priority], _BACKGROUND_SECONDS)
 
 
 def _waiting(queue: list[_Job]) -> list[_Job]:
@@ -282,10 +308,13 @@ def _waiting(queue: list[_Job]) -> list[_Job]:
     return [job for job in queue if job.left]
 
 
-def _first_of(queue: list[_Job]) -> _Chunk:
-    """What the first job needs next, filled up with what others have of the same kind."""
+def _first_of(queue: list[_Job], seconds: float = math.inf) -> _Chunk:
+    """What the first job needs next, filled up with what others have of the same kind.
+
+    It takes no more than so many seconds, if a batch of that length is known to take less.
+    """
     forward, length = queue[0].forward, next(iter(queue[0].left))
-    room = forward.full_batch(length)
+    room = forward.rows_within(seconds, length)
     parts = []
     for job in queue:
         rows = job.take(length, room) if job.forward is forward else np.empty(0, np.int64)

@@ -1,10 +1,13 @@
 """A new bundle from a catalogue as it is: the models of the old one, indexes of its own.
 
-The indexes are built by a process of lower priority, which loads no model; requests come before it.
+The indexes are built by a process of lower priority, which loads no model, and is paused while
+requests are answered.
 """
 
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,12 +26,13 @@ from search import bundle, generations, golden
 from search.bundle import Manifest
 from search.engine import Engine
 from search.generations import State
+from search.traffic import Traffic
 from search.view import View
 from towers.index import create_vectors, index_config, index_stored, open_queries
 
 _WRITTEN = 20_000  # vectors at a time
-_WAIT_SECONDS = 0.5  # between two looks at the process that builds
 _NICENESS = 19
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h: a signal for when the thread ends that began the process
 
 
 class CompactionError(Exception):
@@ -36,7 +40,12 @@ class CompactionError(Exception):
 
 
 def build(
-    engine: Engine, view: View, bundles: Path, state: State, cancelled: threading.Event
+    engine: Engine,
+    view: View,
+    bundles: Path,
+    state: State,
+    cancelled: threading.Event,
+    traffic: Traffic,
 ) -> Engine:
     """Write a bundle of the items of a view, with the engine's models, and open it.
 
@@ -49,6 +58,7 @@ def build(
         bundles: Where the bundle goes, under a name of its own.
         state: What of the log the view has.
         cancelled: Give up once it is set.
+        traffic: Requests that the indexes are not built beside.
 
     Returns:
         The engine of the new bundle, ready to serve.
@@ -65,7 +75,7 @@ def build(
         (directory / bundle.INDEX).mkdir()
         _save_vectors(directory / bundle.INDEX, view, alive)
         failpoint("compaction.before-index")
-        _index_apart(directory, engine.directory / bundle.INDEX, cancelled)
+        _index_apart(directory, engine.directory / bundle.INDEX, cancelled, traffic)
         failpoint("compaction.after-index")
         manifest = _manifest(engine, state)
         built = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
@@ -125,19 +135,15 @@ def _manifest(engine: Engine, state: State) -> Manifest:
     )
 
 
-def _index_apart(directory: Path, like: Path, cancelled: threading.Event) -> None:
+def _index_apart(directory: Path, like: Path, cancelled: threading.Event, traffic: Traffic) -> None:
     """Build the indexes of a directory in a process of their own."""
     command = [sys.executable, "-m", "search.compaction", str(directory), str(like)]
     read, write = os.pipe()  # nothing is written: that it ends says that this process has
     process = subprocess.Popen(command, stdin=read, stderr=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
     try:
-        while True:
-            try:
-                _, errors = process.communicate(timeout=_WAIT_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                if cancelled.is_set():
-                    raise CompactionError("the server stops") from None
+        errors = traffic.wait(process, cancelled)
+        if errors is None:
+            raise CompactionError("the server stops")
     finally:
         os.close(read)
         os.close(write)
@@ -161,12 +167,21 @@ def index(directory: Path, like: Path) -> None:
 
 
 def _end_with_the_server() -> None:
-    """Exit when standard input ends: the server was killed, and nobody waits for the index."""
-    os.read(sys.stdin.fileno(), 1)
-    os._exit(1)
+    """Exit when standard input ends: the server was killed, and nobody waits for the index.
+
+    A paused process reads nothing, so Linux is asked to kill it then.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def wait() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 if __name__ == "__main__":
     os.nice(_NICENESS)
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
+    _end_with_the_server()
     index(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -30,6 +30,7 @@ from search.engine import Engine
 from search.overlay import Overlay
 from search.records import ClosedError, RequestError, UnknownItemsError
 from search.slot import Slot
+from search.traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class LiveCatalogue:
         bundles: Path,
         config: LiveConfig,
         compacted: Callable[[Engine, Engine], None] = lambda _before, _engine: None,
+        traffic: Traffic | None = None,
     ) -> None:
         """Bring the slot's engine up to date with the log, and begin to take writes.
 
@@ -98,7 +100,9 @@ class LiveCatalogue:
             bundles: Where compaction puts its bundles.
             config: When to compact.
             compacted: Told of the engine before and the one of the new bundle that took its place.
+            traffic: Requests that a compaction gives way to.
         """
+        self._traffic = traffic or Traffic()
         self._slot = slot
         self._log = log
         self._bundles = bundles
@@ -354,7 +358,7 @@ class LiveCatalogue:
             view = overlay.engine.view  # has all of that, perhaps more
             state = generations.State(self._log.id, sequence)
         old = overlay.engine
-        engine = compaction.build(old, view, self._bundles, state, self._closed)
+        engine = compaction.build(old, view, self._bundles, state, self._closed, self._traffic)
         try:
             before = self.adopt(engine, instead_of=old)
         except BaseException:

@@ -24,6 +24,7 @@ from catalog.schema import Item
 from catalog.store import NUMERIC
 from lexical.live import LiveLexicalIndex
 from search import bundle
+from search.batching import Caller, calling
 from search.encoding import item_vectors
 from search.engine import Engine
 from search.view import View
@@ -233,7 +234,8 @@ class Overlay:
     def _vectors(
         self, items: Sequence[Item], views: Sequence[View]
     ) -> tuple[Float32[np.ndarray, "items dim"], list[int]]:
-        return item_vectors(self.engine.models.encoder, items, views)
+        with calling(Caller(background=True)):
+            return item_vectors(self.engine.models.encoder, items, views)
 
 
 class _Changes:

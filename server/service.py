@@ -22,6 +22,7 @@ from search import generations
 from search.engine import Engine
 from search.live import LiveCatalogue, open_newest
 from search.slot import Slot
+from search.traffic import Traffic
 from server.access import AccessInterceptor
 from server.admin import add_admin_service
 from server.bundles import Bundles
@@ -101,11 +102,13 @@ class Service:
         )
         self._admin: grpc.aio.Server | None = None
         self._health = Health()
+        self._traffic = Traffic()
         self._worker = Worker(
             config.queue_size,
             config.threads,
             waited=self._metrics.waited,
             computed=self._metrics.computed,
+            traffic=self._traffic,
         )
         self._interceptors = [observer, *filter(None, [access]), ErrorInterceptor()]
         shedding = SheddingInterceptor(self._worker, self._metrics, access)
@@ -205,7 +208,9 @@ class Service:
         try:
             engine = open_newest(config.bundle, log, compacted, config.engine)
             bundles = Bundles(engine, config.bundle, root)
-            self._live = LiveCatalogue(bundles.slot, log, compacted, config.live, bundles.compacted)
+            self._live = LiveCatalogue(
+                bundles.slot, log, compacted, config.live, bundles.compacted, self._traffic
+            )
         except BaseException:
             log.close()
             raise

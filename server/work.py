@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from search.batching import Caller, calling
 from search.records import DeadlineExceededError
+from search.traffic import Traffic
 
 Answer = TypeVar("Answer")
 
@@ -53,6 +54,7 @@ class Worker:
         *,
         waited: Callable[[float], None] | None = None,
         computed: Callable[[int, int], None] | None = None,
+        traffic: Traffic | None = None,
     ):
         """Starts the threads.
 
@@ -61,7 +63,9 @@ class Worker:
             threads: How many jobs may run at a time.
             waited: Told how many seconds each job waited for its turn.
             computed: Told of each batch of model work: its rows, and the jobs they are of.
+            traffic: Told of jobs that wait or run.
         """
+        self._traffic = traffic or Traffic()
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=queue_size)
         self._waited = waited
         self._computed = computed
@@ -117,7 +121,8 @@ class Worker:
             except queue.Full:
                 raise OverloadedError(self._retry_seconds()) from None
         try:
-            return await asyncio.wrap_future(future)
+            with self._traffic.request():
+                return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             caller.leave()
             raise

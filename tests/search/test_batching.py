@@ -222,3 +222,60 @@ def test_what_waits_ahead_counts_as_time_that_work_takes(batcher, pool):
     forward.go.set()
     first.result(SOON)
     second.result(SOON)
+
+
+def test_what_nobody_waits_for_comes_last_and_in_small_chunks(batcher, pool):
+    urgent, other, background = Watched(), Watched(), Watched()
+    for shape in background.shapes:  # a small batch is quick enough, and a full one is not
+        background.measured(shape, 0.001 if shape[0] == 1 else 1.0)
+    background.go.set()
+    other.go.set()
+
+    def later() -> np.ndarray:
+        with calling(Caller(background=True)):
+            return batcher.shared(0)(background)(framed_of(*[16] * 3))
+
+    first = held(urgent, batcher.shared(0)(urgent), pool)
+    last = pool.submit(later)
+    collected(batcher, 1)
+    rank = pool.submit(batcher.shared(1)(other), framed_of(5))
+    collected(batcher, 2)
+    ranked_before: list[int] = []
+    rank.add_done_callback(lambda _: ranked_before.append(len(background.batches)))
+    urgent.go.set()
+    assert last.result(SOON)[:, 0].tolist() == [16] * 3
+    first.result(SOON)
+    assert ranked_before[0] <= 1  # the one that the thread may have begun since
+    assert background.batches == [(1, 16)] * 3
+
+
+def test_what_nobody_waits_for_takes_full_batches_while_there_are_no_calls(batcher):
+    background = Watched()
+    background.go.set()
+    for shape in background.shapes:
+        background.measured(shape, 0.001 if shape[0] == 1 else 1.0)
+    with calling(Caller(background=True)):
+        batcher.shared(0)(background)(framed_of(*[16] * 16))
+    assert background.batches == [(8, 16)] * 2
+
+
+def test_no_kind_of_work_stops_another(batcher, pool):
+    urgent, other, background = Watched(), Watched(), Watched()
+    other.go.set()
+    background.go.set()
+
+    def later() -> np.ndarray:
+        with calling(Caller(background=True)):
+            return batcher.shared(0)(background)(framed_of(5))
+
+    first = held(urgent, batcher.shared(0)(urgent), pool)
+    flood = [pool.submit(batcher.shared(0)(urgent), framed_of(*[16] * 8)) for _ in range(14)]
+    waits = [pool.submit(batcher.shared(1)(other), framed_of(5)), pool.submit(later)]
+    collected(batcher, 16)
+    done_before: list[int] = []
+    for call in waits:
+        call.add_done_callback(lambda _: done_before.append(sum(f.done() for f in flood)))
+    urgent.go.set()
+    for call in (first, *flood, *waits):
+        call.result(SOON)
+    assert max(done_before) < 14
