@@ -145,7 +145,7 @@ def _run(
     for done, batch in batches:
         step = done + 1
         # One step ahead is enough, and progress stays honest.
-        jax.block_until_ready(values)  # type: ignore[no-untyped-call]
+        jax.block_until_ready(values)
         params, moments, values = step_fn(state.params, state.optimizer, batch, done)
         state, progress = _State(params, moments, state.best), replace(progress, step=step)
         if step % config.log_every == 0:

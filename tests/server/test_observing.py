@@ -429,7 +429,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def Export(self, request: Any, _: object) -> Any:  # noqa: N802
+    def Export(self, request: Any, _: object) -> Any:  # noqa: N802 - gRPC's name
         for resource in request.resource_spans:
             self.names += [span.name for scope in resource.scope_spans for span in scope.spans]
         return trace_service_pb2.ExportTraceServiceResponse()
