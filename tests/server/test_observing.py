@@ -1,17 +1,13 @@
-"""What calls leave behind in the log, the metrics and the traces: nothing private."""
+"""What calls leave behind in the metrics and the traces: nothing private."""
 
-import json
-import logging
-import re
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -25,57 +21,15 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client.parser import text_string_to_metric_families
 
 from catalog.errors import InputError
-from search.engine import Engine
-from server.calls import current_call, note
 from server.config import ServerConfig
-from server.logs import JsonFormatter, TextFormatter
 from server.tracing import exporting
-from shortlist.client import Client, ShortlistError
-from shortlist.v1 import search_service_pb2, search_service_pb2_grpc
+from shortlist.client import Client
+from shortlist.v1 import search_service_pb2
 from shortlist.v1.item_pb2 import Item
+from tests.server.observed import QUERY, SECRETS, SOON, eventually, fail, make_mistakes, stub
 
 Serving = Callable[..., AbstractContextManager[Any]]
-
-SOON = 10.0  # seconds that nothing here takes unless it hangs
-QUERY = "zanzibar plumbus charger"
-SECRETS = ("zanzibar", "plumbus", "hush-17", "Geheimnis")
 STAGES = ["encode", "recall", "signals", "rerank"]
-
-
-def eventually(found: Callable[[], Any]) -> Any:
-    """Returns what is found as soon as it is: callers hear of an error before it is recorded."""
-    until = time.monotonic() + SOON
-    while not (result := found()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    return result
-
-
-class Lines(logging.Handler):
-    """Keeps the JSON lines of a log."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.setFormatter(JsonFormatter())
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
-
-    def calls(self) -> list[dict[str, Any]]:
-        records = map(json.loads, list(self.lines))
-        return [record for record in records if record["logger"] == "server.access"]
-
-
-@pytest.fixture
-def log() -> Iterator[Lines]:
-    lines, root = Lines(), logging.getLogger()
-    level = root.level
-    root.addHandler(lines)
-    root.setLevel(logging.INFO)
-    yield lines
-    root.removeHandler(lines)
-    root.setLevel(level)
 
 
 @pytest.fixture(scope="module")
@@ -96,121 +50,6 @@ def server(config: ServerConfig, serving: Serving, exporter: InMemorySpanExporte
 def client(server: Any) -> Iterator[Client]:
     with Client(server.address, timeout_seconds=30) as client:
         yield client
-
-
-@contextmanager
-def stub(address: str) -> Iterator[search_service_pb2_grpc.SearchServiceStub]:
-    with grpc.insecure_channel(address) as channel:
-        yield search_service_pb2_grpc.SearchServiceStub(channel)
-
-
-def fail(call: Callable[[], object]) -> ShortlistError:
-    with pytest.raises(ShortlistError) as failed:
-        call()
-    return failed.value
-
-
-def make_mistakes(client: Client, monkeypatch: pytest.MonkeyPatch) -> ShortlistError:
-    """Fails in every way, with something private in each; returns the internal fault."""
-    fail(lambda: client.search(QUERY, page_size=-1))
-    fail(lambda: client.search(QUERY, page_token="Geheimnis"))
-    fail(lambda: client.get_item("hush-17"))
-    fail(lambda: client.rerank(QUERY, ["hush-17"]))
-    fail(lambda: client.search(QUERY, timeout_seconds=1e-6))
-
-    def broken(self: Engine, query: str, **_: object) -> object:
-        raise ValueError(f"cannot search {query}")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Engine, "search", broken)
-        return fail(lambda: client.search(QUERY))
-
-
-# ---- the log
-
-
-def test_every_call_leaves_one_record(client: Client, log: Lines) -> None:
-    response = client.search(QUERY)
-    [record] = eventually(log.calls)
-    assert record.pop("time").endswith("+00:00")
-    assert record.pop("milliseconds") > 0
-    assert re.fullmatch("[0-9a-f]{32}", record.pop("request_id"))
-    assert re.fullmatch("[0-9a-f]{32}", record.pop("trace_id"))
-    assert record == {
-        "level": "INFO",
-        "logger": "server.access",
-        "message": "call",
-        "method": "shortlist.v1.SearchService/Search",
-        "code": "OK",
-        "peer": "127.0.0.1",
-        "bundle": response.bundle_id,
-    }
-
-
-def test_nothing_private_is_logged_not_even_on_errors(
-    client: Client, log: Lines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert client.search(QUERY).results
-    client.retrieve(QUERY)
-    client.embed([QUERY])
-    client.batch_get_items(["hush-17"])
-    fault = make_mistakes(client, monkeypatch)
-
-    def all_of_them() -> list[dict[str, Any]] | None:
-        # One whose deadline passed at once may never have reached the server; the fault was last.
-        calls = log.calls()
-        ended = len(calls) >= 9 and any(call["code"] == "INTERNAL" for call in calls)
-        return calls if ended else None
-
-    calls = eventually(all_of_them)
-    codes = {call["code"] for call in calls}
-    assert codes >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL"}
-    for line in log.lines:
-        assert not [secret for secret in SECRETS if secret in line]
-    [internal] = [call for call in calls if call["code"] == "INTERNAL"]
-    assert internal["error_id"] in fault.message
-    [error] = [line for line in log.lines if '"server.errors"' in line]
-    assert internal["error_id"] in error
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [("gateway-7/a.b:c", True), ("two words", False), ("x" * 129, False), ('"}', False)],
-)
-def test_a_request_s_id_is_the_callers_if_it_looks_like_one(
-    server: Any, log: Lines, given: str, kept: bool
-) -> None:
-    with stub(server.address) as search:
-        request = search_service_pb2.SearchRequest(query=QUERY)
-        search.Search(request, timeout=30, metadata=[("x-request-id", given)])
-    [record] = eventually(log.calls)
-    assert (record["request_id"] == given) == kept
-    assert record["request_id"]
-
-
-def test_a_record_s_fields_stand_in_both_forms() -> None:
-    record = logging.LogRecord("server", logging.INFO, "", 0, "two\n%s", ("lines",), None)
-    record.fields = {"code": "OK", "nested": {"a": None}}
-    said = json.loads(JsonFormatter().format(record))
-    assert said | {"message": "two\nlines", "code": "OK", "nested": {"a": None}} == said
-    assert "\n" not in JsonFormatter().format(record)
-    assert TextFormatter().format(record).endswith('two\nlines code=OK nested={"a": null}')
-
-
-def test_json_lines_carry_an_exception_as_a_field() -> None:
-    try:
-        raise ValueError("oh")
-    except ValueError as error:
-        info = (type(error), error, error.__traceback__)
-    record = logging.LogRecord("server", logging.DEBUG, "", 0, "in full", (), info)
-    assert "ValueError: oh" in json.loads(JsonFormatter().format(record))["exception"]
-
-
-def test_outside_of_a_call_there_is_none_to_take_note_for() -> None:
-    from search.records import SearchResult
-
-    note(SearchResult((), (), 0, 0), "b")
-    assert current_call() is None
 
 
 # ---- metrics
