@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,14 +60,17 @@ class Shop:
 
 
 @pytest.fixture
-def opened(tiny_bundle: Path, tmp_path: Path) -> Callable[..., object]:
+def opened(tiny_bundle: Path, engine: Engine, tmp_path: Path) -> Callable[..., object]:
+    """Opens a shop; its models are compiled once for all tests, and none of them changes them."""
+    load = partial(Engine.load, models=engine.models)
+
     @contextmanager
     def opened(config: LiveConfig = NEVER, root: Path = tiny_bundle) -> Iterator[Shop]:
         state = tmp_path / "state"
         log = WriteLog.open(state)
         bundles = state / "bundles"
         state_of_log = generations.State(log.id, log.sequence)
-        slot = Slot(generations.newest(root, bundles, state_of_log, Engine.load))
+        slot = Slot(generations.newest(root, bundles, state_of_log, load))
         live = LiveCatalogue(slot, log, bundles, config)
         try:
             yield Shop(slot, live)
