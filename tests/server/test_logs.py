@@ -12,6 +12,7 @@ from server.calls import current_call, note
 from server.logs import JsonFormatter, TextFormatter
 from shortlist.client import Client
 from shortlist.v1 import search_service_pb2
+from tests.server.conftest import Running
 from tests.server.observed import QUERY, SECRETS, eventually, make_mistakes, stub
 
 
@@ -29,6 +30,12 @@ class Lines(logging.Handler):
     def calls(self) -> list[dict[str, Any]]:
         records = map(json.loads, list(self.lines))
         return [record for record in records if record["logger"] == "server.access"]
+
+
+@pytest.fixture
+def client(observed: Running) -> Iterator[Client]:
+    with Client(observed.address, timeout_seconds=30) as client:
+        yield client
 
 
 @pytest.fixture
@@ -91,9 +98,9 @@ def test_nothing_private_is_logged_not_even_on_errors(
     [("gateway-7/a.b:c", True), ("two words", False), ("x" * 129, False), ('"}', False)],
 )
 def test_a_request_s_id_is_the_callers_if_it_looks_like_one(
-    address: str, log: Lines, given: str, kept: bool
+    observed: Running, log: Lines, given: str, kept: bool
 ) -> None:
-    with stub(address) as search:
+    with stub(observed.address) as search:
         request = search_service_pb2.SearchRequest(query=QUERY)
         search.Search(request, timeout=30, metadata=[("x-request-id", given)])
     [record] = eventually(log.calls)

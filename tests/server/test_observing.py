@@ -14,8 +14,7 @@ from typing import Any
 import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,38 +25,25 @@ from server.tracing import exporting
 from shortlist.client import Client
 from shortlist.v1 import search_service_pb2
 from shortlist.v1.item_pb2 import Item
+from tests.server.conftest import Running
 from tests.server.observed import QUERY, SECRETS, SOON, eventually, fail, make_mistakes, stub
 
 Serving = Callable[..., AbstractContextManager[Any]]
 STAGES = ["encode", "recall", "signals", "rerank"]
 
 
-@pytest.fixture(scope="module")
-def exporter() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture(scope="module")
-def server(config: ServerConfig, serving: Serving, exporter: InMemorySpanExporter) -> Iterator[Any]:
-    """A server with metrics and traces."""
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    with serving(replace(config, metrics_port=0), provider) as running:
-        yield running
-
-
 @pytest.fixture
-def client(server: Any) -> Iterator[Client]:
-    with Client(server.address, timeout_seconds=30) as client:
+def client(observed: Running) -> Iterator[Client]:
+    with Client(observed.address, timeout_seconds=30) as client:
         yield client
 
 
 # ---- metrics
 
 
-def scrape(server: Any) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def scrape(observed: Running) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Every sample's value by its name and labels."""
-    url = f"http://127.0.0.1:{server.service.metrics_port}/metrics"
+    url = f"http://127.0.0.1:{observed.service.metrics_port}/metrics"
     with urllib.request.urlopen(url, timeout=SOON) as answer:
         text = answer.read().decode()
     return {
@@ -71,14 +57,14 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return name, frozenset(labels.items())
 
 
-def test_calls_stages_and_candidates_are_counted(server: Any, client: Client) -> None:
+def test_calls_stages_and_candidates_are_counted(observed: Running, client: Client) -> None:
     search = "shortlist.v1.SearchService/Search"
     calls = key("shortlist_calls_total", method=search, code="OK")
-    before = scrape(server)
+    before = scrape(observed)
     for _ in range(2):
         client.search("a query for the counters", recall_depth=20, rerank_depth=7)
     after = eventually(
-        lambda: now if (now := scrape(server))[calls] - before.get(calls, 0) >= 2 else None
+        lambda: now if (now := scrape(observed))[calls] - before.get(calls, 0) >= 2 else None
     )
 
     def grown(name: str, **labels: str) -> float:
@@ -100,31 +86,33 @@ def test_calls_stages_and_candidates_are_counted(server: Any, client: Client) ->
     assert grown("shortlist_batch_calls_count") == grown("shortlist_batch_calls_sum")
 
 
-def test_what_embed_and_get_item_did_is_counted(server: Any, client: Client) -> None:
+def test_what_embed_and_get_item_did_is_counted(observed: Running, client: Client) -> None:
     encode = key("shortlist_stage_seconds_count", stage="encode")
     lookup = key("shortlist_stage_seconds_count", stage="lookup")
-    before = scrape(server)
+    before = scrape(observed)
     client.embed(["a query", Item(title="a lamp")])
     fail(lambda: client.get_item("hush-17"))
     client.batch_get_items(["hush-17"])
     after = eventually(
-        lambda: now if (now := scrape(server)).get(lookup, 0) - before.get(lookup, 0) >= 2 else None
+        lambda: (
+            now if (now := scrape(observed)).get(lookup, 0) - before.get(lookup, 0) >= 2 else None
+        )
     )
     assert after[lookup] - before.get(lookup, 0) == 2
     assert after[encode] - before.get(encode, 0) == 2
 
 
-def test_errors_are_counted_by_code(server: Any, client: Client) -> None:
+def test_errors_are_counted_by_code(observed: Running, client: Client) -> None:
     fail(lambda: client.get_item("hush-17"))
     wanted = key(
         "shortlist_calls_total", method="shortlist.v1.CatalogService/GetItem", code="NOT_FOUND"
     )
-    assert eventually(lambda: scrape(server).get(wanted)) >= 1
+    assert eventually(lambda: scrape(observed).get(wanted)) >= 1
 
 
-def test_the_state_of_the_server_can_be_read_off(server: Any, client: Client) -> None:
+def test_the_state_of_the_server_can_be_read_off(observed: Running, client: Client) -> None:
     response = client.search(QUERY)
-    found = scrape(server)
+    found = scrape(observed)
     assert found[key("shortlist_bundle_info", bundle_id=response.bundle_id)] == 1
     assert found[key("shortlist_items")] == 48
     assert found[key("shortlist_queue_jobs")] == 0
@@ -138,22 +126,22 @@ def test_the_state_of_the_server_can_be_read_off(server: Any, client: Client) ->
 
 
 def test_nothing_private_is_in_a_label(
-    server: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+    observed: Running, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_mistakes(client, monkeypatch)
-    with grpc.insecure_channel(server.address) as channel:
+    with grpc.insecure_channel(observed.address) as channel:
         unknown = channel.unary_unary("/shortlist.v1.SearchService/zanzibar")
         with pytest.raises(grpc.RpcError):
             unknown(b"", timeout=SOON)
-    for name, labels in scrape(server):
+    for name, labels in scrape(observed):
         assert not [secret for secret in SECRETS if secret in f"{name} {dict(labels)}"]
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/x", "/healthz", "/favicon.ico"])
-def test_metrics_are_all_there_is(server: Any, path: str) -> None:
+def test_metrics_are_all_there_is(observed: Running, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(
-            f"http://127.0.0.1:{server.service.metrics_port}{path}", timeout=SOON
+            f"http://127.0.0.1:{observed.service.metrics_port}{path}", timeout=SOON
         )
     with refused.value:
         assert refused.value.code == 404
@@ -189,11 +177,11 @@ def spans_of(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
 
 
 def test_a_call_is_a_span_of_the_callers_trace_with_one_per_stage(
-    server: Any, exporter: InMemorySpanExporter
+    observed: Running, exporter: InMemorySpanExporter
 ) -> None:
     exporter.clear()
     trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-    with stub(server.address) as search:
+    with stub(observed.address) as search:
         response = search.Search(
             search_service_pb2.SearchRequest(query=QUERY),
             timeout=30,
