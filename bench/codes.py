@@ -67,7 +67,7 @@ def mistyped(code: str, chance: random.Random) -> str:
 def main(config: CodesConfig) -> None:
     """Print the share of queries whose item comes first, and in the first ten, by system."""
     engine = Engine.load(config.bundle)
-    chance = random.Random(config.seed)  # noqa: S311
+    chance = random.Random(config.seed)  # noqa: S311 - a sample, no secret
     found = list(codes(engine))
     chosen = chance.sample(found, min(config.queries, len(found)))
     systems: dict[str, Callable[[str], tuple[Hit, ...]]] = {

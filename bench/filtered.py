@@ -66,11 +66,11 @@ def plans(vectors: np.ndarray, queries: np.ndarray, index: VectorIndex, sketch: 
         planned, answers = measured(partial(nearest, index, sketch, vectors, allowed), queries)
         recall = found(exact, [answer.rows for answer in answers])
         names = ", ".join(sorted({answer.plan for answer in answers}))
-        print(  # noqa: T201
+        sys.stdout.write(
             f"{len(rows):9,} of {len(vectors):,} pass: scan {scan:6.1f} ms, planned {planned:6.1f} "
-            f"ms ({names}), recall@{K} {recall:.4f}",
-            flush=True,
+            f"ms ({names}), recall@{K} {recall:.4f}\n"
         )
+        sys.stdout.flush()
 
 
 def main() -> None:

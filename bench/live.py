@@ -56,7 +56,7 @@ class LiveBenchConfig:
     updates: float = 500.0  # of price and stock, a second
     new_items: float = 30.0  # a second
     work: Path = Path("out/bench")  # where vectors and the bundle are, and compiled programs
-    results: Path = Path("bench/live.json")  # where the figures go
+    results: Path = Path("out/bench/live.json")  # where the figures go
 
 
 def make_bundle(work: Path, items: int) -> Path:

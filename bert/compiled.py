@@ -296,7 +296,7 @@ def enable_compilation_cache(directory: Path | None) -> None:
         "jax_persistent_cache_enable_xla_caches": "none",
     }
     for name, value in settings.items():
-        jax.config.update(name, value)  # type: ignore[no-untyped-call]
+        jax.config.update(name, value)
     # JAX decides at the first compilation whether it has a cache; it may have decided by now.
     compilation_cache.reset_cache()
 

@@ -79,7 +79,7 @@ def choose_numerics(requested: Literal["auto", "float32", "bfloat16"] = "auto") 
     if device.platform == "cpu":
         if not _BFLOAT16_FLAGS & cpu_flags():
             return _WITHOUT_UNITS
-        return _measured(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]
+        return _measured(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]  # made at run time
     if device.platform == "gpu" and float(getattr(device, "compute_capability", "8.0")) < 8:
         return Numerics("float32", f"{device.device_kind} has no bfloat16 units")
     return Numerics("bfloat16", f"{device.device_kind} has bfloat16 units")

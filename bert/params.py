@@ -302,7 +302,7 @@ def _from_hub(name: str) -> Path:
             f"{', '.join(PACKAGES)}, nor a hub name pinned to a commit "
             "(org/name@<40 hexadecimal digits>; the hub's page of the model lists its commits)"
         )
-    from huggingface_hub import snapshot_download  # noqa: PLC0415  (half a second, rarely needed)
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - half a second, rarely needed
 
     try:
         directory = snapshot_download(

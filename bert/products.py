@@ -81,7 +81,7 @@ def _turned(x: Array) -> Array:
     both inputs are converted and the product is a float32 one, at half the rate.
     """
     rows_first = Layout(major_to_minor=(0, 1))
-    turned: Array = with_layout_constraint(x.T, rows_first)  # type: ignore[no-untyped-call]
+    turned: Array = with_layout_constraint(x.T, rows_first)
     return turned
 
 

@@ -1,7 +1,7 @@
 """Files that are written whole, and that stay written when the power fails."""
 
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 
@@ -15,14 +15,19 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file so that readers see the old one or the whole new one."""
+    """Write a UTF-8 file so that readers see the old one or the whole new one.
+
+    It is that also after the power failed. A killed process may leave a file that is named
+    like `path`, with a dot before it and more behind.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with unfinished.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        Path(unfinished).chmod(0o644)  # mkstemp's files are for their owner alone
-        Path(unfinished).replace(path)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
     except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise

@@ -18,7 +18,7 @@ from pathlib import Path
 CLIENTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(CLIENTS.parent / "protos"))
 
-import generate as contract  # noqa: E402  # protos/generate.py
+import generate as contract  # noqa: E402 - protos/generate.py, found by the path above
 
 # What errors carry, which no file of the contract imports.
 DETAILS = ("google/rpc/status.proto", "google/rpc/error_details.proto")

@@ -102,7 +102,7 @@ def write_image(target: Path, root: Path, *, comments: bool) -> None:
 def run_buf(*arguments: str | Path) -> None:
     """Runs buf with our configuration; raises ContractError when it finds something."""
     command = [str(executable("buf")), *map(str, arguments)]
-    if subprocess.run(command, cwd=REPOSITORY, check=False).returncode != 0:  # noqa: S603
+    if subprocess.run(command, cwd=REPOSITORY, check=False).returncode != 0:  # noqa: S603 - ours
         raise ContractError(f"buf {arguments[0]} found the problems above")
 
 

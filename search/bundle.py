@@ -8,24 +8,22 @@ follows it, so that not a single bit of a bundle can change unnoticed.
 
 import hashlib
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from catalog.durable import sync
+from catalog.durable import sync, write_text
 from catalog.errors import InputError
 
 FORMAT_VERSION = 2
 PARTS_VERSION = 1  # of all files but the manifest; another one makes training begin anew
 _UNSEALED_VERSION = 1  # read as well: a manifest without a digest of its own
 MANIFEST = "manifest.json"
-_SEAL = b'{\n "sha256": "%s",\n'  # how a manifest begins: a digest of all bytes behind this
-_HALF_WRITTEN = f".{MANIFEST}."  # what a killed process may leave of one
+_SEAL = '{\n "sha256": "%s",\n'  # how a manifest begins: a digest of all bytes behind this
+_HALF_WRITTEN = f".{MANIFEST}."  # what a killed `write_text` may leave of one
 TOWERS = "towers"
 RERANK = "rerank"
 TOKENIZER = "tokenizer"
@@ -33,6 +31,9 @@ INDEX = "index"
 LEXICAL = "lexical"
 ITEMS = "items.parquet"
 GOLDEN = "golden.jsonl"
+
+
+Built = TypeVar("Built")
 
 
 class BundleError(InputError):
@@ -81,13 +82,8 @@ class Manifest:
     def write(self, directory: Path) -> None:
         """Put the manifest into place, atomically."""
         values = {"format_version": FORMAT_VERSION, **vars(self)}
-        content = json.dumps(values, indent=1).removeprefix("{\n").encode() + b"\n"
-        temporary = directory / f"{_HALF_WRITTEN}{uuid.uuid4().hex}"
-        with temporary.open("wb") as file:
-            file.write(_SEAL % hashlib.sha256(content).hexdigest().encode() + content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(directory / MANIFEST)
+        content = json.dumps(values, indent=1).removeprefix("{\n") + "\n"
+        write_text(directory / MANIFEST, _SEAL % _digest(content.encode()) + content)
 
     @classmethod
     def read(cls, directory: Path) -> "Manifest":
@@ -153,13 +149,16 @@ class Manifest:
         """A bundle's name: a hash of what its files hold and of what else decides its answers."""
         content = {path: entry["sha256"] for path, entry in self.files.items()}
         text = json.dumps([content, self.numerics, self.as_of], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _digest(text.encode())[:16]
 
 
 def _is_sealed(content: bytes) -> bool:
-    length = len(_SEAL % b"") + hashlib.sha256().digest_size * 2
-    rest = content[length:]
-    return content == _SEAL % hashlib.sha256(rest).hexdigest().encode() + rest
+    rest = content[len(_SEAL % _digest(b"")) :]
+    return content == (_SEAL % _digest(rest)).encode() + rest
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def list_files(directory: Path) -> dict[str, dict[str, Any]]:
@@ -206,12 +205,15 @@ def _content(directory: Path) -> list[str]:
     )
 
 
-def write_directory(target: Path, build: Callable[[Path], None]) -> None:
+def write_directory(target: Path, build: Callable[[Path], Built]) -> Built:
     """Fill a directory and put it into place whole, or not at all, even if the power fails.
 
     Args:
         target: Replaced when it exists; the old one stays until the new one is complete.
         build: Fills the empty directory it is given.
+
+    Returns:
+        What `build` did.
     """
     target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -223,7 +225,7 @@ def write_directory(target: Path, build: Callable[[Path], None]) -> None:
         shutil.rmtree(left, ignore_errors=True)
     fresh.mkdir()
     try:
-        build(fresh)
+        built = build(fresh)
         _sync_all(fresh)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -233,6 +235,7 @@ def write_directory(target: Path, build: Callable[[Path], None]) -> None:
     fresh.rename(target)
     sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)
+    return built
 
 
 def _sync_all(directory: Path) -> None:

@@ -66,33 +66,41 @@ def build(
     Raises:
         CompactionError: it could not be built.
     """
-    opened: list[Engine] = []
-
-    def fill(directory: Path) -> None:
-        _copy_models(engine, directory)
-        alive = np.flatnonzero(view.catalogue.all_alive).astype(np.int32)
-        view.catalogue.compacted().write(directory / bundle.ITEMS)
-        (directory / bundle.INDEX).mkdir()
-        _save_vectors(directory / bundle.INDEX, view, alive)
-        failpoint("compaction.before-index")
-        _index_apart(directory, engine.directory / bundle.INDEX, cancelled, traffic)
-        failpoint("compaction.after-index")
-        manifest = _manifest(engine, state)
-        built = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
-        queries = golden.queries(engine.directory / bundle.GOLDEN)
-        golden.record(built, queries, directory / bundle.GOLDEN)
-        built.warm_up()
-        built.manifest = manifest.with_files(bundle.list_files(directory))
-        failpoint("compaction.before-manifest")
-        built.manifest.write(directory)
-        opened.append(built)
-
     try:
-        place = generations.place(bundles, state, fill)
+        place, built = generations.place(
+            bundles, state, lambda new: _fill(new, engine, view, state, cancelled, traffic)
+        )
     except (OSError, InputError) as error:
         raise CompactionError(str(error)) from error
-    [built] = opened
     built.directory, built.config = place, engine.config
+    return built
+
+
+def _fill(
+    directory: Path,
+    engine: Engine,
+    view: View,
+    state: State,
+    cancelled: threading.Event,
+    traffic: Traffic,
+) -> Engine:
+    """Write the bundle into an empty directory; its engine, which takes default requests."""
+    _copy_models(engine, directory)
+    alive = np.flatnonzero(view.catalogue.all_alive).astype(np.int32)
+    view.catalogue.compacted().write(directory / bundle.ITEMS)
+    (directory / bundle.INDEX).mkdir()
+    _save_vectors(directory / bundle.INDEX, view, alive)
+    failpoint("compaction.before-index")
+    _index_apart(directory, engine.directory / bundle.INDEX, cancelled, traffic)
+    failpoint("compaction.after-index")
+    manifest = _manifest(engine, state)
+    built = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
+    queries = golden.queries(engine.directory / bundle.GOLDEN)
+    golden.record(built, queries, directory / bundle.GOLDEN)
+    built.warm_up()
+    built.manifest = manifest.with_files(bundle.list_files(directory))
+    failpoint("compaction.before-manifest")
+    built.manifest.write(directory)
     return built
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from catalog.errors import InputError
 from catalog.failpoints import failpoint
 from search import bundle
-from search.bundle import BundleError, Manifest
+from search.bundle import Built, BundleError, Manifest
 
 logger = logging.getLogger(__name__)
 
@@ -60,26 +60,30 @@ def require_log(directory: Path, manifest: Manifest, state: State) -> None:
         )
 
 
-def place(bundles: Path, state: State, fill: Callable[[Path], None]) -> Path:
+def place(bundles: Path, state: State, fill: Callable[[Path], Built]) -> tuple[Path, Built]:
     """Put a bundle among those of a state directory, whole or not at all.
 
     Args:
         bundles: Where they are.
         state: What of the log it includes.
         fill: Writes it into an empty directory, its manifest last.
+
+    Returns:
+        Where it is now, and what `fill` returned.
     """
     bundles.mkdir(mode=0o700, parents=True, exist_ok=True)
     sweep(bundles)
     target = bundles / f"{state.sequence:0{_DIGITS}d}-{uuid.uuid4().hex[:8]}"
 
-    def filled(directory: Path) -> None:
+    def filled(directory: Path) -> Built:
         failpoint("compaction.before-items")
-        fill(directory)
+        built = fill(directory)
         failpoint("compaction.after-manifest")
+        return built
 
-    bundle.write_directory(target, filled)
+    built = bundle.write_directory(target, filled)
     failpoint("compaction.after-rename")
-    return target
+    return target, built
 
 
 def candidates(root: Path, bundles: Path, state: State) -> Iterator[Path]:

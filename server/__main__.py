@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _search(arguments: Sequence[str]) -> None:
     # Imported here, like the server below, so that the one does not wait for the other's imports.
-    from server.terminal import SearchConfig, search  # noqa: PLC0415
+    from server.terminal import SearchConfig, search
 
     config = tyro.cli(SearchConfig, args=arguments, prog="python -m server search")
     try:
@@ -48,13 +48,13 @@ def _search(arguments: Sequence[str]) -> None:
 
 
 def _check(arguments: Sequence[str]) -> None:
-    from server.check import CheckConfig, check  # noqa: PLC0415
+    from server.check import CheckConfig, check
 
     check(tyro.cli(CheckConfig, args=arguments, prog="python -m server check"))
 
 
 def _health(arguments: Sequence[str]) -> int:
-    from server.probe import HealthConfig, is_serving, probe  # noqa: PLC0415
+    from server.probe import HealthConfig, is_serving, probe
 
     config = tyro.cli(HealthConfig, args=arguments, prog="python -m server health")
     try:
@@ -66,9 +66,9 @@ def _health(arguments: Sequence[str]) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> None:
-    from server.logs import configure  # noqa: PLC0415
-    from server.service import serve  # noqa: PLC0415
-    from server.settings import load  # noqa: PLC0415
+    from server.logs import configure
+    from server.service import serve
+    from server.settings import load
 
     settings = load(arguments, os.environ)
     configure(settings.config.log_format)

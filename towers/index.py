@@ -170,7 +170,8 @@ def open_queries(directory: Path) -> Float32[np.ndarray, "queries dim"]:
     """
     if not (directory / QUERIES_FILE).is_file():
         raise _outdated(directory)
-    return np.load(directory / QUERIES_FILE, allow_pickle=False)  # type: ignore[no-any-return]
+    queries: np.ndarray = np.load(directory / QUERIES_FILE, allow_pickle=False)
+    return queries
 
 
 def _outdated(directory: Path) -> InputError:
@@ -199,7 +200,9 @@ def create_vectors(directory: Path, items: int, dim: int) -> Float32[np.memmap, 
 
 def open_vectors(directory: Path) -> Float32[np.ndarray, "items dim"]:
     """The item vectors, memory-mapped; row i belongs to item row i."""
-    return np.load(directory / VECTORS_FILE, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    path = directory / VECTORS_FILE
+    vectors: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return vectors
 
 
 def recall_against_exact(

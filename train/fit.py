@@ -72,6 +72,18 @@ class _Progress:
     stale: int = 0  # evaluations since
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What stays as it is from the first step to the last."""
+
+    step: Callable[..., tuple[Params, Any, dict[str, Array]]]  # `make_train_step` made it
+    steps: int  # in all, those before a resumed checkpoint included
+    config: FitConfig
+    evaluate: Callable[[Params], float] | None  # the `dev` metric
+    saved: Checkpoints
+    writer: SummaryWriter
+
+
 def fit(
     params: Params,
     loss: Loss,
@@ -121,40 +133,32 @@ def fit(
     left = range(0) if progress.stale >= config.patience else range(progress.step, len(plan))
     batches = _batches(plan, load, left, mesh)
     with SummaryWriter(str(scalars), purge_step=progress.step) as writer:
-        state, progress = _run(
-            state, progress, step_fn, batches, len(plan), config, saved, writer, evaluate
-        )
+        run = _Run(step_fn, len(plan), config, evaluate, saved, writer)
+        state, progress = _train(run, state, progress, batches)
     saved.close()
     return (state.params if evaluate is None else state.best), asdict(progress)
 
 
-def _run(
-    state: _State,
-    progress: _Progress,
-    step_fn: Callable[..., tuple[Params, Any, dict[str, Array]]],
-    batches: Iterator[tuple[int, Batch]],
-    steps: int,
-    config: FitConfig,
-    saved: Checkpoints,
-    writer: SummaryWriter,
-    evaluate: Callable[[Params], float] | None,
+def _train(
+    run: _Run, state: _State, progress: _Progress, batches: Iterator[tuple[int, Batch]]
 ) -> tuple[_State, _Progress]:
-    """Train on batches until none is left, of `steps` in all, or `dev` gets no better."""
-    eval_every = -(-steps // config.evaluations)
+    """Train on batches until none is left or `dev` gets no better."""
+    config = run.config
+    eval_every = -(-run.steps // config.evaluations)
     values: dict[str, Array] = {}
     for done, batch in batches:
         step = done + 1
         # One step ahead is enough, and progress stays honest.
-        jax.block_until_ready(values)  # type: ignore[no-untyped-call]
-        params, moments, values = step_fn(state.params, state.optimizer, batch, done)
+        jax.block_until_ready(values)
+        params, moments, values = run.step(state.params, state.optimizer, batch, done)
         state, progress = _State(params, moments, state.best), replace(progress, step=step)
         if step % config.log_every == 0:
-            _write(writer, step, values)
-        if evaluate is not None and (step % eval_every == 0 or step == steps):
-            state, progress = _judge(state, progress, evaluate(params))
-            writer.add_scalar("dev", progress.last, step)
+            _write(run.writer, step, values)
+        if run.evaluate is not None and (step % eval_every == 0 or step == run.steps):
+            state, progress = _judge(state, progress, run.evaluate(params))
+            run.writer.add_scalar("dev", progress.last, step)
         if step % config.checkpoint_every == 0:
-            saved.save(step, state, asdict(progress))
+            run.saved.save(step, state, asdict(progress))
         if progress.stale >= config.patience:
             logger.info("no better on dev for %d evaluations: stopping", progress.stale)
             break

@@ -54,15 +54,15 @@ def parameter_sharding(mesh: Mesh, params: Params) -> dict[str, NamedSharding]:
 
     def spec(name: str, value: Array) -> PartitionSpec:
         if name.endswith("kernel") and value.ndim == 2 and value.shape[1] % ways == 0:
-            return PartitionSpec(None, "model")  # type: ignore[no-untyped-call]
-        return PartitionSpec()  # type: ignore[no-untyped-call]
+            return PartitionSpec(None, "model")
+        return PartitionSpec()
 
     return {name: NamedSharding(mesh, spec(name, value)) for name, value in params.items()}
 
 
 def replicate_rest(mesh: Mesh, tree: Any) -> Any:
     """A copy everywhere of each array that does not lie on the mesh yet, such as a counter."""
-    everywhere = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+    everywhere = NamedSharding(mesh, PartitionSpec())
 
     def place(leaf: Array) -> Array:
         on_mesh = isinstance(leaf.sharding, NamedSharding)
@@ -73,4 +73,4 @@ def replicate_rest(mesh: Mesh, tree: Any) -> Any:
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """A batch is cut along its first axis over `data`."""
-    return NamedSharding(mesh, PartitionSpec("data"))  # type: ignore[no-untyped-call]
+    return NamedSharding(mesh, PartitionSpec("data"))

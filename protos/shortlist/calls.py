@@ -47,5 +47,5 @@ class Attempts:
             or error.retry_seconds is None
         ):
             return None
-        wait = error.retry_seconds * random.uniform(1, 1 + _JITTER)  # noqa: S311  # no secret
+        wait = error.retry_seconds * random.uniform(1, 1 + _JITTER)  # noqa: S311 - no secret
         return wait if wait < self.seconds_left else None

@@ -241,7 +241,7 @@ class Client:
         except grpc.RpcError as error:  # a stub's errors are calls
             raise ShortlistError(cast(grpc.Call, error), attempt.request_id) from error
         finally:
-            cast(grpc.RpcContext, call).cancel()  # type: ignore[no-untyped-call]
+            cast(grpc.RpcContext, call).cancel()
 
     def _call(
         self,

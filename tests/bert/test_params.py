@@ -78,9 +78,10 @@ def test_layers_the_checkpoint_lacks_cannot_be_kept(directory, num_layers):
 def test_checkpoints_with_heads_prefixes_and_old_names_load(tiny, tiny_config):
     old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
     tensors = {}
-    for key, tensor in bert_tensors(tiny).items():
-        for new, name in old.items():
-            key = key.replace(new, name)  # noqa: PLW2901
+    for name, tensor in bert_tensors(tiny).items():
+        key = name
+        for new, former in old.items():
+            key = key.replace(new, former)
         tensors[f"bert.{key}"] = tensor
     for head in ["bert.pooler.dense.weight", "cls.predictions.bias", "classifier.weight"]:
         tensors[head] = np.zeros(3, np.float32)

@@ -1,9 +1,9 @@
-"""Writing small dataset directories in every format."""
+"""Writing small dataset directories in every format, and a write log."""
 
 import csv
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from catalog.errors import InputError
+from catalog.log import WriteLog
 from catalog.reading import DatasetError, read_dataset
 
 Rows = Sequence[Mapping[str, Any]]
@@ -85,3 +86,10 @@ def only_problem_of(problems_of) -> Callable[[Path], str]:
         return problem
 
     return read
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[WriteLog]:
+    """A write log that nothing was written to."""
+    with WriteLog.open(tmp_path / "state") as opened:
+        yield opened

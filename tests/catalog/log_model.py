@@ -17,8 +17,15 @@ from catalog.log import Change, Write, WriteLog, Written
 BATCHES = 24  # of one seed
 REOPEN_EVERY = 3  # batches
 REFUSED = "refused"
+SAW = {"title": "Saw", "brand": "Acme", "price": 12.5}
 
 _ITEMS = [f"item {number}" for number in range(8)]
+
+
+def only(log: WriteLog) -> Change:
+    """The one change of a log."""
+    (change,) = log.changes()
+    return change
 
 
 class Model:

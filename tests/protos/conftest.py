@@ -34,7 +34,7 @@ class Unwilling(CatalogServiceServicer):
         self.times: list[float] = []
         self.seen: list[dict[str, str | bytes]] = []
 
-    def GetItem(  # noqa: N802
+    def GetItem(  # noqa: N802 - gRPC's name
         self, request: GetItemRequest, context: grpc.ServicerContext
     ) -> GetItemResponse:
         self.calls += 1

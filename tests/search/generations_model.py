@@ -70,7 +70,7 @@ def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
     state = State(log.id, log.sequence)
     _, items = current(log, root, bundles)
     of = Manifest.read(root).bundle_id
-    placed = generations.place(bundles, state, lambda new: _fill(new, items, state, of))
+    placed, _ = generations.place(bundles, state, lambda new: _fill(new, items, state, of))
     assert Manifest.read(generations.newest(root, bundles, state, sound)).state == vars(state)
     generations.clean(bundles, keep=placed)
     return placed

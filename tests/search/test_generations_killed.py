@@ -151,7 +151,7 @@ def test_the_same_writes_compacted_twice_never_touch_the_bundle_in_use(shop: Sho
         def fill(directory: Path) -> None:
             here.append(first.is_dir())
 
-        second = generations.place(shop.bundles, state, fill)
+        second, _ = generations.place(shop.bundles, state, fill)
         assert here == [True]
         assert first.is_dir()
         assert second != first

@@ -1,56 +1,16 @@
-"""Rules through the engine: each by itself, all together, and over pages."""
+"""Rules through the engine: each by itself, and what is refused."""
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
-from bert.numerics import choose_numerics
 from catalog.facets import Facet
-from catalog.filters import Equals, Exists, Interval, Not, Or, Prefix, Range
+from catalog.filters import Equals, Exists, Interval, Not, Range
 from search import paging
-from search.engine import Engine
 from search.records import RequestError
-from search.rules import Adjustment, Boost, Cap, Effect, Pin, Rules, Skipped
-from tests import tiny
-
-CHARGERS = Prefix("category", "Electronics > Chargers")
-VOLTIX = Equals("brand", "Voltix")
-QUERY = "usb c charger"
-BRANDS = ("Voltix", "Ampere", "Ohm & Co")
-
-
-def ids(result) -> list[str]:
-    return [hit.item_id for hit in result.hits]
-
-
-def without_times(result):
-    return replace(result, stages=tuple(replace(stage, seconds=0.0) for stage in result.stages))
-
-
-def report(result, rule):
-    [found] = [report for report in result.rules if report.rule == rule]
-    return found
-
-
-@pytest.fixture(scope="module")
-def ruled(tmp_path_factory, compilation_cache) -> Engine:
-    """The tiny bundle in groups of two or three, every sixth item in none, and some colours."""
-    items = [
-        replace(
-            item,
-            group_id=None if row % 6 == 5 else item.item_id.rsplit("-", 1)[0],
-            attributes={"colour": ("red", "green")[row % 2]} if row % 5 else {},
-        )
-        for row, item in enumerate(tiny.tiny_items())
-    ]
-    directory = tmp_path_factory.mktemp("ruled") / "bundle"
-    tiny.write_bundle(directory, items, choose_numerics())
-    return Engine.load(directory)
-
+from search.rules import Adjustment, Boost, Cap, Effect, Pin, Rules
+from tests.search.ruled import CHARGERS, QUERY, VOLTIX, ids, report, without_times
 
 # ---- none
 
@@ -205,84 +165,6 @@ def test_a_cap_of_groups_is_what_max_per_group_is(ruled):
     assert ids(ruled.search(QUERY, limit=48, max_per_group=1, rules=other)) == ids(asked)
 
 
-@pytest.mark.parametrize("query", [QUERY, ""])
-def test_pins_are_where_they_were_put_and_the_others_keep_their_order(ruled, query):
-    plain = ids(ruled.search(query, limit=48, filter=CHARGERS))
-    rules = Rules(pins=(Pin(plain[-1], 2), Pin(plain[0], 5), Pin(plain[7], 1)))
-    result = ruled.search(query, limit=48, filter=CHARGERS, rules=rules)
-    others = [name for name in plain if name not in {plain[-1], plain[0], plain[7]}]
-    expected = [plain[7], plain[-1], *others[:2], plain[0], *others[2:]]
-    assert ids(result) == expected
-    pinned = result.hits[1]
-    assert pinned.adjustments == (Adjustment("pins[0]", Effect.PINNED, to_position=2),)
-    assert {r.rule: r.affected for r in result.rules} == {"pins[0]": 1, "pins[1]": 1, "pins[2]": 1}
-
-
-def test_what_recall_did_not_find_can_be_pinned_and_is_scored_like_the_rest(ruled):
-    whole = ruled.search(QUERY, limit=48)
-    by_id = {hit.item_id: hit for hit in whole.hits}
-    few = ids(ruled.retrieve(QUERY, limit=5))
-    far = next(name for name in reversed(ids(whole)) if name not in few)
-    result = ruled.search(
-        QUERY, limit=3, recall_depth=5, rerank_depth=3, rules=Rules(pins=(Pin(far, 1),))
-    )
-    assert ids(result)[0] == far
-    assert (result.recalled, result.reranked) == (5, 4)
-    pinned = result.hits[0]
-    assert pinned.channels == {}
-    for score in ("score", "base_score", "stage1_score", "rerank_score", "lexical_score"):
-        expected = "score" if score == "base_score" else score
-        assert getattr(pinned, score) == pytest.approx(getattr(by_id[far], expected), abs=1e-4)
-    alone = ruled.search(
-        QUERY, limit=3, recall_depth=5, rerank_depth=0, rules=Rules(pins=(Pin(far, 1),))
-    )
-    stage1 = {hit.item_id: hit for hit in ruled.search(QUERY, limit=48, rerank_depth=0).hits}
-    assert (alone.hits[0].rerank_score, alone.reranked) == (None, 0)
-    assert alone.hits[0].score == pytest.approx(stage1[far].score, abs=1e-5)
-
-
-def test_pins_beyond_the_list_close_up(ruled):
-    only = Equals("item_id", "Ch-5-voltix")
-    two = Or((only, Equals("item_id", "Ca-5-voltix")))
-    for query in (QUERY, ""):
-        rules = Rules(pins=(Pin("Ca-5-voltix", 40),))
-        result = ruled.search(query, filter=two, rules=rules)
-        assert ids(result) == ["Ch-5-voltix", "Ca-5-voltix"]
-        assert result.hits[1].adjustments[-1].to_position == 2
-
-
-def test_pins_that_cannot_be_are_left_out_with_a_reason(ruled):
-    rules = Rules(
-        excluded_ids=("Ch-5-voltix",),
-        pins=(
-            Pin("nothing", 1),
-            Pin("Ca-5-voltix", 2),
-            Pin("Ch-5-voltix", 3),
-            Pin("Ch-1-voltix", 4),
-        ),
-    )
-    for query in (QUERY, ""):
-        result = ruled.search(query, filter=CHARGERS, rules=rules)
-        assert [report(result, f"pins[{n}]").skipped for n in range(4)] == [
-            Skipped.UNKNOWN_ITEM,
-            Skipped.FILTERED_OUT,
-            Skipped.EXCLUDED,
-            None,
-        ]
-        assert ids(result)[3] == "Ch-1-voltix"
-        assert len(result.hits) == 10
-
-
-def test_pins_count_for_caps_and_are_never_left_out_by_one(ruled):
-    pins = (Pin("Ca-5-voltix", 1), Pin("Ca-1-voltix", 3))
-    for most, others in ((1, 0), (2, 0), (3, 1)):
-        rules = Rules(caps=(Cap("brand", most),), pins=pins)
-        result = ruled.search(QUERY, limit=48, rules=rules)
-        voltix = [hit.item_id for hit in result.hits if hit.item.brand == "Voltix"]
-        assert len(voltix) == 2 + others
-        assert {"Ca-5-voltix", "Ca-1-voltix"} <= set(voltix)
-
-
 def test_caps_are_looked_behind_for_full_pages(ruled, monkeypatch):
     monkeypatch.setattr(paging, "DEEPEST", 6)
     rules = Rules(caps=(Cap("group_id", 1), Cap("brand", 6)), boosts=(Boost(VOLTIX, 1.0),))
@@ -305,111 +187,6 @@ def test_browsing_counts_a_boost_against_the_logarithm_of_ratings(ruled):
     assert strong.hits[0].score == pytest.approx(np.log(66) + 1)
     assert strong.hits[0].base_score == pytest.approx(np.log(66))
     assert [stage.name for stage in strong.stages] == ["filter", "rules", "browse", "rules"]
-
-
-# ---- all together
-
-
-NAMES = [item.item_id for item in tiny.tiny_items()]
-filters = st.sampled_from(
-    [VOLTIX, CHARGERS, Not(VOLTIX), Exists("attributes.colour"), Equals("in_stock", False)]
-)
-# Plain values, of which the test makes the rules: beartype draws at random as records are made,
-# and Hypothesis will not have that within strategies.
-EXCLUDED = [None, Equals("brand", "Ampere"), Equals("in_stock", False)]
-CAPS = [Cap("brand", 5), Cap("group_id", 1), Cap("attributes.colour", 4), Cap("category", 9)]
-names = st.sampled_from([*NAMES, "?"])
-rule_sets = st.fixed_dictionaries(
-    {
-        "excluded_ids": st.lists(names, max_size=4, unique=True),
-        "excluded": st.sampled_from(EXCLUDED),
-        "boosts": st.lists(
-            st.tuples(filters, st.sampled_from([-10.0, -0.3, 0.2, 4.0])), max_size=2
-        ),
-        "diversity": st.sampled_from([0.0, 0.4, 1.0]),
-        "caps": st.lists(st.sampled_from(CAPS), max_size=2, unique=True),
-        "pins": st.lists(
-            st.tuples(names, st.integers(1, 20)),
-            max_size=4,
-            unique_by=(lambda pin: pin[0], lambda pin: pin[1]),
-        ),
-    }
-)
-
-
-def rules_of(drawn) -> Rules:
-    return Rules(
-        tuple(drawn["excluded_ids"]),
-        drawn["excluded"],
-        tuple(Boost(*boost) for boost in drawn["boosts"]),
-        drawn["diversity"],
-        tuple(drawn["caps"]),
-        tuple(Pin(*pin) for pin in drawn["pins"]),
-    )
-
-
-VALUES = {
-    "brand": lambda item: item.brand,
-    "group_id": lambda item: item.group_id,
-    "category": lambda item: item.category,
-    "attributes.colour": lambda item: item.attributes.get("colour"),
-}
-
-
-@settings(max_examples=20)
-@given(
-    rule_sets,
-    st.sampled_from([QUERY, "hdmi", ""]),
-    st.sampled_from([CHARGERS, Exists("price")]),
-    st.integers(3, 11),
-    st.sampled_from([(200, 50), (12, 5), (7, 0)]),
-)
-def test_rules_hold_on_every_page_and_pages_are_parts_of_one_list(
-    ruled, drawn, query, filter, size, depths
-):
-    rules = rules_of(drawn)
-    assume(rules != Rules())
-    options = {"filter": filter, "recall_depth": depths[0], "rerank_depth": depths[1]}
-    whole = ruled.search(query, limit=100, rules=rules, **options)
-    again = ruled.search(query, limit=100, rules=rules, **options)
-    assert without_times(again).hits == whole.hits
-    paged: list = []
-    offset, more = 0, True
-    while more:
-        page = ruled.search(query, limit=size, offset=offset, rules=rules, **options)
-        paged += page.hits
-        offset, more = offset + size, page.has_more
-        assert len(page.hits) == size or not more
-    assert [hit.item_id for hit in paged] == ids(whole)
-    assert [hit.adjustments for hit in paged] == [hit.adjustments for hit in whole.hits]
-    assert len(set(ids(whole))) == len(whole.hits)
-
-    skipped = {r.rule for r in whole.rules if r.skipped is not None}
-    pinned = {
-        p.item_id: p.position for n, p in enumerate(rules.pins) if f"pins[{n}]" not in skipped
-    }
-    assert set(pinned) <= set(ids(whole))
-    for name, position in pinned.items():
-        at = ids(whole).index(name) + 1
-        # A list too short for a position ends with what is pinned beyond it.
-        assert at == position or (at < position and set(ids(whole)[at:]) <= set(pinned))
-
-    for hit in whole.hits:
-        item = hit.item
-        assert item.item_id not in rules.excluded_ids
-        assert rules.excluded != Equals("brand", item.brand)
-        assert rules.excluded != Equals("in_stock", item.in_stock)
-        changes = sum(a.score_change for a in hit.adjustments)
-        assert hit.score == pytest.approx(hit.base_score + changes)
-    for cap in rules.caps:
-        value = VALUES[cap.field]
-        counts = Counter(value(hit.item) for hit in whole.hits if hit.item_id not in pinned)
-        shown = Counter(value(hit.item) for hit in whole.hits if hit.item_id in pinned)
-        for of, count in counts.items():
-            assert of is None or count + shown[of] <= cap.most
-    if not rules.diversity:
-        scores = [hit.score for hit in whole.hits if hit.item_id not in pinned]
-        assert scores == sorted(scores, reverse=True)
 
 
 # ---- limits

@@ -4,10 +4,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider as SdkProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import TracerProvider
 
 from server.config import ServerConfig
@@ -68,6 +71,21 @@ def address(config: ServerConfig) -> Iterator[str]:
     """Where a server of the tiny bundle listens."""
     with run_server(config) as running:
         yield running.address
+
+
+@pytest.fixture(scope="session")
+def exporter() -> InMemorySpanExporter:
+    """Has the traces of the server that is observed."""
+    return InMemorySpanExporter()
+
+
+@pytest.fixture(scope="session")
+def observed(config: ServerConfig, exporter: InMemorySpanExporter) -> Iterator[Running]:
+    """A server with metrics and traces."""
+    provider = SdkProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with run_server(replace(config, metrics_port=0), provider) as running:
+        yield running
 
 
 @pytest.fixture

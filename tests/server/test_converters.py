@@ -1,6 +1,7 @@
 import datetime
 import math
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,8 +110,8 @@ def test_absent_numbers_are_absent_and_zeros_are_zeros() -> None:
     ],
 )
 def test_an_item_outside_of_the_rules_is_refused(change: dict[str, object], field: str) -> None:
-    values: dict[str, object] = {"item_id": "a", "title": "b", **change}
-    message = ItemMessage(**values)  # type: ignore[arg-type]
+    values: dict[str, Any] = {"item_id": "a", "title": "b", **change}
+    message = ItemMessage(**values)
     assert refused_field(item_record, message, "item", needs_id=True) == field
 
 
@@ -145,7 +146,8 @@ def test_a_rerank_depth_of_zero_is_not_the_default() -> None:
 
 @pytest.mark.parametrize("field", ["page_size", "recall_depth", "rerank_depth", "max_per_group"])
 def test_negative_sizes_are_refused(field: str) -> None:
-    request = SearchRequest(query="q", **{field: -1})  # type: ignore[arg-type]
+    size: dict[str, Any] = {field: -1}
+    request = SearchRequest(query="q", **size)
     assert refused_field(search_messages.search_record, request, "b") == field
 
 

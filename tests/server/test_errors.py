@@ -66,10 +66,8 @@ HOSTILE = {
 class Raising(catalog_service_pb2_grpc.CatalogServiceServicer):
     """Raises the exception that the id of the item names."""
 
-    async def GetItem(  # noqa: N802
-        self,
-        request: catalog_service_pb2.GetItemRequest,
-        context: object,  # noqa: ARG002
+    async def GetItem(  # noqa: N802 - gRPC's name
+        self, request: catalog_service_pb2.GetItemRequest, _: object
     ) -> catalog_service_pb2.GetItemResponse:
         if request.item_id in HOSTILE:
             raise HOSTILE[request.item_id]
@@ -132,7 +130,7 @@ def test_each_error_has_one_error_info_and_names_the_field_at_fault(
 
 def test_every_reason_of_the_contract_is_given_for_something() -> None:
     given = {reason for _, _, reason in EXPECTED.values()} | {"MALFORMED_REQUEST"}
-    promised = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()}  # noqa: SIM118
+    promised = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()}  # noqa: SIM118 - no dictionary
     assert promised - given == {"UNSPECIFIED"}
 
 

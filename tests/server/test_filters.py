@@ -2,6 +2,7 @@
 
 import datetime
 import math
+from typing import Any
 
 import grpc
 import pytest
@@ -106,7 +107,7 @@ def test_a_zero_and_a_false_are_values() -> None:
             Filter(equals=EqualsFilter(field="released", value=Value(date=Date(year=2024)))),
             "filter.equals.value.date",
         ),
-        (filters.between("price", below="3"), "filter.range.interval.below"),  # type: ignore[arg-type]
+        (filters.between("price", below="3"), "filter.range.interval.below"),  # type: ignore[arg-type]  # no number
         (filters.in_list("brand", ["x" * 1_000] * 300), "filter"),
     ],
 )
@@ -163,10 +164,10 @@ def test_a_query_may_be_empty_only_with_a_filter() -> None:
 # ---- what the comments of the contract promise
 
 
-def refusal_of(**given: object) -> str | None:
+def refusal_of(**given: Any) -> str | None:
     """The field for which a search is refused, None for one that is let through."""
     try:
-        search = search_messages.search_record(SearchRequest(query="q", **given), "b")  # type: ignore[arg-type]
+        search = search_messages.search_record(SearchRequest(query="q", **given), "b")
         checks.selection(search.filter, search.facets)
         checks.rules(search.rules)
     except RequestError as refused:
@@ -263,7 +264,7 @@ def test_dates_are_those_of_the_calendar(year: int, month: int, day: int, there:
         (FacetMessage(field="attributes.a", intervals=[filters.interval(below=1)]), None),
         (FacetMessage(field="price", max_values=2**31 - 1), None),
         (FacetMessage(field="brand", scope=FACET_SCOPE_UNSPECIFIED), None),
-        (FacetMessage(field="brand", scope=99), "facets[0].scope"),  # type: ignore[arg-type]
+        (FacetMessage(field="brand", scope=99), "facets[0].scope"),  # type: ignore[arg-type]  # no scope
         (FacetMessage(field="brand", max_values=-1), "facets[0].max_values"),
         (FacetMessage(), "facets[0].field"),
         (FacetMessage(field="item_id"), "facets[0].field"),
@@ -347,9 +348,13 @@ def test_without_a_filter_nothing_is_said_about_matches(client: Client) -> None:
 
 
 def test_a_page_token_fits_only_its_own_filter_facets_and_groups(client: Client) -> None:
-    options = {"filter": CHARGERS, "facets": [FacetMessage(field="brand")], "max_per_group": 2}
-    token = client.search("usb", page_size=2, **options).next_page_token  # type: ignore[arg-type]
-    assert client.search("usb", page_size=2, page_token=token, **options).results  # type: ignore[arg-type]
+    options: dict[str, Any] = {
+        "filter": CHARGERS,
+        "facets": [FacetMessage(field="brand")],
+        "max_per_group": 2,
+    }
+    token = client.search("usb", page_size=2, **options).next_page_token
+    assert client.search("usb", page_size=2, page_token=token, **options).results
     for name, other in {
         "filter": filters.negate(CHARGERS),
         "facets": [FacetMessage(field="category")],

@@ -1,224 +1,49 @@
-"""What calls leave behind in the log, the metrics and the traces: nothing private."""
+"""What calls leave behind in the metrics and the traces: nothing private."""
 
-import json
-import logging
-import re
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client.parser import text_string_to_metric_families
 
 from catalog.errors import InputError
-from search.engine import Engine
-from server.calls import current_call, note
 from server.config import ServerConfig
-from server.logs import JsonFormatter, TextFormatter
 from server.tracing import exporting
-from shortlist.client import Client, ShortlistError
-from shortlist.v1 import search_service_pb2, search_service_pb2_grpc
+from shortlist.client import Client
+from shortlist.v1 import search_service_pb2
 from shortlist.v1.item_pb2 import Item
+from tests.server.conftest import Running
+from tests.server.observed import QUERY, SECRETS, SOON, eventually, fail, make_mistakes, stub
 
 Serving = Callable[..., AbstractContextManager[Any]]
-
-SOON = 10.0  # seconds that nothing here takes unless it hangs
-QUERY = "zanzibar plumbus charger"
-SECRETS = ("zanzibar", "plumbus", "hush-17", "Geheimnis")
 STAGES = ["encode", "recall", "signals", "rerank"]
 
 
-def eventually(found: Callable[[], Any]) -> Any:
-    """Returns what is found as soon as it is: callers hear of an error before it is recorded."""
-    until = time.monotonic() + SOON
-    while not (result := found()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    return result
-
-
-class Lines(logging.Handler):
-    """Keeps the JSON lines of a log."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.setFormatter(JsonFormatter())
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
-
-    def calls(self) -> list[dict[str, Any]]:
-        records = map(json.loads, list(self.lines))
-        return [record for record in records if record["logger"] == "server.access"]
-
-
 @pytest.fixture
-def log() -> Iterator[Lines]:
-    lines, root = Lines(), logging.getLogger()
-    level = root.level
-    root.addHandler(lines)
-    root.setLevel(logging.INFO)
-    yield lines
-    root.removeHandler(lines)
-    root.setLevel(level)
-
-
-@pytest.fixture(scope="module")
-def exporter() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture(scope="module")
-def server(config: ServerConfig, serving: Serving, exporter: InMemorySpanExporter) -> Iterator[Any]:
-    """A server with metrics and traces."""
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    with serving(replace(config, metrics_port=0), provider) as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: Any) -> Iterator[Client]:
-    with Client(server.address, timeout_seconds=30) as client:
+def client(observed: Running) -> Iterator[Client]:
+    with Client(observed.address, timeout_seconds=30) as client:
         yield client
-
-
-@contextmanager
-def stub(address: str) -> Iterator[search_service_pb2_grpc.SearchServiceStub]:
-    with grpc.insecure_channel(address) as channel:
-        yield search_service_pb2_grpc.SearchServiceStub(channel)
-
-
-def fail(call: Callable[[], object]) -> ShortlistError:
-    with pytest.raises(ShortlistError) as failed:
-        call()
-    return failed.value
-
-
-def make_mistakes(client: Client, monkeypatch: pytest.MonkeyPatch) -> ShortlistError:
-    """Fails in every way, with something private in each; returns the internal fault."""
-    fail(lambda: client.search(QUERY, page_size=-1))
-    fail(lambda: client.search(QUERY, page_token="Geheimnis"))
-    fail(lambda: client.get_item("hush-17"))
-    fail(lambda: client.rerank(QUERY, ["hush-17"]))
-    fail(lambda: client.search(QUERY, timeout_seconds=1e-6))
-
-    def broken(self: Engine, query: str, **_: object) -> object:
-        raise ValueError(f"cannot search {query}")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Engine, "search", broken)
-        return fail(lambda: client.search(QUERY))
-
-
-# ---- the log
-
-
-def test_every_call_leaves_one_record(client: Client, log: Lines) -> None:
-    response = client.search(QUERY)
-    [record] = eventually(log.calls)
-    assert record.pop("time").endswith("+00:00")
-    assert record.pop("milliseconds") > 0
-    assert re.fullmatch("[0-9a-f]{32}", record.pop("request_id"))
-    assert re.fullmatch("[0-9a-f]{32}", record.pop("trace_id"))
-    assert record == {
-        "level": "INFO",
-        "logger": "server.access",
-        "message": "call",
-        "method": "shortlist.v1.SearchService/Search",
-        "code": "OK",
-        "peer": "127.0.0.1",
-        "bundle": response.bundle_id,
-    }
-
-
-def test_nothing_private_is_logged_not_even_on_errors(
-    client: Client, log: Lines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert client.search(QUERY).results
-    client.retrieve(QUERY)
-    client.embed([QUERY])
-    client.batch_get_items(["hush-17"])
-    fault = make_mistakes(client, monkeypatch)
-
-    def all_of_them() -> list[dict[str, Any]] | None:
-        # One whose deadline passed at once may never have reached the server; the fault was last.
-        calls = log.calls()
-        ended = len(calls) >= 9 and any(call["code"] == "INTERNAL" for call in calls)
-        return calls if ended else None
-
-    calls = eventually(all_of_them)
-    codes = {call["code"] for call in calls}
-    assert codes >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL"}
-    for line in log.lines:
-        assert not [secret for secret in SECRETS if secret in line]
-    [internal] = [call for call in calls if call["code"] == "INTERNAL"]
-    assert internal["error_id"] in fault.message
-    [error] = [line for line in log.lines if '"server.errors"' in line]
-    assert internal["error_id"] in error
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [("gateway-7/a.b:c", True), ("two words", False), ("x" * 129, False), ('"}', False)],
-)
-def test_a_request_s_id_is_the_callers_if_it_looks_like_one(
-    server: Any, log: Lines, given: str, kept: bool
-) -> None:
-    with stub(server.address) as search:
-        request = search_service_pb2.SearchRequest(query=QUERY)
-        search.Search(request, timeout=30, metadata=[("x-request-id", given)])
-    [record] = eventually(log.calls)
-    assert (record["request_id"] == given) == kept
-    assert record["request_id"]
-
-
-def test_a_record_s_fields_stand_in_both_forms() -> None:
-    record = logging.LogRecord("server", logging.INFO, "", 0, "two\n%s", ("lines",), None)
-    record.fields = {"code": "OK", "nested": {"a": None}}
-    said = json.loads(JsonFormatter().format(record))
-    assert said | {"message": "two\nlines", "code": "OK", "nested": {"a": None}} == said
-    assert "\n" not in JsonFormatter().format(record)
-    assert TextFormatter().format(record).endswith('two\nlines code=OK nested={"a": null}')
-
-
-def test_json_lines_carry_an_exception_as_a_field() -> None:
-    try:
-        raise ValueError("oh")
-    except ValueError as error:
-        info = (type(error), error, error.__traceback__)
-    record = logging.LogRecord("server", logging.DEBUG, "", 0, "in full", (), info)
-    assert "ValueError: oh" in json.loads(JsonFormatter().format(record))["exception"]
-
-
-def test_outside_of_a_call_there_is_none_to_take_note_for() -> None:
-    from search.records import SearchResult
-
-    note(SearchResult((), (), 0, 0), "b")
-    assert current_call() is None
 
 
 # ---- metrics
 
 
-def scrape(server: Any) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def scrape(observed: Running) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Every sample's value by its name and labels."""
-    url = f"http://127.0.0.1:{server.service.metrics_port}/metrics"
+    url = f"http://127.0.0.1:{observed.service.metrics_port}/metrics"
     with urllib.request.urlopen(url, timeout=SOON) as answer:
         text = answer.read().decode()
     return {
@@ -232,14 +57,14 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return name, frozenset(labels.items())
 
 
-def test_calls_stages_and_candidates_are_counted(server: Any, client: Client) -> None:
+def test_calls_stages_and_candidates_are_counted(observed: Running, client: Client) -> None:
     search = "shortlist.v1.SearchService/Search"
     calls = key("shortlist_calls_total", method=search, code="OK")
-    before = scrape(server)
+    before = scrape(observed)
     for _ in range(2):
         client.search("a query for the counters", recall_depth=20, rerank_depth=7)
     after = eventually(
-        lambda: now if (now := scrape(server))[calls] - before.get(calls, 0) >= 2 else None
+        lambda: now if (now := scrape(observed))[calls] - before.get(calls, 0) >= 2 else None
     )
 
     def grown(name: str, **labels: str) -> float:
@@ -261,31 +86,33 @@ def test_calls_stages_and_candidates_are_counted(server: Any, client: Client) ->
     assert grown("shortlist_batch_calls_count") == grown("shortlist_batch_calls_sum")
 
 
-def test_what_embed_and_get_item_did_is_counted(server: Any, client: Client) -> None:
+def test_what_embed_and_get_item_did_is_counted(observed: Running, client: Client) -> None:
     encode = key("shortlist_stage_seconds_count", stage="encode")
     lookup = key("shortlist_stage_seconds_count", stage="lookup")
-    before = scrape(server)
+    before = scrape(observed)
     client.embed(["a query", Item(title="a lamp")])
     fail(lambda: client.get_item("hush-17"))
     client.batch_get_items(["hush-17"])
     after = eventually(
-        lambda: now if (now := scrape(server)).get(lookup, 0) - before.get(lookup, 0) >= 2 else None
+        lambda: (
+            now if (now := scrape(observed)).get(lookup, 0) - before.get(lookup, 0) >= 2 else None
+        )
     )
     assert after[lookup] - before.get(lookup, 0) == 2
     assert after[encode] - before.get(encode, 0) == 2
 
 
-def test_errors_are_counted_by_code(server: Any, client: Client) -> None:
+def test_errors_are_counted_by_code(observed: Running, client: Client) -> None:
     fail(lambda: client.get_item("hush-17"))
     wanted = key(
         "shortlist_calls_total", method="shortlist.v1.CatalogService/GetItem", code="NOT_FOUND"
     )
-    assert eventually(lambda: scrape(server).get(wanted)) >= 1
+    assert eventually(lambda: scrape(observed).get(wanted)) >= 1
 
 
-def test_the_state_of_the_server_can_be_read_off(server: Any, client: Client) -> None:
+def test_the_state_of_the_server_can_be_read_off(observed: Running, client: Client) -> None:
     response = client.search(QUERY)
-    found = scrape(server)
+    found = scrape(observed)
     assert found[key("shortlist_bundle_info", bundle_id=response.bundle_id)] == 1
     assert found[key("shortlist_items")] == 48
     assert found[key("shortlist_queue_jobs")] == 0
@@ -299,22 +126,22 @@ def test_the_state_of_the_server_can_be_read_off(server: Any, client: Client) ->
 
 
 def test_nothing_private_is_in_a_label(
-    server: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+    observed: Running, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_mistakes(client, monkeypatch)
-    with grpc.insecure_channel(server.address) as channel:
+    with grpc.insecure_channel(observed.address) as channel:
         unknown = channel.unary_unary("/shortlist.v1.SearchService/zanzibar")
         with pytest.raises(grpc.RpcError):
             unknown(b"", timeout=SOON)
-    for name, labels in scrape(server):
+    for name, labels in scrape(observed):
         assert not [secret for secret in SECRETS if secret in f"{name} {dict(labels)}"]
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/x", "/healthz", "/favicon.ico"])
-def test_metrics_are_all_there_is(server: Any, path: str) -> None:
+def test_metrics_are_all_there_is(observed: Running, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(
-            f"http://127.0.0.1:{server.service.metrics_port}{path}", timeout=SOON
+            f"http://127.0.0.1:{observed.service.metrics_port}{path}", timeout=SOON
         )
     with refused.value:
         assert refused.value.code == 404
@@ -350,11 +177,11 @@ def spans_of(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
 
 
 def test_a_call_is_a_span_of_the_callers_trace_with_one_per_stage(
-    server: Any, exporter: InMemorySpanExporter
+    observed: Running, exporter: InMemorySpanExporter
 ) -> None:
     exporter.clear()
     trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-    with stub(server.address) as search:
+    with stub(observed.address) as search:
         response = search.Search(
             search_service_pb2.SearchRequest(query=QUERY),
             timeout=30,
@@ -429,7 +256,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def Export(self, request: Any, _: object) -> Any:  # noqa: N802
+    def Export(self, request: Any, _: object) -> Any:  # noqa: N802 - gRPC's name
         for resource in request.resource_spans:
             self.names += [span.name for scope in resource.scope_spans for span in scope.spans]
         return trace_service_pb2.ExportTraceServiceResponse()
