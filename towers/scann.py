@@ -7,7 +7,6 @@ ScaNN's own serialisation pickles ids, so it is built without any (ScaNN: Guo et
 import importlib.util
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,27 +94,18 @@ class ScannIndex:
 
         There are not where the partitions that it visits hold fewer items.
         """
-        found = self.candidates(queries, effort.candidates(k), effort.leaves)
+        most = effort.candidates(k)
+        found = self._searcher.search_batched(queries, most, most, effort.leaves or None)
         rows = np.zeros((len(queries), k), np.int32)
         scores = np.full((len(queries), k), -np.inf, np.float32)
         complete = True
-        for query, candidates in enumerate(found):
+        for query, (each, estimates) in enumerate(zip(*found, strict=True)):
+            candidates = each[np.isfinite(estimates)].astype(np.int32)  # the others are none
             best, cosines = nearest_of(self._vectors, queries[query], k, candidates)
             rows[query, : len(best)] = best
             scores[query, : len(best)] = cosines
             complete &= len(best) == k
         return rows, scores, complete
-
-    def candidates(
-        self, queries: Float32[np.ndarray, "queries dim"], most: int, leaves: int
-    ) -> list[Int32[np.ndarray, "_"]]:
-        """For each query, up to so many rows of the partitions visited, best estimate first."""
-        found = self._searcher.search_batched(queries, most, most, leaves or None)
-        # What has no estimate is no item: there were too few.
-        return [
-            rows[np.isfinite(estimates)].astype(np.int32)
-            for rows, estimates in zip(*found, strict=True)
-        ]
 
     def report(self) -> dict[str, Any]:
         """See `index.VectorIndex.report`."""
@@ -202,51 +192,32 @@ def least_effort(
     depth = min(depth, len(vectors))
     exact, _ = nearest(blocks(vectors), queries, depth)
     most = index.leaves
+    leaves = sorted({max(1, round(share * most)) for share in _LEAF_SHARES}) if most else [0]
+    efforts = [
+        Effort(times, math.ceil(times * depth), visited)
+        for visited in leaves
+        for times in _REORDERS
+    ]
 
     def cost(effort: Effort) -> float:
         # Of a tree's items each lies in two partitions.
         share = 2 * effort.leaves / most if most else 1.0
         return share * len(vectors) + _REORDER_COST * effort.candidates(depth)
 
-    best: Effort | None = None
-    for leaves in sorted({max(1, round(share * most)) for share in _LEAF_SHARES}) if most else [0]:
-        efforts = [Effort(times, math.ceil(times * depth), leaves) for times in _REORDERS]
-        # Fewer candidates are the first of many: one search tells how far all of these get.
-        places = _places(exact, index.candidates(queries, efforts[-1].candidates(depth), leaves))
-        for effort in efforts:
-            if best is not None and cost(effort) >= cost(best):
-                break
-            if np.mean(places < effort.candidates(depth)) < recall_target:
-                continue
-            rows, _, complete = index.look(queries, depth, effort)
-            if complete and recall(exact, rows) >= recall_target:
-                best = effort
-                break
-    if best is None:
-        logger.warning(
-            "warning: the index finds %.4f of the %d nearest items at its most, and the recall "
-            "target is %g: searches will look at all they can",
-            np.mean(places < efforts[-1].candidates(depth)),
-            depth,
-            recall_target,
-        )
-    return best or efforts[-1]
-
-
-def _places(
-    exact: Int32[np.ndarray, "queries depth"], found: Sequence[Int32[np.ndarray, "_"]]
-) -> Int32[np.ndarray, "queries depth"]:
-    """Where the exact nearest items are among each query's candidates; far off where they are not.
-
-    Exact scores bring every one of them to the top that is among the candidates.
-    """
-    places = np.full(exact.shape, np.iinfo(np.int32).max, np.int32)
-    for query, candidates in enumerate(found):
-        order = np.argsort(candidates)
-        ordered = candidates[order]
-        there = np.isin(exact[query], ordered)
-        places[query, there] = order[np.searchsorted(ordered, exact[query, there])]
-    return places
+    efforts.sort(key=cost)
+    for effort in efforts:
+        rows, _, complete = index.look(queries, depth, effort)
+        reached = recall(exact, rows) if complete else 0.0
+        if reached >= recall_target:
+            return effort
+    logger.warning(
+        "warning: the index finds %.4f of the %d nearest items at its most, and the recall target "
+        "is %g: searches will look at all they can",
+        reached,
+        depth,
+        recall_target,
+    )
+    return effort
 
 
 def has_scann() -> bool:
