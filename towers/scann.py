@@ -28,6 +28,7 @@ _LEAVES_PER_ROOT = 3  # partitions, in square roots of the number of items
 # a search visits a third of the partitions that it would otherwise: see docs/performance.md.
 _SOAR_LAMBDA = 2.5
 _AVQ = 2.5
+_CODE_WORDS_FROM = 25_000  # vectors that the code words are learnt from
 # What a search may look at, least first: rescored candidates as multiples of the depth, and shares
 # of the tree's partitions.
 _REORDERS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
@@ -150,8 +151,10 @@ def _builder(vectors: Float32[np.ndarray, "items dim"], depth: int, leaves: int)
             avq=_AVQ,
         )
     # Two dimensions a code word and this threshold are what ScaNN's authors advise for inner
-    # product on unit vectors.
-    return builder.score_ah(2, anisotropic_quantization_threshold=0.2)
+    # product on unit vectors; sixteen code words are learnt as well from fewer than its 100,000.
+    return builder.score_ah(
+        2, anisotropic_quantization_threshold=0.2, training_sample_size=_CODE_WORDS_FROM
+    )
 
 
 def open_scann(
