@@ -254,17 +254,16 @@ class BucketedForward:
         fresh = [shape for shape in self.shapes if not self._costs[shape].seconds]
 
         def ready(shape: tuple[int, int]) -> None:
-            self.start(
-                self.programs.padding(*shape)
-            ).block_until_ready()  # builds what later runs use
+            batch = self.programs.padding(*shape)
+            self.start(batch).block_until_ready()  # builds what later runs use
 
         # Reading a compiled program and running it release the lock of the interpreter; tracing it
         # does not.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(ready, fresh))
         for shape in fresh:
-            begun = time.perf_counter()
-            self.start(self.programs.padding(*shape)).block_until_ready()
+            batch, begun = self.programs.padding(*shape), time.perf_counter()
+            self.start(batch).block_until_ready()
             self.measured(shape, time.perf_counter() - begun)
 
     def _cut(
