@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from safetensors.numpy import load_file
 
 from bench.contest import Work
 from bench.peers import MAX_TOKENS
-from bert.compiled import BucketedForward, serving_state
+from bert.compiled import serving_state
 from bert.model import Bert
 from bert.numerics import choose_numerics
 from bert.params import DEFAULT_PRETRAINED, WEIGHTS_FILE, load_bert, resolve_pretrained
+from bert.products import dense
 from bert.tokens import Tokenizer, frame_pairs
 from rerank.model import RerankerConfig, pretrained_reranker
-from rerank.score import BATCHES, PAIR_LENGTHS
+from rerank.score import pair_forward, read_pairs
 from towers.encode import TowerEncoder
 from towers.model import Towers, TowersConfig
 from towers.saving import pretrained_towers
@@ -48,32 +50,33 @@ def bulk_encoder() -> TowerEncoder:
 
 
 def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
-    """The cross-encoder's buckets as serving compiles them, under the peers' head."""
+    """The cross-encoder's shapes as serving compiles them, under the peers' head.
+
+    The head is part of the program, as the reranker's own is: NumPy's products would keep threads
+    of theirs turning beside those of the next call.
+    """
     bert, dtype = load_bert(directory), choose_numerics().input_dtype
     head = {name: value.T for name, value in load_file(directory / WEIGHTS_FILE).items()
             if name.startswith(("bert.pooler", "classifier"))}  # fmt: skip
     graph = nnx.graphdef(bert)
 
     def read(state: Any, tokens: Any) -> jax.Array:
-        model: Bert = nnx.merge(graph, state)
-        return model.first(tokens, dtype=dtype)
+        model: Bert = nnx.merge(graph, state[0])
+        pooler, classifier = (
+            partial(dense, kernel=state[1][f"{name}.weight"], bias=state[1][f"{name}.bias"])
+            for name in ("bert.pooler.dense", "classifier")
+        )
+        first = model.first(tokens, dtype=dtype)
+        return classifier(jnp.tanh(pooler(first, dtype=jnp.float32)), dtype=jnp.float32)[..., 0]
 
-    forward = BucketedForward(
-        read,
-        serving_state(bert, dtype),
-        max_length=MAX_TOKENS,
-        lengths=PAIR_LENGTHS,
-        small_batches=BATCHES,
-    )
+    forward = pair_forward(read, (serving_state(bert, dtype), head), MAX_TOKENS)
     tokenizer = Tokenizer.from_directory(directory)
 
     def work() -> np.ndarray:
         first, _ = tokenizer.ids([query for query, _ in pairs], MAX_TOKENS - 3)
         second, _ = tokenizer.ids([text for _, text in pairs], MAX_TOKENS - 3)
         room = MAX_TOKENS - 3 - first.lengths
-        text = forward(frame_pairs(first, second.cut(room), tokenizer))
-        pooled = np.tanh(text @ head["bert.pooler.dense.weight"] + head["bert.pooler.dense.bias"])
-        return (pooled @ head["classifier.weight"] + head["classifier.bias"])[:, 0]
+        return read_pairs(forward, frame_pairs(first, second.cut(room), tokenizer))
 
     return work
 

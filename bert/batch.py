@@ -43,9 +43,31 @@ class Packed(NamedTuple):
     starts: Int[Array, " texts"] | Int[np.ndarray, " texts"]
 
 
-def attention_mask(tokens: Tokens | Packed) -> Bool[Array, "batch queries length"]:
+class PackedRows(NamedTuple):
+    """The same, with each row by itself: rows of several batches may be put together.
+
+    Serving packs its pairs so.
+
+    Attributes:
+        ids: word-piece ids, `Int["rows length"]`.
+        texts: number within its row of the text a token belongs to, -1 for padding,
+            `Int["rows length"]`.
+        types: 0 in the first part of a text and 1 in the second, `Int["rows length"]`.
+        positions: place of a token in its text, `Int["rows length"]`.
+        starts: where in its row each text's [CLS] lies, 0 for texts that a row does not have,
+            `Int["rows texts"]`.
+    """
+
+    ids: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
+    texts: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
+    types: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
+    positions: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
+    starts: Int[Array, "rows texts"] | Int[np.ndarray, "rows texts"]
+
+
+def attention_mask(tokens: Tokens | Packed | PackedRows) -> Bool[Array, "batch queries length"]:
     """Which tokens (last axis) a token may attend to; one line for a whole row unless packed."""
-    if isinstance(tokens, Packed):
+    if not isinstance(tokens, Tokens):
         texts = jnp.asarray(tokens.texts)
         return (texts[:, :, None] == texts[:, None, :]) & (texts >= 0)[:, None, :]
     return jnp.asarray(tokens.mask)[:, None, :]

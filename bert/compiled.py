@@ -15,19 +15,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import numpy as np
 from flax import nnx
 from jax.experimental.compilation_cache import compilation_cache
 from jax.typing import DTypeLike
-from jaxtyping import Array, Int64, Num
+from jaxtyping import Array, Int, Int64, Num
 
-from bert.batch import Tokens
+from bert.batch import PackedRows, Tokens
 from bert.costs import Cost
 from bert.numerics import cpu_flags
-from bert.tokens import Framed
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +50,30 @@ _CALL_TOKENS = 32
 _AT_ONCE = 2
 
 
+Batch: TypeAlias = Tokens | PackedRows
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """What a model is to be run over: `bert.tokens.Framed`, or `bert.packing.PackedTexts`."""
+
+    @property
+    def lengths(self) -> Int64[np.ndarray, " rows"]:
+        """How many tokens each row has."""
+
+    def __len__(self) -> int: ...
+
+    def pad(
+        self, rows: Int[np.ndarray, " chosen"] | Sequence[int], length: int, batch: int
+    ) -> Batch:
+        """A NumPy batch of the chosen rows; the batch's other rows are all padding."""
+
+
 @runtime_checkable
 class Forward(Protocol):
     """A model over rows of any length and number."""
 
-    def __call__(self, framed: Framed) -> Num[np.ndarray, "rows ..."]:
+    def __call__(self, framed: Rows) -> Num[np.ndarray, "rows ..."]:
         """The model's result for every row, in their order."""
 
     def seconds(self, lengths: Int64[np.ndarray, " rows"]) -> float:
@@ -65,10 +83,11 @@ class Forward(Protocol):
 class Programs:
     """A function compiled for shapes, each when it is first needed, and what each takes."""
 
-    def __init__(self, fn: Callable[[Any, Tokens], Array], structure: Any) -> None:
-        def call(leaves: list[Array], tokens: Tokens) -> Array:
+    def __init__(self, fn: Callable[[Any, Any], Array], structure: Any, texts: int | None) -> None:
+        def call(leaves: list[Array], tokens: Batch) -> Array:
             return fn(jax.tree.unflatten(structure, leaves), tokens)
 
+        self._texts = texts
         self.jitted = jax.jit(call)
         self.compiled: dict[tuple[int, int], Any] = {}
         self.costs: defaultdict[tuple[int, int], Cost] = defaultdict(Cost)
@@ -79,9 +98,16 @@ class Programs:
         with self._compiling[batch, length]:
             if (batch, length) not in self.compiled:
                 logger.debug("compiling for %d rows of %d tokens", batch, length)
-                lowered = self.jitted.lower(leaves, _padding(batch, length))
+                lowered = self.jitted.lower(leaves, self.padding(batch, length))
                 self.compiled[batch, length] = lowered.compile()
             return self.compiled[batch, length]
+
+    def padding(self, batch: int, length: int) -> Batch:
+        """A batch without any text."""
+        ids = np.zeros((batch, length), np.int32)
+        if self._texts is None:
+            return Tokens(ids, np.zeros((batch, length), np.bool_), ids)
+        return PackedRows(ids, ids - 1, ids, ids, np.zeros((batch, self._texts), np.int32))
 
 
 class BucketedForward:
@@ -99,7 +125,7 @@ class BucketedForward:
 
     def __init__(
         self,
-        fn: "Callable[[Any, Tokens], Array] | Programs",
+        fn: "Callable[[Any, Any], Array] | Programs",
         state: Any,
         *,
         max_length: int,
@@ -107,6 +133,7 @@ class BucketedForward:
         batch_tokens: int = 1024,
         small_batches: tuple[int, ...] = (1, 8),
         mix_lengths: bool = False,
+        texts: int | None = None,
     ) -> None:
         """Prepare, without compiling anything.
 
@@ -120,18 +147,21 @@ class BucketedForward:
             small_batches: batch sizes, in rows, for what is left after full batches.
             mix_lengths: rows of several lengths may share a batch, padded to the longest, so that
                 nearly all batches are full ones. How long a row is padded then depends on others.
+            texts: rows are those of `PackedTexts`, of so many texts at most.
         """
         leaves, structure = jax.tree.flatten(state)
         # A list of leaves: flattening a model's state in Python on every call costs more.
         self._leaves = [jax.device_put(leaf) for leaf in leaves]
 
-        self.programs = fn if isinstance(fn, Programs) else Programs(fn, structure)
+        self.programs = fn if isinstance(fn, Programs) else Programs(fn, structure, texts)
         self._mix_lengths = mix_lengths
         self.lengths = [length for length in lengths if length < max_length] + [max_length]
         self._batches = {}
+        self._first = {}
         for length in self.lengths:
             full = max(1, batch_tokens // length)
             self._batches[length] = [size for size in sorted(small_batches) if size < full] + [full]
+            self._first[length] = _first_batches(self._batches[length], length)
         self.shapes = [
             (batch, length) for length in self.lengths for batch in self._batches[length]
         ]
@@ -142,7 +172,7 @@ class BucketedForward:
         """Programs compiled so far."""
         return len(self.programs.compiled)
 
-    def __call__(self, framed: Framed) -> Num[np.ndarray, "rows ..."]:
+    def __call__(self, framed: Rows) -> Num[np.ndarray, "rows ..."]:
         """Run every row.
 
         Returns:
@@ -179,16 +209,15 @@ class BucketedForward:
         return np.searchsorted(self.lengths, lengths).astype(np.int64)
 
     def batch_size(self, rows: int, length: int) -> int:
-        """The batch of that length that costs least for each of the rows it takes."""
-        sizes = self._batches[length]
-        return min(sizes, key=lambda size: (size * length + _CALL_TOKENS) / min(size, rows))
+        """The first of the batches of that length that cost least for so many rows."""
+        return self._first[length][min(rows, self.full_batch(length))]
 
     def rows_within(self, seconds: float, length: int) -> int:
         """Rows of the largest batch of a length that takes no longer; else of the smallest."""
         smallest, *larger = self._batches[length]
         return max([smallest, *(b for b in larger if self._costs[b, length].seconds <= seconds)])
 
-    def start(self, tokens: Tokens) -> Array:
+    def start(self, tokens: Batch) -> Array:
         """Start computing one batch, of one of `shapes`."""
         batch, length = tokens.ids.shape
         program = self.programs.get(self._leaves, batch, length)
@@ -226,15 +255,16 @@ class BucketedForward:
         fresh = [shape for shape in self.shapes if not self._costs[shape].seconds]
 
         def ready(shape: tuple[int, int]) -> None:
-            self.start(_padding(*shape)).block_until_ready()  # builds what later runs use
+            batch = self.programs.padding(*shape)
+            self.start(batch).block_until_ready()  # builds what later runs use
 
         # Reading a compiled program and running it release the lock of the interpreter; tracing it
         # does not.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(ready, fresh))
         for shape in fresh:
-            begun = time.perf_counter()
-            self.start(_padding(*shape)).block_until_ready()
+            batch, begun = self.programs.padding(*shape), time.perf_counter()
+            self.start(batch).block_until_ready()
             self.measured(shape, time.perf_counter() - begun)
 
     def _cut(
@@ -254,8 +284,19 @@ class BucketedForward:
             at += len(rows[:batch])
 
     def _nothing(self) -> np.ndarray:
-        result = jax.eval_shape(self.programs.jitted, self._leaves, _padding(1, self.lengths[0]))
+        batch = self.programs.padding(1, self.lengths[0])
+        result = jax.eval_shape(self.programs.jitted, self._leaves, batch)
         return np.empty((0, *result.shape[1:]), result.dtype)
+
+
+def _first_batches(sizes: Sequence[int], length: int) -> list[int]:
+    """For each number of rows up to the largest size, the first of the batches that cost least."""
+    least, first = [0], [0]
+    for rows in range(1, sizes[-1] + 1):
+        costs = {size: size * length + _CALL_TOKENS + least[max(0, rows - size)] for size in sizes}
+        first.append(max(sizes, key=lambda size: (-costs[size], size)))
+        least.append(costs[first[-1]])
+    return first
 
 
 def serving_state(model: nnx.Module, dtype: DTypeLike) -> Any:
@@ -322,8 +363,3 @@ def _machine() -> str:
 
 def _is_encoder_kernel(path: Sequence[Any]) -> bool:
     return "layers" in path and path[-1] == "kernel"
-
-
-def _padding(batch: int, length: int) -> Tokens:
-    ids = np.zeros((batch, length), np.int32)
-    return Tokens(ids, np.zeros((batch, length), np.bool_), ids)

@@ -18,7 +18,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from bert.batch import Packed, Tokens, attention_mask
+from bert.batch import Packed, PackedRows, Tokens, attention_mask
 from bert.config import BertConfig
 from bert.products import dense, gelu, precision
 from catalog.errors import InputError
@@ -81,22 +81,22 @@ class Embeddings(nnx.Module):
         self.dropout = config.dropout
 
     def __call__(
-        self, tokens: Tokens | Packed, dropout_key: Array | None = None
+        self, tokens: Tokens | Packed | PackedRows, dropout_key: Array | None = None
     ) -> Float[Array, "batch length hidden"]:
         """Embed a batch of tokens; texts longer than the model's positions raise ValueError.
 
         (Rows of packed texts may be longer; that each text in them is not is for their maker.)
         """
         length = tokens.ids.shape[1]
-        if length > self.position.shape[0] and not isinstance(tokens, Packed):
+        if length > self.position.shape[0] and isinstance(tokens, Tokens):
             raise ValueError(f"{length} tokens, but BERT has {self.position.shape[0]} positions")
         # A product with one-hot types: its gradient is a small product too, not a slow scatter.
         types = jax.nn.one_hot(tokens.types, self.type.shape[0], dtype=jnp.float32)
         hidden = self.word[...][jnp.asarray(tokens.ids)]
-        if isinstance(tokens, Packed):
-            hidden += self.position[...][jnp.asarray(tokens.positions)]
-        else:
+        if isinstance(tokens, Tokens):
             hidden += self.position[...][None, :length]
+        else:
+            hidden += self.position[...][jnp.asarray(tokens.positions)]
         hidden += jnp.einsum("blt,th->blh", types, self.type[...])
         return dropout(self.norm(hidden), self.dropout, dropout_key)
 
@@ -125,11 +125,11 @@ class Attention(nnx.Module):
     def first(
         self,
         hidden: Float[Array, "rows length hidden"],
-        tokens: Tokens | Packed,
+        tokens: Tokens | Packed | PackedRows,
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
-    ) -> Float[Array, "texts 1 hidden"]:
-        """The same for each text's first token alone."""
+    ) -> Float[Array, "_ _ hidden"]:
+        """The same for each text's first token alone; `Packed` gives a row for each text."""
         width = hidden.shape[-1]
         kernel, bias = self.qkv.kernel[...], self.qkv.bias[...]
         key, value = self._heads(dense(hidden, kernel[:, width:], bias[width:], dtype), dtype)
@@ -138,6 +138,10 @@ class Attention(nnx.Module):
             rows, places = jnp.divmod(jnp.asarray(tokens.starts), hidden.shape[1])
             hidden = hidden[rows, places][:, None]
             key, value, mask = key[rows], value[rows], mask[rows, places][:, None]
+        elif isinstance(tokens, PackedRows):
+            places = jnp.asarray(tokens.starts)[:, :, None]
+            hidden = jnp.take_along_axis(hidden, places, axis=1)
+            mask = jnp.take_along_axis(mask, places, axis=1)
         else:
             hidden = hidden[:, :1]
         (query,) = self._heads(dense(hidden, kernel[:, :width], bias[:width], dtype), dtype)
@@ -224,14 +228,14 @@ class Layer(nnx.Module):
     def first(
         self,
         hidden: Float[Array, "rows length hidden"],
-        tokens: Tokens | Packed,
+        tokens: Tokens | Packed | PackedRows,
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
-    ) -> Float[Array, "texts hidden"]:
-        """The same for each text's first token alone."""
+    ) -> Float[Array, "_ _ hidden"]:
+        """The same for each text's first token alone; `Packed` gives a row for each text."""
         attention_key, mlp_key = _split(dropout_key)
         mixed = self.attention.first(hidden, tokens, dtype, attention_key)
-        return self.mlp(mixed, dtype, mlp_key)[:, 0]
+        return self.mlp(mixed, dtype, mlp_key)
 
 
 @partial(jax.jit, static_argnames=("graph", "dtype"))
@@ -258,7 +262,7 @@ class Bert(nnx.Module):
 
     def __call__(
         self,
-        tokens: Tokens | Packed,
+        tokens: Tokens | Packed | PackedRows,
         *,
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
@@ -279,22 +283,26 @@ class Bert(nnx.Module):
 
     def first(
         self,
-        tokens: Tokens | Packed,
+        tokens: Tokens | Packed | PackedRows,
         *,
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
-    ) -> Float[Array, "texts hidden"]:
+    ) -> Float[Array, "*texts hidden"]:
         """The last hidden state of each text's first token, [CLS]; arguments as above.
 
         The last layer computes no more of the other tokens than their keys and values.
+
+        Returns:
+            [rows, texts, hidden] for `PackedRows`, [texts, hidden] for others.
         """
         *below, last = self.layers
         hidden, keys = self._embed(tokens, dropout_key)
         hidden = self._through(below, hidden, tokens, dtype, keys[:-1])
-        return last.first(hidden, tokens, dtype, keys[-1])
+        first = last.first(hidden, tokens, dtype, keys[-1])
+        return first if isinstance(tokens, PackedRows) else first[:, 0]
 
     def _embed(
-        self, tokens: Tokens | Packed, dropout_key: Array | None
+        self, tokens: Tokens | Packed | PackedRows, dropout_key: Array | None
     ) -> tuple[Float[Array, "batch length hidden"], list[Array | None]]:
         """Embeddings, and a dropout key for each layer."""
         first_key, *keys = _split(dropout_key, 1 + len(self.layers))
@@ -304,7 +312,7 @@ class Bert(nnx.Module):
         self,
         layers: Sequence[Layer],
         hidden: Float[Array, "batch length hidden"],
-        tokens: Tokens | Packed,
+        tokens: Tokens | Packed | PackedRows,
         dtype: DTypeLike,
         keys: Sequence[Array | None],
     ) -> Float[Array, "batch length hidden"]:

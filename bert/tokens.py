@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import tokenizers
-from jaxtyping import Int, Int32, Int64
+from jaxtyping import Bool, Int, Int32, Int64
 
 from bert.batch import Tokens
 from catalog.errors import InputError
@@ -113,20 +113,30 @@ class Framed:
             ValueError: a row is longer than `length`, or there are more rows than `batch`.
         """
         rows = np.asarray(rows, np.int64)
-        lengths = np.zeros(batch, np.int64)
+        mask = padding_mask(self.lengths[rows], length, batch)
         first_lengths = np.zeros(batch, np.int64)
-        if len(rows) > batch:
-            raise ValueError(f"{len(rows)} rows do not fit a batch of {batch}")
-        lengths[: len(rows)] = self.lengths[rows]
         first_lengths[: len(rows)] = self.first_lengths[rows]
-        if len(rows) and lengths.max() > length:
-            raise ValueError(f"a row of {lengths.max()} tokens does not fit a length of {length}")
-        columns = np.arange(length)[None, :]
-        mask = columns < lengths[:, None]
         ids = np.full((batch, length), self.pad_id, np.int32)
         ids[mask] = self.ids.take(rows).values
-        types = (mask & (columns >= first_lengths[:, None])).astype(np.int32)
+        types = (mask & (np.arange(length) >= first_lengths[:, None])).astype(np.int32)
         return Tokens(ids, mask, types)
+
+
+def padding_mask(
+    lengths: Int64[np.ndarray, " rows"], length: int, batch: int
+) -> Bool[np.ndarray, "batch length"]:
+    """Where rows of those lengths have their tokens in a batch; nowhere in its other rows.
+
+    Raises:
+        ValueError: a row is longer than `length`, or there are more rows than `batch`.
+    """
+    if len(lengths) > batch:
+        raise ValueError(f"{len(lengths)} rows do not fit a batch of {batch}")
+    if lengths.max(initial=0) > length:
+        raise ValueError(f"a row of {lengths.max()} tokens does not fit a length of {length}")
+    filled = np.zeros(batch, np.int64)
+    filled[: len(lengths)] = lengths
+    return np.asarray(np.arange(length) < filled[:, None])
 
 
 def stack(first: Framed, second: Framed) -> Framed:

@@ -14,7 +14,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from bert.batch import Packed, Tokens
+from bert.batch import Packed, PackedRows, Tokens
 from bert.config import BertConfig
 from bert.model import Bert, Dense
 from bert.products import gelu
@@ -81,8 +81,8 @@ class Reranker(nnx.Module):
         return self.fuse(self.read(tokens, dtype=dtype), features)
 
     def read(
-        self, tokens: Tokens, *, dtype: DTypeLike = jnp.float32
-    ) -> Float[Array, "batch fusion"]:
+        self, tokens: Tokens | PackedRows, *, dtype: DTypeLike = jnp.float32
+    ) -> Float[Array, "*pairs fusion"]:
         """What the text of each pair contributes to its score, whatever its features."""
         return self.text(self.bert.first(tokens, dtype=dtype))
 

@@ -7,20 +7,23 @@ import jax
 import numpy as np
 from flax import nnx
 from jax import Array
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Num
 
-from bert.batch import Tokens
+from bert.batch import PackedRows
 from bert.compiled import LENGTHS, BucketedForward, Forward, serving_state
 from bert.numerics import Numerics
+from bert.packing import PackedTexts
 from bert.tokens import Framed, Tokenizer, frame_pairs
 from rerank.features import FeatureStatistics
 from rerank.model import INPUTS, Reranker, fuse
 
 SPECIAL_TOKENS = 3  # [CLS] and two [SEP]
-# Candidates of a query fall into several lengths, a few each: more sizes than usual pad less, and
-# more than these no longer do. Hardly any pair is of 16 tokens.
-BATCHES = (1, 4, 16)
-PAIR_LENGTHS = LENGTHS[1:]
+# Pairs are packed into rows of so many tokens, up to so many a row; longer ones have their own.
+# In longer rows attention takes more than they save of padding.
+_ROW_TOKENS = 48
+_ROW_PAIRS = 4
+_LENGTHS = tuple(length for length in LENGTHS if length >= _ROW_TOKENS)
+_BATCHES = (1, 3, 6, 12)
 _FUSED = (64, 512)  # pairs that are fused at a time, in compiled sizes
 
 
@@ -44,7 +47,9 @@ class PairScorer:
         heads, self._heads = nnx.split(_heads(reranker))
         self._dtype = dtype = numerics.input_dtype
 
-        def read(state: nnx.State[Any, Any], tokens: Tokens) -> Float[Array, "batch fusion"]:
+        def read(
+            state: nnx.State[Any, Any], tokens: PackedRows
+        ) -> Float[Array, "rows pairs fusion"]:
             model: Reranker = nnx.merge(graph, state)
             return model.read(tokens, dtype=dtype)
 
@@ -63,12 +68,8 @@ class PairScorer:
         self._tokenizer = tokenizer
         self._fuse = jax.jit(fused)
         self._fuse_programs: dict[int, Any] = {}
-        self._forward = BucketedForward(
-            read,
-            serving_state(reranker, dtype),
-            max_length=reranker.config.max_tokens,
-            lengths=PAIR_LENGTHS,
-            small_batches=BATCHES,
+        self._forward = pair_forward(
+            read, serving_state(reranker, dtype), reranker.config.max_tokens
         )
         self._run: Forward = self._forward
 
@@ -99,16 +100,20 @@ class PairScorer:
 
     def read_framed(self, framed: Framed) -> Float32[np.ndarray, "pairs fusion"]:
         """The same of pairs that `frame` has already tokenised."""
-        return self._run(framed)
+        return read_pairs(self._run, framed)
 
     def affordable(self, framed: Framed, seconds: float) -> int:
         """How many of some pairs, from the first on, are expected to be read in that time."""
-        if self._run.seconds(framed.lengths) <= seconds:
+
+        def takes(count: int) -> float:
+            return self._run.seconds(_packed(framed.take(range(count))).lengths)
+
+        if takes(len(framed)) <= seconds:
             return len(framed)
         enough, too_many = 0, len(framed)
         while too_many - enough > 1:
             middle = (enough + too_many) // 2
-            if self._run.seconds(framed.lengths[:middle]) <= seconds:
+            if takes(middle) <= seconds:
                 enough = middle
             else:
                 too_many = middle
@@ -167,6 +172,36 @@ class PairScorer:
             inputs = (np.zeros((size, width), np.float32) for width in (self.width, INPUTS))
             self._fuse_programs[size] = self._fuse.lower(self._heads, *inputs).compile()
         return self._fuse_programs[size]
+
+
+def pair_forward(
+    read: Callable[[Any, PackedRows], Array], state: Any, max_tokens: int
+) -> BucketedForward:
+    """A cross-encoder in the shapes that pairs of up to `max_tokens` are packed into.
+
+    Args:
+        read: `read(state, tokens)` to an array [rows, pairs, ...].
+        state: its parameters.
+        max_tokens: of a pair.
+    """
+    return BucketedForward(
+        read,
+        state,
+        max_length=max(max_tokens, _ROW_TOKENS),
+        lengths=_LENGTHS,
+        small_batches=_BATCHES,
+        texts=_ROW_PAIRS,
+    )
+
+
+def read_pairs(run: Forward, framed: Framed) -> Num[np.ndarray, "pairs ..."]:
+    """What a `pair_forward`, or what shares it, reads of each pair."""
+    packed = _packed(framed)
+    return np.asarray(run(packed)[packed.row, packed.place])
+
+
+def _packed(framed: Framed) -> PackedTexts:
+    return PackedTexts.of(framed, length=_ROW_TOKENS, most=_ROW_PAIRS)
 
 
 def _heads(reranker: Reranker) -> Any:

@@ -20,9 +20,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Int64, Num
 
-from bert.batch import Tokens
-from bert.compiled import BucketedForward, Forward
-from bert.tokens import Framed
+from bert.compiled import BucketedForward, Forward, Rows
 from search.records import DeadlineExceededError
 
 _TURNS = 4  # so often work is passed over for other, then it has its turn
@@ -30,7 +28,7 @@ _BACKGROUND = 9  # the priority of work that no caller waits for, behind all oth
 # What a chunk of it may take while there are calls, and how long after the last one there are some.
 _BACKGROUND_SECONDS, _CALLS_SECONDS = 0.005, 1.0
 
-Rows: TypeAlias = Int64[np.ndarray, "_"]
+Numbers: TypeAlias = Int64[np.ndarray, "_"]
 
 
 class Caller:
@@ -97,7 +95,7 @@ def current_caller() -> Caller | None:
 class _Job:
     """Rows that one caller waits for."""
 
-    def __init__(self, forward: BucketedForward, framed: Framed, caller: Caller | None) -> None:
+    def __init__(self, forward: BucketedForward, framed: Rows, caller: Caller | None) -> None:
         self.forward = forward
         self.framed = framed
         self.caller = caller
@@ -112,7 +110,7 @@ class _Job:
             for bucket in np.unique(buckets).tolist()
         }
 
-    def take(self, length: int, most: int) -> Rows:
+    def take(self, length: int, most: int) -> Numbers:
         """Rows of a length that are still to be run, which then no longer are."""
         rows = self.left.pop(length, np.empty(0, np.int64))
         if len(rows) > most:
@@ -129,7 +127,7 @@ class _Job:
         least = min((self.forward.least_seconds(length) for length in self.left), default=0.0)
         return self.caller is not None and self.caller.gone(least)
 
-    def fill(self, rows: Rows, values: np.ndarray) -> None:
+    def fill(self, rows: Numbers, values: np.ndarray) -> None:
         """Put results in their places; the last of them wakes the caller."""
         if self.result is None:
             self.result = np.empty((len(self.framed), *values.shape[1:]), values.dtype)
@@ -151,7 +149,7 @@ class _Chunk:
 
     forward: BucketedForward
     length: int
-    parts: list[tuple[_Job, Rows]]
+    parts: list[tuple[_Job, Numbers]]
 
     def seconds(self) -> float:
         """What it is expected to take."""
@@ -160,14 +158,15 @@ class _Chunk:
     def run(self) -> None:
         """Compute the rows and hand the results out."""
         padded = [job.framed.pad(rows, self.length, len(rows)) for job, rows in self.parts]
-        tokens = Tokens(*(np.concatenate(arrays) for arrays in zip(*padded, strict=True)))
+        kind = type(padded[0])
+        tokens = [np.concatenate(arrays) for arrays in zip(*padded, strict=True)]
         results: list[np.ndarray] = []
-        begin, total = 0, len(tokens.ids)
+        begin, total = 0, len(tokens[0])
         while begin < total:
             batch = self.forward.batch_size(total - begin, self.length)
             some = [array[begin : begin + batch] for array in tokens]
             room = ((0, batch - len(some[0])), (0, 0))
-            full = Tokens(*(np.pad(array, room) for array in some))
+            full = kind(*(np.pad(array, room) for array in some))
             begun = time.perf_counter()
             results.append(np.asarray(self.forward.start(full))[: len(some[0])])
             self.forward.measured((batch, self.length), time.perf_counter() - begun)
@@ -189,7 +188,7 @@ class _Shared:
     forward: BucketedForward
     priority: int
 
-    def __call__(self, framed: Framed) -> Num[np.ndarray, "rows ..."]:
+    def __call__(self, framed: Rows) -> Num[np.ndarray, "rows ..."]:
         return self.batcher.run(self.forward, framed, self.priority)
 
     def seconds(self, lengths: Int64[np.ndarray, " rows"]) -> float:
@@ -235,7 +234,7 @@ class Batcher:
         self._thread.join()
 
     def run(
-        self, forward: BucketedForward, framed: Framed, priority: int
+        self, forward: BucketedForward, framed: Rows, priority: int
     ) -> Num[np.ndarray, "rows ..."]:
         """A model's result for every row, once the turn of all of them has come."""
         if not len(framed):

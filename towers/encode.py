@@ -61,7 +61,7 @@ class TowerEncoder:
                 _of(tower, state),
                 max_length=self._budgets[tower],
                 lengths=BULK_LENGTHS if bulk else LENGTHS,
-                batch_tokens=2048 if bulk else 1024,
+                batch_tokens=768 if bulk else 1024,
                 small_batches=() if bulk else (1, 8),
                 mix_lengths=bulk,
             )

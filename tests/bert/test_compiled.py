@@ -115,6 +115,12 @@ def test_rows_are_cut_into_the_batches_that_cost_least():
     for rows, batches in {1: [1], 7: [8] * 7, 9: [8] * 8 + [1], 95: [100] * 95}.items():
         assert forward(framed_of([5] * rows))[:, 1].tolist() == batches
     assert forward(framed_of([5] * 201))[:, 1].tolist() == [100] * 200 + [1]
+    # A batch of 4 costs least for each of five rows; one of 6 costs less than 4 and 1.
+    forward = BucketedForward(
+        counting, jnp.asarray(1), max_length=16, batch_tokens=1600, small_batches=(1, 4, 6)
+    )
+    for rows, batches in {5: [6] * 5, 7: [6] * 6 + [1], 8: [4] * 8}.items():
+        assert forward(framed_of([5] * rows))[:, 1].tolist() == batches
 
 
 def test_no_batch_is_larger_than_the_token_budget():

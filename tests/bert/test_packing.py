@@ -4,7 +4,7 @@ import pytest
 from flax import nnx
 
 from bert.batch import mean_pool, mean_pool_packed
-from bert.packing import pack, rows_needed
+from bert.packing import PackedTexts, pack, rows_needed
 from bert.tokens import Framed, Ragged
 
 
@@ -55,3 +55,58 @@ def test_packed_texts_are_encoded_as_if_alone(tiny):
     packed = together(state, pack(framed, rows, rows=4, length=14))
     for ours, theirs in zip(packed, alone(state, framed.pad(rows, 12, 6)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+def test_rows_by_themselves_hold_a_few_texts_and_longer_texts_alone():
+    framed = framed_of([1, 2], [3, 4, 5, 6], [9], [7, 8, 9], [1] * 6, first_lengths=[2, 4, 1, 2, 5])
+    packed = PackedTexts.of(framed, length=5, most=2)  # 4 + 1 | 3 + 2 | 6
+    assert packed.lengths.tolist() == [5, 5, 6]
+    assert packed.row.tolist() == [1, 0, 0, 1, 2]
+    assert packed.place.tolist() == [1, 0, 1, 0, 0]
+    rows = packed.pad([1, 0], 6, 3)
+    assert rows.ids.tolist() == [[7, 8, 9, 1, 2, 0], [3, 4, 5, 6, 9, 0], [0] * 6]
+    assert rows.texts.tolist() == [[0, 0, 0, 1, 1, -1], [0, 0, 0, 0, 1, -1], [-1] * 6]
+    assert rows.positions.tolist() == [[0, 1, 2, 0, 1, 0], [0, 1, 2, 3, 0, 0], [0] * 6]
+    assert rows.types.tolist() == [[0, 0, 1, 0, 0, 0], [0] * 6, [0] * 6]
+    assert rows.starts.tolist() == [[0, 3], [0, 4], [0, 0]]
+    assert PackedTexts.of(framed, length=6, most=1).row.tolist() == [3, 1, 4, 2, 0]
+
+
+def test_what_does_not_fit_a_batch_of_rows_is_refused():
+    packed = PackedTexts.of(framed_of([1, 2, 3], [4, 5, 6]), length=4, most=2)
+    with pytest.raises(ValueError, match="2 rows do not fit a batch of 1"):
+        packed.pad([0, 1], 4, 1)
+    with pytest.raises(ValueError, match="a row of 3 tokens does not fit a length of 2"):
+        packed.pad([0], 2, 1)
+
+
+def test_each_of_many_texts_is_in_one_place_whole():
+    random = np.random.default_rng(0)
+    texts = [random.integers(1, 50, length).tolist() for length in random.integers(1, 30, 300)]
+    packed = PackedTexts.of(framed_of(*texts), length=24, most=3)
+    rows = packed.pad(range(len(packed)), 32, len(packed))
+    places = list(zip(packed.row.tolist(), packed.place.tolist(), strict=True))
+    assert [rows.ids[at][rows.texts[at] == place].tolist() for at, place in places] == texts
+    assert len(set(places)) == len(texts)
+    assert packed.place.max() == 2
+    assert packed.lengths.sum() == sum(map(len, texts))
+
+
+def test_first_tokens_of_rows_by_themselves_are_as_if_alone(tiny):
+    random = np.random.default_rng(0)
+    lengths = [5, 12, 3, 7, 1, 9, 14]
+    framed = framed_of(
+        *(random.integers(1, 50, length).tolist() for length in lengths),
+        first_lengths=[(length + 1) // 2 for length in lengths],
+    )
+    packed = PackedTexts.of(framed, length=13, most=3)
+    graphdef, state = nnx.split(tiny)
+    first = jax.jit(lambda state, tokens: nnx.merge(graphdef, state).first(tokens))
+    together = np.asarray(first(state, packed.pad(range(len(packed)), 14, len(packed) + 1)))
+    assert len(packed) < len(lengths)
+    np.testing.assert_allclose(
+        together[packed.row, packed.place],
+        first(state, framed.pad(range(len(lengths)), 14, len(lengths))),
+        rtol=0,
+        atol=1e-5,
+    )

@@ -38,15 +38,14 @@ def fresh(tiny_bundle) -> Engine:
     return Engine.load(tiny_bundle, EngineConfig(cache_megabytes=0))
 
 
-def price(engine: Engine, seconds: float, *, short: float | None = None) -> None:
-    """Let a batch of the reranker be expected to take so long; another time for short rows."""
+def price(engine: Engine, seconds: float, *, but: dict[int, float] | None = None) -> None:
+    """Let batches of the reranker be expected to take so long; those of some sizes otherwise."""
     assert engine.models.pairs is not None
     forward = engine.models.pairs._forward
     forward._costs = {shape: Cost() for shape in forward.shapes}
     for shape in forward.shapes:
         for _ in range(40):  # until the deviation has gone
-            is_short = shape[1] == forward.lengths[0]
-            forward.measured(shape, short if short is not None and is_short else seconds)
+            forward.measured(shape, (but or {}).get(shape[0], seconds))
 
 
 def test_with_too_little_time_to_rerank_the_order_is_that_of_stage_1(fresh):
@@ -59,11 +58,11 @@ def test_with_too_little_time_to_rerank_the_order_is_that_of_stage_1(fresh):
 
 
 def test_with_time_for_some_the_best_of_stage_1_are_reranked(fresh):
-    # The first twelve are of 32 tokens, the next ones of fewer.
-    price(fresh, 0.1, short=60.0)
+    # There is time for what fills a batch of 12 rows, and for no other batch.
+    price(fresh, 60.0, but={12: 0.1})
     result = fresh.search(QUERY, limit=48, deadline=time.monotonic() + 30)
     assert result.left_out == (Degradation.RERANK_SHORTENED,)
-    assert (result.reranked, result.to_rerank) == (12, 48)
+    assert 0 < result.reranked < result.to_rerank == 48
     shallow = fresh.search(QUERY, limit=48, rerank_depth=result.reranked)
     assert ids(result) == ids(shallow)
     np.testing.assert_allclose(
@@ -91,10 +90,11 @@ def test_rules_hold_for_an_order_that_there_was_no_time_for(fresh):
 
 
 def test_rules_hold_for_an_order_of_which_there_was_time_for_some(fresh):
-    price(fresh, 0.1, short=60.0)
-    result = fresh.search(QUERY, limit=48, rules=RULES, deadline=time.monotonic() + 30)
+    price(fresh, 60.0, but={12: 0.1})
+    options = {"rules": RULES, "rerank_depth": 24}
+    result = fresh.search(QUERY, limit=48, **options, deadline=time.monotonic() + 30)
     assert result.left_out == (Degradation.RERANK_SHORTENED,)
-    assert 2 < result.reranked < result.to_rerank == 31
+    assert 2 < result.reranked < result.to_rerank == 25  # and a pinned one
     assert (ids(result)[1], ids(result)[8]) == ("Ca-1-voltix", "Ca-5-ampere")
     assert "Ch-65-voltix" not in ids(result)
     assert {hit.item.brand for hit in result.hits} == {"Voltix", "Ampere"}
