@@ -210,7 +210,7 @@ class BucketedForward:
 
     def batch_size(self, rows: int, length: int) -> int:
         """The first of the batches of that length that cost least for so many rows."""
-        return self._first[length][min(rows, self.full_batch(length))]
+        return self._first[length][min(rows, self._batches[length][-1])]
 
     def rows_within(self, seconds: float, length: int) -> int:
         """Rows of the largest batch of a length that takes no longer; else of the smallest."""
