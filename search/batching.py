@@ -23,6 +23,7 @@ from jaxtyping import Int64, Num
 from bert.batch import Tokens
 from bert.compiled import BucketedForward, Forward
 from bert.tokens import Framed
+from search.cores import computing, resting
 from search.records import DeadlineExceededError
 
 _TURNS = 4  # so often work is passed over for other, then it has its turn
@@ -42,6 +43,7 @@ class Caller:
         computed: Callable[[int, int], None] | None = None,
         on_behalf_of: "Caller | None" = None,
         background: bool = False,
+        waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         """Still there until `leave`.
 
@@ -51,11 +53,13 @@ class Caller:
                 were, and of how many pieces of work.
             on_behalf_of: Who leaves along, for a part of their work that must be ready earlier.
             background: Nobody waits for the answer, so the work of those who do comes first.
+            waiting: Says how many calls wait behind this one.
         """
         if computed is None and on_behalf_of is not None:
             computed = on_behalf_of.computed
         self.computed: Callable[[int, int], None] | None = computed
         self.background = background
+        self.waiting = waiting
         self._deadline = deadline
         self._on_behalf_of = on_behalf_of
         self._left = False
@@ -249,7 +253,8 @@ class Batcher:
                 raise RuntimeError("the batcher is closed")
             self._queues.setdefault(priority, []).append(job)
             self._arrived.notify()
-        job.done.wait()
+        with resting():
+            job.done.wait()
         if job.error is not None:
             raise job.error
         assert job.result is not None
@@ -260,7 +265,8 @@ class Batcher:
             while (chunk := self._next_chunk()) is not None:
                 try:
                     self._free_from = time.monotonic() + chunk.seconds()
-                    chunk.run()
+                    with computing():
+                        chunk.run()
                 except Exception as error:  # the thread must outlive every chunk
                     for job, _ in chunk.parts:
                         job.fail(error)
