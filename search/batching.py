@@ -262,14 +262,9 @@ class Batcher:
 
     def _work(self) -> None:
         try:
-            while (chunk := self._next_chunk()) is not None:
-                try:
-                    self._free_from = time.monotonic() + chunk.seconds()
-                    with computing():
-                        chunk.run()
-                except Exception as error:  # the thread must outlive every chunk
-                    for job, _ in chunk.parts:
-                        job.fail(error)
+            while self._anything_waits():
+                with computing(last=True):  # callers that are about to ask share the chunk
+                    self._run_next()
         except BaseException as error:  # a fault in here must not leave callers waiting for ever
             with self._arrived:
                 self._closed = True
@@ -277,17 +272,33 @@ class Batcher:
                     job.fail(error)
             raise
 
-    def _next_chunk(self) -> _Chunk | None:
-        """Waits for work; None once the batcher is closed and nothing is left."""
+    def _anything_waits(self) -> bool:
+        """Waits for work; False once the batcher is closed and nothing is left."""
         with self._arrived:
-            while True:
-                self._queues = {p: _waiting(self._queues[p]) for p in sorted(self._queues)}
-                waiting = [priority for priority, queue in self._queues.items() if queue]
-                if waiting:
-                    return self._chunk_of(self._turn(waiting))
+            while not self._priorities():
                 if self._closed:
-                    return None
+                    return False
                 self._arrived.wait()
+        return True
+
+    def _run_next(self) -> None:
+        """Run the next chunk, if there still is one."""
+        with self._arrived:
+            waiting = self._priorities()
+            if not waiting:
+                return
+            chunk = self._chunk_of(self._turn(waiting))
+        try:
+            self._free_from = time.monotonic() + chunk.seconds()
+            chunk.run()
+        except Exception as error:  # the thread must outlive every chunk
+            for job, _ in chunk.parts:
+                job.fail(error)
+
+    def _priorities(self) -> list[int]:
+        """Which have work, the most urgent first; what is of no use any more is dropped."""
+        self._queues = {p: _waiting(self._queues[p]) for p in sorted(self._queues)}
+        return [priority for priority, queue in self._queues.items() if queue]
 
     def _turn(self, waiting: list[int]) -> int:
         """Which priority's turn it is: the most urgent, or one that was passed over for long."""
