@@ -57,6 +57,7 @@ class Call:
         took: Seconds from then to its end.
         code: "OK", or the name of the error's code.
         bundle: What answered; "" where nothing did.
+        reranked: How many candidates were.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Call:
     took: float
     code: str
     bundle: str = ""
+    reranked: int = 0
 
 
 @contextmanager
@@ -102,7 +104,7 @@ async def _send(load: Load, stop: Event) -> list[Call]:
     async with AsyncClient(
         load.address, options=options, timeout_seconds=load.deadline_seconds
     ) as client:
-        methods: dict[str, Callable[[int], Awaitable[str]]] = {
+        methods: dict[str, Callable[[int], Awaitable[tuple[str, int]]]] = {
             "Search": lambda n: _search(client, load.queries[n % len(load.queries)]),
             "Retrieve": lambda n: _retrieve(client, load.queries[n % len(load.queries)]),
             "GetItem": lambda n: _get_item(client, load.item_ids[n % len(load.item_ids)]),
@@ -111,12 +113,13 @@ async def _send(load: Load, stop: Event) -> list[Call]:
         over = asyncio.Event()
 
         async def one(method: str, number: int, due: float) -> None:
-            code, bundle = "OK", ""
+            code, bundle, reranked = "OK", "", 0
             try:
-                bundle = await methods[method](number)
+                bundle, reranked = await methods[method](number)
             except ShortlistError as error:
                 code = error.code.name
-            calls.append(Call(method, due, time.perf_counter() - start - due, code, bundle))
+            took = time.perf_counter() - start - due
+            calls.append(Call(method, due, took, code, bundle, reranked))
 
         async def arrivals(method: str, rate: float) -> None:
             chance = random.Random(f"{_SEED} {method}")  # noqa: S311 - times, not secrets
@@ -140,14 +143,16 @@ async def _send(load: Load, stop: Event) -> list[Call]:
     return calls
 
 
-async def _search(client: AsyncClient, query: str) -> str:
-    return (await client.search(query)).bundle_id
+async def _search(client: AsyncClient, query: str) -> tuple[str, int]:
+    """What answered, and how many candidates it reranked; so do the others."""
+    response = await client.search(query)
+    return response.bundle_id, response.reranked_count
 
 
-async def _retrieve(client: AsyncClient, query: str) -> str:
-    return (await client.retrieve(query)).bundle_id
+async def _retrieve(client: AsyncClient, query: str) -> tuple[str, int]:
+    return (await client.retrieve(query)).bundle_id, 0
 
 
-async def _get_item(client: AsyncClient, item_id: str) -> str:
+async def _get_item(client: AsyncClient, item_id: str) -> tuple[str, int]:
     await client.get_item(item_id)
-    return ""
+    return "", 0

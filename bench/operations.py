@@ -48,6 +48,7 @@ class OperationsConfig:
     other: Path | None = None  # swaps: another bundle beside it, of the same items
     times: int = 0  # restarts or swaps; 0: 20 restarts, 200 swaps
     seconds: float = 20.0  # overload: of each rate
+    deadline_seconds: float = 2.0  # of each call
     cache: Path = Path("out/bench/xla")  # compiled programs
 
 
@@ -148,10 +149,14 @@ def overload(config: OperationsConfig, load: Load) -> None:
         load = replace(load, address=server.address, retries=False, seconds=config.seconds)
         rate = saturation(load, _MODEL_WORK)
         say(f"saturation: {rate:.1f} calls/s; memory {server.memory_mib():.0f} MiB")
-        best = 0.0
+        best, asked = 0.0, 0
         for times in (1, 2, 5, 10):
+            # From where the last rate ended: what it asked is remembered.
+            queries = [*load.queries[asked:], *load.queries[:asked]]
+            sent = replace(load, queries=queries, rates=rates(times * rate, _MODEL_WORK))
             with watched(server) as health:
-                calls = openloop.send(replace(load, rates=rates(times * rate, _MODEL_WORK)))
+                calls = openloop.send(sent)
+            asked = (asked + len(calls)) % len(queries)
             # What was due in the first fifth meets an empty queue.
             steady, seconds = [c for c in calls if c.due > config.seconds / 5], config.seconds * 0.8
             report(f"{times} times saturation", steady, seconds)
@@ -161,6 +166,12 @@ def overload(config: OperationsConfig, load: Load) -> None:
                 f"  {len(steady) / seconds:.1f}/s sent, {goodput:.1f}/s answered in time, "
                 f"{goodput / best:.0%} of the best so far"
             )
+            refused = [call.took for call in steady if call.code == "RESOURCE_EXHAUSTED"]
+            if refused:
+                say(f"  99% of what was refused was within {np.quantile(refused, 0.99):.3f} s")
+            searches = [call for call in steady if call.method == "Search" and call.code == "OK"]
+            reranked = sum(call.reranked for call in searches) / max(1, len(searches))
+            say(f"  {reranked:.0f} candidates reranked a search")
             say(f"  health: {dict(health)}; memory {server.memory_mib():.0f} MiB")
         begun = time.perf_counter()
         with Client(server.address, options=Options(retry=Retry(attempts=1))) as client:
@@ -209,7 +220,7 @@ def main(config: OperationsConfig) -> None:
     """Do it and print what came of it."""
     queries = inputs.queries_of(config.data)
     item_ids = read_dataset(config.data).items["item_id"].to_pylist()[:1_000]
-    load = Load("", {}, queries, item_ids, deadline_seconds=2.0, seconds=0)
+    load = Load("", {}, queries, item_ids, config.deadline_seconds, seconds=0)
     say(str(machine()))
     {"restarts": restarts, "swaps": swaps, "overload": overload}[config.what](config, load)
 

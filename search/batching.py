@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Int64, Num
 
 from bert.compiled import BucketedForward, Forward, Rows
+from search.cores import computing, resting
 from search.records import DeadlineExceededError
 
 _TURNS = 4  # so often work is passed over for other, then it has its turn
@@ -40,6 +41,7 @@ class Caller:
         computed: Callable[[int, int], None] | None = None,
         on_behalf_of: "Caller | None" = None,
         background: bool = False,
+        waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         """Still there until `leave`.
 
@@ -49,11 +51,13 @@ class Caller:
                 were, and of how many pieces of work.
             on_behalf_of: Who leaves along, for a part of their work that must be ready earlier.
             background: Nobody waits for the answer, so the work of those who do comes first.
+            waiting: Says how many calls wait behind this one.
         """
         if computed is None and on_behalf_of is not None:
             computed = on_behalf_of.computed
         self.computed: Callable[[int, int], None] | None = computed
         self.background = background
+        self.waiting = waiting
         self._deadline = deadline
         self._on_behalf_of = on_behalf_of
         self._left = False
@@ -248,7 +252,8 @@ class Batcher:
                 raise RuntimeError("the batcher is closed")
             self._queues.setdefault(priority, []).append(job)
             self._arrived.notify()
-        job.done.wait()
+        with resting():
+            job.done.wait()
         if job.error is not None:
             raise job.error
         assert job.result is not None
@@ -256,13 +261,9 @@ class Batcher:
 
     def _work(self) -> None:
         try:
-            while (chunk := self._next_chunk()) is not None:
-                try:
-                    self._free_from = time.monotonic() + chunk.seconds()
-                    chunk.run()
-                except Exception as error:  # the thread must outlive every chunk
-                    for job, _ in chunk.parts:
-                        job.fail(error)
+            while self._anything_waits():
+                with computing(last=True):  # callers that are about to ask share the chunk
+                    self._run_next()
         except BaseException as error:  # a fault in here must not leave callers waiting for ever
             with self._arrived:
                 self._closed = True
@@ -270,17 +271,33 @@ class Batcher:
                     job.fail(error)
             raise
 
-    def _next_chunk(self) -> _Chunk | None:
-        """Waits for work; None once the batcher is closed and nothing is left."""
+    def _anything_waits(self) -> bool:
+        """Waits for work; False once the batcher is closed and nothing is left."""
         with self._arrived:
-            while True:
-                self._queues = {p: _waiting(self._queues[p]) for p in sorted(self._queues)}
-                waiting = [priority for priority, queue in self._queues.items() if queue]
-                if waiting:
-                    return self._chunk_of(self._turn(waiting))
+            while not self._priorities():
                 if self._closed:
-                    return None
+                    return False
                 self._arrived.wait()
+        return True
+
+    def _run_next(self) -> None:
+        """Run the next chunk, if there still is one."""
+        with self._arrived:
+            waiting = self._priorities()
+            if not waiting:
+                return
+            chunk = self._chunk_of(self._turn(waiting))
+        try:
+            self._free_from = time.monotonic() + chunk.seconds()
+            chunk.run()
+        except Exception as error:  # the thread must outlive every chunk
+            for job, _ in chunk.parts:
+                job.fail(error)
+
+    def _priorities(self) -> list[int]:
+        """Which have work, the most urgent first; what is of no use any more is dropped."""
+        self._queues = {p: _waiting(self._queues[p]) for p in sorted(self._queues)}
+        return [priority for priority, queue in self._queues.items() if queue]
 
     def _turn(self, waiting: list[int]) -> int:
         """Which priority's turn it is: the most urgent, or one that was passed over for long."""

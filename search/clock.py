@@ -51,6 +51,9 @@ class Clock:
     ) -> None:
         """Begin a request.
 
+        For what can be left out it has the time until the deadline, shared with all calls that wait
+        behind: were it all of one's, the others would pay with theirs.
+
         Args:
             deadline: Until when it is of use, in seconds of `time.monotonic()`; None for ever.
             costs: What stages take, learnt from and added to.
@@ -61,8 +64,10 @@ class Clock:
         self._costs = Costs() if costs is None else costs
         self._ready_by: float | None = None
         if deadline is not None and not whole:
-            kept = max(kept_seconds, _SHARE_KEPT * (deadline - time.monotonic()))
-            self._ready_by = deadline - kept
+            now, caller = time.monotonic(), current_caller()
+            kept = max(kept_seconds, _SHARE_KEPT * (deadline - now))
+            sharing = 1 if caller is None else 1 + caller.waiting()
+            self._ready_by = now + (deadline - kept - now) / sharing
         self.stages: list[StageReport] = []
         self.left_out: list[Degradation] = []
 

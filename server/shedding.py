@@ -16,7 +16,6 @@ from grpc_status import rpc_status
 from server.access import AccessInterceptor
 from server.calls import name_of
 from server.errors import error_status
-from server.methods import made_for
 from server.metrics import Metrics
 from server.work import OverloadedError, Worker
 
@@ -63,13 +62,12 @@ class SheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if self._access is not None and self._access.objection(handler_call_details) is not None:
             return await continuation(handler_call_details)
         if method not in self._handlers:
-            handler = await continuation(handler_call_details)
-            if handler is None:
+            if await continuation(handler_call_details) is None:
                 return None
-            self._handlers[method] = self._refusing(method, handler)
+            self._handlers[method] = self._refusing(method)
         return self._handlers[method]
 
-    def _refusing(self, method: str, handler: Any) -> Any:
+    def _refusing(self, method: str) -> Any:
         async def refuse(_: Any, context: Any) -> None:
             error = self._worker.overloaded or OverloadedError(0.0)
             self._metrics.refused(method[1:])
@@ -78,7 +76,8 @@ class SheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             name = name_of(dict(context.invocation_metadata() or ()))
             await context.abort(ending.code, ending.details, (*ending.trailing_metadata, name))
 
-        return made_for(handler)(refuse)  # requests stay the bytes that they are
+        # As a stream, whatever the method: its messages are not waited for.
+        return grpc.stream_stream_rpc_method_handler(refuse)
 
     def _log(self) -> None:
         self._refused += 1

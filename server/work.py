@@ -15,17 +15,18 @@ from functools import partial
 from typing import TypeVar
 
 from search.batching import Caller, calling
+from search.cores import computing
 from search.records import DeadlineExceededError
 from search.traffic import Traffic
 
 Answer = TypeVar("Answer")
 
-# The share of the latest job in the running mean of how long jobs take.
+# The share of the latest job in the running means of how long jobs take and wait.
 _NEWEST_SHARE = 0.1
 
 
 class OverloadedError(Exception):
-    """The queue is full.
+    """The queue is full, or so long that an answer would come too late.
 
     Attributes:
         retry_seconds: When a place is likely to be free.
@@ -43,8 +44,9 @@ class StoppingError(Exception):
 class Worker:
     """Begins jobs in the order in which they came, a few at a time, each on a thread of its own.
 
-    A job whose caller has gone, or whose deadline has passed, is dropped when its turn comes,
-    before it costs anything; of one that has begun, the model work that is left is dropped.
+    A job that would not be done by its deadline behind those that wait is not queued. One whose
+    caller has gone, or whose deadline has passed, is dropped when its turn comes, before it costs
+    anything; of one that has begun, the model work that is left is dropped.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class Worker:
         self._computed = computed
         self._running = 0
         self._counting = threading.Lock()
+        # Of jobs that had others ahead of them: how long they took, and waited for each of those.
         self._mean_seconds = 0.0
+        self._mean_place = 0.0
         self._closed = False
         self._closing = threading.Lock()  # nothing is queued behind the mark that ends a thread
         # Daemons, so that a process interrupted while it compiles need not wait for that.
@@ -95,7 +99,7 @@ class Worker:
     @property
     def overloaded(self) -> OverloadedError | None:
         """What a job would be refused with now; None while there is room."""
-        return OverloadedError(self._retry_seconds()) if self._jobs.full() else None
+        return self._refusal() if self._jobs.full() else None
 
     async def run(self, work: Callable[[], Answer], deadline: float | None = None) -> Answer:
         """Runs `work` on a thread and returns what it returns, or raises what it raises.
@@ -106,20 +110,24 @@ class Worker:
 
         Raises:
             DeadlineExceededError: The deadline passed before the job's turn came.
-            OverloadedError: The queue is full.
+            OverloadedError: The queue is full, or too long for the deadline.
             StoppingError: The worker was closed.
         """
-        if deadline is not None and time.monotonic() >= deadline:
+        queued = time.monotonic()
+        if deadline is not None and queued >= deadline:
             raise DeadlineExceededError("the deadline passed before the work began")
         future: Future[Answer] = Future()
-        caller, queued = Caller(deadline, self._computed), time.monotonic()
+        caller = Caller(deadline, self._computed, waiting=self._jobs.qsize)
         with self._closing:
             if self._closed:
                 raise StoppingError("the server is going down")
+            ahead = self._jobs.qsize()
+            if ahead and deadline is not None and queued + self._seconds_behind(ahead) > deadline:
+                raise self._refusal()
             try:
-                self._jobs.put_nowait(partial(self._run_job, work, caller, future, queued))
+                self._jobs.put_nowait(partial(self._run_job, work, caller, future, queued, ahead))
             except queue.Full:
-                raise OverloadedError(self._retry_seconds()) from None
+                raise self._refusal() from None
         try:
             with self._traffic.request():
                 return await asyncio.wrap_future(future)
@@ -151,7 +159,12 @@ class Worker:
             self._running += more
 
     def _run_job(
-        self, work: Callable[[], Answer], caller: Caller, future: Future[Answer], queued: float
+        self,
+        work: Callable[[], Answer],
+        caller: Caller,
+        future: Future[Answer],
+        queued: float,
+        ahead: int,
     ) -> None:
         begun = time.monotonic()
         if self._waited is not None:
@@ -164,7 +177,7 @@ class Worker:
             )
             return
         try:
-            with calling(caller):
+            with calling(caller), computing():
                 answer = work()
         except BaseException as error:  # the thread must outlive every job
             future.set_exception(error)
@@ -172,10 +185,15 @@ class Worker:
             future.set_result(answer)
         finally:
             del future  # as in `run`
-        took = time.monotonic() - begun
-        self._mean_seconds += _NEWEST_SHARE * (took - self._mean_seconds)
+        if ahead:  # else it says nothing of a time in which jobs wait
+            place, took = (begun - queued) / (ahead + 1), time.monotonic() - begun
+            self._mean_place += _NEWEST_SHARE * (place - self._mean_place)
+            self._mean_seconds += _NEWEST_SHARE * (took - self._mean_seconds)
 
-    def _retry_seconds(self) -> float:
-        """Returns how long half of the queue is likely to take, from 0.1 to 10 seconds."""
-        rounds = self._jobs.qsize() / len(self._threads)
-        return min(max(rounds * self._mean_seconds / 2, 0.1), 10.0)
+    def _seconds_behind(self, ahead: int) -> float:
+        """Returns when a job that has so many ahead of it in the queue is likely to be done."""
+        return (ahead + 1) * self._mean_place + self._mean_seconds
+
+    def _refusal(self) -> OverloadedError:
+        """Returns an error that says how long half of the queue takes, from 0.1 to 10 seconds."""
+        return OverloadedError(min(max(self._jobs.qsize() * self._mean_place / 2, 0.1), 10.0))

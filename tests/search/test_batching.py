@@ -1,5 +1,6 @@
 """The batcher over real programs, so small that the tests decide when they run."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from bert.batch import Tokens
 from bert.compiled import BucketedForward
 from bert.tokens import Framed, Ragged
 from search.batching import Batcher, Caller, calling
+from search.cores import computing
 from search.records import DeadlineExceededError
 
 SOON = 5.0
@@ -172,6 +174,20 @@ def test_work_that_cannot_be_ready_in_time_is_not_begun(batcher):
     assert forward.batches == []
     with calling(Caller(time.monotonic() + 90)):
         assert run(framed_of(4))[:, 0].tolist() == [4]
+
+
+def test_callers_that_wait_leave_their_core_to_the_model(batcher):
+    forward, many = Watched(), 2 * (os.cpu_count() or 1)
+    forward.go.set()
+    run = batcher.shared(0)(forward)
+
+    def call(length: int) -> float:
+        with computing():
+            return float(run(framed_of(length))[0, 0])
+
+    with ThreadPoolExecutor(many) as callers:
+        calls = [callers.submit(call, 4) for _ in range(many)]
+        assert [made.result(SOON) for made in calls] == [4.0] * many
 
 
 def test_an_error_reaches_those_it_concerns_and_the_thread_goes_on(batcher):

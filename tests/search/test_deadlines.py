@@ -70,6 +70,15 @@ def test_with_time_for_some_the_best_of_stage_1_are_reranked(fresh):
     )
 
 
+def test_time_is_shared_with_the_calls_that_wait(fresh):
+    price(fresh, 1.0)
+    deadline = time.monotonic() + 1_000
+    for waiting, left_out in ((0, ()), (2_000, (Degradation.RERANK_SKIPPED,))):
+        with calling(Caller(deadline, waiting=lambda count=waiting: count)):
+            result = fresh.search(QUERY, deadline=deadline)
+        assert result.left_out == left_out
+
+
 @pytest.mark.parametrize("deadline", [None, 1000.0], ids=["none", "far"])
 def test_with_time_enough_nothing_is_left_out(fresh, deadline):
     price(fresh, 10.0)

@@ -6,8 +6,11 @@ import asyncio
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -16,11 +19,13 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 from prometheus_client import generate_latest
 
+from search.config import EngineConfig
 from server.access import AccessInterceptor
 from server.metrics import Metrics
 from server.shedding import SheddingInterceptor
 from server.tokens import Tokens
 from server.work import Worker
+from shortlist.client import Client
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
@@ -97,6 +102,16 @@ async def raw(channel: grpc.aio.Channel, method: str, request: bytes) -> object:
     return "OK"
 
 
+async def unfinished(channel: grpc.aio.Channel, method: str) -> object:
+    """What a call ends with whose request never comes."""
+    call = channel.stream_unary(method)(timeout=SOON)
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error
+    return "OK"
+
+
 def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -115,8 +130,9 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
             async with full(worker):
                 meanwhile = [await raw(channel, method, b"") for method in methods]
                 unread = await raw(channel, search, b"\xff no message of protobuf")
+                unsent = await unfinished(channel, search)
             after = [await raw(channel, method, b"") for method in methods]
-        return {"before": before, "meanwhile": [*meanwhile, unread], "after": after}
+        return {"before": before, "meanwhile": [*meanwhile, unread, unsent], "after": after}
 
     with caplog.at_level(logging.WARNING):
         found = asyncio.run(scenario())
@@ -125,10 +141,10 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
         *answered, unknown = found[when]
         assert answered == ["OK", "OK", "OK"]
         assert unknown.code() is grpc.StatusCode.UNIMPLEMENTED
-    search, stream, item, unknown, unread = found["meanwhile"]
+    search, stream, item, unknown, unread, unsent = found["meanwhile"]
     assert item == "OK"
     assert unknown.code() is grpc.StatusCode.UNIMPLEMENTED
-    for refused in (search, stream, unread):
+    for refused in (search, stream, unread, unsent):
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         info, retry = ErrorInfo(), RetryInfo()
         for detail, into in zip(rpc_status.from_call(refused).details, (info, retry), strict=True):
@@ -138,8 +154,35 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
     assert ("x-request-id", "mine") in tuple(search.trailing_metadata())
     counted = generate_latest(metrics.registry).decode()
     label = 'code="RESOURCE_EXHAUSTED",method="shortlist.v1.SearchService/Search"'
-    assert f"shortlist_calls_total{{{label}}} 2.0" in counted
+    assert f"shortlist_calls_total{{{label}}} 3.0" in counted
     assert "calls refused because the queue is full: 1" in caplog.messages  # further ones later
+
+
+def test_searches_that_others_wait_behind_do_less(config, serving) -> None:
+    """Of searches that wait for one thread the first have many behind them, the last one none."""
+    many = 20
+    with (
+        serving(replace(config, threads=1, engine=EngineConfig(cache_megabytes=0))) as server,
+        Client(server.address, timeout_seconds=60) as client,
+        ThreadPoolExecutor(many) as callers,
+    ):
+        worker, opened = server.service._worker, threading.Event()
+        gate = asyncio.run_coroutine_threadsafe(worker.run(lambda: opened.wait(SOON)), server.loop)
+        pairs = server.service.bundles.slot.engine.models.pairs
+        for shape in pairs._forward.shapes:
+            for _ in range(40):
+                pairs._forward.measured(shape, 3.0)
+        calls = [callers.submit(client.search, "usb c charger") for _ in range(many)]
+        until = time.monotonic() + SOON
+        while worker.waiting < many and time.monotonic() < until:
+            time.sleep(0.001)
+        assert worker.waiting == many
+        opened.set()
+        gate.result(SOON)
+        reranked = sorted(call.result().reranked_count for call in calls)
+        targets = {call.result().coverage.rerank_target_count for call in calls}
+    assert reranked[0] == 0
+    assert {reranked[-1]} == targets
 
 
 def test_whoever_may_not_call_is_told_so_also_while_the_queue_is_full(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -6,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from search.batching import current_caller
+from search.cores import resting
 from search.records import DeadlineExceededError
 from server.work import OverloadedError, StoppingError, Worker
 
@@ -180,14 +182,83 @@ def test_closing_finishes_what_waits() -> None:
 
 
 def test_several_threads_run_jobs_at_the_same_time() -> None:
-    worker = Worker(queue_size=3, threads=3)
-    together = threading.Barrier(3)
+    many = 8 * (os.cpu_count() or 1)
+    worker = Worker(queue_size=many, threads=many)
+    together = threading.Barrier(many)
+
+    def job() -> int:
+        with resting():
+            return together.wait(SOON)
 
     async def scenario() -> list[int]:
-        return await asyncio.gather(*(worker.run(lambda: together.wait(SOON)) for _ in range(3)))
+        return await asyncio.gather(*(worker.run(job) for _ in range(many)))
 
-    assert sorted(asyncio.run(scenario())) == [0, 1, 2]
+    assert sorted(asyncio.run(scenario())) == list(range(many))
     worker.close()
+
+
+def test_no_more_jobs_compute_at_a_time_than_there_are_cores() -> None:
+    cores = os.cpu_count() or 1
+    worker = Worker(queue_size=4 * cores, threads=4 * cores)
+    counting, now, most = threading.Lock(), 0, 0
+
+    def count(more: int) -> None:
+        nonlocal now, most
+        with counting:
+            now += more
+            most = max(most, now)
+
+    def job() -> None:
+        count(1)
+        time.sleep(0.005)  # the others would begin meanwhile
+        count(-1)
+
+    async def scenario() -> None:
+        await asyncio.gather(*(worker.run(job) for _ in range(4 * cores)))
+
+    asyncio.run(scenario())
+    worker.close()
+    assert 1 <= most <= cores
+
+
+def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once(
+    worker: Worker,
+) -> None:
+    async def scenario() -> None:
+        worker._mean_seconds = 60.0
+        in_time = time.monotonic() + 30  # nothing waits: it may be quicker than most
+        assert await worker.run(lambda: "tried", in_time) == "tried"
+        gate, first = await blocked(worker)
+        second = asyncio.create_task(worker.run(lambda: None))
+        await asyncio.sleep(0)
+        worker._mean_seconds, worker._mean_place = 1.0, 60.0
+        with pytest.raises(OverloadedError) as refused:
+            await worker.run(lambda: None, time.monotonic() + 100)
+        assert refused.value.retry_seconds == 10.0  # at most
+        third = asyncio.create_task(worker.run(lambda: "in time", time.monotonic() + 200))
+        await asyncio.sleep(0)
+        gate.open()
+        await asyncio.gather(first, second)
+        assert await third == "in time"
+
+    asyncio.run(scenario())
+
+
+def test_it_learns_how_long_the_queue_takes(worker: Worker) -> None:
+    async def scenario() -> None:
+        assert worker._seconds_behind(0) == 0.0
+        gate, first = await blocked(worker)
+        rest = [asyncio.create_task(worker.run(lambda: time.sleep(0.1))) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        gate.open()
+        await asyncio.gather(first, *rest)
+
+    asyncio.run(scenario())
+    # One had another ahead of it: it waited 0.2 s or more for two places, then took 0.1 s. A tenth
+    # of that is in the means, which were 0.
+    assert worker._mean_place >= 0.01
+    assert worker._mean_seconds >= 0.01
+    assert worker._seconds_behind(9) == 10 * worker._mean_place + worker._mean_seconds
 
 
 def test_the_model_work_of_a_caller_who_left_is_known_to_be_of_no_use(worker: Worker) -> None:

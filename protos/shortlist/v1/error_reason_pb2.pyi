@@ -52,8 +52,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     not begun by then is never begun.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 7
-    """RESOURCE_EXHAUSTED: the queue in front of the engine is full. A google.rpc.RetryInfo says how
-    long to wait.
+    """RESOURCE_EXHAUSTED: the queue in front of the engine is full, or too long for the call's
+    deadline. A google.rpc.RetryInfo says how long to wait.
     """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 8
     """UNAVAILABLE: this server is going down. Another one, or the same one later, can answer."""
@@ -135,8 +135,8 @@ ERROR_REASON_DEADLINE_PASSED: ErrorReason.ValueType  # 6
 not begun by then is never begun.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 7
-"""RESOURCE_EXHAUSTED: the queue in front of the engine is full. A google.rpc.RetryInfo says how
-long to wait.
+"""RESOURCE_EXHAUSTED: the queue in front of the engine is full, or too long for the call's
+deadline. A google.rpc.RetryInfo says how long to wait.
 """
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 8
 """UNAVAILABLE: this server is going down. Another one, or the same one later, can answer."""
