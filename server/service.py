@@ -66,10 +66,6 @@ SERVICES = tuple(
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-# How long a thread that computes keeps Python's lock from others. The event loop wants it several
-# times a call: with 5 ms, the default, it falls behind when hundreds of calls a second are refused.
-_SWITCH_SECONDS = 0.0005
-
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # or a second server on the same port would take half of the calls
     ("grpc.max_receive_message_length", 8 * 2**20),  # 500 items to rerank with room to spare
@@ -308,7 +304,6 @@ async def serve(config: ServerConfig) -> None:
         InputError: As Service.start.
     """
     _allow_open_files()
-    sys.setswitchinterval(_SWITCH_SECONDS)
     service = Service(config)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
