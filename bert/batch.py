@@ -51,7 +51,7 @@ class PackedRows(NamedTuple):
     Attributes:
         ids: word-piece ids, `Int["rows length"]`.
         texts: number within its row of the text a token belongs to, -1 for padding,
-            `Int["rows length"]`.
+            `Int["rows length"]`; of rows that are all padding nothing is read.
         types: 0 in the first part of a text and 1 in the second, `Int["rows length"]`.
         positions: place of a token in its text, `Int["rows length"]`.
         starts: where in its row each text's [CLS] lies, 0 for texts that a row does not have,

@@ -220,9 +220,10 @@ class Batcher:
         return lambda forward: _Shared(self, forward, priority)
 
     def backlog(self) -> float:
-        """Seconds that what is under way and waits is expected to take."""
+        """Seconds that what is under way and calls wait for is expected to take."""
         with self._arrived:
-            jobs = [job for queue in self._queues.values() for job in queue]
+            queues = [queue for p, queue in self._queues.items() if p != _BACKGROUND]
+            jobs = [job for queue in queues for job in queue]
             waiting = sum((job.seconds() for job in jobs), 0.0)
         return max(self._free_from - time.monotonic(), 0.0) + waiting
 
@@ -327,7 +328,7 @@ def _waiting(queue: list[_Job]) -> list[_Job]:
 def _first_of(queue: list[_Job], seconds: float = math.inf) -> _Chunk:
     """What the first job needs next, filled up with what others have of the same kind.
 
-    It takes no more than so many seconds, if a batch of that length is known to take less.
+    It takes no more than so many seconds, unless the smallest batch of that length does.
     """
     forward, length = queue[0].forward, next(iter(queue[0].left))
     room = forward.rows_within(seconds, length)

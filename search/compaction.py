@@ -4,10 +4,8 @@ The indexes are built by a process of lower priority, which loads no model, and 
 requests are answered.
 """
 
-import ctypes
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +21,7 @@ from catalog.failpoints import failpoint
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search import bundle, generations, golden
+from search.batching import Caller, calling
 from search.bundle import Manifest
 from search.engine import Engine
 from search.generations import State
@@ -31,8 +30,6 @@ from search.view import View
 from towers.index import create_vectors, index_config, index_stored, open_queries
 
 _WRITTEN = 20_000  # vectors at a time
-_NICENESS = 19
-_PR_SET_PDEATHSIG = 1  # of linux/prctl.h: a signal for when the thread ends that began the process
 
 
 class CompactionError(Exception):
@@ -96,7 +93,8 @@ def _fill(
     manifest = _manifest(engine, state)
     built = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
     queries = golden.queries(engine.directory / bundle.GOLDEN)
-    golden.record(built, queries, directory / bundle.GOLDEN)
+    with calling(Caller(background=True)):
+        golden.record(built, queries, directory / bundle.GOLDEN)
     built.warm_up()
     built.manifest = manifest.with_files(bundle.list_files(directory))
     failpoint("compaction.before-manifest")
@@ -145,7 +143,7 @@ def _manifest(engine: Engine, state: State) -> Manifest:
 
 def _index_apart(directory: Path, like: Path, cancelled: threading.Event, traffic: Traffic) -> None:
     """Build the indexes of a directory in a process of their own."""
-    command = [sys.executable, "-m", "search.compaction", str(directory), str(like)]
+    command = [sys.executable, "-m", "search.apart", str(directory), str(like)]
     read, write = os.pipe()  # nothing is written: that it ends says that this process has
     process = subprocess.Popen(command, stdin=read, stderr=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
     try:
@@ -172,24 +170,3 @@ def index(directory: Path, like: Path) -> None:
     """
     index_stored(directory / bundle.INDEX, index_config(like), open_queries(like))
     LexicalIndex.build(ItemStore.read(directory / bundle.ITEMS), directory / bundle.LEXICAL)
-
-
-def _end_with_the_server() -> None:
-    """Exit when standard input ends: the server was killed, and nobody waits for the index.
-
-    A paused process reads nothing, so Linux is asked to kill it then.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    def wait() -> None:
-        os.read(sys.stdin.fileno(), 1)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-if __name__ == "__main__":
-    os.nice(_NICENESS)
-    _end_with_the_server()
-    index(Path(sys.argv[1]), Path(sys.argv[2]))

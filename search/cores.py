@@ -65,6 +65,7 @@ def computing(*, last: bool = False) -> Iterator[None]:
         last: Let whoever else waits for a core go first, up to a tenth of a second: what is
             computed is for many, and gets cheaper by each that joins.
     """
+    assert not getattr(_this_thread, "computes", False), "a thread computes on one core"
     _CORES.take(last=last)
     _this_thread.computes = True
     try:
@@ -81,7 +82,9 @@ def resting() -> Iterator[None]:
         yield
         return
     _CORES.give()
+    _this_thread.computes = False
     try:
         yield
     finally:
         _CORES.take()
+        _this_thread.computes = True

@@ -23,6 +23,8 @@ Answer = TypeVar("Answer")
 
 # The share of the latest job in the running means of how long jobs take and wait.
 _NEWEST_SHARE = 0.1
+# Who is refused teaches nothing: what was not learnt anew for so long is half believed.
+_HALF_LIFE_SECONDS = 2.0
 
 
 class OverloadedError(Exception):
@@ -76,6 +78,7 @@ class Worker:
         # Of jobs that had others ahead of them: how long they took, and waited for each of those.
         self._mean_seconds = 0.0
         self._mean_place = 0.0
+        self._learnt = 0.0  # when
         self._closed = False
         self._closing = threading.Lock()  # nothing is queued behind the mark that ends a thread
         # Daemons, so that a process interrupted while it compiles need not wait for that.
@@ -189,10 +192,12 @@ class Worker:
             place, took = (begun - queued) / (ahead + 1), time.monotonic() - begun
             self._mean_place += _NEWEST_SHARE * (place - self._mean_place)
             self._mean_seconds += _NEWEST_SHARE * (took - self._mean_seconds)
+            self._learnt = time.monotonic()
 
     def _seconds_behind(self, ahead: int) -> float:
         """Returns when a job that has so many ahead of it in the queue is likely to be done."""
-        return (ahead + 1) * self._mean_place + self._mean_seconds
+        believed: float = 0.5 ** ((time.monotonic() - self._learnt) / _HALF_LIFE_SECONDS)
+        return believed * ((ahead + 1) * self._mean_place + self._mean_seconds)
 
     def _refusal(self) -> OverloadedError:
         """Returns an error that says how long half of the queue takes, from 0.1 to 10 seconds."""

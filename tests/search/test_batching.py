@@ -295,3 +295,24 @@ def test_no_kind_of_work_stops_another(batcher, pool):
     for call in (first, *flood, *waits):
         call.result(SOON)
     assert max(done_before) < 14
+
+
+def test_what_nobody_waits_for_is_not_time_that_calls_wait(batcher, pool):
+    forward = Watched()
+    for shape in forward.shapes:
+        for _ in range(60):
+            forward.measured(shape, 60.0)
+
+    def later() -> np.ndarray:
+        with calling(Caller(background=True)):
+            return batcher.shared(1)(forward)(framed_of(*[16] * 16))
+
+    run = batcher.shared(1)(forward)
+    first = held(forward, run, pool)
+    before = batcher.backlog()
+    behind = pool.submit(later)
+    collected(batcher, 1)
+    assert batcher.backlog() <= before
+    forward.go.set()
+    first.result(SOON)
+    behind.result(SOON)

@@ -94,7 +94,7 @@ def test_a_process_that_builds_an_index_ends_with_its_server(tiny_bundle, tmp_pa
     shutil.copy(tiny_bundle / bundle.ITEMS, tmp_path / bundle.ITEMS)
     (tmp_path / bundle.INDEX).mkdir()
     shutil.copy(tiny_bundle / bundle.INDEX / "vectors.npy", tmp_path / bundle.INDEX)
-    command = (sys.executable, "-m", "search.compaction", tmp_path, tiny_bundle / bundle.INDEX)
+    command = (sys.executable, "-m", "search.apart", tmp_path, tiny_bundle / bundle.INDEX)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False)
     assert ended.returncode == 1

@@ -102,8 +102,8 @@ def test_one_that_ended_before_harms_nobody(process):
 
 def test_a_paused_one_ends_with_a_server_that_is_killed():
     child = (
-        "from search import compaction; import time;"
-        "compaction._end_with_the_server(); print('ready', flush=True); time.sleep(600)"
+        "from search import apart; import time;"
+        "apart.end_with_the_server(); print('ready', flush=True); time.sleep(600)"
     )
     server = (
         "import os, signal, subprocess, sys;"

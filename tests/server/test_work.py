@@ -1,4 +1,5 @@
 import asyncio
+import math
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ import pytest
 from search.batching import current_caller
 from search.cores import resting
 from search.records import DeadlineExceededError
+from server import work
 from server.work import OverloadedError, StoppingError, Worker
 
 SOON = 10.0  # seconds that nothing here takes unless it hangs
@@ -232,6 +234,7 @@ def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once(
         second = asyncio.create_task(worker.run(lambda: None))
         await asyncio.sleep(0)
         worker._mean_seconds, worker._mean_place = 1.0, 60.0
+        worker._learnt = time.monotonic()
         with pytest.raises(OverloadedError) as refused:
             await worker.run(lambda: None, time.monotonic() + 100)
         assert refused.value.retry_seconds == 10.0  # at most
@@ -244,7 +247,11 @@ def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once(
     asyncio.run(scenario())
 
 
-def test_it_learns_how_long_the_queue_takes(worker: Worker) -> None:
+def test_it_learns_how_long_the_queue_takes(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "_HALF_LIFE_SECONDS", math.inf)
+
     async def scenario() -> None:
         assert worker._seconds_behind(0) == 0.0
         gate, first = await blocked(worker)
@@ -259,6 +266,32 @@ def test_it_learns_how_long_the_queue_takes(worker: Worker) -> None:
     assert worker._mean_place >= 0.01
     assert worker._mean_seconds >= 0.01
     assert worker._seconds_behind(9) == 10 * worker._mean_place + worker._mean_seconds
+
+
+def test_what_it_learnt_in_a_slow_spell_does_not_keep_calls_out(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        gate, first = await blocked(worker)
+        rest = [asyncio.create_task(worker.run(lambda: time.sleep(0.1))) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        gate.open()
+        await asyncio.gather(first, *rest)
+        deadline = time.monotonic() + SOON
+        worker._mean_seconds = 2 * SOON  # as if it had been much slower
+        gate, first = await blocked(worker)
+        queued = asyncio.create_task(worker.run(lambda: "in time", SOON + time.monotonic()))
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError):
+            await worker.run(lambda: "too late", deadline)
+        monkeypatch.setattr(work, "_HALF_LIFE_SECONDS", 0.001)
+        await asyncio.sleep(0.05)
+        late = asyncio.create_task(worker.run(lambda: "in time", SOON + time.monotonic()))
+        await asyncio.sleep(0)
+        gate.open()
+        assert await asyncio.gather(first, queued, late) == ["through", "in time", "in time"]
+
+    asyncio.run(scenario())
 
 
 def test_the_model_work_of_a_caller_who_left_is_known_to_be_of_no_use(worker: Worker) -> None:

@@ -29,17 +29,19 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """Never sent."""
     DEGRADATION_RERANK_SHORTENED: _Degradation.ValueType  # 1
     """Stage 2 reranked fewer candidates than was asked for, the best ones of stage 1, because the
-    deadline left no time for more. The others follow behind in stage-1 order.
+    deadline, or the calls that waited behind, left no time for more. The others follow behind in stage-1 order.
     """
     DEGRADATION_RERANK_SKIPPED: _Degradation.ValueType  # 2
-    """Stage 2 reranked nothing, because the deadline left no time: the order is that of stage 1."""
+    """Stage 2 reranked nothing, because the deadline, or the calls that waited behind, left no time:
+    the order is that of stage 1.
+    """
     DEGRADATION_RERANK_UNAVAILABLE: _Degradation.ValueType  # 3
     """The request names a `rerank_depth` and the bundle has no reranker: the order is that of
     stage 1, whatever the deadline.
     """
     DEGRADATION_FACETS_SKIPPED: _Degradation.ValueType  # 4
-    """Facets were asked for and not counted, because the deadline left no time. The response has no
-    facets at all.
+    """Facets were asked for and not counted, because the deadline, or the calls that waited behind,
+    left no time. The response has no facets at all.
     """
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
@@ -51,17 +53,19 @@ DEGRADATION_UNSPECIFIED: Degradation.ValueType  # 0
 """Never sent."""
 DEGRADATION_RERANK_SHORTENED: Degradation.ValueType  # 1
 """Stage 2 reranked fewer candidates than was asked for, the best ones of stage 1, because the
-deadline left no time for more. The others follow behind in stage-1 order.
+deadline, or the calls that waited behind, left no time for more. The others follow behind in stage-1 order.
 """
 DEGRADATION_RERANK_SKIPPED: Degradation.ValueType  # 2
-"""Stage 2 reranked nothing, because the deadline left no time: the order is that of stage 1."""
+"""Stage 2 reranked nothing, because the deadline, or the calls that waited behind, left no time:
+the order is that of stage 1.
+"""
 DEGRADATION_RERANK_UNAVAILABLE: Degradation.ValueType  # 3
 """The request names a `rerank_depth` and the bundle has no reranker: the order is that of
 stage 1, whatever the deadline.
 """
 DEGRADATION_FACETS_SKIPPED: Degradation.ValueType  # 4
-"""Facets were asked for and not counted, because the deadline left no time. The response has no
-facets at all.
+"""Facets were asked for and not counted, because the deadline, or the calls that waited behind,
+left no time. The response has no facets at all.
 """
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 

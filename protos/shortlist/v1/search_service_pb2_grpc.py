@@ -39,7 +39,7 @@ class SearchServiceStub:
     The server names it so in its log and in the metadata that its answer begins with, or, where it
     fails before there is an answer, ends with. A call without such a name is given one.
 
-    The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
+    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done, as `coverage` says: fewer
     candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
     there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
     recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
@@ -78,7 +78,7 @@ class SearchServiceServicer:
     The server names it so in its log and in the metadata that its answer begins with, or, where it
     fails before there is an answer, ends with. A call without such a name is given one.
 
-    The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
+    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done, as `coverage` says: fewer
     candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
     there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
     recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
@@ -145,7 +145,7 @@ class SearchService:
     The server names it so in its log and in the metadata that its answer begins with, or, where it
     fails before there is an answer, ends with. A call without such a name is given one.
 
-    The deadline of a call is respected. Where it is near, less is done, as `coverage` says: fewer
+    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done, as `coverage` says: fewer
     candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
     there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
     recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
