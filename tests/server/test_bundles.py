@@ -390,5 +390,9 @@ def test_memory_returns_to_its_level(
         time.sleep(1.5)  # for what is freed to be given back
         return resident_megabytes()
 
-    before = swap(4)
-    assert swap(swaps) - before < most
+    # What leaks does so each time; a heap that others have filled and emptied grows now and then.
+    levels, grown = [swap(4)], []
+    while len(grown) < 3 and min(grown, default=most) >= most:
+        levels.append(swap(swaps))
+        grown.append(levels[-1] - levels[-2])
+    assert min(grown) < most, grown
