@@ -97,14 +97,14 @@ class PackedTexts:
         laid = framed.take(order)
         within = np.arange(len(laid.ids.values)) - np.repeat(laid.ids.offsets[:-1], laid.lengths)
         second = within >= np.repeat(laid.first_lengths, laid.lengths)
-        texts = np.repeat(place[order], laid.lengths)
+        text = np.repeat(place[order], laid.lengths)
         lengths = np.bincount(row, sizes, len(starts_of)).astype(np.int64)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        ids, *others = (
+        ids, texts, types, positions = (
             Ragged(values.astype(np.int32), offsets)
-            for values in (laid.ids.values, texts, second, within)
+            for values in (laid.ids.values, text, second, within)
         )
-        return cls(row, place, lengths, (ids, *others), starts_of, framed.pad_id)  # type: ignore[arg-type]
+        return cls(row, place, lengths, (ids, texts, types, positions), starts_of, framed.pad_id)
 
     def __len__(self) -> int:
         return len(self.lengths)
