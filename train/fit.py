@@ -148,9 +148,11 @@ def _train(
     values: dict[str, Array] = {}
     for done, batch in batches:
         step = done + 1
-        # One step ahead is enough, and progress stays honest.
+        params, moments, following = run.step(state.params, state.optimizer, batch, done)
+        # The device has its next step before it is done with the last, and never waits for this
+        # loop; no more than one, so that progress stays honest.
         jax.block_until_ready(values)
-        params, moments, values = run.step(state.params, state.optimizer, batch, done)
+        values = following
         state, progress = _State(params, moments, state.best), replace(progress, step=step)
         if step % config.log_every == 0:
             _write(run.writer, step, values)
