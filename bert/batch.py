@@ -79,7 +79,7 @@ def mean_pool(
 ) -> Float[Array, "batch hidden"]:
     """Mean of the hidden states of real tokens; zeros for a row without any."""
     weights = jnp.asarray(mask, hidden.dtype)
-    total = jnp.einsum("blh,bl->bh", hidden, weights)
+    total = jnp.einsum("blh,bl->bh", hidden, weights, precision=jax.lax.Precision.HIGHEST)
     return total / jnp.maximum(weights.sum(axis=1, keepdims=True), 1.0)
 
 

@@ -97,7 +97,8 @@ class Embeddings(nnx.Module):
             hidden += self.position[...][None, :length]
         else:
             hidden += self.position[...][jnp.asarray(tokens.positions)]
-        hidden += jnp.einsum("blt,th->blh", types, self.type[...])
+        wanted = jax.lax.Precision.HIGHEST
+        hidden += jnp.einsum("blt,th->blh", types, self.type[...], precision=wanted)
         return dropout(self.norm(hidden), self.dropout, dropout_key)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import jax
 import numpy as np
 from flax import nnx
 from jax import Array
@@ -17,6 +18,10 @@ from catalog.errors import InputError
 from towers.model import Towers, encode
 
 SPECIAL_TOKENS = 2  # [CLS] and [SEP]
+# Tokens of a full batch of bulk work, as measured (docs/performance.md): on a CPU what its caches
+# hold, on an accelerator what keeps it busy.
+_BULK_TOKENS = {"cpu": 768}
+_BULK_TOKENS_ELSEWHERE = 16_384
 
 
 class TowerEncoder:
@@ -54,6 +59,7 @@ class TowerEncoder:
             "item": towers.config.max_item_tokens,
         }
         programs: Any = forward
+        bulk_tokens = _BULK_TOKENS.get(jax.default_backend(), _BULK_TOKENS_ELSEWHERE)
         self._forwards: dict[str, BucketedForward] = {}
         for tower in ("item", "query"):
             self._forwards[tower] = BucketedForward(
@@ -61,7 +67,7 @@ class TowerEncoder:
                 _of(tower, state),
                 max_length=self._budgets[tower],
                 lengths=BULK_LENGTHS if bulk else LENGTHS,
-                batch_tokens=768 if bulk else 1024,
+                batch_tokens=bulk_tokens if bulk else 1024,
                 small_batches=() if bulk else (1, 8),
                 mix_lengths=bulk,
             )

@@ -211,7 +211,7 @@ def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
         queries, items = _encode(towers, batch.packed, dtype, key)
         log_temperature = jnp.maximum(towers.log_temperature[...], jnp.log(MIN_TEMPERATURE))
         value = symmetric_in_batch_softmax(
-            queries @ items.T,
+            jnp.matmul(queries, items.T, precision=jax.lax.Precision.HIGHEST),
             log_temperature,
             where=jnp.asarray(batch.where),
             weights=jnp.asarray(batch.weights),

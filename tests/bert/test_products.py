@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.extend.core import jaxprs_in_params
 
 from bert.products import dense, gelu
+from tests.jaxprs import input_types, products
 
 
 def inputs(rows=(3, 5), width=7, outputs=4):
@@ -29,24 +29,20 @@ def test_gradients_of_dense_are_those_that_jax_derives(rows):
 
     found = jax.grad(partial(loss, lambda *args: dense(*args, jnp.float32)))(inputs(rows))
     plain = jax.grad(
-        partial(loss, lambda x, kernel, bias: jnp.dot(x, kernel) + bias[(None,) * len(rows)])
+        partial(
+            loss,
+            lambda x, kernel, bias: (
+                jnp.dot(x, kernel, precision="highest") + bias[(None,) * len(rows)]
+            ),
+        )
     )
     for one, other in zip(found, plain(inputs(rows)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def products(jaxpr):
-    """Input types of every product, the ones inside called functions included."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general":
-            yield [str(operand.aval.dtype) for operand in equation.invars]
-        for inner in jaxprs_in_params(equation.params):
-            yield from products(inner)
-
-
 def test_products_take_bfloat16_inputs_forward_and_backward():
     gradients = jax.grad(lambda *args: dense(*args, jnp.bfloat16).sum(), (0, 1))
-    found = list(products(jax.make_jaxpr(gradients)(*inputs()).jaxpr))
+    found = list(map(input_types, products(jax.make_jaxpr(gradients)(*inputs()).jaxpr)))
     assert found == 3 * [["bfloat16", "bfloat16"]]  # forward, of the input and of the kernel
     of_x, of_kernel = jax.grad(lambda *args: dense(*args, jnp.bfloat16).sum(), (0, 1))(*inputs())
     exact = jax.grad(lambda *args: dense(*args, jnp.float32).sum(), (0, 1))(*inputs())

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from bert.batch import Tokens
 from bert.numerics import Numerics
+from tests.jaxprs import input_types, products
 from tests.tiny import tiny_bert
 from tests.train.examples import TEXTS, relevance, reranker_example, towers_example
 from towers.encode import TowerEncoder
@@ -159,3 +161,28 @@ def test_gradients_do_not_pass_the_least_temperature(tokenizer):
     value, scalars = jax.jit(example.loss)(cold, example.load()(example.batch), None)
     assert np.isfinite(value)
     np.testing.assert_allclose(scalars["temperature"], 0.01, rtol=1e-6)
+
+
+# On accelerators, which would rather round what they multiply. No result on a CPU can show it.
+
+
+def exact_only(jaxpr):
+    """Fails for a product of float32 that may be rounded."""
+    found = [each for each in products(jaxpr) if "float32" in input_types(each)]
+    assert found
+    for product in found:
+        assert product.params["precision"] == (jax.lax.Precision.HIGHEST,) * 2, product
+
+
+@pytest.mark.parametrize("example", [towers_example, reranker_example])
+def test_a_step_in_float32_multiplies_float32(tokenizer, example):
+    made = example(tokenizer)
+    step = jax.make_jaxpr(jax.grad(made.loss, has_aux=True))
+    exact_only(step(made.params, made.load()(made.batch), None).jaxpr)
+
+
+def test_vectors_in_float32_are_made_of_float32(tokenizer):
+    towers = towers_example(tokenizer).model
+    ids = np.ones((2, 8), np.int32)
+    tokens = Tokens(ids, ids > 0, ids - ids)
+    exact_only(jax.make_jaxpr(towers.encode_query)(tokens).jaxpr)
