@@ -1,7 +1,7 @@
 """The lexical index: weighted BM25 over item fields, on tantivy.
 
-tantivy (Rust, through tantivy-py) rather than bm25s, because of what this index is for: a feature
-of the reranker and a source of hard negatives now, a recall channel later.
+tantivy (Rust, through tantivy-py) rather than bm25s, because of what this index is for: a channel of
+recall, a feature of the reranker and a source of hard negatives.
 
 * Field weights: a query is a tree of term queries, each with a boost of its own, and the score is
   the boosted sum. bm25s has one field per index.
@@ -141,16 +141,15 @@ class LexicalIndex:
     def understood(self, query: str) -> dict[str, float]:
         """The terms that are searched for `query`, and what a match of each is worth.
 
-        A term that no item has is replaced by what it may have been meant to be: the last word, if
-        nothing follows it, by terms that begin with it, any other by terms that it is a misspelling
+        A term that no item has is replaced by what it may have been meant to be: the last word by
+        terms that begin with it, any other, or where none does, by terms that it is a misspelling
         of. Where there is no such term it is left out.
         """
         terms = self.terms(query)
         understood = dict.fromkeys((term for term in terms if term in self.vocabulary), 1.0)
         unknown = [term for term in terms if term not in self.vocabulary]
         for term in unknown[:_MAX_GUESSED]:
-            unfinished = term is terms[-1] and not query[-1:].isspace()
-            for meant in self.vocabulary.meant(term, unfinished=unfinished):
+            for meant in self.vocabulary.meant(term, unfinished=term is terms[-1]):
                 understood.setdefault(meant, MEANT_WEIGHT)
         return understood
 
