@@ -1,7 +1,7 @@
 """The lexical index: weighted BM25 over item fields, on tantivy.
 
-tantivy (Rust, through tantivy-py) rather than bm25s, because of what this index is for: a channel of
-recall, a feature of the reranker and a source of hard negatives.
+tantivy (Rust, through tantivy-py) rather than bm25s, because of what this index is for: a channel
+of recall, a feature of the reranker and a source of hard negatives.
 
 * Field weights: a query is a tree of term queries, each with a boost of its own, and the score is
   the boosted sum. bm25s has one field per index.
