@@ -45,6 +45,9 @@ FIELD_WEIGHTS: Mapping[str, float] = {
 MAX_TERMS = 64
 """Distinct terms of a query that count, in its order; a 10 kB query costs no more than these."""
 
+# Rows that are scored in one go: beyond a thousand what tantivy keeps for each no longer fits the
+# processor's cache, and a row takes five microseconds instead of two.
+_SCORED_AT_ONCE = 512
 _MAX_GUESSED = 8  # unknown terms of a query that are guessed at: each costs a walk over all terms
 ANALYSER = "shortlist_en_2"  # stored in the index; renamed when the analyser below changes
 _MAX_TERM_BYTES = 100
@@ -188,20 +191,11 @@ class LexicalIndex:
         if not terms or not rows.size:
             return scores
         wanted, position = np.unique(rows, return_inverse=True)
-        # Single-term queries: four times faster here than one query for the set of terms.
-        allowed = [(tantivy.Occur.Should, row_query(row)) for row in wanted.tolist()]
-        restricted = tantivy.Query.boolean_query(
-            [
-                (tantivy.Occur.Must, self._any_of(terms)),
-                (
-                    tantivy.Occur.Must,
-                    tantivy.Query.const_score_query(tantivy.Query.boolean_query(allowed), 0.0),
-                ),
-            ]
-        )
-        found, found_scores = self._ranked(restricted, len(wanted))
-        by_wanted = np.zeros(len(wanted), np.float32)
-        by_wanted[np.searchsorted(wanted, found)] = found_scores
+        by_wanted, any_of = np.zeros(len(wanted), np.float32), self._any_of(terms)
+        for start in range(0, len(wanted), _SCORED_AT_ONCE):
+            part = wanted[start : start + _SCORED_AT_ONCE]
+            found, found_scores = self._ranked(_among(part, any_of), len(part))
+            by_wanted[start + np.searchsorted(part, found)] = found_scores
         return by_wanted[position]
 
     def _any_of(self, terms: Mapping[str, float]) -> tantivy.Query:
@@ -230,6 +224,16 @@ class LexicalIndex:
         scores = np.array([score for score, _ in hits], np.float32)
         order = np.lexsort((rows, -scores))
         return rows[order], scores[order]
+
+
+def _among(rows: Int32[np.ndarray, "n"], query: tantivy.Query) -> tantivy.Query:
+    """The same query, restricted to some rows."""
+    # Single-term queries: four times faster here than one query for the set of terms.
+    allowed = [(tantivy.Occur.Should, row_query(row)) for row in rows.tolist()]
+    unscored = tantivy.Query.const_score_query(tantivy.Query.boolean_query(allowed), 0.0)
+    return tantivy.Query.boolean_query(
+        [(tantivy.Occur.Must, query), (tantivy.Occur.Must, unscored)]
+    )
 
 
 def open_links(directory: Path, links: Path) -> tantivy.Index:

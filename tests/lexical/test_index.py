@@ -112,13 +112,14 @@ def test_search_gives_every_match_when_k_exceeds_them(build):
 def test_scores_equal_those_of_search_and_are_zero_elsewhere(build):
     random = np.random.default_rng(0)
     words = [f"word{number}" for number in range(40)]
-    index = build(titles(*(" ".join(random.choice(words, 6)) for _ in range(500))))
+    items = 1_300  # more than are scored in one go
+    index = build(titles(*(" ".join(random.choice(words, 6)) for _ in range(items))))
     query = "word1 word2 word3 word4"
-    rows, scores = index.search(query, 500)
-    expected = np.zeros(500, np.float32)
+    rows, scores = index.search(query, items)
+    expected = np.zeros(items, np.float32)
     expected[rows] = scores
-    assert 0 < len(rows) < 500
-    asked = random.permutation(500).astype(np.int32)
+    assert 0 < len(rows) < items
+    asked = random.permutation(items).astype(np.int32)
     np.testing.assert_array_equal(index.scores(query, asked), expected[asked])
 
 

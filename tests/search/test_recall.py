@@ -158,7 +158,7 @@ def test_a_third_channel_is_joined_like_the_two(vectors, lexical, depth):
     np.testing.assert_allclose(three.scores(query, everything, weights), scores, atol=1e-6)
     best = np.argsort(-scores, kind="stable").tolist()
     found = three.find(query, depth, weights)
-    # Also at depth 2: the two best by all scores are the most popular two, which that channel finds.
+    # At depth 2 as well: the best two by all scores are the most popular two.
     assert found.rows.tolist() == best[:depth]
     np.testing.assert_allclose(found.scores, scores[found.rows], atol=1e-6)
     assert found.channels(0)[Popular.name] == 1
