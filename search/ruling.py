@@ -287,9 +287,11 @@ class Arranged:
             RuleReport(name, int(np.count_nonzero(passed[rows]))) for name, passed in ruling._boosts
         ]
         diversity = [RuleReport("diversity", len(self._moved))] if ruling.rules.diversity else []
+        names = [f"caps[{place}]" for place in range(len(ruling.rules.caps))]
+        if len(ruling.caps) > len(names):
+            names.append("max_per_group")
         caps = [
-            RuleReport(f"caps[{place}]", self._dropped[place])
-            for place in range(len(ruling.rules.caps))
+            RuleReport(name, dropped) for name, dropped in zip(names, self._dropped, strict=True)
         ]
         pins = [r for r in ruling.reports if r.rule.startswith("pins")]
         return (*excluded, *boosts, *diversity, *caps, *pins)
