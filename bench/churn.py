@@ -29,6 +29,7 @@ from bench.report import machine
 from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
+from search.channels import Dense, Lexical
 from search.growing import Growing
 from search.recall import Recall
 from towers.exact import recall
@@ -156,7 +157,7 @@ def _channels(directory: Path, added: np.ndarray, lexical: LexicalIndex, target:
     index, sketch = open_index(directory), open_sketch(directory, stored, tuned)
     assert isinstance(index, ScannIndex)
     index.effort = least_effort(index, stored, tuned, K, target)
-    return Recall(index, stored, Growing(added), lexical, sketch)
+    return Recall(Dense(index, stored, Growing(added), sketch), Lexical(lexical))
 
 
 def churn(config: ChurnConfig) -> tuple[list[Built], list[Searched]]:

@@ -19,6 +19,7 @@ from catalog.store import ItemStore
 from catalog.text import item_text
 from search import bundle, checks, golden
 from search.cache import CacheReport, VectorCache
+from search.channels import Query
 from search.clock import Clock, Costs
 from search.config import EngineConfig
 from search.embedding import QueryVectors, embedded
@@ -235,9 +236,9 @@ class Engine:
         passed = view.selection.allowed(filter, clock)
         allowed = view.catalogue.alive if passed is None else passed
         if isinstance(query, str):
-            vector, weight = self._queries.timed(query, clock), self.config.lexical_weight
+            asked = Query(query, self._queries.timed(query, clock))
             with clock.stage("recall", 0):
-                found = view.recall.find(query, vector, limit, weight, channels, allowed)
+                found = view.recall.find(asked, limit, self.config.weights, channels, allowed)
         else:
             with clock.stage("recall", 0):
                 found = view.recall.nearest(query, limit, allowed)

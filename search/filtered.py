@@ -75,7 +75,7 @@ def nearest(
         return Filtered(*nearest_of(vectors, query, k, np.flatnonzero(allowed)), "scan")
     plan: Plan = "sketch"
     share = matches / len(allowed)
-    if share >= INDEX_FROM and (fetch := _fetch(k, share)) <= MAX_FETCH:
+    if share >= INDEX_FROM and (fetch := enough(k, share)) <= MAX_FETCH:
         rows, cosines = index.search(query[None], fetch)
         passed = allowed[rows[0]]
         if np.count_nonzero(passed) >= k:
@@ -84,8 +84,8 @@ def nearest(
     return Filtered(*_sketched(sketch, vectors, query, k, allowed), plan)
 
 
-def _fetch(k: int, share: float) -> int:
-    """How many items to fetch so that k of them pass, each with a chance of `share`.
+def enough(k: int, share: float) -> int:
+    """How many items to fetch so that k of them pass, each with a chance of `share` above 0.
 
     The number to fetch is negative binomial: k / share at its mean, with a standard deviation of
     sqrt(k (1 - share)) / share.

@@ -8,10 +8,11 @@ from jaxtyping import Float32, Int32
 from catalog.facets import Facet, FacetCounts
 from catalog.filters import Filter
 from search import checks
+from search.channels import Allowed, Query
 from search.clock import Clock
 from search.config import EngineConfig
 from search.ranking import rerank_order
-from search.recall import Allowed, Candidates
+from search.recall import Candidates
 from search.records import MAX_DEPTH, MAX_OFFSET, MAX_PAGE_SIZE, Degradation, Hit, SearchResult
 from search.rules import NO_RULES, RuleReport, Rules
 from search.ruling import Joined, Ruling
@@ -119,15 +120,16 @@ class Choice:
     def recall(self, vector: Float32[np.ndarray, " dim"]) -> "Found":
         """Recall candidates for the query that has this vector, enough for the page."""
         wanted, recall, ruling = self.wanted, self.view.recall, self.ruling
+        query = Query(wanted.query, vector)
         with self.clock.stage("recall", 0):
-            found = self._enough(vector)
+            found = self._enough(query)
         self.clock.found(len(found), found.plan)
         depth = min(wanted.depths.rerank, wanted.depths.recall, len(found))
         candidates, joined = found, None
         if ruling is not None:
             joined = ruling.joined(
                 found,
-                recall.scores(wanted.query, vector, ruling.pins, self.config.lexical_weight),
+                recall.scores(query, ruling.pins, self.config.weights),
                 recall.cosines(vector, ruling.pins),
                 wanted.depths.recall,
                 depth,
@@ -138,7 +140,7 @@ class Choice:
             self, candidates, min(depth, wanted.depths.rerank_most), found.rows, matched, joined
         )
 
-    def _enough(self, vector: Float32[np.ndarray, " dim"]) -> Candidates:
+    def _enough(self, query: Query) -> Candidates:
         """Candidates for the page and one more, which tells whether there is a next page.
 
         All there are where these are fewer. Recalled to the depth asked for, followed by the
@@ -147,8 +149,8 @@ class Choice:
         rerank the same head, so no item is on two of them.
         """
         wanted, recall, allowed = self.wanted, self.view.recall, self.allowed
-        depth, weight = wanted.depths.recall, self.config.lexical_weight
-        found = recall.find(wanted.query, vector, depth, weight, allowed=allowed)
+        depth = wanted.depths.recall
+        found = recall.find(query, depth, self.config.weights, allowed=allowed)
         matches = self.view.selection.matches(allowed)
         reached = depth if wanted.end < depth else DEEPEST
         for deeper in (reached, DEEPEST, matches):
@@ -156,7 +158,7 @@ class Choice:
             if len(found) < min(deeper, matches) and (deeper == reached or few):
                 if deeper == matches and allowed is None:  # a scan: no index is made for so many
                     allowed = self.view.catalogue.all_alive
-                found = recall.extended(found, vector, deeper, allowed)
+                found = recall.extended(found, query, deeper, allowed)
         return found
 
     def _suffices(self, rows: Int32[np.ndarray, " found"]) -> bool:

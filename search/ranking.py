@@ -67,10 +67,11 @@ def lexical_shares(
 
     The share depends on query and item alone, not on the other candidates.
     """
-    _, best = lexical.search(query, 1)
-    if not len(best):
-        return np.zeros(len(rows), np.float32)
-    shares: Float32[np.ndarray, "candidates"] = lexical.scores(query, rows) / best[0]
+    shares: Float32[np.ndarray, "candidates"] = np.zeros(len(rows), np.float32)
+    if len(rows):
+        _, best = lexical.search(query, 1)
+        if len(best):
+            shares = lexical.scores(query, rows) / best[0]
     return shares
 
 

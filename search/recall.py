@@ -1,33 +1,23 @@
 """Stage 1: which items are worth a closer look, and which channel found them.
 
-Channels are joined by score, not by rank: `cosine + weight * lexical share`. Both scores are known
-exactly for every candidate, whichever channel found it, so an item is never put behind because the
-other channel happened to cut it off. (On Home Depot's `dev`, this and reciprocal rank fusion
-(Cormack et al., 2009) recall the same; this one orders better.)
+Channels are joined by score, not by rank: the sum of each channel's score times its weight. All
+scores are known exactly for every candidate, whichever channel found it, so an item is never put
+behind because another channel happened to cut it off. (On Home Depot's `dev`, this and reciprocal
+rank fusion (Cormack et al., 2009) recall the same; this one orders better.)
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from catalog.catalogue import Catalogue
 from lexical.index import LexicalIndex
-from search import filtered
-from search.growing import Growing
-from search.ranking import lexical_shares, scores_behind
-from search.records import Channel, Hit
-from towers.exact import BLOCK, nearest, nearest_of
-from towers.index import VectorIndex
-from towers.sketch import Sketch
-
-_LEXICAL_FETCH = 2_048  # most items that the words are asked for on behalf of a filter
-_MOST = 0.9  # of all rows pass a filter that hardly needs more hits than without it
-
-# Which rows are looked at: items that pass a filter. None: all rows, which must be alive.
-Allowed: TypeAlias = Bool[np.ndarray, " items"] | None
+from search.channels import Allowed, Dense, Lexical, Query, Ranked, Retriever
+from search.ranking import scores_behind
+from search.records import Hit
+from towers.exact import BLOCK, nearest
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ class Candidates:
     rows: Int32[np.ndarray, " found"]
     scores: Float32[np.ndarray, " found"]
     cosines: Float32[np.ndarray, " found"]
-    ranks: Mapping[Channel, Int32[np.ndarray, " found"]]
+    ranks: Mapping[str, Int32[np.ndarray, " found"]]
     plan: str = ""
 
     def __len__(self) -> int:
@@ -64,177 +54,104 @@ class Candidates:
             for place, row in enumerate(self.rows.tolist())
         )
 
-    def channels(self, place: int) -> dict[Channel, int]:
+    def channels(self, place: int) -> dict[str, int]:
         """The channels that found the candidate at a place, and the rank that each gave it."""
         ranks = {channel: int(ranks[place]) for channel, ranks in self.ranks.items()}
         return {channel: rank for channel, rank in ranks.items() if rank}
 
 
 class Recall:
-    """The channels of one catalogue."""
+    """The channels of one catalogue, and what they find together."""
 
-    def __init__(
-        self,
-        index: VectorIndex,
-        vectors: Float32[np.ndarray, "indexed dim"],
-        added: Growing,
-        lexical: LexicalIndex,
-        sketch: Sketch | None = None,
-    ) -> None:
-        """Take the channels.
+    def __init__(self, dense: Dense, lexical: Lexical, *others: Retriever) -> None:
+        """Take the channels, the dense one first: its cosines are told of every candidate."""
+        self._dense = dense
+        self._lexical = lexical
+        self._others = others
+        self._channels: tuple[Retriever, ...] = (dense, lexical, *others)
 
-        Args:
-            index: Of the first rows.
-            vectors: What it was built from.
-            added: Vectors of the rows behind them, few enough to compare with every query.
-            lexical: The lexical index of all rows.
-            sketch: Of the indexed vectors; without one, all that pass a filter are compared.
-        """
-        self._index = index
-        self._vectors = vectors
-        self._growing = added
-        self._added = added.values
-        self._sketch = sketch
-        self.lexical = lexical
+    @property
+    def lexical(self) -> LexicalIndex:
+        """The lexical index of all rows."""
+        return self._lexical.index
 
     def extended_by(
         self, vectors: Float32[np.ndarray, "more dim"], lexical: LexicalIndex
     ) -> "Recall":
         """The same with more rows, and a lexical index that has them. For one thread at a time."""
-        added = self._growing.followed_by(vectors) if len(vectors) else self._growing
-        return Recall(self._index, self._vectors, added, lexical, self._sketch)
+        return Recall(self._dense.followed_by(vectors), Lexical(lexical), *self._others)
 
-    def vectors(self, rows: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:
-        """Unit vectors of items."""
-        size = len(self._vectors)
-        if not len(self._added):
-            return np.asarray(self._vectors[rows])
-        old = rows < size
-        found = np.empty((len(rows), self._vectors.shape[1]), np.float32)
-        found[old], found[~old] = self._vectors[rows[old]], self._added[rows[~old] - size]
-        return found
+    def find(
+        self,
+        query: Query,
+        depth: int,
+        weights: Mapping[str, float],
+        channels: Collection[str] | None = None,
+        allowed: Allowed = None,
+    ) -> Candidates:
+        """The best of what channels find: with the dense one never fewer than there are.
+
+        Args:
+            query: The query.
+            depth: Most candidates, and how many each channel is asked for.
+            weights: By channel, what a score of 1 is worth. Of several channels those without
+                weight are left out; one alone gives its own scores, whatever its weight.
+            channels: Names of the channels that are asked; None for all.
+            allowed: Which items pass a filter; no others are found.
+        """
+        asked = [c for c in self._channels if channels is None or c.name in channels]
+        if len(asked) > 1:
+            asked = [channel for channel in asked if weights.get(channel.name)]
+        if len(asked) == 1:
+            weights = {asked[0].name: 1.0}
+        found = [channel.search(query, depth, allowed) for channel in asked]
+        rows = _each_once([ranked.rows for ranked in found])
+        total = np.zeros(len(rows), np.float32)
+        scores, places = {}, {}
+        for channel, ranked in zip(asked, found, strict=True):
+            name = channel.name
+            places[name] = _places(ranked.rows, rows)
+            scores[name] = _scores(channel, query, ranked, rows, places[name])
+            total += np.float32(weights[name]) * scores[name]
+        order = np.argsort(-total, kind="stable")[:depth]
+        rows, dense = rows[order], scores.get(self._dense.name)
+        return Candidates(
+            rows,
+            total[order],
+            self._dense.scores(query, rows) if dense is None else dense[order],
+            {name: of[order] for name, of in places.items()},
+            "".join(ranked.plan for ranked in found),
+        )
+
+    def scores(
+        self, query: Query, rows: Int32[np.ndarray, " items"], weights: Mapping[str, float]
+    ) -> Float32[np.ndarray, " items"]:
+        """What `find` would order items by, whether or not it would find them."""
+        total = np.zeros(len(rows), np.float32)
+        for channel in self._channels:
+            if weight := weights.get(channel.name):
+                total += np.float32(weight) * channel.scores(query, rows)
+        return total
 
     def nearest(
         self, vector: Float32[np.ndarray, " dim"], depth: int, allowed: Allowed = None
     ) -> Candidates:
-        """The items nearest to a query's vector: never fewer than `depth` where there are more.
-
-        With `allowed`, only items that it is true of are found, here and below.
-        """
-        plan, size = "", len(self._vectors)
-        if allowed is None:
-            found, scores = self._index.search(vector[None], depth)
-            rows, cosines = found[0], scores[0]
-        else:
-            within = filtered.nearest(
-                self._index, self._sketch, self._vectors, vector, depth, allowed[:size]
-            )
-            rows, cosines, plan = within.rows, within.cosines, within.plan
-        if len(self._added):
-            chosen = (
-                np.arange(len(self._added)) if allowed is None else np.flatnonzero(allowed[size:])
-            )
-            more, their = nearest_of(self._added, vector, min(depth, len(chosen)), chosen)
-            rows = np.concatenate([rows, more + np.int32(size)])
-            cosines = np.concatenate([cosines, their])
-            order = np.argsort(-cosines, kind="stable")[:depth]
-            rows, cosines = rows[order], cosines[order]
-        ranks = np.arange(1, len(rows) + 1, dtype=np.int32)
-        return Candidates(rows, cosines, cosines, {Channel.DENSE: ranks}, plan)
-
-    def matching(
-        self,
-        query: str,
-        vector: Float32[np.ndarray, " dim"],
-        depth: int,
-        allowed: Allowed = None,
-    ) -> Candidates:
-        """The items that share most words with a query: fewer than `depth` where few share any.
-
-        Within a filter it looks at the best `_LEXICAL_FETCH` of all items, and may miss others.
-        """
-        fetch = depth
-        if allowed is not None:
-            most_pass = np.count_nonzero(allowed) > _MOST * len(allowed)
-            fetch = 2 * depth if most_pass else max(depth, _LEXICAL_FETCH)
-        rows, scores = self.lexical.search(query, fetch)
-        if allowed is not None:
-            passed = np.flatnonzero(allowed[rows])[:depth]
-            best, rows, scores = scores[:1], rows[passed], scores[passed]
-        else:
-            best = scores[:1]
-        shares = scores / best if len(scores) else scores
-        ranks = np.arange(1, len(rows) + 1, dtype=np.int32)
-        return Candidates(rows, shares, self.cosines(vector, rows), {Channel.LEXICAL: ranks})
-
-    def joined(
-        self,
-        query: str,
-        vector: Float32[np.ndarray, " dim"],
-        depth: int,
-        lexical_weight: float,
-        allowed: Allowed = None,
-    ) -> Candidates:
-        """The best of what both channels find: never fewer than `depth` where there are more.
-
-        Args:
-            query: The query.
-            vector: Its unit vector.
-            depth: Most candidates, and how many each channel is asked for.
-            lexical_weight: What a lexical share of 1 is worth, in cosine; 0 leaves the words out.
-            allowed: Which items pass a filter.
-        """
-        dense = self.nearest(vector, depth, allowed)
-        if not lexical_weight:
-            return dense
-        lexical = self.matching(query, vector, depth, allowed)
-        added = ~np.isin(lexical.rows, dense.rows)
-        rows = np.concatenate([dense.rows, lexical.rows[added]])
-        cosines = np.concatenate([dense.cosines, lexical.cosines[added]])
-        shares = lexical_shares(self.lexical, query, dense.rows)
-        scores = cosines + np.float32(lexical_weight) * np.concatenate(
-            [shares, lexical.scores[added]]
-        )
-        order = np.argsort(-scores, kind="stable")[:depth]
-        ranks = {
-            Channel.DENSE: _places(dense.rows, rows[order]),
-            Channel.LEXICAL: _places(lexical.rows, rows[order]),
-        }
-        return Candidates(rows[order], scores[order], cosines[order], ranks, dense.plan)
-
-    def find(
-        self,
-        query: str,
-        vector: Float32[np.ndarray, " dim"],
-        depth: int,
-        lexical_weight: float,
-        channels: Collection[Channel] = tuple(Channel),
-        allowed: Allowed = None,
-    ) -> Candidates:
-        """What the channels asked for find; see `joined`."""
-        if set(channels) == {Channel.DENSE}:
-            return self.nearest(vector, depth, allowed)
-        if set(channels) == {Channel.LEXICAL}:
-            return self.matching(query, vector, depth, allowed)
-        return self.joined(query, vector, depth, lexical_weight, allowed)
+        """The items nearest to a vector: never fewer than `depth` where there are more."""
+        return self.find(Query("", vector), depth, {}, (self._dense.name,), allowed)
 
     def extended(
-        self,
-        found: Candidates,
-        vector: Float32[np.ndarray, " dim"],
-        depth: int,
-        allowed: Allowed = None,
+        self, found: Candidates, query: Query, depth: int, allowed: Allowed = None
     ) -> Candidates:
         """The same candidates, and behind them the nearest of the others until there are `depth`.
 
         Pages beyond the usual depth are cut from it, so that no item is on two of them.
         """
-        nearest = self.nearest(vector, depth, allowed)
+        nearest = self._dense.search(query, depth, allowed)
         new = ~np.isin(nearest.rows, found.rows)
-        rows, cosines = nearest.rows[new], nearest.cosines[new]
+        rows, cosines = nearest.rows[new], nearest.scores[new]
         ranks = {
             channel: np.concatenate([of, _places(nearest.rows, rows)])
-            if channel is Channel.DENSE
+            if channel == self._dense.name
             else np.pad(of, (0, len(rows)))
             for channel, of in found.ranks.items()
         }
@@ -246,16 +163,20 @@ class Recall:
             nearest.plan,
         )
 
+    def vectors(self, rows: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:
+        """Unit vectors of items."""
+        return self._dense.vectors(rows)
+
     def vector(self, row: int) -> Float32[np.ndarray, " dim"]:
         """The vector of an item."""
-        size = len(self._vectors)
-        return np.array(self._vectors[row] if row < size else self._added[row - size])
+        [vector] = self.vectors(np.array([row], np.int32))
+        return np.asarray(vector)
 
     def cosines(
         self, vector: Float32[np.ndarray, " dim"], rows: Int32[np.ndarray, " items"]
     ) -> Float32[np.ndarray, " items"]:
         """Cosines of a query's vector with those of items."""
-        return np.asarray(self.vectors(rows) @ vector)
+        return self._dense.cosines(vector, rows)
 
     def exact(
         self, queries: Float32[np.ndarray, "queries dim"], k: int, alive: Bool[np.ndarray, " items"]
@@ -265,29 +186,40 @@ class Recall:
         parts = (living[start : start + BLOCK] for start in range(0, len(living), BLOCK))
         return nearest(((part, self.vectors(part)) for part in parts), queries, k)[0]
 
-    def scores(
-        self,
-        query: str,
-        vector: Float32[np.ndarray, " dim"],
-        rows: Int32[np.ndarray, " items"],
-        lexical_weight: float,
-    ) -> Float32[np.ndarray, " items"]:
-        """What `joined` would order items by, whether or not it would find them."""
-        cosines = self.cosines(vector, rows)
-        if not lexical_weight or not len(rows):
-            return cosines
-        return cosines + np.float32(lexical_weight) * lexical_shares(self.lexical, query, rows)
-
     def warm_up(self, depth: int) -> None:
         """Compile or touch whatever a first search at that depth would wait for."""
-        self._index.warm_up(depth)
-        if self._sketch is not None:
-            self._sketch.warm_up(len(self._vectors))
+        self._dense.warm_up(depth)
+
+
+def _each_once(lists: Sequence[Int32[np.ndarray, "_"]]) -> Int32[np.ndarray, " rows"]:
+    """The rows of all lists, one list behind the other, each where it comes first."""
+    if len(lists) == 1:
+        return lists[0]
+    rows = np.concatenate(lists)
+    _, first = np.unique(rows, return_index=True)
+    return rows[np.sort(first)]
 
 
 def _places(
     ranked: Int32[np.ndarray, " ranked"], rows: Int32[np.ndarray, " rows"]
 ) -> Int32[np.ndarray, " rows"]:
     """The place of each row in a ranked list, from 1; 0 where it is not in it."""
+    if rows is ranked:
+        return np.arange(1, len(rows) + 1, dtype=np.int32)
     places = {row: place for place, row in enumerate(ranked.tolist(), start=1)}
     return np.fromiter((places.get(row, 0) for row in rows.tolist()), np.int32, len(rows))
+
+
+def _scores(
+    channel: Retriever,
+    query: Query,
+    ranked: Ranked,
+    rows: Int32[np.ndarray, " rows"],
+    places: Int32[np.ndarray, " rows"],
+) -> Float32[np.ndarray, " rows"]:
+    """A channel's scores of rows, of which it has given those at places above 0 already."""
+    scores = np.empty(len(rows), np.float32)
+    known = places > 0
+    scores[known] = ranked.scores[places[known] - 1]
+    scores[~known] = channel.scores(query, rows[~known])
+    return scores

@@ -22,7 +22,7 @@ MAX_EMBED_TEXTS = 128
 
 
 class Channel(StrEnum):
-    """A way to recall items."""
+    """The ways to recall items; see `channels`."""
 
     DENSE = "dense"  # near the query's vector
     LEXICAL = "lexical"  # sharing words with the query
@@ -50,7 +50,7 @@ class Hit:
     stage1_score: float | None = None
     rerank_score: float | None = None
     lexical_score: float | None = None
-    channels: Mapping[Channel, int] = field(default_factory=dict)
+    channels: Mapping[str, int] = field(default_factory=dict)
     item: Item | None = None
     base_score: float | None = None
     adjustments: tuple[Adjustment, ...] = ()

@@ -11,11 +11,12 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from catalog.catalogue import Catalogue
 from catalog.codes import Codes
 from search.caps import keep
+from search.channels import Allowed
 from search.clock import Clock
 from search.diversity import mmr_order
 from search.ranking import rerank_order, scores_behind
-from search.recall import Allowed, Candidates
-from search.records import Channel, Hit
+from search.recall import Candidates
+from search.records import Hit
 from search.rules import Adjustment, Effect, RuleReport, Rules, Skipped
 
 DIVERSE_DEPTH = 50  # head of the list that diversity re-orders where nothing was reranked
@@ -122,7 +123,7 @@ class Ruling:
         others = ~np.isin(found.rows, self.pins)
         places = {row: at for at, row in enumerate(found.rows[:recall_depth].tolist())}
         at = np.array([places.get(row, -1) for row in self.pins.tolist()], np.int64)
-        ranks: dict[Channel, Int32[np.ndarray, " found"]] = {}
+        ranks: dict[str, Int32[np.ndarray, " found"]] = {}
         for channel, of in found.ranks.items():
             # Recalled by no channel where it was not recalled: -1 reads the 0 put at the end.
             ranks[channel] = np.concatenate([np.append(of, np.int32(0))[at], of[others]])
@@ -286,9 +287,11 @@ class Arranged:
             RuleReport(name, int(np.count_nonzero(passed[rows]))) for name, passed in ruling._boosts
         ]
         diversity = [RuleReport("diversity", len(self._moved))] if ruling.rules.diversity else []
+        names = [f"caps[{place}]" for place in range(len(ruling.rules.caps))]
+        if len(ruling.caps) > len(names):
+            names.append("max_per_group")
         caps = [
-            RuleReport(f"caps[{place}]", self._dropped[place])
-            for place in range(len(ruling.rules.caps))
+            RuleReport(name, dropped) for name, dropped in zip(names, self._dropped, strict=True)
         ]
         pins = [r for r in ruling.reports if r.rule.startswith("pins")]
         return (*excluded, *boosts, *diversity, *caps, *pins)

@@ -11,8 +11,8 @@ from catalog.facets import Facet, FacetCounts
 from catalog.filters import Filter
 from search.browsing import Popularity
 from search.caps import keep
+from search.channels import Allowed
 from search.clock import Clock
-from search.recall import Allowed
 from search.records import Degradation, Hit, SearchResult
 from search.ruling import Ruling
 

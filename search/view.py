@@ -12,6 +12,7 @@ from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search import bundle
+from search.channels import Dense, Lexical
 from search.clock import Clock
 from search.growing import Growing
 from search.ranking import SignalSource
@@ -53,11 +54,11 @@ class View:
         queries = open_queries(index)
         none = Growing(np.zeros((0, vectors.shape[1]), np.float32))
         sketch = open_sketch(index, vectors, queries)
-        channels = Recall(open_index(index), vectors, none, lexical, sketch)
+        dense = Dense(open_index(index), vectors, none, sketch)
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         return cls(
             catalogue,
-            channels,
+            Recall(dense, Lexical(lexical)),
             SignalSource(catalogue, lexical, as_of),
             Selection(catalogue),
             queries[:_SAMPLE],

@@ -161,8 +161,14 @@ def test_a_cap_of_groups_is_what_max_per_group_is(ruled):
     capped = ruled.search(QUERY, limit=48, rules=Rules(caps=(Cap("group_id", 1),)))
     asked = ruled.search(QUERY, limit=48, max_per_group=1)
     assert ids(capped) == ids(asked)
-    other = Rules(boosts=(Boost(Equals("brand", "nobody"), 1.0),))
-    assert ids(ruled.search(QUERY, limit=48, max_per_group=1, rules=other)) == ids(asked)
+    other = Rules(boosts=(Boost(Equals("brand", "nobody"), 1.0),), caps=(Cap("brand", 100),))
+    both = ruled.search(QUERY, limit=48, max_per_group=1, rules=other)
+    assert ids(both) == ids(asked)
+    assert [(report.rule, report.affected) for report in both.rules] == [
+        ("boosts[0]", 0),
+        ("caps[0]", 0),
+        ("max_per_group", 48 - len(asked.hits)),
+    ]
 
 
 def test_caps_are_looked_behind_for_full_pages(ruled, monkeypatch):

@@ -104,8 +104,7 @@ class RetrieveResponse(_message.Message):
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetrieveResult]:
         """The hits, best first. As many as `page_size` whenever the catalogue has them, or as pass the
-        filter; CHANNEL_LEXICAL alone gives none that shares no word with the query, and within a filter
-        looks only at the items of the whole catalogue that share most, 2,048 of them or fewer.
+        filter; CHANNEL_LEXICAL alone gives none that shares no word with the query.
         """
 
     @_builtins.property

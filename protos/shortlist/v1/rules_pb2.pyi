@@ -307,7 +307,7 @@ class RuleReport(_message.Message):
     PIN_PROBLEM_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     """The rule by its place in Rules: "excluded_item_ids", "excluded", "boosts[2]", "diversity",
-    "caps[0]" or "pins[0]".
+    "caps[0]" or "pins[0]"; or "max_per_group", the last of the caps, where the request sets it.
     """
     affected_count: _builtins.int
     """How many items it changed anything for; 0 for a rule without effect. An exclusion: items that
