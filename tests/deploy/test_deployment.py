@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from catalog.errors import InputError
 from catalog.log import WriteLog
 from search.config import LiveConfig
 from search.engine import Engine
@@ -73,6 +74,14 @@ def pod_config(container: dict[str, Any], image_environment: dict[str, str]) -> 
     """What the server makes of the image's variables and the pod's."""
     environ = image_environment | {each["name"]: each["value"] for each in container["env"]}
     return load([], environ).config
+
+
+def test_the_image_takes_no_writes_from_whoever_reaches_it(
+    container: dict[str, Any], image_environment: dict[str, str]
+) -> None:
+    assert pod_config(container, image_environment).state is None
+    with pytest.raises(InputError, match=r"--tokens or --client-ca .*SHORTLIST_STATE"):
+        load([], image_environment | {"SHORTLIST_STATE": "/srv/state"})
 
 
 # ---- Kubernetes

@@ -311,6 +311,23 @@ def test_tokens_in_clear_stay_on_this_machine(tiny_bundle: Path, file: Path) -> 
             ServerConfig(tiny_bundle, admin_host=host, admin_port=0)
 
 
+def test_writes_from_beyond_this_machine_need_tokens_or_certificates(
+    tiny_bundle: Path, file: Path, tmp_path: Path
+) -> None:
+    for host in ("127.0.0.1", "localhost", "::1"):
+        ServerConfig(tiny_bundle, host=host, state=tmp_path)
+    tls = {"tls_cert": file, "tls_key": file}
+    for host in ("0.0.0.0", "::", "shop.example"):
+        ServerConfig(tiny_bundle, host=host)  # nothing can be written
+        for more in ({}, tls):
+            with pytest.raises(
+                InputError, match=f"--host {host}: .*--state.*--tokens or --client-ca"
+            ):
+                ServerConfig(tiny_bundle, host=host, state=tmp_path, **more)
+        ServerConfig(tiny_bundle, host=host, state=tmp_path, tokens=file, **tls)
+        ServerConfig(tiny_bundle, host=host, state=tmp_path, client_ca=file, **tls)
+
+
 def _echo(*, streams_in: bool, streams_out: bool) -> grpc.RpcMethodHandler:
     """A method of the kind that answers each request with itself."""
 
