@@ -224,6 +224,24 @@ def test_every_package_is_in_the_image_and_nothing_that_is_not_there(
     assert {line[1:] for line in sent if line.startswith("!")} == copied
 
 
+def test_the_image_has_what_traces_are_sent_with(dockerfile: list[tuple[str, str]]) -> None:
+    installed = {
+        file
+        for word, rest in dockerfile
+        if word == "RUN" and "install" in rest
+        for file in re.findall(r"--require-hashes -r (\S+)", rest)
+    }
+    pinned = {
+        name
+        for file in installed
+        for name in re.findall(r"^([\w-]+)==", (ROOT / file).read_text(), re.MULTILINE)
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["otel"]]
+    assert {re.split("[^\\w-]", requirement.lower())[0] for requirement in wanted} <= pinned
+    assert {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-grpc"} <= pinned
+
+
 def test_images_and_packages_come_from_where_the_operator_says(
     dockerfile: list[tuple[str, str]], container: dict[str, Any]
 ) -> None:
