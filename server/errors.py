@@ -25,7 +25,7 @@ from search.records import (
     UnknownItemsError,
 )
 from server.bundles import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
-from server.calls import current_call, name_metadata, tell_name
+from server.calls import current_call, name_metadata, note_stages, tell_name
 from server.methods import is_ours, surrounded
 from server.pages import PageTokenError, PageTokenExpiredError
 from server.tokens import RoleMissingError, UnauthenticatedError
@@ -231,6 +231,8 @@ class _AsStatus:
         if not isinstance(error, Exception) or isinstance(error, grpc.aio.AbortError):
             return  # an aborted call has its status already
         status = error_status(error, self._method)
+        if isinstance(error, DeadlineExceededError) and error.stages:
+            note_stages(error.stages)
         if (call := current_call()) is not None:
             call.code = _CODES[status.code]
             call.error_id = _error_id(status)

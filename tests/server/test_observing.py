@@ -243,6 +243,33 @@ def test_a_call_is_a_span_of_the_callers_trace_with_one_per_stage(
         assert (span.attributes or {})["shortlist.candidates"] == stage.candidate_count
 
 
+def test_what_was_done_in_vain_is_counted_and_traced(
+    observed: Running,
+    client: Client,
+    exporter: InMemorySpanExporter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    search = Engine.search
+
+    def left_after_stage_1(self: Engine, query: str, **wanted: Any) -> object:
+        caller = current_caller()
+        assert caller is not None
+        return search(self, query, **wanted | {"on_recalled": lambda _: caller.leave()})
+
+    exporter.clear()
+    recall = key("shortlist_stage_seconds_count", stage="recall")
+    before = scrape(observed).get(recall, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "search", left_after_stage_1)
+        assert fail(lambda: client.search(QUERY)).reason == "DEADLINE_PASSED"
+    spans = spans_of(exporter)
+    [call] = [span for span in spans if span.kind is SpanKind.SERVER]
+    stages = [span for span in spans if span is not call]
+    assert {span.name for span in stages} == {"stage encode", "stage recall"}
+    assert {span.parent and span.parent.span_id for span in stages} == {call.context.span_id}
+    assert scrape(observed)[recall] - before == 1
+
+
 def test_only_the_servers_faults_are_errors_and_none_tells_what_was_asked(
     client: Client, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
