@@ -65,5 +65,6 @@ def configure(log_format: LogFormat) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler])
+    logging.captureWarnings(True)
     for name in ("server", "search"):
         logging.getLogger(name).setLevel(logging.INFO)

@@ -185,6 +185,18 @@ def test_what_is_in_force_and_each_call_are_logged(flags: Flags, form: str) -> N
     assert call["code"] == "OK"
 
 
+def test_json_logs_are_json_where_a_handshake_fails(flags: Flags, certificates: Path) -> None:
+    tls = ("--tls-cert", f"{certificates}/server.pem", "--tls-key", f"{certificates}/server.key")
+    with server_process(*flags, *tls, "--log-format", "json") as (process, address):
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as plain:
+            plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            plain.recv(100)  # until it is refused
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert {"settings", "stopping"} <= {json.loads(line)["message"] for line in err.splitlines()}
+
+
 # ---- health
 
 
