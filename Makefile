@@ -52,6 +52,7 @@ lock: $(VENV)/.tools  ## pin what pyproject.toml asks for (LOCK_FLAGS=--upgrade:
 	printf 'uv\nhatchling>=1.27\n' | $(COMPILE) - -o requirements-tools.txt
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra otel -c requirements-dev.txt -o requirements-otel.txt
 
 bench: $(BENCH_VENV)/.peers  ## compare with today's tools (needs SHORTLIST_DATA; ARGS: python -m bench --help)
 	$(BENCH_VENV)/bin/python -m bench $(ARGS)

@@ -74,10 +74,12 @@ class Clock:
     def check(self) -> None:
         """Raise DeadlineExceededError once the deadline has passed or nobody waits any more."""
         if self._deadline is not None and time.monotonic() >= self._deadline:
-            raise DeadlineExceededError("the deadline passed before the answer was ready")
+            raise DeadlineExceededError(
+                "the deadline passed before the answer was ready", tuple(self.stages)
+            )
         caller = current_caller()
         if caller is not None and caller.left:
-            raise DeadlineExceededError("nobody waits for the answer any more")
+            raise DeadlineExceededError("nobody waits for the answer any more", tuple(self.stages))
 
     @property
     def hurries(self) -> bool:
@@ -105,7 +107,12 @@ class Clock:
         self.check()
         cached: list[int] = []
         start = time.perf_counter()
-        yield cached.append
+        try:
+            yield cached.append
+        except DeadlineExceededError as error:  # given up on, so that nothing left it
+            seconds = time.perf_counter() - start
+            error.stages = (*self.stages, StageReport(name, 0, seconds, sum(cached)))
+            raise
         seconds = time.perf_counter() - start
         self._costs.add(name, seconds)
         self.stages.append(StageReport(name, candidates, seconds, sum(cached)))

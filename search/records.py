@@ -172,7 +172,15 @@ class NotSupportedError(Exception):
 
 
 class DeadlineExceededError(Exception):
-    """The caller's deadline passed before the answer was ready."""
+    """The caller's deadline passed before the answer was ready.
+
+    Attributes:
+        stages: One report per stage that ran until then, the one that was given up included.
+    """
+
+    def __init__(self, message: str, stages: tuple[StageReport, ...] = ()):
+        super().__init__(message)
+        self.stages = stages
 
 
 class ClosedError(Exception):

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import tyro
 
 from catalog.errors import InputError
-from shortlist.client import ShortlistError
 
 logger = logging.getLogger("server")  # not __name__, which is "__main__"
 
@@ -18,33 +17,35 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns the exit code (2: what was given cannot be used)."""
     try:
         if arguments[:1] == ["search"]:
-            _search(arguments[1:])
-        elif arguments[:1] == ["health"]:
+            return _search(arguments[1:])
+        if arguments[:1] == ["health"]:
             return _health(arguments[1:])
-        elif arguments[:1] == ["check"]:
+        if arguments[:1] == ["check"]:
             _check(arguments[1:])
         else:
             _serve(arguments)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    except ShortlistError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
     except KeyboardInterrupt:
         return 130
     return 0
 
 
-def _search(arguments: Sequence[str]) -> None:
+def _search(arguments: Sequence[str]) -> int:
     # Imported here, like the server below, so that the one does not wait for the other's imports.
     from server.terminal import SearchConfig, search
+    from shortlist.client import ShortlistError
 
     config = tyro.cli(SearchConfig, args=arguments, prog="python -m server search")
     try:
         search(config)
+    except ShortlistError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from None
+    return 0
 
 
 def _check(arguments: Sequence[str]) -> None:
@@ -66,6 +67,9 @@ def _health(arguments: Sequence[str]) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> None:
+    # gRPC's core writes plain text between the records, of failed handshakes for instance, which
+    # anybody can cause. It looks at this when it is imported, before a setting could be read.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from server.logs import configure
     from server.service import serve
     from server.settings import load

@@ -20,6 +20,7 @@ from search.bundle import Manifest
 from search.engine import Engine
 from search.records import RequestError
 from search.slot import Slot
+from server.logs import log_fault
 from server.work import StoppingError
 
 logger = logging.getLogger(__name__)
@@ -208,8 +209,10 @@ class Bundles:
         try:
             served = load(directory)
         except BaseException as error:
-            logger.warning("bundle %s is not loaded: %s", directory, error)
-            self.failed, self.loading = Failure(directory, _time(), str(error)), None
+            foreseen = isinstance(error, BundleRefusedError | StoppingError)
+            reason = str(error) if foreseen else type(error).__name__
+            logger.warning("bundle %s is not loaded: %s", directory, reason)
+            self.failed, self.loading = Failure(directory, _time(), reason), None
             future.set_exception(error)
             give_back_memory()
         else:
@@ -253,8 +256,8 @@ class Bundles:
         except InputError as error:
             reason = str(error)
         except Exception as error:
-            logger.exception("bundle %s cannot be opened", directory)
-            reason = f"{directory} cannot be opened: {type(error).__name__}: {error}"
+            log_fault(logger, error, f"bundle {directory} cannot be opened")
+            reason = f"{directory} cannot be opened: {type(error).__name__}; the log says where"
         # Not while the other is handled: its traceback would keep what was loaded so far.
         raise BundleRefusedError(reason)
 

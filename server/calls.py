@@ -22,7 +22,7 @@ import grpc
 from search.records import Answer
 from server.methods import is_ours, surrounded
 from server.metrics import Metrics
-from server.tracing import CallTracer
+from server.tracing import CallTracer, Stages
 
 logger = logging.getLogger("server.access")
 
@@ -40,7 +40,9 @@ class Call:
         request_id: The caller's `x-request-id`, or a fresh one.
         code: How it ended.
         error_id: What an internal fault was logged as.
-        results: What the engine answered, and when, in nanoseconds since 1970.
+        results: What the engine answered.
+        stages: What its stages did, for these or in vain, and when they had, in nanoseconds since
+            1970.
         bundle_id: The bundle that answers; the one that served when the call began, until that is
             known.
     """
@@ -49,7 +51,8 @@ class Call:
     request_id: str
     code: grpc.StatusCode = grpc.StatusCode.OK
     error_id: str | None = None
-    results: list[tuple[Answer, int]] = field(default_factory=list)
+    results: list[Answer] = field(default_factory=list)
+    stages: list[tuple[Stages, int]] = field(default_factory=list)
     bundle_id: str | None = None
 
 
@@ -65,8 +68,16 @@ def note(result: Answer, bundle_id: str) -> None:
     """Takes note of what the engine did for the current call, and with which bundle."""
     call = current_call()
     if call is not None:
-        call.results.append((result, time.time_ns()))
+        call.results.append(result)
         call.bundle_id = bundle_id
+        note_stages(result.stages)
+
+
+def note_stages(stages: Stages) -> None:
+    """Takes note of what the engine did for the current call, with or without an answer."""
+    call = current_call()
+    if call is not None:
+        call.stages.append((stages, time.time_ns()))
 
 
 def name_metadata() -> tuple[tuple[str, str], ...]:
@@ -135,9 +146,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             finally:
                 seconds = time.perf_counter() - begun
                 self._metrics.called(method, call.code.name, seconds)
-                for result, _ in call.results:
-                    self._metrics.answered(result)
-                trace_id = span.finish(call.code, call.bundle_id, call.results)
+                for stages, _ in call.stages:
+                    self._metrics.worked(stages)
+                for result in call.results:
+                    self._metrics.answered(method, result)
+                trace_id = span.finish(call.code, call.bundle_id, call.stages)
                 _log(call, context.peer(), seconds, trace_id)
 
 

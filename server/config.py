@@ -120,6 +120,11 @@ class ServerConfig:
                 )
             if flag == "--admin-host" and self.tokens is None:
                 raise InputError(f"{flag} {host}: AdminService beyond this machine needs --tokens")
+            if flag == "--host" and self.state is not None and not (self.tokens or self.client_ca):
+                raise InputError(
+                    f"{flag} {host}: whoever reaches it could write to the catalogue (--state): "
+                    "give --tokens or --client-ca"
+                )
 
     @property
     def bracketed_host(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
@@ -25,7 +24,8 @@ from search.records import (
     UnknownItemsError,
 )
 from server.bundles import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
-from server.calls import current_call, name_metadata, tell_name
+from server.calls import current_call, name_metadata, note_stages, tell_name
+from server.logs import log_fault
 from server.methods import is_ours, surrounded
 from server.pages import PageTokenError, PageTokenExpiredError
 from server.tokens import RoleMissingError, UnauthenticatedError
@@ -104,11 +104,7 @@ def _error_status(error: Exception, method: str) -> status_pb2.Status:
             metadata = {"role": str(error.role)} if isinstance(error, RoleMissingError) else None
             return _status(code, reason, _message(error), _details(error), metadata)
     error_id = uuid.uuid4().hex
-    # The exception's own text may quote the query, so it is for DEBUG alone; where it was raised
-    # says enough to find the fault.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("error %s in %s: %s at\n%s", error_id, method, type(error).__name__, frames)
-    logger.debug("error %s in full", error_id, exc_info=error)
+    log_fault(logger, error, f"error {error_id} in {method}")
     return _status(
         grpc.StatusCode.INTERNAL,
         "INTERNAL_FAULT",
@@ -231,6 +227,8 @@ class _AsStatus:
         if not isinstance(error, Exception) or isinstance(error, grpc.aio.AbortError):
             return  # an aborted call has its status already
         status = error_status(error, self._method)
+        if isinstance(error, DeadlineExceededError) and error.stages:
+            note_stages(error.stages)
         if (call := current_call()) is not None:
             call.code = _CODES[status.code]
             call.error_id = _error_id(status)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import traceback
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -45,6 +46,17 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     return fields
 
 
+def log_fault(logger: logging.Logger, error: BaseException, what: str) -> None:
+    """Logs what failed for a reason that nobody foresaw.
+
+    The exception's own text may quote a query, so it is for DEBUG alone; its type and where it was
+    raised say enough to find the fault.
+    """
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s: %s at\n%s", what, type(error).__name__, frames)
+    logger.debug("%s, in full", what, exc_info=error)
+
+
 def configure(log_format: LogFormat) -> None:
     """Logs to standard error: what the server and the engine tell, and warnings of libraries.
 
@@ -53,5 +65,6 @@ def configure(log_format: LogFormat) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler])
+    logging.captureWarnings(True)
     for name in ("server", "search"):
         logging.getLogger(name).setLevel(logging.INFO)

@@ -6,6 +6,7 @@ import errno
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -26,11 +27,12 @@ from bert.compiled import cached_programs
 from catalog.errors import InputError
 from search.engine import Engine
 from search.live import LiveCatalogue, LiveReport
-from search.records import Answer, SearchResult
+from search.records import Answer, SearchResult, StageReport
 from server.work import Worker
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
+_ITEMS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _HANG_UP_SECONDS = 10  # on a scraper that says nothing
 
 
@@ -67,11 +69,11 @@ class Metrics:
             ("kind",),
             registry=registry,
         )
-        self._recalled = Counter(
-            "shortlist_recalled_items", "Candidates that stage 1 gave.", registry=registry
+        self._recalled = _items(
+            "shortlist_recalled_items", "Candidates that stage 1 gave an answer.", registry
         )
-        self._reranked = Counter(
-            "shortlist_reranked_items", "Candidates that stage 2 scored.", registry=registry
+        self._reranked = _items(
+            "shortlist_reranked_items", "Candidates of an answer that stage 2 scored.", registry
         )
 
     def watch(
@@ -95,16 +97,21 @@ class Metrics:
         """Counts a call that was refused unread, so that its time would say nothing."""
         self._calls.labels(method, "RESOURCE_EXHAUSTED").inc()
 
-    def answered(self, result: Answer) -> None:
-        """Counts what the engine did."""
-        for stage in result.stages:
+    def worked(self, stages: Iterable[StageReport]) -> None:
+        """Counts what the engine did, for an answer or until there was no time left for one."""
+        for stage in stages:
             self._stage_seconds.labels(stage.name).observe(stage.seconds)
+
+    def answered(self, method: str, result: Answer) -> None:
+        """Counts what the engine answered."""
         if not isinstance(result, SearchResult):
             return
         for left_out in result.left_out:
             self._degradations.labels(left_out.value).inc()
-        self._recalled.inc(result.recalled)
-        self._reranked.inc(result.reranked)
+        if any(stage.name == "recall" for stage in result.stages):
+            self._recalled.labels(method).observe(result.recalled)
+        if result.to_rerank:
+            self._reranked.labels(method).observe(result.reranked)
 
     def waited(self, seconds: float) -> None:
         """Counts what a job waited for its turn."""
@@ -118,6 +125,10 @@ class Metrics:
 
 def _seconds(name: str, of: str, registry: CollectorRegistry, *labels: str) -> Histogram:
     return Histogram(name, f"Seconds: {of}", labels, buckets=_SECONDS, registry=registry)
+
+
+def _items(name: str, says: str, registry: CollectorRegistry) -> Histogram:
+    return Histogram(name, says, ("method",), buckets=_ITEMS, registry=registry)
 
 
 class _State(Collector):
@@ -163,6 +174,11 @@ def _engine_metrics(engine: Engine) -> Iterator[Metric]:
     )
     info.add_metric((engine.bundle_id,), 1)
     yield info
+    yield _gauge(
+        "shortlist_bundle_created_timestamp_seconds",
+        "When what is served was built, in seconds since 1970.",
+        datetime.fromisoformat(engine.manifest.created).timestamp(),
+    )
     yield _gauge("shortlist_items", "Items of the catalogue.", len(engine.view.catalogue))
     yield _gauge("shortlist_model_shapes", "Shapes that models are ready for.", engine.compilations)
     families: dict[str, Any] = {

@@ -180,7 +180,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
     names = {_PREFIX + name.replace(".", "_").upper(): name for name in kinds}
     given = {}
     for variable, text in environ.items():
-        if not variable.startswith(_PREFIX) or variable.startswith(_NOT_SETTINGS):
+        if not variable.startswith(_PREFIX) or variable in _NOT_SETTINGS:
             continue
         if variable not in names:
             raise InputError(

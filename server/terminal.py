@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shortlist.client import Client, Tls
+from shortlist.client import Client, Options, Tls
 from shortlist.v1 import search_service_pb2
 
 
@@ -25,6 +25,8 @@ class SearchConfig:
     tls_ca: Path | None = None  # PEM authorities to trust instead of the system's
     tls_cert: Path | None = None  # PEM certificate to show the server
     tls_key: Path | None = None  # PEM private key of tls_cert
+    tls_name: str | None = None  # name in the server's certificate, where it is not the address's
+    token_file: Path | None = None  # holds the token to show; without TLS to this machine only
 
 
 def search(config: SearchConfig) -> None:
@@ -32,12 +34,18 @@ def search(config: SearchConfig) -> None:
 
     Raises:
         ShortlistError: The call failed.
-        OSError: A TLS file cannot be read.
-        ValueError: The query or a flag cannot be sent.
+        OSError: A TLS file or the token's cannot be read.
+        ValueError: The query, the token or a flag cannot be sent.
     """
-    secure = config.tls or config.tls_ca or config.tls_cert or config.tls_key
-    tls = Tls(config.tls_ca, config.tls_cert, config.tls_key) if secure else None
-    with Client(config.address, tls=tls, timeout_seconds=config.timeout_seconds) as client:
+    files = (config.tls_ca, config.tls_cert, config.tls_key)
+    secure = config.tls or config.tls_name or any(files)
+    with Client(
+        config.address,
+        tls=Tls(*files, server_name=config.tls_name) if secure else None,
+        token=config.token_file,
+        options=Options(token_in_clear=True),
+        timeout_seconds=config.timeout_seconds,
+    ) as client:
         response = client.search(config.query, page_size=config.page_size)
     console = Console()
     console.print(results_table(response))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit
 
 import grpc
@@ -18,7 +18,9 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, Trac
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from catalog.errors import InputError
-from search.records import Answer
+from search.records import StageReport
+
+Stages: TypeAlias = Sequence[StageReport]  # of one piece of the engine's work, in order
 
 _NAME = "shortlist.server"
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -59,9 +61,15 @@ class CallSpan:
         self,
         code: grpc.StatusCode,
         bundle_id: str | None,
-        results: Sequence[tuple[Answer, int]],
+        worked: Sequence[tuple[Stages, int]],
     ) -> str | None:
-        """Writes down how the call went and returns the trace's id; None when nobody records it."""
+        """Writes down how the call went and returns the trace's id; None when nobody records it.
+
+        Args:
+            code: How it ended.
+            bundle_id: The bundle that answered.
+            worked: What the engine's stages did, and when they had, in nanoseconds since 1970.
+        """
         span = self._span
         if not span.is_recording():
             return None
@@ -71,8 +79,8 @@ class CallSpan:
         if code in _FAULTS:
             span.set_status(Status(StatusCode.ERROR))
         parent = trace.set_span_in_context(span)
-        for result, answered in results:
-            _stage_spans(self._tracer, parent, result, answered)
+        for stages, done in worked:
+            _stage_spans(self._tracer, parent, stages, done)
         return trace.format_trace_id(span.get_span_context().trace_id)
 
 
@@ -104,14 +112,14 @@ class CallTracer:
             yield CallSpan(self._tracer, span)
 
 
-def _stage_spans(tracer: Tracer, parent: Any, result: Answer, answered: int) -> None:
+def _stage_spans(tracer: Tracer, parent: Any, stages: Stages, done: int) -> None:
     """Makes a span per stage.
 
     The engine reports how long each stage took, not when: the stages are laid end to end, the last
-    one ending when the engine answered.
+    one ending when the engine was done.
     """
-    end = answered
-    for stage in reversed(result.stages):
+    end = done
+    for stage in reversed(stages):
         begin = end - int(stage.seconds * 1e9)
         attributes: dict[str, str | int] = {
             "shortlist.candidates": stage.candidates,

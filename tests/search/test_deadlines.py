@@ -262,3 +262,25 @@ def test_similar_refuses_what_it_cannot_use(engine, item_id, limit, field):
     with pytest.raises(RequestError) as refused:
         engine.similar(item_id, limit=limit)
     assert refused.value.field == field
+
+
+def test_who_gives_up_says_what_was_done(fresh):
+    caller = Caller()
+    with calling(caller), pytest.raises(DeadlineExceededError) as given_up:
+        fresh.search(QUERY, on_recalled=lambda _: caller.leave())
+    stages = given_up.value.stages
+    assert [stage.name for stage in stages] == ["encode", "recall"]
+    assert stages[-1].candidates == 48
+
+
+def test_the_stage_that_was_given_up_is_told_too():
+    clock = Clock(None)
+    with clock.stage("first", 3):
+        pass
+    with pytest.raises(DeadlineExceededError) as given_up, clock.stage("second", 3):
+        raise DeadlineExceededError("too late")
+    assert [(stage.name, stage.candidates) for stage in given_up.value.stages] == [
+        ("first", 3),
+        ("second", 0),
+    ]
+    assert [stage.name for stage in clock.stages] == ["first"]

@@ -157,11 +157,12 @@ def test_two_tokens_at_once_are_none() -> None:
 
 def test_health_and_reflection_need_no_token(server: Any) -> None:
     listing = reflection_pb2.ServerReflectionRequest(list_services="")
-    with grpc.insecure_channel(server.address) as channel:
-        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        assert list(stub.ServerReflectionInfo(iter([listing]), timeout=10))
-        checked = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
-        assert checked.status == health_pb2.HealthCheckResponse.SERVING
+    for address in (server.address, f"127.0.0.1:{server.service.admin_port}"):
+        with grpc.insecure_channel(address) as channel:
+            stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+            assert list(stub.ServerReflectionInfo(iter([listing]), timeout=10))
+            checked = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            assert checked.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_every_method_of_the_contract_has_the_role_it_should() -> None:
@@ -309,6 +310,23 @@ def test_tokens_in_clear_stay_on_this_machine(tiny_bundle: Path, file: Path) -> 
             ServerConfig(tiny_bundle, admin_host=host, admin_port=0, tokens=file)
         with pytest.raises(InputError, match="beyond this machine needs --tokens"):
             ServerConfig(tiny_bundle, admin_host=host, admin_port=0)
+
+
+def test_writes_from_beyond_this_machine_need_tokens_or_certificates(
+    tiny_bundle: Path, file: Path, tmp_path: Path
+) -> None:
+    for host in ("127.0.0.1", "localhost", "::1"):
+        ServerConfig(tiny_bundle, host=host, state=tmp_path)
+    tls = {"tls_cert": file, "tls_key": file}
+    for host in ("0.0.0.0", "::", "shop.example"):
+        ServerConfig(tiny_bundle, host=host)  # nothing can be written
+        for more in ({}, tls):
+            with pytest.raises(
+                InputError, match=f"--host {host}: .*--state.*--tokens or --client-ca"
+            ):
+                ServerConfig(tiny_bundle, host=host, state=tmp_path, **more)
+        ServerConfig(tiny_bundle, host=host, state=tmp_path, tokens=file, **tls)
+        ServerConfig(tiny_bundle, host=host, state=tmp_path, client_ca=file, **tls)
 
 
 def _echo(*, streams_in: bool, streams_out: bool) -> grpc.RpcMethodHandler:

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import os
 import shutil
 import threading
@@ -279,7 +280,11 @@ def test_a_path_that_is_no_directory_below_the_root_is_refused(
 
 
 def test_a_bad_bundle_is_refused_with_the_reason_and_the_old_one_serves_on(
-    swapping: Swapping, tiny_bundle: Path, root: Path, ids: Mapping[str, str]
+    swapping: Swapping,
+    tiny_bundle: Path,
+    root: Path,
+    ids: Mapping[str, str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def moved(golden: bytes) -> bytes:
         lines = [json.loads(line) for line in golden.splitlines()]
@@ -315,6 +320,10 @@ def test_a_bad_bundle_is_refused_with_the_reason_and_the_old_one_serves_on(
         assert reason in error.message
         assert swapping.client.search(QUERIES[0]).bundle_id == ids["one"]
     assert swapping.engine is alive()
+    [fault] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "no-index cannot be opened: ValueError at" in fault.getMessage()
+    assert "in _opened" in fault.getMessage()
+    assert fault.exc_info is None  # its text may quote a query
     error = refusal(swapping.admin.roll_back)
     assert error.reason == "NOTHING_TO_ROLL_BACK_TO"
 

@@ -1,5 +1,6 @@
 """`python -m server` and `python -m server search`: what they print and how they exit."""
 
+import hashlib
 import json
 import os
 import re
@@ -7,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -182,6 +185,18 @@ def test_what_is_in_force_and_each_call_are_logged(flags: Flags, form: str) -> N
     assert call["code"] == "OK"
 
 
+def test_json_logs_are_json_where_a_handshake_fails(flags: Flags, certificates: Path) -> None:
+    tls = ("--tls-cert", f"{certificates}/server.pem", "--tls-key", f"{certificates}/server.key")
+    with server_process(*flags, *tls, "--log-format", "json") as (process, address):
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as plain:
+            plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            plain.recv(100)  # until it is refused
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert {"settings", "stopping"} <= {json.loads(line)["message"] for line in err.splitlines()}
+
+
 # ---- health
 
 
@@ -223,6 +238,32 @@ def test_the_terminal_client_prints_a_table(
         assert result.item.title in printed
         assert f"{result.score:.3f}" in printed
     assert "recalled" in printed
+
+
+def test_the_terminal_client_reaches_a_server_with_tls_and_tokens(
+    config: ServerConfig,
+    certificates: Path,
+    serving: Callable[[ServerConfig], AbstractContextManager[Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tokens, token = tmp_path / "tokens", tmp_path / "token"
+    tokens.write_text(f"read: {hashlib.sha256(b'open-sesame').hexdigest()}\n")
+    tokens.chmod(0o600)
+    token.write_text("open-sesame\n")
+    tls = {"tls_cert": certificates / "server.pem", "tls_key": certificates / "server.key"}
+    ask = ("search", "usb c charger", "--token-file", str(token))
+    with serving(replace(config, tokens=tokens, **tls)) as running:
+        secure = (*ask, "--address", running.address, "--tls-ca", f"{certificates}/ca.pem")
+        assert main([*secure, "--tls-name", "localhost"]) == 0
+        assert main([*secure, "--tls-name", "other"]) == 1
+        assert "UNAVAILABLE" in capsys.readouterr().err
+    with serving(replace(config, tokens=tokens)) as running:
+        assert main([*ask, "--address", running.address]) == 0
+        assert main(["search", "usb", "--address", running.address]) == 1
+        assert "UNAUTHENTICATED" in capsys.readouterr().err
+    assert main([*ask, "--address", "search.example:50051"]) == 2
+    assert "without TLS" in capsys.readouterr().err
 
 
 def test_titles_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

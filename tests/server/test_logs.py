@@ -3,6 +3,8 @@
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -124,6 +126,15 @@ def test_json_lines_carry_an_exception_as_a_field() -> None:
         info = (type(error), error, error.__traceback__)
     record = logging.LogRecord("server", logging.DEBUG, "", 0, "in full", (), info)
     assert "ValueError: oh" in json.loads(JsonFormatter().format(record))["exception"]
+
+
+def test_warnings_of_libraries_are_records_too() -> None:
+    program = (
+        "import warnings\nfrom server.logs import configure\n"
+        "configure('json')\nwarnings.warn('of old')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert "of old" in json.loads(ran.stderr)["message"]
 
 
 def test_outside_of_a_call_there_is_none_to_take_note_for() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import grpc
@@ -20,6 +21,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client.parser import text_string_to_metric_families
 
 from catalog.errors import InputError
+from search.batching import current_caller
+from search.bundle import Manifest
+from search.engine import Engine
 from server.config import ServerConfig
 from server.tracing import exporting
 from shortlist.client import Client
@@ -75,8 +79,12 @@ def test_calls_stages_and_candidates_are_counted(observed: Running, client: Clie
     assert grown("shortlist_call_seconds_sum", method=search) > 0
     for stage in STAGES:
         assert grown("shortlist_stage_seconds_count", stage=stage) == 2
-    assert grown("shortlist_recalled_items_total") == 40
-    assert grown("shortlist_reranked_items_total") == 14
+    for kind, items in (("recalled", 20), ("reranked", 7)):
+        name = f"shortlist_{kind}_items"
+        assert grown(f"{name}_count", method=search) == 2
+        assert grown(f"{name}_sum", method=search) == 2 * items
+        at_most = {at: grown(f"{name}_bucket", method=search, le=f"{at}.0") for at in (5, 10, 20)}
+        assert at_most == {at: 2 * (items <= at) for at in (5, 10, 20)}
     assert grown("shortlist_queue_seconds_count") == 2
     # The second one remembers the query's vector and the pairs of the first.
     assert grown("shortlist_cache_misses_total", cache="queries") == 1
@@ -110,10 +118,31 @@ def test_errors_are_counted_by_code(observed: Running, client: Client) -> None:
     assert eventually(lambda: scrape(observed).get(wanted)) >= 1
 
 
-def test_the_state_of_the_server_can_be_read_off(observed: Running, client: Client) -> None:
+def test_methods_have_depths_of_their_own_and_none_for_what_they_do_not(
+    observed: Running, client: Client
+) -> None:
+    retrieve, rerank = "shortlist.v1.RetrievalService/Retrieve", "shortlist.v1.RerankService/Rerank"
+
+    def items(kind: str, method: str) -> float | None:
+        return scrape(observed).get(key(f"shortlist_{kind}_items_sum", method=method))
+
+    before = items("recalled", retrieve) or 0, items("reranked", rerank) or 0
+    ids = [hit.item_id for hit in client.retrieve(QUERY, page_size=30).results]
+    client.rerank(QUERY, ids[:3])
+    eventually(lambda: (items("reranked", rerank) or 0) - before[1] == 3)
+    assert (items("recalled", retrieve) or 0) - before[0] == 30
+    assert items("recalled", rerank) is None
+    assert items("reranked", retrieve) is None
+
+
+def test_the_state_of_the_server_can_be_read_off(
+    observed: Running, client: Client, config: ServerConfig
+) -> None:
     response = client.search(QUERY)
     found = scrape(observed)
     assert found[key("shortlist_bundle_info", bundle_id=response.bundle_id)] == 1
+    created = datetime.fromisoformat(Manifest.read(config.bundle).created)
+    assert found[key("shortlist_bundle_created_timestamp_seconds")] == created.timestamp()
     assert found[key("shortlist_items")] == 48
     assert found[key("shortlist_queue_jobs")] == 0
     assert found[key("shortlist_running_jobs")] == 0
@@ -212,6 +241,33 @@ def test_a_call_is_a_span_of_the_callers_trace_with_one_per_stage(
         took = span.end_time - span.start_time
         assert took == pytest.approx(stage.duration.ToNanoseconds(), abs=1_000)
         assert (span.attributes or {})["shortlist.candidates"] == stage.candidate_count
+
+
+def test_what_was_done_in_vain_is_counted_and_traced(
+    observed: Running,
+    client: Client,
+    exporter: InMemorySpanExporter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    search = Engine.search
+
+    def left_after_stage_1(self: Engine, query: str, **wanted: Any) -> object:
+        caller = current_caller()
+        assert caller is not None
+        return search(self, query, **wanted | {"on_recalled": lambda _: caller.leave()})
+
+    exporter.clear()
+    recall = key("shortlist_stage_seconds_count", stage="recall")
+    before = scrape(observed).get(recall, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "search", left_after_stage_1)
+        assert fail(lambda: client.search(QUERY)).reason == "DEADLINE_PASSED"
+    spans = spans_of(exporter)
+    [call] = [span for span in spans if span.kind is SpanKind.SERVER]
+    stages = [span for span in spans if span is not call]
+    assert {span.name for span in stages} == {"stage encode", "stage recall"}
+    assert {span.parent and span.parent.span_id for span in stages} == {call.context.span_id}
+    assert scrape(observed)[recall] - before == 1
 
 
 def test_only_the_servers_faults_are_errors_and_none_tells_what_was_asked(

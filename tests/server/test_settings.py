@@ -167,6 +167,11 @@ def test_variables_that_are_no_settings_are_left_alone() -> None:
     assert load(["--bundle", "b"], environ).config == ServerConfig(Path("b"))
 
 
+@pytest.mark.parametrize("variable", ["SHORTLIST_DATA_DIR", "SHORTLIST_FAILPOINTS"])
+def test_a_variable_that_only_begins_like_another_part_s_is_refused(variable: str) -> None:
+    assert f"{variable}: there is no such setting" in refusal("--bundle", "b", **{variable: "x"})
+
+
 def test_the_bundle_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         load([], {})

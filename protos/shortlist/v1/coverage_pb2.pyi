@@ -29,7 +29,8 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """Never sent."""
     DEGRADATION_RERANK_SHORTENED: _Degradation.ValueType  # 1
     """Stage 2 reranked fewer candidates than was asked for, the best ones of stage 1, because the
-    deadline, or the calls that waited behind, left no time for more. The others follow behind in stage-1 order.
+    deadline, or the calls that waited behind, left no time for more. The others follow behind in
+    stage-1 order.
     """
     DEGRADATION_RERANK_SKIPPED: _Degradation.ValueType  # 2
     """Stage 2 reranked nothing, because the deadline, or the calls that waited behind, left no time:
@@ -53,7 +54,8 @@ DEGRADATION_UNSPECIFIED: Degradation.ValueType  # 0
 """Never sent."""
 DEGRADATION_RERANK_SHORTENED: Degradation.ValueType  # 1
 """Stage 2 reranked fewer candidates than was asked for, the best ones of stage 1, because the
-deadline, or the calls that waited behind, left no time for more. The others follow behind in stage-1 order.
+deadline, or the calls that waited behind, left no time for more. The others follow behind in
+stage-1 order.
 """
 DEGRADATION_RERANK_SKIPPED: Degradation.ValueType  # 2
 """Stage 2 reranked nothing, because the deadline, or the calls that waited behind, left no time:
@@ -72,7 +74,9 @@ Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 @_typing.final
 class Coverage(_message.Message):
     """How completely a request was answered. What each stage did, its counts and durations, stands in
-    the response's `stages`, and which bundle answered in its `bundle_id`.
+    the response's `stages`, and which bundle answered in its `bundle_id`. Answers to writes have
+    none of the three: a write is made as a whole or refused, by no stage, and belongs to no bundle.
+    Those of AdminService have a `bundle_id` alone.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -80,8 +84,8 @@ class Coverage(_message.Message):
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
     RERANK_TARGET_COUNT_FIELD_NUMBER: _builtins.int
     rerank_target_count: _builtins.int
-    """How many candidates stage 2 would have scored with time enough. 0 when it had nothing to do, and
-    of methods without a stage 2.
+    """How many candidates stage 2 would have scored with time enough. 0 when it had nothing to do,
+    and of methods without a stage 2.
     """
     @_builtins.property
     def degradations(self) -> _containers.RepeatedScalarFieldContainer[Global___Degradation.ValueType]:

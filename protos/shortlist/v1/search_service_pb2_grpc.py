@@ -39,11 +39,11 @@ class SearchServiceStub:
     The server names it so in its log and in the metadata that its answer begins with, or, where it
     fails before there is an answer, ends with. A call without such a name is given one.
 
-    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done, as `coverage` says: fewer
-    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
-    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
-    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
-    its queue.
+    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done,
+    as `coverage` says: fewer candidates are reranked, the best of stage 1, as many as what the model
+    was measured to cost says there is time for; or none, and then no facets are counted. Only
+    encoding the query, filtering and recall cannot be left out. Without a deadline nothing is left
+    out, and a call may take as long as its queue.
     """
 
     def __init__(self, channel):
@@ -78,11 +78,11 @@ class SearchServiceServicer:
     The server names it so in its log and in the metadata that its answer begins with, or, where it
     fails before there is an answer, ends with. A call without such a name is given one.
 
-    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done, as `coverage` says: fewer
-    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
-    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
-    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
-    its queue.
+    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done,
+    as `coverage` says: fewer candidates are reranked, the best of stage 1, as many as what the model
+    was measured to cost says there is time for; or none, and then no facets are counted. Only
+    encoding the query, filtering and recall cannot be left out. Without a deadline nothing is left
+    out, and a call may take as long as its queue.
     """
 
     def Search(self, request, context):
@@ -145,11 +145,11 @@ class SearchService:
     The server names it so in its log and in the metadata that its answer begins with, or, where it
     fails before there is an answer, ends with. A call without such a name is given one.
 
-    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done, as `coverage` says: fewer
-    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
-    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
-    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
-    its queue.
+    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done,
+    as `coverage` says: fewer candidates are reranked, the best of stage 1, as many as what the model
+    was measured to cost says there is time for; or none, and then no facets are counted. Only
+    encoding the query, filtering and recall cannot be left out. Without a deadline nothing is left
+    out, and a call may take as long as its queue.
     """
 
     @staticmethod

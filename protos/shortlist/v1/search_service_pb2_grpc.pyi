@@ -40,11 +40,11 @@ class SearchServiceStub:
     The server names it so in its log and in the metadata that its answer begins with, or, where it
     fails before there is an answer, ends with. A call without such a name is given one.
 
-    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done, as `coverage` says: fewer
-    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
-    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
-    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
-    its queue.
+    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done,
+    as `coverage` says: fewer candidates are reranked, the best of stage 1, as many as what the model
+    was measured to cost says there is time for; or none, and then no facets are counted. Only
+    encoding the query, filtering and recall cannot be left out. Without a deadline nothing is left
+    out, and a call may take as long as its queue.
     """
 
     @_typing.overload
@@ -84,11 +84,11 @@ class SearchServiceAsyncStub(SearchServiceStub):
     The server names it so in its log and in the metadata that its answer begins with, or, where it
     fails before there is an answer, ends with. A call without such a name is given one.
 
-    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done, as `coverage` says: fewer
-    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
-    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
-    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
-    its queue.
+    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done,
+    as `coverage` says: fewer candidates are reranked, the best of stage 1, as many as what the model
+    was measured to cost says there is time for; or none, and then no facets are counted. Only
+    encoding the query, filtering and recall cannot be left out. Without a deadline nothing is left
+    out, and a call may take as long as its queue.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -124,11 +124,11 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     The server names it so in its log and in the metadata that its answer begins with, or, where it
     fails before there is an answer, ends with. A call without such a name is given one.
 
-    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done, as `coverage` says: fewer
-    candidates are reranked, the best of stage 1, as many as what the model was measured to cost says
-    there is time for; or none, and then no facets are counted. Only encoding the query, filtering and
-    recall cannot be left out. Without a deadline nothing is left out, and a call may take as long as
-    its queue.
+    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done,
+    as `coverage` says: fewer candidates are reranked, the best of stage 1, as many as what the model
+    was measured to cost says there is time for; or none, and then no facets are counted. Only
+    encoding the query, filtering and recall cannot be left out. Without a deadline nothing is left
+    out, and a call may take as long as its queue.
     """
 
     @_abc_1.abstractmethod
