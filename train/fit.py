@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple, TypeAlias
 
 import grain
@@ -70,6 +71,17 @@ class _Progress:
     best: float | None = None  # best `dev` metric
     best_step: int = 0  # its step
     stale: int = 0  # evaluations since
+    fit_seconds: float = 0.0  # taken by steps and by waiting for their batches; `dev` is left out
+    input_wait_seconds: float = 0.0  # of them, by waiting: a faster `load` saves no more than that
+
+    def after(self, step: int, seconds: float, waited: float) -> "_Progress":
+        """One step later, which took so long from asking for its batch on."""
+        return replace(
+            self,
+            step=step,
+            fit_seconds=self.fit_seconds + seconds,
+            input_wait_seconds=self.input_wait_seconds + waited,
+        )
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,8 @@ def fit(
             overwrites what it is given.
 
     Returns:
-        The best parameters and a report: steps, the best step and its `dev` metric.
+        The best parameters and a report: steps, the best step and its `dev` metric, and seconds
+        that the steps took, with those of them in which the loop waited for `load`.
 
     Raises:
         InputError: the checkpoint cannot be read, devices cannot share a batch evenly, or the loss
@@ -146,16 +159,19 @@ def _train(
     config = run.config
     eval_every = -(-run.steps // config.evaluations)
     values: dict[str, Array] = {}
+    begun = perf_counter()
     for done, batch in batches:
-        step = done + 1
+        step, waited = done + 1, perf_counter() - begun
         params, moments, following = run.step(state.params, state.optimizer, batch, done)
         # The device has its next step before it is done with the last, and never waits for this
         # loop; no more than one, so that progress stays honest.
         jax.block_until_ready(values)
         values = following
-        state, progress = _State(params, moments, state.best), replace(progress, step=step)
+        state = _State(params, moments, state.best)
+        progress = progress.after(step, perf_counter() - begun, waited)
         if step % config.log_every == 0:
             _write(run.writer, step, values)
+            run.writer.add_scalar("input_wait_seconds", progress.input_wait_seconds, step)
         if run.evaluate is not None and (step % eval_every == 0 or step == run.steps):
             state, progress = _judge(state, progress, run.evaluate(params))
             run.writer.add_scalar("dev", progress.last, step)
@@ -164,6 +180,7 @@ def _train(
         if progress.stale >= config.patience:
             logger.info("no better on dev for %d evaluations: stopping", progress.stale)
             break
+        begun = perf_counter()
     return state, progress
 
 

@@ -110,7 +110,9 @@ def test_bfloat16_products_stay_close_to_float32(minilm, references):
     cosine = (pooled * exact).sum(axis=1) / (
         np.linalg.norm(pooled, axis=1) * np.linalg.norm(exact, axis=1)
     )
-    assert cosine.min() > 0.999  # bfloat16 keeps 8 bits: 1 / 256 a product
+    # Inputs of products are rounded to 8 bits, each off by 1 / 512 at most; errors of both signs
+    # mostly cancel. `bench.models` calls this the same answer.
+    assert cosine.min() > 0.9999
 
 
 # Padding.

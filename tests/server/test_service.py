@@ -93,7 +93,10 @@ def test_calls_at_the_same_time_answer_as_each_would_alone(client: Client, engin
         answers = list(pool.map(client.search, queries))
     for query, answer in zip(queries, answers, strict=True):
         alone = {hit.item_id: hit.score for hit in engine.search(query, limit=20).hits}
-        tolerance = 1e-4 if engine.numerics.dtype == "float32" else 1e-1
+        # What shares a batch has sums taken in another order. In bfloat16 that rounds some of what
+        # is summed the other way, so each side may be off float32 by as much as bfloat16 is at
+        # all: 1.7e-3 at most in this bundle (measured for these queries).
+        tolerance = TOLERANCE if engine.numerics.dtype == "float32" else 2 * 1.7e-3
         for result in answer.results:
             assert result.score == pytest.approx(alone[result.item_id], abs=tolerance)
 

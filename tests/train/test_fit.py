@@ -1,5 +1,6 @@
 """The training loop, on a model small enough to follow: one kernel and one bias in each group."""
 
+import struct
 from dataclasses import replace
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
 from catalog.errors import InputError
 from train.fit import FitConfig, fit, make_optimizer
@@ -67,12 +69,12 @@ def cached(compilation_cache):
     """Every run compiles the same step."""
 
 
-def train(tmp_path, *, plan=PLAN, config=CONFIG, evaluate=quality, start=None):
+def train(tmp_path, *, plan=PLAN, config=CONFIG, evaluate=quality, start=None, loading=load):
     return fit(
         start or params(),
         loss,
         plan,
-        load,
+        loading,
         config=config,
         seed=3,
         mesh=make_mesh(),
@@ -84,6 +86,10 @@ def train(tmp_path, *, plan=PLAN, config=CONFIG, evaluate=quality, start=None):
 
 def equal(a, b) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def untimed(report: dict) -> dict:
+    return {name: value for name, value in report.items() if not name.endswith("_seconds")}
 
 
 def test_training_learns_and_moves_every_parameter(whole):
@@ -115,7 +121,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(tmp_path, whole, stop
     before = len(calls)
     again, report_again = train(tmp_path, evaluate=evaluate)
     assert equal(again, whole[0])
-    assert report_again == whole[1]
+    assert untimed(report_again) == untimed(whole[1])
     assert list((tmp_path / "scalars").iterdir())
     # What lies behind the newest checkpoint is not done twice.
     first = (stopped_at - 1) // CONFIG.checkpoint_every * CONFIG.checkpoint_every
@@ -128,7 +134,7 @@ def test_a_run_that_had_reached_its_end_has_nothing_left_to_do(tmp_path, whole):
     train(tmp_path, config=config)
     again, report_again = train(tmp_path, config=config, evaluate=lambda _: 1 / 0)
     assert equal(again, whole[0])
-    assert report_again == whole[1]
+    assert untimed(report_again) == untimed(whole[1])
 
 
 def script(*metrics: float):
@@ -171,6 +177,54 @@ def test_a_run_that_stopped_early_does_not_start_again(tmp_path):
     again, report_again = train(tmp_path, config=config, evaluate=lambda _: 1 / 0)
     assert equal(again, found)
     assert report_again == report
+
+
+class Clock:
+    """Goes on when it is told to, so that what a test measures is exact."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def passing(self, seconds: float, of):
+        """A function that takes so long."""
+
+        def slow(given):
+            self.now += seconds
+            return of(given)
+
+        return slow
+
+
+def scalars(directory, name: str) -> dict[int, float]:
+    """What TensorBoard is given, by step."""
+    [file] = directory.iterdir()
+    data, at, found = file.read_bytes(), 0, {}
+    while at < len(data):  # length, its checksum, an event, its checksum
+        (size,) = struct.unpack_from("<Q", data, at)
+        event = Event.FromString(data[at + 12 : at + 12 + size])
+        for value in event.summary.value:
+            if value.tag == name:
+                found[event.step] = value.simple_value
+        at += 16 + size
+    return found
+
+
+@pytest.mark.parametrize("load_seconds", [0.0, 7.0])
+def test_waiting_for_batches_is_told_from_everything_else(tmp_path, monkeypatch, load_seconds):
+    clock = Clock()
+    monkeypatch.setattr("train.fit.perf_counter", clock)
+    first = clock.passing(load_seconds, load)  # of the first batch: others are made beside steps
+
+    def slow(examples):
+        return (first if np.array_equal(examples, PLAN[0]) else load)(examples)
+
+    _, report = train(tmp_path, loading=slow, evaluate=clock.passing(100.0, quality))
+    assert report["input_wait_seconds"] == report["fit_seconds"] == load_seconds
+    written = scalars(tmp_path / "scalars", "input_wait_seconds")
+    assert written == dict.fromkeys(range(3, 25, 3), load_seconds)
 
 
 def test_without_dev_queries_the_last_parameters_are_kept(tmp_path):

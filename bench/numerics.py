@@ -1,0 +1,100 @@
+"""What bfloat16 changes in a bundle's answers, and what a pair's company changes in its score.
+
+    python -m bench.numerics --bundle out/bundle --data $SHORTLIST_DATA/homedepot --split dev
+
+Prints nDCG@10 and Recall@100 of both stages in each numerics, and their difference, paired by
+query; and of each query's candidates how far their scores lie apart and how many of their pairs
+are in the same order, in float32 and in bfloat16, and reranked together and one by one.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+from jaxtyping import Float32
+
+from bench.models import pair_order_agreement
+from catalog.reading import read_dataset
+from search.config import EngineConfig
+from search.engine import Engine
+from train.figures import DEPTH, full_corpus, judged_queries
+from train.metrics import bootstrap
+from train.progress import track
+from train.runs import Ranking
+
+_METRICS = ("ndcg@10", "recall@100")
+_KINDS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
+_ONE_BY_ONE = "bfloat16, one by one"
+_SEED = 0  # of the queries, where not all are taken
+
+
+@dataclass(frozen=True)
+class NumericsConfig:
+    """What to compare on."""
+
+    bundle: Path  # with a reranker
+    data: Path  # the dataset directory it was built from
+    split: str = "dev"  # whose judgments
+    max_queries: int = 0  # most queries, chosen at random; 0 takes all
+    alone_queries: int = 20  # queries whose candidates are scored one by one, too
+
+
+def main(config: NumericsConfig) -> None:
+    """Run both, query by query, and print the figures."""
+    queries = judged_queries(read_dataset(config.data), config.split)
+    chosen = np.random.default_rng(_SEED).permutation(len(queries))
+    queries = [queries[at] for at in chosen[: config.max_queries or None]]
+    # Without a memory, which would hide what company changes.
+    kinds = (EngineConfig(numerics=kind, cache_megabytes=0) for kind in _KINDS)
+    engines = dict(zip(_KINDS, (Engine.load(config.bundle, kind) for kind in kinds), strict=True))
+    runs: dict[str, list[Ranking]] = {name: [] for name in engines}
+    scores: dict[str, list[Float32[np.ndarray, " items"]]] = {
+        name: [] for name in (*engines, _ONE_BY_ONE)
+    }
+    for number, query in enumerate(track(queries, "searching", len(queries))):
+        for name, engine in engines.items():
+            hits = engine.search(query.text, limit=DEPTH).hits
+            ranked = np.array([hit.score for hit in hits], np.float32)
+            runs[name].append(Ranking([hit.item_id for hit in hits], ranked))
+        items = runs["float32"][-1].item_ids[: engines["float32"].config.rerank_depth]
+        for name, engine in engines.items():
+            scores[name].append(_scores(engine, query.text, items))
+        if number < config.alone_queries:
+            found = [_scores(engines["bfloat16"], query.text, [item]) for item in items]
+            scores[_ONE_BY_ONE].append(np.concatenate(found))
+    for metric in _METRICS:
+        values = {name: full_corpus(queries, run)[metric] for name, run in runs.items()}
+        for kind, of in values.items():
+            _say(f"{metric} in {kind}: {bootstrap(of)}")
+        _say(f"{metric}, bfloat16 - float32: {bootstrap(values['bfloat16'] - values['float32'])}")
+    _compare(scores, "float32", "bfloat16")
+    _compare(scores, "bfloat16", _ONE_BY_ONE)
+
+
+def _scores(engine: Engine, query: str, items: Sequence[str]) -> Float32[np.ndarray, " items"]:
+    found = {hit.item_id: hit.score for hit in engine.rerank(query, items).hits}
+    return np.array([found[item] for item in items], np.float32)
+
+
+def _compare(scores: dict[str, list[Float32[np.ndarray, " items"]]], one: str, other: str) -> None:
+    both = list(zip(scores[one], scores[other], strict=False))
+    apart = np.concatenate([a - b for a, b in both])
+    order = np.mean([pair_order_agreement(a, b) for a, b in both])
+    spread = np.mean([a.std() for a, _ in both])
+    _say(
+        f"scores of {len(apart):,} candidates, {other} - {one}: at most {np.abs(apart).max():.4f}, "
+        f"root of mean square {np.sqrt(np.square(apart).mean()):.5f}, {order:.2%} of pairs in the "
+        f"same order; a query's candidates have a standard deviation of {spread:.3f}"
+    )
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(NumericsConfig, prog="python -m bench.numerics"))
