@@ -7,7 +7,7 @@ import json
 import struct
 from dataclasses import dataclass
 
-from search.records import RequestError
+from search.records import MAX_DEPTH, MAX_OFFSET, RequestError
 
 _VERSION = 2
 # Version, offset, depth of reranking, digest of the bundle, digest of all that and the search.
@@ -63,6 +63,9 @@ def read_page_token(token: str, bundle_id: str, *search: str | int | None) -> Pa
     except (ValueError, binascii.Error, struct.error):
         raise PageTokenError from None
     if version != _VERSION or digest != _digest(16, offset, depth, bundle.hex(), *search):
+        raise PageTokenError
+    # Whoever works the digest out can make a token, but none for a page that there cannot be.
+    if offset > MAX_OFFSET or MAX_DEPTH < depth < _WHOLE:
         raise PageTokenError
     if bundle != _digest(8, bundle_id):
         raise PageTokenExpiredError

@@ -57,6 +57,15 @@ def test_what_is_no_token_is_refused(token: str) -> None:
     assert refused.value.field == "page_token"
 
 
+@pytest.mark.parametrize("page", [Page(1_001), Page(2**32 - 1), Page(10, 1_001)], ids=repr)
+def test_a_forged_token_of_a_page_that_cannot_be_is_refused_as_a_token(page: Page) -> None:
+    forged = write_page_token(page, BUNDLE, *SEARCH)
+    with pytest.raises(PageTokenError) as refused:
+        read_page_token(forged, BUNDLE, *SEARCH)
+    assert refused.value.field == "page_token"
+    assert not isinstance(refused.value, PageTokenExpiredError)
+
+
 def test_every_flipped_bit_is_noticed() -> None:
     token = write_page_token(Page(10), BUNDLE, *SEARCH)
     packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
