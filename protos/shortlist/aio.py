@@ -219,18 +219,29 @@ class AsyncClient:
         timeout_seconds: float | None,
         request_id: str | None,
     ) -> AsyncIterator[Any]:
-        """What a method answers in parts. Nothing is sent again: parts may have been seen."""
+        """What a method answers in parts.
+
+        One request is sent again, as by `_call`, until a part was seen; a stream of them never.
+        """
         seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        attempt = Attempts(self._options.retry, seconds, request_id)
-        token = await self._read_token()
-        call = method(request, timeout=attempt.seconds_left, metadata=attempt.metadata(token))
-        try:
-            async for response in call:
-                yield response
-        except grpc.aio.AioRpcError as error:
-            raise ShortlistError(error, attempt.request_id) from error
-        finally:
-            call.cancel()
+        attempts = Attempts(self._options.retry, seconds, request_id)
+        once = not isinstance(request, Message)
+        while True:
+            metadata = attempts.metadata(await self._read_token())
+            call = method(request, timeout=attempts.seconds_left, metadata=metadata)
+            try:
+                async for response in call:
+                    once = True
+                    yield response
+                return
+            except grpc.aio.AioRpcError as error:
+                failure = ShortlistError(error, attempts.request_id)
+                pause = None if once else attempts.pause(failure)
+                if pause is None:
+                    raise failure from error
+            finally:
+                call.cancel()
+            await asyncio.sleep(pause)
 
     async def _call(
         self,

@@ -231,17 +231,30 @@ class Client:
         timeout_seconds: float | None,
         request_id: str | None,
     ) -> Iterator[Response]:
-        """What a method answers in parts. Nothing is sent again: parts may have been seen."""
+        """What a method answers in parts.
+
+        One request is sent again, as by `_call`, until a part was seen; a stream of them never.
+        """
         seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        attempt = Attempts(self._options.retry, seconds, request_id)
-        token = None if self._token is None else read_token(self._token)
-        call = method(request, timeout=attempt.seconds_left, metadata=attempt.metadata(token))
-        try:
-            yield from call
-        except grpc.RpcError as error:  # a stub's errors are calls
-            raise ShortlistError(cast(grpc.Call, error), attempt.request_id) from error
-        finally:
-            cast(grpc.RpcContext, call).cancel()
+        attempts = Attempts(self._options.retry, seconds, request_id)
+        once = not isinstance(request, Message)
+        while True:
+            token = None if self._token is None else read_token(self._token)
+            metadata = attempts.metadata(token)
+            call = method(request, timeout=attempts.seconds_left, metadata=metadata)
+            try:
+                for response in call:
+                    once = True
+                    yield response
+                return
+            except grpc.RpcError as error:  # a stub's errors are calls
+                failure = ShortlistError(cast(grpc.Call, error), attempts.request_id)
+                pause = None if once else attempts.pause(failure)
+                if pause is None:
+                    raise failure from error
+            finally:
+                cast(grpc.RpcContext, call).cancel()
+            time.sleep(pause)
 
     def _call(
         self,

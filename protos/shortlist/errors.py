@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import cast
 
 import grpc
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 # Where gRPC carries the google.rpc.Status that has the details.
@@ -45,24 +47,31 @@ class ShortlistError(Exception):
         metadata = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ())
         for key, value in metadata:
             if key == _STATUS_KEY and isinstance(value, bytes):
-                self._read_details(status_pb2.Status.FromString(value))
+                self._read_details(value)
         super().__init__(f"{self.code.name}: {self.message}")
 
-    def _read_details(self, status: status_pb2.Status) -> None:
+    def _read_details(self, packed: bytes) -> None:
+        """Reads the details as far as they are any: a proxy may have written something else."""
+        try:
+            for detail in status_pb2.Status.FromString(packed).details:
+                self._read_detail(detail)
+        except DecodeError:
+            return
+
+    def _read_detail(self, detail: any_pb2.Any) -> None:
         info = error_details_pb2.ErrorInfo()
         bad_request = error_details_pb2.BadRequest()
         resource = error_details_pb2.ResourceInfo()
         retry = error_details_pb2.RetryInfo()
-        for detail in status.details:
-            if detail.Unpack(info):
-                self.reason = info.reason
-                self.error_id = info.metadata.get("error_id", "")
-            elif detail.Unpack(bad_request):
-                self.field_violations += tuple(
-                    FieldViolation(violation.field, violation.description)
-                    for violation in bad_request.field_violations
-                )
-            elif detail.Unpack(resource):
-                self.resources += (resource.resource_name,)
-            elif detail.Unpack(retry):
-                self.retry_seconds = retry.retry_delay.ToNanoseconds() / 1e9
+        if detail.Unpack(info):
+            self.reason = info.reason
+            self.error_id = info.metadata.get("error_id", "")
+        elif detail.Unpack(bad_request):
+            self.field_violations += tuple(
+                FieldViolation(violation.field, violation.description)
+                for violation in bad_request.field_violations
+            )
+        elif detail.Unpack(resource):
+            self.resources += (resource.resource_name,)
+        elif detail.Unpack(retry):
+            self.retry_seconds = retry.retry_delay.ToNanoseconds() / 1e9

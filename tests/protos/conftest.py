@@ -20,9 +20,14 @@ from shortlist.v1.catalog_service_pb2_grpc import (
     add_CatalogServiceServicer_to_server,
 )
 from shortlist.v1.item_pb2 import Item
+from shortlist.v1.search_service_pb2 import StreamSearchRequest, StreamSearchResponse
+from shortlist.v1.search_service_pb2_grpc import (
+    SearchServiceServicer,
+    add_SearchServiceServicer_to_server,
+)
 
 
-class Unwilling(CatalogServiceServicer):
+class Unwilling(CatalogServiceServicer, SearchServiceServicer):
     """Takes its time and fails as often as told, then answers."""
 
     def __init__(self) -> None:
@@ -30,6 +35,8 @@ class Unwilling(CatalogServiceServicer):
         self.failures = 0
         self.seconds = 0.0
         self.retry_seconds: float | None = None
+        self.details: bytes | None = None  # instead of those that belong to the failure
+        self.fails_after = 0  # parts of a stream
         self.calls = 0
         self.times: list[float] = []
         self.seen: list[dict[str, str | bytes]] = []
@@ -37,13 +44,31 @@ class Unwilling(CatalogServiceServicer):
     def GetItem(  # noqa: N802 - gRPC's name
         self, request: GetItemRequest, context: grpc.ServicerContext
     ) -> GetItemResponse:
+        self._called(context)
+        if self.calls <= self.failures:
+            self._fail(context)
+        return GetItemResponse(item=Item(item_id=request.item_id))
+
+    def StreamSearch(  # noqa: N802 - gRPC's name
+        self, request: StreamSearchRequest, context: grpc.ServicerContext
+    ) -> Iterator[StreamSearchResponse]:
+        self._called(context)
+        for part in range(2):
+            if self.calls <= self.failures and part == self.fails_after:
+                self._fail(context)
+            yield StreamSearchResponse(last=part == 1)
+
+    def _called(self, context: grpc.ServicerContext) -> None:
         self.calls += 1
         self.times.append(time.monotonic())
         self.seen.append(dict(context.invocation_metadata()))
         time.sleep(self.seconds)
-        if self.calls <= self.failures:
-            context.abort_with_status(rpc_status.to_status(self._status()))
-        return GetItemResponse(item=Item(item_id=request.item_id))
+
+    def _fail(self, context: grpc.ServicerContext) -> None:
+        if self.details is not None:
+            context.set_trailing_metadata((("grpc-status-details-bin", self.details),))
+            context.abort(self.code, "not now")
+        context.abort_with_status(rpc_status.to_status(self._status()))
 
     def _status(self) -> status_pb2.Status:
         status = status_pb2.Status(code=self.code.value[0], message="not now")
@@ -80,7 +105,11 @@ class Awaited:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._client, name)
-        return lambda *arguments, **options: self._runner.run(method(*arguments, **options))
+
+        async def of(answer: Any) -> Any:
+            return [part async for part in answer] if hasattr(answer, "__aiter__") else await answer
+
+        return lambda *arguments, **options: self._runner.run(of(method(*arguments, **options)))
 
 
 @pytest.fixture(params=[Client, Awaited], ids=["sync", "aio"])
@@ -98,6 +127,7 @@ def servicer() -> Unwilling:
 def address(servicer: Unwilling) -> Iterator[str]:
     server = grpc.server(futures.ThreadPoolExecutor(2))
     add_CatalogServiceServicer_to_server(servicer, server)
+    add_SearchServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}"

@@ -8,6 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.any_pb2 import Any as Packed
+from google.rpc.status_pb2 import Status
 
 from shortlist.aio import AsyncClient
 from shortlist.client import Client, Options, Retry, ShortlistError
@@ -76,6 +78,43 @@ def test_how_often_an_overloaded_server_is_asked_is_the_callers_choice(
     with make_client(address, options=options) as client, pytest.raises(ShortlistError):
         client.get_item("a")
     assert servicer.calls == calls
+
+
+def test_a_stream_is_asked_for_again_while_nothing_of_it_was_received(
+    make_client, address, servicer
+) -> None:
+    servicer.failures, servicer.code, servicer.retry_seconds = 2, Code.RESOURCE_EXHAUSTED, 0.05
+    with make_client(address) as client:
+        assert [part.last for part in client.stream_search("q")] == [False, True]
+    assert servicer.calls == 3
+    assert len({seen["x-request-id"] for seen in servicer.seen}) == 1
+
+
+def test_a_stream_that_has_begun_is_not_asked_for_again(make_client, address, servicer) -> None:
+    servicer.failures, servicer.code, servicer.retry_seconds = 1, Code.RESOURCE_EXHAUSTED, 0.05
+    servicer.fails_after = 1
+    with make_client(address) as client, pytest.raises(ShortlistError) as busy:
+        list(client.stream_search("q"))
+    assert busy.value.code == Code.RESOURCE_EXHAUSTED
+    assert servicer.calls == 1
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        b"\xff\xff\xff",
+        Status(details=[Packed(type_url="x/google.rpc.ErrorInfo", value=b"\xff")]).SerializeToString(),
+    ],
+    ids=["no status", "no detail in it"],
+)
+def test_details_that_cannot_be_read_are_left_out(
+    make_client, address, servicer, details: bytes
+) -> None:
+    servicer.failures, servicer.code, servicer.details = 1, Code.INTERNAL, details
+    with make_client(address) as client, pytest.raises(ShortlistError) as failed:
+        client.get_item("a")
+    assert (failed.value.code, failed.value.message) == (Code.INTERNAL, "not now")
+    assert (failed.value.reason, failed.value.field_violations) == ("", ())
 
 
 @pytest.mark.parametrize("of_the_call", [True, False])
