@@ -56,10 +56,15 @@ def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> No
 
 
 def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.speaks_mutual_tls(example, shop, "UNAVAILABLE")
+    behaviour.speaks_mutual_tls(example, shop)
 
 
-def test_every_method_and_every_error(python: Path, everything: Mapping[str, object]) -> None:
+@pytest.mark.parametrize("what", behaviour.REFUSED)
+def test_mutual_tls_refuses(example: behaviour.Example, shop: Shop, what: str) -> None:
+    behaviour.is_refused(example, shop, what, "UNAVAILABLE")
+
+
+def test_every_method_and_every_error(python: Path, everything: Mapping[str, str]) -> None:
     program = [str(python), "-W", "error", str(tools.CLIENTS / "python" / "every.py")]
     every.asks_everything(behaviour.example(program, "--"), everything)
 
