@@ -24,6 +24,7 @@ from search.live import LiveCatalogue, open_newest
 from search.slot import Slot
 from search.traffic import Traffic
 from server.access import AccessInterceptor
+from server.admin import SERVICE as ADMIN_SERVICE
 from server.admin import add_admin_service
 from server.bundles import Bundles
 from server.calls import CallInterceptor
@@ -140,8 +141,8 @@ class Service:
         engine = self.bundles.slot.engine
         self._add_servicers(self.bundles.slot)
         if self._admin is not None:
-            add_admin_service(self._admin, self.bundles)
-        for name in ("", *SERVICES):
+            add_admin_service(self._admin, self.bundles, self._health)
+        for name in ("", *SERVICES, *([ADMIN_SERVICE] if self._admin else [])):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         if self._admin is not None:

@@ -50,7 +50,9 @@ class Unwilling(CatalogServiceServicer, SearchServiceServicer):
         return GetItemResponse(item=Item(item_id=request.item_id))
 
     def StreamSearch(  # noqa: N802 - gRPC's name
-        self, request: StreamSearchRequest, context: grpc.ServicerContext
+        self,
+        request: StreamSearchRequest,  # noqa: ARG002 - as gRPC calls it
+        context: grpc.ServicerContext,
     ) -> Iterator[StreamSearchResponse]:
         self._called(context)
         for part in range(2):

@@ -103,7 +103,9 @@ def test_a_stream_that_has_begun_is_not_asked_for_again(make_client, address, se
     "details",
     [
         b"\xff\xff\xff",
-        Status(details=[Packed(type_url="x/google.rpc.ErrorInfo", value=b"\xff")]).SerializeToString(),
+        Status(
+            details=[Packed(type_url="x/google.rpc.ErrorInfo", value=b"\xff")]
+        ).SerializeToString(),
     ],
     ids=["no status", "no detail in it"],
 )

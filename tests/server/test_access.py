@@ -157,11 +157,12 @@ def test_two_tokens_at_once_are_none() -> None:
 
 def test_health_and_reflection_need_no_token(server: Any) -> None:
     listing = reflection_pb2.ServerReflectionRequest(list_services="")
-    with grpc.insecure_channel(server.address) as channel:
-        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        assert list(stub.ServerReflectionInfo(iter([listing]), timeout=10))
-        checked = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
-        assert checked.status == health_pb2.HealthCheckResponse.SERVING
+    for address in (server.address, f"127.0.0.1:{server.service.admin_port}"):
+        with grpc.insecure_channel(address) as channel:
+            stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+            assert list(stub.ServerReflectionInfo(iter([listing]), timeout=10))
+            checked = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            assert checked.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_every_method_of_the_contract_has_the_role_it_should() -> None:

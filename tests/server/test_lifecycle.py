@@ -16,6 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from catalog.errors import InputError
+from server.__main__ import main
+from server.admin import SERVICE as ADMIN_SERVICE
 from server.config import ServerConfig
 from server.probe import HealthConfig, is_serving, probe
 from server.service import SERVICES
@@ -66,6 +68,27 @@ def test_watching_health_tells_of_the_stop_and_does_not_hold_it_up(
         for watched in watches:
             assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
             assert list(watched) == []
+
+
+def test_the_admin_port_tells_health_as_the_public_one_does(
+    config: ServerConfig, serving: Serving, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(replace(config, admin_port=0, drain_seconds=0.3)) as server:
+        address = f"127.0.0.1:{server.service.admin_port}"
+        for service in ("", ADMIN_SERVICE):
+            assert main(["health", "--address", address, "--service", service]) == 0
+        assert capsys.readouterr().out == "SERVING\nSERVING\n"
+        with grpc.insecure_channel(address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            request = health_pb2.HealthCheckRequest(service=ADMIN_SERVICE)
+            watched = iter(stub.Watch(request, timeout=60))
+            assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+            server.stop()
+            assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def test_health_has_no_admin_service_where_none_is_served(address: str) -> None:
+    assert probe(HealthConfig(address, service=ADMIN_SERVICE)).startswith("NOT_FOUND")
 
 
 def test_a_call_that_never_ends_does_not_keep_an_old_connection(
