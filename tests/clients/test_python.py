@@ -50,6 +50,10 @@ def test_search_with_a_filter(example: behaviour.Example, shop: Shop) -> None:
     behaviour.searches_with_a_filter(example, shop)
 
 
+def test_both_answers_of_a_streamed_search(example: behaviour.Example, shop: Shop) -> None:
+    behaviour.streams_with_a_filter(example, shop)
+
+
 def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> None:
     behaviour.decodes_errors(example, shop, "INVALID_ARGUMENT")
     behaviour.names_a_filters_place(example, shop)
