@@ -15,6 +15,9 @@ from shortlist.client import Client, Options, ShortlistError
 from tests.server.conftest import run_server
 from tests.server.test_errors import EXPECTED, run_raising
 
+# What a client printed is in their failures.
+pytest.register_assert_rewrite("tests.clients.behaviour", "tests.clients.every")
+
 ROLES = (("read", "all"), ("write", "all"), ("admin", "all"), ("read", "reader"))
 
 
