@@ -100,11 +100,19 @@ def tokenizer() -> "Tokenizer":
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca, server, client and stranger (signed by itself), each NAME.pem and NAME.key."""
+    """ca, server, client, expired, stranger (another authority) and foreign (signed by that one).
+
+    Each is NAME.pem and NAME.key.
+    """
     scratch = tmp_path_factory.mktemp("certificates")
     authority, stranger = Authority(scratch, "ca"), Authority(scratch, "stranger")
     for name in ("server", "client"):
         authority.sign(name)
+    authority.sign("expired", days=-1)
+    stranger.sign("foreign")
     for end in ("pem", "key"):
         shutil.copyfile(stranger.directory / f"ca.{end}", authority.directory / f"stranger.{end}")
+        shutil.copyfile(
+            stranger.directory / f"foreign.{end}", authority.directory / f"foreign.{end}"
+        )
     return authority.directory

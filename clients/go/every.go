@@ -21,11 +21,14 @@ import (
 
 const question = "usb c charger"
 
-// everything is where every method is called: a server with tokens and --state, one of stage 1
-// alone without either, and the item of an id that the first one has.
+// everything is where every method is called: a server with tokens and --state, an item and another
+// bundle that it has, and a token that it knows no more; one of stage 1 alone without tokens or state;
+// and one whose GetItem ends with a different error for each of some ids.
 type everything struct {
-	served, plain, admin       *grpc.ClientConn
-	token, readerToken, itemID string
+	served, plain, admin, raising *grpc.ClientConn
+	token, readerToken, oldToken  string
+	itemID, otherBundle           string
+	raises                        []string
 }
 
 // raw sends and receives bytes as they are.
@@ -171,18 +174,46 @@ func (all everything) rerank(on *grpc.ClientConn) func(context.Context) (bool, e
 	}
 }
 
+func (all everything) load(path string) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		request := &pb.LoadBundleRequest{Path: path}
+		found, err := pb.NewAdminServiceClient(all.admin).LoadBundle(ctx, request)
+		return found.GetBundle() != nil, err
+	}
+}
+
+func (all everything) rollBack(ctx context.Context) (bool, error) {
+	found, err := pb.NewAdminServiceClient(all.admin).RollBack(ctx, &pb.RollBackRequest{})
+	return found.GetBundle() != nil, err
+}
+
+// swaps come last, for the other calls depend on what is served.
+func (all everything) swaps() []call {
+	return []call{
+		{"LoadBundle", all.token, all.load(all.otherBundle)},
+		{"RollBack", all.token, all.rollBack},
+	}
+}
+
+// raised asks for an item of each id that is the name of an error.
+func (all everything) raised() []call {
+	items := pb.NewCatalogServiceClient(all.raising)
+	calls := []call{}
+	for _, name := range all.raises {
+		request := &pb.GetItemRequest{ItemId: name}
+		calls = append(calls, call{"raised: " + name, "", func(ctx context.Context) (bool, error) {
+			found, err := items.GetItem(ctx, request)
+			return found.GetItem() != nil, err
+		}})
+	}
+	return calls
+}
+
 func (all everything) mistakes() []call {
-	operator := pb.NewAdminServiceClient(all.admin)
 	searching := func(request *pb.SearchRequest) func(context.Context) (bool, error) {
 		return func(ctx context.Context) (bool, error) {
 			found, err := all.search(ctx, all.served, request)
 			return something(len(found.GetResults()), err)
-		}
-	}
-	loading := func(path string) func(context.Context) (bool, error) {
-		return func(ctx context.Context) (bool, error) {
-			found, err := operator.LoadBundle(ctx, &pb.LoadBundleRequest{Path: path})
-			return found.GetBundle() != nil, err
 		}
 	}
 	return []call{
@@ -216,6 +247,8 @@ func (all everything) mistakes() []call {
 			return searching(&pb.SearchRequest{Query: question})(ctx)
 		}},
 		{"no token", "", searching(&pb.SearchRequest{Query: question})},
+		{"an unknown token", "stranger", searching(&pb.SearchRequest{Query: question})},
+		{"a token of before", all.oldToken, searching(&pb.SearchRequest{Query: question})},
 		{"a reader that writes", all.readerToken, func(ctx context.Context) (bool, error) {
 			return erase(ctx, all.served, "go-lamp")
 		}},
@@ -223,12 +256,9 @@ func (all everything) mistakes() []call {
 		{"no state", "", func(ctx context.Context) (bool, error) {
 			return upsert(ctx, all.plain, &pb.Item{ItemId: "go-lamp", Title: "Brass reading lamp"})
 		}},
-		{"a bundle elsewhere", all.token, loading("..")},
-		{"no bundle", all.token, loading("damaged")},
-		{"nothing to roll back to", all.token, func(ctx context.Context) (bool, error) {
-			found, err := operator.RollBack(ctx, &pb.RollBackRequest{})
-			return found.GetBundle() != nil, err
-		}},
+		{"a bundle elsewhere", all.token, all.load("..")},
+		{"no bundle", all.token, all.load("damaged")},
+		{"nothing to roll back to", all.token, all.rollBack},
 	}
 }
 
@@ -239,7 +269,11 @@ func endOf(one call) string {
 	found, err := one.make(shown(ctx, one.token))
 	if err != nil {
 		failed := failureOf(err)
-		return strings.TrimSpace(failed.Code + " " + failed.Reason)
+		said := failed.Code + " " + failed.Reason
+		if failed.RetrySeconds > 0 {
+			said += fmt.Sprintf(" %g", failed.RetrySeconds)
+		}
+		return strings.TrimSpace(said)
 	}
 	if !found {
 		return "nothing"
@@ -254,13 +288,17 @@ func callEverything(arguments []string) {
 	address := flags.String("address", "", "of a server with tokens and --state")
 	admin := flags.String("admin-address", "", "of its AdminService")
 	plain := flags.String("plain-address", "", "of a server of stage 1 alone, without either")
+	raising := flags.String("raising-address", "", "of a server whose GetItem fails")
+	raises := flags.String("raises", "", "the ids it fails for, with commas between them")
 	token := flags.String("token", "", "with every role")
 	reader := flags.String("reader-token", "", "that only reads")
+	old := flags.String("old-token", "", "that is known no more")
 	itemID := flags.String("item-id", "", "of an item")
+	other := flags.String("other-bundle", "", "below the bundle root")
 	_ = flags.Parse(arguments) // it exits by itself
 
 	connections := map[string]*grpc.ClientConn{}
-	for _, target := range []string{*address, *plain, *admin} {
+	for _, target := range []string{*address, *plain, *admin, *raising} {
 		connection, err := grpc.Dial(target, grpc.WithInsecure())
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -270,11 +308,16 @@ func callEverything(arguments []string) {
 		connections[target] = connection
 	}
 	all := everything{
-		connections[*address], connections[*plain], connections[*admin], *token, *reader, *itemID,
+		served: connections[*address], plain: connections[*plain],
+		admin: connections[*admin], raising: connections[*raising],
+		token: *token, readerToken: *reader, oldToken: *old,
+		itemID: *itemID, otherBundle: *other, raises: strings.Split(*raises, ","),
 	}
 	ends := map[string]string{}
-	for _, one := range append(all.methods(), all.mistakes()...) {
-		ends[one.name] = endOf(one)
+	for _, calls := range [][]call{all.methods(), all.mistakes(), all.raised(), all.swaps()} {
+		for _, one := range calls {
+			ends[one.name] = endOf(one)
+		}
 	}
 	_ = json.NewEncoder(os.Stdout).Encode(ends)
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shortlist.client import ShortlistError, Tls
-from shortlist.v1.search_service_pb2 import SearchResponse
+from shortlist.v1.search_service_pb2 import SearchPhase, SearchResponse, StreamSearchResponse
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Arguments:
     brand: str
     below: float
     page_size: int
+    stream: bool
 
 
 def parse() -> Arguments:
@@ -30,10 +31,17 @@ def parse() -> Arguments:
     parser.add_argument("--brand", default="")
     parser.add_argument("--below", type=float, default=1000)
     parser.add_argument("--page-size", type=int, default=5)
+    parser.add_argument("--stream", action="store_true")
     given = parser.parse_args()
-    tls = Tls(given.ca, given.cert, given.key) if given.ca else None
-    query = " ".join(given.query)
-    return Arguments(query, given.address, tls, given.brand, given.below, given.page_size)
+    return Arguments(
+        query=" ".join(given.query),
+        address=given.address,
+        tls=Tls(given.ca, given.cert, given.key) if given.ca else None,
+        brand=given.brand,
+        below=given.below,
+        page_size=given.page_size,
+        stream=given.stream,
+    )
 
 
 def printable(response: SearchResponse) -> dict[str, object]:
@@ -49,6 +57,12 @@ def printable(response: SearchResponse) -> dict[str, object]:
         for result in response.results
     ]
     return {"results": results, "matched": response.matched_count}
+
+
+def printable_part(part: StreamSearchResponse) -> dict[str, object]:
+    """Returns one message of StreamSearch for JSON."""
+    phase = SearchPhase.Name(part.phase)
+    return {"phase": phase, "last": part.last, "page": printable(part.search)}
 
 
 def failure_of(error: ShortlistError) -> dict[str, object]:

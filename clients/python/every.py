@@ -1,12 +1,14 @@
 """Calls every method once, makes every mistake that a client can, and prints how each call ended.
 
-Its flags name a server with tokens and `--state`, one of stage 1 alone without either, and the item
-of an id that the first one has. clients/node and clients/go have the same.
+Its flags name a server with tokens and `--state`, an item and another bundle that it has, and a
+token that it knows no more; one of stage 1 alone without tokens or state; and one whose GetItem
+ends with a different error for each of some ids. clients/node and clients/go have the same.
 """
 
 import argparse
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -30,14 +32,19 @@ SECONDS = 30
 SEARCH = "/shortlist.v1.SearchService/Search"
 
 parser = argparse.ArgumentParser()
-for name in ("address", "admin-address", "plain-address", "token", "reader-token", "item-id"):
-    parser.add_argument(f"--{name}", required=True)
+for flag in (
+    *("address", "admin-address", "plain-address", "raising-address"),
+    *("token", "reader-token", "old-token", "item-id", "other-bundle"),
+):
+    parser.add_argument(f"--{flag}", required=True)
+parser.add_argument("--raises", required=True, help="ids, with commas between them")
 given = parser.parse_args()
 
 served = grpc.insecure_channel(given.address)
 plain = grpc.insecure_channel(given.plain_address)
 searches, retrievals = SearchServiceStub(served), RetrievalServiceStub(served)
 items, reranks = CatalogServiceStub(served), RerankServiceStub(served)
+raising = CatalogServiceStub(grpc.insecure_channel(given.raising_address))
 operator = AdminServiceStub(grpc.insecure_channel(given.admin_address))
 
 
@@ -53,7 +60,8 @@ def outcome(call: Callable[[], object]) -> str:
         found = call()
     except grpc.RpcError as error:
         failed = ShortlistError(error)  # type: ignore[arg-type]  # the errors of stubs are calls
-        return f"{failed.code.name} {failed.reason}".strip()
+        wait = "" if failed.retry_seconds is None else f"{failed.retry_seconds:g}"
+        return f"{failed.code.name} {failed.reason} {wait}".strip()
     return found if isinstance(found, str) else "OK" if found else "nothing"
 
 
@@ -91,6 +99,11 @@ def of_another_bundle() -> str:
 def page(token: str) -> search.SearchRequest:
     """Asks for the page of a token."""
     return search.SearchRequest(query=QUERY, page_size=2, page_token=token)
+
+
+def fail(name: str) -> object:
+    """Asks for an item whose id is the name of an error."""
+    return ask(raising.GetItem, catalog.GetItemRequest(item_id=name))
 
 
 QUESTION = search.SearchRequest(query=QUERY)
@@ -133,6 +146,8 @@ CALLS: dict[str, Callable[[], object]] = {
     "an unknown item": lambda: ask(items.GetItem, catalog.GetItemRequest(item_id="nothing")),
     "a deadline that passes": lambda: searches.Search(QUESTION, timeout=1e-6),
     "no token": lambda: ask(searches.Search, QUESTION, None),
+    "an unknown token": lambda: ask(searches.Search, QUESTION, "stranger"),
+    "a token of before": lambda: ask(searches.Search, QUESTION, given.old_token),
     "a reader that writes": lambda: delete(given.reader_token),
     "no reranker": lambda: ask(
         RerankServiceStub(plain).Rerank, rerank.RerankRequest(query=QUERY, candidates=CANDIDATES)
@@ -141,6 +156,12 @@ CALLS: dict[str, Callable[[], object]] = {
     "a bundle elsewhere": lambda: ask(operator.LoadBundle, admin.LoadBundleRequest(path="..")),
     "no bundle": lambda: ask(operator.LoadBundle, admin.LoadBundleRequest(path="damaged")),
     "nothing to roll back to": lambda: ask(operator.RollBack, admin.RollBackRequest()),
+    **{f"raised: {name}": partial(fail, name) for name in given.raises.split(",")},
+    # Last, for the calls above depend on what is served.
+    "LoadBundle": lambda: ask(
+        operator.LoadBundle, admin.LoadBundleRequest(path=given.other_bundle)
+    ).HasField("bundle"),
+    "RollBack": lambda: ask(operator.RollBack, admin.RollBackRequest()).HasField("bundle"),
 }
 
 print(json.dumps({name: outcome(call) for name, call in CALLS.items()}))

@@ -105,16 +105,32 @@ def names_a_filters_place(run: Example, shop: Shop) -> None:
     assert violation["field"] == "filter.and_group.filters[0].equals.value"
 
 
-def speaks_mutual_tls(run: Example, shop: Shop, unavailable: str) -> None:
-    """With a certificate of the authority it is answered, without one it is not."""
-    files = shop.certificates
-    address = shop.mutual.replace("127.0.0.1", "localhost")  # Node wants a name
-    flags = {"address": address, "brand": "Voltix", "ca": files / "ca.pem"}
-    shown = {"cert": files / "client.pem", "key": files / "client.key"}
-    code, printed = run(flags | shown, QUERY)
+# What a client shows the server, and the authority that it trusts, where a call must not be made.
+REFUSED: Mapping[str, tuple[str, str]] = {
+    "no certificate": ("", "ca"),
+    "an expired certificate": ("expired", "ca"),
+    "a certificate of another authority": ("foreign", "ca"),
+    "a server of another authority": ("client", "stranger"),
+}
+
+
+def speaks_mutual_tls(run: Example, shop: Shop) -> None:
+    """With a certificate of the authority it is answered."""
+    code, printed = run(tls_flags(shop, "client", "ca"), QUERY)
     assert code == 0
     assert printed["results"]
-    code, printed = run(flags, QUERY)
+
+
+def is_refused(run: Example, shop: Shop, what: str, unavailable: str) -> None:
+    """What must not be answered is not."""
+    code, printed = run(tls_flags(shop, *REFUSED[what]), QUERY)
     assert (code, printed["code"]) == (1, unavailable)
-    code, printed = run(flags | shown | {"ca": files / "stranger.pem"}, QUERY)
-    assert (code, printed["code"]) == (1, unavailable)
+
+
+def tls_flags(shop: Shop, shows: str, trusts: str) -> dict[str, object]:
+    """The flags of a search at the server that wants certificates."""
+    files = shop.certificates
+    address = shop.mutual.replace("127.0.0.1", "localhost")  # Node wants a name
+    flags = {"address": address, "brand": "Voltix", "ca": files / f"{trusts}.pem"}
+    shown = {"cert": files / f"{shows}.pem", "key": files / f"{shows}.key"}
+    return flags | (shown if shows else {})

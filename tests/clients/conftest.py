@@ -1,5 +1,7 @@
 """Whole servers of the tiny bundle, for clients in every language."""
 
+import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -7,8 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from search import bundle
 from server.config import ServerConfig
+from shortlist.client import Client, Options, ShortlistError
 from tests.server.conftest import run_server
+from tests.server.test_errors import EXPECTED, run_raising
+
+# What a client printed is in their failures.
+pytest.register_assert_rewrite("tests.clients.behaviour", "tests.clients.every")
+
+ROLES = (("read", "all"), ("write", "all"), ("admin", "all"), ("read", "reader"))
 
 
 @dataclass(frozen=True)
@@ -46,27 +56,71 @@ def shop(config: ServerConfig, mutual_config: ServerConfig, certificates: Path) 
 
 @pytest.fixture(scope="session")
 def everything(
-    config: ServerConfig, stage1_bundle: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mapping[str, object]]:
-    """A server with all there is and one of stage 1 alone, as flags of the programs `every`."""
+    config: ServerConfig,
+    tiny_bundle: Path,
+    stage1_bundle: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Mapping[str, str]]:
+    """A server with all there is, one of stage 1 alone and one that fails, as flags of `every`."""
     directory = tmp_path_factory.mktemp("everything")
-    roles = [("read", "all"), ("write", "all"), ("admin", "all"), ("read", "reader")]
     tokens = directory / "tokens"
-    tokens.write_text(
-        "".join(f"{role}: {sha256(token.encode()).hexdigest()}\n" for role, token in roles)
-    )
-    tokens.chmod(0o600)
+    write_tokens(tokens, *ROLES, ("read", "of-before"))
     root = directory / "bundles"
     (root / "damaged").mkdir(parents=True)
+    copy_with_fewer_golden_queries(tiny_bundle, root / "other")
     whole = replace(
         config, state=directory / "state", tokens=tokens, admin_port=0, bundle_root=root
     )
-    with run_server(whole) as server, run_server(replace(config, bundle=stage1_bundle)) as plain:
+    with (
+        run_server(whole) as server,
+        run_server(replace(config, bundle=stage1_bundle)) as plain,
+        run_raising() as raising,
+    ):
+        assert is_known(server.address, "of-before")
+        write_tokens(tokens, *ROLES)
+        while is_known(server.address, "of-before"):
+            time.sleep(0.05)
         yield {
             "address": server.address,
             "admin-address": f"127.0.0.1:{server.service.admin_port}",
             "plain-address": plain.address,
+            "raising-address": raising,
+            "raises": ",".join(EXPECTED),
             "token": "all",
             "reader-token": "reader",
+            "old-token": "of-before",
             "item-id": "Ch-10-voltix",
+            "other-bundle": "other",
         }
+
+
+def copy_with_fewer_golden_queries(source: Path, directory: Path) -> None:
+    """Another bundle of the very same models, which need not be compiled again for it."""
+    shutil.copytree(source, directory)
+    golden = directory / bundle.GOLDEN
+    golden.write_text("".join(golden.read_text().splitlines(keepends=True)[:-1]))
+    manifest = bundle.Manifest.read(directory)
+    manifest.with_files(bundle.list_files(directory)).write(directory)
+
+
+def write_tokens(path: Path, *roles: tuple[str, str]) -> None:
+    """Puts a file of roles and tokens into the place of the one before."""
+    fresh = path.with_name("fresh")
+    fresh.write_text(
+        "".join(f"{role}: {sha256(token.encode()).hexdigest()}\n" for role, token in roles)
+    )
+    fresh.chmod(0o600)
+    fresh.replace(path)
+
+
+def is_known(address: str, token: str) -> bool:
+    """Whether a server answers whoever shows a token."""
+    options = Options(token_in_clear=True)
+    with Client(address, token=token, options=options, timeout_seconds=60) as client:
+        try:
+            client.batch_get_items(["x"])
+        except ShortlistError as error:
+            if error.reason != "TOKEN_REQUIRED":
+                raise
+            return False
+        return True

@@ -15,6 +15,23 @@ from tests.clients.conftest import Shop
 
 TEXT = (tools.ROOT / "docs" / "clients.md").read_text("utf-8")
 SHOWN = re.findall(r"<!-- (clients/\S+) -->\n```\w+\n(.*?)```", TEXT, re.S)
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.S)
+
+# What each language has to show, by the call that does it.
+TOPICS = {
+    ("python", "filter"): "filters.equals(",
+    ("python", "stream"): "client.stream_search(",
+    ("python", "error"): "except ShortlistError",
+    ("python", "mutual TLS"): "Tls(ca=",
+    ("ts", "filter"): '$case: "equals"',
+    ("ts", "stream"): "for await (const { phase, last, search }",
+    ("ts", "error"): "ErrorInfo.decode(",
+    ("ts", "mutual TLS"): "credentials.createSsl(",
+    ("go", "filter"): "&pb.RangeFilter{",
+    ("go", "stream"): "client.StreamSearch(",
+    ("go", "error"): "*errdetails.ErrorInfo",
+    ("go", "mutual TLS"): "tls.LoadX509KeyPair(",
+}
 
 
 @pytest.mark.parametrize("place", range(len(SHOWN)))
@@ -23,29 +40,48 @@ def test_what_is_shown_is_what_the_example_has(place: int) -> None:
     assert code in (tools.ROOT / path).read_text("utf-8")
 
 
-def test_every_language_is_shown() -> None:
-    assert {Path(path).suffix for path, _ in SHOWN} == {".py", ".ts", ".go"}
+@pytest.mark.parametrize(("language", "topic"), TOPICS)
+def test_every_language_is_shown(language: str, topic: str) -> None:
+    shown = [block for name, block in BLOCKS if name == language]
+    assert [block for block in shown if TOPICS[language, topic] in block]
 
 
-def test_a_python_block_is_whole_or_taken_from_an_example() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+def test_a_block_is_taken_from_an_example_or_a_whole_program_of_python() -> None:
     taken = [code for _, code in SHOWN]
-    for block in blocks:
-        assert block in taken or block.startswith("from ")
+    for language, block in BLOCKS:
+        assert block in taken or (language, block[:5]) == ("python", "from ") or language == "sh"
+
+
+def python_with(call: str) -> str:
+    """The one program that makes a call."""
+    [program] = [block for language, block in BLOCKS if language == "python" and call in block]
+    return program
 
 
 def test_deadlines_retries_and_names_are_as_shown(
     shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [program] = [
-        block for block in re.findall(r"```python\n(.*?)```", TEXT, re.S) if "Retry(" in block
-    ]
+    program = python_with("Retry(")
     program = program.replace("127.0.0.1:50051", shop.plain).replace("=0.8", "=30.0")
     values: dict[str, Any] = {}
     exec(compile(program, "clients.md", "exec"), values)
     assert values["response"].results
     exec(compile(program.replace('"usb c charger"', '""'), "clients.md", "exec"), {})
     assert capsys.readouterr().out == "INVALID_ARGUMENT INVALID_FIELD None basket-7\n"
+
+
+def test_tls_and_a_token_are_as_shown(shop: Shop, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    files = {"ca.pem": "ca.pem", "me.pem": "client.pem", "me.key": "client.key"}
+    program = python_with("Tls(ca=").replace("search.example:50051", shop.mutual)
+    for given, file in files.items():
+        program = program.replace(given, str(shop.certificates / file))
+    program = program.replace("/run/secrets/search-token", str(token))
+    values: dict[str, Any] = {}
+    exec(compile(program, "clients.md", "exec"), values)
+    with values["client"] as client:
+        assert client.search("usb c charger", timeout_seconds=30).results
 
 
 def buf_commands() -> list[list[str]]:

@@ -57,8 +57,13 @@ def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> No
 
 
 def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.speaks_mutual_tls(example, shop, "Unavailable")
+    behaviour.speaks_mutual_tls(example, shop)
 
 
-def test_every_method_and_every_error(program: str, everything: Mapping[str, object]) -> None:
+@pytest.mark.parametrize("what", behaviour.REFUSED)
+def test_mutual_tls_refuses(example: behaviour.Example, shop: Shop, what: str) -> None:
+    behaviour.is_refused(example, shop, what, "Unavailable")
+
+
+def test_every_method_and_every_error(program: str, everything: Mapping[str, str]) -> None:
     every.asks_everything(behaviour.example([program, "every"], "-"), everything)

@@ -47,10 +47,15 @@ def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> No
 
 
 def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.speaks_mutual_tls(example, shop, "UNAVAILABLE")
+    behaviour.speaks_mutual_tls(example, shop)
 
 
-def test_every_method_and_every_error(build: Path, everything: Mapping[str, object]) -> None:
+@pytest.mark.parametrize("what", behaviour.REFUSED)
+def test_mutual_tls_refuses(example: behaviour.Example, shop: Shop, what: str) -> None:
+    behaviour.is_refused(example, shop, what, "UNAVAILABLE")
+
+
+def test_every_method_and_every_error(build: Path, everything: Mapping[str, str]) -> None:
     every.asks_everything(behaviour.example(["node", str(build / "every.js")], "--"), everything)
 
 

@@ -50,16 +50,25 @@ def test_search_with_a_filter(example: behaviour.Example, shop: Shop) -> None:
     behaviour.searches_with_a_filter(example, shop)
 
 
+def test_both_answers_of_a_streamed_search(example: behaviour.Example, shop: Shop) -> None:
+    behaviour.streams_with_a_filter(example, shop)
+
+
 def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> None:
     behaviour.decodes_errors(example, shop, "INVALID_ARGUMENT")
     behaviour.names_a_filters_place(example, shop)
 
 
 def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.speaks_mutual_tls(example, shop, "UNAVAILABLE")
+    behaviour.speaks_mutual_tls(example, shop)
 
 
-def test_every_method_and_every_error(python: Path, everything: Mapping[str, object]) -> None:
+@pytest.mark.parametrize("what", behaviour.REFUSED)
+def test_mutual_tls_refuses(example: behaviour.Example, shop: Shop, what: str) -> None:
+    behaviour.is_refused(example, shop, what, "UNAVAILABLE")
+
+
+def test_every_method_and_every_error(python: Path, everything: Mapping[str, str]) -> None:
     program = [str(python), "-W", "error", str(tools.CLIENTS / "python" / "every.py")]
     every.asks_everything(behaviour.example(program, "--"), everything)
 

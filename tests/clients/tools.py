@@ -14,8 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
 STUBS = CLIENTS / "stubs.py"
 
-# Set by CI where it has installed the toolchains: then a missing one is a failure.
-REQUIRED = "TEST_TOOLCHAINS"
+# As CI sets it: the languages that must be tested; others are skipped. Where it is not set, all are
+# tested whose toolchains are there.
+LANGUAGES = "CLIENT_LANGUAGES"
 
 
 def kept(name: str) -> Path:
@@ -27,15 +28,17 @@ def kept(name: str) -> Path:
 
 
 def missing(language: str, what: str) -> None:
-    """Skips the test, or fails it where CI has promised the toolchain."""
+    """Skips the test, or fails it where the language must be tested."""
     reason = f"{what}; .ci/toolchains installs what the tests of other languages need"
-    if language in os.environ.get(REQUIRED, "").split():
+    if language in os.environ.get(LANGUAGES, "").split():
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 def need(language: str, *programs: str) -> None:
-    """Skips the test unless all programs are there."""
+    """Skips the test where the language is left out, or unless all programs are there."""
+    if language not in os.environ.get(LANGUAGES, language).split():
+        pytest.skip(f"{LANGUAGES} leaves {language} out")
     for program in programs:
         if shutil.which(program) is None:
             missing(language, f"{program} is not installed")

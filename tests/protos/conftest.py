@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Any, Self
 
@@ -111,7 +111,17 @@ class Awaited:
         async def of(answer: Any) -> Any:
             return [part async for part in answer] if hasattr(answer, "__aiter__") else await answer
 
-        return lambda *arguments, **options: self._runner.run(of(method(*arguments, **options)))
+        def call(*arguments: Any, **options: Any) -> Any:
+            if name in ("upsert_items", "delete_items"):
+                arguments = tuple(map(_one_by_one, arguments))
+            return self._runner.run(of(method(*arguments, **options)))
+
+        return call
+
+
+async def _one_by_one(messages: Iterable[Any]) -> AsyncIterator[Any]:
+    for message in messages:
+        yield message
 
 
 @pytest.fixture(params=[Client, Awaited], ids=["sync", "aio"])

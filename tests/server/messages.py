@@ -11,6 +11,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
 
+from server.pages import Page, write_page_token
+
 DEEPEST = 12  # messages within messages: deeper than a filter may be
 
 _TEXTS = st.one_of(
@@ -24,6 +26,13 @@ _DOUBLES = st.one_of(st.sampled_from([0.0, -1.0, 5.0, 1e308, float("nan")]), st.
 
 
 _UP_TO_3 = st.integers(0, 3)
+
+# Where a page begins and how much of it is reranked: as a page token can say, however absurd.
+PAGES = st.builds(
+    Page,
+    st.one_of(st.sampled_from([0, 1, 10, 999, 1_000, 1_001, 2**32 - 1]), st.integers(0, 2**32 - 1)),
+    st.one_of(st.none(), st.sampled_from([0, 1, 50, 1_000, 1_001]), st.integers(0, 2**16 - 2)),
+)
 
 
 def _within(bits: int, *, signed: bool) -> st.SearchStrategy[int]:
@@ -42,6 +51,11 @@ _SCALARS: dict[int, Any] = {
     FieldDescriptor.TYPE_STRING: _TEXTS,
     FieldDescriptor.TYPE_BYTES: st.binary(max_size=100),
     FieldDescriptor.TYPE_ENUM: _within(32, signed=True),
+}
+_NAMED: dict[str, Any] = {
+    "page_token": st.one_of(
+        st.builds(write_page_token, PAGES, st.text(max_size=5), st.text(max_size=5)), _TEXTS
+    ),
 }
 
 
@@ -98,4 +112,4 @@ def _fill(draw: Callable[[Any], Any], message: Message, depth: int) -> None:
             getattr(message, field.name).SetInParent()
             _fill(draw, getattr(message, field.name), depth + 1)
         else:
-            setattr(message, field.name, draw(_SCALARS[field.type]))
+            setattr(message, field.name, draw(_NAMED.get(field.name, _SCALARS[field.type])))

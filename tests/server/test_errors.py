@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import grpc
 import pytest
@@ -74,9 +75,9 @@ class Raising(catalog_service_pb2_grpc.CatalogServiceServicer):
         raise EXPECTED[request.item_id][0]
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """The address of a server on a thread of its own."""
+@contextmanager
+def run_raising() -> Iterator[str]:
+    """The address of a server that raises, on a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -94,6 +95,12 @@ def address() -> Iterator[str]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with run_raising() as address:
+        yield address
 
 
 def error_of(address: str, item_id: str) -> ShortlistError:

@@ -3,6 +3,7 @@
 1,000 requests by default; `TEST_HOSTILE=100000` sends what a release has to survive.
 """
 
+import hashlib
 import os
 import re
 import socket
@@ -23,7 +24,8 @@ from catalog.memory import resident_bytes
 from server.admin import SERVICE as ADMIN
 from server.config import ServerConfig
 from server.service import SERVICES
-from shortlist.client import Client, ShortlistError
+from server.tokens import Role
+from shortlist.client import Client, Options, ShortlistError
 from shortlist.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
@@ -32,7 +34,7 @@ from shortlist.v1 import (
     retrieval_service_pb2,
     search_service_pb2,
 )
-from tests.server.messages import damaged, messages
+from tests.server.attacks import SHOWN, TOKEN, Attack, attacks
 
 REQUESTS = int(os.environ.get("TEST_HOSTILE", "1000"))
 SECONDS = 30
@@ -96,6 +98,11 @@ def victim(config: ServerConfig, tmp_path_factory: pytest.TempPathFactory) -> It
     command += ["--state", str(tmp_path_factory.mktemp("hostile"))]
     root = nothing_to_load(tmp_path_factory.mktemp("root"), config.bundle)
     command += ["--admin-port", "0", "--bundle-root", str(root)]
+    tokens = tmp_path_factory.mktemp("tokens") / "tokens"
+    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+    tokens.write_text("".join(f"{role}: {digest}\n" for role in Role))
+    tokens.chmod(0o600)
+    command += ["--tokens", str(tokens)]
     log = tmp_path_factory.mktemp("log") / "stderr"
     limited = ["sh", "-c", f'ulimit -Sn {FILES_GRANTED}; exec "$0" "$@"', *command]
     with log.open("w") as err:
@@ -125,17 +132,17 @@ def nothing_to_load(root: Path, bundle: Path) -> Path:
     return root
 
 
-def outcome(channel: grpc.Channel, method: MethodDescriptor, content: bytes) -> grpc.StatusCode:
-    """How a call with these bytes ends."""
+def outcome(channel: grpc.Channel, attack: Attack) -> grpc.StatusCode:
+    """How a call ends."""
+    method, contents = attack.method, attack.contents
     path = f"/{method.containing_service.full_name}/{method.name}"
     one_way = {"request_serializer": bytes, "response_deserializer": bytes}
+    beside = {"timeout": SECONDS, "metadata": attack.metadata}
     kinds = {
-        (False, False): lambda: channel.unary_unary(path, **one_way)(content, timeout=SECONDS),
-        (False, True): lambda: list(
-            channel.unary_stream(path, **one_way)(content, timeout=SECONDS)
-        ),
+        (False, False): lambda: channel.unary_unary(path, **one_way)(contents[0], **beside),
+        (False, True): lambda: list(channel.unary_stream(path, **one_way)(contents[0], **beside)),
         (True, True): lambda: list(
-            channel.stream_stream(path, **one_way)(iter([content]), timeout=SECONDS)
+            channel.stream_stream(path, **one_way)(iter(contents), **beside)
         ),
     }
     try:
@@ -145,16 +152,14 @@ def outcome(channel: grpc.Channel, method: MethodDescriptor, content: bytes) -> 
     return grpc.StatusCode.OK
 
 
+def a_client(victim: Victim) -> Client:
+    options = Options(token_in_clear=True)
+    return Client(victim.address, token=TOKEN, options=options, timeout_seconds=SECONDS)
+
+
 def test_no_request_is_a_fault_or_leaks(victim: Victim) -> None:
     seen: set[grpc.StatusCode] = set()
     sizes = []
-    contents = {
-        method: st.one_of(
-            messages(method.input_type).map(lambda message: message.SerializeToString()),
-            damaged(method.input_type),
-        )
-        for method in METHODS
-    }
     with (
         grpc.insecure_channel(victim.address) as public,
         grpc.insecure_channel(victim.admin) as admin,
@@ -168,33 +173,34 @@ def test_no_request_is_a_fault_or_leaks(victim: Victim) -> None:
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         )
-        @given(st.sampled_from(METHODS).flatmap(lambda m: st.tuples(st.just(m), contents[m])))
-        def attack(call: tuple[MethodDescriptor, bytes]) -> None:
-            method, content = call
-            channel = admin if method.containing_service.full_name == ADMIN else public
-            code = outcome(channel, method, content)
-            assert code not in FAULTS, method.full_name
+        @given(attacks(METHODS, before.bundle_id))
+        def ask(attack: Attack) -> None:
+            channel = admin if attack.method.containing_service.full_name == ADMIN else public
+            code = outcome(channel, attack)
+            assert code not in FAULTS, attack.method.full_name
             seen.add(code)
             held = resident_bytes(victim.process.pid)
             assert held is not None
             sizes.append(held)
 
-        attack()
+        ask()
         after = status(admin)
     assert len(sizes) >= REQUESTS
     assert victim.process.poll() is None
     assert grpc.StatusCode.INVALID_ARGUMENT in seen
+    assert grpc.StatusCode.UNAUTHENTICATED in seen
     assert grpc.StatusCode.OK in seen
     early = max(sizes[: len(sizes) // 4])
     assert max(sizes) - early < MAX_GROWTH
     assert (after.bundle_id, after.bundle) == (before.bundle_id, before.bundle)
-    with Client(victim.address, timeout_seconds=SECONDS) as client:
+    with a_client(victim) as client:
         assert client.search("usb c charger").results
 
 
 def status(admin: grpc.Channel) -> admin_service_pb2.GetStatusResponse:
     stub = admin_service_pb2_grpc.AdminServiceStub(admin)
-    return stub.GetStatus(admin_service_pb2.GetStatusRequest(), timeout=SECONDS)
+    request = admin_service_pb2.GetStatusRequest()
+    return stub.GetStatus(request, timeout=SECONDS, metadata=SHOWN)
 
 
 def test_a_hostile_path_is_refused_by_name_and_the_bundle_serves_on(victim: Victim) -> None:
@@ -220,7 +226,7 @@ def test_a_hostile_path_is_refused_by_name_and_the_bundle_serves_on(victim: Vict
     assert (after.bundle_id, after.bundle) == (before.bundle_id, before.bundle)
     assert not after.HasField("previous")
     assert not after.HasField("loading")
-    with Client(victim.address, timeout_seconds=SECONDS) as client:
+    with a_client(victim) as client:
         assert client.search("usb c charger").bundle_id == before.bundle_id
 
 
@@ -235,8 +241,9 @@ def test_to_look_for_a_path_longer_than_any_can_be_keeps_nobody_waiting(
 def refusal(admin: grpc.Channel, path: str) -> ShortlistError:
     """How loading a bundle from there fails."""
     stub = admin_service_pb2_grpc.AdminServiceStub(admin)
+    request = admin_service_pb2.LoadBundleRequest(path=path)
     with pytest.raises(grpc.RpcError) as caught:
-        stub.LoadBundle(admin_service_pb2.LoadBundleRequest(path=path), timeout=SECONDS)
+        stub.LoadBundle(request, timeout=SECONDS, metadata=SHOWN)
     return ShortlistError(caught.value)
 
 
@@ -245,7 +252,7 @@ def test_connections_that_say_nothing_keep_nobody_out(victim: Victim) -> None:
     with ExitStack() as stack:
         for _ in range(2 * FILES_GRANTED):
             stack.enter_context(socket.create_connection((host, int(port)), SECONDS))
-        with Client(victim.address, timeout_seconds=SECONDS) as client:
+        with a_client(victim) as client:
             assert client.search("usb c charger").results
 
 
@@ -257,6 +264,6 @@ def test_a_message_over_the_limit_is_refused_and_the_next_one_answered(
         victim.address, options=[("grpc.max_send_message_length", -1)]
     ) as channel:
         huge = search_service_pb2.SearchRequest(query="x" * (9 << 20)).SerializeToString()
-        assert outcome(channel, method, huge) == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert outcome(channel, Attack(method, (huge,))) == grpc.StatusCode.RESOURCE_EXHAUSTED
         good = search_service_pb2.SearchRequest(query="usb").SerializeToString()
-        assert outcome(channel, method, good) == grpc.StatusCode.OK
+        assert outcome(channel, Attack(method, (good,))) == grpc.StatusCode.OK

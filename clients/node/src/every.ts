@@ -1,6 +1,7 @@
 // Calls every method once, makes every mistake that a client can, and prints how each call ended.
-// Its flags name a server with tokens and --state, one of stage 1 alone without either, and the item
-// of an id that the first one has. clients/python and clients/go have the same.
+// Its flags name a server with tokens and --state, an item and another bundle that it has, and a token
+// that it knows no more; one of stage 1 alone without tokens or state; and one whose GetItem ends with
+// a different error for each of some ids. clients/python and clients/go have the same.
 
 import { parseArgs } from "node:util";
 
@@ -33,7 +34,10 @@ import {
 } from "./gen/shortlist/v1/retrieval_service.js";
 import { SearchRequest, SearchServiceClient } from "./gen/shortlist/v1/search_service.js";
 
-const names = ["address", "admin-address", "plain-address", "token", "reader-token", "item-id"];
+const names = [
+  ...["address", "admin-address", "plain-address", "raising-address", "raises"],
+  ...["token", "reader-token", "old-token", "item-id", "other-bundle"],
+];
 const given = parseArgs({
   options: Object.fromEntries(names.map((name) => [name, { type: "string" as const, default: "" }])),
 }).values as Record<string, string>;
@@ -50,6 +54,7 @@ const operator = new AdminServiceClient(flag("admin-address"), security);
 const plainSearches = new SearchServiceClient(flag("plain-address"), security);
 const plainReranks = new RerankServiceClient(flag("plain-address"), security);
 const plainItems = new CatalogServiceClient(flag("plain-address"), security);
+const raising = new CatalogServiceClient(flag("raising-address"), security);
 
 type Answer<Response> = (error: ServiceError | null, response?: Response) => void;
 type Unary<Request, Response> = (
@@ -183,6 +188,8 @@ const calls: Record<string, () => Promise<unknown>> = {
     ask(items.getItem.bind(items), GetItemRequest.fromPartial({ itemId: "nothing" })),
   "a deadline that passes": () => search({ query }, flag("token"), { deadline: Date.now() + 1 }),
   "no token": () => search({ query }, ""),
+  "an unknown token": () => search({ query }, "stranger"),
+  "a token of before": () => search({ query }, flag("old-token")),
   "a reader that writes": () => erase(flag("reader-token")),
   "no reranker": () => ask(plainReranks.rerank.bind(plainReranks), pair),
   "no state": () => upsert(plainItems, lamp),
@@ -190,6 +197,14 @@ const calls: Record<string, () => Promise<unknown>> = {
   "no bundle": () => ask(operator.loadBundle.bind(operator), { path: "damaged" }),
   "nothing to roll back to": () => ask(operator.rollBack.bind(operator), {}),
 };
+for (const name of flag("raises").split(",")) {
+  calls[`raised: ${name}`] = () =>
+    ask(raising.getItem.bind(raising), GetItemRequest.fromPartial({ itemId: name }));
+}
+// Last, for the calls above depend on what is served.
+calls["LoadBundle"] = async () =>
+  (await ask(operator.loadBundle.bind(operator), { path: flag("other-bundle") })).bundle;
+calls["RollBack"] = async () => (await ask(operator.rollBack.bind(operator), {})).bundle;
 
 // How a call ended: OK where there was something in its answer, else its code and reason.
 async function endOf(call: () => Promise<unknown>): Promise<string> {
@@ -199,8 +214,8 @@ async function endOf(call: () => Promise<unknown>): Promise<string> {
     if (error instanceof WriteError) {
       return `${status[error.status.code]} ${reasonOf(error.status)}`;
     }
-    const { code, reason } = failureOf(error as ServiceError);
-    return `${code} ${reason}`.trim();
+    const { code, reason, retrySeconds } = failureOf(error as ServiceError);
+    return `${code} ${reason} ${retrySeconds ?? ""}`.trim();
   }
 }
 
@@ -208,4 +223,4 @@ const ends: Record<string, string> = {};
 for (const [name, call] of Object.entries(calls)) ends[name] = await endOf(call);
 console.log(JSON.stringify(ends));
 for (const client of [searches, retrievals, reranks, items, operator]) client.close();
-for (const client of [plainSearches, plainReranks, plainItems]) client.close();
+for (const client of [plainSearches, plainReranks, plainItems, raising]) client.close();

@@ -1,0 +1,54 @@
+"""Both Python clients write to a real server and find what they wrote."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from shortlist.client import Client, Options, ShortlistError
+from shortlist.requests import deletion, upsert
+from shortlist.v1.item_pb2 import Item
+from shortlist.v1.search_service_pb2 import SearchPhase
+from tests.protos.conftest import Awaited
+
+SECONDS = 60.0
+LAMP = Item(item_id="zyx-lamp", title="Zyx brass reading lamp", brand="Zyx", price=20.0)
+
+
+@pytest.fixture(params=[Client, Awaited], ids=["sync", "aio"])
+def client(request: pytest.FixtureRequest, everything: Mapping[str, str]) -> Iterator[Any]:
+    """Either client, of the server with all there is."""
+    options = Options(token_in_clear=True)
+    address, token = everything["address"], everything["token"]
+    with request.param(address, token=token, options=options, timeout_seconds=SECONDS) as client:
+        yield client
+
+
+def test_what_is_written_is_found_until_it_is_deleted(client: Any) -> None:
+    written = upsert(LAMP)
+    first, again, refused = client.upsert_items([written, written, upsert(Item(title="A lamp"))])
+    assert first.sequence == again.sequence > 0
+    assert (first.repeated, again.repeated) == (False, True)
+    assert (refused.sequence, refused.error.code) == (0, 3)  # INVALID_ARGUMENT, and the others hold
+    patience = time.monotonic() + SECONDS  # a new text is encoded after its write was answered
+    while not client.batch_get_items(["zyx-lamp"]).items:
+        assert time.monotonic() < patience
+    assert client.get_item("zyx-lamp") == LAMP
+    recalled, reranked = client.stream_search("zyx brass lamp")
+    assert recalled.phase == SearchPhase.SEARCH_PHASE_RECALLED
+    assert reranked.phase == SearchPhase.SEARCH_PHASE_RERANKED
+    for part in (recalled, reranked):
+        assert "zyx-lamp" in [result.item_id for result in part.search.results]
+    [deleted] = client.delete_items([deletion("zyx-lamp")])
+    assert deleted.sequence == first.sequence + 1
+    with pytest.raises(ShortlistError) as failed:
+        client.get_item("zyx-lamp")
+    assert (failed.value.reason, failed.value.resources) == ("UNKNOWN_ITEM", ("zyx-lamp",))
+
+
+def test_similar_items_are_others(client: Any, everything: Mapping[str, str]) -> None:
+    found = client.similar_items(everything["item-id"], page_size=3)
+    ids = [result.item_id for result in found.results]
+    assert len(set(ids)) == 3
+    assert everything["item-id"] not in ids

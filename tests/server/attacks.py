@@ -1,0 +1,124 @@
+"""Calls as somebody hostile makes them: what they send, how often, and what they send beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from google.protobuf.descriptor import MethodDescriptor
+from hypothesis import strategies as st
+
+from server.pages import write_page_token
+from server.search_messages import search_record
+from shortlist.v1.search_service_pb2 import SearchRequest, StreamSearchRequest
+from tests.server.messages import PAGES, damaged, messages
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+TOKEN = "all"  # what the server under attack knows
+SHOWN: Metadata = (("authorization", f"Bearer {TOKEN}"),)
+
+_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
+_HEADERS = {
+    "authorization": [
+        "Bearer",
+        "Bearer ",
+        "Bearer stranger",
+        "Basic YTpi",
+        "Bearer " + "x" * 5_000,
+    ],
+    "x-request-id": ["basket-7", "two words", "x" * 128, "x" * 129, '{"a": "b"}', "%00%0a"],
+    "traceparent": [
+        *(f"{version}-{_TRACE}-{flags}" for version in ("00", "cc", "ff") for flags in ("01", "f")),
+        f"00-{'0' * 32}-{'0' * 16}-00",
+        "00-" * 50,
+    ],
+    "tracestate": ["a=1", "a=1," * 300, "=", ",", "a" * 300 + "=1"],
+    "baggage": ["user=7", "a=%00," * 200],
+    "x-unknown": [""],
+    "grpc-timeout": ["1H", "0n", "99999999999n"],
+    "grpc-tags-bin": [],
+    "x-unknown-bin": [],
+}
+# What gRPC sends; others are refused by the caller's own.
+_VALUES = st.one_of(
+    st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=60),
+    st.integers(0, 9_000).map(lambda size: "x" * size),
+)
+_BYTES = st.binary(max_size=300)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One call.
+
+    Attributes:
+        method: What is called.
+        contents: The bytes of its requests; one where the method does not take a stream of them.
+        metadata: What is sent beside them.
+    """
+
+    method: MethodDescriptor
+    contents: tuple[bytes, ...]
+    metadata: Metadata = SHOWN
+
+
+def attacks(methods: Iterable[MethodDescriptor], bundle_id: str) -> st.SearchStrategy[Attack]:
+    """Calls of these methods of a server that serves this bundle and knows TOKEN."""
+    made = {method: _contents(method, bundle_id) for method in methods}
+    return st.sampled_from(list(made)).flatmap(
+        lambda method: st.builds(Attack, st.just(method), made[method], _metadata())
+    )
+
+
+def _contents(method: MethodDescriptor, bundle_id: str) -> st.SearchStrategy[tuple[bytes, ...]]:
+    kind = method.input_type
+    content: st.SearchStrategy[bytes] = st.one_of(
+        messages(kind).map(lambda message: message.SerializeToString()), damaged(kind)
+    )
+    if method.name in ("Search", "StreamSearch"):
+        content = st.one_of(content, _forged(bundle_id, streamed=method.name == "StreamSearch"))
+    count = (0, 3) if method.client_streaming else (1, 1)
+    return st.lists(content, min_size=count[0], max_size=count[1]).map(tuple)
+
+
+def _forged(bundle_id: str, *, streamed: bool) -> st.SearchStrategy[bytes]:
+    """Searches with a token that fits them, for a page that nobody was given."""
+    # Read here and not while drawing, where checks of types may use no chance of their own.
+    searches = [
+        (search.SerializeToString(), search_record(search, bundle_id).token_parts)
+        for search in (
+            SearchRequest(query=query, page_size=size, recall_depth=depth, max_per_group=most)
+            for query in ("usb c charger", "é")
+            for size in (0, 100)
+            for depth in (0, 1, 1_000)
+            for most in (0, 1)
+        )
+    ]
+
+    @st.composite
+    def build(draw: Callable[[Any], Any]) -> bytes:
+        content, parts = draw(st.sampled_from(searches))
+        search = SearchRequest.FromString(content)
+        of = draw(st.sampled_from([bundle_id, bundle_id, "another"]))
+        search.page_token = write_page_token(draw(PAGES), of, *parts)
+        request = StreamSearchRequest(search=search) if streamed else search
+        return request.SerializeToString()
+
+    return build()
+
+
+@cache
+def _metadata() -> st.SearchStrategy[Metadata]:
+    """Up to three headers of any kind, mostly beside the token that the server knows."""
+
+    def of(key: str) -> st.SearchStrategy[tuple[str, str | bytes]]:
+        value = _BYTES if key.endswith("-bin") else _VALUES
+        likely = _HEADERS[key]
+        return st.tuples(st.just(key), st.sampled_from(likely) | value if likely else value)
+
+    headers = st.lists(st.sampled_from(list(_HEADERS)).flatmap(of), max_size=3)
+    shown = st.sampled_from([SHOWN] * 7 + [()])
+    return st.builds(lambda known, others: (*known, *others), shown, headers)
