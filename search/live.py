@@ -27,6 +27,7 @@ from search import compaction, generations
 from search.compaction import CompactionError
 from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
+from search.faults import log_fault
 from search.overlay import Overlay
 from search.records import ClosedError, RequestError, UnknownItemsError
 from search.slot import Slot
@@ -275,7 +276,7 @@ class LiveCatalogue:
                 with self._writing:
                     self._commit(batch)
             except Exception as error:  # the thread must outlive every batch
-                logger.exception("writes could not be made")
+                log_fault(logger, error, "writes could not be made")
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
@@ -314,8 +315,8 @@ class LiveCatalogue:
             try:
                 with self._showing:
                     self._overlay.show(_SHOWN_AT_A_TIME)
-            except Exception:
-                logger.exception("items that were written could not be indexed; trying again")
+            except Exception as error:
+                log_fault(logger, error, "items that were written could not be indexed yet")
                 time.sleep(_LOOK_SECONDS)
             if self._overlay.pending:
                 self._wake.set()
@@ -338,8 +339,8 @@ class LiveCatalogue:
             except (InputError, OSError, CompactionError) as error:
                 logger.error("no new bundle was built, what was written is kept: %s", error)
                 self._closed.wait(_PAUSE_SECONDS)
-            except Exception:  # the thread must outlive every build
-                logger.exception("no new bundle was built, what was written is kept")
+            except Exception as error:  # the thread must outlive every build
+                log_fault(logger, error, "no new bundle was built, what was written is kept")
                 self._closed.wait(_PAUSE_SECONDS)
 
     def compact(self) -> None:

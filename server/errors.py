@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
@@ -16,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from catalog.log import LogError
+from search.faults import log_fault
 from search.records import (
     ClosedError,
     DeadlineExceededError,
@@ -104,11 +104,7 @@ def _error_status(error: Exception, method: str) -> status_pb2.Status:
             metadata = {"role": str(error.role)} if isinstance(error, RoleMissingError) else None
             return _status(code, reason, _message(error), _details(error), metadata)
     error_id = uuid.uuid4().hex
-    # The exception's own text may quote the query, so it is for DEBUG alone; where it was raised
-    # says enough to find the fault.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("error %s in %s: %s at\n%s", error_id, method, type(error).__name__, frames)
-    logger.debug("error %s in full", error_id, exc_info=error)
+    log_fault(logger, error, "error %s in %s", error_id, method)
     return _status(
         grpc.StatusCode.INTERNAL,
         "INTERNAL_FAULT",
