@@ -2,6 +2,7 @@
 
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -180,6 +181,27 @@ def test_pages_go_on_after_a_compaction_and_end_with_another_bundle(
         with pytest.raises(ShortlistError) as expired:
             client.search(query, page_size=5, page_token=token)
         assert expired.value.reason == "PAGE_TOKEN_EXPIRED"
+
+
+def test_recall_is_in_the_metrics_from_the_start_and_after_a_compaction(
+    live_config: ServerConfig, serving: Serving
+) -> None:
+    with serving(replace(live_config, metrics_port=0)) as running:
+        url = f"http://127.0.0.1:{running.service.metrics_port}/metrics"
+
+        def metrics() -> list[str]:
+            with urllib.request.urlopen(url, timeout=SECONDS) as answer:
+                text: str = answer.read().decode()
+            return text.splitlines()
+
+        end = time.monotonic() + SECONDS
+        while "shortlist_index_recall 1.0" not in metrics():  # the tiny index is exact
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        upsert(running.address, UpsertItemsRequest(request_id="a", item=LAMP))
+        assert running.service._live is not None
+        running.service._live.compact()
+        assert {"shortlist_index_recall 1.0", "shortlist_compactions_total 1.0"} <= {*metrics()}
 
 
 @pytest.mark.usefixtures("live")
