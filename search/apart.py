@@ -2,17 +2,19 @@
 
     python -m search.apart DIRECTORY LIKE
 
-See `search.compaction.index`. It imports little before it is bound to its server's life: it may be
-paused from its first moment on, and a server may be killed at any.
+See `search.indexes.build_alike`. It imports little before it is bound to its server's life: it may
+be paused from its first moment on, and a server may be killed at any.
 """
 
 import ctypes
+import json
 import os
 import signal
 import sys
 import threading
 from pathlib import Path
 
+REPORT = "report.json"  # in the directory: what the build said of the indexes
 _NICENESS = 19
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h: a signal for when the thread ends that began the process
 
@@ -33,10 +35,10 @@ def end_with_the_server() -> None:
 
 
 def main(directory: Path, like: Path) -> None:
-    """Build the indexes."""
-    from search.compaction import index  # noqa: PLC0415 - takes a second, see above
+    """Build the indexes and report on them."""
+    from search.indexes import build_alike  # noqa: PLC0415 - takes a second, see above
 
-    index(directory, like)
+    (directory / REPORT).write_text(json.dumps(build_alike(directory, like)))
 
 
 if __name__ == "__main__":

@@ -4,30 +4,31 @@ The indexes are built by a process of lower priority, which loads no model, and 
 requests are answered.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int32
 
 from catalog.errors import InputError
 from catalog.failpoints import failpoint
-from catalog.store import ItemStore
-from lexical.index import LexicalIndex
-from search import bundle, generations, golden
+from search import apart, bundle, generations, golden
 from search.batching import Caller, calling
 from search.bundle import Manifest
 from search.engine import Engine
 from search.generations import State
 from search.traffic import Traffic
 from search.view import View
-from towers.index import create_vectors, index_config, index_stored, open_queries
+from towers.index import create_vectors
 
 _WRITTEN = 20_000  # vectors at a time
 
@@ -88,9 +89,9 @@ def _fill(
     (directory / bundle.INDEX).mkdir()
     _save_vectors(directory / bundle.INDEX, view, alive)
     failpoint("compaction.before-index")
-    _index_apart(directory, engine.directory / bundle.INDEX, cancelled, traffic)
+    report = _index_apart(directory, engine.directory / bundle.INDEX, cancelled, traffic)
     failpoint("compaction.after-index")
-    manifest = _manifest(engine, state)
+    manifest = _manifest(engine, state, report)
     built = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
     queries = golden.queries(engine.directory / bundle.GOLDEN)
     with calling(Caller(background=True)):
@@ -129,20 +130,23 @@ def _copy_models(engine: Engine, directory: Path) -> None:
         )
 
 
-def _manifest(engine: Engine, state: State) -> Manifest:
+def _manifest(engine: Engine, state: State, report: Mapping[str, Any]) -> Manifest:
     old = engine.manifest
     return replace(
         old,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         numerics=engine.numerics.dtype,
+        reports={**old.reports, "index": report},
         metrics={},  # they are of other items
         state=vars(state),
         root=old.root or old.bundle_id,
     )
 
 
-def _index_apart(directory: Path, like: Path, cancelled: threading.Event, traffic: Traffic) -> None:
-    """Build the indexes of a directory in a process of their own."""
+def _index_apart(
+    directory: Path, like: Path, cancelled: threading.Event, traffic: Traffic
+) -> Mapping[str, Any]:
+    """Build the indexes of a directory in a process of their own; what it reports on them."""
     command = [sys.executable, "-m", "search.apart", str(directory), str(like)]
     read, write = os.pipe()  # nothing is written: that it ends says that this process has
     process = subprocess.Popen(command, stdin=read, stderr=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
@@ -159,14 +163,7 @@ def _index_apart(directory: Path, like: Path, cancelled: threading.Event, traffi
     if process.returncode:
         said = errors.strip().splitlines() or [f"its process ended with {process.returncode}"]
         raise CompactionError(f"the index was not built: {said[-1]}")
-
-
-def index(directory: Path, like: Path) -> None:
-    """Build vector index and lexical index of the items and vectors in a directory.
-
-    Args:
-        directory: Where items and vectors lie and the indexes go.
-        like: A vector index, for its configuration and its sample of queries.
-    """
-    index_stored(directory / bundle.INDEX, index_config(like), open_queries(like))
-    LexicalIndex.build(ItemStore.read(directory / bundle.ITEMS), directory / bundle.LEXICAL)
+    written = directory / apart.REPORT
+    report: dict[str, Any] = json.loads(written.read_text())
+    written.unlink()
+    return report

@@ -354,18 +354,6 @@ class Engine:
         """
         return embedded(self.models.encoder, inputs, self._clock(deadline, whole=True))
 
-    def embed_queries(
-        self, texts: Sequence[str], *, deadline: float | None = None
-    ) -> Float32[np.ndarray, "texts dim"]:
-        """Unit vectors of queries."""
-        return self.embed(texts, deadline=deadline).vectors
-
-    def embed_items(
-        self, items: Sequence[Item], *, deadline: float | None = None
-    ) -> Float32[np.ndarray, "items dim"]:
-        """Unit vectors of items, which need not be in the catalogue."""
-        return self.embed(items, deadline=deadline).vectors
-
     def lookup(self, item_ids: Sequence[str]) -> Lookup:
         """The items of some ids, as they are now, and which of the ids there is none of."""
         return self.view.lookup(item_ids, self._clock(None))

@@ -3,8 +3,9 @@
 Three threads do it. The writer makes writes durable, all that came meanwhile in one transaction,
 and acknowledges them; deletions and numbers are visible by then. The indexer encodes and shows the
 rest a moment later; while too much waits for it, writes that would add to that are not taken, and
-all others are. The builder measures recall as the catalogue changes, and compacts: it builds a
-bundle of the items as they are and puts it in the place of the one that they were written over.
+all others are. The builder measures recall where nothing says what it is and as the catalogue
+changes, and compacts: it builds a bundle of the items as they are and puts it in the place of the
+one that they were written over.
 """
 
 import logging
@@ -27,6 +28,8 @@ from search import compaction, generations
 from search.compaction import CompactionError
 from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
+from search.faults import log_fault
+from search.gauge import RecallGauge
 from search.overlay import Overlay
 from search.records import ClosedError, RequestError, UnknownItemsError
 from search.slot import Slot
@@ -44,7 +47,6 @@ _MAX_PENDING = 10_000  # items that wait to be shown; then writes that would add
 _ROOM_SECONDS = 0.02  # between two looks at whether a write still has to wait
 _LOOK_SECONDS = 1.0  # between two looks at how much has changed
 _PAUSE_SECONDS = 60.0  # after a bundle could not be built
-_MEASURED_EVERY = 0.05  # of the rows changed: recall is measured again
 
 _SCRATCH = "scratch"  # in a state directory: files of the process that has it
 
@@ -64,7 +66,7 @@ class LiveReport:
         dead: Rows that are no longer items.
         freshness: Seconds from acknowledgement to being found, of the last 1,000 items that had to
             be encoded: the median and the 99th percentile; None before the first.
-        recall: Share of the exact 10 nearest items that were found when last measured; None before.
+        recall: Share of the exact 10 nearest items that are found, see `RecallGauge`.
         compactions: New bundles since the start.
     """
 
@@ -100,7 +102,7 @@ class LiveCatalogue:
             bundles: Where compaction puts its bundles.
             config: When to compact.
             compacted: Told of the engine before and the one of the new bundle that took its place.
-            traffic: Requests that a compaction gives way to.
+            traffic: Requests that a compaction and measuring give way to.
         """
         self._traffic = traffic or Traffic()
         self._slot = slot
@@ -121,8 +123,7 @@ class LiveCatalogue:
         self._scratch.mkdir(mode=0o700, exist_ok=True)
         self._overlay = Overlay(slot.engine, self._scratch)
         self._replay(self._overlay)
-        self._measured = 0  # changed rows when recall was last measured
-        self._recall: float | None = None
+        self._gauge = RecallGauge(slot.engine.manifest)
         self._compactions = 0
         self._threads = [
             threading.Thread(target=target, name=f"catalogue-{target.__name__}", daemon=True)
@@ -192,7 +193,7 @@ class LiveCatalogue:
                     if instead_of not in (None, before.engine):
                         raise CompactionError("another bundle took the place of the one it is of")
                     self._overlay = overlay
-                    self._measured, self._recall = 0, None
+                    self._gauge = RecallGauge(engine.manifest)
                     engine_before = self._slot.swap(engine)
                     before.engine.successor = engine
         except BaseException:
@@ -216,7 +217,7 @@ class LiveCatalogue:
             added=catalogue.added_rows,
             dead=catalogue.rows_in_all - len(catalogue),
             freshness=(float(np.median(waits)), float(np.quantile(waits, 0.99))) if waits else None,
-            recall=self._recall,
+            recall=self._gauge.share,
             compactions=self._compactions,
         )
 
@@ -275,7 +276,7 @@ class LiveCatalogue:
                 with self._writing:
                     self._commit(batch)
             except Exception as error:  # the thread must outlive every batch
-                logger.exception("writes could not be made")
+                log_fault(logger, error, "writes could not be made")
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
@@ -314,8 +315,8 @@ class LiveCatalogue:
             try:
                 with self._showing:
                     self._overlay.show(_SHOWN_AT_A_TIME)
-            except Exception:
-                logger.exception("items that were written could not be indexed; trying again")
+            except Exception as error:
+                log_fault(logger, error, "items that were written could not be indexed yet")
                 time.sleep(_LOOK_SECONDS)
             if self._overlay.pending:
                 self._wake.set()
@@ -325,22 +326,27 @@ class LiveCatalogue:
 
     def _build(self) -> None:
         while not self._closed.wait(_LOOK_SECONDS):
-            view = self._overlay.engine.view
-            rows = len(view.catalogue.base)
-            changed = view.catalogue.changed_rows
             try:
-                if changed - self._measured >= max(1, _MEASURED_EVERY * rows):
-                    self._recall, self._measured = view.recall_at_10(), changed
-                    logger.info("recall@10 is %.4f with %d rows changed", self._recall, changed)
-                most = max(self._config.compact_from, self._config.compact_share * rows)
-                if changed >= most:
+                gauge, view = self._gauge, self._overlay.engine.view
+                gauge.update(view, self._give_way)
+                catalogue = self._overlay.engine.view.catalogue
+                share = self._config.compact_share * len(catalogue.base)
+                if catalogue.changed_rows >= max(self._config.compact_from, share):
                     self.compact()
+            except ClosedError:
+                return
             except (InputError, OSError, CompactionError) as error:
                 logger.error("no new bundle was built, what was written is kept: %s", error)
                 self._closed.wait(_PAUSE_SECONDS)
-            except Exception:  # the thread must outlive every build
-                logger.exception("no new bundle was built, what was written is kept")
+            except Exception as error:  # the thread must outlive every build
+                log_fault(logger, error, "no new bundle was built, what was written is kept")
                 self._closed.wait(_PAUSE_SECONDS)
+
+    def _give_way(self) -> None:
+        """Let requests go first; raises ClosedError once nobody wants the result any more."""
+        self._traffic.give_way()
+        if self._closed.is_set():
+            raise ClosedError("the catalogue is closed")
 
     def compact(self) -> None:
         """Build a bundle of the items as they are, and put it in place of the present one.

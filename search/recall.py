@@ -6,7 +6,7 @@ behind because another channel happened to cut it off. (On Home Depot's `dev`, t
 rank fusion (Cormack et al., 2009) recall the same; this one orders better.)
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,12 +179,25 @@ class Recall:
         return self._dense.cosines(vector, rows)
 
     def exact(
-        self, queries: Float32[np.ndarray, "queries dim"], k: int, alive: Bool[np.ndarray, " items"]
+        self,
+        queries: Float32[np.ndarray, "queries dim"],
+        k: int,
+        alive: Bool[np.ndarray, " items"],
+        before_each: Callable[[], object] = lambda: None,
     ) -> Int32[np.ndarray, "queries k"]:
-        """The k nearest items of each query, all items compared; all of them where fewer live."""
+        """The k nearest items of each query, all items compared; all of them where fewer live.
+
+        `before_each` is called before each block of some thousand items.
+        """
         living = np.flatnonzero(alive).astype(np.int32)
-        parts = (living[start : start + BLOCK] for start in range(0, len(living), BLOCK))
-        return nearest(((part, self.vectors(part)) for part in parts), queries, k)[0]
+
+        def blocks() -> Iterator[tuple[Int32[np.ndarray, " _"], Float32[np.ndarray, "_ dim"]]]:
+            for start in range(0, len(living), BLOCK):
+                before_each()
+                part = living[start : start + BLOCK]
+                yield part, self.vectors(part)
+
+        return nearest(blocks(), queries, k)[0]
 
     def warm_up(self, depth: int) -> None:
         """Compile or touch whatever a first search at that depth would wait for."""

@@ -1,5 +1,7 @@
 """Requests come first: a process that builds something is paused while any is answered.
 
+So is what this process does beside them in short steps.
+
 A low priority alone does not do that: two processors are often two halves of one core, of which
 even an idle priority gets one, and what runs in the other takes nearly twice as long.
 """
@@ -17,12 +19,14 @@ _RUN_SECONDS = 0.15  # for so long
 
 
 class Traffic:
-    """Requests under way, and the process that gives way to them; safe to use from any thread."""
+    """Requests under way, and what gives way to them; safe to use from any thread."""
 
     def __init__(self) -> None:
         """No requests, and no process."""
         self._lock = threading.Lock()
         self._requests = 0
+        self._quiet = threading.Event()
+        self._quiet.set()
         self._process: subprocess.Popen[str] | None = None  # that may be paused now
         self._paused_at: float | None = None
         self._paused = 0.0  # seconds, up to the last time that it went on
@@ -35,6 +39,13 @@ class Traffic:
             yield
         finally:
             self._count(-1)
+
+    def give_way(self) -> None:
+        """Wait while there are requests, but not for long; called before each step of other work.
+
+        Steps of a few hundredths of a second then take less than a tenth of the time at most.
+        """
+        self._quiet.wait(_ROUND_SECONDS)
 
     def wait(self, process: "subprocess.Popen[str]", stop: threading.Event) -> str | None:
         """Wait until a process ends; it is paused while there are requests, but not for ever.
@@ -59,6 +70,10 @@ class Traffic:
     def _count(self, more: int) -> None:
         with self._lock:
             self._requests += more
+            if self._requests:
+                self._quiet.clear()
+            else:
+                self._quiet.set()
             self._signal()
 
     def _give_way(self, process: "subprocess.Popen[str] | None") -> None:

@@ -1,6 +1,6 @@
 """What one request searches: a catalogue with its indexes, all of one moment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,7 @@ from search import bundle
 from search.channels import Dense, Lexical
 from search.clock import Clock
 from search.growing import Growing
+from search.indexes import open_held_out
 from search.ranking import SignalSource
 from search.recall import Recall
 from search.records import Hit, Lookup, SearchResult, UnknownItemsError
@@ -35,7 +36,7 @@ class View:
         recall: The channels that find them.
         signals: What the reranker knows of them beside their text.
         selection: Filters, facets, groups and popularity.
-        sample: Unit vectors of some queries, to measure recall on.
+        sample: Unit vectors of some queries that the index was not tuned on, to measure recall on.
     """
 
     catalogue: Catalogue
@@ -51,9 +52,8 @@ class View:
         lexical = LexicalIndex.open(directory / bundle.LEXICAL)
         index = directory / bundle.INDEX
         vectors = open_vectors(index)
-        queries = open_queries(index)
         none = Growing(np.zeros((0, vectors.shape[1]), np.float32))
-        sketch = open_sketch(index, vectors, queries)
+        sketch = open_sketch(index, vectors, open_queries(index))
         dense = Dense(open_index(index), vectors, none, sketch)
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         return cls(
@@ -61,7 +61,7 @@ class View:
             Recall(dense, Lexical(lexical)),
             SignalSource(catalogue, lexical, as_of),
             Selection(catalogue),
-            queries[:_SAMPLE],
+            open_held_out(index)[:_SAMPLE],
         )
 
     def changed(self, catalogue: Catalogue, recall: Recall | None = None) -> "View":
@@ -92,14 +92,22 @@ class View:
         missing = tuple(i for i, row in zip(item_ids, rows, strict=True) if row < 0)
         return Lookup(items, missing, tuple(clock.stages))
 
-    def recall_at_10(self) -> float:
+    def recall_at_10(self, give_way: Callable[[], object] = lambda: None) -> float:
         """The share of the exact 10 nearest items that is found, over a sample of queries.
 
-        The index is as it was built, and some of what it finds is dead: this is how that tells.
+        The index is as it was built, and some of what it finds is dead: this is how that tells. All
+        vectors are read for it.
+
+        Args:
+            give_way: Called before each step, of which none takes more than some hundredths of a
+                second; what it raises ends all.
         """
-        alive = self.catalogue.alive
-        found = [self.recall.nearest(query, 10, alive).rows for query in self.sample]
-        return recall(self.recall.exact(self.sample, 10, self.catalogue.all_alive), np.stack(found))
+        alive, found = self.catalogue.alive, []
+        for query in self.sample:
+            give_way()
+            found.append(self.recall.nearest(query, 10, alive).rows)
+        exact = self.recall.exact(self.sample, 10, self.catalogue.all_alive, give_way)
+        return recall(exact, np.stack(found))
 
     def warm_up(self, depth: int) -> None:
         """Make or touch whatever a first search down to that depth would wait for."""

@@ -18,9 +18,9 @@ from catalog.errors import InputError
 from catalog.memory import give_back_memory
 from search.bundle import Manifest
 from search.engine import Engine
+from search.faults import log_fault
 from search.records import RequestError
 from search.slot import Slot
-from server.logs import log_fault
 from server.work import StoppingError
 
 logger = logging.getLogger(__name__)
@@ -256,7 +256,7 @@ class Bundles:
         except InputError as error:
             reason = str(error)
         except Exception as error:
-            log_fault(logger, error, f"bundle {directory} cannot be opened")
+            log_fault(logger, error, "bundle %s cannot be opened", directory)
             reason = f"{directory} cannot be opened: {type(error).__name__}; the log says where"
         # Not while the other is handled: its traceback would keep what was loaded so far.
         raise BundleRefusedError(reason)

@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from catalog.log import LogError
+from search.faults import log_fault
 from search.records import (
     ClosedError,
     DeadlineExceededError,
@@ -25,7 +26,6 @@ from search.records import (
 )
 from server.bundles import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
 from server.calls import current_call, name_metadata, note_stages, tell_name
-from server.logs import log_fault
 from server.methods import is_ours, surrounded
 from server.pages import PageTokenError, PageTokenExpiredError
 from server.tokens import RoleMissingError, UnauthenticatedError
@@ -104,7 +104,7 @@ def _error_status(error: Exception, method: str) -> status_pb2.Status:
             metadata = {"role": str(error.role)} if isinstance(error, RoleMissingError) else None
             return _status(code, reason, _message(error), _details(error), metadata)
     error_id = uuid.uuid4().hex
-    log_fault(logger, error, f"error {error_id} in {method}")
+    log_fault(logger, error, "error %s in %s", error_id, method)
     return _status(
         grpc.StatusCode.INTERNAL,
         "INTERNAL_FAULT",

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import traceback
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -44,17 +43,6 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """Returns what a record says beside its message: what was logged with `extra={"fields": …}`."""
     fields: dict[str, Any] = getattr(record, "fields", {})
     return fields
-
-
-def log_fault(logger: logging.Logger, error: BaseException, what: str) -> None:
-    """Logs what failed for a reason that nobody foresaw.
-
-    The exception's own text may quote a query, so it is for DEBUG alone; its type and where it was
-    raised say enough to find the fault.
-    """
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s: %s at\n%s", what, type(error).__name__, frames)
-    logger.debug("%s, in full", what, exc_info=error)
 
 
 def configure(log_format: LogFormat) -> None:

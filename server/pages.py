@@ -1,4 +1,7 @@
-"""Page tokens: where the next page begins, bound to the search that it continues and its bundle."""
+"""Page tokens: where the next page begins, bound to the search that it continues and its bundle.
+
+Of a bundle that a server compacted this is the one that it began with: the items are the same.
+"""
 
 import base64
 import binascii

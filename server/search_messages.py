@@ -41,13 +41,19 @@ class Search:
     offset: int  # results on the pages before it
     recall_depth: int | None  # None: the engine's default
     rerank_depth: int | None  # None: the engine's default
-    bundle_id: str  # the bundle that the page token fits
+    bundle_id: str  # the bundle that answers
     filter: Filter | None = None
     facets: tuple[Facet, ...] = ()
     max_per_group: int = 0  # 0: any number
     rules: Rules = NO_RULES
     fields: frozenset[str] | None = None  # of each item to return; None: all
     reranked_before: int | None = None  # for the pages before, where time was short
+    root: str | None = None  # the bundle that the one that answers was compacted from, if it was
+
+    @property
+    def paged(self) -> str:
+        """The bundle that page tokens are bound to: compaction lets them go on, as writes do."""
+        return self.root or self.bundle_id
 
     @property
     def token_parts(self) -> tuple[str | int | None, ...]:
@@ -57,8 +63,16 @@ class Search:
         return (self.query, *depths, *chosen)
 
 
-def search_record(request: search_service_pb2.SearchRequest, bundle_id: str) -> Search:
-    """Returns the search that a request asks of a bundle; raises RequestError."""
+def search_record(
+    request: search_service_pb2.SearchRequest, bundle_id: str, root: str | None = None
+) -> Search:
+    """Returns the search that a request asks of a bundle; raises RequestError.
+
+    Args:
+        request: The request.
+        bundle_id: The bundle.
+        root: The bundle that it was compacted from; None where it was not.
+    """
     recall_depth = size(request.recall_depth, "recall_depth", MAX_DEPTH) or None
     rerank_depth = (
         size(request.rerank_depth, "rerank_depth", MAX_RERANK_ITEMS)
@@ -81,10 +95,11 @@ def search_record(request: search_service_pb2.SearchRequest, bundle_id: str) -> 
         size(request.max_per_group, "max_per_group", MAX_PAGE_SIZE),
         rules_record(request.rules),
         item_fields(request.item_fields, "item_fields"),
+        root=root,
     )
     if not request.page_token:
         return search
-    page = read_page_token(request.page_token, bundle_id, *search.token_parts)
+    page = read_page_token(request.page_token, search.paged, *search.token_parts)
     return replace(search, offset=page.offset, reranked_before=page.reranked)
 
 
@@ -104,7 +119,7 @@ def next_page_token(search: Search, result: SearchResult) -> str:
         return ""
     short = _SHORT.intersection(result.left_out)
     page = Page(end, result.reranked if short else None)
-    return write_page_token(page, search.bundle_id, *search.token_parts)
+    return write_page_token(page, search.paged, *search.token_parts)
 
 
 def search_response(search: Search, result: SearchResult) -> search_service_pb2.SearchResponse:

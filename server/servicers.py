@@ -60,7 +60,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     ) -> search_service_pb2.SearchResponse:
         """Finds the products that answer a query best."""
         engine, deadline = self._slot.engine, deadline_of(context)
-        search = search_messages.search_record(request, engine.bundle_id)
+        search = search_messages.search_record(request, engine.bundle_id, engine.manifest.root)
         result = await self._worker.run(lambda: _search(engine, search, deadline), deadline)
         note(result, engine.bundle_id)
         return search_messages.search_response(search, result)
@@ -71,7 +71,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         """Finds the same, and says before that what stage 1 found."""
         engine, deadline = self._slot.engine, deadline_of(context)
         try:
-            search = search_messages.search_record(request.search, engine.bundle_id)
+            search = search_messages.search_record(
+                request.search, engine.bundle_id, engine.manifest.root
+            )
             parts = parts_of(
                 self._worker,
                 lambda hand_out: _search(engine, search, deadline, hand_out),

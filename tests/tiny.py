@@ -28,11 +28,14 @@ from rerank.model import Reranker, RerankerConfig, save_reranker
 from search import bundle, golden
 from search.config import EngineConfig
 from search.engine import Engine
+from search.indexes import save_held_out
 from search.ranking import newest_release
 from towers.encode import TowerEncoder
 from towers.index import IndexConfig, build_index
 from towers.model import Towers, TowersConfig
 from towers.saving import save_towers
+
+HELD_OUT_QUERIES = 40  # random ones
 
 
 def tiny_items() -> list[Item]:
@@ -79,7 +82,13 @@ def break_word(towers: Towers, tokenizer: Tokenizer, word: str) -> None:
     words[...] = words[...].at[int(ids[0][0])].set(np.nan)
 
 
-def write_bundle(directory: Path, items: list[Item], numerics: Numerics, seed: int = 0) -> None:
+def write_bundle(
+    directory: Path,
+    items: list[Item],
+    numerics: Numerics,
+    seed: int = 0,
+    index: IndexConfig | None = None,
+) -> None:
     """Writes a whole bundle, both stages with random weights, over some items."""
     for part in (bundle.TOWERS, bundle.RERANK, bundle.INDEX, bundle.LEXICAL):
         (directory / part).mkdir(parents=True)
@@ -106,7 +115,10 @@ def write_bundle(directory: Path, items: list[Item], numerics: Numerics, seed: i
     encoder = TowerEncoder(towers, tokenizer, numerics)
     texts = [item_text(store.item(row)) for row in range(len(store))]
     vectors = encoder.items(texts)
-    build_index(vectors, directory / bundle.INDEX, IndexConfig(), vectors)
+    build_index(vectors, directory / bundle.INDEX, index or IndexConfig(), vectors)
+    queries = np.random.default_rng(4).normal(size=(HELD_OUT_QUERIES, 16)).astype(np.float32)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    save_held_out(directory / bundle.INDEX, queries)
     write_manifest(directory, numerics)
 
 

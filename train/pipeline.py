@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,7 +15,6 @@ from bert.numerics import Numerics, choose_numerics
 from bert.tokens import Tokenizer
 from catalog.catalogue import Catalogue
 from catalog.demo import write_demo_store
-from catalog.memory import forget_peak, peak_bytes
 from catalog.reading import Dataset, read_dataset
 from catalog.store import ItemStore
 from catalog.text import item_text
@@ -24,15 +22,14 @@ from lexical.index import ANALYSER, LexicalIndex
 from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle import write_directory
+from search.indexes import build_indexes, save_held_out
 from search.ranking import SignalSource, newest_release
 from towers.encode import TowerEncoder
 from towers.index import (
     FILES_VERSION,
     create_vectors,
-    index_stored,
     open_index,
     open_vectors,
-    recall_against_exact,
 )
 from towers.model import Towers
 from towers.saving import load_towers, save_towers
@@ -51,7 +48,6 @@ logger = logging.getLogger(__name__)
 
 STEPS = ("towers", "index", "mine", "rerank")
 _RECALL_SAMPLE = 200  # queries that the index's recall against exact search is measured on
-_RECALL_DEPTHS = (10, 100, 200)
 _NUMERICS_FILE = "numerics.json"  # what `auto` chose
 _ENCODED = 20_000  # items encoded and written at a time
 _GOLDEN = 8  # golden queries of a bundle
@@ -252,24 +248,9 @@ class Pipeline:
         queries = encoder.queries(self._sample_queries(2 * _RECALL_SAMPLE))
         # Recall is reported on queries that the index was not tuned on, where there are any.
         tuned, measured = queries[::2], queries[1::2] if len(queries) > 1 else queries
-        forget_peak()
-        start = time.monotonic()
-        index = index_stored(directory / bundle.INDEX, self.config.index, tuned)
-        built = {"build_seconds": round(time.monotonic() - start, 1)}
-        if (peak := peak_bytes()) is not None:
-            built["build_peak_mib"] = round(peak / 2**20)
-        LexicalIndex.build(self.store, directory / bundle.LEXICAL)
-        vectors = open_vectors(directory / bundle.INDEX)
-        recall = recall_against_exact(index, vectors, measured, _RECALL_DEPTHS)
-        size = sum(path.stat().st_size for path in (directory / bundle.INDEX).iterdir())
-        return {
-            "items": len(vectors),
-            "truncated": encoder.truncated,
-            "bytes_per_item": round(size / len(vectors)),
-            **built,
-            **index.report(),
-            **{f"recall@{k}": round(share, 4) for k, share in recall.items()},
-        }
+        save_held_out(directory / bundle.INDEX, measured)
+        report = build_indexes(directory, self.store, self.config.index, tuned)
+        return {"truncated": encoder.truncated, **report}
 
     def _encode_items(self, encoder: TowerEncoder, directory: Path) -> None:
         """Write the items' vectors, some thousand at a time."""

@@ -1,7 +1,8 @@
 """A program that writes to a log and compacts it into bundles, and what it should leave.
 
-Its bundles hold items as JSON and no index, so that it imports no JAX and starts fast enough to be
-killed hundreds of times.
+Its bundles hold items as JSON, and plain text for models and indexes, so that it imports no JAX and
+starts fast enough to be killed hundreds of times. It writes them in the order that a server does,
+and passes the same failpoints.
 """
 
 import json
@@ -11,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from catalog.failpoints import failpoint
 from catalog.log import Change, WriteLog
 from search import bundle, generations
 from search.bundle import Manifest
@@ -21,7 +23,8 @@ COMPACT_EVERY = 3  # batches
 Items = Mapping[str, Mapping[str, Any]]
 
 _ITEMS = "items.json"
-_OTHERS = {"index/vectors": "0" * 5000, "towers/model": "1" * 3000}  # so that a copy takes a while
+# What stands for models, vectors and indexes: so long that to write it takes a while.
+_MODEL, _VECTORS, _INDEX, _ANSWERS = "1" * 3000, "0" * 5000, "2" * 2000, "3" * 500
 
 
 def write_root(directory: Path) -> Items:
@@ -77,10 +80,13 @@ def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
 
 
 def _fill(directory: Path, items: Items, state: State | None, root: str | None) -> None:
-    (directory / _ITEMS).write_text(json.dumps(items))
-    for name, text in _OTHERS.items():
-        (directory / name).parent.mkdir()
-        (directory / name).write_text(text)
+    """Writes a bundle as `search.compaction` does, and may be killed at the same places."""
+    given = {"towers/model": _MODEL, _ITEMS: json.dumps(items), "index/vectors": _VECTORS}
+    _write(directory, given)
+    failpoint("compaction.before-index")
+    _write(directory, {"index/index": _INDEX, "lexical/index": _INDEX})
+    failpoint("compaction.after-index")
+    _write(directory, {"golden": _ANSWERS})
     manifest = Manifest(
         bundle_id="",
         created="2024-01-31T09:30:00Z",
@@ -93,7 +99,15 @@ def _fill(directory: Path, items: Items, state: State | None, root: str | None) 
         state=state and vars(state),
         root=root,
     )
-    manifest.with_files(bundle.list_files(directory)).write(directory)
+    filled = manifest.with_files(bundle.list_files(directory))
+    failpoint("compaction.before-manifest")
+    filled.write(directory)
+
+
+def _write(directory: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text(text)
 
 
 def main(state: Path, root: Path, seed: int, count: int) -> None:

@@ -62,8 +62,8 @@ def test_search_scores_are_those_of_rerank_and_of_the_vectors(engine):
     again = {
         hit.item_id: hit for hit in engine.rerank("hdmi cable", [h.item_id for h in head]).hits
     }
-    vectors = engine.embed_items([engine.store.item(engine.store.row(h.item_id)) for h in head])
-    cosines = vectors @ engine.embed_queries(["hdmi cable"])[0]
+    vectors = engine.embed([engine.store.item(engine.store.row(h.item_id)) for h in head]).vectors
+    cosines = vectors @ engine.embed(["hdmi cable"]).vectors[0]
     stage1 = engine.stage1_scores("hdmi cable", [h.item_id for h in head])
     for hit, cosine, score in zip(head, cosines, stage1, strict=True):
         assert hit.rerank_score == pytest.approx(again[hit.item_id].rerank_score, abs=1e-5)
@@ -126,8 +126,8 @@ def test_an_expired_deadline_ends_every_method(engine):
         lambda: engine.search("cable", deadline=past),
         lambda: engine.retrieve("cable", deadline=past),
         lambda: engine.rerank("cable", [item.item_id], deadline=past),
-        lambda: engine.embed_queries(["cable"], deadline=past),
-        lambda: engine.embed_items([item], deadline=past),
+        lambda: engine.embed(["cable"], deadline=past),
+        lambda: engine.embed([item], deadline=past),
     ):
         with pytest.raises(DeadlineExceededError):
             call()
@@ -135,7 +135,7 @@ def test_an_expired_deadline_ends_every_method(engine):
 
 
 def test_a_query_s_own_vector_retrieves_the_same(engine):
-    vector = engine.embed_queries(["hdmi cable"])[0]
+    vector = engine.embed(["hdmi cable"]).vectors[0]
     by_text = engine.retrieve("hdmi cable", channels=(Channel.DENSE,))
     by_vector = engine.retrieve(3 * vector)
     assert ids(by_text) == ids(by_vector)
@@ -216,7 +216,7 @@ def test_unknown_items_are_all_named(engine):
 
 
 def test_embeddings_are_unit_vectors_of_the_index(engine):
-    for vectors in (engine.embed_queries(["a", "b"]), engine.embed_items([engine.store.item(0)])):
+    for vectors in (engine.embed(["a", "b"]).vectors, engine.embed([engine.store.item(0)]).vectors):
         assert vectors.shape[1] == engine.dim == 16
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
@@ -225,7 +225,7 @@ def test_queries_and_items_are_embedded_together_in_their_order(engine):
     item = engine.store.item(0)
     together = engine.embed(["hdmi cable", item, "USB  C"])
     assert [(s.name, s.candidates) for s in together.stages] == [("encode", 2), ("encode", 1)]
-    queries, items = engine.embed_queries(["hdmi cable", "usb c"]), engine.embed_items([item])
+    queries, items = engine.embed(["hdmi cable", "usb c"]).vectors, engine.embed([item]).vectors
     np.testing.assert_allclose(together.vectors[[0, 2]], queries, atol=1e-5)
     np.testing.assert_allclose(together.vectors[[1]], items, atol=1e-5)
     with pytest.raises(RequestError, match=r"inputs\[1\]: is empty"):

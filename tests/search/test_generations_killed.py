@@ -1,7 +1,7 @@
 """Compaction, when its process is killed at every place that has a name, and at any other.
 
-Four times at each place; `TEST_KILLS=100` asks for a hundred. The process has no models: what
-only a whole server passes is in `tests/server/test_killed.py`.
+Four times at each place; `TEST_KILLS=100` asks for a hundred. The process has no models; a whole
+server is killed in `tests/server/test_killed.py`.
 """
 
 import json
@@ -26,8 +26,6 @@ from tests.search.generations_model import changed, compact, current, sound, wri
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("TEST_KILLS", "4"))  # at each place
 COMPACTION = {name for name in NAMES if name.startswith("compaction.")}
-# Within the building of indexes and golden queries, which takes an engine.
-OF_A_SERVER = {"compaction.before-index", "compaction.after-index", "compaction.before-manifest"}
 MOST_PASSAGES = 5  # every seed gets that far
 MANY = 10_000  # batches: more than anybody waits for
 
@@ -92,11 +90,7 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
 
 
-def test_the_places_of_compaction_are_those_passed_here_and_those_of_a_server():
-    assert OF_A_SERVER < COMPACTION
-
-
-@pytest.mark.parametrize("name", sorted(COMPACTION - OF_A_SERVER))
+@pytest.mark.parametrize("name", sorted(COMPACTION))
 def test_a_kill_at_a_named_place_leaves_a_whole_bundle_and_all_that_was_acknowledged(
     name: str, shop: Shop
 ):

@@ -19,7 +19,7 @@ ANY_STOCK = Range("price", Interval(at_least=0))
 def test_a_new_item_is_found_by_words_and_by_vector_soon_after_it_was_acknowledged(shop):
     shop.upsert(LAMP)
     shop.until(lambda: found(shop, "zyx reading lamp")[:1] == ["lamp"])
-    vector = shop.engine.embed_items([LAMP])[0]
+    vector = shop.engine.embed([LAMP]).vectors[0]
     assert shop.engine.retrieve(vector, limit=1).hits[0].item_id == "lamp"
     words = shop.engine.retrieve("brass lamp", channels=[Channel.LEXICAL]).hits
     assert [hit.item_id for hit in words] == ["lamp"]

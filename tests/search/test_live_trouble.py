@@ -1,5 +1,6 @@
 """A catalogue that is written to when something fails, or has to wait."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ import pytest
 from catalog.filters import Interval, Range
 from catalog.log import Write
 from catalog.schema import Item
+from search import compaction
 from search import live as live_module
+from search.config import LiveConfig
 from search.overlay import Overlay
 from search.records import Channel, ClosedError
 from search.view import View
@@ -172,7 +175,8 @@ def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(
         assert again.items()["later"].title == "A cursed lamp"
 
 
-def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(shop, monkeypatch):
+def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(shop, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG, "search")
     monkeypatch.setattr(live_module, "_LOOK_SECONDS", 0.01)
     encoder = shop.engine.models.encoder
     healthy, calls = encoder.items, []
@@ -180,13 +184,39 @@ def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(shop, monkey
     def broken_twice(texts: Sequence[str]) -> np.ndarray:
         calls.append(texts)
         if len(calls) <= 4:
-            raise RuntimeError("out of memory")
+            raise RuntimeError(f"out of memory at {texts}")
         return healthy(texts)
 
     monkeypatch.setattr(encoder, "items", broken_twice)
     shop.upsert(LAMP)
     shop.until(lambda: "lamp" in shop.items())
     assert shop.live.report().set_aside == 0
+    # The log says what failed and where; what the exception says is of an item.
+    [first, *_] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "could not be indexed yet: RuntimeError at" in first.getMessage()
+    assert "in broken_twice" in first.getMessage()
+    assert [r for r in caplog.records if LAMP.title in logging.Formatter().format(r)] == [
+        record for record in caplog.records if record.levelname == "DEBUG" and record.exc_info
+    ]
+
+
+def test_the_log_does_not_tell_what_failing_writes_and_bundles_said(opened, monkeypatch, caplog):
+    said = "quoting Zyx"
+
+    def failing(*_: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(live_module, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(compaction, "build", failing)
+    with opened(LiveConfig(compact_from=1, compact_share=0.001)) as shop:
+        with monkeypatch.context() as broken:
+            broken.setattr(Overlay, "apply", failing)
+            with pytest.raises(RuntimeError):
+                shop.upsert(LAMP)
+        shop.upsert(LAMP)
+        shop.until(lambda: "no new bundle was built" in caplog.text)
+    assert "writes could not be made: RuntimeError at" in caplog.text
+    assert said not in caplog.text
 
 
 def test_closing_does_not_wait_for_what_is_pending(opened, monkeypatch):

@@ -70,7 +70,7 @@ def test_without_a_filter_nothing_says_how_many_match(engine):
 
 
 def test_a_vector_is_filtered_like_its_text(engine):
-    vector = engine.embed_queries(["hdmi cable"])[0]
+    vector = engine.embed(["hdmi cable"]).vectors[0]
     by_text = engine.retrieve("hdmi cable", limit=5, filter=CHARGERS)
     by_vector = engine.retrieve(vector, limit=5, filter=CHARGERS)
     assert ids(by_text) == ids(by_vector)

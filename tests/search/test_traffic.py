@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from search import traffic as traffic_module
 from search.traffic import Traffic
 
 SOON = 30.0
@@ -98,6 +99,24 @@ def test_one_that_ended_before_harms_nobody(process):
     process.wait(SOON)
     with traffic.request():
         assert traffic.wait(process, threading.Event()) == ""
+
+
+def test_a_step_of_other_work_waits_while_there_are_requests(pool, monkeypatch):
+    monkeypatch.setattr(traffic_module, "_ROUND_SECONDS", SOON)
+    traffic = Traffic()
+    traffic.give_way()
+    with traffic.request():
+        with traffic.request():
+            step = pool.submit(traffic.give_way)
+        time.sleep(0.05)
+        assert not step.done()  # one of the two is still there
+    step.result(SOON)
+
+
+def test_requests_without_end_do_not_stop_other_work():
+    traffic = Traffic()
+    with traffic.request():
+        traffic.give_way()
 
 
 def test_a_paused_one_ends_with_a_server_that_is_killed():

@@ -230,6 +230,20 @@ def test_a_page_token_of_another_bundle_is_refused() -> None:
     assert refused_field(search_messages.search_record, request, "new") == "page_token"
 
 
+def test_a_page_token_fits_whatever_was_compacted_from_its_bundle_and_nothing_else() -> None:
+    def token_of(bundle_id: str, root: str | None) -> str:
+        search = search_messages.search_record(SearchRequest(query="q"), bundle_id, root)
+        return search_messages.search_response(search, result(1, has_more=True)).next_page_token
+
+    for token in (token_of("first", None), token_of("second", "first")):
+        request = SearchRequest(query="q", page_token=token)
+        for bundle_id, root in (("first", None), ("second", "first"), ("third", "first")):
+            assert search_messages.search_record(request, bundle_id, root).offset == 1
+        for bundle_id, root in (("other", None), ("second", "other"), ("second", None)):
+            field = refused_field(search_messages.search_record, request, bundle_id, root)
+            assert field == "page_token"
+
+
 # ---- RetrievalService
 
 

@@ -260,9 +260,9 @@ def test_embeddings_are_unit_vectors_in_the_order_of_the_inputs(
     response = client.embed([QUERY, item_message(item), "hdmi cable"])
     vectors = np.array([list(vector.values) for vector in response.embeddings])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=TOLERANCE)
-    expected = engine.embed_queries([QUERY, "hdmi cable"])
+    expected = engine.embed([QUERY, "hdmi cable"]).vectors
     np.testing.assert_allclose(vectors[[0, 2]], expected, atol=TOLERANCE)
-    np.testing.assert_allclose(vectors[[1]], engine.embed_items([item]), atol=TOLERANCE)
+    np.testing.assert_allclose(vectors[[1]], engine.embed([item]).vectors, atol=TOLERANCE)
     assert response.bundle_id == engine.bundle_id
 
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from google.rpc import error_details_pb2
 
 from catalog.errors import InputError
 from search import live as live_module
+from search.engine import Engine
 from server.config import ServerConfig
 from shortlist.client import Client, ShortlistError
 from shortlist.v1.catalog_service_pb2 import (
@@ -151,6 +153,55 @@ def test_a_server_without_state_takes_no_writes(address: str) -> None:
         upsert(address, UpsertItemsRequest(request_id="a", item=LAMP))
     assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert "--state" in refused.value.details()
+
+
+def test_pages_go_on_after_a_compaction_and_end_with_another_bundle(
+    live: Running, stage1_bundle: Path
+) -> None:
+    assert live.service.bundles is not None
+    bundles, query = live.service.bundles, "usb c charger"
+    with Client(live.address) as client:
+        price = Item(item_id=tiny_items()[0].item_id, price=3.0)
+        mask = FieldMask(paths=["price"])
+        upsert(live.address, UpsertItemsRequest(request_id="a", item=price, update_mask=mask))
+        whole = [result.item_id for result in client.search(query, page_size=20).results]
+        page = client.search(query, page_size=5)
+        assert live.service._live is not None
+        live.service._live.compact()
+        ids = [result.item_id for result in page.results]
+        for number in (1, 2, 3):
+            before, token = page.bundle_id, page.next_page_token
+            page = client.search(query, page_size=5, page_token=token)
+            assert (page.bundle_id != before) == (number == 1)
+            assert [result.rank for result in page.results] == [5 * number + n for n in range(1, 6)]
+            ids += [result.item_id for result in page.results]
+        assert ids == whole
+        token = page.next_page_token
+        bundles.adopt(Engine.load(stage1_bundle))
+        with pytest.raises(ShortlistError) as expired:
+            client.search(query, page_size=5, page_token=token)
+        assert expired.value.reason == "PAGE_TOKEN_EXPIRED"
+
+
+def test_recall_is_in_the_metrics_from_the_start_and_after_a_compaction(
+    live_config: ServerConfig, serving: Serving
+) -> None:
+    with serving(replace(live_config, metrics_port=0)) as running:
+        url = f"http://127.0.0.1:{running.service.metrics_port}/metrics"
+
+        def metrics() -> list[str]:
+            with urllib.request.urlopen(url, timeout=SECONDS) as answer:
+                text: str = answer.read().decode()
+            return text.splitlines()
+
+        end = time.monotonic() + SECONDS
+        while "shortlist_index_recall 1.0" not in metrics():  # the tiny index is exact
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        upsert(running.address, UpsertItemsRequest(request_id="a", item=LAMP))
+        assert running.service._live is not None
+        running.service._live.compact()
+        assert {"shortlist_index_recall 1.0", "shortlist_compactions_total 1.0"} <= {*metrics()}
 
 
 @pytest.mark.usefixtures("live")

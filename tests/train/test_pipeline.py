@@ -18,9 +18,10 @@ from search import golden
 from search.bundle import Manifest, verify
 from search.config import EngineConfig
 from search.engine import Engine
+from search.indexes import open_held_out
 from search.records import Channel
 from tests.tiny import tiny_items
-from towers.index import open_vectors
+from towers.index import open_queries, open_vectors
 from train import pipeline
 from train.cli import main
 from train.evaluate import collect_runs, evaluate
@@ -55,6 +56,10 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert manifest.built_from["dataset"] == "demo"
     assert manifest.built_from["config"]["towers"]["dim"] == 32
     assert manifest.reports["index"]["items"] == 300
+    index = built / "bundle" / "index"
+    tuned, measured = open_queries(index), open_held_out(index)
+    assert len(measured)
+    assert not (tuned[:, None] == measured).all(axis=-1).any()
     assert manifest.reports["index"]["recall@100"] == 1  # exact search
     assert manifest.reports["index"]["build_seconds"] >= 0
     assert sys.platform != "linux" or manifest.reports["index"]["build_peak_mib"] > 0
@@ -244,5 +249,5 @@ def test_another_catalogue_is_served_by_the_models_of_an_earlier_bundle(
     assert set(engine.store.ids) == {item["item_id"] for item in ITEMS}
     assert ours.metrics["queries"] == 1
     np.testing.assert_array_equal(
-        engine.embed_queries(["usb c charger"]), trained.embed_queries(["usb c charger"])
+        engine.embed(["usb c charger"]).vectors, trained.embed(["usb c charger"]).vectors
     )

@@ -61,7 +61,8 @@ class Rules(_message.Message):
     6. Pins take the places that they name; all other items fill the others, in their order.
 
     Then the page is cut out. All pages of a search are parts of this one list: no item is on two of
-    them, and there are as many results as asked for wherever the catalogue has them.
+    them while nothing is written to the catalogue, and there are as many results as asked for wherever
+    the catalogue has them.
 
     A search without a query, which browses by popularity, obeys all of them. The score that boosts
     add to, and diversity weighs, is then the natural logarithm of 1 + `rating_count`.

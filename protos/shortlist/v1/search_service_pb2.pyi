@@ -84,10 +84,12 @@ class SearchRequest(_message.Message):
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before, to get the page after it. Opaque. It fits only the
-    same query, depths, filter, facets, `max_per_group` and rules on the same bundle:
-    INVALID_ARGUMENT otherwise, with the reason PAGE_TOKEN_EXPIRED when all but the bundle is the
-    same, and PAGE_TOKEN_MISMATCH for anything else. Where a page was reranked less deeply for lack
-    of time, those after it are reranked alike and say so, so that no result is on two of them.
+    same query, depths, filter, facets, `max_per_group` and rules on the same bundle, or one that a
+    server compacted from that: INVALID_ARGUMENT otherwise, with the reason PAGE_TOKEN_EXPIRED when
+    all but the bundle is the same, and PAGE_TOKEN_MISMATCH for anything else. A page is cut from the
+    items as they are when it is asked for; no result is on two pages while nothing is written to the
+    catalogue. Where a page was reranked less deeply for lack of time, those after it are reranked
+    alike and say so.
     """
     recall_depth: _builtins.int
     """How many candidates stage 1 recalls. 0 means the server's default (200 unless it was started
