@@ -104,7 +104,8 @@ def training(directory: Path, rounds: int) -> list[Row]:
 
 def _not_compared(_: np.ndarray | None) -> tuple[None, str]:
     # That the model is the same is what the rows of encoding and reranking show.
-    return None, "the same pairs, weights and rate of learning; each one's own loss and order"
+    same = "the same pairs, weights and rate of learning, dropout off"
+    return None, f"{same}; each one's own loss and order"
 
 
 def pair_order_agreement(scores: np.ndarray, exact: np.ndarray) -> float:
