@@ -17,7 +17,7 @@ _SAME_COSINE = 0.9999
 
 def prepare(directory: Path) -> None:
     """Make the models that are compared, once."""
-    if not (directory / "cross-encoder-int8.onnx").is_file():
+    if not peers.onnx_file(directory, "cross-encoder", "int8").is_file():
         directory.mkdir(parents=True, exist_ok=True)
         peers.make_cross_encoder(directory / "cross-encoder")
         peers.make_onnx(directory)
@@ -31,10 +31,13 @@ def encoding(directory: Path, rounds: int) -> list[Row]:
             "ours": (ours.encode, (texts,)),
             "sentence-transformers, float32": (peers.st_encode, (texts, "float32")),
             "sentence-transformers, bfloat16": (peers.st_encode, (texts, "bfloat16")),
-            "ONNX Runtime, float32": (peers.onnx_encode, (texts, directory / "encoder.onnx")),
+            "ONNX Runtime, float32": (
+                peers.onnx_encode,
+                (texts, peers.onnx_file(directory, "encoder", "float32")),
+            ),
             "ONNX Runtime, dynamic int8": (
                 peers.onnx_encode,
-                (texts, directory / "encoder-int8.onnx"),
+                (texts, peers.onnx_file(directory, "encoder", "int8")),
             ),
         },
         rounds,
@@ -56,10 +59,13 @@ def reranking(directory: Path, rounds: int) -> list[Row]:
             "ours": (ours.rerank, (pairs, model)),
             "CrossEncoder.predict, float32": (peers.st_rerank, (pairs, model, "float32")),
             "CrossEncoder.predict, bfloat16": (peers.st_rerank, (pairs, model, "bfloat16")),
-            "ONNX Runtime, float32": (peers.onnx_rerank, (pairs, directory / "cross-encoder.onnx")),
+            "ONNX Runtime, float32": (
+                peers.onnx_rerank,
+                (pairs, peers.onnx_file(directory, "cross-encoder", "float32")),
+            ),
             "ONNX Runtime, dynamic int8": (
                 peers.onnx_rerank,
-                (pairs, directory / "cross-encoder-int8.onnx"),
+                (pairs, peers.onnx_file(directory, "cross-encoder", "int8")),
             ),
         },
         rounds,

@@ -80,33 +80,62 @@ def make_cross_encoder(directory: Path) -> None:
     AutoTokenizer.from_pretrained(source).save_pretrained(directory)
 
 
+def onnx_file(directory: Path, model: str, numerics: str) -> Path:
+    """Where `make_onnx` leaves a model: "encoder" or "cross-encoder", in "float32" or "int8"."""
+    return directory / f"{model}-fused-{numerics}.onnx"
+
+
 def make_onnx(directory: Path) -> None:
-    """Export the encoder and the cross-encoder, in float32 and dynamic int8."""
+    """Export the encoder and the cross-encoder, in float32 and dynamic int8.
+
+    Both go through ONNX Runtime's own optimizer, which makes one operator of a layer's attention.
+    It finds attention only in what the older exporter makes of its plain form: the newer exporter
+    leaves the products apart, and 8% less speed at encoding and reranking in float32.
+    """
     import torch
+    from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers.optimizer import optimize_model
     from transformers import AutoModel, AutoModelForSequenceClassification
 
-    models = {
-        "encoder": AutoModel.from_pretrained(str(resolve_pretrained(DEFAULT_PRETRAINED))),
-        "cross-encoder": AutoModelForSequenceClassification.from_pretrained(
-            str(directory / "cross-encoder")
-        ),
+    sources = {
+        "encoder": (AutoModel, str(resolve_pretrained(DEFAULT_PRETRAINED))),
+        "cross-encoder": (AutoModelForSequenceClassification, str(directory / "cross-encoder")),
     }
-    names = ("input_ids", "attention_mask", "token_type_ids")
-    for name, model in models.items():
-        example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names)
-        axes = {0: torch.export.Dim("batch", max=4096), 1: torch.export.Dim("length", max=512)}
-        file = directory / f"{name}.onnx"
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+
+    class Named(torch.nn.Module):  # the older exporter passes inputs by position
+        def __init__(self, model: Any) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *tokens: Any) -> Any:
+            return self.model(**dict(zip(names, tokens, strict=True)))[0]
+
+    for name, (kind, source) in sources.items():
+        model = kind.from_pretrained(source, attn_implementation="eager").eval()
+        file = onnx_file(directory, name, "float32")
         torch.onnx.export(
-            model.eval(),
-            example,
+            Named(model),
+            tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names),
             file,
-            input_names=list(names),
-            dynamic_shapes=[axes] * 3,
-            dynamo=True,
-            external_data=False,
+            input_names=names,
+            dynamic_axes={each: {0: "batch", 1: "length"} for each in names},
+            opset_version=17,
+            dynamo=False,
         )
-        quantize_dynamic(file, directory / f"{name}-int8.onnx", weight_type=QuantType.QInt8)
+        shape = {"num_heads": model.config.num_attention_heads}
+        shape["hidden_size"] = model.config.hidden_size
+        fused = optimize_model(str(file), model_type="bert", opt_level=0, **shape)
+        if fused.get_fused_operator_statistics()["Attention"] != model.config.num_hidden_layers:
+            raise RuntimeError(f"ONNX Runtime's optimizer did not find the attention of {name}")
+        fused.save_model_to_file(str(file))
+        quantize_dynamic(
+            file,
+            onnx_file(directory, name, "int8"),
+            weight_type=QuantType.QInt8,
+            extra_options={"DefaultTensorType": TensorProto.FLOAT},  # of fused operators' results
+        )
 
 
 def st_train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
