@@ -17,7 +17,7 @@ _BATCH = 32  # the default of all of them
 _NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
-def st_encode(texts: Sequence[str], dtype: str) -> Work:
+def st_encode(dtype: str) -> Work:
     """`SentenceTransformer.encode`."""
     import torch
     from sentence_transformers import SentenceTransformer
@@ -25,16 +25,16 @@ def st_encode(texts: Sequence[str], dtype: str) -> Work:
     model = SentenceTransformer(str(resolve_pretrained(DEFAULT_PRETRAINED)), device="cpu")
     model.max_seq_length = MAX_TOKENS
     model = model.to(getattr(torch, dtype))
-    return lambda: np.asarray(
+    return lambda texts: np.asarray(
         model.encode(list(texts), show_progress_bar=False, convert_to_numpy=True), np.float32
     )
 
 
-def onnx_encode(texts: Sequence[str], file: Path) -> Work:
+def onnx_encode(file: Path) -> Work:
     """ONNX Runtime, with batches sorted by length as sentence-transformers does it."""
     run = _onnx(file)
 
-    def work() -> np.ndarray:
+    def work(texts: Sequence[str]) -> np.ndarray:
         result = np.empty((len(texts), 384), np.float32)
         order = np.argsort([-len(text) for text in texts], kind="stable")
         for start in range(0, len(order), _BATCH):
