@@ -1,5 +1,6 @@
 """`make bench`: all comparisons, or the ones named; prints a table and writes results.json."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ class BenchConfig:
 
 def main(config: BenchConfig) -> None:
     """Run the contests one after the other; rows are written as soon as they are known."""
+    start = time.perf_counter()
     inputs.dataset()  # first: without it there is nothing to compare on
     models.prepare(config.work)
     contests: dict[str, Callable[[Path, int], list[report.Row]]] = {
@@ -36,6 +38,7 @@ def main(config: BenchConfig) -> None:
         rows = contests[name](config.work, config.rounds)
         report.write(config.results, rows)
         report.say(report.markdown(rows))
+    report.say(f"{(time.perf_counter() - start) / 60:.1f} minutes in all")
 
 
 if __name__ == "__main__":

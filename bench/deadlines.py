@@ -84,7 +84,7 @@ def main(config: DeadlinesConfig) -> None:
     columns = "deadline | answered in time | p50 ms | p99.9 ms | reranked (least, median, most)"
     sys.stdout.write(f"| {columns} | left out | other outcomes |\n")
     serving = ServingConfig(config.bundle, config.data, cache=config.cache)
-    with server(serving) as (address, _), Client(address) as client:
+    with server(serving) as (asked, _), Client(asked.address) as client:
         for query in queries[-config.warm_up :]:
             client.search(query, timeout_seconds=10)
         for milliseconds in config.milliseconds:

@@ -28,6 +28,11 @@ def all_titles(name: str) -> list[str]:
     return found
 
 
+def files_of(name: str) -> list[Path]:
+    """The files of one of the datasets, in a fixed order."""
+    return sorted(path for path in _directory(name).iterdir() if path.is_file())
+
+
 def _directory(name: str) -> Path:
     root = os.environ.get("SHORTLIST_DATA")
     if not root or not (Path(root) / name).is_dir():

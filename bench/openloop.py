@@ -19,6 +19,7 @@ import numpy as np
 
 from shortlist.aio import AsyncClient
 from shortlist.client import Options, Retry, ShortlistError
+from shortlist.v1 import retrieval_service_pb2, search_service_pb2
 
 _SEED = 0
 _LOOK_SECONDS = 0.2  # between two looks at whether to stop
@@ -48,24 +49,51 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a call was answered.
+
+    Attributes:
+        bundle: What answered; "" where nothing did, or nothing that says so.
+        reranked: How many candidates were.
+        results: Ids of items with their scores, best first.
+    """
+
+    bundle: str = ""
+    reranked: int = 0
+    results: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def of_search(cls, response: search_service_pb2.SearchResponse) -> "Answer":
+        """Of Search."""
+        results = tuple((each.item_id, each.score) for each in response.results)
+        return cls(response.bundle_id, response.reranked_count, results)
+
+    @classmethod
+    def of_retrieve(cls, response: retrieval_service_pb2.RetrieveResponse) -> "Answer":
+        """Of Retrieve."""
+        results = tuple((each.item_id, each.score) for each in response.results)
+        return cls(response.bundle_id, 0, results)
+
+
+@dataclass(frozen=True)
 class Call:
     """What became of a call.
 
     Attributes:
         method: Its name.
+        asked: The query, or the item's id.
         due: When, in seconds from the start.
         took: Seconds from then to its end.
         code: "OK", or the name of the error's code.
-        bundle: What answered; "" where nothing did.
-        reranked: How many candidates were.
+        answer: What came back.
     """
 
     method: str
+    asked: str
     due: float
     took: float
     code: str
-    bundle: str = ""
-    reranked: int = 0
+    answer: Answer = Answer()
 
 
 @contextmanager
@@ -104,22 +132,23 @@ async def _send(load: Load, stop: Event) -> list[Call]:
     async with AsyncClient(
         load.address, options=options, timeout_seconds=load.deadline_seconds
     ) as client:
-        methods: dict[str, Callable[[int], Awaitable[tuple[str, int]]]] = {
-            "Search": lambda n: _search(client, load.queries[n % len(load.queries)]),
-            "Retrieve": lambda n: _retrieve(client, load.queries[n % len(load.queries)]),
-            "GetItem": lambda n: _get_item(client, load.item_ids[n % len(load.item_ids)]),
+        methods: dict[str, tuple[Callable[..., Awaitable[Answer]], Sequence[str]]] = {
+            "Search": (_search, load.queries),
+            "Retrieve": (_retrieve, load.queries),
+            "GetItem": (_get_item, load.item_ids),
         }
         start = time.perf_counter()
         over = asyncio.Event()
 
         async def one(method: str, number: int, due: float) -> None:
-            code, bundle, reranked = "OK", "", 0
+            ask, inputs = methods[method]
+            asked, code, answer = inputs[number % len(inputs)], "OK", Answer()
             try:
-                bundle, reranked = await methods[method](number)
+                answer = await ask(client, asked)
             except ShortlistError as error:
                 code = error.code.name
             took = time.perf_counter() - start - due
-            calls.append(Call(method, due, took, code, bundle, reranked))
+            calls.append(Call(method, asked, due, took, code, answer))
 
         async def arrivals(method: str, rate: float) -> None:
             chance = random.Random(f"{_SEED} {method}")  # noqa: S311 - times, not secrets
@@ -143,16 +172,14 @@ async def _send(load: Load, stop: Event) -> list[Call]:
     return calls
 
 
-async def _search(client: AsyncClient, query: str) -> tuple[str, int]:
-    """What answered, and how many candidates it reranked; so do the others."""
-    response = await client.search(query)
-    return response.bundle_id, response.reranked_count
+async def _search(client: AsyncClient, query: str) -> Answer:
+    return Answer.of_search(await client.search(query))
 
 
-async def _retrieve(client: AsyncClient, query: str) -> tuple[str, int]:
-    return (await client.retrieve(query)).bundle_id, 0
+async def _retrieve(client: AsyncClient, query: str) -> Answer:
+    return Answer.of_retrieve(await client.retrieve(query))
 
 
-async def _get_item(client: AsyncClient, item_id: str) -> tuple[str, int]:
+async def _get_item(client: AsyncClient, item_id: str) -> Answer:
     await client.get_item(item_id)
-    return "", 0
+    return Answer()

@@ -24,7 +24,7 @@ import numpy as np
 import tyro
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from bench import inputs, openloop
+from bench import answers, inputs, openloop
 from bench.openloop import Call, Load
 from bench.process import Server, repeated, serving
 from bench.report import machine, say
@@ -33,6 +33,7 @@ from shortlist.client import Client, Options, Retry, ShortlistError
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
 
 _CALLERS = 16  # of the closed loop that finds the saturation
+_RECORDED = 200  # queries that swaps ask, and each bundle answers alone before
 _HEALTH_SECONDS = 0.1  # between two health checks
 _MIX = {"Retrieve": 0.6, "GetItem": 0.35, "Search": 0.05}  # shares of calls
 _MODEL_WORK = {"Retrieve": 0.92, "Search": 0.08}  # the same without what no queue holds up
@@ -107,11 +108,14 @@ def restarts(config: OperationsConfig, load: Load) -> None:
 
 
 def swaps(config: OperationsConfig, load: Load) -> None:
-    """Two bundles that take each other's place, while both are asked."""
+    """Two bundles that take each other's place, while both are asked; no answer may mix them."""
     if config.other is None:
         sys.exit("error: swaps need --other BUNDLE")
     times = config.times or 200
     paths = [config.other.resolve(), config.bundle.resolve()]
+    load = replace(load, queries=load.queries[:_RECORDED])
+    alone, apart = answers.recorded(paths, config.cache, load.queries)
+    say(f"the bundles alone answer {apart:.0%} of what is asked differently")
     root = ["--bundle-root", os.path.commonpath(paths)]
     with serving(config.bundle, config.cache, "--admin-port", "0", *root) as server:
         admin = server.logged(r"AdminService on port (\d+)")
@@ -131,12 +135,16 @@ def swaps(config: OperationsConfig, load: Load) -> None:
             stop.set()
             seconds = time.perf_counter() - start
             report(f"{times} swaps, {seconds:.0f} s", calls.result(), seconds)
+        compared, differ = answers.compare(calls.result(), alone)
+        say(f"  {compared}")
         time.sleep(3)
         tenth = max(1, times // 10)
         say(
             f"memory, MiB: {np.median(memory[tenth : 2 * tenth]):.0f} in the second tenth, "
             f"{np.median(memory[-tenth:]):.0f} in the last, {server.memory_mib():.0f} afterwards"
         )
+    if differ:
+        sys.exit(f"error: {differ} answers are not those of the bundle that they name")
 
 
 def overload(config: OperationsConfig, load: Load) -> None:
@@ -170,7 +178,7 @@ def overload(config: OperationsConfig, load: Load) -> None:
             if refused:
                 say(f"  99% of what was refused was within {np.quantile(refused, 0.99):.3f} s")
             searches = [call for call in steady if call.method == "Search" and call.code == "OK"]
-            reranked = sum(call.reranked for call in searches) / max(1, len(searches))
+            reranked = sum(call.answer.reranked for call in searches) / max(1, len(searches))
             say(f"  {reranked:.0f} candidates reranked a search")
             say(f"  health: {dict(health)}; memory {server.memory_mib():.0f} MiB")
         begun = time.perf_counter()
@@ -212,7 +220,7 @@ def report(what: str, calls: Sequence[Call], seconds: float) -> None:
     for method in sorted({call.method for call in calls}):
         of = [call for call in calls if call.method == method]
         say(f"  {method}: {openloop.summary(of, seconds)}")
-    bundles = Counter(call.bundle for call in calls if call.bundle)
+    bundles = Counter(call.answer.bundle for call in calls if call.answer.bundle)
     say(f"  answered by: {dict(bundles)}")
 
 

@@ -38,10 +38,9 @@ def _parts() -> tuple[Towers, Tokenizer]:
     return pretrained_towers(directory, config), Tokenizer.from_directory(directory)
 
 
-def encode(texts: Sequence[str]) -> Work:
+def encode() -> Work:
     """Bulk encoding, as the index step does it."""
-    encoder = bulk_encoder()
-    return lambda: encoder.items(texts)
+    return bulk_encoder().items
 
 
 def bulk_encoder() -> TowerEncoder:

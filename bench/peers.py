@@ -13,9 +13,11 @@ from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
 
 MAX_TOKENS = 64
 _BATCH = 32  # the default of all of them
+# Training of ours drops nothing out, and drawing what to drop takes time.
+_NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
-def st_encode(texts: Sequence[str], dtype: str) -> Work:
+def st_encode(dtype: str) -> Work:
     """`SentenceTransformer.encode`."""
     import torch
     from sentence_transformers import SentenceTransformer
@@ -23,16 +25,16 @@ def st_encode(texts: Sequence[str], dtype: str) -> Work:
     model = SentenceTransformer(str(resolve_pretrained(DEFAULT_PRETRAINED)), device="cpu")
     model.max_seq_length = MAX_TOKENS
     model = model.to(getattr(torch, dtype))
-    return lambda: np.asarray(
+    return lambda texts: np.asarray(
         model.encode(list(texts), show_progress_bar=False, convert_to_numpy=True), np.float32
     )
 
 
-def onnx_encode(texts: Sequence[str], file: Path) -> Work:
+def onnx_encode(file: Path) -> Work:
     """ONNX Runtime, with batches sorted by length as sentence-transformers does it."""
     run = _onnx(file)
 
-    def work() -> np.ndarray:
+    def work(texts: Sequence[str]) -> np.ndarray:
         result = np.empty((len(texts), 384), np.float32)
         order = np.argsort([-len(text) for text in texts], kind="stable")
         for start in range(0, len(order), _BATCH):
@@ -78,43 +80,73 @@ def make_cross_encoder(directory: Path) -> None:
     AutoTokenizer.from_pretrained(source).save_pretrained(directory)
 
 
+def onnx_file(directory: Path, model: str, numerics: str) -> Path:
+    """Where `make_onnx` leaves a model: "encoder" or "cross-encoder", in "float32" or "int8"."""
+    return directory / f"{model}-fused-{numerics}.onnx"
+
+
 def make_onnx(directory: Path) -> None:
-    """Export the encoder and the cross-encoder, in float32 and dynamic int8."""
+    """Export the encoder and the cross-encoder, in float32 and dynamic int8.
+
+    Both go through ONNX Runtime's own optimizer, which makes one operator of a layer's attention.
+    It finds attention only in what the older exporter makes of its plain form: the newer exporter
+    leaves the products apart, and 8% less speed at encoding and reranking in float32.
+    """
     import torch
+    from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers.optimizer import optimize_model
     from transformers import AutoModel, AutoModelForSequenceClassification
 
-    models = {
-        "encoder": AutoModel.from_pretrained(str(resolve_pretrained(DEFAULT_PRETRAINED))),
-        "cross-encoder": AutoModelForSequenceClassification.from_pretrained(
-            str(directory / "cross-encoder")
-        ),
+    sources = {
+        "encoder": (AutoModel, str(resolve_pretrained(DEFAULT_PRETRAINED))),
+        "cross-encoder": (AutoModelForSequenceClassification, str(directory / "cross-encoder")),
     }
-    names = ("input_ids", "attention_mask", "token_type_ids")
-    for name, model in models.items():
-        example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names)
-        axes = {0: torch.export.Dim("batch", max=4096), 1: torch.export.Dim("length", max=512)}
-        file = directory / f"{name}.onnx"
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+
+    class Named(torch.nn.Module):  # the older exporter passes inputs by position
+        def __init__(self, model: Any) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *tokens: Any) -> Any:
+            return self.model(**dict(zip(names, tokens, strict=True)))[0]
+
+    for name, (kind, source) in sources.items():
+        model = kind.from_pretrained(source, attn_implementation="eager").eval()
+        file = onnx_file(directory, name, "float32")
         torch.onnx.export(
-            model.eval(),
-            example,
+            Named(model),
+            tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names),
             file,
-            input_names=list(names),
-            dynamic_shapes=[axes] * 3,
-            dynamo=True,
-            external_data=False,
+            input_names=names,
+            dynamic_axes={each: {0: "batch", 1: "length"} for each in names},
+            opset_version=17,
+            dynamo=False,
         )
-        quantize_dynamic(file, directory / f"{name}-int8.onnx", weight_type=QuantType.QInt8)
+        shape = {"num_heads": model.config.num_attention_heads}
+        shape["hidden_size"] = model.config.hidden_size
+        fused = optimize_model(str(file), model_type="bert", opt_level=0, **shape)
+        if fused.get_fused_operator_statistics()["Attention"] != model.config.num_hidden_layers:
+            raise RuntimeError(f"ONNX Runtime's optimizer did not find the attention of {name}")
+        fused.save_model_to_file(str(file))
+        quantize_dynamic(
+            file,
+            onnx_file(directory, name, "int8"),
+            weight_type=QuantType.QInt8,
+            extra_options={"DefaultTensorType": TensorProto.FLOAT},  # of fused operators' results
+        )
 
 
 def st_train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
-    """Its trainer with MultipleNegativesRankingLoss, batches of 64."""
+    """Its trainer with MultipleNegativesRankingLoss, batches of 64 and no dropout."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
     from sentence_transformers import SentenceTransformerTrainingArguments as Arguments
     from sentence_transformers.losses import MultipleNegativesRankingLoss
 
-    model = SentenceTransformer(str(resolve_pretrained(DEFAULT_PRETRAINED)), device="cpu")
+    source = str(resolve_pretrained(DEFAULT_PRETRAINED))
+    model = SentenceTransformer(source, device="cpu", config_kwargs=_NO_DROPOUT)
     model.max_seq_length = MAX_TOKENS
     data = Dataset.from_dict(
         {"anchor": [query for query, *_ in pairs], "positive": [title for _, title, _ in pairs]}
@@ -127,7 +159,7 @@ def st_train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work
 def st_train_cross_encoder(
     pairs: Sequence[tuple[str, str, float]], directory: Path, steps: int
 ) -> Work:
-    """Its trainer with BinaryCrossEntropyLoss, batches of 32."""
+    """Its trainer with BinaryCrossEntropyLoss, batches of 32 and no dropout."""
     from datasets import Dataset
     from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTrainer
     from sentence_transformers.cross_encoder import (
@@ -135,7 +167,9 @@ def st_train_cross_encoder(
     )
     from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 
-    model = CrossEncoder(str(directory), device="cpu", max_length=MAX_TOKENS)
+    model = CrossEncoder(
+        str(directory), device="cpu", max_length=MAX_TOKENS, config_kwargs=_NO_DROPOUT
+    )
     columns = ("query", "title", "label")
     data = Dataset.from_dict(
         {name: [pair[at] for pair in pairs] for at, name in enumerate(columns)}

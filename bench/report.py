@@ -1,6 +1,8 @@
 """Rows of the report, as Markdown and as `bench/results.json`."""
 
+import datetime
 import json
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -43,6 +45,7 @@ def machine() -> dict[str, Any]:
     numerics = choose_numerics()
     return {
         "processor": _processor(),
+        "topology": _topology(),
         "numerics": numerics.dtype,
         "product_gflops": {name: round(rate / 1e9) for name, rate in product_rates().items()},
     }
@@ -63,18 +66,34 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Replace the rows of the same works in a results file, and all rows of another processor."""
+    """Replace the rows of the same works in a results file.
+
+    Rows of another processor or of other versions go, as the file names one of each; a row has the
+    day that it was measured on.
+    """
     kept, here = [], machine()
+    versions = {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES}
     if path.is_file():
         works, before = {row.work for row in rows}, json.loads(path.read_text())
-        if before["machine"]["processor"] == here["processor"]:
+        processor = before["machine"]["processor"]
+        if processor == here["processor"] and before["versions"] == versions:
             kept = [row for row in before["rows"] if row["work"] not in works]
+        else:
+            say(f"{path} was of another processor or other versions: its rows are gone")
+    today = datetime.date.today().isoformat()
     found = {
         "machine": here,
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
-        "rows": kept + [asdict(row) for row in rows],
+        "versions": versions,
+        "rows": kept + [asdict(row) | {"date": today} for row in rows],
     }
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def _topology() -> str:
+    """Processors, and the cores that the system says they are threads of."""
+    directory = Path("/sys/devices/system/cpu")
+    cores = {file.read_text() for file in directory.glob("cpu[0-9]*/topology/core_cpus_list")}
+    return f"{os.cpu_count()} processors, threads of {len(cores) or 'unknown'} cores"
 
 
 def _processor() -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 
 from bench import inputs
-from bench.process import serving
+from bench.process import Server, serving
 from bench.report import machine, say
 from shortlist.client import Client
 
@@ -36,11 +36,11 @@ class ServingConfig:
 
 
 @contextmanager
-def server(config: ServingConfig) -> Iterator[tuple[str, float]]:
-    """A server without memory of earlier calls: its address, and seconds to ready."""
+def server(config: ServingConfig) -> Iterator[tuple[Server, float]]:
+    """A server without memory of earlier calls, and the seconds until it was ready."""
     start = time.perf_counter()
     with serving(config.bundle, config.cache, "--engine.cache-megabytes", "0") as running:
-        yield running.address, time.perf_counter() - start
+        yield running, time.perf_counter() - start
 
 
 def rate(
@@ -112,11 +112,12 @@ def main(config: ServingConfig) -> None:
     with server(config):
         pass  # compiles what is not in the cache yet
     for _ in range(3):
-        with server(config) as (_, seconds):
+        with server(config) as (started, seconds):
             print_row("start with compiled programs, seconds to ready", [seconds])
-    with server(config) as (address, _):
-        overhead(address, queries[-100:])
-        concurrency(config, address, queries)
+            say(f"| programs of that start | {started.logged('programs: (.*)')} |")
+    with server(config) as (asked, _):
+        overhead(asked.address, queries[-100:])
+        concurrency(config, asked.address, queries)
 
 
 if __name__ == "__main__":

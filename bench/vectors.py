@@ -2,22 +2,31 @@
 
 Random vectors have no neighbourhoods, and noisy copies of a vector make finding it far too easy. So
 items are titles: every distinct one of the datasets, then recombined ones, the beginning of one and
-the end of another. Queries are what people typed, so that no item is a query's own source.
+the end of another. Queries are what people typed, so that no item is a query's own source; that is
+checked when the vectors are made.
 """
 
+import hashlib
 import sys
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from bench import inputs, ours
+from bench.peers import MAX_TOKENS
+from bert.numerics import choose_numerics
+from bert.params import CONFIG_FILE, DEFAULT_PRETRAINED, WEIGHTS_FILE, resolve_pretrained
+from towers.exact import ExactIndex
 
 QUERIES = 2_000
 _CHUNK = 20_000  # titles encoded and written at a time
 _WORDS = 5  # of each title that a recombined one has
 _SEED = 0
+_COPY = 0.98  # cosine above which an item is as good as a copy of a query
+_COPIES = 0.005  # share of queries that may have one
 
 
 def titles() -> Iterator[str]:
@@ -46,25 +55,66 @@ def queries() -> list[str]:
     return [distinct[row] for row in chosen]
 
 
+@cache
+def key() -> str:
+    """Short hash of what the vectors depend on: model, numerics, datasets, and what is drawn."""
+    digest = hashlib.sha256()
+    model = resolve_pretrained(DEFAULT_PRETRAINED)
+    files = [model / WEIGHTS_FILE, model / CONFIG_FILE]
+    files += [file for name in inputs.DATASETS for file in inputs.files_of(name)]
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    drawn = (choose_numerics().dtype, MAX_TOKENS, QUERIES, _CHUNK, _WORDS, _SEED)
+    digest.update(repr(drawn).encode())
+    return digest.hexdigest()[:8]
+
+
 def make(directory: Path, items: int) -> tuple[Path, np.ndarray]:
-    """The file of the items' unit vectors, and those of queries; encoded once and kept."""
-    file = directory / f"titles-{items}.npy"
-    encoder = None
-    if not file.is_file():
-        directory.mkdir(parents=True, exist_ok=True)
-        encoder = ours.bulk_encoder()
-        unfinished = file.with_suffix(".unfinished")
-        vectors = np.lib.format.open_memmap(
-            unfinished, mode="w+", dtype=np.float32, shape=(items, encoder.dim)
-        )
-        source = titles()
-        for start in range(0, items, _CHUNK):
-            part = list(islice(source, min(_CHUNK, items - start)))
-            vectors[start : start + len(part)] = encoder.items(part)
-            sys.stderr.write(f"encoded {start + len(part):,} of {items:,} titles\n")
-        vectors.flush()
-        unfinished.rename(file)
-    asked = directory / "queries.npy"
+    """The file of the items' unit vectors, and those of queries; encoded once and kept.
+
+    Raises:
+        RuntimeError: the items are too easy to find for these queries.
+    """
+    file, asked = directory / f"titles-{key()}-{items}.npy", directory / f"queries-{key()}.npy"
+    directory.mkdir(parents=True, exist_ok=True)
     if not asked.is_file():
-        np.save(asked, (encoder or ours.bulk_encoder()).queries(queries()))
+        np.save(asked, ours.bulk_encoder().queries(queries()))
+    if not file.is_file():
+        unfinished = file.with_suffix(".unfinished")
+        same = _encode(unfinished, items)
+        _check(same, np.load(unfinished, mmap_mode="r"), np.load(asked))
+        unfinished.rename(file)
     return file, np.load(asked)
+
+
+def _encode(file: Path, items: int) -> set[str]:
+    """Write the vectors of titles; which queries are titles."""
+    encoder, wanted = ours.bulk_encoder(), {query.casefold() for query in queries()}
+    vectors = np.lib.format.open_memmap(
+        file, mode="w+", dtype=np.float32, shape=(items, encoder.dim)
+    )
+    source, same = titles(), set[str]()
+    for start in range(0, items, _CHUNK):
+        part = list(islice(source, min(_CHUNK, items - start)))
+        vectors[start : start + len(part)] = encoder.items(part)
+        same |= wanted & {title.casefold() for title in part}
+        sys.stderr.write(f"encoded {start + len(part):,} of {items:,} titles\n")
+    vectors.flush()
+    return same
+
+
+def _check(same: set[str], vectors: np.ndarray, asked: np.ndarray) -> None:
+    """That queries are no copies of items; see `make`."""
+    nearest = ExactIndex(vectors).search(asked, 1)[1][:, 0]
+    share = float((nearest > _COPY).mean())
+    sys.stderr.write(
+        f"{len(same)} of {len(asked):,} queries are titles; the nearest item has a cosine of "
+        f"{np.median(nearest):.2f} at the median, and above {_COPY} for {share:.2%}\n"
+    )
+    if same or share > _COPIES:
+        raise RuntimeError(
+            f"the vectors are too easy to search: {len(same)} queries are titles "
+            f"({sorted(same)[:3]}), and {share:.2%} have an item nearer than {_COPY}; at most "
+            f"{_COPIES:.2%} may"
+        )
