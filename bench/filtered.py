@@ -18,8 +18,9 @@ import numpy as np
 
 from search import filtered
 from towers.exact import nearest_of
-from towers.index import VectorIndex, open_index, open_vectors
+from towers.index import VectorIndex, open_index
 from towers.sketch import Sketch, open_sketch
+from towers.vectors import open_vectors
 
 K = 200
 SHARES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95)

@@ -22,6 +22,7 @@ from search.records import Channel, Hit
 from towers.exact import BLOCK, nearest, nearest_of
 from towers.index import VectorIndex
 from towers.sketch import Sketch
+from towers.vectors import Vectors
 
 _LEXICAL_FETCH = 2_048  # most items that the words are asked for on behalf of a filter
 _MOST = 0.9  # of all rows pass a filter that hardly needs more hits than without it
@@ -76,7 +77,7 @@ class Recall:
     def __init__(
         self,
         index: VectorIndex,
-        vectors: Float32[np.ndarray, "indexed dim"],
+        vectors: Vectors,
         added: Growing,
         lexical: LexicalIndex,
         sketch: Sketch | None = None,
@@ -108,10 +109,13 @@ class Recall:
         """Unit vectors of items."""
         size = len(self._vectors)
         if not len(self._added):
-            return np.asarray(self._vectors[rows])
+            return self._vectors.take(rows, axis=0)
         old = rows < size
         found = np.empty((len(rows), self._vectors.shape[1]), np.float32)
-        found[old], found[~old] = self._vectors[rows[old]], self._added[rows[~old] - size]
+        found[old], found[~old] = (
+            self._vectors.take(rows[old], axis=0),
+            self._added[rows[~old] - size],
+        )
         return found
 
     def nearest(

@@ -79,7 +79,13 @@ def break_word(towers: Towers, tokenizer: Tokenizer, word: str) -> None:
     words[...] = words[...].at[int(ids[0][0])].set(np.nan)
 
 
-def write_bundle(directory: Path, items: list[Item], numerics: Numerics, seed: int = 0) -> None:
+def write_bundle(
+    directory: Path,
+    items: list[Item],
+    numerics: Numerics,
+    seed: int = 0,
+    index: IndexConfig | None = None,
+) -> None:
     """Writes a whole bundle, both stages with random weights, over some items."""
     for part in (bundle.TOWERS, bundle.RERANK, bundle.INDEX, bundle.LEXICAL):
         (directory / part).mkdir(parents=True)
@@ -106,7 +112,7 @@ def write_bundle(directory: Path, items: list[Item], numerics: Numerics, seed: i
     encoder = TowerEncoder(towers, tokenizer, numerics)
     texts = [item_text(store.item(row)) for row in range(len(store))]
     vectors = encoder.items(texts)
-    build_index(vectors, directory / bundle.INDEX, IndexConfig(), vectors)
+    build_index(vectors, directory / bundle.INDEX, index or IndexConfig(), vectors)
     write_manifest(directory, numerics)
 
 

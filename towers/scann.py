@@ -22,6 +22,7 @@ from bert.numerics import cpu_flags
 from catalog.errors import InputError
 from catalog.memory import give_back_memory
 from towers.exact import blocks, nearest, nearest_of
+from towers.vectors import Vectors, as_float32
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class ScannIndex:
     def __init__(
         self,
         searcher: Any,
-        vectors: Float32[np.ndarray, "items dim"],
+        vectors: Vectors,
         leaves: int,
         effort: Effort,
     ) -> None:
@@ -143,18 +144,20 @@ def leaves_of(items: int) -> int:
     return round(_LEAVES_PER_ROOT * items**0.5) if items >= TREE_FROM else 0
 
 
-def build_scann(file: Path, depth: int, leaves: int) -> None:
-    """Write ScaNN's files beside a file of vectors.
+def build_scann(directory: Path, vectors: Vectors, depth: int, leaves: int) -> None:
+    """Write ScaNN's files of some vectors.
 
     Args:
-        file: The vectors, as NumPy saves them.
+        directory: Where they go.
+        vectors: The vectors.
         depth: Nearest items that searches usually want.
         leaves: Partitions; 0 without a tree. See `leaves_of`.
     """
     # ScaNN lets go of its copy of the vectors before it writes: that takes about a megabyte a
     # partition.
-    searcher = _builder(np.load(file, mmap_mode="r", allow_pickle=False), depth, leaves).build()
-    searcher.serialize(str(file.parent), relative_path=True)
+    with as_float32(vectors, directory) as whole:
+        searcher = _builder(whole, depth, leaves).build()
+    searcher.serialize(str(directory), relative_path=True)
     del searcher
     give_back_memory()
 
@@ -176,9 +179,7 @@ def _builder(vectors: Float32[np.ndarray, "items dim"], depth: int, leaves: int)
     )
 
 
-def open_scann(
-    directory: Path, vectors: Float32[np.ndarray, "items dim"], leaves: int, effort: Effort
-) -> ScannIndex:
+def open_scann(directory: Path, vectors: Vectors, leaves: int, effort: Effort) -> ScannIndex:
     """Open what `build_scann` wrote.
 
     Raises:
@@ -207,7 +208,7 @@ def _library() -> Any:
 
 def least_effort(
     index: ScannIndex,
-    vectors: Float32[np.ndarray, "items dim"],
+    vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
     depth: int,
     recall_target: float,

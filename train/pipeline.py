@@ -28,14 +28,13 @@ from search.ranking import SignalSource, newest_release
 from towers.encode import TowerEncoder
 from towers.index import (
     FILES_VERSION,
-    create_vectors,
     index_stored,
     open_index,
-    open_vectors,
     recall_against_exact,
 )
 from towers.model import Towers
 from towers.saving import load_towers, save_towers
+from towers.vectors import create_vectors, open_vectors
 from train.assemble import assemble
 from train.candidates import CandidateLists, dev_lists, training_lists
 from train.mine import Recalled, mine
@@ -265,6 +264,7 @@ class Pipeline:
         return {
             "items": len(vectors),
             "truncated": encoder.truncated,
+            "vectors": self.config.index.vectors,
             "bytes_per_item": round(size / len(vectors)),
             **built,
             **index.report(),
@@ -274,7 +274,7 @@ class Pipeline:
     def _encode_items(self, encoder: TowerEncoder, directory: Path) -> None:
         """Write the items' vectors, some thousand at a time."""
         items = len(self.store)
-        vectors = create_vectors(directory, items, encoder.dim)
+        vectors = create_vectors(directory, items, encoder.dim, self.config.index.vectors)
         for start in range(0, items, _ENCODED):
             rows = range(start, min(start + _ENCODED, items))
             vectors[rows.start : rows.stop] = encoder.items(_texts(self.store, rows))

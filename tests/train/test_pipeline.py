@@ -20,7 +20,7 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.records import Channel
 from tests.tiny import tiny_items
-from towers.index import open_vectors
+from towers.vectors import open_vectors
 from train import pipeline
 from train.cli import main
 from train.evaluate import collect_runs, evaluate
