@@ -20,14 +20,12 @@ import tyro
 from bench.report import say
 from catalog.memory import forget_peak, peak_bytes, resident_bytes
 from towers.index import (
-    VECTORS_FILE,
     IndexConfig,
-    create_vectors,
-    open_vectors,
     recall_against_exact,
 )
 from towers.scann import Effort, build_scann, least_effort, leaves_of, open_scann
 from towers.sketch import sketch
+from towers.vectors import Stored, create_vectors, open_vectors
 
 _CHUNK = 20_000
 _CENTRES = 3_000
@@ -42,6 +40,7 @@ class BuildingConfig:
 
     items: int = 100_000
     dim: int = 384
+    vectors: Stored = "float32"  # how they are stored
     work: Path = Path("out/bench")  # where the files go, until it ends
 
 
@@ -55,10 +54,10 @@ def _made(rows: int, dim: int, seed: int) -> np.ndarray:
 
 
 def _write(directory: Path, config: BuildingConfig) -> None:
-    vectors = create_vectors(directory, config.items, config.dim)
+    vectors = create_vectors(directory, config.items, config.dim, config.vectors)
     for start in range(0, config.items, _CHUNK):
-        part = vectors[start : start + _CHUNK]
-        part[:] = _made(len(part), config.dim, 2 + start)
+        rows = min(_CHUNK, config.items - start)
+        vectors[start : start + rows] = _made(rows, config.dim, 2 + start)
     vectors.flush()
 
 
@@ -80,7 +79,7 @@ def main(config: BuildingConfig) -> None:
         directory = Path(name)
         _write(directory, config)
         sys.stdout.write(
-            f"{config.items:,} vectors of {config.dim} dimensions\n\n"
+            f"{config.items:,} {config.vectors} vectors of {config.dim} dimensions\n\n"
             "| stage | seconds | GB at most | GB held afterwards, without pages of files |\n"
             "| --- | --- | --- | --- |\n"
         )
@@ -88,8 +87,8 @@ def main(config: BuildingConfig) -> None:
         tuned, asked = queries[::2], queries[1::2]
         _stage("sketch", lambda: sketch(stored(), tuned).save(directory))
         leaves, settings = leaves_of(config.items), IndexConfig()
-        file, depth, target = directory / VECTORS_FILE, settings.depth, settings.recall_target
-        _stage("ScaNN's files", lambda: build_scann(file, depth, leaves))
+        depth, target = settings.depth, settings.recall_target
+        _stage("ScaNN's files", lambda: build_scann(directory, stored(), depth, leaves))
         opened = partial(open_scann, directory, stored(), leaves)
         made = _stage("opened", lambda: opened(Effort(1.0, 0, leaves)))
         made.effort = _stage(

@@ -33,9 +33,10 @@ from search.channels import Dense, Lexical
 from search.growing import Growing
 from search.recall import Recall
 from towers.exact import recall
-from towers.index import IndexConfig, build_index, open_index, open_vectors
+from towers.index import IndexConfig, build_index, open_index
 from towers.scann import ScannIndex, least_effort
 from towers.sketch import open_sketch
+from towers.vectors import open_vectors
 
 K = 10
 _SEED = 0

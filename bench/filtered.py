@@ -18,8 +18,9 @@ import numpy as np
 
 from search import filtered
 from towers.exact import nearest_of
-from towers.index import VectorIndex, open_index, open_vectors
+from towers.index import VectorIndex, open_index
 from towers.sketch import Sketch, open_sketch
+from towers.vectors import Vectors, open_vectors
 
 K = 200
 SHARES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95)
@@ -38,13 +39,13 @@ def measured(call: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[fl
     return statistics.median(taken), answers
 
 
-def scanned(vectors: np.ndarray, rows: np.ndarray, k: int, query: np.ndarray) -> np.ndarray:
+def scanned(vectors: Vectors, rows: np.ndarray, k: int, query: np.ndarray) -> np.ndarray:
     """The k nearest of some rows, exactly."""
     return nearest_of(vectors, query, k, rows)[0]
 
 
 def nearest(
-    index: VectorIndex, sketch: Sketch, vectors: np.ndarray, allowed: np.ndarray, query: np.ndarray
+    index: VectorIndex, sketch: Sketch, vectors: Vectors, allowed: np.ndarray, query: np.ndarray
 ) -> filtered.Filtered:
     """The K nearest that pass, as planned."""
     return filtered.nearest(index, sketch, vectors, query, K, allowed)
@@ -56,7 +57,7 @@ def found(exact: list[np.ndarray], rows: list[np.ndarray]) -> float:
     return statistics.mean(len(np.intersect1d(a, b)) / max(len(a), 1) for a, b in pairs)
 
 
-def plans(vectors: np.ndarray, queries: np.ndarray, index: VectorIndex, sketch: Sketch) -> None:
+def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Sketch) -> None:
     """Print what each share costs, scanned and as planned."""
     random = np.random.default_rng(0)
     for share in SHARES:

@@ -32,6 +32,7 @@ from search import filtered
 from towers.exact import nearest_of
 from towers.index import IndexConfig, build_index, open_index
 from towers.sketch import SKETCH_FILE, open_sketch
+from towers.vectors import open_vectors
 
 TARGET = 0.99
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
@@ -186,14 +187,15 @@ def _ours(directory: Path, file: Path, asked: np.ndarray, tuned: np.ndarray) -> 
         config = IndexConfig(kind="scann", recall_target=TARGET, depth=K)
         build_index(stored, unfinished, config, tuned)
         unfinished.rename(built)
-    index, made = open_index(built), open_sketch(built, stored, tuned)
+    index, vectors = open_index(built), open_vectors(built)
+    made = open_sketch(built, vectors, tuned)
     if made is not None and not (built / SKETCH_FILE).is_file():  # built by an earlier version
         made.save(built)
     filters = Filters(directory, stored)
 
     def prepare(kept: Kept) -> Callable[[np.ndarray, int], Any]:
         mask = filters.mask(kept)
-        return lambda query, _: filtered.nearest(index, made, stored, query, K, mask).rows
+        return lambda query, _: filtered.nearest(index, made, vectors, query, K, mask).rows
 
     return _work(directory, file, asked, prepare, (0,))
 

@@ -86,10 +86,10 @@ def _figures(timed: Timed, queries: int) -> str:
 
 
 def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: np.ndarray) -> Work:
-    built = directory / f"scann-{target}"
+    built = directory / f"scann-bfloat16-{target}"
     if not built.is_dir():
         unfinished = fresh_path(built)
-        config = IndexConfig(kind="scann", recall_target=target, depth=K)
+        config = IndexConfig("scann", recall_target=target, depth=K, vectors="bfloat16")
         build_index(np.load(file, mmap_mode="r"), unfinished, config, tune)
         unfinished.rename(built)
     index = open_index(built)

@@ -18,6 +18,7 @@ from search.records import Channel
 from towers.exact import nearest_of
 from towers.index import VectorIndex
 from towers.sketch import Sketch
+from towers.vectors import Vectors
 
 # What scoring one row by words costs, in hits of a search by words: two microseconds, and 0.65.
 _ROW_COST = 3
@@ -85,7 +86,7 @@ class Dense:
     def __init__(
         self,
         index: VectorIndex,
-        vectors: Float32[np.ndarray, "indexed dim"],
+        vectors: Vectors,
         added: Growing,
         sketch: Sketch | None = None,
     ) -> None:
@@ -146,10 +147,11 @@ class Dense:
         """Unit vectors of items."""
         size = len(self._vectors)
         if not len(self._added):
-            return np.asarray(self._vectors[rows])
+            return self._vectors.take(rows, axis=0)
         old = rows < size
         found = np.empty((len(rows), self._vectors.shape[1]), np.float32)
-        found[old], found[~old] = self._vectors[rows[old]], self._added[rows[~old] - size]
+        found[old] = self._vectors.take(rows[old], axis=0)
+        found[~old] = self._added[rows[~old] - size]
         return found
 
     def warm_up(self, depth: int) -> None:

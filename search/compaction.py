@@ -28,7 +28,8 @@ from search.engine import Engine
 from search.generations import State
 from search.traffic import Traffic
 from search.view import View
-from towers.index import create_vectors
+from towers.index import index_config
+from towers.vectors import Stored, create_vectors
 
 _WRITTEN = 20_000  # vectors at a time
 
@@ -87,9 +88,10 @@ def _fill(
     alive = np.flatnonzero(view.catalogue.all_alive).astype(np.int32)
     view.catalogue.compacted().write(directory / bundle.ITEMS)
     (directory / bundle.INDEX).mkdir()
-    _save_vectors(directory / bundle.INDEX, view, alive)
+    like = engine.directory / bundle.INDEX
+    _save_vectors(directory / bundle.INDEX, view, alive, index_config(like).vectors)
     failpoint("compaction.before-index")
-    report = _index_apart(directory, engine.directory / bundle.INDEX, cancelled, traffic)
+    report = _index_apart(directory, like, cancelled, traffic)
     failpoint("compaction.after-index")
     manifest = _manifest(engine, state, report)
     built = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
@@ -103,9 +105,11 @@ def _fill(
     return built
 
 
-def _save_vectors(directory: Path, view: View, rows: Int32[np.ndarray, " rows"]) -> None:
+def _save_vectors(
+    directory: Path, view: View, rows: Int32[np.ndarray, " rows"], stored: Stored
+) -> None:
     """Write the vectors of some rows, a few at a time."""
-    file = create_vectors(directory, len(rows), view.sample.shape[1])
+    file = create_vectors(directory, len(rows), view.sample.shape[1], stored)
     for start in range(0, len(rows), _WRITTEN):
         part = slice(start, start + _WRITTEN)
         file[part] = view.recall.vectors(rows[part])

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, Int32
 from towers.exact import nearest_of
 from towers.index import VectorIndex
 from towers.sketch import Sketch
+from towers.vectors import Vectors
 
 # Survivors that are compared whatever the sketch could do: so many, or this share of all items.
 # Comparing one takes 0.14 to 0.35 microseconds (`python -m bench.filtered`, 384 dimensions), an
@@ -54,7 +55,7 @@ class Filtered:
 def nearest(
     index: VectorIndex,
     sketch: Sketch | None,
-    vectors: Float32[np.ndarray, "items dim"],
+    vectors: Vectors,
     query: Float32[np.ndarray, " dim"],
     k: int,
     allowed: Bool[np.ndarray, " items"],
@@ -95,7 +96,7 @@ def enough(k: int, share: float) -> int:
 
 def _sketched(
     sketch: Sketch,
-    vectors: Float32[np.ndarray, "items dim"],
+    vectors: Vectors,
     query: Float32[np.ndarray, " dim"],
     k: int,
     allowed: Bool[np.ndarray, " items"],

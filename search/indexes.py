@@ -20,9 +20,9 @@ from towers.index import (
     index_config,
     index_stored,
     open_queries,
-    open_vectors,
     recall_against_exact,
 )
+from towers.vectors import open_vectors
 
 # Beside the vector index: queries that it was not tuned on.
 HELD_OUT = "held_out.npy"
@@ -44,9 +44,9 @@ def build_indexes(
         queries: Unit vectors of queries that it is tuned on.
 
     Returns:
-        What was built: `items`, `bytes_per_item` (of the vector index, vectors included),
-        `build_seconds` of it and `build_peak_mib` (the most memory held, where the system tells),
-        how it searches, and `recall@K` against exact search on the queries of `open_held_out`.
+        What was built: `items`, how their `vectors` are stored, `bytes_per_item` (of the vector
+        index, vectors included), `build_seconds` of it and `build_peak_mib` (the most memory held,
+        where the system tells), how it searches, and `recall@K` against exact search on the queries of `open_held_out`.
 
     Raises:
         InputError: as `towers.index.index_stored`.
@@ -64,6 +64,7 @@ def build_indexes(
     size = sum(path.stat().st_size for path in place.iterdir())
     return {
         "items": len(vectors),
+        "vectors": config.vectors,
         "bytes_per_item": round(size / max(1, len(vectors))),
         **built,
         **index.report(),

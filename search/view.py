@@ -21,8 +21,9 @@ from search.recall import Recall
 from search.records import Hit, Lookup, SearchResult, UnknownItemsError
 from search.selection import Selection
 from towers.exact import recall
-from towers.index import open_index, open_queries, open_vectors
+from towers.index import open_index, open_queries
 from towers.sketch import open_sketch
+from towers.vectors import open_vectors
 
 _SAMPLE = 50  # queries that recall is measured on while serving
 

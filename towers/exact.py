@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
 from catalog.errors import InputError
+from towers.vectors import Vectors
 
 QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles
 EXACT_DEPTHS = (256, 2048)  # depths that exact search compiles; powers of two beyond
@@ -20,8 +21,8 @@ BLOCK = 10_000  # vectors at a time that are read from a file and compared
 class ExactIndex:
     """Every item scored, in JAX, on whatever device JAX runs on."""
 
-    def __init__(self, vectors: Float32[np.ndarray, "items dim"]) -> None:
-        self._vectors = jnp.asarray(vectors)
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = jnp.asarray(vectors[:])
         self._items = len(vectors)
 
     def search(
@@ -72,7 +73,7 @@ def _exact_top(
 
 
 def blocks(
-    vectors: Float32[np.ndarray, "items dim"],
+    vectors: Vectors,
 ) -> Iterator[tuple[Int32[np.ndarray, " rows"], Float32[np.ndarray, "rows dim"]]]:
     """Rows and their vectors, for `nearest`: a block at a time, so that a file is never whole."""
     for start in range(0, len(vectors), BLOCK):
@@ -80,7 +81,7 @@ def blocks(
         yield np.arange(start, start + len(part), dtype=np.int32), part
 
 
-def require_finite(kind: str, vectors: Float32[np.ndarray, "items dim"]) -> None:
+def require_finite(kind: str, vectors: Vectors) -> None:
     """Check vectors, which are read a block at a time.
 
     NaN is nearest to everything in one kind of search and to nothing in another.
@@ -129,7 +130,7 @@ def nearest(
 
 
 def nearest_of(
-    vectors: Float32[np.ndarray, "items dim"],
+    vectors: Vectors,
     query: Float32[np.ndarray, " dim"],
     k: int,
     rows: Int[np.ndarray, " candidates"],
@@ -137,13 +138,11 @@ def nearest_of(
     """The k nearest of some items, equal ones in the order of `rows`; fewer where there are.
 
     Args:
-        vectors: Unit vectors of all items; may be a memory-mapped file.
+        vectors: Unit vectors of all items; may lie in a file (see `open_vectors`).
         query: A query's unit vector.
         k: How many are wanted.
         rows: The items to be compared, each once.
     """
-    # Reading rows of a np.memmap takes twice as long.
-    vectors = vectors.view(np.ndarray)
     cosines = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _CHUNK):
         part = slice(start, start + _CHUNK)

@@ -4,7 +4,6 @@ Rows of the index are rows of the catalogue; ids never enter it.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,8 +25,8 @@ from towers.scann import (
     require_scann,
 )
 from towers.sketch import SKETCH_FROM, sketch
+from towers.vectors import Stored, Vectors, create_vectors, open_vectors
 
-VECTORS_FILE = "vectors.npy"
 CONFIG_FILE = "index.json"
 FILES_VERSION = 3  # raised when an index comes to consist of other files
 QUERIES_FILE = "queries.npy"
@@ -65,6 +64,9 @@ class IndexConfig:
     # index looks at for it is chosen when it is built
     recall_target: float = 0.99
     depth: int = 200  # nearest items that the target is about: what stage 1 usually recalls
+    # how the item vectors are stored: bfloat16 takes half the bytes, and rounds cosines to about
+    # three digits
+    vectors: Stored = "float32"
 
     def __post_init__(self) -> None:
         """Refuse searches that look at nothing."""
@@ -94,7 +96,11 @@ def build_index(
         InputError: ScaNN was asked for on a platform without a wheel, or a vector is not finite.
     """
     _resolve_kind(config.kind, len(vectors))
-    np.save(directory / VECTORS_FILE, vectors)
+    items, dim = vectors.shape
+    file = create_vectors(directory, items, dim, config.vectors)
+    for rows, part in blocks(vectors):
+        file[rows] = part
+    file.flush()
     return index_stored(directory, config, queries)
 
 
@@ -125,7 +131,7 @@ def index_stored(
         sketch(vectors, queries).save(directory)
     if kind == "scann":
         leaves = leaves_of(items)
-        build_scann(directory / VECTORS_FILE, config.depth, leaves)
+        build_scann(directory, vectors, config.depth, leaves)
         index = open_scann(directory, vectors, leaves, Effort(1.0, 0, leaves))
         index.effort = least_effort(index, vectors, queries, config.depth, config.recall_target)
         values |= {"leaves": leaves, "effort": asdict(index.effort)}
@@ -181,33 +187,9 @@ def _outdated(directory: Path) -> InputError:
     )
 
 
-def create_vectors(directory: Path, items: int, dim: int) -> Float32[np.memmap, "items dim"]:
-    """The file of vectors of an index to be built, memory-mapped and to be filled.
-
-    Raises:
-        OSError: the disk has no room for it.
-    """
-    path = directory / VECTORS_FILE
-    vectors = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(items, dim))
-    if hasattr(os, "posix_fallocate"):  # else a full disk would end the process when it is filled
-        with path.open("r+b") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, str(path)) from None
-    return vectors
-
-
-def open_vectors(directory: Path) -> Float32[np.ndarray, "items dim"]:
-    """The item vectors, memory-mapped; row i belongs to item row i."""
-    path = directory / VECTORS_FILE
-    vectors: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return vectors
-
-
 def recall_against_exact(
     index: VectorIndex,
-    vectors: Float32[np.ndarray, "items dim"],
+    vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
     depths: Sequence[int],
 ) -> dict[int, float]:

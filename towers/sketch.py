@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int64, UInt32
 
 from catalog.errors import InputError
+from towers.vectors import Vectors
 
 SKETCH_FILE = "sketch.npz"
 SKETCH_FROM = 20_000  # items; fewer are compared with a query as they are
@@ -138,9 +139,7 @@ class Sketch:
             raise InputError(f"{path} cannot be read: {error}") from error
 
 
-def sketch(
-    vectors: Float32[np.ndarray, "items dim"], queries: Float32[np.ndarray, "queries dim"]
-) -> Sketch:
+def sketch(vectors: Vectors, queries: Float32[np.ndarray, "queries dim"]) -> Sketch:
     """Make the sketch of some vectors, which are read once, a few at a time.
 
     Args:
@@ -172,7 +171,7 @@ def sketch(
 
 def _deviation(
     made: Sketch,
-    vectors: Float32[np.ndarray, "items dim"],
+    vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
 ) -> float:
     """How far estimates are off: the root of the mean square, over a sample."""
@@ -189,7 +188,7 @@ def _deviation(
 
 def open_sketch(
     directory: Path,
-    vectors: Float32[np.ndarray, "items dim"],
+    vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
 ) -> Sketch | None:
     """The sketch beside an index; None of so few items that all that pass a filter are compared.

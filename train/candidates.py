@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Int, Int32
 from catalog.errors import InputError
 from rerank.features import feature_matrix
 from search.ranking import SignalSource
+from towers.vectors import Vectors
 from train.mine import Recalled
 from train.progress import track
 from train.relevance import Relevance, first_of_equals
@@ -86,7 +87,7 @@ def unjudged_negatives(
 def training_lists(
     relevance: Relevance,
     recalled: Recalled,
-    vectors: Float32[np.ndarray, "items dim"],
+    vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
     texts: Sequence[str],
     config: CandidatesConfig,

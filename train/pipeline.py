@@ -25,14 +25,10 @@ from search.bundle import write_directory
 from search.indexes import build_indexes, save_held_out
 from search.ranking import SignalSource, newest_release
 from towers.encode import TowerEncoder
-from towers.index import (
-    FILES_VERSION,
-    create_vectors,
-    open_index,
-    open_vectors,
-)
+from towers.index import FILES_VERSION, open_index
 from towers.model import Towers
 from towers.saving import load_towers, save_towers
+from towers.vectors import create_vectors, open_vectors
 from train.assemble import assemble
 from train.candidates import CandidateLists, dev_lists, training_lists
 from train.mine import Recalled, mine
@@ -255,7 +251,7 @@ class Pipeline:
     def _encode_items(self, encoder: TowerEncoder, directory: Path) -> None:
         """Write the items' vectors, some thousand at a time."""
         items = len(self.store)
-        vectors = create_vectors(directory, items, encoder.dim)
+        vectors = create_vectors(directory, items, encoder.dim, self.config.index.vectors)
         for start in range(0, items, _ENCODED):
             rows = range(start, min(start + _ENCODED, items))
             vectors[rows.start : rows.stop] = encoder.items(_texts(self.store, rows))

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from search import filtered
 from towers import exact
 from towers.exact import ExactIndex
-from towers.index import IndexConfig, build_index, open_vectors
+from towers.index import IndexConfig, build_index
 from towers.sketch import sketch
+from towers.vectors import open_vectors
 
 ITEMS, DIM = 600, 8
 SHARES = (0.0, 0.001, 0.01, 0.1, 0.3, 0.5, 0.95, 1.0)

@@ -21,6 +21,8 @@ from search.engine import Engine
 from search.live import open_newest
 from tests.search.conftest import LAMP, SECONDS, found
 from tests.tiny import tiny_items, write_bundle
+from towers.index import IndexConfig, index_config
+from towers.vectors import Bfloat16Vectors, open_vectors
 
 
 def test_compaction_answers_as_before_and_a_restart_begins_with_it(opened, tmp_path, tiny_bundle):
@@ -58,6 +60,32 @@ def test_compaction_answers_as_before_and_a_restart_begins_with_it(opened, tmp_p
     with opened() as shop:  # the bundle that was given and the log have all of it
         assert shop.engine.directory == tiny_bundle
         assert shop.items() == items | {"lamp": replace(LAMP, price=1.5)}
+
+
+def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compacted(
+    opened, tmp_path
+):
+    root = tmp_path / "root"
+    config = IndexConfig(vectors="bfloat16")
+    write_bundle(root, tiny_items(), choose_numerics(), index=config)
+    with opened(root=root) as shop:
+        shop.upsert(LAMP)
+        shop.write(tiny_items()[1].item_id, None)
+        shop.shown()
+        before = {h.item_id: h.stage1_score for h in shop.engine.retrieve("lamp", limit=100).hits}
+        assert "lamp" in before
+        shop.live.compact()
+        made = shop.engine.directory / bundle.INDEX
+        assert made.parent != root
+        assert index_config(made) == config
+        assert isinstance(open_vectors(made), Bfloat16Vectors)
+        after = {h.item_id: h.stage1_score for h in shop.engine.retrieve("lamp", limit=100).hits}
+        # The new item's vector is rounded now; the others were before.
+        assert after.pop("lamp") == pytest.approx(before.pop("lamp"), abs=2**-9)
+        assert after == pytest.approx(before, abs=1e-6)
+    with opened(root=root) as shop:
+        assert shop.engine.directory == made.parent
+        assert found(shop, "zyx reading lamp")[0] == "lamp"
 
 
 def test_a_bundle_that_answers_otherwise_is_passed_over_by_a_start(opened, tmp_path, tiny_bundle):

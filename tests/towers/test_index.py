@@ -12,12 +12,12 @@ from towers.index import (
     IndexConfig,
     VectorIndex,
     build_index,
-    create_vectors,
+    index_config,
     index_stored,
     open_index,
-    open_vectors,
     recall_against_exact,
 )
+from towers.vectors import create_vectors, open_vectors
 
 
 def test_an_index_opens_from_its_files_and_never_unpickles(vectors, queries, tmp_path):
@@ -74,6 +74,37 @@ def test_an_index_of_a_mapped_file_is_that_of_the_array(vectors, queries, tmp_pa
     ]
     assert {"vectors.npy", "hashed_dataset.npy", "index.json"} <= set(files[0])
     assert files[0] == files[1] == files[2]
+
+
+@pytest.mark.parametrize("kind", ["exact", pytest.param("scann", marks=needs_scann)])
+def test_bfloat16_vectors_answer_as_float32_to_rounding(vectors, queries, tmp_path, kind):
+    (tmp_path / "index").mkdir()
+    config = IndexConfig(kind, depth=10, vectors="bfloat16")
+    built = build_index(vectors, tmp_path / "index", config, queries)
+    assert index_config(tmp_path / "index") == config
+    rows, scores = built.search(queries, 10)
+    for found, expected in zip(
+        open_index(tmp_path / "index").search(queries, 10), (rows, scores), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    # An entry is off by 2^-9 of itself at most, so a cosine of unit vectors by that, too.
+    cosines = np.take_along_axis(queries @ vectors.T, rows, axis=1)
+    np.testing.assert_allclose(scores, cosines, rtol=0, atol=2**-9)
+    assert recall_against_exact(built, vectors, queries, (10,))[10] > 0.97
+    names = {path.name for path in (tmp_path / "index").iterdir()}
+    assert {"vectors.npy", "index.json", "queries.npy"} <= names
+    assert not [name for name in names if "tmp" in name]
+
+
+def test_an_index_of_before_there_was_a_choice_has_float32_vectors(vectors, queries, tmp_path):
+    build_index(vectors, tmp_path, IndexConfig(), queries)
+    values = json.loads((tmp_path / "index.json").read_text())
+    del values["config"]["vectors"]
+    (tmp_path / "index.json").write_text(json.dumps(values))
+    np.save(tmp_path / "vectors.npy", vectors)
+    assert index_config(tmp_path) == IndexConfig()
+    np.testing.assert_array_equal(open_vectors(tmp_path), vectors)
+    assert open_index(tmp_path).search(queries, 5)[0].shape == (70, 5)
 
 
 @needs_scann

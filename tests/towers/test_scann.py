@@ -1,21 +1,25 @@
+import ctypes
 import json
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bert.numerics import cpu_flags
 from catalog.errors import InputError
-from tests.towers.examples import needs_scann
+from tests.towers.examples import needs_scann, unit
 from towers import scann
 from towers.index import (
     IndexConfig,
     build_index,
     open_index,
-    open_vectors,
     recall_against_exact,
 )
 from towers.scann import Effort, ScannIndex, build_scann, least_effort, open_scann
+from towers.vectors import open_vectors
 
 
 @needs_scann
@@ -64,8 +68,7 @@ def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp
 
 def scann_of(vectors: np.ndarray, directory: Path, leaves: int) -> ScannIndex:
     """A ScaNN index of some vectors, without an effort that was chosen."""
-    np.save(directory / "vectors.npy", vectors)
-    build_scann(directory / "vectors.npy", 10, leaves)
+    build_scann(directory, vectors, 10, leaves)
     return open_scann(directory, vectors, leaves, Effort(1.0, 0, leaves))
 
 
@@ -81,6 +84,62 @@ def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries
         looked_at.append(index.effort.leaves * 4_000 / 134 + 20 * index.effort.candidates(10))
     assert looked_at == sorted(looked_at)
     assert looked_at[0] < looked_at[-1]
+
+
+def recalls(index: ScannIndex, vectors: np.ndarray, queries: np.ndarray, effort: Effort):
+    """By query, the share of the 10 nearest that a search with some effort finds."""
+    index.effort = effort
+    nearest = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
+    found, _ = index.search(queries, 10)
+    return np.array([len(set(a) & set(b)) / 10 for a, b in zip(nearest, found, strict=True)])
+
+
+@needs_scann
+def test_a_step_less_of_either_would_miss_the_target(vectors, tmp_path):
+    index, queries = scann_of(vectors, tmp_path, 134), unit(300, 32, seed=5)
+    effort = least_effort(index, vectors, queries, 10, 0.9)
+    steps, times = scann._ladder(134), scann._REORDERS
+    partitions = steps[steps.index(effort.leaves) - 1]
+    fewer = times[times.index(effort.reorder) - 1]
+    reached = []
+    for each in (
+        effort,
+        replace(effort, leaves=partitions),
+        Effort(fewer, math.ceil(10 * fewer), effort.leaves),
+    ):
+        shares = recalls(index, vectors, queries, each)
+        reached.append(shares.mean() - shares.std() / 300**0.5)
+    assert reached[0] >= 0.9 > max(reached[1:])
+
+
+@needs_scann
+def test_queries_that_an_effort_was_not_chosen_on_reach_the_target_too(vectors, tmp_path):
+    index = scann_of(vectors, tmp_path, 134)
+    tuned, others = unit(300, 32, seed=5), unit(300, 32, seed=6)
+    for target in (0.8, 0.95):
+        effort = least_effort(index, vectors, tuned, 10, target)
+        assert recalls(index, vectors, others, effort).mean() >= target - 0.02  # trees differ
+
+
+@needs_scann
+def test_queries_are_answered_alike_by_themselves_and_together(vectors, queries, tmp_path):
+    index = scann_of(vectors, tmp_path, 134)
+    index.effort = Effort(2.0, 20, 40)
+    rows, scores = index.search(queries, 10)
+    for at, query in enumerate(queries):
+        alone, theirs = index.search(query[None], 10)
+        np.testing.assert_array_equal(alone[0], rows[at])
+        np.testing.assert_array_equal(theirs[0], scores[at])
+    assert [found.shape for found in index.search(queries[:0], 10)] == [(0, 10), (0, 10)]
+
+
+@needs_scann
+@pytest.mark.skipif(not {"avx2", "fma"} <= cpu_flags(), reason="the processor has no AVX2")
+def test_scann_multiplies_with_the_units_that_the_processor_has(vectors, tmp_path):
+    scann_of(vectors, tmp_path, 0)
+    import scann_pybind
+
+    assert ctypes.c_bool.in_dll(ctypes.CDLL(scann_pybind.__file__), scann._AVX2).value
 
 
 @needs_scann

@@ -7,8 +7,9 @@ import pytest
 
 from catalog.errors import InputError
 from towers import index as module
-from towers.index import IndexConfig, build_index, open_queries, open_vectors
+from towers.index import IndexConfig, build_index, open_queries
 from towers.sketch import SKETCH_FILE, Sketch, open_sketch, sketch
+from towers.vectors import open_vectors
 
 
 def unit(rows: int, dim: int, seed: int) -> np.ndarray:

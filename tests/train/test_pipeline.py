@@ -21,7 +21,8 @@ from search.engine import Engine
 from search.indexes import open_held_out
 from search.records import Channel
 from tests.tiny import tiny_items
-from towers.index import open_queries, open_vectors
+from towers.index import open_queries
+from towers.vectors import open_vectors
 from train import pipeline
 from train.cli import main
 from train.evaluate import collect_runs, evaluate

@@ -1,0 +1,76 @@
+"""Item vectors in files: what is written is read, rounded or not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog.errors import InputError
+from tests.towers.examples import unit
+from towers import vectors as module
+from towers.vectors import as_float32, create_vectors, open_vectors
+
+
+def stored(directory: Path, values: np.ndarray, how: module.Stored):
+    """Write some vectors to a file and open it."""
+    file = create_vectors(directory, *values.shape, how)
+    file[: len(values)] = values
+    file.flush()
+    return open_vectors(directory)
+
+
+def test_bfloat16_keeps_seven_bits_after_the_first_and_rounds_ties_to_even(tmp_path):
+    step = 2.0**-7  # between numbers from 1 to 2
+    given = [1 + 0.4 * step, 1 + 0.5 * step, 1 + 1.5 * step, -(1 + 1.6 * step), 0.0, 3e-5]
+    found = stored(tmp_path, np.array([given], np.float32), "bfloat16")[0]
+    assert found[:5].tolist() == [1.0, 1.0, 1 + 2 * step, -(1 + 2 * step), 0.0]
+    assert found[5] == pytest.approx(3e-5, rel=2**-8)
+
+
+@pytest.mark.parametrize("how", ["float32", "bfloat16"])
+def test_rows_are_read_as_from_an_array(tmp_path, how):
+    values = unit(50, 12, seed=0)
+    read = stored(tmp_path, values, how)
+    assert (len(read), read.shape) == (50, (50, 12))
+    whole = read[:]
+    np.testing.assert_allclose(whole, values, rtol=0 if how == "float32" else 2**-8, atol=0)
+    rows = np.array([7, 3, 3, 49])
+    for part, expected in (
+        (read[4], whole[4]),
+        (read[10:20], whole[10:20]),
+        (read[::7], whole[::7]),
+        (read[rows], whole[rows]),
+        (read.take(rows, axis=0), whole[rows]),
+        (read.take(rows[:0], axis=0), whole[:0]),
+    ):
+        assert part.dtype == np.float32
+        np.testing.assert_array_equal(part, expected)
+
+
+def test_a_bfloat16_file_is_half_as_large_and_written_again_the_same(tmp_path):
+    values, sizes = unit(100, 64, seed=0), []
+    for how in ("float32", "bfloat16"):
+        (tmp_path / how).mkdir()
+        read = stored(tmp_path / how, values, how)
+        sizes.append((tmp_path / how / "vectors.npy").stat().st_size - 128)  # NumPy's header
+    assert sizes == [100 * 64 * 4, 100 * 64 * 2]
+    (tmp_path / "again").mkdir()
+    np.testing.assert_array_equal(stored(tmp_path / "again", read[:], "bfloat16")[:], read[:])
+
+
+def test_a_file_of_other_numbers_is_refused(tmp_path):
+    np.save(tmp_path / "vectors.npy", np.zeros((3, 4)))
+    with pytest.raises(InputError, match=r"vectors\.npy holds float64 of 2 dimensions"):
+        open_vectors(tmp_path)
+
+
+def test_one_float32_array_is_made_aside_and_leaves_nothing_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_CHUNK", 7)
+    read = stored(tmp_path, unit(50, 12, seed=0), "bfloat16")
+    (tmp_path / "scratch").mkdir()
+    with as_float32(read, tmp_path / "scratch") as whole:
+        np.testing.assert_array_equal(whole, read[:])
+        assert list((tmp_path / "scratch").iterdir()) == []
+    array = read[:]
+    with as_float32(array, tmp_path / "nowhere") as whole:
+        assert whole is array
