@@ -46,7 +46,8 @@ def build_indexes(
     Returns:
         What was built: `items`, how their `vectors` are stored, `bytes_per_item` (of the vector
         index, vectors included), `build_seconds` of it and `build_peak_mib` (the most memory held,
-        where the system tells), how it searches, and `recall@K` against exact search on the queries of `open_held_out`.
+        where the system tells), how it searches, and `recall@K` against exact search on the queries
+        of `open_held_out`.
 
     Raises:
         InputError: as `towers.index.index_stored`.
