@@ -21,8 +21,6 @@ from bench.process import Server, serving
 from bench.report import machine, say
 from shortlist.client import Client
 
-CALLERS = 16
-
 
 @dataclass(frozen=True)
 class ServingConfig:
@@ -32,6 +30,7 @@ class ServingConfig:
     data: Path  # dataset directory: the queries of its `test` judgments
     rounds: int = 7  # of each number of callers, in turns
     calls: int = 64  # of each method in a round
+    callers: tuple[int, ...] = (16,)  # how many ask at once, each number against one caller
     cache: Path = Path("out/bench/xla")  # compiled programs
 
 
@@ -60,7 +59,7 @@ def rate(
 
 
 def concurrency(config: ServingConfig, address: str, queries: Sequence[str]) -> None:
-    """16 callers against one, method by method."""
+    """Several callers against one, method by method."""
     with Client(address, timeout_seconds=60) as client:
         methods: dict[str, Callable[[str], object]] = {
             "Retrieve": lambda query: client.retrieve(query, page_size=100),
@@ -68,18 +67,23 @@ def concurrency(config: ServingConfig, address: str, queries: Sequence[str]) -> 
             "Search": lambda query: client.search(query, page_size=10),
         }
         for name, call in methods.items():
-            ratios, tails, alone = [], [], []
+            alone: list[float] = []
+            ratios: dict[int, list[float]] = {callers: [] for callers in config.callers}
+            tails: dict[int, list[float]] = {callers: [] for callers in config.callers}
             for turn in range(config.rounds + 1):
                 some = queries[turn * config.calls : (turn + 1) * config.calls]
                 one, _ = rate(call, some, 1)
-                many, tail = rate(call, some, CALLERS)
-                if turn:
-                    ratios.append(many / one)
+                asked = {callers: rate(call, some, callers) for callers in config.callers}
+                if turn:  # the first one warms up
                     alone.append(one)
-                    tails.append(tail / (CALLERS / many))
-            print_row(f"{name}: {CALLERS} callers over 1, calls/s", ratios)
+                    for callers, (many, tail) in asked.items():
+                        ratios[callers].append(many / one)
+                        tails[callers].append(tail / (callers / many))
             print_row(f"{name}: 1 caller, calls/s", alone)
-            print_row(f"{name}: p99 of {CALLERS} callers over what a fair queue predicts", tails)
+            for callers in config.callers:
+                over = f"{name}: {callers} callers"
+                print_row(f"{over} over 1, calls/s", ratios[callers])
+                print_row(f"{over}, p99 over what a fair queue predicts", tails[callers])
 
 
 def overhead(address: str, queries: Sequence[str]) -> None:
