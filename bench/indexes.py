@@ -4,6 +4,7 @@ Everybody looks at as little as reaches the recall target on one half of the que
 on the other half. An index is built once and kept.
 """
 
+import hashlib
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,6 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import towers.exact
+import towers.index
+import towers.scann
+import towers.sketch
+import towers.vectors
 from bench import vectors
 from bench.contest import Setup, Timed, Work, contest
 from bench.report import Row
@@ -40,7 +46,7 @@ class Found:
 
 def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
     """Rows of every recall target and peer."""
-    directory = directory / f"index-{items}"
+    directory = directory / f"index-{items}-{vectors.key()}"
     file, asked = vectors.make(directory.parent / "vectors", items)
     half = len(asked) // 2
     inputs = (directory, file, asked[:half], asked[half:])
@@ -86,7 +92,7 @@ def _figures(timed: Timed, queries: int) -> str:
 
 
 def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: np.ndarray) -> Work:
-    built = directory / f"scann-bfloat16-{target}"
+    built = directory / f"scann-bfloat16-{target}-{_source()}"
     if not built.is_dir():
         unfinished = fresh_path(built)
         config = IndexConfig("scann", recall_target=target, depth=K, vectors="bfloat16")
@@ -95,6 +101,13 @@ def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: 
     index = open_index(built)
     size = sum(path.stat().st_size for path in built.iterdir())
     return _one_by_one(lambda query: index.search(query, K)[0][0], asked, size, file)
+
+
+def _source() -> str:
+    """Short hash of what builds our index, so that a kept one is never another version's."""
+    files = (towers.exact, towers.index, towers.scann, towers.sketch, towers.vectors)
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in files)
+    return hashlib.sha256(code).hexdigest()[:8]
 
 
 def _hnswlib(

@@ -101,11 +101,14 @@ def build_index(
     for rows, part in blocks(vectors):
         file[rows] = part
     file.flush()
-    return index_stored(directory, config, queries)
+    return index_stored(directory, config, queries, vectors)
 
 
 def index_stored(
-    directory: Path, config: IndexConfig, queries: Float32[np.ndarray, "queries dim"]
+    directory: Path,
+    config: IndexConfig,
+    queries: Float32[np.ndarray, "queries dim"],
+    given: Vectors | None = None,
 ) -> VectorIndex:
     """Build the index of the vectors that lie in `directory` (see `create_vectors`), and open it.
 
@@ -116,6 +119,8 @@ def index_stored(
         directory: Where the vectors are, and the other files go.
         config: Kind and target.
         queries: Unit vectors of a sample of queries, which the target is reached on.
+        given: What the stored vectors were before they were rounded, for the target to be about
+            the nearest of these; by default it is about those of the stored ones.
 
     Raises:
         InputError: ScaNN was asked for on a platform without a wheel, or a vector is not finite.
@@ -133,7 +138,8 @@ def index_stored(
         leaves = leaves_of(items)
         build_scann(directory, vectors, config.depth, leaves)
         index = open_scann(directory, vectors, leaves, Effort(1.0, 0, leaves))
-        index.effort = least_effort(index, vectors, queries, config.depth, config.recall_target)
+        compared = vectors if given is None else given
+        index.effort = least_effort(index, compared, queries, config.depth, config.recall_target)
         values |= {"leaves": leaves, "effort": asdict(index.effort)}
     (directory / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
     return index if kind == "scann" else open_index(directory)

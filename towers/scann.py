@@ -222,7 +222,7 @@ def least_effort(
 
     Args:
         index: The index.
-        vectors: What it was built from.
+        vectors: What it was built from, or what that was before it was rounded.
         queries: Unit vectors of a sample of queries. Of their recall the standard error is taken
             off, so that other queries reach the target as well.
         depth: Nearest items that the target is about.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bert.numerics import choose_numerics
 from catalog.log import Write, WriteLog
 from search import bundle, generations
 from search.bundle import Manifest
@@ -20,7 +21,9 @@ from search.slot import Slot
 from server.__main__ import main
 from server.config import ServerConfig
 from tests.server.conftest import Running
-from tests.tiny import tiny_items
+from tests.tiny import tiny_items, write_bundle
+from towers.index import IndexConfig
+from towers.vectors import VECTORS_FILE
 
 Check = Callable[..., tuple[int, str, str]]
 Serving = Callable[[ServerConfig], AbstractContextManager[Running]]
@@ -115,6 +118,21 @@ def test_a_damaged_bundle_is_named_with_its_file(check: Check, tiny_bundle: Path
     code, _, complaints = check(root=tmp_path / "nowhere")
     assert code == 2
     assert "nowhere is not a directory" in complaints
+
+
+def test_a_bundle_of_bfloat16_vectors_is_checked_as_any_other(check: Check, tmp_path: Path) -> None:
+    root = tmp_path / "bundle"
+    index = IndexConfig(vectors="bfloat16")
+    write_bundle(root, tiny_items()[:9], choose_numerics(), index=index)
+    code, said, _ = check(root=root)
+    assert code == 0
+    assert "sound" in said
+    assert "answers its golden queries" in said
+    vectors = root / bundle.INDEX / VECTORS_FILE
+    vectors.write_bytes(vectors.read_bytes()[:-1] + b"?")
+    code, _, complaints = check("--quick", root=root)
+    assert code == 2
+    assert "vectors.npy" in complaints
 
 
 def test_a_bundle_that_answers_otherwise_is_found_unless_it_is_not_asked(

@@ -90,7 +90,7 @@ def test_bfloat16_vectors_answer_as_float32_to_rounding(vectors, queries, tmp_pa
     # An entry is off by 2^-9 of itself at most, so a cosine of unit vectors by that, too.
     cosines = np.take_along_axis(queries @ vectors.T, rows, axis=1)
     np.testing.assert_allclose(scores, cosines, rtol=0, atol=2**-9)
-    assert recall_against_exact(built, vectors, queries, (10,))[10] > 0.97
+    assert recall_against_exact(built, vectors, queries, (10,))[10] >= 0.99  # of float32
     names = {path.name for path in (tmp_path / "index").iterdir()}
     assert {"vectors.npy", "index.json", "queries.npy"} <= names
     assert not [name for name in names if "tmp" in name]

@@ -103,7 +103,10 @@ def test_options_that_cannot_work_are_refused_by_name(
     assert not [path for path in steps.glob("*") if "unfinished" not in path.name]
 
 
-@pytest.mark.parametrize("arguments", [["--no-such-flag"], ["--seed", "soon"], ["--preset", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--no-such-flag"], ["--seed", "soon"], ["--preset", "x"], ["--index.vectors", "float16"]],
+)
 def test_unknown_flags_and_values_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)

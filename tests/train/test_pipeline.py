@@ -22,7 +22,7 @@ from search.indexes import open_held_out
 from search.records import Channel
 from tests.tiny import tiny_items
 from towers.index import open_queries
-from towers.vectors import open_vectors
+from towers.vectors import Bfloat16Vectors, open_vectors
 from train import pipeline
 from train.cli import main
 from train.evaluate import collect_runs, evaluate
@@ -116,6 +116,23 @@ def test_vectors_are_written_some_at_a_time(built, demo, flags, tmp_path, monkey
     again, before = (open_vectors(path / "steps" / "index" / "index") for path in (out, built))
     assert again.shape == (300, 32)
     np.testing.assert_allclose(again, before, atol=1e-5)
+
+
+def test_vectors_are_stored_as_asked_and_the_report_says_how(built, demo, flags, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(built, out, symlinks=True)
+    assert main(["index", *flags(demo, out), "--index.vectors", "bfloat16"]) == 0
+    rounded, before = (open_vectors(path / "steps" / "index" / "index") for path in (out, built))
+    assert isinstance(rounded, Bfloat16Vectors)
+    np.testing.assert_allclose(rounded[:], before[:], rtol=2**-8, atol=1e-5)
+    reports = [
+        json.loads((path / "steps" / "index" / "step.json").read_text())["report"]
+        for path in (out, built)
+    ]
+    assert [report["vectors"] for report in reports] == ["bfloat16", "float32"]
+    assert reports[1]["bytes_per_item"] - reports[0]["bytes_per_item"] == pytest.approx(
+        32 * 2, abs=1
+    )
 
 
 def test_one_step_insists_on_those_before_it(built, demo, flags, tmp_path, capsys):
