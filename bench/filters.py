@@ -26,7 +26,7 @@ import tyro
 
 from bench import vectors
 from bench.contest import Setup, Timed, Work, contests
-from bench.indexes import K, fresh_path, unfinished_path
+from bench.indexes import K, fresh_path, source, unfinished_path
 from bench.report import Row, markdown, write
 from search import filtered
 from towers.exact import nearest_of
@@ -181,7 +181,7 @@ def _pinned(setup: Setup, *arguments: Any) -> Work:
 
 
 def _ours(directory: Path, file: Path, asked: np.ndarray, tuned: np.ndarray) -> Work:
-    stored, built = np.load(file, mmap_mode="r"), directory / f"scann-{TARGET}"
+    stored, built = np.load(file, mmap_mode="r"), directory / f"scann-{TARGET}-{source()}"
     if not built.is_dir():
         unfinished = fresh_path(built)
         config = IndexConfig(kind="scann", recall_target=TARGET, depth=K)
@@ -291,7 +291,7 @@ def _lancedb(directory: Path, file: Path, asked: np.ndarray) -> Work:
 
 def filters(config: FiltersConfig) -> list[Row]:
     """Rows of every filter and peer."""
-    directory = config.work / f"index-{config.items}"
+    directory = config.work / f"index-{config.items}-{vectors.key()}"
     file, asked = vectors.make(config.work / "vectors", config.items)
     half = len(asked) // 2
     inputs = (directory, file, asked[half:])

@@ -92,7 +92,7 @@ def _figures(timed: Timed, queries: int) -> str:
 
 
 def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: np.ndarray) -> Work:
-    built = directory / f"scann-bfloat16-{target}-{_source()}"
+    built = directory / f"scann-bfloat16-{target}-{source()}"
     if not built.is_dir():
         unfinished = fresh_path(built)
         config = IndexConfig("scann", recall_target=target, depth=K, vectors="bfloat16")
@@ -103,7 +103,7 @@ def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: 
     return _one_by_one(lambda query: index.search(query, K)[0][0], asked, size, file)
 
 
-def _source() -> str:
+def source() -> str:
     """Short hash of what builds our index, so that a kept one is never another version's."""
     files = (towers.exact, towers.index, towers.scann, towers.sketch, towers.vectors)
     code = b"".join(Path(str(module.__file__)).read_bytes() for module in files)
