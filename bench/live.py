@@ -61,7 +61,7 @@ class LiveBenchConfig:
 
 def make_bundle(work: Path, items: int) -> Path:
     """A bundle of titles with prices and stock; stage 1 alone. Made by the steps of `train`."""
-    target = work / f"catalogue-{items}"
+    target = work / f"catalogue-{items}-{vectors.key()}"
     if (target / "bundle" / bundle.MANIFEST).is_file():
         return target / "bundle"
     file, asked = vectors.make(work / "vectors", items)
