@@ -3,7 +3,6 @@
 import re
 import shlex
 import subprocess
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,7 +132,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_examples_compile(page: Path) -> None:
     for block in blocks(page, "python"):
-        compile(textwrap.dedent(block), page.name, "exec")  # an excerpt may stand in a function
+        compile(block, page.name, "exec")
 
 
 def test_the_example_dataset_is_valid(tmp_path: Path) -> None:
