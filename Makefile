@@ -7,6 +7,8 @@ BENCH_VENV ?= .venv-bench
 # Where the demo's bundle goes, and what else pytest is told.
 OUT ?= out/demo
 ARGS ?=
+# Files of tests that run at a time.
+JOBS ?= 2
 
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python
@@ -24,8 +26,8 @@ help:  ## list these targets
 demo: $(VENV)/.runtime  ## train both stages on a generated store, evaluate, serve and search
 	PYTHON=$(BIN)/python OUT=$(OUT) docs/demo.sh
 
-test: $(VENV)/.dev  ## run the tests (ARGS: what else pytest is told)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev  ## run the tests (ARGS: what else pytest is told; JOBS=0: one at a time)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/ruff check

@@ -2,8 +2,8 @@
 
     python -m bench.filtered [DIRECTORY]
 
-DIRECTORY (out/bench) is where `make bench` has left queries and indexes of 100,000 titles and, if
-they are to be measured too, of a million. Filters are random shares of items.
+DIRECTORY (out/bench) is where vectors and indexes of 100,000 and of a million titles are kept; what
+is not there is made, for which a million take an hour. Filters are random shares of items.
 """
 
 import statistics
@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.indexes import kept
+from bench.vectors import key, make
 from search import filtered
 from towers.exact import nearest_of
 from towers.index import VectorIndex, open_index
@@ -77,14 +79,13 @@ def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Ske
 def main() -> None:
     """Print what was measured."""
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else "out/bench")
-    queries = np.load(directory / "vectors" / "queries.npy")
     for items in ITEMS:
-        built = directory / f"index-{items}" / "scann-0.99"
-        if built.is_dir():
-            vectors = open_vectors(built)
-            sketch = open_sketch(built, vectors, queries[len(queries) // 2 :])
-            assert sketch is not None
-            plans(vectors, queries[:_QUERIES], open_index(built), sketch)
+        file, queries = make(directory / "vectors", items)
+        built = kept(directory / f"index-{items}-{key()}", 0.99, file, queries[len(queries) // 2 :])
+        vectors = open_vectors(built)
+        sketch = open_sketch(built, vectors, queries[len(queries) // 2 :])
+        assert sketch is not None
+        plans(vectors, queries[:_QUERIES], open_index(built), sketch)
 
 
 if __name__ == "__main__":

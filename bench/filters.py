@@ -26,12 +26,12 @@ import tyro
 
 from bench import vectors
 from bench.contest import Setup, Timed, Work, contests
-from bench.indexes import K, fresh_path, source, unfinished_path
+from bench.indexes import K, fresh_path, kept, unfinished_path
 from bench.report import Row, markdown, write
 from search import filtered
 from towers.exact import nearest_of
-from towers.index import IndexConfig, build_index, open_index
-from towers.sketch import SKETCH_FILE, open_sketch
+from towers.index import open_index
+from towers.sketch import open_sketch
 from towers.vectors import open_vectors
 
 TARGET = 0.99
@@ -181,16 +181,9 @@ def _pinned(setup: Setup, *arguments: Any) -> Work:
 
 
 def _ours(directory: Path, file: Path, asked: np.ndarray, tuned: np.ndarray) -> Work:
-    stored, built = np.load(file, mmap_mode="r"), directory / f"scann-{TARGET}-{source()}"
-    if not built.is_dir():
-        unfinished = fresh_path(built)
-        config = IndexConfig(kind="scann", recall_target=TARGET, depth=K)
-        build_index(stored, unfinished, config, tuned)
-        unfinished.rename(built)
+    stored, built = np.load(file, mmap_mode="r"), kept(directory, TARGET, file, tuned)
     index, vectors = open_index(built), open_vectors(built)
     made = open_sketch(built, vectors, tuned)
-    if made is not None and not (built / SKETCH_FILE).is_file():  # built by an earlier version
-        made.save(built)
     filters = Filters(directory, stored)
 
     def prepare(kept: Kept) -> Callable[[np.ndarray, int], Any]:

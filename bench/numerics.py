@@ -7,7 +7,6 @@ query; and of each query's candidates how far their scores lie apart and how man
 are in the same order, in float32 and in bfloat16, and reranked together and one by one.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import tyro
 from jaxtyping import Float32
 
 from bench.models import pair_order_agreement
+from bench.report import say
 from catalog.reading import read_dataset
 from search.config import EngineConfig
 from search.engine import Engine
@@ -69,8 +69,8 @@ def main(config: NumericsConfig) -> None:
     for metric in _METRICS:
         values = {name: full_corpus(queries, run)[metric] for name, run in runs.items()}
         for kind, of in values.items():
-            _say(f"{metric} in {kind}: {bootstrap(of)}")
-        _say(f"{metric}, bfloat16 - float32: {bootstrap(values['bfloat16'] - values['float32'])}")
+            say(f"{metric} in {kind}: {bootstrap(of)}")
+        say(f"{metric}, bfloat16 - float32: {bootstrap(values['bfloat16'] - values['float32'])}")
     _compare(scores, "float32", "bfloat16")
     _compare(scores, "bfloat16", _ONE_BY_ONE)
 
@@ -85,15 +85,11 @@ def _compare(scores: dict[str, list[Float32[np.ndarray, " items"]]], one: str, o
     apart = np.concatenate([a - b for a, b in both])
     order = np.mean([pair_order_agreement(a, b) for a, b in both])
     spread = np.mean([a.std() for a, _ in both])
-    _say(
+    say(
         f"scores of {len(apart):,} candidates, {other} - {one}: at most {np.abs(apart).max():.4f}, "
         f"root of mean square {np.sqrt(np.square(apart).mean()):.5f}, {order:.2%} of pairs in the "
         f"same order; a query's candidates have a standard deviation of {spread:.3f}"
     )
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The channels of stage 1: each finds items for a query in its own way, and scores any item.
 
 They are joined by `recall`, which knows them as `Retriever`s. One more channel is one more class, a
-member of `Channel` and a weight in `EngineConfig.weights`.
+member of `Channel`, a weight in `EngineConfig.weights` and a place in `View.open`; for requests to
+name it, a member of the contract's Channel, too.
 """
 
 from dataclasses import dataclass

@@ -209,9 +209,12 @@ class Bundles:
         try:
             served = load(directory)
         except BaseException as error:
-            foreseen = isinstance(error, BundleRefusedError | StoppingError)
-            reason = str(error) if foreseen else type(error).__name__
-            logger.warning("bundle %s is not loaded: %s", directory, reason)
+            reason = str(error)
+            if isinstance(error, BundleRefusedError | StoppingError):
+                logger.warning("bundle %s is not loaded: %s", directory, reason)
+            else:
+                reason = f"{type(error).__name__}; the log says where"
+                log_fault(logger, error, "bundle %s is not loaded", directory)
             self.failed, self.loading = Failure(directory, _time(), reason), None
             future.set_exception(error)
             give_back_memory()

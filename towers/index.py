@@ -28,7 +28,7 @@ from towers.sketch import SKETCH_FROM, sketch
 from towers.vectors import Stored, Vectors, create_vectors, open_vectors
 
 CONFIG_FILE = "index.json"
-FILES_VERSION = 3  # raised when an index comes to consist of other files
+FILES_VERSION = 4  # raised when an index comes to consist of other files
 QUERIES_FILE = "queries.npy"
 SCANN_FROM = 20_000  # items from which ScaNN is worth it
 
@@ -101,14 +101,13 @@ def build_index(
     for rows, part in blocks(vectors):
         file[rows] = part
     file.flush()
-    return index_stored(directory, config, queries, vectors)
+    return index_stored(directory, config, queries)
 
 
 def index_stored(
     directory: Path,
     config: IndexConfig,
     queries: Float32[np.ndarray, "queries dim"],
-    given: Vectors | None = None,
 ) -> VectorIndex:
     """Build the index of the vectors that lie in `directory` (see `create_vectors`), and open it.
 
@@ -119,8 +118,6 @@ def index_stored(
         directory: Where the vectors are, and the other files go.
         config: Kind and target.
         queries: Unit vectors of a sample of queries, which the target is reached on.
-        given: What the stored vectors were before they were rounded, for the target to be about
-            the nearest of these; by default it is about those of the stored ones.
 
     Raises:
         InputError: ScaNN was asked for on a platform without a wheel, or a vector is not finite.
@@ -138,8 +135,7 @@ def index_stored(
         leaves = leaves_of(items)
         build_scann(directory, vectors, config.depth, leaves)
         index = open_scann(directory, vectors, leaves, Effort(1.0, 0, leaves))
-        compared = vectors if given is None else given
-        index.effort = least_effort(index, compared, queries, config.depth, config.recall_target)
+        index.effort = least_effort(index, vectors, queries, config.depth, config.recall_target)
         values |= {"leaves": leaves, "effort": asdict(index.effort)}
     (directory / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n")
     return index if kind == "scann" else open_index(directory)

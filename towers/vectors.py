@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Int, UInt16
 
@@ -47,7 +47,7 @@ class Bfloat16Vectors:
         return _widened(self._bits[rows])
 
     def __setitem__(self, rows: Any, vectors: Float32[np.ndarray, "..."]) -> None:
-        self._bits[rows] = vectors.astype(ml_dtypes.bfloat16).view(np.uint16)  # to nearest even
+        self._bits[rows] = vectors.astype(jnp.bfloat16).view(np.uint16)  # to nearest even
 
     def take(
         self, rows: Int[np.ndarray, " rows"], axis: Literal[0]

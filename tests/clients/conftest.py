@@ -78,7 +78,9 @@ def everything(
     ):
         assert is_known(server.address, "of-before")
         write_tokens(tokens, *ROLES)
+        patience = time.monotonic() + 60.0
         while is_known(server.address, "of-before"):
+            assert time.monotonic() < patience
             time.sleep(0.05)
         yield {
             "address": server.address,

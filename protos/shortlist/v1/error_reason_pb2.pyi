@@ -69,7 +69,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PAGE_TOKEN_EXPIRED: _ErrorReason.ValueType  # 12
     """INVALID_ARGUMENT: the page token fits the request, but was given by another bundle than the one
-    that is served by now, and that one was not compacted from it. A google.rpc.BadRequest names the field. Start again without one.
+    that is served by now, and that one was not compacted from it. A google.rpc.BadRequest names the
+    field. Start again without one.
     """
     ERROR_REASON_BUNDLE_REFUSED: _ErrorReason.ValueType  # 13
     """FAILED_PRECONDITION: the bundle cannot serve; the message says why. The one that served goes on."""
@@ -152,7 +153,8 @@ it again, with the same request id.
 """
 ERROR_REASON_PAGE_TOKEN_EXPIRED: ErrorReason.ValueType  # 12
 """INVALID_ARGUMENT: the page token fits the request, but was given by another bundle than the one
-that is served by now, and that one was not compacted from it. A google.rpc.BadRequest names the field. Start again without one.
+that is served by now, and that one was not compacted from it. A google.rpc.BadRequest names the
+field. Start again without one.
 """
 ERROR_REASON_BUNDLE_REFUSED: ErrorReason.ValueType  # 13
 """FAILED_PRECONDITION: the bundle cannot serve; the message says why. The one that served goes on."""
