@@ -14,7 +14,7 @@ from search.records import DeadlineExceededError, Degradation, StageReport
 # Takes note of how many model results of a stage were remembered.
 Remembered: TypeAlias = Callable[[int], None]
 
-_SHARE_KEPT = 0.1  # of the time there is: the longer a request runs, the more can come between
+_SHARE_KEPT = 0.15  # of the time there is: the longer a request runs, the more can come between
 
 
 class Costs:
