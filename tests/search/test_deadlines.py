@@ -169,12 +169,12 @@ def test_rerank_alone_leaves_nothing_out(fresh):
 
 def test_time_is_kept_back_for_the_answer(tiny_bundle):
     now = time.monotonic()
-    assert Clock(now + 1000, kept_seconds=5.0).left() == pytest.approx(900, abs=1)
+    assert Clock(now + 1000, kept_seconds=5.0).left() == pytest.approx(850, abs=1)
     assert Clock(now + 1000, kept_seconds=300.0).left() == pytest.approx(700, abs=1)
     costs = Costs()
     costs.add("page", 100.0)  # a mean of 100 and two deviations of half of it
     clock = Clock(now + 1000, costs)
-    assert clock.left("page", "facets") == pytest.approx(700, abs=1)
+    assert clock.left("page", "facets") == pytest.approx(650, abs=1)
     assert Clock(None, costs).left("page") == float("inf")
     assert Clock(now + 1000, costs, whole=True).left("page") == float("inf")
 
