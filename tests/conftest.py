@@ -1,5 +1,6 @@
 """What every test runs under, and where the real datasets lie."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,6 +28,19 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # No time limit per example: how fast the machine is at the moment says nothing about the code.
 hypothesis.settings.register_profile("shortlist", deadline=None)
 hypothesis.settings.load_profile("shortlist")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Commands that a test runs in this process set up logging, which is not for later tests."""
+    root, ours = logging.getLogger(), [logging.getLogger(name) for name in ("server", "search")]
+    handlers, levels = list(root.handlers), [logger.level for logger in ours]
+    yield
+    for handler in [each for each in root.handlers if each not in handlers]:
+        root.removeHandler(handler)
+    for logger, level in zip(ours, levels, strict=True):
+        logger.setLevel(level)
+    logging.captureWarnings(False)
 
 
 @pytest.fixture(scope="session")
