@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from bert.products import precision
+
 
 class Tokens(NamedTuple):
     """A padded batch of token rows, as NumPy or JAX arrays (a pytree).
@@ -79,7 +81,7 @@ def mean_pool(
 ) -> Float[Array, "batch hidden"]:
     """Mean of the hidden states of real tokens; zeros for a row without any."""
     weights = jnp.asarray(mask, hidden.dtype)
-    total = jnp.einsum("blh,bl->bh", hidden, weights, precision=jax.lax.Precision.HIGHEST)
+    total = jnp.einsum("blh,bl->bh", hidden, weights, precision=precision(hidden.dtype))
     return total / jnp.maximum(weights.sum(axis=1, keepdims=True), 1.0)
 
 

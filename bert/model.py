@@ -97,8 +97,7 @@ class Embeddings(nnx.Module):
             hidden += self.position[...][None, :length]
         else:
             hidden += self.position[...][jnp.asarray(tokens.positions)]
-        wanted = jax.lax.Precision.HIGHEST
-        hidden += jnp.einsum("blt,th->blh", types, self.type[...], precision=wanted)
+        hidden += jnp.einsum("blt,th->blh", types, self.type[...], precision=precision(types.dtype))
         return dropout(self.norm(hidden), self.dropout, dropout_key)
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Float32, Int32, Int64
 
 from bert.batch import Packed, mean_pool_packed
 from bert.numerics import Numerics
+from bert.products import precision
 from bert.tokens import Framed, Tokenizer, stack
 from catalog.errors import InputError
 from catalog.text import normalise_query
@@ -211,7 +212,7 @@ def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
         queries, items = _encode(towers, batch.packed, dtype, key)
         log_temperature = jnp.maximum(towers.log_temperature[...], jnp.log(MIN_TEMPERATURE))
         value = symmetric_in_batch_softmax(
-            jnp.matmul(queries, items.T, precision=jax.lax.Precision.HIGHEST),
+            jnp.matmul(queries, items.T, precision=precision(queries.dtype)),
             log_temperature,
             where=jnp.asarray(batch.where),
             weights=jnp.asarray(batch.weights),
