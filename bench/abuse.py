@@ -25,7 +25,7 @@ from bench.http2 import Connection
 from bench.openloop import Call, Load
 from bench.process import Server, repeated, serving
 from bench.report import machine, say
-from catalog.reading import read_dataset
+from catalog.dataset.reading import read_dataset
 from shortlist.v1 import search_service_pb2
 
 _SEARCH = "/shortlist.v1.SearchService/Search"

@@ -17,8 +17,8 @@ from typing import TypeVar
 import numpy as np
 import tyro
 
+from base.memory import forget_peak, peak_bytes, resident_bytes
 from bench.report import say
-from catalog.memory import forget_peak, peak_bytes, resident_bytes
 from towers.index import (
     IndexConfig,
     recall_against_exact,

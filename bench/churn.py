@@ -29,9 +29,10 @@ from bench.report import machine
 from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
-from search.channels import Dense, Lexical
-from search.growing import Growing
-from search.recall import Recall
+from search.channels.append_buffer import AppendBuffer
+from search.channels.dense import Dense
+from search.channels.fusion import Recall
+from search.channels.lexical import Lexical
 from towers.exact import recall
 from towers.index import IndexConfig, build_index, open_index
 from towers.scann import ScannIndex, least_effort
@@ -158,7 +159,7 @@ def _channels(directory: Path, added: np.ndarray, lexical: LexicalIndex, target:
     index, sketch = open_index(directory), open_sketch(directory, stored, tuned)
     assert isinstance(index, ScannIndex)
     index.effort = least_effort(index, stored, tuned, K, target)
-    return Recall(Dense(index, stored, Growing(added), sketch), Lexical(lexical))
+    return Recall(Dense(index, stored, AppendBuffer(added), sketch), Lexical(lexical))
 
 
 def churn(config: ChurnConfig) -> tuple[list[Built], list[Searched]]:

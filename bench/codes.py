@@ -17,9 +17,9 @@ from pathlib import Path
 
 import tyro
 
-from lexical.words import words
+from lexical.analysis import words
 from search.engine import Engine
-from search.records import Channel, Hit
+from search.result import Channel, Hit
 
 TOP = 10
 _LEAST = 5  # characters of a code

@@ -1,4 +1,4 @@
-"""What a filter costs, and what its plans find: the figures that `search/filtered.py` chooses by.
+"""What a filter costs, and what its plans find: the figures that `search.channels.filtered` uses.
 
     python -m bench.filtered [DIRECTORY]
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.indexes import kept
 from bench.vectors import key, make
-from search import filtered
+from search.channels.base import filtered
 from towers.exact import nearest_of
 from towers.index import VectorIndex, open_index
 from towers.sketch import Sketch, open_sketch

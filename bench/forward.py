@@ -29,7 +29,7 @@ from bert.config import BertConfig
 from bert.model import Bert
 from bert.numerics import choose_numerics, product_rates
 from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
-from train.huge_pages import restart_with_huge_pages
+from train.loop.huge_pages import restart_with_huge_pages
 
 SHAPES = ((1, 16), (8, 16), (64, 16), (42, 24), (85, 24), (32, 32), (64, 32), (32, 64), (16, 128))
 # Of --profile: a batch of bulk encoding, and one of the reranker's packed rows.

@@ -17,14 +17,14 @@ import numpy as np
 import tyro
 from jaxtyping import Float64
 
-from catalog.reading import read_dataset
+from catalog.dataset.reading import read_dataset
 from search.config import LEXICAL_WEIGHT, EngineConfig
 from search.engine import Engine
-from search.records import Channel, Hit
-from train.figures import DEPTH, JudgedQuery, full_corpus, judged_queries
-from train.metrics import Interval, bootstrap
+from search.result import Channel, Hit
+from train.evaluation.metrics import Interval, bootstrap
+from train.evaluation.report import DEPTH, JudgedQuery, full_corpus, judged_queries
+from train.evaluation.runs import Ranking
 from train.progress import track
-from train.runs import Ranking
 
 _METRICS = ("ndcg@10", "recall@100")
 _RANK_CONSTANT = 60  # of reciprocal rank fusion, as in Cormack et al. (2009)

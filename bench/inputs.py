@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from catalog.reading import Dataset, read_dataset
+from catalog.dataset.reading import Dataset, read_dataset
 
 DATASETS = ("homedepot", "icecat")
 TITLES = 5_000
@@ -75,7 +75,7 @@ def queries_of(directory: Path, split: str | None = None) -> list[str]:
 def candidates() -> list[tuple[str, str]]:
     """One query with as many titles as stage 2 usually gets: those that BM25 finds for it."""
     from catalog.store import ItemStore
-    from train.baseline import Bm25
+    from train.evaluation.baseline import Bm25
 
     store = ItemStore(dataset().items)
     query = judged(1)[0][0]

@@ -22,10 +22,10 @@ from typing import TypeVar
 import numpy as np
 import tyro
 
+from base.errors import InputError
 from bert.numerics import choose_numerics
 from bert.saving import read_config
-from catalog.errors import InputError
-from catalog.reading import read_dataset
+from catalog.dataset.reading import read_dataset
 from search import bundle
 from shortlist.client import Client, ShortlistError
 from shortlist.v1.retrieval_service_pb2 import RetrieveResponse

@@ -27,19 +27,19 @@ from typing import Any
 import numpy as np
 import tyro
 
+from base.memory import resident_bytes
 from bench import ours, vectors
 from bench.process import serving
 from bench.report import machine
 from bert.numerics import choose_numerics
-from catalog.memory import resident_bytes
 from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search import bundle
 from towers.index import IndexConfig, build_index
 from towers.saving import save_towers
-from train.assemble import assemble
-from train.steps import Step
+from train.pipeline.bundle import assemble
+from train.pipeline.steps import Step
 
 _SEED = 0
 

@@ -11,7 +11,7 @@ from bench import inputs, ours, peers, vectors
 from bench.contest import Setup, Timed, contest, contests
 from bench.report import Row
 from towers.exact import ExactIndex, recall
-from train.huge_pages import huge_pages
+from train.loop.huge_pages import huge_pages
 
 STEPS = 4  # of training, in a round
 _SAME_COSINE = 0.9999

@@ -18,13 +18,13 @@ from jaxtyping import Float32
 
 from bench.models import pair_order_agreement
 from bench.report import say
-from catalog.reading import read_dataset
+from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
 from search.engine import Engine
-from train.figures import DEPTH, full_corpus, judged_queries
-from train.metrics import bootstrap
+from train.evaluation.metrics import bootstrap
+from train.evaluation.report import DEPTH, full_corpus, judged_queries
+from train.evaluation.runs import Ranking
 from train.progress import track
-from train.runs import Ranking
 
 _METRICS = ("ndcg@10", "recall@100")
 _KINDS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")

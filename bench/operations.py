@@ -28,7 +28,7 @@ from bench import answers, inputs, openloop
 from bench.openloop import Call, Load
 from bench.process import Server, repeated, serving
 from bench.report import machine, say
-from catalog.reading import read_dataset
+from catalog.dataset.reading import read_dataset
 from shortlist.client import Client, Options, Retry, ShortlistError
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
 

@@ -16,20 +16,26 @@ from safetensors.numpy import load_file
 from bench.contest import Work
 from bench.peers import MAX_TOKENS
 from bert.compiled import serving_state
+from bert.matmul import dense
 from bert.model import Bert
 from bert.numerics import choose_numerics
 from bert.params import DEFAULT_PRETRAINED, WEIGHTS_FILE, load_bert, resolve_pretrained
-from bert.products import dense
-from bert.tokens import Tokenizer, frame_pairs
+from bert.tokens import Tokenizer, tokenised_pairs
 from rerank.model import RerankerConfig, pretrained_reranker
-from rerank.score import pair_forward, read_pairs
-from towers.encode import TowerEncoder
+from rerank.scorer import pair_forward, read_pairs
+from towers.encoder import TowerEncoder
 from towers.model import Towers, TowersConfig
 from towers.saving import pretrained_towers
-from train.batches import Packer
-from train.fit import FitConfig, make_optimizer, make_train_step
-from train.parameters import batch_sharding, make_mesh, parameter_sharding, replicate_rest, split
-from train.towers import Pairs, pairs_loss
+from train.data.batches import Packer
+from train.loop.fit import FitConfig, make_optimizer, make_train_step
+from train.loop.parameters import (
+    batch_sharding,
+    make_mesh,
+    parameter_sharding,
+    replicate_rest,
+    split,
+)
+from train.pipeline.towers import Pairs, pairs_loss
 
 
 def _parts() -> tuple[Towers, Tokenizer]:
@@ -75,7 +81,7 @@ def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
         first, _ = tokenizer.ids([query for query, _ in pairs], MAX_TOKENS - 3)
         second, _ = tokenizer.ids([text for _, text in pairs], MAX_TOKENS - 3)
         room = MAX_TOKENS - 3 - first.lengths
-        return read_pairs(forward, frame_pairs(first, second.cut(room), tokenizer))
+        return read_pairs(forward, tokenised_pairs(first, second.cut(room), tokenizer))
 
     return work
 
@@ -86,8 +92,8 @@ def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
     encoder = TowerEncoder(towers, tokenizer, choose_numerics())
     count = len(pairs)
     known = Pairs(
-        queries=encoder.frame("query", [query for query, *_ in pairs]),
-        items=encoder.frame("item", [title for _, title, _ in pairs]),
+        queries=encoder.tokenise("query", [query for query, *_ in pairs]),
+        items=encoder.tokenise("item", [title for _, title, _ in pairs]),
         query=np.arange(count, dtype=np.int32),
         item=np.arange(count, dtype=np.int32),
         weight=np.ones(count, np.float32),
@@ -105,8 +111,8 @@ def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
 def token_counts(pairs: Sequence[tuple[str, str, float]]) -> float:
     """Tokens of a pair's query and title, on average."""
     encoder = TowerEncoder(*_parts(), choose_numerics())
-    queries = encoder.frame("query", [query for query, *_ in pairs])
-    items = encoder.frame("item", [title for _, title, _ in pairs])
+    queries = encoder.tokenise("query", [query for query, *_ in pairs])
+    items = encoder.tokenise("item", [title for _, title, _ in pairs])
     return float(queries.lengths.mean() + items.lengths.mean())
 
 
@@ -122,7 +128,7 @@ def train_cross_encoder(
     second, _ = tokenizer.ids([title for _, title, _ in pairs], MAX_TOKENS)
     second = second.cut(MAX_TOKENS - 3 - first.lengths)
     plan = [np.arange(len(pairs))[at : at + 32] for at in range(0, len(pairs), 32)]
-    packer = Packer.fitting(frame_pairs(first, second, tokenizer), plan, devices=1)
+    packer = Packer.fitting(tokenised_pairs(first, second, tokenizer), plan, devices=1)
     grades = np.array([grade for *_, grade in pairs], np.float32)
 
     def loss(params: Any, batch: Any, _: Any) -> tuple[jax.Array, dict[str, jax.Array]]:

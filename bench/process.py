@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from catalog.memory import resident_bytes
+from base.memory import resident_bytes
 
 
 class Server:

@@ -22,7 +22,7 @@ from bench import inputs
 from bench.live import Use
 from bench.process import serving
 from bench.report import machine, say
-from catalog.reading import read_dataset
+from catalog.dataset.reading import read_dataset
 from shortlist.client import Client
 
 _RERANKED = (0, 10, 50, 100)  # candidates

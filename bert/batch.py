@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from bert.products import precision
+from bert.matmul import precision
 
 
 class Tokens(NamedTuple):

@@ -24,8 +24,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int, Int64, Num
 
+from base.latency import LatencyEstimate
 from bert.batch import PackedRows, Tokens
-from bert.costs import Cost
 from bert.numerics import cpu_flags
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Rows(Protocol):
 class Forward(Protocol):
     """A model over rows of any length and number."""
 
-    def __call__(self, framed: Rows) -> Num[np.ndarray, "rows ..."]:
+    def __call__(self, tokenised: Rows) -> Num[np.ndarray, "rows ..."]:
         """The model's result for every row, in their order."""
 
     def seconds(self, lengths: Int64[np.ndarray, " rows"]) -> float:
@@ -90,7 +90,7 @@ class Programs:
         self._texts = texts
         self.jitted = jax.jit(call)
         self.compiled: dict[tuple[int, int], Any] = {}
-        self.costs: defaultdict[tuple[int, int], Cost] = defaultdict(Cost)
+        self.costs: defaultdict[tuple[int, int], LatencyEstimate] = defaultdict(LatencyEstimate)
         self._compiling: defaultdict[tuple[int, int], threading.Lock] = defaultdict(threading.Lock)
 
     def get(self, leaves: list[Array], batch: int, length: int) -> Any:
@@ -172,7 +172,7 @@ class BucketedForward:
         """Programs compiled so far."""
         return len(self.programs.compiled)
 
-    def __call__(self, framed: Rows) -> Num[np.ndarray, "rows ..."]:
+    def __call__(self, tokenised: Rows) -> Num[np.ndarray, "rows ..."]:
         """Run every row.
 
         Returns:
@@ -184,14 +184,14 @@ class BucketedForward:
 
         def run(cut: tuple[Int64[np.ndarray, " chosen"], int, int]) -> np.ndarray:
             rows, batch, length = cut
-            return np.asarray(self.start(framed.pad(rows, length, batch)))[: len(rows)]
+            return np.asarray(self.start(tokenised.pad(rows, length, batch)))[: len(rows)]
 
-        cuts = list(self._cut(framed.lengths))
+        cuts = list(self._cut(tokenised.lengths))
         results = None
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for (rows, *_), found in zip(cuts, pool.map(run, cuts), strict=True):
                 if results is None:
-                    results = np.empty((len(framed), *found.shape[1:]), found.dtype)
+                    results = np.empty((len(tokenised), *found.shape[1:]), found.dtype)
                 results[rows] = found
         return self._nothing() if results is None else results
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from catalog.errors import InputError
+from base.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from base.errors import InputError
 from bert.batch import Packed, PackedRows, Tokens, attention_mask
 from bert.config import BertConfig
-from bert.products import dense, gelu, precision
-from catalog.errors import InputError
+from bert.matmul import dense, gelu, precision
 
 # Added to the attention scores of padding: its exp() is exactly zero in float32, and a row that is
 # padding throughout still gives finite numbers.

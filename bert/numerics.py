@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from catalog.durable import write_text
-from catalog.errors import InputError
+from base.atomic_files import write_text
+from base.errors import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, Int32, Int64
 
 from bert.batch import Packed, PackedRows
-from bert.tokens import Framed, Ragged, padding_mask
+from bert.tokens import Ragged, Tokenised, padding_mask
 
 _TOGETHER = 128  # texts that are packed at a time: the time that it takes grows with their square
 
@@ -18,7 +18,7 @@ def rows_needed(lengths: Int[np.ndarray, " texts"], length: int) -> int:
 
 
 def pack(
-    framed: Framed,
+    tokenised: Tokenised,
     chosen: Int[np.ndarray, " texts"] | Sequence[int],
     *,
     rows: int,
@@ -34,18 +34,18 @@ def pack(
         ValueError: the texts need more than `rows` rows, or one is longer than `length`.
     """
     chosen = np.asarray(chosen, np.int64)
-    lengths = framed.lengths[chosen]
+    lengths = tokenised.lengths[chosen]
     starts, needed = _place(lengths, length)
     if needed > rows:
         raise ValueError(f"texts need {needed} rows of {length} tokens, not {rows}")
     within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     places = np.repeat(starts, lengths) + within
-    ids = np.full(rows * length, framed.pad_id, np.int32)
+    ids = np.full(rows * length, tokenised.pad_id, np.int32)
     texts = np.full(rows * length, -1, np.int32)
     types, positions = np.zeros((2, rows * length), np.int32)
-    ids[places] = framed.ids.take(chosen).values
+    ids[places] = tokenised.ids.take(chosen).values
     texts[places] = np.repeat(np.arange(len(chosen)), lengths)
-    types[places] = within >= np.repeat(framed.first_lengths[chosen], lengths)
+    types[places] = within >= np.repeat(tokenised.first_lengths[chosen], lengths)
     positions[places] = within
     shape = (rows, length)
     return Packed(
@@ -75,10 +75,10 @@ class PackedTexts:
     _pad_id: int
 
     @classmethod
-    def of(cls, framed: Framed, *, length: int, most: int) -> "PackedTexts":
+    def of(cls, tokenised: Tokenised, *, length: int, most: int) -> "PackedTexts":
         """Put up to `most` texts into each row of `length` tokens; longer ones have their own."""
-        sizes = framed.lengths
-        row, start = np.zeros((2, len(framed)), np.int64)
+        sizes = tokenised.lengths
+        row, start = np.zeros((2, len(tokenised)), np.int64)
         count = 0
         short = np.flatnonzero(sizes <= length)
         for at in range(0, len(short), _TOGETHER):
@@ -90,11 +90,11 @@ class PackedTexts:
         row[long] = np.arange(count, count + len(long))
         order = np.lexsort((start, row))
         row_of = row[order]
-        place = np.empty(len(framed), np.int64)
+        place = np.empty(len(tokenised), np.int64)
         place[order] = np.arange(len(order)) - np.searchsorted(row_of, row_of)
         starts_of = np.zeros((count + len(long), most), np.int32)
         starts_of[row, place] = start
-        laid = framed.take(order)
+        laid = tokenised.take(order)
         within = np.arange(len(laid.ids.values)) - np.repeat(laid.ids.offsets[:-1], laid.lengths)
         second = within >= np.repeat(laid.first_lengths, laid.lengths)
         text = np.repeat(place[order], laid.lengths)
@@ -104,7 +104,7 @@ class PackedTexts:
             Ragged(values.astype(np.int32), offsets)
             for values in (laid.ids.values, text, second, within)
         )
-        return cls(row, place, lengths, (ids, texts, types, positions), starts_of, framed.pad_id)
+        return cls(row, place, lengths, (ids, texts, types, positions), starts_of, tokenised.pad_id)
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -21,10 +21,10 @@ from jax import Array
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from base.errors import InputError
 from bert.config import BertConfig
 from bert.model import Bert
 from bert.tokens import TOKENIZER_FILE
-from catalog.errors import InputError
 
 logger = logging.getLogger(__name__)
 

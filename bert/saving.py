@@ -15,10 +15,10 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from base.errors import InputError
 from bert.config import BertConfig
 from bert.model import Bert
 from bert.params import CONFIG_FILE, WEIGHTS_FILE, WeightsError, bert_tensors, fill_bert, parameter
-from catalog.errors import InputError
 
 Config = TypeVar("Config")
 Model = TypeVar("Model", bound=nnx.Module)

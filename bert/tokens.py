@@ -15,8 +15,8 @@ import numpy as np
 import tokenizers
 from jaxtyping import Bool, Int, Int32, Int64
 
+from base.errors import InputError
 from bert.batch import Tokens
-from catalog.errors import InputError
 
 TOKENIZER_FILE = "tokenizer.json"
 # Hugging Face's own tokenizer classes read these beside tokenizer.json; this package does not.
@@ -73,7 +73,7 @@ class Ragged:
 
 
 @dataclass(frozen=True, eq=False)
-class Framed:
+class Tokenised:
     """Rows with their [CLS] and [SEP], ready to be padded.
 
     Attributes:
@@ -94,10 +94,10 @@ class Framed:
         """How many tokens each row has, [CLS] and [SEP] included."""
         return self.ids.lengths
 
-    def take(self, rows: Int[np.ndarray, " chosen"] | Sequence[int]) -> "Framed":
+    def take(self, rows: Int[np.ndarray, " chosen"] | Sequence[int]) -> "Tokenised":
         """The chosen rows, in the order given."""
         rows = np.asarray(rows, np.int64)
-        return Framed(self.ids.take(rows), self.first_lengths[rows], self.pad_id)
+        return Tokenised(self.ids.take(rows), self.first_lengths[rows], self.pad_id)
 
     def pad(
         self, rows: Int[np.ndarray, " chosen"] | Sequence[int], length: int, batch: int
@@ -139,14 +139,14 @@ def padding_mask(
     return np.asarray(np.arange(length) < filled[:, None])
 
 
-def stack(first: Framed, second: Framed) -> Framed:
+def stack(first: Tokenised, second: Tokenised) -> Tokenised:
     """All rows of `first`, then all of `second`; both come from one tokenizer."""
     ids = Ragged(
         np.concatenate([first.ids.values, second.ids.values]),
         np.concatenate([first.ids.offsets, second.ids.offsets[1:] + first.ids.offsets[-1]]),
     )
     lengths = np.concatenate([first.first_lengths, second.first_lengths])
-    return Framed(ids, lengths, first.pad_id)
+    return Tokenised(ids, lengths, first.pad_id)
 
 
 class Tokenizer:
@@ -227,7 +227,7 @@ class Tokenizer:
         return int(found)
 
 
-def frame_single(rows: Ragged, tokenizer: Tokenizer) -> Framed:
+def tokenised_single(rows: Ragged, tokenizer: Tokenizer) -> Tokenised:
     """Put each row between [CLS] and [SEP]: two tokens more, all of type 0."""
     lengths = rows.lengths + 2
     offsets = _offsets(lengths)
@@ -235,10 +235,10 @@ def frame_single(rows: Ragged, tokenizer: Tokenizer) -> Framed:
     values[offsets[:-1]] = tokenizer.cls_id
     values[_positions(offsets[:-1] + 1, rows.lengths)] = rows.values
     values[offsets[1:] - 1] = tokenizer.sep_id
-    return Framed(Ragged(values, offsets), lengths, tokenizer.pad_id)
+    return Tokenised(Ragged(values, offsets), lengths, tokenizer.pad_id)
 
 
-def frame_pairs(first: Ragged, second: Ragged, tokenizer: Tokenizer) -> Framed:
+def tokenised_pairs(first: Ragged, second: Ragged, tokenizer: Tokenizer) -> Tokenised:
     """Join rows pairwise as `[CLS] first [SEP] second [SEP]`: three tokens more.
 
     The second text and its [SEP] are of type 1.
@@ -254,7 +254,7 @@ def frame_pairs(first: Ragged, second: Ragged, tokenizer: Tokenizer) -> Framed:
     values[offsets[:-1] + first_lengths - 1] = tokenizer.sep_id
     values[_positions(offsets[:-1] + first_lengths, second.lengths)] = second.values
     values[offsets[1:] - 1] = tokenizer.sep_id
-    return Framed(Ragged(values, offsets), first_lengths, tokenizer.pad_id)
+    return Tokenised(Ragged(values, offsets), first_lengths, tokenizer.pad_id)
 
 
 def _offsets(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows_and_one"]:

@@ -1,1 +1,1 @@
-"""What is searched: dataset schemas and readers, the item store, item text, the demo store."""
+"""What is searched: the schema, the item store, filters, facets and item text."""

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from catalog.codes import Codes
 from catalog.facets import Chosen, Facet, FacetCounts, count
 from catalog.filters import Filter, matching
 from catalog.parts import followed_by, split
 from catalog.schema import Item
 from catalog.store import ItemStore
+from catalog.value_codes import ValueCodes
 
 MAX_CODES = 32  # fields whose codes are kept, four bytes a value each
 
@@ -40,7 +40,9 @@ class Catalogue:
     added: tuple[ItemStore, ...] = ()
     alive: Bool[np.ndarray, " rows"] | None = None
     # Codes that were made so far; texts, and so codes, outlive changes of numbers and deletions.
-    _codes: dict[tuple[str, int], Codes] = field(default_factory=dict, compare=False, repr=False)
+    _codes: dict[tuple[str, int], ValueCodes] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @classmethod
     def of(cls, base: ItemStore) -> "Catalogue":
@@ -131,12 +133,12 @@ class Catalogue:
         """A number for the group_id of each of some rows, the same for the same; -1 for none."""
         return self.codes("group_id").at(rows)
 
-    def codes(self, field: str, level: int = 0) -> Codes:
-        """The values of a text field as numbers; see `Codes.of`."""
+    def codes(self, field: str, level: int = 0) -> ValueCodes:
+        """The values of a text field as numbers; see `ValueCodes.of`."""
         key = (field, level)
         found = self._codes.get(key)
         if found is None:
-            found = Codes.of(self.parts, field, level)
+            found = ValueCodes.of(self.parts, field, level)
             # Two threads may both have made it; either will do.
             self._codes[key] = found
             for oldest in list(self._codes)[:-MAX_CODES]:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float64
 
-from catalog.errors import InputError
+from base.errors import InputError
 from catalog.fields import ATTRIBUTE, COLUMNS, Kind, Number, kind_of, number_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int32
 
-from catalog.errors import InputError
+from base.errors import InputError
 from catalog.fields import Fields, value_of
 from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE, Item
 

@@ -29,11 +29,11 @@ import numpy as np
 import tantivy
 from jaxtyping import Float32, Int32
 
-from catalog.errors import InputError
+from base.errors import InputError
 from catalog.schema import Item
 from catalog.store import ItemStore
+from lexical.analysis import words
 from lexical.vocabulary import MEANT_WEIGHT, Vocabulary
-from lexical.words import words
 
 FIELD_WEIGHTS: Mapping[str, float] = {
     "title": 1.0,  # the unit the others are measured in
@@ -63,8 +63,8 @@ class LexicalIndex:
     The score of an item is the sum, over its fields and the distinct terms of the query, of
     `FIELD_WEIGHTS[field] * BM25(term, field)` with the statistics of that field over all items.
     Terms are runs of letters and digits, lower-cased, folded to ASCII and stemmed (English), with
-    sizes and codes whole beside their parts (`lexical.words`). A term of a query that no item has
-    stands for what it may have been meant to be, at a lower weight; see `understood`.
+    sizes and codes whole beside their parts (`lexical.analysis`). A term of a query that no item
+    has stands for what it may have been meant to be, at a lower weight; see `understood`.
     """
 
     def __init__(self, index: tantivy.Index, rows: int, vocabulary: Vocabulary) -> None:

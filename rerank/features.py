@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from catalog.errors import InputError
-from catalog.text import normalise_query
+from base.errors import InputError
+from catalog.item_text import normalise_query
 
 STATISTICS_FILE = "features.json"
 _WORD = re.compile(r"\w+")

@@ -14,12 +14,12 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
+from base.errors import InputError
 from bert.batch import Packed, PackedRows, Tokens
 from bert.config import BertConfig
+from bert.matmul import gelu
 from bert.model import Bert, Dense
-from bert.products import gelu
 from bert.saving import load_model, save_model
-from catalog.errors import InputError
 from rerank.features import FEATURES
 
 INPUTS = 2 * len(FEATURES)  # values and missing indicators

@@ -1,1 +1,1 @@
-"""The two-stage engine and the bundle it runs from. Knows nothing of gRPC."""
+"""The engine that answers requests from a bundle. Knows nothing of gRPC."""

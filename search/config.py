@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from catalog.errors import InputError
-from search.records import MAX_DEPTH, Channel
+from base.errors import InputError
+from search.result import MAX_DEPTH, Channel
 
 LEXICAL_WEIGHT = 0.4  # `bench.hybrid`: on Home Depot's `dev`, 0.4 to 1 do alike, less does worse
 MAX_STAGE1_WEIGHT = 100  # stage 1 alone, practically

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
+from catalog.item_text import item_text
 from catalog.schema import Item
-from catalog.text import item_text
-from search import checks
-from search.cache import VectorCache
-from search.clock import Clock, Remembered
-from search.records import Embedded
-from towers.encode import TowerEncoder
+from search import validation
+from search.result import Embedded
+from search.runtime.cache import VectorCache
+from search.runtime.deadline import Clock, Remembered
+from towers.encoder import TowerEncoder
 
 
 def embedded(encoder: TowerEncoder, inputs: Sequence[str | Item], clock: Clock) -> Embedded:
@@ -26,7 +26,7 @@ def embedded(encoder: TowerEncoder, inputs: Sequence[str | Item], clock: Clock) 
         RequestError: an input is out of its limits.
         DeadlineExceededError: the deadline passed.
     """
-    checked = checks.inputs(inputs)
+    checked = validation.inputs(inputs)
     queries = {row: given for row, given in enumerate(checked) if isinstance(given, str)}
     items = {row: item_text(given) for row, given in enumerate(checked) if isinstance(given, Item)}
     vectors = np.empty((len(checked), encoder.dim), np.float32)

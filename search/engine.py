@@ -14,19 +14,18 @@ from bert.numerics import Numerics, choose_numerics
 from catalog.catalogue import Catalogue
 from catalog.facets import Facet
 from catalog.filters import Filter
+from catalog.item_text import item_text
 from catalog.schema import Item
 from catalog.store import ItemStore
-from catalog.text import item_text
-from search import bundle, checks, golden
-from search.cache import CacheReport, VectorCache
-from search.channels import Query
-from search.clock import Clock, Costs
+from search import bundle, validation
+from search.bundle import golden
+from search.bundle.models import Models
+from search.channels.base import Query
 from search.config import EngineConfig
 from search.embedding import QueryVectors, embedded
-from search.models import Models
-from search.paging import DEEPEST, Choice, Depths, Wanted
-from search.ranking import SignalSource
-from search.records import (
+from search.pipeline.page import DEEPEST, Choice, Depths, Wanted
+from search.pipeline.rerank import Stage2
+from search.result import (
     Channel,
     Degradation,
     Embedded,
@@ -36,8 +35,10 @@ from search.records import (
     SearchResult,
 )
 from search.rules import NO_RULES, Rules
-from search.scoring import Stage2
-from search.view import View, still_there
+from search.runtime.cache import CacheReport, VectorCache
+from search.runtime.deadline import Clock, LatencyEstimates
+from search.signals import SignalSource
+from search.snapshot import Snapshot, still_there
 
 
 class Engine:
@@ -48,7 +49,7 @@ class Engine:
         manifest: Of the bundle.
         models: Its models.
         dim: Width of query and item vectors.
-        view: The items that the next request searches.
+        snapshot: The items that the next request searches.
         successor: What took its place and is written to instead; None before, and where nothing is
             written.
         config: Defaults of a request.
@@ -70,13 +71,13 @@ class Engine:
             models = Models(directory, manifest, numerics)
         self.models = models
         self.dim = models.encoder.dim
-        self.view = View.open(directory, manifest)
+        self.snapshot = Snapshot.open(directory, manifest)
         self.successor: Engine | None = None
         half = config.cache_megabytes * 2**20 // 2
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
         self._queries = QueryVectors(models.encoder, self._caches["queries"])
         self._stage2 = Stage2(models.pairs, self._caches["pairs"])
-        self._costs = Costs()
+        self._costs = LatencyEstimates()
 
     @classmethod
     def load(
@@ -119,7 +120,7 @@ class Engine:
     @property
     def store(self) -> ItemStore:
         """The items of the bundle, without what was written since."""
-        return self.view.catalogue.base
+        return self.snapshot.catalogue.base
 
     @property
     def numerics(self) -> Numerics:
@@ -134,7 +135,7 @@ class Engine:
     def warm_up(self) -> None:
         """Compile every shape that serving can meet."""
         self.models.warm_up()
-        self.view.warm_up(DEEPEST)
+        self.snapshot.warm_up(DEEPEST)
 
     def share(self) -> None:
         """From now on, join the model work of calls that run at the same time."""
@@ -196,14 +197,14 @@ class Engine:
             RequestError: an argument is out of its limits.
             DeadlineExceededError: the deadline passed.
         """
-        query = checks.search(query, limit, offset, filter, facets, max_per_group, rules)
-        config, clock, view = self.config, self._clock(deadline), self.view
+        query = validation.search(query, limit, offset, filter, facets, max_per_group, rules)
+        config, clock, snapshot = self.config, self._clock(deadline), self.snapshot
         reranks = self.has_reranker
         if rerank_depth and not reranks:
             clock.leave_out(Degradation.RERANK_UNAVAILABLE)
         depths = Depths.of(config, recall_depth, rerank_depth, rerank_most, reranks=reranks)
         wanted = Wanted(query, offset, offset + limit, depths, tuple(facets), max_per_group)
-        return self._answer(Choice.of(wanted, view, clock, config, filter, rules), on_recalled)
+        return self._answer(Choice.of(wanted, snapshot, clock, config, filter, rules), on_recalled)
 
     def retrieve(
         self,
@@ -229,22 +230,26 @@ class Engine:
             RequestError: an argument is out of its limits.
             DeadlineExceededError: the deadline passed.
         """
-        checks.retrieve_limit(limit)
-        checks.selection(filter)
-        query = checks.query(query) if isinstance(query, str) else checks.vector(query, self.dim)
-        clock, view = self._clock(deadline), self.view
-        passed = view.selection.allowed(filter, clock)
-        allowed = view.catalogue.alive if passed is None else passed
+        validation.retrieve_limit(limit)
+        validation.selection(filter)
+        query = (
+            validation.query(query)
+            if isinstance(query, str)
+            else validation.vector(query, self.dim)
+        )
+        clock, snapshot = self._clock(deadline), self.snapshot
+        passed = snapshot.selection.allowed(filter, clock)
+        allowed = snapshot.catalogue.alive if passed is None else passed
         if isinstance(query, str):
             asked = Query(query, self._queries.timed(query, clock))
             with clock.stage("recall", 0):
-                found = view.recall.find(asked, limit, self.config.weights, channels, allowed)
+                found = snapshot.recall.find(asked, limit, self.config.weights, channels, allowed)
         else:
             with clock.stage("recall", 0):
-                found = view.recall.nearest(query, limit, allowed)
+                found = snapshot.recall.nearest(query, limit, allowed)
         clock.found(len(found), found.plan)
-        hits = found.hits(view.catalogue, with_items=with_items)
-        matches = view.selection.matches(allowed)
+        hits = found.hits(snapshot.catalogue, with_items=with_items)
+        matches = snapshot.selection.matches(allowed)
         result = SearchResult(
             hits,
             tuple(clock.stages),
@@ -253,7 +258,7 @@ class Engine:
             len(found) < matches,
             None if passed is None else matches,
         )
-        return self._still_there(result, view)
+        return self._still_there(result, snapshot)
 
     def rerank(
         self, query: str, items: Sequence[str | Item], *, deadline: float | None = None
@@ -268,31 +273,31 @@ class Engine:
             NotSupportedError: the bundle has no reranker.
             DeadlineExceededError: the deadline passed.
         """
-        query = checks.query(query)
-        checks.candidates(items)
+        query = validation.query(query)
+        validation.candidates(items)
         if not self.has_reranker:
             raise NotSupportedError("this bundle has no reranker; build one with judgments")
-        clock, view = self._clock(deadline, whole=True), self.view
+        clock, snapshot = self._clock(deadline, whole=True), self.snapshot
         ids = [item for item in items if isinstance(item, str)]
         inline = [item for item in items if not isinstance(item, str)]
-        rows = view.rows(ids)
+        rows = snapshot.rows(ids)
         with clock.stage("encode", len(items)) as remembered:
             vector = self._queries.vector(query, remembered)
             inline_vectors = self.models.encoder.items([item_text(item) for item in inline])
         hits: list[Hit] = []
         # What is in the catalogue has a place in its indexes; inline items bring their own store.
         described = Catalogue.of(ItemStore.of(inline))
-        inline_source = SignalSource(described, None, view.signals.as_of)
+        inline_source = SignalSource(described, None, snapshot.signals.as_of)
         inline_rows = np.arange(len(inline), dtype=np.int32)
         for source, chosen, cosines in (
-            (view.signals, rows, view.recall.cosines(vector, rows)),
+            (snapshot.signals, rows, snapshot.recall.cosines(vector, rows)),
             (inline_source, inline_rows, inline_vectors @ vector),
         ):
             hits += self._stage2.hits(query, chosen, cosines, clock, source)
         hits.sort(key=lambda hit: -hit.score)
         count = len(hits)
         result = SearchResult(tuple(hits), tuple(clock.stages), 0, count, to_rerank=count)
-        return self._still_there(result, view)
+        return self._still_there(result, snapshot)
 
     def similar(
         self,
@@ -317,23 +322,23 @@ class Engine:
             UnknownItemsError: the id is not in the catalogue.
             DeadlineExceededError: the deadline passed.
         """
-        checks.similar(item_id, limit)
-        checks.selection(filter)
-        clock, view = self._clock(deadline, whole=True), self.view
-        [row] = view.rows([item_id]).tolist()
-        passed = view.selection.allowed(filter, clock)
-        allowed = view.selection.without(row, passed, variants=variants)
+        validation.similar(item_id, limit)
+        validation.selection(filter)
+        clock, snapshot = self._clock(deadline, whole=True), self.snapshot
+        [row] = snapshot.rows([item_id]).tolist()
+        passed = snapshot.selection.allowed(filter, clock)
+        allowed = snapshot.selection.without(row, passed, variants=variants)
         with clock.stage("recall", 0):
-            found = view.recall.nearest(view.recall.vector(row), limit, allowed)
+            found = snapshot.recall.nearest(snapshot.recall.vector(row), limit, allowed)
         clock.found(len(found), found.plan)
-        items = [view.catalogue.item(row) for row in found.rows.tolist()]
+        items = [snapshot.catalogue.item(row) for row in found.rows.tolist()]
         cosines = found.cosines.tolist()
         hits = tuple(
             Hit(item.item_id, cosine, stage1_score=cosine, item=item)
             for item, cosine in zip(items, cosines, strict=True)
         )
         result = SearchResult(hits, tuple(clock.stages), len(found), 0)
-        return self._still_there(result, view)
+        return self._still_there(result, snapshot)
 
     def stage1_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, " items"]:
         """Cosines of a query with items of the catalogue.
@@ -342,8 +347,8 @@ class Engine:
             RequestError: the query is out of its limits.
             UnknownItemsError: an id is not in the catalogue.
         """
-        query, view = checks.query(query), self.view
-        return view.recall.cosines(self._queries.vector(query), view.rows(item_ids))
+        query, snapshot = validation.query(query), self.snapshot
+        return snapshot.recall.cosines(self._queries.vector(query), snapshot.rows(item_ids))
 
     def embed(self, inputs: Sequence[str | Item], *, deadline: float | None = None) -> Embedded:
         """Unit vectors of queries (texts) and of items, which need not be in the catalogue.
@@ -356,28 +361,28 @@ class Engine:
 
     def lookup(self, item_ids: Sequence[str]) -> Lookup:
         """The items of some ids, as they are now, and which of the ids there is none of."""
-        return self.view.lookup(item_ids, self._clock(None))
+        return self.snapshot.lookup(item_ids, self._clock(None))
 
     def _answer(
         self, choice: Choice, on_recalled: Callable[[SearchResult], None] | None
     ) -> SearchResult:
         """The page of a search; see `search`."""
-        query, clock, view = choice.wanted.query, choice.clock, choice.view
+        query, clock, snapshot = choice.wanted.query, choice.clock, choice.snapshot
         if not query:
-            return self._still_there(choice.browse(), view)
+            return self._still_there(choice.browse(), snapshot)
         found = choice.recall(self._queries.timed(query, clock))
         if found.depth and on_recalled is not None:
-            on_recalled(self._still_there(found.provisional(), view))
-        result = self._still_there(found.answer(found.scored(self._stage2)), view)
+            on_recalled(self._still_there(found.provisional(), snapshot))
+        result = self._still_there(found.answer(found.scored(self._stage2)), snapshot)
         clock.check()
         return result
 
     def _clock(self, deadline: float | None, *, whole: bool = False) -> Clock:
         return Clock(deadline, self._costs, self.config.answer_milliseconds / 1000, whole=whole)
 
-    def _still_there(self, result: SearchResult, view: View) -> SearchResult:
+    def _still_there(self, result: SearchResult, snapshot: Snapshot) -> SearchResult:
         """The same without items that were deleted while the request was under way."""
         newest = self
         while newest.successor is not None:
             newest = newest.successor
-        return still_there(result, view, newest.view)
+        return still_there(result, snapshot, newest.snapshot)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tyro
 
-from catalog.errors import InputError
+from base.errors import InputError
 
 logger = logging.getLogger("server")  # not __name__, which is "__main__"
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _search(arguments: Sequence[str]) -> int:
     # Imported here, like the server below, so that the one does not wait for the other's imports.
-    from server.terminal import SearchConfig, search
+    from server.cli.search import SearchConfig, search
     from shortlist.client import ShortlistError
 
     config = tyro.cli(SearchConfig, args=arguments, prog="python -m server search")
@@ -49,13 +49,13 @@ def _search(arguments: Sequence[str]) -> int:
 
 
 def _check(arguments: Sequence[str]) -> None:
-    from server.check import CheckConfig, check
+    from server.cli.check import CheckConfig, check
 
     check(tyro.cli(CheckConfig, args=arguments, prog="python -m server check"))
 
 
 def _health(arguments: Sequence[str]) -> int:
-    from server.probe import HealthConfig, is_serving, probe
+    from server.cli.health import HealthConfig, is_serving, probe
 
     config = tyro.cli(HealthConfig, args=arguments, prog="python -m server health")
     try:
@@ -70,9 +70,9 @@ def _serve(arguments: Sequence[str]) -> None:
     # gRPC's core writes plain text between the records, of failed handshakes for instance, which
     # anybody can cause. It looks at this when it is imported, before a setting could be read.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from server.logs import configure
+    from server.cli.settings import load
+    from server.observe.log_format import configure
     from server.service import serve
-    from server.settings import load
 
     settings = load(arguments, os.environ)
     configure(settings.config.log_format)

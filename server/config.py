@@ -8,10 +8,10 @@ from typing import Literal
 
 import grpc
 
-from catalog.errors import InputError
+from base.errors import InputError
 from search.config import EngineConfig, LiveConfig
-from server.certificates import rotating_credentials
-from server.tracing import check_endpoint
+from server.auth.certificates import rotating_credentials
+from server.observe.tracing import check_endpoint
 
 
 def default_compilation_cache() -> Path:

@@ -15,33 +15,28 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import TracerProvider
 
+from base.errors import InputError
 from bert.compiled import cached_programs, enable_compilation_cache
-from catalog.errors import InputError
-from catalog.log import WriteLog
-from search import generations
+from live import bundle_store
+from live.catalogue import LiveCatalogue, open_newest
+from live.throttle import Throttle
+from live.write_ahead_log import WriteLog
 from search.engine import Engine
-from search.live import LiveCatalogue, open_newest
-from search.slot import Slot
-from search.traffic import Traffic
-from server.access import AccessInterceptor
-from server.admin import SERVICE as ADMIN_SERVICE
-from server.admin import add_admin_service
-from server.bundles import Bundles
-from server.calls import CallInterceptor
+from search.engine_handle import EngineHandle
+from server.auth.tokens import Tokens
+from server.bundle_loader import Bundles
 from server.config import Listener, ServerConfig
-from server.errors import ErrorInterceptor
-from server.health import Health
-from server.metrics import Metrics, MetricsServer
-from server.servicers import (
-    CatalogServicer,
-    RerankServicer,
-    RetrievalServicer,
-    SearchServicer,
-)
-from server.shedding import SheddingInterceptor
-from server.tokens import Tokens
-from server.tracing import CallTracer, exporting
-from server.work import Worker
+from server.interceptors.access import AccessInterceptor
+from server.interceptors.call_log import CallInterceptor
+from server.interceptors.errors import ErrorInterceptor
+from server.interceptors.load_shedding import SheddingInterceptor
+from server.observe.metrics import Metrics, MetricsServer
+from server.observe.tracing import CallTracer, exporting
+from server.rpc.admin import SERVICE as ADMIN_SERVICE
+from server.rpc.admin import add_admin_service
+from server.rpc.health import Health
+from server.rpc.servicers import CatalogServicer, RerankServicer, RetrievalServicer, SearchServicer
+from server.worker_pool import Worker
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
@@ -103,13 +98,13 @@ class Service:
         )
         self._admin: grpc.aio.Server | None = None
         self._health = Health()
-        self._traffic = Traffic()
+        self._throttle = Throttle()
         self._worker = Worker(
             config.queue_size,
             config.threads,
             waited=self._metrics.waited,
             computed=self._metrics.computed,
-            traffic=self._traffic,
+            throttle=self._throttle,
         )
         self._interceptors = [observer, *filter(None, [access]), ErrorInterceptor()]
         shedding = SheddingInterceptor(self._worker, self._metrics, access)
@@ -138,8 +133,8 @@ class Service:
             logger.info("metrics on port %d of %s", self.metrics_port, config.metrics_host)
         _keep_compiled(config.compilation_cache)
         self.bundles = await self._worker.run(self._load)
-        engine = self.bundles.slot.engine
-        self._add_servicers(self.bundles.slot)
+        engine = self.bundles.engine_handle.engine
+        self._add_servicers(self.bundles.engine_handle)
         if self._admin is not None:
             add_admin_service(self._admin, self.bundles, self._health)
         for name in ("", *SERVICES, *([ADMIN_SERVICE] if self._admin else [])):
@@ -148,7 +143,9 @@ class Service:
         if self._admin is not None:
             await self._admin.start()
             logger.info("AdminService on port %d of %s", self.admin_port, config.admin_host)
-        logger.info("serving bundle %s with %d items", engine.bundle_id, len(engine.view.catalogue))
+        logger.info(
+            "serving bundle %s with %d items", engine.bundle_id, len(engine.snapshot.catalogue)
+        )
         if programs := cached_programs():
             logger.info("programs: %(compiled)d compiled, %(read)d read from the cache", programs)
         return port
@@ -167,7 +164,7 @@ class Service:
         if self._live is not None:
             await asyncio.to_thread(self._live.close)
         if self.bundles is not None:
-            engine = self.bundles.slot.engine
+            engine = self.bundles.engine_handle.engine
             await asyncio.to_thread(engine.close)
             for name, cache in engine.cache_reports().items():
                 logger.info(
@@ -193,7 +190,7 @@ class Service:
 
     @property
     def _engine(self) -> Engine | None:
-        return None if self.bundles is None else self.bundles.slot.engine
+        return None if self.bundles is None else self.bundles.engine_handle.engine
 
     def _bundle_id(self) -> str | None:
         return None if self._engine is None else self._engine.bundle_id
@@ -205,12 +202,17 @@ class Service:
         if config.state is None:
             engine = Engine.load(config.bundle, config.engine, warm=True)
             return Bundles(engine, config.bundle, root)
-        log, compacted = WriteLog.open(config.state), config.state / generations.BUNDLES
+        log, compacted = WriteLog.open(config.state), config.state / bundle_store.BUNDLES
         try:
             engine = open_newest(config.bundle, log, compacted, config.engine)
             bundles = Bundles(engine, config.bundle, root)
             self._live = LiveCatalogue(
-                bundles.slot, log, compacted, config.live, bundles.compacted, self._traffic
+                bundles.engine_handle,
+                log,
+                compacted,
+                config.live,
+                bundles.compacted,
+                self._throttle,
             )
         except BaseException:
             log.close()
@@ -228,19 +230,19 @@ class Service:
             self.admin_port = _bound(self._admin, listener, config.credentials())
         return port
 
-    def _add_servicers(self, slot: Slot) -> None:
+    def _add_servicers(self, engine_handle: EngineHandle) -> None:
         server, worker = self._server, self._worker
         search_service_pb2_grpc.add_SearchServiceServicer_to_server(
-            SearchServicer(slot, worker), server
+            SearchServicer(engine_handle, worker), server
         )
         retrieval_service_pb2_grpc.add_RetrievalServiceServicer_to_server(
-            RetrievalServicer(slot, worker), server
+            RetrievalServicer(engine_handle, worker), server
         )
         rerank_service_pb2_grpc.add_RerankServiceServicer_to_server(
-            RerankServicer(slot, worker), server
+            RerankServicer(engine_handle, worker), server
         )
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(
-            CatalogServicer(slot, self._live), server
+            CatalogServicer(engine_handle, self._live), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
 # Before any of the packages is imported: shapes and types in signatures are checked from here on.
 install_import_hook(
-    ["catalog", "lexical", "bert", "towers", "rerank", "search", "server", "train"],
+    [
+        "base",
+        "catalog",
+        "demo",
+        "lexical",
+        "bert",
+        "towers",
+        "rerank",
+        "search",
+        "live",
+        "server",
+        "train",
+    ],
     "beartype.beartype",
 )
 jax.config.update("jax_numpy_rank_promotion", "raise")

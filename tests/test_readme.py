@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import tyro
 
-from catalog.reading import read_dataset
-from server.check import CheckConfig
+from catalog.dataset.reading import read_dataset
+from server.cli.check import CheckConfig
+from server.cli.health import HealthConfig
+from server.cli.search import SearchConfig
 from server.config import ServerConfig
-from server.probe import HealthConfig
-from server.terminal import SearchConfig
-from train.cli import COMMANDS
-from train.commands import EvaluateConfig, ValidateConfig
-from train.options import FULL, TrainConfig
+from train.cli.commands import EvaluateConfig, ValidateConfig
+from train.cli.main import COMMANDS
+from train.pipeline.options import FULL, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

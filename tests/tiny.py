@@ -19,18 +19,19 @@ from bert.params import (
     resolve_pretrained,
 )
 from bert.tokens import Tokenizer
+from catalog.item_text import item_text
 from catalog.schema import Item
 from catalog.store import ItemStore
-from catalog.text import item_text
 from lexical.index import LexicalIndex
 from rerank.features import FEATURES, FeatureStatistics
 from rerank.model import Reranker, RerankerConfig, save_reranker
-from search import bundle, golden
+from search import bundle
+from search.bundle import golden
+from search.bundle.building import save_held_out
 from search.config import EngineConfig
 from search.engine import Engine
-from search.indexes import save_held_out
-from search.ranking import newest_release
-from towers.encode import TowerEncoder
+from search.signals import newest_release
+from towers.encoder import TowerEncoder
 from towers.index import IndexConfig, build_index
 from towers.model import Towers, TowersConfig
 from towers.saving import save_towers

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
-from catalog.errors import InputError
+from base.errors import InputError
 from towers.vectors import Vectors
 
 QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles

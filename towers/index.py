@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from catalog.errors import InputError
+from base.errors import InputError
 from towers.exact import ExactIndex, blocks, nearest, recall, require_finite
 from towers.scann import (
     Effort,

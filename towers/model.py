@@ -12,11 +12,11 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
+from base.errors import InputError
 from bert.batch import Tokens, mean_pool
 from bert.config import BertConfig
+from bert.matmul import dense
 from bert.model import Bert
-from bert.products import dense
-from catalog.errors import InputError
 
 MIN_NORM = 1e-6
 

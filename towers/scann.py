@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
 
+from base.errors import InputError
+from base.memory import give_back_memory
 from bert.numerics import cpu_flags
-from catalog.errors import InputError
-from catalog.memory import give_back_memory
 from towers.exact import blocks, nearest, nearest_of
 from towers.vectors import Vectors, as_float32
 

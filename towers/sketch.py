@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int64, UInt32
 
-from catalog.errors import InputError
+from base.errors import InputError
 from towers.vectors import Vectors
 
 SKETCH_FILE = "sketch.npz"

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Int, UInt16
 
-from catalog.errors import InputError
+from base.errors import InputError
 
 VECTORS_FILE = "vectors.npy"
 _CHUNK = 10_000  # vectors at a time that are written

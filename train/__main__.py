@@ -2,10 +2,10 @@
 
 import sys
 
-from train.huge_pages import restart_with_huge_pages
+from train.loop.huge_pages import restart_with_huge_pages
 
 if __name__ == "__main__":
     restart_with_huge_pages()  # before what takes seconds to import
-    from train.cli import main
+    from train.cli.main import main
 
     sys.exit(main(sys.argv[1:]))

@@ -10,13 +10,13 @@ from bert import compiled
 from bert.batch import Tokens, mean_pool
 from bert.compiled import BucketedForward, enable_compilation_cache, serving_state
 from bert.model import Bert
-from bert.tokens import Framed, Ragged
+from bert.tokens import Ragged, Tokenised
 
 
-def framed_of(lengths, seed=0) -> Framed:
+def tokenised_of(lengths, seed=0) -> Tokenised:
     random = np.random.default_rng(seed)
     rows = Ragged.of([random.integers(1, 50, length).tolist() for length in lengths])
-    return Framed(rows, rows.lengths, pad_id=0)
+    return Tokenised(rows, rows.lengths, pad_id=0)
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def pooled(tiny_config):
     return fn, state
 
 
-def alone(pooled, framed: Framed) -> np.ndarray:
+def alone(pooled, tokenised: Tokenised) -> np.ndarray:
     """Every row by itself, in a shape of no bucket."""
     fn, state = jax.jit(pooled[0]), pooled[1]
-    return np.concatenate([fn(state, framed.pad([i], 39, 1)) for i in range(len(framed))])
+    return np.concatenate([fn(state, tokenised.pad([i], 39, 1)) for i in range(len(tokenised))])
 
 
 def counting(state, tokens: Tokens):
@@ -47,27 +47,27 @@ def counting(state, tokens: Tokens):
 
 
 def test_results_are_in_order_and_equal_to_each_row_alone(pooled):
-    framed = framed_of([3, 39, 1, 3, 16, 38])
+    tokenised = tokenised_of([3, 39, 1, 3, 16, 38])
     forward = BucketedForward(*pooled, max_length=40, batch_tokens=64, small_batches=(1,))
-    np.testing.assert_allclose(forward(framed), alone(pooled, framed), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(forward(tokenised), alone(pooled, tokenised), atol=1e-5, rtol=0)
 
 
 def test_a_row_does_not_depend_on_what_shares_its_batch(pooled):
     forward = BucketedForward(*pooled, max_length=24, batch_tokens=128)
-    row = framed_of([9])
+    row = tokenised_of([9])
     results = [forward(row)[0]]
     for others in ([5], [20, 3, 12], [11] * 20):
-        mixed = framed_of(others, seed=1).ids
+        mixed = tokenised_of(others, seed=1).ids
         rows = Ragged.of([mixed[i].tolist() for i in range(len(mixed))] + [row.ids[0].tolist()])
-        results.append(forward(Framed(rows, rows.lengths, pad_id=0))[-1])
+        results.append(forward(Tokenised(rows, rows.lengths, pad_id=0))[-1])
     for result in results[1:]:
         np.testing.assert_allclose(result, results[0], atol=1e-5, rtol=0)
 
 
 def test_a_row_goes_to_the_shortest_length_that_holds_it():
     forward = BucketedForward(counting, jnp.asarray(1), max_length=40)
-    framed = framed_of([1, 16, 17, 24, 25, 33, 40])
-    assert forward(framed)[:, 2].tolist() == [16, 16, 24, 24, 32, 40, 40]
+    tokenised = tokenised_of([1, 16, 17, 24, 25, 33, 40])
+    assert forward(tokenised)[:, 2].tolist() == [16, 16, 24, 24, 32, 40, 40]
 
 
 @pytest.mark.parametrize("mix_lengths", [False, True])
@@ -100,11 +100,11 @@ def test_rows_of_mixed_lengths_fill_batches(pooled):
         mix_lengths=True,
     )
     # The longest two in a batch of 2 x 40, the next three in 3 x 24, the rest in 5 x 16.
-    shapes = seen(framed_of([1, 40, 17, 16, 24, 25, 20, 3]))[:, 1:].tolist()
+    shapes = seen(tokenised_of([1, 40, 17, 16, 24, 25, 20, 3]))[:, 1:].tolist()
     assert shapes == [[5, 16], [2, 40], [3, 24], [5, 16], [3, 24], [2, 40], [3, 24], [5, 16]]
-    framed = framed_of([3, 39, 1, 3, 16, 38, 9])
+    tokenised = tokenised_of([3, 39, 1, 3, 16, 38, 9])
     mixed = BucketedForward(*pooled, max_length=40, batch_tokens=64, mix_lengths=True)
-    np.testing.assert_allclose(mixed(framed), alone(pooled, framed), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(mixed(tokenised), alone(pooled, tokenised), atol=1e-5, rtol=0)
 
 
 def test_rows_are_cut_into_the_batches_that_cost_least():
@@ -113,14 +113,14 @@ def test_rows_are_cut_into_the_batches_that_cost_least():
     )
     assert forward.shapes == [(1, 16), (8, 16), (100, 16)]
     for rows, batches in {1: [1], 7: [8] * 7, 9: [8] * 8 + [1], 95: [100] * 95}.items():
-        assert forward(framed_of([5] * rows))[:, 1].tolist() == batches
-    assert forward(framed_of([5] * 201))[:, 1].tolist() == [100] * 200 + [1]
+        assert forward(tokenised_of([5] * rows))[:, 1].tolist() == batches
+    assert forward(tokenised_of([5] * 201))[:, 1].tolist() == [100] * 200 + [1]
     # A batch of 4 costs least for each of five rows; one of 6 costs less than 4 and 1.
     forward = BucketedForward(
         counting, jnp.asarray(1), max_length=16, batch_tokens=1600, small_batches=(1, 4, 6)
     )
     for rows, batches in {5: [6] * 5, 7: [6] * 6 + [1], 8: [4] * 8}.items():
-        assert forward(framed_of([5] * rows))[:, 1].tolist() == batches
+        assert forward(tokenised_of([5] * rows))[:, 1].tolist() == batches
 
 
 def test_no_batch_is_larger_than_the_token_budget():
@@ -132,7 +132,7 @@ def test_no_batch_is_larger_than_the_token_budget():
 
 def test_no_rows_give_an_empty_result_of_the_right_shape(pooled):
     forward = BucketedForward(*pooled, max_length=40)
-    result = forward(framed_of([]))
+    result = forward(tokenised_of([]))
     assert result.shape == (0, 16)
     assert result.dtype == np.float32
 
@@ -140,7 +140,7 @@ def test_no_rows_give_an_empty_result_of_the_right_shape(pooled):
 def test_a_row_too_long_is_refused():
     forward = BucketedForward(counting, jnp.asarray(1), max_length=40)
     with pytest.raises(ValueError, match="row 1 has 41 tokens, more than max_length 40"):
-        forward(framed_of([3, 41]))
+        forward(tokenised_of([3, 41]))
 
 
 # Compilation.
@@ -151,8 +151,8 @@ def test_nothing_is_compiled_after_warm_up():
     forward.warm_up()
     assert forward.compilations == len(forward.shapes) == 4  # (1, 16) (4, 16) (1, 24) (2, 24)
     for rows in (1, 2, 3, 5, 17):
-        framed = framed_of(np.random.default_rng(rows).integers(1, 25, rows), seed=rows)
-        forward(framed)
+        tokenised = tokenised_of(np.random.default_rng(rows).integers(1, 25, rows), seed=rows)
+        forward(tokenised)
     assert forward.compilations == 4
 
 
@@ -169,10 +169,10 @@ def test_a_forward_runs_the_programs_it_shares_on_its_own_parameters():
     forward.warm_up()
     other.warm_up()
     assert forward.compilations == other.compilations == len(forward.shapes)
-    framed = framed_of([9])
-    total = framed.ids[0].sum()
-    assert forward(framed)[:, 0].tolist() == [2 * total]
-    assert other(framed)[:, 0].tolist() == [3 * total]
+    tokenised = tokenised_of([9])
+    total = tokenised.ids[0].sum()
+    assert forward(tokenised)[:, 0].tolist() == [2 * total]
+    assert other(tokenised)[:, 0].tolist() == [3 * total]
     assert 0 < other.least_seconds(16) < 1
 
 
@@ -203,7 +203,7 @@ def test_serving_state_rounds_the_kernels_of_encoders_alone(tiny_config):
 
 def test_serving_state_changes_no_result(tiny_config):
     bert = Bert(tiny_config, rngs=nnx.Rngs(0))
-    graph, tokens = nnx.graphdef(bert), framed_of([5, 9]).pad([0, 1], 16, 2)
+    graph, tokens = nnx.graphdef(bert), tokenised_of([5, 9]).pad([0, 1], 16, 2)
     for dtype in (jnp.float32, jnp.bfloat16):
         served = nnx.merge(graph, serving_state(bert, dtype))
         np.testing.assert_array_equal(served(tokens, dtype=dtype), bert(tokens, dtype=dtype))

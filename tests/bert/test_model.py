@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from base.errors import InputError
 from bert.batch import Tokens, attention_mask, mean_pool
 from bert.config import BertConfig
 from bert.model import Bert, dense, dropout
-from catalog.errors import InputError
 
 
 def batch_of(*rows: list[int], length: int) -> Tokens:

@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
+from base.errors import InputError
 from bert import numerics
 from bert.compiled import enable_compilation_cache
 from bert.numerics import Numerics, choose_numerics, product_rates
-from catalog.errors import InputError
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
+from base.errors import InputError
 from bert import params
 from bert.model import Bert
 from bert.params import (
@@ -18,7 +19,6 @@ from bert.params import (
     load_bert,
     resolve_pretrained,
 )
-from catalog.errors import InputError
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
+from base.errors import InputError
 from bert.config import BertConfig
 from bert.model import Bert, Dense
 from bert.params import WeightsError, bert_tensors
 from bert.saving import fill_model, load_weights, model_tensors, read_config, save_model
-from catalog.errors import InputError
 
 
 class Model(nnx.Module):

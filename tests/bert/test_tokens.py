@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert.tokens import Framed, Ragged, Tokenizer, frame_pairs, frame_single, stack
-from catalog.errors import InputError
+from base.errors import InputError
+from bert.tokens import Ragged, Tokenised, Tokenizer, stack, tokenised_pairs, tokenised_single
 
 
 def lists(rows: Ragged) -> list[list[int]]:
@@ -45,13 +45,13 @@ def test_word_pieces_are_those_of_hugging_face(tokenizer, references):
 
 def test_framed_rows_are_those_of_hugging_face(tokenizer, references):
     texts = references["texts"].tolist()
-    single = frame_single(tokenizer.ids([texts[i] for i in (1, 4, 7, 0)], 62)[0], tokenizer)
+    single = tokenised_single(tokenizer.ids([texts[i] for i in (1, 4, 7, 0)], 62)[0], tokenizer)
     first, _ = tokenizer.ids([texts[i] for i in (1, 0, 5)], 62)
     second, _ = tokenizer.ids([texts[i] for i in (2, 3, 6)], 62)
-    pair = frame_pairs(first, second, tokenizer)
-    for name, framed in (("single", single), ("pair", pair)):
+    pair = tokenised_pairs(first, second, tokenizer)
+    for name, tokenised in (("single", single), ("pair", pair)):
         batch, length = references[f"{name}.ids"].shape
-        tokens = framed.pad(range(batch), length, batch)
+        tokens = tokenised.pad(range(batch), length, batch)
         for field in tokens._fields:
             np.testing.assert_array_equal(getattr(tokens, field), references[f"{name}.{field}"])
 
@@ -85,7 +85,9 @@ def test_half_a_surrogate_pair_is_a_question_mark(tokenizer):
 def test_no_texts_are_no_rows(tokenizer):
     rows, truncated = tokenizer.ids([], 5)
     assert (len(rows), truncated) == (0, 0)
-    assert len(frame_single(rows, tokenizer)) == len(frame_pairs(rows, rows, tokenizer)) == 0
+    assert (
+        len(tokenised_single(rows, tokenizer)) == len(tokenised_pairs(rows, rows, tokenizer)) == 0
+    )
 
 
 def test_more_texts_than_a_chunk_stay_in_order(tokenizer):
@@ -121,15 +123,15 @@ def test_a_missing_or_broken_tokenizer_is_one_clear_message(tokenizer, tmp_path)
 
 
 def test_a_single_row_stands_between_cls_and_sep(tokenizer):
-    framed = frame_single(Ragged.of([[7, 8], []]), tokenizer)
-    assert lists(framed.ids) == [[101, 7, 8, 102], [101, 102]]
-    assert framed.lengths.tolist() == framed.first_lengths.tolist() == [4, 2]
+    tokenised = tokenised_single(Ragged.of([[7, 8], []]), tokenizer)
+    assert lists(tokenised.ids) == [[101, 7, 8, 102], [101, 102]]
+    assert tokenised.lengths.tolist() == tokenised.first_lengths.tolist() == [4, 2]
 
 
 def test_the_second_text_of_a_pair_is_of_type_one(tokenizer):
-    framed = frame_pairs(Ragged.of([[7, 8], []]), Ragged.of([[9], [5, 6]]), tokenizer)
-    assert lists(framed.ids) == [[101, 7, 8, 102, 9, 102], [101, 102, 5, 6, 102]]
-    tokens = framed.pad([1, 0], 7, 3)
+    tokenised = tokenised_pairs(Ragged.of([[7, 8], []]), Ragged.of([[9], [5, 6]]), tokenizer)
+    assert lists(tokenised.ids) == [[101, 7, 8, 102, 9, 102], [101, 102, 5, 6, 102]]
+    tokens = tokenised.pad([1, 0], 7, 3)
     assert tokens.ids.tolist() == [
         [101, 102, 5, 6, 102, 0, 0],
         [101, 7, 8, 102, 9, 102, 0],
@@ -142,20 +144,20 @@ def test_the_second_text_of_a_pair_is_of_type_one(tokenizer):
 
 def test_pairs_need_as_many_first_as_second_texts(tokenizer):
     with pytest.raises(ValueError, match="1 first texts, 2 second texts"):
-        frame_pairs(Ragged.of([[1]]), Ragged.of([[1], [2]]), tokenizer)
+        tokenised_pairs(Ragged.of([[1]]), Ragged.of([[1], [2]]), tokenizer)
 
 
 def test_what_does_not_fit_a_batch_is_refused():
-    framed = Framed(Ragged.of([[1, 2, 3]]), np.array([3]), pad_id=0)
+    tokenised = Tokenised(Ragged.of([[1, 2, 3]]), np.array([3]), pad_id=0)
     with pytest.raises(ValueError, match="a row of 3 tokens does not fit a length of 2"):
-        framed.pad([0], 2, 1)
+        tokenised.pad([0], 2, 1)
     with pytest.raises(ValueError, match="2 rows do not fit a batch of 1"):
-        framed.pad([0, 0], 3, 1)
+        tokenised.pad([0, 0], 3, 1)
 
 
 def test_stacked_rows_follow_each_other(tokenizer):
-    first = frame_single(Ragged.of([[7, 8]]), tokenizer)
-    second = frame_pairs(Ragged.of([[], [5]]), Ragged.of([[9], []]), tokenizer)
+    first = tokenised_single(Ragged.of([[7, 8]]), tokenizer)
+    second = tokenised_pairs(Ragged.of([[], [5]]), Ragged.of([[9], []]), tokenizer)
     both = stack(first, second)
     assert lists(both.ids) == [[101, 7, 8, 102], [101, 102, 9, 102], [101, 5, 102, 102]]
     assert both.first_lengths.tolist() == [4, 2, 3]

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from catalog.errors import InputError
-from catalog.log import WriteLog
-from catalog.reading import DatasetError, read_dataset
+from base.errors import InputError
+from catalog.dataset.reading import DatasetError, read_dataset
+from live.write_ahead_log import WriteLog
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from catalog.errors import InputError
+from base.errors import InputError
 from catalog.schema import ITEMS, Item
 from catalog.store import ItemStore
 

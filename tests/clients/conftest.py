@@ -13,7 +13,7 @@ from search import bundle
 from server.config import ServerConfig
 from shortlist.client import Client, Options, ShortlistError
 from tests.server.conftest import run_server
-from tests.server.test_errors import EXPECTED, run_raising
+from tests.server.interceptors.test_errors import EXPECTED, run_raising
 
 # What a client printed is in their failures.
 pytest.register_assert_rewrite("tests.clients.behaviour", "tests.clients.every")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from tests.clients.behaviour import Example
-from tests.server.test_errors import EXPECTED
+from tests.server.interceptors.test_errors import EXPECTED
 
 # What each of the server's exceptions ends a call with: code, reason, seconds to wait.
 RAISED: Mapping[str, str] = {

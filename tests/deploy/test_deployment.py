@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from catalog.errors import InputError
-from catalog.log import WriteLog
+from base.errors import InputError
+from live.catalogue import LiveCatalogue
+from live.write_ahead_log import WriteLog
 from search.config import LiveConfig
 from search.engine import Engine
-from search.live import LiveCatalogue
-from search.slot import Slot
+from search.engine_handle import EngineHandle
+from server.cli.settings import load
 from server.config import ServerConfig
-from server.metrics import Metrics
-from server.settings import load
-from server.work import Worker
+from server.observe.metrics import Metrics
+from server.worker_pool import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -258,9 +258,9 @@ def test_images_and_packages_come_from_where_the_operator_says(
 def exported(tiny_bundle: Path, tmp_path: Path) -> set[str]:
     """The names of all samples that a server can export."""
     metrics, worker = Metrics(), Worker(1)
-    slot = Slot(Engine.load(tiny_bundle))
-    live = LiveCatalogue(slot, WriteLog.open(tmp_path), tmp_path / "bundles", LiveConfig())
-    metrics.watch(worker, lambda: slot.engine, lambda: live)
+    engine_handle = EngineHandle(Engine.load(tiny_bundle))
+    live = LiveCatalogue(engine_handle, WriteLog.open(tmp_path), tmp_path / "bundles", LiveConfig())
+    metrics.watch(worker, lambda: engine_handle.engine, lambda: live)
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     names = {
         family.name + suffix

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import tantivy
 
-from catalog.errors import InputError
+from base.errors import InputError
 from catalog.schema import ITEMS
 from catalog.store import ItemStore
 from lexical.index import FIELD_WEIGHTS, MAX_TERMS, LexicalIndex

@@ -4,7 +4,7 @@ from math import log
 import numpy as np
 import pytest
 
-from catalog.errors import InputError
+from base.errors import InputError
 from rerank.features import (
     FEATURES,
     FeatureStatistics,

@@ -6,12 +6,12 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
+from base.errors import InputError
 from bert.config import BertConfig
 from bert.model import Bert
 from bert.numerics import Numerics
 from bert.packing import pack
 from bert.params import WeightsError
-from catalog.errors import InputError
 from rerank.features import FEATURES, FeatureStatistics
 from rerank.model import (
     INPUTS,
@@ -21,7 +21,7 @@ from rerank.model import (
     pretrained_reranker,
     save_reranker,
 )
-from rerank.score import PairScorer
+from rerank.scorer import PairScorer
 
 COSINE = FEATURES.index("cosine")
 CONFIG = RerankerConfig(max_query_tokens=4, max_tokens=24, fusion=8)
@@ -98,28 +98,28 @@ def test_no_items_give_no_scores(scorer):
 
 def test_pairs_are_cut_to_the_budget_and_each_cut_pair_is_counted_once(scorer, tokenizer):
     before = scorer.truncated
-    framed = scorer.frame(
+    tokenised = scorer.tokenise(
         ["red", "red red red red red", "red", "red red red red red", "red red red red", ""],
         ["desk", "desk", "desk " * 40, "desk " * 40, "desk " * 17, "desk " * 21],
     )
     # The query takes 4 word pieces, the pair 24 with [CLS] and two [SEP]: 17 are left to the item.
     assert scorer.truncated - before == 3
-    assert framed.lengths.tolist() == [5, 8, 24, 24, 24, 24]
-    assert framed.first_lengths.tolist() == [3, 6, 3, 6, 6, 2]
+    assert tokenised.lengths.tolist() == [5, 8, 24, 24, 24, 24]
+    assert tokenised.first_lengths.tolist() == [3, 6, 3, 6, 6, 2]
     red, desk = (int(tokenizer.ids([word], 1)[0].values[0]) for word in ("red", "desk"))
     cls, sep = tokenizer.cls_id, tokenizer.sep_id
-    assert framed.ids[3].tolist() == [cls, *[red] * 4, sep, *[desk] * 17, sep]
+    assert tokenised.ids[3].tolist() == [cls, *[red] * 4, sep, *[desk] * 17, sep]
 
 
 def test_packed_pairs_score_as_padded_ones_do(reranker, scorer, statistics, features):
-    framed = scorer.frame([QUERY] * len(TEXTS), TEXTS)
+    tokenised = scorer.tokenise([QUERY] * len(TEXTS), TEXTS)
     inputs = statistics.standardise(features)
-    packed = pack(framed, range(len(TEXTS)), rows=3, length=32)
+    packed = pack(tokenised, range(len(TEXTS)), rows=3, length=32)
     graph, state = nnx.split(reranker)
     scores = jax.jit(lambda state, *x: nnx.merge(graph, state).score_packed(*x))(
         state, packed, inputs
     )
-    np.testing.assert_allclose(scores, scorer.run(framed, features), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(scores, scorer.run(tokenised, features), rtol=0, atol=1e-5)
 
 
 def test_a_saved_reranker_loads_back_bit_by_bit(reranker, tmp_path):

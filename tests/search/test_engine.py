@@ -4,11 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from catalog.item_text import item_text
 from catalog.schema import Item
-from catalog.text import item_text
 from search.config import EngineConfig
 from search.engine import Engine
-from search.records import (
+from search.result import (
     Channel,
     DeadlineExceededError,
     NotSupportedError,

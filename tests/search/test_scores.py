@@ -15,16 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bert.matmul import gelu
 from bert.model import first_layers
 from bert.numerics import Numerics, choose_numerics
 from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
-from bert.products import gelu
 from bert.tokens import Tokenizer
+from catalog.item_text import item_text
 from catalog.schema import Item
-from catalog.text import item_text
 from rerank.features import FeatureStatistics, title_overlap
 from rerank.model import Reranker, RerankerConfig, pretrained_reranker, save_reranker
-from rerank.score import PairScorer
+from rerank.scorer import PairScorer
 from search import bundle
 from search.config import EngineConfig
 from search.engine import Engine

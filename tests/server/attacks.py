@@ -10,8 +10,8 @@ from typing import Any
 from google.protobuf.descriptor import MethodDescriptor
 from hypothesis import strategies as st
 
-from server.pages import write_page_token
-from server.search_messages import search_record
+from server.convert.page_tokens import write_page_token
+from server.convert.search import search_record
 from shortlist.v1.search_service_pb2 import SearchRequest, StreamSearchRequest
 from tests.server.messages import PAGES, damaged, messages
 

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
 
-from server.pages import Page, write_page_token
+from server.convert.page_tokens import Page, write_page_token
 
 DEEPEST = 12  # messages within messages: deeper than a filter may be
 

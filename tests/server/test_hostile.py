@@ -20,11 +20,11 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from catalog.memory import resident_bytes
-from server.admin import SERVICE as ADMIN
+from base.memory import resident_bytes
+from server.auth.tokens import Role
 from server.config import ServerConfig
+from server.rpc.admin import SERVICE as ADMIN
 from server.service import SERVICES
-from server.tokens import Role
 from shortlist.client import Client, Options, ShortlistError
 from shortlist.v1 import (
     admin_service_pb2,

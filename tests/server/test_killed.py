@@ -2,7 +2,7 @@
 
 One kill at each of a few places; `TEST_SERVER_KILLS=3` asks for three at every one that there
 is, which takes many minutes. Processes without models are killed much more often, in
-`tests/catalog/test_log_killed.py` and `tests/search/test_generations_killed.py`.
+`tests/live/test_log_killed.py` and `tests/live/test_bundle_store_killed.py`.
 """
 
 import itertools
@@ -22,14 +22,14 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from catalog.failpoints import NAMES, VARIABLE
+from base.failpoints import NAMES, VARIABLE
 from server.config import ServerConfig
-from server.items import item_message
+from server.convert.items import item_message
 from shortlist.client import Client, ShortlistError
 from shortlist.v1.catalog_service_pb2 import DeleteItemsRequest, UpsertItemsRequest
 from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.v1.item_pb2 import Item
-from tests.search.test_generations_killed import COMPACTION
+from tests.live.test_bundle_store_killed import COMPACTION
 from tests.tiny import tiny_items
 
 ROOT = Path(__file__).parents[2]

@@ -15,11 +15,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from catalog.errors import InputError
+from base.errors import InputError
 from server.__main__ import main
-from server.admin import SERVICE as ADMIN_SERVICE
+from server.cli.health import HealthConfig, is_serving, probe
 from server.config import ServerConfig
-from server.probe import HealthConfig, is_serving, probe
+from server.rpc.admin import SERVICE as ADMIN_SERVICE
 from server.service import SERVICES
 from shortlist.client import Client, Options, Retry, ShortlistError, Tls
 

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from search.engine import Engine
-from search.records import SearchResult
+from search.result import SearchResult
 from server.config import ServerConfig
 from shortlist.v1 import (
     admin_service_pb2,
@@ -137,7 +137,7 @@ def test_the_log_names_the_bundle_that_answered_and_not_the_one_that_has_come_si
     other = replace(config, admin_port=0, bundle_root=stage1_bundle.parent)
     search_as_ever, swapped = Engine.search, []
     with serving(other) as server, grpc.insecure_channel(server.address) as channel:
-        answering = server.service.bundles.slot.engine
+        answering = server.service.bundles.engine_handle.engine
 
         def search_while_another_comes(self: Engine, query: str, **given: Any) -> SearchResult:
             result = search_as_ever(self, query, **given)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from search.engine import Engine
-from server.items import item_message
+from server.convert.items import item_message
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import channel_pb2
 from shortlist.v1.catalog_service_pb2 import GetItemRequest

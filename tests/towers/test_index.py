@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from catalog.errors import InputError
+from base.errors import InputError
 from tests.towers.examples import needs_scann
 from towers import index as module
 from towers.exact import ExactIndex

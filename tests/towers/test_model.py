@@ -7,12 +7,12 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
+from base.errors import InputError
 from bert.config import BertConfig
 from bert.numerics import Numerics
 from bert.params import WeightsError
-from catalog.errors import InputError
 from tests.tiny import break_word, write_pretrained
-from towers.encode import TowerEncoder
+from towers.encoder import TowerEncoder
 from towers.model import Towers, TowersConfig
 from towers.saving import load_towers, pretrained_towers, save_towers
 
@@ -62,10 +62,10 @@ def test_no_texts_give_no_vectors(encoder):
 
 def test_texts_beyond_the_budget_are_cut_and_counted(towers, tokenizer):
     encoder = TowerEncoder(towers, tokenizer, FLOAT32)
-    framed = encoder.frame("query", TEXTS)
-    assert framed.lengths.max() == 16
+    tokenised = encoder.tokenise("query", TEXTS)
+    assert tokenised.lengths.max() == 16
     assert encoder.truncated == 1
-    encoder.frame("item", ["cable", "cable " * 22, "cable " * 23])  # 22 words and 2 specials fit
+    encoder.tokenise("item", ["cable", "cable " * 22, "cable " * 23])  # 22 words and 2 specials fit
     assert encoder.truncated == 2
 
 
@@ -81,7 +81,7 @@ def test_each_tower_is_encoded_with_parameters_of_its_own(bert, tokenizer, share
     assert encoder.compilations == 9
     for model in (towers, others):
         encoder.update(model)
-        query, item = (encoder.frame(tower, TEXTS[:1]).pad([0], 16, 1) for tower in TOWERS)
+        query, item = (encoder.tokenise(tower, TEXTS[:1]).pad([0], 16, 1) for tower in TOWERS)
         np.testing.assert_allclose(
             encoder.queries(TEXTS[:1]), model.encode_query(query)[0], rtol=0, atol=1e-6
         )
@@ -123,7 +123,7 @@ def test_one_encoder_is_shared_unless_separate_ones_are_asked_for(bert, tokenize
     config = TowersConfig(dim=16, max_query_tokens=16, max_item_tokens=16)
     shared = Towers(config, bert, rngs=nnx.Rngs(0))
     separate = Towers(replace(config, shared=False), bert, rngs=nnx.Rngs(0))
-    tokens = TowerEncoder(shared, tokenizer, FLOAT32).frame("query", TEXTS[:1]).pad([0], 16, 1)
+    tokens = TowerEncoder(shared, tokenizer, FLOAT32).tokenise("query", TEXTS[:1]).pad([0], 16, 1)
     assert shared.item_bert is None
     np.testing.assert_array_equal(shared.encode_query(tokens)[0], shared.encode_item(tokens)[0])
     query, item = separate.encode_query(tokens)[0], separate.encode_item(tokens)[0]

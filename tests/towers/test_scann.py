@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from base.errors import InputError
 from bert.numerics import cpu_flags
-from catalog.errors import InputError
 from tests.towers.examples import needs_scann, unit
 from towers import scann
 from towers.index import (

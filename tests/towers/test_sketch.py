@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from catalog.errors import InputError
+from base.errors import InputError
 from towers import index as module
 from towers.index import IndexConfig, build_index, open_queries
 from towers.sketch import SKETCH_FILE, Sketch, open_sketch, sketch

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.errors import InputError
+from base.errors import InputError
 from tests.towers.examples import unit
 from towers import vectors as module
 from towers.vectors import as_float32, create_vectors, open_vectors

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bert.compiled import enable_compilation_cache
-from catalog.demo import DemoConfig, write_demo_store
+from demo import DemoConfig, write_demo_store
 from tests.tiny import write_pretrained
 
 Rows = Sequence[Mapping[str, Any]]

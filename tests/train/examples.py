@@ -9,19 +9,19 @@ from flax import nnx
 
 from bert.numerics import Numerics
 from bert.tokens import Tokenizer
-from catalog.text import item_text
+from catalog.item_text import item_text
 from rerank.features import FEATURES, FeatureStatistics
 from rerank.model import Reranker, RerankerConfig
-from rerank.score import PairScorer
+from rerank.scorer import PairScorer
 from tests.tiny import tiny_bert, tiny_items
-from towers.encode import TowerEncoder
+from towers.encoder import TowerEncoder
 from towers.model import Towers, TowersConfig
-from train.candidates import CandidateLists
-from train.fit import Loss
-from train.parameters import Params, split
-from train.relevance import Relevance
-from train.rerank import ListLoader, lists_loss
-from train.towers import make_pairs, pairs_loss
+from train.data.candidates import CandidateLists
+from train.data.relevance import Relevance
+from train.loop.fit import Loss
+from train.loop.parameters import Params, split
+from train.pipeline.rerank import ListLoader, lists_loss
+from train.pipeline.towers import make_pairs, pairs_loss
 
 FLOAT32 = Numerics("float32", "tests")
 TEXTS = [item_text(item) for item in tiny_items()]
@@ -90,11 +90,13 @@ def reranker_example(tokenizer: Tokenizer) -> Example:
     statistics = FeatureStatistics.of(features)
     scorer = PairScorer(reranker, statistics, tokenizer, FLOAT32)
     queries = [relevance().queries[n] for n in np.repeat(np.arange(8), np.diff(start))]
-    framed = scorer.frame(queries, [TEXTS[n] for n in row])
+    tokenised = scorer.tokenise(queries, [TEXTS[n] for n in row])
     build, params = split(reranker)
     batch = np.arange(8)
 
     def loader(devices: int) -> Any:
-        return ListLoader.fitting(lists, framed, statistics.standardise(features), [batch], devices)
+        return ListLoader.fitting(
+            lists, tokenised, statistics.standardise(features), [batch], devices
+        )
 
     return Example(params, lists_loss(build, jnp.float32, 0.5), batch, reranker, loader)

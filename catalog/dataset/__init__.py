@@ -1,0 +1,1 @@
+"""The dataset directory: reading and validation."""

@@ -1,0 +1,273 @@
+"""Reading a dataset directory: every table whole and valid, or every problem at once."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from base.errors import InputError
+from catalog.dataset.files import SUFFIXES, RawTable, read_file
+from catalog.dataset.problems import Problems, count, quote
+from catalog.dataset.validation import (
+    check_judgments,
+    check_table,
+    first_rows,
+    map_queries,
+    pair_codes,
+    true_rows,
+)
+from catalog.item_text import normalise_query
+from catalog.schema import ITEMS, SCHEMAS, DatasetInfo, Schema
+
+MAX_PROBLEMS_SHOWN = 30  # in the message of a DatasetError; `problems` has them all
+
+_INFO_FILE = "dataset.json"
+
+
+class DatasetError(InputError):
+    """A dataset directory cannot be used."""
+
+    def __init__(self, directory: Path, problems: Sequence[str]) -> None:
+        """Takes every problem found.
+
+        Args:
+            directory: the dataset directory.
+            problems: each names file, row and column, and says what to do. Lines of text files
+                and rows of parquet files are counted from 1; a csv's header is line 1.
+        """
+        self.problems = tuple(problems)
+        shown = [f"  - {problem}" for problem in self.problems[:MAX_PROBLEMS_SHOWN]]
+        if len(self.problems) > MAX_PROBLEMS_SHOWN:
+            shown.append(
+                f"  - and {count(len(self.problems) - MAX_PROBLEMS_SHOWN, 'more problem')}"
+            )
+        found = count(len(self.problems), "problem")
+        counted = "lines and rows are counted from 1, a csv's header is line 1"
+        super().__init__("\n".join([f"dataset {directory}: {found} ({counted})", *shown]))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A valid dataset.
+
+    Each table has all columns of its schema, in the schema's types and order, null where the file
+    has no such column, and its rows in the file's order.
+    """
+
+    info: DatasetInfo
+    items: pa.Table
+    judgments: pa.Table | None  # of known items only, each query and item once; None: no file
+    events: pa.Table | None  # of known items only
+    users: pa.Table | None  # further columns, the users' attributes, after the schema's own
+    warnings: tuple[str, ...]
+    fingerprint: str  # SHA-256, in hexadecimal, over the names and contents of the files read
+
+
+def read_dataset(
+    directory: Path, *, change: Callable[[pa.Table], pa.Table] | None = None
+) -> Dataset:
+    """Reads and checks a dataset directory.
+
+    Judgments without query ids get one per query, and without splits one by a hash of the
+    normalised query (80% train, 10% dev, 10% test). Judgments and events of unknown items are
+    left out, as are repeated judgments; warnings say how many. NaN in an optional number is a
+    missing value.
+
+    Args:
+        directory: holds `items` and perhaps `judgments`, `events` and `users` as .parquet,
+            .jsonl, .jsonl.gz or .csv (in which attributes and embedding are JSON text), and
+            perhaps `dataset.json`.
+        change: makes other items of those read, before judgments and events of unknown ones are
+            left out.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        DatasetError: there is anything wrong with it; lists all that is.
+    """
+    try:
+        names = sorted(path.name for path in directory.iterdir())
+    except OSError as error:
+        why = f"no directory to read ({error.strerror}); give the path of a dataset directory"
+        raise DatasetError(directory, [why]) from error
+    problems = Problems()
+    settings = _read_settings(directory / _INFO_FILE, problems) if _INFO_FILE in names else {}
+    grade_min = settings.get("grade_min", 0.0)
+    paths = _find_files(directory, names, problems)
+    tables = _read_tables(paths, grade_min, problems)
+    if problems.errors:
+        raise DatasetError(directory, problems.errors)
+
+    full = {name: _complete(raw) for name, raw in tables.items()}
+    if change is not None:
+        full["items"] = change(full["items"])
+    info = _resolve(settings, directory, full.get("judgments"), problems)
+    for name in ("judgments", "events"):
+        if name in full:
+            full[name] = _drop_unknown(full[name], full["items"], tables[name], problems)
+    if "judgments" in full:
+        full["judgments"] = _finish_judgments(full["judgments"], tables["judgments"], problems)
+    return Dataset(
+        info,
+        full["items"],
+        full.get("judgments"),
+        full.get("events"),
+        full.get("users"),
+        tuple(problems.warnings),
+        _fingerprint([*paths.values(), *([directory / _INFO_FILE] if _INFO_FILE in names else [])]),
+    )
+
+
+def _read_tables(
+    paths: Mapping[Schema, Path], grade_min: float, problems: Problems
+) -> dict[str, RawTable]:
+    """The tables that there are files of, each checked by itself."""
+    tables = {}
+    for schema in SCHEMAS:
+        raw = read_file(paths[schema], schema, problems) if schema in paths else None
+        if raw is not None:
+            tables[schema.name] = raw
+            check_table(raw, problems)
+            if schema is ITEMS and not len(raw.source.numbers):
+                problems.error(f"{raw.source.file}: no items; give at least one")
+    if "judgments" in tables:
+        check_judgments(tables["judgments"], grade_min, problems)
+    return tables
+
+
+def _find_files(directory: Path, names: Sequence[str], problems: Problems) -> dict[Schema, Path]:
+    """The one file of each table that there is."""
+    paths = {}
+    for schema in SCHEMAS:
+        readable = [name for name in names if name in {schema.name + end for end in SUFFIXES}]
+        others = [n for n in names if n.startswith(f"{schema.name}.") and n not in readable]
+        if len(readable) > 1:
+            found = " and ".join(readable)
+            problems.error(f"{found}: the same table in {len(readable)} files; keep one of them")
+        elif readable:
+            paths[schema] = directory / readable[0]
+        elif schema is ITEMS:
+            hint = f" ({', '.join(others)} is in no format that is read)" if others else ""
+            choice = ", ".join(schema.name + end for end in SUFFIXES[:-1])
+            problems.error(f"no items{hint}; add {choice} or {schema.name}{SUFFIXES[-1]}")
+        if others and (readable or schema is not ITEMS):
+            problems.warning(f"{', '.join(others)}: not read; use one of {', '.join(SUFFIXES)}")
+    return paths
+
+
+def _read_settings(path: Path, problems: Problems) -> dict[str, Any]:
+    """The valid entries of `dataset.json`."""
+    try:
+        settings = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        problems.error(f"{path.name}: cannot be read as JSON ({error}); correct it or remove it")
+        return {}
+    if not isinstance(settings, dict):
+        problems.error(f'{path.name}: not a JSON object; write e.g. {{"name": "My shop"}}')
+        return {}
+    valid: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key == "name":
+            if isinstance(value, str) and value.strip():
+                valid[key] = value
+            else:
+                problems.error(f"{path.name}, name: {quote(value)} is not text; give it a name")
+        elif key in ("grade_min", "relevant_from"):
+            if type(value) in (int, float) and math.isfinite(value):
+                valid[key] = float(value)
+            else:
+                problems.error(
+                    f"{path.name}, {key}: {quote(value)} is not a finite number; "
+                    "give it a grade such as 1.0"
+                )
+        else:
+            problems.warning(f"{path.name}: unknown entry {quote(key)} not read")
+    return valid
+
+
+def _resolve(
+    settings: Mapping[str, Any], directory: Path, judgments: pa.Table | None, problems: Problems
+) -> DatasetInfo:
+    """Fills in defaults; without grades to take the middle of, every grade would be relevant."""
+    grade_min = settings.get("grade_min", 0.0)
+    highest = pc.max(judgments["grade"]).as_py() if judgments is not None else None
+    highest = grade_min if highest is None else highest
+    relevant_from = settings.get("relevant_from", (grade_min + highest) / 2)
+    if judgments is not None and relevant_from > highest:
+        problems.warning(
+            f"{_INFO_FILE}, relevant_from: no grade reaches {relevant_from:g}, "
+            f"the highest is {highest:g}: no item counts as relevant"
+        )
+    name = settings.get("name", directory.resolve().name)
+    return DatasetInfo(name, grade_min, relevant_from)
+
+
+def _complete(raw: RawTable) -> pa.Table:
+    """The table with all of its schema's columns, and further ones where they are kept."""
+    columns = {}
+    for spec in raw.schema.columns:
+        found = raw.has(spec.name)
+        missing = pa.chunked_array([pa.nulls(len(raw.source.numbers), spec.type)])
+        columns[spec.name] = raw.table[spec.name] if found else missing
+    further = [name for name in raw.table.column_names if name not in columns]
+    return pa.table(columns | {name: raw.table[name] for name in further})
+
+
+def _drop_unknown(table: pa.Table, items: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:
+    known = pc.is_in(table["item_id"], value_set=items["item_id"])
+    rows = true_rows(pc.invert(known))
+    if not len(rows):
+        return table
+    unknown = table["item_id"].take(pa.array(rows))
+    problems.warning(
+        f"{raw.source.where(int(rows[0]))}, column item_id: {quote(unknown[0].as_py())} is not "
+        f"among the items; {len(rows):,} of {count(len(table), raw.schema.name[:-1])}, of "
+        f"{count(pc.count_distinct(unknown).as_py(), 'unknown item')}, left out"
+    )
+    return table.filter(known)
+
+
+def _finish_judgments(table: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:
+    """Drops repeated judgments, and gives every judgment a query id and a split."""
+    queries = table["query"].combine_chunks()
+    first = first_rows(pair_codes(queries, table["item_id"].combine_chunks()))
+    once = first == np.arange(len(first))
+    if not once.all():
+        repeated = count(int((~once).sum()), "repeated judgment")
+        problems.warning(f"{raw.source.file}: {repeated} left out")
+        table = table.filter(pa.array(once))
+        queries = table["query"].combine_chunks()
+    # Checked before: these columns are either full or empty.
+    for name, function in (("query_id", _query_id), ("split", split_of)):
+        if table[name].null_count:
+            position = table.column_names.index(name)
+            table = table.set_column(position, name, map_queries(queries, function))
+    return table
+
+
+def _query_id(query: str) -> str:
+    return "q" + hashlib.sha256(query.encode()).hexdigest()[:16]
+
+
+def split_of(query: str) -> str:
+    """The split of a query that was given none, by its text: 80% train, 10% dev, 10% test."""
+    digest = hashlib.sha256(normalise_query(query).encode()).digest()
+    bucket = int.from_bytes(digest[:8], "big") % 10
+    return {8: "dev", 9: "test"}.get(bucket, "train")
+
+
+def _fingerprint(paths: Sequence[Path]) -> str:
+    whole = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as handle:
+            content = hashlib.file_digest(handle, "sha256").hexdigest()
+        whole.update(f"{path.name} {content}\n".encode())
+    return whole.hexdigest()

@@ -1,0 +1,224 @@
+"""What the values of a dataset must satisfy, checked a column at a time."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int
+
+from catalog.dataset.files import RawTable
+from catalog.dataset.problems import Problems, count, quote
+from catalog.item_text import normalise_query
+from catalog.schema import NUMBER, TEXT, VECTOR, WHOLE, Column
+
+Rows = Int[np.ndarray, " some"]
+
+
+def check_table(raw: RawTable, problems: Problems) -> None:
+    """Adds every broken rule of the table's schema to `problems`."""
+    for column in raw.schema.columns:
+        if raw.has(column.name):
+            _check_column(raw, column, problems)
+    key = raw.schema.key
+    if key is not None and raw.has(key):
+        values = _column(raw, key)
+        first = first_rows(codes(values))
+        again = np.flatnonzero(first != np.arange(len(first)))
+        problems.rows(
+            raw.source,
+            key,
+            again[np.asarray(pc.is_valid(values))[again]],
+            lambda row: (
+                f"{quote(values[row].as_py())} is also on "
+                f"{raw.source.unit} {raw.source.numbers[first[row]]}"
+            ),
+            "every row needs its own",
+        )
+
+
+def _check_column(raw: RawTable, column: Column, problems: Problems) -> None:
+    values = _column(raw, column.name)
+
+    def report(mask: pa.Array, say: Callable[[object], str], fix: str) -> None:
+        rows = raw.sound(column.name, true_rows(mask))
+        problems.rows(raw.source, column.name, rows, lambda row: say(values[row].as_py()), fix)
+
+    fix = "correct it" if column.required else "correct it or leave it empty"
+    if column.required:
+        missing = pc.is_null(values)
+        if column.type == TEXT:
+            missing = pc.or_kleene(missing, pc.equal(pc.utf8_trim_whitespace(values), ""))
+        what = "missing or NaN" if column.type == NUMBER else "missing or blank"
+        report(missing, lambda _: what, "every row needs one")
+    if column.choices:
+        known = pc.is_in(values, value_set=pa.array(column.choices, TEXT))
+        wrong = pc.and_(pc.is_valid(values), pc.invert(known))
+        if column.required:  # a blank has been reported above
+            wrong = pc.and_kleene(wrong, pc.not_equal(pc.utf8_trim_whitespace(values), ""))
+        report(wrong, lambda value: f"{quote(value)} is unknown", f"use {_any_of(column.choices)}")
+    if column.type == NUMBER:
+        report(
+            pc.invert(pc.is_finite(values)), lambda value: f"{value} is not a finite number", fix
+        )
+    if column.type in (NUMBER, WHOLE):
+        _check_limits(column, values, report, fix)
+    if column.type == VECTOR:
+        _check_vectors(raw, column.name, values, problems)
+
+
+def _check_limits(
+    column: Column,
+    values: pa.Array,
+    report: Callable[[pa.Array, Callable[[object], str], str], None],
+    fix: str,
+) -> None:
+    finite = pc.is_finite(values)
+    if column.minimum is not None:
+        low = pc.and_(finite, pc.less(values, column.minimum))
+        report(low, lambda value: f"{value} is below {column.minimum:g}", fix)
+    if column.maximum is not None:
+        high = pc.and_(finite, pc.greater(values, column.maximum))
+        report(high, lambda value: f"{value} is above {column.maximum:g}", fix)
+
+
+def _check_vectors(raw: RawTable, name: str, values: pa.Array, problems: Problems) -> None:
+    widths = pc.list_value_length(values)
+    found = np.asarray(widths.drop_null())
+    if not len(found):
+        return
+    usual = int(np.bincount(found).argmax())
+    problems.rows(
+        raw.source,
+        name,
+        true_rows(pc.not_equal(widths, usual)),
+        lambda row: f"{count(widths[row].as_py(), 'number')} where most have {usual}",
+        "give all embeddings one width",
+    )
+    if usual == 0:
+        problems.rows(
+            raw.source,
+            name,
+            true_rows(pc.equal(widths, 0)),
+            lambda _: "an embedding without numbers",
+            "leave the value out",
+        )
+    numbers = pc.list_flatten(values)
+    rows = np.repeat(np.arange(len(values)), np.asarray(pc.fill_null(widths, 0)))
+    broken = pc.invert(pc.fill_null(pc.is_finite(numbers), False))
+    problems.rows(
+        raw.source,
+        name,
+        np.unique(rows[true_rows(broken)]),
+        lambda _: "has a number that is missing, not finite or too large for 32 bits",
+        "correct it or leave the value out",
+    )
+
+
+def check_judgments(raw: RawTable, grade_min: float, problems: Problems) -> None:
+    """Adds what is contradictory among judgments: grades, query ids and splits.
+
+    Args:
+        raw: the judgments.
+        grade_min: the grade that stands for no gain.
+        problems: where errors go.
+    """
+    for name in ("query_id", "split"):
+        if raw.has(name) and 0 < raw.table[name].null_count < len(raw.table):
+            rows = raw.sound(name, true_rows(pc.is_null(_column(raw, name))))
+            fix = f"give every judgment a {name}, or leave the whole column out"
+            problems.rows(raw.source, name, rows, lambda _: "missing", fix)
+    if raw.has("grade"):
+        grades = _column(raw, "grade")
+        problems.rows(
+            raw.source,
+            "grade",
+            true_rows(pc.and_(pc.is_finite(grades), pc.less(grades, grade_min))),
+            lambda row: f"{grades[row]} is below grade_min, which is {grade_min:g}",
+            "set grade_min in dataset.json to the lowest grade",
+        )
+    if not raw.has("query"):
+        return
+    queries = _column(raw, "query")
+    if raw.has("split"):
+        # The same words in another case are the same query to a model: they may not leak either.
+        normalised = codes(map_queries(queries, normalise_query))
+        _check_agreement(
+            raw, "split", normalised, queries, "keep each query in one split", problems
+        )
+    if raw.has("query_id"):
+        ids = _column(raw, "query_id")
+        fix = "give each query an id of its own"
+        _check_agreement(raw, "query", codes(ids), ids, fix, problems)
+    if raw.has("item_id") and raw.has("grade"):
+        items = _column(raw, "item_id")
+        pairs = pair_codes(queries, items)
+        fix = "keep one judgment of each query and item"
+        named = pc.if_else(pc.is_valid(items), queries, pa.scalar(None, TEXT))
+        _check_agreement(raw, "grade", pairs, named, fix, problems)
+
+
+def _check_agreement(
+    raw: RawTable,
+    column: str,
+    groups: Int[np.ndarray, " rows"],
+    names: pa.Array,
+    fix: str,
+    problems: Problems,
+) -> None:
+    """Reports rows whose value in `column` is not that of the first row of their group."""
+    values = _column(raw, column)
+    first = first_rows(groups)
+    differ = pc.not_equal(values, values.take(pa.array(first)))  # null where either is missing
+    same_name = np.asarray(pc.is_valid(names))
+    rows = true_rows(differ)
+
+    def say(row: int) -> str:
+        other = f"{raw.source.unit} {raw.source.numbers[first[row]]}"
+        here, there = quote(values[row].as_py()), quote(values[first[row]].as_py())
+        item = f" and item {quote(raw.table['item_id'][row].as_py())}" if column == "grade" else ""
+        return f"{quote(names[row].as_py())}{item} has {here} here and {there} on {other}"
+
+    problems.rows(raw.source, column, rows[same_name[rows]], say, fix)
+
+
+def map_queries(queries: pa.Array, function: Callable[[str], str]) -> pa.Array:
+    """`function` of each query, computed once for each different one."""
+    encoded = queries.dictionary_encode()
+    different = [function(query) for query in encoded.dictionary.to_pylist()]
+    return pa.array(different, TEXT).take(encoded.indices)
+
+
+def codes(values: pa.Array) -> Int[np.ndarray, " rows"]:
+    """A whole number per value, equal where the values are equal; nulls share -1."""
+    indices = pc.fill_null(values.dictionary_encode().indices, -1)
+    return np.asarray(indices, np.int64)
+
+
+def pair_codes(left: pa.Array, right: pa.Array) -> Int[np.ndarray, " rows"]:
+    """A whole number per row, equal where both values are equal."""
+    right_codes = codes(right)
+    different = int(right_codes.max(initial=0)) + 2  # with null
+    pairs: Int[np.ndarray, " rows"] = codes(left) * different + right_codes + 1
+    return pairs
+
+
+def first_rows(groups: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
+    """For each row, the first row of its group."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    firsts: Int[np.ndarray, " rows"] = first[inverse]
+    return firsts
+
+
+def true_rows(mask: pa.Array | pa.ChunkedArray) -> Rows:
+    """The indices where a mask is true (neither false nor null)."""
+    rows: Rows = np.flatnonzero(np.asarray(pc.fill_null(mask, False)))
+    return rows
+
+
+def _column(raw: RawTable, name: str) -> pa.Array:
+    return raw.table[name].combine_chunks()
+
+
+def _any_of(choices: tuple[str, ...]) -> str:
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"

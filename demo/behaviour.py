@@ -1,0 +1,280 @@
+"""Users of the demo shop, what they are shown, and what they do.
+
+**Tastes.** Each user has a price sensitivity (log-normal), favourite brands, and departments they
+care for (Dirichlet). `users.parquet` holds only what a shop would know: a segment, an age band and
+a country, of which the first two hint at the tastes.
+
+**The logging policy** ranks the products that look like the query's intent (same leaf, same
+section, accessories) by text grade + popularity_weight · ln(1 + rating count) + Gumbel noise, and
+shows the top `page_size`. It is good but not perfect, and knows neither user nor stock.
+
+**Attractiveness**, the chance that a user clicks a product that they examine:
+
+    a(u, q, d) = sigmoid(bias + grade_weight · grade(q, d)
+                         + brand_weight · [the brand of d is a favourite of u]
+                         - price_weight · sensitivity(u) · ln(price of d / median of its leaf))
+
+**Two click models**, one for every other session (a session's number says which):
+
+- position (Craswell et al., "An experimental comparison of click position-bias models", WSDM 2008,
+  the examination hypothesis; also Richardson et al., WWW 2007): every position k is examined
+  independently with probability theta_k = k ** -examination_decay, so
+  P(click at k) = theta_k · a_k;
+- cascade (the same paper's own model): the user reads from the top and leaves with the first
+  click, so P(click at k) = a_k · Π_{j<k} (1 - a_j).
+
+**After a click** the product goes into the cart with probability
+sigmoid(cart_bias + cart_grade_weight · grade), never when out of stock, and from there it is
+bought with probability `purchase_probability`. A quantity is one plus a Poisson number.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from demo.departments import DEPARTMENTS
+from demo.judgments import grades, pools, text_grades
+from demo.products import AS_OF, Product
+from demo.queries import Query
+from demo.vocabulary import Leaf
+
+_SEGMENTS = ("premium", "regular", "saver")
+_AGE_BANDS = ("18-29", "30-44", "45-59", "60+")
+_COUNTRIES = ("DE", "FR", "GB", "NL", "US")
+_OPENING = datetime.combine(AS_OF + timedelta(days=1), time(), UTC)  # the log ends before it
+
+
+@dataclass(frozen=True)
+class BehaviourModel:
+    """The true parameters of what users see and do; formulas in the module's docstring."""
+
+    page_size: int = 10  # positions shown per search
+    popularity_weight: float = 0.15  # of the logging policy
+    policy_noise: float = 0.7  # scale of its Gumbel noise
+    examination_decay: float = 0.9  # exponent of the position model
+    bias: float = -2.2
+    grade_weight: float = 0.9
+    brand_weight: float = 0.9
+    price_weight: float = 0.6
+    sensitivity_sigma: float = 0.7  # of the log-normal price sensitivity
+    favourite_brands: int = 6  # per user, over all departments
+    department_concentration: float = 0.6  # of the Dirichlet over departments
+    more_searches: float = 0.5  # Poisson mean of a session's searches after the first
+    query_popularity_decay: float = 0.6  # Zipf exponent of queries
+    cart_bias: float = -2.2
+    cart_grade_weight: float = 0.7
+    purchase_probability: float = 0.45
+    cheap_below: float = 30.0  # currency units
+    more_of_cheap: float = 0.4  # Poisson mean of a quantity's units after the first
+    more_of_others: float = 0.03  # the same for what is not cheap
+    activity_shape: float = 0.8  # of the gamma distribution of sessions over users
+    hint_probability: float = 0.7  # that a user's segment and age band follow from their tastes
+
+
+@dataclass(frozen=True)
+class User:
+    """A user's hidden tastes and known attributes."""
+
+    user_id: str
+    price_sensitivity: float
+    favourite_brands: tuple[str, ...]
+    departments: Mapping[str, float]  # probabilities
+    segment: str
+    age_band: str
+    country: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the event log; without what only some types have where it is None."""
+
+    time: datetime
+    product: Product
+    type: str
+    session_id: str
+    user: User
+    query: Query
+    position: int
+    quantity: int | None = None
+
+
+def click_model_of(session_id: str) -> str:
+    """Which model made a session's clicks: even numbers position, odd ones cascade."""
+    return "cascade" if int(session_id[1:]) % 2 else "position"
+
+
+def make_users(rng: np.random.Generator, model: BehaviourModel, count: int) -> tuple[User, ...]:
+    """Users, most with a segment and an age band that follow from their tastes."""
+    names = [department.leaves[0].department for department in DEPARTMENTS]
+    brands = [brand for department in DEPARTMENTS for brand in department.brands]
+    users = []
+    for number in range(1, count + 1):
+        sensitivity = float(rng.lognormal(0, model.sensitivity_sigma))
+        shares = rng.dirichlet(np.full(len(names), model.department_concentration))
+        segment = int(np.searchsorted([0.65, 1.5], sensitivity))
+        age_band = int(np.argmax(shares)) % len(_AGE_BANDS)
+        if rng.random() >= model.hint_probability:
+            segment, age_band = int(rng.integers(3)), int(rng.integers(len(_AGE_BANDS)))
+        users.append(
+            User(
+                user_id=f"U{number:04d}",
+                price_sensitivity=sensitivity,
+                favourite_brands=tuple(
+                    str(brand) for brand in rng.permutation(brands)[: model.favourite_brands]
+                ),
+                departments=dict(zip(names, (float(share) for share in shares), strict=True)),
+                segment=_SEGMENTS[segment],
+                age_band=_AGE_BANDS[age_band],
+                country=_COUNTRIES[int(rng.integers(len(_COUNTRIES)))],
+            )
+        )
+    return tuple(users)
+
+
+def make_events(
+    rng: np.random.Generator,
+    model: BehaviourModel,
+    *,
+    products: Sequence[Product],
+    queries: Sequence[Query],
+    users: Sequence[User],
+    sessions: int,
+    days: int,
+) -> list[Event]:
+    """The log of `sessions` sessions over `days` days, in order of time.
+
+    Only `train` queries are searched for, so nothing that learns from the log sees `test`.
+    """
+    shop = _Shop(rng, model, products, [query for query in queries if query.split == "train"])
+    activity = rng.gamma(model.activity_shape, size=len(users))
+    who = rng.choice(len(users), size=sessions, p=activity / activity.sum())
+    events: list[Event] = []
+    for number, user_index in enumerate(who, start=1):
+        start = _OPENING - timedelta(seconds=float(rng.uniform(7200, days * 86400)))
+        for query in shop.searches(users[user_index]):
+            found = shop.search(f"S{number:05d}", users[user_index], query, start)
+            events += found
+            start = found[-1].time + timedelta(seconds=float(rng.uniform(20, 120)))
+    return sorted(events, key=lambda event: event.time)
+
+
+class _Shop:
+    """Shows pages and lets users act on them."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        model: BehaviourModel,
+        products: Sequence[Product],
+        queries: Sequence[Query],
+    ) -> None:
+        self._rng, self._model, self._queries = rng, model, queries
+        self._pools = pools(products)
+        prices: dict[Leaf, list[float]] = {}
+        for product in products:
+            prices.setdefault(product.leaf, []).append(product.price)
+        self._median_price = {leaf: float(np.median(found)) for leaf, found in prices.items()}
+        self._policy: dict[str, Float[np.ndarray, " pool"]] = {}  # scores by query id
+        ranks = rng.permutation(len(queries)) + 1.0
+        self._popularity = ranks**-model.query_popularity_decay
+        names = [department.leaves[0].department for department in DEPARTMENTS]
+        self._department = np.array([names.index(q.intent.leaf.department) for q in queries])
+
+    def searches(self, user: User) -> list[Query]:
+        """A session's queries, none twice: popular ones, of departments that the user likes."""
+        shares = np.array(list(user.departments.values()))
+        weights = self._popularity * shares[self._department]
+        count = min(1 + int(self._rng.poisson(self._model.more_searches)), len(self._queries))
+        gumbel = self._rng.gumbel(size=len(weights))
+        order = np.argsort(-(np.log(weights + 1e-12) + gumbel), kind="stable")
+        return [self._queries[index] for index in order[:count]]
+
+    def search(self, session_id: str, user: User, query: Query, start: datetime) -> list[Event]:
+        """A page's impressions at one time, then the events they led to, in order of time."""
+        page = self._page(query)
+        events = [
+            Event(start, product, "impression", session_id, user, query, position)
+            for position, product in enumerate(page, start=1)
+        ]
+        page_grades = grades(query.intent, page)
+        attractive = self._attractiveness(user, page, page_grades)
+        clicked = clicks(self._rng, self._model, click_model_of(session_id), attractive)
+        now = start
+        for index in np.flatnonzero(clicked):
+            shown = events[index]
+            now += timedelta(seconds=float(self._rng.uniform(3, 60)))
+            steps: list[tuple[str, int | None]] = [("click", None)]
+            steps += self._after_click(shown.product, int(page_grades[index]))
+            for kind, quantity in steps:
+                events.append(replace(shown, time=now, type=kind, quantity=quantity))
+                now += timedelta(seconds=float(self._rng.uniform(5, 90)))
+        return events
+
+    def _page(self, query: Query) -> list[Product]:
+        pool = self._pools[query.intent.leaf]
+        if query.query_id not in self._policy:
+            fits = text_grades(query.intent, pool)
+            popularity = np.log1p([product.rating_count for product in pool])
+            self._policy[query.query_id] = fits + self._model.popularity_weight * popularity
+        noise = self._rng.gumbel(scale=self._model.policy_noise, size=len(pool))
+        order = np.argsort(-(self._policy[query.query_id] + noise), kind="stable")
+        return [pool[index] for index in order[: self._model.page_size]]
+
+    def _attractiveness(
+        self, user: User, page: Sequence[Product], page_grades: Int64[np.ndarray, " positions"]
+    ) -> Float[np.ndarray, " positions"]:
+        model = self._model
+        favourite = np.array([product.brand in user.favourite_brands for product in page])
+        price = np.log([product.price / self._median_price[product.leaf] for product in page])
+        return _sigmoid(
+            model.bias
+            + model.grade_weight * page_grades
+            + model.brand_weight * favourite
+            - model.price_weight * user.price_sensitivity * price
+        )
+
+    def _after_click(self, product: Product, grade: int) -> list[tuple[str, int | None]]:
+        """The steps that follow a click, with quantities."""
+        model = self._model
+        cart = _sigmoid(np.array([model.cart_bias + model.cart_grade_weight * grade]))
+        if not product.in_stock or self._rng.random() >= cart[0]:
+            return []
+        cheap = product.price < model.cheap_below
+        quantity = 1 + int(
+            self._rng.poisson(model.more_of_cheap if cheap else model.more_of_others)
+        )
+        if self._rng.random() >= model.purchase_probability:
+            return [("add_to_cart", quantity)]
+        return [("add_to_cart", quantity), ("purchase", quantity)]
+
+
+def clicks(
+    rng: np.random.Generator,
+    model: BehaviourModel,
+    name: str,
+    attractive: Float[np.ndarray, " positions"],
+) -> Bool[np.ndarray, " positions"]:
+    """Draws the clicks on one page, top first, from the click model of that name."""
+    drawn: Bool[np.ndarray, " positions"] = rng.random(len(attractive)) < attractive
+    if name == "cascade":
+        seen = np.cumsum(drawn) - drawn == 0  # no click above
+    else:
+        seen = rng.random(len(attractive)) < examination(model)[: len(attractive)]
+    clicked: Bool[np.ndarray, " positions"] = drawn & seen
+    return clicked
+
+
+def examination(model: BehaviourModel) -> Float[np.ndarray, " positions"]:
+    """The position model's theta: the chance that a user looks at each position of a page."""
+    theta: Float[np.ndarray, " positions"] = (
+        np.arange(1.0, model.page_size + 1) ** -model.examination_decay
+    )
+    return theta
+
+
+def _sigmoid(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    chance: Float[np.ndarray, " n"] = 1 / (1 + np.exp(-x))
+    return chance

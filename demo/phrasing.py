@@ -1,0 +1,112 @@
+"""How people type: other words, loose units, plurals, word order, and slips of the fingers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from demo.products import compact
+from demo.vocabulary import FOR, VALUE_WORDS
+
+_UNITS = {
+    "ml": ("ml", "milliliter"),
+    "l": ("liter", "litre"),
+    "gb": ("gb", "gigs", "gigabyte"),
+    "tb": ("tb", "terabyte"),
+    "inch": ("in", "inches"),
+    "cm": ("cm", "centimeters"),
+    "watt": ("w", "watts"),
+    "kg": ("kg", "kilos"),
+    "m": ("meter", "metres"),
+    "volt": ("v", "volts"),
+    "lumen": ("lm", "lumens"),
+}
+
+_BESIDE = {
+    "a": "qsz", "b": "vgn", "c": "xdv", "d": "sfe", "e": "wrd", "f": "dgr", "g": "fht",
+    "h": "gjy", "i": "uok", "j": "hku", "k": "jli", "l": "kop", "m": "nj", "n": "bmh",
+    "o": "ipl", "p": "ol", "q": "wa", "r": "etf", "s": "adw", "t": "ryg", "u": "yij",
+    "v": "cbf", "w": "qes", "x": "zcs", "y": "tuh", "z": "xa",
+}  # fmt: skip
+
+_UNCOUNTED = ("shampoo", "sunscreen", "footwear", "bedding", "outerwear", "furniture", "wash")
+
+
+def plural(phrase: str) -> str:
+    """The plural of a phrase's last word; words that have none, or are one already, stay."""
+    if phrase.endswith(_UNCOUNTED) or (phrase.endswith("s") and not phrase.endswith("ss")):
+        return phrase
+    if phrase.endswith("mouse"):
+        return phrase[:-5] + "mice"
+    if phrase.endswith("y") and phrase[-2] not in "aeiou":
+        return phrase[:-1] + "ies"
+    return phrase + ("es" if phrase.endswith(("ss", "x", "ch", "sh")) else "s")
+
+
+def spoken(rng: np.random.Generator, value: str) -> str:
+    """An attribute value as someone may type it: in other words, or with its unit spelt freely."""
+    number, _, unit = value.partition(" ")
+    if unit in _UNITS and number.replace(".", "").isdigit():
+        if rng.random() < 0.4:
+            return compact(value)
+        return f"{number} {pick(rng, _UNITS[unit])}" if rng.random() < 0.4 else value
+    if value in VALUE_WORDS and rng.random() < 0.5:
+        return pick(rng, VALUE_WORDS[value])
+    return value
+
+
+def described(
+    rng: np.random.Generator, noun: str, asked: Sequence[tuple[str, str]], brand: str | None
+) -> str:
+    """A noun with the asked attributes and brand around it, in one of the usual orders."""
+    before, after = [], []
+    for index in rng.permutation(len(asked)):
+        name, value = asked[index]
+        word = spoken(rng, value)
+        if value.startswith("with "):
+            after.append(word)
+        elif name in FOR:
+            after.append(f"for {word}")
+        elif rng.random() < 0.3:
+            after.append(word)
+        else:
+            before.append(word)
+    if brand is not None:
+        (before if rng.random() < 0.8 else after).insert(0, brand.lower())
+    return " ".join([*before, noun, *after])
+
+
+def has_long_word(text: str) -> bool:
+    """Whether the text has a word of five letters or more, where `mistyped` can slip."""
+    return bool(_long_words(text.split()))
+
+
+def mistyped(rng: np.random.Generator, text: str) -> str:
+    """The text with one slip in one of its longer words; the first letter stays.
+
+    A letter left out, hit twice, swapped with the next, or its neighbour on the keyboard hit
+    instead. Needs `has_long_word`.
+    """
+    words = text.split()
+    long = _long_words(words)
+    chosen = long[int(rng.integers(len(long)))]
+    word = words[chosen]
+    at = int(rng.integers(1, len(word) - 1))
+    before, letter, following, rest = word[:at], word[at], word[at + 1], word[at + 2 :]
+    slips = [
+        before + following + rest,
+        before + letter + letter + following + rest,
+        before + pick(rng, _BESIDE[letter]) + following + rest,
+    ]
+    if letter != following:
+        slips.append(before + following + letter + rest)
+    words[chosen] = pick(rng, slips)
+    return " ".join(words)
+
+
+def _long_words(words: Sequence[str]) -> list[int]:
+    return [index for index, word in enumerate(words) if len(word) >= 5 and word.isalpha()]
+
+
+def pick(rng: np.random.Generator, values: Sequence[str]) -> str:
+    """One of the values, each as likely as the others."""
+    return values[int(rng.integers(len(values)))]

@@ -1,0 +1,159 @@
+"""The words of the demo shop: what a leaf category is, and how people ask for its attributes.
+
+The tables themselves lie in `demo.departments`, one module per department. They are the
+same for every seed; a seed decides which products, queries, users and sessions are made of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True, eq=False)  # each leaf is one object, so that it can be a key
+class Leaf:
+    """One leaf category: what its products are made of and how people ask for them."""
+
+    path: str  # "Department > Section > Name"
+    nouns: tuple[str, ...]  # what titles call it
+    words: tuple[str, ...]  # what people also call it; in no title of the category
+    needs: tuple[str, ...]  # what people want it for, in sentences that do not name it
+    options: Mapping[str, tuple[str, ...]]  # attribute -> its values, rising where ORDERED
+    varies: str  # the attribute in which the variants of one product differ
+    price: int  # of a plain product of a middling brand, in currency units
+    goes_with: str | None  # the name of the leaf that this is an accessory of
+
+    @cached_property
+    def name(self) -> str:
+        """The last level of the path."""
+        return self.path.rsplit(" > ", 1)[1]
+
+    @cached_property
+    def section(self) -> str:
+        """The first two levels of the path."""
+        return self.path.rsplit(" > ", 1)[0]
+
+    @cached_property
+    def department(self) -> str:
+        """The first level of the path."""
+        return self.path.split(" > ", 1)[0]
+
+
+@dataclass(frozen=True)
+class Department:
+    """A department: its brands and its leaf categories."""
+
+    brands: Mapping[str, float]  # brand -> price tier, 1 is middling
+    leaves: tuple[Leaf, ...]
+
+
+def leaf(
+    path: str,
+    price: int,
+    *,
+    nouns: str,
+    words: str,
+    needs: str,
+    varies: str = "colour",
+    goes_with: str | None = None,
+    **options: str,
+) -> Leaf:
+    """A leaf from comma-separated lists, which keep the tables readable.
+
+    An underscore in an attribute's name stands for a space.
+    """
+    return Leaf(
+        path=path,
+        nouns=_listed(nouns),
+        words=_listed(words),
+        needs=_listed(needs),
+        options={name.replace("_", " "): _listed(values) for name, values in options.items()},
+        varies=varies.replace("_", " "),
+        price=price,
+        goes_with=goes_with,
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
+
+
+# Attributes whose values are listed from small to large: the price rises along them.
+ORDERED = frozenset(
+    _listed(
+        "capacity, storage, memory, screen, power, length, seats, weight, pack, width, height, "
+        "bed size, brightness"
+    )
+)
+
+# Attributes that titles and queries put behind the noun with a "for".
+FOR = frozenset(_listed("use, fits, fit, skin, hair, hob"))
+
+# What a value does to the price.
+VALUE_PRICE: Mapping[str, float] = {
+    "leather": 1.5, "faux leather": 1.1, "velvet": 1.15, "oak": 1.35, "walnut": 1.45,
+    "marble": 1.5, "wool": 1.35, "silk": 1.5, "linen": 1.2, "stainless steel": 1.2,
+    "cast iron": 1.25, "copper": 1.4, "titanium": 1.6, "carbon": 1.7, "down": 1.4,
+    "memory foam": 1.2, "plastic": 0.8, "pine": 0.85, "polyester": 0.85, "bamboo": 1.05,
+    "noise cancelling": 1.5, "electric": 1.4, "programmable": 1.3, "wireless": 1.15,
+}  # fmt: skip
+
+# Other ways to ask for a value.
+VALUE_WORDS: Mapping[str, tuple[str, ...]] = {
+    "grey": ("gray",),
+    "navy": ("dark blue",),
+    "beige": ("cream", "sand coloured"),
+    "burgundy": ("dark red", "wine red"),
+    "teal": ("blue green",),
+    "gold": ("golden",),
+    "clear": ("see through", "transparent"),
+    "stainless steel": ("steel", "metal"),
+    "aluminium": ("aluminum", "metal"),
+    "oak": ("oak wood", "wooden"),
+    "pine": ("pine wood", "wooden"),
+    "faux leather": ("vegan leather", "fake leather"),
+    "wireless": ("cordless", "no cable"),
+    "wired": ("with cable", "corded"),
+    "foldable": ("folding", "collapsible"),
+    "quiet": ("silent", "noiseless"),
+    "waterproof": ("rain proof", "water resistant"),
+    "lightweight": ("light", "not heavy"),
+    "rechargeable": ("usb charged", "with battery"),
+    "noise cancelling": ("anc", "noise blocking"),
+    "non-stick": ("nonstick", "food does not stick"),
+    "leakproof": ("spill proof", "no leak"),
+    "fragrance free": ("unscented", "without perfume"),
+    "sensitive": ("irritated", "delicate"),
+    "breathable": ("airy",),
+    "insulated": ("thermal",),
+    "extendable": ("extending", "expandable"),
+    "dimmable": ("with dimmer", "adjustable brightness"),
+    "blackout": ("room darkening", "light blocking"),
+    "washable": ("machine washable", "easy to wash"),
+    "non-slip": ("anti slip", "grippy"),
+    "ergonomic": ("comfortable", "wrist friendly"),
+    "shockproof": ("rugged", "drop proof"),
+    "slim": ("thin",),
+    "programmable": ("with timer",),
+    "padded": ("cushioned",),
+    "memory foam": ("foam",),
+    "automatic": ("self opening",),
+    "wide": ("broad",),
+    "kids": ("children", "child"),
+    "women": ("ladies", "her"),
+    "men": ("gents", "him"),
+    "beginners": ("starters", "learning"),
+    "2 seater": ("two seater", "2 person"),
+    "3 seater": ("three seater", "3 person"),
+    "2 person": ("two man", "two people"),
+    "4 person": ("four man", "family of four"),
+    "king size": ("king",),
+    "queen size": ("queen",),
+    "single size": ("twin", "single"),
+}
+
+# Model and range names, shared by all brands.
+SERIES = _listed(
+    "Aria, Atlas, Alto, Bolt, Breeze, Canyon, Cedar, Coast, Delta, Drift, Dune, Echo, Ember, "
+    "Falcon, Flint, Glide, Halo, Harbor, Haven, Iris, Juno, Kite, Luna, Metro, Nova, Onyx, Orbit, "
+    "Pioneer, Pulse, Quest, Ridge, Sierra, Summit, Tempo, Terra, Unity, Vega, Vista, Willow, Zen"
+)

@@ -1,0 +1,1 @@
+"""The catalogue that changes: write-ahead log, delta index, compaction and bundle store."""

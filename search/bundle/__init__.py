@@ -1,0 +1,37 @@
+"""The bundle: manifest, golden queries, models and the building of indexes."""
+
+from search.bundle.manifest import (
+    FORMAT_VERSION,
+    GOLDEN,
+    INDEX,
+    ITEMS,
+    LEXICAL,
+    MANIFEST,
+    PARTS_VERSION,
+    RERANK,
+    TOKENIZER,
+    TOWERS,
+    BundleError,
+    Manifest,
+    list_files,
+    verify,
+    write_directory,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "GOLDEN",
+    "INDEX",
+    "ITEMS",
+    "LEXICAL",
+    "MANIFEST",
+    "PARTS_VERSION",
+    "RERANK",
+    "TOKENIZER",
+    "TOWERS",
+    "BundleError",
+    "Manifest",
+    "list_files",
+    "verify",
+    "write_directory",
+]

@@ -1,0 +1,250 @@
+"""The bundle: one immutable, checksummed directory that holds all that serving needs.
+
+A directory is a bundle once its `manifest.json` is there, which is written last; whoever loads one
+checks every file against it first and refuses files it does not list, so nothing unknown (such as
+a pickle that ScaNN would run) is ever opened. The manifest itself begins with a digest of all that
+follows it, so that not a single bit of a bundle can change unnoticed.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from base.atomic_files import sync, write_text
+from base.errors import InputError
+
+FORMAT_VERSION = 2
+PARTS_VERSION = 1  # of all files but the manifest; another one makes training begin anew
+_UNSEALED_VERSION = 1  # read as well: a manifest without a digest of its own
+MANIFEST = "manifest.json"
+_SEAL = '{\n "sha256": "%s",\n'  # how a manifest begins: a digest of all bytes behind this
+_HALF_WRITTEN = f".{MANIFEST}."  # what a killed `write_text` may leave of one
+TOWERS = "towers"
+RERANK = "rerank"
+TOKENIZER = "tokenizer"
+INDEX = "index"
+LEXICAL = "lexical"
+ITEMS = "items.parquet"
+GOLDEN = "golden.jsonl"
+
+
+Built = TypeVar("Built")
+
+
+class BundleError(InputError):
+    """A directory is no sound bundle; the message names the file at fault."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle is and what it was built from.
+
+    Attributes:
+        bundle_id: Hash of all files but the manifest, and of `as_of` and `numerics`; 16
+            hexadecimal digits.
+        created: UTC time, ISO 8601.
+        as_of: The day that item ages count to, ISO 8601; None where no item has a date.
+        numerics: Input type of matrix products when built.
+        built_from: Resolved configuration, seeds, package versions, dataset fingerprint.
+        reports: What each step said of itself, recall of the index included.
+        metrics: Figures of `train evaluate`; empty until it ran.
+        files: Size in bytes and SHA-256 of every other file, by path.
+        state: `log` and `sequence`: the log of writes to the catalogue that the items include up to
+            a write; None where they include none.
+        root: The `bundle_id` of the bundle that writes were made to; None where `train` built it.
+    """
+
+    bundle_id: str
+    created: str
+    as_of: str | None
+    numerics: str
+    built_from: Mapping[str, Any]
+    reports: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    files: Mapping[str, Mapping[str, Any]]
+    state: Mapping[str, Any] | None = None
+    root: str | None = None
+
+    def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
+        """The manifest of these files."""
+        filled = replace(self, files=files)
+        return replace(filled, bundle_id=filled.identity())
+
+    def with_metrics(self, metrics: Mapping[str, Any]) -> "Manifest":
+        """The same manifest with the figures of an evaluation."""
+        return replace(self, metrics=metrics)
+
+    def write(self, directory: Path) -> None:
+        """Put the manifest into place, atomically."""
+        values = {"format_version": FORMAT_VERSION, **vars(self)}
+        content = json.dumps(values, indent=1).removeprefix("{\n") + "\n"
+        write_text(directory / MANIFEST, _SEAL % _digest(content.encode()) + content)
+
+    @classmethod
+    def read(cls, directory: Path) -> "Manifest":
+        """Read a bundle's manifest, without checking its files.
+
+        Raises:
+            BundleError: there is none, it is damaged, or it is of another format version.
+        """
+        path = directory / MANIFEST
+        if not directory.is_dir():
+            raise BundleError(f"{directory} is not a directory; name one that `train` built")
+        try:
+            content = path.read_bytes()
+            values = json.loads(content.decode("utf-8"))
+            version, digest = values.pop("format_version"), values.pop("sha256", None)
+        except FileNotFoundError:
+            raise BundleError(
+                f"{directory} has no {MANIFEST}, so it is no bundle (or was never finished); "
+                "name the OUT/bundle that `train` wrote"
+            ) from None
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+            raise BundleError(f"{path} cannot be read: {error}") from error
+        if version not in (_UNSEALED_VERSION, FORMAT_VERSION):
+            raise BundleError(
+                f"{path} is of format version {version}, this program reads {FORMAT_VERSION}; "
+                "build the bundle again with this version"
+            )
+        sound = _is_sealed(content) if version == FORMAT_VERSION else digest is None
+        if not sound:
+            raise BundleError(f"{path} was altered: its digest is not that of its content")
+        try:
+            manifest = cls(**values)
+            manifest.check()
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise BundleError(f"{path} is no sound manifest: {error}") from error
+        return manifest
+
+    def check(self) -> None:
+        """Check what the engine relies on.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: a field is not of its form.
+        """
+        if self.numerics not in ("float32", "bfloat16"):
+            raise ValueError(f"numerics is {self.numerics!r}")
+        datetime.fromisoformat(self.created)
+        if self.as_of is not None:
+            date.fromisoformat(self.as_of)
+        for path, entry in self.files.items():
+            if not (isinstance(entry["size"], int) and isinstance(entry["sha256"], str)):
+                raise TypeError(f"the entry of {path} is not a size and a SHA-256")
+        if self.state is not None and not (
+            isinstance(self.state["log"], str) and isinstance(self.state["sequence"], int)
+        ):
+            raise TypeError("state is not a log and a sequence")
+        for name in ("built_from", "reports", "metrics"):
+            if not isinstance(getattr(self, name), dict):
+                raise TypeError(f"{name} is not an object")
+        if self.identity() != self.bundle_id:
+            raise ValueError("bundle_id is not that of its files, numerics and day")
+
+    def identity(self) -> str:
+        """A bundle's name: a hash of what its files hold and of what else decides its answers."""
+        content = {path: entry["sha256"] for path, entry in self.files.items()}
+        text = json.dumps([content, self.numerics, self.as_of], sort_keys=True)
+        return _digest(text.encode())[:16]
+
+
+def _is_sealed(content: bytes) -> bool:
+    rest = content[len(_SEAL % _digest(b"")) :]
+    return content == (_SEAL % _digest(rest)).encode() + rest
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def list_files(directory: Path) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file below a directory but the manifest, by path."""
+    return {
+        path: {"size": (directory / path).stat().st_size, "sha256": _sha256(directory / path)}
+        for path in _content(directory)
+    }
+
+
+def verify(directory: Path) -> Manifest:
+    """Check a bundle's files, byte by byte, against its manifest.
+
+    Raises:
+        BundleError: files are missing, altered, or not listed; lists all of them.
+    """
+    manifest = Manifest.read(directory)
+    found = set(_content(directory))
+    problems = [
+        f"{path} is not listed in the manifest" for path in sorted(found - set(manifest.files))
+    ]
+    problems += [f"{path} is missing" for path in sorted(set(manifest.files) - found)]
+    for path in sorted(found & set(manifest.files)):
+        file, entry = directory / path, manifest.files[path]
+        if file.is_symlink():
+            problems.append(f"{path} is a link")
+        elif file.stat().st_size != entry["size"]:
+            problems.append(f"{path} has {file.stat().st_size} bytes, not {entry['size']}")
+        elif _sha256(file) != entry["sha256"]:
+            problems.append(f"{path} was altered: its SHA-256 is not the manifest's")
+    if problems:
+        raise BundleError(f"bundle {directory} is not sound: " + "; ".join(problems))
+    return manifest
+
+
+def _content(directory: Path) -> list[str]:
+    """Paths of all files and links below a directory but those of the manifest itself."""
+    return sorted(
+        str(path.relative_to(directory))
+        for path in directory.rglob("*")
+        if (not path.is_dir() or path.is_symlink())
+        and path != directory / MANIFEST
+        and not (path.parent == directory and path.name.startswith(_HALF_WRITTEN))
+    )
+
+
+def write_directory(target: Path, build: Callable[[Path], Built]) -> Built:
+    """Fill a directory and put it into place whole, or not at all, even if the power fails.
+
+    Args:
+        target: Replaced when it exists; the old one stays until the new one is complete.
+        build: Fills the empty directory it is given.
+
+    Returns:
+        What `build` did.
+    """
+    target = target.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    old = target.with_name(f".{target.name}.old")
+    fresh = target.with_name(f".{target.name}.new")
+    if old.is_dir() and not target.exists():
+        old.rename(target)  # a process was killed between the two renames below
+    for left in (old, fresh):
+        shutil.rmtree(left, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        built = build(fresh)
+        _sync_all(fresh)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    if target.exists():
+        target.rename(old)
+    fresh.rename(target)
+    sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+    return built
+
+
+def _sync_all(directory: Path) -> None:
+    """Make all below a directory durable: what files hold, and which there are."""
+    for path in (directory, *directory.rglob("*")):
+        if not path.is_symlink():
+            sync(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

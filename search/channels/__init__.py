@@ -1,0 +1,1 @@
+"""The recall channels, one file each, and how their scores are combined."""

@@ -1,0 +1,1 @@
+"""What requests share: batches, caches, deadlines and the CPU limit."""

@@ -1,0 +1,60 @@
+"""CatalogService's messages of what is read, and the engine's records; `writes` has the others."""
+
+from search.result import Lookup, RequestError
+from server.convert.common import WHOLE, stage_messages
+from server.convert.items import item_fields, item_message
+from shortlist.v1 import catalog_service_pb2
+
+MAX_BATCH_GET = 100
+
+
+def get_item_record(
+    request: catalog_service_pb2.GetItemRequest,
+) -> tuple[str, frozenset[str] | None]:
+    """Returns the id asked for, and the fields, None for all; raises RequestError."""
+    if not request.item_id:
+        raise RequestError("item_id", "must not be empty")
+    return request.item_id, item_fields(request.item_fields, "item_fields")
+
+
+def get_item_response(
+    found: Lookup, fields: frozenset[str] | None, bundle_id: str
+) -> catalog_service_pb2.GetItemResponse:
+    """Returns the response with the one item found, and these fields of it."""
+    [item] = found.items
+    return catalog_service_pb2.GetItemResponse(
+        item=item_message(item, fields),
+        bundle_id=bundle_id,
+        stages=stage_messages(found.stages),
+        coverage=WHOLE,
+    )
+
+
+def batch_get_record(
+    request: catalog_service_pb2.BatchGetItemsRequest,
+) -> tuple[list[str], frozenset[str] | None]:
+    """Returns the ids asked for, each once, at its first place, and the fields, None for all.
+
+    Raises:
+        RequestError: a field is out of its limits.
+    """
+    if not 1 <= len(request.item_ids) <= MAX_BATCH_GET:
+        raise RequestError("item_ids", f"must be from 1 to {MAX_BATCH_GET}")
+    for place, item_id in enumerate(request.item_ids):
+        if not item_id:
+            raise RequestError(f"item_ids[{place}]", "must not be empty")
+    fields = item_fields(request.item_fields, "item_fields")
+    return list(dict.fromkeys(request.item_ids)), fields
+
+
+def batch_get_response(
+    found: Lookup, fields: frozenset[str] | None, bundle_id: str
+) -> catalog_service_pb2.BatchGetItemsResponse:
+    """Returns the response with the items found, these fields of them, and the ids missing."""
+    return catalog_service_pb2.BatchGetItemsResponse(
+        items=[item_message(item, fields) for item in found.items],
+        missing_item_ids=found.missing,
+        bundle_id=bundle_id,
+        stages=stage_messages(found.stages),
+        coverage=WHOLE,
+    )

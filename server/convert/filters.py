@@ -1,0 +1,174 @@
+"""Between the contract's filters and facets and those of the catalogue, both ways.
+
+Only the shape of a message is judged here: that each oneof is set and nothing is too large. What a
+filter says is judged by the engine, with the same paths.
+"""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from catalog.facets import MAX_FACET_INTERVALS, MAX_FACET_VALUES, MAX_FACETS, Facet, FacetCounts
+from catalog.fields import Number
+from catalog.filters import (
+    And,
+    Equals,
+    Exists,
+    Filter,
+    In,
+    Interval,
+    Not,
+    Or,
+    Prefix,
+    Range,
+    Value,
+)
+from search.result import RequestError
+from server.convert.dates import date_message, date_record
+from shortlist.v1 import facet_pb2, filter_pb2
+
+MAX_FILTER_KIBIBYTES = 256
+DEFAULT_FACET_VALUES = 10
+
+_SCOPES: Mapping[Literal["matched", "recalled"], "facet_pb2.FacetScope.ValueType"] = {
+    "matched": facet_pb2.FACET_SCOPE_MATCHED,
+    "recalled": facet_pb2.FACET_SCOPE_RECALLED,
+}
+_SCOPE_OF: Mapping[int, Literal["matched", "recalled"]] = {
+    facet_pb2.FACET_SCOPE_UNSPECIFIED: "recalled",
+    **{value: scope for scope, value in _SCOPES.items()},
+}
+
+
+def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
+    """Returns a filter.
+
+    Args:
+        message: What the caller sent.
+        path: Where it stands in the request, such as "filter".
+
+    Raises:
+        RequestError: A part of it is not set, or it is too large.
+    """
+    if message.ByteSize() > MAX_FILTER_KIBIBYTES * 2**10:
+        raise RequestError(path, f"is larger than {MAX_FILTER_KIBIBYTES} KiB")
+    return _filter(message, path)
+
+
+def facet_records(messages: Sequence[facet_pb2.Facet]) -> tuple[Facet, ...]:
+    """Returns the facets of a request; raises RequestError."""
+    if len(messages) > MAX_FACETS:
+        raise RequestError("facets", f"has {len(messages)} entries; at most {MAX_FACETS} are taken")
+    return tuple(_facet(message, f"facets[{place}]") for place, message in enumerate(messages))
+
+
+def facet_message(counts: FacetCounts) -> facet_pb2.FacetCounts:
+    """Returns the message of what a facet counted."""
+    return facet_pb2.FacetCounts(
+        field=counts.field,
+        scope=_SCOPES[counts.scope],
+        known_count=counts.known,
+        values=[
+            facet_pb2.ValueCount(value=value_message(value), count=count)
+            for value, count in counts.values
+        ],
+        interval_counts=counts.intervals,
+        smallest=None if counts.smallest is None else value_message(counts.smallest),
+        largest=None if counts.largest is None else value_message(counts.largest),
+    )
+
+
+def value_message(value: Value) -> filter_pb2.Value:
+    """Returns the message of a value."""
+    match value:
+        case str():
+            return filter_pb2.Value(text=value)
+        case bool():
+            return filter_pb2.Value(flag=value)
+        case datetime.date():
+            return filter_pb2.Value(date=date_message(value))
+        case _:
+            return filter_pb2.Value(number=value)
+
+
+def _filter(message: filter_pb2.Filter, path: str) -> Filter:
+    match message.WhichOneof("kind"):
+        case "and_group":
+            return And(_group(message.and_group, f"{path}.and_group"))
+        case "or_group":
+            return Or(_group(message.or_group, f"{path}.or_group"))
+        case "not_filter":
+            return Not(_filter(message.not_filter, f"{path}.not_filter"))
+        case _:
+            return _comparison(message, path)
+
+
+def _group(message: filter_pb2.FilterGroup, path: str) -> tuple[Filter, ...]:
+    parts = enumerate(message.filters)
+    return tuple(_filter(part, f"{path}.filters[{place}]") for place, part in parts)
+
+
+def _comparison(message: filter_pb2.Filter, path: str) -> Equals | In | Range | Exists | Prefix:
+    match message.WhichOneof("kind"):
+        case "equals":
+            value = _value(message.equals.value, f"{path}.equals.value")
+            return Equals(message.equals.field, value)
+        case "in_list":
+            values = enumerate(message.in_list.values)
+            given = [_value(value, f"{path}.in_list.values[{at}]") for at, value in values]
+            return In(message.in_list.field, tuple(given))
+        case "range":
+            interval = _interval(message.range.interval, f"{path}.range.interval")
+            return Range(message.range.field, interval)
+        case "exists":
+            return Exists(message.exists.field)
+        case "prefix":
+            return Prefix(message.prefix.field, message.prefix.prefix)
+        case _:
+            raise RequestError(path, "needs a group, a filter to negate or a comparison")
+
+
+def _value(message: filter_pb2.Value, path: str) -> Value:
+    match message.WhichOneof("kind"):
+        case "text":
+            return message.text
+        case "number":
+            return message.number
+        case "flag":
+            return message.flag
+        case "date":
+            return date_record(message.date, f"{path}.date")
+        case _:
+            raise RequestError(path, "needs a text, a number, a flag or a date")
+
+
+def _interval(message: filter_pb2.Interval, path: str) -> Interval:
+    def bound(
+        name: Literal["at_least", "above", "at_most", "below"],
+    ) -> Number | datetime.date | None:
+        if not message.HasField(name):
+            return None
+        value = _value(getattr(message, name), f"{path}.{name}")
+        if isinstance(value, str | bool):
+            raise RequestError(f"{path}.{name}", "must be a number or a date")
+        return value
+
+    return Interval(bound("at_least"), bound("above"), bound("at_most"), bound("below"))
+
+
+def _facet(message: facet_pb2.Facet, path: str) -> Facet:
+    if message.max_values < 0:
+        raise RequestError(f"{path}.max_values", "must not be negative")
+    if len(message.intervals) > MAX_FACET_INTERVALS:
+        raise RequestError(f"{path}.intervals", f"must be at most {MAX_FACET_INTERVALS}")
+    if message.scope not in _SCOPE_OF:
+        raise RequestError(f"{path}.scope", "is unknown")
+    return Facet(
+        message.field,
+        min(message.max_values, MAX_FACET_VALUES) or DEFAULT_FACET_VALUES,
+        tuple(
+            _interval(interval, f"{path}.intervals[{place}]")
+            for place, interval in enumerate(message.intervals)
+        ),
+        _SCOPE_OF[message.scope],
+    )

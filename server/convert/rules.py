@@ -1,0 +1,68 @@
+"""Between the contract's rules and those of the engine, both ways.
+
+Only the shape of a message is judged here; what rules say is judged by the engine, with the same
+paths.
+"""
+
+from collections.abc import Mapping
+
+from catalog.filters import Filter
+from search.result import RequestError
+from search.rules import Adjustment, Boost, Cap, Effect, Pin, RuleReport, Rules, Skipped
+from server.convert.filters import filter_record
+from shortlist.v1 import rules_pb2
+
+_PROBLEMS: Mapping[Skipped, "rules_pb2.PinProblem.ValueType"] = {
+    Skipped.UNKNOWN_ITEM: rules_pb2.PIN_PROBLEM_UNKNOWN_ITEM,
+    Skipped.FILTERED_OUT: rules_pb2.PIN_PROBLEM_FILTERED_OUT,
+    Skipped.EXCLUDED: rules_pb2.PIN_PROBLEM_EXCLUDED,
+}
+
+
+def rules_record(message: rules_pb2.Rules) -> Rules:
+    """Returns the rules of a request; raises RequestError."""
+    excluded = message.excluded if message.HasField("excluded") else None
+    return Rules(
+        tuple(message.excluded_item_ids),
+        None if excluded is None else filter_record(excluded, "rules.excluded"),
+        tuple(
+            Boost(_boosted(boost, f"rules.boosts[{place}].filter"), boost.strength)
+            for place, boost in enumerate(message.boosts)
+        ),
+        message.diversity,
+        tuple(Cap(cap.field, cap.max_results, cap.category_level) for cap in message.caps),
+        tuple(Pin(pin.item_id, pin.position) for pin in message.pins),
+    )
+
+
+def adjustment_message(adjustment: Adjustment) -> rules_pb2.Adjustment:
+    """Returns the message of what a rule did to a result."""
+    match adjustment.effect:
+        case Effect.BOOSTED:
+            return rules_pb2.Adjustment(rule=adjustment.rule, score_change=adjustment.score_change)
+        case Effect.DIVERSIFIED:
+            move = rules_pb2.Move(
+                from_position=adjustment.from_position, to_position=adjustment.to_position
+            )
+            return rules_pb2.Adjustment(rule=adjustment.rule, move=move)
+        case Effect.PINNED:
+            return rules_pb2.Adjustment(
+                rule=adjustment.rule, pinned_position=adjustment.to_position
+            )
+
+
+def report_message(report: RuleReport) -> rules_pb2.RuleReport:
+    """Returns the message of what a rule did to the list."""
+    return rules_pb2.RuleReport(
+        rule=report.rule,
+        affected_count=report.affected,
+        pin_problem=rules_pb2.PIN_PROBLEM_UNSPECIFIED
+        if report.skipped is None
+        else _PROBLEMS[report.skipped],
+    )
+
+
+def _boosted(message: rules_pb2.Boost, path: str) -> Filter:
+    if not message.HasField("filter"):
+        raise RequestError(path, "is absent; say which items")
+    return filter_record(message.filter, path)

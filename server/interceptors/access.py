@@ -1,0 +1,82 @@
+"""Who may call what: one interceptor in front of every method, of all four kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import grpc
+from google.rpc import status_pb2
+
+from server.auth.tokens import Role, RoleMissingError, Tokens, UnauthenticatedError
+from server.interceptors.errors import abort, error_status
+from server.interceptors.handlers import made_for
+
+# What anybody may ask: whether the server is well, and what it can be asked.
+_OPEN = ("grpc.health.", "grpc.reflection.")
+_READING = ("SearchService", "RetrievalService", "RerankService")
+_LOOKING_UP = ("Get", "BatchGet", "List")  # how names of methods begin that only read (AIP-130)
+
+
+def role_of(method: str) -> Role | None:
+    """Returns what a method needs, None for nothing; ADMIN for methods that are not known here.
+
+    Args:
+        method: Its full name, such as "/shortlist.v1.SearchService/Search".
+    """
+    service, _, name = method.removeprefix("/").partition("/")
+    package, _, service_name = service.rpartition(".")
+    if service.startswith(_OPEN):
+        return None
+    if package.partition(".")[0] != "shortlist":
+        return Role.ADMIN
+    if service_name in _READING:
+        return Role.READ
+    if service_name == "CatalogService":
+        return Role.READ if name.startswith(_LOOKING_UP) else Role.WRITE
+    return Role.ADMIN
+
+
+class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
+    """Refuses calls whose token is not good for their method, before anything of them is read."""
+
+    def __init__(self, tokens: Tokens):
+        self._tokens = tokens
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Returns the method's handler, or one of the same kind that refuses."""
+        handler = await continuation(handler_call_details)
+        error = self.objection(handler_call_details)
+        if handler is None or error is None:
+            return handler
+        return _refusing(handler, error_status(error, handler_call_details.method))
+
+    def objection(self, call: grpc.HandlerCallDetails) -> Exception | None:
+        """Returns why a call may not be made; None where it may."""
+        role = role_of(call.method)
+        try:
+            if role is not None:
+                self._tokens.check(bearer_token(call.invocation_metadata), role)
+        except (UnauthenticatedError, RoleMissingError) as error:
+            return error
+        return None
+
+
+def bearer_token(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
+    """Returns the token of a call; None unless it shows exactly one."""
+    shown = [value for key, value in metadata if key == "authorization"]
+    if len(shown) != 1 or not isinstance(shown[0], str):
+        return None
+    scheme, _, token = shown[0].partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _refusing(handler: Any, status: status_pb2.Status) -> Any:
+    async def refuse(_: Any, context: Any) -> None:
+        await abort(context, status)
+
+    return made_for(handler)(refuse)

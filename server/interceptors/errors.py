@@ -1,0 +1,244 @@
+"""From exceptions to canonical gRPC codes with details, in one interceptor for every method."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from base.error_logging import log_error
+from live.write_ahead_log import LogError
+from search.result import (
+    ClosedError,
+    DeadlineExceededError,
+    NotSupportedError,
+    ReadOnlyError,
+    RequestError,
+    UnknownItemsError,
+)
+from server.auth.tokens import RoleMissingError, UnauthenticatedError
+from server.bundle_loader import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
+from server.convert.page_tokens import PageTokenError, PageTokenExpiredError
+from server.interceptors.call_log import current_call, name_metadata, note_stages, tell_name
+from server.interceptors.handlers import is_ours, surrounded
+from server.worker_pool import OverloadedError, StoppingError
+
+logger = logging.getLogger(__name__)
+
+_DOMAIN = "shortlist"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_ITEM_TYPE = "shortlist.v1.Item"
+
+# Details travel in HTTP/2 trailers, of which clients accept 8 KiB by default.
+_MAX_MESSAGE_CHARACTERS = 300
+_MAX_ID_CHARACTERS = 100
+_MAX_RESOURCES = 10
+
+
+class MalformedRequestError(Exception):
+    """The bytes of a request are no message of the expected type."""
+
+
+# What each exception becomes: its code, and its reason as shortlist.v1.ErrorReason names it. Their
+# texts were written for callers. A subclass without an entry has its parent's.
+_KNOWN: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
+    RequestError: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
+    PageTokenError: (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_MISMATCH"),
+    PageTokenExpiredError: (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_EXPIRED"),
+    MalformedRequestError: (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST"),
+    UnknownItemsError: (grpc.StatusCode.NOT_FOUND, "UNKNOWN_ITEM"),
+    NotSupportedError: (grpc.StatusCode.FAILED_PRECONDITION, "NOT_SUPPORTED"),
+    DeadlineExceededError: (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
+    OverloadedError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    StoppingError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+    ClosedError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+    ReadOnlyError: (grpc.StatusCode.FAILED_PRECONDITION, "READ_ONLY"),
+    LogError: (grpc.StatusCode.UNAVAILABLE, "DISK_FAILED"),
+    UnauthenticatedError: (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REQUIRED"),
+    RoleMissingError: (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING"),
+    BundleRefusedError: (grpc.StatusCode.FAILED_PRECONDITION, "BUNDLE_REFUSED"),
+    LoadUnderWayError: (grpc.StatusCode.ABORTED, "LOAD_UNDER_WAY"),
+    NothingToRollBackToError: (grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO"),
+}
+
+
+async def abort(context: Any, status: status_pb2.Status) -> None:
+    """Ends the current call with a status, beside which its metadata says how the call is named."""
+    ending = rpc_status.to_status(status)
+    metadata = (*ending.trailing_metadata, *name_metadata())
+    await context.abort(ending.code, ending.details, metadata)
+
+
+def error_status(error: Exception, method: str) -> status_pb2.Status:
+    """Returns what the caller is told about an exception; logs the ones that are not known.
+
+    The exception loses its traceback: gRPC keeps it for a while, and with the frames it would keep
+    the engine they used, perhaps one that was replaced.
+
+    Args:
+        error: What a servicer raised.
+        method: The full name of the method, for the log.
+    """
+    try:
+        return _error_status(error, method)
+    finally:
+        raised: BaseException | None = error
+        while raised is not None:
+            raised.__traceback__, raised = None, raised.__context__
+
+
+def _error_status(error: Exception, method: str) -> status_pb2.Status:
+    for kind in type(error).__mro__:
+        if kind in _KNOWN:
+            code, reason = _KNOWN[kind]
+            if isinstance(error, LogError):
+                logger.error("%s: %s", method, error)
+            metadata = {"role": str(error.role)} if isinstance(error, RoleMissingError) else None
+            return _status(code, reason, _message(error), _details(error), metadata)
+    error_id = uuid.uuid4().hex
+    log_error(logger, error, "error %s in %s", error_id, method)
+    return _status(
+        grpc.StatusCode.INTERNAL,
+        "INTERNAL_FAULT",
+        f"internal fault; the server logged it as {error_id}",
+        metadata={"error_id": error_id},
+    )
+
+
+def _status(
+    code: grpc.StatusCode,
+    reason: str,
+    message: str,
+    details: Sequence[Message] = (),
+    metadata: Mapping[str, str] | None = None,
+) -> status_pb2.Status:
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN, metadata=metadata)
+    status = status_pb2.Status(code=code.value[0], message=_cut(message, _MAX_MESSAGE_CHARACTERS))
+    for detail in (info, *details):
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _message(error: Exception) -> str:
+    match error:
+        case MalformedRequestError():
+            return "the request cannot be parsed"
+        case LogError():  # its own text names a file of the server
+            return "the server cannot write to its disk"
+        case UnknownItemsError():
+            first = _cut(error.item_ids[0], _MAX_ID_CHARACTERS)
+            others = len(error.item_ids) - 1
+            return f"the catalogue has no item {first!r}" + (f", nor {others} more" * bool(others))
+        case _:
+            return str(error)
+
+
+def _details(error: Exception) -> list[Message]:
+    match error:
+        case RequestError():
+            violation = error_details_pb2.BadRequest.FieldViolation(
+                field=error.field, description=_cut(error.problem, _MAX_MESSAGE_CHARACTERS)
+            )
+            return [error_details_pb2.BadRequest(field_violations=[violation])]
+        case UnknownItemsError():
+            return [
+                error_details_pb2.ResourceInfo(
+                    resource_type=_ITEM_TYPE, resource_name=_cut(item_id, _MAX_ID_CHARACTERS)
+                )
+                for item_id in error.item_ids[:_MAX_RESOURCES]
+            ]
+        case OverloadedError():
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromNanoseconds(int(error.retry_seconds * 1e9))
+            return [retry]
+        case _:
+            return []
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
+    """Turns whatever our methods raise into a status, and bytes that cannot be parsed as well.
+
+    Methods of other packages (health, reflection) are left alone.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Returns the method's handler, wrapped when it is one of ours."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not is_ours(method):
+            return handler
+
+        def parse(raw: bytes) -> Message | MalformedRequestError:
+            try:
+                request: Message = handler.request_deserializer(raw)
+            except DecodeError:  # escaping from here, it would reach the caller as INTERNAL
+                return MalformedRequestError()
+            return request
+
+        return surrounded(
+            handler,
+            lambda context: _AsStatus(method, context),
+            deserializer=parse,
+            received=_sound,
+            begin=tell_name,
+        )
+
+
+def _sound(request: Message | MalformedRequestError) -> Message:
+    if isinstance(request, MalformedRequestError):
+        raise request
+    return request
+
+
+class _AsStatus:
+    """Ends a call with the status of whatever is raised inside."""
+
+    def __init__(self, method: str, context: Any):
+        self._method = method
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, Exception) or isinstance(error, grpc.aio.AbortError):
+            return  # an aborted call has its status already
+        status = error_status(error, self._method)
+        if isinstance(error, DeadlineExceededError) and error.stages:
+            note_stages(error.stages)
+        if (call := current_call()) is not None:
+            call.code = _CODES[status.code]
+            call.error_id = _error_id(status)
+        # gRPC keeps what `abort` raises for a while, and with it this frame: without
+        # these two it does not keep those that the error came through, and the engine they used.
+        del error, trace
+        await abort(self._context, status)
+
+
+def _error_id(status: status_pb2.Status) -> str | None:
+    info = error_details_pb2.ErrorInfo()
+    status.details[0].Unpack(info)  # always the first one
+    return str(info.metadata["error_id"]) if "error_id" in info.metadata else None

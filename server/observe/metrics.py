@@ -1,0 +1,297 @@
+"""Metrics for Prometheus. Labels name methods, codes, stages, caches and bundles, nothing else."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    make_wsgi_app,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from base.errors import InputError
+from bert.compiled import cached_programs
+from live.catalogue import LiveCatalogue, LiveReport
+from search.engine import Engine
+from search.result import Answer, SearchResult, StageReport
+from server.worker_pool import Worker
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
+_ITEMS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_HANG_UP_SECONDS = 10  # on a scraper that says nothing
+
+
+class Metrics:
+    """The metrics of one server.
+
+    Attributes:
+        registry: All of them.
+    """
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        self._calls = Counter(
+            "shortlist_calls", "Calls that ended.", ("method", "code"), registry=registry
+        )
+        self._call_seconds = _seconds("shortlist_call_seconds", "Calls.", registry, "method")
+        self._stage_seconds = _seconds(
+            "shortlist_stage_seconds", "Stages of the engine.", registry, "stage"
+        )
+        self._queue_seconds = _seconds(
+            "shortlist_queue_seconds", "What jobs waited for a thread.", registry
+        )
+        self._batch_rows = Histogram(
+            "shortlist_batch_rows", "Rows of a batch.", buckets=_ROWS, registry=registry
+        )
+        self._batch_calls = Histogram(
+            "shortlist_batch_calls", "Calls that shared a batch.", buckets=_ROWS, registry=registry
+        )
+        self._degradations = Counter(
+            "shortlist_degradations",
+            "Answers that left something out, such as some of the reranking.",
+            ("kind",),
+            registry=registry,
+        )
+        self._recalled = _items(
+            "shortlist_recalled_items", "Candidates that stage 1 gave an answer.", registry
+        )
+        self._reranked = _items(
+            "shortlist_reranked_items", "Candidates of an answer that stage 2 scored.", registry
+        )
+
+    def watch(
+        self,
+        worker: Worker,
+        engine: Callable[[], Engine | None],
+        live: Callable[[], LiveCatalogue | None],
+    ) -> None:
+        """From now on, shows the state of the worker, of the engine and of what is written to it.
+
+        Neither of the latter need be there yet.
+        """
+        self.registry.register(_State(worker, engine, live))
+
+    def called(self, method: str, code: str, seconds: float) -> None:
+        """Counts a call."""
+        self._calls.labels(method, code).inc()
+        self._call_seconds.labels(method).observe(seconds)
+
+    def refused(self, method: str) -> None:
+        """Counts a call that was refused unread, so that its time would say nothing."""
+        self._calls.labels(method, "RESOURCE_EXHAUSTED").inc()
+
+    def worked(self, stages: Iterable[StageReport]) -> None:
+        """Counts what the engine did, for an answer or until there was no time left for one."""
+        for stage in stages:
+            self._stage_seconds.labels(stage.name).observe(stage.seconds)
+
+    def answered(self, method: str, result: Answer) -> None:
+        """Counts what the engine answered."""
+        if not isinstance(result, SearchResult):
+            return
+        for left_out in result.left_out:
+            self._degradations.labels(left_out.value).inc()
+        if any(stage.name == "recall" for stage in result.stages):
+            self._recalled.labels(method).observe(result.recalled)
+        if result.to_rerank:
+            self._reranked.labels(method).observe(result.reranked)
+
+    def waited(self, seconds: float) -> None:
+        """Counts what a job waited for its turn."""
+        self._queue_seconds.observe(seconds)
+
+    def computed(self, rows: int, calls: int) -> None:
+        """Counts a batch."""
+        self._batch_rows.observe(rows)
+        self._batch_calls.observe(calls)
+
+
+def _seconds(name: str, of: str, registry: CollectorRegistry, *labels: str) -> Histogram:
+    return Histogram(name, f"Seconds: {of}", labels, buckets=_SECONDS, registry=registry)
+
+
+def _items(name: str, says: str, registry: CollectorRegistry) -> Histogram:
+    return Histogram(name, says, ("method",), buckets=_ITEMS, registry=registry)
+
+
+class _State(Collector):
+    """What is read off at the moment of a scrape."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        engine: Callable[[], Engine | None],
+        live: Callable[[], LiveCatalogue | None],
+    ):
+        self._worker = worker
+        self._engine = engine
+        self._live = live
+
+    def describe(self) -> Iterable[Metric]:
+        """Returns nothing: `collect` says it all."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the metrics."""
+        yield _gauge("shortlist_queue_jobs", "Jobs that wait for a thread.", self._worker.waiting)
+        yield _gauge("shortlist_running_jobs", "Jobs that run.", self._worker.running)
+        engine = self._engine()
+        if engine is not None:
+            yield from _engine_metrics(engine)
+        live = self._live()
+        if live is not None:
+            yield from _live_metrics(live.report())
+        programs = CounterMetricFamily(
+            "shortlist_programs",
+            "Programs compiled, and read from the compilation cache, by this process.",
+            labels=("origin",),
+        )
+        for origin, count in cached_programs().items():
+            programs.add_metric((origin,), count)
+        yield programs
+
+
+def _engine_metrics(engine: Engine) -> Iterator[Metric]:
+    info = GaugeMetricFamily(
+        "shortlist_bundle_info", "1 for what is served.", labels=("bundle_id",)
+    )
+    info.add_metric((engine.bundle_id,), 1)
+    yield info
+    yield _gauge(
+        "shortlist_bundle_created_timestamp_seconds",
+        "When what is served was built, in seconds since 1970.",
+        datetime.fromisoformat(engine.manifest.created).timestamp(),
+    )
+    yield _gauge("shortlist_items", "Items of the catalogue.", len(engine.snapshot.catalogue))
+    yield _gauge("shortlist_model_shapes", "Shapes that models are ready for.", engine.compilations)
+    families: dict[str, Any] = {
+        "entries": GaugeMetricFamily("shortlist_cache_entries", "Entries.", labels=("cache",)),
+        "bytes": GaugeMetricFamily("shortlist_cache_bytes", "Memory.", labels=("cache",)),
+        "hits": CounterMetricFamily("shortlist_cache_hits", "Found.", labels=("cache",)),
+        "misses": CounterMetricFamily("shortlist_cache_misses", "Not found.", labels=("cache",)),
+    }
+    for name, report in engine.cache_reports().items():
+        for what, family in families.items():
+            family.add_metric((name,), getattr(report, what))
+    yield from families.values()
+
+
+def _live_metrics(report: LiveReport) -> Iterator[Metric]:
+    sequence = GaugeMetricFamily(
+        "shortlist_write_sequence",
+        "The last write: of those on disk, and of those that searches find.",
+        labels=("state",),
+    )
+    sequence.add_metric(("durable",), report.sequence)
+    sequence.add_metric(("visible",), report.visible_sequence)
+    yield sequence
+    yield _gauge("shortlist_pending_items", "Items that wait to be indexed.", report.pending)
+    yield _gauge("shortlist_set_aside_items", "Items that no encoder took.", report.set_aside)
+    rows = GaugeMetricFamily(
+        "shortlist_changed_rows", "Rows beside the bundle's index, and dead ones.", labels=("kind",)
+    )
+    rows.add_metric(("added",), report.added)
+    rows.add_metric(("dead",), report.dead)
+    yield rows
+    freshness = GaugeMetricFamily(
+        "shortlist_freshness_seconds",
+        "From acknowledgement to being found, of the last items that were indexed.",
+        labels=("quantile",),
+    )
+    for quantile, seconds in zip(("0.5", "0.99"), report.freshness or (), strict=False):
+        freshness.add_metric((quantile,), seconds)
+    yield freshness
+    recall = GaugeMetricFamily(
+        "shortlist_index_recall",
+        "Share of the exact 10 nearest items that is found, when last measured.",
+    )
+    if report.recall is not None:
+        recall.add_metric((), report.recall)
+    yield recall
+    compactions = CounterMetricFamily(
+        "shortlist_compactions", "Bundles built of what was written.", value=report.compactions
+    )
+    yield compactions
+
+
+def _gauge(name: str, says: str, value: int | float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, says, value=value)
+
+
+class MetricsServer:
+    """Serves `GET /metrics` over HTTP on threads of its own.
+
+    Attributes:
+        port: Where it listens.
+    """
+
+    def __init__(self, registry: CollectorRegistry, host: str, port: int):
+        """Begins to listen.
+
+        Raises:
+            InputError: Nobody can listen there.
+        """
+        where = f"--metrics-host {host} --metrics-port {port}"
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+
+            class Server(_Server):
+                address_family = family
+
+            self._server = make_server(host, port, _only_metrics(registry), Server, _Handler)
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            reason = "address already in use" if taken else error.strerror or error
+            raise InputError(f"{where}: cannot listen there ({reason})") from None
+        self.port = self._server.server_port
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="metrics", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops, and frees the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _HANG_UP_SECONDS
+
+    def log_message(self, *_: Any) -> None:
+        """Logs nothing: a scrape is no event."""
+
+
+def _only_metrics(registry: CollectorRegistry) -> Callable[..., Iterable[bytes]]:
+    metrics: Any = make_wsgi_app(registry)
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/metrics":
+            answer: Iterable[bytes] = metrics(environ, start_response)
+            return answer
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"GET /metrics\n"]
+
+    return app

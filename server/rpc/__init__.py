@@ -1,0 +1,1 @@
+"""The gRPC methods, one servicer a service."""

@@ -1,0 +1,41 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from base.memory import forget_peak, peak_bytes, resident_bytes
+
+_SIZE = 128 * 2**20
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
+
+
+def test_the_peak_is_of_what_came_since_it_was_forgotten():
+    forget_peak()
+    before = peak_bytes()
+    np.ones(_SIZE, np.uint8)
+    held = peak_bytes()
+    assert before + 0.9 * _SIZE < held < before + 2 * _SIZE
+    forget_peak()
+    assert peak_bytes() < held - 0.5 * _SIZE
+
+
+def test_what_is_held_is_told_with_and_without_pages_of_files(tmp_path):
+    np.save(tmp_path / "file.npy", np.ones(_SIZE, np.uint8))
+    before, without = resident_bytes(), resident_bytes(files=False)
+    kept, mapped = np.ones(_SIZE, np.uint8), np.load(tmp_path / "file.npy", mmap_mode="r")
+    assert mapped.sum() == kept.sum()
+    assert resident_bytes() - before > 1.8 * _SIZE
+    assert 0.9 * _SIZE < resident_bytes(files=False) - without < 1.5 * _SIZE
+
+
+def test_another_process_is_told_of_until_it_has_ended():
+    code = "kept = bytes(range(256)) * 2**18; print(flush=True); open(0).read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        assert 2**26 < resident_bytes(process.pid) < 2**28
+    assert resident_bytes(process.pid) is None

@@ -1,0 +1,355 @@
+"""Valid datasets: what is read from them, and what is counted in warnings."""
+
+import datetime
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from catalog.dataset.reading import read_dataset
+from catalog.schema import EVENTS, ITEMS, JUDGMENTS, NUMBER, TEXT, WHOLE
+from catalog.store import ItemStore
+
+UTC = datetime.UTC
+FORMATS = [".parquet", ".jsonl", ".jsonl.gz", ".csv"]
+
+FULL_ITEM = {
+    "item_id": "ü-1",
+    "title": 'Säge, 18" 锯 🪚',
+    "description": "First line.\nSecond line.",
+    "brand": "Bosch",
+    "category": "Tools > Saws",
+    "group_id": "g1",
+    "price": 12.5,
+    "rating": 5.0,
+    "rating_count": 3,
+    "in_stock": True,
+    "image_url": "http://example.com/1.jpg",
+    "attributes": {"colour": "green", "weight": "3 kg"},
+    "embedding": [0.5, -1.0],
+}
+BARE_ITEM = dict.fromkeys(FULL_ITEM) | {"item_id": "2", "title": "Drill"}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_gives_the_same_items(dataset, suffix):
+    directory = dataset(suffix, items=[FULL_ITEM, BARE_ITEM])
+
+    found = read_dataset(directory)
+
+    assert found.items.schema.equals(ITEMS.arrow)
+    expected = FULL_ITEM | {"attributes": [*FULL_ITEM["attributes"].items()], "released": None}
+    assert found.items.to_pylist() == [expected, BARE_ITEM | {"released": None}]
+    assert found.warnings == ()
+    assert found.judgments is None
+    assert found.events is None
+    assert found.users is None
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_dates_and_times_are_iso_8601_text(dataset, suffix):
+    times = [
+        "2024-01-31T09:30:00Z",
+        "2024-01-31T11:30:00.000000123+02:00",
+        "2024-01-31 09:30:00",
+        "2024-01-31 10:30+01",
+    ]
+    item = {"item_id": "1", "title": "Saw", "released": "2024-02-29"}
+    events = [{"time": time, "item_id": "1", "type": "click"} for time in times]
+
+    found = read_dataset(dataset(suffix, items=[item], events=events))
+
+    assert found.items["released"].to_pylist() == [datetime.date(2024, 2, 29)]
+    moment = datetime.datetime(2024, 1, 31, 9, 30, tzinfo=UTC)
+    assert found.events["time"].to_pylist() == [moment] * 4
+    assert found.events.schema.equals(EVENTS.arrow)
+
+
+def test_parquet_types_that_mean_the_same_are_taken(tmp_path):
+    noon = datetime.datetime(2024, 1, 31, 12)
+    items = pa.table(
+        {
+            "item_id": pa.array(["1", "2"]).dictionary_encode(),
+            "title": pa.array(["Saw", "Drill"], pa.string_view()),
+            "price": pa.array([3, None], pa.int16()),
+            "rating": pa.array([4.5, np.nan], pa.float32()),
+            "rating_count": pa.array([7.0, np.nan], pa.float64()),
+            "released": pa.array([noon, None], pa.timestamp("ns")),
+            "brand": pa.nulls(2),
+            "embedding": pa.array([[1.0, 2.0], None], pa.list_(pa.float64(), 2)),
+        }
+    )
+    zoned = pa.array([noon], pa.timestamp("ms", "America/New_York"))
+    pq.write_table(items, tmp_path / "items.parquet")
+    pq.write_table(
+        pa.table({"time": zoned, "item_id": ["1"], "type": ["click"]}), tmp_path / "events.parquet"
+    )
+
+    found = read_dataset(tmp_path)
+
+    rows = found.items.select(["item_id", "title", "price", "rating", "rating_count"]).to_pylist()
+    assert [list(row.values()) for row in rows] == [
+        ["1", "Saw", 3.0, 4.5, 7],
+        ["2", "Drill", None, None, None],
+    ]
+    assert found.items["released"].to_pylist() == [datetime.date(2024, 1, 31), None]
+    assert found.items["embedding"].to_pylist() == [[1.0, 2.0], None]
+    assert found.items.schema.equals(ITEMS.arrow)
+    assert found.events["time"].to_pylist() == [noon.replace(tzinfo=UTC)]
+
+
+def test_what_a_spreadsheet_writes_is_taken(tmp_path):
+    lines = ["\ufeffitem_id,title,price,rating_count,in_stock", "1,Saw, 3 ,2.0,TRUE", ""]
+    text = "\r\n".join([*lines, "2,Drill,nan,,0"])
+    (tmp_path / "items.csv").write_text(text, encoding="utf-8", newline="")
+
+    items = read_dataset(tmp_path).items
+
+    assert items["price"].to_pylist() == [3.0, None]
+    assert items["rating_count"].to_pylist() == [2, None]
+    assert items["in_stock"].to_pylist() == [True, False]
+
+
+def test_rows_keep_the_order_of_the_file(dataset):
+    ids = [str(n * 7 % 101) for n in range(101)]
+    items = [{"item_id": i, "title": "Saw"} for i in ids]
+    judgments = [{"query": f"q{i}", "item_id": i, "grade": 1} for i in reversed(ids)]
+
+    found = read_dataset(dataset(items=items, judgments=judgments))
+
+    assert found.items["item_id"].to_pylist() == ids
+    assert found.judgments["item_id"].to_pylist() == ids[::-1]
+
+
+def test_the_info_file_may_be_absent(dataset):
+    directory = dataset(judgments=[{"query": "saw", "item_id": "1", "grade": 3}])
+
+    info = read_dataset(directory).info
+
+    assert info.name == directory.name
+    assert info.grade_min == 0.0
+    assert info.relevant_from == 1.5  # the middle of 0 and 3
+
+
+def test_the_info_file_sets_name_and_grades(dataset):
+    judgments = [{"query": "saw", "item_id": "1", "grade": 3}]
+    found = read_dataset(dataset(info={"name": "Shop", "grade_min": 1}, judgments=judgments))
+    assert (found.info.name, found.info.grade_min) == ("Shop", 1.0)
+    assert found.info.relevant_from == 2.0  # the middle of 1 and 3
+
+    found = read_dataset(dataset(info={"relevant_from": 2.5}, judgments=judgments))
+    assert found.info.relevant_from == 2.5
+
+
+def test_missing_query_ids_and_splits_are_filled_in(dataset):
+    queries = ["Saw", " saw ", "drill", "drill"]
+    judgments = [
+        {"query": query, "item_id": item_id, "grade": 1.0}
+        for query, item_id in zip(queries, ["1", "1", "1", "2"], strict=True)
+    ]
+
+    found = read_dataset(dataset(judgments=judgments)).judgments
+
+    assert found.schema.equals(JUDGMENTS.arrow)
+    ids = found["query_id"].to_pylist()
+    assert ids[2] == ids[3]
+    assert len(set(ids)) == 3
+    splits = found["split"].to_pylist()
+    assert splits[0] == splits[1]  # the same query to a model
+    assert splits[2] == splits[3]
+
+
+def test_hashed_splits_are_eighty_ten_ten(dataset):
+    judgments = [{"query": f"query {n}", "item_id": "1", "grade": 1} for n in range(2_000)]
+
+    splits = read_dataset(dataset(judgments=judgments)).judgments["split"].to_pylist()
+
+    # Within four standard deviations of a binomial: 2000 * 0.8 +- 72, 2000 * 0.1 +- 54.
+    assert splits.count("train") == pytest.approx(1600, abs=72)
+    assert splits.count("dev") == pytest.approx(200, abs=54)
+    assert splits.count("test") == pytest.approx(200, abs=54)
+
+
+def test_given_query_ids_and_splits_are_kept(dataset):
+    row = {"query": "saw", "item_id": "1", "grade": 1, "query_id": "q9", "split": "dev"}
+
+    found = read_dataset(dataset(judgments=[row])).judgments
+
+    assert found.to_pylist() == [row]
+
+
+def test_judgments_and_events_of_unknown_items_are_counted_and_left_out(dataset):
+    judgments = [
+        {"query": "saw", "item_id": item_id, "grade": 1} for item_id in ["1", "7", "2", "8"]
+    ] + [{"query": "drill", "item_id": "7", "grade": 1}]
+    events = [
+        {"time": "2024-01-31T09:30:00Z", "item_id": item_id, "type": "click"}
+        for item_id in ["9", "2"]
+    ]
+
+    found = read_dataset(dataset(judgments=judgments, events=events))
+
+    assert found.judgments["item_id"].to_pylist() == ["1", "2"]
+    assert found.events["item_id"].to_pylist() == ["2"]
+    judgment, event = found.warnings
+    assert judgment.startswith(
+        "judgments.jsonl, line 2, column item_id: '7' is not among the items"
+    )
+    assert "3 of 5 judgments, of 2 unknown items, left out" in judgment
+    assert event.startswith("events.jsonl, line 1, column item_id: '9'")
+    assert "1 of 2 events, of 1 unknown item, left out" in event
+
+
+def test_identical_judgments_are_kept_once_and_counted(dataset):
+    rows = [("saw", "1", 2.0), ("saw", "2", 1.0), ("saw", "1", 2.0), ("saw", "1", 2.0)]
+    judgments = [{"query": q, "item_id": i, "grade": g} for q, i, g in rows]
+
+    found = read_dataset(dataset(judgments=judgments))
+
+    assert found.judgments["item_id"].to_pylist() == ["1", "2"]
+    assert found.warnings == ("judgments.jsonl: 2 repeated judgments left out",)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_unknown_columns_are_named_and_not_read(dataset, suffix):
+    directory = dataset(suffix, items=[{"item_id": "1", "title": "Saw", "colour": "red", "x y": 1}])
+
+    found = read_dataset(directory)
+
+    assert found.items.column_names == list(ITEMS.names)
+    assert found.warnings == (f"items{suffix}: 2 unknown columns not read: 'colour', 'x y'",)
+
+
+def test_unknown_entries_and_unread_formats_are_warned_of(dataset):
+    directory = dataset(info={"Name": "Shop"})
+    (directory / "events.json").write_text("[]")
+    (directory / "README.md").write_text("About")
+
+    warnings = read_dataset(directory).warnings
+
+    assert len(warnings) == 2
+    assert warnings[0] == "dataset.json: unknown entry 'Name' not read"
+    assert warnings[1].startswith("events.json: not read; use one of .parquet, ")
+
+
+def test_a_threshold_that_no_grade_reaches_is_warned_of(dataset):
+    judgments = [{"query": "saw", "item_id": "1", "grade": 1}]
+
+    warnings = read_dataset(dataset(info={"relevant_from": 2}, judgments=judgments)).warnings
+
+    assert len(warnings) == 1
+    assert "relevant_from: no grade reaches 2, the highest is 1" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "age"),
+    [(".parquet", [30, None]), (".jsonl", [30, None]), (".csv", ["30", None])],
+)
+def test_further_columns_of_users_are_their_attributes(dataset, suffix, age):
+    users = [{"user_id": "u1", "age": 30, "plan": "gold"}, {"user_id": "u2", "plan": "free"}]
+
+    found = read_dataset(dataset(suffix, users=users))
+
+    assert found.warnings == ()
+    assert found.users["user_id"].to_pylist() == ["u1", "u2"]
+    assert found.users["age"].to_pylist() == age
+    assert found.users["plan"].to_pylist() == ["gold", "free"]
+
+
+def test_user_attributes_may_first_appear_late_in_the_file(dataset):
+    users = [{"user_id": str(n)} for n in range(70_000)] + [{"user_id": "last", "age": 30}]
+
+    ages = read_dataset(dataset(users=users)).users["age"]
+
+    assert ages.null_count == 70_000
+    assert ages[70_000].as_py() == 30
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
+def test_tables_without_rows_are_taken_where_they_are_optional(dataset, suffix):
+    directory = dataset(suffix)
+    for schema in (JUDGMENTS, EVENTS):
+        path = directory / (schema.name + suffix)
+        if suffix == ".parquet":
+            pq.write_table(schema.arrow.empty_table(), path)
+        else:
+            path.write_text(",".join(schema.names) + "\n" if suffix == ".csv" else "\n")
+
+    found = read_dataset(directory)
+
+    assert found.judgments.schema.equals(JUDGMENTS.arrow)
+    assert len(found.judgments) == len(found.events) == 0
+    assert found.info.relevant_from == 0.0
+
+
+def test_very_long_text_is_read_whole(dataset):
+    text = "long " * 100_000
+
+    found = read_dataset(dataset(items=[{"item_id": "1", "title": "Saw", "description": text}]))
+
+    assert found.items["description"].to_pylist() == [text]
+
+
+def test_the_fingerprint_follows_the_content_and_nothing_else(dataset):
+    directory = dataset(info={"name": "Shop"})
+    first = read_dataset(directory).fingerprint
+    assert re.fullmatch("[0-9a-f]{64}", first)
+
+    (directory / "notes.txt").write_text("not read")
+    (directory / "items.jsonl").touch()
+    assert read_dataset(directory).fingerprint == first
+
+    (directory / "dataset.json").write_text(json.dumps({"name": "Shop 2"}))
+    second = read_dataset(directory).fingerprint
+    assert second != first
+
+    dataset(info={"name": "Shop 2"}, items=[{"item_id": "1", "title": "Saw!"}])
+    assert read_dataset(directory).fingerprint not in {first, second}
+
+
+def test_items_go_straight_into_a_store(dataset):
+    store = ItemStore(read_dataset(dataset(items=[FULL_ITEM, BARE_ITEM])).items)
+
+    assert store.item(0).attributes == FULL_ITEM["attributes"]
+    assert store.item(1).attributes == {}
+
+
+@pytest.mark.real
+def test_home_depot_is_valid(real_data):
+    found = read_dataset(real_data("homedepot"))
+
+    assert len(found.items) == 54_667
+    assert found.info.grade_min == 1.0
+    assert found.info.relevant_from == 2.33
+    splits = found.judgments["split"].value_counts().to_pylist()
+    assert {s["values"]: s["counts"] for s in splits} == {
+        "train": 53_383,
+        "dev": 5_843,
+        "test": 7_666,
+    }
+    assert found.warnings == ()
+
+
+@pytest.mark.real
+def test_icecat_is_valid_and_its_attributes_are_text(real_data):
+    found = read_dataset(real_data("icecat"))
+
+    assert len(found.items) == 19_406
+    assert len(found.judgments) == 1_794
+    store = ItemStore(found.items)
+    assert store.item(store.row("2101957")).attributes["display_diagonal"] == "17"
+    assert found.items.schema.types[-2] == pa.map_(TEXT, TEXT)
+
+
+@pytest.mark.real
+def test_online_retail_is_valid_but_for_one_unknown_column(real_data):
+    found = read_dataset(real_data("online_retail"))
+
+    assert len(found.items) == 3_659
+    assert len(found.events) == 332_302
+    assert found.events["price"].type == NUMBER
+    assert found.events["quantity"].type == WHOLE
+    assert found.warnings == ("events.parquet: 1 unknown column not read: 'country'",)

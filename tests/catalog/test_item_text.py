@@ -1,0 +1,97 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.item_text import Segment, item_segments, item_text, normalise_query
+from catalog.schema import Item
+
+
+def segment(item: Item, name: str) -> str | None:
+    return next((s.text for s in item_segments(item) if s.name == name), None)
+
+
+def test_segments_come_in_order_of_how_telling_they_are():
+    item = Item(
+        item_id="1",
+        title="Cordless drill 18 V",
+        description="With two batteries.",
+        brand="Bosch",
+        category="Tools > Drills",
+        attributes={"voltage": "18 V", "colour": "green"},
+    )
+
+    assert item_segments(item) == (
+        Segment("title", "Cordless drill 18 V"),
+        Segment("brand", "Bosch"),
+        Segment("category", "Tools > Drills"),
+        Segment("attributes", "colour green, voltage 18 V"),
+        Segment("description", "With two batteries."),
+    )
+    assert item_text(item) == (
+        "Cordless drill 18 V. Bosch. Tools > Drills. colour green, voltage 18 V. "
+        "With two batteries."
+    )
+
+
+def test_parts_that_are_missing_or_blank_are_left_out():
+    item = Item(
+        "1", " Drill ", description="", brand=None, category=" \t", attributes={"a": "", "b": " "}
+    )
+
+    assert item_segments(item) == (Segment("title", "Drill"),)
+    assert item_text(item) == "Drill"
+
+
+def test_an_inline_item_may_lack_a_title():
+    assert item_text(Item("1", "", brand="Bosch")) == "Bosch"
+    assert item_segments(Item("1", "")) == ()
+
+
+@pytest.mark.parametrize(
+    ("title", "brand", "kept"),
+    [
+        ("Bosch drill", "Bosch", False),
+        ("The BOSCH drill", "bosch", False),
+        ("Drill by Black & Decker", "Black+Decker", False),
+        ("Boschmann drill", "Bosch", True),  # part of a word only
+        ("Black drill, Decker style", "Black Decker", True),  # not in a row
+        ("Straße lamp", "STRASSE", False),  # case folding, not lower case
+        ("\uff2c\uff27 monitor", "LG", False),  # full-width letters
+        ("C drill", "+", True),
+        ("Canal + box", "+", False),
+        ("Drill", "Drill Bosch", True),  # longer than the title
+    ],
+)
+def test_a_brand_is_left_out_where_the_title_names_it(title, brand, kept):
+    assert segment(Item("1", title, brand=brand), "brand") == (brand if kept else None)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("  Angle \t Bracket\n", "angle bracket"),
+        ("Straße", "strasse"),
+        ("\uff35\uff33\uff22 cable", "usb cable"),
+        ("a\u00a0b", "a b"),
+        ("", ""),
+        ("e\u0301", "é"),
+        ("x" * 10_000, "x" * 10_000),
+    ],
+)
+def test_queries_are_normalised(query, expected):
+    assert normalise_query(query) == expected
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing(query):
+    once = normalise_query(query)
+
+    assert normalise_query(once) == once
+
+
+def test_composed_and_decomposed_spellings_are_one_query():
+    word = "crème brûlée"
+
+    assert normalise_query(unicodedata.normalize("NFD", word)) == normalise_query(word)

@@ -1,0 +1,36 @@
+"""What counts as a word: sizes and codes are whole beside their parts."""
+
+import pytest
+
+from lexical.analysis import words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1/2 in. pipe", "1f2in 1f2 in. pipe"),
+        ("1/2-inch pipe", "1f2in 1f2 in pipe"),
+        ("3.5mm jack", "3d5mm 3d5 mm jack"),
+        ("12-Gauge wire", "12gauge 12 gauge wire"),
+        ("12 ga wire", "12gauge 12 gauge wire"),
+        ("65 W", "65w 65 w"),
+        ("F8J042bt04-BLK", "F8J042bt04BLK F8J042bt04-BLK"),
+        ("WD-40", "WD40 WD-40"),
+        ("24/7 help", "24f7 help"),
+        ("2 by 4", "2 by 4"),
+        ("USB-C cable", "USB-C cable"),  # no digit: two words like any others
+        ("2019-2021", "2019-2021"),  # no letter
+        ("v2", "v2"),
+        ("5m mast", "5m 5 m mast"),
+        ("a lamp. 2 in stock", "a lamp. 2in 2 in stock"),  # read as a size, and its parts remain
+        ("ﬁlter \ud800", "filter "),
+        ("", ""),
+    ],
+)
+def test_sizes_and_codes_are_written_out_whole(text, expected):
+    assert words(text) == expected
+
+
+def test_a_long_text_takes_no_longer_than_its_length():
+    for text in ("1" * 50_000, "a-" * 25_000, "1/" * 25_000, "1-1." * 12_500, "a1-" * 16_000):
+        assert len(words(text)) <= 2 * len(text) + 1

@@ -1,0 +1,131 @@
+"""A program that writes to a log and compacts it into bundles, and what it should leave.
+
+Its bundles hold items as JSON, and plain text for models and indexes, so that it imports no JAX and
+starts fast enough to be killed hundreds of times. It writes them in the order that a server does,
+and passes the same failpoints.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from base.failpoints import failpoint
+from live import bundle_store
+from live.bundle_store import State
+from live.write_ahead_log import Change, WriteLog
+from search import bundle
+from search.bundle import Manifest
+from tests.live.log_model import BATCHES, append, random_batches, tell
+
+COMPACT_EVERY = 3  # batches
+Items = Mapping[str, Mapping[str, Any]]
+
+_ITEMS = "items.json"
+# What stands for models, vectors and indexes: so long that to write it takes a while.
+_MODEL, _VECTORS, _INDEX, _ANSWERS = "1" * 3000, "0" * 5000, "2" * 2000, "3" * 500
+
+
+def write_root(directory: Path) -> Items:
+    """Writes a bundle of the items that `random_batches` writes to; returns them."""
+    items = {f"item {number}": {"title": f"title {number}", "brand": "b"} for number in range(8)}
+    directory.mkdir()
+    _fill(directory, items, None, None)
+    return items
+
+
+def items_of(directory: Path) -> Items:
+    """The items of a bundle."""
+    items: Items = json.loads((directory / _ITEMS).read_text())
+    return items
+
+
+def changed(items: Items, changes: Iterable[Change]) -> Items:
+    """Items as some changes leave them, fields as JSON has them."""
+    after = dict(items)
+    for change in changes:
+        if change.fields is None:
+            after.pop(change.item_id, None)
+            continue
+        before = {} if change.whole else after[change.item_id]
+        given = {k: v.isoformat() if isinstance(v, date) else v for k, v in change.fields.items()}
+        merged = {**before, **given}
+        after[change.item_id] = {k: v for k, v in merged.items() if v not in (None, {})}
+    return after
+
+
+def sound(directory: Path) -> Path:
+    """The same directory, whose files are those of its manifest."""
+    bundle.verify(directory)
+    return directory
+
+
+def current(log: WriteLog, root: Path, bundles: Path) -> tuple[Path, Items]:
+    """The bundle that a start begins with, and the items after what the log has besides."""
+    newest = bundle_store.newest(root, bundles, State(log.id, log.sequence), sound)
+    included = bundle_store.included(Manifest.read(newest), log.id)
+    return newest, changed(items_of(newest), log.changes(after=included))
+
+
+def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
+    """Puts a bundle of all items into the place of the newest one."""
+    state = State(log.id, log.sequence)
+    _, items = current(log, root, bundles)
+    of = Manifest.read(root).bundle_id
+    placed, _ = bundle_store.place(bundles, state, lambda new: _fill(new, items, state, of))
+    assert Manifest.read(bundle_store.newest(root, bundles, state, sound)).state == vars(state)
+    bundle_store.clean(bundles, keep=placed)
+    return placed
+
+
+def _fill(directory: Path, items: Items, state: State | None, root: str | None) -> None:
+    """Writes a bundle as `live.compaction` does, and may be killed at the same places."""
+    given = {"towers/model": _MODEL, _ITEMS: json.dumps(items), "index/vectors": _VECTORS}
+    _write(directory, given)
+    failpoint("compaction.before-index")
+    _write(directory, {"index/index": _INDEX, "lexical/index": _INDEX})
+    failpoint("compaction.after-index")
+    _write(directory, {"golden": _ANSWERS})
+    manifest = Manifest(
+        bundle_id="",
+        created="2024-01-31T09:30:00Z",
+        as_of=None,
+        numerics="float32",
+        built_from={},
+        reports={},
+        metrics={},
+        files={},
+        state=state and vars(state),
+        root=root,
+    )
+    filled = manifest.with_files(bundle.list_files(directory))
+    failpoint("compaction.before-manifest")
+    filled.write(directory)
+
+
+def _write(directory: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text(text)
+
+
+def main(state: Path, root: Path, seed: int, count: int) -> None:
+    """Appends the batches of a seed, and compacts now and then."""
+    tell(sorted({"jax", "pyarrow", "numpy"} & sys.modules.keys()))
+    with WriteLog.open(state) as log:
+        for number, batch in enumerate(random_batches(seed, count), 1):
+            tell(append(log, batch))
+            if number % COMPACT_EVERY == 0:
+                compact(log, root, state / bundle_store.BUNDLES)
+                tell({"compacted": log.sequence})
+
+
+if __name__ == "__main__":
+    main(
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        int(sys.argv[3]),
+        int(sys.argv[4]) if len(sys.argv) > 4 else BATCHES,
+    )

@@ -1,0 +1,91 @@
+"""A catalogue to be written to while it is searched, and an engine for rules."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from catalog.schema import Item
+from live import bundle_store
+from live.catalogue import LiveCatalogue
+from live.write_ahead_log import Write, WriteLog
+from search.config import LiveConfig
+from search.engine import Engine
+from search.engine_handle import EngineHandle
+
+SECONDS = 30.0
+NEVER = LiveConfig(compact_from=1_000_000)
+
+
+class Shop:
+    """A live catalogue with what the tests ask of it."""
+
+    def __init__(self, engine_handle: EngineHandle, live: LiveCatalogue) -> None:
+        self.engine_handle = engine_handle
+        self.live = live
+        self._requests = 0
+
+    @property
+    def engine(self) -> Engine:
+        return self.engine_handle.engine
+
+    def write(self, item_id: str, fields: dict | None, *, whole: bool = True, request: str = ""):
+        self._requests += 1
+        request = request or f"r{time.monotonic_ns()}-{self._requests}"
+        return self.live.write(Write(request, item_id, fields, whole)).result(SECONDS)
+
+    def upsert(self, item: Item):
+        values = asdict(item)
+        return self.write(values.pop("item_id"), {k: v for k, v in values.items() if v is not None})
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + SECONDS
+        while not holds():
+            assert time.monotonic() < end, "it never came true"
+            time.sleep(0.01)
+
+    def shown(self) -> None:
+        self.until(lambda: self.live.report().pending == 0)
+
+    def items(self) -> dict[str, Item]:
+        catalogue = self.engine.snapshot.catalogue
+        rows = catalogue.all_alive.nonzero()[0].tolist()
+        return {item.item_id: item for item in map(catalogue.item, rows)}
+
+
+@pytest.fixture
+def opened(tiny_bundle: Path, engine: Engine, tmp_path: Path) -> Callable[..., object]:
+    """Opens a shop; its models are compiled once for all tests, and none of them changes them."""
+    load = partial(Engine.load, models=engine.models)
+
+    @contextmanager
+    def opened(config: LiveConfig = NEVER, root: Path = tiny_bundle) -> Iterator[Shop]:
+        state = tmp_path / "state"
+        log = WriteLog.open(state)
+        bundles = state / "bundles"
+        state_of_log = bundle_store.State(log.id, log.sequence)
+        engine_handle = EngineHandle(bundle_store.newest(root, bundles, state_of_log, load))
+        live = LiveCatalogue(engine_handle, log, bundles, config)
+        try:
+            yield Shop(engine_handle, live)
+        finally:
+            live.close()
+
+    return opened
+
+
+@pytest.fixture
+def shop(opened) -> Iterator[Shop]:
+    with opened() as shop:
+        yield shop
+
+
+LAMP = Item("lamp", "Zyx brass reading lamp", brand="Zyx", price=20.0, in_stock=True)
+
+
+def found(shop: Shop, query: str, **options: object) -> list[str]:
+    return [hit.item_id for hit in shop.engine.search(query, **options).hits]

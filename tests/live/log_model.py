@@ -1,0 +1,180 @@
+"""What a write log should hold, kept in plain dictionaries; and a program that writes to a log.
+
+The program imports nothing but the log, so that it starts fast enough to be killed a thousand
+times. It appends the batches of a seed and prints what became of each as soon as it is told.
+"""
+
+import datetime
+import json
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from live.write_ahead_log import Change, Write, WriteLog, Written
+
+BATCHES = 24  # of one seed
+REOPEN_EVERY = 3  # batches
+REFUSED = "refused"
+SAW = {"title": "Saw", "brand": "Acme", "price": 12.5}
+
+_ITEMS = [f"item {number}" for number in range(8)]
+
+
+def only(log: WriteLog) -> Change:
+    """The one change of a log."""
+    (change,) = log.changes()
+    return change
+
+
+class Model:
+    """A log in memory, the simple way."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Change] = {}
+        self.requests: dict[str, tuple[int, Any]] = {}
+
+    def copy(self) -> "Model":
+        other = Model()
+        other.items, other.requests = dict(self.items), dict(self.requests)
+        return other
+
+    @property
+    def changes(self) -> list[Change]:
+        return sorted(self.items.values(), key=lambda change: change.sequence)
+
+    def append(self, batch: Sequence[Write]) -> list[Any]:
+        """Applies a batch: the sequence of each write and whether it was repeated, or refused."""
+        return [self._append(write) for write in batch]
+
+    def _append(self, write: Write) -> Any:
+        if write.request_id in self.requests:
+            sequence, known = self.requests[write.request_id]
+            return [sequence, True] if known == _meaning(write) else REFUSED
+        if (change := self._applied(write)) is None:
+            return REFUSED
+        self.items[write.item_id] = change
+        self.requests[write.request_id] = (change.sequence, _meaning(write))
+        return [change.sequence, False]
+
+    def _applied(self, write: Write) -> Change | None:
+        before, sequence = self.items.get(write.item_id), len(self.requests) + 1
+        if write.fields is None:
+            return Change(write.item_id, sequence, None, True)
+        fields, whole = dict(write.fields), write.whole
+        if not write.whole and before is not None:
+            if before.fields is None:
+                return None
+            fields, whole = {**before.fields, **fields}, before.whole
+        return Change(write.item_id, sequence, _set(fields) if whole else fields, whole)
+
+
+def _set(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, {})}
+
+
+def _meaning(write: Write) -> Any:
+    if write.fields is None:
+        return write.item_id, None
+    return write.item_id, write.whole, _set(write.fields) if write.whole else write.fields
+
+
+def random_batches(seed: int, count: int = BATCHES) -> Iterator[list[Write]]:
+    """The batches of a seed: upserts, partial ones and deletions, some repeated, some refused."""
+    chance = random.Random(seed)
+    sent: list[Write] = []
+    for _ in range(count):
+        batch = [_random_write(chance, f"{seed}/{len(sent) + n}", sent) for n in range(4)]
+        batch = batch[: chance.randint(1, 4)]
+        sent += batch
+        yield batch
+
+
+def _random_write(chance: random.Random, request_id: str, sent: Sequence[Write]) -> Write:
+    if sent and chance.random() < 0.1:
+        return chance.choice(sent)
+    if sent and chance.random() < 0.03:
+        request_id = chance.choice(sent).request_id
+    item_id, kind = chance.choice(_ITEMS), chance.random()
+    if kind < 0.2:
+        return Write(request_id, item_id, None)
+    fields: dict[str, Any] = {"title": f"title of {request_id}"}
+    if chance.random() < 0.5:
+        fields["price"] = chance.choice([0.0, 12.5, 1e9])
+    if chance.random() < 0.3:
+        fields["released"] = datetime.date(2024, 1, chance.randint(1, 31))
+    if chance.random() < 0.3:
+        fields["attributes"] = {"colour": chance.choice(["red", "grün"])}
+    if chance.random() < 0.2:  # more than a page, so that a write has several
+        fields["description"] = chance.choice("ab") * chance.randint(1, 30_000)
+    if kind < 0.5:
+        fields["brand"] = None
+        return Write(request_id, item_id, fields, whole=False)
+    return Write(request_id, item_id, fields)
+
+
+def append(log: WriteLog, batch: Sequence[Write]) -> list[Any]:
+    """Appends a batch; what became of each write, as the model says it."""
+    return [
+        [each.sequence, each.repeated] if isinstance(each, Written) else REFUSED
+        for each in log.append(batch)
+    ]
+
+
+def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) -> bool:
+    """Compares a log with what its killed writer was told, and sends the rest of it again.
+
+    Args:
+        directory: Where the log is.
+        model: What it held before the writer; brought to what it holds afterwards.
+        told: What the writer printed, one line per batch.
+        batches: What it appended.
+
+    Returns:
+        Whether the batch that nobody acknowledged is there.
+    """
+    for batch, line in zip(batches, told, strict=False):
+        assert model.append(batch) == json.loads(line)
+    pending = batches[len(told)]
+    after = model.copy()
+    expected = after.append(pending)
+    with WriteLog.open(directory) as log:
+        log.check()
+        found = list(log.changes())
+        kept = log.sequence > len(model.requests)
+        now = after if kept else model
+        assert found == now.changes  # all of the batch, or nothing of it
+        for batch in batches[max(len(told) - 1, 0) : len(told)]:
+            assert append(log, batch) == now.append(batch)
+        again = append(log, pending)
+        assert again == now.append(pending)
+        if kept:
+            both = zip(expected, again, strict=True)
+            assert all(same[0] == first[0] for first, same in both if first != REFUSED)
+        log.check()
+        assert list(log.changes()) == now.changes
+        assert log.sequence == len(now.requests)
+    model.items, model.requests = now.items, now.requests
+    return kept
+
+
+def tell(value: Any) -> None:
+    """Writes a line of JSON."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def main(directory: Path, seed: int, count: int) -> None:
+    """Appends the batches of a seed, opening the log again now and then."""
+    tell(sorted({"jax", "pyarrow", "numpy"} & sys.modules.keys()))
+    log = WriteLog.open(directory)
+    for number, batch in enumerate(random_batches(seed, count), 1):
+        tell(append(log, batch))
+        if number % REOPEN_EVERY == 0:
+            log.close()
+            log = WriteLog.open(directory)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,165 @@
+"""Writes that come while others are being encoded and indexed."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from catalog.schema import Item
+from live.delta_index import DeltaIndex
+from live.write_ahead_log import Write
+from search.engine import Engine
+from tests.tiny import tiny_items
+
+
+class Interrupted(DeltaIndex):
+    """Lets something happen between the two moments at which `show` looks at what is pending."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def _vectors(self, *arguments):
+        if self.meanwhile is not None:
+            self.meanwhile()
+        return super()._vectors(*arguments)
+
+
+@pytest.fixture
+def delta_index(tiny_bundle: Path, tmp_path: Path) -> Iterator[Interrupted]:
+    delta_index = Interrupted(Engine.load(tiny_bundle), tmp_path)
+    yield delta_index
+    delta_index.close()
+
+
+def visible(delta_index: DeltaIndex) -> dict[str, Item]:
+    catalogue = delta_index.engine.snapshot.catalogue
+    rows = catalogue.all_alive.nonzero()[0].tolist()
+    return {item.item_id: item for item in map(catalogue.item, rows)}
+
+
+def current(delta_index: DeltaIndex, item_id: str) -> Item | None:
+    """An item as it was last written, visible or not."""
+    waiting = delta_index.pending.get(item_id) or delta_index.aside.get(item_id)
+    item = waiting.item if waiting else visible(delta_index).get(item_id)
+    assert delta_index.has(item_id) == (item is not None)
+    return item
+
+
+def words(delta_index: DeltaIndex) -> set[str]:
+    hits = delta_index.engine.retrieve("thing", limit=100).hits
+    return {hit.item_id for hit in hits}
+
+
+def test_an_item_that_is_again_what_it_was_while_it_is_shown_stays(delta_index: Interrupted):
+    item = tiny_items()[0]
+    delta_index.apply([(1, Write("a", item.item_id, {"title": "Thing"}, whole=False))])
+    back = (2, Write("b", item.item_id, {"title": item.title}, whole=False))
+    delta_index.meanwhile = lambda: delta_index.apply([back])
+    delta_index.show(100)
+    assert item.item_id in visible(delta_index)
+    delta_index.meanwhile = None
+    delta_index.show(100)
+    assert delta_index.pending == {}
+    assert visible(delta_index)[item.item_id] == item
+    assert delta_index.sequence() == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_comes_while_items_are_shown_none_is_lost_and_none_comes_back(
+    delta_index: Interrupted, seed: int
+):
+    draw = random.Random(seed)
+    model = {item.item_id: item for item in tiny_items()}
+    names = [*list(model)[:2], "new"]  # few, so that a batch has several writes of one
+    sequence = 0
+
+    def write() -> None:
+        nonlocal sequence
+        batch = []
+        for _ in range(draw.randrange(4)):
+            sequence += 1
+            name, title, price = draw.choice(names), f"Thing {draw.randrange(2)}", draw.random()
+            fields = draw.choice(
+                [{"title": title}, {"price": price}, {"title": title, "price": 1.0}]
+            )
+            if draw.random() < 0.25:
+                model.pop(name, None)
+                batch.append((sequence, Write("r", name, None)))
+            elif name in model and draw.random() < 0.7:
+                model[name] = replace(model[name], **fields)
+                batch.append((sequence, Write("r", name, fields, whole=False)))
+            else:
+                model[name] = Item(name, title)
+                batch.append((sequence, Write("r", name, {"title": title})))
+        delta_index.apply(batch)
+        assert {name: current(delta_index, name) for name in names} == {
+            name: model.get(name) for name in names
+        }
+
+    delta_index.meanwhile = write
+    for _ in range(25):
+        write()
+        known = visible(delta_index).keys()
+        delta_index.show(draw.choice([1, 100]))
+        now = visible(delta_index).keys()
+        assert now <= model.keys()
+        assert (
+            known & model.keys()
+        ) - now <= delta_index.pending.keys()  # deleted, and written again
+    delta_index.meanwhile = None
+    while delta_index.pending:
+        delta_index.show(100)
+    assert visible(delta_index) == model
+    things = {name for name, item in model.items() if item.title.startswith("Thing")}
+    assert things <= words(delta_index)
+
+
+def test_what_comes_to_items_that_are_set_aside_leaves_what_a_dictionary_would_have(
+    delta_index: Interrupted, monkeypatch: pytest.MonkeyPatch
+):
+    encoder = delta_index.engine.models.encoder
+    healthy, tried = encoder.items, []
+
+    def items(texts: list[str]):
+        tried.append(texts)
+        if any("cursed" in text for text in texts):
+            raise ValueError
+        return healthy(texts)
+
+    monkeypatch.setattr(encoder, "items", items)
+    model = {item.item_id: item for item in tiny_items()}
+    draw, names = random.Random(0), [*list(model)[:3], "new 1", "new 2"]
+    for sequence in range(1, 200):
+        name = draw.choice(names)
+        title = draw.choice(["A thing", "Another thing", "A cursed thing", "The most cursed thing"])
+        fields = draw.choice([{"title": title}, {"price": draw.random()}])
+        if draw.random() < 0.1:
+            model.pop(name, None)
+            delta_index.apply([(sequence, Write("r", name, None))])
+        elif name in model:
+            model[name] = replace(model[name], **fields)
+            delta_index.apply([(sequence, Write("r", name, fields, whole=False))])
+        elif "title" in fields:
+            model[name] = Item(name, title)
+            delta_index.apply([(sequence, Write("r", name, fields))])
+        assert {each: current(delta_index, each) for each in names} == {
+            each: model.get(each) for each in names
+        }
+        if draw.random() < 0.7:
+            delta_index.show(100)
+            assert delta_index.pending == {}
+            cursed = {each for each, item in model.items() if "cursed" in item.title}
+            assert delta_index.aside.keys() == cursed
+            shown, wanted = visible(delta_index), model.items()
+            assert {i: item for i, item in shown.items() if i not in cursed} == {
+                i: item for i, item in wanted if i not in cursed
+            }
+            assert shown.keys() - model.keys() == set()
+            for each in cursed & shown.keys():  # its words are old, its numbers are not
+                assert "cursed" not in shown[each].title
+                assert shown[each].price == model[each].price
+            count = len(tried)
+            assert delta_index.show(100) == 0
+            assert len(tried) == count
+            assert (delta_index.sequence() == delta_index.applied) == (not cursed)

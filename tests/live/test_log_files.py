@@ -1,0 +1,216 @@
+"""The write log's files: who may use them, and what of them is refused."""
+
+import resource
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.errors import InputError
+from live.write_ahead_log import FILE, Change, LogError, Write, WriteLog
+from tests.live.log_model import SAW, only
+
+
+def damage(log: WriteLog, statement: str) -> None:
+    """Changes a log's file behind its back."""
+    other = sqlite3.connect(log.path)
+    with other:
+        other.execute(statement)
+    other.close()
+
+
+def test_the_file_grows_with_the_items_not_with_the_writes(tmp_path):
+    def size(rounds: int) -> int:
+        with WriteLog.open(tmp_path / str(rounds), remembered=1) as log:
+            for n in range(rounds):
+                write = Write(f"r{n}", "i", {"title": "Saw", "description": str(n) * 10_000})
+                log.append([write])
+        return (tmp_path / str(rounds) / FILE).stat().st_size
+
+    assert size(9) == size(3)
+
+
+def test_only_one_log_at_a_time_has_a_directory(tmp_path):
+    complaint = f"another server is writing to {tmp_path}"
+    with WriteLog.open(tmp_path), pytest.raises(InputError, match=complaint):
+        WriteLog.open(tmp_path)
+    WriteLog.open(tmp_path).close()
+
+
+def test_a_log_is_closed_by_another_thread_than_opened_it(tmp_path):
+    log = WriteLog.open(tmp_path)
+    thread = threading.Thread(target=log.close)
+    thread.start()
+    thread.join()
+    log.close()  # again: nothing
+    WriteLog.open(tmp_path).close()
+
+
+def test_a_closed_log_is_not_used(log):
+    log.close()
+    with pytest.raises(ValueError, match="closed"):
+        log.append([Write("r1", "i", SAW)])
+    with pytest.raises(ValueError, match="closed"):
+        list(log.changes())
+    with pytest.raises(ValueError, match="closed"):
+        log.check()
+
+
+def test_files_are_for_this_user_alone(tmp_path):
+    with WriteLog.open(tmp_path / "new" / "state") as log:
+        log.append([Write("r1", "i", SAW)])
+        directory = tmp_path / "new" / "state"
+        assert directory.stat().st_mode & 0o777 == 0o700
+        modes = {file.name: file.stat().st_mode & 0o777 for file in directory.iterdir()}
+    assert modes == dict.fromkeys((".lock", FILE, f"{FILE}-wal", f"{FILE}-shm"), 0o600)
+
+
+def test_every_commit_waits_for_the_disk(log):
+    assert log._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert log._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def not_a_database(path: Path) -> None:
+    path.write_bytes(b"not a database " * 1000)
+
+
+def of_another_program(path: Path) -> None:
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE bookmarks (url TEXT)")
+    other.close()
+
+
+def of_a_newer_format(path: Path) -> None:
+    WriteLog.open(path.parent).close()
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA user_version = 2")
+    other.close()
+
+
+def without_a_table(path: Path) -> None:
+    WriteLog.open(path.parent).close()
+    with sqlite3.connect(path) as other:
+        other.execute("DROP TABLE requests")
+    other.close()
+
+
+def cut_short(path: Path) -> None:
+    with WriteLog.open(path.parent) as log:
+        log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(100)])
+    path.write_bytes(path.read_bytes()[:-4096])
+
+
+@pytest.mark.parametrize(
+    ("write_file", "complaint"),
+    [
+        (not_a_database, "file is not a database"),
+        (of_another_program, "is a database of another program"),
+        (of_a_newer_format, "has format 2, and this version of shortlist reads 1"),
+        (without_a_table, "no such table: requests"),
+        (cut_short, "is damaged"),
+        (Path.mkdir, "unable to open"),
+    ],
+)
+def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(
+    tmp_path: Path, write_file: Callable[[Path], Any], complaint: str
+):
+    path = tmp_path / FILE
+    write_file(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(LogError) as caught:
+        WriteLog.open(tmp_path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert complaint in str(caught.value)
+    assert (path.read_bytes() if path.is_file() else None) == before
+    path.rmdir() if path.is_dir() else path.unlink()
+    WriteLog.open(tmp_path).close()  # the directory was let go
+
+
+def test_a_directory_that_cannot_be_one_is_refused(tmp_path):
+    (tmp_path / "state").write_text("")
+    with pytest.raises(LogError, match=f"^{tmp_path / 'state'}: cannot be used"):
+        WriteLog.open(tmp_path / "state")
+    with pytest.raises(LogError, match="Not a directory"):
+        WriteLog.open(tmp_path / "state" / "inside")
+
+
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        ("""UPDATE items SET fields = '{"title":"Saw","colour":"red"}'""", "field colour"),
+        ("""UPDATE items SET fields = '{"title":"Saw","price":"1"}'""", "field price"),
+        ("""UPDATE items SET fields = '{"title":"Saw","price":NaN}'""", "field price"),
+        ("""UPDATE items SET fields = '{"title":"Saw","released":1}'""", "field released"),
+        ("""UPDATE items SET fields = '{"title":"Saw","released":"today"}'""", "field released"),
+        ("""UPDATE items SET fields = '{"brand":"Acme"}'""", "field title"),
+        ("UPDATE items SET fields = '[]'", "not a JSON object"),
+        ("UPDATE items SET fields = '{'", "not JSON"),
+        ("UPDATE items SET fields = replace(printf('%05000d', 0), '0', '[')", "not JSON"),
+        ("UPDATE items SET fields = x'7b7d'", "not text"),
+        ("UPDATE items SET fields = NULL, whole = 0", "deleted in part"),
+        ("UPDATE items SET whole = 2", "neither whole nor partial"),
+        ("UPDATE items SET item_id = x'00'", "no item_id"),
+        ("UPDATE items SET fields = CAST(x'ff' AS TEXT)", "UTF-8"),
+    ],
+)
+def test_a_row_that_no_log_wrote_is_refused_when_read(log, statement, complaint):
+    log.append([Write("r1", "i", SAW)])
+    damage(log, statement)
+    for read in (lambda: list(log.changes()), log.check):
+        with pytest.raises(LogError) as caught:
+            read()
+        assert str(log.path) in str(caught.value)
+        assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        ("DELETE FROM requests WHERE sequence = 2", "has gaps"),
+        ("UPDATE items SET sequence = 4 WHERE sequence = 3", "is of no known write"),
+        ("UPDATE items SET sequence = 0 WHERE sequence = 3", "is of no known write"),
+    ],
+)
+def test_check_finds_writes_that_are_missing(log, statement, complaint):
+    log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(3)])
+    log.check()
+    damage(log, statement)
+    with pytest.raises(LogError, match=complaint):
+        log.check()
+
+
+def test_check_finds_a_damaged_page(tmp_path):
+    with WriteLog.open(tmp_path) as log:
+        log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(1000)])
+    content = bytearray((tmp_path / FILE).read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4096] = bytes(4096)
+    (tmp_path / FILE).write_bytes(content)
+    with WriteLog.open(tmp_path) as log, pytest.raises(LogError, match="is damaged"):
+        log.check()
+
+
+def test_a_full_disk_keeps_what_was_acknowledged_and_nothing_of_the_batch(tmp_path):
+    with WriteLog.open(tmp_path) as log:
+        log.append([Write("r1", "i", SAW)])
+        large = [
+            Write(f"large {n}", f"large {n}", {"title": "Saw", "description": "x" * 2**20})
+            for n in range(4)
+        ]
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))  # no file may be larger
+        try:
+            with pytest.raises(LogError, match=f"{FILE}: cannot be written"):
+                log.append(large)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert only(log) == Change("i", 1, SAW, True)
+        assert log.sequence == 1
+        log.check()
+        written = log.append(large)  # there is room again
+        assert [each.sequence for each in written] == [2, 3, 4, 5]
+    with WriteLog.open(tmp_path) as log:
+        log.check()
+        assert log.sequence == 5

@@ -1,0 +1,75 @@
+"""Reading a log beside the process that writes to it."""
+
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from base.failpoints import VARIABLE
+from live import log_reading
+from live.log_reading import LogSnapshot, NoLogError
+from live.write_ahead_log import Change, Write, WriteLog
+from tests.live.log_model import BATCHES
+from tests.live.test_log_killed import writer
+
+TITLE = {"title": "a lamp"}
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_a_log_that_nobody_has_open_is_read_and_nothing_is_written(tmp_path: Path):
+    with WriteLog.open(tmp_path) as log:
+        log.append([Write("a", "lamp", TITLE), Write("b", "chair", None)])
+        expected = LogSnapshot(log.id, 2, tuple(log.changes()))
+    before = files(tmp_path)
+    assert log_reading.read(tmp_path, check=True) == expected
+    assert files(tmp_path) == before
+
+
+def test_a_log_is_read_while_another_process_has_it(tmp_path: Path):
+    with WriteLog.open(tmp_path) as log:
+        assert log_reading.read(tmp_path) == LogSnapshot(log.id, 0, ())
+        log.append([Write("a", "lamp", TITLE)])
+        snapshot = log_reading.read(tmp_path, check=True)
+        log.append([Write("b", "lamp", {"price": 2.0}, whole=False)])
+        assert snapshot.changes == (Change("lamp", 1, TITLE, whole=True),)
+        assert log_reading.read(tmp_path).changes == tuple(log.changes())
+
+
+def test_a_log_of_a_killed_process_is_read_with_all_that_was_acknowledged(tmp_path: Path):
+    with writer(tmp_path, 0, BATCHES, "log.after-commit:2") as process:
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert log_reading.logfile.in_use(tmp_path / log_reading.FILE)
+    found = log_reading.read(tmp_path, check=True)
+    assert (tmp_path / log_reading.FILE).exists()
+    with WriteLog.open(tmp_path) as log:
+        assert found == LogSnapshot(log.id, log.sequence, tuple(log.changes()))
+    assert found.sequence > 0
+
+
+@pytest.mark.parametrize("name", ["log.create.empty-file", "log.create.before-tables"])
+def test_a_log_that_was_never_finished_is_none(name: str, tmp_path: Path):
+    with writer(tmp_path, 0, 1, name) as process:
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL, VARIABLE
+    with pytest.raises(NoLogError, match="there is no log"):
+        log_reading.read(tmp_path)
+
+
+def test_no_log_and_a_damaged_one_are_told_apart(tmp_path: Path):
+    with pytest.raises(NoLogError, match=r"writes\.sqlite3: there is no log"):
+        log_reading.read(tmp_path)
+    with WriteLog.open(tmp_path) as log:
+        log.append([Write("a", "lamp", TITLE)])
+        path = log.path
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE items SET sequence = 7")
+    connection.commit()
+    connection.close()
+    assert log_reading.read(tmp_path).sequence == 1
+    with pytest.raises(log_reading.LogError, match="is damaged"):
+        log_reading.read(tmp_path, check=True)

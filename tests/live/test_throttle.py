@@ -1,0 +1,143 @@
+"""A process that gives way to requests, observed by the state that the kernel reports."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from live import throttle as traffic_module
+from live.throttle import Throttle
+
+SOON = 30.0
+
+
+@pytest.fixture
+def process() -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        yield running
+        running.kill()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+def state(process: "subprocess.Popen[str]") -> str:
+    """T where it is stopped; else R or S."""
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def seen(process: "subprocess.Popen[str]", *, paused: bool) -> None:
+    """Wait until a process is paused, or is not."""
+    until = time.monotonic() + SOON
+    while (state(process) == "T") != paused:
+        assert time.monotonic() < until, f"paused is not {paused}"
+        time.sleep(0.001)
+
+
+def end(process: "subprocess.Popen[str]", waiting: "Future[str | None]") -> None:
+    """Ask a process to end, which it does as soon as it runs, and not while it is paused."""
+    process.terminate()
+    assert waiting.result(SOON) == ""
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_a_process_is_paused_while_there_are_requests(process, pool):
+    throttle = Throttle()
+    waiting = pool.submit(throttle.wait, process, threading.Event())
+    seen(process, paused=False)
+    for _ in range(3):
+        with throttle.request():
+            with throttle.request():
+                seen(process, paused=True)
+            seen(process, paused=True)  # one of the two is still there
+        seen(process, paused=False)
+    end(process, waiting)
+
+
+def test_a_request_that_was_there_before_counts(process, pool):
+    throttle = Throttle()
+    with throttle.request():
+        waiting = pool.submit(throttle.wait, process, threading.Event())
+        seen(process, paused=True)
+    end(process, waiting)
+
+
+def test_requests_without_end_do_not_stop_it(process, pool):
+    throttle = Throttle()
+    with throttle.request():
+        waiting = pool.submit(throttle.wait, process, threading.Event())
+        seen(process, paused=True)
+        end(process, waiting)
+
+
+def test_who_stops_waiting_leaves_it_running(process, pool):
+    throttle, stop = Throttle(), threading.Event()
+    with throttle.request():
+        waiting = pool.submit(throttle.wait, process, stop)
+        seen(process, paused=True)
+        stop.set()
+        assert waiting.result(SOON) is None
+        seen(process, paused=False)
+    with throttle.request():  # nobody waits for it any more
+        seen(process, paused=False)
+
+
+def test_one_that_ended_before_harms_nobody(process):
+    throttle = Throttle()
+    process.kill()
+    process.wait(SOON)
+    with throttle.request():
+        assert throttle.wait(process, threading.Event()) == ""
+
+
+def test_a_step_of_other_work_waits_while_there_are_requests(pool, monkeypatch):
+    monkeypatch.setattr(traffic_module, "_ROUND_SECONDS", SOON)
+    throttle = Throttle()
+    throttle.give_way()
+    with throttle.request():
+        with throttle.request():
+            step = pool.submit(throttle.give_way)
+        time.sleep(0.05)
+        assert not step.done()  # one of the two is still there
+    step.result(SOON)
+
+
+def test_requests_without_end_do_not_stop_other_work():
+    throttle = Throttle()
+    with throttle.request():
+        throttle.give_way()
+
+
+def test_a_paused_one_ends_with_a_server_that_is_killed():
+    child = (
+        "from search import apart; import time;"
+        "apart.end_with_the_server(); print('ready', flush=True); time.sleep(600)"
+    )
+    server = (
+        "import os, signal, subprocess, sys;"
+        "held, _ = os.pipe();"
+        f"process = subprocess.Popen([sys.executable, '-c', {child!r}], stdin=held, stdout=-1);"
+        "process.stdout.readline();"
+        "process.send_signal(signal.SIGSTOP);"
+        "print(process.pid, flush=True);"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", server]
+    killed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    place, until = Path(f"/proc/{int(killed.stdout)}/stat"), time.monotonic() + SOON
+    while place.exists() and place.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -1,0 +1,241 @@
+"""A catalogue that is written to when something fails, or has to wait."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from catalog.filters import Interval, Range
+from catalog.schema import Item
+from live import catalogue as live_module
+from live import compaction
+from live.delta_index import DeltaIndex
+from live.write_ahead_log import Write
+from search.config import LiveConfig
+from search.result import Channel, ClosedError
+from search.snapshot import Snapshot
+from tests.live.conftest import LAMP, SECONDS, Shop, found
+from tests.tiny import tiny_items
+
+
+def test_a_write_on_disk_that_could_not_be_applied_is_before_it_is_acknowledged(shop, monkeypatch):
+    item_id = tiny_items()[0].item_id
+    with monkeypatch.context() as failing:
+        failing.setattr(Snapshot, "changed", Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            shop.write(item_id, None, request="deletion")
+    assert item_id in shop.items()  # nobody was told otherwise
+    before = shop.live.report().visible_sequence
+    assert before < shop.live.report().sequence  # so no bundle is said to have it
+    assert shop.write(item_id, None, request="deletion").repeated
+    assert item_id not in shop.items()
+    # The same where another write comes in between.
+    others = [item.item_id for item in tiny_items()[1:3]]
+    with monkeypatch.context() as failing:
+        failing.setattr(Snapshot, "changed", Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            shop.write(others[0], None)
+    shop.write(others[1], None)
+    assert not shop.items().keys() & {item_id, *others}
+    # And where what comes next changes a part of what nobody sees.
+    with monkeypatch.context() as failing:
+        failing.setattr(DeltaIndex, "apply", Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            shop.upsert(LAMP)
+    shop.write(LAMP.item_id, {"price": 7.0}, whole=False)
+    shop.shown()
+    assert shop.items()[LAMP.item_id] == replace(LAMP, price=7.0)
+    assert shop.live.report().visible_sequence == shop.live.report().sequence
+
+
+def test_a_write_that_would_have_to_wait_is_not_queued_unless_it_may(shop, monkeypatch):
+    monkeypatch.setattr(shop.live._queue, "maxsize", 3)
+    queued = []
+    with shop.live._writing:  # the writer is stuck with what it took first
+        for number in range(20):
+            write = Write(f"soon-{number}", f"soon-{number}", {"title": "Brass lamp"}, whole=True)
+            queued.append(shop.live.write_soon(write))
+    assert queued[0] is not None
+    assert queued[-1] is None
+    done = [future.result(SECONDS).sequence for future in queued if future is not None]
+    assert done == list(range(done[0], done[0] + len(done)))
+    shop.shown()
+    found = {item_id for item_id in shop.items() if item_id.startswith("soon-")}
+    assert found == {f"soon-{n}" for n, future in enumerate(queued) if future is not None}
+
+
+def test_an_update_that_fails_is_made_again_and_no_item_is_found_twice(shop, monkeypatch):
+    delta_index = shop.live._delta_index
+    update = delta_index._lexical.update
+    failures = []
+
+    def failing(*given: object) -> object:
+        index = update(*given)
+        if not failures:
+            failures.append(index)
+            raise OSError("no space left on device")
+        return index
+
+    monkeypatch.setattr(delta_index._lexical, "update", failing)
+    shop.upsert(LAMP)
+    shop.write(tiny_items()[0].item_id, None)
+    shop.until(lambda: bool(failures) and shop.live.report().pending == 0)
+    words = shop.engine.retrieve("zyx brass", channels=[Channel.LEXICAL]).hits
+    assert [hit.item_id for hit in words] == ["lamp"]
+
+
+@contextmanager
+def nothing_encoded(shop: Shop, monkeypatch) -> Iterator[None]:
+    """Items wait for the encoder while it runs."""
+    encoder, may = shop.engine.models.encoder, threading.Event()
+    encode = encoder.items
+    monkeypatch.setattr(encoder, "items", lambda texts: may.wait(SECONDS) and encode(texts))
+    try:
+        yield
+    finally:
+        may.set()
+
+
+def test_a_price_changes_at_once_while_more_wait_for_the_encoder_than_may(shop, monkeypatch):
+    monkeypatch.setattr(live_module, "_MAX_PENDING", 50)
+    first, second, third = tiny_items()[:3]
+    dear = Range("price", Interval(at_least=90_000))
+    with nothing_encoded(shop, monkeypatch):
+        for number in range(51):
+            shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
+        assert shop.live.write_soon(Write("full", "lamp", {"title": "Brass lamp"})) is None
+        change = Write("text", second.item_id, {"title": "Zyx"}, whole=False)
+        assert shop.live.write_soon(change) is None
+        # Whatever does not make one more item wait is taken, and what need not wait is found.
+        shop.write(first.item_id, {"price": 99_000.0}, whole=False)
+        assert found(shop, "charger", filter=dear) == [first.item_id]
+        shop.upsert(replace(second, price=98_000.0))
+        assert set(found(shop, "charger", filter=dear)) == {first.item_id, second.item_id}
+        shop.write(third.item_id, None)
+        assert third.item_id not in shop.items()
+        shop.write("lamp-3", {"title": "Zyx copper lamp", "price": 5.0})
+        assert shop.live.report().pending == 51
+    shop.until(lambda: shop.live.write_soon(change) is not None)
+    shop.shown()
+    assert shop.items()["lamp-3"] == Item("lamp-3", "Zyx copper lamp", price=5.0)
+    assert shop.items()[second.item_id].title == "Zyx"
+
+
+def failing_at(word: str, encode: Callable) -> Callable:
+    """An encoder that fails at texts with a word."""
+
+    def items(texts: Sequence[str]) -> np.ndarray:
+        if any(word in text for text in texts):
+            raise ValueError(f"cannot encode {texts}")
+        return encode(texts)
+
+    return items
+
+
+def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(
+    shop, opened, monkeypatch, caplog
+):
+    encoder = shop.engine.models.encoder
+    old, healthy = tiny_items()[0], encoder.items
+    monkeypatch.setattr(encoder, "items", failing_at("cursed", healthy))
+    shop.upsert(replace(LAMP, item_id="bad", title="A cursed lamp"))
+    shop.write(old.item_id, {"title": "A cursed charger"}, whole=False)
+    for number in range(5):
+        shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
+    shop.until(lambda: shop.live.report().pending == 0)
+    assert {f"lamp-{number}" for number in range(5)} <= shop.items().keys()
+    assert "bad" not in shop.items()
+    assert shop.items()[old.item_id] == old  # as it was found before
+    shop.write(old.item_id, {"price": 1.25}, whole=False)
+    assert shop.items()[old.item_id] == replace(old, price=1.25)
+    report = shop.live.report()
+    assert (report.set_aside, report.pending, report.visible_sequence) == (2, 0, 0)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert sorted(told) == [
+        f"item {name!r} cannot be encoded, and stays as it is found so far"
+        for name in sorted(["bad", old.item_id])
+    ]
+    assert "cursed" not in caplog.text
+
+    shop.write("bad", {"title": "A good lamp"}, whole=False)  # another text is tried again
+    shop.shown()
+    assert shop.items()["bad"] == replace(LAMP, item_id="bad", title="A good lamp")
+    shop.write(old.item_id, None)
+    assert shop.live.report().set_aside == 0
+    shop.upsert(replace(LAMP, item_id="later", title="A cursed lamp"))
+    shop.until(lambda: shop.live.report().set_aside == 1)
+    shop.live.close()
+    monkeypatch.undo()
+    with opened() as again:
+        assert again.items()["later"].title == "A cursed lamp"
+
+
+def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(shop, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG, "search")
+    monkeypatch.setattr(live_module, "_LOOK_SECONDS", 0.01)
+    encoder = shop.engine.models.encoder
+    healthy, calls = encoder.items, []
+
+    def broken_twice(texts: Sequence[str]) -> np.ndarray:
+        calls.append(texts)
+        if len(calls) <= 4:
+            raise RuntimeError(f"out of memory at {texts}")
+        return healthy(texts)
+
+    monkeypatch.setattr(encoder, "items", broken_twice)
+    shop.upsert(LAMP)
+    shop.until(lambda: "lamp" in shop.items())
+    assert shop.live.report().set_aside == 0
+    # The log says what failed and where; what the exception says is of an item.
+    [first, *_] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "could not be indexed yet: RuntimeError at" in first.getMessage()
+    assert "in broken_twice" in first.getMessage()
+    assert [r for r in caplog.records if LAMP.title in logging.Formatter().format(r)] == [
+        record for record in caplog.records if record.levelname == "DEBUG" and record.exc_info
+    ]
+
+
+def test_the_log_does_not_tell_what_failing_writes_and_bundles_said(opened, monkeypatch, caplog):
+    said = "quoting Zyx"
+
+    def failing(*_: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(live_module, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(compaction, "build", failing)
+    with opened(LiveConfig(compact_from=1, compact_share=0.001)) as shop:
+        with monkeypatch.context() as broken:
+            broken.setattr(DeltaIndex, "apply", failing)
+            with pytest.raises(RuntimeError):
+                shop.upsert(LAMP)
+        shop.upsert(LAMP)
+        shop.until(lambda: "no new bundle was built" in caplog.text)
+    assert "writes could not be made: RuntimeError at" in caplog.text
+    assert said not in caplog.text
+
+
+def test_closing_does_not_wait_for_what_is_pending(opened, monkeypatch):
+    monkeypatch.setattr(live_module, "_MAX_PENDING", 0)
+    refused = []
+
+    def one_more() -> None:
+        try:
+            shop.live.write(Write("r2", "lamp-2", {"title": "A lamp"}))
+        except ClosedError as error:
+            refused.append(error)
+
+    with opened() as shop:
+        monkeypatch.setattr(shop.live._delta_index, "show", lambda *_: 0)  # nothing is ever shown
+        shop.write("lamp-1", {"title": "A lamp"})
+        waiting = threading.Thread(target=one_more)
+        waiting.start()
+    waiting.join(SECONDS)
+    assert len(refused) == 1
+    with opened() as shop:
+        assert "lamp-1" in shop.items()
+        assert "lamp-2" not in shop.items()

@@ -1,0 +1,349 @@
+"""The write log: merging, request ids, malformed writes, and reading while it is written."""
+
+import datetime
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog import schema
+from live.log_fields import FIELDS
+from live.write_ahead_log import Change, NoItemError, RequestIdReusedError, Write, WriteLog, Written
+from tests.live.log_model import SAW, Model, append, only
+
+EVERYTHING = {
+    "title": "Säge \x00 🪚",
+    "description": "A saw.",
+    "brand": "Acme",
+    "category": "Tools > Saws",
+    "group_id": "saws",
+    "price": 12.5,
+    "rating": 4.0,
+    "rating_count": 2**40,
+    "released": datetime.date(2024, 2, 29),
+    "in_stock": False,
+    "image_url": "https://example.org/saw.png",
+    "attributes": {"colour": "red", "": ""},
+}
+
+
+def test_the_fields_are_the_columns_of_items():
+    kinds = {
+        schema.TEXT: str,
+        schema.NUMBER: float,
+        schema.WHOLE: int,
+        schema.DATE: datetime.date,
+        schema.FLAG: bool,
+        schema.ATTRIBUTES: dict,
+    }
+    left_out = ("item_id", "embedding")
+    columns = [column for column in schema.ITEMS.columns if column.name not in left_out]
+    assert dict(FIELDS) == {column.name: kinds[column.type] for column in columns}
+    assert [column.name for column in columns if column.required] == ["title"]
+
+
+def test_the_log_needs_neither_jax_nor_arrow():
+    code = (
+        "import sys, live.write_ahead_log; print({'jax', 'pyarrow', 'numpy'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_an_empty_log_has_no_changes(log):
+    assert list(log.changes()) == []
+    assert log.sequence == 0
+    assert log.append([]) == []
+    log.check()
+
+
+def test_values_come_back_with_their_types_after_reopening(tmp_path):
+    with WriteLog.open(tmp_path) as log:
+        assert log.append([Write("r1", "i", EVERYTHING)]) == [Written(1, False)]
+    with WriteLog.open(tmp_path) as log:
+        assert log.sequence == 1
+        change = only(log)
+    assert change == Change("i", 1, EVERYTHING, True)
+    assert {name: type(value) for name, value in change.fields.items()} == dict(FIELDS)
+
+
+def test_a_whole_number_for_a_price_is_a_price(log):
+    log.append([Write("r1", "i", {"title": "Saw", "price": 12})])
+    assert type(only(log).fields["price"]) is float
+
+
+def test_the_same_write_said_in_other_words_is_repeated(log):
+    log.append([Write("r1", "i", {"title": "Saw", "price": 0.0}), Write("r2", "j", None)])
+    same = {"price": -0.0, "title": "Saw", "brand": None, "attributes": None}
+    assert log.append([Write("r1", "i", same)]) == [Written(1, True)]
+    assert log.append([Write("r2", "j", None, whole=False)]) == [Written(2, True)]
+
+
+def test_a_whole_upsert_replaces_the_item(log):
+    log.append([Write("r1", "i", SAW)])
+    log.append([Write("r2", "i", {"title": "Drill", "brand": None, "attributes": {}})])
+    assert only(log) == Change("i", 2, {"title": "Drill"}, True)
+
+
+def test_a_partial_write_of_an_item_of_the_bundle_stays_partial(log):
+    log.append([Write("r1", "i", {"price": 9.0, "brand": "Acme"}, whole=False)])
+    log.append([Write("r2", "i", {"brand": None, "attributes": None}, whole=False)])
+    assert only(log) == Change("i", 2, {"price": 9.0, "brand": None, "attributes": {}}, False)
+
+
+def test_a_partial_write_over_a_whole_item_merges_into_it(log):
+    log.append([Write("r1", "i", SAW)])
+    log.append([Write("r2", "i", {"price": 9.0, "brand": None}, whole=False)])
+    assert only(log) == Change("i", 2, {"title": "Saw", "price": 9.0}, True)
+
+
+def test_a_deleted_item_stays_deleted_until_it_is_written_whole(log):
+    log.append([Write("r1", "i", SAW), Write("r2", "i", None)])
+    assert only(log) == Change("i", 2, None, True)
+    [refused, made] = log.append(
+        [Write("r3", "i", {"price": 1.0}, whole=False), Write("r4", "other", SAW)]
+    )
+    assert isinstance(refused, NoItemError)
+    assert refused.item_id == "i"
+    assert made == Written(3, False)  # what is refused does not take others with it
+    log.append([Write("r3", "i", {"title": "Drill"})])
+    assert list(log.changes(3)) == [Change("i", 4, {"title": "Drill"}, True)]
+
+
+def test_an_item_that_is_neither_written_nor_known_cannot_be_changed_in_part(log):
+    price = {"price": 1.0}
+    outcomes = log.append(
+        [
+            Write("r1", "bundle's", price, whole=False),
+            Write("r2", "nobody's", price, whole=False),
+            Write("r3", "nobody's", SAW),
+            Write("r4", "nobody's", price, whole=False),  # by now there is one
+            Write("r5", "unknown", None),
+        ],
+        {"bundle's"}.__contains__,
+    )
+    assert isinstance(outcomes[1], NoItemError)
+    assert [outcomes[n] for n in (0, 2, 3, 4)] == [Written(n, False) for n in (1, 2, 3, 4)]
+    repeated = log.append([Write("r1", "bundle's", price, whole=False)], lambda _: False)
+    assert repeated == [Written(1, True)]
+
+
+def test_writes_to_one_item_apply_in_the_order_of_the_batch(log):
+    written = log.append(
+        [
+            Write("r1", "i", SAW),
+            Write("r2", "j", SAW),
+            Write("r3", "i", None),
+            Write("r4", "i", {"title": "Drill"}),
+            Write("r5", "i", {"price": 3.0}, whole=False),
+        ]
+    )
+    assert [each.sequence for each in written] == [1, 2, 3, 4, 5]
+    assert list(log.changes()) == [
+        Change("j", 2, SAW, True),
+        Change("i", 5, {"title": "Drill", "price": 3.0}, True),
+    ]
+
+
+def test_a_partial_write_after_a_deletion_in_the_same_batch_is_refused(log):
+    [made, refused] = log.append(
+        [Write("r1", "i", None), Write("r2", "i", {"price": 1.0}, whole=False)]
+    )
+    assert made == Written(1, False)
+    assert isinstance(refused, NoItemError)
+    assert only(log) == Change("i", 1, None, True)
+
+
+def test_only_changes_after_a_sequence_are_given(log):
+    log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(1, 5)])
+    log.append([Write("again", "i2", None)])
+    assert [change.item_id for change in log.changes(after=2)] == ["i3", "i4", "i2"]
+    assert list(log.changes(after=log.sequence)) == []
+
+
+def test_a_repeated_request_changes_nothing(log):
+    log.append([Write("r1", "i", SAW)])
+    log.append([Write("r2", "i", None)])
+    assert log.append([Write("r1", "i", {**SAW, "rating": None})]) == [Written(1, True)]
+    assert only(log) == Change("i", 2, None, True)
+
+
+def test_a_request_id_twice_in_a_batch_is_one_write(log):
+    write = Write("r1", "i", SAW)
+    new = Write("r2", "j", SAW)
+    assert log.append([write, write, new]) == [
+        Written(1, False),
+        Written(1, True),
+        Written(2, False),
+    ]
+    assert log.append([write, new]) == [Written(1, True), Written(2, True)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Write("r1", "j", {"title": "Saw"}),
+        Write("r1", "i", {"title": "Saw", "price": 1.0}),
+        Write("r1", "i", {"title": "Saw"}, whole=False),
+        Write("r1", "i", None),
+    ],
+)
+def test_a_request_id_with_another_write_is_refused(log, other):
+    write = Write("r1", "i", {"title": "Saw"})
+    for batch in ([write, other], [Write("r2", "k", SAW), other]):
+        [made, refused] = log.append(batch)
+        assert isinstance(made, Written)
+        assert isinstance(refused, RequestIdReusedError)
+        assert refused.request_id == "r1"
+    assert [change.item_id for change in log.changes()] == ["i", "k"]
+
+
+def test_the_oldest_request_ids_are_forgotten(tmp_path):
+    with WriteLog.open(tmp_path, remembered=3) as log:
+        for n in range(1, 6):
+            log.append([Write(f"r{n}", f"i{n}", SAW)])
+        log.check()
+        assert log.append([Write("r3", "i3", SAW)]) == [Written(3, True)]
+        assert log.append([Write("r2", "i2", SAW)]) == [Written(6, False)]
+    with WriteLog.open(tmp_path, remembered=1) as log:
+        log.append([Write(f"s{n}", f"i{n}", SAW) for n in range(1, 6)])
+        log.check()
+        assert log.sequence == 11
+        assert log.append([Write("s4", "i4", SAW)]) == [Written(12, False)]
+
+
+@pytest.mark.parametrize(
+    ("write", "complaint"),
+    [
+        (Write("", "i", SAW), "request_id"),
+        (Write("r" * 65, "i", SAW), "request_id"),
+        (Write("r\ud800", "i", SAW), "request_id"),
+        (Write("r", "", SAW), "item_id"),
+        (Write("r", "\ud800", SAW), "item_id"),
+        (Write("r", "i", {}), "field title: every item needs one"),
+        (Write("r", "i", {"title": ""}, whole=False), "field title: every item needs one"),
+        (Write("r", "i", {"title": None}, whole=False), "field title: every item needs one"),
+        (Write("r", "i", {**SAW, "item_id": "i"}), "field item_id: items have no such field"),
+        (Write("r", "i", {**SAW, "embedding": [0.5]}), "field embedding"),
+        (Write("r", "i", {**SAW, "brand": "\ud800"}), "field brand: str"),
+        (Write("r", "i", {**SAW, "price": "1"}), "field price: str is not float"),
+        (Write("r", "i", {**SAW, "price": True}), "field price: bool is not float"),
+        (Write("r", "i", {**SAW, "price": float("nan")}), "field price"),
+        (Write("r", "i", {**SAW, "price": 10**400}), "field price"),
+        (Write("r", "i", {**SAW, "rating_count": 1.0}), "field rating_count"),
+        (Write("r", "i", {**SAW, "rating_count": 2**63}), "field rating_count"),
+        (Write("r", "i", {**SAW, "in_stock": 1}), "field in_stock"),
+        (Write("r", "i", {**SAW, "released": "2024-01-31"}), "field released: str is not date"),
+        (Write("r", "i", {**SAW, "released": datetime.datetime(2024, 1, 31)}), "field released"),
+        (Write("r", "i", {**SAW, "attributes": {"a": 1}}), "field attributes"),
+        (Write("r", "i", {**SAW, "attributes": {"a": None}}), "field attributes"),
+    ],
+)
+def test_a_malformed_write_is_refused_alone(log, write, complaint):
+    [refused, made] = log.append([write, Write("good", "i", SAW)])
+    assert isinstance(refused, ValueError)
+    assert complaint in str(refused)
+    assert made == Written(1, False)
+    assert only(log) == Change("i", 1, SAW, True)
+
+
+def test_more_writes_than_a_statement_takes_rows_are_one_batch(log):
+    batch = [Write(f"r{n}", f"i{n % 700}", {"title": f"{n}"}) for n in range(1_300)]
+    prices = [Write(f"p{n}", f"i{n}", {"price": float(n)}, whole=False) for n in range(700)]
+    assert log.append(batch) == [Written(n, False) for n in range(1, 1_301)]
+    assert log.append(batch) == [Written(n, True) for n in range(1, 1_301)]
+    assert log.append(prices) == [Written(n, False) for n in range(1_301, 2_001)]
+    found = {change.item_id: change.fields for change in log.changes()}
+    newest = {f"i{n}": f"{n + 700 if n < 600 else n}" for n in range(700)}
+    assert found == {f"i{n}": {"title": newest[f"i{n}"], "price": float(n)} for n in range(700)}
+
+
+def test_readers_see_whole_batches_while_another_thread_writes(log):
+    done = threading.Event()
+
+    def write() -> None:
+        for n in range(50):
+            log.append([Write(f"{n} {i}", i, {"title": str(n)}) for i in ("a", "b")])
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    seen, last = 0, -1
+    while not done.is_set():
+        titles = [change.fields["title"] for change in log.changes()]
+        assert len(titles) in (0, 2)
+        assert len(set(titles)) <= 1
+        if titles:
+            assert int(titles[0]) >= last
+            last, seen = int(titles[0]), seen + 1
+    thread.join()
+    assert seen > 0
+    assert log.sequence == 100
+
+
+def test_a_reader_in_the_middle_does_not_keep_a_writer_waiting(log):
+    log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(10)])
+    reading = log.changes()
+    first = next(reading)
+    log.append([Write("later", "i9", None)])
+    assert [first, *reading] == [Change(f"i{n}", n + 1, SAW, True) for n in range(10)]
+    assert list(log.changes(after=10)) == [Change("i9", 11, None, True)]
+
+
+texts = st.text(max_size=5)
+fields = st.fixed_dictionaries(
+    {"title": st.text(min_size=1, max_size=5)},
+    optional={
+        "brand": st.none() | texts,
+        "price": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        "rating_count": st.none() | st.integers(-(2**63), 2**63 - 1),
+        "released": st.none() | st.dates(),
+        "in_stock": st.none() | st.booleans(),
+        "attributes": st.dictionaries(texts, texts, max_size=2),
+    },
+)
+writes = st.builds(
+    Write,
+    request_id=st.integers(0, 30).map(str),
+    item_id=st.sampled_from(["a", "b", "\x00", "ä"]),
+    fields=st.none() | fields,
+    whole=st.booleans(),
+)
+REOPEN = "reopen"
+
+
+@settings(max_examples=60)
+@given(
+    steps=st.lists(st.just(REOPEN) | st.lists(writes, min_size=1, max_size=4), max_size=15),
+    seed=st.integers(),
+)
+def test_any_writes_do_what_they_do_to_plain_dictionaries(steps, seed):
+    model, chance = Model(), random.Random(seed)
+    with tempfile.TemporaryDirectory() as directory:
+        log = WriteLog.open(Path(directory))
+        try:
+            for step in steps:
+                if step == REOPEN:
+                    log.close()
+                    log = WriteLog.open(Path(directory))
+                    log.check()
+                    continue
+                assert append(log, step) == model.append(step)
+                after = chance.randint(0, len(model.requests))
+                expected = [change for change in model.changes if change.sequence > after]
+                assert list(log.changes(after)) == expected
+                assert list(log.changes()) == model.changes
+        finally:
+            log.close()

@@ -1,0 +1,343 @@
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search import bundle
+from search.bundle import BundleError, Manifest, golden, list_files, verify, write_directory
+from search.engine import Engine
+from search.result import Hit, SearchResult
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """A sound bundle, as far as its files go."""
+    directory = tmp_path / "bundle"
+    (directory / "index").mkdir(parents=True)
+    (directory / "items.parquet").write_bytes(b"items")
+    (directory / "index" / "vectors.npy").write_bytes(b"vectors")
+    manifest = Manifest("", "2024-01-31T09:30:00Z", None, "float32", {}, {}, {}, {})
+    manifest.with_files(list_files(directory)).write(directory)
+    return directory
+
+
+def refusal(directory: Path) -> str:
+    with pytest.raises(BundleError) as caught:
+        verify(directory)
+    assert str(directory) in str(caught.value)
+    return str(caught.value)
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Makes a file hold this, in place: some file systems flush one that was emptied first."""
+    with path.open("r+b") as file:
+        file.write(content)
+        file.truncate()
+
+
+def edit_manifest(directory: Path, **changes) -> None:
+    """Alters a manifest and gives it the digest that fits."""
+    path = directory / "manifest.json"
+    values = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"} | changes
+    content = json.dumps(values)[1:].encode()
+    digest = hashlib.sha256(content).hexdigest()
+    path.write_bytes(b'{\n "sha256": "' + digest.encode() + b'",\n' + content)
+
+
+def unseal(directory: Path, **changes) -> None:
+    """Makes a manifest what it was before it had a digest."""
+    path = directory / "manifest.json"
+    values = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
+    path.write_text(json.dumps(values | {"format_version": 1} | changes, indent=1) + "\n")
+
+
+def test_a_sound_bundle_is_what_its_manifest_says(small):
+    manifest = verify(small)
+    assert set(manifest.files) == {"items.parquet", "index/vectors.npy"}
+    sha256 = hashlib.sha256(b"items").hexdigest()
+    assert manifest.files["items.parquet"] == {"size": 5, "sha256": sha256}
+    assert manifest.bundle_id == manifest.identity()
+    assert Manifest.read(small) == manifest
+
+
+def test_an_altered_file_is_refused_by_name(small):
+    (small / "items.parquet").write_bytes(b"Items")
+    assert "items.parquet was altered" in refusal(small)
+
+
+def test_a_file_of_another_size_is_refused_by_name(small):
+    (small / "index" / "vectors.npy").write_bytes(b"vector")
+    assert "index/vectors.npy has 6 bytes, not 7" in refusal(small)
+
+
+def test_everything_wrong_is_listed_at_once(small):
+    (small / "items.parquet").unlink()
+    (small / "index" / "scann_docids.pkl").write_bytes(b"cos\nsystem\n")
+    (small / ".hidden").write_bytes(b"")
+    message = refusal(small)
+    assert "items.parquet is missing" in message
+    assert "index/scann_docids.pkl is not listed" in message
+    assert ".hidden is not listed" in message
+
+
+@pytest.mark.parametrize("place", ["items.parquet", "extra", "index"])
+def test_links_are_refused_even_to_the_right_content(small, tmp_path, place):
+    target = tmp_path / "elsewhere"
+    if (small / place).exists():
+        (small / place).rename(target)
+    else:
+        target.mkdir()
+    (small / place).symlink_to(target)
+    message = refusal(small)
+    assert f"{place} is a link" in message or f"{place} is not listed" in message
+
+
+def test_a_directory_without_a_manifest_is_no_bundle(small, tmp_path):
+    (small / "manifest.json").unlink()
+    assert "has no manifest.json" in refusal(small)
+    assert "is not a directory" in refusal(tmp_path / "nowhere")
+    assert "is not a directory" in refusal(small / "items.parquet")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"3", b'"text"', b"null", b"{}", b"\xff\xfe", None]
+)
+def test_a_damaged_manifest_is_refused(small, content):
+    path = small / "manifest.json"
+    path.write_bytes(path.read_bytes()[:-200] if content is None else content)
+    assert "manifest.json cannot be read" in refusal(small)
+
+
+def test_a_manifest_of_another_version_is_refused_with_what_to_do(small):
+    edit_manifest(small, format_version=3)
+    assert "format version 3, this program reads 2; build the bundle again" in refusal(small)
+
+
+def test_a_manifest_with_other_fields_is_refused(small):
+    edit_manifest(small, colour="red")
+    assert "is no sound manifest" in refusal(small)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"numerics": "int8"},
+        {"numerics": "bfloat16"},  # not what the answers were made with
+        {"as_of": "yesterday"},
+        {"created": "yesterday"},
+        {"as_of": "2024-01-31"},
+        {"files": []},
+        {"files": {"items.parquet": {}}},
+        {"files": {"items.parquet": 5}},
+        {"reports": None},
+        {"bundle_id": "0123456789abcdef"},
+    ],
+)
+def test_a_manifest_with_an_altered_field_is_refused(small, changes):
+    edit_manifest(small, **changes)
+    assert "is no sound manifest" in refusal(small)
+
+
+def test_a_manifest_begins_with_the_digest_of_what_follows(small):
+    begin, digest, rest = (small / "manifest.json").read_bytes().split(b'"', 4)[2:5]
+    assert begin == b": "
+    assert hashlib.sha256(rest.removeprefix(b",\n")).hexdigest().encode() == digest
+
+
+def test_a_manifest_is_edited_by_nobody(small):
+    path = small / "manifest.json"
+    path.write_text(path.read_text().replace("2024-01-31", "2024-01-30"))
+    assert "manifest.json was altered" in refusal(small)
+
+
+def test_a_manifest_of_before_there_were_digests_is_read_and_gets_one_when_written(small):
+    unseal(small, metrics={"ndcg@10": 0.25})
+    before = verify(small)
+    before.with_metrics({"ndcg@10": 0.5}).write(small)
+    values = json.loads((small / "manifest.json").read_text())
+    assert (values["format_version"], len(values["sha256"])) == (2, 64)
+    assert verify(small).metrics == {"ndcg@10": 0.5}
+    unseal(small, sha256=values["sha256"])
+    assert "manifest.json was altered" in refusal(small)
+
+
+def test_every_flipped_bit_of_a_manifest_and_every_missing_end_is_found(small):
+    verify(small).with_metrics({"größe": 0.5, "a": [None, True, 1e-7]}).write(small)
+    path = small / "manifest.json"
+    sound = path.read_bytes()
+    for place in range(len(sound)):
+        for bit in range(8):
+            flipped = bytearray(sound)
+            flipped[place] ^= 1 << bit
+            overwrite(path, flipped)
+            with pytest.raises(BundleError):
+                verify(small)
+        overwrite(path, sound[:place])
+        with pytest.raises(BundleError):
+            verify(small)
+    overwrite(path, sound)
+    verify(small)
+
+
+def damages(directory: Path, count: int, seed: int):
+    """Bits to flip and ends to cut off, of all files alike: (path, damaged content)."""
+    random = np.random.default_rng(seed)
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    for number in range(count):
+        path = files[number % len(files)]
+        content = bytearray(path.read_bytes())
+        place = int(random.integers(len(content)))
+        if random.random() < 0.7:
+            content[place] ^= 1 << int(random.integers(8))
+            yield path, bytes(content)
+        else:
+            yield path, bytes(content[:place])
+
+
+def test_500_flipped_bits_and_cuts_over_all_files_of_a_bundle_are_found(tiny_bundle, tmp_path):
+    directory = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, directory)
+    verify(directory)
+    damaged = set()
+    for path, content in damages(directory, 500, seed=1):
+        sound = path.read_bytes()
+        overwrite(path, content)
+        with pytest.raises(BundleError) as caught:
+            verify(directory)
+        assert path.name in str(caught.value)
+        overwrite(path, sound)
+        damaged.add(str(path.relative_to(directory)))
+    assert damaged == {"manifest.json", *verify(directory).files}
+
+
+def test_a_manifest_that_was_altered_to_fit_altered_files_is_refused(small):
+    (small / "items.parquet").write_bytes(b"other")
+    edit_manifest(small, files=list_files(small))
+    assert "bundle_id is not that of its files" in refusal(small)
+
+
+def test_metrics_are_added_without_touching_what_is_verified(small):
+    before = verify(small)
+    before.with_metrics({"ndcg@10": 0.5}).write(small)
+    after = verify(small)
+    assert after.metrics == {"ndcg@10": 0.5}
+    assert after.bundle_id == before.bundle_id
+    assert {path.name for path in small.iterdir()} == {"manifest.json", "items.parquet", "index"}
+
+
+def test_a_manifest_that_was_killed_half_written_leaves_the_bundle_sound(small):
+    before = verify(small)
+    (small / ".manifest.json.0123").write_text("{")
+    assert verify(small) == before
+    assert list_files(small) == before.files
+    (small / "index" / ".manifest.json.0123").write_text("{")
+    assert "index/.manifest.json.0123 is not listed" in refusal(small)
+
+
+def test_a_directory_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "deep" / "target"
+
+    def fail(directory: Path) -> None:
+        (directory / "half").write_text("half")
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        write_directory(target, fail)
+    assert list(target.parent.iterdir()) == []
+    write_directory(target, lambda new: (new / "a").touch())
+    with pytest.raises(RuntimeError, match="no more"):
+        write_directory(target, fail)
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+    assert [path.name for path in target.iterdir()] == ["a"]
+
+
+def test_a_directory_is_replaced_and_what_a_killed_run_left_goes(tmp_path):
+    target = tmp_path / "target"
+    write_directory(target, lambda new: (new / "old").touch())
+    (tmp_path / ".target.new").mkdir()
+    (tmp_path / ".target.new" / "half").write_text("half")
+    write_directory(target, lambda new: (new / "new").touch())
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_a_run_killed_between_the_two_renames_loses_nothing(tmp_path):
+    target = tmp_path / "target"
+    write_directory(target, lambda new: (new / "old").touch())
+    target.rename(tmp_path / ".target.old")
+
+    def fails(directory: Path) -> None:
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        write_directory(target, fails)
+    assert [path.name for path in target.iterdir()] == ["old"]
+
+
+class Frozen:
+    """Gives the same answer to everything."""
+
+    def __init__(self, *hits: tuple[str, float]) -> None:
+        self.hits = tuple(Hit(name, score) for name, score in hits)
+
+    def search(self, query: str, *, limit: int) -> SearchResult:
+        assert query
+        return SearchResult(self.hits[:limit], (), len(self.hits), 0)
+
+
+def ten(**changes: float) -> Frozen:
+    scores = {f"item{n}": 1 - n / 10 for n in range(10)} | changes
+    return Frozen(*scores.items())
+
+
+def test_the_same_answers_pass_and_small_changes_too(tmp_path):
+    path = tmp_path / "golden.jsonl"
+    golden.record(ten(), ["lamp", "Straße 充电器"], path)
+    assert [json.loads(line)["query"] for line in path.read_text().splitlines()] == [
+        "lamp",
+        "Straße 充电器",
+    ]
+    golden.replay(ten(), path, both_float32=True)
+    golden.replay(ten(item3=0.7005), path, both_float32=True)
+    golden.replay(ten(item3=0.75), path, both_float32=False)
+    with pytest.raises(BundleError, match="moved by nan"):
+        golden.replay(ten(item3=float("nan")), path, both_float32=False)
+
+
+@pytest.mark.parametrize(("same", "moved"), [(True, 0.702), (False, 0.85)])
+def test_a_score_that_moved_too_far_is_refused(tmp_path, same, moved):
+    golden.record(ten(), ["lamp"], tmp_path / "golden.jsonl")
+    with pytest.raises(BundleError, match="line 1: a score moved by"):
+        golden.replay(ten(item3=moved), tmp_path / "golden.jsonl", both_float32=same)
+
+
+@pytest.mark.parametrize(("same", "kept"), [(True, 8), (False, 6)])
+def test_results_that_changed_too_much_are_refused(tmp_path, same, kept):
+    golden.record(ten(), ["lamp"], tmp_path / "golden.jsonl")
+    hits = [(hit.item_id, hit.score) for hit in ten().hits]
+    with pytest.raises(BundleError, match=f"only {kept} of 10 results"):
+        golden.replay(Frozen(*hits[:kept]), tmp_path / "golden.jsonl", both_float32=same)
+    golden.replay(Frozen(*hits[: kept + 1]), tmp_path / "golden.jsonl", both_float32=same)
+
+
+def test_an_engine_refuses_a_bundle_that_answers_otherwise_than_when_built(tiny_bundle, tmp_path):
+    directory = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, directory, copy_function=os.link)
+    path = directory / bundle.GOLDEN
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[1]["hits"][0][1] += 1
+    path.unlink()
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    Manifest.read(directory).with_files(list_files(directory)).write(directory)
+    verify(directory)
+    with pytest.raises(BundleError, match=r"golden\.jsonl line 2: a score moved by 1"):
+        Engine.load(directory)
+
+
+def test_loading_changes_no_file_of_a_bundle(tiny_bundle, engine):
+    engine.search("cable")
+    verify(tiny_bundle)

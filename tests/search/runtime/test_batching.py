@@ -1,0 +1,318 @@
+"""The batcher over real programs, so small that the tests decide when they run."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bert.batch import Tokens
+from bert.compiled import BucketedForward
+from bert.tokens import Ragged, Tokenised
+from search.result import DeadlineExceededError
+from search.runtime.batching import Batcher, Caller, calling
+from search.runtime.cpu_limit import computing
+
+SOON = 5.0
+
+
+def tokenised_of(*lengths: int, value: int = 1) -> Tokenised:
+    rows = Ragged.of([[value] * length for length in lengths])
+    return Tokenised(rows, rows.lengths, pad_id=0)
+
+
+def sums(state, tokens: Tokens):
+    """What each row saw: its sum, and the length it was padded to."""
+    batch, length = tokens.ids.shape
+    seen = tokens.ids.sum(axis=1) * state
+    return jnp.stack([seen, jnp.full((batch,), length), jnp.full((batch,), batch)], axis=1)
+
+
+class Watched(BucketedForward):
+    """Records its batches, and stops in front of the first one until it is told to go on."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(sums, jnp.asarray(1), max_length=32, batch_tokens=128, **options)
+        self.batches: list[tuple[int, int]] = []
+        self.real: list[int] = []
+        self.waiting = threading.Event()
+        self.go = threading.Event()
+
+    def start(self, tokens: Tokens):
+        self.waiting.set()
+        assert self.go.wait(SOON)
+        self.batches.append(tokens.ids.shape)
+        self.real.append(int(tokens.mask.any(axis=1).sum()))
+        return super().start(tokens)
+
+
+@pytest.fixture
+def batcher() -> Iterator[Batcher]:
+    batcher = Batcher()
+    yield batcher
+    batcher.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(32) as pool:
+        yield pool
+
+
+def held(forward: Watched, run, pool: ThreadPoolExecutor) -> Future:
+    """A call that the model thread now stands in, so that others collect behind it."""
+    first = pool.submit(run, tokenised_of(3))
+    assert forward.waiting.wait(SOON)
+    return first
+
+
+def collected(batcher: Batcher, count: int) -> None:
+    """Wait until so many calls stand behind the one that runs."""
+    until = time.monotonic() + SOON
+    while sum(bool(job.left) for queue in batcher._queues.values() for job in queue) < count:
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+def test_calls_that_come_while_a_batch_runs_share_the_next_one(batcher, pool):
+    forward = Watched()
+    run = batcher.shared(0)(forward)
+    first = held(forward, run, pool)
+    calls = [pool.submit(run, tokenised_of(4, value=n)) for n in range(1, 6)]
+    collected(batcher, 5)
+    forward.go.set()
+    assert first.result(SOON)[:, 0].tolist() == [3]
+    assert [call.result(SOON)[:, 0].tolist() for call in calls] == [[4 * n] for n in range(1, 6)]
+    assert forward.real == [1, 5]
+
+
+def test_every_row_goes_to_its_own_length_and_back_to_its_place(batcher, pool):
+    forward = Watched()
+    forward.go.set()
+    run = batcher.shared(0)(forward)
+    random = np.random.default_rng(0)
+    asked = [random.integers(1, 33, random.integers(1, 30)).tolist() for _ in range(20)]
+    calls = [pool.submit(run, tokenised_of(*lengths)) for lengths in asked]
+    for lengths, call in zip(asked, calls, strict=True):
+        found = call.result(SOON)
+        assert found[:, 0].tolist() == lengths
+        expected = [next(n for n in (16, 24, 32) if n >= length) for length in lengths]
+        assert found[:, 1].tolist() == expected
+    assert all(batch * length <= 128 for batch, length in forward.batches)
+
+
+def test_urgent_work_comes_before_the_next_chunk_of_other_work(batcher, pool):
+    urgent, patient = Watched(), Watched()
+    urgent.go.set()
+    ask, rank = batcher.shared(0)(urgent), batcher.shared(1)(patient)
+    long = pool.submit(rank, tokenised_of(*[16] * 40))  # five chunks of eight
+    assert patient.waiting.wait(SOON)
+    quick = pool.submit(ask, tokenised_of(5))
+    collected(batcher, 2)
+    before = len(patient.batches)
+    patient.go.set()
+    quick.result(SOON)
+    assert long.result(SOON)[:, 0].tolist() == [16] * 40
+    assert before == 0
+    assert len(patient.batches) == 5
+    assert len(urgent.batches) == 1
+
+
+def test_urgent_work_without_end_does_not_stop_other_work(batcher, pool):
+    urgent, patient = Watched(), Watched()
+    patient.go.set()
+    ask, rank = batcher.shared(0)(urgent), batcher.shared(1)(patient)
+    first = pool.submit(ask, tokenised_of(3))
+    assert urgent.waiting.wait(SOON)
+    flood = [pool.submit(ask, tokenised_of(*[16] * 8)) for _ in range(12)]  # a full batch each
+    waits = pool.submit(rank, tokenised_of(5))
+    collected(batcher, 13)
+    done_before: list[int] = []
+    waits.add_done_callback(lambda _: done_before.append(sum(f.done() for f in flood)))
+    urgent.go.set()
+    waits.result(SOON)
+    for call in (first, *flood):
+        call.result(SOON)
+    assert done_before[0] < 12
+
+
+def test_work_is_dropped_once_its_caller_has_gone(batcher, pool):
+    forward = Watched()
+    run = batcher.shared(0)(forward)
+    first = held(forward, run, pool)
+    caller = Caller()
+
+    def call() -> np.ndarray:
+        with calling(caller):
+            return run(tokenised_of(4))
+
+    left = pool.submit(call)
+    collected(batcher, 1)
+    caller.leave()
+    forward.go.set()
+    with pytest.raises(DeadlineExceededError):
+        left.result(SOON)
+    first.result(SOON)
+    assert forward.real == [1]
+
+
+def test_work_that_cannot_be_ready_in_time_is_not_begun(batcher):
+    forward = Watched()
+    forward.go.set()
+    run = batcher.shared(0)(forward)
+    forward.warm_up()
+    forward.batches.clear()
+    for shape in forward.shapes:
+        for _ in range(50):
+            forward.measured(shape, 60.0)
+    with calling(Caller(time.monotonic() + 30)), pytest.raises(DeadlineExceededError):
+        run(tokenised_of(4))
+    assert forward.batches == []
+    with calling(Caller(time.monotonic() + 90)):
+        assert run(tokenised_of(4))[:, 0].tolist() == [4]
+
+
+def test_callers_that_wait_leave_their_core_to_the_model(batcher):
+    forward, many = Watched(), 2 * (os.cpu_count() or 1)
+    forward.go.set()
+    run = batcher.shared(0)(forward)
+
+    def call(length: int) -> float:
+        with computing():
+            return float(run(tokenised_of(length))[0, 0])
+
+    with ThreadPoolExecutor(many) as callers:
+        calls = [callers.submit(call, 4) for _ in range(many)]
+        assert [made.result(SOON) for made in calls] == [4.0] * many
+
+
+def test_an_error_reaches_those_it_concerns_and_the_thread_goes_on(batcher):
+    class Broken(Watched):
+        def start(self, _: Tokens):
+            raise RuntimeError("no model")
+
+    with pytest.raises(RuntimeError, match="no model"):
+        batcher.shared(0)(Broken())(tokenised_of(3))
+    forward = Watched()
+    forward.go.set()
+    assert batcher.shared(0)(forward)(tokenised_of(3))[:, 0].tolist() == [3]
+
+
+def test_a_row_too_long_is_refused_where_it_is_asked_for(batcher):
+    with pytest.raises(ValueError, match="more than max_length 32"):
+        batcher.shared(0)(Watched())(tokenised_of(33))
+
+
+def test_no_rows_give_an_empty_result(batcher):
+    assert batcher.shared(0)(Watched())(tokenised_of()).shape == (0, 3)
+
+
+def test_a_closed_batcher_finishes_what_waits_and_takes_no_more(pool):
+    batcher, forward = Batcher(), Watched()
+    run = batcher.shared(0)(forward)
+    calls = [held(forward, run, pool), pool.submit(run, tokenised_of(4))]
+    collected(batcher, 1)
+    forward.go.set()
+    batcher.close()
+    assert [call.result(SOON)[:, 0].tolist() for call in calls] == [[3], [4]]
+    with pytest.raises(RuntimeError, match="closed"):
+        run(tokenised_of(3))
+
+
+def test_what_waits_ahead_counts_as_time_that_work_takes(batcher, pool):
+    forward = Watched()
+    run = batcher.shared(1)(forward)
+    for shape in forward.shapes:
+        for _ in range(60):
+            forward.measured(shape, 60.0)
+    first = held(forward, run, pool)
+    second = pool.submit(run, tokenised_of(*[16] * 16))  # two full batches
+    collected(batcher, 1)
+    lengths = np.array([16] * 8)
+    assert forward.seconds(lengths) == pytest.approx(60, rel=0.02)
+    assert 60 * 3 < run.seconds(lengths) <= 60 * 4 * 1.02  # it is not known how far the first is
+    forward.go.set()
+    first.result(SOON)
+    second.result(SOON)
+
+
+def test_what_nobody_waits_for_comes_last_and_in_small_chunks(batcher, pool):
+    urgent, other, background = Watched(), Watched(), Watched()
+    for shape in background.shapes:  # a small batch is quick enough, and a full one is not
+        background.measured(shape, 0.001 if shape[0] == 1 else 1.0)
+    background.go.set()
+    other.go.set()
+
+    def later() -> np.ndarray:
+        with calling(Caller(background=True)):
+            return batcher.shared(0)(background)(tokenised_of(*[16] * 3))
+
+    first = held(urgent, batcher.shared(0)(urgent), pool)
+    last = pool.submit(later)
+    collected(batcher, 1)
+    rank = pool.submit(batcher.shared(1)(other), tokenised_of(5))
+    collected(batcher, 2)
+    ranked_before: list[int] = []
+    rank.add_done_callback(lambda _: ranked_before.append(len(background.batches)))
+    urgent.go.set()
+    assert last.result(SOON)[:, 0].tolist() == [16] * 3
+    first.result(SOON)
+    assert ranked_before[0] <= 1  # the one that the thread may have begun since
+    assert background.batches == [(1, 16)] * 3
+
+
+def test_what_nobody_waits_for_takes_full_batches_while_there_are_no_calls(batcher):
+    background = Watched()
+    background.go.set()
+    for shape in background.shapes:
+        background.measured(shape, 0.001 if shape[0] == 1 else 1.0)
+    with calling(Caller(background=True)):
+        batcher.shared(0)(background)(tokenised_of(*[16] * 16))
+    assert background.batches == [(8, 16)] * 2
+
+
+def test_no_kind_of_work_stops_another(batcher, pool):
+    urgent, other, background = Watched(), Watched(), Watched()
+    other.go.set()
+    background.go.set()
+
+    def later() -> np.ndarray:
+        with calling(Caller(background=True)):
+            return batcher.shared(0)(background)(tokenised_of(5))
+
+    first = held(urgent, batcher.shared(0)(urgent), pool)
+    flood = [pool.submit(batcher.shared(0)(urgent), tokenised_of(*[16] * 8)) for _ in range(14)]
+    waits = [pool.submit(batcher.shared(1)(other), tokenised_of(5)), pool.submit(later)]
+    collected(batcher, 16)
+    done_before: list[int] = []
+    for call in waits:
+        call.add_done_callback(lambda _: done_before.append(sum(f.done() for f in flood)))
+    urgent.go.set()
+    for call in (first, *flood, *waits):
+        call.result(SOON)
+    assert max(done_before) < 14
+
+
+def test_what_nobody_waits_for_is_not_time_that_calls_wait(batcher, pool):
+    forward = Watched()
+    for shape in forward.shapes:
+        for _ in range(60):
+            forward.measured(shape, 60.0)
+
+    def later() -> np.ndarray:
+        with calling(Caller(background=True)):
+            return batcher.shared(1)(forward)(tokenised_of(*[16] * 16))
+
+    run = batcher.shared(1)(forward)
+    first = held(forward, run, pool)
+    before = batcher.backlog()
+    behind = pool.submit(later)
+    collected(batcher, 1)
+    assert batcher.backlog() <= before
+    forward.go.set()
+    first.result(SOON)
+    behind.result(SOON)

@@ -1,0 +1,116 @@
+import datetime
+
+import numpy as np
+import pytest
+
+from catalog.catalogue import Catalogue
+from catalog.schema import Item
+from catalog.store import ItemStore
+from lexical.index import LexicalIndex
+from search.signals import SignalSource, lexical_shares, newest_release, rerank_order
+
+NAN = float("nan")
+ITEMS = [
+    Item("a", "red desk lamp", price=12.5, rating=4.0, rating_count=3, in_stock=True,
+         released=datetime.date(2024, 1, 1)),
+    Item("b", "garden chair", released=datetime.date(2024, 1, 31), in_stock=False),
+    Item("c", "lamp shade, red"),
+]  # fmt: skip
+
+
+def floats(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def test_the_head_is_ordered_by_logit_and_the_tail_follows_in_its_own_order():
+    order, scores = rerank_order(floats(0.5, 2.0, -1.0), floats(0.9, 0.7, 0.4))
+    assert order.tolist() == [1, 0, 2]
+    # The tail keeps its distances, 0.001 below the last logit.
+    np.testing.assert_allclose(scores, [2.0, 0.5, -1.0, -1.001, -1.201, -1.501], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("head", "tail"),
+    [
+        ([3, 3, 3], [0.5, 0.5]),
+        ([-1000.5, 1000.5], [1, 0.999999, -1]),
+        ([], [0.9, 0.9, 0.1]),
+        ([0.2, 0.1], []),
+        ([], []),
+        ([7], [1]),
+    ],
+)
+def test_scores_never_rise_along_the_list(head, tail):
+    order, scores = rerank_order(floats(*head), floats(*tail))
+    assert len(scores) == len(head) + len(tail)
+    assert sorted(order.tolist()) == list(range(len(head)))
+    assert (np.diff(scores) <= 0).all()
+    if head and tail:
+        assert scores[len(head)] < scores[len(head) - 1]
+
+
+def test_equal_logits_stay_in_the_order_of_stage_1():
+    assert rerank_order(floats(1, 2, 1, 2), floats())[0].tolist() == [1, 3, 0, 2]
+
+
+def test_without_a_head_the_scores_are_the_cosines():
+    assert rerank_order(floats(), floats(0.75, 0.5))[1].tolist() == [0.75, 0.5]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> SignalSource:
+    store = ItemStore.of(ITEMS)
+    lexical = LexicalIndex.build(store, tmp_path_factory.mktemp("lexical") / "index")
+    return SignalSource(Catalogue.of(store), lexical, newest_release(store))
+
+
+def test_signals_are_the_values_of_the_catalogue(source):
+    rows = np.array([1, 0], np.int32)
+    signals = source.gather("red lamp", rows, floats(0.3, 0.4))
+    np.testing.assert_array_equal(signals.cosine, floats(0.3, 0.4))
+    np.testing.assert_array_equal(signals.overlap, floats(0, 1))
+    np.testing.assert_array_equal(signals.price, floats(NAN, 12.5))
+    np.testing.assert_array_equal(signals.rating, floats(NAN, 4))
+    np.testing.assert_array_equal(signals.rating_count, floats(NAN, 3))
+    np.testing.assert_array_equal(signals.in_stock, floats(0, 1))
+    np.testing.assert_array_equal(signals.age, floats(0, 30))  # counted to the newest item
+
+
+def test_the_lexical_share_is_of_the_best_item_whatever_is_asked_about(source):
+    every = lexical_shares(source.lexical, "red lamp", np.arange(3, dtype=np.int32))
+    assert every.max() == 1
+    assert every[1] == 0
+    for row in range(3):
+        assert lexical_shares(source.lexical, "red lamp", np.array([row], np.int32)) == every[row]
+
+
+def test_a_query_that_matches_nothing_has_no_lexical_share(source):
+    assert lexical_shares(source.lexical, "zebra", np.arange(3, dtype=np.int32)).tolist() == [
+        0,
+        0,
+        0,
+    ]
+
+
+def test_items_outside_the_index_have_no_lexical_signal_and_no_age_without_a_day(source):
+    outside = SignalSource(source.catalogue, None, None)
+    signals = outside.gather("red lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    assert np.isnan(signals.lexical).all()
+    assert np.isnan(signals.age).all()
+
+
+def test_an_item_from_the_future_is_new(source):
+    early = SignalSource(source.catalogue, source.lexical, datetime.date(2024, 1, 11))
+    signals = early.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    np.testing.assert_array_equal(signals.age, floats(10, 0, NAN))
+
+
+def test_gathering_does_not_change_the_catalogue(source):
+    before = source.catalogue.base.number("released").copy()
+    source.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    np.testing.assert_array_equal(source.catalogue.base.number("released"), before)
+
+
+def test_a_catalogue_without_dates_has_no_newest_item():
+    assert newest_release(ItemStore.of(ITEMS[2:])) is None
+    assert newest_release(ItemStore.of(ITEMS)) == datetime.date(2024, 1, 31)

@@ -1,0 +1,466 @@
+import datetime
+import math
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.type.date_pb2 import Date
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.schema import Item
+from search.result import Embedded, Hit, Lookup, RequestError, SearchResult, StageReport
+from server.convert import catalog as catalog_messages
+from server.convert import rerank as rerank_messages
+from server.convert import retrieval as retrieval_messages
+from server.convert import search as search_messages
+from server.convert.items import item_message, item_record
+from shortlist.v1.catalog_service_pb2 import BatchGetItemsRequest, GetItemRequest
+from shortlist.v1.item_pb2 import Item as ItemMessage
+from shortlist.v1.rerank_service_pb2 import RerankCandidate, RerankRequest
+from shortlist.v1.retrieval_service_pb2 import EmbedInput, EmbedRequest, RetrieveRequest
+from shortlist.v1.search_service_pb2 import SearchRequest
+from shortlist.v1.vector_pb2 import Vector
+
+WHOLE = Item(
+    item_id="b-7",
+    title="Ladegerät 65 W 充電器 🔌",
+    description="Charges a laptop.",
+    brand="Voltix",
+    category="Electronics > Chargers",
+    group_id="voltix-65",
+    price=39.9,
+    rating=4.5,
+    rating_count=12,
+    released=datetime.date(2024, 2, 29),
+    in_stock=False,
+    image_url="https://example.com/b-7.jpg",
+    attributes={"colour": "black", "ports": "2"},
+)
+BARE = Item(item_id="a-1", title="Cable")
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+filled = texts.filter(str.strip)
+optional_texts = st.none() | texts.filter(bool)
+items = st.builds(
+    Item,
+    item_id=filled,
+    title=filled,
+    description=optional_texts,
+    brand=optional_texts,
+    category=optional_texts,
+    group_id=optional_texts,
+    price=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    rating=st.none() | st.floats(0, 5),
+    rating_count=st.none() | st.integers(0, 2**63 - 1),
+    released=st.none() | st.dates(),
+    in_stock=st.none() | st.booleans(),
+    image_url=optional_texts,
+    attributes=st.dictionaries(texts, texts, max_size=3),
+)
+
+
+def refused_field(convert: object, *arguments: object, **named: object) -> str:
+    assert callable(convert)
+    with pytest.raises(RequestError) as refused:
+        convert(*arguments, **named)
+    return refused.value.field
+
+
+# ---- items
+
+
+@pytest.mark.parametrize("item", [WHOLE, BARE], ids=["whole", "bare"])
+def test_an_item_survives_the_round_trip(item: Item) -> None:
+    sent = ItemMessage.FromString(item_message(item).SerializeToString())
+    assert item_record(sent, "item", needs_id=True) == item
+
+
+@given(items)
+def test_any_item_survives_the_round_trip(item: Item) -> None:
+    sent = ItemMessage.FromString(item_message(item).SerializeToString())
+    assert item_record(sent, "item", needs_id=True) == item
+
+
+def test_absent_numbers_are_absent_and_zeros_are_zeros() -> None:
+    absent = item_message(BARE)
+    zeros = item_message(Item("a", "b", price=0.0, rating=0.0, rating_count=0, in_stock=False))
+    for field in ("price", "rating", "rating_count", "in_stock"):
+        assert not absent.HasField(field)
+        assert zeros.HasField(field)
+    assert not absent.HasField("released")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"item_id": ""}, "item.item_id"),
+        ({"title": ""}, "item.title"),
+        ({"title": " \t\n"}, "item.title"),
+        ({"price": math.nan}, "item.price"),
+        ({"price": math.inf}, "item.price"),
+        ({"rating": math.nan}, "item.rating"),
+        ({"rating": 5.1}, "item.rating"),
+        ({"rating": -0.1}, "item.rating"),
+        ({"rating_count": -1}, "item.rating_count"),
+        ({"released": Date(year=2023, month=2, day=29)}, "item.released"),
+        ({"released": Date(year=2023)}, "item.released"),
+        ({"released": Date(year=-(2**31), month=1, day=1)}, "item.released"),
+        ({"description": "x" * 50_001}, "item"),
+        ({"attributes": {"k": "x" * 50_000}}, "item"),
+    ],
+)
+def test_an_item_outside_of_the_rules_is_refused(change: dict[str, object], field: str) -> None:
+    values: dict[str, Any] = {"item_id": "a", "title": "b", **change}
+    message = ItemMessage(**values)
+    assert refused_field(item_record, message, "item", needs_id=True) == field
+
+
+def test_an_item_may_have_fifty_thousand_characters() -> None:
+    message = ItemMessage(title="b", description="ü" * 49_990, attributes={"k": "x" * 8})
+    assert item_record(message, "item", needs_id=False).item_id == ""
+
+
+# ---- SearchService
+
+
+def test_unset_fields_mean_the_defaults() -> None:
+    search = search_messages.search_record(SearchRequest(query="cable"), "b")
+    assert search == search_messages.Search("cable", 10, 0, None, None, "b")
+
+
+def test_sizes_are_coerced_to_their_limits() -> None:
+    request = SearchRequest(
+        query="q", page_size=101, recall_depth=1_001, rerank_depth=501, max_per_group=101
+    )
+    search = search_messages.search_record(request, "b")
+    assert (search.limit, search.recall_depth, search.rerank_depth) == (100, 1_000, 500)
+    assert search.max_per_group == 100
+
+
+def test_a_rerank_depth_of_zero_is_not_the_default() -> None:
+    assert (
+        search_messages.search_record(SearchRequest(query="q", rerank_depth=0), "b").rerank_depth
+        == 0
+    )
+
+
+@pytest.mark.parametrize("field", ["page_size", "recall_depth", "rerank_depth", "max_per_group"])
+def test_negative_sizes_are_refused(field: str) -> None:
+    size: dict[str, Any] = {field: -1}
+    request = SearchRequest(query="q", **size)
+    assert refused_field(search_messages.search_record, request, "b") == field
+
+
+@pytest.mark.parametrize("query", ["", "   ", "\u3000\t\n", "x" * 2_001, "x" * 10_240])
+def test_queries_outside_of_the_rules_are_refused(query: str) -> None:
+    assert refused_field(search_messages.search_record, SearchRequest(query=query), "b") == "query"
+
+
+def test_two_thousand_characters_are_allowed_however_many_bytes() -> None:
+    assert (
+        search_messages.search_record(SearchRequest(query="🔌" * 2_000), "b").query == "🔌" * 2_000
+    )
+
+
+def result(count: int, *, has_more: bool) -> SearchResult:
+    hits = tuple(
+        Hit(
+            f"i{place}",
+            score=-float(place),
+            stage1_score=0.5 if place else None,
+            rerank_score=0.25,
+            item=Item(f"i{place}", f"title {place}"),
+        )
+        for place in range(count)
+    )
+    stages = (StageReport("encode", 0, 0.0015), StageReport("recall", 200, 1.25))
+    return SearchResult(hits, stages, recalled=200, reranked=50, has_more=has_more)
+
+
+def test_a_response_tells_what_the_engine_did() -> None:
+    search = search_messages.search_record(SearchRequest(query="q", page_size=2), "bundle")
+    response = search_messages.search_response(search, result(2, has_more=True))
+    assert [(r.item_id, r.item.title, r.rank, r.score) for r in response.results] == [
+        ("i0", "title 0", 1, 0),
+        ("i1", "title 1", 2, -1),
+    ]
+    assert not response.results[0].HasField("stage1_score")
+    assert response.results[1].stage1_score == 0.5
+    assert not response.results[0].HasField("lexical_score")
+    assert response.results[0].rerank_score == 0.25
+    assert [(s.name, s.candidate_count) for s in response.stages] == [
+        ("encode", 0),
+        ("recall", 200),
+    ]
+    assert response.stages[0].duration.ToNanoseconds() == 1_500_000
+    assert (response.stages[1].duration.seconds, response.stages[1].duration.nanos) == (
+        1,
+        250_000_000,
+    )
+    assert (response.recalled_count, response.reranked_count) == (200, 50)
+    assert response.bundle_id == "bundle"
+
+
+def test_the_next_page_continues_the_ranks_even_with_another_size() -> None:
+    first = SearchRequest(query="q", page_size=2)
+    response = search_messages.search_response(
+        search_messages.search_record(first, "b"), result(2, has_more=True)
+    )
+    request = SearchRequest(query="q", page_size=3, page_token=response.next_page_token)
+    search = search_messages.search_record(request, "b")
+    assert (search.offset, search.limit) == (2, 3)
+    last = search_messages.search_response(search, result(1, has_more=False))
+    assert [r.rank for r in last.results] == [3]
+    assert last.next_page_token == ""
+
+
+def test_no_page_begins_beyond_the_thousandth_result() -> None:
+    def token_after(offset: int) -> str:
+        search = search_messages.Search("q", 1, offset, None, None, "b")
+        return search_messages.search_response(search, result(1, has_more=True)).next_page_token
+
+    assert token_after(998) != ""  # the next begins with the 1,000th
+    assert token_after(999) == ""
+
+
+def test_a_page_token_of_another_bundle_is_refused() -> None:
+    search = search_messages.search_record(SearchRequest(query="q"), "old")
+    response = search_messages.search_response(search, result(1, has_more=True))
+    request = SearchRequest(query="q", page_token=response.next_page_token)
+    assert refused_field(search_messages.search_record, request, "new") == "page_token"
+
+
+def test_a_page_token_fits_whatever_was_compacted_from_its_bundle_and_nothing_else() -> None:
+    def token_of(bundle_id: str, root: str | None) -> str:
+        search = search_messages.search_record(SearchRequest(query="q"), bundle_id, root)
+        return search_messages.search_response(search, result(1, has_more=True)).next_page_token
+
+    for token in (token_of("first", None), token_of("second", "first")):
+        request = SearchRequest(query="q", page_token=token)
+        for bundle_id, root in (("first", None), ("second", "first"), ("third", "first")):
+            assert search_messages.search_record(request, bundle_id, root).offset == 1
+        for bundle_id, root in (("other", None), ("second", "other"), ("second", None)):
+            field = refused_field(search_messages.search_record, request, bundle_id, root)
+            assert field == "page_token"
+
+
+# ---- RetrievalService
+
+
+def test_a_query_vector_is_scaled_to_unit_length() -> None:
+    query = retrieval_messages.retrieve_query(RetrieveRequest(vector=Vector(values=[3, 4])), 2)
+    np.testing.assert_allclose(query, np.array([0.6, 0.8], np.float32), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-40, 3e38], ids=["denormal", "largest"])
+def test_vectors_of_any_length_are_scaled(size: float) -> None:
+    query = retrieval_messages.retrieve_query(
+        RetrieveRequest(vector=Vector(values=[size, size])), 2
+    )
+    np.testing.assert_allclose(query, np.sqrt([0.5, 0.5]).astype(np.float32), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[], [1], [1, 2, 3], [0, 0], [math.nan, 1], [math.inf, 1], [1, -math.inf], [-0.0, 0.0]],
+    ids=str,
+)
+def test_vectors_that_point_nowhere_are_refused(values: list[float]) -> None:
+    request = RetrieveRequest(vector=Vector(values=values))
+    assert refused_field(retrieval_messages.retrieve_query, request, 2) == "vector"
+
+
+def test_a_signalling_nan_is_refused_like_any_other() -> None:
+    values = struct.pack("<f", 1) + bytes.fromhex("0100a07f")
+    message = Vector.FromString(b"\x0a\x08" + values)
+    assert (
+        refused_field(retrieval_messages.retrieve_query, RetrieveRequest(vector=message), 2)
+        == "vector"
+    )
+
+
+def test_retrieving_needs_a_query_or_a_vector() -> None:
+    assert refused_field(retrieval_messages.retrieve_query, RetrieveRequest(), 2) == "input"
+    assert (
+        refused_field(retrieval_messages.retrieve_query, RetrieveRequest(query=" "), 2) == "query"
+    )
+
+
+@pytest.mark.parametrize(("asked", "limit"), [(0, 100), (1, 1), (1_000, 1_000), (1_001, 1_000)])
+def test_retrieve_sizes(asked: int, limit: int) -> None:
+    assert retrieval_messages.retrieve_limit(RetrieveRequest(page_size=asked)) == limit
+
+
+def test_a_negative_retrieve_size_is_refused() -> None:
+    assert (
+        refused_field(retrieval_messages.retrieve_limit, RetrieveRequest(page_size=-1))
+        == "page_size"
+    )
+
+
+def test_hits_without_a_cosine_have_a_score_alone() -> None:
+    response = retrieval_messages.retrieve_response(result(2, has_more=False), "bundle")
+    assert [(r.item_id, r.score) for r in response.results] == [("i0", 0), ("i1", -1)]
+    assert [r.HasField("stage1_score") for r in response.results] == [False, True]
+    assert [r.item.title for r in response.results] == ["title 0", "title 1"]
+    assert [stage.name for stage in response.stages] == ["encode", "recall"]
+    assert response.bundle_id == "bundle"
+
+
+def test_embed_inputs_keep_their_order() -> None:
+    request = EmbedRequest(
+        inputs=[
+            EmbedInput(query="cable"),
+            EmbedInput(item=item_message(WHOLE)),
+            EmbedInput(query="charger"),
+        ]
+    )
+    assert retrieval_messages.embed_inputs(request) == ["cable", WHOLE, "charger"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "field"),
+    [
+        ([], "inputs"),
+        ([EmbedInput(query="q")] * 129, "inputs"),
+        ([EmbedInput(query="q"), EmbedInput()], "inputs[1]"),
+        ([EmbedInput(query="")], "inputs[0].query"),
+        ([EmbedInput(item=ItemMessage())], "inputs[0].item.title"),
+    ],
+    ids=["none", "129", "unset", "empty query", "no title"],
+)
+def test_embed_inputs_outside_of_the_rules_are_refused(
+    inputs: list[EmbedInput], field: str
+) -> None:
+    assert refused_field(retrieval_messages.embed_inputs, EmbedRequest(inputs=inputs)) == field
+
+
+def test_embeddings_are_packed_floats() -> None:
+    vectors = np.array([[1, 0], [0.6, 0.8]], np.float32)
+    response = retrieval_messages.embed_response(Embedded(vectors, ()), "b")
+    assert [list(v.values) for v in response.embeddings] == vectors.tolist()
+    assert struct.pack("<2f", 0.6, 0.8) in response.SerializeToString()
+
+
+def test_an_encoding_tells_what_was_done() -> None:
+    stages = (StageReport("encode", 2, 0.5), StageReport("encode", 1, 0.25))
+    vectors = np.zeros((3, 2), np.float32)
+    response = retrieval_messages.embed_response(Embedded(vectors, stages), "b")
+    assert [(s.name, s.candidate_count) for s in response.stages] == [("encode", 2), ("encode", 1)]
+    assert [s.duration.ToMilliseconds() for s in response.stages] == [500, 250]
+    assert response.HasField("coverage")
+    assert (list(response.coverage.degradations), response.bundle_id) == ([], "b")
+
+
+# ---- RerankService
+
+
+def test_candidates_are_ids_or_items() -> None:
+    request = RerankRequest(
+        query="q",
+        candidates=[
+            RerankCandidate(item_id="a-1"),
+            RerankCandidate(item=item_message(WHOLE)),
+        ],
+    )
+    assert rerank_messages.rerank_candidates(request) == ["a-1", WHOLE]
+
+
+@pytest.mark.parametrize(
+    ("candidates", "field"),
+    [
+        ([], "candidates"),
+        ([RerankCandidate(item_id=str(n)) for n in range(501)], "candidates"),
+        ([RerankCandidate()], "candidates[0]"),
+        ([RerankCandidate(item_id="")], "candidates[0].item_id"),
+        ([RerankCandidate(item=ItemMessage(title="t"))], "candidates[0].item.item_id"),
+        ([RerankCandidate(item_id="a"), RerankCandidate(item_id="a")], "candidates[1]"),
+        (
+            [
+                RerankCandidate(item_id="a"),
+                RerankCandidate(item=ItemMessage(item_id="a", title="t")),
+            ],
+            "candidates[1]",
+        ),
+    ],
+    ids=["none", "501", "unset", "empty id", "item without id", "id twice", "id and item"],
+)
+def test_candidates_outside_of_the_rules_are_refused(
+    candidates: list[RerankCandidate], field: str
+) -> None:
+    request = RerankRequest(query="q", candidates=candidates)
+    assert refused_field(rerank_messages.rerank_candidates, request) == field
+
+
+def test_reranking_needs_a_query() -> None:
+    request = RerankRequest(candidates=[RerankCandidate(item_id="a")])
+    assert refused_field(rerank_messages.rerank_candidates, request) == "query"
+
+
+# ---- CatalogService
+
+
+def test_ids_given_twice_count_once_at_their_first_place() -> None:
+    request = BatchGetItemsRequest(item_ids=["b", "a", "b", "c", "a"])
+    assert catalog_messages.batch_get_record(request) == (["b", "a", "c"], None)
+
+
+@pytest.mark.parametrize(
+    ("item_ids", "field"),
+    [([], "item_ids"), (["a"] * 101, "item_ids"), (["a", ""], "item_ids[1]")],
+    ids=["none", "101", "empty"],
+)
+def test_id_lists_outside_of_the_rules_are_refused(item_ids: list[str], field: str) -> None:
+    request = BatchGetItemsRequest(item_ids=item_ids)
+    assert refused_field(catalog_messages.batch_get_record, request) == field
+
+
+def test_getting_an_item_needs_an_id() -> None:
+    assert refused_field(catalog_messages.get_item_record, GetItemRequest()) == "item_id"
+
+
+@pytest.mark.parametrize(
+    ("paths", "fields"),
+    [([], None), (["*"], None), (["price", "*"], None), (["price"], {"price"})],
+)
+def test_fields_wanted_of_items_that_are_got(paths: list[str], fields: set[str] | None) -> None:
+    mask = FieldMask(paths=paths)
+    one = GetItemRequest(item_id="a", item_fields=mask)
+    several = BatchGetItemsRequest(item_ids=["a"], item_fields=mask)
+    assert catalog_messages.get_item_record(one) == ("a", fields)
+    assert catalog_messages.batch_get_record(several) == (["a"], fields)
+    wanted = (bool(paths), fields)
+    assert retrieval_messages.retrieve_fields(RetrieveRequest(item_fields=mask)) == wanted
+
+
+@pytest.mark.parametrize("name", ["colour", "attributes.colour", "embedding", "", "Title"])
+def test_fields_that_items_do_not_have_are_refused(name: str) -> None:
+    mask = FieldMask(paths=["title", name])
+    one = GetItemRequest(item_id="a", item_fields=mask)
+    several = BatchGetItemsRequest(item_ids=["a"], item_fields=mask)
+    place = "item_fields.paths[1]"
+    assert refused_field(catalog_messages.get_item_record, one) == place
+    assert refused_field(catalog_messages.batch_get_record, several) == place
+    request = RetrieveRequest(query="q", item_fields=mask)
+    assert refused_field(retrieval_messages.retrieve_fields, request) == place
+
+
+def test_what_was_looked_up_has_the_fields_wanted_and_says_how_it_went() -> None:
+    found = Lookup((WHOLE, BARE), ("nope",), (StageReport("lookup", 2, 0.001),))
+    response = catalog_messages.batch_get_response(found, frozenset({"item_id", "brand"}), "b")
+    assert list(response.items) == [
+        ItemMessage(item_id="b-7", brand="Voltix"),
+        ItemMessage(item_id="a-1"),
+    ]
+    assert (list(response.missing_item_ids), response.bundle_id) == (["nope"], "b")
+    [stage] = response.stages
+    assert (stage.name, stage.candidate_count) == ("lookup", 2)
+    assert response.HasField("coverage")
+    alone = Lookup((WHOLE,), (), found.stages)
+    whole = catalog_messages.get_item_response(alone, None, "b")
+    assert (whole.item, whole.bundle_id) == (item_message(WHOLE), "b")
+    assert [s.name for s in whole.stages] == ["lookup"]
+    assert whole.HasField("coverage")

@@ -1,0 +1,400 @@
+"""Filters and facets as messages: there and back, refusals by path, and over a real channel."""
+
+import datetime
+import math
+from typing import Any
+
+import grpc
+import pytest
+from google.type.date_pb2 import Date
+
+from catalog import filters as catalog_filters
+from catalog.facets import Facet, FacetCounts
+from catalog.filters import And, Equals, Exists, In, Interval, Not, Or, Prefix, Range
+from search import validation
+from search.engine import Engine
+from search.result import RequestError
+from server.convert import search as search_messages
+from server.convert.filters import facet_message, facet_records, filter_record
+from shortlist import filters
+from shortlist.client import Client, ShortlistError
+from shortlist.v1.facet_pb2 import (
+    FACET_SCOPE_MATCHED,
+    FACET_SCOPE_RECALLED,
+    FACET_SCOPE_UNSPECIFIED,
+)
+from shortlist.v1.facet_pb2 import Facet as FacetMessage
+from shortlist.v1.filter_pb2 import EqualsFilter, Filter, FilterGroup, InListFilter, Value
+from shortlist.v1.rules_pb2 import Rules
+from shortlist.v1.search_service_pb2 import SearchRequest
+
+DAY = datetime.date(2024, 1, 10)
+CHARGERS = filters.prefix("category", "Electronics > Chargers")
+
+EVERY_KIND = filters.all_of(
+    filters.equals("brand", "Voltix"),
+    filters.negate(filters.in_list("in_stock", [True])),
+    filters.any_of(
+        filters.between("price", at_least=10, below=20.5),
+        filters.between("released", above=DAY, at_most=DAY),
+        filters.exists("attributes.watt"),
+    ),
+    filters.prefix("title", "usb"),
+    filters.equals("released", DAY),
+    filters.equals("rating_count", 3),
+)
+
+
+def refused_field(convert: object, *arguments: object) -> str:
+    assert callable(convert)
+    with pytest.raises(RequestError) as refused:
+        convert(*arguments)
+    return refused.value.field
+
+
+def violation_of(call: object, *arguments: object, **named: object) -> str:
+    """The field that the server refuses, which must be exactly one."""
+    assert callable(call)
+    with pytest.raises(ShortlistError) as failed:
+        call(*arguments, **named)
+    assert failed.value.code == grpc.StatusCode.INVALID_ARGUMENT
+    [violation] = failed.value.field_violations
+    return violation.field
+
+
+# ---- messages
+
+
+def test_every_kind_of_filter_becomes_what_it_says() -> None:
+    sent = Filter.FromString(EVERY_KIND.SerializeToString())
+    record = filter_record(sent, "filter")
+    catalog_filters.check(record, "filter")
+    assert record == And(
+        (
+            Equals("brand", "Voltix"),
+            Not(In("in_stock", (True,))),
+            Or(
+                (
+                    Range("price", Interval(at_least=10.0, below=20.5)),
+                    Range("released", Interval(above=DAY, at_most=DAY)),
+                    Exists("attributes.watt"),
+                )
+            ),
+            Prefix("title", "usb"),
+            Equals("released", DAY),
+            Equals("rating_count", 3.0),
+        )
+    )
+
+
+def test_a_zero_and_a_false_are_values() -> None:
+    assert filter_record(filters.equals("price", 0), "filter") == Equals("price", 0.0)
+    assert filter_record(filters.equals("in_stock", False), "filter") == Equals("in_stock", False)
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        (Filter(), "filter"),
+        (filters.all_of(CHARGERS, Filter()), "filter.and_group.filters[1]"),
+        (filters.any_of(filters.negate(Filter())), "filter.or_group.filters[0].not_filter"),
+        (Filter(equals=EqualsFilter(field="brand")), "filter.equals.value"),
+        (
+            Filter(in_list=InListFilter(field="brand", values=[Value(text="a"), Value()])),
+            "filter.in_list.values[1]",
+        ),
+        (
+            Filter(equals=EqualsFilter(field="released", value=Value(date=Date(year=2024)))),
+            "filter.equals.value.date",
+        ),
+        (filters.between("price", below="3"), "filter.range.interval.below"),  # type: ignore[arg-type]  # no number
+        (filters.in_list("brand", ["x" * 1_000] * 300), "filter"),
+    ],
+)
+def test_a_filter_of_no_shape_is_refused_by_its_place(message: Filter, path: str) -> None:
+    assert refused_field(filter_record, message, "filter") == path
+
+
+def test_facets_have_defaults_and_limits() -> None:
+    interval = filters.interval(below=20)
+    given = [
+        FacetMessage(field="brand"),
+        FacetMessage(field="price", max_values=999, intervals=[interval]),
+        FacetMessage(field="brand", scope=FACET_SCOPE_MATCHED),
+    ]
+    assert facet_records(given) == (
+        Facet("brand", 10),
+        Facet("price", 200, (Interval(below=20.0),)),
+        Facet("brand", 10, scope="matched"),
+    )
+    assert refused_field(facet_records, [FacetMessage(field="brand")] * 21) == "facets"
+    negative = [FacetMessage(field="brand"), FacetMessage(field="brand", max_values=-1)]
+    assert refused_field(facet_records, negative) == "facets[1].max_values"
+    many = [FacetMessage(field="price", intervals=[interval] * 51)]
+    assert refused_field(facet_records, many) == "facets[0].intervals"
+
+
+def test_counts_are_told_with_values_of_their_type() -> None:
+    text = facet_message(FacetCounts("brand", "recalled", 3, (("Voltix", 2), ("Ohm", 1))))
+    assert [(v.value.text, v.count) for v in text.values] == [("Voltix", 2), ("Ohm", 1)]
+    assert (text.scope, text.known_count) == (FACET_SCOPE_RECALLED, 3)
+    assert not text.HasField("smallest")
+    flag = facet_message(FacetCounts("in_stock", "matched", 1, ((False, 1),)))
+    assert flag.values[0].value == Value(flag=False)
+    date = facet_message(FacetCounts("released", "matched", 1, (), (1, 0), DAY, DAY))
+    assert date.smallest.date == date.largest.date == Date(year=2024, month=1, day=10)
+    assert list(date.interval_counts) == [1, 0]
+
+
+def test_an_interval_with_two_lower_bounds_is_never_built() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        filters.between("price", above=1, at_least=1)
+    with pytest.raises(ValueError, match="not both"):
+        filters.interval(below=1, at_most=1)
+
+
+def test_a_query_may_be_empty_only_with_a_filter() -> None:
+    search = search_messages.search_record(SearchRequest(query=" ", filter=CHARGERS), "b")
+    assert search.filter == Prefix("category", "Electronics > Chargers")
+    assert refused_field(search_messages.search_record, SearchRequest(query=" "), "b") == "query"
+    long = SearchRequest(query="x" * 2_001, filter=CHARGERS)
+    assert refused_field(search_messages.search_record, long, "b") == "query"
+
+
+# ---- what the comments of the contract promise
+
+
+def refusal_of(**given: Any) -> str | None:
+    """The field for which a search is refused, None for one that is let through."""
+    try:
+        search = search_messages.search_record(SearchRequest(query="q", **given), "b")
+        validation.selection(search.filter, search.facets)
+        validation.rules(search.rules)
+    except RequestError as refused:
+        return refused.field
+    return None
+
+
+def nested(levels: int) -> Filter:
+    filter = filters.exists("brand")
+    for _ in range(levels - 1):
+        filter = filters.negate(filter)
+    return filter
+
+
+@pytest.mark.parametrize(
+    ("taken", "refused", "path"),
+    [
+        (nested(8), nested(9), "filter" + 8 * ".not_filter"),
+        (
+            filters.any_of(*[filters.exists("brand")] * 99),
+            filters.any_of(*[filters.exists("brand")] * 100),
+            "filter.or_group.filters[99]",
+        ),
+        (
+            filters.in_list("brand", ["a"] * 1_000),
+            filters.in_list("brand", ["a"] * 1_001),
+            "filter.in_list.values",
+        ),
+        (
+            filters.equals("brand", "x" * (2**18 - 30)),
+            filters.equals("brand", "x" * 2**18),
+            "filter",
+        ),
+        (
+            filters.exists("attributes.a.b c"),
+            filters.exists("attributes."),
+            "filter.exists.field",
+        ),
+        (filters.exists("brand"), filters.exists("Brand"), "filter.exists.field"),
+        (
+            filters.equals("attributes.watt", "65"),
+            filters.equals("attributes.watt", 65),
+            "filter.equals.value",
+        ),
+        (filters.equals("price", 5), filters.equals("price", "5"), "filter.equals.value"),
+        (filters.equals("in_stock", True), filters.equals("in_stock", 1), "filter.equals.value"),
+        (
+            filters.between("attributes.watt", above=1),
+            filters.between("attributes.watt", above=DAY),
+            "filter.range.interval.above",
+        ),
+        (
+            filters.between("released", below=DAY),
+            filters.between("released", below=2024),
+            "filter.range.interval.below",
+        ),
+        (
+            filters.between("price", above=5, below=5),
+            filters.between("price", above=5.1, below=5),
+            "filter.range.interval",
+        ),
+        (
+            filters.between("rating", at_least=0),
+            filters.between("in_stock", at_least=0),
+            "filter.range.field",
+        ),
+    ],
+    ids=["levels", "filters", "values", "bytes", "name of an attribute", "letter case",
+         "an attribute is text", "a number", "a flag", "bounds of an attribute", "bounds of a date",
+         "an interval that holds nothing", "an order"],
+)  # fmt: skip
+def test_a_filter_is_taken_up_to_its_limits(taken: Filter, refused: Filter, path: str) -> None:
+    assert refusal_of(filter=taken) is None
+    assert refusal_of(filter=refused) == path
+    exclusion = Rules(excluded=refused)
+    assert refusal_of(rules=exclusion) == path.replace("filter", "rules.excluded", 1)
+
+
+@pytest.mark.parametrize(
+    ("year", "month", "day", "there"),
+    [(1, 1, 1, True), (9999, 12, 31, True), (2024, 2, 29, True), (2023, 2, 29, False),
+     (0, 1, 1, False), (10_000, 1, 1, False), (2024, 0, 1, False), (2024, 1, 0, False)],
+)  # fmt: skip
+def test_dates_are_those_of_the_calendar(year: int, month: int, day: int, there: bool) -> None:
+    value = Value(date=Date(year=year, month=month, day=day))
+    filter = Filter(equals=EqualsFilter(field="released", value=value))
+    assert refusal_of(filter=filter) == (None if there else "filter.equals.value.date")
+
+
+@pytest.mark.parametrize(
+    ("facet", "field"),
+    [
+        (FacetMessage(field="attributes.nobody"), None),
+        (FacetMessage(field="attributes.a", intervals=[filters.interval(below=1)]), None),
+        (FacetMessage(field="price", max_values=2**31 - 1), None),
+        (FacetMessage(field="brand", scope=FACET_SCOPE_UNSPECIFIED), None),
+        (FacetMessage(field="brand", scope=99), "facets[0].scope"),  # type: ignore[arg-type]  # no scope
+        (FacetMessage(field="brand", max_values=-1), "facets[0].max_values"),
+        (FacetMessage(), "facets[0].field"),
+        (FacetMessage(field="item_id"), "facets[0].field"),
+        (
+            FacetMessage(field="in_stock", intervals=[filters.interval(below=1)]),
+            "facets[0].intervals",
+        ),
+        (
+            FacetMessage(field="price", intervals=[filters.interval(below=DAY)]),
+            "facets[0].intervals[0].below",
+        ),
+    ],
+)
+def test_a_facet_is_taken_or_refused_as_the_contract_says(
+    facet: FacetMessage, field: str | None
+) -> None:
+    assert refusal_of(facets=[facet]) == field
+    assert refusal_of(facets=[facet] * 2) == field  # the same field twice is no error
+
+
+# ---- over a real channel
+
+
+def test_a_tree_too_deep_to_be_read_is_malformed(address: str) -> None:
+    tree = nested(90).SerializeToString()
+    for _ in range(10):  # deeper than Python makes messages
+        size = len(tree)
+        tree = b"\x1a" + bytes([size & 127 | 128, size >> 7]) + tree
+    request = b"\x0a\x01q\x32" + bytes([len(tree) & 127 | 128, len(tree) >> 7]) + tree
+    with grpc.insecure_channel(address) as channel:
+        method = channel.unary_unary("/shortlist.v1.SearchService/Search")
+        with pytest.raises(grpc.RpcError) as failed:
+            method(request, timeout=30)
+    assert isinstance(failed.value, grpc.Call)
+    error = ShortlistError(failed.value)
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
+
+
+def test_a_filtered_search_answers_as_the_engine_does(client: Client, engine: Engine) -> None:
+    facets = [
+        FacetMessage(field="brand", scope=FACET_SCOPE_MATCHED),
+        FacetMessage(field="price", intervals=[filters.interval(below=20)]),
+    ]
+    response = client.search("usb c charger", filter=CHARGERS, facets=facets, page_size=30)
+    record = Prefix("category", "Electronics > Chargers")
+    expected = engine.search(
+        "usb c charger",
+        limit=30,
+        filter=record,
+        facets=(Facet("brand", scope="matched"), Facet("price", intervals=(Interval(below=20),))),
+    )
+    assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
+    assert response.matched_count == expected.matched == len(response.results) == 24
+    brand, price = response.facets
+    assert [(v.value.text, v.count) for v in brand.values] == list(expected.facets[0].values)
+    assert tuple(price.interval_counts) == expected.facets[1].intervals
+    assert (price.smallest.number, price.largest.number) == (11.0, 110.0)
+    assert {stage.name: stage.plan for stage in response.stages}["recall"] == "scan"
+    retrieved = client.retrieve("usb c charger", filter=CHARGERS)
+    assert {r.item_id for r in retrieved.results} == {r.item_id for r in response.results}
+
+
+def test_browsing_pages_through_everything_that_matches(client: Client) -> None:
+    seen: list[str] = []
+    token = ""
+    while token or not seen:
+        page = client.search("", filter=CHARGERS, page_size=10, page_token=token)
+        seen += [r.item_id for r in page.results]
+        token = page.next_page_token
+    assert len(set(seen)) == len(seen) == page.matched_count == 24
+    counts = [client.get_item(item_id).rating_count for item_id in seen]
+    assert counts == sorted(counts, reverse=True)
+    assert [stage.name for stage in page.stages] == ["filter", "browse"]
+
+
+def test_without_a_filter_nothing_is_said_about_matches(client: Client) -> None:
+    response = client.search("usb c charger")
+    assert not response.HasField("matched_count")
+    assert not response.facets
+    assert {stage.plan for stage in response.stages} == {""}
+
+
+def test_a_page_token_fits_only_its_own_filter_facets_and_groups(client: Client) -> None:
+    options: dict[str, Any] = {
+        "filter": CHARGERS,
+        "facets": [FacetMessage(field="brand")],
+        "max_per_group": 2,
+    }
+    token = client.search("usb", page_size=2, **options).next_page_token
+    assert client.search("usb", page_size=2, page_token=token, **options).results
+    for name, other in {
+        "filter": filters.negate(CHARGERS),
+        "facets": [FacetMessage(field="category")],
+        "max_per_group": 3,
+    }.items():
+        changed = {**options, name: other}
+        assert violation_of(client.search, "usb", page_token=token, **changed) == "page_token"
+        left_out = {key: value for key, value in options.items() if key != name}
+        assert violation_of(client.search, "usb", page_token=token, **left_out) == "page_token"
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        (filters.equals("colour", "red"), "equals.field"),
+        (filters.equals("price", "cheap"), "equals.value"),
+        (filters.equals("price", math.nan), "equals.value"),
+        (filters.all_of(CHARGERS, CHARGERS, filters.between("brand", above=1)),
+         "and_group.filters[2].range.field"),
+        (filters.between("price"), "range.interval"),
+        (filters.between("price", above=2, below=1), "range.interval"),
+        (filters.in_list("brand", []), "in_list.values"),
+        (filters.prefix("brand", ""), "prefix.prefix"),
+        (Filter(and_group=FilterGroup()), "and_group.filters"),
+    ],
+)  # fmt: skip
+def test_a_filter_that_means_nothing_is_refused_by_path(
+    client: Client, given: Filter, path: str
+) -> None:
+    assert violation_of(client.search, "usb", filter=given) == f"filter.{path}"
+    assert violation_of(client.retrieve, "usb", filter=given) == f"filter.{path}"
+
+
+def test_a_facet_that_means_nothing_is_refused_by_path(client: Client) -> None:
+    facets = [FacetMessage(field="brand"), FacetMessage(field="title")]
+    assert violation_of(client.search, "usb", facets=facets) == "facets[1].field"
+    assert violation_of(client.search, "usb", max_per_group=-1) == "max_per_group"
+
+
+def test_an_unspecified_scope_counts_what_was_recalled(client: Client) -> None:
+    facet = FacetMessage(field="brand", scope=FACET_SCOPE_UNSPECIFIED)
+    [counts] = client.search("usb", recall_depth=12, facets=[facet]).facets
+    assert (counts.scope, counts.known_count) == (FACET_SCOPE_RECALLED, 12)

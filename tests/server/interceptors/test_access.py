@@ -1,0 +1,393 @@
+"""Bearer tokens: who may call what, and tokens that are replaced while the server runs."""
+
+import asyncio
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
+
+from base.errors import InputError
+from server.auth.tokens import Role, RoleMissingError, Tokens, UnauthenticatedError
+from server.config import ServerConfig
+from server.interceptors.access import AccessInterceptor, bearer_token, role_of
+from server.rpc.admin import SERVICE as ADMIN_SERVICE
+from server.service import SERVICES
+from shortlist.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+)
+
+Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
+Code = grpc.StatusCode
+
+
+def line(role: str, token: str) -> str:
+    return f"{role}: {hashlib.sha256(token.encode()).hexdigest()}\n"
+
+
+def write(path: Path, *lines: str) -> Path:
+    fresh = path.with_name("fresh")
+    fresh.write_text("".join(lines))
+    fresh.chmod(0o600)
+    return fresh.replace(path)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    lines = [line("read", "reader"), line("write", "writer"), line("admin", "boss")]
+    both = [line(role, "both") for role in ("read", "admin")]
+    return write(tmp_path / "tokens", "# of the shop\n\n", *lines, *both)
+
+
+@pytest.fixture
+def server(config: ServerConfig, file: Path, serving: Serving) -> Iterator[Any]:
+    with serving(replace(config, tokens=file, admin_port=0)) as server:
+        yield server
+
+
+class Caller:
+    """Calls with a token, and says how they end."""
+
+    def __init__(self, server: Any, authorization: str | None) -> None:
+        self._server = server
+        self._metadata = [] if authorization is None else [("authorization", authorization)]
+
+    def search(self) -> grpc.Call | None:
+        request = search_service_pb2.SearchRequest(query="cable", page_size=1)
+        return self._end(search_service_pb2_grpc.SearchServiceStub, "Search", request)
+
+    def get_item(self) -> grpc.Call | None:
+        request = catalog_service_pb2.BatchGetItemsRequest(item_ids=["x"])
+        return self._end(catalog_service_pb2_grpc.CatalogServiceStub, "BatchGetItems", request)
+
+    def status(self) -> grpc.Call | None:
+        stub = admin_service_pb2_grpc.AdminServiceStub
+        address = f"127.0.0.1:{self._server.service.admin_port}"
+        return self._end(stub, "GetStatus", admin_service_pb2.GetStatusRequest(), address)
+
+    def _end(
+        self, stub: Any, method: str, request: Any, address: str | None = None
+    ) -> grpc.Call | None:
+        with grpc.insecure_channel(address or self._server.address) as channel:
+            try:
+                getattr(stub(channel), method)(request, metadata=self._metadata, timeout=60)
+            except grpc.RpcError as error:
+                return error  # type: ignore[return-value]  # the errors of stubs are calls
+        return None
+
+
+def reason_of(error: grpc.Call) -> tuple[str, dict[str, str]]:
+    """The reason of the one ErrorInfo that an error has, with its metadata."""
+    status = rpc_status.from_call(error)
+    assert status is not None
+    [detail] = status.details
+    info = error_details_pb2.ErrorInfo()
+    assert detail.Unpack(info)
+    assert info.domain == "shortlist"
+    return info.reason, dict(info.metadata)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "allowed"),
+    [
+        ("Bearer reader", {"search", "get_item"}),
+        ("bearer both", {"search", "get_item", "status"}),
+        ("Bearer boss", {"status"}),
+        ("Bearer writer", set()),
+    ],
+)
+def test_a_role_is_good_for_its_methods_alone(
+    server: Any, authorization: str, allowed: set[str]
+) -> None:
+    for method in ("search", "get_item", "status"):
+        error = getattr(Caller(server, authorization), method)()
+        if method in allowed:
+            assert error is None
+        else:
+            assert error.code() == Code.PERMISSION_DENIED
+            role = "admin" if method == "status" else "read"
+            assert reason_of(error) == ("ROLE_MISSING", {"role": role})
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer stranger",
+        "Bearer Reader",
+        "Basic reader",
+        "reader",
+        "Bearer " + hashlib.sha256(b"reader").hexdigest(),
+        "Bearer " + "x" * 5_000,
+    ],
+)
+def test_whoever_shows_no_known_token_is_refused(server: Any, authorization: str | None) -> None:
+    caller = Caller(server, authorization)
+    for call in (caller.search, caller.get_item, caller.status):
+        error = call()
+        assert error is not None
+        assert error.code() == Code.UNAUTHENTICATED
+        assert reason_of(error) == ("TOKEN_REQUIRED", {})
+
+
+def test_two_tokens_at_once_are_none() -> None:
+    shown = [("authorization", "Bearer a"), ("authorization", "Bearer b")]
+    assert bearer_token(shown) is None
+    assert bearer_token([*shown[:1], ("x-other", "y")]) == "a"
+
+
+def test_health_and_reflection_need_no_token(server: Any) -> None:
+    listing = reflection_pb2.ServerReflectionRequest(list_services="")
+    for address in (server.address, f"127.0.0.1:{server.service.admin_port}"):
+        with grpc.insecure_channel(address) as channel:
+            stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+            assert list(stub.ServerReflectionInfo(iter([listing]), timeout=10))
+            checked = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            assert checked.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_every_method_of_the_contract_has_the_role_it_should() -> None:
+    roles = {
+        method.full_name.removeprefix("shortlist.v1."): role_of(
+            f"/{service.full_name}/{method.name}"
+        )
+        for file in (search_service_pb2, catalog_service_pb2, admin_service_pb2)
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+    reading = {name for name, role in roles.items() if role is Role.READ}
+    assert reading >= {"SearchService.Search", "CatalogService.GetItem"}
+    assert {name for name, role in roles.items() if role is Role.ADMIN} == {
+        "AdminService.GetStatus",
+        "AdminService.LoadBundle",
+        "AdminService.RollBack",
+    }
+    assert {role_of(f"/{service}/GetX") for service in SERVICES} == {Role.READ}
+    assert role_of(f"/{ADMIN_SERVICE}/GetStatus") is Role.ADMIN
+    for name in ("UpsertItems", "DeleteItems", "PurgeItems"):
+        assert role_of(f"/shortlist.v1.CatalogService/{name}") is Role.WRITE
+    # What is not known here is for operators.
+    assert role_of("/shortlist.v1.NewService/Get") is Role.ADMIN
+    assert role_of("/elsewhere.SearchService/Search") is Role.ADMIN
+
+
+def test_tokens_are_replaced_under_load(server: Any, file: Path) -> None:
+    done, errors, calls = threading.Event(), [], 0
+
+    def call() -> None:
+        nonlocal calls
+        caller = Caller(server, "Bearer reader")
+        while not done.is_set():
+            if (error := caller.get_item()) is not None:
+                errors.append(error)
+            calls += 1
+
+    def ends(token: str, code: Code | None) -> bool:
+        """Whether a token comes to have that end within two seconds."""
+        patience = time.monotonic() + 2
+        while time.monotonic() < patience:
+            error = Caller(server, f"Bearer {token}").get_item()
+            if (error and error.code()) == code:
+                return True
+            time.sleep(0.05)
+        return False
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    try:
+        assert ends("next", Code.UNAUTHENTICATED)
+        for added in ("next", "third", "fourth"):
+            write(file, line("read", "reader"), line("read", added))
+            assert ends(added, None)
+        assert ends("third", Code.UNAUTHENTICATED)
+        assert calls > 20
+    finally:
+        done.set()
+        thread.join()
+    assert errors == []
+    write(file, line("read", "fourth"))
+    assert ends("reader", Code.UNAUTHENTICATED)
+
+
+def test_a_file_that_is_no_good_changes_nothing(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = Tokens(file)
+    for content in ("reader\n", "", "read: abc\n"):
+        write(file, content)
+        time.sleep(0.6)
+        tokens.check("reader", Role.READ)
+        assert "the ones before stay in use" in caplog.records[-1].message
+    file.unlink()
+    time.sleep(0.6)
+    tokens.check("reader", Role.READ)
+    assert len(caplog.records) == 4
+    write(file, line("read", "other"))
+    time.sleep(0.6)
+    with pytest.raises(UnauthenticatedError):
+        tokens.check("reader", Role.READ)
+    with pytest.raises(RoleMissingError):
+        tokens.check("other", Role.ADMIN)
+
+
+def test_a_file_that_vanishes_while_it_is_read_changes_nothing(
+    file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = Tokens(file)
+    write(file, line("read", "other"))
+    read = Path.read_bytes
+
+    def read_and_vanish(path: Path) -> bytes:
+        content = read(path)
+        path.unlink()
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_vanish)
+    time.sleep(0.6)
+    tokens.check("reader", Role.READ)
+    assert "the ones before stay in use" in caplog.records[-1].message
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("s3cret\n", "line 1: not `ROLE: SHA-256`"),
+        ("# ok\nread: s3cret\n", "line 2"),
+        (line("owner", "s3cret"), "line 1"),
+        ("# nothing\n", "holds no token"),
+    ],
+)
+def test_a_token_file_is_refused_without_telling_what_is_in_it(
+    tmp_path: Path, content: str, problem: str
+) -> None:
+    with pytest.raises(InputError, match=problem) as caught:
+        Tokens(write(tmp_path / "tokens", content))
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(InputError, match="nowhere: No such file"):
+        Tokens(tmp_path / "nowhere")
+
+
+def test_a_file_that_everybody_can_read_is_warned_of(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "server.auth.tokens"):
+        Tokens(file)
+        assert caplog.records == []
+        file.chmod(0o644)
+        Tokens(file)
+    assert "can be read by everybody" in caplog.text
+
+
+def test_tokens_in_clear_stay_on_this_machine(tiny_bundle: Path, file: Path) -> None:
+    for host in ("127.0.0.1", "localhost", "::1", "127.0.0.9"):
+        ServerConfig(tiny_bundle, host=host, tokens=file)
+    for host in ("0.0.0.0", "::", "shop.example", "10.0.0.1"):
+        with pytest.raises(InputError, match=f"--host {host}: tokens would travel in clear"):
+            ServerConfig(tiny_bundle, host=host, tokens=file)
+        ServerConfig(tiny_bundle, host=host, tokens=file, tokens_in_clear=True)
+        ServerConfig(tiny_bundle, host=host, tokens=file, tls_cert=file, tls_key=file)
+        ServerConfig(tiny_bundle, admin_host=host, tokens=file)  # not served
+        with pytest.raises(InputError, match=f"--admin-host {host}: tokens would travel"):
+            ServerConfig(tiny_bundle, admin_host=host, admin_port=0, tokens=file)
+        with pytest.raises(InputError, match="beyond this machine needs --tokens"):
+            ServerConfig(tiny_bundle, admin_host=host, admin_port=0)
+
+
+def test_writes_from_beyond_this_machine_need_tokens_or_certificates(
+    tiny_bundle: Path, file: Path, tmp_path: Path
+) -> None:
+    for host in ("127.0.0.1", "localhost", "::1"):
+        ServerConfig(tiny_bundle, host=host, state=tmp_path)
+    tls = {"tls_cert": file, "tls_key": file}
+    for host in ("0.0.0.0", "::", "shop.example"):
+        ServerConfig(tiny_bundle, host=host)  # nothing can be written
+        for more in ({}, tls):
+            with pytest.raises(
+                InputError, match=f"--host {host}: .*--state.*--tokens or --client-ca"
+            ):
+                ServerConfig(tiny_bundle, host=host, state=tmp_path, **more)
+        ServerConfig(tiny_bundle, host=host, state=tmp_path, tokens=file, **tls)
+        ServerConfig(tiny_bundle, host=host, state=tmp_path, client_ca=file, **tls)
+
+
+def _echo(*, streams_in: bool, streams_out: bool) -> grpc.RpcMethodHandler:
+    """A method of the kind that answers each request with itself."""
+
+    async def unary(request: bytes, context: Any) -> bytes:
+        return request
+
+    async def unary_stream(request: bytes, context: Any) -> Any:
+        yield request
+
+    async def stream_unary(requests: Any, context: Any) -> bytes:
+        return b"".join([request async for request in requests])
+
+    async def stream_stream(requests: Any, context: Any) -> Any:
+        async for request in requests:
+            yield request
+
+    match streams_in, streams_out:
+        case False, False:
+            return grpc.unary_unary_rpc_method_handler(unary)
+        case False, True:
+            return grpc.unary_stream_rpc_method_handler(unary_stream)
+        case True, False:
+            return grpc.stream_unary_rpc_method_handler(stream_unary)
+        case _:
+            return grpc.stream_stream_rpc_method_handler(stream_stream)
+
+
+async def _end(tokens: Tokens, token: str, *, streams_in: bool, streams_out: bool) -> Code:
+    """How a call of a method of some kind ends."""
+    server = grpc.aio.server(interceptors=[AccessInterceptor(tokens)])
+    method = _echo(streams_in=streams_in, streams_out=streams_out)
+    handler = grpc.method_handlers_generic_handler("shortlist.v1.SearchService", {"Echo": method})
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        kind = f"{'stream' if streams_in else 'unary'}_{'stream' if streams_out else 'unary'}"
+        call = getattr(channel, kind)("/shortlist.v1.SearchService/Echo")(
+            iter([b"hello"]) if streams_in else b"hello",
+            metadata=(("authorization", f"Bearer {token}"),),
+            timeout=20,
+        )
+        try:
+            answers = [answer async for answer in call] if streams_out else [await call]
+            assert answers == [b"hello"]
+        except grpc.aio.AioRpcError as error:
+            status = rpc_status.from_call(error)  # type: ignore[arg-type]  # as sync ones have
+            assert status is not None
+            assert len(status.details) == 1
+        code: Code = await call.code()
+    await server.stop(None)
+    return code
+
+
+@pytest.mark.parametrize("streams_out", [False, True])
+@pytest.mark.parametrize("streams_in", [False, True])
+def test_methods_of_all_kinds_are_covered(file: Path, streams_in: bool, streams_out: bool) -> None:
+    tokens = Tokens(file)
+    kind = {"streams_in": streams_in, "streams_out": streams_out}
+    assert asyncio.run(_end(tokens, "reader", **kind)) == Code.OK
+    assert asyncio.run(_end(tokens, "boss", **kind)) == Code.PERMISSION_DENIED
+    assert asyncio.run(_end(tokens, "stranger", **kind)) == Code.UNAUTHENTICATED

@@ -1,0 +1,238 @@
+"""All four kinds of methods: over a real server, around a small service of strings."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+
+from search.result import RequestError
+from server.interceptors.errors import ErrorInterceptor
+from server.interceptors.handlers import surrounded
+from shortlist.client import ShortlistError
+
+Code = grpc.StatusCode
+
+SOON = 10.0  # seconds that nothing here takes unless it hangs
+
+
+def echo(text: str) -> StringValue:
+    match text:
+        case "wrong":
+            raise RequestError("value", "is wrong")
+        case "fault":
+            raise KeyError("a secret")
+        case _:
+            return StringValue(value=f"<{text}>")
+
+
+async def unary_unary(request: StringValue, context: Any) -> StringValue:
+    return echo(request.value)
+
+
+async def unary_stream(request: StringValue, context: Any) -> AsyncIterator[StringValue]:
+    for word in request.value.split():
+        yield echo(word)
+
+
+async def unary_stream_by_writing(request: StringValue, context: Any) -> None:
+    for word in request.value.split():
+        await context.write(echo(word))
+
+
+async def stream_unary(requests: AsyncIterator[StringValue], context: Any) -> StringValue:
+    words = [echo(request.value).value async for request in requests]
+    return StringValue(value="".join(words))
+
+
+async def stream_stream(
+    requests: AsyncIterator[StringValue], context: Any
+) -> AsyncIterator[StringValue]:
+    async for request in requests:
+        yield echo(request.value)
+
+
+async def aborting(request: StringValue, context: Any) -> StringValue:
+    await context.abort(Code.ABORTED, "by itself")
+    raise AssertionError
+
+
+async def endless(request: StringValue, context: Any) -> AsyncIterator[StringValue]:
+    while True:
+        yield request
+        await asyncio.sleep(0)
+
+
+KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "UnaryUnary": (grpc.unary_unary_rpc_method_handler, unary_unary),
+    "UnaryStream": (grpc.unary_stream_rpc_method_handler, unary_stream),
+    "UnaryStreamByWriting": (grpc.unary_stream_rpc_method_handler, unary_stream_by_writing),
+    "StreamUnary": (grpc.stream_unary_rpc_method_handler, stream_unary),
+    "StreamStream": (grpc.stream_stream_rpc_method_handler, stream_stream),
+    "Aborting": (grpc.unary_unary_rpc_method_handler, aborting),
+    "Endless": (grpc.unary_stream_rpc_method_handler, endless),
+}
+ECHOES = tuple(KINDS)[:5]
+
+
+class Surrounding(grpc.aio.ServerInterceptor):
+    """Notes how each call ended."""
+
+    def __init__(self) -> None:
+        self._ended: queue.Queue[str] = queue.Queue()
+
+    def ended(self) -> str:
+        """Returns how the next call to end did."""
+        return self._ended.get(timeout=SOON)
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        return surrounded(await continuation(details), self._around)
+
+    @asynccontextmanager
+    async def _around(self, _: Any) -> AsyncIterator[None]:
+        how = "well"
+        try:
+            yield
+        except BaseException as error:
+            how = type(error).__name__
+            raise
+        finally:
+            self._ended.put(how)
+
+
+@pytest.fixture
+def surrounding() -> Surrounding:
+    return Surrounding()
+
+
+@pytest.fixture
+def channel(surrounding: Surrounding) -> Iterator[grpc.Channel]:
+    """A channel to a server of the methods, on a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start() -> tuple[grpc.aio.Server, int]:
+        server = grpc.aio.server(interceptors=[surrounding, ErrorInterceptor()])
+        handlers = {
+            name: make(
+                method,
+                request_deserializer=StringValue.FromString,
+                response_serializer=StringValue.SerializeToString,
+            )
+            for name, (make, method) in KINDS.items()
+        }
+        generic = grpc.method_handlers_generic_handler("shortlist.v1.EchoService", handlers)
+        server.add_generic_rpc_handlers((generic,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        return server, port
+
+    server, port = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    asyncio.run_coroutine_threadsafe(server.stop(0), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def call(channel: grpc.Channel, name: str, words: Sequence[bytes | str]) -> list[str]:
+    """Sends words, as one message or one each, and returns the answers until an error."""
+    path = f"/shortlist.v1.EchoService/{name}"
+    raw = [
+        word if isinstance(word, bytes) else StringValue(value=word).SerializeToString()
+        for word in words
+    ]
+    joined = raw[0] if len(raw) == 1 else StringValue(value=" ".join(map(str, words)))
+    one = joined if isinstance(joined, bytes) else joined.SerializeToString()
+    read = StringValue.FromString
+    responses: Any
+    if name == "StreamStream":
+        responses = channel.stream_stream(path, response_deserializer=read)(iter(raw), timeout=SOON)
+    elif name == "StreamUnary":
+        responses = [
+            channel.stream_unary(path, response_deserializer=read)(iter(raw), timeout=SOON)
+        ]
+    elif name.startswith("UnaryStream"):
+        responses = channel.unary_stream(path, response_deserializer=read)(one, timeout=SOON)
+    else:
+        responses = [channel.unary_unary(path, response_deserializer=read)(one, timeout=SOON)]
+    return [response.value for response in responses]
+
+
+def error_of(channel: grpc.Channel, name: str, words: Sequence[bytes | str]) -> ShortlistError:
+    with pytest.raises(grpc.RpcError) as failed:
+        call(channel, name, words)
+    assert isinstance(failed.value, grpc.Call)
+    return ShortlistError(failed.value)
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_every_kind_of_method_answers(
+    channel: grpc.Channel, surrounding: Surrounding, name: str
+) -> None:
+    answers = {
+        "UnaryUnary": ["<a b>"],
+        "StreamUnary": ["<a><b>"],
+    }
+    assert call(channel, name, ["a", "b"]) == answers.get(name, ["<a>", "<b>"])
+    assert surrounding.ended() == "well"
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_what_any_kind_of_method_raises_becomes_a_status(
+    channel: grpc.Channel, surrounding: Surrounding, name: str
+) -> None:
+    error = error_of(channel, name, ["wrong"])
+    assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert [violation.field for violation in error.field_violations] == ["value"]
+    fault = error_of(channel, name, ["fault"])
+    assert (fault.code, fault.reason) == (Code.INTERNAL, "INTERNAL_FAULT")
+    assert "secret" not in str(fault)
+    assert (surrounding.ended(), surrounding.ended()) == ("AbortError", "AbortError")
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_bytes_that_are_no_message_are_refused_by_any_kind_of_method(
+    channel: grpc.Channel, name: str
+) -> None:
+    error = error_of(channel, name, [b"\xff" * 100])
+    assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "MALFORMED_REQUEST")
+
+
+@pytest.mark.parametrize("name", ["UnaryStream", "UnaryStreamByWriting", "StreamStream"])
+def test_answers_before_an_error_arrive(channel: grpc.Channel, name: str) -> None:
+    path = f"/shortlist.v1.EchoService/{name}"
+    words = [StringValue(value=word).SerializeToString() for word in ("a", "wrong", "b")]
+    one = StringValue(value="a wrong b").SerializeToString()
+    read = StringValue.FromString
+    responses: Any = (
+        channel.stream_stream(path, response_deserializer=read)(iter(words), timeout=SOON)
+        if name == "StreamStream"
+        else channel.unary_stream(path, response_deserializer=read)(one, timeout=SOON)
+    )
+    assert next(responses).value == "<a>"
+    with pytest.raises(grpc.RpcError):
+        next(responses)
+    assert responses.code() == Code.INVALID_ARGUMENT
+
+
+def test_a_method_that_aborts_by_itself_keeps_its_status(channel: grpc.Channel) -> None:
+    error = error_of(channel, "Aborting", ["x"])
+    assert (error.code, error.message) == (Code.ABORTED, "by itself")
+
+
+def test_a_stream_whose_caller_goes_ends_at_once(
+    channel: grpc.Channel, surrounding: Surrounding
+) -> None:
+    method = channel.unary_stream("/shortlist.v1.EchoService/Endless")
+    responses: Any = method(StringValue(value="x" * 10_000).SerializeToString(), timeout=SOON)
+    next(responses)
+    responses.cancel()
+    assert surrounding.ended() == "CancelledError"

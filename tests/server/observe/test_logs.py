@@ -1,0 +1,144 @@
+"""What calls leave behind in the log: nothing private."""
+
+import json
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from server.interceptors.call_log import current_call, note
+from server.observe.log_format import JsonFormatter, TextFormatter
+from shortlist.client import Client
+from shortlist.v1 import search_service_pb2
+from tests.server.conftest import Running
+from tests.server.observe.observed import QUERY, SECRETS, eventually, make_mistakes, stub
+
+
+class Lines(logging.Handler):
+    """Keeps the JSON lines of a log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.setFormatter(JsonFormatter())
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+    def calls(self) -> list[dict[str, Any]]:
+        records = map(json.loads, list(self.lines))
+        return [record for record in records if record["logger"] == "server.access"]
+
+
+@pytest.fixture
+def client(observed: Running) -> Iterator[Client]:
+    with Client(observed.address, timeout_seconds=30) as client:
+        yield client
+
+
+@pytest.fixture
+def log() -> Iterator[Lines]:
+    lines, root = Lines(), logging.getLogger()
+    level = root.level
+    root.addHandler(lines)
+    root.setLevel(logging.INFO)
+    yield lines
+    root.removeHandler(lines)
+    root.setLevel(level)
+
+
+def test_every_call_leaves_one_record(client: Client, log: Lines) -> None:
+    response = client.search(QUERY)
+    [record] = eventually(log.calls)
+    assert record.pop("time").endswith("+00:00")
+    assert record.pop("milliseconds") > 0
+    assert re.fullmatch("[0-9a-f]{32}", record.pop("request_id"))
+    assert re.fullmatch("[0-9a-f]{32}", record.pop("trace_id"))
+    assert record == {
+        "level": "INFO",
+        "logger": "server.access",
+        "message": "call",
+        "method": "shortlist.v1.SearchService/Search",
+        "code": "OK",
+        "peer": "127.0.0.1",
+        "bundle": response.bundle_id,
+    }
+
+
+def test_nothing_private_is_logged_not_even_on_errors(
+    client: Client, log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.search(QUERY).results
+    client.retrieve(QUERY)
+    client.embed([QUERY])
+    client.batch_get_items(["hush-17"])
+    fault = make_mistakes(client, monkeypatch)
+
+    def all_of_them() -> list[dict[str, Any]] | None:
+        # One whose deadline passed at once may never have reached the server; the fault was last.
+        calls = log.calls()
+        ended = len(calls) >= 9 and any(call["code"] == "INTERNAL" for call in calls)
+        return calls if ended else None
+
+    calls = eventually(all_of_them)
+    codes = {call["code"] for call in calls}
+    assert codes >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL"}
+    for line in log.lines:
+        assert not [secret for secret in SECRETS if secret in line]
+    [internal] = [call for call in calls if call["code"] == "INTERNAL"]
+    assert internal["error_id"] in fault.message
+    [error] = [line for line in log.lines if '"server.interceptors.errors"' in line]
+    assert internal["error_id"] in error
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("gateway-7/a.b:c", True), ("two words", False), ("x" * 129, False), ('"}', False)],
+)
+def test_a_request_s_id_is_the_callers_if_it_looks_like_one(
+    observed: Running, log: Lines, given: str, kept: bool
+) -> None:
+    with stub(observed.address) as search:
+        request = search_service_pb2.SearchRequest(query=QUERY)
+        search.Search(request, timeout=30, metadata=[("x-request-id", given)])
+    [record] = eventually(log.calls)
+    assert (record["request_id"] == given) == kept
+    assert record["request_id"]
+
+
+def test_a_record_s_fields_stand_in_both_forms() -> None:
+    record = logging.LogRecord("server", logging.INFO, "", 0, "two\n%s", ("lines",), None)
+    record.fields = {"code": "OK", "nested": {"a": None}}
+    said = json.loads(JsonFormatter().format(record))
+    assert said | {"message": "two\nlines", "code": "OK", "nested": {"a": None}} == said
+    assert "\n" not in JsonFormatter().format(record)
+    assert TextFormatter().format(record).endswith('two\nlines code=OK nested={"a": null}')
+
+
+def test_json_lines_carry_an_exception_as_a_field() -> None:
+    try:
+        raise ValueError("oh")
+    except ValueError as error:
+        info = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("server", logging.DEBUG, "", 0, "in full", (), info)
+    assert "ValueError: oh" in json.loads(JsonFormatter().format(record))["exception"]
+
+
+def test_warnings_of_libraries_are_records_too() -> None:
+    program = (
+        "import warnings\nfrom server.observe.log_format import configure\n"
+        "configure('json')\nwarnings.warn('of old')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert "of old" in json.loads(ran.stderr)["message"]
+
+
+def test_outside_of_a_call_there_is_none_to_take_note_for() -> None:
+    from search.result import SearchResult
+
+    note(SearchResult((), (), 0, 0), "b")
+    assert current_call() is None

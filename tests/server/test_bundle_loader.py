@@ -1,0 +1,407 @@
+"""One bundle after another: what callers notice of a swap (nothing), and what it leaves behind."""
+
+import gc
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from bert.numerics import choose_numerics
+from search import bundle
+from search.engine import Engine
+from server.config import ServerConfig
+from shortlist.client import Client, ShortlistError
+from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
+from tests import tiny
+
+Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
+
+Code = grpc.StatusCode
+QUERIES = ("usb c charger", "hdmi cable 2 metre", "ampere 30 watt")
+
+
+class Admin:
+    """AdminService of a server, with ShortlistError for what fails."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._stub = admin_service_pb2_grpc.AdminServiceStub(channel)
+
+    def status(self) -> admin_service_pb2.GetStatusResponse:
+        return self._call(self._stub.GetStatus, admin_service_pb2.GetStatusRequest())
+
+    def load(self, path: str | Path) -> admin_service_pb2.LoadBundleResponse:
+        request = admin_service_pb2.LoadBundleRequest(path=str(path))
+        return self._call(self._stub.LoadBundle, request)
+
+    def roll_back(self) -> admin_service_pb2.RollBackResponse:
+        return self._call(self._stub.RollBack, admin_service_pb2.RollBackRequest())
+
+    @staticmethod
+    def _call(method: Callable[..., Any], request: object) -> Any:
+        try:
+            return method(request, timeout=120)
+        except grpc.RpcError as error:
+            raise ShortlistError(error) from None  # type: ignore[arg-type]  # it is a call, too
+
+
+@dataclass(frozen=True)
+class Swapping:
+    """A server, its public client and its AdminService."""
+
+    server: Any
+    client: Client
+    admin: Admin
+
+    @property
+    def engine(self) -> Engine:
+        engine: Engine = self.server.service.bundles.engine_handle.engine
+        return engine
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
+    """Three bundles: "one", "fewer" with some of its items and its models, "other" with others."""
+    directory = tmp_path_factory.mktemp("bundles")
+    copy(tiny_bundle, directory / "one")
+    items, numerics = tiny.tiny_items(), choose_numerics()
+    tiny.write_bundle(directory / "fewer", items[5:], numerics)
+    tiny.write_bundle(directory / "other", items, numerics, seed=40)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def ids(root: Path) -> Mapping[str, str]:
+    names = ("one", "fewer", "other")
+    return {name: bundle.Manifest.read(root / name).bundle_id for name in names}
+
+
+@pytest.fixture
+def swapping(config: ServerConfig, root: Path, serving: Serving) -> Iterator[Swapping]:
+    """A server of "one"."""
+    with serve(config, root / "one", serving) as swapping:
+        yield swapping
+
+
+@contextmanager
+def serve(config: ServerConfig, directory: Path, serving: Serving) -> Iterator[Swapping]:
+    with (
+        serving(replace(config, bundle=directory, admin_port=0)) as server,
+        Client(server.address, timeout_seconds=60) as client,
+        grpc.insecure_channel(f"127.0.0.1:{server.service.admin_port}") as channel,
+    ):
+        yield Swapping(server, client, Admin(channel))
+
+
+def copy(bundle: Path, target: Path) -> None:
+    shutil.copytree(bundle, target, copy_function=os.link)
+
+
+def refusal(call: Callable[[], object]) -> ShortlistError:
+    with pytest.raises(ShortlistError) as caught:
+        call()
+    return caught.value
+
+
+def test_a_new_bundle_takes_the_place_of_the_old_one_and_goes_back(
+    swapping: Swapping, root: Path, ids: Mapping[str, str]
+) -> None:
+    assert swapping.client.search(QUERIES[0]).bundle_id == ids["one"]
+    loaded = swapping.admin.load("other")
+    assert loaded.bundle_id == loaded.bundle.bundle_id == ids["other"]
+    assert loaded.bundle.path == str(root / "other")
+    assert swapping.client.search(QUERIES[0]).bundle_id == ids["other"]
+    assert swapping.admin.roll_back().bundle_id == ids["one"]
+    assert swapping.client.search(QUERIES[0]).bundle_id == ids["one"]
+    # A repeated call does not lead back to what was rolled back from.
+    error = refusal(swapping.admin.roll_back)
+    assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO")
+
+
+def test_the_status_says_what_serves_what_served_and_what_was_refused(
+    swapping: Swapping, root: Path, ids: Mapping[str, str]
+) -> None:
+    status = swapping.admin.status()
+    assert status.bundle_id == status.bundle.bundle_id == ids["one"]
+    assert (status.bundle.path, status.item_count) == (str(root / "one"), len(tiny.tiny_items()))
+    assert status.bundle.create_time.ToJsonString() == "2024-01-31T09:30:00Z"
+    unset = ("previous", "loading", "last_failure")
+    assert [status.HasField(name) for name in unset] == [False] * 3
+    assert (status.numerics, status.vector_dimension) == (choose_numerics().dtype, 16)
+    assert status.ready_program_count == swapping.engine.compilations
+    assert {cache.name for cache in status.caches} == {"queries", "pairs"}
+
+    before = time.time()
+    swapping.admin.load("fewer")
+    (root / "empty").mkdir(exist_ok=True)
+    refusal(lambda: swapping.admin.load("empty"))
+    status = swapping.admin.status()
+    assert (status.bundle_id, status.previous.bundle_id) == (ids["fewer"], ids["one"])
+    assert before <= status.bundle.serve_time.ToNanoseconds() / 1e9 <= time.time()
+    assert status.item_count == len(tiny.tiny_items()) - 5
+    assert status.last_failure.path == str(root / "empty")
+    assert "has no manifest.json" in status.last_failure.reason
+    assert status.uptime.ToNanoseconds() > 0
+
+
+def test_metrics_of_the_evaluation_are_told(
+    config: ServerConfig, tiny_bundle: Path, serving: Serving, tmp_path: Path
+) -> None:
+    copy(tiny_bundle, tmp_path / "evaluated")
+    figures = {"systems": {"both": {"ndcg@10": {"mean": 0.5, "queries": 12.0}}}}
+    manifest = bundle.Manifest.read(tmp_path / "evaluated")
+    manifest.with_metrics(figures).write(tmp_path / "evaluated")
+    with serve(config, tmp_path / "evaluated", serving) as swapping:
+        both = swapping.admin.status().bundle.metrics["systems"]["both"]
+        assert both["ndcg@10"]["mean"] == 0.5
+
+
+def test_loading_what_serves_already_changes_nothing(
+    swapping: Swapping, ids: Mapping[str, str]
+) -> None:
+    swapping.admin.load("fewer")
+    assert swapping.admin.load("fewer").bundle_id == ids["fewer"]
+    assert swapping.admin.status().previous.bundle_id == ids["one"]
+
+
+def test_no_call_fails_and_no_answer_mixes_two_bundles(
+    swapping: Swapping, root: Path, ids: Mapping[str, str]
+) -> None:
+    expected = {}
+    for name, bundle_id in ids.items():
+        engine = Engine.load(root / name)
+        for query in QUERIES:
+            hits = engine.search(query).hits
+            expected[bundle_id, query] = {hit.item_id: hit.score for hit in hits}
+    # As different as bundles are: no answer of one passes for an answer of another.
+    assert len({tuple(sorted(scores.items())) for scores in expected.values()}) == 9
+    answers: list[Any] = []
+    done = threading.Event()
+
+    def ask(query: str) -> None:
+        while not done.is_set():
+            answers.append((query, swapping.client.search(query, timeout_seconds=60)))
+
+    with ThreadPoolExecutor(len(QUERIES)) as callers:
+        calls = [callers.submit(ask, query) for query in QUERIES]
+        for name in ("other", "fewer", "one", "other", "one", "fewer"):
+            swapping.admin.load(name)
+        swapping.admin.roll_back()
+        done.set()
+        for call in calls:
+            call.result()
+    assert {response.bundle_id for _, response in answers} == set(ids.values())
+    for query, response in answers:
+        scores = {result.item_id: result.score for result in response.results}
+        assert scores == pytest.approx(expected[response.bundle_id, query], abs=5e-3)
+
+
+def test_a_call_under_way_is_finished_by_the_bundle_it_began_with(
+    swapping: Swapping, ids: Mapping[str, str]
+) -> None:
+    texts = [f"a charger for laptop number {n} " * 3 for n in range(128)]
+    replaced = weakref.ref(swapping.engine)
+    with ThreadPoolExecutor(4) as callers:
+        loading = callers.submit(swapping.admin.load, "other")
+        slow: list[Future[Any]] = []
+        while not loading.done():
+            slow.append(callers.submit(swapping.client.embed, texts))
+            time.sleep(0.05)
+        found = [call.result().bundle_id for call in slow]
+    assert set(found) <= {ids["one"], ids["other"]}
+    assert found[0] == ids["one"]
+    assert gone(replaced)
+    assert swapping.admin.status().leaving_bundle_ids == []
+
+
+def test_one_bundle_is_loaded_at_a_time(swapping: Swapping, root: Path) -> None:
+    with ThreadPoolExecutor(1) as callers:
+        first = callers.submit(swapping.admin.load, "other")
+        while not swapping.admin.status().HasField("loading"):
+            assert not first.done()
+        assert swapping.admin.status().loading.path == str(root / "other")
+        for call in (lambda: swapping.admin.load("fewer"), swapping.admin.roll_back):
+            error = refusal(call)
+            assert (error.code, error.reason) == (Code.ABORTED, "LOAD_UNDER_WAY")
+        first.result()
+    assert not swapping.admin.status().HasField("loading")
+    swapping.admin.load("fewer")
+
+
+def test_a_load_goes_on_when_its_caller_leaves(swapping: Swapping, ids: Mapping[str, str]) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{swapping.server.service.admin_port}") as channel:
+        stub = admin_service_pb2_grpc.AdminServiceStub(channel)
+        with pytest.raises(grpc.RpcError):
+            stub.LoadBundle(admin_service_pb2.LoadBundleRequest(path="other"), timeout=0.05)
+    patience = time.monotonic() + 60
+    while swapping.admin.status().bundle_id != ids["other"]:
+        assert time.monotonic() < patience
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "nowhere",
+        "one/manifest.json",
+        "\0",
+        "/",
+        "/etc",
+        "../outside",
+        "fewer/../../outside",
+        "leading-out",
+        "leading-out/bundle",
+    ],
+)
+def test_a_path_that_is_no_directory_below_the_root_is_refused(
+    config: ServerConfig, tiny_bundle: Path, serving: Serving, tmp_path: Path, path: str
+) -> None:
+    for place in ("root/one", "root/fewer", "outside", "outside/bundle"):
+        copy(tiny_bundle, tmp_path / place)
+    (tmp_path / "root" / "leading-out").symlink_to(tmp_path / "outside")
+    with serve(config, tmp_path / "root" / "one", serving) as swapping:
+        error = refusal(lambda: swapping.admin.load(path))
+        assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "INVALID_FIELD")
+        assert [violation.field for violation in error.field_violations] == ["path"]
+        swapping.admin.load("fewer")
+
+
+def test_a_bad_bundle_is_refused_with_the_reason_and_the_old_one_serves_on(
+    swapping: Swapping,
+    tiny_bundle: Path,
+    root: Path,
+    ids: Mapping[str, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def moved(golden: bytes) -> bytes:
+        lines = [json.loads(line) for line in golden.splitlines()]
+        lines[1]["hits"][0][1] += 1
+        return "\n".join(map(json.dumps, lines)).encode()
+
+    def altered(name: str, file: str, change: Callable[[bytes], bytes], *, sealed: bool) -> str:
+        directory = root / name
+        shutil.copytree(tiny_bundle, directory)
+        path = directory / file
+        path.write_bytes(change(path.read_bytes()))
+        if sealed:  # a manifest that fits: built like this, not damaged since
+            manifest = bundle.Manifest.read(directory)
+            manifest.with_files(bundle.list_files(directory)).write(directory)
+        return name
+
+    vectors = f"{bundle.INDEX}/vectors.npy"
+    bad = {
+        altered("short", bundle.ITEMS, lambda b: b[:-1], sealed=False): "items.parquet has",
+        altered("flip", bundle.ITEMS, lambda b: b[:-1] + b"!", sealed=False): "was altered",
+        altered("wrong", bundle.GOLDEN, moved, sealed=True): "a score moved by 1",
+        altered(
+            "other-file", bundle.ITEMS, lambda _: b"text", sealed=True
+        ): "not a readable parquet",
+        altered(
+            "no-index", vectors, lambda _: b"text", sealed=True
+        ): "cannot be opened: ValueError",
+    }
+    alive = weakref.ref(swapping.engine)
+    for name, reason in bad.items():
+        error = refusal(partial(swapping.admin.load, name))
+        assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "BUNDLE_REFUSED")
+        assert reason in error.message
+        assert swapping.client.search(QUERIES[0]).bundle_id == ids["one"]
+    assert swapping.engine is alive()
+    [fault] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "no-index cannot be opened: ValueError at" in fault.getMessage()
+    assert "in _opened" in fault.getMessage()
+    assert fault.exc_info is None  # its text may quote a query
+    error = refusal(swapping.admin.roll_back)
+    assert error.reason == "NOTHING_TO_ROLL_BACK_TO"
+
+
+def test_a_directory_that_holds_another_bundle_by_now_is_not_rolled_back_to(
+    config: ServerConfig, root: Path, serving: Serving, tmp_path: Path, ids: Mapping[str, str]
+) -> None:
+    copy(root / "one", tmp_path / "before")
+    copy(root / "other", tmp_path / "after")
+    with serve(config, tmp_path / "before", serving) as swapping:
+        swapping.admin.load("after")
+        shutil.rmtree(tmp_path / "before")
+        assert "is not a directory" in refusal(swapping.admin.roll_back).message
+        copy(root / "fewer", tmp_path / "before")
+        error = refusal(swapping.admin.roll_back)
+        assert f"holds bundle {ids['fewer']} now, not {ids['one']}" in error.message
+        assert swapping.client.search(QUERIES[0]).bundle_id == ids["other"]
+
+
+def gone(reference: "weakref.ref[Any]") -> bool:
+    """Whether what is referred to is freed, within a moment."""
+    patience = time.monotonic() + 10
+    while reference() is not None and time.monotonic() < patience:
+        time.sleep(0.01)
+    return reference() is None
+
+
+def test_a_replaced_engine_is_freed_without_the_garbage_collector(
+    config: ServerConfig, root: Path, serving: Serving
+) -> None:
+    gc.disable()
+    others = [thread.name for thread in threading.enumerate()].count("model")  # of other tests
+    try:
+        with serve(config, root / "one", serving) as swapping:
+            references = []
+            for name in ("fewer", "other"):
+                engine = swapping.engine
+                references += [weakref.ref(engine.snapshot.catalogue.base), weakref.ref(engine)]
+                references.append(weakref.ref(engine.snapshot.recall.lexical.vocabulary))
+                if name == "other":
+                    references.append(weakref.ref(engine.models))
+                    references.append(weakref.ref(engine.models.encoder))
+                del engine
+                for query in QUERIES:
+                    swapping.client.search(query)
+                # Errors hold what raised them: where that holds the error, neither is freed.
+                assert refusal(lambda: swapping.client.rerank("cable", ["?"])).reason
+                assert refusal(lambda: swapping.client.search(" ")).reason
+                swapping.admin.load(name)
+            assert [gone(reference) for reference in references] == [True] * 8
+            threads = [thread.name for thread in threading.enumerate()]
+            assert threads.count("model") == others + 1
+    finally:
+        gc.enable()
+
+
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize(
+    ("pair", "swaps", "most"), [(("fewer", "one"), 20, 12.0), (("other", "one"), 4, 40.0)]
+)
+def test_memory_returns_to_its_level(
+    swapping: Swapping, pair: tuple[str, str], swaps: int, most: float
+) -> None:
+    def swap(times: int) -> float:
+        for turn in range(times):
+            swapping.admin.load(pair[turn % 2])
+            swapping.client.search(QUERIES[0])
+        time.sleep(1.5)  # for what is freed to be given back
+        return resident_megabytes()
+
+    # What leaks does so each time; a heap that others have filled and emptied grows now and then.
+    levels, grown = [swap(4)], []
+    while len(grown) < 3 and min(grown, default=most) >= most:
+        levels.append(swap(swaps))
+        grown.append(levels[-1] - levels[-2])
+    assert min(grown) < most, grown

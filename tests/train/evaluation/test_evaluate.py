@@ -1,0 +1,350 @@
+import io
+import json
+from collections.abc import Collection, Sequence
+from math import log2
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import pytrec_eval
+from rich.console import Console
+
+from base.atomic_files import write_text
+from base.errors import InputError
+from catalog.dataset.reading import Dataset, read_dataset
+from catalog.schema import ITEMS, JUDGMENTS, DatasetInfo
+from catalog.store import ItemStore
+from lexical.index import LexicalIndex
+from search.result import Channel, Hit, SearchResult
+from train.evaluation.baseline import Bm25, best_rows
+from train.evaluation.evaluate import evaluate, print_figures, write_figures
+from train.evaluation.report import figures, judged_queries
+from train.evaluation.runs import Ranking, write_run
+from train.progress import track
+
+TITLES = (
+    "red desk lamp",
+    "green desk lamp",
+    "red garden chair",
+    "the brass lamp shade",
+    "oak desk",
+    "red red wool rug",
+)
+JUDGED = (  # query_id, query, item row, grade, split
+    ("q lamp", "red lamp", 0, 3.0, "test"),
+    ("q lamp", "red lamp", 1, 2.0, "test"),
+    ("q lamp", "red lamp", 2, 1.0, "test"),
+    ("q-chair", "garden chair", 2, 2.0, "test"),
+    ("q-chair", "garden chair", 4, 1.5, "test"),
+    ("q-none", "wool", 5, 1.0, "test"),
+    ("q-train", "oak", 4, 3.0, "train"),
+)
+
+
+def dataset_of(judged=JUDGED, titles=TITLES) -> Dataset:
+    items = [{"item_id": f"i{row}", "title": title} for row, title in enumerate(titles)]
+    judgments = [
+        {"query_id": query_id, "query": query, "item_id": f"i{row}", "grade": grade, "split": split}
+        for query_id, query, row, grade, split in judged
+    ]
+    return Dataset(
+        info=DatasetInfo("lamps", grade_min=1.0, relevant_from=2.0),
+        items=pa.Table.from_pylist(items, schema=ITEMS.arrow),
+        judgments=pa.Table.from_pylist(judgments, schema=JUDGMENTS.arrow),
+        events=None,
+        users=None,
+        warnings=(),
+        fingerprint="",
+    )
+
+
+class LexicalEngine:
+    """Our lexical index as both stages: what evaluation needs of an engine, without a model.
+
+    The second stage turns the first's order round, so the two can be told apart.
+    """
+
+    def __init__(self, store: ItemStore, directory: Path, *, has_reranker: bool) -> None:
+        self.store = store
+        self.has_reranker = has_reranker
+        self._index = LexicalIndex.build(store, directory)
+
+    def retrieve(self, query: str, *, limit: int, channels: Collection[Channel]) -> SearchResult:
+        del channels  # there is one index
+        return self._result(query, np.arange(len(self.store), dtype=np.int32), limit, 1.0)
+
+    def search(self, query: str, *, limit: int) -> SearchResult:
+        return self._result(query, np.arange(len(self.store), dtype=np.int32), limit, -1.0)
+
+    def rerank(self, query: str, items: Sequence[str]) -> SearchResult:
+        return self._result(query, self.store.rows(items), len(items), -1.0)
+
+    def stage1_scores(self, query: str, item_ids: Sequence[str]) -> np.ndarray:
+        return self._index.scores(query, self.store.rows(item_ids))
+
+    def _result(self, query: str, rows: np.ndarray, limit: int, sign: float) -> SearchResult:
+        scores = sign * self._index.scores(query, rows)
+        order = np.lexsort((rows, -scores))[:limit]
+        hits = tuple(Hit(self.store.ids[rows[place]], float(scores[place])) for place in order)
+        return SearchResult(hits, (), recalled=len(hits), reranked=0)
+
+
+@pytest.fixture
+def engine(tmp_path):
+    def make(dataset: Dataset, *, has_reranker: bool = True) -> LexicalEngine:
+        store = ItemStore(dataset.items)
+        return LexicalEngine(store, tmp_path / "lexical", has_reranker=has_reranker)
+
+    return make
+
+
+def ranking(*item_ids: str) -> Ranking:
+    return Ranking(item_ids, -np.arange(len(item_ids), dtype=np.float32))
+
+
+def read_run(path: Path) -> dict[str, dict[str, float]]:
+    run: dict[str, dict[str, float]] = {}
+    for line in path.read_text().splitlines():
+        query_id, _, item_id, _, score, _ = line.split()
+        run.setdefault(query_id, {})[item_id] = float(score)
+    return run
+
+
+def test_figures_are_those_worked_out_on_paper():
+    queries = judged_queries(dataset_of(), "test")
+    full = [ranking("i3", "i1", "i0"), ranking("i4"), ranking("i5", "i0")]
+    found = figures("test", queries, {"stage1": full}).systems["stage1"]
+    # q lamp: gains 0, 1, 2 against the ideal 2, 1, 0; q-chair: 0.5 against 1, 0.5; q-none: 0.
+    lamp = (1 / log2(3) + 2 / log2(4)) / (2 + 1 / log2(3))
+    chair = 0.5 / (1 + 0.5 / log2(3))
+    assert found["ndcg@10"].mean == pytest.approx((lamp + chair + 0) / 3)
+    assert found["ndcg@10"].queries == 3
+    # q lamp finds both of its relevant items, the first at rank 2; q-chair finds none.
+    assert found["recall@100"].mean == pytest.approx((2 / 2 + 0 / 1) / 2)
+    assert found["mrr"].mean == pytest.approx((1 / 2 + 0) / 2)
+    assert found["mrr"].queries == found["recall@100"].queries == 2
+
+
+def test_queries_left_out_or_counted_as_zero_are_told():
+    found = figures("test", judged_queries(dataset_of(), "test"), {})
+    assert (found.queries, found.without_relevant, found.without_gain) == (3, 1, 1)
+
+
+def test_judged_only_ranks_every_judged_item_and_nothing_else():
+    queries = judged_queries(dataset_of(), "test")
+    run = [ranking("i2", "i1", "i0"), ranking("i2", "i4"), ranking("i5")]
+    found = figures("test", queries, {"both_judged": run}).systems["both"]
+    lamp = (1 / log2(3) + 2 / log2(4)) / (2 + 1 / log2(3))
+    assert found["ndcg@10_judged"].mean == pytest.approx((lamp + 1 + 0) / 3)
+    with pytest.raises(ValueError, match="exactly the judged"):
+        figures("test", queries, {"both_judged": [ranking("i2"), *run[1:]]})
+
+
+def test_random_order_is_the_mean_over_all_orders():
+    judged = [(f"q{n}", f"query {n}", row, 1.0 + row, "test") for n in range(400) for row in (0, 1)]
+    found = figures("test", judged_queries(dataset_of(judged), "test"), {}).systems["random"]
+    assert found["ndcg@10_judged"].mean == pytest.approx((1 + 1 / log2(3)) / 2, abs=0.005)
+    assert list(found) == ["ndcg@10_judged"]
+
+
+def test_differences_are_paired_and_better_needs_the_whole_interval_above_zero():
+    judged = [
+        (f"q{n}", f"query {n}", row, grade, "test")
+        for n in range(60)
+        for row, grade in ((0, 3.0), (1, 1.0))
+    ]
+    queries = judged_queries(dataset_of(judged), "test")
+    good, bad = ranking("i0", "i1"), ranking("i1", "i0")
+    runs = {
+        "bm25": [bad] * 60,
+        "stage1": [good] * 30 + [bad] * 30,
+        "both": [good] * 30 + [bad] * 30,
+    }
+    by_name = {
+        (each.a, each.b, each.metric): each for each in figures("test", queries, runs).differences
+    }
+    gain = by_name["stage1", "bm25", "ndcg@10"]
+    assert gain.interval.mean == pytest.approx((1 - 1 / log2(3)) / 2)
+    assert gain.better
+    same = by_name["both", "stage1", "ndcg@10"]
+    assert (same.interval.mean, same.interval.low, same.better) == (0, 0, False)
+    assert not by_name["stage1", "bm25", "recall@100"].better
+    assert ("stage1", "random", "ndcg@10_judged") not in by_name
+
+
+def test_only_the_queries_of_the_split_count_and_none_is_an_error():
+    assert [query.query_id for query in judged_queries(dataset_of(), "train")] == ["q-train"]
+    with pytest.raises(InputError, match="no judgments in the split 'dev'"):
+        judged_queries(dataset_of(), "dev")
+    with pytest.raises(InputError, match="no judgments"):
+        judged_queries(dataset_of(judged=()), "test")
+
+
+def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
+    dataset = dataset_of()
+    found = evaluate(engine(dataset), dataset, "test", runs_directory=tmp_path / "runs")
+    names = {"bm25", "stage1", "both"}
+    assert set(found.systems) == names | {"lexical", "hybrid", "random"}
+    written = {path.name for path in (tmp_path / "runs").iterdir()}
+    judged = {f"{name}{end}.run" for name in names for end in ("", "_judged")}
+    assert written == judged | {"lexical.run", "hybrid.run"}
+    # What an independent tool makes of the run files is what we report.
+    qrels: dict[str, dict[str, int]] = {}
+    for query_id, _, row, grade, split in JUDGED:
+        if split == "test":
+            of_query = qrels.setdefault(query_id.replace(" ", "%20"), {})
+            of_query[f"i{row}"] = round(2 * (grade - 1))
+    trec = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"})
+    for name in names:
+        for end in ("", "_judged"):
+            scored = trec.evaluate(read_run(tmp_path / "runs" / f"{name}{end}.run")).values()
+            expected = sum(values["ndcg_cut_10"] for values in scored) / 3
+            assert found.systems[name][f"ndcg@10{end}"].mean == pytest.approx(expected)
+
+
+def test_without_a_reranker_there_is_no_second_system(engine):
+    dataset = dataset_of()
+    found = evaluate(engine(dataset, has_reranker=False), dataset)
+    assert set(found.systems) == {"bm25", "stage1", "lexical", "hybrid", "random"}
+    assert {"both"}.isdisjoint(name for each in found.differences for name in (each.a, each.b))
+
+
+def test_equal_scores_favour_neither_the_order_of_judgments_nor_of_the_catalogue(engine):
+    # Nothing matches, so everything is equal; the relevant item comes first in both files.
+    titles = [f"lamp {row}" for row in range(40)]
+    judged = [
+        (f"q{row}", "sofa", row + place, grade, "test")
+        for row in range(0, 40, 2)
+        for place, grade in ((0, 3.0), (1, 1.0))
+    ]
+    dataset = dataset_of(judged, titles)
+    found = evaluate(engine(dataset), dataset).systems
+    for system in ("bm25", "stage1"):
+        assert 1 / log2(3) < found[system]["ndcg@10_judged"].mean < 1
+
+
+def test_judged_items_outside_the_bundle_are_refused(engine):
+    other = dataset_of(titles=TITLES[:5])
+    with pytest.raises(InputError, match=r"1 of 5 judged items are not in the bundle.*'i5'"):
+        evaluate(engine(other), dataset_of())
+
+
+def test_a_query_longer_than_the_engine_takes_is_refused_by_its_id(engine):
+    dataset = dataset_of((("q-long", "lamp " * 2_000, 0, 3.0, "test"),))
+    with pytest.raises(InputError, match="q-long"):
+        evaluate(engine(dataset), dataset)
+
+
+def test_json_has_the_documented_form_and_no_nan(engine, tmp_path):
+    judged = (("q", "lamp", 0, 1.0, "test"), ("q", "lamp", 1, 1.5, "test"))
+    dataset = dataset_of(judged)
+    write_figures(evaluate(engine(dataset), dataset), tmp_path / "out" / "figures.json")
+    written = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert set(written) >= {"split", "queries", "systems", "differences"}
+    systems = {"bm25", "stage1", "lexical", "hybrid", "both", "random"}
+    assert set(written["systems"]) == systems
+    assert set(written["systems"]["both"]) == {"ndcg@10", "ndcg@10_judged", "mrr", "recall@100"}
+    assert set(written["systems"]["both"]["mrr"]) == {"mean", "low", "high", "queries"}
+    assert written["systems"]["both"]["mrr"] == dict.fromkeys(("mean", "low", "high")) | {
+        "queries": 0
+    }
+    assert {"a", "b", "metric", "mean", "low", "high", "better"} <= set(written["differences"][0])
+    assert written["queries_without_relevant"] == 1
+
+
+def test_printed_figures_show_intervals_and_what_was_left_out(engine):
+    dataset = dataset_of()
+    text = io.StringIO()
+    print_figures(evaluate(engine(dataset), dataset), Console(file=text, width=140))
+    shown = " ".join(text.getvalue().split())
+    assert "2 queries with a relevant item (1 left out)" in shown
+    assert "stage1 - bm25" in shown
+    assert "[" in shown
+
+
+def test_a_run_file_keeps_the_order_of_equal_scores(tmp_path):
+    scores = np.array([1.5, 1.5, 1.5, 1.0, 1.0], np.float32)
+    write_run(tmp_path / "a.run", {"q": Ranking(["a", "b", "c", "d", "e"], scores)}, "a")
+    read = np.array(list(read_run(tmp_path / "a.run")["q"].values()), np.float32)
+    assert (np.diff(read) < 0).all()
+    np.testing.assert_allclose(read, scores, rtol=1e-6)
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
+    path = tmp_path / "figures.json"
+    write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "new \ud800")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_baseline_searches_title_brand_and_description_without_stop_words():
+    items = [
+        {"item_id": "a", "title": "lamp", "brand": "Acme"},
+        {"item_id": "b", "title": "the desk", "description": "with a lamp"},
+        {"item_id": "c", "title": "the rug", "category": "lamp"},
+    ]
+    baseline = Bm25(ItemStore(pa.Table.from_pylist(items, schema=ITEMS.arrow)))
+    assert np.flatnonzero(baseline.scores("lamp")).tolist() == [0, 1]
+    assert np.flatnonzero(baseline.scores("ACME")).tolist() == [0]
+    for nothing in ("the", "", "zebra", "!"):
+        assert not baseline.scores(nothing).any()
+
+
+def test_the_baseline_finds_nothing_among_stop_words_alone():
+    items = [{"item_id": "a", "title": "The"}]
+    baseline = Bm25(ItemStore(pa.Table.from_pylist(items, schema=ITEMS.arrow)))
+    assert baseline.scores("the lamp").tolist() == [0]
+
+
+def test_best_rows_fall_with_ties_in_the_order_given():
+    scores = np.array([0, 2, 1, 2, 0, 1], np.float32)
+    assert best_rows(scores, 3, np.arange(6)).tolist() == [1, 3, 2]
+    assert best_rows(scores, 10, -np.arange(6)).tolist() == [3, 1, 5, 2]
+
+
+def test_progress_is_a_line_for_every_tenth_where_there_is_no_terminal():
+    text = io.StringIO()
+    assert list(track(range(250), "encoding", 250, console=Console(file=text))) == [*range(250)]
+    lines = text.getvalue().splitlines()
+    assert len(lines) == 10
+    assert lines[0].startswith("encoding: 25 of 250 (10%)")
+    assert lines[-1].startswith("encoding: 250 of 250 (100%)")
+
+
+def test_progress_of_few_elements_and_of_none():
+    text = io.StringIO()
+    assert list(track(iter("ab"), "x", 2, console=Console(file=text))) == ["a", "b"]
+    assert len(text.getvalue().splitlines()) == 2
+    assert list(track([], "x", 0, console=Console(file=text))) == []
+
+
+def test_progress_is_a_bar_on_a_terminal():
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=80)
+    assert list(track(range(3), "encoding", 3, console=console)) == [0, 1, 2]
+    assert "3/3" in text.getvalue()
+
+
+@pytest.mark.real
+def test_home_depot_figures_agree_with_those_measured_elsewhere(real_data):
+    dataset = read_dataset(real_data("homedepot"))
+    store = ItemStore(dataset.items)
+    baseline = Bm25(store)
+    queries = judged_queries(dataset, "test")
+    ties = np.random.default_rng(1).permutation(len(store))
+    run = []
+    for query in queries:
+        scores = baseline.scores(query.text)
+        rows = best_rows(scores, 100, ties)
+        run.append(Ranking([store.ids[row] for row in rows], scores[rows]))
+    found = figures("test", queries, {"bm25": run})
+    assert found.queries == 1_192
+    # bm25s on its own, and a random order of the judged items, judged by other code. The order of
+    # equal scores was another there; it moves nDCG@10 by 0.004 and MRR by 0.007 either way.
+    assert found.systems["bm25"]["recall@100"].mean == pytest.approx(0.675, abs=0.003)
+    assert found.systems["bm25"]["ndcg@10"].mean == pytest.approx(0.316, abs=0.008)
+    assert found.systems["bm25"]["mrr"].mean == pytest.approx(0.382, abs=0.014)
+    assert found.systems["random"]["ndcg@10_judged"].mean == pytest.approx(0.914, abs=0.002)

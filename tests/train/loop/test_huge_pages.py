@@ -1,0 +1,57 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from train.loop.huge_pages import huge_pages
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="huge pages are asked for on Linux alone"
+)
+
+REPOSITORY = Path(__file__).parents[2]
+# Allocates 64 MiB as NumPy does, and prints how much of the process lies in huge pages.
+PROGRAM = """
+from train.loop.huge_pages import restart_with_huge_pages
+restart_with_huge_pages()
+import os, re, sys
+import numpy as np
+print(os.getpid(), os.environ["GLIBC_TUNABLES"], sys.argv[1:])
+kept = np.ones(2**23)
+print(re.search(r"AnonHugePages: +(\\d+) kB", open("/proc/self/smaps_rollup").read())[1])
+"""
+
+
+def run(**environment):
+    others = {
+        k: v for k, v in os.environ.items() if k not in ("GLIBC_TUNABLES", "TRAIN_BEGUN_ANEW")
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "an argument", "--flag"],
+        cwd=REPOSITORY,
+        env=others | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        said = process.communicate()[0].splitlines()
+    return process, said
+
+
+def test_a_process_begins_anew_with_huge_pages():
+    process, (first, kilobytes) = run()
+    assert process.returncode == 0
+    # The same process, with what it was told.
+    assert first == f"{process.pid} glibc.malloc.hugetlb=1 ['an argument', '--flag']"
+    allowed = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if allowed.exists() and "[never]" not in allowed.read_text():
+        assert int(kilobytes) >= 2_048  # one at least, also where memory is in pieces
+
+
+def test_what_was_asked_for_already_is_kept():
+    _, (first, _) = run(GLIBC_TUNABLES="glibc.malloc.hugetlb=0")
+    assert "hugetlb=0 [" in first
+    assert huge_pages({"GLIBC_TUNABLES": "glibc.malloc.check=3"}) == {
+        "GLIBC_TUNABLES": "glibc.malloc.check=3:glibc.malloc.hugetlb=1"
+    }

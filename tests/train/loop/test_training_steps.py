@@ -1,0 +1,188 @@
+"""The training step of each stage: what goes in, and that all of the model learns from it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from bert.batch import Tokens
+from bert.numerics import Numerics
+from tests.jaxprs import input_types, products
+from tests.tiny import tiny_bert
+from tests.train.examples import TEXTS, relevance, reranker_example, towers_example
+from towers.encoder import TowerEncoder
+from towers.losses import symmetric_in_batch_softmax
+from towers.model import Towers, TowersConfig
+from train.data.relevance import Relevance
+from train.loop.fit import FitConfig, fit
+from train.loop.parameters import make_mesh, split
+from train.pipeline.towers import make_pairs
+
+FAST = FitConfig(learning_rate=1e-2, head_learning_rate=1e-2, warmup=0.1)
+
+
+@pytest.fixture(autouse=True)
+def cached(compilation_cache):
+    """The same steps are compiled more than once."""
+
+
+@pytest.fixture(scope="module")
+def pairs_of(tokenizer):
+    """Makes training pairs of judged ones, given as queries and of each (item, grade)."""
+    config = TowersConfig(dim=16, max_query_tokens=8, max_item_tokens=16)
+    towers = Towers(config, tiny_bert(tokenizer), rngs=nnx.Rngs(0))
+    encoder = TowerEncoder(towers, tokenizer, Numerics("float32", "tests"), bulk=True)
+
+    def make(texts, *judged):
+        pairs = [(n, item, grade) for n, (_, of) in enumerate(judged) for item, grade in of]
+        query, item, grade = zip(*pairs, strict=True)
+        found = Relevance(
+            queries=tuple(text for text, _ in judged),
+            splits=("train",) * len(judged),
+            query=np.array(query, np.int32),
+            item=np.array(item, np.int32),
+            grade=np.array(grade, np.float32),
+            grade_min=0.0,
+            relevant_from=2.0,
+        )
+        return make_pairs(found, encoder, texts)
+
+    return make
+
+
+def test_pairs_are_what_is_relevant_weighted_by_its_gain(pairs_of):
+    pairs = pairs_of(["saw", "drill", "lamp"], ("a saw", [(0, 4), (1, 1)]), ("light", [(2, 2)]))
+    assert pairs.query.tolist() == [0, 1]
+    assert pairs.item.tolist() == [0, 2]
+    np.testing.assert_allclose(pairs.weight, [1, 0.5])
+    assert len(pairs.queries) == 2
+    assert len(pairs.items) == 3
+
+
+def test_false_negatives_are_liked_items_and_their_likes(pairs_of):
+    # Items 0 and 3 have one text. Queries 0 and 2 are one when written the same way.
+    texts = ["saw", "drill", "lamp", "saw"]
+    pairs = pairs_of(
+        texts, ("tool", [(0, 3), (1, 3)]), ("light", [(2, 3)]), ("TOOL ", [(2, 3)]), ("x", [(3, 3)])
+    )
+    assert list(zip(pairs.query.tolist(), pairs.item.tolist(), strict=True)) == [
+        (0, 0), (0, 1), (1, 2), (2, 2), (3, 3)
+    ]  # fmt: skip
+    expected = [
+        # item: saw 0, drill, lamp, lamp, saw 3
+        [1, 1, 1, 1, 1],  # tool likes 0, so 3 too; 1; and 2, for TOOL does
+        [1, 1, 1, 1, 1],
+        [0, 0, 1, 1, 0],  # light likes 2 alone
+        [1, 1, 1, 1, 1],
+        [1, 0, 0, 0, 1],  # x likes 3, so 0 too
+    ]
+    found = pairs.false_negatives(np.arange(5))
+    np.testing.assert_array_equal(found, np.array(expected, bool))
+    batch = pairs.loader([np.array([2, 4])], shared=True, devices=1)(np.array([2, 4]))
+    np.testing.assert_array_equal(batch.where, [[False, True], [True, False]])
+
+
+def test_a_pair_that_comes_twice_is_no_negative_of_itself(pairs_of):
+    pairs = pairs_of(["saw", "lamp"], ("tool", [(0, 3)]), ("light", [(1, 3)]))
+    found = pairs.false_negatives(np.array([0, 0, 1]))
+    np.testing.assert_array_equal(
+        found, [[True, True, False], [True, True, False], [False, False, True]]
+    )
+
+
+def test_the_training_loss_is_that_of_the_vectors_that_serving_computes(tokenizer):
+    example = towers_example(tokenizer)
+    judged = relevance()
+    encoder = TowerEncoder(example.model, tokenizer, Numerics("float32", "tests"))
+    queries = encoder.queries(judged.queries)
+    items = encoder.items([TEXTS[row] for row in judged.item[judged.relevant]])
+    batch = example.load()(example.batch)
+    expected = symmetric_in_batch_softmax(
+        jnp.asarray(queries @ items.T),
+        example.model.log_temperature[...],
+        where=jnp.asarray(batch.where),
+        weights=jnp.asarray(batch.weights),
+    )
+    found, scalars = jax.jit(example.loss)(example.params, batch, None)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(scalars["temperature"], 0.05, rtol=1e-6)
+
+
+# Added to every score of a list alike, so the listwise loss has no gradient in them.
+NO_GRADIENT = {"output.bias", "linear.bias"}
+
+
+@pytest.mark.parametrize("kind", ["shared towers", "separate towers", "reranker"])
+def test_a_few_steps_move_every_trainable_leaf_and_lower_the_loss(tokenizer, tmp_path, kind):
+    if kind == "reranker":
+        example = reranker_example(tokenizer)
+    else:
+        example = towers_example(tokenizer, shared=kind == "shared towers")
+    load = example.load()
+    params, report = fit(
+        example.params,
+        example.loss,
+        [example.batch] * 6,
+        load,
+        config=FAST,
+        seed=0,
+        mesh=make_mesh(),
+        checkpoints=tmp_path / "checkpoints",
+        scalars=tmp_path / "scalars",
+        evaluate=None,
+    )
+    assert report["step"] == 6
+    still = {
+        name
+        for name, value in example.params.items()
+        if np.array_equal(value, params[name]) or not np.isfinite(params[name]).all()
+    }
+    assert still <= NO_GRADIENT
+    if kind != "separate towers":  # compiling takes seconds
+        loss = jax.jit(example.loss)
+        before, after = (loss(p, load(example.batch), None)[0] for p in (example.params, params))
+        assert after < 0.97 * before
+
+
+def test_a_model_is_put_together_again_from_its_parameters(tokenizer):
+    example = towers_example(tokenizer, shared=False)
+    build, params = split(example.model)
+    changed = {name: value + 1 for name, value in params.items()}
+    again = split(build(changed))[1]
+    assert again.keys() == params.keys()
+    for name, value in params.items():
+        np.testing.assert_array_equal(again[name], value + 1)
+
+
+def test_gradients_do_not_pass_the_least_temperature(tokenizer):
+    example = towers_example(tokenizer)
+    cold = {**example.params, "log_temperature": np.log(np.float32(0.001))}
+    value, scalars = jax.jit(example.loss)(cold, example.load()(example.batch), None)
+    assert np.isfinite(value)
+    np.testing.assert_allclose(scalars["temperature"], 0.01, rtol=1e-6)
+
+
+# On accelerators, which would rather round what they multiply. No result on a CPU can show it.
+
+
+def exact_only(jaxpr):
+    """Fails for a product of float32 that may be rounded."""
+    found = [each for each in products(jaxpr) if "float32" in input_types(each)]
+    assert found
+    for product in found:
+        assert product.params["precision"] == (jax.lax.Precision.HIGHEST,) * 2, product
+
+
+@pytest.mark.parametrize("example", [towers_example, reranker_example])
+def test_a_step_in_float32_multiplies_float32(tokenizer, example):
+    made = example(tokenizer)
+    step = jax.make_jaxpr(jax.grad(made.loss, has_aux=True))
+    exact_only(step(made.params, made.load()(made.batch), None).jaxpr)
+
+
+def test_vectors_in_float32_are_made_of_float32(tokenizer):
+    towers = towers_example(tokenizer).model
+    ids = np.ones((2, 8), np.int32)
+    tokens = Tokens(ids, ids > 0, ids - ids)
+    exact_only(jax.make_jaxpr(towers.encode_query)(tokens).jaxpr)

@@ -1,0 +1,269 @@
+"""`python -m train`, from a dataset directory to a bundle."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catalog.dataset.reading import read_dataset
+from catalog.item_text import normalise_query
+from search.bundle import Manifest, golden, verify
+from search.bundle.building import open_held_out
+from search.config import EngineConfig
+from search.engine import Engine
+from search.result import Channel
+from tests.tiny import tiny_items
+from towers.index import open_queries
+from towers.vectors import Bfloat16Vectors, open_vectors
+from train.cli.main import main
+from train.evaluation.evaluate import collect_runs, evaluate
+from train.evaluation.report import judged_queries
+from train.pipeline.run import Pipeline, run
+
+ROOT = Path(__file__).parents[2]
+FLOAT32 = EngineConfig(numerics="float32")
+
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
+
+@pytest.fixture(scope="module")
+def built(demo, flags, tmp_path_factory) -> Path:
+    """The output directory of one whole run over the small demo store."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    assert main(flags(demo, out)) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(built) -> Engine:
+    return Engine.load(built / "bundle", FLOAT32)
+
+
+def report(out: Path, step: str) -> dict:
+    return json.loads((out / "steps" / step / "step.json").read_text())["report"]
+
+
+def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
+    manifest = verify(built / "bundle")
+    assert manifest.built_from["dataset"] == "demo"
+    assert manifest.built_from["config"]["towers"]["dim"] == 32
+    assert manifest.reports["index"]["items"] == 300
+    index = built / "bundle" / "index"
+    tuned, measured = open_queries(index), open_held_out(index)
+    assert len(measured)
+    assert not (tuned[:, None] == measured).all(axis=-1).any()
+    assert manifest.reports["index"]["recall@100"] == 1  # exact search
+    assert manifest.reports["index"]["build_seconds"] >= 0
+    assert sys.platform != "linux" or manifest.reports["index"]["build_peak_mib"] > 0
+    figures = json.loads((built / "evaluation.json").read_text())
+    systems = {"bm25", "stage1", "lexical", "hybrid", "both", "random"}
+    assert set(figures["systems"]) == systems
+    assert manifest.metrics == figures
+    assert {"bm25.run", "stage1.run", "both.run", "both_judged.run"} <= {
+        path.name for path in (built / "runs").iterdir()
+    }
+    names = {path.name for path in (built / "steps").iterdir()}
+    assert names == {"towers", "index", "mine", "rerank"}  # nothing unfinished
+    assert not list((built / "bundle").rglob("step.json"))
+
+
+def test_what_is_trained_beats_what_it_started_from(built):
+    # The start is judged on dev too, and kept where nothing is better.
+    assert report(built, "towers")["best_step"] > 0
+    assert report(built, "rerank")["best_step"] > 0
+    figures = json.loads((built / "evaluation.json").read_text())["systems"]
+    chance = figures["random"]["ndcg@10_judged"]
+    for system in ("stage1", "both"):
+        assert figures[system]["ndcg@10_judged"]["low"] > chance["mean"]
+
+
+def test_a_second_run_finds_everything_up_to_date(built, demo, flags, capfd):
+    before = {path: path.stat().st_mtime_ns for path in (built / "steps").rglob("*")}
+    assert main(["bundle", *flags(demo, built)]) == 0
+    assert {path: path.stat().st_mtime_ns for path in (built / "steps").rglob("*")} == before
+    assert "bundle: up to date" in capfd.readouterr().err
+    assert main(["rerank", *flags(demo, built)]) == 0
+    assert "rerank: up to date" in capfd.readouterr().err
+
+
+def test_a_version_that_answers_otherwise_assembles_the_bundle_anew(
+    built, demo, flags, tmp_path, monkeypatch, capfd
+):
+    out = tmp_path / "out"
+    shutil.copytree(built, out, symlinks=True)
+    monkeypatch.setattr(golden, "ANSWERS", -1)
+    assert main(["bundle", *flags(demo, out)]) == 0
+    said = capfd.readouterr().err
+    assert "bundle: up to date" not in said
+    assert verify(out / "bundle").built_from["steps"]["answers"] == -1
+
+
+def test_vectors_are_written_some_at_a_time(built, demo, flags, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copytree(built, out, symlinks=True)
+    shutil.rmtree(out / "steps" / "index")
+    monkeypatch.setattr(run, "_ENCODED", 70)
+    assert main(["index", *flags(demo, out)]) == 0
+    again, before = (open_vectors(path / "steps" / "index" / "index") for path in (out, built))
+    assert again.shape == (300, 32)
+    np.testing.assert_allclose(again, before, atol=1e-5)
+
+
+def test_vectors_are_stored_as_asked_and_the_report_says_how(built, demo, flags, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(built, out, symlinks=True)
+    assert main(["index", *flags(demo, out), "--index.vectors", "bfloat16"]) == 0
+    rounded, before = (open_vectors(path / "steps" / "index" / "index") for path in (out, built))
+    assert isinstance(rounded, Bfloat16Vectors)
+    np.testing.assert_allclose(rounded[:], before[:], rtol=2**-8, atol=1e-5)
+    reports = [
+        json.loads((path / "steps" / "index" / "step.json").read_text())["report"]
+        for path in (out, built)
+    ]
+    assert [report["vectors"] for report in reports] == ["bfloat16", "float32"]
+    assert reports[1]["bytes_per_item"] - reports[0]["bytes_per_item"] == pytest.approx(
+        32 * 2, abs=1
+    )
+
+
+def test_one_step_insists_on_those_before_it(built, demo, flags, tmp_path, capsys):
+    assert main(["rerank", *flags(demo, tmp_path / "out")]) == 2
+    assert "step towers is not done: run `python -m train towers`" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "steps").exists()
+    assert main(["rerank", *flags(demo, built, "--pairs.batch", "16")]) == 2
+    assert "step towers was done with other data or options" in capsys.readouterr().err
+
+
+def test_evaluation_runs_the_engine_that_serves(trained, demo):
+    queries = judged_queries(read_dataset(demo), "test")[:6]
+    runs = collect_runs(trained, queries)
+    for number, query in enumerate(queries):
+        hits = trained.search(query.text, limit=100).hits
+        assert list(runs["both"][number].item_ids) == [hit.item_id for hit in hits]
+        np.testing.assert_allclose(runs["both"][number].scores, [h.score for h in hits], atol=1e-5)
+        hits = trained.retrieve(query.text, limit=100, channels=(Channel.DENSE,)).hits
+        assert list(runs["stage1"][number].item_ids) == [hit.item_id for hit in hits]
+        reranked = trained.rerank(query.text, list(query.gains)).hits
+        assert list(runs["both_judged"][number].item_ids) == [hit.item_id for hit in reranked]
+
+
+def test_evaluating_again_gives_the_same_figures(trained, built, demo):
+    again = evaluate(trained, read_dataset(demo), "test").to_json()
+    figures = json.loads((built / "evaluation.json").read_text())
+    assert again == figures
+    sample = evaluate(trained, read_dataset(demo), "test", max_queries=5)
+    assert sample.queries == 5
+
+
+def test_the_evaluate_command_writes_what_it_is_asked_for_and_nothing_else(
+    built, demo, tmp_path, capsys
+):
+    before = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
+    arguments = ("--bundle", built / "bundle", "--data", demo, "--split", "dev")
+    wanted = ("--json", tmp_path / "f.json", "--runs", tmp_path / "runs")
+    numerics = ("--engine.numerics", "float32", "--max-queries", "3")
+    assert main(["evaluate", *map(str, (*arguments, *wanted, *numerics))]) == 0
+    assert "stage1 - bm25" in capsys.readouterr().out
+    assert json.loads((tmp_path / "f.json").read_text())["split"] == "dev"
+    assert (tmp_path / "runs" / "both.run").is_file()
+    assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == before
+
+
+def test_nothing_that_learns_sees_test_queries(demo, flags, tmp_path):
+    dataset = read_dataset(demo)
+    tested = {normalise_query(query.text) for query in judged_queries(dataset, "test")}
+    assert tested
+    from train.pipeline.options import TrainConfig
+
+    seen = Pipeline(TrainConfig(data=str(demo), out=tmp_path)).relevance
+    assert set(seen.splits) == {"train", "dev"}
+    assert not set(seen.queries) & tested
+
+
+def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "train", *flags(demo, out)]
+    stage, last = random.choice([("towers", 75), ("rerank", 30)])
+    step = random.randint(1, last)
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None and newest_checkpoint(out, stage) < step:
+            time.sleep(0.005)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert process.returncode == -signal.SIGKILL, (stage, step)
+    assert not (out / "bundle").exists()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (stage, step, done.stderr)
+    assert "resuming behind step" in done.stderr, (stage, step)
+    # The same weights, vectors and answers, to the last bit, and so the same figures.
+    ours, theirs = (Manifest.read(where / "bundle") for where in (out, built))
+    assert ours.metrics == theirs.metrics, (stage, step)
+    for name, entry in theirs.files.items():
+        if not name.startswith("lexical/"):
+            assert ours.files[name] == entry, (stage, step, name)
+
+
+def newest_checkpoint(out: Path, stage: str) -> int:
+    found = (out / "steps").glob(f"{stage}-unfinished-*/*")
+    return max((int(path.name) for path in found if path.name.isdigit()), default=0)
+
+
+ITEMS = [
+    {"item_id": item.item_id, "title": item.title, "price": item.price} for item in tiny_items()
+]
+
+
+def test_items_alone_build_a_bundle_of_one_stage(dataset, flags, tmp_path, capfd):
+    data = dataset(items=ITEMS)
+    assert main(flags(data, tmp_path / "out")) == 0
+    engine = Engine.load(tmp_path / "out" / "bundle", FLOAT32)
+    assert not engine.has_reranker
+    assert len(engine.search("usb c charger", limit=5).hits) == 5
+    assert "nothing to evaluate" in capfd.readouterr().err
+    assert not (tmp_path / "out" / "evaluation.json").exists()
+
+
+def test_clicks_alone_train_the_towers(dataset, flags, tmp_path):
+    time, shown = "2024-01-31T12:00:00Z", [item["item_id"] for item in ITEMS]
+    events = [
+        {"time": time, "type": kind, "query": f"{query} {brand}", "item_id": shown[place]}
+        for place, query in enumerate(("usb charger", "hdmi cable", "watt", "metre") * 12)
+        for kind in ("impression", "click" if place % 3 else "purchase")
+        for brand in ("voltix", "ampere", "ohm", "good", "cheap")
+    ]
+    data, out = dataset(items=ITEMS, events=events), tmp_path / "out"
+    assert main(["towers", *flags(data, out, "--pairs.max-pairs", "32")]) == 0
+    assert report(out, "towers")["pairs"] == 32
+    assert report(out, "towers")["step"] == 15
+
+
+def test_another_catalogue_is_served_by_the_models_of_an_earlier_bundle(
+    built, trained, dataset, flags, tmp_path
+):
+    judged = [
+        {"query": "usb c charger", "item_id": "Ch-65-voltix", "grade": 2, "split": "test"},
+        {"query": "usb c charger", "item_id": "Ca-65-voltix", "grade": 0, "split": "test"},
+    ]
+    data, out = dataset(items=ITEMS, judgments=judged), tmp_path / "out"
+    assert main(flags(data, out, init=built / "bundle")) == 0
+    ours, theirs = verify(out / "bundle"), Manifest.read(built / "bundle")
+    same = [name for name in theirs.files if name.startswith(("towers/", "rerank/", "tokenizer/"))]
+    assert len(same) >= 6
+    for name in same:
+        assert ours.files[name] == theirs.files[name]
+    engine = Engine.load(out / "bundle", FLOAT32)
+    assert engine.has_reranker
+    assert set(engine.store.ids) == {item["item_id"] for item in ITEMS}
+    assert ours.metrics["queries"] == 1
+    np.testing.assert_array_equal(
+        engine.embed(["usb c charger"]).vectors, trained.embed(["usb c charger"]).vectors
+    )

@@ -1,0 +1,138 @@
+"""Bulk encoding: texts to unit vectors, in length buckets."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from flax import nnx
+from jax import Array
+from jaxtyping import Float, Float32
+
+from base.errors import InputError
+from bert.batch import Tokens
+from bert.compiled import BULK_LENGTHS, LENGTHS, BucketedForward, Forward, serving_state
+from bert.model import Bert
+from bert.numerics import Numerics
+from bert.tokens import Tokenised, Tokenizer, tokenised_single
+from towers.model import Towers, encode
+
+SPECIAL_TOKENS = 2  # [CLS] and [SEP]
+# Tokens of a full batch of bulk work, as measured (docs/performance.md): on a CPU what its caches
+# hold, on an accelerator what keeps it busy.
+_BULK_TOKENS = {"cpu": 768}
+_BULK_TOKENS_ELSEWHERE = 16_384
+
+
+class TowerEncoder:
+    """Both towers, compiled for a fixed set of shapes.
+
+    Attributes:
+        dim: Width of the vectors.
+        truncated: Texts that were cut to their token budget so far.
+    """
+
+    def __init__(
+        self, towers: Towers, tokenizer: Tokenizer, numerics: Numerics, *, bulk: bool = False
+    ) -> None:
+        """Split the towers into structure and parameters once; compile nothing yet.
+
+        Args:
+            towers: The model.
+            tokenizer: The tokenizer its encoder was trained with.
+            numerics: Input type of matrix products.
+            bulk: Pad to finer lengths in full batches alone: faster for many, too slow for few.
+        """
+        graph = nnx.graphdef(towers.bert)
+        self._dtype = dtype = numerics.input_dtype
+        state = serving_state(towers, dtype)
+
+        def forward(state: tuple[Any, Any], tokens: Tokens) -> Float[Array, "batch dim"]:
+            bert: Bert = nnx.merge(graph, state[0])
+            return encode(bert, state[1], tokens, dtype)[0]
+
+        self.dim = towers.config.dim
+        self.truncated = 0
+        self._tokenizer = tokenizer
+        self._budgets = {
+            "query": towers.config.max_query_tokens,
+            "item": towers.config.max_item_tokens,
+        }
+        programs: Any = forward
+        bulk_tokens = _BULK_TOKENS.get(jax.default_backend(), _BULK_TOKENS_ELSEWHERE)
+        self._forwards: dict[str, BucketedForward] = {}
+        for tower in ("item", "query"):
+            self._forwards[tower] = BucketedForward(
+                programs,
+                _of(tower, state),
+                max_length=self._budgets[tower],
+                lengths=BULK_LENGTHS if bulk else LENGTHS,
+                batch_tokens=bulk_tokens if bulk else 1024,
+                small_batches=() if bulk else (1, 8),
+                mix_lengths=bulk,
+            )
+            programs = self._forwards[tower].programs  # the towers differ in parameters alone
+        self._run: dict[str, Forward] = dict(self._forwards)
+
+    def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
+        """Unit vectors of queries; see `run`."""
+        return self.run("query", self.tokenise("query", texts))
+
+    def items(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
+        """Unit vectors of items, from their texts; see `run`."""
+        return self.run("item", self.tokenise("item", texts))
+
+    def tokenise(self, tower: Literal["query", "item"], texts: Sequence[str]) -> Tokenised:
+        """Tokens of texts within the tower's budget, [CLS] and [SEP] included."""
+        pieces, cut = self._tokenizer.ids(texts, self._budgets[tower] - SPECIAL_TOKENS)
+        self.truncated += cut
+        return tokenised_single(pieces, self._tokenizer)
+
+    def run(
+        self, tower: Literal["query", "item"], tokenised: Tokenised
+    ) -> Float32[np.ndarray, "rows dim"]:
+        """Unit vectors of texts that `tokenise` has already tokenised.
+
+        Raises:
+            InputError: a vector is not finite, and would be compared with others as nobody expects.
+        """
+        vectors = self._run[tower](tokenised)
+        if not np.isfinite(vectors).all():
+            raise InputError(
+                f"towers: the {tower} tower gives a vector that is not finite; its weights are "
+                "damaged, or its training diverged: train it again, at a lower learning rate"
+            )
+        return vectors
+
+    def update(self, towers: Towers) -> None:
+        """Encode with towers of the same shape and other parameters from now on."""
+        state = serving_state(towers, self._dtype)
+        for tower, forward in self._forwards.items():
+            forward.update(_of(tower, state))
+
+    def route(
+        self,
+        queries: Callable[[BucketedForward], Forward],
+        items: Callable[[BucketedForward], Forward],
+    ) -> None:
+        """Run each tower through something that shares it with other callers."""
+        self._run = {
+            "query": queries(self._forwards["query"]),
+            "item": items(self._forwards["item"]),
+        }
+
+    def warm_up(self) -> None:
+        """Compile every shape of both towers."""
+        for forward in self._forwards.values():
+            forward.warm_up()
+
+    @property
+    def compilations(self) -> int:
+        """Programs compiled so far."""
+        return self._forwards["item"].compilations
+
+
+def _of(tower: str, state: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Parameters of a tower: its encoder's, and its projection."""
+    own = tower == "item" and "item_bert" in state
+    return state["item_bert" if own else "bert"], state[f"{tower}_projection"]

@@ -1,0 +1,72 @@
+"""The command line of `python -m train`: which command, which options, one line for an error."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from base.errors import InputError
+from train.cli.commands import (
+    EvaluateConfig,
+    ValidateConfig,
+    evaluate_bundle,
+    train_all,
+    validate,
+)
+from train.pipeline.options import DEMO, TrainConfig, preset
+from train.pipeline.run import STEPS, Pipeline
+
+COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    # Some libraries set logging up when they are imported.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    for package in ("train", "bert", "search"):
+        logging.getLogger(package).setLevel(logging.INFO)
+    command, rest = "all", list(arguments)
+    if rest and not rest[0].startswith("-"):
+        command, rest = rest[0], rest[1:]
+    try:
+        return _dispatch(command, rest)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a directory that cannot be written, a full disk
+        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(command: str, rest: list[str]) -> int:
+    program = f"python -m train {command}"
+    if command not in COMMANDS:
+        print(f"error: no command {command!r}: one of {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    if command == "validate":
+        validate(tyro.cli(ValidateConfig, args=rest, prog=program))
+    elif command == "evaluate":
+        evaluate_bundle(tyro.cli(EvaluateConfig, args=rest, prog=program))
+    else:
+        others = ", ".join(name for name in COMMANDS if name != command)
+        about = f"{TrainConfig.__doc__} Other commands, each with its own --help: {others}."
+        config = tyro.cli(
+            TrainConfig, args=rest, prog=program, default=_default(rest), description=about
+        )
+        if command == "all":
+            train_all(config)
+        else:
+            Pipeline(config).run(only=command)
+    return 0
+
+
+def _default(rest: list[str]) -> TrainConfig:
+    """The preset's values: what --preset and --data say decides what the other flags change."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", default="auto")
+    parser.add_argument("--data", default=DEMO)
+    known, _ = parser.parse_known_args(rest)
+    return preset(known.preset, known.data)

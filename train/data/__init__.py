@@ -1,0 +1,1 @@
+"""Training examples: relevance, candidate lists and batches."""

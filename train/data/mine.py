@@ -1,0 +1,61 @@
+"""The `mine` step: what stage 1 really recalls for the queries that stage 2 is trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from base.errors import InputError
+from towers.encoder import TowerEncoder
+from towers.index import VectorIndex
+from train.data.relevance import Relevance
+from train.progress import track
+
+_FILE = "recalled.npz"
+_CHUNK = 256  # queries encoded and searched at a time
+
+
+@dataclass(frozen=True)
+class MineConfig:
+    """How deep stage 1 is mined."""
+
+    depth: int = 50  # candidates of each query; what serving reranks by default
+
+    def __post_init__(self) -> None:
+        """Refuse to mine nothing."""
+        if self.depth < 1:
+            raise InputError(f"mine: depth is {self.depth}; give 1 or more")
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """Stage 1's candidates of every query of a `Relevance`, best first."""
+
+    rows: Int32[np.ndarray, "queries depth"]  # item rows
+    cosines: Float32[np.ndarray, "queries depth"]  # their cosines
+
+    def write(self, directory: Path) -> None:
+        """Write to an existing directory."""
+        np.savez(directory / _FILE, rows=self.rows, cosines=self.cosines)
+
+    @classmethod
+    def read(cls, directory: Path) -> "Recalled":
+        """Read what `write` wrote."""
+        with np.load(directory / _FILE, allow_pickle=False) as arrays:
+            return cls(arrays["rows"], arrays["cosines"])
+
+
+def mine(
+    relevance: Relevance, encoder: TowerEncoder, index: VectorIndex, config: MineConfig
+) -> Recalled:
+    """Search the index with every query of `relevance`."""
+    starts = range(0, len(relevance.queries), _CHUNK)
+    parts = [
+        index.search(encoder.queries(relevance.queries[start : start + _CHUNK]), config.depth)
+        for start in track(starts, "mining", len(starts))
+    ]
+    return Recalled(
+        np.concatenate([rows for rows, _ in parts]),
+        np.concatenate([cosines for _, cosines in parts]),
+    )

@@ -1,0 +1,1 @@
+"""Runs, metrics and the report of an evaluation."""

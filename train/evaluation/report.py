@@ -1,0 +1,289 @@
+"""The figures of an evaluation: metrics of every system with intervals, and their differences."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from rich.table import Table
+
+from base.errors import InputError
+from catalog.dataset.reading import Dataset
+from train.evaluation.metrics import Interval, bootstrap, ndcg, recall, reciprocal_rank
+from train.evaluation.runs import Ranking
+
+DEPTH = 100  # ranks of a full-corpus run that count
+JUDGED = "_judged"  # ends the name of a judged-only run
+RANDOM = "random"
+_RANDOM_ORDERS = 20  # per query, averaged: one order would leave ±0.002 of noise in the mean
+_RANDOM_SEED = 0
+
+# What is compared with what, where both have the metric.
+_PAIRS = (
+    ("stage1", "bm25"),
+    ("hybrid", "stage1"),
+    ("hybrid", "lexical"),
+    ("both", "bm25"),
+    ("both", "stage1"),
+    ("both", "hybrid"),
+    ("stage1", RANDOM),
+    ("both", RANDOM),
+)
+_METRICS = ("ndcg@10", "recall@100", "mrr", "ndcg@10_judged")
+_TITLES = {
+    "ndcg@10": "nDCG@10",
+    "recall@100": "Recall@100",
+    "mrr": "MRR",
+    "ndcg@10_judged": "nDCG@10 judged-only",
+}
+
+# One run: the ranking of each query, in the order of the judged queries.
+Run = Sequence[Ranking]
+
+
+@dataclass(frozen=True)
+class JudgedQuery:
+    """One query with its judgments.
+
+    Attributes:
+        query_id: Its id in run files.
+        text: What was typed.
+        gains: Grade above `grade_min` of each judged item.
+        relevant: The judged items that count as relevant.
+    """
+
+    query_id: str
+    text: str
+    gains: Mapping[str, float]
+    relevant: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Metric of system `a` minus that of `b`, paired by query."""
+
+    a: str
+    b: str
+    metric: str
+    interval: Interval
+
+    @property
+    def better(self) -> bool:
+        """Whether `a` is better than `b`: the 95% interval lies above zero."""
+        return self.interval.low > 0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What `evaluate` found.
+
+    Attributes:
+        split: The split whose judgments were used.
+        queries: How many queries it has.
+        without_relevant: Queries with no relevant item, which MRR and Recall@100 leave out.
+        without_gain: Queries whose items all have gain 0; they count as 0 in nDCG.
+        systems: Metrics of each system by name.
+        differences: Every comparison made.
+    """
+
+    split: str
+    queries: int
+    without_relevant: int
+    without_gain: int
+    systems: Mapping[str, Mapping[str, Interval]]
+    differences: tuple[Difference, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as plain values; a figure over no query is null."""
+        return {
+            "split": self.split,
+            "queries": self.queries,
+            "queries_without_relevant": self.without_relevant,
+            "queries_without_gain": self.without_gain,
+            "systems": {
+                system: {metric: _plain(interval) for metric, interval in metrics.items()}
+                for system, metrics in self.systems.items()
+            },
+            "differences": [
+                {"a": each.a, "b": each.b, "metric": each.metric}
+                | _plain(each.interval)
+                | {"better": each.better}
+                for each in self.differences
+            ],
+        }
+
+
+def judged_queries(dataset: Dataset, split: str) -> list[JudgedQuery]:
+    """The queries of one split with their judgments, in the order of the judgments file.
+
+    Raises:
+        InputError: There are no judgments in the split.
+    """
+    grades: dict[str, dict[str, float]] = {}
+    texts: dict[str, str] = {}
+    if dataset.judgments is not None:
+        columns = ("query_id", "query", "item_id", "grade", "split")
+        values = [dataset.judgments[column].to_pylist() for column in columns]
+        for query_id, text, item_id, grade, of_split in zip(*values, strict=True):
+            if of_split == split:
+                texts.setdefault(query_id, text)
+                grades.setdefault(query_id, {})[item_id] = grade
+    if not grades:
+        raise InputError(
+            f"{dataset.info.name}: no judgments in the split {split!r} to evaluate on; add "
+            "judgments or name another split with --split"
+        )
+    return [
+        JudgedQuery(
+            query_id,
+            texts[query_id],
+            {item_id: grade - dataset.info.grade_min for item_id, grade in of_query.items()},
+            frozenset(i for i, grade in of_query.items() if grade >= dataset.info.relevant_from),
+        )
+        for query_id, of_query in grades.items()
+    ]
+
+
+def figures(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, Run]) -> Figures:
+    """Judge runs.
+
+    Args:
+        split: The name of the split.
+        queries: Its judged queries.
+        runs: By system, its ranking of the whole catalogue for each query; by system and
+            `_judged`, its ranking of exactly the judged items. A random order is added.
+    """
+    values: dict[str, dict[str, Float64[np.ndarray, "queries"]]] = {}
+    for name, run in runs.items():
+        system = name.removesuffix(JUDGED)
+        of_run = _judged_only(queries, run) if name.endswith(JUDGED) else full_corpus(queries, run)
+        values.setdefault(system, {}).update(of_run)
+    values[RANDOM] = _random_order(queries)
+    return Figures(
+        split=split,
+        queries=len(queries),
+        without_relevant=sum(not query.relevant for query in queries),
+        without_gain=sum(not any(query.gains.values()) for query in queries),
+        systems={
+            system: {name: bootstrap(of[name]) for name in _METRICS if name in of}
+            for system, of in values.items()
+        },
+        differences=tuple(
+            Difference(a, b, metric, bootstrap(values[a][metric] - values[b][metric]))
+            for a, b in _PAIRS
+            if a in values and b in values
+            for metric in _METRICS
+            if metric in values[a] and metric in values[b]
+        ),
+    )
+
+
+def figures_table(found: Figures) -> Table:
+    """The metrics of every system with their intervals, for a terminal."""
+    evaluated = found.queries - found.without_relevant
+    table = Table(
+        title=f"{found.split}: {found.queries:,} queries",
+        caption=(
+            f"95% intervals. MRR and Recall@100 over {evaluated:,} queries with a relevant item "
+            f"({found.without_relevant:,} left out). {found.without_gain:,} queries have nothing "
+            "to gain and count as 0 in nDCG."
+        ),
+    )
+    table.add_column("system", no_wrap=True)
+    for metric in _METRICS:
+        table.add_column(_TITLES[metric], justify="right")
+    for system, metrics in found.systems.items():
+        cells = (_cell(metrics[name], "") if name in metrics else "" for name in _METRICS)
+        table.add_row(system, *cells)
+    return table
+
+
+def differences_table(found: Figures) -> Table:
+    """The paired differences between systems, for a terminal."""
+    table = Table(
+        title=f"{found.split}: differences", caption="Better: the 95% interval lies above zero."
+    )
+    for column in ("systems", "metric"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("difference", justify="right")
+    table.add_column("verdict", no_wrap=True)
+    for each in found.differences:
+        verdict = (
+            "better" if each.better else "worse" if each.interval.high < 0 else "no difference"
+        )
+        table.add_row(
+            f"{each.a} - {each.b}", _TITLES[each.metric], _cell(each.interval, "+"), verdict
+        )
+    return table
+
+
+def full_corpus(
+    queries: Sequence[JudgedQuery], run: Run
+) -> dict[str, Float64[np.ndarray, "queries"]]:
+    """Metrics of a run over the whole catalogue, a value a query."""
+    relevant = np.zeros((len(queries), DEPTH), np.bool_)
+    for row, (query, ranking) in enumerate(zip(queries, run, strict=True)):
+        ids = ranking.item_ids[:DEPTH]
+        relevant[row, : len(ids)] = [item_id in query.relevant for item_id in ids]
+    total = np.array([len(query.relevant) for query in queries])
+    return {
+        "ndcg@10": _ndcg10(queries, run),
+        "recall@100": recall(relevant, total, 100),
+        "mrr": reciprocal_rank(relevant, total),
+    }
+
+
+def _judged_only(
+    queries: Sequence[JudgedQuery], run: Run
+) -> dict[str, Float64[np.ndarray, "queries"]]:
+    for query, ranking in zip(queries, run, strict=True):
+        if sorted(ranking.item_ids) != sorted(query.gains):
+            raise ValueError(f"{query.query_id}: a judged-only run ranks exactly the judged items")
+    return {"ndcg@10_judged": _ndcg10(queries, run)}
+
+
+def _ndcg10(queries: Sequence[JudgedQuery], run: Run) -> Float64[np.ndarray, "queries"]:
+    gains = np.zeros((len(queries), 10))
+    for row, (query, ranking) in enumerate(zip(queries, run, strict=True)):
+        ids = ranking.item_ids[:10]
+        gains[row, : len(ids)] = [query.gains.get(item_id, 0.0) for item_id in ids]
+    return ndcg(gains, _judged_gains(queries), 10)
+
+
+def _random_order(
+    queries: Sequence[JudgedQuery],
+) -> dict[str, Float64[np.ndarray, "queries"]]:
+    judged = _judged_gains(queries)
+    counts = np.array([[len(query.gains)] for query in queries])
+    random = np.random.default_rng(_RANDOM_SEED)
+    total = np.zeros(len(queries))
+    for _ in range(_RANDOM_ORDERS):
+        # Places that only pad a row sort behind all of its items.
+        keys = random.random(judged.shape) + (np.arange(judged.shape[1]) >= counts)
+        order = np.argsort(keys, axis=-1)
+        total += ndcg(np.take_along_axis(judged, order, axis=-1), judged, 10)
+    return {"ndcg@10_judged": total / _RANDOM_ORDERS}
+
+
+def _judged_gains(queries: Sequence[JudgedQuery]) -> Float64[np.ndarray, "queries judged"]:
+    gains = np.zeros((len(queries), max(len(query.gains) for query in queries)))
+    for row, query in enumerate(queries):
+        gains[row, : len(query.gains)] = list(query.gains.values())
+    return gains
+
+
+def _cell(interval: Interval, sign: str) -> str:
+    if not interval.queries:
+        return "no query"
+    low, high = (f"{end:{sign}.3f}" for end in (interval.low, interval.high))
+    return f"{interval.mean:{sign}.3f} [{low}, {high}]"
+
+
+def _plain(interval: Interval) -> dict[str, float | int | None]:
+    ends = {"mean": interval.mean, "low": interval.low, "high": interval.high}
+    return {
+        **{name: None if math.isnan(value) else value for name, value in ends.items()},
+        "queries": interval.queries,
+    }

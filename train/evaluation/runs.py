@@ -1,0 +1,47 @@
+"""Runs: what a system ranked for each query, and their TREC files."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from jaxtyping import Float32
+
+from base.atomic_files import write_text
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A system's answer to one query: items, best first, and their scores, which fall."""
+
+    item_ids: Sequence[str]
+    scores: Float32[np.ndarray, "items"]
+
+
+def write_run(path: Path, rankings: Mapping[str, Ranking], system: str) -> None:
+    """Write one TREC run: lines of `query_id Q0 item_id rank score system`.
+
+    Where scores are equal the later one is lowered to the next float32, because TREC tools order
+    by score alone and would break the tie in their own way. White space inside an id is written
+    as %20 and the like.
+
+    Args:
+        path: The file to write; it appears whole or not at all.
+        rankings: The ranking of each query id.
+        system: The tag in the last column.
+    """
+    lines = []
+    for query_id, ranking in rankings.items():
+        previous = np.float32(np.inf)
+        for rank, (item_id, score) in enumerate(
+            zip(ranking.item_ids, ranking.scores, strict=True), start=1
+        ):
+            previous = min(score, np.nextafter(previous, np.float32(-np.inf)))
+            lines.append(f"{_word(query_id)} Q0 {_word(item_id)} {rank} {previous:.9g} {system}\n")
+    write_text(path, "".join(lines))
+
+
+def _word(identifier: str) -> str:
+    return re.sub(r"\s", lambda space: quote(space[0]), identifier)

@@ -1,0 +1,68 @@
+"""Orbax checkpoints: everything a killed training run needs to go on as if it never was."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from base.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+STATE = "state"  # parameters, optimiser, best parameters
+PROGRESS = "progress"  # step (also the place in the data) and early stopping
+
+
+class Checkpoints:
+    """The newest checkpoint of one run, in a directory of its own.
+
+    A checkpoint counts once Orbax has renamed it into place; a process killed while writing leaves
+    the one before.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.absolute()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=1, cleanup_tmp_directories=True, enable_async_checkpointing=False
+        )
+        self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+    def save(self, step: int, state: Any, progress: dict[str, Any]) -> None:
+        """Write one checkpoint; it is on disk when this returns."""
+        arguments = ocp.args.Composite(
+            **{STATE: ocp.args.StandardSave(state), PROGRESS: ocp.args.JsonSave(progress)}
+        )
+        self._manager.save(step, args=arguments)
+
+    def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
+        """Read the newest checkpoint, or None when there is none.
+
+        Args:
+            like: A state of the same structure; its shapes and shardings are taken.
+
+        Raises:
+            InputError: a checkpoint is there and cannot be read.
+        """
+        step = self._manager.latest_step()
+        if step is None:
+            return None
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        arguments = ocp.args.Composite(
+            **{STATE: ocp.args.StandardRestore(abstract), PROGRESS: ocp.args.JsonRestore()}
+        )
+        try:
+            restored = self._manager.restore(step, args=arguments)
+        except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file
+            logger.debug("restoring failed", exc_info=True)
+            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+            raise InputError(
+                f"the checkpoint {self._directory / str(step)} cannot be read ({reason}); "
+                f"delete {self._directory} to train from the start"
+            ) from error
+        return restored[STATE], restored[PROGRESS]
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._manager.close()

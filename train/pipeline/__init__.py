@@ -1,0 +1,1 @@
+"""The steps of a training run, from a dataset to a bundle."""

@@ -1,0 +1,101 @@
+"""The `bundle` step: put what the other steps wrote into one immutable directory."""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bert.numerics import Numerics
+from bert.tokens import Tokenizer
+from catalog.store import ItemStore
+from search import bundle
+from search.bundle import BundleError, Manifest, golden
+from search.config import EngineConfig
+from search.engine import Engine
+from search.signals import newest_release
+from train.pipeline.steps import Step
+
+logger = logging.getLogger(__name__)
+
+_PACKAGES = ("shortlist", "jax", "flax", "optax", "numpy", "scann", "tantivy", "tokenizers")
+_OWN_FILES = "step.json"  # of a step, not of a bundle
+
+
+def assemble(
+    target: Path,
+    steps: Mapping[str, Step],
+    store: ItemStore,
+    tokenizer: Tokenizer,
+    numerics: Numerics,
+    *,
+    golden_queries: Sequence[str],
+    built_from: Mapping[str, Any],
+    state: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the bundle of finished steps, unless `target` is already that bundle.
+
+    Golden queries are answered by the very engine that will serve, over the files as they lie in
+    the bundle. `state` says which writes the items include, see `Manifest`.
+    """
+    made_of = {name: step.digest for name, step in steps.items()} | {"answers": golden.ANSWERS}
+    if _is_current(target, made_of):
+        logger.info("bundle: up to date")
+        return target
+
+    def build(directory: Path) -> None:
+        _copy(steps["towers"].directory, directory / bundle.TOWERS)
+        _copy(steps["index"].directory / bundle.INDEX, directory / bundle.INDEX)
+        _copy(steps["index"].directory / bundle.LEXICAL, directory / bundle.LEXICAL)
+        if (steps["rerank"].directory / "config.json").is_file():
+            _copy(steps["rerank"].directory, directory / bundle.RERANK)
+        tokenizer.save(directory / bundle.TOKENIZER)
+        store.write(directory / bundle.ITEMS)
+        newest = newest_release(store)
+        manifest = Manifest(
+            bundle_id="",
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            as_of=newest.isoformat() if newest else None,
+            numerics=numerics.dtype,
+            built_from={**built_from, "steps": made_of, "packages": _versions()},
+            reports={name: step.report for name, step in steps.items()},
+            metrics={},
+            files={},
+            state=state,
+        )
+        engine = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
+        golden.record(engine, golden_queries, directory / bundle.GOLDEN)
+        manifest.with_files(bundle.list_files(directory)).write(directory)
+
+    bundle.write_directory(target, build)
+    logger.info("bundle: %s in %s", Manifest.read(target).bundle_id, target)
+    return target
+
+
+def record_metrics(directory: Path, metrics: Mapping[str, Any]) -> None:
+    """Add the figures of an evaluation to a bundle's manifest."""
+    Manifest.read(directory).with_metrics(metrics).write(directory)
+
+
+def _is_current(target: Path, made_of: Mapping[str, Any]) -> bool:
+    try:
+        return bundle.verify(target).built_from.get("steps") == made_of
+    except BundleError:
+        return False
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a step's files; no links, for a damaged bundle must not damage the step."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(_OWN_FILES))
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

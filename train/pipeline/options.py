@@ -1,0 +1,79 @@
+"""Options of `python -m train`: one frozen dataclass, and named combinations that are tested."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from bert.params import DEFAULT_PRETRAINED
+from rerank.model import RerankerConfig
+from towers.index import IndexConfig
+from towers.model import TowersConfig
+from train.data.candidates import CandidatesConfig
+from train.data.mine import MineConfig
+from train.loop.fit import FitConfig
+from train.pipeline.rerank import ListsConfig
+from train.pipeline.towers import PairsConfig
+
+DEMO = "demo"
+PresetName = Literal["auto", "full", "demo"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what a training run builds."""
+
+    data: str = DEMO  # dataset directory, or `demo` for the generated store
+    out: Path = Path("out")  # where steps and the bundle are written
+    preset: PresetName = "auto"  # start from these values; auto: `demo` for demo data, else `full`
+    demo_seed: int = 0  # seed of the generated store
+    # apply the writes of this state directory, a server's --state, to the dataset's items first
+    from_state: Path | None = None
+    seed: int = 0  # decides the order of examples, dropout and every other draw
+    init_from: str = DEFAULT_PRETRAINED  # weights to start from: model name, directory or bundle
+    layers: int | None = None  # keep so many of the pretrained encoder's layers; all by default
+    rerank_layers: int | None = 4  # a new reranker keeps so many layers of the towers' encoder
+    evaluate_queries: int = 0  # most queries that `all` evaluates on, chosen by seed; 0 takes all
+    numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # input type of matrix products
+    model_parallel: int = 1  # devices that share one copy of the parameters
+    towers: TowersConfig = field(default_factory=TowersConfig)
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    towers_fit: FitConfig = field(default_factory=FitConfig)
+    index: IndexConfig = field(default_factory=IndexConfig)
+    mine: MineConfig = field(default_factory=MineConfig)
+    candidates: CandidatesConfig = field(default_factory=CandidatesConfig)
+    reranker: RerankerConfig = field(default_factory=RerankerConfig)
+    lists: ListsConfig = field(default_factory=ListsConfig)
+    rerank_fit: FitConfig = field(default_factory=FitConfig)
+
+
+# One pass over the pairs, and a reranker of about fifty thousand pairs: within an hour on two cores
+# for a catalogue of fifty thousand titles.
+FULL = TrainConfig(
+    towers_fit=FitConfig(learning_rate=5e-5, head_learning_rate=1e-4),
+    candidates=CandidatesConfig(max_queries=6000),
+    rerank_fit=FitConfig(learning_rate=5e-5),
+)
+# Three layers, short texts, few examples and large steps: three minutes on two cores. No groups of
+# like queries: in so small a store, what suits one of them often suits another.
+DEMO_PRESET = replace(
+    FULL,
+    layers=3,
+    rerank_layers=None,
+    evaluate_queries=60,
+    towers=TowersConfig(max_query_tokens=16, max_item_tokens=32),
+    pairs=PairsConfig(max_pairs=2560, dev_queries=60, dev_items=600, group=1),
+    towers_fit=FitConfig(learning_rate=5e-4, evaluations=1),
+    candidates=CandidatesConfig(max_queries=240),
+    reranker=RerankerConfig(max_query_tokens=12, max_tokens=44),
+    lists=ListsConfig(dev_queries=30),
+    rerank_fit=FitConfig(learning_rate=2e-4, evaluations=1),
+)
+PRESETS: Mapping[str, TrainConfig] = {"full": FULL, "demo": DEMO_PRESET}
+
+
+def preset(name: str, data: str) -> TrainConfig:
+    """The values that a preset starts from."""
+    if name not in PRESETS:
+        name = "demo" if data == DEMO else "full"
+    return PRESETS[name]

@@ -1,0 +1,232 @@
+"""The `rerank` step: train the cross-encoder and its fusion on graded candidate lists."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Bool, Float32, Int64
+
+from base.errors import InputError
+from bert.batch import Packed
+from bert.numerics import Numerics
+from bert.tokens import Tokenised, Tokenizer
+from catalog.item_text import item_text
+from rerank.features import FeatureStatistics
+from rerank.losses import pairwise_logistic, weighted_listwise_softmax
+from rerank.model import Reranker
+from rerank.scorer import PairScorer
+from search.signals import SignalSource
+from train.data.batches import Packer, shuffled_plan
+from train.data.candidates import CandidateLists, list_features
+from train.data.relevance import Relevance
+from train.evaluation.metrics import ndcg
+from train.loop.fit import FitConfig, Loss, fit
+from train.loop.parameters import Params, make_mesh, split
+
+DEV_RANKS = 10  # ranks of the dev metric
+
+
+@dataclass(frozen=True)
+class ListsConfig:
+    """How the reranker's training is batched and judged."""
+
+    batch: int = 8  # lists of a training step
+    # weight of the order among judged items, beside the listwise loss that tells them from others
+    pairwise: float = 0.5
+    dev_queries: int = 100  # queries of `dev` that the best step is chosen by
+    dev_depth: int = 20  # of stage 1's candidates, how many are reranked for it
+
+    def __post_init__(self) -> None:
+        """Refuse batches of nothing."""
+        for name in ("batch", "dev_queries", "dev_depth"):
+            if getattr(self, name) < 1:
+                raise InputError(f"lists: {name} is {getattr(self, name)}; give 1 or more")
+        if not self.pairwise >= 0:
+            raise InputError(f"lists: pairwise is {self.pairwise}; give 0 or more")
+
+
+class ListBatch(NamedTuple):
+    """One training step's inputs: packed pairs, and where each list has its candidates."""
+
+    packed: Packed
+    features: Float32[np.ndarray, "pairs inputs"]
+    pair: Int64[np.ndarray, "lists candidates"]  # pair of each place; 0 where there is none
+    where: Bool[np.ndarray, "lists candidates"]
+    gains: Float32[np.ndarray, "lists candidates"]
+    weights: Float32[np.ndarray, "lists candidates"]
+    judged: Bool[np.ndarray, "lists candidates"]
+
+
+@dataclass(frozen=True)
+class ListLoader:
+    """Makes training batches of candidate lists."""
+
+    lists: CandidateLists
+    features: Float32[np.ndarray, "candidates inputs"]  # standardised
+    packer: Packer
+    places: int  # candidates of the longest list
+
+    @classmethod
+    def fitting(
+        cls,
+        lists: CandidateLists,
+        tokenised: Tokenised,
+        features: Float32[np.ndarray, "candidates inputs"],
+        plan: Sequence[Int64[np.ndarray, "batch"]],
+        devices: int,
+    ) -> "ListLoader":
+        """A loader whose batches all have one shape."""
+        batches = [_candidates(lists, batch) for batch in plan]
+        packer = Packer.fitting(tokenised, batches, devices=devices)
+        return cls(lists, features, packer, int(np.diff(lists.start).max()))
+
+    def __call__(self, numbers: Int64[np.ndarray, "batch"]) -> ListBatch:
+        """The batch of some lists."""
+        chosen = _candidates(self.lists, numbers)
+        sizes = np.diff(self.lists.start)[numbers]
+        where = np.arange(self.places) < sizes[:, None]
+        pair = np.where(where, (np.cumsum(sizes) - sizes)[:, None] + np.arange(self.places), 0)
+        features = np.zeros((self.packer.count or len(chosen), self.features.shape[1]), np.float32)
+        features[: len(chosen)] = self.features[chosen]
+        return ListBatch(
+            self.packer(chosen),
+            features,
+            pair,
+            where,
+            np.where(where, self.lists.gain[chosen][pair], 0).astype(np.float32),
+            np.where(where, self.lists.weight[chosen][pair], 1).astype(np.float32),
+            where & self.lists.judged[chosen][pair],
+        )
+
+
+def train_reranker(
+    reranker: Reranker,
+    tokenizer: Tokenizer,
+    numerics: Numerics,
+    relevance: Relevance,
+    training: CandidateLists,
+    dev: CandidateLists,
+    source: SignalSource,
+    *,
+    config: ListsConfig,
+    fitting: FitConfig,
+    seed: int,
+    model_parallel: int,
+    checkpoints: Path,
+    scalars: Path,
+) -> tuple[Reranker, FeatureStatistics, dict[str, Any]]:
+    """Train a reranker and keep what does best on `dev`.
+
+    Args:
+        reranker: Where to start from.
+        tokenizer: Tokenises as serving does.
+        numerics: Input type of matrix products.
+        relevance: What the lists' queries are indices into.
+        training: Lists to learn from.
+        dev: Lists to choose the best step by.
+        source: Signals of catalogue items, as serving gathers them.
+        config: Batches and the `dev` metric.
+        fitting: The loop's settings.
+        seed: Decides order and dropout.
+        model_parallel: Devices that share one copy of the parameters.
+        checkpoints: Directory of this run alone.
+        scalars: Directory for TensorBoard.
+
+    Returns:
+        The trained reranker, the statistics its features are standardised by, and a report.
+    """
+    if not len(training):
+        raise InputError("no query of split train has a relevant item and another: nothing to rank")
+    features = list_features(training, relevance, source)
+    statistics = FeatureStatistics.of(features)
+    scorer = PairScorer(reranker, statistics, tokenizer, numerics)
+    tokenised = _frame(training, relevance, source, scorer)
+    plan = shuffled_plan(len(training), config.batch, epochs=fitting.epochs, seed=seed)
+    mesh = make_mesh(model_parallel)
+    build, params = split(reranker)
+    inputs = statistics.standardise(features)
+    params, report = fit(
+        params,
+        lists_loss(build, numerics.input_dtype, config.pairwise),
+        plan,
+        ListLoader.fitting(training, tokenised, inputs, plan, mesh.shape["data"]),
+        config=fitting,
+        seed=seed,
+        mesh=mesh,
+        checkpoints=checkpoints,
+        scalars=scalars,
+        evaluate=dev_metric(dev, relevance, source, scorer, build),
+    )
+    report |= {"lists": len(training), "pairs": len(training.row), "truncated": scorer.truncated}
+    return build(params), statistics, report
+
+
+def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: float) -> Loss:
+    """The weighted listwise softmax of a batch of lists, and the order of their judged items."""
+
+    def loss(params: Params, batch: ListBatch, key: Array | None) -> tuple[Array, dict[str, Array]]:
+        pairs = build(params).score_packed(
+            batch.packed, jnp.asarray(batch.features), dtype=dtype, dropout_key=key
+        )
+        scores, gains = pairs[batch.pair], jnp.asarray(batch.gains)
+        listwise = weighted_listwise_softmax(
+            scores, gains, where=jnp.asarray(batch.where), weights=jnp.asarray(batch.weights)
+        )
+        order = pairwise_logistic(scores, gains, where=jnp.asarray(batch.judged))
+        return listwise + pairwise * order, {"listwise": listwise, "pairwise": order}
+
+    return loss
+
+
+def dev_metric(
+    lists: CandidateLists,
+    relevance: Relevance,
+    source: SignalSource,
+    scorer: PairScorer,
+    build: Callable[[Params], Reranker],
+) -> Callable[[Params], float] | None:
+    """nDCG@10 of stage 1's candidates, reranked; None where `dev` has no queries.
+
+    The ideal is the best order of all that is judged, recalled or not.
+    """
+    if not len(lists):
+        return None
+    features = list_features(lists, relevance, source)
+    tokenised = _frame(lists, relevance, source, scorer)
+    depth = int(np.diff(lists.start).max())
+    gains = lists.gain.reshape(len(lists), depth)
+    judged = [relevance.gain[relevance.pairs_of(int(query))] for query in lists.query]
+    ideal = np.zeros((len(judged), max(map(len, judged))), np.float32)
+    for row, values in enumerate(judged):
+        ideal[row, : len(values)] = values
+
+    def metric(params: Params) -> float:
+        scorer.update(build(params))
+        scores = scorer.run(tokenised, features).reshape(len(lists), depth)
+        order = np.argsort(-scores, axis=1, kind="stable")
+        return float(ndcg(np.take_along_axis(gains, order, axis=1), ideal, DEV_RANKS).mean())
+
+    return metric
+
+
+def _frame(
+    lists: CandidateLists, relevance: Relevance, source: SignalSource, scorer: PairScorer
+) -> Tokenised:
+    queries = np.repeat(lists.query, np.diff(lists.start))
+    texts = {row: item_text(source.catalogue.item(row)) for row in np.unique(lists.row).tolist()}
+    return scorer.tokenise(
+        [relevance.queries[query] for query in queries], [texts[row] for row in lists.row.tolist()]
+    )
+
+
+def _candidates(
+    lists: CandidateLists, numbers: Int64[np.ndarray, "batch"]
+) -> Int64[np.ndarray, "candidates"]:
+    """Places of the candidates of some lists, list after list."""
+    spans = [np.arange(lists.start[n], lists.start[n + 1]) for n in numbers]
+    return np.concatenate(spans).astype(np.int64)

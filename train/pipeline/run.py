@@ -1,0 +1,358 @@
+"""`python -m train`: from a dataset directory to a bundle, step by step."""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bert.compiled import enable_compilation_cache
+from bert.model import first_layers
+from bert.numerics import Numerics, choose_numerics
+from bert.tokens import Tokenizer
+from catalog.catalogue import Catalogue
+from catalog.dataset.reading import Dataset, read_dataset
+from catalog.item_text import item_text
+from catalog.store import ItemStore
+from demo import write_demo_store
+from lexical.index import ANALYSER, LexicalIndex
+from rerank.model import Reranker, save_reranker
+from search import bundle
+from search.bundle import write_directory
+from search.bundle.building import build_indexes, save_held_out
+from search.signals import SignalSource, newest_release
+from towers.encoder import TowerEncoder
+from towers.index import FILES_VERSION, open_index
+from towers.model import Towers
+from towers.saving import load_towers, save_towers
+from towers.vectors import create_vectors, open_vectors
+from train.data.candidates import CandidateLists, dev_lists, training_lists
+from train.data.log_replay import Written
+from train.data.mine import Recalled, mine
+from train.data.relevance import Relevance, relevance_of
+from train.loop.initial_weights import Start
+from train.pipeline.bundle import assemble
+from train.pipeline.options import DEMO, TrainConfig
+from train.pipeline.rerank import train_reranker
+from train.pipeline.steps import Step, sole_writer
+from train.pipeline.towers import train_towers
+
+logger = logging.getLogger(__name__)
+
+STEPS = ("towers", "index", "mine", "rerank")
+_RECALL_SAMPLE = 200  # queries that the index's recall against exact search is measured on
+_NUMERICS_FILE = "numerics.json"  # what `auto` chose
+_ENCODED = 20_000  # items encoded and written at a time
+_GOLDEN = 8  # golden queries of a bundle
+_QUERY_CHARACTERS = 200  # of a title that stands in for a query
+
+
+def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
+    """The directory that `--data` names; the demo store is generated in `out`, once."""
+    if data != DEMO:
+        return Path(data)
+    directory = out / f"demo-store-{demo_seed}"
+    if not directory.is_dir():
+        logger.info("generating the demo store in %s", directory)
+        write_directory(directory, lambda new: write_demo_store(new, seed=demo_seed))
+    return directory
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The steps of one configuration, and what they share."""
+
+    config: TrainConfig
+
+    @cached_property
+    def given(self) -> Dataset:
+        """The data, read and validated: what the towers learn from."""
+        config = self.config
+        found = read_dataset(dataset_directory(config.data, config.out, config.demo_seed))
+        for warning in found.warnings:
+            logger.warning("warning: %s", warning)
+        return found
+
+    @cached_property
+    def written(self) -> Written | None:
+        """What was written to its items since; None where nobody asks for it."""
+        return None if self.config.from_state is None else Written.read(self.config.from_state)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data with what was written: what all but the towers are made of."""
+        config, given = self.config, self.given
+        if self.written is None:
+            return given
+        directory = dataset_directory(config.data, config.out, config.demo_seed)
+        found = read_dataset(directory, change=self.written.apply)
+        for warning in found.warnings:
+            if warning not in given.warnings:
+                logger.warning("warning: %s", warning)
+        return found
+
+    @cached_property
+    def store(self) -> ItemStore:
+        """The catalogue."""
+        return ItemStore(self.dataset.items)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Text of every item, by row."""
+        return _texts(self.store, range(len(self.store)))
+
+    @cached_property
+    def relevance(self) -> Relevance | None:
+        """What is known of relevance outside `test`; None where nothing is."""
+        return relevance_of(self.dataset, self.store)
+
+    @cached_property
+    def start(self) -> Start:
+        """The weights to start from."""
+        start = Start.find(self.config.init_from, self.config.layers)
+        if start.is_bundle:
+            logger.info(
+                "%s keeps the shape and token budgets of its models: --layers, --rerank-layers, "
+                "--towers.* and --reranker.* do not apply to them",
+                self.config.init_from,
+            )
+        return start
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of those weights."""
+        return self.start.tokenizer()
+
+    @cached_property
+    def numerics(self) -> Numerics:
+        """Input type of matrix products.
+
+        What `auto` once chose for an output directory stays chosen there: a measurement that came
+        out otherwise would make finished steps and checkpoints useless.
+        """
+        kept = self.config.out / _NUMERICS_FILE
+        if self.config.numerics == "auto" and kept.is_file():
+            chosen = Numerics.read(kept)
+        else:
+            chosen = choose_numerics(self.config.numerics)
+        logger.info("matrix products read %s: %s", chosen.dtype, chosen.why)
+        return chosen
+
+    def run(self, only: str | None = None) -> Path:
+        """Do every step up to the bundle, or one of them, and return the directory it wrote.
+
+        Raises:
+            InputError: the data, weights or options cannot be used, or a step before `only` is not
+                done.
+        """
+        steps = self.steps()
+        # Only now: data or weights that cannot be used leave nothing behind.
+        with sole_writer(self.config.out):
+            enable_compilation_cache(self.config.out / "cache" / "xla")
+            if self.config.numerics == "auto":
+                self.numerics.write(self.config.out / _NUMERICS_FILE)
+            for step in steps:
+                if only in (None, step.name):
+                    step.run()
+                if only == step.name:
+                    return step.directory
+                step.require()
+            return self.bundle(steps)
+
+    def steps(self) -> list[Step]:
+        """All steps in order, each with the digests of those it builds on."""
+        config = self.config
+        shared = {
+            "dataset": self.given.fingerprint,
+            "start": self.start.digest,
+            "seed": config.seed,
+            "numerics": self.numerics.dtype,
+            "layers": config.layers,
+            "version": [version("shortlist"), bundle.PARTS_VERSION],
+        }
+        self.start.check(config.towers, config.reranker)
+        towers = self._step(
+            "towers", self._towers, shared, config.towers, config.pairs, config.towers_fit
+        )
+        of_index: dict[str, Any] = {
+            "towers": towers.digest,
+            "analyser": ANALYSER,
+            "files": FILES_VERSION,
+        }
+        if self.written is not None:
+            of_index["written"] = dict(self.written.state)
+        index = self._step("index", self._index, of_index, config.index)
+        mined = self._step("mine", self._mine, index.digest, config.mine)
+        rerank = self._step(
+            "rerank",
+            self._rerank,
+            {"mine": mined.digest, "layers": config.rerank_layers},
+            config.candidates,
+            config.reranker,
+            config.lists,
+            config.rerank_fit,
+        )
+        return [towers, index, mined, rerank]
+
+    def _step(self, name: str, build: Any, *inputs: Any) -> Step:
+        values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
+        return Step(name, self._directory(name), {"inputs": values}, build)
+
+    def _directory(self, name: str) -> Path:
+        return self.config.out / "steps" / name
+
+    def _training(self, name: str, unfinished: Path) -> dict[str, Any]:
+        """Arguments of the training loop that both stages give alike."""
+        return {
+            "seed": self.config.seed,
+            "model_parallel": self.config.model_parallel,
+            "checkpoints": unfinished,
+            "scalars": self.config.out / "tensorboard" / name,
+        }
+
+    def _towers(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
+        towers = self.start.towers(self.config.towers)
+        relevance, texts = self.relevance, self.texts
+        if self.written is not None:  # it is no input of this step
+            store = ItemStore(self.given.items)
+            relevance, texts = relevance_of(self.given, store), _texts(store, range(len(store)))
+        train = relevance and relevance.only("train")
+        if relevance is None or train is None or not train.relevant.any():
+            logger.info("nothing says what is relevant to a training query: towers stay as given")
+            save_towers(towers, directory)
+            return {"pairs": 0}
+        towers, report = train_towers(
+            towers,
+            self.tokenizer,
+            self.numerics,
+            relevance,
+            texts,
+            config=self.config.pairs,
+            fitting=self.config.towers_fit,
+            **self._training("towers", unfinished),
+        )
+        save_towers(towers, directory)
+        return report
+
+    def _index(self, directory: Path, _: Path) -> Mapping[str, Any]:
+        encoder = self._encoder(self._trained_towers())
+        (directory / bundle.INDEX).mkdir()
+        self._encode_items(encoder, directory / bundle.INDEX)
+        queries = encoder.queries(self._sample_queries(2 * _RECALL_SAMPLE))
+        # Recall is reported on queries that the index was not tuned on, where there are any.
+        tuned, measured = queries[::2], queries[1::2] if len(queries) > 1 else queries
+        save_held_out(directory / bundle.INDEX, measured)
+        report = build_indexes(directory, self.store, self.config.index, tuned)
+        return {"truncated": encoder.truncated, **report}
+
+    def _encode_items(self, encoder: TowerEncoder, directory: Path) -> None:
+        """Write the items' vectors, some thousand at a time."""
+        items = len(self.store)
+        vectors = create_vectors(directory, items, encoder.dim, self.config.index.vectors)
+        for start in range(0, items, _ENCODED):
+            rows = range(start, min(start + _ENCODED, items))
+            vectors[rows.start : rows.stop] = encoder.items(_texts(self.store, rows))
+        vectors.flush()
+
+    def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
+        if self.relevance is None:
+            return {"queries": 0}
+        index = open_index(self._directory("index") / bundle.INDEX)
+        encoder = self._encoder(self._trained_towers())
+        found = mine(self.relevance, encoder, index, self.config.mine)
+        found.write(directory)
+        return {"queries": len(found.rows)}
+
+    def _rerank(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
+        towers = self._trained_towers()
+        recalled = None if self.relevance is None else Recalled.read(self._directory("mine"))
+        training = recalled and self._training_lists(towers, recalled)
+        if self.relevance is None or recalled is None or not training:
+            if self.start.has_reranker:
+                self.start.copy_reranker(directory)
+                return {"reranker": f"as in {self.config.init_from}"}
+            logger.info("no training query has an item to rank above another: no second stage")
+            return {"reranker": "none"}
+        index = self._directory("index")
+        seed, lists = self.config.seed, self.config.lists
+        reranker, statistics, report = train_reranker(
+            self._untrained_reranker(towers),
+            self.tokenizer,
+            self.numerics,
+            self.relevance,
+            training,
+            dev_lists(
+                self.relevance,
+                recalled,
+                queries=lists.dev_queries,
+                depth=lists.dev_depth,
+                seed=seed,
+            ),
+            SignalSource(
+                Catalogue.of(self.store),
+                LexicalIndex.open(index / bundle.LEXICAL),
+                newest_release(self.store),
+            ),
+            config=lists,
+            fitting=self.config.rerank_fit,
+            **self._training("rerank", unfinished),
+        )
+        save_reranker(reranker, directory)
+        statistics.write(directory)
+        return {**report, "trained_features": sum(statistics.trained)}
+
+    def bundle(self, steps: Sequence[Step]) -> Path:
+        """Assemble the bundle from the steps, unless it is there already."""
+        return assemble(
+            self.config.out / "bundle",
+            {step.name: step for step in steps},
+            self.store,
+            self.tokenizer,
+            self.numerics,
+            golden_queries=self._sample_queries(_GOLDEN),
+            built_from={
+                "dataset": self.dataset.info.name,
+                "dataset_fingerprint": self.dataset.fingerprint,
+                "config": json.loads(json.dumps(asdict(self.config), default=str)),
+            },
+            state=None if self.written is None else self.written.state,
+        )
+
+    def _training_lists(self, towers: Towers, recalled: Recalled) -> CandidateLists | None:
+        if self.relevance is None:
+            return None
+        return training_lists(
+            self.relevance,
+            recalled,
+            open_vectors(self._directory("index") / bundle.INDEX),
+            self._encoder(towers).queries(self.relevance.queries),
+            self.texts,
+            self.config.candidates,
+            self.config.seed,
+        )
+
+    def _untrained_reranker(self, towers: Towers) -> Reranker:
+        encoder = towers.bert
+        if self.config.rerank_layers is not None:
+            encoder = first_layers(encoder, min(self.config.rerank_layers, len(encoder.layers)))
+        return self.start.reranker(self.config.reranker, encoder, self.config.seed)
+
+    def _trained_towers(self) -> Towers:
+        return load_towers(self._directory("towers"))
+
+    def _encoder(self, towers: Towers) -> TowerEncoder:
+        return TowerEncoder(towers, self.tokenizer, self.numerics, bulk=True)
+
+    def _sample_queries(self, count: int) -> list[str]:
+        """Some queries of `dev` where there are any, else titles from all over the catalogue."""
+        dev = self.relevance.only("dev").queries if self.relevance is not None else ()
+        candidates = dev or self.store.text("title")
+        step = max(1, len(candidates) // count)
+        return [text[:_QUERY_CHARACTERS] for text in candidates[::step] if text][:count]
+
+
+def _texts(store: ItemStore, rows: Iterable[int]) -> list[str]:
+    return [item_text(store.item(row)) for row in rows]

@@ -1,0 +1,127 @@
+"""Steps of a training run: each writes one directory, whole or not at all, and knows its inputs."""
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from base.errors import InputError
+from search.bundle import write_directory
+
+logger = logging.getLogger(__name__)
+
+_STEP_FILE = "step.json"
+_LOCK_FILE = ".lock"
+
+
+@contextmanager
+def sole_writer(out: Path) -> Iterator[None]:
+    """Keep other runs out of a directory; a killed process lets go of it.
+
+    Raises:
+        InputError: another run is writing there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / _LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"another run is writing to {out}; wait for it, or give another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run.
+
+    Attributes:
+        name: What the command line calls it.
+        directory: What it writes.
+        inputs: All that decides its result, as JSON values.
+        build: Given an empty directory to fill and another one for what a killed run can resume
+            from; reports on what it did.
+    """
+
+    name: str
+    directory: Path
+    inputs: Mapping[str, Any]
+    build: Callable[[Path, Path], Mapping[str, Any]]
+
+    @property
+    def digest(self) -> str:
+        """Hash of the inputs."""
+        return hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def unfinished(self) -> Path:
+        """Where the step keeps what it resumes from, until it is done."""
+        return self.directory.with_name(f"{self.name}-unfinished-{self.digest[:12]}")
+
+    @property
+    def done(self) -> bool:
+        """Whether the directory holds this step's result of these inputs."""
+        return _read(self.directory).get("digest") == self.digest
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the step said of itself when it was done."""
+        return dict(_read(self.directory)["report"])
+
+    def run(self) -> None:
+        """Do the step, unless it is done."""
+        if self.done:
+            logger.info("%s: up to date", self.name)
+            return
+        logger.info("%s: started", self.name)
+        start = time.monotonic()
+
+        def build(directory: Path) -> None:
+            report = dict(self.build(directory, self.unfinished))
+            report["seconds"] = round(time.monotonic() - start, 1)
+            values = {"digest": self.digest, "report": report, "inputs": self.inputs}
+            (directory / _STEP_FILE).write_text(json.dumps(values, indent=1) + "\n")
+
+        write_directory(self.directory, build)
+        # This run's checkpoints, and those of runs with other options that nobody will resume.
+        for left in self.directory.parent.glob(f"{self.name}-unfinished-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        logger.info("%s: done, %s", self.name, json.dumps(self.report))
+
+    def require(self) -> None:
+        """Insist that the step is done.
+
+        Raises:
+            InputError: it is not, or was done with other inputs.
+        """
+        if not self.done:
+            state = (
+                "was done with other data or options" if _read(self.directory) else "is not done"
+            )
+            raise InputError(
+                f"step {self.name} {state}: run `python -m train {self.name}` with the same "
+                "options first, or `python -m train all`"
+            )
+
+
+def _read(directory: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((directory / _STEP_FILE).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{directory / _STEP_FILE} cannot be read ({error}); delete {directory} and run again"
+        ) from error

@@ -1,0 +1,274 @@
+"""The `towers` step: train the two towers on pairs that people judged or made relevant."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Bool, Float, Float32, Int32, Int64
+
+from base.errors import InputError
+from bert.batch import Packed, mean_pool_packed
+from bert.matmul import precision
+from bert.numerics import Numerics
+from bert.tokens import Tokenised, Tokenizer, stack
+from catalog.item_text import normalise_query
+from towers.encoder import TowerEncoder
+from towers.losses import symmetric_in_batch_softmax
+from towers.model import Towers
+from train.data.batches import Packer, grouped_plan
+from train.data.relevance import Relevance, first_of_equals
+from train.evaluation.metrics import ndcg
+from train.loop.fit import FitConfig, Loss, fit
+from train.loop.parameters import Params, make_mesh, split
+
+MIN_TEMPERATURE = 0.01  # as in CLIP: below, logits only overfit
+DEV_DEPTH = 10  # ranks of the dev metric
+
+
+@dataclass(frozen=True)
+class PairsConfig:
+    """Which pairs the towers are trained on, and which pool `dev` is ranked in."""
+
+    batch: int = 64  # pairs of a training step
+    group: int = 32  # pairs with similar queries that share a step: each other's hard negatives
+    max_pairs: int = 0  # most training pairs, chosen by seed; 0 takes all
+    dev_queries: int = 300  # queries of `dev` that the best step is chosen by
+    dev_items: int = 3000  # items they are ranked in: their judged ones, filled up at random
+
+
+class PairBatch(NamedTuple):
+    """One training step's inputs.
+
+    `packed` holds the queries' texts and then the items'; towers with an encoder each get them
+    packed apart.
+    """
+
+    packed: tuple[Packed, ...]
+    where: Bool[np.ndarray, "batch batch"]
+    weights: Float32[np.ndarray, "batch"]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Relevant query-item pairs, tokenised.
+
+    Attributes:
+        queries: Tokens of each distinct query.
+        items: Tokens of each catalogue item.
+        query: Query of each pair.
+        item: Item row of each pair.
+        weight: Weight of each pair: its gain over the greatest gain.
+        name: For each query, the first query with the identical normalised text.
+        text: For each item row, the first row with the identical text.
+        liked: Sorted codes, `name * items + text`, of all known likes.
+    """
+
+    queries: Tokenised
+    items: Tokenised
+    query: Int32[np.ndarray, "pairs"]
+    item: Int32[np.ndarray, "pairs"]
+    weight: Float32[np.ndarray, "pairs"]
+    name: Int64[np.ndarray, "queries"]
+    text: Int64[np.ndarray, "items"]
+    liked: Int64[np.ndarray, "likes"]
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def false_negatives(self, pairs: Int64[np.ndarray, "batch"]) -> Bool[np.ndarray, "batch batch"]:
+        """Whether the query of pair i is known to like the item of pair j, or one of its text."""
+        names = self.name[self.query[pairs]]
+        codes = names[:, None] * np.int64(len(self.text)) + self.text[self.item[pairs]]
+        at = np.minimum(np.searchsorted(self.liked, codes), len(self.liked) - 1)
+        return np.asarray(self.liked[at] == codes)
+
+    def loader(
+        self, plan: Sequence[Int64[np.ndarray, "batch"]], *, shared: bool, devices: int
+    ) -> Callable[[Int64[np.ndarray, "batch"]], PairBatch]:
+        """A function from the pairs of a batch of `plan` to a training step's inputs."""
+        if shared:
+            texts = stack(self.queries, self.items)
+            both = [self._both(pairs) for pairs in plan]
+            packers = [(Packer.fitting(texts, both, devices=devices), self._both)]
+        else:
+            queries = [self._queries(pairs) for pairs in plan]
+            items = [self._items(pairs) for pairs in plan]
+            packers = [
+                (Packer.fitting(self.queries, queries, devices=devices), self._queries),
+                (Packer.fitting(self.items, items, devices=devices), self._items),
+            ]
+
+        def load(pairs: Int64[np.ndarray, "batch"]) -> PairBatch:
+            packed = tuple(packer(texts(pairs)) for packer, texts in packers)
+            return PairBatch(packed, ~self.false_negatives(pairs), self.weight[pairs])
+
+        return load
+
+    def _both(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "texts"]:
+        """Texts of a batch among all queries, followed by all items."""
+        return np.concatenate([self._queries(pairs), self._items(pairs) + len(self.queries)])
+
+    def _queries(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "batch"]:
+        return np.asarray(self.query[pairs], np.int64)
+
+    def _items(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "batch"]:
+        return np.asarray(self.item[pairs], np.int64)
+
+
+def make_pairs(relevance: Relevance, encoder: TowerEncoder, texts: Sequence[str]) -> Pairs:
+    """Pairs of the relevant judgments of `relevance`, with everything known to be liked.
+
+    Args:
+        relevance: Training queries only.
+        encoder: Tokenises as serving does.
+        texts: Text of every catalogue item, by row.
+    """
+    text = first_of_equals(texts)
+    name = first_of_equals([normalise_query(query) for query in relevance.queries])
+    query, item = relevance.query[relevance.relevant], relevance.item[relevance.relevant]
+    gain = relevance.gain[relevance.relevant]
+    return Pairs(
+        queries=encoder.tokenise("query", relevance.queries),
+        items=encoder.tokenise("item", texts),
+        query=query,
+        item=item,
+        weight=(gain / gain.max(initial=1e-9)).astype(np.float32),
+        name=name,
+        text=text,
+        liked=np.unique(name[query] * np.int64(len(texts)) + text[item]),
+    )
+
+
+def train_towers(
+    towers: Towers,
+    tokenizer: Tokenizer,
+    numerics: Numerics,
+    relevance: Relevance,
+    texts: Sequence[str],
+    *,
+    config: PairsConfig,
+    fitting: FitConfig,
+    seed: int,
+    model_parallel: int,
+    checkpoints: Path,
+    scalars: Path,
+) -> tuple[Towers, dict[str, Any]]:
+    """Train towers on the `train` queries of `relevance` and keep what does best on `dev`.
+
+    Args:
+        towers: Where to start from.
+        tokenizer: Tokenises as serving does.
+        numerics: Input type of matrix products.
+        relevance: Judged pairs of all splits.
+        texts: Text of every catalogue item, by row.
+        config: Choice of pairs and of the `dev` pool.
+        fitting: The loop's settings.
+        seed: Decides order, dropout and the pool.
+        model_parallel: Devices that share one copy of the parameters.
+        checkpoints: Directory of this run alone.
+        scalars: Directory for TensorBoard.
+
+    Returns:
+        The trained towers, and a report: pairs, steps and the best `dev` metric.
+    """
+    encoder = TowerEncoder(towers, tokenizer, numerics, bulk=True)
+    pairs = make_pairs(relevance.only("train"), encoder, texts)
+    if not len(pairs):
+        raise InputError("no query of split train has a relevant item: nothing to train towers on")
+    chosen = np.arange(len(pairs))
+    if config.max_pairs:
+        chosen = np.random.default_rng(seed).permutation(chosen)[: config.max_pairs]
+    queries = encoder.run("query", pairs.queries)[pairs.query[chosen]]
+    batches = grouped_plan(queries, config.batch, config.group, epochs=fitting.epochs, seed=seed)
+    plan = [chosen[batch] for batch in batches]
+    mesh = make_mesh(model_parallel)
+    build, params = split(towers)
+    params, report = fit(
+        params,
+        pairs_loss(build, numerics.input_dtype),
+        plan,
+        pairs.loader(plan, shared=towers.config.shared, devices=mesh.shape["data"]),
+        config=fitting,
+        seed=seed,
+        mesh=mesh,
+        checkpoints=checkpoints,
+        scalars=scalars,
+        evaluate=dev_metric(relevance.only("dev"), encoder, build, texts, config, seed),
+    )
+    return build(params), {"pairs": len(chosen), "truncated": encoder.truncated, **report}
+
+
+def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
+    """The symmetric in-batch softmax of a batch of pairs."""
+
+    def loss(params: Params, batch: PairBatch, key: Array | None) -> tuple[Array, dict[str, Array]]:
+        towers = build(params)
+        queries, items = _encode(towers, batch.packed, dtype, key)
+        log_temperature = jnp.maximum(towers.log_temperature[...], jnp.log(MIN_TEMPERATURE))
+        value = symmetric_in_batch_softmax(
+            jnp.matmul(queries, items.T, precision=precision(queries.dtype)),
+            log_temperature,
+            where=jnp.asarray(batch.where),
+            weights=jnp.asarray(batch.weights),
+        )
+        return value, {"temperature": jnp.exp(log_temperature)}
+
+    return loss
+
+
+def _encode(
+    towers: Towers, packed: tuple[Packed, ...], dtype: DTypeLike, key: Array | None
+) -> tuple[Float[Array, "batch dim"], Float[Array, "batch dim"]]:
+    """Unit vectors of a batch's queries and items."""
+    if towers.item_bert is None:
+        hidden = towers.bert(packed[0], dtype=dtype, dropout_key=key)
+        query, item = jnp.split(mean_pool_packed(hidden, packed[0]), 2)
+    else:
+        keys = [None, None] if key is None else jax.random.split(key)
+        query, item = (
+            mean_pool_packed(bert(texts, dtype=dtype, dropout_key=key), texts)
+            for bert, texts, key in zip((towers.bert, towers.item_bert), packed, keys, strict=True)
+        )
+    return towers.project_query(query, dtype)[0], towers.project_item(item, dtype)[0]
+
+
+def dev_metric(
+    relevance: Relevance,
+    encoder: TowerEncoder,
+    build: Callable[[Params], Towers],
+    texts: Sequence[str],
+    config: PairsConfig,
+    seed: int,
+) -> Callable[[Params], float] | None:
+    """nDCG@10 of some `dev` queries over a pool of items; None where `dev` has no queries.
+
+    The pool is every item judged for those queries and others drawn at random.
+    """
+    random = np.random.default_rng(seed)
+    count = min(config.dev_queries, len(relevance.queries))
+    if not count:
+        return None
+    queries = np.sort(random.permutation(len(relevance.queries))[:count]).tolist()
+    pairs = [relevance.pairs_of(query) for query in queries]
+    judged = np.unique(np.concatenate([relevance.item[pair] for pair in pairs]))
+    others = np.setdiff1d(random.permutation(len(texts))[: config.dev_items], judged)
+    pool = np.concatenate([judged, others[: max(0, config.dev_items - len(judged))]])
+    gains = np.zeros((count, len(pool)), np.float32)
+    for row, pair in enumerate(pairs):
+        gains[row, np.searchsorted(judged, relevance.item[pair])] = relevance.gain[pair]
+    query_texts = [relevance.queries[query] for query in queries]
+    items = encoder.tokenise("item", [texts[row] for row in pool])
+
+    def metric(params: Params) -> float:
+        encoder.update(build(params))
+        cosines = encoder.queries(query_texts) @ encoder.run("item", items).T
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, :DEV_DEPTH]
+        return float(ndcg(np.take_along_axis(gains, order, axis=1), gains, DEV_DEPTH).mean())
+
+    return metric
