@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.indexes import kept
 from bench.vectors import key, make
-from search.channels.base import filtered
+from search.channels import filtered
 from towers.exact import nearest_of
 from towers.index import VectorIndex, open_index
 from towers.sketch import Sketch, open_sketch

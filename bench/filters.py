@@ -28,7 +28,7 @@ from bench import vectors
 from bench.contest import Setup, Timed, Work, contests
 from bench.indexes import K, fresh_path, kept, unfinished_path
 from bench.report import Row, markdown, write
-from search.channels.base import filtered
+from search.channels import filtered
 from towers.exact import nearest_of
 from towers.index import open_index
 from towers.sketch import open_sketch

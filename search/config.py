@@ -8,7 +8,7 @@ from base.errors import InputError
 from search.result import MAX_DEPTH, Channel
 
 LEXICAL_WEIGHT = 0.4  # `bench.hybrid`: on Home Depot's `dev`, 0.4 to 1 do alike, less does worse
-MAX_STAGE1_WEIGHT = 100  # stage 1 alone, practically
+MAX_RECALL_WEIGHT = 100  # stage 1 alone, practically
 MAX_LEXICAL_WEIGHT = 10  # words alone, practically
 
 
@@ -21,7 +21,7 @@ class EngineConfig:
     # what the best lexical score is worth in stage 1, in cosine; 0 leaves recall to the vectors
     lexical_weight: float = LEXICAL_WEIGHT
     # what stage 1's score adds to the reranker's logit; on Home Depot's `dev`, 1 to 2 do best
-    stage1_weight: float = 1.5
+    recall_weight: float = 1.5
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
     cache_megabytes: int = 64  # memory for query vectors and texts of pairs; 0 remembers nothing
     # kept back of a deadline for what follows the engine (to write and to send the answer), or a
@@ -41,10 +41,10 @@ class EngineConfig:
                 f"engine: lexical_weight is {self.lexical_weight}; it must lie between 0 and "
                 f"{MAX_LEXICAL_WEIGHT}"
             )
-        if not 0 <= self.stage1_weight <= MAX_STAGE1_WEIGHT:
+        if not 0 <= self.recall_weight <= MAX_RECALL_WEIGHT:
             raise InputError(
-                f"engine: stage1_weight is {self.stage1_weight}; it must lie between 0 and "
-                f"{MAX_STAGE1_WEIGHT}"
+                f"engine: recall_weight is {self.recall_weight}; it must lie between 0 and "
+                f"{MAX_RECALL_WEIGHT}"
             )
         for name, low in (("recall_depth", 1), ("rerank_depth", 0)):
             if not low <= getattr(self, name) <= MAX_DEPTH:

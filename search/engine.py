@@ -24,7 +24,7 @@ from search.channels.base import Query
 from search.config import EngineConfig
 from search.embedding import QueryVectors, embedded
 from search.pipeline.page import DEEPEST, Choice, Depths, Wanted
-from search.pipeline.rerank import Stage2
+from search.pipeline.rerank import Reranking
 from search.result import (
     Channel,
     Degradation,
@@ -76,7 +76,7 @@ class Engine:
         half = config.cache_megabytes * 2**20 // 2
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
         self._queries = QueryVectors(models.encoder, self._caches["queries"])
-        self._stage2 = Stage2(models.pairs, self._caches["pairs"])
+        self._reranking = Reranking(models.pairs, self._caches["pairs"])
         self._costs = LatencyEstimates()
 
     @classmethod
@@ -130,7 +130,7 @@ class Engine:
     @property
     def has_reranker(self) -> bool:
         """Whether the bundle has a second stage."""
-        return self._stage2.exists
+        return self._reranking.exists
 
     def warm_up(self) -> None:
         """Compile every shape that serving can meet."""
@@ -293,7 +293,7 @@ class Engine:
             (snapshot.signals, rows, snapshot.recall.cosines(vector, rows)),
             (inline_source, inline_rows, inline_vectors @ vector),
         ):
-            hits += self._stage2.hits(query, chosen, cosines, clock, source)
+            hits += self._reranking.hits(query, chosen, cosines, clock, source)
         hits.sort(key=lambda hit: -hit.score)
         count = len(hits)
         result = SearchResult(tuple(hits), tuple(clock.stages), 0, count, to_rerank=count)
@@ -334,13 +334,13 @@ class Engine:
         items = [snapshot.catalogue.item(row) for row in found.rows.tolist()]
         cosines = found.cosines.tolist()
         hits = tuple(
-            Hit(item.item_id, cosine, stage1_score=cosine, item=item)
+            Hit(item.item_id, cosine, dense_score=cosine, item=item)
             for item, cosine in zip(items, cosines, strict=True)
         )
         result = SearchResult(hits, tuple(clock.stages), len(found), 0)
         return self._still_there(result, snapshot)
 
-    def stage1_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, " items"]:
+    def dense_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, " items"]:
         """Cosines of a query with items of the catalogue.
 
         Raises:
@@ -373,7 +373,7 @@ class Engine:
         found = choice.recall(self._queries.timed(query, clock))
         if found.depth and on_recalled is not None:
             on_recalled(self._still_there(found.provisional(), snapshot))
-        result = self._still_there(found.answer(found.scored(self._stage2)), snapshot)
+        result = self._still_there(found.answer(found.scored(self._reranking)), snapshot)
         clock.check()
         return result
 

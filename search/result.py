@@ -35,7 +35,9 @@ class Hit:
     Attributes:
         item_id: The item's id.
         score: What the list is ordered by; it falls along the list, but for diversity and pins.
-        stage1_score: Cosine of the query and item vectors, in [-1, 1]; None without one.
+        dense_score: Cosine of the query and item vectors, in [-1, 1]; None without a query.
+        recall_score: What recall ordered the item by: the weighted sum of the scores of all
+            channels; None without a query.
         rerank_score: The reranker's logit; None for an item that was not reranked.
         lexical_score: Lexical score over the best one any item has for the query, in [0, 1];
             None for an item that was not reranked or is in no index.
@@ -47,7 +49,8 @@ class Hit:
 
     item_id: str
     score: float
-    stage1_score: float | None = None
+    dense_score: float | None = None
+    recall_score: float | None = None
     rerank_score: float | None = None
     lexical_score: float | None = None
     channels: Mapping[str, int] = field(default_factory=dict)

@@ -94,7 +94,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, compilation_cache: Pat
 
 
 @pytest.fixture(scope="session")
-def stage1_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recall_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny bundle without its reranker."""
     from bert.numerics import choose_numerics
     from search import bundle

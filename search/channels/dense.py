@@ -3,8 +3,9 @@
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from search.channels import filtered
 from search.channels.append_buffer import AppendBuffer
-from search.channels.base import Allowed, Query, Ranked, filtered
+from search.channels.base import Allowed, Query, Ranked
 from search.result import Channel
 from towers.exact import nearest_of
 from towers.index import VectorIndex

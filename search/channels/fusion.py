@@ -49,7 +49,8 @@ class Candidates:
             Hit(
                 catalogue.id(row),
                 float(self.scores[place]),
-                stage1_score=float(self.cosines[place]),
+                dense_score=float(self.cosines[place]),
+                recall_score=float(self.scores[place]),
                 channels=self.channels(place),
                 item=catalogue.item(row) if with_items else None,
             )

@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from lexical.index import LexicalIndex
-from search.channels.base import Allowed, Query, Ranked, filtered
+from search.channels import filtered
+from search.channels.base import Allowed, Query, Ranked
 from search.result import Channel
 from search.signals import lexical_shares
 

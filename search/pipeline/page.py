@@ -11,7 +11,7 @@ from search import validation
 from search.channels.base import Allowed, Query
 from search.channels.fusion import Candidates
 from search.config import EngineConfig
-from search.pipeline.rerank import NOT_SCORED, Scored, Stage2
+from search.pipeline.rerank import NOT_SCORED, Reranking, Scored
 from search.pipeline.rules import Joined, Ruling
 from search.result import MAX_DEPTH, MAX_OFFSET, MAX_PAGE_SIZE, Degradation, Hit, SearchResult
 from search.rules import NO_RULES, RuleReport, Rules
@@ -192,7 +192,7 @@ class Found:
         """The page in the order of stage 1, with nothing counted."""
         return self._result(NOT_SCORED, ())
 
-    def scored(self, stage2: Stage2) -> Scored:
+    def scored(self, reranking: Reranking) -> Scored:
         """The reranker's scores of the first candidates: of all that are to be, or those in time.
 
         Raises:
@@ -200,7 +200,9 @@ class Found:
         """
         choice, head, first = self.choice, self.candidates, slice(self.depth)
         query, clock, source = choice.wanted.query, choice.clock, choice.snapshot.signals
-        return stage2.score(query, head.rows[first], head.cosines[first], clock, source, self.later)
+        return reranking.score(
+            query, head.rows[first], head.cosines[first], clock, source, self.later
+        )
 
     def answer(self, scored: Scored) -> SearchResult:
         """The page when the first candidates are scored, all that were to be or those in time."""
@@ -244,7 +246,7 @@ class Found:
         wanted, snapshot, clock = self.choice.wanted, self.choice.snapshot, self.choice.clock
         found, (scores, lexical) = self.candidates, scored
         depth, end = len(scores), wanted.end
-        both = scores + np.float32(self.choice.config.stage1_weight) * found.scores[:depth]
+        both = scores + np.float32(self.choice.config.recall_weight) * found.scores[:depth]
         arranged = None if self._joined is None else self._joined.arranged(both, end, clock)
         with clock.step("page"):
             if arranged is None:
@@ -261,7 +263,8 @@ class Found:
                     Hit(
                         item_id=item.item_id,
                         score=float(final[place]),
-                        stage1_score=float(found.cosines[at]),
+                        dense_score=float(found.cosines[at]),
+                        recall_score=float(found.scores[at]),
                         rerank_score=float(scores[at]) if at < depth else None,
                         lexical_score=float(lexical[at]) if at < depth else None,
                         channels=found.channels(at),

@@ -30,7 +30,7 @@ Scored: TypeAlias = tuple[Float32[np.ndarray, " scored"], Float32[np.ndarray, " 
 NOT_SCORED: Scored = (np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
-class Stage2:
+class Reranking:
     """The reranker of a bundle; where it has none, nothing is scored."""
 
     def __init__(self, pairs: PairScorer | None, cache: VectorCache) -> None:
@@ -95,7 +95,7 @@ class Stage2:
             Hit(
                 item_id=source.catalogue.id(row),
                 score=float(scores[at]),
-                stage1_score=float(cosines[at]),
+                dense_score=float(cosines[at]),
                 rerank_score=float(scores[at]),
                 lexical_score=None if np.isnan(lexical[at]) else float(lexical[at]),
             )

@@ -67,7 +67,7 @@ def results_table(response: search_service_pb2.SearchResponse) -> Table:
             Text(item.title),  # Text: a title is not markup
             Text(item.brand),
             f"{item.price:.2f}" if item.HasField("price") else "",
-            f"{result.stage1_score:.3f}" if result.HasField("stage1_score") else "",
+            f"{result.dense_score:.3f}" if result.HasField("dense_score") else "",
             f"{result.lexical_score:.2f}" if result.HasField("lexical_score") else "",
             f"{result.rerank_score:.3f}" if result.HasField("rerank_score") else "",
         )

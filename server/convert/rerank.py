@@ -40,7 +40,7 @@ def rerank_response(result: SearchResult, bundle_id: str) -> rerank_service_pb2.
             rerank_service_pb2.RerankResult(
                 item_id=hit.item_id,
                 score=hit.score,
-                stage1_score=hit.stage1_score,
+                dense_score=hit.dense_score,
                 lexical_score=hit.lexical_score,
             )
             for hit in result.hits

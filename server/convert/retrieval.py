@@ -82,7 +82,7 @@ def retrieve_response(
             retrieval_service_pb2.RetrieveResult(
                 item_id=hit.item_id,
                 score=hit.score,
-                stage1_score=hit.stage1_score,
+                dense_score=hit.dense_score,
                 recalled_by=recalled_messages(hit),
                 item=item_message(hit.item, fields) if hit.item else None,
             )

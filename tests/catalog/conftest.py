@@ -3,7 +3,7 @@
 import csv
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import pytest
 
 from base.errors import InputError
 from catalog.dataset.reading import DatasetError, read_dataset
-from live.write_ahead_log import WriteLog
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -86,10 +85,3 @@ def only_problem_of(problems_of) -> Callable[[Path], str]:
         return problem
 
     return read
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[WriteLog]:
-    """A write log that nothing was written to."""
-    with WriteLog.open(tmp_path / "state") as opened:
-        yield opened

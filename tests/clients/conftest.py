@@ -58,7 +58,7 @@ def shop(config: ServerConfig, mutual_config: ServerConfig, certificates: Path) 
 def everything(
     config: ServerConfig,
     tiny_bundle: Path,
-    stage1_bundle: Path,
+    recall_bundle: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mapping[str, str]]:
     """A server with all there is, one of stage 1 alone and one that fails, as flags of `every`."""
@@ -73,7 +73,7 @@ def everything(
     )
     with (
         run_server(whole) as server,
-        run_server(replace(config, bundle=stage1_bundle)) as plain,
+        run_server(replace(config, bundle=recall_bundle)) as plain,
         run_raising() as raising,
     ):
         assert is_known(server.address, "of-before")

@@ -21,10 +21,10 @@ DRAIN_SECONDS = 2.0
 
 
 @pytest.fixture
-def pair(config: ServerConfig, stage1_bundle: Path) -> Iterator[tuple[Running, Running]]:
+def pair(config: ServerConfig, recall_bundle: Path) -> Iterator[tuple[Running, Running]]:
     """Two servers, told apart by their bundles, of which the first warns before it stops."""
     drains = replace(config, drain_seconds=DRAIN_SECONDS)
-    other = replace(config, bundle=stage1_bundle)
+    other = replace(config, bundle=recall_bundle)
     with run_server(drains) as first, run_server(other) as second:
         yield first, second
 
@@ -136,7 +136,7 @@ def test_asyncio_shares_calls_and_loses_none(pair: tuple[Running, Running]) -> N
 
 
 def test_several_servers_speak_mutual_tls_under_one_name(
-    mutual_config: ServerConfig, certificates: Path, stage1_bundle: Path
+    mutual_config: ServerConfig, certificates: Path, recall_bundle: Path
 ) -> None:
     tls = Tls(
         certificates / "ca.pem",
@@ -146,7 +146,7 @@ def test_several_servers_speak_mutual_tls_under_one_name(
     )
     with (
         run_server(mutual_config) as first,
-        run_server(replace(mutual_config, bundle=stage1_bundle)) as second,
+        run_server(replace(mutual_config, bundle=recall_bundle)) as second,
         Client(target(first, second), tls=tls, timeout_seconds=SECONDS) as client,
     ):
         wait_for_both(client)

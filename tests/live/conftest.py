@@ -89,3 +89,10 @@ LAMP = Item("lamp", "Zyx brass reading lamp", brand="Zyx", price=20.0, in_stock=
 
 def found(shop: Shop, query: str, **options: object) -> list[str]:
     return [hit.item_id for hit in shop.engine.search(query, **options).hits]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[WriteLog]:
+    """A write log that nothing was written to."""
+    with WriteLog.open(tmp_path / "state") as opened:
+        yield opened

@@ -72,14 +72,14 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
         shop.upsert(LAMP)
         shop.write(tiny_items()[1].item_id, None)
         shop.shown()
-        before = {h.item_id: h.stage1_score for h in shop.engine.retrieve("lamp", limit=100).hits}
+        before = {h.item_id: h.dense_score for h in shop.engine.retrieve("lamp", limit=100).hits}
         assert "lamp" in before
         shop.live.compact()
         made = shop.engine.directory / bundle.INDEX
         assert made.parent != root
         assert index_config(made) == config
         assert isinstance(open_vectors(made), Bfloat16Vectors)
-        after = {h.item_id: h.stage1_score for h in shop.engine.retrieve("lamp", limit=100).hits}
+        after = {h.item_id: h.dense_score for h in shop.engine.retrieve("lamp", limit=100).hits}
         # The new item's vector is rounded now; the others were before.
         assert after.pop("lamp") == pytest.approx(before.pop("lamp"), abs=2**-9)
         assert after == pytest.approx(before, abs=1e-6)

@@ -87,7 +87,18 @@ def test_a_killed_process_does_not_keep_others_out(tmp_path: Path):
 def calls() -> Mapping[str, list[str]]:
     """Where each failpoint of the house is: its name, and the files that call it."""
     found: dict[str, list[str]] = {}
-    for package in ("catalog", "lexical", "bert", "towers", "rerank", "search", "train", "server"):
+    for package in (
+        "base",
+        "catalog",
+        "lexical",
+        "bert",
+        "towers",
+        "rerank",
+        "search",
+        "live",
+        "train",
+        "server",
+    ):
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 match node:

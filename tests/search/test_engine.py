@@ -25,8 +25,8 @@ def ids(result) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def stage1(stage1_bundle) -> Engine:
-    return Engine.load(stage1_bundle)
+def stage1(recall_bundle) -> Engine:
+    return Engine.load(recall_bundle)
 
 
 def test_a_search_recalls_reranks_and_accounts_for_both(engine):
@@ -64,14 +64,14 @@ def test_search_scores_are_those_of_rerank_and_of_the_vectors(engine):
     }
     vectors = engine.embed([engine.store.item(engine.store.row(h.item_id)) for h in head]).vectors
     cosines = vectors @ engine.embed(["hdmi cable"]).vectors[0]
-    stage1 = engine.stage1_scores("hdmi cable", [h.item_id for h in head])
+    stage1 = engine.dense_scores("hdmi cable", [h.item_id for h in head])
     for hit, cosine, score in zip(head, cosines, stage1, strict=True):
         assert hit.rerank_score == pytest.approx(again[hit.item_id].rerank_score, abs=1e-5)
-        assert hit.stage1_score == pytest.approx(again[hit.item_id].stage1_score, abs=1e-5)
+        assert hit.dense_score == pytest.approx(again[hit.item_id].dense_score, abs=1e-5)
         assert hit.lexical_score == again[hit.item_id].lexical_score
-        assert hit.stage1_score == pytest.approx(score, abs=1e-5)
+        assert hit.dense_score == pytest.approx(score, abs=1e-5)
         # The same item at another length bucket, with the input type of products of this machine.
-        assert hit.stage1_score == pytest.approx(cosine, abs=2e-2)
+        assert hit.dense_score == pytest.approx(cosine, abs=2e-2)
 
 
 @pytest.mark.parametrize("options", [{}, {"recall_depth": 5}, {"rerank_depth": 0}])
@@ -188,8 +188,8 @@ def test_items_are_reranked_by_id_and_inline_alike(engine):
     # The same product, but in no index: it has no lexical score.
     assert by_id["elsewhere"].lexical_score is None
     assert by_id[inline.item_id].lexical_score is not None
-    assert by_id["elsewhere"].stage1_score == pytest.approx(
-        by_id[inline.item_id].stage1_score, abs=2e-2
+    assert by_id["elsewhere"].dense_score == pytest.approx(
+        by_id[inline.item_id].dense_score, abs=2e-2
     )
 
 
@@ -212,7 +212,7 @@ def test_unknown_items_are_all_named(engine):
         engine.rerank("cable", ["nobody", engine.store.ids[0], "no one"])
     assert caught.value.item_ids == ("nobody", "no one")
     with pytest.raises(UnknownItemsError):
-        engine.stage1_scores("cable", ["nobody"])
+        engine.dense_scores("cable", ["nobody"])
 
 
 def test_embeddings_are_unit_vectors_of_the_index(engine):
@@ -252,7 +252,7 @@ def test_without_a_second_stage_search_is_stage_1(stage1, engine):
     assert result.reranked == 0
     assert [stage.name for stage in result.stages] == ["encode", "recall"]
     assert ids(result) == ids(engine.retrieve("usb c charger", limit=9))
-    assert all(hit.score >= hit.stage1_score for hit in result.hits)  # words add to the cosine
+    assert all(hit.score >= hit.dense_score for hit in result.hits)  # words add to the cosine
     with pytest.raises(NotSupportedError, match="no reranker"):
         stage1.rerank("cable", [stage1.store.ids[0]])
 

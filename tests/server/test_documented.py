@@ -88,12 +88,12 @@ def test_the_bench_measures_both_methods_and_states_what_was_measured(
 def test_the_bench_refuses_another_bundle_than_the_one_served(
     latency: Any,
     address: str,
-    stage1_bundle: Path,
+    recall_bundle: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     queries = tmp_path / "queries.txt"
     queries.write_text("usb c charger\n")
-    flags = ["--bundle", str(stage1_bundle), "--queries", str(queries), "--address", address]
+    flags = ["--bundle", str(recall_bundle), "--queries", str(queries), "--address", address]
     assert latency.main(flags) == 2
     assert "serves bundle" in capsys.readouterr().err

@@ -177,10 +177,10 @@ def test_a_graceful_stop_warns_first_and_loses_no_call(
 
 
 def test_a_bundle_without_a_reranker_searches_and_says_that_it_cannot_rerank(
-    config: ServerConfig, stage1_bundle: Path, serving: Serving
+    config: ServerConfig, recall_bundle: Path, serving: Serving
 ) -> None:
     with (
-        serving(replace(config, bundle=stage1_bundle)) as server,
+        serving(replace(config, bundle=recall_bundle)) as server,
         Client(server.address, timeout_seconds=60) as client,
     ):
         response = client.search(QUERY, rerank_depth=20)

@@ -128,13 +128,13 @@ def test_a_call_without_a_name_is_given_one(
 
 def test_the_log_names_the_bundle_that_answered_and_not_the_one_that_has_come_since(
     config: ServerConfig,
-    stage1_bundle: Path,
+    recall_bundle: Path,
     serving: Serving,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "server.access")
-    other = replace(config, admin_port=0, bundle_root=stage1_bundle.parent)
+    other = replace(config, admin_port=0, bundle_root=recall_bundle.parent)
     search_as_ever, swapped = Engine.search, []
     with serving(other) as server, grpc.insecure_channel(server.address) as channel:
         answering = server.service.bundles.engine_handle.engine
@@ -142,7 +142,7 @@ def test_the_log_names_the_bundle_that_answered_and_not_the_one_that_has_come_si
         def search_while_another_comes(self: Engine, query: str, **given: Any) -> SearchResult:
             result = search_as_ever(self, query, **given)
             if self is answering:
-                swapped.append(load(server, stage1_bundle))
+                swapped.append(load(server, recall_bundle))
             return result
 
         with monkeypatch.context() as patch:

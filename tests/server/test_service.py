@@ -52,7 +52,7 @@ def test_search_answers_as_the_engine_does(client: Client, engine: Engine) -> No
     assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
     for result, hit in zip(response.results, expected.hits, strict=True):
         assert result.score == pytest.approx(hit.score, abs=TOLERANCE)
-        assert result.stage1_score == pytest.approx(hit.stage1_score, abs=TOLERANCE)
+        assert result.dense_score == pytest.approx(hit.dense_score, abs=TOLERANCE)
         assert result.rerank_score == pytest.approx(hit.rerank_score, abs=TOLERANCE)
         assert result.item == item_message(engine.store.item(engine.store.row(hit.item_id)))
     assert [s.name for s in response.stages] == [s.name for s in expected.stages]
@@ -179,8 +179,8 @@ def test_retrieving_by_text_and_by_its_vector_agree(client: Client) -> None:
     by_vector = client.retrieve([7 * value for value in vector], page_size=15)
     assert [r.item_id for r in by_text.results] == [r.item_id for r in by_vector.results]
     for left, right in zip(by_text.results, by_vector.results, strict=True):
-        assert left.stage1_score == pytest.approx(right.stage1_score, abs=TOLERANCE)
-        assert abs(left.stage1_score) <= 1 + TOLERANCE
+        assert left.dense_score == pytest.approx(right.dense_score, abs=TOLERANCE)
+        assert abs(left.dense_score) <= 1 + TOLERANCE
         assert [recalled.channel for recalled in left.recalled_by] == [dense]
     scores = [r.score for r in by_text.results]
     assert scores == sorted(scores, reverse=True)

@@ -33,11 +33,11 @@ from train.evaluation.report import (
 from train.evaluation.runs import Ranking, write_run
 from train.progress import track
 
-# What stage 1 recalls with, by system. "stage1" is the towers alone.
+# What stage 1 recalls with, by system. "dense" is the towers alone.
 _STAGE1 = {
-    "stage1": (Channel.DENSE,),
+    "dense": (Channel.DENSE,),
     "lexical": (Channel.LEXICAL,),
-    "hybrid": tuple(Channel),
+    "recall": tuple(Channel),
 }
 _TIES_SEED = 0
 _SAMPLE_SEED = 20_240_603  # of the queries, where not all are evaluated
@@ -64,7 +64,7 @@ class Engine(Protocol):
     def rerank(self, query: str, items: Sequence[str]) -> SearchResult:
         """Stage 2 over the items given."""
 
-    def stage1_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, "n"]:
+    def dense_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, "n"]:
         """Stage 1's scores of the items given."""
 
 
@@ -87,8 +87,8 @@ def evaluate(
         max_queries: Most queries, chosen at random and always the same; 0 takes all.
 
     Returns:
-        Figures for `bm25`, for stage 1 by vectors (`stage1`), by words (`lexical`) and by both
-        (`hybrid`), for `both` stages where there is a second one, and for `random`.
+        Figures for `bm25`, for stage 1 by vectors (`dense`), by words (`lexical`) and by both
+        (`recall`), for `rerank` stages where there is a second one, and for `random`.
 
     Raises:
         InputError: There is nothing to evaluate on, or the judgments and the bundle do not fit.
@@ -151,13 +151,13 @@ def _stage1_rankings(
     engine: Engine, query: JudgedQuery, ties: Int[np.ndarray, "items"]
 ) -> dict[str, Ranking]:
     judged = list(query.gains)
-    scores = engine.stage1_scores(query.text, judged)
+    scores = engine.dense_scores(query.text, judged)
     return {
         **{
             system: _of_hits(engine.retrieve(query.text, limit=DEPTH, channels=channels).hits)
             for system, channels in _STAGE1.items()
         },
-        "stage1" + JUDGED: _by_score(engine.store, engine.store.rows(judged), scores, ties),
+        "dense" + JUDGED: _by_score(engine.store, engine.store.rows(judged), scores, ties),
     }
 
 
@@ -169,8 +169,8 @@ def _both_rankings(engine: Engine, query: JudgedQuery) -> dict[str, Ranking]:
         hits += engine.rerank(query.text, judged[start : start + MAX_RERANK_ITEMS]).hits
     hits.sort(key=lambda hit: -hit.score)
     return {
-        "both": _of_hits(engine.search(query.text, limit=DEPTH).hits),
-        "both" + JUDGED: _of_hits(hits),
+        "rerank": _of_hits(engine.search(query.text, limit=DEPTH).hits),
+        "rerank" + JUDGED: _of_hits(hits),
     }
 
 

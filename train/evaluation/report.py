@@ -22,14 +22,14 @@ _RANDOM_SEED = 0
 
 # What is compared with what, where both have the metric.
 _PAIRS = (
-    ("stage1", "bm25"),
-    ("hybrid", "stage1"),
-    ("hybrid", "lexical"),
-    ("both", "bm25"),
-    ("both", "stage1"),
-    ("both", "hybrid"),
-    ("stage1", RANDOM),
-    ("both", RANDOM),
+    ("dense", "bm25"),
+    ("recall", "dense"),
+    ("recall", "lexical"),
+    ("rerank", "bm25"),
+    ("rerank", "dense"),
+    ("rerank", "recall"),
+    ("dense", RANDOM),
+    ("rerank", RANDOM),
 )
 _METRICS = ("ndcg@10", "recall@100", "mrr", "ndcg@10_judged")
 _TITLES = {

@@ -28,7 +28,7 @@ from shortlist.v1 import item_pb2 as shortlist_dot_v1_dot_item__pb2
 from shortlist.v1 import stage_report_pb2 as shortlist_dot_v1_dot_stage__report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shortlist/v1/rerank_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x17shortlist/v1/item.proto\x1a\x1fshortlist/v1/stage_report.proto\"]\n\rRerankRequest\x12\x13\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\ncandidates\x18\x02 \x03(\x0b\x32\x1d.shortlist.v1.RerankCandidateB\x04\xe2\x41\x01\x02\"a\n\x0fRerankCandidate\x12\x17\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x01H\x00\x42\x0b\n\tcandidate\"\xbd\x01\n\x0eRerankResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32\x1a.shortlist.v1.RerankResultB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x02 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\xa0\x01\n\x0cRerankResult\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1f\n\x0cstage1_score\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12 \n\rlexical_score\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x42\x0f\n\r_stage1_scoreB\x10\n\x0e_lexical_score2T\n\rRerankService\x12\x43\n\x06Rerank\x12\x1b.shortlist.v1.RerankRequest\x1a\x1c.shortlist.v1.RerankResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shortlist/v1/rerank_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x17shortlist/v1/item.proto\x1a\x1fshortlist/v1/stage_report.proto\"]\n\rRerankRequest\x12\x13\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\ncandidates\x18\x02 \x03(\x0b\x32\x1d.shortlist.v1.RerankCandidateB\x04\xe2\x41\x01\x02\"a\n\x0fRerankCandidate\x12\x17\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x01H\x00\x42\x0b\n\tcandidate\"\xbd\x01\n\x0eRerankResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32\x1a.shortlist.v1.RerankResultB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x02 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\x9e\x01\n\x0cRerankResult\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x0b\x64\x65nse_score\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12 \n\rlexical_score\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x42\x0e\n\x0c_dense_scoreB\x10\n\x0e_lexical_score2T\n\rRerankService\x12\x43\n\x06Rerank\x12\x1b.shortlist.v1.RerankRequest\x1a\x1c.shortlist.v1.RerankResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,8 +55,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RERANKRESULT'].fields_by_name['item_id']._serialized_options = b'\342A\001\003'
   _globals['_RERANKRESULT'].fields_by_name['score']._loaded_options = None
   _globals['_RERANKRESULT'].fields_by_name['score']._serialized_options = b'\342A\001\003'
-  _globals['_RERANKRESULT'].fields_by_name['stage1_score']._loaded_options = None
-  _globals['_RERANKRESULT'].fields_by_name['stage1_score']._serialized_options = b'\342A\001\003'
+  _globals['_RERANKRESULT'].fields_by_name['dense_score']._loaded_options = None
+  _globals['_RERANKRESULT'].fields_by_name['dense_score']._serialized_options = b'\342A\001\003'
   _globals['_RERANKRESULT'].fields_by_name['lexical_score']._loaded_options = None
   _globals['_RERANKRESULT'].fields_by_name['lexical_score']._serialized_options = b'\342A\001\003'
   _globals['_RERANKREQUEST']._serialized_start=171
@@ -66,7 +66,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RERANKRESPONSE']._serialized_start=366
   _globals['_RERANKRESPONSE']._serialized_end=555
   _globals['_RERANKRESULT']._serialized_start=558
-  _globals['_RERANKRESULT']._serialized_end=718
-  _globals['_RERANKSERVICE']._serialized_start=720
-  _globals['_RERANKSERVICE']._serialized_end=804
+  _globals['_RERANKRESULT']._serialized_end=716
+  _globals['_RERANKSERVICE']._serialized_start=718
+  _globals['_RERANKSERVICE']._serialized_end=802
 # @@protoc_insertion_point(module_scope)

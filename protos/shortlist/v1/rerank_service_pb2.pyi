@@ -136,7 +136,7 @@ class RerankResult(_message.Message):
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
-    STAGE1_SCORE_FIELD_NUMBER: _builtins.int
+    DENSE_SCORE_FIELD_NUMBER: _builtins.int
     LEXICAL_SCORE_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the candidate."""
@@ -144,7 +144,7 @@ class RerankResult(_message.Message):
     """The score that the results are ordered by. It falls along the list and is comparable within
     one query only.
     """
-    stage1_score: _builtins.float
+    dense_score: _builtins.float
     """The cosine of the query's and the item's vectors, from -1 to 1. Given for every candidate."""
     lexical_score: _builtins.float
     """The lexical score as a share of the best one that any item has for the query: from 0, no word
@@ -155,20 +155,20 @@ class RerankResult(_message.Message):
         *,
         item_id: _builtins.str = ...,
         score: _builtins.float = ...,
-        stage1_score: _builtins.float | None = ...,
+        dense_score: _builtins.float | None = ...,
         lexical_score: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score", "_stage1_score", b"_stage1_score", "lexical_score", b"lexical_score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "dense_score", b"dense_score", "lexical_score", b"lexical_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score", "_stage1_score", b"_stage1_score", "item_id", b"item_id", "lexical_score", b"lexical_score", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "dense_score", b"dense_score", "item_id", b"item_id", "lexical_score", b"lexical_score", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dense_score: _TypeAlias = _typing.Literal["dense_score"]  # noqa: Y015
+    _WhichOneofArgType__dense_score: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score"]  # noqa: Y015
     _WhichOneofReturnType__lexical_score: _TypeAlias = _typing.Literal["lexical_score"]  # noqa: Y015
     _WhichOneofArgType__lexical_score: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score"]  # noqa: Y015
-    _WhichOneofReturnType__stage1_score: _TypeAlias = _typing.Literal["stage1_score"]  # noqa: Y015
-    _WhichOneofArgType__stage1_score: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dense_score) -> _WhichOneofReturnType__dense_score | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lexical_score) -> _WhichOneofReturnType__lexical_score | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__stage1_score) -> _WhichOneofReturnType__stage1_score | None: ...
 
 Global___RerankResult: _TypeAlias = RerankResult  # noqa: Y015

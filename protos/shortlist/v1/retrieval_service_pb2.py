@@ -32,7 +32,7 @@ from shortlist.v1 import stage_report_pb2 as shortlist_dot_v1_dot_stage__report_
 from shortlist.v1 import vector_pb2 as shortlist_dot_v1_dot_vector__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$shortlist/v1/retrieval_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x1fshortlist/v1/stage_report.proto\x1a\x19shortlist/v1/vector.proto\"\x8a\x02\n\x0fRetrieveRequest\x12\x15\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12,\n\x06vector\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.VectorB\x04\xe2\x41\x01\x01H\x00\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12-\n\x08\x63hannels\x18\x05 \x03(\x0e\x32\x15.shortlist.v1.ChannelB\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x42\x07\n\x05input\"\xc1\x01\n\x10RetrieveResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x1c.shortlist.v1.RetrieveResultB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x02 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\xc9\x01\n\x0eRetrieveResult\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1f\n\x0cstage1_score\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12\x31\n\x0brecalled_by\x18\x04 \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x12&\n\x04item\x18\x05 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x42\x0f\n\r_stage1_score\"\xc8\x01\n\x13SimilarItemsRequest\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12\x1e\n\x10\x65xclude_variants\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xc9\x01\n\x14SimilarItemsResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32 .shortlist.v1.SimilarItemsResultB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x02 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"h\n\x12SimilarItemsResult\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03\">\n\x0c\x45mbedRequest\x12.\n\x06inputs\x18\x01 \x03(\x0b\x32\x18.shortlist.v1.EmbedInputB\x04\xe2\x41\x01\x02\"V\n\nEmbedInput\x12\x15\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x01H\x00\x42\x07\n\x05input\"\xb9\x01\n\rEmbedResponse\x12.\n\nembeddings\x18\x01 \x03(\x0b\x32\x14.shortlist.v1.VectorB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\x32\xf6\x01\n\x10RetrievalService\x12I\n\x08Retrieve\x12\x1d.shortlist.v1.RetrieveRequest\x1a\x1e.shortlist.v1.RetrieveResponse\x12U\n\x0cSimilarItems\x12!.shortlist.v1.SimilarItemsRequest\x1a\".shortlist.v1.SimilarItemsResponse\x12@\n\x05\x45mbed\x12\x1a.shortlist.v1.EmbedRequest\x1a\x1b.shortlist.v1.EmbedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$shortlist/v1/retrieval_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x1fshortlist/v1/stage_report.proto\x1a\x19shortlist/v1/vector.proto\"\x8a\x02\n\x0fRetrieveRequest\x12\x15\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12,\n\x06vector\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.VectorB\x04\xe2\x41\x01\x01H\x00\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12-\n\x08\x63hannels\x18\x05 \x03(\x0e\x32\x15.shortlist.v1.ChannelB\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x42\x07\n\x05input\"\xc1\x01\n\x10RetrieveResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x1c.shortlist.v1.RetrieveResultB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x02 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\xc7\x01\n\x0eRetrieveResult\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x0b\x64\x65nse_score\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12\x31\n\x0brecalled_by\x18\x04 \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x12&\n\x04item\x18\x05 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x42\x0e\n\x0c_dense_score\"\xc8\x01\n\x13SimilarItemsRequest\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12\x1e\n\x10\x65xclude_variants\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xc9\x01\n\x14SimilarItemsResponse\x12\x37\n\x07results\x18\x01 \x03(\x0b\x32 .shortlist.v1.SimilarItemsResultB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x02 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"h\n\x12SimilarItemsResult\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03\">\n\x0c\x45mbedRequest\x12.\n\x06inputs\x18\x01 \x03(\x0b\x32\x18.shortlist.v1.EmbedInputB\x04\xe2\x41\x01\x02\"V\n\nEmbedInput\x12\x15\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12(\n\x04item\x18\x02 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x01H\x00\x42\x07\n\x05input\"\xb9\x01\n\rEmbedResponse\x12.\n\nembeddings\x18\x01 \x03(\x0b\x32\x14.shortlist.v1.VectorB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\x32\xf6\x01\n\x10RetrievalService\x12I\n\x08Retrieve\x12\x1d.shortlist.v1.RetrieveRequest\x1a\x1e.shortlist.v1.RetrieveResponse\x12U\n\x0cSimilarItems\x12!.shortlist.v1.SimilarItemsRequest\x1a\".shortlist.v1.SimilarItemsResponse\x12@\n\x05\x45mbed\x12\x1a.shortlist.v1.EmbedRequest\x1a\x1b.shortlist.v1.EmbedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,8 +63,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETRIEVERESULT'].fields_by_name['item_id']._serialized_options = b'\342A\001\003'
   _globals['_RETRIEVERESULT'].fields_by_name['score']._loaded_options = None
   _globals['_RETRIEVERESULT'].fields_by_name['score']._serialized_options = b'\342A\001\003'
-  _globals['_RETRIEVERESULT'].fields_by_name['stage1_score']._loaded_options = None
-  _globals['_RETRIEVERESULT'].fields_by_name['stage1_score']._serialized_options = b'\342A\001\003'
+  _globals['_RETRIEVERESULT'].fields_by_name['dense_score']._loaded_options = None
+  _globals['_RETRIEVERESULT'].fields_by_name['dense_score']._serialized_options = b'\342A\001\003'
   _globals['_RETRIEVERESULT'].fields_by_name['recalled_by']._loaded_options = None
   _globals['_RETRIEVERESULT'].fields_by_name['recalled_by']._serialized_options = b'\342A\001\003'
   _globals['_RETRIEVERESULT'].fields_by_name['item']._loaded_options = None
@@ -112,19 +112,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETRIEVERESPONSE']._serialized_start=560
   _globals['_RETRIEVERESPONSE']._serialized_end=753
   _globals['_RETRIEVERESULT']._serialized_start=756
-  _globals['_RETRIEVERESULT']._serialized_end=957
-  _globals['_SIMILARITEMSREQUEST']._serialized_start=960
-  _globals['_SIMILARITEMSREQUEST']._serialized_end=1160
-  _globals['_SIMILARITEMSRESPONSE']._serialized_start=1163
-  _globals['_SIMILARITEMSRESPONSE']._serialized_end=1364
-  _globals['_SIMILARITEMSRESULT']._serialized_start=1366
-  _globals['_SIMILARITEMSRESULT']._serialized_end=1470
-  _globals['_EMBEDREQUEST']._serialized_start=1472
-  _globals['_EMBEDREQUEST']._serialized_end=1534
-  _globals['_EMBEDINPUT']._serialized_start=1536
-  _globals['_EMBEDINPUT']._serialized_end=1622
-  _globals['_EMBEDRESPONSE']._serialized_start=1625
-  _globals['_EMBEDRESPONSE']._serialized_end=1810
-  _globals['_RETRIEVALSERVICE']._serialized_start=1813
-  _globals['_RETRIEVALSERVICE']._serialized_end=2059
+  _globals['_RETRIEVERESULT']._serialized_end=955
+  _globals['_SIMILARITEMSREQUEST']._serialized_start=958
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=1158
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=1161
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=1362
+  _globals['_SIMILARITEMSRESULT']._serialized_start=1364
+  _globals['_SIMILARITEMSRESULT']._serialized_end=1468
+  _globals['_EMBEDREQUEST']._serialized_start=1470
+  _globals['_EMBEDREQUEST']._serialized_end=1532
+  _globals['_EMBEDINPUT']._serialized_start=1534
+  _globals['_EMBEDINPUT']._serialized_end=1620
+  _globals['_EMBEDRESPONSE']._serialized_start=1623
+  _globals['_EMBEDRESPONSE']._serialized_end=1808
+  _globals['_RETRIEVALSERVICE']._serialized_start=1811
+  _globals['_RETRIEVALSERVICE']._serialized_end=2057
 # @@protoc_insertion_point(module_scope)

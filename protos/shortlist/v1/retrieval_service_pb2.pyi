@@ -141,7 +141,7 @@ class RetrieveResult(_message.Message):
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
-    STAGE1_SCORE_FIELD_NUMBER: _builtins.int
+    DENSE_SCORE_FIELD_NUMBER: _builtins.int
     RECALLED_BY_FIELD_NUMBER: _builtins.int
     ITEM_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
@@ -150,7 +150,7 @@ class RetrieveResult(_message.Message):
     """The score that the results are ordered by. It falls along the list and is comparable within
     one retrieval only.
     """
-    stage1_score: _builtins.float
+    dense_score: _builtins.float
     """The cosine of the query's and the item's vectors, from -1 to 1."""
     @_builtins.property
     def recalled_by(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.Recalled]:
@@ -165,17 +165,17 @@ class RetrieveResult(_message.Message):
         *,
         item_id: _builtins.str = ...,
         score: _builtins.float = ...,
-        stage1_score: _builtins.float | None = ...,
+        dense_score: _builtins.float | None = ...,
         recalled_by: _abc.Iterable[_channel_pb2.Recalled] | None = ...,
         item: _item_pb2.Item | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score", "item", b"item", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score", "dense_score", b"dense_score", "item", b"item"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score", "item", b"item", "item_id", b"item_id", "recalled_by", b"recalled_by", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score", "dense_score", b"dense_score", "item", b"item", "item_id", b"item_id", "recalled_by", b"recalled_by", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__stage1_score: _TypeAlias = _typing.Literal["stage1_score"]  # noqa: Y015
-    _WhichOneofArgType__stage1_score: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__stage1_score) -> _WhichOneofReturnType__stage1_score | None: ...
+    _WhichOneofReturnType__dense_score: _TypeAlias = _typing.Literal["dense_score"]  # noqa: Y015
+    _WhichOneofArgType__dense_score: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dense_score) -> _WhichOneofReturnType__dense_score | None: ...
 
 Global___RetrieveResult: _TypeAlias = RetrieveResult  # noqa: Y015
 

@@ -304,8 +304,9 @@ class SearchResult(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
-    STAGE1_SCORE_FIELD_NUMBER: _builtins.int
+    DENSE_SCORE_FIELD_NUMBER: _builtins.int
     LEXICAL_SCORE_FIELD_NUMBER: _builtins.int
+    RECALL_SCORE_FIELD_NUMBER: _builtins.int
     RERANK_SCORE_FIELD_NUMBER: _builtins.int
     RECALLED_BY_FIELD_NUMBER: _builtins.int
     BASE_SCORE_FIELD_NUMBER: _builtins.int
@@ -320,14 +321,18 @@ class SearchResult(_message.Message):
     `rules.diversity` re-ordered lie in its order. It falls along all results that are left when
     these are not looked at.
     """
-    stage1_score: _builtins.float
+    dense_score: _builtins.float
     """The cosine of the query's and the item's vectors, from -1 to 1. Absent when there was no query."""
     lexical_score: _builtins.float
     """The lexical score as a share of the best one that any item has for the query: from 0, no word
     matches, to 1. Absent when the item was not reranked.
     """
+    recall_score: _builtins.float
+    """What recall ordered the item by: the sum of the scores of all channels, each times its weight.
+    Absent when there was no query.
+    """
     rerank_score: _builtins.float
-    """The score of the reranker. Absent when the item was not reranked."""
+    """The logit of the reranker. Absent when the item was not reranked."""
     base_score: _builtins.float
     """What the score would be without boosts: `score` is this and every `score_change` of the
     adjustments. Absent without rules.
@@ -338,7 +343,7 @@ class SearchResult(_message.Message):
 
     @_builtins.property
     def recalled_by(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.Recalled]:
-        """The channels of stage 1 that recalled the item, each at most once. Empty for a pinned item that
+        """The channels that recalled the item, each at most once. Empty for a pinned item that
         recall did not find, and without a query.
         """
 
@@ -353,32 +358,37 @@ class SearchResult(_message.Message):
         item_id: _builtins.str = ...,
         rank: _builtins.int = ...,
         score: _builtins.float = ...,
-        stage1_score: _builtins.float | None = ...,
+        dense_score: _builtins.float | None = ...,
         lexical_score: _builtins.float | None = ...,
+        recall_score: _builtins.float | None = ...,
         rerank_score: _builtins.float | None = ...,
         recalled_by: _abc.Iterable[_channel_pb2.Recalled] | None = ...,
         base_score: _builtins.float | None = ...,
         adjustments: _abc.Iterable[_rules_pb2.Adjustment] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_lexical_score", b"_lexical_score", "_rerank_score", b"_rerank_score", "_stage1_score", b"_stage1_score", "base_score", b"base_score", "item", b"item", "lexical_score", b"lexical_score", "rerank_score", b"rerank_score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_rerank_score", b"_rerank_score", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "lexical_score", b"lexical_score", "recall_score", b"recall_score", "rerank_score", b"rerank_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_lexical_score", b"_lexical_score", "_rerank_score", b"_rerank_score", "_stage1_score", b"_stage1_score", "adjustments", b"adjustments", "base_score", b"base_score", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recalled_by", b"recalled_by", "rerank_score", b"rerank_score", "score", b"score", "stage1_score", b"stage1_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_rerank_score", b"_rerank_score", "adjustments", b"adjustments", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recall_score", b"recall_score", "recalled_by", b"recalled_by", "rerank_score", b"rerank_score", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__base_score: _TypeAlias = _typing.Literal["base_score"]  # noqa: Y015
     _WhichOneofArgType__base_score: _TypeAlias = _typing.Literal["_base_score", b"_base_score"]  # noqa: Y015
+    _WhichOneofReturnType__dense_score: _TypeAlias = _typing.Literal["dense_score"]  # noqa: Y015
+    _WhichOneofArgType__dense_score: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score"]  # noqa: Y015
     _WhichOneofReturnType__lexical_score: _TypeAlias = _typing.Literal["lexical_score"]  # noqa: Y015
     _WhichOneofArgType__lexical_score: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score"]  # noqa: Y015
+    _WhichOneofReturnType__recall_score: _TypeAlias = _typing.Literal["recall_score"]  # noqa: Y015
+    _WhichOneofArgType__recall_score: _TypeAlias = _typing.Literal["_recall_score", b"_recall_score"]  # noqa: Y015
     _WhichOneofReturnType__rerank_score: _TypeAlias = _typing.Literal["rerank_score"]  # noqa: Y015
     _WhichOneofArgType__rerank_score: _TypeAlias = _typing.Literal["_rerank_score", b"_rerank_score"]  # noqa: Y015
-    _WhichOneofReturnType__stage1_score: _TypeAlias = _typing.Literal["stage1_score"]  # noqa: Y015
-    _WhichOneofArgType__stage1_score: _TypeAlias = _typing.Literal["_stage1_score", b"_stage1_score"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__base_score) -> _WhichOneofReturnType__base_score | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dense_score) -> _WhichOneofReturnType__dense_score | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lexical_score) -> _WhichOneofReturnType__lexical_score | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank_score) -> _WhichOneofReturnType__rerank_score | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recall_score) -> _WhichOneofReturnType__recall_score | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__stage1_score) -> _WhichOneofReturnType__stage1_score | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank_score) -> _WhichOneofReturnType__rerank_score | None: ...
 
 Global___SearchResult: _TypeAlias = SearchResult  # noqa: Y015

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.channels.base import filtered
+from search.channels import filtered
 from towers import exact
 from towers.exact import ExactIndex
 from towers.index import IndexConfig, build_index

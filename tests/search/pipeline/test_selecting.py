@@ -94,7 +94,7 @@ def test_browsing_goes_by_popularity_without_models(engine):
     counts = [engine.store.item(engine.store.row(name)).rating_count for name in ids(result)]
     assert counts == sorted(counts, reverse=True)
     assert [hit.score for hit in result.hits] == counts
-    assert all(hit.stage1_score is None for hit in result.hits)
+    assert all(hit.dense_score is None for hit in result.hits)
     pages = [engine.search("", limit=7, offset=at, filter=CHARGERS) for at in range(0, 28, 7)]
     assert [name for page in pages for name in ids(page)] == ids(result)
     assert [page.has_more for page in pages] == [True] * 3 + [False]

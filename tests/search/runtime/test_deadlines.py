@@ -154,8 +154,8 @@ def test_time_for_facets_is_kept_from_reranking(fresh):
     assert len(result.facets) == 1
 
 
-def test_reranking_asked_for_by_name_of_a_bundle_without_is_said_to_be_left_out(stage1_bundle):
-    engine = Engine.load(stage1_bundle)
+def test_reranking_asked_for_by_name_of_a_bundle_without_is_said_to_be_left_out(recall_bundle):
+    engine = Engine.load(recall_bundle)
     assert engine.search(QUERY, rerank_depth=5).left_out == (Degradation.RERANK_UNAVAILABLE,)
     assert engine.search(QUERY).left_out == ()
     assert engine.search(QUERY, rerank_depth=0).left_out == ()

@@ -14,8 +14,8 @@ from bert.numerics import choose_numerics
 from live import bundle_store
 from live.catalogue import LiveCatalogue
 from live.write_ahead_log import Write, WriteLog
-from search import bundle
 from search.bundle import Manifest
+from search.bundle import manifest as bundle
 from search.config import LiveConfig
 from search.engine import Engine
 from search.engine_handle import EngineHandle
@@ -91,7 +91,9 @@ def test_every_file_of_every_bundle_is_read_once(
     check: Check, state: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, more: tuple
 ) -> None:
     digest, read = bundle._sha256, list[Path]()
-    monkeypatch.setattr(bundle, "_sha256", lambda path: read.append(path) or digest(path))
+    monkeypatch.setattr(
+        "search.bundle.manifest._sha256", lambda path: read.append(path) or digest(path)
+    )
     assert check("--state", state, *more)[0] == 0
     [built] = bundle_store.built(state / bundle_store.BUNDLES)
     expected = [one / path for one in (tiny_bundle, built) for path in Manifest.read(one).files]
@@ -176,17 +178,17 @@ def test_a_damaged_log_is_named_and_so_is_the_bundle_beside_it(
 
 
 def test_orphans_and_what_was_not_finished_are_named(
-    check: Check, state: Path, stage1_bundle: Path
+    check: Check, state: Path, recall_bundle: Path
 ) -> None:
     bundles = state / bundle_store.BUNDLES
     [built] = bundle_store.built(bundles)
     left = bundles / f".{built.name}.new"
     left.mkdir()
-    code, said, _ = check("--state", state, "--quick", root=stage1_bundle)
+    code, said, _ = check("--state", state, "--quick", root=recall_bundle)
     assert code == 0
     assert f"{built}: sound, an orphan: it was compacted from another bundle" in said
     assert f"{left}: not finished" in said
-    assert f"a start begins with {stage1_bundle}, and takes 4 items" in said
+    assert f"a start begins with {recall_bundle}, and takes 4 items" in said
     (state / "writes.sqlite3").unlink()
     assert f"{built}: sound, an orphan: it is of another log" in check("--state", state)[1]
 

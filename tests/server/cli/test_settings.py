@@ -136,7 +136,7 @@ def test_what_a_file_gets_wrong_is_named_with_file_and_key(
 
 
 def test_the_docs_example_of_a_file_can_be_used(file: Path) -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
+    page = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
     [example] = re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     file.write_text(example)
     config = load(["--config", str(file)], {}).config

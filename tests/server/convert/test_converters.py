@@ -170,7 +170,7 @@ def result(count: int, *, has_more: bool) -> SearchResult:
         Hit(
             f"i{place}",
             score=-float(place),
-            stage1_score=0.5 if place else None,
+            dense_score=0.5 if place else None,
             rerank_score=0.25,
             item=Item(f"i{place}", f"title {place}"),
         )
@@ -187,8 +187,8 @@ def test_a_response_tells_what_the_engine_did() -> None:
         ("i0", "title 0", 1, 0),
         ("i1", "title 1", 2, -1),
     ]
-    assert not response.results[0].HasField("stage1_score")
-    assert response.results[1].stage1_score == 0.5
+    assert not response.results[0].HasField("dense_score")
+    assert response.results[1].dense_score == 0.5
     assert not response.results[0].HasField("lexical_score")
     assert response.results[0].rerank_score == 0.25
     assert [(s.name, s.candidate_count) for s in response.stages] == [
@@ -304,7 +304,7 @@ def test_a_negative_retrieve_size_is_refused() -> None:
 def test_hits_without_a_cosine_have_a_score_alone() -> None:
     response = retrieval_messages.retrieve_response(result(2, has_more=False), "bundle")
     assert [(r.item_id, r.score) for r in response.results] == [("i0", 0), ("i1", -1)]
-    assert [r.HasField("stage1_score") for r in response.results] == [False, True]
+    assert [r.HasField("dense_score") for r in response.results] == [False, True]
     assert [r.item.title for r in response.results] == ["title 0", "title 1"]
     assert [stage.name for stage in response.stages] == ["encode", "recall"]
     assert response.bundle_id == "bundle"

@@ -30,7 +30,7 @@ from shortlist.v1 import rules_pb2
 from shortlist.v1.filter_pb2 import Filter
 from shortlist.v1.search_service_pb2 import SearchRequest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CHARGERS = filters.prefix("category", "Electronics > Chargers")
 VOLTIX = filters.equals("brand", "Voltix")
 

@@ -223,13 +223,13 @@ def test_an_answer_says_what_it_left_out_to_be_in_time(
 
 
 def test_a_page_token_of_a_bundle_swapped_out_has_expired(
-    config: ServerConfig, serving: Serving, stage1_bundle: Path
+    config: ServerConfig, serving: Serving, recall_bundle: Path
 ) -> None:
     with serving(config) as running, Client(running.address, timeout_seconds=30) as client:
         page = client.search(QUERY, page_size=5)
         assert running.service.bundles is not None
         engine_handle = running.service.bundles.engine_handle
-        before = engine_handle.swap(Engine.load(stage1_bundle))
+        before = engine_handle.swap(Engine.load(recall_bundle))
         expired = error_of(client.search, QUERY, page_token=page.next_page_token)
         assert expired.reason == "PAGE_TOKEN_EXPIRED"
         assert expired.code == grpc.StatusCode.INVALID_ARGUMENT

@@ -156,7 +156,7 @@ def test_a_server_without_state_takes_no_writes(address: str) -> None:
 
 
 def test_pages_go_on_after_a_compaction_and_end_with_another_bundle(
-    live: Running, stage1_bundle: Path
+    live: Running, recall_bundle: Path
 ) -> None:
     assert live.service.bundles is not None
     bundles, query = live.service.bundles, "usb c charger"
@@ -177,7 +177,7 @@ def test_pages_go_on_after_a_compaction_and_end_with_another_bundle(
             ids += [result.item_id for result in page.results]
         assert ids == whole
         token = page.next_page_token
-        bundles.adopt(Engine.load(stage1_bundle))
+        bundles.adopt(Engine.load(recall_bundle))
         with pytest.raises(ShortlistError) as expired:
             client.search(query, page_size=5, page_token=token)
         assert expired.value.reason == "PAGE_TOKEN_EXPIRED"

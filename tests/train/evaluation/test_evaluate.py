@@ -80,7 +80,7 @@ class LexicalEngine:
     def rerank(self, query: str, items: Sequence[str]) -> SearchResult:
         return self._result(query, self.store.rows(items), len(items), -1.0)
 
-    def stage1_scores(self, query: str, item_ids: Sequence[str]) -> np.ndarray:
+    def dense_scores(self, query: str, item_ids: Sequence[str]) -> np.ndarray:
         return self._index.scores(query, self.store.rows(item_ids))
 
     def _result(self, query: str, rows: np.ndarray, limit: int, sign: float) -> SearchResult:
@@ -114,7 +114,7 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
 def test_figures_are_those_worked_out_on_paper():
     queries = judged_queries(dataset_of(), "test")
     full = [ranking("i3", "i1", "i0"), ranking("i4"), ranking("i5", "i0")]
-    found = figures("test", queries, {"stage1": full}).systems["stage1"]
+    found = figures("test", queries, {"dense": full}).systems["dense"]
     # q lamp: gains 0, 1, 2 against the ideal 2, 1, 0; q-chair: 0.5 against 1, 0.5; q-none: 0.
     lamp = (1 / log2(3) + 2 / log2(4)) / (2 + 1 / log2(3))
     chair = 0.5 / (1 + 0.5 / log2(3))
@@ -134,11 +134,11 @@ def test_queries_left_out_or_counted_as_zero_are_told():
 def test_judged_only_ranks_every_judged_item_and_nothing_else():
     queries = judged_queries(dataset_of(), "test")
     run = [ranking("i2", "i1", "i0"), ranking("i2", "i4"), ranking("i5")]
-    found = figures("test", queries, {"both_judged": run}).systems["both"]
+    found = figures("test", queries, {"rerank_judged": run}).systems["rerank"]
     lamp = (1 / log2(3) + 2 / log2(4)) / (2 + 1 / log2(3))
     assert found["ndcg@10_judged"].mean == pytest.approx((lamp + 1 + 0) / 3)
     with pytest.raises(ValueError, match="exactly the judged"):
-        figures("test", queries, {"both_judged": [ranking("i2"), *run[1:]]})
+        figures("test", queries, {"rerank_judged": [ranking("i2"), *run[1:]]})
 
 
 def test_random_order_is_the_mean_over_all_orders():
@@ -158,19 +158,19 @@ def test_differences_are_paired_and_better_needs_the_whole_interval_above_zero()
     good, bad = ranking("i0", "i1"), ranking("i1", "i0")
     runs = {
         "bm25": [bad] * 60,
-        "stage1": [good] * 30 + [bad] * 30,
-        "both": [good] * 30 + [bad] * 30,
+        "dense": [good] * 30 + [bad] * 30,
+        "rerank": [good] * 30 + [bad] * 30,
     }
     by_name = {
         (each.a, each.b, each.metric): each for each in figures("test", queries, runs).differences
     }
-    gain = by_name["stage1", "bm25", "ndcg@10"]
+    gain = by_name["dense", "bm25", "ndcg@10"]
     assert gain.interval.mean == pytest.approx((1 - 1 / log2(3)) / 2)
     assert gain.better
-    same = by_name["both", "stage1", "ndcg@10"]
+    same = by_name["rerank", "dense", "ndcg@10"]
     assert (same.interval.mean, same.interval.low, same.better) == (0, 0, False)
-    assert not by_name["stage1", "bm25", "recall@100"].better
-    assert ("stage1", "random", "ndcg@10_judged") not in by_name
+    assert not by_name["dense", "bm25", "recall@100"].better
+    assert ("dense", "random", "ndcg@10_judged") not in by_name
 
 
 def test_only_the_queries_of_the_split_count_and_none_is_an_error():
@@ -184,11 +184,11 @@ def test_only_the_queries_of_the_split_count_and_none_is_an_error():
 def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
     dataset = dataset_of()
     found = evaluate(engine(dataset), dataset, "test", runs_directory=tmp_path / "runs")
-    names = {"bm25", "stage1", "both"}
-    assert set(found.systems) == names | {"lexical", "hybrid", "random"}
+    names = {"bm25", "dense", "rerank"}
+    assert set(found.systems) == names | {"lexical", "recall", "random"}
     written = {path.name for path in (tmp_path / "runs").iterdir()}
     judged = {f"{name}{end}.run" for name in names for end in ("", "_judged")}
-    assert written == judged | {"lexical.run", "hybrid.run"}
+    assert written == judged | {"lexical.run", "recall.run"}
     # What an independent tool makes of the run files is what we report.
     qrels: dict[str, dict[str, int]] = {}
     for query_id, _, row, grade, split in JUDGED:
@@ -206,8 +206,8 @@ def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
 def test_without_a_reranker_there_is_no_second_system(engine):
     dataset = dataset_of()
     found = evaluate(engine(dataset, has_reranker=False), dataset)
-    assert set(found.systems) == {"bm25", "stage1", "lexical", "hybrid", "random"}
-    assert {"both"}.isdisjoint(name for each in found.differences for name in (each.a, each.b))
+    assert set(found.systems) == {"bm25", "dense", "lexical", "recall", "random"}
+    assert {"rerank"}.isdisjoint(name for each in found.differences for name in (each.a, each.b))
 
 
 def test_equal_scores_favour_neither_the_order_of_judgments_nor_of_the_catalogue(engine):
@@ -220,7 +220,7 @@ def test_equal_scores_favour_neither_the_order_of_judgments_nor_of_the_catalogue
     ]
     dataset = dataset_of(judged, titles)
     found = evaluate(engine(dataset), dataset).systems
-    for system in ("bm25", "stage1"):
+    for system in ("bm25", "dense"):
         assert 1 / log2(3) < found[system]["ndcg@10_judged"].mean < 1
 
 
@@ -242,11 +242,11 @@ def test_json_has_the_documented_form_and_no_nan(engine, tmp_path):
     write_figures(evaluate(engine(dataset), dataset), tmp_path / "out" / "figures.json")
     written = json.loads((tmp_path / "out" / "figures.json").read_text())
     assert set(written) >= {"split", "queries", "systems", "differences"}
-    systems = {"bm25", "stage1", "lexical", "hybrid", "both", "random"}
+    systems = {"bm25", "dense", "lexical", "recall", "rerank", "random"}
     assert set(written["systems"]) == systems
-    assert set(written["systems"]["both"]) == {"ndcg@10", "ndcg@10_judged", "mrr", "recall@100"}
-    assert set(written["systems"]["both"]["mrr"]) == {"mean", "low", "high", "queries"}
-    assert written["systems"]["both"]["mrr"] == dict.fromkeys(("mean", "low", "high")) | {
+    assert set(written["systems"]["rerank"]) == {"ndcg@10", "ndcg@10_judged", "mrr", "recall@100"}
+    assert set(written["systems"]["rerank"]["mrr"]) == {"mean", "low", "high", "queries"}
+    assert written["systems"]["rerank"]["mrr"] == dict.fromkeys(("mean", "low", "high")) | {
         "queries": 0
     }
     assert {"a", "b", "metric", "mean", "low", "high", "better"} <= set(written["differences"][0])
@@ -259,7 +259,7 @@ def test_printed_figures_show_intervals_and_what_was_left_out(engine):
     print_figures(evaluate(engine(dataset), dataset), Console(file=text, width=140))
     shown = " ".join(text.getvalue().split())
     assert "2 queries with a relevant item (1 left out)" in shown
-    assert "stage1 - bm25" in shown
+    assert "dense - bm25" in shown
     assert "[" in shown
 
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="huge pages are asked for on Linux alone"
 )
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 # Allocates 64 MiB as NumPy does, and prints how much of the process lies in huge pages.
 PROGRAM = """
 from train.loop.huge_pages import restart_with_huge_pages

@@ -27,7 +27,7 @@ from train.evaluation.evaluate import collect_runs, evaluate
 from train.evaluation.report import judged_queries
 from train.pipeline.run import Pipeline, run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FLOAT32 = EngineConfig(numerics="float32")
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
@@ -63,10 +63,10 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert manifest.reports["index"]["build_seconds"] >= 0
     assert sys.platform != "linux" or manifest.reports["index"]["build_peak_mib"] > 0
     figures = json.loads((built / "evaluation.json").read_text())
-    systems = {"bm25", "stage1", "lexical", "hybrid", "both", "random"}
+    systems = {"bm25", "dense", "lexical", "recall", "rerank", "random"}
     assert set(figures["systems"]) == systems
     assert manifest.metrics == figures
-    assert {"bm25.run", "stage1.run", "both.run", "both_judged.run"} <= {
+    assert {"bm25.run", "dense.run", "rerank.run", "rerank_judged.run"} <= {
         path.name for path in (built / "runs").iterdir()
     }
     names = {path.name for path in (built / "steps").iterdir()}
@@ -80,7 +80,7 @@ def test_what_is_trained_beats_what_it_started_from(built):
     assert report(built, "rerank")["best_step"] > 0
     figures = json.loads((built / "evaluation.json").read_text())["systems"]
     chance = figures["random"]["ndcg@10_judged"]
-    for system in ("stage1", "both"):
+    for system in ("dense", "rerank"):
         assert figures[system]["ndcg@10_judged"]["low"] > chance["mean"]
 
 
@@ -146,10 +146,12 @@ def test_evaluation_runs_the_engine_that_serves(trained, demo):
     runs = collect_runs(trained, queries)
     for number, query in enumerate(queries):
         hits = trained.search(query.text, limit=100).hits
-        assert list(runs["both"][number].item_ids) == [hit.item_id for hit in hits]
-        np.testing.assert_allclose(runs["both"][number].scores, [h.score for h in hits], atol=1e-5)
+        assert list(runs["rerank"][number].item_ids) == [hit.item_id for hit in hits]
+        np.testing.assert_allclose(
+            runs["rerank"][number].scores, [h.score for h in hits], atol=1e-5
+        )
         hits = trained.retrieve(query.text, limit=100, channels=(Channel.DENSE,)).hits
-        assert list(runs["stage1"][number].item_ids) == [hit.item_id for hit in hits]
+        assert list(runs["dense"][number].item_ids) == [hit.item_id for hit in hits]
         reranked = trained.rerank(query.text, list(query.gains)).hits
         assert list(runs["both_judged"][number].item_ids) == [hit.item_id for hit in reranked]
 
@@ -170,9 +172,9 @@ def test_the_evaluate_command_writes_what_it_is_asked_for_and_nothing_else(
     wanted = ("--json", tmp_path / "f.json", "--runs", tmp_path / "runs")
     numerics = ("--engine.numerics", "float32", "--max-queries", "3")
     assert main(["evaluate", *map(str, (*arguments, *wanted, *numerics))]) == 0
-    assert "stage1 - bm25" in capsys.readouterr().out
+    assert "dense - bm25" in capsys.readouterr().out
     assert json.loads((tmp_path / "f.json").read_text())["split"] == "dev"
-    assert (tmp_path / "runs" / "both.run").is_file()
+    assert (tmp_path / "runs" / "rerank.run").is_file()
     assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == before
 
 
