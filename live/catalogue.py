@@ -33,7 +33,8 @@ from live.write_ahead_log import NoItemError, RequestIdReusedError, Write, Write
 from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
 from search.engine_handle import EngineHandle
-from search.result import ClosedError, RequestError, UnknownItemsError
+from search.errors import RequestError, UnknownItemsError
+from search.result import ClosedError
 
 logger = logging.getLogger(__name__)
 

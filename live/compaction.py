@@ -113,7 +113,7 @@ def _save_vectors(
     file = create_vectors(directory, len(rows), snapshot.sample.shape[1], stored)
     for start in range(0, len(rows), _WRITTEN):
         part = slice(start, start + _WRITTEN)
-        file[part] = snapshot.recall.vectors(rows[part])
+        file[part] = snapshot.channels.vectors(rows[part])
     file.flush()
 
 

@@ -25,6 +25,7 @@ from lexical.live_index import LiveLexicalIndex
 from live.item_vectors import item_vectors
 from live.write_ahead_log import Change, Write
 from search import bundle
+from search.channels.base import AddedRows
 from search.engine import Engine
 from search.runtime.batching import Caller, calling
 from search.snapshot import Snapshot
@@ -60,7 +61,7 @@ class DeltaIndex:
         self.applied = 0  # the last write that `apply` took
         self._dead: list[int] = []  # rows that the lexical index still has
         self._lexical = LiveLexicalIndex(
-            engine.directory / bundle.LEXICAL, engine.snapshot.recall.lexical, scratch
+            engine.directory / bundle.LEXICAL, engine.snapshot.channels.lexical.index, scratch
         )
         self._lock = threading.Lock()  # of the engine's view and what is pending
 
@@ -139,9 +140,8 @@ class DeltaIndex:
         lexical = self._lexical.update(
             dict(enumerate(items, start=first)), [*old, *dead], first + len(items)
         )
-        recall = snapshot.recall.extended_by(
-            vectors, lexical
-        )  # `apply` changes the catalogue alone
+        # `apply` changes the catalogue alone, so these channels fit a later snapshot too.
+        channels = snapshot.channels.extended(AddedRows(items, vectors, lexical))
         with self._lock:
             snapshot = self.engine.snapshot  # with what was deleted and renumbered meanwhile
             shown = [self._shown(item) for item in items]
@@ -150,7 +150,7 @@ class DeltaIndex:
                 first + at for at, (key, was) in enumerate(taken.items()) if self._lost(key, was)
             ]
             self._dead += gone
-            self.engine.snapshot = snapshot.changed(catalogue.without(gone), recall)
+            self.engine.snapshot = snapshot.changed(catalogue.without(gone), channels)
             self._settle(taken)
 
     def sequence(self) -> int:

@@ -32,7 +32,7 @@ def item_vectors(
         for source in views:
             row = source.catalogue.row(item.item_id)
             if row >= 0 and item_text(source.catalogue.item(row)) == texts[at]:
-                vectors[at] = source.recall.vectors(np.array([row], np.int32))[0]
+                vectors[at] = source.channels.vectors(np.array([row], np.int32))[0]
                 break
         else:
             unknown.append(at)

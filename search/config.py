@@ -1,12 +1,11 @@
 """What the engine does with a request that does not say otherwise."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from base.errors import InputError
-from search.result import MAX_DEPTH, Channel
 
+MAX_DEPTH = 1_000  # candidates of recall and of reranking
 LEXICAL_WEIGHT = 0.4  # `bench.hybrid`: on Home Depot's `dev`, 0.4 to 1 do alike, less does worse
 MAX_RECALL_WEIGHT = 100  # stage 1 alone, practically
 MAX_LEXICAL_WEIGHT = 10  # words alone, practically
@@ -52,11 +51,6 @@ class EngineConfig:
                     f"engine: {name} is {getattr(self, name)}; it must lie between {low} and "
                     f"{MAX_DEPTH}"
                 )
-
-    @property
-    def weights(self) -> Mapping[str, float]:
-        """What a score of 1 of each channel is worth in stage 1; see `recall`."""
-        return {Channel.DENSE: 1.0, Channel.LEXICAL: self.lexical_weight}
 
     def with_default_requests(self) -> "EngineConfig":
         """The same, with the defaults of what a request does."""

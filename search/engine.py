@@ -1,10 +1,10 @@
-"""The engine: one request through both stages, and every part of it on its own.
+"""The engine: searches with recall and reranking, and each of its parts alone.
 
 Offline evaluation and the online service call the same methods. They are synchronous and can be
 called from several threads; `share` then joins the model work of concurrent calls.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,46 +12,47 @@ from jaxtyping import Float32
 
 from bert.numerics import Numerics, choose_numerics
 from catalog.catalogue import Catalogue
-from catalog.facets import Facet
 from catalog.filters import Filter
-from catalog.item_text import item_text
+from catalog.item_text import item_text, normalise_query
 from catalog.schema import Item
 from catalog.store import ItemStore
-from search import bundle, validation
+from search import bundle
 from search.bundle import golden
 from search.bundle.models import Models
-from search.channels.base import Query
+from search.channels import CHANNELS
+from search.channels.base import Allowed, Query
 from search.config import EngineConfig
-from search.embedding import QueryVectors, embedded
-from search.pipeline.page import DEEPEST, Choice, Depths, Wanted
-from search.pipeline.rerank import Reranking
-from search.result import (
-    Channel,
-    Degradation,
-    Embedded,
-    Hit,
-    Lookup,
-    NotSupportedError,
-    SearchResult,
+from search.encoding import QueryEncoder, embed
+from search.errors import NotSupportedError, RequestError
+from search.pipeline.scoring import CandidateScorer
+from search.pipeline.state import DEEPEST, Depths, SearchState
+from search.pipeline.steps import Pipeline
+from search.request import (
+    LEXICAL,
+    EmbedRequest,
+    RerankRequest,
+    RetrieveRequest,
+    SearchRequest,
+    SimilarItemsRequest,
 )
-from search.rules import NO_RULES, Rules
+from search.result import Degradation, Embeddings, Hit, Lookup, SearchResult
 from search.runtime.cache import CacheReport, VectorCache
-from search.runtime.deadline import Clock, LatencyEstimates
+from search.runtime.deadline import DeadlineBudget, LatencyEstimates
+from search.runtime.stage_timer import StageTimer
 from search.signals import SignalSource
-from search.snapshot import Snapshot, still_there
+from search.snapshot import Snapshot, without_deleted
 
 
 class Engine:
     """A loaded bundle, and the state of its items.
 
     Attributes:
-        directory: Where the bundle lies.
-        manifest: Of the bundle.
-        models: Its models.
+        directory: The directory of the bundle.
+        manifest: The manifest of the bundle.
+        models: The models of the bundle.
         dim: Width of query and item vectors.
         snapshot: The items that the next request searches.
-        successor: What took its place and is written to instead; None before, and where nothing is
-            written.
+        successor: The engine that took its place and takes the writes; None before.
         config: Defaults of a request.
     """
 
@@ -75,9 +76,10 @@ class Engine:
         self.successor: Engine | None = None
         half = config.cache_megabytes * 2**20 // 2
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
-        self._queries = QueryVectors(models.encoder, self._caches["queries"])
-        self._reranking = Reranking(models.pairs, self._caches["pairs"])
-        self._costs = LatencyEstimates()
+        self._queries = QueryEncoder(models.encoder, self._caches["queries"])
+        self._scorer = CandidateScorer(models.pairs, self._caches["pairs"])
+        self._pipeline = Pipeline(self._queries, self._scorer)
+        self._estimates = LatencyEstimates()
 
     @classmethod
     def load(
@@ -94,16 +96,15 @@ class Engine:
         Args:
             directory: The bundle.
             config: Defaults of its requests.
-            warm: Whether to compile all that serving can meet, as `warm_up` does, beforehand.
-            models: Those of another bundle, used again if this one has the very same.
-            verified: What `bundle.verify` has returned for it, where it need not be asked again.
+            warm: Whether to compile everything that serving can meet first, as `warm_up` does.
+            models: Models of another bundle, used again if this bundle has the very same.
+            verified: What `bundle.verify` returned for the bundle, to avoid verifying it again.
 
         Raises:
-            BundleError: the bundle is damaged, or answers its golden queries otherwise than when
-                it was built.
+            BundleError: the bundle is damaged, or its answers changed since it was built.
         """
         manifest = verified or bundle.verify(directory)
-        # What a bundle answered when it was built, it answered with the defaults.
+        # Golden queries were recorded with default settings.
         engine = cls(directory, manifest, config.with_default_requests(), models)
         if warm:
             engine.warm_up()
@@ -114,23 +115,29 @@ class Engine:
 
     @property
     def bundle_id(self) -> str:
-        """Which bundle this is."""
+        """The id of the bundle."""
         return self.manifest.bundle_id
 
     @property
     def store(self) -> ItemStore:
-        """The items of the bundle, without what was written since."""
+        """The items of the bundle, without later writes."""
         return self.snapshot.catalogue.base
 
     @property
     def numerics(self) -> Numerics:
-        """Input type of matrix products, and why."""
+        """The input type of matrix products, and why it was chosen."""
         return self.models.numerics
 
     @property
     def has_reranker(self) -> bool:
-        """Whether the bundle has a second stage."""
-        return self._reranking.exists
+        """Whether the bundle has a reranker."""
+        return self._scorer.has_reranker
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """By channel, the weight of its scores in the recall score."""
+        weights = {channel.name: channel.default_weight for channel in CHANNELS}
+        return weights | {LEXICAL: self.config.lexical_weight}
 
     def warm_up(self) -> None:
         """Compile every shape that serving can meet."""
@@ -142,247 +149,204 @@ class Engine:
         self.models.share()
 
     def close(self) -> None:
-        """End what `share` began; calls under way are finished first."""
+        """End what `share` began, after the calls under way."""
         self.models.close()
 
     def cache_reports(self) -> dict[str, CacheReport]:
-        """How full the engine's memory of model results is, and how often it was of use."""
+        """Return how full the caches of model results are, and how often they had a result."""
         return {name: cache.report() for name, cache in self._caches.items()}
 
     @property
     def compilations(self) -> int:
-        """Model programs compiled so far."""
+        """The number of model programs compiled so far."""
         return self.models.compilations
 
     def search(
-        self,
-        query: str,
-        *,
-        limit: int = 10,
-        offset: int = 0,
-        recall_depth: int | None = None,
-        rerank_depth: int | None = None,
-        rerank_most: int | None = None,
-        filter: Filter | None = None,
-        facets: Sequence[Facet] = (),
-        max_per_group: int = 0,
-        rules: Rules = NO_RULES,
-        deadline: float | None = None,
-        on_recalled: Callable[[SearchResult], None] | None = None,
+        self, request: SearchRequest, on_recalled: Callable[[SearchResult], None] | None = None
     ) -> SearchResult:
-        """Both stages: recall candidates, rerank the first of them, cut out one page.
+        """Recall candidates, rerank the first of them, and cut out one page.
 
-        There are as many hits as asked for wherever the catalogue has them: items that pass the
-        filter, of each group no more than `max_per_group`.
+        A page is full wherever the catalogue has enough items that pass the filter, the rules and
+        `max_per_group`. If the deadline is near, fewer candidates are reranked or none, and then
+        facets are not counted; `degradations` says so.
 
         Args:
-            query: What the user typed. Empty with a filter: browse what passes it by popularity
-                (number of ratings, then rating, then row), without models.
-            limit: Most hits of the page.
-            offset: Hits before the page.
-            recall_depth: Candidates of stage 1, the default when None; raised to reach the page.
-            rerank_depth: Candidates that are reranked, the default when None; 0 for none.
-            rerank_most: Most that are reranked, what is pinned included: as many as for the pages
-                before, where these were short of time; `MAX_DEPTH` when None.
-            filter: What items have to pass to be candidates.
-            facets: What to count. Recalled candidates are the first `recall_depth` on every page.
-            max_per_group: Most hits with the same group_id on all pages together; 0 for any number.
-            rules: What a merchandiser changes; see `rules` for what, and in which order.
-            deadline: On the clock of `time.monotonic()`, in seconds. Where it is too near, fewer
-                candidates are reranked or none, and then nothing is counted; `left_out` says so.
-            on_recalled: Takes the page in stage 1's order, without facets, before it is reranked;
-                not called where nothing is to be reranked.
+            request: What to search for.
+            on_recalled: Takes the page in recall order, without facets, before candidates are
+                reranked; not called if none are to be reranked.
 
         Raises:
-            RequestError: an argument is out of its limits.
             DeadlineExceededError: the deadline passed.
         """
-        query = validation.search(query, limit, offset, filter, facets, max_per_group, rules)
-        config, clock, snapshot = self.config, self._clock(deadline), self.snapshot
-        reranks = self.has_reranker
-        if rerank_depth and not reranks:
-            clock.leave_out(Degradation.RERANK_UNAVAILABLE)
-        depths = Depths.of(config, recall_depth, rerank_depth, rerank_most, reranks=reranks)
-        wanted = Wanted(query, offset, offset + limit, depths, tuple(facets), max_per_group)
-        return self._answer(Choice.of(wanted, snapshot, clock, config, filter, rules), on_recalled)
+        state = self._begin(request)
 
-    def retrieve(
-        self,
-        query: str | Float32[np.ndarray, " dim"],
-        *,
-        limit: int = 100,
-        channels: Collection[Channel] = tuple(Channel),
-        filter: Filter | None = None,
-        with_items: bool = False,
-        deadline: float | None = None,
-    ) -> SearchResult:
-        """Stage 1 alone: what a query recalls, or the items nearest to a query's vector.
+        def recalled(result: SearchResult) -> None:
+            assert on_recalled is not None
+            on_recalled(self._without_deleted(result, state.snapshot))
 
-        Args:
-            query: What the user typed, or a vector.
-            limit: Most hits; the lexical channel alone may find fewer.
-            channels: Which channels recall for a text; a vector has the dense one alone.
-            filter: What hits have to pass.
-            with_items: Whether hits have their items, not only their ids.
-            deadline: On the clock of `time.monotonic()`, in seconds.
+        result = self._pipeline.run(state, recalled if on_recalled is not None else None)
+        result = self._without_deleted(result, state.snapshot)
+        state.timer.check()
+        return result
+
+    def retrieve(self, request: RetrieveRequest) -> SearchResult:
+        """Recall alone: what channels find for a query, or the items nearest to a vector.
 
         Raises:
-            RequestError: an argument is out of its limits.
+            RequestError: the vector has another width than those of the index.
             DeadlineExceededError: the deadline passed.
         """
-        validation.retrieve_limit(limit)
-        validation.selection(filter)
-        query = (
-            validation.query(query)
-            if isinstance(query, str)
-            else validation.vector(query, self.dim)
-        )
-        clock, snapshot = self._clock(deadline), self.snapshot
-        passed = snapshot.selection.allowed(filter, clock)
+        timer, snapshot = self._timer(request.deadline), self.snapshot
+        vector = None if isinstance(request.query, str) else self._unit_vector(request.query)
+        passed = _passed(snapshot, request.filter, timer)
         allowed = snapshot.catalogue.alive if passed is None else passed
-        if isinstance(query, str):
-            asked = Query(query, self._queries.timed(query, clock))
-            with clock.stage("recall", 0):
-                found = snapshot.recall.find(asked, limit, self.config.weights, channels, allowed)
-        else:
-            with clock.stage("recall", 0):
-                found = snapshot.recall.nearest(query, limit, allowed)
-        clock.found(len(found), found.plan)
-        hits = found.hits(snapshot.catalogue, with_items=with_items)
-        matches = snapshot.selection.matches(allowed)
+        query = None
+        if isinstance(request.query, str):
+            text = normalise_query(request.query)
+            with timer.stage("encode") as stage:
+                query = Query(text, self._queries.vector(text, stage))
+        with timer.stage("recall") as stage:
+            if query is not None:
+                candidates = snapshot.channels.recall(
+                    query, request.page_size, self.weights, request.channels, allowed
+                )
+            else:
+                assert vector is not None
+                candidates = snapshot.channels.nearest(vector, request.page_size, allowed)
+            stage.candidates, stage.plan = len(candidates), candidates.plan
+        matches = snapshot.count(allowed)
         result = SearchResult(
-            hits,
-            tuple(clock.stages),
-            len(found),
-            0,
-            len(found) < matches,
-            None if passed is None else matches,
+            candidates.hits(snapshot.catalogue, with_items=request.with_items),
+            timer.reports,
+            recalled=len(candidates),
+            reranked=0,
+            has_more=len(candidates) < matches,
+            matched=None if passed is None else matches,
         )
-        return self._still_there(result, snapshot)
+        return self._without_deleted(result, snapshot)
 
-    def rerank(
-        self, query: str, items: Sequence[str | Item], *, deadline: float | None = None
-    ) -> SearchResult:
-        """Stage 2 alone: score every item given, by id or inline, best first.
+    def rerank(self, request: RerankRequest) -> SearchResult:
+        """Reranking alone: score every candidate, by id or inline, best first.
 
         Inline items have no lexical score, for they are in no index.
 
         Raises:
-            RequestError: an argument is out of its limits.
             UnknownItemsError: an id is not in the catalogue.
             NotSupportedError: the bundle has no reranker.
             DeadlineExceededError: the deadline passed.
         """
-        query = validation.query(query)
-        validation.candidates(items)
         if not self.has_reranker:
             raise NotSupportedError("this bundle has no reranker; build one with judgments")
-        clock, snapshot = self._clock(deadline, whole=True), self.snapshot
-        ids = [item for item in items if isinstance(item, str)]
-        inline = [item for item in items if not isinstance(item, str)]
-        rows = snapshot.rows(ids)
-        with clock.stage("encode", len(items)) as remembered:
-            vector = self._queries.vector(query, remembered)
-            inline_vectors = self.models.encoder.items([item_text(item) for item in inline])
-        hits: list[Hit] = []
-        # What is in the catalogue has a place in its indexes; inline items bring their own store.
-        described = Catalogue.of(ItemStore.of(inline))
-        inline_source = SignalSource(described, None, snapshot.signals.as_of)
+        budget = self._budget(request.deadline, has_optional_work=False)
+        timer, snapshot = StageTimer(budget, self._estimates), self.snapshot
+        text, candidates = normalise_query(request.query), request.candidates
+        rows = snapshot.rows([item for item in candidates if isinstance(item, str)])
+        inline = [item for item in candidates if isinstance(item, Item)]
+        with timer.stage("encode", len(candidates)) as stage:
+            query = Query(text, self._queries.vector(text, stage))
+            vectors = self.models.encoder.items([item_text(item) for item in inline])
+        inline_source = SignalSource(
+            Catalogue.of(ItemStore.of(inline)), None, snapshot.signals.as_of
+        )
         inline_rows = np.arange(len(inline), dtype=np.int32)
-        for source, chosen, cosines in (
-            (snapshot.signals, rows, snapshot.recall.cosines(vector, rows)),
-            (inline_source, inline_rows, inline_vectors @ vector),
+        hits: list[Hit] = []
+        for source, source_rows, dense_scores in (
+            (snapshot.signals, rows, snapshot.channels.dense.scores(query, rows)),
+            (inline_source, inline_rows, vectors @ query.vector),
         ):
-            hits += self._reranking.hits(query, chosen, cosines, clock, source)
+            scores = self._scorer.scores(text, source_rows, dense_scores, source, budget, timer)
+            hits += scores.hits(source.catalogue, source_rows, dense_scores)
         hits.sort(key=lambda hit: -hit.score)
-        count = len(hits)
-        result = SearchResult(tuple(hits), tuple(clock.stages), 0, count, to_rerank=count)
-        return self._still_there(result, snapshot)
+        result = SearchResult(
+            tuple(hits), timer.reports, recalled=0, reranked=len(hits), rerank_target=len(hits)
+        )
+        return self._without_deleted(result, snapshot)
 
-    def similar(
-        self,
-        item_id: str,
-        *,
-        limit: int = 10,
-        filter: Filter | None = None,
-        variants: bool = True,
-        deadline: float | None = None,
-    ) -> SearchResult:
-        """The items nearest to one of the catalogue by their vectors, and never that one itself.
-
-        Args:
-            item_id: The item.
-            limit: Most hits.
-            filter: What hits have to pass.
-            variants: Whether hits may have the item's group_id.
-            deadline: On the clock of `time.monotonic()`, in seconds.
+    def similar(self, request: SimilarItemsRequest) -> SearchResult:
+        """Return the items nearest to an item of the catalogue, without that item.
 
         Raises:
-            RequestError: an argument is out of its limits.
             UnknownItemsError: the id is not in the catalogue.
             DeadlineExceededError: the deadline passed.
         """
-        validation.similar(item_id, limit)
-        validation.selection(filter)
-        clock, snapshot = self._clock(deadline, whole=True), self.snapshot
-        [row] = snapshot.rows([item_id]).tolist()
-        passed = snapshot.selection.allowed(filter, clock)
-        allowed = snapshot.selection.without(row, passed, variants=variants)
-        with clock.stage("recall", 0):
-            found = snapshot.recall.nearest(snapshot.recall.vector(row), limit, allowed)
-        clock.found(len(found), found.plan)
-        items = [snapshot.catalogue.item(row) for row in found.rows.tolist()]
-        cosines = found.cosines.tolist()
-        hits = tuple(
-            Hit(item.item_id, cosine, dense_score=cosine, item=item)
-            for item, cosine in zip(items, cosines, strict=True)
-        )
-        result = SearchResult(hits, tuple(clock.stages), len(found), 0)
-        return self._still_there(result, snapshot)
+        timer, snapshot = self._timer(request.deadline), self.snapshot
+        [row] = snapshot.rows([request.item_id]).tolist()
+        passed = _passed(snapshot, request.filter, timer)
+        others = snapshot.other_items(row, passed, exclude_variants=request.exclude_variants)
+        with timer.stage("recall") as stage:
+            vector = snapshot.channels.vector(row)
+            candidates = snapshot.channels.nearest(vector, request.page_size, others)
+            stage.candidates, stage.plan = len(candidates), candidates.plan
+        hits = candidates.hits(snapshot.catalogue, with_items=True)
+        result = SearchResult(hits, timer.reports, recalled=len(candidates), reranked=0)
+        return self._without_deleted(result, snapshot)
 
     def dense_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, " items"]:
-        """Cosines of a query with items of the catalogue.
+        """Return the cosines of a query with items of the catalogue.
 
         Raises:
-            RequestError: the query is out of its limits.
             UnknownItemsError: an id is not in the catalogue.
         """
-        query, snapshot = validation.query(query), self.snapshot
-        return snapshot.recall.cosines(self._queries.vector(query), snapshot.rows(item_ids))
+        text, snapshot = normalise_query(query), self.snapshot
+        rows = snapshot.rows(item_ids)
+        return snapshot.channels.dense.scores(Query(text, self._queries.vector(text)), rows)
 
-    def embed(self, inputs: Sequence[str | Item], *, deadline: float | None = None) -> Embedded:
-        """Unit vectors of queries (texts) and of items, which need not be in the catalogue.
+    def embed(self, request: EmbedRequest) -> Embeddings:
+        """Return unit vectors of queries (texts) and of items.
 
         Raises:
-            RequestError: an input is out of its limits.
             DeadlineExceededError: the deadline passed.
         """
-        return embedded(self.models.encoder, inputs, self._clock(deadline, whole=True))
+        return embed(self.models.encoder, request.inputs, self._timer(request.deadline))
 
     def lookup(self, item_ids: Sequence[str]) -> Lookup:
-        """The items of some ids, as they are now, and which of the ids there is none of."""
-        return self.snapshot.lookup(item_ids, self._clock(None))
+        """Return the items of some ids as they are now, and which of the ids are unknown."""
+        return self.snapshot.lookup(item_ids, self._timer(None))
 
-    def _answer(
-        self, choice: Choice, on_recalled: Callable[[SearchResult], None] | None
-    ) -> SearchResult:
-        """The page of a search; see `search`."""
-        query, clock, snapshot = choice.wanted.query, choice.clock, choice.snapshot
-        if not query:
-            return self._still_there(choice.browse(), snapshot)
-        found = choice.recall(self._queries.timed(query, clock))
-        if found.depth and on_recalled is not None:
-            on_recalled(self._still_there(found.provisional(), snapshot))
-        result = self._still_there(found.answer(found.scored(self._reranking)), snapshot)
-        clock.check()
-        return result
+    def _begin(self, request: SearchRequest) -> SearchState:
+        budget = self._budget(request.deadline)
+        state = SearchState(
+            request=request,
+            snapshot=self.snapshot,
+            config=self.config,
+            weights=self.weights,
+            depths=Depths.of(request, self.config, can_rerank=self.has_reranker),
+            budget=budget,
+            timer=StageTimer(budget, self._estimates),
+        )
+        if request.rerank_depth and not self.has_reranker:
+            state.degradations.append(Degradation.RERANK_UNAVAILABLE)
+        return state
 
-    def _clock(self, deadline: float | None, *, whole: bool = False) -> Clock:
-        return Clock(deadline, self._costs, self.config.answer_milliseconds / 1000, whole=whole)
+    def _budget(self, deadline: float | None, *, has_optional_work: bool = True) -> DeadlineBudget:
+        reserved = self.config.answer_milliseconds / 1000
+        return DeadlineBudget(
+            deadline, self._estimates, reserved, has_optional_work=has_optional_work
+        )
 
-    def _still_there(self, result: SearchResult, snapshot: Snapshot) -> SearchResult:
-        """The same without items that were deleted while the request was under way."""
+    def _timer(self, deadline: float | None) -> StageTimer:
+        """Return the timer of a request without optional work."""
+        return StageTimer(self._budget(deadline, has_optional_work=False), self._estimates)
+
+    def _unit_vector(self, vector: Float32[np.ndarray, " width"]) -> Float32[np.ndarray, " dim"]:
+        if vector.shape != (self.dim,):
+            raise RequestError(
+                "vector", f"has {vector.size} numbers; the index has {self.dim} dimensions"
+            )
+        wide = vector.astype(np.float64)  # squares of the smallest float32 are 0 in float32
+        return (wide / np.linalg.norm(wide)).astype(np.float32)
+
+    def _without_deleted(self, result: SearchResult, searched: Snapshot) -> SearchResult:
+        """Return the result without items that were deleted while the request was under way."""
         newest = self
         while newest.successor is not None:
             newest = newest.successor
-        return still_there(result, snapshot, newest.snapshot)
+        return without_deleted(result, searched, newest.snapshot)
+
+
+def _passed(snapshot: Snapshot, filter: Filter | None, timer: StageTimer) -> Allowed:
+    """Return which items pass a filter; None without a filter."""
+    if filter is None:
+        return None
+    with timer.stage("filter", len(snapshot.catalogue)):
+        return snapshot.catalogue.matching(filter)

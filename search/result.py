@@ -1,4 +1,4 @@
-"""What the engine takes and gives: hits, stage reports, limits and the errors of a request."""
+"""What the engine answers: hits, stage reports, and what was left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,21 +11,6 @@ from jaxtyping import Float32
 from catalog.facets import FacetCounts
 from catalog.schema import Item
 from search.rules import Adjustment, RuleReport
-
-MAX_QUERY_CHARACTERS = 2_000
-MAX_PAGE_SIZE = 100
-MAX_OFFSET = 1_000
-MAX_DEPTH = 1_000
-MAX_RETRIEVE = 1_000
-MAX_RERANK_ITEMS = 500
-MAX_EMBED_TEXTS = 128
-
-
-class Channel(StrEnum):
-    """The ways to recall items; see `channels`."""
-
-    DENSE = "dense"  # near the query's vector
-    LEXICAL = "lexical"  # sharing words with the query
 
 
 @dataclass(frozen=True)
@@ -92,15 +77,15 @@ class SearchResult:
     """A ranked list and an account of how it came about.
 
     Attributes:
-        hits: The page asked for, best first.
+        hits: The results of the page, best first.
         stages: One report per stage that ran, in order.
-        recalled: Candidates stage 1 gave.
-        reranked: Candidates stage 2 scored.
-        has_more: Whether items follow behind this page.
+        recalled: How many candidates recall found.
+        reranked: How many candidates the reranker scored.
+        has_more: Whether results follow after this page.
         matched: Items that pass the filter; None without one.
         facets: What the facets counted, in the order asked for.
-        left_out: What was left out.
-        to_rerank: Candidates that stage 2 would have scored with time enough.
+        degradations: What was left out.
+        rerank_target: Candidates that the reranker would score if there were time enough.
         rules: What each rule did, in the order in which they work.
     """
 
@@ -111,13 +96,13 @@ class SearchResult:
     has_more: bool = False
     matched: int | None = None
     facets: tuple[FacetCounts, ...] = ()
-    left_out: tuple[Degradation, ...] = ()
-    to_rerank: int = 0
+    degradations: tuple[Degradation, ...] = ()
+    rerank_target: int = 0
     rules: tuple[RuleReport, ...] = ()
 
 
 @dataclass(frozen=True)
-class Embedded:
+class Embeddings:
     """Vectors, and an account of how they came about.
 
     Attributes:
@@ -144,46 +129,7 @@ class Lookup:
     stages: tuple[StageReport, ...]
 
 
-Answer: TypeAlias = SearchResult | Embedded | Lookup  # what the engine gives for a request
-
-
-class RequestError(Exception):
-    """A request field holds something the engine cannot use."""
-
-    def __init__(self, field: str, problem: str):
-        super().__init__(f"{field}: {problem}")
-        self.field = field
-        self.problem = problem
-
-    def within(self, field: str) -> "RequestError":
-        """The same error, of a request that is a field of another one."""
-        self.field = f"{field}.{self.field}"
-        self.args = (f"{self.field}: {self.problem}",)
-        return self
-
-
-class UnknownItemsError(Exception):
-    """Items were asked for that the catalogue does not hold."""
-
-    def __init__(self, item_ids: tuple[str, ...]):
-        super().__init__(f"{len(item_ids)} unknown item(s)")
-        self.item_ids = item_ids
-
-
-class NotSupportedError(Exception):
-    """The loaded bundle lacks the part that the request needs."""
-
-
-class DeadlineExceededError(Exception):
-    """The caller's deadline passed before the answer was ready.
-
-    Attributes:
-        stages: One report per stage that ran until then, the one that was given up included.
-    """
-
-    def __init__(self, message: str, stages: tuple[StageReport, ...] = ()):
-        super().__init__(message)
-        self.stages = stages
+Answer: TypeAlias = SearchResult | Embeddings | Lookup  # what the engine gives for a request
 
 
 class ClosedError(Exception):

@@ -94,7 +94,7 @@ class Adjustment:
     to_position: int = 0
 
 
-class Skipped(StrEnum):
+class PinProblem(StrEnum):
     """Why a pin shows nothing."""
 
     UNKNOWN_ITEM = "unknown item"
@@ -111,9 +111,9 @@ class RuleReport:
         affected: How many items it took out (exclusions: of all that pass the filter; caps: of
             those ranked above where the next page begins), changed the score of (boosts), moved
             (diversity) or placed (pins).
-        skipped: Why a pin was not placed; None for all others.
+        problem: Why a pin was not placed; None for all others.
     """
 
     rule: str
     affected: int
-    skipped: Skipped | None = None
+    problem: PinProblem | None = None

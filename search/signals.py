@@ -4,16 +4,13 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Int32
 
 from catalog.catalogue import Catalogue
 from catalog.fields import number_of, value_of
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from rerank.features import Signals, title_overlap
-
-# The score of the first item behind the reranked ones lies this far below the last of them.
-_GAP = 1e-3
 
 
 @dataclass(frozen=True)
@@ -83,31 +80,3 @@ def newest_release(store: ItemStore) -> date | None:
     newest = value_of("released", float(np.nanmax(days)))
     assert isinstance(newest, date)
     return newest
-
-
-def rerank_order(
-    scores: Float32[np.ndarray, "head"], tail: Float32[np.ndarray, "tail"]
-) -> tuple[Int64[np.ndarray, "head"], Float32[np.ndarray, "items"]]:
-    """Order the reranked head by score and leave the tail behind it in stage 1's order.
-
-    Args:
-        scores: Scores of the first candidates, in any order.
-        tail: Stage 1's scores of the others, falling.
-
-    Returns:
-        The order of the head (equal scores stay in stage 1's order), and scores that fall along
-        the whole list: those of the head, and stage 1's moved below the last of them in the tail.
-    """
-    order = np.argsort(-scores, kind="stable")
-    head = scores[order]
-    return order, np.concatenate([head, scores_behind(head, tail)]).astype(np.float32)
-
-
-def scores_behind(
-    head: Float32[np.ndarray, "head"], tail: Float32[np.ndarray, "tail"]
-) -> Float32[np.ndarray, "tail"]:
-    """The falling scores of a tail, moved as a whole below those of the list it comes behind."""
-    if not len(head) or not len(tail):
-        return tail
-    moved: Float32[np.ndarray, "tail"] = tail - tail[0] + head[-1] - np.float32(_GAP)
-    return moved

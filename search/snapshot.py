@@ -1,4 +1,4 @@
-"""What one request searches: a catalogue with its indexes, all of one moment."""
+"""The snapshot that one request searches: a catalogue with its indexes, all of one moment."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -6,124 +6,131 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 
 from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
-from lexical.index import LexicalIndex
 from search import bundle
 from search.bundle.building import open_held_out
-from search.channels.append_buffer import AppendBuffer
-from search.channels.dense import Dense
-from search.channels.fusion import Recall
-from search.channels.lexical import Lexical
-from search.pipeline.selection import Selection
-from search.result import Hit, Lookup, SearchResult, UnknownItemsError
-from search.runtime.deadline import Clock
+from search.channels import CHANNELS
+from search.channels.base import Allowed
+from search.channels.fusion import Channels
+from search.errors import UnknownItemsError
+from search.popularity import Popularity
+from search.result import Hit, Lookup, SearchResult
+from search.runtime.stage_timer import StageTimer
 from search.signals import SignalSource
 from towers.exact import recall
-from towers.index import open_index, open_queries
-from towers.sketch import open_sketch
-from towers.vectors import open_vectors
 
 _SAMPLE = 50  # queries that recall is measured on while serving
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A state of all items. It never changes; the next write makes another.
+    """A state of all items. It never changes; the next write makes another one.
 
     Attributes:
         catalogue: The items.
-        recall: The channels that find them.
-        signals: What the reranker knows of them beside their text.
-        selection: Filters, facets, groups and popularity.
-        sample: Unit vectors of some queries that the index was not tuned on, to measure recall on.
+        channels: The recall channels.
+        signals: Where the features of the reranker come from.
+        popularity: The order in which browsing lists items.
+        sample: Unit vectors of queries that the index was not tuned on, to measure recall with.
     """
 
     catalogue: Catalogue
-    recall: Recall
+    channels: Channels
     signals: SignalSource
-    selection: Selection
+    popularity: Popularity
     sample: Float32[np.ndarray, "sample dim"]
 
     @classmethod
     def open(cls, directory: Path, manifest: bundle.Manifest) -> "Snapshot":
-        """The items of a bundle that is known to be sound."""
+        """Open the items of a bundle that is known to be sound."""
         catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS))
-        lexical = LexicalIndex.open(directory / bundle.LEXICAL)
-        index = directory / bundle.INDEX
-        vectors = open_vectors(index)
-        none = AppendBuffer(np.zeros((0, vectors.shape[1]), np.float32))
-        sketch = open_sketch(index, vectors, open_queries(index))
-        dense = Dense(open_index(index), vectors, none, sketch)
+        channels = Channels([channel.open(directory, catalogue) for channel in CHANNELS])
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         return cls(
             catalogue,
-            Recall(dense, Lexical(lexical)),
-            SignalSource(catalogue, lexical, as_of),
-            Selection(catalogue),
-            open_held_out(index)[:_SAMPLE],
+            channels,
+            SignalSource(catalogue, channels.lexical.index, as_of),
+            Popularity.of(catalogue),
+            open_held_out(directory / bundle.INDEX)[:_SAMPLE],
         )
 
-    def changed(self, catalogue: Catalogue, recall: Recall | None = None) -> "Snapshot":
-        """The view of another state of the catalogue, and of its indexes where they changed."""
-        recall = recall or self.recall
+    def changed(self, catalogue: Catalogue, channels: Channels | None = None) -> "Snapshot":
+        """Return the snapshot of another state of the catalogue, and of its channels if given."""
+        channels = channels or self.channels
         return Snapshot(
             catalogue,
-            recall,
-            SignalSource(catalogue, recall.lexical, self.signals.as_of),
-            Selection(catalogue, self.selection),
+            channels,
+            SignalSource(catalogue, channels.lexical.index, self.signals.as_of),
+            Popularity.of(catalogue, self.popularity),
             self.sample,
         )
 
     def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
-        """The rows of items; raises UnknownItemsError when some are not there."""
+        """Return the rows of items; raise UnknownItemsError if some are not there."""
         rows = self.catalogue.rows(item_ids)
         if (rows < 0).any():
             unknown = [i for i, row in zip(item_ids, rows, strict=True) if row < 0]
             raise UnknownItemsError(tuple(unknown))
         return rows
 
-    def lookup(self, item_ids: Sequence[str], clock: Clock) -> Lookup:
-        """The items of some ids, and which of the ids there is none of."""
-        with clock.stage("lookup", 0):
+    def lookup(self, item_ids: Sequence[str], timer: StageTimer) -> Lookup:
+        """Return the items of some ids, and which of the ids are unknown."""
+        with timer.stage("lookup") as stage:
             rows = self.catalogue.rows(item_ids).tolist()
             items = tuple(self.catalogue.item(row) for row in rows if row >= 0)
-        clock.found(len(items))
+            stage.candidates = len(items)
         missing = tuple(i for i, row in zip(item_ids, rows, strict=True) if row < 0)
-        return Lookup(items, missing, tuple(clock.stages))
+        return Lookup(items, missing, timer.reports)
+
+    def count(self, allowed: Allowed) -> int:
+        """Return how many items may be found."""
+        return len(self.catalogue) if allowed is None else int(np.count_nonzero(allowed))
+
+    def other_items(
+        self, row: int, passed: Allowed, *, exclude_variants: bool
+    ) -> Bool[np.ndarray, " items"]:
+        """Return which items pass a filter, but for one item and, if asked, those of its group."""
+        others = (self.catalogue.all_alive if passed is None else passed).copy()
+        others[row] = False
+        if exclude_variants:
+            groups = self.catalogue.groups(np.arange(len(others), dtype=np.int32))
+            if groups[row] >= 0:
+                others &= groups != groups[row]
+        return others
 
     def recall_at_10(self, give_way: Callable[[], object] = lambda: None) -> float:
-        """The share of the exact 10 nearest items that is found, over a sample of queries.
+        """Measure the share of the exact 10 nearest items that the index finds.
 
-        The index is as it was built, and some of what it finds is dead: this is how that tells. All
-        vectors are read for it.
+        The index is as it was built, and some of the items that it finds are deleted. Measuring
+        reads all vectors.
 
         Args:
             give_way: Called before each step, of which none takes more than some hundredths of a
-                second; what it raises ends all.
+                second; what it raises ends the measurement.
         """
-        alive, found = self.catalogue.alive, []
+        alive, hits = self.catalogue.alive, []
         for query in self.sample:
             give_way()
-            found.append(self.recall.nearest(query, 10, alive).rows)
-        exact = self.recall.exact(self.sample, 10, self.catalogue.all_alive, give_way)
-        return recall(exact, np.stack(found))
+            hits.append(self.channels.nearest(query, 10, alive).rows)
+        exact = self.channels.exact(self.sample, 10, self.catalogue.all_alive, give_way)
+        return recall(exact, np.stack(hits))
 
     def warm_up(self, depth: int) -> None:
-        """Make or touch whatever a first search down to that depth would wait for."""
-        self.recall.warm_up(depth)
-        self.selection.warm_up()
+        """Compile or load whatever a first search down to that depth would wait for."""
+        self.channels.warm_up(depth)
+        self.popularity.warm_up()
 
 
-def still_there(result: SearchResult, snapshot: Snapshot, now: Snapshot) -> SearchResult:
-    """A result of one view without the items that another one, which came later, lacks."""
-    if now is snapshot:
+def without_deleted(result: SearchResult, searched: Snapshot, current: Snapshot) -> SearchResult:
+    """Return a result of one snapshot without items that the current one lacks."""
+    if current is searched:
         return result
-    hits = tuple(hit for hit in result.hits if not _gone(hit, snapshot, now))
+    hits = tuple(hit for hit in result.hits if not _is_deleted(hit, searched, current))
     return result if len(hits) == len(result.hits) else replace(result, hits=hits)
 
 
-def _gone(hit: Hit, snapshot: Snapshot, now: Snapshot) -> bool:
-    return snapshot.catalogue.row(hit.item_id) >= 0 > now.catalogue.row(hit.item_id)
+def _is_deleted(hit: Hit, searched: Snapshot, current: Snapshot) -> bool:
+    return searched.catalogue.row(hit.item_id) >= 0 > current.catalogue.row(hit.item_id)

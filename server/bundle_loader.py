@@ -20,7 +20,7 @@ from base.memory import give_back_memory
 from search.bundle import Manifest
 from search.engine import Engine
 from search.engine_handle import EngineHandle
-from search.result import RequestError
+from search.errors import RequestError
 from server.worker_pool import StoppingError
 
 logger = logging.getLogger(__name__)

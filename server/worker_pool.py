@@ -15,7 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from live.throttle import Throttle
-from search.result import DeadlineExceededError
+from search.errors import DeadlineExceededError
 from search.runtime.batching import Caller, calling
 from search.runtime.cpu_limit import computing
 

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from search.bundle import BundleError
+from search.request import SearchRequest
 from search.result import SearchResult
 
 ANSWERS = 2  # raised when the engine comes to answer otherwise from the same files
@@ -21,7 +22,7 @@ MIN_OVERLAP = {True: 0.9, False: 0.7}  # of the top 10
 class Searcher(Protocol):
     """Whatever answers searches."""
 
-    def search(self, query: str, *, limit: int) -> SearchResult:
+    def search(self, request: SearchRequest) -> SearchResult:
         """One page of results."""
         ...
 
@@ -30,7 +31,7 @@ def record(engine: Searcher, queries: Sequence[str], path: Path) -> None:
     """Write what the engine answers now, a JSON object a line."""
     lines = []
     for query in queries:
-        hits = engine.search(query, limit=DEPTH).hits
+        hits = engine.search(SearchRequest(query, page_size=DEPTH)).hits
         answer = [[hit.item_id, hit.score] for hit in hits]
         lines.append(json.dumps({"query": query, "hits": answer}, ensure_ascii=False))
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
@@ -56,7 +57,8 @@ def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         golden = json.loads(line)
         expected = dict(golden["hits"])
-        found = {h.item_id: h.score for h in engine.search(golden["query"], limit=DEPTH).hits}
+        request = SearchRequest(golden["query"], page_size=DEPTH)
+        found = {h.item_id: h.score for h in engine.search(request).hits}
         shared = expected.keys() & found.keys()
         if len(shared) < MIN_OVERLAP[both_float32] * len(expected):
             raise BundleError(

@@ -1,22 +1,28 @@
-"""The dense channel: the items whose vectors are nearest to the query's."""
+"""The dense channel: the items whose vectors are nearest to the vector of the query."""
+
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from catalog.catalogue import Catalogue
+from search import bundle as bundle_files
 from search.channels import filtered
 from search.channels.append_buffer import AppendBuffer
-from search.channels.base import Allowed, Query, Ranked
-from search.result import Channel
+from search.channels.base import AddedRows, Allowed, ChannelHits, Query
+from search.request import DENSE
 from towers.exact import nearest_of
-from towers.index import VectorIndex
-from towers.sketch import Sketch
-from towers.vectors import Vectors
+from towers.index import VectorIndex, open_index, open_queries
+from towers.sketch import Sketch, open_sketch
+from towers.vectors import Vectors, open_vectors
 
 
-class Dense:
-    """The items nearest to the query's vector, by cosine: as many as there are."""
+class DenseChannel:
+    """The items nearest to the query by cosine. It finds any number of items."""
 
-    name = Channel.DENSE
+    name: ClassVar[str] = DENSE
+    default_weight: ClassVar[float] = 1.0
 
     def __init__(
         self,
@@ -25,31 +31,42 @@ class Dense:
         added: AppendBuffer,
         sketch: Sketch | None = None,
     ) -> None:
-        """Take an index and what lies behind it.
+        """Search an index and the vectors added behind it.
 
         Args:
-            index: Of the first rows.
-            vectors: What it was built from.
+            index: The index of the first rows.
+            vectors: The vectors that the index was built from.
             added: Vectors of the rows behind them, few enough to compare with every query.
-            sketch: Of the indexed vectors; without one, all that pass a filter are compared.
+            sketch: A sketch of the indexed vectors; without it, a filter compares all that pass.
         """
         self._index = index
         self._vectors = vectors
-        self._growing = added
+        self._append_buffer = added
         self._added = added.values
         self._sketch = sketch
 
-    def followed_by(self, more: Float32[np.ndarray, "more dim"]) -> "Dense":
-        """The same with more rows. For one thread at a time."""
-        added = self._growing.followed_by(more) if len(more) else self._growing
-        return Dense(self._index, self._vectors, added, self._sketch)
+    @classmethod
+    def open(cls, bundle: Path, catalogue: Catalogue) -> "DenseChannel":  # noqa: ARG003
+        """Open the vector index of a bundle."""
+        directory = bundle / bundle_files.INDEX
+        vectors = open_vectors(directory)
+        added = AppendBuffer(np.zeros((0, vectors.shape[1]), np.float32))
+        sketch = open_sketch(directory, vectors, open_queries(directory))
+        return cls(open_index(directory), vectors, added, sketch)
 
-    def search(self, query: Query, depth: int, allowed: Allowed = None) -> Ranked:
-        """The nearest items: never fewer than `depth` where there are more."""
+    def extended(self, added: AddedRows) -> "DenseChannel":
+        """Return the channel with more rows. Only one thread at a time may extend a channel."""
+        buffer = self._append_buffer
+        if len(added.vectors):
+            buffer = buffer.followed_by(added.vectors)
+        return DenseChannel(self._index, self._vectors, buffer, self._sketch)
+
+    def search(self, query: Query, depth: int, allowed: Allowed = None) -> ChannelHits:
+        """Return the nearest items: never fewer than `depth` where there are more."""
         plan, size = "", len(self._vectors)
         if allowed is None:
-            found, scores = self._index.search(query.vector[None], depth)
-            rows, cosines = found[0], scores[0]
+            index_rows, index_scores = self._index.search(query.vector[None], depth)
+            rows, cosines = index_rows[0], index_scores[0]
         else:
             within = filtered.nearest(
                 self._index, self._sketch, self._vectors, query.vector, depth, allowed[:size]
@@ -59,38 +76,34 @@ class Dense:
             chosen = (
                 np.arange(len(self._added)) if allowed is None else np.flatnonzero(allowed[size:])
             )
-            more, their = nearest_of(self._added, query.vector, min(depth, len(chosen)), chosen)
-            rows = np.concatenate([rows, more + np.int32(size)])
-            cosines = np.concatenate([cosines, their])
+            added_rows, added_cosines = nearest_of(
+                self._added, query.vector, min(depth, len(chosen)), chosen
+            )
+            rows = np.concatenate([rows, added_rows + np.int32(size)])
+            cosines = np.concatenate([cosines, added_cosines])
             order = np.argsort(-cosines, kind="stable")[:depth]
             rows, cosines = rows[order], cosines[order]
-        return Ranked(rows, cosines, plan)
+        return ChannelHits(rows, cosines, plan)
 
     def scores(
         self, query: Query, rows: Int32[np.ndarray, " items"]
     ) -> Float32[np.ndarray, " items"]:
-        """Cosines of the query's vector with those of items."""
-        return self.cosines(query.vector, rows)
-
-    def cosines(
-        self, vector: Float32[np.ndarray, " dim"], rows: Int32[np.ndarray, " items"]
-    ) -> Float32[np.ndarray, " items"]:
-        """Cosines of a vector with those of items."""
-        return np.asarray(self.vectors(rows) @ vector)
+        """Return the cosines of the query with items."""
+        return np.asarray(self.vectors(rows) @ query.vector)
 
     def vectors(self, rows: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:
-        """Unit vectors of items."""
+        """Return the unit vectors of items."""
         size = len(self._vectors)
         if not len(self._added):
             return self._vectors.take(rows, axis=0)
-        old = rows < size
-        found = np.empty((len(rows), self._vectors.shape[1]), np.float32)
-        found[old] = self._vectors.take(rows[old], axis=0)
-        found[~old] = self._added[rows[~old] - size]
-        return found
+        is_indexed = rows < size
+        vectors = np.empty((len(rows), self._vectors.shape[1]), np.float32)
+        vectors[is_indexed] = self._vectors.take(rows[is_indexed], axis=0)
+        vectors[~is_indexed] = self._added[rows[~is_indexed] - size]
+        return vectors
 
     def warm_up(self, depth: int) -> None:
-        """Compile or touch whatever a first search at that depth would wait for."""
+        """Compile or load whatever a first search at that depth would wait for."""
         self._index.warm_up(depth)
         if self._sketch is not None:
             self._sketch.warm_up(len(self._vectors))

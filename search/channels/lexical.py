@@ -1,39 +1,54 @@
 """The lexical channel: the items that share words with the query."""
 
+from pathlib import Path
+from typing import ClassVar
+
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from catalog.catalogue import Catalogue
 from lexical.index import LexicalIndex
+from search import bundle as bundle_files
 from search.channels import filtered
-from search.channels.base import Allowed, Query, Ranked
-from search.result import Channel
+from search.channels.base import AddedRows, Allowed, ChannelHits, Query
+from search.config import LEXICAL_WEIGHT
+from search.request import LEXICAL
 from search.signals import lexical_shares
 
-# What scoring one row by words costs, in hits of a search by words: two microseconds, and 0.65.
+# What scoring one row costs, in hits of a search of the index: 2 against 0.65 microseconds.
 _ROW_COST = 3
 
 
-class Lexical:
-    """The items that share words with the query, by their share of the best score any item has.
+class LexicalChannel:
+    """The items that share words with the query, scored by BM25 over the best BM25 of any item.
 
     Attributes:
         index: The lexical index of all rows.
     """
 
-    name = Channel.LEXICAL
+    name: ClassVar[str] = LEXICAL
+    default_weight: ClassVar[float] = LEXICAL_WEIGHT
 
     def __init__(self, index: LexicalIndex) -> None:
-        """Take the index."""
+        """Search an index."""
         self.index = index
 
-    def search(self, query: Query, depth: int, allowed: Allowed = None) -> Ranked:
-        """The items that share most words: fewer than `depth` only where fewer share any."""
+    @classmethod
+    def open(cls, bundle: Path, catalogue: Catalogue) -> "LexicalChannel":  # noqa: ARG003
+        """Open the lexical index of a bundle."""
+        return cls(LexicalIndex.open(bundle / bundle_files.LEXICAL))
+
+    def extended(self, added: AddedRows) -> "LexicalChannel":
+        """Return the channel with more rows."""
+        return LexicalChannel(added.lexical)
+
+    def search(self, query: Query, depth: int, allowed: Allowed = None) -> ChannelHits:
+        """Return the items that share most words: fewer than `depth` only where fewer share any."""
         if allowed is None:
             rows, scores = self.index.search(query.text, depth)
-            return Ranked(rows, scores / scores[:1])
-        # The index knows nothing of filters: it is asked for more until enough of that pass or
-        # there is no more, or it costs less to score all that pass. It is asked for something even
-        # where these are few: most queries have few hits.
+            return ChannelHits(rows, scores / scores[:1])
+        # The index knows no filters. Ask it for more hits until enough of them pass, unless scoring
+        # every item that passes costs less. Ask at least once: most queries have few hits.
         matches = int(np.count_nonzero(allowed))
         depth, most = min(depth, matches), _ROW_COST * matches
         fetch = min(filtered.enough(depth, max(matches, 1) / len(allowed)), most)
@@ -41,16 +56,19 @@ class Lexical:
             rows, scores = self.index.search(query.text, fetch)
             passed = np.flatnonzero(allowed[rows])[:depth]
             if len(passed) == depth or len(rows) < fetch:
-                return Ranked(rows[passed], scores[passed] / scores[:1])
+                return ChannelHits(rows[passed], scores[passed] / scores[:1])
             fetch *= 2
         rows = np.flatnonzero(allowed).astype(np.int32)
         shares = self.scores(query, rows)
         order = np.argsort(-shares, kind="stable")[:depth]
         order = order[shares[order] > 0]
-        return Ranked(rows[order], shares[order])
+        return ChannelHits(rows[order], shares[order])
 
     def scores(
         self, query: Query, rows: Int32[np.ndarray, " items"]
     ) -> Float32[np.ndarray, " items"]:
-        """Shares of items; 0 where they share no word."""
+        """Return the shares of the best BM25; 0 for items that share no word."""
         return lexical_shares(self.index, query.text, rows)
+
+    def warm_up(self, depth: int) -> None:
+        """Do nothing: the index is mapped into memory and needs no compilation."""

@@ -1,1 +1,1 @@
-"""The steps of a search, one file each."""
+"""The pipeline of a search: steps that work on one state, one file each."""

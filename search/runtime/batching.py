@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Int64, Num
 
 from bert.compiled import BucketedForward, Forward, Rows
-from search.result import DeadlineExceededError
+from search.errors import DeadlineExceededError
 from search.runtime.cpu_limit import computing, resting
 
 _TURNS = 4  # so often work is passed over for other, then it has its turn

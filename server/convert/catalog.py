@@ -1,7 +1,8 @@
 """CatalogService's messages of what is read, and the engine's records; `writes` has the others."""
 
-from search.result import Lookup, RequestError
-from server.convert.common import WHOLE, stage_messages
+from search.errors import RequestError
+from search.result import Lookup
+from server.convert.common import COMPLETE, stage_messages
 from server.convert.items import item_fields, item_message
 from shortlist.v1 import catalog_service_pb2
 
@@ -26,7 +27,7 @@ def get_item_response(
         item=item_message(item, fields),
         bundle_id=bundle_id,
         stages=stage_messages(found.stages),
-        coverage=WHOLE,
+        coverage=COMPLETE,
     )
 
 
@@ -56,5 +57,5 @@ def batch_get_response(
         missing_item_ids=found.missing,
         bundle_id=bundle_id,
         stages=stage_messages(found.stages),
-        coverage=WHOLE,
+        coverage=COMPLETE,
     )

@@ -1,22 +1,14 @@
-"""Between the contract's messages and the engine's records, both ways: what services share.
+"""What the conversions of several services share.
 
-Each of the larger services has a room of its own beside this one (`search_messages`, ...). Whatever
-a message can get wrong by its shape is found in them and raised as RequestError, with the path of
-the field in the message. The rules are those of the comments in `shortlist/v1`.
+A conversion judges the shape of a message alone: that a oneof is set, that an enum value is known,
+that nothing is too large to read. The engine's requests judge what the values say. Both raise
+RequestError with the path of the field in the message.
 """
 
 from collections.abc import Sequence
 
 from catalog.filters import Filter
-from search.result import (
-    MAX_QUERY_CHARACTERS,
-    Channel,
-    Degradation,
-    Hit,
-    RequestError,
-    SearchResult,
-    StageReport,
-)
+from search.result import Degradation, Hit, SearchResult, StageReport
 from server.convert.filters import filter_record
 from shortlist.v1 import (
     channel_pb2,
@@ -26,9 +18,11 @@ from shortlist.v1 import (
     stage_report_pb2,
 )
 
-CHANNELS = {
-    channel_pb2.CHANNEL_DENSE: Channel.DENSE,
-    channel_pb2.CHANNEL_LEXICAL: Channel.LEXICAL,
+# The names of channels by their values in the contract: CHANNEL_DENSE is "dense".
+CHANNEL_NAMES = {
+    value: name.removeprefix("CHANNEL_").lower()
+    for name, value in channel_pb2.Channel.items()
+    if value != channel_pb2.CHANNEL_UNSPECIFIED
 }
 
 _DEGRADATIONS = {
@@ -38,52 +32,37 @@ _DEGRADATIONS = {
     Degradation.FACETS_SKIPPED: coverage_pb2.DEGRADATION_FACETS_SKIPPED,
 }
 
-WHOLE = coverage_pb2.Coverage()  # of an answer of which no part can be left out
+COMPLETE = coverage_pb2.Coverage()  # of an answer that is never partial
 
 
-def request_filter(
-    request: search_service_pb2.SearchRequest
+def filter_of(
+    message: search_service_pb2.SearchRequest
     | retrieval_service_pb2.RetrieveRequest
     | retrieval_service_pb2.SimilarItemsRequest,
 ) -> Filter | None:
-    """Returns the filter of a request, None without one; raises RequestError."""
-    return filter_record(request.filter, "filter") if request.HasField("filter") else None
-
-
-def size(value: int, field: str, maximum: int) -> int:
-    """Returns a count, no larger than its maximum; raises RequestError when it is negative."""
-    if value < 0:
-        raise RequestError(field, "must not be negative")
-    return min(value, maximum)
-
-
-def check_query(query: str, field: str) -> None:
-    """Raises RequestError unless a query is one to search for."""
-    if not query.strip():
-        raise RequestError(field, "must not be empty")
-    if len(query) > MAX_QUERY_CHARACTERS:
-        raise RequestError(field, f"has more than {MAX_QUERY_CHARACTERS:,} characters")
+    """Return the filter of a request, None without one; raise RequestError if it is malformed."""
+    return filter_record(message.filter, "filter") if message.HasField("filter") else None
 
 
 def recalled_messages(hit: Hit) -> list[channel_pb2.Recalled]:
-    """Returns which channels recalled a hit, and at what rank."""
+    """Return which channels recalled a hit, and at what rank."""
     return [
-        channel_pb2.Recalled(channel=number, rank=hit.channels[channel])
-        for number, channel in CHANNELS.items()
-        if channel in hit.channels
+        channel_pb2.Recalled(channel=number, rank=hit.channels[name])
+        for number, name in CHANNEL_NAMES.items()
+        if name in hit.channels
     ]
 
 
 def coverage_message(result: SearchResult) -> coverage_pb2.Coverage:
-    """Returns what was left out of an answer."""
+    """Return what was left out of an answer."""
     return coverage_pb2.Coverage(
-        degradations=[_DEGRADATIONS[kind] for kind in result.left_out],
-        rerank_target_count=result.to_rerank,
+        degradations=[_DEGRADATIONS[kind] for kind in result.degradations],
+        rerank_target_count=result.rerank_target,
     )
 
 
 def stage_messages(stages: Sequence[StageReport]) -> list[stage_report_pb2.StageReport]:
-    """Returns what the stages of a call did."""
+    """Return what the stages of a call did."""
     messages = []
     for stage in stages:
         message = stage_report_pb2.StageReport(

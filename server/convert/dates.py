@@ -4,7 +4,7 @@ import datetime
 
 from google.type import date_pb2
 
-from search.result import RequestError
+from search.errors import RequestError
 
 
 def date_message(date: datetime.date | None) -> date_pb2.Date | None:

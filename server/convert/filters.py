@@ -8,7 +8,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from catalog.facets import MAX_FACET_INTERVALS, MAX_FACET_VALUES, MAX_FACETS, Facet, FacetCounts
+from catalog.facets import MAX_FACET_VALUES, Facet, FacetCounts
 from catalog.fields import Number
 from catalog.filters import (
     And,
@@ -23,7 +23,7 @@ from catalog.filters import (
     Range,
     Value,
 )
-from search.result import RequestError
+from search.errors import RequestError
 from server.convert.dates import date_message, date_record
 from shortlist.v1 import facet_pb2, filter_pb2
 
@@ -56,10 +56,8 @@ def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
 
 
 def facet_records(messages: Sequence[facet_pb2.Facet]) -> tuple[Facet, ...]:
-    """Returns the facets of a request; raises RequestError."""
-    if len(messages) > MAX_FACETS:
-        raise RequestError("facets", f"has {len(messages)} entries; at most {MAX_FACETS} are taken")
-    return tuple(_facet(message, f"facets[{place}]") for place, message in enumerate(messages))
+    """Return the facets of a request; raise RequestError if one is malformed."""
+    return tuple(_facet(message, f"facets[{index}]") for index, message in enumerate(messages))
 
 
 def facet_message(counts: FacetCounts) -> facet_pb2.FacetCounts:
@@ -157,18 +155,14 @@ def _interval(message: filter_pb2.Interval, path: str) -> Interval:
 
 
 def _facet(message: facet_pb2.Facet, path: str) -> Facet:
-    if message.max_values < 0:
-        raise RequestError(f"{path}.max_values", "must not be negative")
-    if len(message.intervals) > MAX_FACET_INTERVALS:
-        raise RequestError(f"{path}.intervals", f"must be at most {MAX_FACET_INTERVALS}")
     if message.scope not in _SCOPE_OF:
         raise RequestError(f"{path}.scope", "is unknown")
     return Facet(
         message.field,
         min(message.max_values, MAX_FACET_VALUES) or DEFAULT_FACET_VALUES,
         tuple(
-            _interval(interval, f"{path}.intervals[{place}]")
-            for place, interval in enumerate(message.intervals)
+            _interval(interval, f"{path}.intervals[{index}]")
+            for index, interval in enumerate(message.intervals)
         ),
         _SCOPE_OF[message.scope],
     )

@@ -5,7 +5,7 @@ import math
 from google.protobuf import field_mask_pb2
 
 from catalog.schema import Item
-from search.result import RequestError
+from search.errors import RequestError
 from server.convert.dates import date_message, date_record
 from shortlist.v1 import item_pb2
 

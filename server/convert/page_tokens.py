@@ -1,6 +1,7 @@
 """Page tokens: where the next page begins, bound to the search that it continues and its bundle.
 
-Of a bundle that a server compacted this is the one that it began with: the items are the same.
+Compaction keeps the items of a bundle, so the token of a bundle fits the bundles that were
+compacted from it.
 """
 
 import base64
@@ -10,12 +11,15 @@ import json
 import struct
 from dataclasses import dataclass
 
-from search.result import MAX_DEPTH, MAX_OFFSET, RequestError
+from search.bundle import Manifest
+from search.config import MAX_DEPTH
+from search.errors import RequestError
+from search.request import MAX_OFFSET, SearchRequest
 
-_VERSION = 2
-# Version, offset, depth of reranking, digest of the bundle, digest of all that and the search.
+_VERSION = 3
+# Version, offset, reranked candidates, digest of the bundle, digest of all that and the search.
 _LAYOUT = struct.Struct(">BIH8s16s")
-_WHOLE = 0xFFFF
+_NO_LIMIT = 0xFFFF
 
 
 class PageTokenError(RequestError):
@@ -30,7 +34,7 @@ class PageTokenError(RequestError):
 
 
 class PageTokenExpiredError(PageTokenError):
-    """A page token that fits the request, but was given by another bundle."""
+    """A page token that fits the request, but comes from another bundle."""
 
     def __init__(self) -> None:
         super().__init__("is of a bundle that is no longer served; start again without one")
@@ -41,39 +45,45 @@ class Page:
     """Where a page begins."""
 
     offset: int  # results on the pages before it
-    reranked: int | None = None  # candidates reranked for these, where time was short
+    reranked: int | None = None  # candidates reranked for these, if time was short
 
 
-def write_page_token(page: Page, bundle_id: str, *search: str | int | None) -> str:
-    """Returns the token for a page of the search with those parameters."""
-    bundle = _digest(8, bundle_id)
-    depth = _WHOLE if page.reranked is None else page.reranked
-    digest = _digest(16, page.offset, depth, bundle.hex(), *search)
+def write_page_token(page: Page, manifest: Manifest, request: SearchRequest) -> str:
+    """Return the token for a page of a search."""
+    bundle = _bundle_digest(manifest)
+    depth = _NO_LIMIT if page.reranked is None else page.reranked
+    digest = _digest(16, page.offset, depth, bundle.hex(), request.identity)
     packed = _LAYOUT.pack(_VERSION, page.offset, depth, bundle, digest)
     return base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
 
 
-def read_page_token(token: str, bundle_id: str, *search: str | int | None) -> Page:
-    """Returns the page that `write_page_token` was given with the same search.
+def read_page_token(token: str, manifest: Manifest, request: SearchRequest) -> Page:
+    """Return the page that `write_page_token` wrote into a token for the same search.
 
     Raises:
-        PageTokenError: The token is not one of ours, or is for another search.
-        PageTokenExpiredError: It is for the same search on another bundle.
+        PageTokenError: the token is malformed, or is for another search.
+        PageTokenExpiredError: the token is for the same search on another bundle.
     """
     try:
         packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         version, offset, depth, bundle, digest = _LAYOUT.unpack(packed)
     except (ValueError, binascii.Error, struct.error):
         raise PageTokenError from None
-    if version != _VERSION or digest != _digest(16, offset, depth, bundle.hex(), *search):
+    expected = _digest(16, offset, depth, bundle.hex(), request.identity)
+    if version != _VERSION or digest != expected:
         raise PageTokenError
-    # Whoever works the digest out can make a token, but none for a page that there cannot be.
-    if offset > MAX_OFFSET or MAX_DEPTH < depth < _WHOLE:
+    # A caller can compute the digest and forge a token, but not one for an impossible page.
+    if offset > MAX_OFFSET or MAX_DEPTH < depth < _NO_LIMIT:
         raise PageTokenError
-    if bundle != _digest(8, bundle_id):
+    if bundle != _bundle_digest(manifest):
         raise PageTokenExpiredError
-    return Page(offset, None if depth == _WHOLE else depth)
+    return Page(offset, None if depth == _NO_LIMIT else depth)
 
 
-def _digest(size: int, *parts: str | int | None) -> bytes:
+def _bundle_digest(manifest: Manifest) -> bytes:
+    """Return the digest of the bundle, or of the bundle that it was compacted from."""
+    return _digest(8, manifest.root or manifest.bundle_id)
+
+
+def _digest(size: int, *parts: str | int) -> bytes:
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=size).digest()

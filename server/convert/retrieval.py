@@ -1,82 +1,62 @@
-"""RetrievalService's messages and the engine's records."""
-
-from dataclasses import dataclass
+"""Between RetrievalService's messages and the engine's records."""
 
 import numpy as np
 from jaxtyping import Float32
 
-from catalog.filters import Filter
 from catalog.schema import Item
-from search.result import (
-    MAX_EMBED_TEXTS,
+from search.errors import RequestError
+from search.request import (
     MAX_PAGE_SIZE,
     MAX_RETRIEVE,
-    Channel,
-    Embedded,
-    RequestError,
-    SearchResult,
+    EmbedRequest,
+    RetrieveRequest,
+    SimilarItemsRequest,
 )
+from search.result import Embeddings, SearchResult
 from server.convert.common import (
-    CHANNELS,
-    WHOLE,
-    check_query,
+    CHANNEL_NAMES,
+    COMPLETE,
     coverage_message,
+    filter_of,
     recalled_messages,
-    request_filter,
-    size,
     stage_messages,
 )
-from server.convert.items import item_fields, item_message, item_record
+from server.convert.items import item_message, item_record
 from shortlist.v1 import retrieval_service_pb2, vector_pb2
 
 DEFAULT_RETRIEVE = 100
 DEFAULT_SIMILAR = 10
 
 
-def retrieve_query(
-    request: retrieval_service_pb2.RetrieveRequest, dim: int
-) -> str | Float32[np.ndarray, "dim"]:
-    """Returns the query text, or the query's unit vector; raises RequestError."""
-    match request.WhichOneof("input"):
+def retrieve_request(
+    message: retrieval_service_pb2.RetrieveRequest, deadline: float | None
+) -> RetrieveRequest:
+    """Return the retrieval that a message asks for; raise RequestError if it is out of limits."""
+    query: str | Float32[np.ndarray, " dim"]
+    match message.WhichOneof("input"):
         case "query":
-            check_query(request.query, "query")
-            return request.query
+            query = message.query
         case "vector":
-            return _vector(request.vector, dim)
+            query = np.array(message.vector.values, np.float32)
         case _:
             raise RequestError("input", "needs a query or a vector")
-
-
-def retrieve_limit(request: retrieval_service_pb2.RetrieveRequest) -> int:
-    """Returns how many hits a request asks for; raises RequestError."""
-    return size(request.page_size, "page_size", MAX_RETRIEVE) or DEFAULT_RETRIEVE
-
-
-def retrieve_channels(request: retrieval_service_pb2.RetrieveRequest) -> frozenset[Channel]:
-    """Returns the channels that a request asks for; raises RequestError."""
-    for place, number in enumerate(request.channels):
-        if number not in CHANNELS:
-            raise RequestError(f"channels[{place}]", "is unspecified or unknown")
-    channels = frozenset(CHANNELS[number] for number in request.channels)
-    if request.WhichOneof("input") == "vector" and channels - {Channel.DENSE}:
-        raise RequestError("channels", "must be CHANNEL_DENSE alone for a vector")
-    return channels or frozenset(Channel)
-
-
-def retrieve_fields(
-    request: retrieval_service_pb2.RetrieveRequest,
-) -> tuple[bool, frozenset[str] | None]:
-    """Returns whether hits are to have items, and which of their fields; raises RequestError.
-
-    The fields are None for all, as `items.item_fields` has them.
-    """
-    return bool(request.item_fields.paths), item_fields(request.item_fields, "item_fields")
+    for index, number in enumerate(message.channels):
+        if number not in CHANNEL_NAMES:
+            raise RequestError(f"channels[{index}]", "is unspecified or unknown")
+    return RetrieveRequest(
+        query,
+        channels=tuple(CHANNEL_NAMES[number] for number in message.channels),
+        filter=filter_of(message),
+        page_size=min(message.page_size, MAX_RETRIEVE) or DEFAULT_RETRIEVE,
+        with_items=bool(message.item_fields.paths),
+        deadline=deadline,
+    )
 
 
 def retrieve_response(
     result: SearchResult, bundle_id: str, fields: frozenset[str] | None = None
 ) -> retrieval_service_pb2.RetrieveResponse:
-    """Returns the response of a retrieval, with these fields of the items that its hits have."""
+    """Return the response of a retrieval, with some fields of each item or all."""
     return retrieval_service_pb2.RetrieveResponse(
         results=[
             retrieval_service_pb2.RetrieveResult(
@@ -94,38 +74,27 @@ def retrieve_response(
     )
 
 
-@dataclass(frozen=True)
-class Similar:
-    """A search for similar items as the engine takes it."""
-
-    item_id: str
-    limit: int
-    filter: Filter | None
-    variants: bool  # whether they are let in
-    fields: frozenset[str] | None  # of each item to return; None: all
-
-
-def similar_record(request: retrieval_service_pb2.SimilarItemsRequest) -> Similar:
-    """Returns what a request asks for; raises RequestError."""
-    if not request.item_id:
-        raise RequestError("item_id", "must not be empty")
-    return Similar(
-        request.item_id,
-        size(request.page_size, "page_size", MAX_PAGE_SIZE) or DEFAULT_SIMILAR,
-        request_filter(request),
-        not request.exclude_variants,
-        item_fields(request.item_fields, "item_fields"),
+def similar_items_request(
+    message: retrieval_service_pb2.SimilarItemsRequest, deadline: float | None
+) -> SimilarItemsRequest:
+    """Return what a message asks for; raise RequestError if it is out of limits."""
+    return SimilarItemsRequest(
+        message.item_id,
+        filter=filter_of(message),
+        exclude_variants=message.exclude_variants,
+        page_size=min(message.page_size, MAX_PAGE_SIZE) or DEFAULT_SIMILAR,
+        deadline=deadline,
     )
 
 
-def similar_response(
-    similar: Similar, result: SearchResult, bundle_id: str
+def similar_items_response(
+    result: SearchResult, bundle_id: str, fields: frozenset[str] | None = None
 ) -> retrieval_service_pb2.SimilarItemsResponse:
-    """Returns the response of a search for similar items."""
+    """Return the response of a search for similar items."""
     return retrieval_service_pb2.SimilarItemsResponse(
         results=[
             retrieval_service_pb2.SimilarItemsResult(
-                item=item_message(hit.item, similar.fields) if hit.item else None,
+                item=item_message(hit.item, fields) if hit.item else None,
                 item_id=hit.item_id,
                 score=hit.score,
             )
@@ -137,42 +106,28 @@ def similar_response(
     )
 
 
-def embed_inputs(request: retrieval_service_pb2.EmbedRequest) -> list[str | Item]:
-    """Returns the queries (as str) and items to encode; raises RequestError."""
-    if not 1 <= len(request.inputs) <= MAX_EMBED_TEXTS:
-        raise RequestError("inputs", f"must be from 1 to {MAX_EMBED_TEXTS}")
+def embed_request(
+    message: retrieval_service_pb2.EmbedRequest, deadline: float | None
+) -> EmbedRequest:
+    """Return the queries and items to encode; raise RequestError if they are out of limits."""
     inputs: list[str | Item] = []
-    for place, given in enumerate(request.inputs):
-        path = f"inputs[{place}]"
+    for index, given in enumerate(message.inputs):
+        path = f"inputs[{index}]"
         match given.WhichOneof("input"):
             case "query":
-                check_query(given.query, f"{path}.query")
                 inputs.append(given.query)
             case "item":
                 inputs.append(item_record(given.item, f"{path}.item", needs_id=False))
             case _:
                 raise RequestError(path, "needs a query or an item")
-    return inputs
+    return EmbedRequest(inputs, deadline=deadline)
 
 
-def embed_response(embedded: Embedded, bundle_id: str) -> retrieval_service_pb2.EmbedResponse:
-    """Returns the response of an encoding."""
+def embed_response(embeddings: Embeddings, bundle_id: str) -> retrieval_service_pb2.EmbedResponse:
+    """Return the response of an encoding."""
     return retrieval_service_pb2.EmbedResponse(
-        embeddings=[vector_pb2.Vector(values=vector.tolist()) for vector in embedded.vectors],
+        embeddings=[vector_pb2.Vector(values=vector.tolist()) for vector in embeddings.vectors],
         bundle_id=bundle_id,
-        stages=stage_messages(embedded.stages),
-        coverage=WHOLE,
+        stages=stage_messages(embeddings.stages),
+        coverage=COMPLETE,
     )
-
-
-def _vector(message: vector_pb2.Vector, dim: int) -> Float32[np.ndarray, "dim"]:
-    vector = np.array(message.values, dtype=np.float32)
-    if len(vector) != dim:
-        raise RequestError("vector", f"must have {dim} values, not {len(vector)}")
-    if not np.isfinite(vector).all():
-        raise RequestError("vector", "must have finite values only")
-    if not vector.any():
-        raise RequestError("vector", "must not be all zero")
-    # Scaled in float64, where the squares of the largest and smallest float32 are still numbers.
-    wide = vector.astype(np.float64)
-    return (wide / np.linalg.norm(wide)).astype(np.float32)

@@ -7,15 +7,15 @@ paths.
 from collections.abc import Mapping
 
 from catalog.filters import Filter
-from search.result import RequestError
-from search.rules import Adjustment, Boost, Cap, Effect, Pin, RuleReport, Rules, Skipped
+from search.errors import RequestError
+from search.rules import Adjustment, Boost, Cap, Effect, Pin, PinProblem, RuleReport, Rules
 from server.convert.filters import filter_record
 from shortlist.v1 import rules_pb2
 
-_PROBLEMS: Mapping[Skipped, "rules_pb2.PinProblem.ValueType"] = {
-    Skipped.UNKNOWN_ITEM: rules_pb2.PIN_PROBLEM_UNKNOWN_ITEM,
-    Skipped.FILTERED_OUT: rules_pb2.PIN_PROBLEM_FILTERED_OUT,
-    Skipped.EXCLUDED: rules_pb2.PIN_PROBLEM_EXCLUDED,
+_PROBLEMS: Mapping[PinProblem, "rules_pb2.PinProblem.ValueType"] = {
+    PinProblem.UNKNOWN_ITEM: rules_pb2.PIN_PROBLEM_UNKNOWN_ITEM,
+    PinProblem.FILTERED_OUT: rules_pb2.PIN_PROBLEM_FILTERED_OUT,
+    PinProblem.EXCLUDED: rules_pb2.PIN_PROBLEM_EXCLUDED,
 }
 
 
@@ -57,8 +57,8 @@ def report_message(report: RuleReport) -> rules_pb2.RuleReport:
         rule=report.rule,
         affected_count=report.affected,
         pin_problem=rules_pb2.PIN_PROBLEM_UNSPECIFIED
-        if report.skipped is None
-        else _PROBLEMS[report.skipped],
+        if report.problem is None
+        else _PROBLEMS[report.problem],
     )
 
 

@@ -16,14 +16,8 @@ from grpc_status import rpc_status
 
 from base.error_logging import log_error
 from live.write_ahead_log import LogError
-from search.result import (
-    ClosedError,
-    DeadlineExceededError,
-    NotSupportedError,
-    ReadOnlyError,
-    RequestError,
-    UnknownItemsError,
-)
+from search.errors import DeadlineExceededError, NotSupportedError, RequestError, UnknownItemsError
+from search.result import ClosedError, ReadOnlyError
 from server.auth.tokens import RoleMissingError, UnauthenticatedError
 from server.bundle_loader import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
 from server.convert.page_tokens import PageTokenError, PageTokenExpiredError

@@ -106,11 +106,11 @@ class Metrics:
         """Counts what the engine answered."""
         if not isinstance(result, SearchResult):
             return
-        for left_out in result.left_out:
-            self._degradations.labels(left_out.value).inc()
+        for degradations in result.degradations:
+            self._degradations.labels(degradations.value).inc()
         if any(stage.name == "recall" for stage in result.stages):
             self._recalled.labels(method).observe(result.recalled)
-        if result.to_rerank:
+        if result.rerank_target:
             self._reranked.labels(method).observe(result.reranked)
 
     def waited(self, seconds: float) -> None:

@@ -3,19 +3,25 @@
 # ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Protocol, runtime_checkable
 
 from live.catalogue import LiveCatalogue
-from search.engine import Engine
 from search.engine_handle import EngineHandle
-from search.result import RequestError, SearchResult, UnknownItemsError
+from search.errors import RequestError, UnknownItemsError
 from server.convert import catalog as catalog_messages
-from server.convert import common
-from server.convert import rerank as rerank_messages
-from server.convert import retrieval as retrieval_messages
-from server.convert import search as search_messages
+from server.convert.items import item_fields
+from server.convert.rerank import rerank_request, rerank_response
+from server.convert.retrieval import (
+    embed_request,
+    embed_response,
+    retrieve_request,
+    retrieve_response,
+    similar_items_request,
+    similar_items_response,
+)
+from server.convert.search import search_request, search_response, stream_search_response
 from server.interceptors.call_log import note
 from server.rpc import writes
 from server.rpc.streaming import parts_of
@@ -37,136 +43,110 @@ class CallContext(Protocol):
     """What the methods need of gRPC's context."""
 
     def time_remaining(self) -> float | None:
-        """Returns the seconds until the caller's deadline, None without one."""
+        """Return the seconds until the caller's deadline, None without one."""
 
 
 def deadline_of(context: CallContext) -> float | None:
-    """Returns when the caller stops waiting, in time.monotonic() seconds; None for never."""
+    """Return when the caller stops waiting, in time.monotonic() seconds; None for never."""
     remaining = context.time_remaining()
     return None if remaining is None else time.monotonic() + remaining
 
 
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
-    """Both stages."""
+    """Search: recall, then reranking."""
 
     def __init__(self, engine_handle: EngineHandle, worker: Worker):
         self._engine_handle = engine_handle
         self._worker = worker
 
     async def Search(
-        self, request: search_service_pb2.SearchRequest, context: CallContext
+        self, message: search_service_pb2.SearchRequest, context: CallContext
     ) -> search_service_pb2.SearchResponse:
-        """Finds the products that answer a query best."""
-        engine, deadline = self._engine_handle.engine, deadline_of(context)
-        search = search_messages.search_record(request, engine.bundle_id, engine.manifest.root)
-        result = await self._worker.run(lambda: _search(engine, search, deadline), deadline)
+        """Find the products that answer a query best."""
+        engine = self._engine_handle.engine
+        request = search_request(message, engine.manifest, deadline_of(context))
+        fields = item_fields(message.item_fields, "item_fields")
+        result = await self._worker.run(lambda: engine.search(request), request.deadline)
         note(result, engine.bundle_id)
-        return search_messages.search_response(search, result)
+        return search_response(request, result, engine.manifest, fields)
 
     async def StreamSearch(
-        self, request: search_service_pb2.StreamSearchRequest, context: CallContext
+        self, message: search_service_pb2.StreamSearchRequest, context: CallContext
     ) -> AsyncIterator[search_service_pb2.StreamSearchResponse]:
-        """Finds the same, and says before that what stage 1 found."""
-        engine, deadline = self._engine_handle.engine, deadline_of(context)
+        """Find the same, and answer with the recalled page before that."""
+        engine = self._engine_handle.engine
         try:
-            search = search_messages.search_record(
-                request.search, engine.bundle_id, engine.manifest.root
-            )
-            parts = parts_of(
-                self._worker,
-                lambda hand_out: _search(engine, search, deadline, hand_out),
-                deadline,
-            )
-            async with aclosing(parts):
-                async for result, last in parts:
-                    if last:
-                        note(result, engine.bundle_id)
-                    yield search_messages.stream_search_response(search, result, last=last)
+            request = search_request(message.search, engine.manifest, deadline_of(context))
+            fields = item_fields(message.search.item_fields, "item_fields")
         except RequestError as error:
             raise error.within("search") from None
+        parts = parts_of(
+            self._worker, lambda hand_out: engine.search(request, hand_out), request.deadline
+        )
+        async with aclosing(parts):
+            async for result, last in parts:
+                if last:
+                    note(result, engine.bundle_id)
+                response = search_response(request, result, engine.manifest, fields)
+                yield stream_search_response(response, last=last)
 
 
 class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
-    """Stage 1."""
+    """Recall alone, and vectors."""
 
     def __init__(self, engine_handle: EngineHandle, worker: Worker):
         self._engine_handle = engine_handle
         self._worker = worker
 
     async def Retrieve(
-        self, request: retrieval_service_pb2.RetrieveRequest, context: CallContext
+        self, message: retrieval_service_pb2.RetrieveRequest, context: CallContext
     ) -> retrieval_service_pb2.RetrieveResponse:
-        """Finds the items nearest to a query."""
-        engine, deadline = self._engine_handle.engine, deadline_of(context)
-        query = retrieval_messages.retrieve_query(request, engine.dim)
-        limit, filter = (
-            retrieval_messages.retrieve_limit(request),
-            common.request_filter(request),
-        )
-        channels = retrieval_messages.retrieve_channels(request)
-        named, fields = retrieval_messages.retrieve_fields(request)
-        result = await self._worker.run(
-            lambda: engine.retrieve(
-                query,
-                limit=limit,
-                channels=channels,
-                filter=filter,
-                with_items=named,
-                deadline=deadline,
-            ),
-            deadline,
-        )
+        """Find the items that channels recall for a query."""
+        engine = self._engine_handle.engine
+        request = retrieve_request(message, deadline_of(context))
+        fields = item_fields(message.item_fields, "item_fields")
+        result = await self._worker.run(lambda: engine.retrieve(request), request.deadline)
         note(result, engine.bundle_id)
-        return retrieval_messages.retrieve_response(result, engine.bundle_id, fields)
+        return retrieve_response(result, engine.bundle_id, fields)
 
     async def SimilarItems(
-        self, request: retrieval_service_pb2.SimilarItemsRequest, context: CallContext
+        self, message: retrieval_service_pb2.SimilarItemsRequest, context: CallContext
     ) -> retrieval_service_pb2.SimilarItemsResponse:
-        """Finds the items nearest to another."""
-        engine, deadline = self._engine_handle.engine, deadline_of(context)
-        similar = retrieval_messages.similar_record(request)
-        result = await self._worker.run(
-            lambda: engine.similar(
-                similar.item_id,
-                limit=similar.limit,
-                filter=similar.filter,
-                variants=similar.variants,
-                deadline=deadline,
-            ),
-            deadline,
-        )
+        """Find the items nearest to another item."""
+        engine = self._engine_handle.engine
+        request = similar_items_request(message, deadline_of(context))
+        fields = item_fields(message.item_fields, "item_fields")
+        result = await self._worker.run(lambda: engine.similar(request), request.deadline)
         note(result, engine.bundle_id)
-        return retrieval_messages.similar_response(similar, result, engine.bundle_id)
+        return similar_items_response(result, engine.bundle_id, fields)
 
     async def Embed(
-        self, request: retrieval_service_pb2.EmbedRequest, context: CallContext
+        self, message: retrieval_service_pb2.EmbedRequest, context: CallContext
     ) -> retrieval_service_pb2.EmbedResponse:
-        """Encodes queries and items."""
-        engine, deadline = self._engine_handle.engine, deadline_of(context)
-        inputs = retrieval_messages.embed_inputs(request)
-        embedded = await self._worker.run(lambda: engine.embed(inputs, deadline=deadline), deadline)
-        note(embedded, engine.bundle_id)
-        return retrieval_messages.embed_response(embedded, engine.bundle_id)
+        """Encode queries and items."""
+        engine = self._engine_handle.engine
+        request = embed_request(message, deadline_of(context))
+        embeddings = await self._worker.run(lambda: engine.embed(request), request.deadline)
+        note(embeddings, engine.bundle_id)
+        return embed_response(embeddings, engine.bundle_id)
 
 
 class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
-    """Stage 2."""
+    """Reranking alone."""
 
     def __init__(self, engine_handle: EngineHandle, worker: Worker):
         self._engine_handle = engine_handle
         self._worker = worker
 
     async def Rerank(
-        self, request: rerank_service_pb2.RerankRequest, context: CallContext
+        self, message: rerank_service_pb2.RerankRequest, context: CallContext
     ) -> rerank_service_pb2.RerankResponse:
-        """Orders candidates."""
-        engine, deadline = self._engine_handle.engine, deadline_of(context)
-        candidates = rerank_messages.rerank_candidates(request)
-        result = await self._worker.run(
-            lambda: engine.rerank(request.query, candidates, deadline=deadline), deadline
-        )
+        """Order candidates."""
+        engine = self._engine_handle.engine
+        request = rerank_request(message, deadline_of(context))
+        result = await self._worker.run(lambda: engine.rerank(request), request.deadline)
         note(result, engine.bundle_id)
-        return rerank_messages.rerank_response(result, engine.bundle_id)
+        return rerank_response(result, engine.bundle_id)
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
@@ -223,26 +203,3 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             request_iterator, writes.deletion, response, self._live, method
         ):
             yield answer
-
-
-def _search(
-    engine: Engine,
-    search: search_messages.Search,
-    deadline: float | None,
-    on_recalled: Callable[[SearchResult], None] | None = None,
-) -> SearchResult:
-    result = engine.search(
-        search.query,
-        limit=search.limit,
-        offset=search.offset,
-        recall_depth=search.recall_depth,
-        rerank_depth=search.rerank_depth,
-        rerank_most=search.reranked_before,
-        filter=search.filter,
-        facets=search.facets,
-        max_per_group=search.max_per_group,
-        rules=search.rules,
-        deadline=deadline,
-        on_recalled=on_recalled,
-    )
-    return search_messages.as_before(search, result)

@@ -11,7 +11,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from catalog.schema import Item
 from live.catalogue import LiveCatalogue
 from live.write_ahead_log import MAX_REQUEST_ID_CHARACTERS, Write, Written
-from search.result import ReadOnlyError, RequestError
+from search.errors import RequestError
+from search.result import ReadOnlyError
 from server.convert.items import item_record
 from server.interceptors.errors import error_status
 from shortlist.v1 import catalog_service_pb2, item_pb2

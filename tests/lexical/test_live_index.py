@@ -9,6 +9,7 @@ from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from lexical.live_index import LiveLexicalIndex
+from search.request import SearchRequest
 
 
 @pytest.fixture
@@ -23,8 +24,8 @@ def live(tmp_path: Path) -> Iterator[LiveLexicalIndex]:
 def test_rows_come_and_go_and_what_was_opened_before_stays(live):
     first = live.update({2: Item("2", "green lamp")}, [], 3)
     second = live.update({3: Item("3", "blue lamp")}, [0], 4)
-    assert sorted(first.search("lamp", 9)[0].tolist()) == [0, 2]
-    assert sorted(second.search("lamp", 9)[0].tolist()) == [2, 3]
+    assert sorted(first.search(SearchRequest("lamp", 9))[0].tolist()) == [0, 2]
+    assert sorted(second.search(SearchRequest("lamp", 9))[0].tolist()) == [2, 3]
 
 
 def test_no_row_is_found_that_only_a_failed_update_had(live):
@@ -41,4 +42,4 @@ def test_no_row_is_found_of_an_update_that_failed_half_way(live):
     with pytest.raises(ValueError, match="-1"):  # no row: the two before it wait to be committed
         live.update(lamps, [], 5)
     after = live.update({2: lamps[2]}, [], 3)
-    assert sorted(after.search("lamp", 9)[0].tolist()) == [0, 2]
+    assert sorted(after.search(SearchRequest("lamp", 9))[0].tolist()) == [0, 2]

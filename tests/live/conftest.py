@@ -16,6 +16,7 @@ from live.write_ahead_log import Write, WriteLog
 from search.config import LiveConfig
 from search.engine import Engine
 from search.engine_handle import EngineHandle
+from search.request import SearchRequest
 
 SECONDS = 30.0
 NEVER = LiveConfig(compact_from=1_000_000)
@@ -88,7 +89,7 @@ LAMP = Item("lamp", "Zyx brass reading lamp", brand="Zyx", price=20.0, in_stock=
 
 
 def found(shop: Shop, query: str, **options: object) -> list[str]:
-    return [hit.item_id for hit in shop.engine.search(query, **options).hits]
+    return [hit.item_id for hit in shop.engine.search(SearchRequest(query, **options)).hits]
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from catalog.facets import Facet
 from catalog.filters import Equals, Interval, Range
 from catalog.schema import Item
-from search.result import Channel, RequestError, UnknownItemsError
+from search.errors import RequestError, UnknownItemsError
+from search.request import LEXICAL, EmbedRequest, RerankRequest, RetrieveRequest, SearchRequest
 from tests.live.conftest import LAMP, found
 from tests.tiny import tiny_items
 
@@ -19,9 +20,9 @@ ANY_STOCK = Range("price", Interval(at_least=0))
 def test_a_new_item_is_found_by_words_and_by_vector_soon_after_it_was_acknowledged(shop):
     shop.upsert(LAMP)
     shop.until(lambda: found(shop, "zyx reading lamp")[:1] == ["lamp"])
-    vector = shop.engine.embed([LAMP]).vectors[0]
-    assert shop.engine.retrieve(vector, limit=1).hits[0].item_id == "lamp"
-    words = shop.engine.retrieve("brass lamp", channels=[Channel.LEXICAL]).hits
+    vector = shop.engine.embed(EmbedRequest([LAMP])).vectors[0]
+    assert shop.engine.retrieve(RetrieveRequest(vector, page_size=1)).hits[0].item_id == "lamp"
+    words = shop.engine.retrieve(RetrieveRequest("brass lamp", channels=(LEXICAL,))).hits
     assert [hit.item_id for hit in words] == ["lamp"]
     assert shop.live.report().freshness is not None
 
@@ -30,7 +31,7 @@ def test_new_words_are_completed_and_corrected_like_others(shop):
     shop.upsert(LAMP)
     shop.shown()
     for typed in ("reading lam", "raeding lamp"):
-        words = shop.engine.retrieve(typed, channels=[Channel.LEXICAL]).hits
+        words = shop.engine.retrieve(RetrieveRequest(typed, channels=(LEXICAL,))).hits
         assert [hit.item_id for hit in words] == ["lamp"]
 
 
@@ -38,15 +39,21 @@ def test_a_new_item_takes_part_in_filters_facets_groups_and_browsing(shop):
     shop.upsert(replace(LAMP, group_id="g", rating_count=1_000_000))
     shop.upsert(replace(LAMP, item_id="lamp-2", group_id="g", rating_count=999_999))
     shop.shown()
-    result = shop.engine.search("", filter=Equals("brand", "Zyx"), facets=[Facet("brand")])
+    result = shop.engine.search(
+        SearchRequest("", filter=Equals("brand", "Zyx"), facets=[Facet("brand")])
+    )
     assert [hit.item_id for hit in result.hits] == ["lamp", "lamp-2"]
     assert result.matched == 2
     assert result.facets[0].values == (("Zyx", 2),)
-    one = shop.engine.search("lamp", filter=Equals("brand", "Zyx"), max_per_group=1).hits
+    one = shop.engine.search(
+        SearchRequest("lamp", filter=Equals("brand", "Zyx"), max_per_group=1)
+    ).hits
     assert len(one) == 1
-    most = shop.engine.search("", filter=ANY_STOCK, limit=2).hits
+    most = shop.engine.search(SearchRequest("", filter=ANY_STOCK, page_size=2)).hits
     assert [hit.item_id for hit in most] == ["lamp", "lamp-2"]
-    brands = shop.engine.search("", filter=ANY_STOCK, facets=[Facet("brand", 10)]).facets[0]
+    brands = shop.engine.search(
+        SearchRequest("", filter=ANY_STOCK, facets=[Facet("brand", 10)])
+    ).facets[0]
     assert dict(brands.values) == {"Voltix": 16, "Ampere": 16, "Ohm & Co": 16, "Zyx": 2}
 
 
@@ -55,7 +62,7 @@ def test_a_price_and_the_stock_have_changed_once_it_is_acknowledged(shop):
     shop.write(item.item_id, {"price": 99_000.0, "in_stock": True}, whole=False)
     assert shop.live.report().pending == 0  # nothing to encode
     dear = Range("price", Interval(at_least=90_000))
-    hit = shop.engine.search("charger", filter=dear).hits[0]
+    hit = shop.engine.search(SearchRequest("charger", filter=dear)).hits[0]
     assert hit.item == replace(item, price=99_000.0, in_stock=True)
     shop.write(item.item_id, {"price": None}, whole=False)
     assert found(shop, "charger", filter=dear) == []
@@ -69,12 +76,12 @@ def test_a_deleted_item_is_gone_once_it_is_acknowledged(shop):
     for _ in range(2):  # before the lexical index has heard of it, and after
         assert len(found(shop, "voltix usb c charger 65 watt", limit=100)) == count
         assert first not in found(shop, "voltix usb c charger 65 watt", limit=100)
-        hits = shop.engine.retrieve("voltix charger", limit=100).hits
+        hits = shop.engine.retrieve(RetrieveRequest("voltix charger", page_size=100)).hits
         assert first not in [hit.item_id for hit in hits]
         assert len(hits) == count
         assert first not in found(shop, "", filter=ANY_STOCK, limit=100)
         with pytest.raises(UnknownItemsError):
-            shop.engine.rerank("charger", [first])
+            shop.engine.rerank(RerankRequest("charger", [first]))
         time.sleep(0.5)
 
 
@@ -91,7 +98,7 @@ def test_other_words_take_the_place_of_the_old_ones(shop):
     item = tiny_items()[0]
     shop.write(item.item_id, {"title": "Zyx brass reading lamp"}, whole=False)
     shop.shown()
-    words = shop.engine.retrieve("brass lamp", channels=[Channel.LEXICAL]).hits
+    words = shop.engine.retrieve(RetrieveRequest("brass lamp", channels=(LEXICAL,))).hits
     assert [hit.item_id for hit in words] == [item.item_id]
     assert shop.items()[item.item_id] == replace(item, title="Zyx brass reading lamp")
     assert len(shop.engine.snapshot.catalogue) == len(tiny_items())
@@ -167,7 +174,9 @@ def test_any_writes_leave_what_a_plain_dictionary_would_have(opened, seed):
                     shop.live.compact()
             shop.shown()
             assert shop.items() == model
-            words = shop.engine.retrieve("thing", limit=100, channels=[Channel.LEXICAL]).hits
+            words = shop.engine.retrieve(
+                RetrieveRequest("thing", page_size=100, channels=(LEXICAL,))
+            ).hits
             things = {name for name, item in model.items() if item.title.startswith("Thing")}
             assert {hit.item_id for hit in words} == things
 

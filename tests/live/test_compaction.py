@@ -19,6 +19,7 @@ from search import bundle
 from search.bundle import Manifest
 from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
+from search.request import RetrieveRequest, SearchRequest
 from tests.live.conftest import LAMP, SECONDS, found
 from tests.tiny import tiny_items, write_bundle
 from towers.index import IndexConfig, index_config
@@ -33,14 +34,14 @@ def test_compaction_answers_as_before_and_a_restart_begins_with_it(opened, tmp_p
         shop.write(tiny_items()[1].item_id, None)
         shop.shown()
         items = shop.items()
-        hits = shop.engine.search("zyx reading lamp", limit=100).hits
+        hits = shop.engine.search(SearchRequest("zyx reading lamp", page_size=100)).hits
         models, config = shop.engine.models, shop.engine.config
         shop.live.compact()
         assert shop.engine.models is models
         assert shop.engine.config is config
         assert config.rerank_depth == 7  # other than what golden queries are asked with
         assert shop.live.report().added == shop.live.report().dead == 0
-        after = shop.engine.search("zyx reading lamp", limit=100).hits
+        after = shop.engine.search(SearchRequest("zyx reading lamp", page_size=100)).hits
         # Words are worth a little less or more with the statistics of other items.
         assert {hit.item_id for hit in after} == {hit.item_id for hit in hits}
         assert after[0].item == hits[0].item
@@ -72,14 +73,20 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
         shop.upsert(LAMP)
         shop.write(tiny_items()[1].item_id, None)
         shop.shown()
-        before = {h.item_id: h.dense_score for h in shop.engine.retrieve("lamp", limit=100).hits}
+        before = {
+            h.item_id: h.dense_score
+            for h in shop.engine.retrieve(RetrieveRequest("lamp", page_size=100)).hits
+        }
         assert "lamp" in before
         shop.live.compact()
         made = shop.engine.directory / bundle.INDEX
         assert made.parent != root
         assert index_config(made) == config
         assert isinstance(open_vectors(made), Bfloat16Vectors)
-        after = {h.item_id: h.dense_score for h in shop.engine.retrieve("lamp", limit=100).hits}
+        after = {
+            h.item_id: h.dense_score
+            for h in shop.engine.retrieve(RetrieveRequest("lamp", page_size=100)).hits
+        }
         # The new item's vector is rounded now; the others were before.
         assert after.pop("lamp") == pytest.approx(before.pop("lamp"), abs=2**-9)
         assert after == pytest.approx(before, abs=1e-6)
@@ -167,7 +174,7 @@ def test_an_answer_begun_on_a_replaced_bundle_has_no_item_deleted_since(shop, mo
         return encode(*given)
 
     monkeypatch.setattr(before._queries, "vector", meanwhile)
-    hits = before.search(query).hits
+    hits = before.search(SearchRequest(query)).hits
     assert shop.engine is not before
     assert hits
     assert first not in [hit.item_id for hit in hits]

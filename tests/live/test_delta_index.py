@@ -11,6 +11,7 @@ from catalog.schema import Item
 from live.delta_index import DeltaIndex
 from live.write_ahead_log import Write
 from search.engine import Engine
+from search.request import RetrieveRequest
 from tests.tiny import tiny_items
 
 
@@ -47,7 +48,7 @@ def current(delta_index: DeltaIndex, item_id: str) -> Item | None:
 
 
 def words(delta_index: DeltaIndex) -> set[str]:
-    hits = delta_index.engine.retrieve("thing", limit=100).hits
+    hits = delta_index.engine.retrieve(RetrieveRequest("thing", page_size=100)).hits
     return {hit.item_id for hit in hits}
 
 

@@ -10,6 +10,7 @@ from live.recall_monitor import RecallMonitor
 from search import bundle
 from search.bundle import Manifest
 from search.bundle.building import HELD_OUT, open_held_out
+from search.request import RetrieveRequest
 from search.result import ClosedError
 from tests.live.conftest import LAMP, Shop
 from tests.tiny import HELD_OUT_QUERIES, tiny_items, write_bundle
@@ -23,10 +24,12 @@ def found_of_nearest(shop: Shop) -> float:
     """The share of the 10 nearest that searches find, counted one by one."""
     snapshot, shares = shop.engine.snapshot, []
     rows = np.flatnonzero(snapshot.catalogue.all_alive).astype(np.int32)
-    vectors = snapshot.recall.vectors(rows)
+    vectors = snapshot.channels.vectors(rows)
     for query in open_held_out(shop.engine.directory / bundle.INDEX):
         nearest = rows[np.argsort(-(vectors @ query), kind="stable")[:10]]
-        found = {hit.item_id for hit in shop.engine.retrieve(query, limit=10).hits}
+        found = {
+            hit.item_id for hit in shop.engine.retrieve(RetrieveRequest(query, page_size=10)).hits
+        }
         shares.append(len(found & {snapshot.catalogue.id(row) for row in nearest.tolist()}) / 10)
     return float(np.mean(shares))
 

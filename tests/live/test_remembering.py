@@ -12,6 +12,7 @@ from rerank.features import FEATURES
 from rerank.model import load_reranker, save_reranker
 from search import bundle
 from search.engine import Engine
+from search.request import SearchRequest
 from search.result import SearchResult
 from tests.tiny import tiny_items, write_bundle, write_manifest
 
@@ -45,7 +46,7 @@ def priced(tmp_path_factory, tiny_bundle) -> Callable[[str, int], Path]:
 
 def search(engine: Engine) -> tuple[SearchResult, Mapping[str, int]]:
     """Every item reranked, and how many results each stage remembered."""
-    result = engine.search(QUERY, limit=ITEMS, rerank_depth=ITEMS)
+    result = engine.search(SearchRequest(QUERY, page_size=ITEMS, rerank_depth=ITEMS))
     return result, {stage.name: stage.cached for stage in result.stages}
 
 

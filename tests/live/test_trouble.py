@@ -17,7 +17,8 @@ from live import compaction
 from live.delta_index import DeltaIndex
 from live.write_ahead_log import Write
 from search.config import LiveConfig
-from search.result import Channel, ClosedError
+from search.request import LEXICAL, RetrieveRequest
+from search.result import ClosedError
 from search.snapshot import Snapshot
 from tests.live.conftest import LAMP, SECONDS, Shop, found
 from tests.tiny import tiny_items
@@ -85,7 +86,7 @@ def test_an_update_that_fails_is_made_again_and_no_item_is_found_twice(shop, mon
     shop.upsert(LAMP)
     shop.write(tiny_items()[0].item_id, None)
     shop.until(lambda: bool(failures) and shop.live.report().pending == 0)
-    words = shop.engine.retrieve("zyx brass", channels=[Channel.LEXICAL]).hits
+    words = shop.engine.retrieve(RetrieveRequest("zyx brass", channels=(LEXICAL,))).hits
     assert [hit.item_id for hit in words] == ["lamp"]
 
 

@@ -28,6 +28,7 @@ from rerank.scorer import PairScorer
 from search import bundle
 from search.config import EngineConfig
 from search.engine import Engine
+from search.request import RerankRequest
 from tests.tiny import tiny_items, write_bundle
 
 TAUGHT = ("voltix usb c charger 65 watt", "hdmi cable", "30 watt ampere", "ohm & co cable 2 metre")
@@ -107,7 +108,7 @@ def served(request, opened) -> Iterator[Engine]:
 
 def ask(engine: Engine, query: str, item_ids) -> tuple[Scores, int]:
     """Scores by item, and how many of them were remembered."""
-    result = engine.rerank(query, list(item_ids))
+    result = engine.rerank(RerankRequest(query, list(item_ids)))
     return {hit.item_id: hit.score for hit in result.hits}, result.stages[-1].cached
 
 

@@ -22,6 +22,7 @@ import pytest
 from bert.numerics import choose_numerics
 from search import bundle
 from search.engine import Engine
+from search.request import SearchRequest
 from server.config import ServerConfig
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
@@ -183,7 +184,7 @@ def test_no_call_fails_and_no_answer_mixes_two_bundles(
     for name, bundle_id in ids.items():
         engine = Engine.load(root / name)
         for query in QUERIES:
-            hits = engine.search(query).hits
+            hits = engine.search(SearchRequest(query)).hits
             expected[bundle_id, query] = {hit.item_id: hit.score for hit in hits}
     # As different as bundles are: no answer of one passes for an answer of another.
     assert len({tuple(sorted(scores.items())) for scores in expected.values()}) == 9
@@ -362,7 +363,7 @@ def test_a_replaced_engine_is_freed_without_the_garbage_collector(
             for name in ("fewer", "other"):
                 engine = swapping.engine
                 references += [weakref.ref(engine.snapshot.catalogue.base), weakref.ref(engine)]
-                references.append(weakref.ref(engine.snapshot.recall.lexical.vocabulary))
+                references.append(weakref.ref(engine.snapshot.channels.lexical.index.vocabulary))
                 if name == "other":
                     references.append(weakref.ref(engine.models))
                     references.append(weakref.ref(engine.models.encoder))

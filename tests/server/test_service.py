@@ -8,6 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
+from search import request as engine_requests
 from search.engine import Engine
 from server.convert.items import item_message
 from shortlist.client import Client, ShortlistError
@@ -48,7 +49,7 @@ def refused_field(call: object, *arguments: object, **named: object) -> str:
 
 def test_search_answers_as_the_engine_does(client: Client, engine: Engine) -> None:
     response = client.search(QUERY, page_size=20)
-    expected = engine.search(QUERY, limit=20)
+    expected = engine.search(engine_requests.SearchRequest(QUERY, page_size=20))
     assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
     for result, hit in zip(response.results, expected.hits, strict=True):
         assert result.score == pytest.approx(hit.score, abs=TOLERANCE)
@@ -92,7 +93,10 @@ def test_calls_at_the_same_time_answer_as_each_would_alone(client: Client, engin
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(client.search, queries))
     for query, answer in zip(queries, answers, strict=True):
-        alone = {hit.item_id: hit.score for hit in engine.search(query, limit=20).hits}
+        alone = {
+            hit.item_id: hit.score
+            for hit in engine.search(engine_requests.SearchRequest(query, page_size=20)).hits
+        }
         # What shares a batch has sums taken in another order. In bfloat16 that rounds some of what
         # is summed the other way, so each side may be off float32 by as much as bfloat16 is at
         # all: 1.7e-3 at most in this bundle (measured for these queries).
@@ -260,9 +264,11 @@ def test_embeddings_are_unit_vectors_in_the_order_of_the_inputs(
     response = client.embed([QUERY, item_message(item), "hdmi cable"])
     vectors = np.array([list(vector.values) for vector in response.embeddings])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=TOLERANCE)
-    expected = engine.embed([QUERY, "hdmi cable"]).vectors
+    expected = engine.embed(engine_requests.EmbedRequest([QUERY, "hdmi cable"])).vectors
     np.testing.assert_allclose(vectors[[0, 2]], expected, atol=TOLERANCE)
-    np.testing.assert_allclose(vectors[[1]], engine.embed([item]).vectors, atol=TOLERANCE)
+    np.testing.assert_allclose(
+        vectors[[1]], engine.embed(engine_requests.EmbedRequest([item])).vectors, atol=TOLERANCE
+    )
     assert response.bundle_id == engine.bundle_id
 
 
@@ -283,7 +289,7 @@ def test_reranking_orders_every_candidate_as_the_engine_does(
 ) -> None:
     item_ids = list(engine.store.ids[:12])
     response = client.rerank(QUERY, item_ids)
-    expected = engine.rerank(QUERY, item_ids)
+    expected = engine.rerank(engine_requests.RerankRequest(QUERY, item_ids))
     assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
     assert sorted(r.item_id for r in response.results) == sorted(item_ids)
     for result, hit in zip(response.results, expected.hits, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from search.result import DeadlineExceededError
+from search.errors import DeadlineExceededError
 from search.runtime.batching import current_caller
 from search.runtime.cpu_limit import resting
 from server import worker_pool

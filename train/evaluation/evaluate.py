@@ -6,7 +6,7 @@ in `train.evaluation.metrics` and `train.evaluation.report`.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -18,7 +18,16 @@ from base.atomic_files import write_text
 from base.errors import InputError
 from catalog.dataset.reading import Dataset
 from catalog.store import ItemStore
-from search.result import MAX_QUERY_CHARACTERS, MAX_RERANK_ITEMS, Channel, Hit, SearchResult
+from search.request import (
+    DENSE,
+    LEXICAL,
+    MAX_RERANK_ITEMS,
+    RerankRequest,
+    RetrieveRequest,
+    SearchRequest,
+)
+from search.result import Hit, SearchResult
+from search.validation import MAX_QUERY_CHARACTERS
 from train.evaluation.baseline import Bm25, best_rows
 from train.evaluation.report import (
     DEPTH,
@@ -33,12 +42,8 @@ from train.evaluation.report import (
 from train.evaluation.runs import Ranking, write_run
 from train.progress import track
 
-# What stage 1 recalls with, by system. "dense" is the towers alone.
-_STAGE1 = {
-    "dense": (Channel.DENSE,),
-    "lexical": (Channel.LEXICAL,),
-    "recall": tuple(Channel),
-}
+# The channels that each system recalls with; "recall" asks all.
+_CHANNELS: Mapping[str, tuple[str, ...]] = {"dense": (DENSE,), "lexical": (LEXICAL,), "recall": ()}
 _TIES_SEED = 0
 _SAMPLE_SEED = 20_240_603  # of the queries, where not all are evaluated
 
@@ -55,14 +60,14 @@ class Engine(Protocol):
     def has_reranker(self) -> bool:
         """Whether there is a second stage."""
 
-    def retrieve(self, query: str, *, limit: int, channels: Collection[Channel]) -> SearchResult:
-        """Stage 1 alone over the whole catalogue, by some of its channels."""
+    def retrieve(self, request: RetrieveRequest) -> SearchResult:
+        """Recall over the whole catalogue, by some channels or all."""
 
-    def search(self, query: str, *, limit: int) -> SearchResult:
-        """Both stages over the whole catalogue."""
+    def search(self, request: SearchRequest) -> SearchResult:
+        """Recall and rerank over the whole catalogue."""
 
-    def rerank(self, query: str, items: Sequence[str]) -> SearchResult:
-        """Stage 2 over the items given."""
+    def rerank(self, request: RerankRequest) -> SearchResult:
+        """Rerank the given items."""
 
     def dense_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, "n"]:
         """Stage 1's scores of the items given."""
@@ -116,9 +121,9 @@ def collect_runs(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, li
     runs: dict[str, list[Ranking]] = {}
     for query in track(queries, "evaluating", len(queries)):
         rankings = _baseline_rankings(baseline, engine.store, query, ties)
-        rankings |= _stage1_rankings(engine, query, ties)
+        rankings |= _recall_rankings(engine, query, ties)
         if engine.has_reranker:
-            rankings |= _both_rankings(engine, query)
+            rankings |= _rerank_rankings(engine, query)
         for name, ranking in rankings.items():
             runs.setdefault(name, []).append(ranking)
     return runs
@@ -147,29 +152,34 @@ def _baseline_rankings(
     }
 
 
-def _stage1_rankings(
+def _recall_rankings(
     engine: Engine, query: JudgedQuery, ties: Int[np.ndarray, "items"]
 ) -> dict[str, Ranking]:
     judged = list(query.gains)
     scores = engine.dense_scores(query.text, judged)
     return {
         **{
-            system: _of_hits(engine.retrieve(query.text, limit=DEPTH, channels=channels).hits)
-            for system, channels in _STAGE1.items()
+            system: _of_hits(
+                engine.retrieve(
+                    RetrieveRequest(query.text, channels=channels, page_size=DEPTH)
+                ).hits
+            )
+            for system, channels in _CHANNELS.items()
         },
         "dense" + JUDGED: _by_score(engine.store, engine.store.rows(judged), scores, ties),
     }
 
 
-def _both_rankings(engine: Engine, query: JudgedQuery) -> dict[str, Ranking]:
+def _rerank_rankings(engine: Engine, query: JudgedQuery) -> dict[str, Ranking]:
     judged = list(query.gains)
     hits: list[Hit] = []
     # An item's score does not depend on what is reranked with it, so parts can be joined.
     for start in range(0, len(judged), MAX_RERANK_ITEMS):
-        hits += engine.rerank(query.text, judged[start : start + MAX_RERANK_ITEMS]).hits
+        candidates = judged[start : start + MAX_RERANK_ITEMS]
+        hits += engine.rerank(RerankRequest(query.text, candidates)).hits
     hits.sort(key=lambda hit: -hit.score)
     return {
-        "rerank": _of_hits(engine.search(query.text, limit=DEPTH).hits),
+        "rerank": _of_hits(engine.search(SearchRequest(query.text, page_size=DEPTH)).hits),
         "rerank" + JUDGED: _of_hits(hits),
     }
 

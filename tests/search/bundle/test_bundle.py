@@ -10,6 +10,7 @@ import pytest
 from search import bundle
 from search.bundle import BundleError, Manifest, golden, list_files, verify, write_directory
 from search.engine import Engine
+from search.request import SearchRequest
 from search.result import Hit, SearchResult
 
 
@@ -284,9 +285,8 @@ class Frozen:
     def __init__(self, *hits: tuple[str, float]) -> None:
         self.hits = tuple(Hit(name, score) for name, score in hits)
 
-    def search(self, query: str, *, limit: int) -> SearchResult:
-        assert query
-        return SearchResult(self.hits[:limit], (), len(self.hits), 0)
+    def search(self, request: SearchRequest) -> SearchResult:
+        return SearchResult(self.hits[: request.page_size], (), len(self.hits), 0)
 
 
 def ten(**changes: float) -> Frozen:
@@ -339,5 +339,5 @@ def test_an_engine_refuses_a_bundle_that_answers_otherwise_than_when_built(tiny_
 
 
 def test_loading_changes_no_file_of_a_bundle(tiny_bundle, engine):
-    engine.search("cable")
+    engine.search(SearchRequest("cable"))
     verify(tiny_bundle)

@@ -7,7 +7,7 @@ from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search.channels.base import Query
-from search.channels.lexical import Lexical
+from search.channels.lexical import LexicalChannel
 
 ITEMS = 4_000
 DEPTH = 50
@@ -22,7 +22,7 @@ def lamps(tmp_path_factory):
         for row in range(ITEMS)
     )
     store = ItemStore.of([Item(str(row), title) for row, title in enumerate(titles)])
-    return Lexical(LexicalIndex.build(store, tmp_path_factory.mktemp("lamps") / "lexical"))
+    return LexicalChannel(LexicalIndex.build(store, tmp_path_factory.mktemp("lamps") / "lexical"))
 
 
 def passing(*, rows: slice = slice(None), share: float = 1.0) -> np.ndarray:

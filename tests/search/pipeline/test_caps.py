@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from catalog.catalogue import Catalogue
 from catalog.schema import Item
 from catalog.store import ItemStore
-from search.pipeline.caps import keep
+from search.pipeline.caps import apply_caps, capped
 
 values = st.sampled_from([None, "a", "b", "c"])
 listed = st.lists(st.tuples(values, values), min_size=1, max_size=40)
@@ -44,14 +44,14 @@ def test_a_list_is_capped_as_one_would_by_hand(items, brands, groups, wanted, da
     order = data.draw(st.permutations(range(len(items))))
     pinned = data.draw(st.integers(0, min(3, len(items) - 1)))
     shown, rows = order[:pinned], order[pinned:]
-    kept = keep(
+    kept = apply_caps(
         np.array(rows, np.int32),
         [(catalogue.codes("brand"), brands), (catalogue.codes("group_id"), groups)],
         np.array(shown, np.int32),
         wanted,
     )
     stay, dropped = by_hand(rows, items, [(0, brands), (1, groups)], shown, wanted)
-    assert kept.places.tolist() == stay
+    assert kept.positions.tolist() == stay
     assert sum(kept.dropped) == (dropped if wanted else 0)
 
 
@@ -63,14 +63,40 @@ def test_long_lists_are_gone_through_part_by_part():
     caps = [(catalogue.codes("brand"), 2), (catalogue.codes("group_id"), 100)]
     rows = np.arange(len(items), dtype=np.int32)
     for wanted in (1, 850, 5_000):
-        kept = keep(rows, caps, np.zeros(0, np.int32), wanted)
+        kept = apply_caps(rows, caps, np.zeros(0, np.int32), wanted)
         stay, dropped = by_hand(rows.tolist(), items, [(0, 2), (1, 100)], [], wanted)
-        assert kept.places.tolist() == stay
+        assert kept.positions.tolist() == stay
         assert sum(kept.dropped) == dropped
 
 
 def test_without_caps_all_stay():
     rows = np.arange(5, dtype=np.int32)
     none = np.zeros(0, np.int32)
-    assert keep(rows, [], none, 3).places.tolist() == [0, 1, 2]
-    assert keep(rows, [], none, 0).places.tolist() == []
+    assert apply_caps(rows, [], none, 3).positions.tolist() == [0, 1, 2]
+    assert apply_caps(rows, [], none, 0).positions.tolist() == []
+
+
+def first_of_groups(groups, ranked, most, wanted):
+    """The positions that stay of items in these groups; -1 for an item in none."""
+    items = [
+        Item(str(row), "t", group_id=None if group < 0 else str(group))
+        for row, group in enumerate(groups)
+    ]
+    return capped(Catalogue.of(ItemStore.of(items)), ranked, most, wanted)
+
+
+@given(st.lists(st.integers(-1, 3), max_size=30), st.integers(1, 3), st.integers(1, 35))
+def test_groups_are_capped_as_one_would_going_down_the_list(groups, most, wanted):
+    seen: dict[int, int] = {}
+    expected = []
+    for place, group in enumerate(groups):
+        seen[group] = seen.get(group, 0) + 1
+        if group < 0 or seen[group] <= most:
+            expected.append(place)
+    stay = first_of_groups(groups, np.arange(len(groups), dtype=np.int32), most, wanted)
+    assert stay.tolist() == expected[:wanted]
+
+
+def test_a_list_is_ranked_by_row_whatever_the_order():
+    stay = first_of_groups([7, 7, 8], np.array([2, 1, 0], np.int32), 1, 3)
+    assert stay.tolist() == [0, 1]

@@ -7,6 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from catalog.filters import Equals, Exists, Not
+from search.request import SearchRequest
 from search.rules import Boost, Cap, Pin, Rules
 from tests import tiny
 from tests.search.pipeline.ruled import CHARGERS, QUERY, VOLTIX, ids, without_times
@@ -71,13 +72,15 @@ def test_rules_hold_on_every_page_and_pages_are_parts_of_one_list(
     rules = rules_of(drawn)
     assume(rules != Rules())
     options = {"filter": filter, "recall_depth": depths[0], "rerank_depth": depths[1]}
-    whole = ruled.search(query, limit=100, rules=rules, **options)
-    again = ruled.search(query, limit=100, rules=rules, **options)
+    whole = ruled.search(SearchRequest(query, page_size=100, rules=rules, **options))
+    again = ruled.search(SearchRequest(query, page_size=100, rules=rules, **options))
     assert without_times(again).hits == whole.hits
     paged: list = []
     offset, more = 0, True
     while more:
-        page = ruled.search(query, limit=size, offset=offset, rules=rules, **options)
+        page = ruled.search(
+            SearchRequest(query, page_size=size, offset=offset, rules=rules, **options)
+        )
         paged += page.hits
         offset, more = offset + size, page.has_more
         assert len(page.hits) == size or not more
@@ -85,7 +88,7 @@ def test_rules_hold_on_every_page_and_pages_are_parts_of_one_list(
     assert [hit.adjustments for hit in paged] == [hit.adjustments for hit in whole.hits]
     assert len(set(ids(whole))) == len(whole.hits)
 
-    skipped = {r.rule for r in whole.rules if r.skipped is not None}
+    skipped = {r.rule for r in whole.rules if r.problem is not None}
     pinned = {
         p.item_id: p.position for n, p in enumerate(rules.pins) if f"pins[{n}]" not in skipped
     }

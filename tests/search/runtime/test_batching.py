@@ -13,7 +13,7 @@ import pytest
 from bert.batch import Tokens
 from bert.compiled import BucketedForward
 from bert.tokens import Ragged, Tokenised
-from search.result import DeadlineExceededError
+from search.errors import DeadlineExceededError
 from search.runtime.batching import Batcher, Caller, calling
 from search.runtime.cpu_limit import computing
 

@@ -10,10 +10,13 @@ from catalog.facets import Facet
 from catalog.filters import Equals, Prefix
 from search.config import EngineConfig
 from search.engine import Engine
-from search.result import DeadlineExceededError, Degradation, RequestError, SearchResult
+from search.errors import DeadlineExceededError, RequestError
+from search.request import RerankRequest, RetrieveRequest, SearchRequest, SimilarItemsRequest
+from search.result import Degradation, SearchResult
 from search.rules import Boost, Cap, Pin, Rules
 from search.runtime.batching import Caller, calling
-from search.runtime.deadline import Clock, LatencyEstimates
+from search.runtime.deadline import DeadlineBudget, LatencyEstimates
+from search.runtime.stage_timer import StageTimer
 
 QUERY = "usb c charger"
 CHARGERS = Prefix("category", "Electronics > Chargers")
@@ -48,22 +51,22 @@ def price(engine: Engine, seconds: float, *, but: dict[int, float] | None = None
             forward.measured(shape, (but or {}).get(shape[0], seconds))
 
 
-def test_with_too_little_time_to_rerank_the_order_is_that_of_stage_1(fresh):
+def test_with_too_little_time_rerank_target_the_order_is_that_of_stage_1(fresh):
     price(fresh, 60.0)
-    result = fresh.search(QUERY, deadline=time.monotonic() + 30)
-    assert result.left_out == (Degradation.RERANK_SKIPPED,)
-    assert (result.reranked, result.to_rerank) == (0, 48)
-    assert ids(result) == ids(fresh.search(QUERY, rerank_depth=0))
+    result = fresh.search(SearchRequest(QUERY, deadline=time.monotonic() + 30))
+    assert result.degradations == (Degradation.RERANK_SKIPPED,)
+    assert (result.reranked, result.rerank_target) == (0, 48)
+    assert ids(result) == ids(fresh.search(SearchRequest(QUERY, rerank_depth=0)))
     assert all(hit.rerank_score is None for hit in result.hits)
 
 
 def test_with_time_for_some_the_best_of_stage_1_are_reranked(fresh):
     # There is time for what fills a batch of 12 rows, and for no other batch.
     price(fresh, 60.0, but={12: 0.1})
-    result = fresh.search(QUERY, limit=48, deadline=time.monotonic() + 30)
-    assert result.left_out == (Degradation.RERANK_SHORTENED,)
-    assert 0 < result.reranked < result.to_rerank == 48
-    shallow = fresh.search(QUERY, limit=48, rerank_depth=result.reranked)
+    result = fresh.search(SearchRequest(QUERY, page_size=48, deadline=time.monotonic() + 30))
+    assert result.degradations == (Degradation.RERANK_SHORTENED,)
+    assert 0 < result.reranked < result.rerank_target == 48
+    shallow = fresh.search(SearchRequest(QUERY, page_size=48, rerank_depth=result.reranked))
     assert ids(result) == ids(shallow)
     np.testing.assert_allclose(
         [hit.score for hit in result.hits], [hit.score for hit in shallow.hits], atol=1e-4
@@ -75,35 +78,37 @@ def test_time_is_shared_with_the_calls_that_wait(fresh):
     deadline = time.monotonic() + 1_000
     for waiting, left_out in ((0, ()), (2_000, (Degradation.RERANK_SKIPPED,))):
         with calling(Caller(deadline, waiting=lambda count=waiting: count)):
-            result = fresh.search(QUERY, deadline=deadline)
-        assert result.left_out == left_out
+            result = fresh.search(SearchRequest(QUERY, deadline=deadline))
+        assert result.degradations == left_out
 
 
 @pytest.mark.parametrize("deadline", [None, 1000.0], ids=["none", "far"])
 def test_with_time_enough_nothing_is_left_out(fresh, deadline):
     price(fresh, 10.0)
     until = None if deadline is None else time.monotonic() + deadline
-    result = fresh.search(QUERY, facets=BRANDS, deadline=until)
-    assert result.left_out == ()
-    assert result.reranked == result.to_rerank == 48
+    result = fresh.search(SearchRequest(QUERY, facets=BRANDS, deadline=until))
+    assert result.degradations == ()
+    assert result.reranked == result.rerank_target == 48
     assert len(result.facets) == 1
 
 
 def test_rules_hold_for_an_order_that_there_was_no_time_for(fresh):
     price(fresh, 60.0)
-    result = fresh.search(QUERY, rules=RULES, deadline=time.monotonic() + 30)
-    assert result.left_out == (Degradation.RERANK_SKIPPED,)
-    assert (result.reranked, result.to_rerank) == (0, 31)
-    expected = fresh.search(QUERY, rules=RULES, rerank_depth=0)
+    result = fresh.search(SearchRequest(QUERY, rules=RULES, deadline=time.monotonic() + 30))
+    assert result.degradations == (Degradation.RERANK_SKIPPED,)
+    assert (result.reranked, result.rerank_target) == (0, 31)
+    expected = fresh.search(SearchRequest(QUERY, rules=RULES, rerank_depth=0))
     assert (result.hits, result.rules) == (expected.hits, expected.rules)
 
 
 def test_rules_hold_for_an_order_of_which_there_was_time_for_some(fresh):
     price(fresh, 60.0, but={12: 0.1})
     options = {"rules": RULES, "rerank_depth": 24}
-    result = fresh.search(QUERY, limit=48, **options, deadline=time.monotonic() + 30)
-    assert result.left_out == (Degradation.RERANK_SHORTENED,)
-    assert 2 < result.reranked < result.to_rerank == 25  # and a pinned one
+    result = fresh.search(
+        SearchRequest(QUERY, page_size=48, **options, deadline=time.monotonic() + 30)
+    )
+    assert result.degradations == (Degradation.RERANK_SHORTENED,)
+    assert 2 < result.reranked < result.rerank_target == 25  # and a pinned one
     assert (ids(result)[1], ids(result)[8]) == ("Ca-1-voltix", "Ca-5-ampere")
     assert "Ch-65-voltix" not in ids(result)
     assert {hit.item.brand for hit in result.hits} == {"Voltix", "Ampere"}
@@ -116,97 +121,108 @@ def test_rules_hold_for_an_order_of_which_there_was_time_for_some(fresh):
 
 @pytest.mark.parametrize("most", [0, 1, 2, 3, 7])
 def test_pages_reranked_as_far_as_one_before_are_parts_of_one_list(fresh, most):
-    options = {"rules": RULES, "rerank_most": most}
-    whole = fresh.search(QUERY, limit=48, **options)
-    assert whole.reranked == whole.to_rerank == most
-    pages = [fresh.search(QUERY, limit=5, offset=at, **options) for at in range(0, 25, 5)]
+    options = {"rules": RULES, "rerank_limit": most}
+    whole = fresh.search(SearchRequest(QUERY, page_size=48, **options))
+    assert whole.reranked == whole.rerank_target == most
+    pages = [
+        fresh.search(SearchRequest(QUERY, page_size=5, offset=at, **options))
+        for at in range(0, 25, 5)
+    ]
     assert [name for page in pages for name in ids(page)] == ids(whole)
     assert [page.reranked for page in pages] == [most] * 5
 
 
 def test_what_is_remembered_costs_nothing(tiny_bundle):
     engine = Engine.load(tiny_bundle)
-    whole = engine.search(QUERY)
+    whole = engine.search(SearchRequest(QUERY))
     price(engine, 60.0)
-    again = engine.search(QUERY, deadline=time.monotonic() + 30)
-    assert again.left_out == ()
+    again = engine.search(SearchRequest(QUERY, deadline=time.monotonic() + 30))
+    assert again.degradations == ()
     assert again.hits == whole.hits
 
 
 def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh):
     for _ in range(40):
-        fresh._costs.add("facets", 60.0)
+        fresh._estimates.add("facets", 60.0)
     for query in (QUERY, ""):
-        near = fresh.search(query, filter=CHARGERS, facets=BRANDS, deadline=time.monotonic() + 30)
-        assert near.left_out == (Degradation.FACETS_SKIPPED,)
+        near = fresh.search(
+            SearchRequest(query, filter=CHARGERS, facets=BRANDS, deadline=time.monotonic() + 30)
+        )
+        assert near.degradations == (Degradation.FACETS_SKIPPED,)
         assert near.facets == ()
-        assert near.reranked == near.to_rerank  # time that is not enough is kept for nothing
-    far = fresh.search(QUERY, facets=BRANDS, deadline=time.monotonic() + 1000)
-    assert (far.left_out, len(far.facets)) == ((), 1)
+        assert near.reranked == near.rerank_target  # time that is not enough is kept for nothing
+    far = fresh.search(SearchRequest(QUERY, facets=BRANDS, deadline=time.monotonic() + 1000))
+    assert (far.degradations, len(far.facets)) == ((), 1)
 
 
 def test_time_for_facets_is_kept_from_reranking(fresh):
     price(fresh, 60.0)
     for _ in range(40):
-        fresh._costs.add("facets", 60.0)
-    result = fresh.search(QUERY, facets=BRANDS, deadline=time.monotonic() + 100)
-    assert result.left_out == (Degradation.RERANK_SKIPPED,)
+        fresh._estimates.add("facets", 60.0)
+    result = fresh.search(SearchRequest(QUERY, facets=BRANDS, deadline=time.monotonic() + 100))
+    assert result.degradations == (Degradation.RERANK_SKIPPED,)
     assert len(result.facets) == 1
 
 
 def test_reranking_asked_for_by_name_of_a_bundle_without_is_said_to_be_left_out(recall_bundle):
     engine = Engine.load(recall_bundle)
-    assert engine.search(QUERY, rerank_depth=5).left_out == (Degradation.RERANK_UNAVAILABLE,)
-    assert engine.search(QUERY).left_out == ()
-    assert engine.search(QUERY, rerank_depth=0).left_out == ()
+    assert engine.search(SearchRequest(QUERY, rerank_depth=5)).degradations == (
+        Degradation.RERANK_UNAVAILABLE,
+    )
+    assert engine.search(SearchRequest(QUERY)).degradations == ()
+    assert engine.search(SearchRequest(QUERY, rerank_depth=0)).degradations == ()
 
 
 def test_rerank_alone_leaves_nothing_out(fresh):
     price(fresh, 60.0)
-    items = [hit.item_id for hit in fresh.retrieve(QUERY, limit=5).hits]
-    assert len(fresh.rerank(QUERY, items, deadline=time.monotonic() + 30).hits) == 5
+    items = [hit.item_id for hit in fresh.retrieve(RetrieveRequest(QUERY, page_size=5)).hits]
+    assert len(fresh.rerank(RerankRequest(QUERY, items, deadline=time.monotonic() + 30)).hits) == 5
 
 
 def test_time_is_kept_back_for_the_answer(tiny_bundle):
     now = time.monotonic()
-    assert Clock(now + 1000, kept_seconds=5.0).left() == pytest.approx(850, abs=1)
-    assert Clock(now + 1000, kept_seconds=300.0).left() == pytest.approx(700, abs=1)
-    costs = LatencyEstimates()
-    costs.add("page", 100.0)  # a mean of 100 and two deviations of half of it
-    clock = Clock(now + 1000, costs)
-    assert clock.left("page", "facets") == pytest.approx(650, abs=1)
-    assert Clock(None, costs).left("page") == float("inf")
-    assert Clock(now + 1000, costs, whole=True).left("page") == float("inf")
+    nothing = LatencyEstimates()
+    assert DeadlineBudget(now + 1000, nothing, 5.0).left() == pytest.approx(850, abs=1)
+    assert DeadlineBudget(now + 1000, nothing, 300.0).left() == pytest.approx(700, abs=1)
+    estimates = LatencyEstimates()
+    estimates.add("page", 100.0)  # a mean of 100 and two deviations of half of it
+    budget = DeadlineBudget(now + 1000, estimates)
+    assert budget.left("page", "facets") == pytest.approx(650, abs=1)
+    assert DeadlineBudget(None, estimates).left("page") == float("inf")
+    whole = DeadlineBudget(now + 1000, estimates, has_optional_work=False)
+    assert whole.left("page") == float("inf")
 
 
 def test_the_page_of_stage_1_comes_before_the_reranked_one(engine):
     pages: list[SearchResult] = []
-    last = engine.search(QUERY, limit=7, offset=3, facets=BRANDS, on_recalled=pages.append)
+    last = engine.search(SearchRequest(QUERY, page_size=7, offset=3, facets=BRANDS), pages.append)
     [first] = pages
-    assert ids(first) == ids(engine.search(QUERY, limit=7, offset=3, rerank_depth=0))
+    assert ids(first) == ids(
+        engine.search(SearchRequest(QUERY, page_size=7, offset=3, rerank_depth=0))
+    )
     assert (first.reranked, first.recalled) == (0, last.recalled)
     assert [stage.name for stage in first.stages] == ["encode", "recall"]
-    plain = engine.search(QUERY, limit=7, offset=3, facets=BRANDS)
+    plain = engine.search(SearchRequest(QUERY, page_size=7, offset=3, facets=BRANDS))
     assert (last.hits, last.facets) == (plain.hits, plain.facets)
 
 
 def test_the_page_of_stage_1_obeys_the_rules_too(engine):
     pages: list[SearchResult] = []
-    last = engine.search(QUERY, limit=7, offset=1, rules=RULES, on_recalled=pages.append)
+    last = engine.search(SearchRequest(QUERY, page_size=7, offset=1, rules=RULES), pages.append)
     [first] = pages
-    plain = engine.search(QUERY, limit=7, offset=1, rules=RULES, rerank_depth=0)
+    plain = engine.search(SearchRequest(QUERY, page_size=7, offset=1, rules=RULES, rerank_depth=0))
     assert (first.hits, first.rules, first.recalled) == (plain.hits, plain.rules, plain.recalled)
     assert ids(first)[0] == ids(last)[0] == "Ca-1-voltix"
     names = [stage.name for stage in first.stages]
     assert names == ["rules", "encode", "recall", "rules"]
-    whole = engine.search(QUERY, limit=7, offset=1, rules=RULES)
+    whole = engine.search(SearchRequest(QUERY, page_size=7, offset=1, rules=RULES))
     assert (last.hits, last.rules) == (whole.hits, whole.rules)
 
 
 def test_where_nothing_is_reranked_there_is_no_page_before(engine):
     pages: list[SearchResult] = []
-    engine.search(QUERY, rerank_depth=0, on_recalled=pages.append)
-    engine.search("", filter=CHARGERS, on_recalled=pages.append)
+    engine.search(SearchRequest(QUERY, rerank_depth=0), pages.append)
+    engine.search(SearchRequest("", filter=CHARGERS), pages.append)
     assert pages == []
 
 
@@ -214,7 +230,7 @@ def test_who_leaves_after_the_first_page_costs_nothing_more(fresh):
     caller = Caller()
     before = fresh.cache_reports()["pairs"].misses
     with calling(caller), pytest.raises(DeadlineExceededError, match="nobody waits"):
-        fresh.search(QUERY, on_recalled=lambda _: caller.leave())
+        fresh.search(SearchRequest(QUERY), lambda _: caller.leave())
     assert fresh.cache_reports()["pairs"].misses == before
 
 
@@ -239,11 +255,11 @@ def test_negative_time_for_the_answer_is_refused():
 
 def test_similar_items_are_the_nearest_of_the_others(engine):
     item_id = engine.store.ids[5]
-    vectors = np.stack([engine.snapshot.recall.vector(row) for row in range(len(engine.store))])
+    vectors = np.stack([engine.snapshot.channels.vector(row) for row in range(len(engine.store))])
     cosines = vectors @ vectors[5]
     cosines[5] = -2
     expected = np.sort(cosines)[::-1][:9]
-    result = engine.similar(item_id, limit=9)
+    result = engine.similar(SimilarItemsRequest(item_id, page_size=9))
     assert item_id not in ids(result)
     np.testing.assert_allclose([hit.score for hit in result.hits], expected, atol=1e-5)
     for hit in result.hits:
@@ -253,34 +269,35 @@ def test_similar_items_are_the_nearest_of_the_others(engine):
 
 def test_similar_items_pass_the_filter_which_the_item_need_not(engine):
     cable = next(i for i in engine.store.ids if i.startswith("Ca"))
-    result = engine.similar(cable, limit=100, filter=CHARGERS)
+    result = engine.similar(SimilarItemsRequest(cable, page_size=100, filter=CHARGERS))
     assert sorted(ids(result)) == sorted(i for i in engine.store.ids if i.startswith("Ch"))
 
 
-@pytest.mark.parametrize(("item_id", "limit", "field"), [("", 1, "item_id"), ("x", 0, "limit")])
+@pytest.mark.parametrize(("item_id", "limit", "field"), [("", 1, "item_id"), ("x", 0, "page_size")])
 def test_similar_refuses_what_it_cannot_use(engine, item_id, limit, field):
     with pytest.raises(RequestError) as refused:
-        engine.similar(item_id, limit=limit)
+        engine.similar(SimilarItemsRequest(item_id, page_size=limit))
     assert refused.value.field == field
 
 
 def test_who_gives_up_says_what_was_done(fresh):
     caller = Caller()
     with calling(caller), pytest.raises(DeadlineExceededError) as given_up:
-        fresh.search(QUERY, on_recalled=lambda _: caller.leave())
+        fresh.search(SearchRequest(QUERY), lambda _: caller.leave())
     stages = given_up.value.stages
     assert [stage.name for stage in stages] == ["encode", "recall"]
     assert stages[-1].candidates == 48
 
 
 def test_the_stage_that_was_given_up_is_told_too():
-    clock = Clock(None)
-    with clock.stage("first", 3):
+    estimates = LatencyEstimates()
+    timer = StageTimer(DeadlineBudget(None, estimates), estimates)
+    with timer.stage("first", 3):
         pass
-    with pytest.raises(DeadlineExceededError) as given_up, clock.stage("second", 3):
+    with pytest.raises(DeadlineExceededError) as given_up, timer.stage("second", 3):
         raise DeadlineExceededError("too late")
     assert [(stage.name, stage.candidates) for stage in given_up.value.stages] == [
         ("first", 3),
         ("second", 0),
     ]
-    assert [stage.name for stage in clock.stages] == ["first"]
+    assert [stage.name for stage in timer.reports] == ["first"]

@@ -11,18 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.schema import Item
-from search.result import Embedded, Hit, Lookup, RequestError, SearchResult, StageReport
+from search import request as search
+from search.bundle import Manifest
+from search.channels import CHANNELS
+from search.errors import RequestError
+from search.result import Embeddings, Hit, Lookup, SearchResult, StageReport
 from server.convert import catalog as catalog_messages
 from server.convert import rerank as rerank_messages
 from server.convert import retrieval as retrieval_messages
 from server.convert import search as search_messages
-from server.convert.items import item_message, item_record
+from server.convert.common import CHANNEL_NAMES
+from server.convert.items import item_fields, item_message, item_record
+from shortlist.v1 import search_service_pb2
 from shortlist.v1.catalog_service_pb2 import BatchGetItemsRequest, GetItemRequest
 from shortlist.v1.item_pb2 import Item as ItemMessage
 from shortlist.v1.rerank_service_pb2 import RerankCandidate, RerankRequest
 from shortlist.v1.retrieval_service_pb2 import EmbedInput, EmbedRequest, RetrieveRequest
-from shortlist.v1.search_service_pb2 import SearchRequest
 from shortlist.v1.vector_pb2 import Vector
+from tests.server.convert.manifests import manifest
 
 WHOLE = Item(
     item_id="b-7",
@@ -126,43 +132,43 @@ def test_an_item_may_have_fifty_thousand_characters() -> None:
 # ---- SearchService
 
 
+def search_of(bundle: Manifest | None = None, **fields: Any) -> search.SearchRequest:
+    message = search_service_pb2.SearchRequest(**fields)
+    return search_messages.search_request(message, bundle or manifest(), None)
+
+
 def test_unset_fields_mean_the_defaults() -> None:
-    search = search_messages.search_record(SearchRequest(query="cable"), "b")
-    assert search == search_messages.Search("cable", 10, 0, None, None, "b")
+    assert search_of(query="cable") == search.SearchRequest("cable")
 
 
 def test_sizes_are_coerced_to_their_limits() -> None:
-    request = SearchRequest(
+    request = search_of(
         query="q", page_size=101, recall_depth=1_001, rerank_depth=501, max_per_group=101
     )
-    search = search_messages.search_record(request, "b")
-    assert (search.limit, search.recall_depth, search.rerank_depth) == (100, 1_000, 500)
-    assert search.max_per_group == 100
+    assert (request.page_size, request.recall_depth, request.rerank_depth) == (100, 1_000, 500)
+    assert request.max_per_group == 100
 
 
 def test_a_rerank_depth_of_zero_is_not_the_default() -> None:
-    assert (
-        search_messages.search_record(SearchRequest(query="q", rerank_depth=0), "b").rerank_depth
-        == 0
-    )
+    assert search_of(query="q", rerank_depth=0).rerank_depth == 0
 
 
 @pytest.mark.parametrize("field", ["page_size", "recall_depth", "rerank_depth", "max_per_group"])
 def test_negative_sizes_are_refused(field: str) -> None:
-    size: dict[str, Any] = {field: -1}
-    request = SearchRequest(query="q", **size)
-    assert refused_field(search_messages.search_record, request, "b") == field
+    assert refused_field(search_of, query="q", **{field: -1}) == field
 
 
 @pytest.mark.parametrize("query", ["", "   ", "\u3000\t\n", "x" * 2_001, "x" * 10_240])
 def test_queries_outside_of_the_rules_are_refused(query: str) -> None:
-    assert refused_field(search_messages.search_record, SearchRequest(query=query), "b") == "query"
+    assert refused_field(search_of, query=query) == "query"
 
 
 def test_two_thousand_characters_are_allowed_however_many_bytes() -> None:
-    assert (
-        search_messages.search_record(SearchRequest(query="🔌" * 2_000), "b").query == "🔌" * 2_000
-    )
+    assert search_of(query="🔌" * 2_000).query == "🔌" * 2_000
+
+
+def test_every_channel_of_the_engine_is_in_the_contract() -> None:
+    assert {channel.name for channel in CHANNELS} == set(CHANNEL_NAMES.values())
 
 
 def result(count: int, *, has_more: bool) -> SearchResult:
@@ -181,8 +187,10 @@ def result(count: int, *, has_more: bool) -> SearchResult:
 
 
 def test_a_response_tells_what_the_engine_did() -> None:
-    search = search_messages.search_record(SearchRequest(query="q", page_size=2), "bundle")
-    response = search_messages.search_response(search, result(2, has_more=True))
+    request = search.SearchRequest("q", page_size=2)
+    response = search_messages.search_response(
+        request, result(2, has_more=True), manifest("bundle")
+    )
     assert [(r.item_id, r.item.title, r.rank, r.score) for r in response.results] == [
         ("i0", "title 0", 1, 0),
         ("i1", "title 1", 2, -1),
@@ -204,101 +212,82 @@ def test_a_response_tells_what_the_engine_did() -> None:
     assert response.bundle_id == "bundle"
 
 
+def token_after(request: search.SearchRequest, bundle: Manifest) -> str:
+    response = search_messages.search_response(request, result(1, has_more=True), bundle)
+    return response.next_page_token
+
+
 def test_the_next_page_continues_the_ranks_even_with_another_size() -> None:
-    first = SearchRequest(query="q", page_size=2)
     response = search_messages.search_response(
-        search_messages.search_record(first, "b"), result(2, has_more=True)
+        search_of(query="q", page_size=2), result(2, has_more=True), manifest()
     )
-    request = SearchRequest(query="q", page_size=3, page_token=response.next_page_token)
-    search = search_messages.search_record(request, "b")
-    assert (search.offset, search.limit) == (2, 3)
-    last = search_messages.search_response(search, result(1, has_more=False))
+    request = search_of(query="q", page_size=3, page_token=response.next_page_token)
+    assert (request.offset, request.page_size) == (2, 3)
+    last = search_messages.search_response(request, result(1, has_more=False), manifest())
     assert [r.rank for r in last.results] == [3]
     assert last.next_page_token == ""
 
 
 def test_no_page_begins_beyond_the_thousandth_result() -> None:
-    def token_after(offset: int) -> str:
-        search = search_messages.Search("q", 1, offset, None, None, "b")
-        return search_messages.search_response(search, result(1, has_more=True)).next_page_token
+    def token_at(offset: int) -> str:
+        return token_after(search.SearchRequest("q", page_size=1, offset=offset), manifest())
 
-    assert token_after(998) != ""  # the next begins with the 1,000th
-    assert token_after(999) == ""
+    assert token_at(998) != ""  # the next begins with the 1,000th
+    assert token_at(999) == ""
 
 
 def test_a_page_token_of_another_bundle_is_refused() -> None:
-    search = search_messages.search_record(SearchRequest(query="q"), "old")
-    response = search_messages.search_response(search, result(1, has_more=True))
-    request = SearchRequest(query="q", page_token=response.next_page_token)
-    assert refused_field(search_messages.search_record, request, "new") == "page_token"
+    token = token_after(search.SearchRequest("q"), manifest("old"))
+    assert refused_field(search_of, manifest("new"), query="q", page_token=token) == "page_token"
 
 
 def test_a_page_token_fits_whatever_was_compacted_from_its_bundle_and_nothing_else() -> None:
     def token_of(bundle_id: str, root: str | None) -> str:
-        search = search_messages.search_record(SearchRequest(query="q"), bundle_id, root)
-        return search_messages.search_response(search, result(1, has_more=True)).next_page_token
+        return token_after(search.SearchRequest("q"), manifest(bundle_id, root))
 
     for token in (token_of("first", None), token_of("second", "first")):
-        request = SearchRequest(query="q", page_token=token)
         for bundle_id, root in (("first", None), ("second", "first"), ("third", "first")):
-            assert search_messages.search_record(request, bundle_id, root).offset == 1
+            page = search_of(manifest(bundle_id, root), query="q", page_token=token)
+            assert page.offset == 1
         for bundle_id, root in (("other", None), ("second", "other"), ("second", None)):
-            field = refused_field(search_messages.search_record, request, bundle_id, root)
-            assert field == "page_token"
+            bundle = manifest(bundle_id, root)
+            assert refused_field(search_of, bundle, query="q", page_token=token) == "page_token"
 
 
 # ---- RetrievalService
 
 
-def test_a_query_vector_is_scaled_to_unit_length() -> None:
-    query = retrieval_messages.retrieve_query(RetrieveRequest(vector=Vector(values=[3, 4])), 2)
-    np.testing.assert_allclose(query, np.array([0.6, 0.8], np.float32), rtol=1e-6)
-
-
-@pytest.mark.parametrize("size", [1e-40, 3e38], ids=["denormal", "largest"])
-def test_vectors_of_any_length_are_scaled(size: float) -> None:
-    query = retrieval_messages.retrieve_query(
-        RetrieveRequest(vector=Vector(values=[size, size])), 2
-    )
-    np.testing.assert_allclose(query, np.sqrt([0.5, 0.5]).astype(np.float32), rtol=1e-4)
+def retrieve_of(**fields: Any) -> search.RetrieveRequest:
+    return retrieval_messages.retrieve_request(RetrieveRequest(**fields), None)
 
 
 @pytest.mark.parametrize(
     "values",
-    [[], [1], [1, 2, 3], [0, 0], [math.nan, 1], [math.inf, 1], [1, -math.inf], [-0.0, 0.0]],
+    [[], [0, 0], [math.nan, 1], [math.inf, 1], [1, -math.inf], [-0.0, 0.0]],
     ids=str,
 )
-def test_vectors_that_point_nowhere_are_refused(values: list[float]) -> None:
-    request = RetrieveRequest(vector=Vector(values=values))
-    assert refused_field(retrieval_messages.retrieve_query, request, 2) == "vector"
+def test_vectors_without_a_direction_are_refused(values: list[float]) -> None:
+    assert refused_field(retrieve_of, vector=Vector(values=values)) == "vector"
 
 
 def test_a_signalling_nan_is_refused_like_any_other() -> None:
     values = struct.pack("<f", 1) + bytes.fromhex("0100a07f")
     message = Vector.FromString(b"\x0a\x08" + values)
-    assert (
-        refused_field(retrieval_messages.retrieve_query, RetrieveRequest(vector=message), 2)
-        == "vector"
-    )
+    assert refused_field(retrieve_of, vector=message) == "vector"
 
 
 def test_retrieving_needs_a_query_or_a_vector() -> None:
-    assert refused_field(retrieval_messages.retrieve_query, RetrieveRequest(), 2) == "input"
-    assert (
-        refused_field(retrieval_messages.retrieve_query, RetrieveRequest(query=" "), 2) == "query"
-    )
+    assert refused_field(retrieve_of) == "input"
+    assert refused_field(retrieve_of, query=" ") == "query"
 
 
 @pytest.mark.parametrize(("asked", "limit"), [(0, 100), (1, 1), (1_000, 1_000), (1_001, 1_000)])
 def test_retrieve_sizes(asked: int, limit: int) -> None:
-    assert retrieval_messages.retrieve_limit(RetrieveRequest(page_size=asked)) == limit
+    assert retrieve_of(query="q", page_size=asked).page_size == limit
 
 
 def test_a_negative_retrieve_size_is_refused() -> None:
-    assert (
-        refused_field(retrieval_messages.retrieve_limit, RetrieveRequest(page_size=-1))
-        == "page_size"
-    )
+    assert refused_field(retrieve_of, query="q", page_size=-1) == "page_size"
 
 
 def test_hits_without_a_cosine_have_a_score_alone() -> None:
@@ -318,7 +307,7 @@ def test_embed_inputs_keep_their_order() -> None:
             EmbedInput(query="charger"),
         ]
     )
-    assert retrieval_messages.embed_inputs(request) == ["cable", WHOLE, "charger"]
+    assert retrieval_messages.embed_request(request, None).inputs == ["cable", WHOLE, "charger"]
 
 
 @pytest.mark.parametrize(
@@ -335,12 +324,13 @@ def test_embed_inputs_keep_their_order() -> None:
 def test_embed_inputs_outside_of_the_rules_are_refused(
     inputs: list[EmbedInput], field: str
 ) -> None:
-    assert refused_field(retrieval_messages.embed_inputs, EmbedRequest(inputs=inputs)) == field
+    message = EmbedRequest(inputs=inputs)
+    assert refused_field(retrieval_messages.embed_request, message, None) == field
 
 
 def test_embeddings_are_packed_floats() -> None:
     vectors = np.array([[1, 0], [0.6, 0.8]], np.float32)
-    response = retrieval_messages.embed_response(Embedded(vectors, ()), "b")
+    response = retrieval_messages.embed_response(Embeddings(vectors, ()), "b")
     assert [list(v.values) for v in response.embeddings] == vectors.tolist()
     assert struct.pack("<2f", 0.6, 0.8) in response.SerializeToString()
 
@@ -348,7 +338,7 @@ def test_embeddings_are_packed_floats() -> None:
 def test_an_encoding_tells_what_was_done() -> None:
     stages = (StageReport("encode", 2, 0.5), StageReport("encode", 1, 0.25))
     vectors = np.zeros((3, 2), np.float32)
-    response = retrieval_messages.embed_response(Embedded(vectors, stages), "b")
+    response = retrieval_messages.embed_response(Embeddings(vectors, stages), "b")
     assert [(s.name, s.candidate_count) for s in response.stages] == [("encode", 2), ("encode", 1)]
     assert [s.duration.ToMilliseconds() for s in response.stages] == [500, 250]
     assert response.HasField("coverage")
@@ -366,7 +356,7 @@ def test_candidates_are_ids_or_items() -> None:
             RerankCandidate(item=item_message(WHOLE)),
         ],
     )
-    assert rerank_messages.rerank_candidates(request) == ["a-1", WHOLE]
+    assert rerank_messages.rerank_request(request, None).candidates == ["a-1", WHOLE]
 
 
 @pytest.mark.parametrize(
@@ -392,12 +382,12 @@ def test_candidates_outside_of_the_rules_are_refused(
     candidates: list[RerankCandidate], field: str
 ) -> None:
     request = RerankRequest(query="q", candidates=candidates)
-    assert refused_field(rerank_messages.rerank_candidates, request) == field
+    assert refused_field(rerank_messages.rerank_request, request, None) == field
 
 
 def test_reranking_needs_a_query() -> None:
     request = RerankRequest(candidates=[RerankCandidate(item_id="a")])
-    assert refused_field(rerank_messages.rerank_candidates, request) == "query"
+    assert refused_field(rerank_messages.rerank_request, request, None) == "query"
 
 
 # ---- CatalogService
@@ -432,8 +422,8 @@ def test_fields_wanted_of_items_that_are_got(paths: list[str], fields: set[str] 
     several = BatchGetItemsRequest(item_ids=["a"], item_fields=mask)
     assert catalog_messages.get_item_record(one) == ("a", fields)
     assert catalog_messages.batch_get_record(several) == (["a"], fields)
-    wanted = (bool(paths), fields)
-    assert retrieval_messages.retrieve_fields(RetrieveRequest(item_fields=mask)) == wanted
+    assert item_fields(mask, "item_fields") == fields
+    assert retrieve_of(query="q", item_fields=mask).with_items == bool(paths)
 
 
 @pytest.mark.parametrize("name", ["colour", "attributes.colour", "embedding", "", "Title"])
@@ -444,8 +434,7 @@ def test_fields_that_items_do_not_have_are_refused(name: str) -> None:
     place = "item_fields.paths[1]"
     assert refused_field(catalog_messages.get_item_record, one) == place
     assert refused_field(catalog_messages.batch_get_record, several) == place
-    request = RetrieveRequest(query="q", item_fields=mask)
-    assert refused_field(retrieval_messages.retrieve_fields, request) == place
+    assert refused_field(item_fields, mask, "item_fields") == place
 
 
 def test_what_was_looked_up_has_the_fields_wanted_and_says_how_it_went() -> None:

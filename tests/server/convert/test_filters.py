@@ -11,13 +11,14 @@ from google.type.date_pb2 import Date
 from catalog import filters as catalog_filters
 from catalog.facets import Facet, FacetCounts
 from catalog.filters import And, Equals, Exists, In, Interval, Not, Or, Prefix, Range
-from search import validation
 from search.engine import Engine
-from search.result import RequestError
+from search.errors import RequestError
+from search.request import SearchRequest
 from server.convert import search as search_messages
 from server.convert.filters import facet_message, facet_records, filter_record
 from shortlist import filters
 from shortlist.client import Client, ShortlistError
+from shortlist.v1 import search_service_pb2
 from shortlist.v1.facet_pb2 import (
     FACET_SCOPE_MATCHED,
     FACET_SCOPE_RECALLED,
@@ -26,7 +27,7 @@ from shortlist.v1.facet_pb2 import (
 from shortlist.v1.facet_pb2 import Facet as FacetMessage
 from shortlist.v1.filter_pb2 import EqualsFilter, Filter, FilterGroup, InListFilter, Value
 from shortlist.v1.rules_pb2 import Rules
-from shortlist.v1.search_service_pb2 import SearchRequest
+from tests.server.convert.manifests import manifest
 
 DAY = datetime.date(2024, 1, 10)
 CHARGERS = filters.prefix("category", "Electronics > Chargers")
@@ -45,10 +46,10 @@ EVERY_KIND = filters.all_of(
 )
 
 
-def refused_field(convert: object, *arguments: object) -> str:
+def refused_field(convert: object, *arguments: object, **named: object) -> str:
     assert callable(convert)
     with pytest.raises(RequestError) as refused:
-        convert(*arguments)
+        convert(*arguments, **named)
     return refused.value.field
 
 
@@ -127,11 +128,12 @@ def test_facets_have_defaults_and_limits() -> None:
         Facet("price", 200, (Interval(below=20.0),)),
         Facet("brand", 10, scope="matched"),
     )
-    assert refused_field(facet_records, [FacetMessage(field="brand")] * 21) == "facets"
+    too_many = [FacetMessage(field="brand")] * 21
+    assert refused_field(request_of, query="q", facets=too_many) == "facets"
     negative = [FacetMessage(field="brand"), FacetMessage(field="brand", max_values=-1)]
-    assert refused_field(facet_records, negative) == "facets[1].max_values"
+    assert refused_field(request_of, query="q", facets=negative) == "facets[1].max_values"
     many = [FacetMessage(field="price", intervals=[interval] * 51)]
-    assert refused_field(facet_records, many) == "facets[0].intervals"
+    assert refused_field(request_of, query="q", facets=many) == "facets[0].intervals"
 
 
 def test_counts_are_told_with_values_of_their_type() -> None:
@@ -153,12 +155,17 @@ def test_an_interval_with_two_lower_bounds_is_never_built() -> None:
         filters.interval(below=1, at_most=1)
 
 
+def request_of(**fields: Any) -> SearchRequest:
+    message = search_service_pb2.SearchRequest(**fields)
+    return search_messages.search_request(message, manifest(), None)
+
+
 def test_a_query_may_be_empty_only_with_a_filter() -> None:
-    search = search_messages.search_record(SearchRequest(query=" ", filter=CHARGERS), "b")
-    assert search.filter == Prefix("category", "Electronics > Chargers")
-    assert refused_field(search_messages.search_record, SearchRequest(query=" "), "b") == "query"
-    long = SearchRequest(query="x" * 2_001, filter=CHARGERS)
-    assert refused_field(search_messages.search_record, long, "b") == "query"
+    assert request_of(query=" ", filter=CHARGERS).filter == Prefix(
+        "category", "Electronics > Chargers"
+    )
+    assert refused_field(request_of, query=" ") == "query"
+    assert refused_field(request_of, query="x" * 2_001, filter=CHARGERS) == "query"
 
 
 # ---- what the comments of the contract promise
@@ -167,9 +174,7 @@ def test_a_query_may_be_empty_only_with_a_filter() -> None:
 def refusal_of(**given: Any) -> str | None:
     """The field for which a search is refused, None for one that is let through."""
     try:
-        search = search_messages.search_record(SearchRequest(query="q", **given), "b")
-        validation.selection(search.filter, search.facets)
-        validation.rules(search.rules)
+        request_of(query="q", **given)
     except RequestError as refused:
         return refused.field
     return None
@@ -311,10 +316,15 @@ def test_a_filtered_search_answers_as_the_engine_does(client: Client, engine: En
     response = client.search("usb c charger", filter=CHARGERS, facets=facets, page_size=30)
     record = Prefix("category", "Electronics > Chargers")
     expected = engine.search(
-        "usb c charger",
-        limit=30,
-        filter=record,
-        facets=(Facet("brand", scope="matched"), Facet("price", intervals=(Interval(below=20),))),
+        SearchRequest(
+            "usb c charger",
+            page_size=30,
+            filter=record,
+            facets=(
+                Facet("brand", scope="matched"),
+                Facet("price", intervals=(Interval(below=20),)),
+            ),
+        )
     )
     assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
     assert response.matched_count == expected.matched == len(response.results) == 24

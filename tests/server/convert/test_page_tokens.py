@@ -2,6 +2,7 @@ import base64
 
 import pytest
 
+from search.request import SearchRequest
 from server.convert.page_tokens import (
     Page,
     PageTokenError,
@@ -9,42 +10,43 @@ from server.convert.page_tokens import (
     read_page_token,
     write_page_token,
 )
+from tests.server.convert.manifests import manifest
 
-BUNDLE = "bundle-1"
-SEARCH = ("usb c charger", None, 50)
+BUNDLE, OTHER_BUNDLE = manifest("bundle-1"), manifest("bundle-2")
+SEARCH = SearchRequest("usb c charger", rerank_depth=50)
 
 
 @pytest.mark.parametrize("page", [Page(0), Page(1), Page(10, 0), Page(1_000, 500)], ids=repr)
 def test_a_token_gives_back_its_page(page: Page) -> None:
-    assert read_page_token(write_page_token(page, BUNDLE, *SEARCH), BUNDLE, *SEARCH) == page
+    assert read_page_token(write_page_token(page, BUNDLE, SEARCH), BUNDLE, SEARCH) == page
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        ("usb c cable", None, 50),
-        ("usb c charger", 200, 50),
-        ("usb c charger", None, 0),
-        ("usb c charger", None, None),
+        SearchRequest("usb c cable", rerank_depth=50),
+        SearchRequest("usb c charger", recall_depth=200, rerank_depth=50),
+        SearchRequest("usb c charger", rerank_depth=0),
+        SearchRequest("usb c charger"),
     ],
     ids=["query", "recall depth", "rerank depth 0", "default rerank depth"],
 )
-def test_a_token_fits_no_other_search(other: tuple[str | int | None, ...]) -> None:
+def test_a_token_fits_no_other_search(other: SearchRequest) -> None:
     with pytest.raises(PageTokenError) as refused:
-        read_page_token(write_page_token(Page(10), BUNDLE, *SEARCH), BUNDLE, *other)
+        read_page_token(write_page_token(Page(10), BUNDLE, SEARCH), BUNDLE, other)
     assert not isinstance(refused.value, PageTokenExpiredError)
 
 
 def test_a_token_of_another_bundle_has_expired() -> None:
-    token = write_page_token(Page(10), BUNDLE, *SEARCH)
+    token = write_page_token(Page(10), BUNDLE, SEARCH)
     with pytest.raises(PageTokenExpiredError):
-        read_page_token(token, "bundle-2", *SEARCH)
+        read_page_token(token, OTHER_BUNDLE, SEARCH)
 
 
 def test_a_token_of_another_bundle_and_another_search_is_a_mismatch() -> None:
-    token = write_page_token(Page(10), BUNDLE, *SEARCH)
+    token = write_page_token(Page(10), BUNDLE, SEARCH)
     with pytest.raises(PageTokenError) as refused:
-        read_page_token(token, "bundle-2", "hdmi", None, 50)
+        read_page_token(token, OTHER_BUNDLE, SearchRequest("hdmi", rerank_depth=50))
     assert not isinstance(refused.value, PageTokenExpiredError)
 
 
@@ -53,29 +55,29 @@ def test_a_token_of_another_bundle_and_another_search_is_a_mismatch() -> None:
 )
 def test_what_is_no_token_is_refused(token: str) -> None:
     with pytest.raises(PageTokenError) as refused:
-        read_page_token(token, BUNDLE, *SEARCH)
+        read_page_token(token, BUNDLE, SEARCH)
     assert refused.value.field == "page_token"
 
 
 @pytest.mark.parametrize("page", [Page(1_001), Page(2**32 - 1), Page(10, 1_001)], ids=repr)
 def test_a_forged_token_of_a_page_that_cannot_be_is_refused_as_a_token(page: Page) -> None:
-    forged = write_page_token(page, BUNDLE, *SEARCH)
+    forged = write_page_token(page, BUNDLE, SEARCH)
     with pytest.raises(PageTokenError) as refused:
-        read_page_token(forged, BUNDLE, *SEARCH)
+        read_page_token(forged, BUNDLE, SEARCH)
     assert refused.value.field == "page_token"
     assert not isinstance(refused.value, PageTokenExpiredError)
 
 
 def test_every_flipped_bit_is_noticed() -> None:
-    token = write_page_token(Page(10), BUNDLE, *SEARCH)
+    token = write_page_token(Page(10), BUNDLE, SEARCH)
     packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     for bit in range(8 * len(packed)):
         flipped = bytearray(packed)
         flipped[bit // 8] ^= 1 << bit % 8
         with pytest.raises(PageTokenError):
-            read_page_token(base64.urlsafe_b64encode(flipped).decode().rstrip("="), BUNDLE, *SEARCH)
+            read_page_token(base64.urlsafe_b64encode(flipped).decode().rstrip("="), BUNDLE, SEARCH)
 
 
 def test_a_token_does_not_show_the_query() -> None:
-    token = write_page_token(Page(10), BUNDLE, *SEARCH)
+    token = write_page_token(Page(10), BUNDLE, SEARCH)
     assert b"usb" not in base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))

@@ -9,7 +9,9 @@ import pytest
 
 from catalog.filters import Equals, Not, Prefix
 from search.engine import Engine
-from search.result import Degradation, RequestError
+from search.errors import RequestError
+from search.request import SearchRequest
+from search.result import Degradation
 from search.rules import (
     NO_RULES,
     Adjustment,
@@ -17,18 +19,18 @@ from search.rules import (
     Cap,
     Effect,
     Pin,
+    PinProblem,
     RuleReport,
     Rules,
-    Skipped,
 )
 from server.convert import search as search_messages
 from server.convert.rules import adjustment_message, report_message, rules_record
 from shortlist import filters
 from shortlist.client import Client, ShortlistError
 from shortlist.rules import category_cap, rules
-from shortlist.v1 import rules_pb2
+from shortlist.v1 import rules_pb2, search_service_pb2
 from shortlist.v1.filter_pb2 import Filter
-from shortlist.v1.search_service_pb2 import SearchRequest
+from tests.server.convert.manifests import manifest
 
 ROOT = Path(__file__).resolve().parents[3]
 CHARGERS = filters.prefix("category", "Electronics > Chargers")
@@ -88,17 +90,17 @@ def test_what_rules_did_is_told_by_kind() -> None:
     assert pinned.pinned_position == 2
     problems = {
         None: rules_pb2.PIN_PROBLEM_UNSPECIFIED,
-        Skipped.UNKNOWN_ITEM: rules_pb2.PIN_PROBLEM_UNKNOWN_ITEM,
-        Skipped.FILTERED_OUT: rules_pb2.PIN_PROBLEM_FILTERED_OUT,
-        Skipped.EXCLUDED: rules_pb2.PIN_PROBLEM_EXCLUDED,
+        PinProblem.UNKNOWN_ITEM: rules_pb2.PIN_PROBLEM_UNKNOWN_ITEM,
+        PinProblem.FILTERED_OUT: rules_pb2.PIN_PROBLEM_FILTERED_OUT,
+        PinProblem.EXCLUDED: rules_pb2.PIN_PROBLEM_EXCLUDED,
     }
-    assert set(problems) == {None, *Skipped}
-    for skipped, problem in problems.items():
-        message = report_message(RuleReport("pins[0]", 0, skipped))
+    assert set(problems) == {None, *PinProblem}
+    for problem, value in problems.items():
+        message = report_message(RuleReport("pins[0]", 0, problem))
         assert (message.rule, message.affected_count, message.pin_problem) == (
             "pins[0]",
             0,
-            problem,
+            value,
         )
 
 
@@ -108,10 +110,12 @@ def test_what_rules_did_is_told_by_kind() -> None:
 def test_a_search_by_rules_answers_as_the_engine_does(client: Client, engine: Engine) -> None:
     response = client.search("usb c charger", filter=CHARGERS, rules=EVERY_RULE, page_size=30)
     expected = engine.search(
-        "usb c charger",
-        limit=30,
-        filter=Prefix("category", "Electronics > Chargers"),
-        rules=EVERY_RECORD,
+        SearchRequest(
+            "usb c charger",
+            page_size=30,
+            filter=Prefix("category", "Electronics > Chargers"),
+            rules=EVERY_RECORD,
+        )
     )
     assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
     assert len(response.results) == 3  # at most three of one category
@@ -147,14 +151,14 @@ def test_both_pages_of_a_streamed_search_obey_the_rules(client: Client) -> None:
 
 def test_pages_by_rules_behind_one_reranked_less_are_reranked_alike(engine: Engine) -> None:
     pinned = rules(pins={"Ch-65-ampere": 2, "Ca-1-ampere": 12})
-    request = SearchRequest(query="usb c charger", rules=pinned)
-    search = search_messages.search_record(request, "b")
-    short = engine.search(search.query, rules=search.rules, rerank_most=7)
-    assert short.reranked == 7
-    short = replace(short, left_out=(Degradation.RERANK_SHORTENED,))
-    request.page_token = search_messages.next_page_token(search, short)
-    behind = search_messages.search_record(request, "b")
-    assert (behind.offset, behind.reranked_before, behind.rules) == (10, 7, search.rules)
+    message = search_service_pb2.SearchRequest(query="usb c charger", rules=pinned)
+    request = search_messages.search_request(message, manifest(), None)
+    short = engine.search(replace(request, rerank_limit=7))
+    assert (short.reranked, short.degradations) == (7, (Degradation.RERANK_SHORTENED,))
+    response = search_messages.search_response(request, short, manifest())
+    message.page_token = response.next_page_token
+    later = search_messages.search_request(message, manifest(), None)
+    assert (later.offset, later.rerank_limit, later.rules) == (10, 7, request.rules)
 
 
 def test_without_rules_nothing_is_said_of_any(client: Client) -> None:

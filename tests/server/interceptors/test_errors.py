@@ -12,14 +12,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from live.write_ahead_log import LogError
-from search.result import (
-    ClosedError,
-    DeadlineExceededError,
-    NotSupportedError,
-    ReadOnlyError,
-    RequestError,
-    UnknownItemsError,
-)
+from search.errors import DeadlineExceededError, NotSupportedError, RequestError, UnknownItemsError
+from search.result import ClosedError, ReadOnlyError
 from server.auth.tokens import Role, RoleMissingError, UnauthenticatedError
 from server.bundle_loader import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
 from server.convert.page_tokens import PageTokenError, PageTokenExpiredError

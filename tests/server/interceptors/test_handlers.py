@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from search.result import RequestError
+from search.errors import RequestError
 from server.interceptors.errors import ErrorInterceptor
 from server.interceptors.handlers import surrounded
 from shortlist.client import ShortlistError

@@ -14,7 +14,8 @@ import pytest
 
 from search.config import EngineConfig
 from search.engine import Engine
-from search.result import Degradation
+from search.request import SearchRequest, SimilarItemsRequest
+from search.result import Degradation, SearchResult
 from search.runtime.batching import current_caller
 from server.config import ServerConfig
 from server.convert import search as search_messages
@@ -23,7 +24,6 @@ from server.worker_pool import Worker
 from shortlist import filters
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import coverage_pb2, search_service_pb2
-from shortlist.v1.search_service_pb2 import SearchRequest
 from tests.server.conftest import Running
 
 QUERY = "usb c charger"
@@ -148,7 +148,7 @@ def test_parts_come_in_order_and_an_error_after_them() -> None:
 def test_similar_items_are_those_of_the_engine(client: Client, engine: Engine) -> None:
     item_id = engine.store.ids[3]
     response = client.similar_items(item_id, page_size=6, item_fields=["title"])
-    expected = engine.similar(item_id, limit=6)
+    expected = engine.similar(SimilarItemsRequest(item_id, page_size=6))
     assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
     for result, hit in zip(response.results, expected.hits, strict=True):
         assert result.score == pytest.approx(hit.score, abs=1e-5)
@@ -247,16 +247,19 @@ def test_a_page_token_of_a_bundle_swapped_out_has_expired(
 def test_pages_behind_one_reranked_less_are_reranked_alike_and_say_so(
     engine: Engine, reranked: int, kind: Degradation
 ) -> None:
-    search = search_messages.search_record(SearchRequest(query=QUERY), "b")
-    assert search.reranked_before is None
-    short = replace(engine.search(QUERY, rerank_depth=reranked), left_out=(kind,))
-    token = search_messages.next_page_token(search, short)
-    behind = search_messages.search_record(SearchRequest(query=QUERY, page_token=token), "b")
-    assert (behind.offset, behind.reranked_before) == (10, reranked)
-    page = engine.search(QUERY, offset=10, rerank_most=behind.reranked_before)
-    assert search_messages.as_before(behind, page).left_out == (kind,)
-    whole = engine.search(QUERY)
-    token = search_messages.next_page_token(search, whole)
-    again = search_messages.search_record(SearchRequest(query=QUERY, page_token=token), "b")
-    assert again.reranked_before is None
-    assert search_messages.as_before(again, whole) is whole
+    def request_of(page_token: str = "") -> SearchRequest:
+        message = search_service_pb2.SearchRequest(query=QUERY, page_token=page_token)
+        return search_messages.search_request(message, engine.manifest, None)
+
+    def token_after(result: SearchResult) -> str:
+        response = search_messages.search_response(request_of(), result, engine.manifest)
+        return response.next_page_token
+
+    assert request_of().rerank_limit is None
+    short = engine.search(SearchRequest(QUERY, rerank_depth=reranked))
+    later = request_of(token_after(replace(short, degradations=(kind,))))
+    assert (later.offset, later.rerank_limit) == (10, reranked)
+    assert engine.search(later).degradations == (kind,)
+    whole = engine.search(SearchRequest(QUERY))
+    assert whole.degradations == ()
+    assert request_of(token_after(whole)).rerank_limit is None

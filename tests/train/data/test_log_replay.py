@@ -16,6 +16,7 @@ from search.bundle import Manifest, list_files, verify
 from search.config import EngineConfig, LiveConfig
 from search.engine import Engine
 from search.engine_handle import EngineHandle
+from search.request import SearchRequest
 from tests.live.bundle_store_model import sound
 from tests.tiny import tiny_items
 from train.cli.main import main
@@ -77,7 +78,7 @@ def test_the_next_bundle_has_what_was_written_and_a_server_goes_on_from_it(
     }
     engine = Engine.load(out / "bundle", FLOAT32)
     assert items(engine) == expected
-    assert engine.search("zyx reading lamp", limit=1).hits[0].item_id == "lamp"
+    assert engine.search(SearchRequest("zyx reading lamp", page_size=1)).hits[0].item_id == "lamp"
     assert json.loads((out / "evaluation.json").read_text())["queries"] == 1
 
     log = WriteLog.open(state)

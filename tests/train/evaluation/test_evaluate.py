@@ -1,6 +1,6 @@
 import io
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from math import log2
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from catalog.dataset.reading import Dataset, read_dataset
 from catalog.schema import ITEMS, JUDGMENTS, DatasetInfo
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
-from search.result import Channel, Hit, SearchResult
+from search.request import RerankRequest, RetrieveRequest, SearchRequest
+from search.result import Hit, SearchResult
 from train.evaluation.baseline import Bm25, best_rows
 from train.evaluation.evaluate import evaluate, print_figures, write_figures
 from train.evaluation.report import figures, judged_queries
@@ -70,15 +71,18 @@ class LexicalEngine:
         self.has_reranker = has_reranker
         self._index = LexicalIndex.build(store, directory)
 
-    def retrieve(self, query: str, *, limit: int, channels: Collection[Channel]) -> SearchResult:
-        del channels  # there is one index
-        return self._result(query, np.arange(len(self.store), dtype=np.int32), limit, 1.0)
+    def retrieve(self, request: RetrieveRequest) -> SearchResult:
+        # There is one index, whatever channels are asked.
+        rows = np.arange(len(self.store), dtype=np.int32)
+        return self._result(request.query, rows, request.page_size, 1.0)
 
-    def search(self, query: str, *, limit: int) -> SearchResult:
-        return self._result(query, np.arange(len(self.store), dtype=np.int32), limit, -1.0)
+    def search(self, request: SearchRequest) -> SearchResult:
+        rows = np.arange(len(self.store), dtype=np.int32)
+        return self._result(request.query, rows, request.page_size, -1.0)
 
-    def rerank(self, query: str, items: Sequence[str]) -> SearchResult:
-        return self._result(query, self.store.rows(items), len(items), -1.0)
+    def rerank(self, request: RerankRequest) -> SearchResult:
+        rows = self.store.rows(request.candidates)
+        return self._result(request.query, rows, len(rows), -1.0)
 
     def dense_scores(self, query: str, item_ids: Sequence[str]) -> np.ndarray:
         return self._index.scores(query, self.store.rows(item_ids))

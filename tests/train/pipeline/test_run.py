@@ -18,7 +18,7 @@ from search.bundle import Manifest, golden, verify
 from search.bundle.building import open_held_out
 from search.config import EngineConfig
 from search.engine import Engine
-from search.result import Channel
+from search.request import DENSE, EmbedRequest, RerankRequest, RetrieveRequest, SearchRequest
 from tests.tiny import tiny_items
 from towers.index import open_queries
 from towers.vectors import Bfloat16Vectors, open_vectors
@@ -145,14 +145,14 @@ def test_evaluation_runs_the_engine_that_serves(trained, demo):
     queries = judged_queries(read_dataset(demo), "test")[:6]
     runs = collect_runs(trained, queries)
     for number, query in enumerate(queries):
-        hits = trained.search(query.text, limit=100).hits
+        hits = trained.search(SearchRequest(query.text, page_size=100)).hits
         assert list(runs["rerank"][number].item_ids) == [hit.item_id for hit in hits]
         np.testing.assert_allclose(
             runs["rerank"][number].scores, [h.score for h in hits], atol=1e-5
         )
-        hits = trained.retrieve(query.text, limit=100, channels=(Channel.DENSE,)).hits
+        hits = trained.retrieve(RetrieveRequest(query.text, page_size=100, channels=(DENSE,))).hits
         assert list(runs["dense"][number].item_ids) == [hit.item_id for hit in hits]
-        reranked = trained.rerank(query.text, list(query.gains)).hits
+        reranked = trained.rerank(RerankRequest(query.text, list(query.gains))).hits
         assert list(runs["both_judged"][number].item_ids) == [hit.item_id for hit in reranked]
 
 
@@ -229,7 +229,7 @@ def test_items_alone_build_a_bundle_of_one_stage(dataset, flags, tmp_path, capfd
     assert main(flags(data, tmp_path / "out")) == 0
     engine = Engine.load(tmp_path / "out" / "bundle", FLOAT32)
     assert not engine.has_reranker
-    assert len(engine.search("usb c charger", limit=5).hits) == 5
+    assert len(engine.search(SearchRequest("usb c charger", page_size=5)).hits) == 5
     assert "nothing to evaluate" in capfd.readouterr().err
     assert not (tmp_path / "out" / "evaluation.json").exists()
 
@@ -267,5 +267,6 @@ def test_another_catalogue_is_served_by_the_models_of_an_earlier_bundle(
     assert set(engine.store.ids) == {item["item_id"] for item in ITEMS}
     assert ours.metrics["queries"] == 1
     np.testing.assert_array_equal(
-        engine.embed(["usb c charger"]).vectors, trained.embed(["usb c charger"]).vectors
+        engine.embed(EmbedRequest(["usb c charger"])).vectors,
+        trained.embed(EmbedRequest(["usb c charger"])).vectors,
     )

@@ -1,0 +1,60 @@
+"""Vectors of the texts that requests bring: queries, and items to embed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32
+
+from catalog.item_text import item_text, normalise_query
+from catalog.schema import Item
+from search.result import Embeddings
+from search.runtime.cache import VectorCache
+from search.runtime.stage_timer import Stage, StageTimer
+from towers.encoder import TowerEncoder
+
+
+def embed(encoder: TowerEncoder, inputs: Sequence[str | Item], timer: StageTimer) -> Embeddings:
+    """Return unit vectors of queries (texts) and items, each from the tower of its kind.
+
+    Args:
+        encoder: The towers.
+        inputs: What to encode.
+        timer: The timer of the request.
+
+    Raises:
+        DeadlineExceededError: the deadline passed.
+    """
+    queries = {
+        i: normalise_query(given) for i, given in enumerate(inputs) if isinstance(given, str)
+    }
+    items = {i: item_text(given) for i, given in enumerate(inputs) if isinstance(given, Item)}
+    vectors = np.empty((len(inputs), encoder.dim), np.float32)
+    for texts, encode in ((queries, encoder.queries), (items, encoder.items)):
+        if texts:
+            with timer.stage("encode", len(texts)):
+                vectors[list(texts)] = encode(list(texts.values()))
+    return Embeddings(vectors, timer.reports)
+
+
+class QueryEncoder:
+    """Encodes queries, and remembers their vectors."""
+
+    def __init__(self, encoder: TowerEncoder, cache: VectorCache) -> None:
+        """Take the towers, and a cache of query vectors."""
+        self._encoder = encoder
+        self._cache = cache
+
+    def vector(self, text: str, stage: Stage | None = None) -> Float32[np.ndarray, " dim"]:
+        """Return the unit vector of a query.
+
+        Args:
+            text: The query in its normal form.
+            stage: Takes note if the vector was remembered.
+        """
+        vectors, cached = self._cache.rows(
+            [text], lambda _: self._encoder.queries([text]), self._encoder.dim
+        )
+        if stage is not None:
+            stage.cached += cached
+        vector: Float32[np.ndarray, " dim"] = vectors[0]
+        return vector

@@ -1,0 +1,26 @@
+"""Facets: how often values occur among the items that pass, or among the recalled ones."""
+
+from dataclasses import replace
+
+from search.pipeline.state import SearchState
+from search.result import Degradation
+
+
+def count_facets(state: SearchState) -> None:
+    """Count the facets of the request, each over its own scope, if there is time."""
+    facets = state.request.facets
+    if not facets:
+        return
+    if state.budget.left("facets") <= 0:
+        state.degradations.append(Degradation.FACETS_SKIPPED)
+        return
+    if state.candidates is None:  # browsing recalls nothing: count what matched
+        facets = tuple(replace(facet, scope="matched") for facet in facets)
+    recalled = state.recalled_rows[: state.depths.recall]
+    with state.timer.stage("facets", len(facets)):
+        state.facets = tuple(
+            state.snapshot.catalogue.count(
+                facet, state.allowed if facet.scope == "matched" else recalled
+            )
+            for facet in facets
+        )

@@ -1,0 +1,121 @@
+"""Recall: candidates for a query, or for browsing the most popular items that pass the filter."""
+
+import numpy as np
+from jaxtyping import Bool, Int32
+
+from search.channels.base import Query
+from search.channels.fusion import Candidates
+from search.encoding import QueryEncoder
+from search.pipeline.active_rules import ActiveRules
+from search.pipeline.caps import capped
+from search.pipeline.state import DEEPEST, Ranking, SearchState
+
+
+class Recall:
+    """Finds candidates. Pinned items come first, whether or not recall finds them."""
+
+    def __init__(self, encoder: QueryEncoder) -> None:
+        """Take the encoder of queries."""
+        self._encoder = encoder
+
+    def __call__(self, state: SearchState) -> None:
+        """Set the candidates; when browsing, the ranking."""
+        text = state.request.text
+        if not text:
+            _browse(state)
+            return
+        with state.timer.stage("encode") as stage:
+            query = Query(text, self._encoder.vector(text, stage))
+        with state.timer.stage("recall") as stage:
+            candidates = _recall(state, query)
+            stage.candidates, stage.plan = len(candidates), candidates.plan
+        state.recalled_rows = candidates.rows
+        target = min(state.depths.rerank, state.depths.recall, len(candidates))
+        if state.rules is not None:
+            candidates, target = _pins_first(state, state.rules, query, candidates, target)
+        state.candidates = candidates
+        state.rerank_target = min(target, state.depths.rerank_limit)
+
+
+def _recall(state: SearchState, query: Query) -> Candidates:
+    """Return candidates for the page and one more, or all there are where these are fewer.
+
+    The list is recalled to the depth asked for. A page behind it takes the nearest other items, and
+    still more of them only if large groups or rules leave out too many. All pages beyond the depth
+    recall the same list and rerank the same head, so no item is on two pages.
+    """
+    channels, allowed, depth = state.snapshot.channels, state.allowed, state.depths.recall
+    candidates = channels.recall(query, depth, state.weights, allowed=allowed)
+    matches = state.snapshot.count(state.allowed)
+    first_depth = depth if state.request.end < depth else DEEPEST
+    for deeper in (first_depth, DEEPEST, matches):
+        too_few = not _suffices(state, candidates.rows)
+        if len(candidates) < min(deeper, matches) and (deeper == first_depth or too_few):
+            if deeper == matches and allowed is None:  # scan: no index is compiled for so many
+                allowed = state.snapshot.catalogue.all_alive
+            candidates = channels.deepened(candidates, query, deeper, allowed)
+    return candidates
+
+
+def _suffices(state: SearchState, rows: Int32[np.ndarray, " candidates"]) -> bool:
+    """Return whether candidates fill the page and one place more."""
+    request = state.request
+    if state.rules is not None:
+        return state.rules.suffices(rows, request.end)
+    catalogue = state.snapshot.catalogue
+    return len(capped(catalogue, rows, request.max_per_group, request.end + 1)) > request.end
+
+
+def _pins_first(
+    state: SearchState, rules: ActiveRules, query: Query, candidates: Candidates, target: int
+) -> tuple[Candidates, int]:
+    """Put pinned items before all other candidates.
+
+    Returns:
+        The candidates, and how many of them to rerank: the pinned ones, and those of the first
+        `target` that are not pinned.
+    """
+    pins, channels = rules.pins, state.snapshot.channels
+    is_other = ~np.isin(candidates.rows, pins)
+    recalled = candidates.rows[: state.depths.recall].tolist()
+    positions = {row: position for position, row in enumerate(recalled)}
+    pin_positions = np.array([positions.get(row, -1) for row in pins.tolist()], np.int64)
+    ranks: dict[str, Int32[np.ndarray, " candidates"]] = {}
+    for channel, of_channel in candidates.ranks.items():
+        # A pin that was not recalled has position -1, which reads the 0 appended at the end.
+        of_pins = np.append(of_channel, np.int32(0))[pin_positions]
+        ranks[channel] = np.concatenate([of_pins, of_channel[is_other]])
+    scores = channels.scores(query, pins, state.weights)
+    dense_scores = channels.dense.scores(query, pins)
+    joined = Candidates(
+        np.concatenate([pins, candidates.rows[is_other]]),
+        np.concatenate([scores, candidates.scores[is_other]]),
+        np.concatenate([dense_scores, candidates.dense_scores[is_other]]),
+        ranks,
+        candidates.plan,
+    )
+    others = int(np.count_nonzero(is_other[:target]))
+    return joined, len(pins) + others if target else 0
+
+
+def _browse(state: SearchState) -> None:
+    """Rank all items that pass by popularity, pinned ones first.
+
+    Rules work on the logarithm of 1 + the number of ratings.
+    """
+    popularity, request = state.snapshot.popularity, state.request
+    with state.timer.stage("browse", state.snapshot.count(state.allowed)):
+        rows = popularity.rows(_mask(state))
+        if state.rules is None:  # what is behind the page needs no scores
+            shown = capped(state.snapshot.catalogue, rows, request.max_per_group, request.end + 1)
+            rows = rows[shown]
+            scores = popularity.scores(rows)
+        else:
+            rows = np.concatenate([state.pins, rows[~np.isin(rows, state.pins)]])
+            scores = np.log1p(popularity.scores(rows))
+        recalled = len(rows) - len(state.pins)
+        state.ranking = Ranking(rows, scores, np.zeros(0, np.int64), recalled, 0)
+
+
+def _mask(state: SearchState) -> Bool[np.ndarray, " items"]:
+    return state.snapshot.catalogue.all_alive if state.allowed is None else state.allowed

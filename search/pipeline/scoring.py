@@ -1,0 +1,152 @@
+"""Scoring: the logits of the reranker for candidates, within the time there is.
+
+Where time is short, the scorer reads the first candidates alone: as many as the latency estimates
+of the model say there is time for. XLA cannot be interrupted, so the scorer starts nothing that it
+does not expect to end in time.
+"""
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from bert.tokens import Tokenised
+from catalog.item_text import item_text
+from rerank.features import feature_matrix
+from rerank.scorer import PairScorer
+from search.errors import DeadlineExceededError
+from search.pipeline.state import NOT_RERANKED, RerankScores
+from search.runtime.batching import calling
+from search.runtime.cache import VectorCache
+from search.runtime.deadline import DeadlineBudget
+from search.runtime.stage_timer import Stage, StageTimer
+from search.signals import SignalSource
+
+# Shares of the time left that a batch may be expected to take. Other calls can delay it.
+_SHARE_FOR_ALL = 0.7  # a batch of everything that is left to read
+_SHARE_FOR_PART = 0.6  # a first part of it
+
+
+class CandidateScorer:
+    """Scores candidates with the reranker of a bundle, if it has one."""
+
+    def __init__(self, pairs: PairScorer | None, cache: VectorCache) -> None:
+        """Take the reranker, and a cache of what it read of query-item pairs."""
+        self._pairs = pairs
+        self._cache = cache
+
+    @property
+    def has_reranker(self) -> bool:
+        """Whether there is a reranker."""
+        return self._pairs is not None
+
+    def scores(
+        self,
+        text: str,
+        rows: Int32[np.ndarray, " candidates"],
+        dense_scores: Float32[np.ndarray, " candidates"],
+        source: SignalSource,
+        budget: DeadlineBudget,
+        timer: StageTimer,
+        later_stages: tuple[str, ...] = (),
+    ) -> RerankScores:
+        """Score all candidates, or the first ones that there is time for.
+
+        Args:
+            text: The query in its normal form.
+            rows: The candidates, best first.
+            dense_scores: Cosines of their vectors with the vector of the query.
+            source: Where their features come from.
+            budget: The time of the request.
+            timer: The timer of the request.
+            later_stages: Stages that still follow, for which time must be left.
+
+        Raises:
+            DeadlineExceededError: the deadline passed, or is too near and nothing can be left out.
+        """
+        later = ("fuse", *later_stages)
+        if not len(rows) or self._pairs is None:
+            return NOT_RERANKED
+        if budget.left("signals", "tokenise", *later) <= 0:
+            return NOT_RERANKED
+        with timer.stage("signals", len(rows)):
+            signals = source.gather(text, rows, dense_scores)
+        with timer.stage("rerank") as stage:
+            reading = _Reading(self._pairs, self._cache, source, budget, timer, later)
+            read = reading.read(text, rows, stage)
+            stage.candidates = count = len(read)
+            if not count:
+                return NOT_RERANKED
+            with timer.step("fuse"):
+                logits = self._pairs.fuse(read, feature_matrix(signals)[:count])
+        return RerankScores(logits, signals.lexical[:count])
+
+
+class _Reading:
+    """Reads the texts of one query and its candidates with the cross-encoder."""
+
+    def __init__(
+        self,
+        pairs: PairScorer,
+        cache: VectorCache,
+        source: SignalSource,
+        budget: DeadlineBudget,
+        timer: StageTimer,
+        later: tuple[str, ...],
+    ) -> None:
+        self._pairs = pairs
+        self._cache = cache
+        self._source = source
+        self._budget = budget
+        self._timer = timer
+        self._later = later
+
+    def read(
+        self, text: str, rows: Int32[np.ndarray, " candidates"], stage: Stage
+    ) -> Float32[np.ndarray, "scored fusion"]:
+        """Return what the texts contribute to the scores of the first candidates."""
+        # The cache knows items by row, and rows of inline items mean nothing to the next call.
+        keys = [] if self._source.lexical is None else [(text, row) for row in rows.tolist()]
+        vectors = self._cache.find(keys) if keys else [None] * len(rows)
+        missing = [position for position, vector in enumerate(vectors) if vector is None]
+        stage.cached += len(rows) - len(missing)
+        if missing and self._budget.left("tokenise", *self._later) > 0:
+            with self._timer.step("tokenise"):
+                catalogue = self._source.catalogue
+                texts = [item_text(catalogue.item(row)) for row in rows[missing].tolist()]
+                tokenised = self._pairs.tokenise([text] * len(texts), texts)
+            begin = 0
+            while part := self._next_part(tokenised, begin):
+                chosen = range(begin, begin + part)
+                values = self._read_part(tokenised.take(chosen))
+                if values is None:
+                    break
+                for index, vector in zip(chosen, values, strict=True):
+                    vectors[missing[index]] = vector
+                if keys:
+                    self._cache.keep([keys[missing[index]] for index in chosen], values)
+                begin += part
+        unread = (position for position, vector in enumerate(vectors) if vector is None)
+        first = [vector for vector in vectors[: next(unread, len(vectors))] if vector is not None]
+        return np.stack(first) if first else np.zeros((0, self._pairs.width), np.float32)
+
+    def _read_part(self, tokenised: Tokenised) -> Float32[np.ndarray, "pairs fusion"] | None:
+        """Read some pairs; None if there was no time for them and they can be left out."""
+        try:
+            with calling(self._budget.caller(*self._later)):
+                return self._pairs.read_tokenised(tokenised)
+        except DeadlineExceededError:
+            self._timer.check()  # the deadline of the caller may have passed
+            if not self._budget.limits_optional_work:
+                raise
+            return None
+
+    def _next_part(self, tokenised: Tokenised, begin: int) -> int:
+        """Return how many pairs to read next; 0 if none are left or there is no time."""
+        left = self._budget.left(*self._later)
+        rest = tokenised if not begin else tokenised.take(range(begin, len(tokenised)))
+        if not len(rest):
+            return 0
+        affordable = self._pairs.affordable
+        if np.isinf(left) or affordable(rest, _SHARE_FOR_ALL * left) == len(rest):
+            return len(rest)
+        # The last pairs may take whatever time is left.
+        return affordable(rest, _SHARE_FOR_PART * left) or min(1, affordable(rest, left))

@@ -1,0 +1,60 @@
+"""The steps of a search in their order. A new step is one file, and one entry here."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from search.encoding import QueryEncoder
+from search.pipeline.facets import count_facets
+from search.pipeline.filter import filter_items
+from search.pipeline.page import cut_page
+from search.pipeline.recall import Recall
+from search.pipeline.rerank import Rerank
+from search.pipeline.rules import apply_rules
+from search.pipeline.scoring import CandidateScorer
+from search.pipeline.state import SearchState
+from search.result import SearchResult
+
+Step: TypeAlias = Callable[[SearchState], None]
+
+
+class Pipeline:
+    """The steps of a search. They hold no state of a request."""
+
+    def __init__(self, encoder: QueryEncoder, scorer: CandidateScorer) -> None:
+        """Put the steps in order.
+
+        Args:
+            encoder: Encodes queries.
+            scorer: Scores candidates with the reranker, if the bundle has one.
+        """
+        self._recall: tuple[Step, ...] = (filter_items, Recall(encoder))
+        self._rerank: tuple[Step, ...] = (Rerank(scorer), count_facets)
+        self._finish: tuple[Step, ...] = (apply_rules, cut_page)
+
+    def run(
+        self, state: SearchState, on_recalled: Callable[[SearchResult], None] | None = None
+    ) -> SearchResult:
+        """Run all steps.
+
+        Args:
+            state: A search that begins.
+            on_recalled: Takes the page in recall order, without facets, before candidates are
+                reranked; not called if none are to be reranked.
+
+        Raises:
+            DeadlineExceededError: the deadline passed.
+        """
+        for step in self._recall:
+            step(state)
+        if on_recalled is not None and state.rerank_target:
+            on_recalled(_finish(self._finish, state.fork()))
+        for step in self._rerank:
+            step(state)
+        return _finish(self._finish, state)
+
+
+def _finish(steps: tuple[Step, ...], state: SearchState) -> SearchResult:
+    for step in steps:
+        step(state)
+    assert state.result is not None  # the last step sets it
+    return state.result

@@ -1,0 +1,177 @@
+"""Requests to the engine. A request validates itself when it is made.
+
+The server builds these from messages, and Python callers build them directly. Every refusal is a
+`RequestError` that names the field by its path in the contract.
+"""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, fields
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float32
+
+from catalog.facets import Facet
+from catalog.filters import Filter
+from catalog.item_text import normalise_query
+from catalog.schema import Item
+from search import validation
+from search.config import MAX_DEPTH
+from search.errors import RequestError
+from search.rules import NO_RULES, Rules
+
+# Names of recall channels. The contract names them too, as CHANNEL_DENSE and so on.
+DENSE = "dense"
+LEXICAL = "lexical"
+
+MAX_PAGE_SIZE = 100
+MAX_OFFSET = 1_000  # results before a page
+MAX_RETRIEVE = 1_000
+MAX_RERANK_ITEMS = 500
+MAX_EMBED_INPUTS = 128
+
+# Fields of a SearchRequest that choose a page of the list, or how long to wait for it.
+_PAGE_FIELDS = frozenset({"page_size", "offset", "rerank_limit", "deadline"})
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """One search: recall candidates, rerank the best, return one page.
+
+    An empty query with a filter browses: it lists what passes the filter by popularity.
+
+    Raises:
+        RequestError: a field is out of its limits.
+    """
+
+    query: str = ""  # what the shopper typed
+    _: KW_ONLY
+    filter: Filter | None = None  # only items that pass are candidates
+    facets: tuple[Facet, ...] = ()  # what to count
+    rules: Rules = NO_RULES  # what a merchandiser changes
+    max_per_group: int = 0  # results with the same group_id on all pages; 0: any number
+    recall_depth: int | None = None  # candidates to recall; None: the engine's default
+    rerank_depth: int | None = None  # candidates to rerank; None: the engine's default; 0: none
+    # Most candidates to rerank, pinned ones included. A later page repeats what the first page
+    # reranked when time was short.
+    rerank_limit: int | None = None
+    page_size: int = 10  # most results of the page
+    offset: int = 0  # results before the page
+    deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
+
+    def __post_init__(self) -> None:
+        """Refuse values out of their limits."""
+        if self.filter is None or self.query.strip():
+            validation.check_query(self.query, "query")
+        validation.check_filter(self.filter, "filter")
+        validation.check_facets(self.facets)
+        validation.check_rules(self.rules)
+        validation.check_range("max_per_group", self.max_per_group, 0, MAX_PAGE_SIZE)
+        for name, low in (("recall_depth", 1), ("rerank_depth", 0), ("rerank_limit", 0)):
+            if (depth := getattr(self, name)) is not None:
+                validation.check_range(name, depth, low, MAX_DEPTH)
+        validation.check_range("page_size", self.page_size, 1, MAX_PAGE_SIZE)
+        validation.check_range("offset", self.offset, 0, MAX_OFFSET)
+
+    @cached_property
+    def text(self) -> str:
+        """The query in the form in which texts are compared; "" for browsing."""
+        return normalise_query(self.query) if self.query.strip() else ""
+
+    @property
+    def end(self) -> int:
+        """The number of results up to and including the page."""
+        return self.offset + self.page_size
+
+    @property
+    def identity(self) -> str:
+        """Every field that decides the list of results, and none that chooses a page of it."""
+        named = (field.name for field in fields(self) if field.name not in _PAGE_FIELDS)
+        return repr([(name, getattr(self, name)) for name in named])
+
+
+@dataclass(frozen=True, eq=False)
+class RetrieveRequest:
+    """Recall alone: what the channels find for a query, or the items nearest to a vector.
+
+    Raises:
+        RequestError: a field is out of its limits.
+    """
+
+    query: str | Float32[np.ndarray, " dim"]  # a text, or a query vector of any length above 0
+    _: KW_ONLY
+    channels: tuple[str, ...] = ()  # names of the channels to ask; empty: all that suit the query
+    filter: Filter | None = None  # only items that pass are found
+    page_size: int = 100  # most results; the lexical channel alone may find fewer
+    with_items: bool = False  # return items, not only their ids
+    deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
+
+    def __post_init__(self) -> None:
+        """Refuse values out of their limits."""
+        if isinstance(self.query, str):
+            validation.check_query(self.query, "query")
+        else:
+            validation.check_vector(self.query, "vector")
+            if set(self.channels) - {DENSE}:
+                raise RequestError("channels", "must be CHANNEL_DENSE alone for a vector")
+        validation.check_filter(self.filter, "filter")
+        validation.check_range("page_size", self.page_size, 1, MAX_RETRIEVE)
+
+
+@dataclass(frozen=True)
+class RerankRequest:
+    """Reranking alone: order candidates from anywhere, by id or inline.
+
+    Raises:
+        RequestError: a field is out of its limits.
+    """
+
+    query: str
+    candidates: Sequence[str | Item]  # ids of the catalogue, or items described in full
+    _: KW_ONLY
+    deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
+
+    def __post_init__(self) -> None:
+        """Refuse values out of their limits."""
+        validation.check_query(self.query, "query")
+        validation.check_candidates(self.candidates, MAX_RERANK_ITEMS)
+
+
+@dataclass(frozen=True)
+class SimilarItemsRequest:
+    """The items nearest to an item of the catalogue, without that item.
+
+    Raises:
+        RequestError: a field is out of its limits.
+    """
+
+    item_id: str
+    _: KW_ONLY
+    filter: Filter | None = None  # only items that pass are found
+    exclude_variants: bool = False  # leave out items with the same group_id
+    page_size: int = 10  # most results
+    deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
+
+    def __post_init__(self) -> None:
+        """Refuse values out of their limits."""
+        if not self.item_id:
+            raise RequestError("item_id", "is empty; name the item")
+        validation.check_filter(self.filter, "filter")
+        validation.check_range("page_size", self.page_size, 1, MAX_PAGE_SIZE)
+
+
+@dataclass(frozen=True)
+class EmbedRequest:
+    """Vectors of queries (texts) and of items, which need not be in the catalogue.
+
+    Raises:
+        RequestError: a field is out of its limits.
+    """
+
+    inputs: Sequence[str | Item]
+    _: KW_ONLY
+    deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
+
+    def __post_init__(self) -> None:
+        """Refuse values out of their limits."""
+        validation.check_inputs(self.inputs, MAX_EMBED_INPUTS)
