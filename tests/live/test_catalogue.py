@@ -40,7 +40,7 @@ def test_a_new_item_takes_part_in_filters_facets_groups_and_browsing(shop):
     shop.upsert(replace(LAMP, item_id="lamp-2", group_id="g", rating_count=999_999))
     shop.shown()
     result = shop.engine.search(
-        SearchRequest("", filter=Equals("brand", "Zyx"), facets=[Facet("brand")])
+        SearchRequest("", filter=Equals("brand", "Zyx"), facets=(Facet("brand"),))
     )
     assert [hit.item_id for hit in result.hits] == ["lamp", "lamp-2"]
     assert result.matched == 2
