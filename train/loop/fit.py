@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,13 @@ from tensorboardX import SummaryWriter
 
 from base.errors import InputError
 from train.loop.checkpoint import Checkpoints
-from train.loop.parameters import Params, batch_sharding, parameter_sharding, replicate_rest
+from train.loop.parameters import (
+    Params,
+    batch_sharding,
+    is_kernel,
+    parameter_sharding,
+    replicate_rest,
+)
 from train.progress import track
 
 logger = logging.getLogger(__name__)
@@ -30,9 +36,8 @@ logger = logging.getLogger(__name__)
 Batch: TypeAlias = Any
 # (params, batch, dropout key or None) -> (loss, scalars worth watching)
 Loss: TypeAlias = Callable[[Params, Batch, Array | None], tuple[Array, dict[str, Array]]]
-
-
-ENCODERS = ("bert", "item_bert")  # attributes that hold pretrained weights
+# (loss, optimizer, dropout seed or None, params, moments) -> the compiled step
+MakeStep: TypeAlias = Callable[..., Callable[..., tuple[Params, Any, dict[str, Array]]]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,80 @@ class FitConfig:
         for name in ("epochs", "evaluations", "patience", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"fit: {name} is {getattr(self, name)}; give 1 or more")
+
+
+def make_optimizer(
+    config: FitConfig, params: Params, encoder: Collection[str], steps: int
+) -> optax.GradientTransformation:
+    """AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101) with clipped gradients.
+
+    The rate rises linearly from 0 over `config.warmup` of the steps and falls linearly to 0. Only
+    kernels decay.
+
+    Args:
+        config: Rates and limits.
+        params: All parameters.
+        encoder: Names of those that train at `learning_rate`; the others train at
+            `head_learning_rate`.
+        steps: Steps of the whole run.
+    """
+    warmup = max(1, round(config.warmup * steps))
+
+    def adamw(peak: float) -> optax.GradientTransformation:
+        rate = optax.schedules.join_schedules(
+            [
+                optax.schedules.linear_schedule(0.0, peak, warmup),
+                optax.schedules.linear_schedule(peak, 0.0, max(1, steps - warmup)),
+            ],
+            [warmup],
+        )
+        return optax.adamw(rate, weight_decay=config.weight_decay, mask=_kernels)
+
+    groups = {name: "encoder" if name in encoder else "head" for name in params}
+    rates = {"encoder": config.learning_rate, "head": config.head_learning_rate}
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.partition({group: adamw(rate) for group, rate in rates.items()}, groups),
+    )
+
+
+def _kernels(params: Mapping[str, Any]) -> dict[str, bool]:
+    return {name: is_kernel(name) for name in params}
+
+
+def make_train_step(
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    seed: int | None,
+    params: Params,
+    moments: Any,
+) -> Callable[..., tuple[Params, Any, dict[str, Array]]]:
+    """A function of parameters, moments, batch and step number that gives the next and scalars.
+
+    Args:
+        loss: Mean loss of a batch.
+        optimizer: What `make_optimizer` made.
+        seed: Decides dropout; None for none.
+        params: Where parameters lie; the function overwrites those that it is given.
+        moments: Where the optimiser's state lies; likewise.
+    """
+    # What comes out lies where what goes in lies; otherwise the second step compiles anew.
+    params_at, moments_at = jax.tree.map(lambda leaf: leaf.sharding, (params, moments))
+
+    @partial(jax.jit, donate_argnums=(0, 1), out_shardings=(params_at, moments_at, None))
+    def step(
+        params: Params, moments: Any, batch: Batch, number: Int[Array, ""]
+    ) -> tuple[Params, Any, dict[str, Array]]:
+        key = None
+        if seed is not None:
+            # rbg is the random generator that is cheap on every platform.
+            key = jax.random.fold_in(jax.random.key(seed, impl="rbg"), number)
+        (value, scalars), gradients = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
+        updates, moments = optimizer.update(gradients, moments, params)
+        scalars = {"loss": value, "gradient_norm": optax.tree.norm(gradients), **scalars}
+        return optax.apply_updates(params, updates), moments, scalars
+
+    return step
 
 
 class _State(NamedTuple):
@@ -94,6 +173,7 @@ class _Run:
     evaluate: Callable[[Params], float] | None  # the `dev` metric
     saved: Checkpoints
     writer: SummaryWriter
+    clock: Callable[[], float]
 
 
 def fit(
@@ -102,12 +182,15 @@ def fit(
     plan: Sequence[np.ndarray],
     load: Callable[[np.ndarray], Batch],
     *,
+    encoder: Collection[str],
     config: FitConfig,
     seed: int,
     mesh: Mesh,
     checkpoints: Path,
     scalars: Path,
     evaluate: Callable[[Params], float] | None,
+    clock: Callable[[], float] = perf_counter,
+    make_step: MakeStep = make_train_step,
 ) -> tuple[Params, dict[str, Any]]:
     """Train over a plan of batches and return the parameters that did best on `dev`.
 
@@ -116,6 +199,7 @@ def fit(
         loss: Mean loss of a batch; pure.
         plan: Example numbers of each batch, in the order they are trained on, all epochs.
         load: Makes the batch of some examples; runs in a thread of its own, ahead of the step.
+        encoder: Names of the pretrained parameters, which have a learning rate of their own.
         config: Optimiser, schedule and intervals.
         seed: Decides dropout. (The plan's order is its maker's.)
         mesh: Devices to train on.
@@ -123,6 +207,8 @@ def fit(
         scalars: Directory for TensorBoard.
         evaluate: Higher is better; None keeps the last parameters. The next step
             overwrites what it is given.
+        clock: Seconds of a clock that never goes back.
+        make_step: Makes the training step.
 
     Returns:
         The best parameters and a report: steps, the best step and its `dev` metric, and seconds
@@ -135,18 +221,18 @@ def fit(
     ways = mesh.shape["data"]
     if len(plan[0]) % ways:
         raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {ways} devices")
-    optimizer = make_optimizer(config, params, len(plan))
+    optimizer = make_optimizer(config, params, encoder, len(plan))
     saved = Checkpoints(checkpoints)
     state, progress = _begin(_placed(params, optimizer, mesh), saved, evaluate)
     dropout_seed = seed if config.dropout else None
-    step_fn = make_train_step(loss, optimizer, dropout_seed, state.params, state.optimizer)
+    step_fn = make_step(loss, optimizer, dropout_seed, state.params, state.optimizer)
     if progress.step:
         logger.info("resuming behind step %d of %d", progress.step, len(plan))
     # A run that stopped early has nothing left to do, also when it is resumed.
     left = range(0) if progress.stale >= config.patience else range(progress.step, len(plan))
     batches = _batches(plan, load, left, mesh)
     with SummaryWriter(str(scalars), purge_step=progress.step) as writer:
-        run = _Run(step_fn, len(plan), config, evaluate, saved, writer)
+        run = _Run(step_fn, len(plan), config, evaluate, saved, writer, clock)
         state, progress = _train(run, state, progress, batches)
     saved.close()
     return (state.params if evaluate is None else state.best), asdict(progress)
@@ -159,16 +245,16 @@ def _train(
     config = run.config
     eval_every = -(-run.steps // config.evaluations)
     values: dict[str, Array] = {}
-    begun = perf_counter()
+    begun = run.clock()
     for done, batch in batches:
-        step, waited = done + 1, perf_counter() - begun
+        step, waited = done + 1, run.clock() - begun
         params, moments, following = run.step(state.params, state.optimizer, batch, done)
         # The device has its next step before it is done with the last, and never waits for this
         # loop; no more than one, so that progress stays honest.
         jax.block_until_ready(values)
         values = following
         state = _State(params, moments, state.best)
-        progress = progress.after(step, perf_counter() - begun, waited)
+        progress = progress.after(step, run.clock() - begun, waited)
         if step % config.log_every == 0:
             _write(run.writer, step, values)
             run.writer.add_scalar("input_wait_seconds", progress.input_wait_seconds, step)
@@ -180,7 +266,7 @@ def _train(
         if progress.stale >= config.patience:
             logger.info("no better on dev for %d evaluations: stopping", progress.stale)
             break
-        begun = perf_counter()
+        begun = run.clock()
     return state, progress
 
 
@@ -203,71 +289,6 @@ def _begin(
     if evaluate is None:
         return given, _Progress()
     return _judge(given, _Progress(), evaluate(given.params))
-
-
-def make_optimizer(config: FitConfig, params: Params, steps: int) -> optax.GradientTransformation:
-    """AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101) with clipped gradients.
-
-    The rate rises linearly from 0 over `config.warmup` of the steps and falls linearly to 0. Only
-    kernels decay; what lies outside the pretrained encoders has a rate of its own.
-    """
-    warmup = max(1, round(config.warmup * steps))
-
-    def adamw(peak: float) -> optax.GradientTransformation:
-        rate = optax.schedules.join_schedules(
-            [
-                optax.schedules.linear_schedule(0.0, peak, warmup),
-                optax.schedules.linear_schedule(peak, 0.0, max(1, steps - warmup)),
-            ],
-            [warmup],
-        )
-        return optax.adamw(rate, weight_decay=config.weight_decay, mask=_kernels)
-
-    groups = {name: "encoder" if name.split(".")[0] in ENCODERS else "head" for name in params}
-    rates = {"encoder": config.learning_rate, "head": config.head_learning_rate}
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.partition({group: adamw(rate) for group, rate in rates.items()}, groups),
-    )
-
-
-def _kernels(params: Mapping[str, Any]) -> dict[str, bool]:
-    return {name: name.endswith("kernel") for name in params}
-
-
-def make_train_step(
-    loss: Loss,
-    optimizer: optax.GradientTransformation,
-    seed: int | None,
-    params: Params,
-    moments: Any,
-) -> Callable[..., tuple[Params, Any, dict[str, Array]]]:
-    """A function of parameters, moments, batch and step number that gives the next and scalars.
-
-    Args:
-        loss: Mean loss of a batch.
-        optimizer: What `make_optimizer` made.
-        seed: Decides dropout; None for none.
-        params: Where parameters lie; the function overwrites those that it is given.
-        moments: Where the optimiser's state lies; likewise.
-    """
-    # What comes out lies where what goes in lies; otherwise the second step compiles anew.
-    params_at, moments_at = jax.tree.map(lambda leaf: leaf.sharding, (params, moments))
-
-    @partial(jax.jit, donate_argnums=(0, 1), out_shardings=(params_at, moments_at, None))
-    def step(
-        params: Params, moments: Any, batch: Batch, number: Int[Array, ""]
-    ) -> tuple[Params, Any, dict[str, Array]]:
-        key = None
-        if seed is not None:
-            # rbg is the random generator that is cheap on every platform.
-            key = jax.random.fold_in(jax.random.key(seed, impl="rbg"), number)
-        (value, scalars), gradients = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
-        updates, moments = optimizer.update(gradients, moments, params)
-        scalars = {"loss": value, "gradient_norm": optax.tree.norm(gradients), **scalars}
-        return optax.apply_updates(params, updates), moments, scalars
-
-    return step
 
 
 def _batches(

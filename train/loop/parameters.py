@@ -9,6 +9,7 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from base.errors import InputError
+from bert.model import Bert
 
 Params: TypeAlias = dict[str, Array]
 Model = TypeVar("Model", bound=nnx.Module)
@@ -33,6 +34,21 @@ def split(model: Model) -> tuple[Callable[[Params], Model], Params]:
     return build, {name: leaf[...] for name, (_, leaf) in zip(paths, leaves, strict=True)}
 
 
+def encoder_parameters(model: nnx.Module) -> frozenset[str]:
+    """Return the names, as `split` gives them, of the parameters inside BERT encoders."""
+    names = set()
+    for path, module in nnx.iter_modules(model):
+        if isinstance(module, Bert):
+            leaves = nnx.to_flat_state(nnx.state(module))
+            names |= {".".join(map(str, (*path, *leaf))) for leaf, _ in leaves}
+    return frozenset(names)
+
+
+def is_kernel(name: str) -> bool:
+    """Whether a parameter is the matrix of a dense layer: Flax names those `kernel`."""
+    return name.endswith("kernel")
+
+
 def make_mesh(model_parallel: int = 1) -> Mesh:
     """All devices as (`data`, `model`); one CPU is a 1 × 1 mesh.
 
@@ -53,7 +69,7 @@ def parameter_sharding(mesh: Mesh, params: Params) -> dict[str, NamedSharding]:
     ways = mesh.shape["model"]
 
     def spec(name: str, value: Array) -> PartitionSpec:
-        if name.endswith("kernel") and value.ndim == 2 and value.shape[1] % ways == 0:
+        if is_kernel(name) and value.ndim == 2 and value.shape[1] % ways == 0:
             return PartitionSpec(None, "model")
         return PartitionSpec()
 

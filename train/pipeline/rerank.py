@@ -18,15 +18,16 @@ from bert.tokens import Tokenised, Tokenizer
 from catalog.item_text import item_text
 from rerank.features import FeatureStatistics
 from rerank.losses import pairwise_logistic, weighted_listwise_softmax
-from rerank.model import Reranker
+from rerank.model import Reranker, RerankerConfig
 from rerank.scorer import PairScorer
+from rerank.tokens import tokenise_pairs
 from search.signals import SignalSource
 from train.data.batches import Packer, shuffled_plan
 from train.data.candidates import CandidateLists, list_features
 from train.data.relevance import Relevance
 from train.evaluation.metrics import ndcg
 from train.loop.fit import FitConfig, Loss, fit
-from train.loop.parameters import Params, make_mesh, split
+from train.loop.parameters import Params, encoder_parameters, make_mesh, split
 
 DEV_RANKS = 10  # ranks of the dev metric
 
@@ -144,25 +145,27 @@ def train_reranker(
         raise InputError("no query of split train has a relevant item and another: nothing to rank")
     features = list_features(training, relevance, source)
     statistics = FeatureStatistics.of(features)
-    scorer = PairScorer(reranker, statistics, tokenizer, numerics)
-    tokenised = _frame(training, relevance, source, scorer)
+    tokenised, cut = _tokenise(training, relevance, source, tokenizer, reranker.config)
     plan = shuffled_plan(len(training), config.batch, epochs=fitting.epochs, seed=seed)
     mesh = make_mesh(model_parallel)
     build, params = split(reranker)
     inputs = statistics.standardise(features)
+    scorer = PairScorer(reranker, statistics, tokenizer, numerics)
+    dev_tokenised, _ = _tokenise(dev, relevance, source, tokenizer, reranker.config)
     params, report = fit(
         params,
         lists_loss(build, numerics.input_dtype, config.pairwise),
         plan,
         ListLoader.fitting(training, tokenised, inputs, plan, mesh.shape["data"]),
+        encoder=encoder_parameters(reranker),
         config=fitting,
         seed=seed,
         mesh=mesh,
         checkpoints=checkpoints,
         scalars=scalars,
-        evaluate=dev_metric(dev, relevance, source, scorer, build),
+        evaluate=dev_metric(dev, dev_tokenised, relevance, source, scorer, build),
     )
-    report |= {"lists": len(training), "pairs": len(training.row), "truncated": scorer.truncated}
+    report |= {"lists": len(training), "pairs": len(training.row), "truncated": cut}
     return build(params), statistics, report
 
 
@@ -185,6 +188,7 @@ def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: 
 
 def dev_metric(
     lists: CandidateLists,
+    tokenised: Tokenised,
     relevance: Relevance,
     source: SignalSource,
     scorer: PairScorer,
@@ -197,7 +201,6 @@ def dev_metric(
     if not len(lists):
         return None
     features = list_features(lists, relevance, source)
-    tokenised = _frame(lists, relevance, source, scorer)
     depth = int(np.diff(lists.start).max())
     gains = lists.gain.reshape(len(lists), depth)
     judged = [relevance.gain[relevance.pairs_of(int(query))] for query in lists.query]
@@ -214,13 +217,21 @@ def dev_metric(
     return metric
 
 
-def _frame(
-    lists: CandidateLists, relevance: Relevance, source: SignalSource, scorer: PairScorer
-) -> Tokenised:
+def _tokenise(
+    lists: CandidateLists,
+    relevance: Relevance,
+    source: SignalSource,
+    tokenizer: Tokenizer,
+    config: RerankerConfig,
+) -> tuple[Tokenised, int]:
+    """Tokenise each candidate with its query; also count the pairs that were cut."""
     queries = np.repeat(lists.query, np.diff(lists.start))
     texts = {row: item_text(source.catalogue.item(row)) for row in np.unique(lists.row).tolist()}
-    return scorer.tokenise(
-        [relevance.queries[query] for query in queries], [texts[row] for row in lists.row.tolist()]
+    return tokenise_pairs(
+        tokenizer,
+        config,
+        [relevance.queries[query] for query in queries],
+        [texts[row] for row in lists.row.tolist()],
     )
 
 

@@ -1,32 +1,33 @@
-"""The `towers` step: train the two towers on pairs that people judged or made relevant."""
+"""The `towers` step: train the two towers on relevant query-item pairs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
-from jaxtyping import Bool, Float, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from base.errors import InputError
-from bert.batch import Packed, mean_pool_packed
+from bert.batch import Packed
 from bert.matmul import precision
 from bert.numerics import Numerics
 from bert.tokens import Tokenised, Tokenizer, stack
 from catalog.item_text import normalise_query
 from towers.encoder import TowerEncoder
-from towers.losses import symmetric_in_batch_softmax
-from towers.model import Towers
+from towers.losses import InBatchLoss, symmetric_in_batch_softmax
+from towers.model import Towers, TowersConfig
+from towers.tokens import tokenise
 from train.data.batches import Packer, grouped_plan
 from train.data.relevance import Relevance, first_of_equals
 from train.evaluation.metrics import ndcg
 from train.loop.fit import FitConfig, Loss, fit
-from train.loop.parameters import Params, make_mesh, split
+from train.loop.parameters import Params, encoder_parameters, make_mesh, split
 
+IN_BATCH_LOSS: InBatchLoss = symmetric_in_batch_softmax  # the loss that the towers train with
 MIN_TEMPERATURE = 0.01  # as in CLIP: below, logits only overfit
 DEV_DEPTH = 10  # ranks of the dev metric
 
@@ -67,6 +68,7 @@ class Pairs:
         name: For each query, the first query with the identical normalised text.
         text: For each item row, the first row with the identical text.
         liked: Sorted codes, `name * items + text`, of all known likes.
+        truncated: Queries and items that were cut to their token budget.
     """
 
     queries: Tokenised
@@ -77,6 +79,7 @@ class Pairs:
     name: Int64[np.ndarray, "queries"]
     text: Int64[np.ndarray, "items"]
     liked: Int64[np.ndarray, "likes"]
+    truncated: int = 0
 
     def __len__(self) -> int:
         return len(self.query)
@@ -121,27 +124,33 @@ class Pairs:
         return np.asarray(self.item[pairs], np.int64)
 
 
-def make_pairs(relevance: Relevance, encoder: TowerEncoder, texts: Sequence[str]) -> Pairs:
-    """Pairs of the relevant judgments of `relevance`, with everything known to be liked.
+def make_pairs(
+    relevance: Relevance, tokenizer: Tokenizer, config: TowersConfig, texts: Sequence[str]
+) -> Pairs:
+    """Make pairs of the relevant judgments of `relevance`, with all known likes.
 
     Args:
         relevance: Training queries only.
-        encoder: Tokenises as serving does.
+        tokenizer: The tokenizer of the towers' encoder.
+        config: The towers' token budgets.
         texts: Text of every catalogue item, by row.
     """
     text = first_of_equals(texts)
     name = first_of_equals([normalise_query(query) for query in relevance.queries])
     query, item = relevance.query[relevance.relevant], relevance.item[relevance.relevant]
     gain = relevance.gain[relevance.relevant]
+    queries, cut_queries = tokenise(tokenizer, relevance.queries, config.max_query_tokens)
+    items, cut_items = tokenise(tokenizer, texts, config.max_item_tokens)
     return Pairs(
-        queries=encoder.tokenise("query", relevance.queries),
-        items=encoder.tokenise("item", texts),
+        queries=queries,
+        items=items,
         query=query,
         item=item,
         weight=(gain / gain.max(initial=1e-9)).astype(np.float32),
         name=name,
         text=text,
         liked=np.unique(name[query] * np.int64(len(texts)) + text[item]),
+        truncated=cut_queries + cut_items,
     )
 
 
@@ -177,13 +186,13 @@ def train_towers(
     Returns:
         The trained towers, and a report: pairs, steps and the best `dev` metric.
     """
-    encoder = TowerEncoder(towers, tokenizer, numerics, bulk=True)
-    pairs = make_pairs(relevance.only("train"), encoder, texts)
+    pairs = make_pairs(relevance.only("train"), tokenizer, towers.config, texts)
     if not len(pairs):
         raise InputError("no query of split train has a relevant item: nothing to train towers on")
     chosen = np.arange(len(pairs))
     if config.max_pairs:
         chosen = np.random.default_rng(seed).permutation(chosen)[: config.max_pairs]
+    encoder = TowerEncoder(towers, tokenizer, numerics, bulk=True)
     queries = encoder.run("query", pairs.queries)[pairs.query[chosen]]
     batches = grouped_plan(queries, config.batch, config.group, epochs=fitting.epochs, seed=seed)
     plan = [chosen[batch] for batch in batches]
@@ -194,6 +203,7 @@ def train_towers(
         pairs_loss(build, numerics.input_dtype),
         plan,
         pairs.loader(plan, shared=towers.config.shared, devices=mesh.shape["data"]),
+        encoder=encoder_parameters(towers),
         config=fitting,
         seed=seed,
         mesh=mesh,
@@ -201,17 +211,17 @@ def train_towers(
         scalars=scalars,
         evaluate=dev_metric(relevance.only("dev"), encoder, build, texts, config, seed),
     )
-    return build(params), {"pairs": len(chosen), "truncated": encoder.truncated, **report}
+    return build(params), {"pairs": len(chosen), "truncated": pairs.truncated, **report}
 
 
 def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
-    """The symmetric in-batch softmax of a batch of pairs."""
+    """Make the training loss: `IN_BATCH_LOSS` over the cosines of a batch of pairs."""
 
     def loss(params: Params, batch: PairBatch, key: Array | None) -> tuple[Array, dict[str, Array]]:
         towers = build(params)
-        queries, items = _encode(towers, batch.packed, dtype, key)
+        (queries, _), (items, _) = towers.encode_pairs(batch.packed, dtype=dtype, dropout_key=key)
         log_temperature = jnp.maximum(towers.log_temperature[...], jnp.log(MIN_TEMPERATURE))
-        value = symmetric_in_batch_softmax(
+        value = IN_BATCH_LOSS(
             jnp.matmul(queries, items.T, precision=precision(queries.dtype)),
             log_temperature,
             where=jnp.asarray(batch.where),
@@ -220,22 +230,6 @@ def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
         return value, {"temperature": jnp.exp(log_temperature)}
 
     return loss
-
-
-def _encode(
-    towers: Towers, packed: tuple[Packed, ...], dtype: DTypeLike, key: Array | None
-) -> tuple[Float[Array, "batch dim"], Float[Array, "batch dim"]]:
-    """Unit vectors of a batch's queries and items."""
-    if towers.item_bert is None:
-        hidden = towers.bert(packed[0], dtype=dtype, dropout_key=key)
-        query, item = jnp.split(mean_pool_packed(hidden, packed[0]), 2)
-    else:
-        keys = [None, None] if key is None else jax.random.split(key)
-        query, item = (
-            mean_pool_packed(bert(texts, dtype=dtype, dropout_key=key), texts)
-            for bert, texts, key in zip((towers.bert, towers.item_bert), packed, keys, strict=True)
-        )
-    return towers.project_query(query, dtype)[0], towers.project_item(item, dtype)[0]
 
 
 def dev_metric(
