@@ -219,7 +219,9 @@ def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
 
     def loss(params: Params, batch: PairBatch, key: Array | None) -> tuple[Array, dict[str, Array]]:
         towers = build(params)
-        (queries, _), (items, _) = towers.encode_pairs(batch.packed, dtype=dtype, dropout_key=key)
+        (queries, of_queries), (items, of_items) = towers.encode_pairs(
+            batch.packed, dtype=dtype, dropout_key=key
+        )
         log_temperature = jnp.maximum(towers.log_temperature[...], jnp.log(MIN_TEMPERATURE))
         value = IN_BATCH_LOSS(
             jnp.matmul(queries, items.T, precision=precision(queries.dtype)),
@@ -227,7 +229,11 @@ def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
             where=jnp.asarray(batch.where),
             weights=jnp.asarray(batch.weights),
         )
-        return value, {"temperature": jnp.exp(log_temperature)}
+        return value, {
+            "temperature": jnp.exp(log_temperature),
+            "query_norm": of_queries["norm"],
+            "item_norm": of_items["norm"],
+        }
 
     return loss
 
