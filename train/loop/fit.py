@@ -42,22 +42,22 @@ MakeStep: TypeAlias = Callable[..., Callable[..., tuple[Params, Any, dict[str, A
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How a model is fitted; both stages use it."""
+    """How a model is trained: the towers or the reranker."""
 
     learning_rate: float = 3e-5  # peak, after warm-up
     head_learning_rate: float = 1e-3  # peak for parameters outside the pretrained encoder
     warmup: float = 0.1  # share of all steps over which the rates rise from 0
-    weight_decay: float = 0.01  # AdamW's, on kernels alone
-    clip_norm: float = 1.0  # global norm that gradients are clipped to
-    dropout: bool = False  # draw dropout at the encoder's rate; on CPUs it costs half a step more
+    weight_decay: float = 0.01  # AdamW's, on kernels only
+    clip_norm: float = 1.0  # greatest global norm of gradients
+    dropout: bool = False  # use the encoder's dropout; on CPUs a step then takes half as long again
     epochs: int = 1  # passes over the training examples
-    evaluations: int = 4  # times `dev` is looked at over the whole run
+    evaluations: int = 4  # evaluations on `dev` over the whole run
     patience: int = 3  # evaluations without a new best before stopping early
     checkpoint_every: int = 200  # steps between checkpoints
     log_every: int = 20  # steps between logged losses
 
     def __post_init__(self) -> None:
-        """Refuse intervals of nothing."""
+        """Refuse counts and intervals below 1."""
         for name in ("epochs", "evaluations", "patience", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"fit: {name} is {getattr(self, name)}; give 1 or more")
@@ -66,7 +66,7 @@ class FitConfig:
 def make_optimizer(
     config: FitConfig, params: Params, encoder: Collection[str], steps: int
 ) -> optax.GradientTransformation:
-    """AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101) with clipped gradients.
+    """Make AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101) with clipped gradients.
 
     The rate rises linearly from 0 over `config.warmup` of the steps and falls linearly to 0. Only
     kernels decay.
@@ -109,16 +109,18 @@ def make_train_step(
     params: Params,
     moments: Any,
 ) -> Callable[..., tuple[Params, Any, dict[str, Array]]]:
-    """A function of parameters, moments, batch and step number that gives the next and scalars.
+    """Make a compiled step: (params, moments, batch, number) -> (params, moments, scalars).
+
+    The step overwrites its parameters and moments in place.
 
     Args:
         loss: Mean loss of a batch.
-        optimizer: What `make_optimizer` made.
-        seed: Decides dropout; None for none.
-        params: Where parameters lie; the function overwrites those that it is given.
-        moments: Where the optimiser's state lies; likewise.
+        optimizer: The optimiser, see `make_optimizer`.
+        seed: Seed of dropout; None for no dropout.
+        params: Parameters on their devices; the step keeps this sharding.
+        moments: State of the optimiser on its devices; likewise.
     """
-    # What comes out lies where what goes in lies; otherwise the second step compiles anew.
+    # Results keep the sharding of the inputs; otherwise the second step compiles anew.
     params_at, moments_at = jax.tree.map(lambda leaf: leaf.sharding, (params, moments))
 
     @partial(jax.jit, donate_argnums=(0, 1), out_shardings=(params_at, moments_at, None))
@@ -127,7 +129,7 @@ def make_train_step(
     ) -> tuple[Params, Any, dict[str, Array]]:
         key = None
         if seed is not None:
-            # rbg is the random generator that is cheap on every platform.
+            # rbg is the one random generator that is cheap on every platform.
             key = jax.random.fold_in(jax.random.key(seed, impl="rbg"), number)
         (value, scalars), gradients = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
         updates, moments = optimizer.update(gradients, moments, params)
@@ -145,16 +147,18 @@ class _State(NamedTuple):
 
 @dataclass(frozen=True)
 class _Progress:
-    step: int = 0  # steps done, which is also the place in the plan
+    step: int = 0  # steps done, and so the position in the plan
     last: float = 0.0  # newest `dev` metric
     best: float | None = None  # best `dev` metric
-    best_step: int = 0  # its step
-    stale: int = 0  # evaluations since
-    fit_seconds: float = 0.0  # taken by steps and by waiting for their batches; `dev` is left out
-    input_wait_seconds: float = 0.0  # of them, by waiting: a faster `load` saves no more than that
+    best_step: int = 0  # step of the best metric
+    stale: int = 0  # evaluations since the best
+    fit_seconds: float = 0.0  # time of steps and of waiting for batches, without `dev`
+    input_wait_seconds: float = (
+        0.0  # the part that waited for batches: the most a faster `load` saves
+    )
 
     def after(self, step: int, seconds: float, waited: float) -> "_Progress":
-        """One step later, which took so long from asking for its batch on."""
+        """Add one step and its seconds, of which it waited some for its batch."""
         return replace(
             self,
             step=step,
@@ -165,10 +169,10 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Run:
-    """What stays as it is from the first step to the last."""
+    """Constants of a run."""
 
-    step: Callable[..., tuple[Params, Any, dict[str, Array]]]  # `make_train_step` made it
-    steps: int  # in all, those before a resumed checkpoint included
+    step: Callable[..., tuple[Params, Any, dict[str, Array]]]  # see `make_train_step`
+    steps: int  # total, including those before a resumed checkpoint
     config: FitConfig
     evaluate: Callable[[Params], float] | None  # the `dev` metric
     saved: Checkpoints
@@ -192,45 +196,46 @@ def fit(
     clock: Callable[[], float] = perf_counter,
     make_step: MakeStep = make_train_step,
 ) -> tuple[Params, dict[str, Any]]:
-    """Train over a plan of batches and return the parameters that did best on `dev`.
+    """Train over a plan of batches, and return the parameters that are best on `dev`.
 
     Args:
-        params: Where to start from.
+        params: Initial parameters.
         loss: Mean loss of a batch; pure.
-        plan: Example numbers of each batch, in the order they are trained on, all epochs.
-        load: Makes the batch of some examples; runs in a thread of its own, ahead of the step.
-        encoder: Names of the pretrained parameters, which have a learning rate of their own.
+        plan: Example numbers of each batch of all epochs, in training order.
+        load: Makes the batch of some examples; runs in a separate thread, ahead of the step.
+        encoder: Names of the parameters that train at `config.learning_rate`; the others train at
+            `config.head_learning_rate`.
         config: Optimiser, schedule and intervals.
-        seed: Decides dropout. (The plan's order is its maker's.)
+        seed: Seed of dropout.
         mesh: Devices to train on.
-        checkpoints: Directory of this run alone; a checkpoint in it is resumed.
+        checkpoints: Directory of this run only; training resumes from a checkpoint in it.
         scalars: Directory for TensorBoard.
-        evaluate: Higher is better; None keeps the last parameters. The next step
-            overwrites what it is given.
-        clock: Seconds of a clock that never goes back.
+        evaluate: The `dev` metric, higher is better; None keeps the last parameters. The next step
+            overwrites its argument.
+        clock: Seconds of a monotonic clock.
         make_step: Makes the training step.
 
     Returns:
-        The best parameters and a report: steps, the best step and its `dev` metric, and seconds
-        that the steps took, with those of them in which the loop waited for `load`.
+        The best parameters, and a report: steps, the best step and its `dev` metric, seconds of
+        training, and seconds of waiting for `load`.
 
     Raises:
         InputError: the checkpoint cannot be read, devices cannot share a batch evenly, or the loss
-            is no longer finite.
+            or metric is not finite.
     """
     ways = mesh.shape["data"]
     if len(plan[0]) % ways:
         raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {ways} devices")
     optimizer = make_optimizer(config, params, encoder, len(plan))
     saved = Checkpoints(checkpoints)
-    state, progress = _begin(_placed(params, optimizer, mesh), saved, evaluate)
+    state, progress = _first_state(_place(params, optimizer, mesh), saved, evaluate)
     dropout_seed = seed if config.dropout else None
     step_fn = make_step(loss, optimizer, dropout_seed, state.params, state.optimizer)
     if progress.step:
         logger.info("resuming behind step %d of %d", progress.step, len(plan))
-    # A run that stopped early has nothing left to do, also when it is resumed.
-    left = range(0) if progress.stale >= config.patience else range(progress.step, len(plan))
-    batches = _batches(plan, load, left, mesh)
+    # A resumed run that had stopped early has no steps left.
+    steps_left = range(0) if progress.stale >= config.patience else range(progress.step, len(plan))
+    batches = _batches(plan, load, steps_left, mesh)
     with SummaryWriter(str(scalars), purge_step=progress.step) as writer:
         run = _Run(step_fn, len(plan), config, evaluate, saved, writer, clock)
         state, progress = _train(run, state, progress, batches)
@@ -241,18 +246,17 @@ def fit(
 def _train(
     run: _Run, state: _State, progress: _Progress, batches: Iterator[tuple[int, Batch]]
 ) -> tuple[_State, _Progress]:
-    """Train on batches until none is left or `dev` gets no better."""
+    """Train on batches until none is left, or until `dev` stops improving."""
     config = run.config
     eval_every = -(-run.steps // config.evaluations)
     values: dict[str, Array] = {}
     begun = run.clock()
     for done, batch in batches:
         step, waited = done + 1, run.clock() - begun
-        params, moments, following = run.step(state.params, state.optimizer, batch, done)
-        # The device has its next step before it is done with the last, and never waits for this
-        # loop; no more than one, so that progress stays honest.
+        params, moments, scalars = run.step(state.params, state.optimizer, batch, done)
+        # At most two steps are queued: the device never waits for this loop, and progress is real.
         jax.block_until_ready(values)
-        values = following
+        values = scalars
         state = _State(params, moments, state.best)
         progress = progress.after(step, run.clock() - begun, waited)
         if step % config.log_every == 0:
@@ -270,31 +274,31 @@ def _train(
     return state, progress
 
 
-def _placed(params: Params, optimizer: optax.GradientTransformation, mesh: Mesh) -> _State:
-    """Copies on the mesh: steps overwrite them in place, and the caller keeps what it gave."""
+def _place(params: Params, optimizer: optax.GradientTransformation, mesh: Mesh) -> _State:
+    """Copy the parameters to the mesh: steps overwrite them, and the caller's stay intact."""
     params = _copy(jax.device_put(params, parameter_sharding(mesh, params)))
     return _State(params, replicate_rest(mesh, optimizer.init(params)), _copy(params))
 
 
-def _begin(
-    given: _State, saved: Checkpoints, evaluate: Callable[[Params], float] | None
+def _first_state(
+    initial: _State, saved: Checkpoints, evaluate: Callable[[Params], float] | None
 ) -> tuple[_State, _Progress]:
-    """Where to start, in order of preference."""
+    """Return where to start, in order of preference."""
     # 1. This run's own checkpoint, at its step.
-    restored = saved.restore(given)
+    restored = saved.restore(initial)
     if restored is not None:
         return restored[0], _Progress(**restored[1])
-    # 2. The given parameters, pretrained or random. They are the first best: training that makes
-    # nothing better gives back what it was given.
+    # 2. The initial parameters, pretrained or random. They are the first best: training that
+    # improves nothing returns them.
     if evaluate is None:
-        return given, _Progress()
-    return _judge(given, _Progress(), evaluate(given.params))
+        return initial, _Progress()
+    return _judge(initial, _Progress(), evaluate(initial.params))
 
 
 def _batches(
     plan: Sequence[np.ndarray], load: Callable[[np.ndarray], Batch], steps: range, mesh: Mesh
 ) -> Iterator[tuple[int, Batch]]:
-    """The batches of some steps, on the mesh, made ahead of time by a thread."""
+    """Yield the batches of some steps on the mesh; a thread makes them ahead of time."""
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
     source = grain.MapDataset.source(plan)[steps.start : steps.stop].map(load)
     numbers = track(steps, "training", len(steps))
@@ -304,7 +308,7 @@ def _batches(
 
 def _judge(state: _State, progress: _Progress, metric: float) -> tuple[_State, _Progress]:
     logger.info("step %d: dev %.4f", progress.step, metric)
-    _insist_finite("the dev metric", metric, progress.step)
+    _check_finite("the dev metric", metric, progress.step)
     progress = replace(progress, last=metric)
     if progress.best is not None and metric <= progress.best:
         return state, replace(progress, stale=progress.stale + 1)
@@ -316,15 +320,15 @@ def _copy(params: Params) -> Params:
     return {name: jnp.copy(value) for name, value in params.items()}
 
 
-def _insist_finite(what: str, value: float, step: int) -> None:
+def _check_finite(what: str, value: float, step: int) -> None:
     if not math.isfinite(value):
         raise InputError(
             f"training diverged: {what} is {value} at step {step}; lower the learning rate, and "
-            "delete what is unfinished under OUT/steps"
+            "delete the unfinished directories under OUT/steps"
         )
 
 
 def _write(writer: SummaryWriter, step: int, values: dict[str, Array]) -> None:
-    _insist_finite("the loss", float(values["loss"]), step)
+    _check_finite("the loss", float(values["loss"]), step)
     for name, value in values.items():
         writer.add_scalar(name, float(value), step)

@@ -34,16 +34,16 @@ DEV_RANKS = 10  # ranks of the dev metric
 
 @dataclass(frozen=True)
 class ListsConfig:
-    """How the reranker's training is batched and judged."""
+    """How the reranker's training is batched and evaluated on `dev`."""
 
     batch: int = 8  # lists of a training step
-    # weight of the order among judged items, beside the listwise loss that tells them from others
+    # weight of the pairwise loss among judged items, beside the listwise loss among all
     pairwise: float = 0.5
-    dev_queries: int = 100  # queries of `dev` that the best step is chosen by
-    dev_depth: int = 20  # of stage 1's candidates, how many are reranked for it
+    dev_queries: int = 100  # `dev` queries to choose the best step by
+    dev_depth: int = 20  # recalled candidates to rerank for each of them
 
     def __post_init__(self) -> None:
-        """Refuse batches of nothing."""
+        """Refuse empty batches and negative weights."""
         for name in ("batch", "dev_queries", "dev_depth"):
             if getattr(self, name) < 1:
                 raise InputError(f"lists: {name} is {getattr(self, name)}; give 1 or more")
@@ -52,11 +52,11 @@ class ListsConfig:
 
 
 class ListBatch(NamedTuple):
-    """One training step's inputs: packed pairs, and where each list has its candidates."""
+    """One training step's inputs: packed pairs, and the positions of each list's candidates."""
 
     packed: Packed
     features: Float32[np.ndarray, "pairs inputs"]
-    pair: Int64[np.ndarray, "lists candidates"]  # pair of each place; 0 where there is none
+    pair: Int64[np.ndarray, "lists candidates"]  # pair at each position; 0 if the list is shorter
     where: Bool[np.ndarray, "lists candidates"]
     gains: Float32[np.ndarray, "lists candidates"]
     weights: Float32[np.ndarray, "lists candidates"]
@@ -70,7 +70,7 @@ class ListLoader:
     lists: CandidateLists
     features: Float32[np.ndarray, "candidates inputs"]  # standardised
     packer: Packer
-    places: int  # candidates of the longest list
+    width: int  # candidates of the longest list
 
     @classmethod
     def fitting(
@@ -81,17 +81,17 @@ class ListLoader:
         plan: Sequence[Int64[np.ndarray, "batch"]],
         devices: int,
     ) -> "ListLoader":
-        """A loader whose batches all have one shape."""
+        """Make a loader whose batches all have one shape."""
         batches = [_candidates(lists, batch) for batch in plan]
         packer = Packer.fitting(tokenised, batches, devices=devices)
         return cls(lists, features, packer, int(np.diff(lists.start).max()))
 
     def __call__(self, numbers: Int64[np.ndarray, "batch"]) -> ListBatch:
-        """The batch of some lists."""
+        """Make the batch of some lists."""
         chosen = _candidates(self.lists, numbers)
         sizes = np.diff(self.lists.start)[numbers]
-        where = np.arange(self.places) < sizes[:, None]
-        pair = np.where(where, (np.cumsum(sizes) - sizes)[:, None] + np.arange(self.places), 0)
+        where = np.arange(self.width) < sizes[:, None]
+        pair = np.where(where, (np.cumsum(sizes) - sizes)[:, None] + np.arange(self.width), 0)
         features = np.zeros((self.packer.count or len(chosen), self.features.shape[1]), np.float32)
         features[: len(chosen)] = self.features[chosen]
         return ListBatch(
@@ -121,25 +121,25 @@ def train_reranker(
     checkpoints: Path,
     scalars: Path,
 ) -> tuple[Reranker, FeatureStatistics, dict[str, Any]]:
-    """Train a reranker and keep what does best on `dev`.
+    """Train a reranker, and keep the weights that are best on `dev`.
 
     Args:
-        reranker: Where to start from.
-        tokenizer: Tokenises as serving does.
+        reranker: The initial reranker.
+        tokenizer: The tokenizer of its encoder.
         numerics: Input type of matrix products.
-        relevance: What the lists' queries are indices into.
-        training: Lists to learn from.
+        relevance: The relevance that the lists were made from.
+        training: Lists to train on.
         dev: Lists to choose the best step by.
-        source: Signals of catalogue items, as serving gathers them.
+        source: Signals of catalogue items, gathered as in serving.
         config: Batches and the `dev` metric.
-        fitting: The loop's settings.
-        seed: Decides order and dropout.
+        fitting: Settings of the training loop.
+        seed: Seed of the order and of dropout.
         model_parallel: Devices that share one copy of the parameters.
         checkpoints: Directory of this run alone.
         scalars: Directory for TensorBoard.
 
     Returns:
-        The trained reranker, the statistics its features are standardised by, and a report.
+        The trained reranker, the statistics of its features, and a report.
     """
     if not len(training):
         raise InputError("no query of split train has a relevant item and another: nothing to rank")
@@ -170,7 +170,7 @@ def train_reranker(
 
 
 def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: float) -> Loss:
-    """The weighted listwise softmax of a batch of lists, and the order of their judged items."""
+    """Make the training loss: weighted listwise softmax, plus pairwise loss of judged items."""
 
     def loss(params: Params, batch: ListBatch, key: Array | None) -> tuple[Array, dict[str, Array]]:
         pairs = build(params).score_packed(
@@ -194,9 +194,9 @@ def dev_metric(
     scorer: PairScorer,
     build: Callable[[Params], Reranker],
 ) -> Callable[[Params], float] | None:
-    """nDCG@10 of stage 1's candidates, reranked; None where `dev` has no queries.
+    """Make the `dev` metric: nDCG@10 of reranked candidates; None without `dev` queries.
 
-    The ideal is the best order of all that is judged, recalled or not.
+    The ideal order is that of all judged items, recalled or not.
     """
     if not len(lists):
         return None
@@ -238,6 +238,6 @@ def _tokenise(
 def _candidates(
     lists: CandidateLists, numbers: Int64[np.ndarray, "batch"]
 ) -> Int64[np.ndarray, "candidates"]:
-    """Places of the candidates of some lists, list after list."""
+    """Return the candidate numbers of some lists, list after list."""
     spans = [np.arange(lists.start[n], lists.start[n + 1]) for n in numbers]
     return np.concatenate(spans).astype(np.int64)

@@ -16,13 +16,14 @@ from bert.batch import Packed
 from bert.matmul import precision
 from bert.numerics import Numerics
 from bert.tokens import Tokenised, Tokenizer, stack
+from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
 from towers.encoder import TowerEncoder
 from towers.losses import InBatchLoss, symmetric_in_batch_softmax
 from towers.model import Towers, TowersConfig
 from towers.tokens import tokenise
 from train.data.batches import Packer, grouped_plan
-from train.data.relevance import Relevance, first_of_equals
+from train.data.relevance import Relevance
 from train.evaluation.metrics import ndcg
 from train.loop.fit import FitConfig, Loss, fit
 from train.loop.parameters import Params, encoder_parameters, make_mesh, split
@@ -34,20 +35,20 @@ DEV_DEPTH = 10  # ranks of the dev metric
 
 @dataclass(frozen=True)
 class PairsConfig:
-    """Which pairs the towers are trained on, and which pool `dev` is ranked in."""
+    """Which pairs the towers train on, and how they are evaluated on `dev`."""
 
     batch: int = 64  # pairs of a training step
-    group: int = 32  # pairs with similar queries that share a step: each other's hard negatives
-    max_pairs: int = 0  # most training pairs, chosen by seed; 0 takes all
-    dev_queries: int = 300  # queries of `dev` that the best step is chosen by
-    dev_items: int = 3000  # items they are ranked in: their judged ones, filled up at random
+    group: int = 32  # pairs with similar queries in a step, as hard negatives of each other
+    max_pairs: int = 0  # most training pairs, drawn at random; 0 takes all
+    dev_queries: int = 300  # `dev` queries to choose the best step by
+    dev_items: int = 3000  # items to rank for them: all judged ones, filled up at random
 
 
 class PairBatch(NamedTuple):
     """One training step's inputs.
 
-    `packed` holds the queries' texts and then the items'; towers with an encoder each get them
-    packed apart.
+    `packed` is one batch of the queries followed by the items, or a batch of each for towers with
+    separate encoders.
     """
 
     packed: tuple[Packed, ...]
@@ -85,16 +86,16 @@ class Pairs:
         return len(self.query)
 
     def false_negatives(self, pairs: Int64[np.ndarray, "batch"]) -> Bool[np.ndarray, "batch batch"]:
-        """Whether the query of pair i is known to like the item of pair j, or one of its text."""
+        """Whether the query of pair i likes the item of pair j, or an item with the same text."""
         names = self.name[self.query[pairs]]
         codes = names[:, None] * np.int64(len(self.text)) + self.text[self.item[pairs]]
-        at = np.minimum(np.searchsorted(self.liked, codes), len(self.liked) - 1)
-        return np.asarray(self.liked[at] == codes)
+        positions = np.minimum(np.searchsorted(self.liked, codes), len(self.liked) - 1)
+        return np.asarray(self.liked[positions] == codes)
 
     def loader(
         self, plan: Sequence[Int64[np.ndarray, "batch"]], *, shared: bool, devices: int
     ) -> Callable[[Int64[np.ndarray, "batch"]], PairBatch]:
-        """A function from the pairs of a batch of `plan` to a training step's inputs."""
+        """Make a function from the pairs of a batch of `plan` to a training step's inputs."""
         if shared:
             texts = stack(self.queries, self.items)
             both = [self._both(pairs) for pairs in plan]
@@ -114,7 +115,7 @@ class Pairs:
         return load
 
     def _both(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "texts"]:
-        """Texts of a batch among all queries, followed by all items."""
+        """Text numbers of a batch, where the items follow all queries."""
         return np.concatenate([self._queries(pairs), self._items(pairs) + len(self.queries)])
 
     def _queries(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "batch"]:
@@ -168,17 +169,17 @@ def train_towers(
     checkpoints: Path,
     scalars: Path,
 ) -> tuple[Towers, dict[str, Any]]:
-    """Train towers on the `train` queries of `relevance` and keep what does best on `dev`.
+    """Train towers on the `train` queries, and keep the weights that are best on `dev`.
 
     Args:
-        towers: Where to start from.
-        tokenizer: Tokenises as serving does.
+        towers: The initial towers.
+        tokenizer: The tokenizer of their encoder.
         numerics: Input type of matrix products.
         relevance: Judged pairs of all splits.
         texts: Text of every catalogue item, by row.
         config: Choice of pairs and of the `dev` pool.
-        fitting: The loop's settings.
-        seed: Decides order, dropout and the pool.
+        fitting: Settings of the training loop.
+        seed: Seed of the order, of dropout and of the pool.
         model_parallel: Devices that share one copy of the parameters.
         checkpoints: Directory of this run alone.
         scalars: Directory for TensorBoard.
@@ -246,9 +247,9 @@ def dev_metric(
     config: PairsConfig,
     seed: int,
 ) -> Callable[[Params], float] | None:
-    """nDCG@10 of some `dev` queries over a pool of items; None where `dev` has no queries.
+    """Make the `dev` metric: nDCG@10 of some queries over a pool; None without `dev` queries.
 
-    The pool is every item judged for those queries and others drawn at random.
+    The pool is all items judged for those queries, and others drawn at random.
     """
     random = np.random.default_rng(seed)
     count = min(config.dev_queries, len(relevance.queries))

@@ -267,7 +267,7 @@ def test_intervals_of_nothing_are_refused_by_name(option):
 
 
 def test_devices_that_cannot_be_grouped_are_refused():
-    with pytest.raises(InputError, match="cut in such groups"):
+    with pytest.raises(InputError, match="which does not divide"):
         make_mesh(3)
 
 

@@ -109,7 +109,7 @@ def test_vectors_are_written_some_at_a_time(built, demo, flags, tmp_path, monkey
     out = tmp_path / "out"
     shutil.copytree(built, out, symlinks=True)
     shutil.rmtree(out / "steps" / "index")
-    monkeypatch.setattr(run, "_ENCODED", 70)
+    monkeypatch.setattr(run, "_CHUNK", 70)
     assert main(["index", *flags(demo, out)]) == 0
     again, before = (open_vectors(path / "steps" / "index" / "index") for path in (out, built))
     assert again.shape == (300, 32)
