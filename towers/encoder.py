@@ -29,7 +29,7 @@ class TowerEncoder:
 
     Attributes:
         dim: Width of the vectors.
-        truncated: Texts that were cut to their token budget so far.
+        truncated: Number of texts cut to their token budget so far.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class TowerEncoder:
         return vectors
 
     def update(self, towers: Towers) -> None:
-        """Encode with towers of the same shape and other parameters from now on."""
+        """Replace the parameters by those of towers of the same shape."""
         state = serving_state(towers, self._dtype)
         for tower, forward in self._forwards.items():
             forward.update(_tower_state(tower, state))
@@ -115,7 +115,7 @@ class TowerEncoder:
         queries: Callable[[BucketedForward], Forward],
         items: Callable[[BucketedForward], Forward],
     ) -> None:
-        """Run each tower through something that shares it with other callers."""
+        """Run each tower through a forward that other callers share."""
         self._run = {
             "query": queries(self._forwards["query"]),
             "item": items(self._forwards["item"]),

@@ -44,8 +44,8 @@ def symmetric_in_batch_softmax(
     Args:
         cosines: Query i (rows) against the item of pair j (columns).
         log_temperature: Natural logarithm of the temperature.
-        where: False for a false negative: query i is known to like item j, though j is not its
-            pair. Such a logit leaves both softmaxes. The diagonal counts as True.
+        where: False for a false negative: query i likes item j of another pair. Both softmaxes
+            leave out such a logit. The diagonal counts as True.
         weights: Weight of each pair; padding weighs 0.
 
     Returns:

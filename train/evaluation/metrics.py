@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float64, Int
 RESAMPLES = 10_000
 LEVEL = 0.95
 _SEED = 20_240_601  # one seed for every interval, so that reports repeat
-_CHUNK = 1 << 22  # resampled values held at once, to bound memory
+_CHUNK = 1 << 22  # resampled values in memory at a time
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,11 @@ def reciprocal_rank(
 
 
 def bootstrap(
-    values: Float[np.ndarray, "queries"], *, resamples: int = RESAMPLES, seed: int = _SEED
+    values: Float[np.ndarray, "queries"],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = _SEED,
+    chunk: int = _CHUNK,
 ) -> Interval:
     """The mean over queries with its 95% percentile interval.
 
@@ -110,6 +114,7 @@ def bootstrap(
         values: One value per query; NaN leaves the query out.
         resamples: Number of draws of the queries, with replacement.
         seed: Seed of the draws; equal numbers of queries get equal draws.
+        chunk: Resampled values in memory at a time; results do not depend on it.
 
     Source: Sakai, "Evaluating evaluation metrics based on the bootstrap" (2006).
     """
@@ -117,7 +122,7 @@ def bootstrap(
     if not kept.size:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     random = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // kept.size)
+    rows = max(1, chunk // kept.size)
     means = np.concatenate(
         [
             kept[random.integers(kept.size, size=(min(rows, resamples - start), kept.size))].mean(1)

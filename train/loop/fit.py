@@ -153,9 +153,7 @@ class _Progress:
     best_step: int = 0  # step of the best metric
     stale: int = 0  # evaluations since the best
     fit_seconds: float = 0.0  # time of steps and of waiting for batches, without `dev`
-    input_wait_seconds: float = (
-        0.0  # the part that waited for batches: the most a faster `load` saves
-    )
+    input_wait_seconds: float = 0.0  # time of waiting for batches: a faster `load` saves at most it
 
     def after(self, step: int, seconds: float, waited: float) -> "_Progress":
         """Add one step and its seconds, of which it waited some for its batch."""

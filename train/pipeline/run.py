@@ -28,7 +28,7 @@ from towers.encoder import TowerEncoder
 from towers.index import FILES_VERSION, open_index
 from towers.model import Towers
 from towers.saving import load_towers, save_towers
-from towers.vectors import create_vectors, open_vectors
+from towers.vectors import Stored, create_vectors, open_vectors
 from train.data.candidates import CandidateLists, dev_lists, training_lists
 from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
@@ -243,22 +243,14 @@ class Pipeline:
     def _index(self, directory: Path, _: Path) -> Mapping[str, Any]:
         encoder = self._encoder(self._trained_towers())
         (directory / bundle.INDEX).mkdir()
-        self._encode_items(encoder, directory / bundle.INDEX)
+        stored = self.config.index.vectors
+        write_vectors(encoder, self.store, directory / bundle.INDEX, stored)
         queries = encoder.queries(self._sample_queries(2 * _RECALL_SAMPLE))
         # Recall is reported on queries that the index was not tuned on, if there are two or more.
         tuned, measured = queries[::2], queries[1::2] if len(queries) > 1 else queries
         save_held_out(directory / bundle.INDEX, measured)
         report = build_indexes(directory, self.store, self.config.index, tuned)
         return {"truncated": encoder.truncated, **report}
-
-    def _encode_items(self, encoder: TowerEncoder, directory: Path) -> None:
-        """Encode the items and write their vectors, a few thousand at a time."""
-        items = len(self.store)
-        vectors = create_vectors(directory, items, encoder.dim, self.config.index.vectors)
-        for start in range(0, items, _CHUNK):
-            rows = range(start, min(start + _CHUNK, items))
-            vectors[rows.start : rows.stop] = encoder.items(_texts(self.store, rows))
-        vectors.flush()
 
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
         if self.relevance is None:
@@ -355,6 +347,22 @@ class Pipeline:
         candidates = dev or self.store.text("title")
         step = max(1, len(candidates) // count)
         return [text[:_QUERY_CHARACTERS] for text in candidates[::step] if text][:count]
+
+
+def write_vectors(
+    encoder: TowerEncoder,
+    store: ItemStore,
+    directory: Path,
+    stored: Stored,
+    *,
+    chunk: int = _CHUNK,
+) -> None:
+    """Encode all items and write their vectors, `chunk` items at a time."""
+    vectors = create_vectors(directory, len(store), encoder.dim, stored)
+    for start in range(0, len(store), chunk):
+        rows = range(start, min(start + chunk, len(store)))
+        vectors[rows.start : rows.stop] = encoder.items(_texts(store, rows))
+    vectors.flush()
 
 
 def _texts(store: ItemStore, rows: Iterable[int]) -> list[str]:
