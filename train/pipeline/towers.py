@@ -197,6 +197,8 @@ def train_towers(
     queries = encoder.run("query", pairs.queries)[pairs.query[chosen]]
     batches = grouped_plan(queries, config.batch, config.group, epochs=fitting.epochs, seed=seed)
     plan = [chosen[batch] for batch in batches]
+    dev = relevance.only("dev")
+    dev_queries, _ = tokenise(tokenizer, dev.queries, towers.config.max_query_tokens)
     mesh = make_mesh(model_parallel)
     build, params = split(towers)
     params, report = fit(
@@ -210,7 +212,7 @@ def train_towers(
         mesh=mesh,
         checkpoints=checkpoints,
         scalars=scalars,
-        evaluate=dev_metric(relevance.only("dev"), encoder, build, texts, config, seed),
+        evaluate=dev_metric(dev, dev_queries, pairs.items, encoder, build, config, seed),
     )
     return build(params), {"pairs": len(chosen), "truncated": pairs.truncated, **report}
 
@@ -241,9 +243,10 @@ def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
 
 def dev_metric(
     relevance: Relevance,
+    query_tokens: Tokenised,
+    item_tokens: Tokenised,
     encoder: TowerEncoder,
     build: Callable[[Params], Towers],
-    texts: Sequence[str],
     config: PairsConfig,
     seed: int,
 ) -> Callable[[Params], float] | None:
@@ -258,17 +261,16 @@ def dev_metric(
     queries = np.sort(random.permutation(len(relevance.queries))[:count]).tolist()
     pairs = [relevance.pairs_of(query) for query in queries]
     judged = np.unique(np.concatenate([relevance.item[pair] for pair in pairs]))
-    others = np.setdiff1d(random.permutation(len(texts))[: config.dev_items], judged)
+    others = np.setdiff1d(random.permutation(len(item_tokens))[: config.dev_items], judged)
     pool = np.concatenate([judged, others[: max(0, config.dev_items - len(judged))]])
     gains = np.zeros((count, len(pool)), np.float32)
     for row, pair in enumerate(pairs):
         gains[row, np.searchsorted(judged, relevance.item[pair])] = relevance.gain[pair]
-    query_texts = [relevance.queries[query] for query in queries]
-    items = encoder.tokenise("item", [texts[row] for row in pool])
+    chosen_queries, items = query_tokens.take(queries), item_tokens.take(pool)
 
     def metric(params: Params) -> float:
         encoder.update(build(params))
-        cosines = encoder.queries(query_texts) @ encoder.run("item", items).T
+        cosines = encoder.run("query", chosen_queries) @ encoder.run("item", items).T
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :DEV_DEPTH]
         return float(ndcg(np.take_along_axis(gains, order, axis=1), gains, DEV_DEPTH).mean())
 

@@ -160,7 +160,7 @@ def test_evaluation_runs_the_engine_that_serves(trained, demo):
         hits = trained.retrieve(query.text, limit=100, channels=(Channel.DENSE,)).hits
         assert list(runs["dense"][number].item_ids) == [hit.item_id for hit in hits]
         reranked = trained.rerank(query.text, list(query.gains)).hits
-        assert list(runs["both_judged"][number].item_ids) == [hit.item_id for hit in reranked]
+        assert list(runs["rerank_judged"][number].item_ids) == [hit.item_id for hit in reranked]
 
 
 def test_evaluating_again_gives_the_same_figures(trained, built, demo):
