@@ -134,7 +134,7 @@ def nearest_of(
     query: Float32[np.ndarray, " dim"],
     k: int,
     rows: Int[np.ndarray, " candidates"],
-) -> tuple[Int32[np.ndarray, " found"], Float32[np.ndarray, " found"]]:
+) -> tuple[Int32[np.ndarray, " results"], Float32[np.ndarray, " results"]]:
     """Return the nearest of some items, at most k; equal ones come in the order of `rows`.
 
     Args:

@@ -104,7 +104,7 @@ class ScannIndex:
 
     def look(
         self, query: Float32[np.ndarray, " dim"], k: int, effort: Effort
-    ) -> tuple[Int32[np.ndarray, " found"], Float32[np.ndarray, " found"]]:
+    ) -> tuple[Int32[np.ndarray, " results"], Float32[np.ndarray, " results"]]:
         """Return rows and scores of the k best items within an effort, best first.
 
         There are fewer than k if the visited partitions hold fewer items.

@@ -1,4 +1,4 @@
-"""One small batch of each stage's training, with the model it trains and the loss."""
+"""One small training batch for the towers and for the reranker, with model and loss."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ TEXTS = [item_text(item) for item in tiny_items()]
 
 @dataclass(frozen=True)
 class Example:
-    """What `fit` takes: start, loss, one batch of eight examples, and how it is loaded."""
+    """Arguments of `fit`: parameters, loss, one batch of eight examples, and its loader."""
 
     params: Params
     loss: Loss

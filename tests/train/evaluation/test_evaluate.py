@@ -60,9 +60,9 @@ def dataset_of(judged=JUDGED, titles=TITLES) -> Dataset:
 
 
 class LexicalEngine:
-    """Our lexical index as both stages: what evaluation needs of an engine, without a model.
+    """An engine over the lexical index only, with the methods that evaluation uses.
 
-    The second stage turns the first's order round, so the two can be told apart.
+    Its reranker reverses the recalled order, so that the two differ.
     """
 
     def __init__(self, store: ItemStore, directory: Path, *, has_reranker: bool) -> None:

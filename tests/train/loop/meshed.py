@@ -1,6 +1,6 @@
 """Run by test_mesh.py in a process of its own that simulates eight devices.
 
-Trains both stages on meshes of several shapes and prints how far they are from a single device.
+Trains towers and reranker on meshes of several shapes, and prints their distance from one device.
 """
 
 import json

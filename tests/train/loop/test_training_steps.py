@@ -1,4 +1,4 @@
-"""The training step of each stage: what goes in, and that all of the model learns from it."""
+"""Training steps of towers and reranker: their inputs, and that every parameter learns."""
 
 import jax
 import jax.numpy as jnp
