@@ -1,7 +1,7 @@
 """Shortlist's own contestants, through the code that trains and serves."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from train.data.batches import Packer
 from train.loop.fit import FitConfig, make_optimizer, make_train_step
 from train.loop.parameters import (
     batch_sharding,
+    encoder_parameters,
     make_mesh,
     parameter_sharding,
     replicate_rest,
@@ -105,7 +106,8 @@ def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
     load = known.loader(plan, shared=True, devices=1)
     build, params = split(towers)
     loss = pairs_loss(build, choose_numerics().input_dtype)
-    return _stepping(loss, params, [plan[at % len(plan)] for at in range(steps + 1)], load)
+    plan = [plan[at % len(plan)] for at in range(steps + 1)]
+    return _stepping(loss, params, encoder_parameters(towers), plan, load)
 
 
 def token_counts(pairs: Sequence[tuple[str, str, float]]) -> float:
@@ -122,7 +124,8 @@ def train_cross_encoder(
     """The reranker's model and step on batches of 32 pairs, with the peers' loss."""
     bert, dtype = load_bert(directory), choose_numerics().input_dtype
     config = RerankerConfig(max_tokens=MAX_TOKENS)
-    build, params = split(pretrained_reranker(bert, config, seed=0))
+    reranker = pretrained_reranker(bert, config, seed=0)
+    build, params = split(reranker)
     tokenizer = Tokenizer.from_directory(directory)
     first, _ = tokenizer.ids([query for query, *_ in pairs], config.max_query_tokens)
     second, _ = tokenizer.ids([title for _, title, _ in pairs], MAX_TOKENS)
@@ -140,13 +143,16 @@ def train_cross_encoder(
     def load(numbers: np.ndarray) -> Any:
         return packer(numbers), grades[numbers]
 
-    return _stepping(loss, params, [plan[at % len(plan)] for at in range(steps + 1)], load)
+    plan = [plan[at % len(plan)] for at in range(steps + 1)]
+    return _stepping(loss, params, encoder_parameters(reranker), plan, load)
 
 
-def _stepping(loss: Any, params: Any, plan: Sequence[np.ndarray], load: Any) -> Work:
+def _stepping(
+    loss: Any, params: Any, encoder: Collection[str], plan: Sequence[np.ndarray], load: Any
+) -> Work:
     """Steps one after the other; the seconds are those from the end of the first to the last."""
     mesh = make_mesh()
-    optimizer = make_optimizer(FitConfig(learning_rate=2e-5), params, 1000)
+    optimizer = make_optimizer(FitConfig(learning_rate=2e-5), params, encoder, 1000)
     params = jax.device_put(params, parameter_sharding(mesh, params))
     state = [params, replicate_rest(mesh, optimizer.init(params))]
     step = make_train_step(loss, optimizer, None, *state)

@@ -1,7 +1,7 @@
-"""The demo store: a generated shop in the dataset format, with the truth behind it known.
+"""The demo store: a generated shop in the dataset format, with known ground truth.
 
-`write_demo_store` is deterministic by seed. `products`, `queries`, `judgments` and `behaviour` say
-in their docstrings how each part comes about; `vocabulary` and `departments` are its words.
+`write_demo_store` is deterministic by seed. The docstrings of `products`, `queries`, `judgments`
+and `behaviour` tell how each part is generated; `vocabulary` and `departments` hold the words.
 """
 
 from demo.write import DemoConfig, write_demo_store

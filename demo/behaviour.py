@@ -1,20 +1,20 @@
-"""Users of the demo shop, what they are shown, and what they do.
+"""Users of the demo shop, their result pages, and their actions.
 
-**Tastes.** Each user has a price sensitivity (log-normal), favourite brands, and departments they
-care for (Dirichlet). `users.parquet` holds only what a shop would know: a segment, an age band and
-a country, of which the first two hint at the tastes.
+**Tastes.** Each user has a price sensitivity (log-normal), favourite brands, and shares of interest
+in departments (Dirichlet). `users.parquet` holds only facts that a shop knows: a segment, an age
+band and a country. Segment and age band hint at the tastes.
 
 **The logging policy** ranks the products that look like the query's intent (same leaf, same
 section, accessories) by text grade + popularity_weight · ln(1 + rating count) + Gumbel noise, and
-shows the top `page_size`. It is good but not perfect, and knows neither user nor stock.
+shows the top `page_size`. The policy is good but not perfect, and ignores user and stock.
 
-**Attractiveness**, the chance that a user clicks a product that they examine:
+**Attractiveness** is the probability that a user clicks an examined product:
 
     a(u, q, d) = sigmoid(bias + grade_weight · grade(q, d)
                          + brand_weight · [the brand of d is a favourite of u]
                          - price_weight · sensitivity(u) · ln(price of d / median of its leaf))
 
-**Two click models**, one for every other session (a session's number says which):
+**Two click models**, for sessions with even and with odd numbers:
 
 - position (Craswell et al., "An experimental comparison of click position-bias models", WSDM 2008,
   the examination hypothesis; also Richardson et al., WWW 2007): every position k is examined
@@ -23,9 +23,10 @@ shows the top `page_size`. It is good but not perfect, and knows neither user no
 - cascade (the same paper's own model): the user reads from the top and leaves with the first
   click, so P(click at k) = a_k · Π_{j<k} (1 - a_j).
 
-**After a click** the product goes into the cart with probability
-sigmoid(cart_bias + cart_grade_weight · grade), never when out of stock, and from there it is
-bought with probability `purchase_probability`. A quantity is one plus a Poisson number.
+**After a click**, the user adds the product to the cart with probability
+sigmoid(cart_bias + cart_grade_weight · grade), but never a product out of stock. The user buys a
+product in the cart with probability `purchase_probability`. Quantities are one plus a Poisson
+number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +50,7 @@ _OPENING = datetime.combine(AS_OF + timedelta(days=1), time(), UTC)  # the log e
 
 @dataclass(frozen=True)
 class BehaviourModel:
-    """The true parameters of what users see and do; formulas in the module's docstring."""
+    """Parameters of pages and actions, see the module's docstring for the formulas."""
 
     page_size: int = 10  # positions shown per search
     popularity_weight: float = 0.15  # of the logging policy
@@ -69,9 +70,9 @@ class BehaviourModel:
     purchase_probability: float = 0.45
     cheap_below: float = 30.0  # currency units
     more_of_cheap: float = 0.4  # Poisson mean of a quantity's units after the first
-    more_of_others: float = 0.03  # the same for what is not cheap
+    more_of_others: float = 0.03  # the same for other products
     activity_shape: float = 0.8  # of the gamma distribution of sessions over users
-    hint_probability: float = 0.7  # that a user's segment and age band follow from their tastes
+    hint_probability: float = 0.7  # probability that segment and age band follow from tastes
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class User:
 
 @dataclass(frozen=True)
 class Event:
-    """One row of the event log; without what only some types have where it is None."""
+    """One row of the event log; `quantity` is None for types without one."""
 
     time: datetime
     product: Product
@@ -102,12 +103,12 @@ class Event:
 
 
 def click_model_of(session_id: str) -> str:
-    """Which model made a session's clicks: even numbers position, odd ones cascade."""
+    """Return the click model of a session: even numbers position, odd ones cascade."""
     return "cascade" if int(session_id[1:]) % 2 else "position"
 
 
 def make_users(rng: np.random.Generator, model: BehaviourModel, count: int) -> tuple[User, ...]:
-    """Users, most with a segment and an age band that follow from their tastes."""
+    """Make users; the segment and age band of most follow from their tastes."""
     names = [department.leaves[0].department for department in DEPARTMENTS]
     brands = [brand for department in DEPARTMENTS for brand in department.brands]
     users = []
@@ -144,9 +145,9 @@ def make_events(
     sessions: int,
     days: int,
 ) -> list[Event]:
-    """The log of `sessions` sessions over `days` days, in order of time.
+    """Make the log of `sessions` sessions over `days` days, in order of time.
 
-    Only `train` queries are searched for, so nothing that learns from the log sees `test`.
+    Users search only `train` queries, so nothing that learns from the log sees `test`.
     """
     shop = _Shop(rng, model, products, [query for query in queries if query.split == "train"])
     activity = rng.gamma(model.activity_shape, size=len(users))
@@ -155,14 +156,14 @@ def make_events(
     for number, user_index in enumerate(who, start=1):
         start = _OPENING - timedelta(seconds=float(rng.uniform(7200, days * 86400)))
         for query in shop.searches(users[user_index]):
-            found = shop.search(f"S{number:05d}", users[user_index], query, start)
-            events += found
-            start = found[-1].time + timedelta(seconds=float(rng.uniform(20, 120)))
+            new_events = shop.search(f"S{number:05d}", users[user_index], query, start)
+            events += new_events
+            start = new_events[-1].time + timedelta(seconds=float(rng.uniform(20, 120)))
     return sorted(events, key=lambda event: event.time)
 
 
 class _Shop:
-    """Shows pages and lets users act on them."""
+    """Simulates result pages and actions."""
 
     def __init__(
         self,
@@ -176,7 +177,7 @@ class _Shop:
         prices: dict[Leaf, list[float]] = {}
         for product in products:
             prices.setdefault(product.leaf, []).append(product.price)
-        self._median_price = {leaf: float(np.median(found)) for leaf, found in prices.items()}
+        self._median_price = {leaf: float(np.median(values)) for leaf, values in prices.items()}
         self._policy: dict[str, Float[np.ndarray, " pool"]] = {}  # scores by query id
         ranks = rng.permutation(len(queries)) + 1.0
         self._popularity = ranks**-model.query_popularity_decay
@@ -184,7 +185,7 @@ class _Shop:
         self._department = np.array([names.index(q.intent.leaf.department) for q in queries])
 
     def searches(self, user: User) -> list[Query]:
-        """A session's queries, none twice: popular ones, of departments that the user likes."""
+        """Draw a session's distinct queries, by popularity and the user's departments."""
         shares = np.array(list(user.departments.values()))
         weights = self._popularity * shares[self._department]
         count = min(1 + int(self._rng.poisson(self._model.more_searches)), len(self._queries))
@@ -193,7 +194,7 @@ class _Shop:
         return [self._queries[index] for index in order[:count]]
 
     def search(self, session_id: str, user: User, query: Query, start: datetime) -> list[Event]:
-        """A page's impressions at one time, then the events they led to, in order of time."""
+        """Return a page's impressions, all at one time, and then the actions, in order of time."""
         page = self._page(query)
         events = [
             Event(start, product, "impression", session_id, user, query, position)
@@ -237,7 +238,7 @@ class _Shop:
         )
 
     def _after_click(self, product: Product, grade: int) -> list[tuple[str, int | None]]:
-        """The steps that follow a click, with quantities."""
+        """Draw the actions that follow a click, with quantities."""
         model = self._model
         cart = _sigmoid(np.array([model.cart_bias + model.cart_grade_weight * grade]))
         if not product.in_stock or self._rng.random() >= cart[0]:
@@ -257,7 +258,7 @@ def clicks(
     name: str,
     attractive: Float[np.ndarray, " positions"],
 ) -> Bool[np.ndarray, " positions"]:
-    """Draws the clicks on one page, top first, from the click model of that name."""
+    """Draw the clicks on one page, from the top, by a click model."""
     drawn: Bool[np.ndarray, " positions"] = rng.random(len(attractive)) < attractive
     if name == "cascade":
         seen = np.cumsum(drawn) - drawn == 0  # no click above
@@ -268,7 +269,7 @@ def clicks(
 
 
 def examination(model: BehaviourModel) -> Float[np.ndarray, " positions"]:
-    """The position model's theta: the chance that a user looks at each position of a page."""
+    """Return the position model's theta: the probability that a user examines each position."""
     theta: Float[np.ndarray, " positions"] = (
         np.arange(1.0, model.page_size + 1) ** -model.examination_decay
     )

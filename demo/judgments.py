@@ -1,16 +1,17 @@
 """Graded judgments of the demo shop, 0 to 3, from the truth about products and intents.
 
-The text grade, from what a product's text says and its price:
+The text grade depends on a product's text and price. The conditions of an intent are its attribute
+values, its brand and its price limit.
 
-- same leaf category: 3 if it has all that is asked (every attribute value, the brand, a price at
-  or below the limit); 2 if it misses one of two or more; else 1;
-- another leaf of the same section, neither an accessory of the other: 1 if it has all that is
-  asked; else 0;
-- anything else, so also the accessory of what is asked for: 0.
+- Products of the same leaf category have grade 3 if they meet all conditions, 2 if they miss one of
+  two or more, else 1.
+- Products of another leaf of the same section have grade 1 if they meet all conditions, else 0.
+  Accessories of the leaf, and products that it is an accessory of, have 0.
+- All other products have grade 0.
 
-The grade is the text grade less one, but not below 0, for a product that is out of stock, and less
-one for a product that at least `MIN_RATINGS` people rate below `POOR_RATING` on average. No text
-says either, so only what sees stock, rating and rating count can learn it.
+The grade is the text grade, less one for products out of stock, and less one for products that at
+least `MIN_RATINGS` people rate below `POOR_RATING` on average; it is at least 0. Texts tell
+neither, so only a model that sees stock, rating and rating count can learn it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ class Judged:
 
 
 def text_grades(intent: Intent, products: Sequence[Product]) -> Int64[np.ndarray, " products"]:
-    """The grades before stock and ratings take from them, 0 to 3."""
+    """Return the grades by text and price, 0 to 3."""
     near = siblings(intent.leaf)
     grades = []
     for product in products:
@@ -59,7 +60,7 @@ def text_grades(intent: Intent, products: Sequence[Product]) -> Int64[np.ndarray
 
 
 def grades(intent: Intent, products: Sequence[Product]) -> Int64[np.ndarray, " products"]:
-    """The grades, 0 to 3."""
+    """Return the grades, 0 to 3, lowered by stock and ratings."""
     faults = [
         int(not product.in_stock)
         + int(
@@ -75,7 +76,7 @@ def grades(intent: Intent, products: Sequence[Product]) -> Int64[np.ndarray, " p
 
 @cache
 def siblings(leaf: Leaf) -> frozenset[Leaf]:
-    """The leaves of the same section, without the leaf itself, its accessories and their hosts."""
+    """Return the other leaves of the section, except those that go together with the leaf."""
     return frozenset(
         other
         for other in LEAVES.values()
@@ -85,7 +86,7 @@ def siblings(leaf: Leaf) -> frozenset[Leaf]:
 
 @cache
 def lookalikes(leaf: Leaf) -> frozenset[Leaf]:
-    """The leaves whose products could be taken for each other: its section, and accessories."""
+    """Return the leaves with similar products: its section, and leaves that go together with it."""
     return frozenset(
         other
         for other in LEAVES.values()
@@ -98,7 +99,7 @@ def _go_together(leaf: Leaf, other: Leaf) -> bool:
 
 
 def pools(products: Sequence[Product]) -> Mapping[Leaf, Sequence[Product]]:
-    """For each leaf, the products of its lookalikes and its own."""
+    """Return, for each leaf, the products of its lookalikes, itself included."""
     return {
         leaf: [product for product in products if product.leaf in lookalikes(leaf)]
         for leaf in LEAVES.values()
@@ -108,20 +109,22 @@ def pools(products: Sequence[Product]) -> Mapping[Leaf, Sequence[Product]]:
 def make_judgments(
     rng: np.random.Generator, products: Sequence[Product], queries: Sequence[Query], most: int
 ) -> Iterator[Judged]:
-    """Up to `most` products of grade 1 or more per query, and then some of grade 0.
+    """Yield up to `most` products of grade 1 or more per query, and some of grade 0.
 
-    The best grades come first where there are more; within a grade chance decides. Grade 0 brings
-    the query to 15 products, and is at least 8 of them: up to half lookalikes (of the same leaf or
-    section, or an accessory), the others from anywhere else.
+    The best grades are kept; within a grade, chance decides. Products of grade 0 fill the query up
+    to 15 products, with at least 8. Up to half of them are lookalikes, and the others come from
+    other categories.
     """
     pool_of = pools(products)
     for query in queries:
         leaf = query.intent.leaf
         pool = [pool_of[leaf][index] for index in rng.permutation(len(pool_of[leaf]))]
-        found = grades(query.intent, pool)
-        relevant = [index for index in np.argsort(-found, kind="stable") if found[index]][:most]
+        pool_grades = grades(query.intent, pool)
+        relevant = [
+            index for index in np.argsort(-pool_grades, kind="stable") if pool_grades[index]
+        ][:most]
         zeros = max(8, 15 - len(relevant))
-        wrong = [pool[index] for index in np.flatnonzero(found == 0)[: zeros // 2]]
+        wrong = [pool[index] for index in np.flatnonzero(pool_grades == 0)[: zeros // 2]]
         wrong += [
             products[index]
             for index in rng.permutation(len(products))[: 4 * zeros]
@@ -130,5 +133,5 @@ def make_judgments(
         yield Judged(
             query,
             products=[pool[index] for index in relevant] + wrong,
-            grades=[int(found[index]) for index in relevant] + [0] * len(wrong),
+            grades=[int(pool_grades[index]) for index in relevant] + [0] * len(wrong),
         )

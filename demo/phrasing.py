@@ -1,4 +1,4 @@
-"""How people type: other words, loose units, plurals, word order, and slips of the fingers."""
+"""Wordings of queries: synonyms, spellings of units, plurals, word order, and typing errors."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ _UNCOUNTED = ("shampoo", "sunscreen", "footwear", "bedding", "outerwear", "furni
 
 
 def plural(phrase: str) -> str:
-    """The plural of a phrase's last word; words that have none, or are one already, stay."""
+    """Return a phrase with its last word in plural; plurals and uncountable words stay."""
     if phrase.endswith(_UNCOUNTED) or (phrase.endswith("s") and not phrase.endswith("ss")):
         return phrase
     if phrase.endswith("mouse"):
@@ -43,7 +43,7 @@ def plural(phrase: str) -> str:
 
 
 def spoken(rng: np.random.Generator, value: str) -> str:
-    """An attribute value as someone may type it: in other words, or with its unit spelt freely."""
+    """Return an attribute value as people type it: a synonym, or another spelling of its unit."""
     number, _, unit = value.partition(" ")
     if unit in _UNITS and number.replace(".", "").isdigit():
         if rng.random() < 0.4:
@@ -57,7 +57,7 @@ def spoken(rng: np.random.Generator, value: str) -> str:
 def described(
     rng: np.random.Generator, noun: str, asked: Sequence[tuple[str, str]], brand: str | None
 ) -> str:
-    """A noun with the asked attributes and brand around it, in one of the usual orders."""
+    """Return a noun with attributes and brand around it, in one of the usual orders."""
     before, after = [], []
     for index in rng.permutation(len(asked)):
         name, value = asked[index]
@@ -76,30 +76,31 @@ def described(
 
 
 def has_long_word(text: str) -> bool:
-    """Whether the text has a word of five letters or more, where `mistyped` can slip."""
+    """Whether the text has a word of five letters or more, which `mistyped` can change."""
     return bool(_long_words(text.split()))
 
 
 def mistyped(rng: np.random.Generator, text: str) -> str:
-    """The text with one slip in one of its longer words; the first letter stays.
+    """Return the text with one typing error in a longer word; the first letter stays.
 
-    A letter left out, hit twice, swapped with the next, or its neighbour on the keyboard hit
-    instead. Needs `has_long_word`.
+    A letter is left out, doubled, swapped with the next, or replaced by a neighbouring key. The
+    text must satisfy `has_long_word`.
     """
     words = text.split()
     long = _long_words(words)
     chosen = long[int(rng.integers(len(long)))]
     word = words[chosen]
-    at = int(rng.integers(1, len(word) - 1))
-    before, letter, following, rest = word[:at], word[at], word[at + 1], word[at + 2 :]
-    slips = [
+    position = int(rng.integers(1, len(word) - 1))
+    before, letter = word[:position], word[position]
+    following, rest = word[position + 1], word[position + 2 :]
+    errors = [
         before + following + rest,
         before + letter + letter + following + rest,
         before + pick(rng, _BESIDE[letter]) + following + rest,
     ]
     if letter != following:
-        slips.append(before + following + letter + rest)
-    words[chosen] = pick(rng, slips)
+        errors.append(before + following + letter + rest)
+    words[chosen] = pick(rng, errors)
     return " ".join(words)
 
 
@@ -108,5 +109,5 @@ def _long_words(words: Sequence[str]) -> list[int]:
 
 
 def pick(rng: np.random.Generator, values: Sequence[str]) -> str:
-    """One of the values, each as likely as the others."""
+    """Draw one of the values, uniformly."""
     return values[int(rng.integers(len(values)))]

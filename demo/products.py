@@ -1,11 +1,11 @@
 """The products of the demo shop.
 
-A leaf category's products come in groups: the variants of one product share brand, range name,
-noun, rating, release date and all attributes but the one the category varies in. A price is the
-product of the category's base price, the brand's tier, a log-normal factor of the group, and what
-the attribute values do to it (`VALUE_PRICE`; a value of an `ORDERED` attribute from 0.75 for the
-smallest to 1.35 for the largest). A title shows some of the attributes only: the rest is in the
-attributes, and some of it in the description, which may also be missing.
+The products of a leaf category come in groups. The variants of a group share brand, range name,
+noun, rating, release date and all attributes except the one that varies in the category. A price
+is the product of the category's base price, the brand's tier, a log-normal factor of the group, and
+factors of the attribute values (`VALUE_PRICE`; for an `ORDERED` attribute, from 0.75 for the
+smallest value to 1.35 for the largest). A title shows only some attributes. The description, which
+may be missing, shows some of the others.
 """
 
 import math
@@ -18,7 +18,7 @@ import numpy as np
 from demo.departments import DEPARTMENTS, LEAVES
 from demo.vocabulary import FOR, ORDERED, SERIES, VALUE_PRICE, Department, Leaf
 
-AS_OF = date(2025, 6, 30)  # the shop's last day: releases and events lie before its end
+AS_OF = date(2025, 6, 30)  # last day of releases and events
 
 _SHOWN_BEHIND = ORDERED | {"colour", "size", "pack", "resolution", "frame", "factor"}
 _ABBREVIATIONS = frozenset({"usb", "led", "rfid", "uv", "spf", "pvc", "hd", "gb", "tb", "mah"})
@@ -44,7 +44,7 @@ class Product:
     leaf: Leaf
     group_id: str
     price: float
-    rating: float | None  # 1 to 5; None when nobody rated it
+    rating: float | None  # 1 to 5; None without ratings
     rating_count: int
     released: date
     in_stock: bool
@@ -53,7 +53,7 @@ class Product:
 
 @dataclass(frozen=True)
 class _Group:
-    """What the variants of one product share."""
+    """The common values of the variants of one product."""
 
     leaf: Leaf
     brand: str
@@ -70,7 +70,7 @@ class _Group:
 
 
 def make_products(rng: np.random.Generator, count: int) -> tuple[Product, ...]:
-    """Exactly `count` products over all leaf categories, in random order."""
+    """Make exactly `count` products over all leaf categories, in random order."""
     made: list[tuple[_Group, str, str]] = []  # group, group id, the varying attribute's value
     group_number = 0
     sizes = iter(_leaf_sizes(rng, count))
@@ -93,7 +93,7 @@ def make_products(rng: np.random.Generator, count: int) -> tuple[Product, ...]:
 
 
 def _leaf_sizes(rng: np.random.Generator, count: int) -> list[int]:
-    """Uneven sizes that sum to `count`, by largest remainder."""
+    """Draw uneven sizes that sum to `count`, by largest remainder."""
     weights = rng.uniform(0.7, 1.3, size=len(LEAVES))
     shares = count * weights / weights.sum()
     sizes = np.floor(shares).astype(int)
@@ -103,7 +103,7 @@ def _leaf_sizes(rng: np.random.Generator, count: int) -> list[int]:
 
 
 def _names(rng: np.random.Generator, department: Department) -> list[tuple[str, str]]:
-    """Brand and range names for one leaf, none twice; six of the department's brands sell there."""
+    """Return distinct pairs of brand and range for one leaf, of six of the department's brands."""
     brands = rng.permutation(list(department.brands))[:6]
     pairs = [(str(brand), series) for brand in brands for series in SERIES]
     return [pairs[index] for index in rng.permutation(len(pairs))]
@@ -160,7 +160,7 @@ def _variant(
 
 
 def _value_factor(leaf: Leaf, attributes: Mapping[str, str]) -> float:
-    """What the attribute values do to a price, as a factor."""
+    """Return the price factor of the attribute values."""
     factor = math.prod(VALUE_PRICE.get(value, 1.0) for value in attributes.values())
     for name in sorted(ORDERED & attributes.keys()):
         values = leaf.options[name]
@@ -169,14 +169,14 @@ def _value_factor(leaf: Leaf, attributes: Mapping[str, str]) -> float:
 
 
 def _shop_price(price: float) -> float:
-    """As shops print it: below 20 in halves less a cent, then in units less a cent, then whole."""
+    """Round as shops do: below 20 to halves less a cent, below 100 to units less a cent."""
     if price < 20:
         return round(max(math.floor(price * 2) / 2, 1.5) - 0.01, 2)
     return round(math.floor(price) + 0.99, 2) if price < 100 else float(round(price))
 
 
 def _title(group: _Group, attributes: Mapping[str, str]) -> str:
-    """For example "Oakline Harbor Velvet Sofa with Storage, Grey, 3 Seater"."""
+    """Make a title, such as "Oakline Harbor Velvet Sofa with Storage, Grey, 3 Seater"."""
     before, after, listed = [], [], []
     for name in group.leaf.options:
         if name not in attributes or name not in group.shown:
@@ -196,7 +196,7 @@ def _title(group: _Group, attributes: Mapping[str, str]) -> str:
 
 
 def _headed(text: str) -> str:
-    """Text in a title's capitals; units and small words stay small."""
+    """Capitalise a text for a title, except units and small words."""
     words = text.split()
     for index, word in enumerate(words):
         if word in _ABBREVIATIONS:
@@ -207,7 +207,7 @@ def _headed(text: str) -> str:
 
 
 def compact(value: str) -> str:
-    """A measure without the space before its unit: "500 ml" as "500ml"."""
+    """Remove the space before the unit of a measure: "500 ml" becomes "500ml"."""
     number, _, unit = value.partition(" ")
     return number + unit if number.replace(".", "").isdigit() and len(unit) <= 3 else value
 
@@ -234,7 +234,7 @@ def _description(rng: np.random.Generator, group: _Group, attributes: Mapping[st
 
 
 def related_nouns(leaf: Leaf) -> Sequence[str]:
-    """What accessories go with, or which accessories go with it: words of other categories."""
+    """Return nouns of the leaf that an accessory goes with, or of the leaf's accessories."""
     if leaf.goes_with is not None:
         return LEAVES[leaf.goes_with].nouns
     return [

@@ -1,20 +1,20 @@
-"""The queries of the demo shop: what people want, and how they type it.
+"""The queries of the demo shop: intents, and their wordings.
 
-An intent is what is wanted: a leaf category, attribute values, perhaps a brand and a price limit.
-A query is one wording of it. There are eight kinds, in the same mix in every split:
+An intent is a leaf category with attribute values, and sometimes a brand and a price limit. A query
+is one wording of an intent. There are eight kinds, in the same shares in every split:
 
-- `head`: what titles call the category ("sofa", "frying pans");
-- `synonym`: what they never call it ("couch", "settee grey");
+- `head`: a name of the category from titles ("sofa", "frying pans");
+- `synonym`: a name that titles never use ("couch", "settee grey");
 - `attributes`: one to three attributes and a name of the category ("2 seater velvet couch");
 - `brand`: a brand and a name of the category;
-- `sentence`: what it is for, without its name ("keep coffee hot on the road");
-- `use`: whom or what it should suit ("headphones for gaming", "boots for kids waterproof");
+- `sentence`: the purpose, without a name of the category ("keep coffee hot on the road");
+- `use`: a purpose or a group of people ("headphones for gaming", "boots for kids waterproof");
 - `budget`: a price limit ("tent under 150");
-- `typo`: one of `head`, `synonym` or `attributes` with a slip of the fingers.
+- `typo`: a query of kind `head`, `synonym` or `attributes` with a typing error.
 
-No intent is asked for in two kinds or in two splits: a `test` query is never a rewording of a
-`train` query, though the words of a category are shared between splits, as in any shop. Bare
-category names count as intents by their word, and sentences by their sentence.
+No intent occurs in two kinds or in two splits. So a `test` query is never a rewording of a `train`
+query, but splits share the words of a category, as in any shop. For bare category names and
+sentences, the words themselves are the intent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,12 +38,12 @@ KIND_SHARES: Mapping[str, float] = {
     "typo": 0.14,
 }
 SPLIT_SHARES: Mapping[str, float] = {"train": 0.59, "dev": 0.09, "test": 0.32}
-_SECOND_WORDING = 0.2  # the share of intents that are asked for in two wordings
+_SECOND_WORDING = 0.2  # share of intents with two wordings
 
 
 @dataclass(frozen=True)
 class Intent:
-    """What is wanted."""
+    """The need behind a query."""
 
     leaf: Leaf
     asked: tuple[tuple[str, str], ...] = ()  # attribute and value, sorted
@@ -62,20 +62,20 @@ class Query:
     intent: Intent
 
 
-# What an intent is claimed by: the same key never comes up twice.
+# Identifies an intent; no key occurs twice.
 _Key = tuple[object, ...]
 
 
 def make_queries(
     rng: np.random.Generator, products: Sequence[Product], count: int
 ) -> tuple[Query, ...]:
-    """`count` queries (each kind's number rounded), no text and no intent in two splits."""
+    """Make `count` queries, each kind's share rounded; no text or intent is in two splits."""
     drawer = _Drawer(rng, products)
     queries: list[tuple[str, str, str, Intent]] = []
     for kind, share in KIND_SHARES.items():
-        wanted = round(share * count)
-        bounds = np.cumsum(list(SPLIT_SHARES.values())) * wanted
-        for texts, intent, drawn in drawer.draw(kind, wanted):
+        of_kind = round(share * count)
+        bounds = np.cumsum(list(SPLIT_SHARES.values())) * of_kind
+        for texts, intent, drawn in drawer.draw(kind, of_kind):
             split = list(SPLIT_SHARES)[int(np.searchsorted(bounds, drawn + 0.5))]
             queries += [(text, kind, split, intent) for text in texts]
     return tuple(
@@ -85,7 +85,7 @@ def make_queries(
 
 
 class _Drawer:
-    """Draws intents and words them, no intent and no text twice."""
+    """Draws intents and words them; no intent and no text occurs twice."""
 
     def __init__(self, rng: np.random.Generator, products: Sequence[Product]) -> None:
         self._rng = rng
@@ -96,16 +96,16 @@ class _Drawer:
         self._texts: set[str] = set()
 
     def draw(self, kind: str, count: int) -> Iterator[tuple[tuple[str, ...], Intent, int]]:
-        """Texts (one or two wordings) with their intent, and how many texts came before.
+        """Yield one or two wordings with their intent, and the number of texts yielded before.
 
-        Ends early only where so few products leave nothing new to ask for.
+        Ends early only if few products leave no new intent.
         """
         drawn = 0
         for _ in range(200 * count):
             if drawn == count:
                 return
             base = pick(self._rng, ("head", "synonym", "attributes")) if kind == "typo" else kind
-            intent, core, keys = self._want(base, pick(self._rng, list(self._products)))
+            intent, core, keys = self._intent(base, pick(self._rng, list(self._products)))
             if kind == "use" and FOR.isdisjoint(name for name, _ in intent.asked):
                 continue
             wordings = 2 if drawn + 2 <= count and self._rng.random() < _SECOND_WORDING else 1
@@ -119,8 +119,8 @@ class _Drawer:
             yield tuple(texts), intent, drawn
             drawn += len(texts)
 
-    def _want(self, kind: str, leaf_name: str) -> tuple[Intent, str, tuple[_Key, ...]]:
-        """An intent that some product meets, the words to say it with, and its keys.
+    def _intent(self, kind: str, leaf_name: str) -> tuple[Intent, str, tuple[_Key, ...]]:
+        """Draw an intent that some product satisfies, its words and its keys.
 
         The words are a name of the category, a sentence, or empty for any name.
         """
@@ -148,7 +148,7 @@ class _Drawer:
         return Intent(leaf, asked, brand, limit), core, tuple(keys)
 
     def _limit(self, leaf_name: str, product: Product) -> float:
-        """A round price limit that the product meets, no lower than the cheapest third."""
+        """Return a round price limit that the product meets, above the cheapest third."""
         prices = [other.price for other in self._products[leaf_name]]
         price = max(float(np.quantile(prices, 0.33)), product.price)
         step = 5 if price < 100 else 50
@@ -171,5 +171,5 @@ class _Drawer:
 
 
 def _with_extras(rng: np.random.Generator, sentence: str, asked: Sequence[tuple[str, str]]) -> str:
-    """A sentence with the asked attributes behind it: "make pancakes on sunday, non-stick"."""
+    """Return a sentence followed by attributes: "make pancakes on sunday, non-stick"."""
     return ", ".join([sentence, *(spoken(rng, value) for _, value in asked)])

@@ -1,7 +1,7 @@
-"""The words of the demo shop: what a leaf category is, and how people ask for its attributes.
+"""The vocabulary of the demo shop: types of its tables, and words that all departments share.
 
-The tables themselves lie in `demo.departments`, one module per department. They are the
-same for every seed; a seed decides which products, queries, users and sessions are made of them.
+The tables are in `demo.departments`, one module per department. They are the same for every seed.
+A seed decides the products, queries, users and sessions.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from functools import cached_property
 
 @dataclass(frozen=True, eq=False)  # each leaf is one object, so that it can be a key
 class Leaf:
-    """One leaf category: what its products are made of and how people ask for them."""
+    """One leaf category: attributes of its products, and words for them."""
 
     path: str  # "Department > Section > Name"
-    nouns: tuple[str, ...]  # what titles call it
-    words: tuple[str, ...]  # what people also call it; in no title of the category
-    needs: tuple[str, ...]  # what people want it for, in sentences that do not name it
-    options: Mapping[str, tuple[str, ...]]  # attribute -> its values, rising where ORDERED
-    varies: str  # the attribute in which the variants of one product differ
-    price: int  # of a plain product of a middling brand, in currency units
-    goes_with: str | None  # the name of the leaf that this is an accessory of
+    nouns: tuple[str, ...]  # names in titles
+    words: tuple[str, ...]  # other names that people use; in no title of the category
+    needs: tuple[str, ...]  # purposes, as sentences without a name of the category
+    options: Mapping[str, tuple[str, ...]]  # attribute -> values, rising if ORDERED
+    varies: str  # attribute that differs between variants of one product
+    price: int  # of a plain product of tier 1, in currency units
+    goes_with: str | None  # name of the leaf that this is an accessory of
 
     @cached_property
     def name(self) -> str:
@@ -42,7 +42,7 @@ class Leaf:
 class Department:
     """A department: its brands and its leaf categories."""
 
-    brands: Mapping[str, float]  # brand -> price tier, 1 is middling
+    brands: Mapping[str, float]  # brand -> price tier; 1 is medium
     leaves: tuple[Leaf, ...]
 
 
@@ -57,7 +57,7 @@ def leaf(
     goes_with: str | None = None,
     **options: str,
 ) -> Leaf:
-    """A leaf from comma-separated lists, which keep the tables readable.
+    """Make a leaf from comma-separated lists, which keep the tables readable.
 
     An underscore in an attribute's name stands for a space.
     """
@@ -85,10 +85,10 @@ ORDERED = frozenset(
     )
 )
 
-# Attributes that titles and queries put behind the noun with a "for".
+# Attributes that titles and queries put after the noun with "for".
 FOR = frozenset(_listed("use, fits, fit, skin, hair, hob"))
 
-# What a value does to the price.
+# Price factors of attribute values.
 VALUE_PRICE: Mapping[str, float] = {
     "leather": 1.5, "faux leather": 1.1, "velvet": 1.15, "oak": 1.35, "walnut": 1.45,
     "marble": 1.5, "wool": 1.35, "silk": 1.5, "linen": 1.2, "stainless steel": 1.2,
@@ -97,7 +97,7 @@ VALUE_PRICE: Mapping[str, float] = {
     "noise cancelling": 1.5, "electric": 1.4, "programmable": 1.3, "wireless": 1.15,
 }  # fmt: skip
 
-# Other ways to ask for a value.
+# Synonyms of attribute values.
 VALUE_WORDS: Mapping[str, tuple[str, ...]] = {
     "grey": ("gray",),
     "navy": ("dark blue",),

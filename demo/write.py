@@ -1,4 +1,4 @@
-"""Writes the demo store as a dataset directory."""
+"""Write the demo store as a dataset directory."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,8 @@ from demo.judgments import Judged, make_judgments
 from demo.products import Product, make_products
 from demo.queries import Query, make_queries
 
-# Below, a split or a category could be empty; above, the vocabulary runs out of new combinations.
+# Limits of sizes: smaller stores can have an empty split or category, and larger ones run out of
+# combinations of words.
 _LIMITS = {
     "products": (100, 20_000),
     "queries": (50, 2_000),
@@ -29,14 +30,14 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """How large the demo store is, and how its users behave."""
+    """Sizes of the demo store, and the behaviour of its users."""
 
     products: int = 3000
     queries: int = 1600  # over all splits
-    judged_positives: int = 40  # most products of grade 1 or more that are judged per query
+    judged_positives: int = 40  # most judged products of grade 1 or more, per query
     users: int = 800
     sessions: int = 2600
-    days: int = 60  # that the event log spans
+    days: int = 60  # days of the event log
     behaviour: BehaviourModel = field(default_factory=BehaviourModel)
 
     def __post_init__(self) -> None:
@@ -50,16 +51,15 @@ DEFAULT = DemoConfig()
 
 
 def write_demo_store(directory: Path, *, seed: int, config: DemoConfig = DEFAULT) -> None:
-    """Writes a demo store into `directory`, which is made if it is not there.
+    """Write a demo store to `directory`, and create the directory if necessary.
 
     Files: items, judgments, events and users (`.parquet`), `dataset.json`, and `truth.json`, which
-    holds what made them and is for checking only. The same seed and config give equal bytes. Each
-    part has a random stream of its own, so that changing one part's numbers leaves the products
-    and what does not depend on it as they are.
+    holds the generating parameters and is only for checks. The same seed and config give equal
+    bytes. Each part has its own random stream: a change to one leaves independent parts unchanged.
 
     Args:
-        directory: Where to write; files of these names are replaced.
-        seed: Not negative.
+        directory: Output directory; files of these names are replaced.
+        seed: Seed, 0 or more.
         config: Sizes and behaviour; the default is the store of `--data demo`.
 
     Raises:
@@ -162,7 +162,7 @@ def _user_rows(users: Sequence[User]) -> list[dict[str, object]]:
 def _truth(
     seed: int, config: DemoConfig, queries: Sequence[Query], users: Sequence[User]
 ) -> dict[str, object]:
-    """What no log shows: parameters, tastes and intents."""
+    """Return the hidden parameters, tastes and intents."""
     return {
         "seed": seed,
         "config": asdict(config),

@@ -13,11 +13,11 @@ from bert.batch import PackedRows
 from bert.compiled import LENGTHS, BucketedForward, Forward, serving_state
 from bert.numerics import Numerics
 from bert.packing import PackedTexts
-from bert.tokens import Tokenised, Tokenizer, tokenised_pairs
+from bert.tokens import Tokenised, Tokenizer
 from rerank.features import FeatureStatistics
 from rerank.model import INPUTS, Reranker, fuse
+from rerank.tokens import tokenise_pairs
 
-SPECIAL_TOKENS = 3  # [CLS] and two [SEP]
 # Pairs are packed into rows of so many tokens, up to so many a row; longer ones have their own.
 # In longer rows attention takes more than they save of padding.
 _ROW_TOKENS = 48
@@ -138,14 +138,9 @@ class PairScorer:
 
     def tokenise(self, queries: Sequence[str], texts: Sequence[str]) -> Tokenised:
         """`[CLS] query [SEP] item [SEP]`, the item's text cut to what the budget leaves."""
-        # One word piece more than fits tells which texts are cut.
-        most_query, most = self._config.max_query_tokens, self._config.max_tokens - SPECIAL_TOKENS
-        first, _ = self._tokenizer.ids(queries, most_query + 1)
-        second, _ = self._tokenizer.ids(texts, most + 1)
-        query_room = np.minimum(first.lengths, most_query)
-        room = most - query_room
-        self.truncated += int(((first.lengths > query_room) | (second.lengths > room)).sum())
-        return tokenised_pairs(first.cut(query_room), second.cut(room), self._tokenizer)
+        tokenised, cut = tokenise_pairs(self._tokenizer, self._config, queries, texts)
+        self.truncated += cut
+        return tokenised
 
     def update(self, reranker: Reranker) -> None:
         """Score with a reranker of the same shape and other parameters from now on."""

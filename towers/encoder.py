@@ -14,12 +14,12 @@ from bert.batch import Tokens
 from bert.compiled import BULK_LENGTHS, LENGTHS, BucketedForward, Forward, serving_state
 from bert.model import Bert
 from bert.numerics import Numerics
-from bert.tokens import Tokenised, Tokenizer, tokenised_single
+from bert.tokens import Tokenised, Tokenizer
 from towers.model import Towers, encode
+from towers.tokens import tokenise
 
-SPECIAL_TOKENS = 2  # [CLS] and [SEP]
-# Tokens of a full batch of bulk work, as measured (docs/performance.md): on a CPU what its caches
-# hold, on an accelerator what keeps it busy.
+# Tokens of a full batch of bulk work, as measured (docs/performance.md): a CPU's caches hold so
+# many, and an accelerator is busy with so many.
 _BULK_TOKENS = {"cpu": 768}
 _BULK_TOKENS_ELSEWHERE = 16_384
 
@@ -29,7 +29,7 @@ class TowerEncoder:
 
     Attributes:
         dim: Width of the vectors.
-        truncated: Texts that were cut to their token budget so far.
+        truncated: Number of texts cut to their token budget so far.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class TowerEncoder:
             towers: The model.
             tokenizer: The tokenizer its encoder was trained with.
             numerics: Input type of matrix products.
-            bulk: Pad to finer lengths in full batches alone: faster for many, too slow for few.
+            bulk: Pad to finer lengths, in full batches only: faster for many texts, slower for few.
         """
         graph = nnx.graphdef(towers.bert)
         self._dtype = dtype = numerics.input_dtype
@@ -49,7 +49,7 @@ class TowerEncoder:
 
         def forward(state: tuple[Any, Any], tokens: Tokens) -> Float[Array, "batch dim"]:
             bert: Bert = nnx.merge(graph, state[0])
-            return encode(bert, state[1], tokens, dtype)[0]
+            return encode(bert, [state[1]], tokens, dtype)[0][0]
 
         self.dim = towers.config.dim
         self.truncated = 0
@@ -64,14 +64,14 @@ class TowerEncoder:
         for tower in ("item", "query"):
             self._forwards[tower] = BucketedForward(
                 programs,
-                _of(tower, state),
+                _tower_state(tower, state),
                 max_length=self._budgets[tower],
                 lengths=BULK_LENGTHS if bulk else LENGTHS,
                 batch_tokens=bulk_tokens if bulk else 1024,
                 small_batches=() if bulk else (1, 8),
                 mix_lengths=bulk,
             )
-            programs = self._forwards[tower].programs  # the towers differ in parameters alone
+            programs = self._forwards[tower].programs  # the towers differ only in parameters
         self._run: dict[str, Forward] = dict(self._forwards)
 
     def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
@@ -84,9 +84,9 @@ class TowerEncoder:
 
     def tokenise(self, tower: Literal["query", "item"], texts: Sequence[str]) -> Tokenised:
         """Tokens of texts within the tower's budget, [CLS] and [SEP] included."""
-        pieces, cut = self._tokenizer.ids(texts, self._budgets[tower] - SPECIAL_TOKENS)
+        tokenised, cut = tokenise(self._tokenizer, texts, self._budgets[tower])
         self.truncated += cut
-        return tokenised_single(pieces, self._tokenizer)
+        return tokenised
 
     def run(
         self, tower: Literal["query", "item"], tokenised: Tokenised
@@ -94,7 +94,7 @@ class TowerEncoder:
         """Unit vectors of texts that `tokenise` has already tokenised.
 
         Raises:
-            InputError: a vector is not finite, and would be compared with others as nobody expects.
+            InputError: a vector is not finite: its comparisons with others would mean nothing.
         """
         vectors = self._run[tower](tokenised)
         if not np.isfinite(vectors).all():
@@ -105,17 +105,17 @@ class TowerEncoder:
         return vectors
 
     def update(self, towers: Towers) -> None:
-        """Encode with towers of the same shape and other parameters from now on."""
+        """Replace the parameters by those of towers of the same shape."""
         state = serving_state(towers, self._dtype)
         for tower, forward in self._forwards.items():
-            forward.update(_of(tower, state))
+            forward.update(_tower_state(tower, state))
 
     def route(
         self,
         queries: Callable[[BucketedForward], Forward],
         items: Callable[[BucketedForward], Forward],
     ) -> None:
-        """Run each tower through something that shares it with other callers."""
+        """Run each tower through a forward that other callers share."""
         self._run = {
             "query": queries(self._forwards["query"]),
             "item": items(self._forwards["item"]),
@@ -132,7 +132,7 @@ class TowerEncoder:
         return self._forwards["item"].compilations
 
 
-def _of(tower: str, state: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Parameters of a tower: its encoder's, and its projection."""
-    own = tower == "item" and "item_bert" in state
-    return state["item_bert" if own else "bert"], state[f"{tower}_projection"]
+def _tower_state(tower: str, state: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the parameters of a tower's encoder, and its projection."""
+    separate = tower == "item" and "item_bert" in state
+    return state["item_bert" if separate else "bert"], state[f"{tower}_projection"]

@@ -1,4 +1,4 @@
-"""Exact search: every item is compared with the query."""
+"""Exact search: compare every item with the query."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -14,12 +14,12 @@ from towers.vectors import Vectors
 
 QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles
 EXACT_DEPTHS = (256, 2048)  # depths that exact search compiles; powers of two beyond
-_CHUNK = 512  # candidates compared at a time: they stay in the processor's cache
-BLOCK = 10_000  # vectors at a time that are read from a file and compared
+_CHUNK = 512  # candidates compared at a time: they fit the processor's cache
+BLOCK = 10_000  # vectors read from a file and compared at a time
 
 
 class ExactIndex:
-    """Every item scored, in JAX, on whatever device JAX runs on."""
+    """Score every item in JAX, on JAX's default device."""
 
     def __init__(self, vectors: Vectors) -> None:
         self._vectors = jnp.asarray(vectors[:])
@@ -53,7 +53,7 @@ class ExactIndex:
         return {"kind": "exact"}
 
     def _depth(self, k: int) -> int:
-        """The depth that is compiled for k results: few, so that serving meets no other."""
+        """Return the compiled depth for k results: there are few, and `warm_up` compiles them."""
         depth = next((depth for depth in EXACT_DEPTHS if depth >= k), _next_power(k))
         return min(depth, self._items)
 
@@ -66,30 +66,30 @@ def _next_power(k: int) -> int:
 def _exact_top(
     vectors: Float[Array, "items dim"], queries: Float[Array, "queries dim"], k: int
 ) -> tuple[Float[Array, "queries k"], Int[Array, "queries k"]]:
-    # Full float32, also where the platform would rather multiply in less.
+    # Full float32, also on platforms whose default precision is lower.
     cosines = jnp.einsum("qd,nd->qn", queries, vectors, precision=jax.lax.Precision.HIGHEST)
     scores, rows = jax.lax.top_k(cosines, k)
     return scores, rows
 
 
 def blocks(
-    vectors: Vectors,
+    vectors: Vectors, size: int = BLOCK
 ) -> Iterator[tuple[Int32[np.ndarray, " rows"], Float32[np.ndarray, "rows dim"]]]:
-    """Rows and their vectors, for `nearest`: a block at a time, so that a file is never whole."""
-    for start in range(0, len(vectors), BLOCK):
-        part = vectors[start : start + BLOCK]
+    """Yield rows and their vectors in blocks, so that a file is never in memory as a whole."""
+    for start in range(0, len(vectors), size):
+        part = vectors[start : start + size]
         yield np.arange(start, start + len(part), dtype=np.int32), part
 
 
-def require_finite(kind: str, vectors: Vectors) -> None:
-    """Check vectors, which are read a block at a time.
+def require_finite(kind: str, vectors: Vectors, block: int = BLOCK) -> None:
+    """Check that all numbers are finite, a block of vectors at a time.
 
-    NaN is nearest to everything in one kind of search and to nothing in another.
+    NaN is nearest to everything in one kind of search, and to nothing in another.
 
     Raises:
-        InputError: a number is not finite; names the first row that has one.
+        InputError: a number is not finite; the message names the first row with one.
     """
-    for rows, part in blocks(vectors):
+    for rows, part in blocks(vectors, block):
         broken = rows[~np.isfinite(part).all(axis=1)]
         if len(broken):
             raise InputError(
@@ -103,24 +103,24 @@ def nearest(
     queries: Float32[np.ndarray, "queries dim"],
     k: int,
 ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
-    """Rows and scores of the k nearest items of each query, best first, in bounded memory.
+    """Return rows and scores of the k nearest items of each query, best first, in bounded memory.
 
-    All vectors are finite, as those of an index and of an encoder are.
+    All vectors must be finite, like those of indexes and encoders.
 
     Args:
-        compared: All items, a block at a time, in row order; equal scores come in that order.
-        queries: A sample; the scores of one block with all of them are held at once.
-        k: How many are wanted; cut to the number of items.
+        compared: All items in blocks, in row order; equal scores come in that order.
+        queries: Query vectors; the scores of one block with all of them are in memory at once.
+        k: Number of items, at most all.
     """
     rows = [np.zeros(0, np.int32) for _ in queries]
     scores = [np.zeros(0, np.float32) for _ in queries]
     for numbers, vectors in compared:
-        for query, found in enumerate(queries @ vectors.T):
+        for query, cosines in enumerate(queries @ vectors.T):
             held = scores[query]
-            # Where k are held already, an equal one comes too late.
+            # With k items held, a later item with an equal score does not count.
             least = held[-1] if 0 < k <= len(held) else -np.inf
-            better = np.flatnonzero(found > least)
-            merged = np.concatenate([held, found[better]])
+            better = np.flatnonzero(cosines > least)
+            merged = np.concatenate([held, cosines[better]])
             best = np.argsort(-merged, kind="stable")[:k]
             scores[query] = merged[best]
             rows[query] = np.concatenate([rows[query], numbers[better]])[best]
@@ -134,33 +134,33 @@ def nearest_of(
     query: Float32[np.ndarray, " dim"],
     k: int,
     rows: Int[np.ndarray, " candidates"],
-) -> tuple[Int32[np.ndarray, " found"], Float32[np.ndarray, " found"]]:
-    """The k nearest of some items, equal ones in the order of `rows`; fewer where there are.
+) -> tuple[Int32[np.ndarray, " results"], Float32[np.ndarray, " results"]]:
+    """Return the nearest of some items, at most k; equal ones come in the order of `rows`.
 
     Args:
         vectors: Unit vectors of all items; may lie in a file (see `open_vectors`).
         query: A query's unit vector.
-        k: How many are wanted.
-        rows: The items to be compared, each once.
+        k: Most items to return.
+        rows: Distinct rows to compare.
     """
     cosines = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _CHUNK):
         part = slice(start, start + _CHUNK)
         np.dot(vectors.take(rows[part], axis=0), query, out=cosines[part])
-    if k < len(rows) and len(rows) > _CHUNK:  # fewer are sorted faster than looked through
-        # All that are as good as the k-th best, so that its equals are chosen in order.
+    if k < len(rows) and len(rows) > _CHUNK:  # sorting fewer is faster than selecting
+        # Keep all equals of the k-th best, so that the first of them in order are returned.
         enough = np.flatnonzero(cosines >= np.partition(cosines, len(rows) - k)[len(rows) - k])
         rows, cosines = rows[enough], cosines[enough]
     order = np.argsort(-cosines, kind="stable")[:k]
     return rows[order].astype(np.int32), cosines[order]
 
 
-def recall(exact: Int[np.ndarray, "queries k"], found: Int[np.ndarray, "queries k"]) -> float:
-    """The share of the exact nearest rows that is among those found, whatever their order.
+def recall(exact: Int[np.ndarray, "queries k"], approximate: Int[np.ndarray, "queries k"]) -> float:
+    """Return the share of exact nearest rows among the approximate ones, whatever their order.
 
-    1 where there are none to be found.
+    Without exact rows, the share is 1.
     """
     if not exact.size:
         return 1.0
-    hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True))
+    hits = sum(len(np.intersect1d(a, b)) for a, b in zip(exact, approximate, strict=True))
     return hits / exact.size

@@ -28,9 +28,9 @@ from towers.sketch import SKETCH_FROM, sketch
 from towers.vectors import Stored, Vectors, create_vectors, open_vectors
 
 CONFIG_FILE = "index.json"
-FILES_VERSION = 4  # raised when an index comes to consist of other files
+FILES_VERSION = 4  # raised when the files of an index change
 QUERIES_FILE = "queries.npy"
-SCANN_FROM = 20_000  # items from which ScaNN is worth it
+SCANN_FROM = 20_000  # items from which ScaNN is faster than exact search
 
 
 @runtime_checkable
@@ -40,18 +40,18 @@ class VectorIndex(Protocol):
     def search(
         self, queries: Float32[np.ndarray, "queries dim"], k: int
     ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
-        """Rows and scores of the k best items of each query, best first.
+        """Return rows and scores of the k best items of each query, best first.
 
-        `k` is cut to the number of items, so there are never fewer than k where k exist.
+        There are fewer than k only if the index has fewer items.
         """
         ...
 
     def warm_up(self, k: int) -> None:
-        """Compile or touch whatever a first search at depth k would wait for."""
+        """Compile or load everything that a first search at depth k waits for."""
         ...
 
     def report(self) -> dict[str, Any]:
-        """How the index searches, for the report of a build."""
+        """Return how the index searches, for the report of a build."""
         ...
 
 
@@ -60,16 +60,16 @@ class IndexConfig:
     """How the vector index is built."""
 
     kind: Literal["auto", "exact", "scann"] = "auto"  # auto: ScaNN from 20,000 items on a CPU
-    # share of the exact nearest items that a search has to find, on a sample of queries; what the
-    # index looks at for it is chosen when it is built
+    # share of the exact nearest items that a search must find, on a sample of queries; the build
+    # chooses the cheapest search that does
     recall_target: float = 0.99
-    depth: int = 200  # nearest items that the target is about: what stage 1 usually recalls
-    # how the item vectors are stored: bfloat16 takes half the bytes, and rounds cosines to about
+    depth: int = 200  # nearest items that the target counts: as many as dense usually recalls
+    # type of the stored item vectors: bfloat16 takes half the bytes, and rounds cosines to about
     # three digits
     vectors: Stored = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse searches that look at nothing."""
+        """Refuse targets and depths out of range."""
         if not 0 < self.recall_target <= 1:
             raise InputError(
                 f"index: recall_target {self.recall_target} is not above 0 and at most 1"
@@ -88,12 +88,12 @@ def build_index(
 
     Args:
         vectors: Unit vectors of all items; may be a memory-mapped file.
-        directory: Where the files go.
+        directory: Directory of the files.
         config: Kind and target.
-        queries: Unit vectors of a sample of queries, which the target is reached on.
+        queries: Unit vectors of a sample of queries, to reach the target on.
 
     Raises:
-        InputError: ScaNN was asked for on a platform without a wheel, or a vector is not finite.
+        InputError: the kind is ScaNN and the platform has no wheel, or a vector is not finite.
     """
     _resolve_kind(config.kind, len(vectors))
     items, dim = vectors.shape
@@ -109,18 +109,17 @@ def index_stored(
     config: IndexConfig,
     queries: Float32[np.ndarray, "queries dim"],
 ) -> VectorIndex:
-    """Build the index of the vectors that lie in `directory` (see `create_vectors`), and open it.
+    """Build the index of the vectors in `directory` (see `create_vectors`), and open it.
 
-    The vectors are read from their file, a few at a time; only ScaNN, while it builds, takes a copy
-    of them.
+    The vectors are read from their file in blocks. Only ScaNN copies them, while it builds.
 
     Args:
-        directory: Where the vectors are, and the other files go.
+        directory: Directory with the vectors; the other files are written there.
         config: Kind and target.
-        queries: Unit vectors of a sample of queries, which the target is reached on.
+        queries: Unit vectors of a sample of queries, to reach the target on.
 
     Raises:
-        InputError: ScaNN was asked for on a platform without a wheel, or a vector is not finite.
+        InputError: the kind is ScaNN and the platform has no wheel, or a vector is not finite.
     """
     vectors = open_vectors(directory)
     items = len(vectors)
@@ -142,11 +141,11 @@ def index_stored(
 
 
 def open_index(directory: Path) -> VectorIndex:
-    """Open what `build_index` wrote. The files are taken as verified.
+    """Open an index that `build_index` wrote, without verifying its files.
 
     Raises:
-        InputError: the index needs ScaNN and the platform has none, it was built by an earlier
-            version, or there is a pickle beside it.
+        InputError: the index needs ScaNN and the platform has none, an earlier version built it,
+            or a pickle lies beside it.
     """
     values = json.loads((directory / CONFIG_FILE).read_text())
     if values["kind"] == "exact":
@@ -159,10 +158,10 @@ def open_index(directory: Path) -> VectorIndex:
 
 
 def index_config(directory: Path) -> IndexConfig:
-    """How the index in a directory was asked for.
+    """Read the configuration of the index in a directory.
 
     Raises:
-        InputError: the index was built by an earlier version.
+        InputError: an earlier version built the index.
     """
     values = json.loads((directory / CONFIG_FILE).read_text())
     if "config" not in values:
@@ -171,10 +170,10 @@ def index_config(directory: Path) -> IndexConfig:
 
 
 def open_queries(directory: Path) -> Float32[np.ndarray, "queries dim"]:
-    """Unit vectors of the sample of queries that the index was tuned on.
+    """Read the unit vectors of the queries that the index was tuned on.
 
     Raises:
-        InputError: the index was built by an earlier version.
+        InputError: an earlier version built the index.
     """
     if not (directory / QUERIES_FILE).is_file():
         raise _outdated(directory)
@@ -195,7 +194,7 @@ def recall_against_exact(
     queries: Float32[np.ndarray, "queries dim"],
     depths: Sequence[int],
 ) -> dict[int, float]:
-    """By depth k: the share of the exact k nearest items among the index's k, over all queries."""
+    """Return, by depth k, the share of the exact k nearest items among the index's k."""
     exact, _ = nearest(blocks(vectors), queries, max(depths))
     return {k: recall(exact[:, :k], index.search(queries, k)[0]) for k in depths}
 

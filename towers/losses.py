@@ -1,9 +1,30 @@
-"""Losses of the towers: pure functions of similarities and masks."""
+"""Losses of the towers: pure functions of similarities and masks.
+
+To add a loss, write a function here that is an `InBatchLoss`, and name it as `IN_BATCH_LOSS` in
+`train/pipeline/towers.py`. Nothing else knows which loss is trained with.
+"""
+
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
+
+
+@runtime_checkable
+class InBatchLoss(Protocol):
+    """A loss over the cosines of a batch of query-item pairs, pair i on the diagonal."""
+
+    def __call__(
+        self,
+        cosines: Float[Array, "batch batch"],
+        log_temperature: Float[Array, ""],
+        *,
+        where: Bool[Array, "batch batch"],
+        weights: Float[Array, " batch"],
+    ) -> Float[Array, ""]:
+        """Return the mean loss; see `symmetric_in_batch_softmax` for the arguments."""
 
 
 def symmetric_in_batch_softmax(
@@ -23,8 +44,8 @@ def symmetric_in_batch_softmax(
     Args:
         cosines: Query i (rows) against the item of pair j (columns).
         log_temperature: Natural logarithm of the temperature.
-        where: False for a false negative: query i is known to like item j, though j is not its
-            pair. Such a logit leaves both softmaxes. The diagonal counts as True.
+        where: False for a false negative: query i likes item j of another pair. Both softmaxes
+            leave out such a logit. The diagonal counts as True.
         weights: Weight of each pair; padding weighs 0.
 
     Returns:

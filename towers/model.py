@@ -1,11 +1,14 @@
 """The two towers: queries and items as unit vectors of one space.
 
-Both towers are a BERT encoder, a mean over its tokens and a projection to the index dimension.
-They share one encoder unless told otherwise; the projections are always their own.
+Each tower is a BERT encoder, a mean over its tokens and a projection to the index dimension. The
+towers share one encoder by default; each has its own projection.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -13,12 +16,15 @@ from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from base.errors import InputError
-from bert.batch import Tokens, mean_pool
+from bert.batch import Packed, Tokens, mean_pool, mean_pool_packed
 from bert.config import BertConfig
 from bert.matmul import dense
 from bert.model import Bert
 
 MIN_NORM = 1e-6
+
+# Unit vectors of a batch, and scalars worth watching.
+Encoded: TypeAlias = tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class TowersConfig:
     shared: bool = True  # one encoder for queries and items
     max_query_tokens: int = 24  # tokens of a query, [CLS] and [SEP] included
     max_item_tokens: int = 64  # tokens of an item's text, [CLS] and [SEP] included
-    temperature: float = 0.05  # divides cosines in the loss; where its learned value starts
+    temperature: float = 0.05  # start value of the learned divisor of cosines in the loss
 
     def check(self, bert: BertConfig) -> None:
         """Refuse sizes that cannot work with an encoder.
@@ -55,7 +61,7 @@ class TowersConfig:
 class Towers(nnx.Module):
     """Query and item tower.
 
-    The projections start as the first `dim` axes of the encoder, so towers over pretrained
+    Each projection starts as the first `dim` axes of the encoder, so towers over pretrained
     sentence-embedding weights are useful before any training.
     """
 
@@ -69,46 +75,90 @@ class Towers(nnx.Module):
         self.log_temperature = nnx.Param(jnp.log(jnp.float32(config.temperature)))
 
     def encode_query(
-        self, tokens: Tokens, *, dtype: DTypeLike = jnp.float32, dropout_key: Array | None = None
-    ) -> tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]:
-        """Unit vectors of queries, and diagnostics: the mean norm before normalising."""
-        return encode(self.bert, self.query_projection, tokens, dtype, dropout_key)
+        self,
+        tokens: Tokens | Packed,
+        *,
+        dtype: DTypeLike = jnp.float32,
+        dropout_key: Array | None = None,
+    ) -> Encoded:
+        """Unit vectors of queries, and diagnostics."""
+        return encode(self.bert, [self.query_projection], tokens, dtype, dropout_key)[0]
 
     def encode_item(
-        self, tokens: Tokens, *, dtype: DTypeLike = jnp.float32, dropout_key: Array | None = None
-    ) -> tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]:
-        """Unit vectors of items, and diagnostics: the mean norm before normalising."""
+        self,
+        tokens: Tokens | Packed,
+        *,
+        dtype: DTypeLike = jnp.float32,
+        dropout_key: Array | None = None,
+    ) -> Encoded:
+        """Unit vectors of items, and diagnostics."""
         bert = self.bert if self.item_bert is None else self.item_bert
-        return encode(bert, self.item_projection, tokens, dtype, dropout_key)
+        return encode(bert, [self.item_projection], tokens, dtype, dropout_key)[0]
 
-    def project_query(
-        self, pooled: Float[Array, "batch hidden"], dtype: DTypeLike = jnp.float32
-    ) -> tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]:
-        """Unit vectors of pooled queries, and diagnostics."""
-        return _unit(pooled, self.query_projection[...], dtype)
+    def encode_pairs(
+        self,
+        packed: Sequence[Packed],
+        *,
+        dtype: DTypeLike = jnp.float32,
+        dropout_key: Array | None = None,
+    ) -> tuple[Encoded, Encoded]:
+        """Unit vectors and diagnostics of a training batch's queries, and those of its items.
 
-    def project_item(
-        self, pooled: Float[Array, "batch hidden"], dtype: DTypeLike = jnp.float32
-    ) -> tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]:
-        """Unit vectors of pooled items, and diagnostics."""
-        return _unit(pooled, self.item_projection[...], dtype)
+        Args:
+            packed: One batch of the queries followed by as many items if the towers share an
+                encoder, which then runs once; else a batch of queries and a batch of items.
+            dtype: Input type of matrix products.
+            dropout_key: Draws dropout; None for none.
+        """
+        if self.item_bert is None:
+            projections = [self.query_projection, self.item_projection]
+            query, item = encode(self.bert, projections, packed[0], dtype, dropout_key)
+            return query, item
+        keys = [None, None] if dropout_key is None else jax.random.split(dropout_key)
+        return (
+            self.encode_query(packed[0], dtype=dtype, dropout_key=keys[0]),
+            self.encode_item(packed[1], dtype=dtype, dropout_key=keys[1]),
+        )
 
 
 def encode(
     bert: Bert,
-    projection: nnx.Param[Array],
-    tokens: Tokens,
+    projections: Sequence[nnx.Param[Array]],
+    tokens: Tokens | Packed,
     dtype: DTypeLike = jnp.float32,
     dropout_key: Array | None = None,
-) -> tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]:
-    """Unit vectors of one tower's texts, and diagnostics: both towers are this."""
+) -> list[Encoded]:
+    """Compute unit vectors of texts: the forward pass of a tower, in training and in serving.
+
+    Args:
+        bert: The tower's encoder.
+        projections: The tower's projection. Towers that share an encoder give theirs together:
+            each projects an equal part of the texts, in order.
+        tokens: Tokens of the texts.
+        dtype: Input type of matrix products.
+        dropout_key: Draws dropout; None for none.
+
+    Returns:
+        For each projection, the vectors of its texts and diagnostics.
+    """
     hidden = bert(tokens, dtype=dtype, dropout_key=dropout_key)
-    return _unit(mean_pool(hidden, tokens.mask), projection[...], dtype)
+    if isinstance(tokens, Packed):
+        pooled = mean_pool_packed(hidden, tokens)
+    else:
+        pooled = mean_pool(hidden, tokens.mask)
+    parts = jnp.split(pooled, len(projections))
+    return [
+        project(part, projection[...], dtype)
+        for part, projection in zip(parts, projections, strict=True)
+    ]
 
 
-def _unit(
-    pooled: Float[Array, "batch hidden"], projection: Float[Array, "hidden dim"], dtype: DTypeLike
-) -> tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]:
+def project(
+    pooled: Float[Array, "batch hidden"],
+    projection: Float[Array, "hidden dim"],
+    dtype: DTypeLike = jnp.float32,
+) -> Encoded:
+    """Project pooled texts to unit vectors; diagnostics: the mean norm before normalising."""
     vectors = dense(pooled, projection, jnp.zeros(projection.shape[1]), dtype)
     norms = jnp.sqrt(jnp.square(vectors).sum(axis=-1, keepdims=True) + MIN_NORM**2)
     return vectors / norms, {"norm": norms.mean()}

@@ -27,12 +27,12 @@ def load_towers(directory: Path) -> Towers:
 def pretrained_towers(
     directory: Path, config: TowersConfig, *, num_layers: int | None = None
 ) -> Towers:
-    """Towers whose encoders are a pretrained BERT, with projections at their start.
+    """Make towers over a pretrained BERT, with untrained projections.
 
     Args:
         directory: A Hugging Face BERT directory.
-        config: What the towers add to it.
-        num_layers: Keep the encoder's first so many layers; all by default.
+        config: Configuration of the towers.
+        num_layers: First layers of the encoder to keep; None keeps all.
     """
     bert = load_bert(directory, num_layers=num_layers)
     towers = Towers(config, bert.config, rngs=nnx.Rngs(0))

@@ -1,7 +1,6 @@
-"""Search with ScaNN, and how much of an index a search has to look at.
+"""Search with ScaNN (Guo et al., 2020, arXiv 1908.10396), as little as a recall target allows.
 
-ScaNN's own serialisation pickles ids, so it is built without any (ScaNN: Guo et al., 2020, arXiv
-1908.10396).
+ScaNN's serialisation pickles ids, so the index is built without ids.
 """
 
 import bisect
@@ -11,6 +10,7 @@ import functools
 import importlib.util
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,38 +26,38 @@ from towers.vectors import Vectors, as_float32
 
 logger = logging.getLogger(__name__)
 
-SCANN_PICKLE = "scann_docids.pkl"  # ScaNN unpickles it where it finds it; we never write it
+SCANN_PICKLE = "scann_docids.pkl"  # ScaNN unpickles such a file; we never write one
 TREE_FROM = 100_000  # items from which ScaNN partitions; below, it scans quantised vectors
 _LEAVES_PER_ROOT = 3  # partitions, in square roots of the number of items
-# Items in two partitions each, the second chosen to miss what the first misses (SOAR: Sun et al.,
-# 2024, arXiv 2404.00774), and centroids that favour what queries point at (AVQ). At the same recall
-# a search visits a third of the partitions that it would otherwise: see docs/performance.md.
+# Each item lies in two partitions, the second chosen to make up for errors of the first (SOAR: Sun
+# et al., 2024, arXiv 2404.00774). Centroids favour directions of queries (AVQ). At equal recall, a
+# search then visits a third of the partitions: see docs/performance.md.
 _SOAR_LAMBDA = 2.5
 _AVQ = 2.5
-_CODE_WORDS_FROM = 25_000  # vectors that the code words are learnt from
-# What a search may look at: rescored candidates as multiples of the depth, and partitions, each
-# step a twentieth more than the one before.
+_CODE_WORDS_FROM = 25_000  # vectors to learn the code words from
+# Steps of a search's effort: rescored candidates as multiples of the depth. Each step of partitions
+# is a twentieth more than the previous one.
 _REORDERS = (
     *(1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.6, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0),
     *(10.0, 12.0, 14.0, 16.0, 20.0, 24.0, 28.0, 32.0),
 )
-_FIRST_REORDER = 4.0  # is tried first: near what most targets take
+_FIRST_REORDER = 4.0  # tried first: most targets take about as many
 _LEAF_STEP = 1.05
-# What rescoring one candidate costs, in quantised items scanned: it reads sixteen times the bytes,
-# from scattered places, and NumPy's part is not ScaNN's speed. 0.3 microseconds against 5
-# nanoseconds, as measured on one core with AVX2.
+# Cost of rescoring one candidate, in scanned quantised items. Rescoring reads sixteen times the
+# bytes, from scattered addresses, and NumPy is slower than ScaNN: 0.3 microseconds against 5
+# nanoseconds, measured on one core with AVX2.
 _REORDER_COST = 60
-_AVX2 = "_ZN14research_scann14flags_internal15should_use_avx2E"  # a bool of ScaNN's library
+_AVX2 = "_ZN14research_scann14flags_internal15should_use_avx2E"  # a flag in ScaNN's library
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much of a ScaNN index a search looks at.
+    """How much of a ScaNN index a search reads.
 
     Attributes:
-        reorder: Quantised candidates that are rescored exactly, for each item asked for.
-        at_least: Candidates that are rescored whatever is asked for.
-        leaves: Partitions that are visited; 0 without a tree.
+        reorder: Candidates rescored exactly, per requested item.
+        at_least: Least number of rescored candidates.
+        leaves: Visited partitions; 0 without a tree.
     """
 
     reorder: float
@@ -65,16 +65,15 @@ class Effort:
     leaves: int
 
     def candidates(self, k: int) -> int:
-        """How many are rescored for k results."""
+        """Return the number of rescored candidates for k results."""
         return max(self.at_least, math.ceil(self.reorder * k))
 
 
 class ScannIndex:
-    """ScaNN: a quantised scan, or a partitioned tree of them, rescored with full vectors.
+    """ScaNN: a quantised scan, or a tree of partitions, rescored with full vectors.
 
-    ScaNN could rescore as well, a tenth to a third faster than NumPy does. It would read all
-    vectors into memory of its own for it, and hold the interpreter meanwhile; here they stay in
-    their file.
+    NumPy rescores, and the vectors stay in their file. ScaNN would rescore a tenth to a third
+    faster, but it copies all vectors into memory and holds the interpreter lock meanwhile.
     """
 
     def __init__(
@@ -95,33 +94,33 @@ class ScannIndex:
         """See `index.VectorIndex.search`."""
         k = min(k, len(self._vectors))
         if len(queries) == 1:
-            rows, scores = self._found(queries[0], k)
+            rows, scores = self._search(queries[0], k)
             return rows[None], scores[None]
         rows = np.empty((len(queries), k), np.int32)
         scores = np.empty((len(queries), k), np.float32)
-        for at, query in enumerate(queries):
-            rows[at], scores[at] = self._found(query, k)
+        for number, query in enumerate(queries):
+            rows[number], scores[number] = self._search(query, k)
         return rows, scores
 
     def look(
         self, query: Float32[np.ndarray, " dim"], k: int, effort: Effort
-    ) -> tuple[Int32[np.ndarray, " found"], Float32[np.ndarray, " found"]]:
-        """Rows and scores of the k best that an effort finds, best first.
+    ) -> tuple[Int32[np.ndarray, " results"], Float32[np.ndarray, " results"]]:
+        """Return rows and scores of the k best items within an effort, best first.
 
-        They are fewer where the partitions that it visits hold fewer items.
+        There are fewer than k if the visited partitions hold fewer items.
         """
         return nearest_of(self._vectors, query, k, self.candidates(query, k, effort))
 
     def candidates(
         self, query: Float32[np.ndarray, " dim"], k: int, effort: Effort
     ) -> Int[np.ndarray, " candidates"]:
-        """Rows that an effort rescores, those with the best estimates first."""
+        """Return the rows that an effort rescores, best estimates first."""
         most = effort.candidates(k)
-        # Of one query ScaNN gives no more than it finds; of several it would fill up with none.
-        found: np.ndarray = self._searcher.search(query, most, most, effort.leaves or -1)[0]
-        return found.astype(np.intp)
+        # A single query: for several, ScaNN pads the rows of each.
+        rows: np.ndarray = self._searcher.search(query, most, most, effort.leaves or -1)[0]
+        return rows.astype(np.intp)
 
-    def _found(
+    def _search(
         self, query: Float32[np.ndarray, " dim"], k: int
     ) -> tuple[Int32[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
         rows, scores = self.look(query, k, self.effort)
@@ -140,21 +139,20 @@ class ScannIndex:
 
 
 def leaves_of(items: int) -> int:
-    """Partitions of ScaNN's tree; 0 where there is none."""
+    """Return the number of partitions of ScaNN's tree; 0 without a tree."""
     return round(_LEAVES_PER_ROOT * items**0.5) if items >= TREE_FROM else 0
 
 
 def build_scann(directory: Path, vectors: Vectors, depth: int, leaves: int) -> None:
-    """Write ScaNN's files of some vectors.
+    """Build an index, and write ScaNN's files.
 
     Args:
-        directory: Where they go.
+        directory: Directory of the files.
         vectors: The vectors.
-        depth: Nearest items that searches usually want.
+        depth: Usual number of results of a search.
         leaves: Partitions; 0 without a tree. See `leaves_of`.
     """
-    # ScaNN lets go of its copy of the vectors before it writes: that takes about a megabyte a
-    # partition.
+    # Release the float32 copy before writing: ScaNN then takes about a megabyte per partition.
     with as_float32(vectors, directory) as whole:
         searcher = _builder(whole, depth, leaves).build()
     searcher.serialize(str(directory), relative_path=True)
@@ -172,15 +170,15 @@ def _builder(vectors: Float32[np.ndarray, "items dim"], depth: int, leaves: int)
             soar_lambda=_SOAR_LAMBDA,
             avq=_AVQ,
         )
-    # Two dimensions a code word and this threshold are what ScaNN's authors advise for inner
-    # product on unit vectors; sixteen code words are learnt as well from fewer than its 100,000.
+    # ScaNN's authors advise two dimensions per code word and this threshold for inner products of
+    # unit vectors. Fewer vectors than ScaNN's default of 100,000 teach sixteen code words as well.
     return builder.score_ah(
         2, anisotropic_quantization_threshold=0.2, training_sample_size=_CODE_WORDS_FROM
     )
 
 
 def open_scann(directory: Path, vectors: Vectors, leaves: int, effort: Effort) -> ScannIndex:
-    """Open what `build_scann` wrote.
+    """Open an index that `build_scann` wrote.
 
     Raises:
         InputError: there is a pickle, which ScaNN would run.
@@ -191,17 +189,16 @@ def open_scann(directory: Path, vectors: Vectors, leaves: int, effort: Effort) -
 
 
 def _library() -> Any:
-    """ScaNN, which multiplies with AVX2 where the processor can.
+    """Import ScaNN, and switch on AVX2 if the processor has it.
 
-    Its wheels from 1.3.5 on are built without the test of the processor that would find that out,
-    so everything in them would run on SSE4.
+    Wheels from 1.3.5 on are built without a test of the processor, and would use only SSE4.
     """
     from scann import scann_ops_pybind  # noqa: PLC0415 - has no wheel outside Linux
 
     if {"avx2", "fma"} <= cpu_flags():
         import scann_pybind  # noqa: PLC0415 - as above
 
-        with contextlib.suppress(ValueError):  # a release that has no such switch
+        with contextlib.suppress(ValueError):  # a release without this flag
             ctypes.c_bool.in_dll(ctypes.CDLL(scann_pybind.__file__), _AVX2).value = True
     return scann_ops_pybind
 
@@ -212,28 +209,29 @@ def least_effort(
     queries: Float32[np.ndarray, "queries dim"],
     depth: int,
     recall_target: float,
+    reorders: Sequence[float] = _REORDERS,
 ) -> Effort:
-    """The cheapest way to search that reaches the recall target; the dearest where none does.
+    """Return the cheapest effort that reaches the recall target; the greatest if none does.
 
-    What a search costs is counted in items looked at, not timed, so that an index built twice is
-    searched alike. Recall grows with candidates and with partitions: for each number of candidates
-    a bisection finds how many partitions it takes, among those that would be cheaper than the best
-    so far.
+    The cost of a search is counted in items read, not timed, so that building an index twice gives
+    the same effort. Recall grows with candidates and with partitions. For each number of
+    candidates, a bisection finds the least partitions, among those cheaper than the best so far.
 
     Args:
         index: The index.
-        vectors: What it was built from, or what that was before it was rounded.
-        queries: Unit vectors of a sample of queries. Of their recall the standard error is taken
-            off, so that other queries reach the target as well.
-        depth: Nearest items that the target is about.
-        recall_target: Share of the exact nearest that is to be found.
+        vectors: The indexed vectors, or their unrounded originals.
+        queries: Unit vectors of a sample of queries. The standard error is subtracted from their
+            recall, so that other queries reach the target as well.
+        depth: Nearest items that the target counts.
+        recall_target: Share of the exact nearest items to find.
+        reorders: Numbers of rescored candidates to try, as multiples of the depth; rising.
     """
     depth = min(depth, len(vectors))
     exact, _ = nearest(blocks(vectors), queries, depth)
     most = index.leaves
 
     def cost(effort: Effort) -> float:
-        # Of a tree's items each lies in two partitions.
+        # In a tree, each item lies in two partitions.
         share = 2 * effort.leaves / most if most else 1.0
         return share * len(vectors) + _REORDER_COST * effort.candidates(depth)
 
@@ -243,7 +241,7 @@ def least_effort(
         return bool(shares.mean() - shares.std() / math.sqrt(len(shares)) >= recall_target)
 
     best: Effort | None = None
-    for times in sorted(_REORDERS, key=lambda times: abs(math.log(times / _FIRST_REORDER))):
+    for times in sorted(reorders, key=lambda times: abs(math.log(times / _FIRST_REORDER))):
         efforts = [Effort(times, math.ceil(times * depth), leaves) for leaves in _ladder(most)]
         if best is not None:
             limit = cost(best)
@@ -252,10 +250,10 @@ def least_effort(
             best = efforts[bisect.bisect_left(efforts, True, key=reached)]
     if best is not None:
         return best
-    dearest = Effort(_REORDERS[-1], math.ceil(_REORDERS[-1] * depth), most)
+    dearest = Effort(reorders[-1], math.ceil(reorders[-1] * depth), most)
     logger.warning(
-        "warning: the index finds %.4f of the %d nearest items at its most, and the recall target "
-        "is %g: searches will look at all they can",
+        "warning: the index finds at most %.4f of the %d nearest items, and the recall target is "
+        "%g: searches use the greatest effort",
         _shares(index, exact, queries, dearest).mean(),
         depth,
         recall_target,
@@ -264,7 +262,7 @@ def least_effort(
 
 
 def _ladder(leaves: int) -> list[int]:
-    """Numbers of partitions that a search may visit; 0 alone without a tree."""
+    """Return the numbers of partitions that a search may visit; only 0 without a tree."""
     steps = math.ceil(math.log(leaves, _LEAF_STEP)) if leaves else 0
     return sorted({round(leaves / _LEAF_STEP**step) for step in range(steps + 1)})
 
@@ -275,18 +273,19 @@ def _shares(
     queries: Float32[np.ndarray, "queries dim"],
     effort: Effort,
 ) -> Float[np.ndarray, " shares"]:
-    """By query, the share of the exact nearest that an effort finds; 1 where there is no query.
+    """Return, by query, the share of the exact nearest items among an effort's candidates.
 
-    They are those among its candidates: rescored, they come first. An effort that finds too few for
-    some query finds nothing, as a search would look further then.
+    Exact nearest items come first once they are rescored. The result is 0 if a query has fewer
+    candidates than `depth`: a search then visits more. Without queries, it is 1.
     """
     depth = exact.shape[1]
     shares = np.ones(max(1, len(queries)))
-    for at, (query, wanted) in enumerate(zip(queries, exact, strict=True)):
-        found = index.candidates(query, depth, effort)
-        if len(found) < depth:
+    for number, (query, nearest_rows) in enumerate(zip(queries, exact, strict=True)):
+        candidates = index.candidates(query, depth, effort)
+        if len(candidates) < depth:
             return np.zeros(1)
-        shares[at] = len(np.intersect1d(found, wanted, assume_unique=True)) / depth
+        hits = np.intersect1d(candidates, nearest_rows, assume_unique=True)
+        shares[number] = len(hits) / depth
     return shares
 
 
@@ -296,7 +295,7 @@ def has_scann() -> bool:
 
 
 def require_scann() -> None:
-    """Raises InputError where the platform has no ScaNN."""
+    """Raise InputError if the platform has no ScaNN."""
     if not has_scann():
         raise InputError(
             "this index needs ScaNN, which has wheels for Linux only: build it with "

@@ -1,11 +1,11 @@
-"""A sketch of all item vectors, a bit a dimension: what may be near a query, whatever the filter.
+"""A sketch of all item vectors, one bit per dimension: estimates of cosines under any filter.
 
-A vector is centred, cut to the 256 dimensions that vary most, and rotated at random; the signs of
-its coordinates are kept, with one number that makes the estimate of an inner product unbiased
-(RaBitQ: Gao and Long, 2024, arXiv 2405.12497). An estimate is off by a few hundredths of a cosine;
-how far is measured when a sketch is made, so that whoever compares the items above a bound with the
-full vectors knows what bound misses next to none. It takes no partitions, so a filter that goes
-with or against the query costs it nothing.
+A vector is centred, cut to the 256 dimensions that vary most, and rotated at random. The sketch
+keeps the signs of its coordinates, and one number that makes the estimate of an inner product
+unbiased (RaBitQ: Gao and Long, 2024, arXiv 2405.12497). Estimates are off by a few hundredths.
+The build measures this deviation, so that a search can choose a bound that misses almost no item
+before it compares full vectors. A sketch has no partitions, so its recall does not depend on how
+the filter relates to the query.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from base.errors import InputError
 from towers.vectors import Vectors
 
 SKETCH_FILE = "sketch.npz"
-SKETCH_FROM = 20_000  # items; fewer are compared with a query as they are
-# A query's coordinates are read as odd multiples of a step, up to 7 in size: three bits each. For
-# normal coordinates this step, in standard deviations, loses least.
+SKETCH_FROM = 20_000  # items; fewer are all compared with a query
+# A query's coordinates are rounded to odd multiples of a step, up to 7: three bits each. This step,
+# in standard deviations, has the least error for normal coordinates.
 _PLANES = 3
 _STEP = 0.293
-_BLOCK = 64  # items of which the best estimate is known; the others are looked at if it is good
-_BITS = 32  # of a word
-_MOST_BITS = 256  # of an item; of more dimensions those are kept that vary most
-_CHUNK = 20_000  # vectors at a time that become codes
-_SAMPLE = 20_000  # items that centre and deviation are measured on
+_BLOCK = 64  # items per maximum; a search reads the estimates only of blocks with a high maximum
+_BITS = 32  # bits of a word
+_MOST_BITS = 256  # most bits of an item: dimensions kept, those that vary most
+_CHUNK = 20_000  # vectors coded at a time
+_SAMPLE = 20_000  # items to measure centre and deviation on
 _SEED = 0
 
 
@@ -38,27 +38,27 @@ class Estimates:
     """Estimated cosines of a query with the items that pass a filter.
 
     Attributes:
-        values: Of items, block by block in columns; minus infinity where an item does not pass.
-        best: Of each column, the best.
+        values: Estimates, one block of items per column; minus infinity for items that fail.
+        best: Greatest estimate of each column.
     """
 
     values: Float32[np.ndarray, "block columns"]
     best: Float32[np.ndarray, " columns"]
 
     def bound(self, count: int) -> float:
-        """What at least so many items reach, or all that pass; not many more do."""
+        """Return an estimate that at least `count` items reach, or all that pass, and few more."""
         columns = len(self.best)
         if count > columns:
             return float("-inf")
         return float(np.partition(self.best, columns - count)[columns - count])
 
     def rows(self, low: float, below: float = float("inf")) -> Int64[np.ndarray, " rows"]:
-        """Items whose estimate is `low` or more, and less than `below`, in row order."""
-        low = max(low, float(np.finfo(np.float32).min))  # what does not pass has less than that
+        """Return the items with an estimate from `low` to less than `below`, in row order."""
+        low = max(low, float(np.finfo(np.float32).min))  # items that fail have less
         columns = np.flatnonzero(self.best >= low)
         values = self.values[:, columns]
-        block, at = np.nonzero((values >= low) & (values < below))
-        return block * len(self.best) + columns[at]
+        block, column = np.nonzero((values >= low) & (values < below))
+        return block * len(self.best) + columns[column]
 
 
 class Sketch:
@@ -72,14 +72,14 @@ class Sketch:
         rotation: Float32[np.ndarray, "dim bits"],
         deviation: float,
     ) -> None:
-        """Take what `sketch` made.
+        """Wrap the arrays that `sketch` makes.
 
         Args:
-            codes: Signs of the items' coordinates, a bit each; items padded to whole blocks.
-            factors: What a sum of signed coordinates is multiplied by.
-            centre: What was taken from the vectors first.
-            rotation: How they were turned then.
-            deviation: Standard deviation of an estimate from the cosine.
+            codes: Signs of the items' coordinates, one bit each; items are padded to whole blocks.
+            factors: For each item, the factor from a sum of signed coordinates to an estimate.
+            centre: Vector that is subtracted first.
+            rotation: Matrix that turns the centred vectors.
+            deviation: Standard deviation of estimates from cosines.
         """
         self.deviation = deviation
         self._codes, self._factors = jnp.asarray(codes), jnp.asarray(factors)
@@ -88,7 +88,7 @@ class Sketch:
     def estimates(
         self, query: Float32[np.ndarray, " dim"], allowed: Bool[np.ndarray, " items"]
     ) -> Estimates:
-        """Estimated cosines of a query's unit vector with the items that pass a filter."""
+        """Estimate the cosines of a query's unit vector with the items that pass a filter."""
         turned = query @ self._rotation
         step = _STEP * float(np.sqrt(np.mean(turned**2)))
         top = 2**_PLANES - 1
@@ -96,7 +96,7 @@ class Sketch:
         planes = _words(levels.astype(np.uint8)[None] >> np.arange(_PLANES)[:, None] & 1)
         padded = np.zeros(self._codes.shape[1], bool)
         padded[: len(allowed)] = allowed
-        found = _estimates(
+        estimates = _estimates(
             self._codes,
             self._factors,
             planes,
@@ -105,7 +105,7 @@ class Sketch:
             np.float32(query @ self._centre),
             padded,
         )
-        values = np.asarray(found).reshape(_BLOCK, -1)
+        values = np.asarray(estimates).reshape(_BLOCK, -1)
         return Estimates(values, values.max(axis=0))
 
     def warm_up(self, items: int) -> None:
@@ -125,7 +125,7 @@ class Sketch:
 
     @classmethod
     def open(cls, directory: Path) -> "Sketch":
-        """Read what `save` wrote.
+        """Read a sketch that `save` wrote.
 
         Raises:
             InputError: the file is damaged.
@@ -140,11 +140,11 @@ class Sketch:
 
 
 def sketch(vectors: Vectors, queries: Float32[np.ndarray, "queries dim"]) -> Sketch:
-    """Make the sketch of some vectors, which are read once, a few at a time.
+    """Make the sketch of some vectors, reading them once, in chunks.
 
     Args:
-        vectors: Unit vectors of all items, a block or more.
-        queries: Unit vectors of some queries, which the deviation of estimates is measured on.
+        vectors: Unit vectors of all items, at least one block.
+        queries: Unit vectors of some queries, to measure the deviation of estimates on.
     """
     items, dim = vectors.shape
     bits = min(-(-dim // _BITS) * _BITS, _MOST_BITS)
@@ -174,7 +174,7 @@ def _deviation(
     vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
 ) -> float:
-    """How far estimates are off: the root of the mean square, over a sample."""
+    """Return the root mean square error of estimates, over a sample."""
     items = len(vectors)
     rows = np.arange(0, items, max(1, items // _SAMPLE))
     allowed = np.zeros(items, bool)
@@ -191,9 +191,9 @@ def open_sketch(
     vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
 ) -> Sketch | None:
-    """The sketch beside an index; None of so few items that all that pass a filter are compared.
+    """Open the sketch beside an index; None below `SKETCH_FROM` items.
 
-    An index of an earlier version has none, and gets one here.
+    An index of an earlier version has no sketch, so this makes one in memory.
     """
     if len(vectors) < SKETCH_FROM:
         return None
@@ -203,7 +203,7 @@ def open_sketch(
 
 
 def _words(bits: np.ndarray) -> UInt32[np.ndarray, "rows words"]:
-    """Rows of zeros and ones as rows of 32-bit words."""
+    """Pack rows of zeros and ones into rows of 32-bit words."""
     return np.packbits(bits.astype(bool), axis=1, bitorder="little").view("<u4")
 
 
@@ -217,7 +217,7 @@ def _estimates(
     offset: Float[Array, ""],
     allowed: Bool[Array, " items"],
 ) -> Float[Array, " items"]:
-    # One loop over the items, for XLA to fuse: bits that differ, the planes weighted by 1, 2, 4.
+    # Count the bits that differ; planes weigh 1, 2, 4. XLA fuses this into one loop over the items.
     differ = jnp.zeros((), jnp.uint32)
     for plane in reversed(planes):
         differ = differ + differ

@@ -1,8 +1,8 @@
-"""The item vectors of an index, as they lie in its file: float32, or the upper half of it.
+"""The item vectors of an index, stored in a file as float32 or bfloat16.
 
-bfloat16 is the upper 16 bits of a float32, so its file is half as large, and reading rows of it
-takes no longer: shifting bits costs less than the bytes that are not read. NumPy has no such type;
-the file holds 16-bit unsigned integers, which is how it says what it is.
+bfloat16 is the upper 16 bits of a float32. Its file is half as large, and reading rows takes no
+longer: shifting bits costs less than reading twice the bytes. NumPy has no bfloat16, so the file
+holds 16-bit unsigned integers; their type tells the two formats apart.
 """
 
 import os
@@ -19,20 +19,19 @@ from jaxtyping import Float32, Int, UInt16
 from base.errors import InputError
 
 VECTORS_FILE = "vectors.npy"
-_CHUNK = 10_000  # vectors at a time that are written
+_CHUNK = 10_000  # vectors copied at a time
 
 Stored: TypeAlias = Literal["float32", "bfloat16"]
 
 
 class Bfloat16Vectors:
-    """Vectors that are stored as bfloat16, and are float32 to whoever reads them or writes them.
+    """Vectors that are stored as bfloat16, and read and written as float32.
 
-    It stands where an array of vectors does: `len`, `shape`, rows by number, slice or array, and
-    `take`.
+    They replace an array of vectors: `len`, `shape`, rows by number, slice or array, and `take`.
     """
 
     def __init__(self, bits: UInt16[np.ndarray, "items dim"]) -> None:
-        """Take the upper halves of float32 numbers."""
+        """Wrap the upper halves of float32 numbers."""
         self._bits = bits
 
     def __len__(self) -> int:
@@ -52,16 +51,16 @@ class Bfloat16Vectors:
     def take(
         self, rows: Int[np.ndarray, " rows"], axis: Literal[0]
     ) -> Float32[np.ndarray, "rows dim"]:
-        """Some rows, as `np.take` gives them."""
+        """Return some rows, like `np.take`."""
         return _widened(self._bits.take(rows, axis=axis))
 
     def flush(self) -> None:
-        """Write what was set to the file."""
+        """Write changes to the file."""
         if isinstance(self._bits, np.memmap):
             self._bits.flush()
 
 
-# What an index compares queries with.
+# Vectors that an index compares queries with.
 Vectors: TypeAlias = Float32[np.ndarray, "items dim"] | Bfloat16Vectors
 
 
@@ -74,15 +73,15 @@ def _widened(bits: UInt16[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
 def create_vectors(
     directory: Path, items: int, dim: int, stored: Stored = "float32"
 ) -> Float32[np.memmap, "items dim"] | Bfloat16Vectors:
-    """The file of vectors of an index to be built, memory-mapped and to be filled with float32.
+    """Create the memory-mapped vectors file of a new index, to be filled with float32 vectors.
 
     Raises:
-        OSError: the disk has no room for it.
+        OSError: the disk is full.
     """
     path = directory / VECTORS_FILE
     dtype = np.float32 if stored == "float32" else np.uint16
     file = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=(items, dim))
-    if hasattr(os, "posix_fallocate"):  # else a full disk would end the process when it is filled
+    if hasattr(os, "posix_fallocate"):  # else writing to a full disk kills the process
         with path.open("r+b") as opened:
             try:
                 os.posix_fallocate(opened.fileno(), 0, path.stat().st_size)
@@ -92,13 +91,13 @@ def create_vectors(
 
 
 def open_vectors(directory: Path) -> Vectors:
-    """The item vectors, memory-mapped; row i belongs to item row i.
+    """Open the memory-mapped item vectors; row i belongs to item row i.
 
     Raises:
-        InputError: the file holds something else.
+        InputError: the file holds no vectors.
     """
     path = directory / VECTORS_FILE
-    # Reading rows of a np.memmap itself takes twice as long.
+    # A plain view: reading rows of a np.memmap takes twice as long.
     file = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
     if file.ndim != 2 or file.dtype not in (np.float32, np.uint16):
         raise InputError(f"{path} holds {file.dtype} of {file.ndim} dimensions, and no vectors")
@@ -106,19 +105,22 @@ def open_vectors(directory: Path) -> Vectors:
 
 
 @contextmanager
-def as_float32(vectors: Vectors, scratch: Path) -> Iterator[Float32[np.ndarray, "items dim"]]:
-    """The vectors as one array, for what reads no other; not in memory all at once.
+def as_float32(
+    vectors: Vectors, scratch: Path, *, chunk: int = _CHUNK
+) -> Iterator[Float32[np.ndarray, "items dim"]]:
+    """Yield the vectors as one memory-mapped array, for code that takes nothing else.
 
     Args:
         vectors: The vectors.
-        scratch: A directory with room for a float32 file, which has no name there and is gone when
-            it is closed, or with the process.
+        scratch: A directory with room for a float32 copy. The copy is a nameless file, which
+            disappears when it is closed or the process ends.
+        chunk: Vectors copied at a time.
     """
     if isinstance(vectors, np.ndarray):
         yield vectors
         return
     with tempfile.TemporaryFile(dir=scratch) as file:
-        for start in range(0, len(vectors), _CHUNK):
-            file.write(vectors[start : start + _CHUNK].tobytes())
+        for start in range(0, len(vectors), chunk):
+            file.write(vectors[start : start + chunk].tobytes())
         file.flush()
         yield np.memmap(file, np.float32, "r", shape=vectors.shape)

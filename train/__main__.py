@@ -5,7 +5,7 @@ import sys
 from train.loop.huge_pages import restart_with_huge_pages
 
 if __name__ == "__main__":
-    restart_with_huge_pages()  # before what takes seconds to import
+    restart_with_huge_pages()  # before slow imports
     from train.cli.main import main
 
     sys.exit(main(sys.argv[1:]))

@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-_LINES = 10  # plain lines for one piece of work
+_LINES = 10  # plain lines for one iteration
 
 T = TypeVar("T")
 
@@ -22,14 +22,14 @@ T = TypeVar("T")
 def track(
     iterable: Iterable[T], description: str, total: int, *, console: Console | None = None
 ) -> Iterator[T]:
-    """Pass the elements of `iterable` on and show how many of `total` are done.
+    """Yield the elements of `iterable`, and show how many of `total` are done.
 
     Args:
-        iterable: What is worked through; an element counts as done when the next is asked for.
-        description: What is being done, in a word or two.
-        total: How many elements there are.
-        console: Where to show it; standard error by default. A bar where that is a terminal,
-            a line about every tenth of the way where it is not (a file, a pipe, CI).
+        iterable: The elements; one is done when the next is asked for.
+        description: The work, in a word or two.
+        total: Number of elements.
+        console: Where progress appears, standard error by default: a bar on a terminal, else (a
+            file, a pipe, CI) a line for every tenth of the elements.
     """
     console = console or Console(stderr=True)
     show = _bar if console.is_terminal else _lines
@@ -52,7 +52,7 @@ def _lines(iterable: Iterable[T], description: str, total: int, console: Console
     start = time.monotonic()
     for done, element in enumerate(iterable, start=1):
         yield element
-        # A line whenever another tenth is full, the last one included.
+        # Print a line after each tenth, including the last.
         if done * _LINES // total > (done - 1) * _LINES // total:
             seconds = time.monotonic() - start
             console.print(

@@ -18,11 +18,11 @@ from catalog.dataset.problems import Problems, count, quote
 from catalog.dataset.validation import (
     check_judgments,
     check_table,
-    first_rows,
     map_queries,
     pair_codes,
     true_rows,
 )
+from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
 from catalog.schema import ITEMS, SCHEMAS, DatasetInfo, Schema
 
@@ -238,7 +238,7 @@ def _drop_unknown(table: pa.Table, items: pa.Table, raw: RawTable, problems: Pro
 def _finish_judgments(table: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:
     """Drops repeated judgments, and gives every judgment a query id and a split."""
     queries = table["query"].combine_chunks()
-    first = first_rows(pair_codes(queries, table["item_id"].combine_chunks()))
+    first = first_of_equals(pair_codes(queries, table["item_id"].combine_chunks()))
     once = first == np.arange(len(first))
     if not once.all():
         repeated = count(int((~once).sum()), "repeated judgment")

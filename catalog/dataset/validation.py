@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from catalog.dataset.files import RawTable
 from catalog.dataset.problems import Problems, count, quote
+from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
 from catalog.schema import NUMBER, TEXT, VECTOR, WHOLE, Column
 
@@ -23,7 +24,7 @@ def check_table(raw: RawTable, problems: Problems) -> None:
     key = raw.schema.key
     if key is not None and raw.has(key):
         values = _column(raw, key)
-        first = first_rows(codes(values))
+        first = first_of_equals(codes(values))
         again = np.flatnonzero(first != np.arange(len(first)))
         problems.rows(
             raw.source,
@@ -168,7 +169,7 @@ def _check_agreement(
 ) -> None:
     """Reports rows whose value in `column` is not that of the first row of their group."""
     values = _column(raw, column)
-    first = first_rows(groups)
+    first = first_of_equals(groups)
     differ = pc.not_equal(values, values.take(pa.array(first)))  # null where either is missing
     same_name = np.asarray(pc.is_valid(names))
     rows = true_rows(differ)
@@ -201,13 +202,6 @@ def pair_codes(left: pa.Array, right: pa.Array) -> Int[np.ndarray, " rows"]:
     different = int(right_codes.max(initial=0)) + 2  # with null
     pairs: Int[np.ndarray, " rows"] = codes(left) * different + right_codes + 1
     return pairs
-
-
-def first_rows(groups: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
-    """For each row, the first row of its group."""
-    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
-    firsts: Int[np.ndarray, " rows"] = first[inverse]
-    return firsts
 
 
 def true_rows(mask: pa.Array | pa.ChunkedArray) -> Rows:

@@ -74,12 +74,12 @@ def test_a_deleted_item_is_gone_once_it_is_acknowledged(shop):
     shop.write(first, None)
     count = len(tiny_items()) - 1
     for _ in range(2):  # before the lexical index has heard of it, and after
-        assert len(found(shop, "voltix usb c charger 65 watt", limit=100)) == count
-        assert first not in found(shop, "voltix usb c charger 65 watt", limit=100)
+        assert len(found(shop, "voltix usb c charger 65 watt", page_size=100)) == count
+        assert first not in found(shop, "voltix usb c charger 65 watt", page_size=100)
         hits = shop.engine.retrieve(RetrieveRequest("voltix charger", page_size=100)).hits
         assert first not in [hit.item_id for hit in hits]
         assert len(hits) == count
-        assert first not in found(shop, "", filter=ANY_STOCK, limit=100)
+        assert first not in found(shop, "", filter=ANY_STOCK, page_size=100)
         with pytest.raises(UnknownItemsError):
             shop.engine.rerank(RerankRequest("charger", [first]))
         time.sleep(0.5)
@@ -89,9 +89,9 @@ def test_an_item_deleted_before_it_was_shown_is_never_shown(shop):
     for number in range(20):
         shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
         shop.write(f"lamp-{number}", None)
-        assert not [i for i in found(shop, "zyx lamp", limit=100) if i.startswith("lamp")]
+        assert not [i for i in found(shop, "zyx lamp", page_size=100) if i.startswith("lamp")]
     shop.shown()
-    assert not [i for i in found(shop, "zyx lamp", limit=100) if i.startswith("lamp")]
+    assert not [i for i in found(shop, "zyx lamp", page_size=100) if i.startswith("lamp")]
 
 
 def test_other_words_take_the_place_of_the_old_ones(shop):

@@ -1,19 +1,14 @@
 import numpy as np
 import pytest
 
+from base.errors import InputError
 from tests.towers.examples import unit
-from towers import exact
-from towers.exact import ExactIndex, blocks, nearest
+from towers.exact import ExactIndex, blocks, nearest, require_finite
 
 
 @pytest.fixture(scope="module")
 def vectors() -> np.ndarray:
     return unit(2_000, 32, seed=2)
-
-
-@pytest.fixture
-def small_blocks(monkeypatch) -> None:
-    monkeypatch.setattr(exact, "BLOCK", 300)
 
 
 @pytest.mark.parametrize("number", [1, 5, 70])
@@ -50,28 +45,34 @@ def whole(rows: int, dim: int, most: int, seed: int) -> np.ndarray:
     return found.astype(np.float32)
 
 
-@pytest.mark.usefixtures("small_blocks")
 def test_blocks_of_a_mapped_file_give_what_the_whole_gives(tmp_path):
     vectors, queries = whole(2_000, 32, 500, seed=0), whole(70, 32, 500, seed=1)
     np.save(tmp_path / "vectors.npy", vectors)
     stored = np.load(tmp_path / "vectors.npy", mmap_mode="r")
-    assert [len(part) for _, part in blocks(stored)] == [300] * 6 + [200]
+    assert [len(part) for _, part in blocks(stored, 300)] == [300] * 6 + [200]
     for k in (1, 40, 400):  # fewer and more than a block has
-        rows, scores = nearest(blocks(stored), queries, k)
+        rows, scores = nearest(blocks(stored, 300), queries, k)
         expected_rows, expected_scores = ExactIndex(vectors).search(queries, k)
         np.testing.assert_array_equal(rows, expected_rows)
         np.testing.assert_array_equal(scores, expected_scores)
         assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
 
 
-@pytest.mark.usefixtures("small_blocks")
 def test_equal_scores_come_in_row_order_across_blocks():
     vectors, queries = whole(1_000, 4, 2, seed=0), whole(9, 4, 2, seed=1)
-    rows, scores = nearest(blocks(vectors), queries, 50)
+    rows, scores = nearest(blocks(vectors, 300), queries, 50)
     assert (np.diff(scores, axis=1) == 0).mean() > 0.8
     expected = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :50]
     np.testing.assert_array_equal(rows, expected)
     np.testing.assert_array_equal(rows, ExactIndex(vectors).search(queries, 50)[0])
+
+
+def test_a_vector_that_is_not_finite_is_found_in_any_block(vectors):
+    broken = vectors.copy()
+    broken[700, 3] = broken[1_999] = np.nan
+    require_finite("item", vectors, 300)
+    with pytest.raises(InputError, match="the item vector of row 700 is not finite"):
+        require_finite("item", broken, 300)
 
 
 def test_all_are_nearest_where_more_are_wanted(queries):

@@ -137,9 +137,8 @@ def test_a_search_that_would_look_at_nothing_is_refused(options):
 @pytest.mark.parametrize("kind", ["exact", pytest.param("scann", marks=needs_scann)])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_vectors_that_are_not_finite_are_refused_by_their_row(
-    vectors, queries, tmp_path, monkeypatch, kind, value
+    vectors, queries, tmp_path, kind, value
 ):
-    monkeypatch.setattr("towers.exact.BLOCK", 300)
     broken, asked = vectors.copy(), queries.copy()
     broken[700, 3] = broken[1_999] = asked[5, 0] = value
     for given, tuned, row in ((broken, queries, "item .* row 700"), (vectors, asked, "query .* 5")):

@@ -13,7 +13,7 @@ from bert.numerics import Numerics
 from bert.params import WeightsError
 from tests.tiny import break_word, write_pretrained
 from towers.encoder import TowerEncoder
-from towers.model import Towers, TowersConfig
+from towers.model import Towers, TowersConfig, project
 from towers.saving import load_towers, pretrained_towers, save_towers
 
 TEXTS = ["usb c charger", "", "ein Ladegerät für 30 €, 充电器 🔌", "hdmi " * 200, "cable"]
@@ -93,7 +93,7 @@ def test_each_tower_is_encoded_with_parameters_of_its_own(bert, tokenizer, share
 
 def test_an_untrained_projection_is_the_first_axes_of_the_pooled_encoder(towers):
     pooled = jnp.array(np.random.default_rng(0).normal(size=(3, 16)), jnp.float32)
-    vectors, diagnostics = towers.project_query(pooled)
+    vectors, diagnostics = project(pooled, towers.query_projection[...])
     norms = np.linalg.norm(pooled[:, :8], axis=1)
     np.testing.assert_allclose(vectors, pooled[:, :8] / norms[:, None], rtol=1e-5)
     np.testing.assert_allclose(diagnostics["norm"], norms.mean(), rtol=1e-5)
@@ -101,7 +101,7 @@ def test_an_untrained_projection_is_the_first_axes_of_the_pooled_encoder(towers)
 
 def test_a_text_that_pools_to_zero_has_a_finite_vector_and_gradient(towers):
     def total(pooled):
-        return towers.project_item(pooled)[0].sum()
+        return project(pooled, towers.item_projection[...])[0].sum()
 
     value, gradient = jax.value_and_grad(total)(jnp.zeros((1, 16)))
     assert np.isfinite(value)

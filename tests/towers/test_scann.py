@@ -144,11 +144,11 @@ def test_scann_multiplies_with_the_units_that_the_processor_has(vectors, tmp_pat
 
 
 @needs_scann
-def test_a_target_out_of_reach_is_said(vectors, queries, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(scann, "_REORDERS", (1.0,))
+def test_a_target_out_of_reach_is_said(vectors, queries, tmp_path, caplog):
     index = scann_of(vectors, tmp_path, 0)
-    assert least_effort(index, vectors, queries, 10, 1.0) == Effort(1.0, 10, 0)
-    assert "the recall target is 1: searches will look at all they can" in caplog.text
+    effort = least_effort(index, vectors, queries, 10, 1.0, reorders=(1.0,))
+    assert effort == Effort(1.0, 10, 0)
+    assert "the recall target is 1: searches use the greatest effort" in caplog.text
 
 
 def test_where_scann_has_no_wheel_the_message_says_what_to_do(vectors, tmp_path, monkeypatch):

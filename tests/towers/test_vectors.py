@@ -64,11 +64,10 @@ def test_a_file_of_other_numbers_is_refused(tmp_path):
         open_vectors(tmp_path)
 
 
-def test_one_float32_array_is_made_aside_and_leaves_nothing_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK", 7)
+def test_one_float32_array_is_made_aside_and_leaves_nothing_there(tmp_path):
     read = stored(tmp_path, unit(50, 12, seed=0), "bfloat16")
     (tmp_path / "scratch").mkdir()
-    with as_float32(read, tmp_path / "scratch") as whole:
+    with as_float32(read, tmp_path / "scratch", chunk=7) as whole:
         np.testing.assert_array_equal(whole, read[:])
         assert list((tmp_path / "scratch").iterdir()) == []
     array = read[:]

@@ -1,4 +1,4 @@
-"""One small batch of each stage's training, with the model it trains and the loss."""
+"""One small training batch for the towers and for the reranker, with model and loss."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from bert.numerics import Numerics
 from bert.tokens import Tokenizer
 from catalog.item_text import item_text
 from rerank.features import FEATURES, FeatureStatistics
 from rerank.model import Reranker, RerankerConfig
-from rerank.scorer import PairScorer
+from rerank.tokens import tokenise_pairs
 from tests.tiny import tiny_bert, tiny_items
-from towers.encoder import TowerEncoder
 from towers.model import Towers, TowersConfig
 from train.data.candidates import CandidateLists
 from train.data.relevance import Relevance
@@ -23,13 +21,12 @@ from train.loop.parameters import Params, split
 from train.pipeline.rerank import ListLoader, lists_loss
 from train.pipeline.towers import make_pairs, pairs_loss
 
-FLOAT32 = Numerics("float32", "tests")
 TEXTS = [item_text(item) for item in tiny_items()]
 
 
 @dataclass(frozen=True)
 class Example:
-    """What `fit` takes: start, loss, one batch of eight examples, and how it is loaded."""
+    """Arguments of `fit`: parameters, loss, one batch of eight examples, and its loader."""
 
     params: Params
     loss: Loss
@@ -59,8 +56,7 @@ def relevance() -> Relevance:
 def towers_example(tokenizer: Tokenizer, *, shared: bool = True) -> Example:
     config = TowersConfig(dim=16, shared=shared, max_query_tokens=8, max_item_tokens=16)
     towers = Towers(config, tiny_bert(tokenizer), rngs=nnx.Rngs(1))
-    encoder = TowerEncoder(towers, tokenizer, FLOAT32, bulk=True)
-    pairs = make_pairs(relevance(), encoder, TEXTS)
+    pairs = make_pairs(relevance(), tokenizer, config, TEXTS)
     build, params = split(towers)
     batch = np.arange(8)
 
@@ -88,9 +84,8 @@ def reranker_example(tokenizer: Tokenizer) -> Example:
         judged=random.random(len(row)) < 0.7,
     )
     statistics = FeatureStatistics.of(features)
-    scorer = PairScorer(reranker, statistics, tokenizer, FLOAT32)
     queries = [relevance().queries[n] for n in np.repeat(np.arange(8), np.diff(start))]
-    tokenised = scorer.tokenise(queries, [TEXTS[n] for n in row])
+    tokenised, _ = tokenise_pairs(tokenizer, config, queries, [TEXTS[n] for n in row])
     build, params = split(reranker)
     batch = np.arange(8)
 

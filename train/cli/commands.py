@@ -10,7 +10,7 @@ from rich.console import Console
 from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
 from search.engine import Engine
-from train.evaluation.evaluate import evaluate, print_figures, write_figures
+from train.evaluation.evaluate import evaluate, print_report, write_report
 from train.pipeline.bundle import record_metrics
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.run import Pipeline, dataset_directory
@@ -20,27 +20,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What `evaluate` reads and writes."""
+    """Evaluate a bundle: compare its rankings with judgments."""
 
     bundle: Path = Path("out/bundle")  # the bundle to evaluate
     data: str = DEMO  # dataset directory with judgments, or `demo` for the generated store
-    demo_seed: int = 0  # seed of the generated store, which lies or is made beside the bundle
+    demo_seed: int = 0  # seed of the generated store, which lies beside the bundle
     split: str = "test"  # queries to evaluate on: train, dev or test
-    max_queries: int = 0  # evaluate on so many queries, chosen at random; 0 takes all
-    json: Path | None = None  # write the figures here
-    runs: Path | None = None  # write TREC runs into this directory
+    max_queries: int = 0  # most queries to evaluate on, drawn at random; 0 takes all
+    json: Path | None = None  # write the report to this JSON file
+    runs: Path | None = None  # write TREC runs to this directory
     engine: EngineConfig = field(default_factory=EngineConfig)  # request defaults and numerics
 
 
 @dataclass(frozen=True)
 class ValidateConfig:
-    """What `validate` reads."""
+    """Read a dataset, report every problem, and count its rows."""
 
     data: str  # dataset directory
 
 
 def train_all(config: TrainConfig) -> None:
-    """Every step, then the evaluation of the bundle where `test` has judgments."""
+    """Run every step, then evaluate the bundle if `test` has judgments."""
     pipeline = Pipeline(config)
     bundle = pipeline.run()
     dataset = pipeline.dataset
@@ -50,41 +50,41 @@ def train_all(config: TrainConfig) -> None:
     ):
         logger.info("no test judgments: nothing to evaluate")
         return
-    found = evaluate(
+    report = evaluate(
         Engine.load(bundle, EngineConfig(numerics=config.numerics)),
         dataset,
         runs_directory=config.out / "runs",
         max_queries=config.evaluate_queries,
     )
-    print_figures(found)
-    write_figures(found, config.out / "evaluation.json")
-    record_metrics(bundle, found.to_json())
+    print_report(report)
+    write_report(report, config.out / "evaluation.json")
+    record_metrics(bundle, report.to_json())
 
 
 def evaluate_bundle(config: EvaluateConfig) -> None:
-    """Evaluate a bundle, show the figures, and write what was asked for."""
+    """Evaluate a bundle; print the report, and write it and the runs if asked to."""
     engine = Engine.load(config.bundle, config.engine)
     directory = dataset_directory(config.data, config.bundle.parent, config.demo_seed)
     if engine.manifest.state is None:
         dataset = read_dataset(directory)
-    else:  # judgments of items that were deleted are of no use
+    else:  # leaves out judgments of deleted items
         dataset = read_dataset(directory, change=lambda _: engine.store.table)
         for warning in dataset.warnings:
             logger.warning("warning: %s", warning)
-    found = evaluate(
+    report = evaluate(
         engine,
         dataset,
         config.split,
         runs_directory=config.runs,
         max_queries=config.max_queries,
     )
-    print_figures(found)
+    print_report(report)
     if config.json is not None:
-        write_figures(found, config.json)
+        write_report(report, config.json)
 
 
 def validate(config: ValidateConfig) -> None:
-    """Read a dataset, report every problem, and say what is in it."""
+    """Read a dataset, report every problem, and count its rows."""
     dataset = read_dataset(Path(config.data))
     console = Console()
     for warning in dataset.warnings:

@@ -1,4 +1,4 @@
-"""The command line of `python -m train`: which command, which options, one line for an error."""
+"""The command line of `python -m train`: commands, options, and errors in one line."""
 
 import argparse
 import logging
@@ -18,12 +18,20 @@ from train.cli.commands import (
 from train.pipeline.options import DEMO, TrainConfig, preset
 from train.pipeline.run import STEPS, Pipeline
 
+_ABOUT = {
+    "all": "Train towers and reranker, build a bundle and evaluate it: all steps in order.",
+    "towers": "Train the towers.",
+    "index": "Encode the items, and build the vector index and the lexical index.",
+    "mine": "Recall candidates of the queries that the reranker trains on.",
+    "rerank": "Train the reranker.",
+    "bundle": "Assemble the bundle from the results of the steps.",
+}
 COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit code."""
-    # Some libraries set logging up when they are imported.
+    """Run one command, and return the exit code."""
+    # force: some libraries configure logging on import.
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("bm25s").setLevel(logging.WARNING)
     for package in ("train", "bert", "search"):
@@ -52,7 +60,7 @@ def _dispatch(command: str, rest: list[str]) -> int:
         evaluate_bundle(tyro.cli(EvaluateConfig, args=rest, prog=program))
     else:
         others = ", ".join(name for name in COMMANDS if name != command)
-        about = f"{TrainConfig.__doc__} Other commands, each with its own --help: {others}."
+        about = f"{_ABOUT[command]} Other commands, each with its own --help: {others}."
         config = tyro.cli(
             TrainConfig, args=rest, prog=program, default=_default(rest), description=about
         )
@@ -64,7 +72,7 @@ def _dispatch(command: str, rest: list[str]) -> int:
 
 
 def _default(rest: list[str]) -> TrainConfig:
-    """The preset's values: what --preset and --data say decides what the other flags change."""
+    """Return the values of the preset that --preset and --data select, for flags to override."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", default="auto")
     parser.add_argument("--data", default=DEMO)

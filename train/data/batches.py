@@ -1,4 +1,4 @@
-"""The order of training examples, decided before training starts, and packed batches."""
+"""Plans, which fix the order of training examples before training, and packed batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from bert.batch import Packed
 from bert.packing import pack, rows_needed
 from bert.tokens import Tokenised
 
-# Tokens in a row that texts are packed into, at least. Longer rows waste hardly less and attend to
-# more: at 128, a step of Home Depot's pairs takes 8% longer.
+# Least tokens of a packed row. Longer rows save little padding and cost more attention: at 128, a
+# step of Home Depot's pairs takes 8% longer.
 _ROW_TOKENS = 64
 
 
 def shuffled_plan(
     examples: int, batch: int, *, epochs: int, seed: int
 ) -> list[Int64[np.ndarray, "batch"]]:
-    """Example numbers of every batch of a run, shuffled anew each epoch.
+    """Plan the example numbers of every batch of a run, shuffled anew each epoch.
 
-    The last, smaller batch of an epoch is left out; its examples come in the next shuffle. Fewer
-    examples than one batch are repeated to fill it.
+    An incomplete last batch of an epoch is dropped. Fewer examples than one batch are repeated to
+    fill it.
 
     Raises:
         InputError: a batch would be empty.
@@ -47,18 +47,18 @@ def grouped_plan(
     epochs: int,
     seed: int,
 ) -> list[Int64[np.ndarray, "batch"]]:
-    """As `shuffled_plan`, but with batches made of groups of similar examples.
+    """Plan batches like `shuffled_plan`, but of groups of similar examples.
 
-    With in-batch negatives, examples that stand together are each other's hard negatives at no
+    With in-batch negatives, the examples of a group are each other's hard negatives at no
     cost (topic-aware sampling, Hofstätter et al., 2021, arXiv 2104.06967). The groups are the
     leaves of a random projection tree (Dasgupta and Freund, 2008), drawn anew each epoch.
 
     Args:
-        vectors: What examples are similar by.
+        vectors: Vectors that define similarity.
         batch: Examples of a batch.
-        group: Examples of a group; 1 shuffles alone.
+        group: Examples of a group; 1 only shuffles.
         epochs: Passes over the examples.
-        seed: Decides groups and order.
+        seed: Seed of groups and order.
 
     Raises:
         InputError: a batch or a group would be empty.
@@ -84,7 +84,7 @@ def _groups(
     size: int,
     random: np.random.Generator,
 ) -> list[Int64[np.ndarray, "_"]]:
-    """Examples cut in halves along the line between two of them, until `size` or less are left."""
+    """Halve examples along the line between two random ones, until at most `size` are left."""
     if len(numbers) <= size:
         return [numbers]
     one, other = vectors[random.choice(numbers, 2, replace=False)]
@@ -101,22 +101,21 @@ def _groups(
 class Packer:
     """Packs batches of texts into one shape that holds every batch of a plan.
 
-    The plan is known before training starts, so one compiled step serves the whole run.
+    The whole plan is known before training, so one compiled step serves the whole run.
     """
 
     tokenised: Tokenised  # all texts
     rows: int  # rows of every batch
     length: int  # tokens of every row
-    count: int | None = None  # texts that every batch is said to have; its own number by default
+    count: int | None = None  # nominal texts of every batch; None: each batch's real number
 
     @classmethod
     def fitting(
         cls, tokenised: Tokenised, batches: Sequence[Int64[np.ndarray, "_"]], *, devices: int
     ) -> "Packer":
-        """The smallest shape that holds all batches, in rows that `devices` can share evenly.
+        """Make a packer of the smallest shape that holds all batches and divides by `devices`.
 
-        Batches of different sizes are all said to have as many texts as the largest, or a few more
-        for `devices` to share them evenly too.
+        All batches nominally have as many texts as the largest, rounded up to divide by `devices`.
         """
         length = max(_ROW_TOKENS, int(tokenised.lengths.max(initial=1)))
         rows = max(rows_needed(tokenised.lengths[batch], length) for batch in batches)
@@ -129,5 +128,5 @@ class Packer:
 
 
 def _even(number: int, devices: int) -> int:
-    """The number rounded up to what devices can share evenly."""
+    """Round up to a multiple of the number of devices."""
     return -(-number // devices) * devices

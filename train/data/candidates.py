@@ -1,4 +1,4 @@
-"""Candidate lists that the reranker is trained on: judged items, and a few that stage 1 recalls."""
+"""Candidate lists to train the reranker on: judged items, and a few recalled unjudged ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,26 +7,28 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32
 
 from base.errors import InputError
+from catalog.equal_rows import first_of_equals
 from rerank.features import feature_matrix
 from search.signals import SignalSource
 from towers.vectors import Vectors
-from train.data.mine import Recalled
-from train.data.relevance import Relevance, first_of_equals
+from train.data.mine import MinedCandidates
+from train.data.relevance import Relevance
 from train.progress import track
 
 
 @dataclass(frozen=True)
 class CandidatesConfig:
-    """Which candidates a training list has."""
+    """How the reranker's training lists are made."""
 
     candidates: int = 10  # most candidates of a list
-    unjudged: int = 4  # of them, most that stage 1 recalled and nobody judged
-    margin: float = 0.05  # how far below the judged positives' cosine an unjudged one must lie
-    unjudged_weight: float = 0.5  # how far an unjudged item is believed to be a negative
+    unjudged: int = 4  # most recalled, unjudged candidates of a list
+    # an unjudged candidate's cosine is below the judged positives' mean by this share of it
+    margin: float = 0.05
+    unjudged_weight: float = 0.5  # weight of an unjudged candidate; a judged one has 1
     max_queries: int = 0  # most training queries, chosen by seed; 0 takes all
 
     def __post_init__(self) -> None:
-        """Refuse lists that cannot hold a positive, and weights that are none."""
+        """Refuse lists without room for a positive, and weights out of range."""
         if not 0 <= self.unjudged < self.candidates:
             raise InputError(
                 f"candidates: unjudged {self.unjudged} is not between 0 and candidates "
@@ -45,13 +47,13 @@ class CandidateLists:
     """Lists of candidates end to end.
 
     Attributes:
-        query: Query of each list, as an index into the `Relevance` they come from.
-        start: Where each list starts, and behind the last one where it ends.
+        query: Query of each list, as an index into its `Relevance`.
+        start: First candidate of each list, and the total number of candidates.
         row: Item row of each candidate.
-        cosine: Tower cosine of each.
-        gain: Grade above the least grade; 0 for an unjudged candidate.
+        cosine: Tower cosine of each candidate.
+        gain: Grade minus the least grade; 0 for an unjudged candidate.
         weight: 1 for a judged candidate, less for an unjudged one.
-        judged: Whether somebody judged the candidate.
+        judged: Whether the candidate has a judgment.
     """
 
     query: Int32[np.ndarray, " lists"]
@@ -72,12 +74,12 @@ def unjudged_negatives(
     judged: Int[np.ndarray, " judged"],
     positive_cosine: float,
     config: CandidatesConfig,
-) -> Int32[np.ndarray, " places"]:
-    """Places of the hardest recalled items that may count as negatives, best first.
+) -> Int32[np.ndarray, " ranks"]:
+    """Return the ranks of the hardest recalled items that may count as negatives, best first.
 
-    An item that nobody judged may well be relevant. It counts only if stage 1 puts it clearly
-    below the judged positives: its cosine lies under theirs by more than `margin` of it (relative
-    margin, as in NV-Retriever, Moreira et al., 2024, arXiv 2407.15831).
+    An unjudged item may well be relevant. It counts as a negative only if its cosine is below that
+    of the judged positives by more than the share `margin` of theirs (relative margin, as in
+    NV-Retriever, Moreira et al., 2024, arXiv 2407.15831).
     """
     below = cosines < positive_cosine - config.margin * abs(positive_cosine)
     allowed = below & ~np.isin(recalled, judged)
@@ -86,23 +88,23 @@ def unjudged_negatives(
 
 def training_lists(
     relevance: Relevance,
-    recalled: Recalled,
+    recalled: MinedCandidates,
     vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
     texts: Sequence[str],
     config: CandidatesConfig,
     seed: int,
 ) -> CandidateLists:
-    """One list for each `train` query with a relevant item.
+    """Make one list for each `train` query with a relevant item.
 
     Args:
         relevance: Judged pairs of all splits.
-        recalled: Stage 1's candidates of each of its queries.
+        recalled: Recalled candidates of each query of `relevance`.
         vectors: Item vectors by row.
-        queries: Vectors of its queries.
-        texts: Item texts by row; an item that reads like a judged one is no negative.
+        queries: Vectors of the queries of `relevance`.
+        texts: Item texts by row; an item with the text of a judged one is no negative.
         config: Sizes and the margin.
-        seed: Decides which judged items a long list keeps, and which queries if not all.
+        seed: Chooses the judged items of long lists, and the queries if there is a limit.
     """
     random = np.random.default_rng(seed)
     lists = []
@@ -117,28 +119,28 @@ def training_lists(
         if not relevant.any():
             continue
         cosines = vectors[judged] @ queries[query]
-        places = unjudged_negatives(
+        ranks = unjudged_negatives(
             text[recalled.rows[query]],
             recalled.cosines[query],
             text[judged],
             float(cosines[relevant].mean()),
             config,
         )
-        kept = _keep(gains, config.candidates - len(places), random)
-        row = np.concatenate([judged[kept], recalled.rows[query][places]])
-        cosine = np.concatenate([cosines[kept], recalled.cosines[query][places]])
-        gain = np.concatenate([gains[kept], np.zeros(len(places), np.float32)])
-        known = np.arange(len(row)) < len(kept)
-        weight = np.where(known, 1.0, config.unjudged_weight)
+        kept = _keep(gains, config.candidates - len(ranks), random)
+        row = np.concatenate([judged[kept], recalled.rows[query][ranks]])
+        cosine = np.concatenate([cosines[kept], recalled.cosines[query][ranks]])
+        gain = np.concatenate([gains[kept], np.zeros(len(ranks), np.float32)])
+        is_judged = np.arange(len(row)) < len(kept)
+        weight = np.where(is_judged, 1.0, config.unjudged_weight)
         if len(row) > 1:
-            lists.append((query, row, cosine, gain, weight, known))
+            lists.append((query, row, cosine, gain, weight, is_judged))
     return _end_to_end(lists)
 
 
 def dev_lists(
-    relevance: Relevance, recalled: Recalled, *, queries: int, depth: int, seed: int
+    relevance: Relevance, recalled: MinedCandidates, *, queries: int, depth: int, seed: int
 ) -> CandidateLists:
-    """What stage 1 recalls for some `dev` queries, as serving would rerank it; unjudged gain 0."""
+    """Make lists of the recalled candidates of some `dev` queries; unjudged ones have gain 0."""
     dev = [n for n, split in enumerate(relevance.splits) if split == "dev"]
     chosen = sorted(np.random.default_rng(seed).permutation(dev)[:queries].tolist())
     lists = []
@@ -147,15 +149,15 @@ def dev_lists(
         grades = dict(zip(relevance.item[pairs].tolist(), relevance.gain[pairs], strict=True))
         row = recalled.rows[query][:depth]
         gain = np.array([grades.get(int(r), 0.0) for r in row], np.float32)
-        known = np.isin(row, relevance.item[pairs])
-        lists.append((query, row, recalled.cosines[query][:depth], gain, np.ones(len(row)), known))
+        judged = np.isin(row, relevance.item[pairs])
+        lists.append((query, row, recalled.cosines[query][:depth], gain, np.ones(len(row)), judged))
     return _end_to_end(lists)
 
 
 def list_features(
     lists: CandidateLists, relevance: Relevance, source: SignalSource
 ) -> Float32[np.ndarray, "candidates features"]:
-    """Features of every candidate, by the code that serves."""
+    """Compute the features of every candidate with the code that serves."""
     parts = []
     for number in track(range(len(lists)), "features", len(lists)):
         inside = slice(lists.start[number], lists.start[number + 1])
@@ -168,7 +170,7 @@ def list_features(
 def _keep(
     gains: Float32[np.ndarray, " judged"], most: int, random: np.random.Generator
 ) -> Int32[np.ndarray, " kept"]:
-    """Judged items of a list: all, or the best half of the room and a random choice of the rest."""
+    """Choose at most `most` judged items: half of them the best, half drawn at random."""
     if len(gains) <= most:
         return np.arange(len(gains), dtype=np.int32)
     order = np.argsort(-gains, kind="stable")
@@ -182,15 +184,15 @@ def _end_to_end(
     columns = list(zip(*lists, strict=True)) or [()] * 6
     start = np.cumsum([0, *(len(row) for row in columns[1])]).astype(np.int32)
 
-    def joined(column: int, kind: type) -> np.ndarray:
+    def values(column: int, kind: type) -> np.ndarray:
         return np.concatenate([np.zeros(0, kind), *columns[column]]).astype(kind)
 
     return CandidateLists(
         np.array(columns[0], np.int32),
         start,
-        joined(1, np.int32),
-        joined(2, np.float32),
-        joined(3, np.float32),
-        joined(4, np.float32),
-        joined(5, np.bool_),
+        values(1, np.int32),
+        values(2, np.float32),
+        values(3, np.float32),
+        values(4, np.float32),
+        values(5, np.bool_),
     )

@@ -1,4 +1,4 @@
-"""What was written to a server's catalogue, for the next bundle to begin with."""
+"""Replay of a server's write-ahead log over a dataset's items, for the next bundle."""
 
 import logging
 from collections.abc import Mapping
@@ -21,21 +21,21 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Written:
+class LogReplay:
     """The log of a state directory at one moment.
 
     Attributes:
         log: The log.
-        items: The items of the last bundle that a server compacted, where some of them may be
-            needed; None where there is none.
+        items: Items of the last compacted bundle. None if no write needs them, or without such a
+            bundle.
     """
 
     log: LogSnapshot
     items: ItemStore | None
 
     @classmethod
-    def read(cls, directory: Path) -> "Written":
-        """Read a state directory, which a server may be using.
+    def read(cls, directory: Path) -> "LogReplay":
+        """Read a state directory; a server may use it meanwhile.
 
         Raises:
             InputError: it has no log, or a damaged one.
@@ -43,44 +43,42 @@ class Written:
         log, items = log_reading.read(directory), None
         if any(not change.whole for change in log.changes):
             items = _compacted(directory / bundle_store.BUNDLES, log.id)
-            # Again, for the bundle may have writes that came since.
+            # Read again: the bundle may include later writes.
             log = log_reading.read(directory)
-        logger.info("%s has %s", directory, count(log.sequence, "write"))
+        logger.info("log replay: state=%s writes=%d", directory, log.sequence)
         return cls(log, items)
 
     @property
     def state(self) -> Mapping[str, Any]:
-        """What a bundle with these writes says of them in its manifest."""
+        """The manifest's record of these writes."""
         return vars(bundle_store.State(self.log.id, self.log.sequence))
 
     def apply(self, items: pa.Table) -> pa.Table:
-        """The items of a dataset with these writes.
+        """Apply the writes to the items of a dataset.
 
         Raises:
             InputError: no item is left.
         """
-        found = apply_changes(items, self.log.changes, self.items)
-        logger.info(
-            "%s written, %s deleted", count(found.written, "item"), count(found.deleted, "item")
-        )
-        if found.unknown:
+        merged = apply_changes(items, self.log.changes, self.items)
+        logger.info("log replay: written=%d deleted=%d", merged.written, merged.deleted)
+        if merged.unknown:
             logger.warning(
                 "warning: %s left out, such as %s: only some fields were written, and neither the "
                 "dataset nor a compacted bundle has the others",
-                count(len(found.unknown), "item"),
-                quote(found.unknown[0]),
+                count(len(merged.unknown), "item"),
+                quote(merged.unknown[0]),
             )
-        return found.items
+        return merged.items
 
 
 def _compacted(bundles: Path, log: str) -> ItemStore | None:
-    """The items of the last bundle with writes of a log; None where there is none."""
+    """Return the items of the newest sound bundle with writes of a log, if there is one."""
     for directory in bundle_store.built(bundles):
         try:
             manifest = Manifest.read(directory)
             if manifest.state is not None and manifest.state["log"] == log:
                 bundle.verify(directory)
                 return ItemStore.read(directory / bundle.ITEMS)
-        except (InputError, OSError) as error:  # damaged, or a server removed it meanwhile
-            logger.warning("warning: passed over: %s", error)
+        except (InputError, OSError) as error:  # damaged, or removed by a server meanwhile
+            logger.warning("warning: skipped a bundle: %s", error)
     return None

@@ -1,4 +1,4 @@
-"""The `mine` step: what stage 1 really recalls for the queries that stage 2 is trained on."""
+"""The `mine` step: recall candidates for the queries that the reranker trains on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +18,19 @@ _CHUNK = 256  # queries encoded and searched at a time
 
 @dataclass(frozen=True)
 class MineConfig:
-    """How deep stage 1 is mined."""
+    """How many candidates are mined."""
 
-    depth: int = 50  # candidates of each query; what serving reranks by default
+    depth: int = 50  # candidates of each query; serving reranks as many by default
 
     def __post_init__(self) -> None:
-        """Refuse to mine nothing."""
+        """Refuse a depth of 0."""
         if self.depth < 1:
             raise InputError(f"mine: depth is {self.depth}; give 1 or more")
 
 
 @dataclass(frozen=True)
-class Recalled:
-    """Stage 1's candidates of every query of a `Relevance`, best first."""
+class MinedCandidates:
+    """Recalled candidates of every query of a `Relevance`, best first."""
 
     rows: Int32[np.ndarray, "queries depth"]  # item rows
     cosines: Float32[np.ndarray, "queries depth"]  # their cosines
@@ -40,7 +40,7 @@ class Recalled:
         np.savez(directory / _FILE, rows=self.rows, cosines=self.cosines)
 
     @classmethod
-    def read(cls, directory: Path) -> "Recalled":
+    def read(cls, directory: Path) -> "MinedCandidates":
         """Read what `write` wrote."""
         with np.load(directory / _FILE, allow_pickle=False) as arrays:
             return cls(arrays["rows"], arrays["cosines"])
@@ -48,14 +48,14 @@ class Recalled:
 
 def mine(
     relevance: Relevance, encoder: TowerEncoder, index: VectorIndex, config: MineConfig
-) -> Recalled:
+) -> MinedCandidates:
     """Search the index with every query of `relevance`."""
     starts = range(0, len(relevance.queries), _CHUNK)
     parts = [
         index.search(encoder.queries(relevance.queries[start : start + _CHUNK]), config.depth)
         for start in track(starts, "mining", len(starts))
     ]
-    return Recalled(
+    return MinedCandidates(
         np.concatenate([rows for rows, _ in parts]),
         np.concatenate([cosines for _, cosines in parts]),
     )

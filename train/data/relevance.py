@@ -1,23 +1,23 @@
-"""Which item is how good for which query: human judgments, or else what people did.
+"""Graded query-item pairs: from human judgments, else from shoppers' events.
 
-Training, mining and the choice of the best step all read this one form, so a shop with clicks and
-no judgments walks the same path as one with human grades.
+Training, mining and the choice of the best step all read `Relevance`. A shop with clicks and no
+judgments trains by the same code as one with human grades.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32
 
 from catalog.dataset.reading import Dataset, split_of
 from catalog.item_text import normalise_query
 from catalog.store import ItemStore
 
-# What an action says about relevance, as a grade from 0 to 3. An impression says nothing: unclicked
-# items are worse negatives than random ones (Huang et al., 2020, arXiv 2006.11632).
+# Grades of events, from 0 to 3. Impressions have none: unclicked items are worse negatives than
+# random ones (Huang et al., 2020, arXiv 2006.11632).
 EVENT_GRADES: Mapping[str, float] = {"click": 1.0, "add_to_cart": 2.0, "purchase": 3.0}
 
 
@@ -28,10 +28,10 @@ class Relevance:
     Attributes:
         queries: Text of each query, normalised.
         splits: `train`, `dev` or `test` of each query.
-        query: Query of each pair, as an index into `queries`; never falls.
+        query: Query of each pair, as an index into `queries`, in rising order.
         item: Item row of each pair.
         grade: Grade of each pair.
-        grade_min: The grade that is worth nothing.
+        grade_min: The grade with gain 0.
         relevant_from: The grade from which an item counts as relevant.
     """
 
@@ -50,11 +50,11 @@ class Relevance:
 
     @property
     def gain(self) -> Float32[np.ndarray, "pairs"]:
-        """Grade above `grade_min`."""
+        """Grade minus `grade_min`, of each pair."""
         return self.grade - np.float32(self.grade_min)
 
     def only(self, *splits: str) -> "Relevance":
-        """The pairs and queries of some splits; queries are numbered anew."""
+        """Return the pairs and queries of some splits, with queries renumbered."""
         chosen = np.isin(np.array(self.splits, dtype=object), splits)
         number = np.cumsum(chosen, dtype=np.int32) - 1
         kept = chosen[self.query]
@@ -69,39 +69,31 @@ class Relevance:
         )
 
     def pairs_of(self, query: int) -> slice:
-        """Where a query's pairs lie."""
+        """Return the slice of a query's pairs."""
         start, end = np.searchsorted(self.query, [query, query + 1])
         return slice(int(start), int(end))
 
 
 def relevance_of(dataset: Dataset, store: ItemStore) -> Relevance | None:
-    """What training may know: the pairs of `train` and `dev`, never those of `test`.
+    """Return the pairs of `train` and `dev`, never those of `test`.
 
-    Judgments if there are any outside `test`, else events with a query. A shop whose judgments are
-    a test set alone trains on its events. None when there is neither.
+    They come from judgments if any lie outside `test`, else from events with a query. Without both,
+    the result is None.
     """
     judgments = dataset.judgments
     if judgments is not None:
-        known = _from_judgments(dataset, judgments, store).only("train", "dev")
-        if known.queries:
-            return known
+        relevance = _from_judgments(dataset, judgments, store).only("train", "dev")
+        if relevance.queries:
+            return relevance
     if dataset.events is not None:
         return _from_events(dataset.events, store, judgments)
     return None
 
 
-def first_of_equals(texts: Sequence[str]) -> Int64[np.ndarray, "texts"]:
-    """For each text, the index of the first one equal to it."""
-    _, first, inverse = np.unique(
-        np.array(texts, dtype=object), return_index=True, return_inverse=True
-    )
-    return first[inverse].astype(np.int64)
-
-
 def _from_judgments(dataset: Dataset, judgments: pa.Table, store: ItemStore) -> Relevance:
     keys = judgments["query_id"].to_numpy(zero_copy_only=False)
     _, first, number = np.unique(keys, return_index=True, return_inverse=True)
-    # As the engine reads them.
+    # The engine normalises queries likewise.
     texts = [normalise_query(query) for query in judgments["query"].take(first).to_pylist()]
     splits = judgments["split"].to_numpy(zero_copy_only=False)[first]
     return _sorted(
@@ -128,26 +120,26 @@ def _from_events(events: pa.Table, store: ItemStore, judged: pa.Table | None) ->
     grades = np.array([EVENT_GRADES[kind] for kind in events["type"].to_pylist()], np.float32)
     queries, number = np.unique(np.array(texts, dtype=object), return_inverse=True)
     rows = store.rows(events["item_id"].to_pylist())
-    # A pair is worth the strongest thing anybody did with it.
+    # The grade of a pair is that of its strongest event.
     keys, inverse = np.unique(number * np.int64(len(store)) + rows, return_inverse=True)
     best = np.zeros(len(keys), np.float32)
     np.maximum.at(best, inverse, grades)
     texts = queries.tolist()
-    tested = _tested_queries(judged)
-    found = _sorted(
+    test_queries = _test_queries(judged)
+    relevance = _sorted(
         texts,
-        ["test" if text in tested else split_of(text) for text in texts],
+        ["test" if text in test_queries else split_of(text) for text in texts],
         keys // len(store),
         keys % len(store),
         best,
         0.0,
         EVENT_GRADES["click"],
     ).only("train", "dev")
-    return found if found.queries else None
+    return relevance if relevance.queries else None
 
 
-def _tested_queries(judgments: pa.Table | None) -> set[str]:
-    """Texts of the judged queries of `test`: what people do with them is of `test` as well."""
+def _test_queries(judgments: pa.Table | None) -> set[str]:
+    """Return the normalised judged queries of `test`: their events belong to `test` as well."""
     if judgments is None:
         return set()
     queries = judgments.filter(pc.equal(judgments["split"], "test"))["query"].unique()

@@ -1,6 +1,6 @@
-"""The baseline that every evaluation reports: bm25s with its defaults, whatever `lexical` becomes.
+"""The fixed baseline of every evaluation: bm25s with its defaults, independent of `lexical`.
 
-English stop words are dropped and nothing is stemmed; title, brand and description count alike
+It drops English stop words and stems nothing; title, brand and description have equal weight
 (method "lucene", k1 = 1.5, b = 0.75).
 """
 
@@ -26,7 +26,7 @@ class Bm25:
             self._model.index(terms, show_progress=False)
 
     def scores(self, query: str) -> Float32[np.ndarray, "items"]:
-        """The score of every item, by row; 0 where no term of the query occurs."""
+        """Score every item, by row; 0 if no term of the query occurs."""
         terms = _terms([query])[0]
         if not terms or self._model is None:
             return np.zeros(self._items, np.float32)
@@ -36,9 +36,9 @@ class Bm25:
 def best_rows(
     scores: Float32[np.ndarray, "items"], k: int, ties: Int[np.ndarray, "items"]
 ) -> Int[np.ndarray, "n"]:
-    """The rows of the `k` highest scores above 0, falling; equal scores by rising `ties`."""
-    found = np.flatnonzero(scores > 0)
-    return found[np.lexsort((ties[found], -scores[found]))[:k]]
+    """Return the rows of the `k` highest scores above 0; equal scores come by rising `ties`."""
+    rows = np.flatnonzero(scores > 0)
+    return rows[np.lexsort((ties[rows], -scores[rows]))[:k]]
 
 
 def _terms(texts: list[str]) -> list[list[str]]:

@@ -1,8 +1,7 @@
-"""How good a bundle's rankings are: runs of the serving engine and of a fixed BM25, judged.
+"""Evaluate a bundle: runs of the serving engine and of a fixed BM25, scored by judgments.
 
-Nothing here recalls or ranks: every run of a system is what the engine's public methods answer,
-with the engine's own defaults, so the figures are those of the server. What they mean is defined
-in `train.evaluation.metrics` and `train.evaluation.report`.
+Every run comes from the engine's public methods with the engine's defaults, so the report tells
+how the server ranks. `train.evaluation.metrics` and `train.evaluation.report` define the metrics.
 """
 
 import json
@@ -32,12 +31,12 @@ from train.evaluation.baseline import Bm25, best_rows
 from train.evaluation.report import (
     DEPTH,
     JUDGED,
-    Figures,
     JudgedQuery,
+    Report,
     differences_table,
-    figures,
-    figures_table,
     judged_queries,
+    make_report,
+    metrics_table,
 )
 from train.evaluation.runs import Ranking, write_run
 from train.progress import track
@@ -45,20 +44,20 @@ from train.progress import track
 # The channels that each system recalls with; "recall" asks all.
 _CHANNELS: Mapping[str, tuple[str, ...]] = {"dense": (DENSE,), "lexical": (LEXICAL,), "recall": ()}
 _TIES_SEED = 0
-_SAMPLE_SEED = 20_240_603  # of the queries, where not all are evaluated
+_SAMPLE_SEED = 20_240_603  # chooses queries if not all are evaluated
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """What is evaluated: `search.engine.Engine`, or a peer behind the same methods."""
+    """The methods under evaluation: those of `search.engine.Engine`, or of a peer."""
 
     @property
     def store(self) -> ItemStore:
-        """The catalogue that is searched."""
+        """The searched catalogue."""
 
     @property
     def has_reranker(self) -> bool:
-        """Whether there is a second stage."""
+        """Whether the bundle has a reranker."""
 
     def retrieve(self, request: RetrieveRequest) -> SearchResult:
         """Recall over the whole catalogue, by some channels or all."""
@@ -70,7 +69,7 @@ class Engine(Protocol):
         """Rerank the given items."""
 
     def dense_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, "n"]:
-        """Stage 1's scores of the items given."""
+        """Return the dense scores of the items."""
 
 
 def evaluate(
@@ -80,23 +79,23 @@ def evaluate(
     *,
     runs_directory: Path | None = None,
     max_queries: int = 0,
-) -> Figures:
+) -> Report:
     """Evaluate on the judgments of one split.
 
     Args:
-        engine: What is evaluated; its catalogue is the corpus, also of the baseline.
-        dataset: Gives the judgments.
+        engine: The engine to evaluate; its catalogue is the corpus, also of the baseline.
+        dataset: The dataset with the judgments.
         split: `train`, `dev` or `test`.
         runs_directory: Where each run is written as `<system>.run` (the whole catalogue, 100
-            items a query) or `<system>_judged.run`, in TREC format; None writes none.
-        max_queries: Most queries, chosen at random and always the same; 0 takes all.
+            items a query) or `<system>_judged.run`, in TREC format; None writes no runs.
+        max_queries: Most queries, drawn at random with a fixed seed; 0 takes all.
 
     Returns:
-        Figures for `bm25`, for stage 1 by vectors (`dense`), by words (`lexical`) and by both
-        (`recall`), for `rerank` stages where there is a second one, and for `random`.
+        A report on the systems `bm25`, `dense`, `lexical`, `recall` and `random`, and on `rerank`
+        if the bundle has a reranker.
 
     Raises:
-        InputError: There is nothing to evaluate on, or the judgments and the bundle do not fit.
+        InputError: the split has no judgments, or the judgments do not fit the bundle.
     """
     queries = judged_queries(dataset, split)
     if 0 < max_queries < len(queries):
@@ -108,15 +107,15 @@ def evaluate(
         for name, run in runs.items():
             by_query = {query.query_id: each for query, each in zip(queries, run, strict=True)}
             write_run(runs_directory / f"{name}.run", by_query, name)
-    return figures(split, queries, runs)
+    return make_report(split, queries, runs)
 
 
 def collect_runs(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, list[Ranking]]:
-    """The runs of every system: by name, a ranking per query, in the order of `queries`."""
+    """Run every system; return rankings by run name, in the order of `queries`."""
     baseline = Bm25(engine.store)
-    # Equal scores come in one fixed random order. Catalogue order would not be neutral: where it
-    # is the order of age, the older items are the ones more often judged (on Home Depot that is
-    # worth 0.004 of nDCG@10 to a BM25 over short titles).
+    # Equal scores come in one fixed random order. Catalogue order is not neutral: it is often the
+    # order of age, and older items are judged more often. On Home Depot, that adds 0.004 of nDCG@10
+    # to a BM25 over short titles.
     ties = np.random.default_rng(_TIES_SEED).permutation(len(engine.store))
     runs: dict[str, list[Ranking]] = {}
     for query in track(queries, "evaluating", len(queries)):
@@ -129,15 +128,15 @@ def collect_runs(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, li
     return runs
 
 
-def write_figures(found: Figures, path: Path) -> None:
-    """Write the figures as JSON; the file appears whole or not at all."""
-    write_text(path, json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n")
+def write_report(report: Report, path: Path) -> None:
+    """Write a report as JSON; the file appears whole or not at all."""
+    write_text(path, json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
 
 
-def print_figures(found: Figures, console: Console | None = None) -> None:
-    """Print the figures as tables; to standard output by default."""
+def print_report(report: Report, console: Console | None = None) -> None:
+    """Print a report as tables, to standard output by default."""
     console = console or Console()
-    console.print(figures_table(found), differences_table(found))
+    console.print(metrics_table(report), differences_table(report))
 
 
 def _baseline_rankings(
@@ -173,7 +172,7 @@ def _recall_rankings(
 def _rerank_rankings(engine: Engine, query: JudgedQuery) -> dict[str, Ranking]:
     judged = list(query.gains)
     hits: list[Hit] = []
-    # An item's score does not depend on what is reranked with it, so parts can be joined.
+    # An item's score does not depend on the items reranked with it, so parts can be joined.
     for start in range(0, len(judged), MAX_RERANK_ITEMS):
         candidates = judged[start : start + MAX_RERANK_ITEMS]
         hits += engine.rerank(RerankRequest(query.text, candidates)).hits

@@ -1,8 +1,8 @@
 """Ranking metrics and their confidence intervals: pure functions of numpy arrays.
 
-Every metric takes one row per query, padded on the right to a common width: with gain 0 or
-"not relevant", which is also what an unjudged item counts as. It gives one value per query, NaN
-where it is not defined; `bootstrap` leaves those queries out and says over how many it averaged.
+Every metric takes one row per query, padded on the right to a common width with gain 0 or "not
+relevant". Unjudged items count likewise. A metric returns one value per query, and NaN if it is
+not defined. `bootstrap` leaves out NaN and reports the number of queries that it averaged.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Float64, Int
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-_SEED = 20_240_601  # one seed for every interval, so that figures repeat
-_CHUNK = 1 << 22  # resampled values held at once, to bound memory
+_SEED = 20_240_601  # one seed for every interval, so that reports repeat
+_CHUNK = 1 << 22  # resampled values in memory at a time
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Interval:
     """A mean over queries and its percentile bootstrap interval.
 
     Attributes:
-        mean: The mean; NaN when there is no query.
+        mean: The mean; NaN without queries.
         low: Lower end of the 95% interval.
         high: Upper end of the 95% interval.
-        queries: How many queries the mean is over.
+        queries: Number of averaged queries.
     """
 
     mean: float
@@ -38,7 +38,7 @@ def dcg(gains: Float[np.ndarray, "queries ranks"], k: int) -> Float64[np.ndarray
 
     Args:
         gains: Gain of the item at each rank, the best rank first, 0 beyond the end of a list.
-        k: How many ranks count.
+        k: Number of ranks that count.
 
     Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002),
     with the log2(rank + 1) discount and linear gain that trec_eval uses.
@@ -55,12 +55,12 @@ def ndcg(
 ) -> Float64[np.ndarray, "queries"]:
     """Normalised DCG at `k`: DCG of the list over that of the best order of all judged items.
 
-    A query without any positive gain counts as 0, as in trec_eval, and is not left out.
+    A query without positive gain counts as 0, as in trec_eval.
 
     Args:
         gains: Gain (grade - grade_min) of the item at each rank; 0 where unjudged.
         judged: Gains of all judged items of the query in any order, padded with 0; none negative.
-        k: How many ranks count.
+        k: Number of ranks that count.
     """
     ideal = dcg(-np.sort(-judged, axis=-1), k)
     value = np.zeros_like(ideal)
@@ -71,27 +71,27 @@ def ndcg(
 def recall(
     relevant: Bool[np.ndarray, "queries ranks"], total: Int[np.ndarray, "queries"], k: int
 ) -> Float64[np.ndarray, "queries"]:
-    """The part of a query's relevant items that lies in the first `k`; NaN where it has none.
+    """Share of a query's relevant items among the first `k`; NaN without relevant items.
 
     Args:
         relevant: Whether the item at each rank is relevant.
-        total: How many items are relevant to the query.
-        k: How many ranks count.
+        total: Number of items that are relevant to the query.
+        k: Number of ranks that count.
     """
-    found = relevant[:, :k].sum(axis=-1).astype(np.float64)
-    value = np.full(found.shape, np.nan)
-    np.divide(found, total, out=value, where=total > 0)
+    hits = relevant[:, :k].sum(axis=-1).astype(np.float64)
+    value = np.full(hits.shape, np.nan)
+    np.divide(hits, total, out=value, where=total > 0)
     return value
 
 
 def reciprocal_rank(
     relevant: Bool[np.ndarray, "queries ranks"], total: Int[np.ndarray, "queries"]
 ) -> Float64[np.ndarray, "queries"]:
-    """1 / rank of the first relevant item, 0 when the list has none; NaN where none exists.
+    """1 / rank of the first relevant item; 0 if the list has none, NaN if none exists.
 
     Args:
         relevant: Whether the item at each rank is relevant.
-        total: How many items are relevant to the query.
+        total: Number of items that are relevant to the query.
     """
     ranks = np.arange(1, relevant.shape[1] + 1)
     best = np.max(relevant / ranks, axis=-1, initial=0.0)
@@ -99,17 +99,22 @@ def reciprocal_rank(
 
 
 def bootstrap(
-    values: Float[np.ndarray, "queries"], *, resamples: int = RESAMPLES, seed: int = _SEED
+    values: Float[np.ndarray, "queries"],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = _SEED,
+    chunk: int = _CHUNK,
 ) -> Interval:
     """The mean over queries with its 95% percentile interval.
 
-    Given the differences of two systems per query, this is the paired bootstrap: the system with
-    the higher mean is better when the interval excludes zero.
+    Over the differences of two systems per query, this is the paired bootstrap: the first system is
+    better if the interval lies above zero.
 
     Args:
         values: One value per query; NaN leaves the query out.
-        resamples: How often the queries are drawn anew, with replacement.
+        resamples: Number of draws of the queries, with replacement.
         seed: Seed of the draws; equal numbers of queries get equal draws.
+        chunk: Resampled values in memory at a time; results do not depend on it.
 
     Source: Sakai, "Evaluating evaluation metrics based on the bootstrap" (2006).
     """
@@ -117,7 +122,7 @@ def bootstrap(
     if not kept.size:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     random = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // kept.size)
+    rows = max(1, chunk // kept.size)
     means = np.concatenate(
         [
             kept[random.integers(kept.size, size=(min(rows, resamples - start), kept.size))].mean(1)

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: metrics of every system with intervals, and their differences."""
+"""The report of an evaluation: metrics of every system with intervals, and their differences."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from catalog.dataset.reading import Dataset
 from train.evaluation.metrics import Interval, bootstrap, ndcg, recall, reciprocal_rank
 from train.evaluation.runs import Ranking
 
-DEPTH = 100  # ranks of a full-corpus run that count
-JUDGED = "_judged"  # ends the name of a judged-only run
+DEPTH = 100  # ranks of a full-corpus run that are evaluated
+JUDGED = "_judged"  # suffix of the name of a judged-only run
 RANDOM = "random"
-_RANDOM_ORDERS = 20  # per query, averaged: one order would leave ±0.002 of noise in the mean
+_RANDOM_ORDERS = 20  # averaged per query: a single order leaves ±0.002 of noise in the mean
 _RANDOM_SEED = 0
 
-# What is compared with what, where both have the metric.
+# Systems that are compared, on every metric that both have.
 _PAIRS = (
     ("dense", "bm25"),
     ("recall", "dense"),
@@ -48,8 +48,8 @@ class JudgedQuery:
     """One query with its judgments.
 
     Attributes:
-        query_id: Its id in run files.
-        text: What was typed.
+        query_id: Id of the query in run files.
+        text: Text of the query.
         gains: Grade above `grade_min` of each judged item.
         relevant: The judged items that count as relevant.
     """
@@ -76,16 +76,17 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What `evaluate` found.
+class Report:
+    """Metrics of every system, and the differences between systems.
 
     Attributes:
-        split: The split whose judgments were used.
-        queries: How many queries it has.
-        without_relevant: Queries with no relevant item, which MRR and Recall@100 leave out.
-        without_gain: Queries whose items all have gain 0; they count as 0 in nDCG.
+        split: The evaluated split.
+        queries: Number of queries in the split.
+        without_relevant: Number of queries with no relevant item; MRR and Recall@100 leave them
+            out.
+        without_gain: Number of queries whose items all have gain 0; they count as 0 in nDCG.
         systems: Metrics of each system by name.
-        differences: Every comparison made.
+        differences: All comparisons.
     """
 
     split: str
@@ -96,7 +97,7 @@ class Figures:
     differences: tuple[Difference, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain values; a figure over no query is null."""
+        """Return the report as plain values; a metric over no query is null."""
         return {
             "split": self.split,
             "queries": self.queries,
@@ -116,10 +117,10 @@ class Figures:
 
 
 def judged_queries(dataset: Dataset, split: str) -> list[JudgedQuery]:
-    """The queries of one split with their judgments, in the order of the judgments file.
+    """Return the judged queries of one split, in the order of the judgments file.
 
     Raises:
-        InputError: There are no judgments in the split.
+        InputError: the split has no judgments.
     """
     grades: dict[str, dict[str, float]] = {}
     texts: dict[str, str] = {}
@@ -146,14 +147,14 @@ def judged_queries(dataset: Dataset, split: str) -> list[JudgedQuery]:
     ]
 
 
-def figures(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, Run]) -> Figures:
-    """Judge runs.
+def make_report(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, Run]) -> Report:
+    """Compute the metrics of runs, and of a random order.
 
     Args:
         split: The name of the split.
-        queries: Its judged queries.
-        runs: By system, its ranking of the whole catalogue for each query; by system and
-            `_judged`, its ranking of exactly the judged items. A random order is added.
+        queries: The judged queries of the split.
+        runs: Rankings of each query. The name of a system stands for a run over the whole
+            catalogue, its name with `_judged` for a run over exactly the judged items.
     """
     values: dict[str, dict[str, Float64[np.ndarray, "queries"]]] = {}
     for name, run in runs.items():
@@ -161,7 +162,7 @@ def figures(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, Run])
         of_run = _judged_only(queries, run) if name.endswith(JUDGED) else full_corpus(queries, run)
         values.setdefault(system, {}).update(of_run)
     values[RANDOM] = _random_order(queries)
-    return Figures(
+    return Report(
         split=split,
         queries=len(queries),
         without_relevant=sum(not query.relevant for query in queries),
@@ -180,36 +181,36 @@ def figures(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, Run])
     )
 
 
-def figures_table(found: Figures) -> Table:
-    """The metrics of every system with their intervals, for a terminal."""
-    evaluated = found.queries - found.without_relevant
+def metrics_table(report: Report) -> Table:
+    """Format the metrics of every system with their intervals, for a terminal."""
+    evaluated = report.queries - report.without_relevant
     table = Table(
-        title=f"{found.split}: {found.queries:,} queries",
+        title=f"{report.split}: {report.queries:,} queries",
         caption=(
             f"95% intervals. MRR and Recall@100 over {evaluated:,} queries with a relevant item "
-            f"({found.without_relevant:,} left out). {found.without_gain:,} queries have nothing "
+            f"({report.without_relevant:,} left out). {report.without_gain:,} queries have nothing "
             "to gain and count as 0 in nDCG."
         ),
     )
     table.add_column("system", no_wrap=True)
     for metric in _METRICS:
         table.add_column(_TITLES[metric], justify="right")
-    for system, metrics in found.systems.items():
+    for system, metrics in report.systems.items():
         cells = (_cell(metrics[name], "") if name in metrics else "" for name in _METRICS)
         table.add_row(system, *cells)
     return table
 
 
-def differences_table(found: Figures) -> Table:
-    """The paired differences between systems, for a terminal."""
+def differences_table(report: Report) -> Table:
+    """Format the paired differences between systems, for a terminal."""
     table = Table(
-        title=f"{found.split}: differences", caption="Better: the 95% interval lies above zero."
+        title=f"{report.split}: differences", caption="Better: the 95% interval lies above zero."
     )
     for column in ("systems", "metric"):
         table.add_column(column, no_wrap=True)
     table.add_column("difference", justify="right")
     table.add_column("verdict", no_wrap=True)
-    for each in found.differences:
+    for each in report.differences:
         verdict = (
             "better" if each.better else "worse" if each.interval.high < 0 else "no difference"
         )
@@ -222,7 +223,7 @@ def differences_table(found: Figures) -> Table:
 def full_corpus(
     queries: Sequence[JudgedQuery], run: Run
 ) -> dict[str, Float64[np.ndarray, "queries"]]:
-    """Metrics of a run over the whole catalogue, a value a query."""
+    """Compute the metrics of a run over the whole catalogue, one value per query."""
     relevant = np.zeros((len(queries), DEPTH), np.bool_)
     for row, (query, ranking) in enumerate(zip(queries, run, strict=True)):
         ids = ranking.item_ids[:DEPTH]
@@ -260,7 +261,7 @@ def _random_order(
     random = np.random.default_rng(_RANDOM_SEED)
     total = np.zeros(len(queries))
     for _ in range(_RANDOM_ORDERS):
-        # Places that only pad a row sort behind all of its items.
+        # Padding sorts behind all items of its row.
         keys = random.random(judged.shape) + (np.arange(judged.shape[1]) >= counts)
         order = np.argsort(keys, axis=-1)
         total += ndcg(np.take_along_axis(judged, order, axis=-1), judged, 10)

@@ -1,4 +1,4 @@
-"""Runs: what a system ranked for each query, and their TREC files."""
+"""Runs: the rankings of a system for each query, and their TREC files."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from base.atomic_files import write_text
 
 @dataclass(frozen=True)
 class Ranking:
-    """A system's answer to one query: items, best first, and their scores, which fall."""
+    """A system's answer to one query: items and their scores, best first."""
 
     item_ids: Sequence[str]
     scores: Float32[np.ndarray, "items"]
@@ -23,9 +23,8 @@ class Ranking:
 def write_run(path: Path, rankings: Mapping[str, Ranking], system: str) -> None:
     """Write one TREC run: lines of `query_id Q0 item_id rank score system`.
 
-    Where scores are equal the later one is lowered to the next float32, because TREC tools order
-    by score alone and would break the tie in their own way. White space inside an id is written
-    as %20 and the like.
+    The later of two equal scores is lowered to the next float32: TREC tools order by score alone
+    and break ties in their own way. White space inside an id is percent-encoded.
 
     Args:
         path: The file to write; it appears whole or not at all.

@@ -1,4 +1,4 @@
-"""Orbax checkpoints: everything a killed training run needs to go on as if it never was."""
+"""Orbax checkpoints: the whole state of a training run, so that a killed run resumes exactly."""
 
 import logging
 from pathlib import Path
@@ -12,14 +12,14 @@ from base.errors import InputError
 logger = logging.getLogger(__name__)
 
 STATE = "state"  # parameters, optimiser, best parameters
-PROGRESS = "progress"  # step (also the place in the data) and early stopping
+PROGRESS = "progress"  # step (also the position in the plan) and early stopping
 
 
 class Checkpoints:
     """The newest checkpoint of one run, in a directory of its own.
 
-    A checkpoint counts once Orbax has renamed it into place; a process killed while writing leaves
-    the one before.
+    Orbax renames a checkpoint into place when it is complete. A process that is killed while
+    writing leaves the previous checkpoint.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -30,20 +30,20 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     def save(self, step: int, state: Any, progress: dict[str, Any]) -> None:
-        """Write one checkpoint; it is on disk when this returns."""
+        """Write one checkpoint to disk, and wait for it."""
         arguments = ocp.args.Composite(
             **{STATE: ocp.args.StandardSave(state), PROGRESS: ocp.args.JsonSave(progress)}
         )
         self._manager.save(step, args=arguments)
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
-        """Read the newest checkpoint, or None when there is none.
+        """Read the newest checkpoint; return None without one.
 
         Args:
-            like: A state of the same structure; its shapes and shardings are taken.
+            like: A state with the structure, shapes and shardings to restore to.
 
         Raises:
-            InputError: a checkpoint is there and cannot be read.
+            InputError: the checkpoint cannot be read.
         """
         step = self._manager.latest_step()
         if step is None:
@@ -64,5 +64,5 @@ class Checkpoints:
         return restored[STATE], restored[PROGRESS]
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Close Orbax's manager."""
         self._manager.close()

@@ -1,7 +1,7 @@
-"""Memory in pages of 2 MiB: a training step touches half a gigabyte anew.
+"""Memory in pages of 2 MiB: every training step allocates half a gigabyte anew.
 
-In pages of 4 KiB that is more than a hundred thousand page faults a step, and a fifth of its time.
-glibc takes the setting from the environment, as a process begins.
+With pages of 4 KiB, a step has more than a hundred thousand page faults, a fifth of its time.
+glibc reads the setting from the environment when a process starts.
 """
 
 import os
@@ -9,23 +9,23 @@ import sys
 from collections.abc import Mapping
 
 _VARIABLE = "GLIBC_TUNABLES"
-_DONE = "TRAIN_BEGUN_ANEW"  # where the loader drops the variable, as for a program with privileges
+_DONE = "TRAIN_BEGUN_ANEW"  # set in case the loader drops the variable, as for privileged programs
 _SETTING = "glibc.malloc.hugetlb"  # 1: ask for transparent huge pages (glibc 2.35 or newer)
 
 
 def restart_with_huge_pages() -> None:
-    """Begin this process anew with the setting, unless it has one or the system is not Linux.
+    """Restart this process with the setting, unless it has one or the system is not Linux.
 
-    Older C libraries and other ones, and kernels told never to use huge pages, ignore it.
+    Older C libraries, other C libraries, and kernels without huge pages ignore the setting.
     """
-    asked = _SETTING in os.environ.get(_VARIABLE, "") or _DONE in os.environ
-    if sys.platform == "linux" and not asked:
+    has_setting = _SETTING in os.environ.get(_VARIABLE, "") or _DONE in os.environ
+    if sys.platform == "linux" and not has_setting:
         again = [sys.executable, *sys.orig_argv[1:]]
         environment = {**os.environ, **huge_pages(os.environ), _DONE: "1"}
-        os.execve(sys.executable, again, environment)  # noqa: S606 - itself, with its own arguments
+        os.execve(sys.executable, again, environment)  # noqa: S606 - this program, with its arguments
 
 
 def huge_pages(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variable that asks for them, with what it says already."""
-    said = environment.get(_VARIABLE)
-    return {_VARIABLE: f"{said}:{_SETTING}=1" if said else f"{_SETTING}=1"}
+    """Return the variable that asks for huge pages, added to its present value."""
+    present = environment.get(_VARIABLE)
+    return {_VARIABLE: f"{present}:{_SETTING}=1" if present else f"{_SETTING}=1"}

@@ -1,4 +1,4 @@
-"""The weights a run starts from: a pretrained BERT, or an earlier bundle."""
+"""Initial weights of a run: a pretrained BERT, or an earlier bundle."""
 
 import hashlib
 import shutil
@@ -15,13 +15,13 @@ from towers.saving import load_towers, pretrained_towers
 
 
 @dataclass(frozen=True)
-class Start:
-    """Where weights come from.
+class InitialWeights:
+    """A source of weights.
 
     Attributes:
         directory: A Hugging Face BERT, or a verified bundle.
-        is_bundle: Which of the two.
-        layers: How many of a pretrained encoder's layers are kept; all when None.
+        is_bundle: Whether the directory is a bundle.
+        layers: First layers of a pretrained encoder to keep; None keeps all.
     """
 
     directory: Path
@@ -29,11 +29,11 @@ class Start:
     layers: int | None
 
     @classmethod
-    def find(cls, name: str, layers: int | None) -> "Start":
-        """Find what `--init-from` names.
+    def find(cls, name: str, layers: int | None) -> "InitialWeights":
+        """Find the model or bundle that `--init-from` names.
 
         Raises:
-            InputError: there is no such model or bundle, or it is damaged.
+            InputError: the model or bundle is missing or damaged.
         """
         path = Path(name)
         if (path / bundle.MANIFEST).is_file():
@@ -43,7 +43,7 @@ class Start:
 
     @property
     def digest(self) -> str:
-        """Identifies the weights."""
+        """Hash that identifies the weights."""
         if self.is_bundle:
             return bundle.Manifest.read(self.directory).bundle_id
         whole = hashlib.sha256()
@@ -53,15 +53,15 @@ class Start:
         return whole.hexdigest()
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that belongs to the weights."""
+        """Read the tokenizer of the weights."""
         inside = self.directory / bundle.TOKENIZER
         return Tokenizer.from_directory(inside if self.is_bundle else self.directory)
 
     def check(self, towers: TowersConfig, reranker: RerankerConfig) -> None:
-        """Refuse sizes that the encoder cannot have, before anything is trained.
+        """Check options against the sizes of a pretrained encoder, before anything is trained.
 
         Raises:
-            InputError: names the option and its limits.
+            InputError: an option is out of its limits.
         """
         if not self.is_bundle:
             bert = read_bert_config(self.directory)
@@ -69,28 +69,28 @@ class Start:
             reranker.check(bert)
 
     def towers(self, config: TowersConfig) -> Towers:
-        """Towers to train or to use; a bundle's come with its own configuration."""
+        """Make the initial towers; those of a bundle keep their own configuration."""
         if self.is_bundle:
             return load_towers(self.directory / bundle.TOWERS)
         return pretrained_towers(self.directory, config, num_layers=self.layers)
 
     @property
     def has_reranker(self) -> bool:
-        """Whether a trained reranker can be taken over."""
+        """Whether the weights include a trained reranker."""
         return self.is_bundle and (self.directory / bundle.RERANK).is_dir()
 
     def reranker(self, config: RerankerConfig, encoder: Bert, seed: int) -> Reranker:
-        """A reranker to train: a bundle's own, else a new one over the towers' encoder.
+        """Make the initial reranker: that of a bundle, else a new one over the towers' encoder.
 
         Args:
-            config: For a new one; a bundle's comes with its own.
-            encoder: For a new one: trained towers know the catalogue's language already.
-            seed: Decides the random start of a new one's fusion.
+            config: Configuration of a new reranker; that of a bundle keeps its own.
+            encoder: Encoder of a new reranker; trained towers know the catalogue's language.
+            seed: Seed of a new reranker's fusion weights.
         """
         if self.has_reranker:
             return load_reranker(self.directory / bundle.RERANK)
         return pretrained_reranker(encoder, config, seed=seed)
 
     def copy_reranker(self, directory: Path) -> None:
-        """Take a bundle's trained reranker over as it is."""
+        """Copy the trained reranker of a bundle unchanged."""
         shutil.copytree(self.directory / bundle.RERANK, directory, dirs_exist_ok=True)

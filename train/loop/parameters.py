@@ -1,4 +1,4 @@
-"""A model's parameters as a flat dictionary by name, and where they lie on a mesh of devices."""
+"""A model's parameters as a flat dictionary by name, and their sharding on a mesh of devices."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
@@ -9,15 +9,16 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from base.errors import InputError
+from bert.model import Bert
 
 Params: TypeAlias = dict[str, Array]
 Model = TypeVar("Model", bound=nnx.Module)
 
 
 def split(model: Model) -> tuple[Callable[[Params], Model], Params]:
-    """Part a model into its parameters and a pure function that puts them back.
+    """Split a model into its parameters and a pure function that rebuilds it from parameters.
 
-    The function can be called under `jax.jit` and `jax.grad`.
+    The function works under `jax.jit` and `jax.grad`.
     """
     graph, state = nnx.split(model)
     leaves = nnx.to_flat_state(state)
@@ -33,27 +34,42 @@ def split(model: Model) -> tuple[Callable[[Params], Model], Params]:
     return build, {name: leaf[...] for name, (_, leaf) in zip(paths, leaves, strict=True)}
 
 
+def encoder_parameters(model: nnx.Module) -> frozenset[str]:
+    """Return the names, as `split` gives them, of the parameters inside BERT encoders."""
+    names = set()
+    for path, module in nnx.iter_modules(model):
+        if isinstance(module, Bert):
+            leaves = nnx.to_flat_state(nnx.state(module))
+            names |= {".".join(map(str, (*path, *leaf))) for leaf, _ in leaves}
+    return frozenset(names)
+
+
+def is_kernel(name: str) -> bool:
+    """Whether a parameter is the matrix of a dense layer: Flax names those `kernel`."""
+    return name.endswith("kernel")
+
+
 def make_mesh(model_parallel: int = 1) -> Mesh:
-    """All devices as (`data`, `model`); one CPU is a 1 × 1 mesh.
+    """Make a mesh (`data`, `model`) of all devices; one CPU is a 1 × 1 mesh.
 
     Raises:
-        InputError: the devices cannot be dealt out evenly.
+        InputError: the number of devices is no multiple of `model_parallel`.
     """
     devices = jax.device_count()
     if model_parallel < 1 or devices % model_parallel:
         raise InputError(
-            f"model_parallel is {model_parallel}: {devices} device(s) cannot be cut in such groups"
+            f"model_parallel is {model_parallel}, which does not divide {devices} device(s)"
         )
     shape = (devices // model_parallel, model_parallel)
     return jax.make_mesh(shape, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
 def parameter_sharding(mesh: Mesh, params: Params) -> dict[str, NamedSharding]:
-    """Kernels are cut along their outputs over `model`; everything else is everywhere."""
+    """Shard kernels along their outputs over `model`; replicate everything else."""
     ways = mesh.shape["model"]
 
     def spec(name: str, value: Array) -> PartitionSpec:
-        if name.endswith("kernel") and value.ndim == 2 and value.shape[1] % ways == 0:
+        if is_kernel(name) and value.ndim == 2 and value.shape[1] % ways == 0:
             return PartitionSpec(None, "model")
         return PartitionSpec()
 
@@ -61,7 +77,7 @@ def parameter_sharding(mesh: Mesh, params: Params) -> dict[str, NamedSharding]:
 
 
 def replicate_rest(mesh: Mesh, tree: Any) -> Any:
-    """A copy everywhere of each array that does not lie on the mesh yet, such as a counter."""
+    """Replicate each array that is not on the mesh yet, such as a counter."""
     everywhere = NamedSharding(mesh, PartitionSpec())
 
     def place(leaf: Array) -> Array:
@@ -72,5 +88,5 @@ def replicate_rest(mesh: Mesh, tree: Any) -> Any:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """A batch is cut along its first axis over `data`."""
+    """Shard batches along their first axis over `data`."""
     return NamedSharding(mesh, PartitionSpec("data"))

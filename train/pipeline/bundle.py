@@ -1,4 +1,4 @@
-"""The `bundle` step: put what the other steps wrote into one immutable directory."""
+"""The `bundle` step: assemble the results of the other steps in one immutable directory."""
 
 import logging
 import shutil
@@ -21,7 +21,7 @@ from train.pipeline.steps import Step
 logger = logging.getLogger(__name__)
 
 _PACKAGES = ("shortlist", "jax", "flax", "optax", "numpy", "scann", "tantivy", "tokenizers")
-_OWN_FILES = "step.json"  # of a step, not of a bundle
+_STEP_FILES = "step.json"  # left out of bundles
 
 
 def assemble(
@@ -37,8 +37,8 @@ def assemble(
 ) -> Path:
     """Write the bundle of finished steps, unless `target` is already that bundle.
 
-    Golden queries are answered by the very engine that will serve, over the files as they lie in
-    the bundle. `state` says which writes the items include, see `Manifest`.
+    The serving engine answers the golden queries over the bundle's own files. `state` records the
+    writes that the items include, see `Manifest`.
     """
     made_of = {name: step.digest for name, step in steps.items()} | {"answers": golden.ANSWERS}
     if _is_current(target, made_of):
@@ -75,7 +75,7 @@ def assemble(
 
 
 def record_metrics(directory: Path, metrics: Mapping[str, Any]) -> None:
-    """Add the figures of an evaluation to a bundle's manifest."""
+    """Add the report of an evaluation to a bundle's manifest."""
     Manifest.read(directory).with_metrics(metrics).write(directory)
 
 
@@ -87,15 +87,15 @@ def _is_current(target: Path, made_of: Mapping[str, Any]) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a step's files; no links, for a damaged bundle must not damage the step."""
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(_OWN_FILES))
+    """Copy a step's files, never link them: a damaged bundle must not damage the step."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(_STEP_FILES))
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

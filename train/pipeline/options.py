@@ -1,4 +1,4 @@
-"""Options of `python -m train`: one frozen dataclass, and named combinations that are tested."""
+"""Options of `python -m train`: one frozen dataclass, and tested presets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,19 +21,20 @@ PresetName = Literal["auto", "full", "demo"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides what a training run builds."""
+    """Train towers and reranker, and build and evaluate a bundle."""
 
     data: str = DEMO  # dataset directory, or `demo` for the generated store
     out: Path = Path("out")  # where steps and the bundle are written
-    preset: PresetName = "auto"  # start from these values; auto: `demo` for demo data, else `full`
+    preset: PresetName = "auto"  # default values; auto: `demo` for demo data, else `full`
     demo_seed: int = 0  # seed of the generated store
-    # apply the writes of this state directory, a server's --state, to the dataset's items first
+    # a server's --state directory: apply its writes to the dataset's items first
     from_state: Path | None = None
-    seed: int = 0  # decides the order of examples, dropout and every other draw
-    init_from: str = DEFAULT_PRETRAINED  # weights to start from: model name, directory or bundle
-    layers: int | None = None  # keep so many of the pretrained encoder's layers; all by default
-    rerank_layers: int | None = 4  # a new reranker keeps so many layers of the towers' encoder
-    evaluate_queries: int = 0  # most queries that `all` evaluates on, chosen by seed; 0 takes all
+    seed: int = 0  # seed of the order of examples, of dropout and of every other draw
+    init_from: str = DEFAULT_PRETRAINED  # initial weights: model name, directory or bundle
+    layers: int | None = None  # first layers of the pretrained encoder to keep; None keeps all
+    # first layers of the towers' encoder that a new reranker keeps; None keeps all
+    rerank_layers: int | None = 4
+    evaluate_queries: int = 0  # most queries that `all` evaluates on, drawn at random; 0 takes all
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # input type of matrix products
     model_parallel: int = 1  # devices that share one copy of the parameters
     towers: TowersConfig = field(default_factory=TowersConfig)
@@ -47,15 +48,15 @@ class TrainConfig:
     rerank_fit: FitConfig = field(default_factory=FitConfig)
 
 
-# One pass over the pairs, and a reranker of about fifty thousand pairs: within an hour on two cores
-# for a catalogue of fifty thousand titles.
+# One pass over the pairs, and about fifty thousand pairs for the reranker: within an hour on two
+# cores for a catalogue of fifty thousand titles.
 FULL = TrainConfig(
     towers_fit=FitConfig(learning_rate=5e-5, head_learning_rate=1e-4),
     candidates=CandidatesConfig(max_queries=6000),
     rerank_fit=FitConfig(learning_rate=5e-5),
 )
-# Three layers, short texts, few examples and large steps: three minutes on two cores. No groups of
-# like queries: in so small a store, what suits one of them often suits another.
+# Three layers, short texts, few examples and large steps: three minutes on two cores. Similar
+# queries are not grouped: in so small a store, they often share relevant items.
 DEMO_PRESET = replace(
     FULL,
     layers=3,
@@ -73,7 +74,7 @@ PRESETS: Mapping[str, TrainConfig] = {"full": FULL, "demo": DEMO_PRESET}
 
 
 def preset(name: str, data: str) -> TrainConfig:
-    """The values that a preset starts from."""
+    """Return the default values of a preset."""
     if name not in PRESETS:
         name = "demo" if data == DEMO else "full"
     return PRESETS[name]

@@ -18,31 +18,32 @@ from bert.tokens import Tokenised, Tokenizer
 from catalog.item_text import item_text
 from rerank.features import FeatureStatistics
 from rerank.losses import pairwise_logistic, weighted_listwise_softmax
-from rerank.model import Reranker
+from rerank.model import Reranker, RerankerConfig
 from rerank.scorer import PairScorer
+from rerank.tokens import tokenise_pairs
 from search.signals import SignalSource
 from train.data.batches import Packer, shuffled_plan
 from train.data.candidates import CandidateLists, list_features
 from train.data.relevance import Relevance
 from train.evaluation.metrics import ndcg
 from train.loop.fit import FitConfig, Loss, fit
-from train.loop.parameters import Params, make_mesh, split
+from train.loop.parameters import Params, encoder_parameters, make_mesh, split
 
 DEV_RANKS = 10  # ranks of the dev metric
 
 
 @dataclass(frozen=True)
 class ListsConfig:
-    """How the reranker's training is batched and judged."""
+    """How the reranker's training is batched and evaluated on `dev`."""
 
     batch: int = 8  # lists of a training step
-    # weight of the order among judged items, beside the listwise loss that tells them from others
+    # weight of the pairwise loss among judged items, beside the listwise loss among all
     pairwise: float = 0.5
-    dev_queries: int = 100  # queries of `dev` that the best step is chosen by
-    dev_depth: int = 20  # of stage 1's candidates, how many are reranked for it
+    dev_queries: int = 100  # `dev` queries to choose the best step by
+    dev_depth: int = 20  # recalled candidates to rerank for each of them
 
     def __post_init__(self) -> None:
-        """Refuse batches of nothing."""
+        """Refuse empty batches and negative weights."""
         for name in ("batch", "dev_queries", "dev_depth"):
             if getattr(self, name) < 1:
                 raise InputError(f"lists: {name} is {getattr(self, name)}; give 1 or more")
@@ -51,11 +52,11 @@ class ListsConfig:
 
 
 class ListBatch(NamedTuple):
-    """One training step's inputs: packed pairs, and where each list has its candidates."""
+    """One training step's inputs: packed pairs, and the positions of each list's candidates."""
 
     packed: Packed
     features: Float32[np.ndarray, "pairs inputs"]
-    pair: Int64[np.ndarray, "lists candidates"]  # pair of each place; 0 where there is none
+    pair: Int64[np.ndarray, "lists candidates"]  # pair at each position; 0 if the list is shorter
     where: Bool[np.ndarray, "lists candidates"]
     gains: Float32[np.ndarray, "lists candidates"]
     weights: Float32[np.ndarray, "lists candidates"]
@@ -69,7 +70,7 @@ class ListLoader:
     lists: CandidateLists
     features: Float32[np.ndarray, "candidates inputs"]  # standardised
     packer: Packer
-    places: int  # candidates of the longest list
+    width: int  # candidates of the longest list
 
     @classmethod
     def fitting(
@@ -80,17 +81,17 @@ class ListLoader:
         plan: Sequence[Int64[np.ndarray, "batch"]],
         devices: int,
     ) -> "ListLoader":
-        """A loader whose batches all have one shape."""
+        """Make a loader whose batches all have one shape."""
         batches = [_candidates(lists, batch) for batch in plan]
         packer = Packer.fitting(tokenised, batches, devices=devices)
         return cls(lists, features, packer, int(np.diff(lists.start).max()))
 
     def __call__(self, numbers: Int64[np.ndarray, "batch"]) -> ListBatch:
-        """The batch of some lists."""
+        """Make the batch of some lists."""
         chosen = _candidates(self.lists, numbers)
         sizes = np.diff(self.lists.start)[numbers]
-        where = np.arange(self.places) < sizes[:, None]
-        pair = np.where(where, (np.cumsum(sizes) - sizes)[:, None] + np.arange(self.places), 0)
+        where = np.arange(self.width) < sizes[:, None]
+        pair = np.where(where, (np.cumsum(sizes) - sizes)[:, None] + np.arange(self.width), 0)
         features = np.zeros((self.packer.count or len(chosen), self.features.shape[1]), np.float32)
         features[: len(chosen)] = self.features[chosen]
         return ListBatch(
@@ -120,54 +121,56 @@ def train_reranker(
     checkpoints: Path,
     scalars: Path,
 ) -> tuple[Reranker, FeatureStatistics, dict[str, Any]]:
-    """Train a reranker and keep what does best on `dev`.
+    """Train a reranker, and keep the weights that are best on `dev`.
 
     Args:
-        reranker: Where to start from.
-        tokenizer: Tokenises as serving does.
+        reranker: The initial reranker.
+        tokenizer: The tokenizer of its encoder.
         numerics: Input type of matrix products.
-        relevance: What the lists' queries are indices into.
-        training: Lists to learn from.
+        relevance: The relevance that the lists were made from.
+        training: Lists to train on.
         dev: Lists to choose the best step by.
-        source: Signals of catalogue items, as serving gathers them.
+        source: Signals of catalogue items, gathered as in serving.
         config: Batches and the `dev` metric.
-        fitting: The loop's settings.
-        seed: Decides order and dropout.
+        fitting: Settings of the training loop.
+        seed: Seed of the order and of dropout.
         model_parallel: Devices that share one copy of the parameters.
         checkpoints: Directory of this run alone.
         scalars: Directory for TensorBoard.
 
     Returns:
-        The trained reranker, the statistics its features are standardised by, and a report.
+        The trained reranker, the statistics of its features, and a report.
     """
     if not len(training):
         raise InputError("no query of split train has a relevant item and another: nothing to rank")
     features = list_features(training, relevance, source)
     statistics = FeatureStatistics.of(features)
-    scorer = PairScorer(reranker, statistics, tokenizer, numerics)
-    tokenised = _frame(training, relevance, source, scorer)
+    tokenised, cut = _tokenise(training, relevance, source, tokenizer, reranker.config)
     plan = shuffled_plan(len(training), config.batch, epochs=fitting.epochs, seed=seed)
     mesh = make_mesh(model_parallel)
     build, params = split(reranker)
     inputs = statistics.standardise(features)
+    scorer = PairScorer(reranker, statistics, tokenizer, numerics)
+    dev_tokenised, _ = _tokenise(dev, relevance, source, tokenizer, reranker.config)
     params, report = fit(
         params,
         lists_loss(build, numerics.input_dtype, config.pairwise),
         plan,
         ListLoader.fitting(training, tokenised, inputs, plan, mesh.shape["data"]),
+        encoder=encoder_parameters(reranker),
         config=fitting,
         seed=seed,
         mesh=mesh,
         checkpoints=checkpoints,
         scalars=scalars,
-        evaluate=dev_metric(dev, relevance, source, scorer, build),
+        evaluate=dev_metric(dev, dev_tokenised, relevance, source, scorer, build),
     )
-    report |= {"lists": len(training), "pairs": len(training.row), "truncated": scorer.truncated}
+    report |= {"lists": len(training), "pairs": len(training.row), "truncated": cut}
     return build(params), statistics, report
 
 
 def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: float) -> Loss:
-    """The weighted listwise softmax of a batch of lists, and the order of their judged items."""
+    """Make the training loss: weighted listwise softmax, plus pairwise loss of judged items."""
 
     def loss(params: Params, batch: ListBatch, key: Array | None) -> tuple[Array, dict[str, Array]]:
         pairs = build(params).score_packed(
@@ -185,19 +188,19 @@ def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: 
 
 def dev_metric(
     lists: CandidateLists,
+    tokenised: Tokenised,
     relevance: Relevance,
     source: SignalSource,
     scorer: PairScorer,
     build: Callable[[Params], Reranker],
 ) -> Callable[[Params], float] | None:
-    """nDCG@10 of stage 1's candidates, reranked; None where `dev` has no queries.
+    """Make the `dev` metric: nDCG@10 of reranked candidates; None without `dev` queries.
 
-    The ideal is the best order of all that is judged, recalled or not.
+    The ideal order is that of all judged items, recalled or not.
     """
     if not len(lists):
         return None
     features = list_features(lists, relevance, source)
-    tokenised = _frame(lists, relevance, source, scorer)
     depth = int(np.diff(lists.start).max())
     gains = lists.gain.reshape(len(lists), depth)
     judged = [relevance.gain[relevance.pairs_of(int(query))] for query in lists.query]
@@ -214,19 +217,27 @@ def dev_metric(
     return metric
 
 
-def _frame(
-    lists: CandidateLists, relevance: Relevance, source: SignalSource, scorer: PairScorer
-) -> Tokenised:
+def _tokenise(
+    lists: CandidateLists,
+    relevance: Relevance,
+    source: SignalSource,
+    tokenizer: Tokenizer,
+    config: RerankerConfig,
+) -> tuple[Tokenised, int]:
+    """Tokenise each candidate with its query; also count the pairs that were cut."""
     queries = np.repeat(lists.query, np.diff(lists.start))
     texts = {row: item_text(source.catalogue.item(row)) for row in np.unique(lists.row).tolist()}
-    return scorer.tokenise(
-        [relevance.queries[query] for query in queries], [texts[row] for row in lists.row.tolist()]
+    return tokenise_pairs(
+        tokenizer,
+        config,
+        [relevance.queries[query] for query in queries],
+        [texts[row] for row in lists.row.tolist()],
     )
 
 
 def _candidates(
     lists: CandidateLists, numbers: Int64[np.ndarray, "batch"]
 ) -> Int64[np.ndarray, "candidates"]:
-    """Places of the candidates of some lists, list after list."""
+    """Return the candidate numbers of some lists, list after list."""
     spans = [np.arange(lists.start[n], lists.start[n + 1]) for n in numbers]
     return np.concatenate(spans).astype(np.int64)

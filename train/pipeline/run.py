@@ -28,12 +28,12 @@ from towers.encoder import TowerEncoder
 from towers.index import FILES_VERSION, open_index
 from towers.model import Towers
 from towers.saving import load_towers, save_towers
-from towers.vectors import create_vectors, open_vectors
+from towers.vectors import Stored, create_vectors, open_vectors
 from train.data.candidates import CandidateLists, dev_lists, training_lists
-from train.data.log_replay import Written
-from train.data.mine import Recalled, mine
+from train.data.log_replay import LogReplay
+from train.data.mine import MinedCandidates, mine
 from train.data.relevance import Relevance, relevance_of
-from train.loop.initial_weights import Start
+from train.loop.initial_weights import InitialWeights
 from train.pipeline.bundle import assemble
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
@@ -43,15 +43,15 @@ from train.pipeline.towers import train_towers
 logger = logging.getLogger(__name__)
 
 STEPS = ("towers", "index", "mine", "rerank")
-_RECALL_SAMPLE = 200  # queries that the index's recall against exact search is measured on
-_NUMERICS_FILE = "numerics.json"  # what `auto` chose
-_ENCODED = 20_000  # items encoded and written at a time
+_RECALL_SAMPLE = 200  # queries to measure the index's recall against exact search on
+_NUMERICS_FILE = "numerics.json"  # the choice of `auto`
+_CHUNK = 20_000  # items encoded and written at a time
 _GOLDEN = 8  # golden queries of a bundle
-_QUERY_CHARACTERS = 200  # of a title that stands in for a query
+_QUERY_CHARACTERS = 200  # first characters of a title that replaces a query
 
 
 def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
-    """The directory that `--data` names; the demo store is generated in `out`, once."""
+    """Return the directory that `--data` names; generate the demo store in `out` if it is new."""
     if data != DEMO:
         return Path(data)
     directory = out / f"demo-store-{demo_seed}"
@@ -63,36 +63,36 @@ def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The steps of one configuration, and what they share."""
+    """The steps of one configuration, and the data that they share."""
 
     config: TrainConfig
 
     @cached_property
-    def given(self) -> Dataset:
-        """The data, read and validated: what the towers learn from."""
+    def source_dataset(self) -> Dataset:
+        """The validated dataset, without the writes of `--from-state`: the towers train on it."""
         config = self.config
-        found = read_dataset(dataset_directory(config.data, config.out, config.demo_seed))
-        for warning in found.warnings:
+        dataset = read_dataset(dataset_directory(config.data, config.out, config.demo_seed))
+        for warning in dataset.warnings:
             logger.warning("warning: %s", warning)
-        return found
+        return dataset
 
     @cached_property
-    def written(self) -> Written | None:
-        """What was written to its items since; None where nobody asks for it."""
-        return None if self.config.from_state is None else Written.read(self.config.from_state)
+    def log_replay(self) -> LogReplay | None:
+        """The writes of `--from-state`; None without that option."""
+        return None if self.config.from_state is None else LogReplay.read(self.config.from_state)
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The data with what was written: what all but the towers are made of."""
-        config, given = self.config, self.given
-        if self.written is None:
-            return given
+        """The dataset with the writes of `--from-state`: all but the towers are made of it."""
+        config, source = self.config, self.source_dataset
+        if self.log_replay is None:
+            return source
         directory = dataset_directory(config.data, config.out, config.demo_seed)
-        found = read_dataset(directory, change=self.written.apply)
-        for warning in found.warnings:
-            if warning not in given.warnings:
+        dataset = read_dataset(directory, change=self.log_replay.apply)
+        for warning in dataset.warnings:
+            if warning not in source.warnings:
                 logger.warning("warning: %s", warning)
-        return found
+        return dataset
 
     @cached_property
     def store(self) -> ItemStore:
@@ -106,32 +106,32 @@ class Pipeline:
 
     @cached_property
     def relevance(self) -> Relevance | None:
-        """What is known of relevance outside `test`; None where nothing is."""
+        """Relevance outside `test`; None without judgments and events."""
         return relevance_of(self.dataset, self.store)
 
     @cached_property
-    def start(self) -> Start:
-        """The weights to start from."""
-        start = Start.find(self.config.init_from, self.config.layers)
-        if start.is_bundle:
+    def initial_weights(self) -> InitialWeights:
+        """The weights to start from, see `--init-from`."""
+        weights = InitialWeights.find(self.config.init_from, self.config.layers)
+        if weights.is_bundle:
             logger.info(
                 "%s keeps the shape and token budgets of its models: --layers, --rerank-layers, "
                 "--towers.* and --reranker.* do not apply to them",
                 self.config.init_from,
             )
-        return start
+        return weights
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of those weights."""
-        return self.start.tokenizer()
+        """The tokenizer of the initial weights."""
+        return self.initial_weights.tokenizer()
 
     @cached_property
     def numerics(self) -> Numerics:
         """Input type of matrix products.
 
-        What `auto` once chose for an output directory stays chosen there: a measurement that came
-        out otherwise would make finished steps and checkpoints useless.
+        The choice of `auto` is kept in the output directory: another choice would invalidate
+        finished steps and checkpoints.
         """
         kept = self.config.out / _NUMERICS_FILE
         if self.config.numerics == "auto" and kept.is_file():
@@ -142,14 +142,14 @@ class Pipeline:
         return chosen
 
     def run(self, only: str | None = None) -> Path:
-        """Do every step up to the bundle, or one of them, and return the directory it wrote.
+        """Run all steps and build the bundle, or run one step; return the written directory.
 
         Raises:
             InputError: the data, weights or options cannot be used, or a step before `only` is not
                 done.
         """
         steps = self.steps()
-        # Only now: data or weights that cannot be used leave nothing behind.
+        # Only now is anything written: unusable data or weights leave no files behind.
         with sole_writer(self.config.out):
             enable_compilation_cache(self.config.out / "cache" / "xla")
             if self.config.numerics == "auto":
@@ -163,17 +163,17 @@ class Pipeline:
             return self.bundle(steps)
 
     def steps(self) -> list[Step]:
-        """All steps in order, each with the digests of those it builds on."""
+        """Return all steps in order, each with the digests of the steps that it builds on."""
         config = self.config
         shared = {
-            "dataset": self.given.fingerprint,
-            "start": self.start.digest,
+            "dataset": self.source_dataset.fingerprint,
+            "start": self.initial_weights.digest,
             "seed": config.seed,
             "numerics": self.numerics.dtype,
             "layers": config.layers,
             "version": [version("shortlist"), bundle.PARTS_VERSION],
         }
-        self.start.check(config.towers, config.reranker)
+        self.initial_weights.check(config.towers, config.reranker)
         towers = self._step(
             "towers", self._towers, shared, config.towers, config.pairs, config.towers_fit
         )
@@ -182,8 +182,8 @@ class Pipeline:
             "analyser": ANALYSER,
             "files": FILES_VERSION,
         }
-        if self.written is not None:
-            of_index["written"] = dict(self.written.state)
+        if self.log_replay is not None:
+            of_index["written"] = dict(self.log_replay.state)
         index = self._step("index", self._index, of_index, config.index)
         mined = self._step("mine", self._mine, index.digest, config.mine)
         rerank = self._step(
@@ -205,7 +205,7 @@ class Pipeline:
         return self.config.out / "steps" / name
 
     def _training(self, name: str, unfinished: Path) -> dict[str, Any]:
-        """Arguments of the training loop that both stages give alike."""
+        """Arguments that both models pass to the training loop alike."""
         return {
             "seed": self.config.seed,
             "model_parallel": self.config.model_parallel,
@@ -214,14 +214,17 @@ class Pipeline:
         }
 
     def _towers(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
-        towers = self.start.towers(self.config.towers)
+        towers = self.initial_weights.towers(self.config.towers)
         relevance, texts = self.relevance, self.texts
-        if self.written is not None:  # it is no input of this step
-            store = ItemStore(self.given.items)
-            relevance, texts = relevance_of(self.given, store), _texts(store, range(len(store)))
+        if self.log_replay is not None:  # the writes are no input of this step
+            store = ItemStore(self.source_dataset.items)
+            relevance, texts = (
+                relevance_of(self.source_dataset, store),
+                _texts(store, range(len(store))),
+            )
         train = relevance and relevance.only("train")
         if relevance is None or train is None or not train.relevant.any():
-            logger.info("nothing says what is relevant to a training query: towers stay as given")
+            logger.info("no training query has a relevant item: towers keep their weights")
             save_towers(towers, directory)
             return {"pairs": 0}
         towers, report = train_towers(
@@ -240,41 +243,33 @@ class Pipeline:
     def _index(self, directory: Path, _: Path) -> Mapping[str, Any]:
         encoder = self._encoder(self._trained_towers())
         (directory / bundle.INDEX).mkdir()
-        self._encode_items(encoder, directory / bundle.INDEX)
+        stored = self.config.index.vectors
+        write_vectors(encoder, self.store, directory / bundle.INDEX, stored)
         queries = encoder.queries(self._sample_queries(2 * _RECALL_SAMPLE))
-        # Recall is reported on queries that the index was not tuned on, where there are any.
+        # Recall is reported on queries that the index was not tuned on, if there are two or more.
         tuned, measured = queries[::2], queries[1::2] if len(queries) > 1 else queries
         save_held_out(directory / bundle.INDEX, measured)
         report = build_indexes(directory, self.store, self.config.index, tuned)
         return {"truncated": encoder.truncated, **report}
-
-    def _encode_items(self, encoder: TowerEncoder, directory: Path) -> None:
-        """Write the items' vectors, some thousand at a time."""
-        items = len(self.store)
-        vectors = create_vectors(directory, items, encoder.dim, self.config.index.vectors)
-        for start in range(0, items, _ENCODED):
-            rows = range(start, min(start + _ENCODED, items))
-            vectors[rows.start : rows.stop] = encoder.items(_texts(self.store, rows))
-        vectors.flush()
 
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
         if self.relevance is None:
             return {"queries": 0}
         index = open_index(self._directory("index") / bundle.INDEX)
         encoder = self._encoder(self._trained_towers())
-        found = mine(self.relevance, encoder, index, self.config.mine)
-        found.write(directory)
-        return {"queries": len(found.rows)}
+        mined = mine(self.relevance, encoder, index, self.config.mine)
+        mined.write(directory)
+        return {"queries": len(mined.rows)}
 
     def _rerank(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
         towers = self._trained_towers()
-        recalled = None if self.relevance is None else Recalled.read(self._directory("mine"))
+        recalled = None if self.relevance is None else MinedCandidates.read(self._directory("mine"))
         training = recalled and self._training_lists(towers, recalled)
         if self.relevance is None or recalled is None or not training:
-            if self.start.has_reranker:
-                self.start.copy_reranker(directory)
+            if self.initial_weights.has_reranker:
+                self.initial_weights.copy_reranker(directory)
                 return {"reranker": f"as in {self.config.init_from}"}
-            logger.info("no training query has an item to rank above another: no second stage")
+            logger.info("no training query has an item to rank above another: no reranker")
             return {"reranker": "none"}
         index = self._directory("index")
         seed, lists = self.config.seed, self.config.lists
@@ -305,7 +300,7 @@ class Pipeline:
         return {**report, "trained_features": sum(statistics.trained)}
 
     def bundle(self, steps: Sequence[Step]) -> Path:
-        """Assemble the bundle from the steps, unless it is there already."""
+        """Assemble the bundle from the steps, unless it is up to date."""
         return assemble(
             self.config.out / "bundle",
             {step.name: step for step in steps},
@@ -318,10 +313,10 @@ class Pipeline:
                 "dataset_fingerprint": self.dataset.fingerprint,
                 "config": json.loads(json.dumps(asdict(self.config), default=str)),
             },
-            state=None if self.written is None else self.written.state,
+            state=None if self.log_replay is None else self.log_replay.state,
         )
 
-    def _training_lists(self, towers: Towers, recalled: Recalled) -> CandidateLists | None:
+    def _training_lists(self, towers: Towers, recalled: MinedCandidates) -> CandidateLists | None:
         if self.relevance is None:
             return None
         return training_lists(
@@ -338,7 +333,7 @@ class Pipeline:
         encoder = towers.bert
         if self.config.rerank_layers is not None:
             encoder = first_layers(encoder, min(self.config.rerank_layers, len(encoder.layers)))
-        return self.start.reranker(self.config.reranker, encoder, self.config.seed)
+        return self.initial_weights.reranker(self.config.reranker, encoder, self.config.seed)
 
     def _trained_towers(self) -> Towers:
         return load_towers(self._directory("towers"))
@@ -347,11 +342,27 @@ class Pipeline:
         return TowerEncoder(towers, self.tokenizer, self.numerics, bulk=True)
 
     def _sample_queries(self, count: int) -> list[str]:
-        """Some queries of `dev` where there are any, else titles from all over the catalogue."""
+        """Return some queries of `dev`, or titles from all over the catalogue if `dev` has none."""
         dev = self.relevance.only("dev").queries if self.relevance is not None else ()
         candidates = dev or self.store.text("title")
         step = max(1, len(candidates) // count)
         return [text[:_QUERY_CHARACTERS] for text in candidates[::step] if text][:count]
+
+
+def write_vectors(
+    encoder: TowerEncoder,
+    store: ItemStore,
+    directory: Path,
+    stored: Stored,
+    *,
+    chunk: int = _CHUNK,
+) -> None:
+    """Encode all items and write their vectors, `chunk` items at a time."""
+    vectors = create_vectors(directory, len(store), encoder.dim, stored)
+    for start in range(0, len(store), chunk):
+        rows = range(start, min(start + chunk, len(store)))
+        vectors[rows.start : rows.stop] = encoder.items(_texts(store, rows))
+    vectors.flush()
 
 
 def _texts(store: ItemStore, rows: Iterable[int]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Steps of a training run: each writes one directory, whole or not at all, and knows its inputs."""
+"""Steps of a training run: each writes one directory, atomically, with a hash of its inputs."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ _LOCK_FILE = ".lock"
 
 @contextmanager
 def sole_writer(out: Path) -> Iterator[None]:
-    """Keep other runs out of a directory; a killed process lets go of it.
+    """Lock a directory against other runs; the lock ends with the process.
 
     Raises:
         InputError: another run is writing there.
@@ -48,11 +48,11 @@ class Step:
     """One step of a run.
 
     Attributes:
-        name: What the command line calls it.
-        directory: What it writes.
-        inputs: All that decides its result, as JSON values.
-        build: Given an empty directory to fill and another one for what a killed run can resume
-            from; reports on what it did.
+        name: Name on the command line.
+        directory: Directory that the step writes.
+        inputs: Everything that decides the result, as JSON values.
+        build: Fills an empty directory, its first argument, and returns a report. A killed run
+            resumes from files in the second directory.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Step:
 
     @property
     def unfinished(self) -> Path:
-        """Where the step keeps what it resumes from, until it is done."""
+        """Directory of checkpoints, until the step is done."""
         return self.directory.with_name(f"{self.name}-unfinished-{self.digest[:12]}")
 
     @property
@@ -77,11 +77,11 @@ class Step:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What the step said of itself when it was done."""
+        """The report of the finished step."""
         return dict(_read(self.directory)["report"])
 
     def run(self) -> None:
-        """Do the step, unless it is done."""
+        """Run the step, unless it is done."""
         if self.done:
             logger.info("%s: up to date", self.name)
             return
@@ -95,16 +95,16 @@ class Step:
             (directory / _STEP_FILE).write_text(json.dumps(values, indent=1) + "\n")
 
         write_directory(self.directory, build)
-        # This run's checkpoints, and those of runs with other options that nobody will resume.
+        # Delete checkpoints of this run, and of runs with other options: nobody resumes those.
         for left in self.directory.parent.glob(f"{self.name}-unfinished-*"):
             shutil.rmtree(left, ignore_errors=True)
-        logger.info("%s: done, %s", self.name, json.dumps(self.report))
+        logger.info("%s: done %s", self.name, _fields(self.report))
 
     def require(self) -> None:
-        """Insist that the step is done.
+        """Check that the step is done.
 
         Raises:
-            InputError: it is not, or was done with other inputs.
+            InputError: the step is not done, or was done with other inputs.
         """
         if not self.done:
             state = (
@@ -114,6 +114,12 @@ class Step:
                 f"step {self.name} {state}: run `python -m train {self.name}` with the same "
                 "options first, or `python -m train all`"
             )
+
+
+def _fields(report: Mapping[str, Any]) -> str:
+    """Format a report as key=value fields; nested values are JSON."""
+    values = {name: json.dumps(value, separators=(",", ":")) for name, value in report.items()}
+    return " ".join(f"{name}={value}" for name, value in values.items())
 
 
 def _read(directory: Path) -> dict[str, Any]:

@@ -1,52 +1,54 @@
-"""The `towers` step: train the two towers on pairs that people judged or made relevant."""
+"""The `towers` step: train the two towers on relevant query-item pairs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
-from jaxtyping import Bool, Float, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from base.errors import InputError
-from bert.batch import Packed, mean_pool_packed
+from bert.batch import Packed
 from bert.matmul import precision
 from bert.numerics import Numerics
 from bert.tokens import Tokenised, Tokenizer, stack
+from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
 from towers.encoder import TowerEncoder
-from towers.losses import symmetric_in_batch_softmax
-from towers.model import Towers
+from towers.losses import InBatchLoss, symmetric_in_batch_softmax
+from towers.model import Towers, TowersConfig
+from towers.tokens import tokenise
 from train.data.batches import Packer, grouped_plan
-from train.data.relevance import Relevance, first_of_equals
+from train.data.relevance import Relevance
 from train.evaluation.metrics import ndcg
 from train.loop.fit import FitConfig, Loss, fit
-from train.loop.parameters import Params, make_mesh, split
+from train.loop.parameters import Params, encoder_parameters, make_mesh, split
 
+IN_BATCH_LOSS: InBatchLoss = symmetric_in_batch_softmax  # the loss that the towers train with
 MIN_TEMPERATURE = 0.01  # as in CLIP: below, logits only overfit
 DEV_DEPTH = 10  # ranks of the dev metric
 
 
 @dataclass(frozen=True)
 class PairsConfig:
-    """Which pairs the towers are trained on, and which pool `dev` is ranked in."""
+    """Which pairs the towers train on, and how they are evaluated on `dev`."""
 
     batch: int = 64  # pairs of a training step
-    group: int = 32  # pairs with similar queries that share a step: each other's hard negatives
-    max_pairs: int = 0  # most training pairs, chosen by seed; 0 takes all
-    dev_queries: int = 300  # queries of `dev` that the best step is chosen by
-    dev_items: int = 3000  # items they are ranked in: their judged ones, filled up at random
+    group: int = 32  # pairs with similar queries in a step, as hard negatives of each other
+    max_pairs: int = 0  # most training pairs, drawn at random; 0 takes all
+    dev_queries: int = 300  # `dev` queries to choose the best step by
+    dev_items: int = 3000  # items to rank for them: all judged ones, filled up at random
 
 
 class PairBatch(NamedTuple):
     """One training step's inputs.
 
-    `packed` holds the queries' texts and then the items'; towers with an encoder each get them
-    packed apart.
+    `packed` is one batch of the queries followed by the items, or a batch of each for towers with
+    separate encoders.
     """
 
     packed: tuple[Packed, ...]
@@ -67,6 +69,7 @@ class Pairs:
         name: For each query, the first query with the identical normalised text.
         text: For each item row, the first row with the identical text.
         liked: Sorted codes, `name * items + text`, of all known likes.
+        truncated: Queries and items that were cut to their token budget.
     """
 
     queries: Tokenised
@@ -77,21 +80,22 @@ class Pairs:
     name: Int64[np.ndarray, "queries"]
     text: Int64[np.ndarray, "items"]
     liked: Int64[np.ndarray, "likes"]
+    truncated: int = 0
 
     def __len__(self) -> int:
         return len(self.query)
 
     def false_negatives(self, pairs: Int64[np.ndarray, "batch"]) -> Bool[np.ndarray, "batch batch"]:
-        """Whether the query of pair i is known to like the item of pair j, or one of its text."""
+        """Whether the query of pair i likes the item of pair j, or an item with the same text."""
         names = self.name[self.query[pairs]]
         codes = names[:, None] * np.int64(len(self.text)) + self.text[self.item[pairs]]
-        at = np.minimum(np.searchsorted(self.liked, codes), len(self.liked) - 1)
-        return np.asarray(self.liked[at] == codes)
+        positions = np.minimum(np.searchsorted(self.liked, codes), len(self.liked) - 1)
+        return np.asarray(self.liked[positions] == codes)
 
     def loader(
         self, plan: Sequence[Int64[np.ndarray, "batch"]], *, shared: bool, devices: int
     ) -> Callable[[Int64[np.ndarray, "batch"]], PairBatch]:
-        """A function from the pairs of a batch of `plan` to a training step's inputs."""
+        """Make a function from the pairs of a batch of `plan` to a training step's inputs."""
         if shared:
             texts = stack(self.queries, self.items)
             both = [self._both(pairs) for pairs in plan]
@@ -111,7 +115,7 @@ class Pairs:
         return load
 
     def _both(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "texts"]:
-        """Texts of a batch among all queries, followed by all items."""
+        """Text numbers of a batch, where the items follow all queries."""
         return np.concatenate([self._queries(pairs), self._items(pairs) + len(self.queries)])
 
     def _queries(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "batch"]:
@@ -121,27 +125,33 @@ class Pairs:
         return np.asarray(self.item[pairs], np.int64)
 
 
-def make_pairs(relevance: Relevance, encoder: TowerEncoder, texts: Sequence[str]) -> Pairs:
-    """Pairs of the relevant judgments of `relevance`, with everything known to be liked.
+def make_pairs(
+    relevance: Relevance, tokenizer: Tokenizer, config: TowersConfig, texts: Sequence[str]
+) -> Pairs:
+    """Make pairs of the relevant judgments of `relevance`, with all known likes.
 
     Args:
         relevance: Training queries only.
-        encoder: Tokenises as serving does.
+        tokenizer: The tokenizer of the towers' encoder.
+        config: The towers' token budgets.
         texts: Text of every catalogue item, by row.
     """
     text = first_of_equals(texts)
     name = first_of_equals([normalise_query(query) for query in relevance.queries])
     query, item = relevance.query[relevance.relevant], relevance.item[relevance.relevant]
     gain = relevance.gain[relevance.relevant]
+    queries, cut_queries = tokenise(tokenizer, relevance.queries, config.max_query_tokens)
+    items, cut_items = tokenise(tokenizer, texts, config.max_item_tokens)
     return Pairs(
-        queries=encoder.tokenise("query", relevance.queries),
-        items=encoder.tokenise("item", texts),
+        queries=queries,
+        items=items,
         query=query,
         item=item,
         weight=(gain / gain.max(initial=1e-9)).astype(np.float32),
         name=name,
         text=text,
         liked=np.unique(name[query] * np.int64(len(texts)) + text[item]),
+        truncated=cut_queries + cut_items,
     )
 
 
@@ -159,17 +169,17 @@ def train_towers(
     checkpoints: Path,
     scalars: Path,
 ) -> tuple[Towers, dict[str, Any]]:
-    """Train towers on the `train` queries of `relevance` and keep what does best on `dev`.
+    """Train towers on the `train` queries, and keep the weights that are best on `dev`.
 
     Args:
-        towers: Where to start from.
-        tokenizer: Tokenises as serving does.
+        towers: The initial towers.
+        tokenizer: The tokenizer of their encoder.
         numerics: Input type of matrix products.
         relevance: Judged pairs of all splits.
         texts: Text of every catalogue item, by row.
         config: Choice of pairs and of the `dev` pool.
-        fitting: The loop's settings.
-        seed: Decides order, dropout and the pool.
+        fitting: Settings of the training loop.
+        seed: Seed of the order, of dropout and of the pool.
         model_parallel: Devices that share one copy of the parameters.
         checkpoints: Directory of this run alone.
         scalars: Directory for TensorBoard.
@@ -177,16 +187,18 @@ def train_towers(
     Returns:
         The trained towers, and a report: pairs, steps and the best `dev` metric.
     """
-    encoder = TowerEncoder(towers, tokenizer, numerics, bulk=True)
-    pairs = make_pairs(relevance.only("train"), encoder, texts)
+    pairs = make_pairs(relevance.only("train"), tokenizer, towers.config, texts)
     if not len(pairs):
         raise InputError("no query of split train has a relevant item: nothing to train towers on")
     chosen = np.arange(len(pairs))
     if config.max_pairs:
         chosen = np.random.default_rng(seed).permutation(chosen)[: config.max_pairs]
+    encoder = TowerEncoder(towers, tokenizer, numerics, bulk=True)
     queries = encoder.run("query", pairs.queries)[pairs.query[chosen]]
     batches = grouped_plan(queries, config.batch, config.group, epochs=fitting.epochs, seed=seed)
     plan = [chosen[batch] for batch in batches]
+    dev = relevance.only("dev")
+    dev_queries, _ = tokenise(tokenizer, dev.queries, towers.config.max_query_tokens)
     mesh = make_mesh(model_parallel)
     build, params = split(towers)
     params, report = fit(
@@ -194,61 +206,53 @@ def train_towers(
         pairs_loss(build, numerics.input_dtype),
         plan,
         pairs.loader(plan, shared=towers.config.shared, devices=mesh.shape["data"]),
+        encoder=encoder_parameters(towers),
         config=fitting,
         seed=seed,
         mesh=mesh,
         checkpoints=checkpoints,
         scalars=scalars,
-        evaluate=dev_metric(relevance.only("dev"), encoder, build, texts, config, seed),
+        evaluate=dev_metric(dev, dev_queries, pairs.items, encoder, build, config, seed),
     )
-    return build(params), {"pairs": len(chosen), "truncated": encoder.truncated, **report}
+    return build(params), {"pairs": len(chosen), "truncated": pairs.truncated, **report}
 
 
 def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
-    """The symmetric in-batch softmax of a batch of pairs."""
+    """Make the training loss: `IN_BATCH_LOSS` over the cosines of a batch of pairs."""
 
     def loss(params: Params, batch: PairBatch, key: Array | None) -> tuple[Array, dict[str, Array]]:
         towers = build(params)
-        queries, items = _encode(towers, batch.packed, dtype, key)
+        (queries, of_queries), (items, of_items) = towers.encode_pairs(
+            batch.packed, dtype=dtype, dropout_key=key
+        )
         log_temperature = jnp.maximum(towers.log_temperature[...], jnp.log(MIN_TEMPERATURE))
-        value = symmetric_in_batch_softmax(
+        value = IN_BATCH_LOSS(
             jnp.matmul(queries, items.T, precision=precision(queries.dtype)),
             log_temperature,
             where=jnp.asarray(batch.where),
             weights=jnp.asarray(batch.weights),
         )
-        return value, {"temperature": jnp.exp(log_temperature)}
+        return value, {
+            "temperature": jnp.exp(log_temperature),
+            "query_norm": of_queries["norm"],
+            "item_norm": of_items["norm"],
+        }
 
     return loss
 
 
-def _encode(
-    towers: Towers, packed: tuple[Packed, ...], dtype: DTypeLike, key: Array | None
-) -> tuple[Float[Array, "batch dim"], Float[Array, "batch dim"]]:
-    """Unit vectors of a batch's queries and items."""
-    if towers.item_bert is None:
-        hidden = towers.bert(packed[0], dtype=dtype, dropout_key=key)
-        query, item = jnp.split(mean_pool_packed(hidden, packed[0]), 2)
-    else:
-        keys = [None, None] if key is None else jax.random.split(key)
-        query, item = (
-            mean_pool_packed(bert(texts, dtype=dtype, dropout_key=key), texts)
-            for bert, texts, key in zip((towers.bert, towers.item_bert), packed, keys, strict=True)
-        )
-    return towers.project_query(query, dtype)[0], towers.project_item(item, dtype)[0]
-
-
 def dev_metric(
     relevance: Relevance,
+    query_tokens: Tokenised,
+    item_tokens: Tokenised,
     encoder: TowerEncoder,
     build: Callable[[Params], Towers],
-    texts: Sequence[str],
     config: PairsConfig,
     seed: int,
 ) -> Callable[[Params], float] | None:
-    """nDCG@10 of some `dev` queries over a pool of items; None where `dev` has no queries.
+    """Make the `dev` metric: nDCG@10 of some queries over a pool; None without `dev` queries.
 
-    The pool is every item judged for those queries and others drawn at random.
+    The pool is all items judged for those queries, and others drawn at random.
     """
     random = np.random.default_rng(seed)
     count = min(config.dev_queries, len(relevance.queries))
@@ -257,17 +261,16 @@ def dev_metric(
     queries = np.sort(random.permutation(len(relevance.queries))[:count]).tolist()
     pairs = [relevance.pairs_of(query) for query in queries]
     judged = np.unique(np.concatenate([relevance.item[pair] for pair in pairs]))
-    others = np.setdiff1d(random.permutation(len(texts))[: config.dev_items], judged)
+    others = np.setdiff1d(random.permutation(len(item_tokens))[: config.dev_items], judged)
     pool = np.concatenate([judged, others[: max(0, config.dev_items - len(judged))]])
     gains = np.zeros((count, len(pool)), np.float32)
     for row, pair in enumerate(pairs):
         gains[row, np.searchsorted(judged, relevance.item[pair])] = relevance.gain[pair]
-    query_texts = [relevance.queries[query] for query in queries]
-    items = encoder.tokenise("item", [texts[row] for row in pool])
+    chosen_queries, items = query_tokens.take(queries), item_tokens.take(pool)
 
     def metric(params: Params) -> float:
         encoder.update(build(params))
-        cosines = encoder.queries(query_texts) @ encoder.run("item", items).T
+        cosines = encoder.run("query", chosen_queries) @ encoder.run("item", items).T
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :DEV_DEPTH]
         return float(ndcg(np.take_along_axis(gains, order, axis=1), gains, DEV_DEPTH).mean())
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from train.data.candidates import CandidatesConfig, dev_lists, training_lists, unjudged_negatives
-from train.data.mine import Recalled
+from train.data.mine import MinedCandidates
 from train.data.relevance import Relevance
 
 CONFIG = CandidatesConfig(candidates=6, unjudged=2, margin=0.1, unjudged_weight=0.25)
@@ -54,7 +54,7 @@ QUERIES = np.array(
 )
 DEPTH = 6
 ORDER = np.argsort(-QUERIES, axis=1, kind="stable")[:, :DEPTH].astype(np.int32)
-RECALLED = Recalled(ORDER, np.take_along_axis(QUERIES, ORDER, axis=1))
+RECALLED = MinedCandidates(ORDER, np.take_along_axis(QUERIES, ORDER, axis=1))
 
 
 TEXTS = [f"item {row}" for row in range(8)]
@@ -97,7 +97,7 @@ def test_a_long_list_keeps_the_best_half_and_a_random_rest():
     )  # fmt: skip
     vectors = np.eye(judged, dtype=np.float32)
     queries = np.ones((1, judged), np.float32)
-    recalled = Recalled(np.zeros((1, 0), np.int32), np.zeros((1, 0), np.float32))
+    recalled = MinedCandidates(np.zeros((1, 0), np.int32), np.zeros((1, 0), np.float32))
     texts = [f"item {row}" for row in range(judged)]
     lists = [
         training_lists(relevance, recalled, vectors, queries, texts, CONFIG, seed)
@@ -136,6 +136,6 @@ def test_without_training_queries_there_are_no_lists(splits):
 
 def test_what_was_mined_reads_back(tmp_path):
     RECALLED.write(tmp_path)
-    again = Recalled.read(tmp_path)
+    again = MinedCandidates.read(tmp_path)
     np.testing.assert_array_equal(again.rows, RECALLED.rows)
     np.testing.assert_array_equal(again.cosines, RECALLED.cosines)

@@ -19,8 +19,8 @@ from lexical.index import LexicalIndex
 from search.request import RerankRequest, RetrieveRequest, SearchRequest
 from search.result import Hit, SearchResult
 from train.evaluation.baseline import Bm25, best_rows
-from train.evaluation.evaluate import evaluate, print_figures, write_figures
-from train.evaluation.report import figures, judged_queries
+from train.evaluation.evaluate import evaluate, print_report, write_report
+from train.evaluation.report import judged_queries, make_report
 from train.evaluation.runs import Ranking, write_run
 from train.progress import track
 
@@ -61,9 +61,9 @@ def dataset_of(judged=JUDGED, titles=TITLES) -> Dataset:
 
 
 class LexicalEngine:
-    """Our lexical index as both stages: what evaluation needs of an engine, without a model.
+    """An engine over the lexical index only, with the methods that evaluation uses.
 
-    The second stage turns the first's order round, so the two can be told apart.
+    Its reranker reverses the recalled order, so that the two differ.
     """
 
     def __init__(self, store: ItemStore, directory: Path, *, has_reranker: bool) -> None:
@@ -118,7 +118,7 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
 def test_figures_are_those_worked_out_on_paper():
     queries = judged_queries(dataset_of(), "test")
     full = [ranking("i3", "i1", "i0"), ranking("i4"), ranking("i5", "i0")]
-    found = figures("test", queries, {"dense": full}).systems["dense"]
+    found = make_report("test", queries, {"dense": full}).systems["dense"]
     # q lamp: gains 0, 1, 2 against the ideal 2, 1, 0; q-chair: 0.5 against 1, 0.5; q-none: 0.
     lamp = (1 / log2(3) + 2 / log2(4)) / (2 + 1 / log2(3))
     chair = 0.5 / (1 + 0.5 / log2(3))
@@ -131,23 +131,23 @@ def test_figures_are_those_worked_out_on_paper():
 
 
 def test_queries_left_out_or_counted_as_zero_are_told():
-    found = figures("test", judged_queries(dataset_of(), "test"), {})
+    found = make_report("test", judged_queries(dataset_of(), "test"), {})
     assert (found.queries, found.without_relevant, found.without_gain) == (3, 1, 1)
 
 
 def test_judged_only_ranks_every_judged_item_and_nothing_else():
     queries = judged_queries(dataset_of(), "test")
     run = [ranking("i2", "i1", "i0"), ranking("i2", "i4"), ranking("i5")]
-    found = figures("test", queries, {"rerank_judged": run}).systems["rerank"]
+    found = make_report("test", queries, {"rerank_judged": run}).systems["rerank"]
     lamp = (1 / log2(3) + 2 / log2(4)) / (2 + 1 / log2(3))
     assert found["ndcg@10_judged"].mean == pytest.approx((lamp + 1 + 0) / 3)
     with pytest.raises(ValueError, match="exactly the judged"):
-        figures("test", queries, {"rerank_judged": [ranking("i2"), *run[1:]]})
+        make_report("test", queries, {"rerank_judged": [ranking("i2"), *run[1:]]})
 
 
 def test_random_order_is_the_mean_over_all_orders():
     judged = [(f"q{n}", f"query {n}", row, 1.0 + row, "test") for n in range(400) for row in (0, 1)]
-    found = figures("test", judged_queries(dataset_of(judged), "test"), {}).systems["random"]
+    found = make_report("test", judged_queries(dataset_of(judged), "test"), {}).systems["random"]
     assert found["ndcg@10_judged"].mean == pytest.approx((1 + 1 / log2(3)) / 2, abs=0.005)
     assert list(found) == ["ndcg@10_judged"]
 
@@ -166,7 +166,8 @@ def test_differences_are_paired_and_better_needs_the_whole_interval_above_zero()
         "rerank": [good] * 30 + [bad] * 30,
     }
     by_name = {
-        (each.a, each.b, each.metric): each for each in figures("test", queries, runs).differences
+        (each.a, each.b, each.metric): each
+        for each in make_report("test", queries, runs).differences
     }
     gain = by_name["dense", "bm25", "ndcg@10"]
     assert gain.interval.mean == pytest.approx((1 - 1 / log2(3)) / 2)
@@ -243,7 +244,7 @@ def test_a_query_longer_than_the_engine_takes_is_refused_by_its_id(engine):
 def test_json_has_the_documented_form_and_no_nan(engine, tmp_path):
     judged = (("q", "lamp", 0, 1.0, "test"), ("q", "lamp", 1, 1.5, "test"))
     dataset = dataset_of(judged)
-    write_figures(evaluate(engine(dataset), dataset), tmp_path / "out" / "figures.json")
+    write_report(evaluate(engine(dataset), dataset), tmp_path / "out" / "figures.json")
     written = json.loads((tmp_path / "out" / "figures.json").read_text())
     assert set(written) >= {"split", "queries", "systems", "differences"}
     systems = {"bm25", "dense", "lexical", "recall", "rerank", "random"}
@@ -260,7 +261,7 @@ def test_json_has_the_documented_form_and_no_nan(engine, tmp_path):
 def test_printed_figures_show_intervals_and_what_was_left_out(engine):
     dataset = dataset_of()
     text = io.StringIO()
-    print_figures(evaluate(engine(dataset), dataset), Console(file=text, width=140))
+    print_report(evaluate(engine(dataset), dataset), Console(file=text, width=140))
     shown = " ".join(text.getvalue().split())
     assert "2 queries with a relevant item (1 left out)" in shown
     assert "dense - bm25" in shown
@@ -344,7 +345,7 @@ def test_home_depot_figures_agree_with_those_measured_elsewhere(real_data):
         scores = baseline.scores(query.text)
         rows = best_rows(scores, 100, ties)
         run.append(Ranking([store.ids[row] for row in rows], scores[rows]))
-    found = figures("test", queries, {"bm25": run})
+    found = make_report("test", queries, {"bm25": run})
     assert found.queries == 1_192
     # bm25s on its own, and a random order of the judged items, judged by other code. The order of
     # equal scores was another there; it moves nDCG@10 by 0.004 and MRR by 0.007 either way.

@@ -114,11 +114,9 @@ def test_bootstrap_repeats_itself():
     assert bootstrap(values) != bootstrap(values, seed=1)
 
 
-def test_bootstrap_draws_in_parts_as_it_would_at_once(monkeypatch):
+def test_bootstrap_draws_in_parts_as_it_would_at_once():
     values = np.random.default_rng(1).random(30)
-    whole = bootstrap(values)
-    monkeypatch.setattr("train.evaluation.metrics._CHUNK", 1_000)
-    assert bootstrap(values) == whole
+    assert bootstrap(values, chunk=1_000) == bootstrap(values)
 
 
 def test_bootstrap_of_a_constant_difference_excludes_zero():

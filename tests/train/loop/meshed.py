@@ -1,6 +1,6 @@
 """Run by test_mesh.py in a process of its own that simulates eight devices.
 
-Trains both stages on meshes of several shapes and prints how far they are from a single device.
+Trains towers and reranker on meshes of several shapes, and prints their distance from one device.
 """
 
 import json
@@ -16,7 +16,12 @@ from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
 from bert.tokens import Tokenizer
 from tests.train.examples import Example, reranker_example, towers_example
 from train.loop.fit import FitConfig, make_optimizer, make_train_step
-from train.loop.parameters import batch_sharding, parameter_sharding, replicate_rest
+from train.loop.parameters import (
+    batch_sharding,
+    encoder_parameters,
+    parameter_sharding,
+    replicate_rest,
+)
 
 CONFIG = FitConfig(learning_rate=1e-4, head_learning_rate=1e-4, warmup=0.5, clip_norm=1e9)
 
@@ -26,7 +31,7 @@ def results(example: Example, mesh: Mesh) -> tuple[float, dict, dict]:
     placed = jax.device_put(example.params, parameter_sharding(mesh, example.params))
     params = jax.tree.map(jnp.copy, placed)  # a step overwrites its own
     batch = jax.device_put(example.load(mesh.shape["data"])(example.batch), batch_sharding(mesh))
-    optimizer = make_optimizer(CONFIG, params, 4)
+    optimizer = make_optimizer(CONFIG, params, encoder_parameters(example.model), 4)
     moments = replicate_rest(mesh, optimizer.init(params))
     step = make_train_step(example.loss, optimizer, None, params, moments)
     # The first step has the rate 0, so the second is one update at the same gradient.

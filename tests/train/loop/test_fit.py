@@ -28,6 +28,9 @@ CONFIG = FitConfig(
 )
 
 
+ENCODER = {"bert.kernel", "bert.bias"}
+
+
 def params() -> dict[str, jax.Array]:
     return {
         "bert.kernel": jnp.ones((3, 2)),
@@ -69,18 +72,22 @@ def cached(compilation_cache):
     """Every run compiles the same step."""
 
 
-def train(tmp_path, *, plan=PLAN, config=CONFIG, evaluate=quality, start=None, loading=load):
+def train(
+    tmp_path, *, plan=PLAN, config=CONFIG, evaluate=quality, start=None, loading=load, **seams
+):
     return fit(
         start or params(),
         loss,
         plan,
         loading,
+        encoder=ENCODER,
         config=config,
         seed=3,
         mesh=make_mesh(),
         checkpoints=tmp_path / "checkpoints",
         scalars=tmp_path / "scalars",
         evaluate=evaluate,
+        **seams,
     )
 
 
@@ -115,7 +122,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(tmp_path, whole, stop
 
     with pytest.raises(RuntimeError, match="killed"):
         fit(
-            params(), loss, PLAN, dies, config=CONFIG, seed=3, mesh=make_mesh(),
+            params(), loss, PLAN, dies, encoder=ENCODER, config=CONFIG, seed=3, mesh=make_mesh(),
             checkpoints=tmp_path / "checkpoints", scalars=tmp_path / "scalars", evaluate=evaluate,
         )  # fmt: skip
     before = len(calls)
@@ -213,9 +220,8 @@ def scalars(directory, name: str) -> dict[int, float]:
 
 
 @pytest.mark.parametrize("load_seconds", [0.0, 7.0])
-def test_waiting_for_batches_is_told_from_everything_else(tmp_path, monkeypatch, load_seconds):
+def test_waiting_for_batches_is_told_from_everything_else(tmp_path, load_seconds):
     clock = Clock()
-    monkeypatch.setattr("train.loop.fit.perf_counter", clock)
     first = clock.passing(load_seconds, load)  # of the first batch: others are made beside steps
 
     def make_slow_step(*given):
@@ -227,12 +233,13 @@ def test_waiting_for_batches_is_told_from_everything_else(tmp_path, monkeypatch,
 
         return slow_step
 
-    monkeypatch.setattr("train.loop.fit.make_train_step", make_slow_step)
-
     def slow(examples):
         return (first if np.array_equal(examples, PLAN[0]) else load)(examples)
 
-    _, report = train(tmp_path, loading=slow, evaluate=clock.passing(100.0, quality))
+    evaluate = clock.passing(100.0, quality)
+    _, report = train(
+        tmp_path, loading=slow, evaluate=evaluate, clock=clock, make_step=make_slow_step
+    )
     assert report["input_wait_seconds"] == load_seconds
     assert report["fit_seconds"] == load_seconds + report["step"]
     written = scalars(tmp_path / "scalars", "input_wait_seconds")
@@ -260,12 +267,12 @@ def test_intervals_of_nothing_are_refused_by_name(option):
 
 
 def test_devices_that_cannot_be_grouped_are_refused():
-    with pytest.raises(InputError, match="cut in such groups"):
+    with pytest.raises(InputError, match="which does not divide"):
         make_mesh(3)
 
 
 def updates_of(config: FitConfig, gradients: dict, start: dict, steps: int) -> list[dict]:
-    optimizer = make_optimizer(config, start, steps)
+    optimizer = make_optimizer(config, start, ENCODER, steps)
     state, found = optimizer.init(start), []
     for _ in range(steps):
         updates, state = optimizer.update(gradients, state, start)
@@ -297,7 +304,7 @@ def test_only_kernels_decay():
 
 def test_gradients_are_clipped_by_their_norm_over_all_parameters():
     gradients = {"bert.bias": jnp.full(1, 30.0), "output.bias": jnp.full(1, 40.0)}
-    optimizer = make_optimizer(FitConfig(clip_norm=1.0), gradients, 10)
+    optimizer = make_optimizer(FitConfig(clip_norm=1.0), gradients, ENCODER, 10)
     _, state = optimizer.update(gradients, optimizer.init(gradients), gradients)
     moments = [leaf for leaf in jax.tree.leaves(optax.tree.get_all_with_path(state, "mu"))
                if isinstance(leaf, jax.Array)]  # fmt: skip

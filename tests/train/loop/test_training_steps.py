@@ -1,22 +1,20 @@
-"""The training step of each stage: what goes in, and that all of the model learns from it."""
+"""Training steps of towers and reranker: their inputs, and that every parameter learns."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from bert.batch import Tokens
 from bert.numerics import Numerics
 from tests.jaxprs import input_types, products
-from tests.tiny import tiny_bert
 from tests.train.examples import TEXTS, relevance, reranker_example, towers_example
 from towers.encoder import TowerEncoder
 from towers.losses import symmetric_in_batch_softmax
-from towers.model import Towers, TowersConfig
+from towers.model import TowersConfig
 from train.data.relevance import Relevance
 from train.loop.fit import FitConfig, fit
-from train.loop.parameters import make_mesh, split
+from train.loop.parameters import encoder_parameters, make_mesh, split
 from train.pipeline.towers import make_pairs
 
 FAST = FitConfig(learning_rate=1e-2, head_learning_rate=1e-2, warmup=0.1)
@@ -31,13 +29,11 @@ def cached(compilation_cache):
 def pairs_of(tokenizer):
     """Makes training pairs of judged ones, given as queries and of each (item, grade)."""
     config = TowersConfig(dim=16, max_query_tokens=8, max_item_tokens=16)
-    towers = Towers(config, tiny_bert(tokenizer), rngs=nnx.Rngs(0))
-    encoder = TowerEncoder(towers, tokenizer, Numerics("float32", "tests"), bulk=True)
 
     def make(texts, *judged):
         pairs = [(n, item, grade) for n, (_, of) in enumerate(judged) for item, grade in of]
         query, item, grade = zip(*pairs, strict=True)
-        found = Relevance(
+        relevance = Relevance(
             queries=tuple(text for text, _ in judged),
             splits=("train",) * len(judged),
             query=np.array(query, np.int32),
@@ -46,7 +42,7 @@ def pairs_of(tokenizer):
             grade_min=0.0,
             relevant_from=2.0,
         )
-        return make_pairs(found, encoder, texts)
+        return make_pairs(relevance, tokenizer, config, texts)
 
     return make
 
@@ -125,6 +121,7 @@ def test_a_few_steps_move_every_trainable_leaf_and_lower_the_loss(tokenizer, tmp
         example.loss,
         [example.batch] * 6,
         load,
+        encoder=encoder_parameters(example.model),
         config=FAST,
         seed=0,
         mesh=make_mesh(),

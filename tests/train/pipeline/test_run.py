@@ -12,20 +12,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bert.numerics import Numerics
+from bert.tokens import Tokenizer
 from catalog.dataset.reading import read_dataset
 from catalog.item_text import normalise_query
+from catalog.store import ItemStore
 from search.bundle import Manifest, golden, verify
 from search.bundle.building import open_held_out
 from search.config import EngineConfig
 from search.engine import Engine
 from search.request import DENSE, EmbedRequest, RerankRequest, RetrieveRequest, SearchRequest
 from tests.tiny import tiny_items
+from towers.encoder import TowerEncoder
 from towers.index import open_queries
+from towers.saving import load_towers
 from towers.vectors import Bfloat16Vectors, open_vectors
 from train.cli.main import main
 from train.evaluation.evaluate import collect_runs, evaluate
 from train.evaluation.report import judged_queries
-from train.pipeline.run import Pipeline, run
+from train.pipeline.run import Pipeline, write_vectors
 
 ROOT = Path(__file__).parents[3]
 FLOAT32 = EngineConfig(numerics="float32")
@@ -105,13 +110,15 @@ def test_a_version_that_answers_otherwise_assembles_the_bundle_anew(
     assert verify(out / "bundle").built_from["steps"]["answers"] == -1
 
 
-def test_vectors_are_written_some_at_a_time(built, demo, flags, tmp_path, monkeypatch):
-    out = tmp_path / "out"
-    shutil.copytree(built, out, symlinks=True)
-    shutil.rmtree(out / "steps" / "index")
-    monkeypatch.setattr(run, "_ENCODED", 70)
-    assert main(["index", *flags(demo, out)]) == 0
-    again, before = (open_vectors(path / "steps" / "index" / "index") for path in (out, built))
+def test_vectors_are_written_some_at_a_time(built, demo, pretrained, tmp_path):
+    towers, tokenizer = (
+        load_towers(built / "steps" / "towers"),
+        Tokenizer.from_directory(pretrained),
+    )
+    encoder = TowerEncoder(towers, tokenizer, Numerics("float32", "tests"), bulk=True)
+    store = ItemStore(read_dataset(demo).items)
+    write_vectors(encoder, store, tmp_path, "float32", chunk=70)
+    again, before = open_vectors(tmp_path), open_vectors(built / "steps" / "index" / "index")
     assert again.shape == (300, 32)
     np.testing.assert_allclose(again, before, atol=1e-5)
 
@@ -153,7 +160,7 @@ def test_evaluation_runs_the_engine_that_serves(trained, demo):
         hits = trained.retrieve(RetrieveRequest(query.text, page_size=100, channels=(DENSE,))).hits
         assert list(runs["dense"][number].item_ids) == [hit.item_id for hit in hits]
         reranked = trained.rerank(RerankRequest(query.text, list(query.gains))).hits
-        assert list(runs["both_judged"][number].item_ids) == [hit.item_id for hit in reranked]
+        assert list(runs["rerank_judged"][number].item_ids) == [hit.item_id for hit in reranked]
 
 
 def test_evaluating_again_gives_the_same_figures(trained, built, demo):

@@ -1,0 +1,34 @@
+"""Query-item pairs to the tokens that the reranker reads, in training and in serving."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bert.tokens import Tokenised, Tokenizer, tokenised_pairs
+from rerank.model import RerankerConfig
+
+_SPECIAL_TOKENS = 3  # [CLS] and two [SEP]
+
+
+def tokenise_pairs(
+    tokenizer: Tokenizer, config: RerankerConfig, queries: Sequence[str], texts: Sequence[str]
+) -> tuple[Tokenised, int]:
+    """Tokenise pairs as `[CLS] query [SEP] item [SEP]`.
+
+    Args:
+        tokenizer: The tokenizer that the reranker's encoder was trained with.
+        config: The token budgets.
+        queries: The query of each pair; cut to `max_query_tokens`.
+        texts: The item's text of each pair; cut to the rest of `max_tokens`.
+
+    Returns:
+        The tokens, and how many pairs were cut.
+    """
+    most_query, most = config.max_query_tokens, config.max_tokens - _SPECIAL_TOKENS
+    # Read one word piece more than fits, to tell which texts are cut.
+    first, _ = tokenizer.ids(queries, most_query + 1)
+    second, _ = tokenizer.ids(texts, most + 1)
+    query_room = np.minimum(first.lengths, most_query)
+    room = most - query_room
+    cut = int(((first.lengths > query_room) | (second.lengths > room)).sum())
+    return tokenised_pairs(first.cut(query_room), second.cut(room), tokenizer), cut
