@@ -15,7 +15,7 @@ from bert.numerics import Numerics
 from bert.packing import PackedTexts
 from bert.tokens import Tokenised, Tokenizer, tokenised_pairs
 from rerank.features import FeatureStatistics
-from rerank.model import INPUTS, Reranker, fuse
+from rerank.model import Reranker, fuse
 
 SPECIAL_TOKENS = 3  # [CLS] and two [SEP]
 # Pairs are packed into rows of so many tokens, up to so many a row; longer ones have their own.
@@ -169,7 +169,8 @@ class PairScorer:
 
     def _fuse_program(self, size: int) -> Any:
         if size not in self._fuse_programs:
-            inputs = (np.zeros((size, width), np.float32) for width in (self.width, INPUTS))
+            widths = (self.width, 2 * len(self._statistics.names))
+            inputs = (np.zeros((size, width), np.float32) for width in widths)
             self._fuse_programs[size] = self._fuse.lower(self._heads, *inputs).compile()
         return self._fuse_programs[size]
 

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from catalog.catalogue import Catalogue
-from catalog.fields import number_of, value_of
+from catalog.fields import value_of
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
-from rerank.features import Signals, title_overlap
+from rerank.features import Candidates, unknown
+from search import bundle
 
 # The score of the first item behind the reranked ones lies this far below the last of them.
 _GAP = 1e-3
@@ -30,34 +32,31 @@ class SignalSource:
     lexical: LexicalIndex | None
     as_of: date | None
 
+    @classmethod
+    def open(cls, directory: Path, catalogue: Catalogue, as_of: date | None) -> "SignalSource":
+        """Open the files that signals come from.
+
+        Args:
+            directory: A bundle, or the `index` step of a training run.
+            catalogue: The items of the bundle.
+            as_of: The day that ages count to.
+        """
+        return cls(catalogue, LexicalIndex.open(directory / bundle.LEXICAL), as_of)
+
     def gather(
         self,
         query: str,
         rows: Int32[np.ndarray, "candidates"],
         cosines: Float32[np.ndarray, "candidates"],
-    ) -> Signals:
-        """Everything the reranker's features are computed from."""
-        titles = [title or "" for title in self.catalogue.texts("title", rows)]
-        return Signals(
-            cosine=cosines.astype(np.float32),
-            lexical=np.full(len(rows), np.nan, np.float32)
+    ) -> Candidates:
+        """Collect what `feature_matrix` computes the candidates' features from."""
+        scores = {
+            "dense": cosines.astype(np.float32),
+            "lexical": unknown(len(rows))
             if self.lexical is None
             else lexical_shares(self.lexical, query, rows),
-            overlap=title_overlap(query, titles),
-            price=self.catalogue.numbers("price", rows),
-            rating=self.catalogue.numbers("rating", rows),
-            rating_count=self.catalogue.numbers("rating_count", rows),
-            age=self._ages(rows),
-            in_stock=self.catalogue.numbers("in_stock", rows),
-        )
-
-    def _ages(self, rows: Int32[np.ndarray, "candidates"]) -> Float32[np.ndarray, "candidates"]:
-        if self.as_of is None:
-            return np.full(len(rows), np.nan, np.float32)
-        today = np.float32(number_of(self.as_of))
-        ages: Float32[np.ndarray, "candidates"] = today - self.catalogue.numbers("released", rows)
-        np.maximum(ages, 0, out=ages)
-        return ages
+        }
+        return Candidates(query, rows, self.catalogue, scores, self.as_of)
 
 
 def lexical_shares(

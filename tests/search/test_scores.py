@@ -22,7 +22,7 @@ from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
 from bert.tokens import Tokenizer
 from catalog.item_text import item_text
 from catalog.schema import Item
-from rerank.features import FeatureStatistics, title_overlap
+from rerank.features import FeatureStatistics, word_overlap
 from rerank.model import Reranker, RerankerConfig, pretrained_reranker, save_reranker
 from rerank.scorer import PairScorer
 from search import bundle
@@ -48,7 +48,7 @@ def varied_items() -> list[Item]:
 
 def words_of(query: str) -> np.ndarray:
     """The share of a query's words that each item has in its title."""
-    return title_overlap(query, [item.title for item in varied_items()])
+    return word_overlap(query, [item.title for item in varied_items()])
 
 
 def teach(reranker: Reranker, directory: Path) -> None:

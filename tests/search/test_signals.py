@@ -7,6 +7,7 @@ from catalog.catalogue import Catalogue
 from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
+from rerank.features import FEATURES, Candidates, feature_matrix
 from search.signals import SignalSource, lexical_shares, newest_release, rerank_order
 
 NAN = float("nan")
@@ -57,6 +58,11 @@ def test_without_a_head_the_scores_are_the_cosines():
     assert rerank_order(floats(), floats(0.75, 0.5))[1].tolist() == [0.75, 0.5]
 
 
+def raw(candidates: Candidates, name: str) -> np.ndarray:
+    """The raw values of a feature."""
+    return next(feature.source(candidates) for feature in FEATURES if feature.name == name)
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> SignalSource:
     store = ItemStore.of(ITEMS)
@@ -66,14 +72,16 @@ def source(tmp_path_factory) -> SignalSource:
 
 def test_signals_are_the_values_of_the_catalogue(source):
     rows = np.array([1, 0], np.int32)
-    signals = source.gather("red lamp", rows, floats(0.3, 0.4))
-    np.testing.assert_array_equal(signals.cosine, floats(0.3, 0.4))
-    np.testing.assert_array_equal(signals.overlap, floats(0, 1))
-    np.testing.assert_array_equal(signals.price, floats(NAN, 12.5))
-    np.testing.assert_array_equal(signals.rating, floats(NAN, 4))
-    np.testing.assert_array_equal(signals.rating_count, floats(NAN, 3))
-    np.testing.assert_array_equal(signals.in_stock, floats(0, 1))
-    np.testing.assert_array_equal(signals.age, floats(0, 30))  # counted to the newest item
+    candidates = source.gather("red lamp", rows, floats(0.3, 0.4))
+    np.testing.assert_array_equal(raw(candidates, "cosine"), floats(0.3, 0.4))
+    np.testing.assert_array_equal(raw(candidates, "overlap"), floats(0, 1))
+    np.testing.assert_array_equal(raw(candidates, "price"), floats(NAN, 12.5))
+    np.testing.assert_array_equal(raw(candidates, "rating"), floats(NAN, 4))
+    np.testing.assert_array_equal(raw(candidates, "rating_count"), floats(NAN, 3))
+    np.testing.assert_array_equal(raw(candidates, "in_stock"), floats(0, 1))
+    np.testing.assert_array_equal(
+        raw(candidates, "age"), floats(0, 30)
+    )  # counted to the newest item
 
 
 def test_the_lexical_share_is_of_the_best_item_whatever_is_asked_about(source):
@@ -94,20 +102,20 @@ def test_a_query_that_matches_nothing_has_no_lexical_share(source):
 
 def test_items_outside_the_index_have_no_lexical_signal_and_no_age_without_a_day(source):
     outside = SignalSource(source.catalogue, None, None)
-    signals = outside.gather("red lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
-    assert np.isnan(signals.lexical).all()
-    assert np.isnan(signals.age).all()
+    candidates = outside.gather("red lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    assert np.isnan(raw(candidates, "lexical")).all()
+    assert np.isnan(raw(candidates, "age")).all()
 
 
 def test_an_item_from_the_future_is_new(source):
     early = SignalSource(source.catalogue, source.lexical, datetime.date(2024, 1, 11))
-    signals = early.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
-    np.testing.assert_array_equal(signals.age, floats(10, 0, NAN))
+    candidates = early.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    np.testing.assert_array_equal(raw(candidates, "age"), floats(10, 0, NAN))
 
 
-def test_gathering_does_not_change_the_catalogue(source):
+def test_computing_features_does_not_change_the_catalogue(source):
     before = source.catalogue.base.number("released").copy()
-    source.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    feature_matrix(source.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1)))
     np.testing.assert_array_equal(source.catalogue.base.number("released"), before)
 
 
