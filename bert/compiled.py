@@ -55,7 +55,7 @@ Batch: TypeAlias = Tokens | PackedRows
 
 @runtime_checkable
 class Rows(Protocol):
-    """What a model is to be run over: `bert.tokens.Framed`, or `bert.packing.PackedTexts`."""
+    """What a model is to be run over: `bert.tokens.Tokenised`, or `bert.packing.PackedTexts`."""
 
     @property
     def lengths(self) -> Int64[np.ndarray, " rows"]:
@@ -90,7 +90,7 @@ class Programs:
         self._texts = texts
         self.jitted = jax.jit(call)
         self.compiled: dict[tuple[int, int], Any] = {}
-        self.costs: defaultdict[tuple[int, int], LatencyEstimate] = defaultdict(LatencyEstimate)
+        self.latencies: defaultdict[tuple[int, int], LatencyEstimate] = defaultdict(LatencyEstimate)
         self._compiling: defaultdict[tuple[int, int], threading.Lock] = defaultdict(threading.Lock)
 
     def get(self, leaves: list[Array], batch: int, length: int) -> Any:
@@ -165,7 +165,6 @@ class BucketedForward:
         self.shapes = [
             (batch, length) for length in self.lengths for batch in self._batches[length]
         ]
-        self._costs = self.programs.costs
 
     @property
     def compilations(self) -> int:
@@ -215,7 +214,12 @@ class BucketedForward:
     def rows_within(self, seconds: float, length: int) -> int:
         """Rows of the largest batch of a length that takes no longer; else of the smallest."""
         smallest, *larger = self._batches[length]
-        return max([smallest, *(b for b in larger if self._costs[b, length].seconds <= seconds)])
+        return max(
+            [
+                smallest,
+                *(b for b in larger if self.programs.latencies[b, length].seconds <= seconds),
+            ]
+        )
 
     def start(self, tokens: Batch) -> Array:
         """Start computing one batch, of one of `shapes`."""
@@ -226,7 +230,7 @@ class BucketedForward:
 
     def least_seconds(self, length: int) -> float:
         """What the smallest batch of a length is expected to take; 0 before `warm_up`."""
-        return self._costs[self._batches[length][0], length].seconds
+        return self.programs.latencies[self._batches[length][0], length].seconds
 
     def seconds(self, lengths: Int64[np.ndarray, " rows"]) -> float:
         """What rows of those lengths are expected to take; 0 before `warm_up`."""
@@ -238,13 +242,13 @@ class BucketedForward:
         seconds = 0.0
         while rows > 0:
             batch = self.batch_size(rows, length)
-            seconds += self._costs[batch, length].seconds
+            seconds += self.programs.latencies[batch, length].seconds
             rows -= batch
         return seconds
 
     def measured(self, shape: tuple[int, int], seconds: float) -> None:
         """Take note of what one batch of a shape took."""
-        self._costs[shape].add(seconds)
+        self.programs.latencies[shape].add(seconds)
 
     def update(self, state: Any) -> None:
         """Run on other parameters of the same shapes from now on; nothing is compiled again."""
@@ -252,7 +256,7 @@ class BucketedForward:
 
     def warm_up(self) -> None:
         """Compile every shape, run it once, and learn what it takes: those that are not ready."""
-        fresh = [shape for shape in self.shapes if not self._costs[shape].seconds]
+        fresh = [shape for shape in self.shapes if not self.programs.latencies[shape].seconds]
 
         def ready(shape: tuple[int, int]) -> None:
             batch = self.programs.padding(*shape)
@@ -313,16 +317,19 @@ def serving_state(model: nnx.Module, dtype: DTypeLike) -> Any:
     )
 
 
-def enable_compilation_cache(directory: Path | None) -> None:
+def enable_compilation_cache(
+    directory: Path | None, *, flags: Callable[[], frozenset[str]] = cpu_flags
+) -> None:
     """Keep compiled programs in a directory, for this process and later ones.
 
     Args:
         directory: created when needed; None switches the cache off. Programs lie in a folder of
             their processor and jaxlib: a disk that several machines share, or an image that moves
             to another one, never hands out code for instructions that the processor lacks.
+        flags: Reads the processor's features.
     """
     if directory is not None:
-        directory = directory / _machine()
+        directory = directory / _machine(flags())
         directory.mkdir(parents=True, exist_ok=True)
     if not _counted:
         jax.monitoring.register_event_listener(_count)
@@ -355,9 +362,9 @@ def _count(event: str, **_: Any) -> None:
         _counted[_CACHE_EVENTS[event]] += 1
 
 
-def _machine() -> str:
+def _machine(flags: frozenset[str]) -> str:
     """Names what compiled programs depend on beside what JAX's own keys hold."""
-    facts = [platform.machine(), version("jaxlib"), *sorted(cpu_flags())]
+    facts = [platform.machine(), version("jaxlib"), *sorted(flags)]
     return hashlib.sha256(" ".join(facts).encode()).hexdigest()[:16]
 
 

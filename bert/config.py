@@ -32,13 +32,6 @@ class BertConfig:
             raise InputError(f"BERT config: dropout {self.dropout} is not in [0, 1)")
 
     @classmethod
-    def minilm_l6(cls) -> "BertConfig":
-        """all-MiniLM-L6-v2: 6 layers, 384 wide, 12 heads, 22.6 M parameters."""
-        return cls(
-            vocab_size=30522, hidden_size=384, num_layers=6, num_heads=12, intermediate_size=1536
-        )
-
-    @classmethod
     def from_hf(cls, config: Mapping[str, Any]) -> "BertConfig":
         """Read Hugging Face's `config.json`.
 

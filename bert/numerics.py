@@ -11,7 +11,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -64,57 +64,6 @@ class Numerics:
         return jnp.dtype(self.dtype)
 
 
-def choose_numerics(requested: Literal["auto", "float32", "bfloat16"] = "auto") -> Numerics:
-    """Choose what matrix products read.
-
-    Args:
-        requested: `auto` takes bfloat16 on accelerators that have units for it, and on CPUs that
-            have them where a measurement of a few tenths of a second, once a process and cache,
-            finds it at least a quarter faster; the others are taken as they are. JAX's compilation
-            cache, where there is one, keeps what was measured for later processes.
-    """
-    if requested != "auto":
-        return Numerics(requested, "requested")
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        if not _BFLOAT16_FLAGS & cpu_flags():
-            return _WITHOUT_UNITS
-        return _measured(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]  # made at run time
-    if device.platform == "gpu" and float(getattr(device, "compute_capability", "8.0")) < 8:
-        return Numerics("float32", f"{device.device_kind} has no bfloat16 units")
-    return Numerics("bfloat16", f"{device.device_kind} has bfloat16 units")
-
-
-_WITHOUT_UNITS = Numerics("float32", "the CPU reports no bfloat16 units")
-
-
-@functools.cache
-def _measured(cache: str | None) -> Numerics:
-    """What was measured for a compilation cache, or is now."""
-    kept = None if cache is None else Path(cache) / "numerics.json"
-    if kept is not None and kept.is_file():
-        try:
-            return Numerics.read(kept)
-        except InputError as error:
-            logger.warning("measuring how fast the CPU multiplies again: %s", error)
-    measured = _measure()
-    if kept is not None:
-        try:
-            measured.write(kept)
-        except OSError as error:
-            logger.warning("the next start may choose other numerics: %s", error)
-    return measured
-
-
-def _measure() -> Numerics:
-    rates = product_rates()
-    dtype: Literal["float32", "bfloat16"] = (
-        "bfloat16" if rates["bfloat16"] >= _WORTH_IT * rates["float32"] else "float32"
-    )
-    found = " and ".join(f"{name} at {rate / 1e9:.0f}" for name, rate in rates.items())
-    return Numerics(dtype, f"the CPU multiplies {found} GFLOP/s")
-
-
 def product_rates() -> dict[str, float]:
     """Measured rate of one dense product in each input type, in floating-point operations/s."""
     rows, inputs, outputs = _SHAPE
@@ -153,3 +102,61 @@ def cpu_flags() -> frozenset[str]:
         if name.strip().lower() in ("flags", "features"):
             return frozenset(value.split())
     return frozenset()
+
+
+def choose_numerics(
+    requested: Literal["auto", "float32", "bfloat16"] = "auto",
+    *,
+    flags: Callable[[], frozenset[str]] = cpu_flags,
+    rates: Callable[[], Mapping[str, float]] = product_rates,
+) -> Numerics:
+    """Choose what matrix products read.
+
+    Args:
+        requested: `auto` takes bfloat16 on accelerators that have units for it, and on CPUs that
+            have them where a measurement of a few tenths of a second, once a process and cache,
+            finds it at least a quarter faster; the others are taken as they are. JAX's compilation
+            cache, where there is one, keeps what was measured for later processes.
+        flags: Reads the processor's features.
+        rates: Measures the products.
+    """
+    if requested != "auto":
+        return Numerics(requested, "requested")
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        if not _BFLOAT16_FLAGS & flags():
+            return _WITHOUT_UNITS
+        cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]  # made at run time
+        return _measured(cache, rates)
+    if device.platform == "gpu" and float(getattr(device, "compute_capability", "8.0")) < 8:
+        return Numerics("float32", f"{device.device_kind} has no bfloat16 units")
+    return Numerics("bfloat16", f"{device.device_kind} has bfloat16 units")
+
+
+_WITHOUT_UNITS = Numerics("float32", "the CPU reports no bfloat16 units")
+
+
+@functools.cache
+def _measured(cache: str | None, rates: Callable[[], Mapping[str, float]]) -> Numerics:
+    """What was measured for a compilation cache, or is now."""
+    kept = None if cache is None else Path(cache) / "numerics.json"
+    if kept is not None and kept.is_file():
+        try:
+            return Numerics.read(kept)
+        except InputError as error:
+            logger.warning("measuring how fast the CPU multiplies again: %s", error)
+    measured = _measure(rates())
+    if kept is not None:
+        try:
+            measured.write(kept)
+        except OSError as error:
+            logger.warning("the next start may choose other numerics: %s", error)
+    return measured
+
+
+def _measure(rates: Mapping[str, float]) -> Numerics:
+    dtype: Literal["float32", "bfloat16"] = (
+        "bfloat16" if rates["bfloat16"] >= _WORTH_IT * rates["float32"] else "float32"
+    )
+    found = " and ".join(f"{name} at {rate / 1e9:.0f}" for name, rate in rates.items())
+    return Numerics(dtype, f"the CPU multiplies {found} GFLOP/s")

@@ -112,7 +112,7 @@ class PackedTexts:
     def pad(
         self, rows: Int[np.ndarray, " chosen"] | Sequence[int], length: int, batch: int
     ) -> PackedRows:
-        """A NumPy batch of the chosen rows; as `Framed.pad`."""
+        """A NumPy batch of the chosen rows; see `Tokenised.pad`."""
         rows = np.asarray(rows, np.int64)
         mask = padding_mask(self.lengths[rows], length, batch)
         filled = []

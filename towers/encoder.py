@@ -14,7 +14,7 @@ from bert.batch import Tokens
 from bert.compiled import BULK_LENGTHS, LENGTHS, BucketedForward, Forward, serving_state
 from bert.model import Bert
 from bert.numerics import Numerics
-from bert.tokens import Tokenised, Tokenizer, tokenised_single
+from bert.tokens import Tokenised, Tokenizer
 from towers.model import Towers, encode
 
 SPECIAL_TOKENS = 2  # [CLS] and [SEP]
@@ -86,7 +86,7 @@ class TowerEncoder:
         """Tokens of texts within the tower's budget, [CLS] and [SEP] included."""
         pieces, cut = self._tokenizer.ids(texts, self._budgets[tower] - SPECIAL_TOKENS)
         self.truncated += cut
-        return tokenised_single(pieces, self._tokenizer)
+        return Tokenised.of_texts(pieces, self._tokenizer)
 
     def run(
         self, tower: Literal["query", "item"], tokenised: Tokenised

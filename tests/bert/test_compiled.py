@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from bert import compiled
 from bert.batch import Tokens, mean_pool
 from bert.compiled import BucketedForward, enable_compilation_cache, serving_state
 from bert.model import Bert
@@ -82,12 +81,14 @@ def test_every_row_is_in_one_batch_that_holds_it(mix_lengths):
         mix_lengths=mix_lengths,
     )
     for rows in [*range(1, 12), 100]:
-        lengths = chance.integers(1, 97, rows)
-        cuts = list(forward._cut(lengths))
-        assert sorted(np.concatenate([chosen for chosen, *_ in cuts]).tolist()) == [*range(rows)]
-        for chosen, batch, length in cuts:
-            assert len(chosen) <= batch
-            assert lengths[chosen].max() <= length
+        tokenised = tokenised_of(chance.integers(1, 97, rows))
+        results = forward(tokenised)
+        sums = [tokenised.ids[row].sum() for row in range(rows)]
+        assert results[:, 0].tolist() == sums
+        shapes = [(batch, length) for batch, length in results[:, 1:].tolist()]
+        assert set(shapes) <= set(forward.shapes)
+        for length, shape in zip(tokenised.lengths, shapes, strict=True):
+            assert length <= shape[1]
 
 
 def test_rows_of_mixed_lengths_fill_batches(pooled):
@@ -220,12 +221,11 @@ def test_compiled_programs_are_kept_on_disk(tmp_path):
     assert len(list((tmp_path / "cache").glob("*/*call*"))) >= 3
 
 
-def test_programs_of_another_processor_are_not_found(tmp_path, monkeypatch):
+def test_programs_of_another_processor_are_not_found(tmp_path):
     try:
         enable_compilation_cache(tmp_path)
         here = jax.config.jax_compilation_cache_dir
-        monkeypatch.setattr(compiled, "cpu_flags", lambda: frozenset({"of_another"}))
-        enable_compilation_cache(tmp_path)
+        enable_compilation_cache(tmp_path, flags=lambda: frozenset({"of_another"}))
         assert jax.config.jax_compilation_cache_dir != here
     finally:
         enable_compilation_cache(None)

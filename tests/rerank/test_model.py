@@ -68,33 +68,37 @@ def scorer(reranker, statistics, tokenizer, compilation_cache) -> PairScorer:
     return PairScorer(reranker, statistics, tokenizer, Numerics("float32", "tests"))
 
 
-def test_an_untrained_reranker_keeps_the_order_of_stage_1(bert, reranker, scorer, features):
+def score(scorer: PairScorer, query: str, texts: list[str], features: np.ndarray) -> np.ndarray:
+    return scorer.run(scorer.tokenise([query] * len(texts), texts), features)
+
+
+def test_an_untrained_reranker_keeps_the_order_of_the_cosines(bert, reranker, scorer, features):
     scorer.update(Reranker(CONFIG, bert, rngs=nnx.Rngs(7)))
-    untrained = scorer(QUERY, TEXTS, features)
+    untrained = score(scorer, QUERY, TEXTS, features)
     scorer.update(reranker)
     np.testing.assert_array_equal(np.argsort(-untrained), np.argsort(-features[:, COSINE]))
 
 
 def test_a_score_does_not_depend_on_what_is_scored_with_it(scorer, features):
-    together = scorer(QUERY, TEXTS, features)
+    together = score(scorer, QUERY, TEXTS, features)
     assert len(set(together.tolist())) == len(TEXTS)
     for row, text in enumerate(TEXTS):
-        alone = scorer(QUERY, [text], features[row : row + 1])
+        alone = score(scorer, QUERY, [text], features[row : row + 1])
         np.testing.assert_allclose(alone[0], together[row], rtol=0, atol=1e-5)
-    mixed = scorer(QUERY, [*TEXTS[::-1], *TEXTS], np.concatenate([features[::-1], features]))
+    mixed = score(scorer, QUERY, [*TEXTS[::-1], *TEXTS], np.concatenate([features[::-1], features]))
     np.testing.assert_allclose(mixed[5:], together, rtol=0, atol=1e-5)
     np.testing.assert_allclose(mixed[:5], together[::-1], rtol=0, atol=1e-5)
 
 
 def test_scores_depend_on_query_text_and_features(scorer, features):
-    score = scorer(QUERY, TEXTS[:1], features[:1])
-    assert not np.allclose(score, scorer("desk", TEXTS[:1], features[:1]), atol=1e-4)
-    assert not np.allclose(score, scorer(QUERY, TEXTS[4:], features[:1]), atol=1e-4)
-    assert not np.allclose(score, scorer(QUERY, TEXTS[:1], features[1:2]), atol=1e-4)
+    base = score(scorer, QUERY, TEXTS[:1], features[:1])
+    assert not np.allclose(base, score(scorer, "desk", TEXTS[:1], features[:1]), atol=1e-4)
+    assert not np.allclose(base, score(scorer, QUERY, TEXTS[4:], features[:1]), atol=1e-4)
+    assert not np.allclose(base, score(scorer, QUERY, TEXTS[:1], features[1:2]), atol=1e-4)
 
 
 def test_no_items_give_no_scores(scorer):
-    assert scorer(QUERY, [], np.zeros((0, len(FEATURE_NAMES)), np.float32)).shape == (0,)
+    assert score(scorer, QUERY, [], np.zeros((0, len(FEATURE_NAMES)), np.float32)).shape == (0,)
 
 
 def test_pairs_are_cut_to_the_budget_and_each_cut_pair_is_counted_once(scorer, tokenizer):
@@ -168,14 +172,14 @@ def test_a_reranker_with_fewer_features_in_another_order_scores_as_it_did(
     features = features.copy()
     features[1, columns[1]] = np.nan
     scorer = PairScorer(again, known, tokenizer, Numerics("float32", "tests"))
-    scores = scorer(QUERY, TEXTS, features)
+    scores = score(scorer, QUERY, TEXTS, features)
 
     own = (features[:, columns] - np.array(mean, np.float32)) / np.array(scale, np.float32)
     missing = np.isnan(own) | np.array([False, False, True])
     values = np.where(missing, 0, np.clip(own, -5, 5))
     inputs = np.concatenate([values, missing], axis=1).astype(np.float32)
     np.testing.assert_array_equal(known.standardise(features), inputs)
-    text = scorer.read(QUERY, TEXTS)
+    text = scorer.read_tokenised(scorer.tokenise([QUERY] * len(TEXTS), TEXTS))
     expected = jax.jit(lambda *x: nnx.merge(*nnx.split(older)).fuse(*x))(text, inputs)
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
 

@@ -62,7 +62,9 @@ def teach(reranker: Reranker, directory: Path) -> None:
     statistics = FeatureStatistics.read(directory / bundle.RERANK)
     scorer = PairScorer(reranker, statistics, tokenizer, EXACT)
     texts = [item_text(item) for item in varied_items()]
-    read = np.concatenate([scorer.read(query, texts) for query in TAUGHT])
+    read = np.concatenate(
+        [scorer.read_tokenised(scorer.tokenise([query] * len(texts), texts)) for query in TAUGHT]
+    )
     wanted = np.concatenate([words_of(query) for query in TAUGHT])
     inputs = np.asarray(gelu(jnp.asarray(read)), np.float64)
     products = inputs.T @ inputs
