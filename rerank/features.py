@@ -24,7 +24,7 @@ from catalog.item_text import normalise_query
 
 STATISTICS_FILE = "features.json"
 _WORD = re.compile(r"\w+")
-# Standardised values are clipped to this many standard deviations: extremes are all alike.
+# Standardised values are clipped to this many standard deviations.
 _CLIP = 5.0
 
 
@@ -48,7 +48,7 @@ class Candidates:
 
     @property
     def lexical(self) -> Float32[np.ndarray, " candidates"]:
-        """The lexical scores, which results report."""
+        """The scores of the lexical channel; results show them."""
         return self.scores["lexical"]
 
 
@@ -57,7 +57,7 @@ Source: TypeAlias = Callable[[Candidates], Values]
 Transform: TypeAlias = Callable[[Values], Values]
 
 
-# Sources: one raw value for each candidate, NaN where it is missing.
+# Sources. Each gives one raw value for each candidate; NaN if the value is missing.
 
 
 def channel(name: str) -> Source:
@@ -92,16 +92,16 @@ def query_words_in(name: str) -> Source:
     return overlap
 
 
-# Transforms: raw values to values that a network can read.
+# Transforms of raw values to a range that a network can read.
 
 
 def as_is(values: Values) -> Values:
-    """The values themselves, for a range with two ends."""
+    """Return the values unchanged; for values with a limited range."""
     return values
 
 
 def log1p(values: Values) -> Values:
-    """log(1 + x), for amounts without an upper end; x below 0 counts as 0."""
+    """log(1 + x), for amounts without an upper limit; x below 0 counts as 0."""
     logarithms: Values = np.log1p(np.maximum(values, 0))
     return logarithms
 

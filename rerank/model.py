@@ -2,7 +2,7 @@
 
 The score is the sum of a linear part over the features and a small network over [CLS] and features
 (wide & deep, Cheng et al., 2016, arXiv 1606.07792). The network's output starts at zero and the
-linear part as the tower cosine, so training starts from the order of stage 1.
+linear part as the cosine of the towers, so training starts from the order of the dense scores.
 """
 
 from dataclasses import asdict, dataclass
@@ -27,17 +27,17 @@ from rerank.features import FEATURE_NAMES, FeatureStatistics
 
 @dataclass(frozen=True)
 class RerankerConfig:
-    """What the reranker adds to its encoder, and the token budget of its input."""
+    """Token budgets of the reranker's input, and the size of its fusion network."""
 
     max_query_tokens: int = 24  # word pieces of the query
-    max_tokens: int = 96  # tokens of query and item text together, [CLS] and [SEP]s included
+    max_tokens: int = 96  # tokens of query and item text together, with [CLS] and [SEP]s
     fusion: int = 128  # width of the fusion network
 
     def check(self, bert: BertConfig) -> None:
-        """Refuse budgets that cannot work with an encoder.
+        """Refuse budgets that do not fit an encoder.
 
         Raises:
-            InputError: names the option and its limits.
+            InputError: a budget is out of its limits.
         """
         if not self.max_query_tokens + 3 < self.max_tokens <= bert.max_positions:
             raise InputError(
@@ -47,7 +47,7 @@ class RerankerConfig:
 
 
 class Reranker(nnx.Module):
-    """Scores of query-item pairs; higher is better, comparable within one query."""
+    """Scores of query-item pairs: higher is better, and comparable within one query."""
 
     def __init__(
         self,
@@ -88,11 +88,11 @@ class Reranker(nnx.Module):
         *,
         dtype: DTypeLike = jnp.float32,
     ) -> Float[Array, " batch"]:
-        """Logits of a batch of pairs, for serving.
+        """Compute the logits of a batch of pairs, for serving.
 
         Args:
             tokens: `[CLS] query [SEP] item [SEP]`.
-            features: What `FeatureStatistics.standardise` gave.
+            features: Inputs from `FeatureStatistics.standardise`.
             dtype: Input type of matrix products.
         """
         return self.fuse(self.read(tokens, dtype=dtype), features)
@@ -100,7 +100,7 @@ class Reranker(nnx.Module):
     def read(
         self, tokens: Tokens | PackedRows, *, dtype: DTypeLike = jnp.float32
     ) -> Float[Array, "*pairs fusion"]:
-        """What the text of each pair contributes to its score, whatever its features."""
+        """Encode the text of each pair, without its features."""
         return self.text(self.bert.first(tokens, dtype=dtype))
 
     def score_packed(
@@ -111,14 +111,14 @@ class Reranker(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Float[Array, " pairs"]:
-        """Logits of packed pairs, for training."""
+        """Compute the logits of packed pairs, for training."""
         first = self.bert.first(packed, dtype=dtype, dropout_key=dropout_key)
         return self.fuse(self.text(first), features)
 
     def fuse(
         self, text: Float[Array, "pairs fusion"], features: Float[Array, "pairs inputs"]
     ) -> Float[Array, " pairs"]:
-        """Join what `read` made of each pair with its features, in float32: it costs little."""
+        """Fuse vectors from `read` with features, in float32, to logits."""
         return fuse(self.features, self.output, self.linear, text, features)
 
 
@@ -129,12 +129,12 @@ def fuse(
     text: Float[Array, "pairs fusion"],
     values: Float[Array, "pairs inputs"],
 ) -> Float[Array, " pairs"]:
-    """`Reranker.fuse` with the layers it uses, for programs that have no use for the encoder."""
+    """`Reranker.fuse` with its layers as arguments, for programs without the encoder."""
     return (output(gelu(text + features(values))) + linear(values))[:, 0]
 
 
 def pretrained_reranker(bert: Bert, config: RerankerConfig, *, seed: int) -> Reranker:
-    """A reranker over a pretrained encoder; the fusion starts at random."""
+    """Return an untrained reranker over a pretrained encoder."""
     reranker = Reranker(config, bert.config, rngs=nnx.Rngs(seed))
     reranker.bert = bert
     return reranker

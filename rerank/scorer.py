@@ -193,7 +193,7 @@ def pair_forward(
 def read_pairs(run: Forward, tokenised: Tokenised) -> Num[np.ndarray, "pairs ..."]:
     """Run a `pair_forward`, or a shared one, and return its result for each pair."""
     packed = _pack(tokenised)
-    return np.asarray(run(packed)[packed.row, packed.place])
+    return np.asarray(run(packed)[packed.row, packed.slot])
 
 
 def _pack(tokenised: Tokenised) -> PackedTexts:

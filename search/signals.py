@@ -1,4 +1,4 @@
-"""From candidates to a ranked list: signals, the reranker's scores, and one falling order."""
+"""Inputs of the reranker's features, and the order of results from its scores."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -14,18 +14,18 @@ from lexical.index import LexicalIndex
 from rerank.features import Candidates, unknown
 from search import bundle
 
-# The score of the first item behind the reranked ones lies this far below the last of them.
+# Distance between the scores of the last reranked item and the first item behind it.
 _GAP = 1e-3
 
 
 @dataclass(frozen=True)
 class SignalSource:
-    """Where the signals of catalogue items come from.
+    """The data that features of catalogue items are computed from.
 
     Attributes:
         catalogue: The items.
-        lexical: Their lexical index; None for items that are in none.
-        as_of: The day that ages count to; None leaves ages unknown.
+        lexical: Their lexical index; None for items that are not indexed.
+        as_of: The day that ages are counted to; None makes ages unknown.
     """
 
     catalogue: Catalogue
@@ -34,12 +34,12 @@ class SignalSource:
 
     @classmethod
     def open(cls, directory: Path, catalogue: Catalogue, as_of: date | None) -> "SignalSource":
-        """Open the files that signals come from.
+        """Open the lexical index of a directory.
 
         Args:
             directory: A bundle, or the `index` step of a training run.
-            catalogue: The items of the bundle.
-            as_of: The day that ages count to.
+            catalogue: The indexed items.
+            as_of: The day that ages are counted to.
         """
         return cls(catalogue, LexicalIndex.open(directory / bundle.LEXICAL), as_of)
 
@@ -49,7 +49,7 @@ class SignalSource:
         rows: Int32[np.ndarray, "candidates"],
         cosines: Float32[np.ndarray, "candidates"],
     ) -> Candidates:
-        """Collect what `feature_matrix` computes the candidates' features from."""
+        """Return candidates with their channel scores, for `feature_matrix`."""
         scores = {
             "dense": cosines.astype(np.float32),
             "lexical": unknown(len(rows))
@@ -62,9 +62,9 @@ class SignalSource:
 def lexical_shares(
     lexical: LexicalIndex, query: str, rows: Int32[np.ndarray, "candidates"]
 ) -> Float32[np.ndarray, "candidates"]:
-    """BM25 of each item over the best BM25 any item has; 0 where no item matches.
+    """Divide the BM25 of each item by the best BM25 in the index; 0 if no item matches.
 
-    The share depends on query and item alone, not on the other candidates.
+    The share depends only on query and item, not on the other candidates.
     """
     shares: Float32[np.ndarray, "candidates"] = np.zeros(len(rows), np.float32)
     if len(rows):
@@ -75,7 +75,10 @@ def lexical_shares(
 
 
 def newest_release(store: ItemStore) -> date | None:
-    """The day the newest item came out: what ages are counted to, so that a bundle never ages."""
+    """Return the release date of the newest item; None without dates.
+
+    Ages are counted to this day, so the answers of a bundle do not change from day to day.
+    """
     days = store.number("released")
     if np.isnan(days).all():
         return None
@@ -87,15 +90,15 @@ def newest_release(store: ItemStore) -> date | None:
 def rerank_order(
     scores: Float32[np.ndarray, "head"], tail: Float32[np.ndarray, "tail"]
 ) -> tuple[Int64[np.ndarray, "head"], Float32[np.ndarray, "items"]]:
-    """Order the reranked head by score and leave the tail behind it in stage 1's order.
+    """Order the reranked head by score, and keep the tail behind it in order of recall.
 
     Args:
-        scores: Scores of the first candidates, in any order.
-        tail: Stage 1's scores of the others, falling.
+        scores: Reranker's scores of the first candidates, in order of recall.
+        tail: Recall scores of the other candidates, falling.
 
     Returns:
-        The order of the head (equal scores stay in stage 1's order), and scores that fall along
-        the whole list: those of the head, and stage 1's moved below the last of them in the tail.
+        The order of the head, in which equal scores stay in order of recall, and the scores of the
+        whole list, falling: those of the head, then those of `scores_behind`.
     """
     order = np.argsort(-scores, kind="stable")
     head = scores[order]
@@ -105,8 +108,8 @@ def rerank_order(
 def scores_behind(
     head: Float32[np.ndarray, "head"], tail: Float32[np.ndarray, "tail"]
 ) -> Float32[np.ndarray, "tail"]:
-    """The falling scores of a tail, moved as a whole below those of the list it comes behind."""
+    """Shift the falling scores of a tail below the last score of the head; keep their distances."""
     if not len(head) or not len(tail):
         return tail
-    moved: Float32[np.ndarray, "tail"] = tail - tail[0] + head[-1] - np.float32(_GAP)
-    return moved
+    shifted: Float32[np.ndarray, "tail"] = tail - tail[0] + head[-1] - np.float32(_GAP)
+    return shifted

@@ -47,7 +47,7 @@ def test_the_choice_is_made_once_a_process():
     assert second is first
 
 
-def test_what_was_measured_is_kept_with_the_compiled_programs(tmp_path):
+def test_the_measured_choice_is_kept_with_the_compiled_programs(tmp_path):
     enable_compilation_cache(tmp_path)
     first = choose("avx512_bf16", float32=1e9, bfloat16=2e9)
     assert first.dtype == "bfloat16"
@@ -73,16 +73,16 @@ def test_a_cpu_without_bfloat16_units_is_not_measured():
 def test_both_rates_are_measured():
     rates = product_rates()
     assert rates.keys() == {"float32", "bfloat16"}
-    assert min(rates.values()) > 1e8  # a hundred million operations a second: any machine does
+    assert min(rates.values()) > 1e8  # any machine reaches 100 million operations/s
 
 
-def test_requested_numerics_are_taken():
+def test_requested_numerics_are_used():
     for dtype in ("float32", "bfloat16"):
         chosen = choose_numerics(dtype)
         assert (chosen.dtype, chosen.why) == (dtype, "requested")
 
 
-def test_a_choice_that_was_written_down_is_read_back(tmp_path):
+def test_a_written_choice_is_read_back(tmp_path):
     file = tmp_path / "numerics.json"
     Numerics("bfloat16", "tests").write(file)
     assert Numerics.read(file) == Numerics("bfloat16", "tests")

@@ -77,12 +77,12 @@ def test_a_typed_separator_is_text(tokenizer):
     assert not {tokenizer.sep_id, tokenizer.cls_id, tokenizer.pad_id} & set(rows.values.tolist())
 
 
-def test_half_a_surrogate_pair_is_a_question_mark(tokenizer):
+def test_a_lone_surrogate_becomes_a_question_mark(tokenizer):
     rows, _ = tokenizer.ids(["caf\u00e9 \ud83d lamp", "caf\u00e9 ? lamp"], 100)
     assert lists(rows)[0] == lists(rows)[1]
 
 
-def test_no_texts_are_no_rows(tokenizer):
+def test_no_texts_give_no_rows(tokenizer):
     rows, truncated = tokenizer.ids([], 5)
     assert (len(rows), truncated) == (0, 0)
     assert (
@@ -149,7 +149,7 @@ def test_pairs_need_as_many_first_as_second_texts(tokenizer):
         Tokenised.of_pairs(Ragged.of([[1]]), Ragged.of([[1], [2]]), tokenizer)
 
 
-def test_what_does_not_fit_a_batch_is_refused():
+def test_rows_that_do_not_fit_a_batch_are_refused():
     tokenised = Tokenised(Ragged.of([[1, 2, 3]]), np.array([3]), pad_id=0)
     with pytest.raises(ValueError, match="a row of 3 tokens does not fit a length of 2"):
         tokenised.pad([0], 2, 1)

@@ -35,7 +35,7 @@ def column(name: str) -> int:
     return FEATURE_NAMES.index(name)
 
 
-def test_amounts_enter_as_logarithms_and_the_rest_as_it_is():
+def test_amounts_become_logarithms_and_other_values_stay_as_they_are():
     values = matrix(price=[0, 99], age=[9, NAN], rating=[4.5, 3], cosine=[-0.5, 1])
     np.testing.assert_allclose(values[:, column("price")], [0, log(100)], rtol=1e-6)
     np.testing.assert_allclose(values[:, column("age")], [log(10), NAN], rtol=1e-6)
@@ -85,7 +85,7 @@ def test_features_are_standardised_by_the_statistics_of_training():
     np.testing.assert_array_equal(inputs[:, 8 + column("rating")], 0)
 
 
-def test_a_missing_value_is_the_mean_with_its_indicator_set():
+def test_a_missing_value_becomes_the_mean_with_its_indicator_set():
     statistics = FeatureStatistics.of(matrix(rating=[2, 4]))
     inputs = statistics.standardise(matrix(rating=[NAN, 4]))
     np.testing.assert_allclose(inputs[:, column("rating")], [0, 1])
@@ -100,7 +100,7 @@ def test_missing_values_do_not_count_in_the_statistics():
 
 
 @pytest.mark.parametrize("values", [[3, 3], [NAN, NAN], [NAN, 3]])
-def test_a_feature_that_was_constant_or_absent_in_training_is_missing_for_ever(values):
+def test_a_feature_that_was_constant_or_missing_in_training_always_counts_as_missing(values):
     statistics = FeatureStatistics.of(matrix(rating=values, cosine=[0.1, 0.9]))
     assert not statistics.trained[column("rating")]
     assert statistics.trained[column("cosine")]
@@ -109,7 +109,7 @@ def test_a_feature_that_was_constant_or_absent_in_training_is_missing_for_ever(v
     np.testing.assert_array_equal(inputs[:, 8 + column("rating")], 1)
 
 
-def test_one_row_of_training_trains_no_feature():
+def test_no_feature_is_trained_on_a_single_row():
     row = matrix(rating=[3, 4])[:1]
     assert not any(FeatureStatistics.of(row).trained)
 

@@ -44,7 +44,7 @@ def bert(tokenizer) -> BertConfig:
 
 @pytest.fixture(scope="module")
 def reranker(bert) -> Reranker:
-    """With all weights random, so that text and features both matter."""
+    """A reranker with random weights, so that text and features both matter."""
     reranker = Reranker(CONFIG, bert, rngs=nnx.Rngs(1))
     key = jax.random.key(2)
     for layer in (reranker.output, reranker.linear, reranker.text, reranker.features):
@@ -133,7 +133,7 @@ def test_a_saved_reranker_loads_back_bit_by_bit(reranker, statistics, tmp_path):
     again = load_reranker(tmp_path)
     assert again.config == CONFIG
     jax.tree.map(np.testing.assert_array_equal, nnx.state(reranker), nnx.state(again))
-    # The encoder is there under Hugging Face's own keys.
+    # The encoder has Hugging Face's keys.
     assert "bert.encoder.layer.0.output.dense.weight" in load_file(tmp_path / "model.safetensors")
 
 
@@ -213,6 +213,6 @@ def test_a_new_reranker_takes_its_encoder_over(bert):
 
 
 @pytest.mark.parametrize(("query", "most"), [(21, 24), (4, 33), (4, 7)])
-def test_budgets_that_cannot_work_are_refused(bert, query, most):
+def test_budgets_out_of_their_limits_are_refused(bert, query, most):
     with pytest.raises(InputError, match=f"max_tokens {most} must exceed max_query_tokens {query}"):
         replace(CONFIG, max_query_tokens=query, max_tokens=most).check(bert)

@@ -8,6 +8,7 @@ from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from rerank.features import FEATURES, Candidates, feature_matrix
+from search import bundle
 from search.signals import SignalSource, lexical_shares, newest_release, rerank_order
 
 NAN = float("nan")
@@ -50,7 +51,7 @@ def test_scores_never_rise_along_the_list(head, tail):
         assert scores[len(head)] < scores[len(head) - 1]
 
 
-def test_equal_logits_stay_in_the_order_of_stage_1():
+def test_equal_logits_stay_in_order_of_recall():
     assert rerank_order(floats(1, 2, 1, 2), floats())[0].tolist() == [1, 3, 0, 2]
 
 
@@ -65,12 +66,12 @@ def raw(candidates: Candidates, name: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> SignalSource:
-    store = ItemStore.of(ITEMS)
-    lexical = LexicalIndex.build(store, tmp_path_factory.mktemp("lexical") / "index")
-    return SignalSource(Catalogue.of(store), lexical, newest_release(store))
+    store, directory = ItemStore.of(ITEMS), tmp_path_factory.mktemp("bundle")
+    LexicalIndex.build(store, directory / bundle.LEXICAL)
+    return SignalSource.open(directory, Catalogue.of(store), newest_release(store))
 
 
-def test_signals_are_the_values_of_the_catalogue(source):
+def test_raw_values_are_those_of_the_catalogue(source):
     rows = np.array([1, 0], np.int32)
     candidates = source.gather("red lamp", rows, floats(0.3, 0.4))
     np.testing.assert_array_equal(raw(candidates, "cosine"), floats(0.3, 0.4))
@@ -84,7 +85,7 @@ def test_signals_are_the_values_of_the_catalogue(source):
     )  # counted to the newest item
 
 
-def test_the_lexical_share_is_of_the_best_item_whatever_is_asked_about(source):
+def test_the_lexical_share_does_not_depend_on_the_other_candidates(source):
     every = lexical_shares(source.lexical, "red lamp", np.arange(3, dtype=np.int32))
     assert every.max() == 1
     assert every[1] == 0
@@ -100,7 +101,7 @@ def test_a_query_that_matches_nothing_has_no_lexical_share(source):
     ]
 
 
-def test_items_outside_the_index_have_no_lexical_signal_and_no_age_without_a_day(source):
+def test_items_that_are_not_indexed_have_no_lexical_score_and_without_a_day_no_age(source):
     outside = SignalSource(source.catalogue, None, None)
     candidates = outside.gather("red lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
     assert np.isnan(raw(candidates, "lexical")).all()
