@@ -42,7 +42,7 @@ def test_amounts_become_logarithms_and_other_values_stay_as_they_are():
     np.testing.assert_array_equal(values[:, column("rating")], [4.5, 3])
     np.testing.assert_array_equal(values[:, column("cosine")], [-0.5, 1])
     assert np.isnan(values[:, column("in_stock")]).all()
-    assert values.shape == (2, 8)
+    assert values.shape == (2, len(FEATURES))
 
 
 def test_the_matrix_reads_each_feature_from_its_source():
@@ -58,18 +58,19 @@ def test_the_matrix_reads_each_feature_from_its_source():
     }
     catalogue = Catalogue.of(ItemStore.of(items))
     values = feature_matrix(Candidates("red lamps", rows, catalogue, scores, date(2024, 1, 10)))
-    expected = matrix(
-        cosine=[0.25, 0.5],
-        lexical=[0, 0.75],
-        overlap=[0, 0.5],
-        price=[NAN, 99],
-        rating=[NAN, 4.5],
-        rating_count=[NAN, 9],
-        age=[NAN, 9],
-        in_stock=[NAN, 1],
-    )
+    expected = {
+        "cosine": [0.25, 0.5],
+        "lexical": [0, 0.75],
+        "overlap": [0, 0.5],
+        "price": [NAN, 99],
+        "rating": [NAN, 4.5],
+        "rating_count": [NAN, 9],
+        "age": [NAN, 9],
+        "in_stock": [NAN, 1],
+    }
     assert values.dtype == np.float32
-    np.testing.assert_array_equal(values, expected)
+    columns = [column(name) for name in expected]
+    np.testing.assert_array_equal(values[:, columns], matrix(**expected)[:, columns])
 
 
 def test_every_feature_has_a_name_of_its_own_a_unit_and_a_meaning_of_missing():
@@ -82,14 +83,14 @@ def test_features_are_standardised_by_the_statistics_of_training():
     inputs = statistics.standardise(matrix(rating=[3, 5]))
     # Mean 3, standard deviation 1.
     np.testing.assert_allclose(inputs[:, column("rating")], [0, 2])
-    np.testing.assert_array_equal(inputs[:, 8 + column("rating")], 0)
+    np.testing.assert_array_equal(inputs[:, len(FEATURES) + column("rating")], 0)
 
 
 def test_a_missing_value_becomes_the_mean_with_its_indicator_set():
     statistics = FeatureStatistics.of(matrix(rating=[2, 4]))
     inputs = statistics.standardise(matrix(rating=[NAN, 4]))
     np.testing.assert_allclose(inputs[:, column("rating")], [0, 1])
-    np.testing.assert_array_equal(inputs[:, 8 + column("rating")], [1, 0])
+    np.testing.assert_array_equal(inputs[:, len(FEATURES) + column("rating")], [1, 0])
 
 
 def test_missing_values_do_not_count_in_the_statistics():
@@ -106,7 +107,7 @@ def test_a_feature_that_was_constant_or_missing_in_training_always_counts_as_mis
     assert statistics.trained[column("cosine")]
     inputs = statistics.standardise(matrix(rating=[1, 5], cosine=[0.1, 0.9]))
     np.testing.assert_array_equal(inputs[:, column("rating")], 0)
-    np.testing.assert_array_equal(inputs[:, 8 + column("rating")], 1)
+    np.testing.assert_array_equal(inputs[:, len(FEATURES) + column("rating")], 1)
 
 
 def test_no_feature_is_trained_on_a_single_row():

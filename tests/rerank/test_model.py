@@ -191,9 +191,10 @@ def test_a_reranker_given_new_features_scores_as_before(bert):
     widened = with_features(older, FEATURE_NAMES)
     assert widened.feature_names == FEATURE_NAMES
     columns = [FEATURE_NAMES.index(name) for name in older.feature_names]
-    text, inputs = jax.random.normal(jax.random.key(1), (2, 5, 16))
-    text = text[:, : CONFIG.fusion]
-    own = inputs[:, np.array([*columns, *(8 + column for column in columns)])]
+    count = len(FEATURE_NAMES)
+    text = jax.random.normal(jax.random.key(1), (5, CONFIG.fusion))
+    inputs = jax.random.normal(jax.random.key(2), (5, 2 * count))
+    own = inputs[:, np.array([*columns, *(count + column for column in columns)])]
     np.testing.assert_allclose(widened.fuse(text, inputs), older.fuse(text, own), rtol=1e-5)
     assert with_features(widened, FEATURE_NAMES) is widened
 
