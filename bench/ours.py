@@ -20,7 +20,8 @@ from bert.matmul import dense
 from bert.model import Bert
 from bert.numerics import choose_numerics
 from bert.params import DEFAULT_PRETRAINED, WEIGHTS_FILE, load_bert, resolve_pretrained
-from bert.tokens import Tokenizer, tokenised_pairs
+from bert.tokens import Tokenised, Tokenizer
+from rerank.features import FEATURE_NAMES
 from rerank.model import RerankerConfig, pretrained_reranker
 from rerank.scorer import pair_forward, read_pairs
 from towers.encoder import TowerEncoder
@@ -82,7 +83,7 @@ def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
         first, _ = tokenizer.ids([query for query, _ in pairs], MAX_TOKENS - 3)
         second, _ = tokenizer.ids([text for _, text in pairs], MAX_TOKENS - 3)
         room = MAX_TOKENS - 3 - first.lengths
-        return read_pairs(forward, tokenised_pairs(first, second.cut(room), tokenizer))
+        return read_pairs(forward, Tokenised.of_pairs(first, second.cut(room), tokenizer))
 
     return work
 
@@ -131,12 +132,12 @@ def train_cross_encoder(
     second, _ = tokenizer.ids([title for _, title, _ in pairs], MAX_TOKENS)
     second = second.cut(MAX_TOKENS - 3 - first.lengths)
     plan = [np.arange(len(pairs))[at : at + 32] for at in range(0, len(pairs), 32)]
-    packer = Packer.fitting(tokenised_pairs(first, second, tokenizer), plan, devices=1)
+    packer = Packer.fitting(Tokenised.of_pairs(first, second, tokenizer), plan, devices=1)
     grades = np.array([grade for *_, grade in pairs], np.float32)
 
     def loss(params: Any, batch: Any, _: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
         packed, labels = batch
-        features = jnp.zeros((len(labels), 16))
+        features = jnp.zeros((len(labels), 2 * len(FEATURE_NAMES)))
         scores = build(params).score_packed(packed, features, dtype=dtype)
         return optax.sigmoid_binary_cross_entropy(scores, labels).mean(), {}
 

@@ -1,4 +1,4 @@
-"""Batches of tokenised texts, padded or packed: which tokens belong together, and their means."""
+"""Batches of tokenised texts, padded or packed, with their attention masks and mean pooling."""
 
 from typing import NamedTuple
 
@@ -14,9 +14,9 @@ class Tokens(NamedTuple):
     """A padded batch of token rows, as NumPy or JAX arrays (a pytree).
 
     Attributes:
-        ids: word-piece ids, `Int["batch length"]`.
-        mask: True where a token is real, `Bool["batch length"]`.
-        types: 0 in the first text and 1 in the second, `Int["batch length"]`.
+        ids: Word-piece ids, `Int["batch length"]`.
+        mask: True for a real token, False for padding, `Bool["batch length"]`.
+        types: 0 for tokens of the first text and 1 for those of the second, `Int["batch length"]`.
     """
 
     ids: Int[Array, "batch length"] | Int[np.ndarray, "batch length"]
@@ -27,15 +27,15 @@ class Tokens(NamedTuple):
 class Packed(NamedTuple):
     """Several texts laid end to end in each row, as NumPy or JAX arrays (a pytree).
 
-    Training packs its batches: hardly any padding, and one shape for a whole run.
+    Training packs its batches: there is hardly any padding, and a whole run has one shape.
 
     Attributes:
-        ids: word-piece ids, `Int["rows length"]`.
-        texts: number of the text a token belongs to, -1 for padding, `Int["rows length"]`. Tokens
-            attend to those of their own text alone.
-        types: 0 in the first part of a text and 1 in the second, `Int["rows length"]`.
-        positions: place of a token in its text, `Int["rows length"]`.
-        starts: where each text's [CLS] lies, counted over all rows, `Int["texts"]`.
+        ids: Word-piece ids, `Int["rows length"]`.
+        texts: Number of the text that a token belongs to, -1 for padding, `Int["rows length"]`.
+            Tokens attend only to tokens of the same text.
+        types: 0 for tokens of a text's first part and 1 for the second, `Int["rows length"]`.
+        positions: Position of a token in its text, `Int["rows length"]`.
+        starts: Position of each text's [CLS], counted over all rows, `Int["texts"]`.
     """
 
     ids: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
@@ -46,17 +46,17 @@ class Packed(NamedTuple):
 
 
 class PackedRows(NamedTuple):
-    """The same, with each row by itself: rows of several batches may be put together.
+    """Packed texts that are numbered within each row, as NumPy or JAX arrays (a pytree).
 
-    Serving packs its pairs so.
+    Serving packs its pairs like this, because rows of several callers can share a batch.
 
     Attributes:
-        ids: word-piece ids, `Int["rows length"]`.
-        texts: number within its row of the text a token belongs to, -1 for padding,
-            `Int["rows length"]`; of rows that are all padding nothing is read.
-        types: 0 in the first part of a text and 1 in the second, `Int["rows length"]`.
-        positions: place of a token in its text, `Int["rows length"]`.
-        starts: where in its row each text's [CLS] lies, 0 for texts that a row does not have,
+        ids: Word-piece ids, `Int["rows length"]`.
+        texts: Number, within the row, of the text that a token belongs to, -1 for padding,
+            `Int["rows length"]`. The result of a row of padding is not used.
+        types: 0 for tokens of a text's first part and 1 for the second, `Int["rows length"]`.
+        positions: Position of a token in its text, `Int["rows length"]`.
+        starts: Position in the row of each text's [CLS], 0 for texts that the row does not have,
             `Int["rows texts"]`.
     """
 
@@ -68,7 +68,10 @@ class PackedRows(NamedTuple):
 
 
 def attention_mask(tokens: Tokens | Packed | PackedRows) -> Bool[Array, "batch queries length"]:
-    """Which tokens (last axis) a token may attend to; one line for a whole row unless packed."""
+    """Return which tokens (last axis) each token attends to.
+
+    Padded rows have one query line, which holds for all tokens of the row.
+    """
     if not isinstance(tokens, Tokens):
         texts = jnp.asarray(tokens.texts)
         return (texts[:, :, None] == texts[:, None, :]) & (texts >= 0)[:, None, :]
@@ -79,7 +82,7 @@ def mean_pool(
     hidden: Float[Array, "batch length hidden"],
     mask: Bool[Array, "batch length"] | Bool[np.ndarray, "batch length"],
 ) -> Float[Array, "batch hidden"]:
-    """Mean of the hidden states of real tokens; zeros for a row without any."""
+    """Mean of the hidden states of real tokens; zeros for a row of padding."""
     weights = jnp.asarray(mask, hidden.dtype)
     total = jnp.einsum("blh,bl->bh", hidden, weights, precision=precision(hidden.dtype))
     return total / jnp.maximum(weights.sum(axis=1, keepdims=True), 1.0)

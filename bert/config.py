@@ -9,7 +9,7 @@ from base.errors import InputError
 
 @dataclass(frozen=True)
 class BertConfig:
-    """The shape of a BERT encoder."""
+    """Sizes of a BERT encoder."""
 
     vocab_size: int  # word pieces
     hidden_size: int  # width of every hidden state
@@ -22,7 +22,7 @@ class BertConfig:
     dropout: float = 0.1  # probability of dropping, for hidden states and attention alike
 
     def __post_init__(self) -> None:
-        """Refuse sizes no BERT can have."""
+        """Refuse impossible sizes."""
         if self.hidden_size % self.num_heads:
             raise InputError(
                 f"BERT config: hidden_size {self.hidden_size} is not a multiple of "
@@ -32,27 +32,20 @@ class BertConfig:
             raise InputError(f"BERT config: dropout {self.dropout} is not in [0, 1)")
 
     @classmethod
-    def minilm_l6(cls) -> "BertConfig":
-        """all-MiniLM-L6-v2: 6 layers, 384 wide, 12 heads, 22.6 M parameters."""
-        return cls(
-            vocab_size=30522, hidden_size=384, num_layers=6, num_heads=12, intermediate_size=1536
-        )
-
-    @classmethod
     def from_hf(cls, config: Mapping[str, Any]) -> "BertConfig":
         """Read Hugging Face's `config.json`.
 
         Raises:
-            InputError: a size is missing, or the config asks for what this BERT does not compute
-                (another architecture, activation or kind of position).
+            InputError: a size is missing, or the config needs another architecture, activation or
+                kind of position than this BERT has.
         """
         missing = [key for key in _HF_SIZES.values() if not isinstance(config.get(key), int)]
         if missing:
             raise InputError(f"BERT config: no whole number under {', '.join(missing)}")
-        for key, wanted in _HF_FIXED.items():
-            if config.get(key, wanted) != wanted:
+        for key, supported in _HF_FIXED.items():
+            if config.get(key, supported) != supported:
                 raise InputError(
-                    f"BERT config: {key} is {config[key]!r}; only {wanted!r} is supported"
+                    f"BERT config: {key} is {config[key]!r}; only {supported!r} is supported"
                 )
         return cls(
             **{field: config[key] for field, key in _HF_SIZES.items()},
@@ -61,7 +54,7 @@ class BertConfig:
         )
 
     def to_hf(self) -> dict[str, Any]:
-        """Hugging Face's `config.json` for this model; `from_hf` reads it back."""
+        """Return Hugging Face's `config.json` for this model."""
         return {
             "architectures": ["BertModel"],
             **_HF_FIXED,

@@ -1,8 +1,8 @@
-"""Dense products and the GELU, with gradients of their own: where the time of a BERT goes.
+"""Dense products and the GELU, with hand-written gradients. A BERT spends most of its time here.
 
-What JAX derives is correct and slower. It leaves to XLA in which layout a gradient's products run,
-takes their inputs in float32 also where the forward pass has bfloat16 units to use, and computes
-the error function of a GELU once more in the backward pass for each of its two uses.
+The gradients that JAX derives are correct but slower. They leave the layout of their products to
+XLA, read float32 inputs even if the forward pass reads bfloat16, and compute the error function of
+a GELU twice in the backward pass.
 """
 
 import math
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 
 def precision(dtype: DTypeLike) -> jax.lax.Precision:
-    """float32 means float32, also on platforms that would rather multiply in less."""
+    """Return the precision that keeps float32 products in full float32 on every platform."""
     full = jnp.dtype(dtype) == jnp.float32
     return jax.lax.Precision.HIGHEST if full else jax.lax.Precision.DEFAULT
 
@@ -27,9 +27,9 @@ def dense(
     bias: Float[Array, " outputs"],
     dtype: DTypeLike,
 ) -> Float[Array, "*rows outputs"]:
-    """`x @ kernel + bias`, with inputs of the product in `dtype` and float32 accumulation.
+    """`x @ kernel + bias`: the product reads `dtype` and accumulates in float32.
 
-    Every dense product of the model is this one. Its gradients are products of the same kind.
+    Every dense layer of the model uses it. Its gradients are products of the same kind.
     """
     rows = x.reshape(-1, x.shape[-1])
     product = _product(rows, kernel, bias, jnp.dtype(dtype))
@@ -56,9 +56,9 @@ def _product_backward(
     dtype: DTypeLike, saved: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array, Array]:
     x, kernel = saved
-    of_x = _contract(gradient, kernel, 1, 1, dtype)
-    of_kernel = _contract(_turned(x), gradient, 1, 0, dtype)
-    return of_x, of_kernel.astype(kernel.dtype), gradient.sum(axis=0)
+    x_gradient = _contract(gradient, kernel, 1, 1, dtype)
+    kernel_gradient = _contract(_transposed(x), gradient, 1, 0, dtype)
+    return x_gradient, kernel_gradient.astype(kernel.dtype), gradient.sum(axis=0)
 
 
 _product.defvjp(_product_forward, _product_backward)
@@ -74,22 +74,22 @@ def _contract(a: Array, b: Array, axis_a: int, axis_b: int, dtype: DTypeLike) ->
     )
 
 
-def _turned(x: Array) -> Array:
-    """`x.T`, laid out anew.
+def _transposed(x: Array) -> Array:
+    """`x.T` as a copy in its own layout.
 
-    XLA would rather have the product read `x` as it lies. On CPUs no kernel for bfloat16 does, so
-    both inputs are converted and the product is a float32 one, at half the rate.
+    Without the copy, XLA lets the product read `x` itself. No bfloat16 kernel on CPUs can do that,
+    so XLA converts both inputs to float32 and multiplies at half the rate.
     """
     rows_first = Layout(major_to_minor=(0, 1))
-    turned: Array = with_layout_constraint(x.T, rows_first)
-    return turned
+    copy: Array = with_layout_constraint(x.T, rows_first)
+    return copy
 
 
 @jax.custom_vjp
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """`x * Phi(x)` with the normal distribution's exact Phi (Hendrycks and Gimpel, 2016).
+    """`x * Phi(x)`, with the exact Phi of the normal distribution (Hendrycks and Gimpel, 2016).
 
-    Hugging Face calls it "gelu"; `jax.nn.gelu` approximates it unless told otherwise.
+    Hugging Face calls it "gelu". `jax.nn.gelu` approximates it by default.
     """
     return x * _normal_distribution(x)
 
@@ -104,8 +104,8 @@ def _gelu_backward(x: Array, gradient: Array) -> tuple[Array]:
 
 
 def _normal_distribution(x: Array) -> Array:
-    # By erf: `jax.nn.gelu` takes erfc, which keeps digits of the far tail that a product with x
-    # loses, and costs twice as much.
+    # `jax.nn.gelu` computes erfc instead, in twice the time. erfc keeps more digits of the far
+    # tail, but the product with x loses them again.
     return 0.5 + 0.5 * jax.lax.erf(x * math.sqrt(0.5))
 
 

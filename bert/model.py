@@ -2,8 +2,8 @@
 
 The model is post-norm BERT (Devlin et al., 2019, arXiv 1810.04805) as Hugging Face's `BertModel`
 computes it, without the pooler: erf GELU, learned positions, layer norm in float32. It holds no
-random state, so `graphdef, state = nnx.split(bert)` once and `nnx.merge(graphdef, state)` inside
-`jax.jit` is the way to use it. Every sub-module can be called on its own.
+random state: call `graphdef, state = nnx.split(bert)` once, and `nnx.merge(graphdef, state)` inside
+`jax.jit`. Every sub-module can be called on its own.
 """
 
 import math
@@ -23,17 +23,17 @@ from bert.batch import Packed, PackedRows, Tokens, attention_mask
 from bert.config import BertConfig
 from bert.matmul import dense, gelu, precision
 
-# Added to the attention scores of padding: its exp() is exactly zero in float32, and a row that is
-# padding throughout still gives finite numbers.
+# Added to the attention scores of padding. Its exp() is exactly zero in float32, and a row of
+# padding still gives finite numbers.
 MASKED_SCORE = -1e9
 INITIAL_STD = 0.02
 
 
 def dropout(x: Float[Array, "*shape"], rate: float, key: Array | None) -> Float[Array, "*shape"]:
-    """Zero a share `rate` of `x` and scale the rest by 1 / (1 - rate); `x` itself without a key."""
+    """Zero a share `rate` of `x` and scale the rest by 1 / (1 - rate); return `x` without a key."""
     if key is None or rate == 0:
         return x
-    # Sixteen random bits an element are plenty and cost half of what bernoulli's 32 do.
+    # Sixteen random bits an element are enough, and take half the time of bernoulli's 32.
     words = jax.random.bits(key, (math.ceil(x.size / 2),), jnp.uint32)
     draws = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[: x.size].reshape(x.shape)
     kept = round((1 - rate) * 2**16)
@@ -83,14 +83,17 @@ class Embeddings(nnx.Module):
     def __call__(
         self, tokens: Tokens | Packed | PackedRows, dropout_key: Array | None = None
     ) -> Float[Array, "batch length hidden"]:
-        """Embed a batch of tokens; texts longer than the model's positions raise ValueError.
+        """Embed a batch of tokens.
 
-        (Rows of packed texts may be longer; that each text in them is not is for their maker.)
+        Rows of packed texts may be longer than the model's positions, but no text in them may.
+
+        Raises:
+            ValueError: padded rows are longer than the model's positions.
         """
         length = tokens.ids.shape[1]
         if length > self.position.shape[0] and isinstance(tokens, Tokens):
             raise ValueError(f"{length} tokens, but BERT has {self.position.shape[0]} positions")
-        # A product with one-hot types: its gradient is a small product too, not a slow scatter.
+        # A product with one-hot types, because its gradient is a product too, not a slow scatter.
         types = jax.nn.one_hot(tokens.types, self.type.shape[0], dtype=jnp.float32)
         hidden = self.word[...][jnp.asarray(tokens.ids)]
         if isinstance(tokens, Tokens):
@@ -129,19 +132,19 @@ class Attention(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Float[Array, "_ _ hidden"]:
-        """The same for each text's first token alone; `Packed` gives a row for each text."""
+        """Compute the result of each text's first token alone; `Packed` gives a row per text."""
         width = hidden.shape[-1]
         kernel, bias = self.qkv.kernel[...], self.qkv.bias[...]
         key, value = self._heads(dense(hidden, kernel[:, width:], bias[width:], dtype), dtype)
         mask = attention_mask(tokens)
         if isinstance(tokens, Packed):
-            rows, places = jnp.divmod(jnp.asarray(tokens.starts), hidden.shape[1])
-            hidden = hidden[rows, places][:, None]
-            key, value, mask = key[rows], value[rows], mask[rows, places][:, None]
+            rows, positions = jnp.divmod(jnp.asarray(tokens.starts), hidden.shape[1])
+            hidden = hidden[rows, positions][:, None]
+            key, value, mask = key[rows], value[rows], mask[rows, positions][:, None]
         elif isinstance(tokens, PackedRows):
-            places = jnp.asarray(tokens.starts)[:, :, None]
-            hidden = jnp.take_along_axis(hidden, places, axis=1)
-            mask = jnp.take_along_axis(mask, places, axis=1)
+            positions = jnp.asarray(tokens.starts)[:, :, None]
+            hidden = jnp.take_along_axis(hidden, positions, axis=1)
+            mask = jnp.take_along_axis(mask, positions, axis=1)
         else:
             hidden = hidden[:, :1]
         (query,) = self._heads(dense(hidden, kernel[:, :width], bias[:width], dtype), dtype)
@@ -150,10 +153,11 @@ class Attention(nnx.Module):
     def _heads(
         self, parts: Float[Array, "batch length widths"], dtype: DTypeLike
     ) -> list[Float[Array, "batch heads length head"]]:
-        """Query, key and value, or some of them, with heads before tokens.
+        """Split projections (query, key and value, or some of them) into heads before tokens.
 
-        So the products of attention run on what lies together on CPUs: a tenth to a fifth of the
-        whole model's time. Each is turned by itself: XLA takes far longer to turn all at once.
+        The products of attention then read contiguous memory. On CPUs this saves a tenth to a fifth
+        of the whole model's time. XLA transposes the projections one by one much faster than all at
+        once.
         """
         batch, length, widths = parts.shape
         width = self.output.kernel.shape[0]
@@ -193,7 +197,7 @@ class Mlp(nnx.Module):
     def intermediate(
         self, hidden: Float[Array, "*rows hidden"], dtype: DTypeLike = jnp.float32
     ) -> Float[Array, "*rows intermediate"]:
-        """The inner layer, after its erf GELU."""
+        """Compute the inner layer, after its erf GELU."""
         return gelu(self.up(hidden, dtype))
 
     def __call__(
@@ -202,7 +206,7 @@ class Mlp(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Float[Array, "*rows hidden"]:
-        """Transform each hidden state by itself."""
+        """Transform each hidden state independently."""
         outer = self.down(self.intermediate(hidden, dtype), dtype)
         return self.norm(hidden + dropout(outer, self.dropout, dropout_key))
 
@@ -232,7 +236,7 @@ class Layer(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Float[Array, "_ _ hidden"]:
-        """The same for each text's first token alone; `Packed` gives a row for each text."""
+        """Compute the result of each text's first token alone; `Packed` gives a row per text."""
         attention_key, mlp_key = _split(dropout_key)
         mixed = self.attention.first(hidden, tokens, dtype, attention_key)
         return self.mlp(mixed, dtype, mlp_key)
@@ -247,13 +251,13 @@ def _apply(
     dtype: DTypeLike,
     dropout_key: Array | None,
 ) -> Float[Array, "batch length hidden"]:
-    """A layer, traced once for all layers of a model: they differ in their parameters alone."""
+    """Apply a layer. All layers of a model share one trace, as only their parameters differ."""
     layer: Layer = nnx.merge(graph, state)
     return layer(hidden, mask, dtype, dropout_key)
 
 
 class Bert(nnx.Module):
-    """The encoder: tokens to one hidden state a token."""
+    """The encoder: one hidden state for each token."""
 
     def __init__(self, config: BertConfig, *, rngs: nnx.Rngs) -> None:
         self.config = config
@@ -270,13 +274,13 @@ class Bert(nnx.Module):
         """Encode a batch.
 
         Args:
-            tokens: the batch; at most `config.max_positions` long.
-            dtype: type of the inputs of matrix products; they accumulate in float32, and
-                everything else is float32.
-            dropout_key: draws dropout as in training; None turns it off.
+            tokens: The batch; at most `config.max_positions` long.
+            dtype: Input type of matrix products. They accumulate in float32, and everything else is
+                float32.
+            dropout_key: Draws dropout as in training; None turns dropout off.
 
         Returns:
-            The last hidden states. Those of padding are finite and mean nothing.
+            The last hidden states. Those of padding are finite, but meaningless.
         """
         hidden, keys = self._embed(tokens, dropout_key)
         return self._through(list(self.layers), hidden, tokens, dtype, keys)
@@ -288,9 +292,10 @@ class Bert(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Float[Array, "*texts hidden"]:
-        """The last hidden state of each text's first token, [CLS]; arguments as above.
+        """Return the last hidden state of each text's first token, [CLS].
 
-        The last layer computes no more of the other tokens than their keys and values.
+        The last layer computes only keys and values of the other tokens. The arguments are those of
+        `__call__`.
 
         Returns:
             [rows, texts, hidden] for `PackedRows`, [texts, hidden] for others.
@@ -304,7 +309,7 @@ class Bert(nnx.Module):
     def _embed(
         self, tokens: Tokens | Packed | PackedRows, dropout_key: Array | None
     ) -> tuple[Float[Array, "batch length hidden"], list[Array | None]]:
-        """Embeddings, and a dropout key for each layer."""
+        """Compute the embeddings, and a dropout key for each layer."""
         first_key, *keys = _split(dropout_key, 1 + len(self.layers))
         return self.embeddings(tokens, first_key), keys
 
@@ -323,7 +328,7 @@ class Bert(nnx.Module):
 
 
 def first_layers(bert: Bert, count: int) -> Bert:
-    """The same encoder without the layers behind the first `count`; it shares the parameters.
+    """Return an encoder of the first `count` layers, which shares their parameters.
 
     Raises:
         InputError: the encoder has fewer layers.
@@ -340,9 +345,10 @@ def first_layers(bert: Bert, count: int) -> Bert:
 def _products(
     subscripts: str, a: Float[Array, "batch heads _ _"], b: Float[Array, "batch heads _ _"]
 ) -> Float[Array, "batch heads _ _"]:
-    """A matrix product for each head, accumulated in float32."""
-    wanted = precision(a.dtype)
-    return jnp.einsum(subscripts, a, b, preferred_element_type=jnp.float32, precision=wanted)
+    """Multiply matrices for each head, and accumulate in float32."""
+    return jnp.einsum(
+        subscripts, a, b, preferred_element_type=jnp.float32, precision=precision(a.dtype)
+    )
 
 
 def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> Array:

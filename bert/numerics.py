@@ -1,9 +1,9 @@
-"""What matrix products read: float32 or bfloat16, whichever this machine multiplies faster.
+"""The input type of matrix products: float32 or bfloat16, whichever is faster on this machine.
 
-A processor that has bfloat16 instructions need not be faster at them: Intel's server cores without
-AMX multiply bfloat16 at half the rate of float32, AMD's at nearly twice. So the choice on a CPU is
-measured, not read off its flags. What was measured is kept beside the programs that were compiled
-for it: on a busy machine it may come out otherwise, and all of them would be compiled again.
+The choice on a CPU is measured, because bfloat16 instructions need not be fast: Intel's server
+cores without AMX multiply bfloat16 at half the rate of float32, AMD's at nearly twice the rate. The
+choice is kept beside the compiled programs. Another measurement on a busy machine could differ, and
+every program would be compiled again.
 """
 
 import functools
@@ -11,7 +11,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +25,10 @@ from base.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-_SHAPE = (512, 384, 1536)  # rows, inputs and outputs of the product that is timed: MiniLM's MLP
-_REPEATS = 32  # times each, in turns; the fastest counts
-# bfloat16 rounds, so it has to be worth it. The margin also keeps the choice from turning on noise.
-_WORTH_IT = 1.25
+_SHAPE = (512, 384, 1536)  # rows, inputs and outputs of the timed product: MiniLM's MLP
+_REPEATS = 32  # runs of each type, in turns; the fastest counts
+# bfloat16 rounds, so it must be clearly faster. The margin also guards the choice against noise.
+_LEAST_SPEEDUP = 1.25
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
 
 
@@ -36,87 +36,36 @@ _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Ar
 class Numerics:
     """The input type of matrix products, and why it was chosen."""
 
-    dtype: Literal["float32", "bfloat16"]  # what products read; they accumulate in float32
+    dtype: Literal["float32", "bfloat16"]  # input type; products accumulate in float32
     why: str  # for logs and reports
 
     def write(self, path: Path) -> None:
-        """Write the choice down, whole or not at all; `read` reads it back."""
+        """Write the choice to a file, atomically."""
         write_text(path, json.dumps(asdict(self)) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "Numerics":
-        """What was written down.
+        """Read what `write` wrote.
 
         Raises:
             InputError: the file is damaged.
         """
         try:
-            found = cls(**json.loads(path.read_text(encoding="utf-8")))
-            if found.dtype not in ("float32", "bfloat16"):
-                raise ValueError(f"dtype is {found.dtype!r}")
+            numerics = cls(**json.loads(path.read_text(encoding="utf-8")))
+            if numerics.dtype not in ("float32", "bfloat16"):
+                raise ValueError(f"dtype is {numerics.dtype!r}")
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{path} cannot be read ({error}); delete it") from error
-        return found
+        return numerics
 
     @property
     def input_dtype(self) -> np.dtype[Any]:
-        """The same as a type of arrays."""
+        """`dtype` as NumPy's type."""
         return jnp.dtype(self.dtype)
 
 
-def choose_numerics(requested: Literal["auto", "float32", "bfloat16"] = "auto") -> Numerics:
-    """Choose what matrix products read.
-
-    Args:
-        requested: `auto` takes bfloat16 on accelerators that have units for it, and on CPUs that
-            have them where a measurement of a few tenths of a second, once a process and cache,
-            finds it at least a quarter faster; the others are taken as they are. JAX's compilation
-            cache, where there is one, keeps what was measured for later processes.
-    """
-    if requested != "auto":
-        return Numerics(requested, "requested")
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        if not _BFLOAT16_FLAGS & cpu_flags():
-            return _WITHOUT_UNITS
-        return _measured(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]  # made at run time
-    if device.platform == "gpu" and float(getattr(device, "compute_capability", "8.0")) < 8:
-        return Numerics("float32", f"{device.device_kind} has no bfloat16 units")
-    return Numerics("bfloat16", f"{device.device_kind} has bfloat16 units")
-
-
-_WITHOUT_UNITS = Numerics("float32", "the CPU reports no bfloat16 units")
-
-
-@functools.cache
-def _measured(cache: str | None) -> Numerics:
-    """What was measured for a compilation cache, or is now."""
-    kept = None if cache is None else Path(cache) / "numerics.json"
-    if kept is not None and kept.is_file():
-        try:
-            return Numerics.read(kept)
-        except InputError as error:
-            logger.warning("measuring how fast the CPU multiplies again: %s", error)
-    measured = _measure()
-    if kept is not None:
-        try:
-            measured.write(kept)
-        except OSError as error:
-            logger.warning("the next start may choose other numerics: %s", error)
-    return measured
-
-
-def _measure() -> Numerics:
-    rates = product_rates()
-    dtype: Literal["float32", "bfloat16"] = (
-        "bfloat16" if rates["bfloat16"] >= _WORTH_IT * rates["float32"] else "float32"
-    )
-    found = " and ".join(f"{name} at {rate / 1e9:.0f}" for name, rate in rates.items())
-    return Numerics(dtype, f"the CPU multiplies {found} GFLOP/s")
-
-
 def product_rates() -> dict[str, float]:
-    """Measured rate of one dense product in each input type, in floating-point operations/s."""
+    """Measure the rate of a dense product in each input type, in floating-point operations/s."""
     rows, inputs, outputs = _SHAPE
     products = {name: _product(name) for name in ("float32", "bfloat16")}
     seconds = dict.fromkeys(products, float("inf"))
@@ -131,7 +80,7 @@ def product_rates() -> dict[str, float]:
 
 
 def _product(dtype: str) -> Callable[[], Any]:
-    """One product as a dense layer computes it, from start to result."""
+    """Prepare a product as a dense layer computes it; call the result to run the product."""
     rows, inputs, outputs = _SHAPE
     x = jnp.ones((rows, inputs), jnp.float32)
     kernel = jnp.ones((inputs, outputs), dtype)
@@ -144,7 +93,7 @@ def _product(dtype: str) -> Callable[[], Any]:
 
 
 def cpu_flags() -> frozenset[str]:
-    """The processor's features as Linux names them; none elsewhere."""
+    """Return the processor's features under Linux's names; empty on other systems."""
     cpuinfo = Path("/proc/cpuinfo")
     if platform.system() != "Linux" or not cpuinfo.is_file():
         return frozenset()
@@ -153,3 +102,62 @@ def cpu_flags() -> frozenset[str]:
         if name.strip().lower() in ("flags", "features"):
             return frozenset(value.split())
     return frozenset()
+
+
+def choose_numerics(
+    requested: Literal["auto", "float32", "bfloat16"] = "auto",
+    *,
+    flags: Callable[[], frozenset[str]] = cpu_flags,
+    rates: Callable[[], Mapping[str, float]] = product_rates,
+) -> Numerics:
+    """Choose the input type of matrix products.
+
+    `auto` chooses bfloat16 on an accelerator with bfloat16 units. A CPU with such units is measured
+    for some tenths of a second; bfloat16 is chosen if it is at least a quarter faster. The result
+    is kept for this process and, beside JAX's compilation cache if there is one, for later ones.
+
+    Args:
+        requested: `auto`, or the type to use.
+        flags: Reads the processor's features.
+        rates: Measures the products.
+    """
+    if requested != "auto":
+        return Numerics(requested, "requested")
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        if not _BFLOAT16_FLAGS & flags():
+            return _WITHOUT_UNITS
+        cache = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]  # made at run time
+        return _measured(cache, rates)
+    if device.platform == "gpu" and float(getattr(device, "compute_capability", "8.0")) < 8:
+        return Numerics("float32", f"{device.device_kind} has no bfloat16 units")
+    return Numerics("bfloat16", f"{device.device_kind} has bfloat16 units")
+
+
+_WITHOUT_UNITS = Numerics("float32", "the CPU reports no bfloat16 units")
+
+
+@functools.cache
+def _measured(cache: str | None, rates: Callable[[], Mapping[str, float]]) -> Numerics:
+    """Return the choice kept beside a compilation cache, or measure."""
+    kept = None if cache is None else Path(cache) / "numerics.json"
+    if kept is not None and kept.is_file():
+        try:
+            return Numerics.read(kept)
+        except InputError as error:
+            logger.warning("measuring the CPU's product rates again: %s", error)
+    measured = _measure(rates())
+    if kept is not None:
+        try:
+            measured.write(kept)
+        except OSError as error:
+            logger.warning("the choice of numerics is not kept for the next start: %s", error)
+    return measured
+
+
+def _measure(rates: Mapping[str, float]) -> Numerics:
+    dtype: Literal["float32", "bfloat16"] = (
+        "bfloat16" if rates["bfloat16"] >= _LEAST_SPEEDUP * rates["float32"] else "float32"
+    )
+    measured = " and ".join(f"{name} at {rate / 1e9:.0f}" for name, rate in rates.items())
+    return Numerics(dtype, f"the CPU multiplies {measured} GFLOP/s")

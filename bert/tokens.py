@@ -1,7 +1,7 @@
-"""Texts to word pieces, and word pieces to the padded batches that BERT reads.
+"""Tokenisation: texts to word pieces, and word pieces to the padded batches that BERT reads.
 
-Rows of different lengths are kept end to end in one array until a batch is padded, so that no
-Python loop runs over rows or tokens beyond the tokenizer itself.
+Rows of different lengths lie end to end in one array until a batch is padded. So only the tokenizer
+itself loops over rows or tokens in Python.
 """
 
 import itertools
@@ -19,9 +19,9 @@ from base.errors import InputError
 from bert.batch import Tokens
 
 TOKENIZER_FILE = "tokenizer.json"
-# Hugging Face's own tokenizer classes read these beside tokenizer.json; this package does not.
+# Files that Hugging Face's tokenizer classes read beside tokenizer.json. This package keeps them.
 _COMPANIONS = ("tokenizer_config.json", "special_tokens_map.json")
-# Texts tokenised at a time: an encoding keeps far more than its ids.
+# Texts tokenised at a time. An encoding holds far more than its ids, so chunks save memory.
 _CHUNK = 1024
 
 
@@ -30,8 +30,8 @@ class Ragged:
     """Rows of whole numbers of different lengths, end to end.
 
     Attributes:
-        values: all rows, one after the other.
-        offsets: row i is `values[offsets[i]:offsets[i + 1]]`.
+        values: All rows, end to end.
+        offsets: Row i is `values[offsets[i]:offsets[i + 1]]`.
     """
 
     values: Int32[np.ndarray, " total"]
@@ -54,11 +54,11 @@ class Ragged:
 
     @property
     def lengths(self) -> Int64[np.ndarray, " rows"]:
-        """How many values each row has."""
+        """Number of values in each row."""
         return np.diff(self.offsets)
 
     def take(self, rows: Int[np.ndarray, " chosen"] | Sequence[int]) -> "Ragged":
-        """The chosen rows, in the order given; a row may come more than once."""
+        """Return the chosen rows in the given order; rows may be repeated."""
         rows = np.asarray(rows, np.int64)
         lengths = self.lengths[rows]
         offsets = _offsets(lengths)
@@ -67,47 +67,77 @@ class Ragged:
         return Ragged(values, offsets)
 
     def cut(self, most: Int[np.ndarray, " rows"]) -> "Ragged":
-        """Each row's first values, at most so many."""
+        """Cut each row to its first values, at most `most`."""
         lengths = np.minimum(self.lengths, most)
         return Ragged(self.values[_positions(self.offsets[:-1], lengths)], _offsets(lengths))
 
 
 @dataclass(frozen=True, eq=False)
 class Tokenised:
-    """Rows with their [CLS] and [SEP], ready to be padded.
+    """Texts or pairs as rows of word pieces, with [CLS] and [SEP], ready to be padded.
 
     Attributes:
-        ids: word pieces, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
-        first_lengths: how many of a row's tokens, from its start, are of type 0.
-        pad_id: what fills a batch up.
+        ids: Word pieces, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
+        first_lengths: Number of tokens of type 0, which a row starts with.
+        pad_id: Id of padding.
     """
 
     ids: Ragged
     first_lengths: Int64[np.ndarray, " rows"]
     pad_id: int
 
+    @classmethod
+    def of_texts(cls, pieces: Ragged, tokenizer: "Tokenizer") -> "Tokenised":
+        """Put the word pieces of each text between [CLS] and [SEP]."""
+        lengths = pieces.lengths + 2
+        offsets = _offsets(lengths)
+        values = np.empty(offsets[-1], np.int32)
+        values[offsets[:-1]] = tokenizer.cls_id
+        values[_positions(offsets[:-1] + 1, pieces.lengths)] = pieces.values
+        values[offsets[1:] - 1] = tokenizer.sep_id
+        return cls(Ragged(values, offsets), lengths, tokenizer.pad_id)
+
+    @classmethod
+    def of_pairs(cls, first: Ragged, second: Ragged, tokenizer: "Tokenizer") -> "Tokenised":
+        """Join the word pieces of two texts to `[CLS] first [SEP] second [SEP]`.
+
+        The second text and its [SEP] are of type 1.
+        """
+        if len(first) != len(second):
+            raise ValueError(f"{len(first)} first texts, {len(second)} second texts")
+        first_lengths = first.lengths + 2
+        lengths = first_lengths + second.lengths + 1
+        offsets = _offsets(lengths)
+        values = np.empty(offsets[-1], np.int32)
+        values[offsets[:-1]] = tokenizer.cls_id
+        values[_positions(offsets[:-1] + 1, first.lengths)] = first.values
+        values[offsets[:-1] + first_lengths - 1] = tokenizer.sep_id
+        values[_positions(offsets[:-1] + first_lengths, second.lengths)] = second.values
+        values[offsets[1:] - 1] = tokenizer.sep_id
+        return cls(Ragged(values, offsets), first_lengths, tokenizer.pad_id)
+
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def lengths(self) -> Int64[np.ndarray, " rows"]:
-        """How many tokens each row has, [CLS] and [SEP] included."""
+        """Number of tokens in each row, [CLS] and [SEP] included."""
         return self.ids.lengths
 
     def take(self, rows: Int[np.ndarray, " chosen"] | Sequence[int]) -> "Tokenised":
-        """The chosen rows, in the order given."""
+        """Return the chosen rows in the given order."""
         rows = np.asarray(rows, np.int64)
         return Tokenised(self.ids.take(rows), self.first_lengths[rows], self.pad_id)
 
     def pad(
         self, rows: Int[np.ndarray, " chosen"] | Sequence[int], length: int, batch: int
     ) -> Tokens:
-        """A NumPy batch of the chosen rows.
+        """Put the chosen rows into a NumPy batch.
 
         Args:
-            rows: row numbers, at most `batch` of them; the batch's other rows are all padding.
-            length: tokens in a row of the batch.
-            batch: rows of the batch.
+            rows: Row numbers, at most `batch`; the other rows of the batch are padding.
+            length: Tokens in a row of the batch.
+            batch: Rows of the batch.
 
         Raises:
             ValueError: a row is longer than `length`, or there are more rows than `batch`.
@@ -125,7 +155,7 @@ class Tokenised:
 def padding_mask(
     lengths: Int64[np.ndarray, " rows"], length: int, batch: int
 ) -> Bool[np.ndarray, "batch length"]:
-    """Where rows of those lengths have their tokens in a batch; nowhere in its other rows.
+    """Return a mask of the tokens of a batch whose first rows have these lengths.
 
     Raises:
         ValueError: a row is longer than `length`, or there are more rows than `batch`.
@@ -134,13 +164,13 @@ def padding_mask(
         raise ValueError(f"{len(lengths)} rows do not fit a batch of {batch}")
     if lengths.max(initial=0) > length:
         raise ValueError(f"a row of {lengths.max()} tokens does not fit a length of {length}")
-    filled = np.zeros(batch, np.int64)
-    filled[: len(lengths)] = lengths
-    return np.asarray(np.arange(length) < filled[:, None])
+    row_lengths = np.zeros(batch, np.int64)
+    row_lengths[: len(lengths)] = lengths
+    return np.asarray(np.arange(length) < row_lengths[:, None])
 
 
 def stack(first: Tokenised, second: Tokenised) -> Tokenised:
-    """All rows of `first`, then all of `second`; both come from one tokenizer."""
+    """Concatenate the rows of two results of one tokenizer."""
     ids = Ragged(
         np.concatenate([first.ids.values, second.ids.values]),
         np.concatenate([first.ids.offsets, second.ids.offsets[1:] + first.ids.offsets[-1]]),
@@ -153,19 +183,19 @@ class Tokenizer:
     """A BERT word-piece tokenizer, read from Hugging Face's `tokenizer.json`.
 
     Attributes:
-        cls_id: starts every row.
-        sep_id: ends every text.
-        pad_id: fills batches up.
+        cls_id: Id of [CLS], which starts every row.
+        sep_id: Id of [SEP], which ends every text.
+        pad_id: Id of padding.
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:
         """Build from the contents of Hugging Face's files, by name; see `from_directory`."""
         self._files = files
         self._tokenizer = tokenizers.Tokenizer.from_buffer(files[TOKENIZER_FILE])
-        # The file's own settings would cut or pad silently.
+        # The file's own settings may cut or pad silently.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        # A "[SEP]" that somebody types is text.
+        # A "[SEP]" in a text is text, not a separator.
         self._tokenizer.encode_special_tokens = True
         names = _special_names(files)
         self.cls_id = self._special_id(names["cls_token"])
@@ -174,41 +204,41 @@ class Tokenizer:
 
     @classmethod
     def from_directory(cls, path: Path) -> "Tokenizer":
-        """Read `tokenizer.json`, and what lies beside it for Hugging Face's own classes.
+        """Read `tokenizer.json`, and the files that Hugging Face's classes read beside it.
 
         Raises:
             InputError: the file is missing, unreadable or no BERT tokenizer.
         """
         if not (path / TOKENIZER_FILE).is_file():
             raise InputError(f"{path} has no {TOKENIZER_FILE}")
-        found = [name for name in (TOKENIZER_FILE, *_COMPANIONS) if (path / name).is_file()]
+        names = [name for name in (TOKENIZER_FILE, *_COMPANIONS) if (path / name).is_file()]
         try:
-            return cls({name: (path / name).read_bytes() for name in found})
+            return cls({name: (path / name).read_bytes() for name in names})
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        except Exception as error:  # tokenizers raises nothing narrower
+        except Exception as error:  # tokenizers has no exception class of its own
             raise InputError(f"{path / TOKENIZER_FILE} is no tokenizer: {error}") from error
 
     def save(self, path: Path) -> None:
-        """Write the files this was read from; `from_directory` and Hugging Face read them back."""
+        """Write the files that the tokenizer was read from."""
         path.mkdir(parents=True, exist_ok=True)
         for name, content in self._files.items():
             (path / name).write_bytes(content)
 
     @property
     def vocab_size(self) -> int:
-        """How many word pieces there are; every id is below it."""
+        """Number of word pieces; every id is smaller."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def ids(self, texts: Sequence[str], max_tokens: int) -> tuple[Ragged, int]:
-        """Word pieces of each text, without [CLS] and [SEP].
+        """Split each text into word pieces, without [CLS] and [SEP].
 
         Args:
-            texts: any text, empty included.
-            max_tokens: longer rows are cut to their first so many word pieces.
+            texts: Any texts; they may be empty.
+            max_tokens: Word pieces to which longer rows are cut.
 
         Returns:
-            The rows, and how many of them were cut.
+            The rows, and the number of rows that were cut.
         """
         rows: list[list[int]] = []
         truncated = 0
@@ -221,40 +251,10 @@ class Tokenizer:
         return Ragged.of(rows), truncated
 
     def _special_id(self, token: str) -> int:
-        found = self._tokenizer.token_to_id(token)
-        if found is None:
+        token_id = self._tokenizer.token_to_id(token)
+        if token_id is None:
             raise InputError(f"{TOKENIZER_FILE} has no {token} token")
-        return int(found)
-
-
-def tokenised_single(rows: Ragged, tokenizer: Tokenizer) -> Tokenised:
-    """Put each row between [CLS] and [SEP]: two tokens more, all of type 0."""
-    lengths = rows.lengths + 2
-    offsets = _offsets(lengths)
-    values = np.empty(offsets[-1], np.int32)
-    values[offsets[:-1]] = tokenizer.cls_id
-    values[_positions(offsets[:-1] + 1, rows.lengths)] = rows.values
-    values[offsets[1:] - 1] = tokenizer.sep_id
-    return Tokenised(Ragged(values, offsets), lengths, tokenizer.pad_id)
-
-
-def tokenised_pairs(first: Ragged, second: Ragged, tokenizer: Tokenizer) -> Tokenised:
-    """Join rows pairwise as `[CLS] first [SEP] second [SEP]`: three tokens more.
-
-    The second text and its [SEP] are of type 1.
-    """
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} first texts, {len(second)} second texts")
-    first_lengths = first.lengths + 2
-    lengths = first_lengths + second.lengths + 1
-    offsets = _offsets(lengths)
-    values = np.empty(offsets[-1], np.int32)
-    values[offsets[:-1]] = tokenizer.cls_id
-    values[_positions(offsets[:-1] + 1, first.lengths)] = first.values
-    values[offsets[:-1] + first_lengths - 1] = tokenizer.sep_id
-    values[_positions(offsets[:-1] + first_lengths, second.lengths)] = second.values
-    values[offsets[1:] - 1] = tokenizer.sep_id
-    return Tokenised(Ragged(values, offsets), first_lengths, tokenizer.pad_id)
+        return int(token_id)
 
 
 def _offsets(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows_and_one"]:
@@ -264,21 +264,21 @@ def _offsets(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows_an
 def _positions(
     starts: Int64[np.ndarray, " rows"], lengths: Int64[np.ndarray, " rows"]
 ) -> Int64[np.ndarray, " total"]:
-    """Where rows that start at `starts` have their values: start, start + 1, … of each."""
+    """Return the positions of all values of rows: start, start + 1, … for each row."""
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
     return np.repeat(starts - ends + lengths, lengths) + np.arange(total)
 
 
 def _encodable(text: str) -> str:
-    """The text itself; half a surrogate pair, which no UTF-8 can hold, becomes a question mark."""
+    """Replace lone surrogates, which UTF-8 cannot encode, with question marks."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _special_names(files: dict[str, bytes]) -> dict[str, str]:
     config: dict[str, Any] = json.loads(files.get("tokenizer_config.json", b"{}"))
     names = {}
-    for key, usual in (("cls_token", "[CLS]"), ("sep_token", "[SEP]"), ("pad_token", "[PAD]")):
-        token = config.get(key) or usual
+    for key, default in (("cls_token", "[CLS]"), ("sep_token", "[SEP]"), ("pad_token", "[PAD]")):
+        token = config.get(key) or default
         names[key] = token["content"] if isinstance(token, dict) else token
     return names

@@ -1,1 +1,1 @@
-"""Stage 2: the cross-encoder, the features it is fused with, and the ranking losses."""
+"""The reranker: a cross-encoder, the features it is fused with, and the ranking losses."""

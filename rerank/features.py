@@ -1,70 +1,170 @@
-"""Numeric features that the reranker is fused with: pure functions of a `Signals` record."""
+"""The features that the reranker reads beside the text: one table, `BLOCKS`.
+
+A feature is one number for each candidate. Its row in the table says where the raw value comes
+from, how the value is transformed, and what a missing value means. A reranker is stored with the
+names of its features, so it keeps working when rows are added.
+"""
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int32
 
 from base.errors import InputError
+from catalog.catalogue import Catalogue
+from catalog.fields import number_of
 from catalog.item_text import normalise_query
 
 STATISTICS_FILE = "features.json"
 _WORD = re.compile(r"\w+")
-# Standardised values beyond this many standard deviations say "extreme", not how extreme.
+# Standardised values are clipped to this many standard deviations.
 _CLIP = 5.0
 
 
 @dataclass(frozen=True)
-class Signals:
-    """What is known of the candidates of one query, one value a candidate; NaN where unknown."""
+class Candidates:
+    """The candidates of one query, and the data that their features are computed from.
 
-    cosine: Float32[np.ndarray, "candidates"]  # of query and item vector
-    lexical: Float32[np.ndarray, "candidates"]  # BM25 over the best BM25 of the whole catalogue
-    overlap: Float32[np.ndarray, "candidates"]  # share of the query's words in the title
-    price: Float32[np.ndarray, "candidates"]  # currency units
-    rating: Float32[np.ndarray, "candidates"]  # 0 to 5
-    rating_count: Float32[np.ndarray, "candidates"]  # ratings
-    age: Float32[np.ndarray, "candidates"]  # days from release to the bundle's day
-    in_stock: Float32[np.ndarray, "candidates"]  # 0 or 1
+    Attributes:
+        query: The query.
+        rows: Catalogue row of each candidate.
+        catalogue: The items.
+        scores: Score of each candidate in each recall channel, by channel name; NaN where unknown.
+        as_of: The day that ages are counted to; None makes ages unknown.
+    """
+
+    query: str
+    rows: Int32[np.ndarray, " candidates"]
+    catalogue: Catalogue
+    scores: Mapping[str, Float32[np.ndarray, " candidates"]]
+    as_of: date | None
 
 
-# Amounts without an upper end enter as log(1 + x).
-_LOGARITHMIC = frozenset({"price", "rating_count", "age"})
-FEATURES = tuple(field.name for field in fields(Signals))
+Values: TypeAlias = Float32[np.ndarray, " candidates"]
+Source: TypeAlias = Callable[[Candidates], Values]
+Transform: TypeAlias = Callable[[Values], Values]
 
 
-def feature_matrix(signals: Signals) -> Float32[np.ndarray, "candidates features"]:
-    """One column a feature, in the order of `FEATURES`; NaN where unknown."""
-    columns = []
-    for name in FEATURES:
-        values = getattr(signals, name)
-        columns.append(np.log1p(np.maximum(values, 0)) if name in _LOGARITHMIC else values)
+# Sources. Each gives one raw value for each candidate; NaN if the value is missing.
+
+
+def channel(name: str) -> Source:
+    """The score of a recall channel."""
+    return lambda candidates: candidates.scores[name]
+
+
+def column(name: str) -> Source:
+    """A numeric column of the catalogue; flags are 0 or 1."""
+    return lambda candidates: candidates.catalogue.numbers(name, candidates.rows)
+
+
+def days_since(name: str) -> Source:
+    """Days from a date column to `Candidates.as_of`; 0 for a later date."""
+
+    def days(candidates: Candidates) -> Values:
+        if candidates.as_of is None:
+            return unknown(len(candidates.rows))
+        today = np.float32(number_of(candidates.as_of))
+        return np.maximum(today - column(name)(candidates), np.float32(0))
+
+    return days
+
+
+def query_words_in(name: str) -> Source:
+    """The share of the query's words in a text column; see `word_overlap`."""
+
+    def overlap(candidates: Candidates) -> Values:
+        texts = candidates.catalogue.texts(name, candidates.rows)
+        return word_overlap(candidates.query, [text or "" for text in texts])
+
+    return overlap
+
+
+# Transforms of raw values to a range that a network can read.
+
+
+def as_is(values: Values) -> Values:
+    """Return the values unchanged; for values with a limited range."""
+    return values
+
+
+def log1p(values: Values) -> Values:
+    """log(1 + x), for amounts without an upper limit; x below 0 counts as 0."""
+    logarithms: Values = np.log1p(np.maximum(values, 0))
+    return logarithms
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One row of the table."""
+
+    name: str  # stored with every reranker, so its source and transform never change
+    unit: str  # of the raw value
+    source: Source  # where the raw value comes from
+    transform: Transform  # from the raw value to the feature
+    missing: str  # what a missing value (NaN) means
+
+
+# The table, in blocks by what a feature describes. To add a feature, add a row. To change one, add
+# a row with another name: bundles find their features by name.
+# fmt: off
+BLOCKS: Mapping[str, tuple[Feature, ...]] = {
+    #       name            unit              source                   transform  missing means
+    "query and item": (
+        Feature("cosine",       "-1 to 1",        channel("dense"),        as_is, "no vector"),
+        Feature("lexical",      "share of best",  channel("lexical"),      as_is, "not indexed"),
+        Feature("overlap",      "share of words", query_words_in("title"), as_is, "no query words"),
+    ),
+    "item": (
+        Feature("price",        "currency units", column("price"),         log1p, "no price"),
+        Feature("rating",       "0 to 5 stars",   column("rating"),        as_is, "no rating"),
+        Feature("rating_count", "ratings",        column("rating_count"),  log1p, "no count"),
+        Feature("age",          "days",           days_since("released"),  log1p, "no date known"),
+        Feature("in_stock",     "0 or 1",         column("in_stock"),      as_is, "stock unknown"),
+    ),
+}
+# fmt: on
+FEATURES = tuple(chain.from_iterable(BLOCKS.values()))
+FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
+
+
+def feature_matrix(candidates: Candidates) -> Float32[np.ndarray, "candidates features"]:
+    """Compute every feature of the table, one column each in the order of `FEATURES`."""
+    columns = [feature.transform(feature.source(candidates)) for feature in FEATURES]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def title_overlap(query: str, titles: Sequence[str]) -> Float32[np.ndarray, "titles"]:
-    """Share of the query's distinct words that stand in each title; NaN for a query of signs."""
+def word_overlap(query: str, texts: Sequence[str]) -> Float32[np.ndarray, " texts"]:
+    """Share of the query's distinct words in each text; NaN for a query without words."""
     words = _words(query)
     if not words:
-        return np.full(len(titles), np.nan, np.float32)
-    shares = (len(words & _words(title)) / len(words) for title in titles)
-    return np.fromiter(shares, np.float32, len(titles))
+        return unknown(len(texts))
+    shares = (len(words & _words(text)) / len(words) for text in texts)
+    return np.fromiter(shares, np.float32, len(texts))
+
+
+def unknown(count: int) -> Float32[np.ndarray, " count"]:
+    """Missing values."""
+    return np.full(count, np.nan, np.float32)
 
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """How features were distributed in training.
+    """The features of one reranker, and their distribution in its training.
 
     Attributes:
-        names: The features, in the order of the matrix's columns.
-        mean: Mean of each feature's known values.
+        names: The features, in the order of the reranker's inputs.
+        mean: Mean of the known values of each.
         scale: Standard deviation of each.
-        trained: False where a feature was absent or constant: it has taught the model nothing and
-            counts as missing for ever after.
+        trained: False for a feature that was missing or constant in training. The reranker learnt
+            nothing from it, so it always counts as missing.
     """
 
     names: tuple[str, ...]
@@ -74,24 +174,28 @@ class FeatureStatistics:
 
     @classmethod
     def of(cls, matrix: Float32[np.ndarray, "rows features"]) -> "FeatureStatistics":
-        """Statistics of training's feature matrix."""
+        """Compute the statistics of a `feature_matrix` of training."""
         mean, scale, trained = [], [], []
-        for column in matrix.T.astype(np.float64):
-            known = column[~np.isnan(column)]
+        for values in matrix.T.astype(np.float64):
+            known = values[~np.isnan(values)]
             varies = len(known) > 1 and float(known.std()) > 1e-6 * (1 + abs(float(known.mean())))
             mean.append(float(known.mean()) if varies else 0.0)
             scale.append(float(known.std()) if varies else 1.0)
             trained.append(varies)
-        return cls(FEATURES, tuple(mean), tuple(scale), tuple(trained))
+        return cls(FEATURE_NAMES, tuple(mean), tuple(scale), tuple(trained))
 
     def standardise(
         self, matrix: Float32[np.ndarray, "rows features"]
     ) -> Float32[np.ndarray, "rows inputs"]:
-        """The network's inputs: each feature as (x - mean) / scale, 0 where missing, clipped.
+        """Turn a `feature_matrix` into the network's inputs.
 
-        Behind them, in the same order, stands 1 for each feature that is missing and 0 elsewhere.
+        The reranker's features are picked by name. Each becomes (x - mean) / scale, clipped, or 0
+        if it is missing. Behind them, in the same order, come their missing indicators: 1 or 0.
         """
-        missing: Bool[np.ndarray, "rows features"] = np.isnan(matrix) | ~np.array(self.trained)
+        matrix = matrix[:, [FEATURE_NAMES.index(name) for name in self.names]]
+        missing: Bool[np.ndarray, "rows features"] = np.isnan(matrix) | ~np.array(
+            self.trained, bool
+        )
         scaled = (matrix - np.array(self.mean, np.float32)) / np.array(self.scale, np.float32)
         values = np.where(missing, 0.0, np.clip(scaled, -_CLIP, _CLIP))
         return np.concatenate([values, missing], axis=1).astype(np.float32)
@@ -102,26 +206,26 @@ class FeatureStatistics:
 
     @classmethod
     def read(cls, directory: Path) -> "FeatureStatistics":
-        """Read what `write` wrote.
+        """Read `features.json`.
 
         Raises:
-            InputError: the file is missing, damaged, or of other features than this version's.
+            InputError: the file is missing or damaged, or names a feature that is not in the table.
         """
         path = directory / STATISTICS_FILE
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            found = cls(
-                **{name: tuple(values[name]) for name in ("names", "mean", "scale")},
-                trained=tuple(values["trained"]),
-            )
+            content = json.loads(path.read_text(encoding="utf-8"))
+            fields = {name: tuple(content[name]) for name in ("names", "mean", "scale", "trained")}
+            statistics = cls(**fields)
+            if len({len(values) for values in fields.values()}) > 1:
+                raise ValueError("its lists differ in length")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} cannot be read: {error}") from error
-        if found.names != FEATURES:
+        if missing := [name for name in statistics.names if name not in FEATURE_NAMES]:
             raise InputError(
-                f"{path} is of the features {', '.join(found.names)}; this version computes "
-                f"{', '.join(FEATURES)}: train the reranker again"
+                f"{path} names features that this version cannot compute: {', '.join(missing)}; "
+                "use the version that trained the reranker, or train the reranker again"
             )
-        return found
+        return statistics
 
 
 def _words(text: str) -> set[str]:

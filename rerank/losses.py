@@ -13,21 +13,21 @@ def weighted_listwise_softmax(
     where: Bool[Array, "*lists items"],
     weights: Float[Array, "*lists items"],
 ) -> Float[Array, ""]:
-    r"""Cross-entropy between normalised gains and the softmax of scores, item by item weighted.
+    r"""Cross-entropy between normalised gains and the softmax of scores, with weighted items.
 
     The loss of a list is -sum_i p_i log(w_i exp(s_i) / sum_j w_j exp(s_j)), where p is the list's
-    gains over their sum: ListNet's top-one loss (Cao et al., 2007) with linear gains, as rax's
-    `softmax_loss` computes it where all weights are 1. A weight below 1 shrinks an item's part in
-    the sum below the line: it then counts as so much of a negative.
+    gains over their sum. With all weights 1 this is ListNet's top-one loss (Cao et al., 2007) with
+    linear gains, which rax's `softmax_loss` computes. A weight below 1 shrinks an item's term in
+    the denominator, so the item counts as a fraction of a negative.
 
     Args:
         scores: Logits.
-        gains: Not negative; an item without gain is a negative.
+        gains: At least 0; an item with gain 0 is a negative.
         where: False for padding.
-        weights: Above 0; of a negative, how far it is believed to be one.
+        weights: Above 0; for a negative, the degree of belief that it is one.
 
     Returns:
-        The mean over lists with any gain; 0 where there is none.
+        The mean over lists with a gain above 0; 0 if there is no such list.
     """
     logits = jnp.where(where, scores + jnp.log(weights), -jnp.inf)
     log_shares = jnp.where(where, jax.nn.log_softmax(logits, axis=-1), 0.0)
@@ -44,18 +44,18 @@ def pairwise_logistic(
     *,
     where: Bool[Array, "*lists items"],
 ) -> Float[Array, ""]:
-    r"""Logistic loss of every two items of a list that differ in gain, weighted by the gap.
+    r"""Logistic loss of all pairs of items in a list that differ in gain, weighted by the gap.
 
     With d = g_i - g_j > 0, the loss is the sum of d log(1 + exp(s_j - s_i)) over all such pairs of
-    all lists, over the sum of d: RankNet (Burges et al., 2005) with each pair weighted by its gap.
+    all lists, divided by the sum of d. This is RankNet (Burges et al., 2005) with weighted pairs.
 
     Args:
         scores: Logits.
-        gains: Any numbers that are higher for better items.
-        where: False for items that are to be in no pair.
+        gains: Any numbers; higher for better items.
+        where: False for items to leave out of all pairs.
 
     Returns:
-        The weighted mean over pairs; 0 where there is none.
+        The weighted mean over pairs; 0 if there are none.
     """
     gaps = gains[..., :, None] - gains[..., None, :]
     both = where[..., :, None] & where[..., None, :]

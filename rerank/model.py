@@ -2,13 +2,15 @@
 
 The score is the sum of a linear part over the features and a small network over [CLS] and features
 (wide & deep, Cheng et al., 2016, arXiv 1606.07792). The network's output starts at zero and the
-linear part as the tower cosine, so training starts from the order of stage 1.
+linear part as the cosine of the towers, so training starts from the order of the dense scores.
 """
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jax.typing import DTypeLike
@@ -20,24 +22,22 @@ from bert.config import BertConfig
 from bert.matmul import gelu
 from bert.model import Bert, Dense
 from bert.saving import load_model, save_model
-from rerank.features import FEATURES
-
-INPUTS = 2 * len(FEATURES)  # values and missing indicators
+from rerank.features import FEATURE_NAMES, FeatureStatistics
 
 
 @dataclass(frozen=True)
 class RerankerConfig:
-    """What the reranker adds to its encoder, and the token budget of its input."""
+    """Token budgets of the reranker's input, and the size of its fusion network."""
 
     max_query_tokens: int = 24  # word pieces of the query
-    max_tokens: int = 96  # tokens of query and item text together, [CLS] and [SEP]s included
+    max_tokens: int = 96  # tokens of query and item text together, with [CLS] and [SEP]s
     fusion: int = 128  # width of the fusion network
 
     def check(self, bert: BertConfig) -> None:
-        """Refuse budgets that cannot work with an encoder.
+        """Refuse budgets that do not fit an encoder.
 
         Raises:
-            InputError: names the option and its limits.
+            InputError: a budget is out of its limits.
         """
         if not self.max_query_tokens + 3 < self.max_tokens <= bert.max_positions:
             raise InputError(
@@ -47,22 +47,39 @@ class RerankerConfig:
 
 
 class Reranker(nnx.Module):
-    """Scores of query-item pairs; higher is better, comparable within one query."""
+    """Scores of query-item pairs: higher is better, and comparable within one query."""
 
-    def __init__(self, config: RerankerConfig, bert: BertConfig, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        config: RerankerConfig,
+        bert: BertConfig,
+        *,
+        features: tuple[str, ...] = FEATURE_NAMES,
+        rngs: nnx.Rngs,
+    ) -> None:
+        """Start with the order of the cosines.
+
+        Args:
+            config: Sizes.
+            bert: The encoder's shape.
+            features: Names of the features it reads.
+            rngs: Draws the weights.
+        """
         config.check(bert)
         self.config = config
+        self.feature_names = features
+        inputs = 2 * len(features)  # values, then missing indicators
         self.bert = Bert(bert, rngs=rngs)
         self.text = Dense(bert.hidden_size, config.fusion, rngs=rngs)
-        self.features = Dense(INPUTS, config.fusion, rngs=rngs)
+        self.features = Dense(inputs, config.fusion, rngs=rngs)
         self.output = Dense(config.fusion, 1, rngs=rngs)
-        self.linear = Dense(INPUTS, 1, rngs=rngs)
+        self.linear = Dense(inputs, 1, rngs=rngs)
         self.output.kernel[...] = jnp.zeros_like(self.output.kernel[...])
-        # An indicator of something that training never misses must not say anything later.
+        # The indicator of a feature that training never misses must change no score in serving.
         values = self.features.kernel[...]
-        self.features.kernel[...] = values.at[len(FEATURES) :].set(0.0)
-        start = jnp.zeros((INPUTS, 1)).at[FEATURES.index("cosine")].set(1.0)
-        self.linear.kernel[...] = start
+        self.features.kernel[...] = values.at[len(features) :].set(0.0)
+        is_cosine = [name == "cosine" for name in features]
+        self.linear.kernel[...] = jnp.zeros((inputs, 1)).at[: len(features), 0].set(is_cosine)
 
     def __call__(
         self,
@@ -71,11 +88,11 @@ class Reranker(nnx.Module):
         *,
         dtype: DTypeLike = jnp.float32,
     ) -> Float[Array, " batch"]:
-        """Logits of a batch of pairs, for serving.
+        """Compute the logits of a batch of pairs, for serving.
 
         Args:
             tokens: `[CLS] query [SEP] item [SEP]`.
-            features: What `FeatureStatistics.standardise` gave.
+            features: Inputs from `FeatureStatistics.standardise`.
             dtype: Input type of matrix products.
         """
         return self.fuse(self.read(tokens, dtype=dtype), features)
@@ -83,7 +100,7 @@ class Reranker(nnx.Module):
     def read(
         self, tokens: Tokens | PackedRows, *, dtype: DTypeLike = jnp.float32
     ) -> Float[Array, "*pairs fusion"]:
-        """What the text of each pair contributes to its score, whatever its features."""
+        """Encode the text of each pair, without its features."""
         return self.text(self.bert.first(tokens, dtype=dtype))
 
     def score_packed(
@@ -94,14 +111,14 @@ class Reranker(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Float[Array, " pairs"]:
-        """Logits of packed pairs, for training."""
+        """Compute the logits of packed pairs, for training."""
         first = self.bert.first(packed, dtype=dtype, dropout_key=dropout_key)
         return self.fuse(self.text(first), features)
 
     def fuse(
         self, text: Float[Array, "pairs fusion"], features: Float[Array, "pairs inputs"]
     ) -> Float[Array, " pairs"]:
-        """Join what `read` made of each pair with its features, in float32: it costs little."""
+        """Fuse vectors from `read` with features, in float32, to logits."""
         return fuse(self.features, self.output, self.linear, text, features)
 
 
@@ -112,27 +129,52 @@ def fuse(
     text: Float[Array, "pairs fusion"],
     values: Float[Array, "pairs inputs"],
 ) -> Float[Array, " pairs"]:
-    """`Reranker.fuse` with the layers it uses, for programs that have no use for the encoder."""
+    """`Reranker.fuse` with its layers as arguments, for programs without the encoder."""
     return (output(gelu(text + features(values))) + linear(values))[:, 0]
 
 
 def pretrained_reranker(bert: Bert, config: RerankerConfig, *, seed: int) -> Reranker:
-    """A reranker over a pretrained encoder; the fusion starts at random."""
+    """Return an untrained reranker over a pretrained encoder."""
     reranker = Reranker(config, bert.config, rngs=nnx.Rngs(seed))
     reranker.bert = bert
     return reranker
 
 
+def with_features(reranker: Reranker, features: tuple[str, ...]) -> Reranker:
+    """Give a reranker other features: weights are kept by name, and new features start at 0."""
+    if features == reranker.feature_names:
+        return reranker
+    shape = reranker.bert.config
+    widened = Reranker(reranker.config, shape, features=features, rngs=nnx.Rngs(0))
+    widened.bert, widened.text, widened.output = reranker.bert, reranker.text, reranker.output
+    kept = [name for name in reranker.feature_names if name in features]
+    before = np.array([reranker.feature_names.index(name) for name in kept], np.int32)
+    after = np.array([features.index(name) for name in kept], np.int32)
+    for old, new in ((reranker.features, widened.features), (reranker.linear, widened.linear)):
+        # Rows of values, then rows of missing indicators.
+        weights = old.kernel[...].reshape(2, len(reranker.feature_names), -1)
+        kernel = jnp.zeros((2, len(features), weights.shape[-1]))
+        kernel = kernel.at[:, after].set(weights[:, before])
+        new.kernel[...] = kernel.reshape(new.kernel.shape)
+        new.bias[...] = old.bias[...]
+    return widened
+
+
 def save_reranker(reranker: Reranker, directory: Path) -> None:
-    """Write configuration and weights to an existing directory."""
+    """Write configuration and weights to an existing directory.
+
+    `FeatureStatistics.write` puts the names of the features beside them.
+    """
     values = {**asdict(reranker.config), "bert": reranker.bert.config.to_hf()}
     save_model(reranker, values, directory)
 
 
 def load_reranker(directory: Path) -> Reranker:
-    """Read what `save_reranker` wrote.
+    """Read what `save_reranker` wrote, with the features that `features.json` names.
 
     Raises:
-        InputError: files are missing or damaged, or their tensors do not fit the configuration.
+        InputError: files are missing or damaged, their tensors do not fit the configuration, or a
+            feature is not in the table.
     """
-    return load_model(directory, RerankerConfig, Reranker, "reranker")
+    features = FeatureStatistics.read(directory).names
+    return load_model(directory, RerankerConfig, partial(Reranker, features=features), "reranker")

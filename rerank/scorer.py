@@ -1,4 +1,4 @@
-"""Scoring pairs in bulk: texts and features to logits, in length buckets."""
+"""Scoring pairs in bulk: texts and features to logits, in compiled shapes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,24 +15,25 @@ from bert.numerics import Numerics
 from bert.packing import PackedTexts
 from bert.tokens import Tokenised, Tokenizer
 from rerank.features import FeatureStatistics
-from rerank.model import INPUTS, Reranker, fuse
+from rerank.model import Reranker, fuse
 from rerank.tokens import tokenise_pairs
 
-# Pairs are packed into rows of so many tokens, up to so many a row; longer ones have their own.
-# In longer rows attention takes more than they save of padding.
+# Up to four pairs are packed into a row of 48 tokens; a longer pair has a row of its own. Longer
+# rows would save padding, but attention over them takes more time than that.
 _ROW_TOKENS = 48
 _ROW_PAIRS = 4
 _LENGTHS = tuple(length for length in LENGTHS if length >= _ROW_TOKENS)
-_BATCHES = (1, 3, 6, 12)
-_FUSED = (64, 512)  # pairs that are fused at a time, in compiled sizes
+_BATCHES = (1, 3, 6, 12)  # rows
+_FUSE_SIZES = (64, 512)  # pairs that one compiled program fuses
 
 
 class PairScorer:
     """A reranker compiled for a fixed set of shapes.
 
     Attributes:
-        truncated: Pairs whose texts were cut to the token budget so far.
-        width: Numbers that `read` makes of a pair.
+        forward: The compiled encoder.
+        truncated: Number of pairs cut to the token budget so far.
+        width: Width of the vectors that `read_tokenised` returns.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class PairScorer:
             model: Reranker = nnx.merge(graph, state)
             return model.read(tokens, dtype=dtype)
 
-        def fused(
+        def fuse_pairs(
             state: nnx.State[Any, Any],
             text: Float[Array, "pairs fusion"],
             values: Float[Array, "pairs inputs"],
@@ -63,57 +64,43 @@ class PairScorer:
 
         self.truncated = 0
         self.width = reranker.config.fusion
+        self.forward = pair_forward(
+            read, serving_state(reranker, dtype), reranker.config.max_tokens
+        )
         self._config = reranker.config
         self._statistics = statistics
         self._tokenizer = tokenizer
-        self._fuse = jax.jit(fused)
+        self._fuse = jax.jit(fuse_pairs)
         self._fuse_programs: dict[int, Any] = {}
-        self._forward = pair_forward(
-            read, serving_state(reranker, dtype), reranker.config.max_tokens
-        )
-        self._run: Forward = self._forward
-
-    def __call__(
-        self,
-        query: str,
-        texts: Sequence[str],
-        features: Float32[np.ndarray, "items features"],
-    ) -> Float32[np.ndarray, "items"]:
-        """Logits of one query with each item.
-
-        Args:
-            query: The query.
-            texts: Each item's text, most telling words first.
-            features: What `feature_matrix` gave, a row an item.
-        """
-        return self.fuse(self.read(query, texts), features)
+        self._run: Forward = self.forward
 
     def run(
         self, tokenised: Tokenised, features: Float32[np.ndarray, "pairs features"]
     ) -> Float32[np.ndarray, "pairs"]:
-        """Logits of pairs that `tokenise` has already tokenised."""
+        """Return the logits of tokenised pairs.
+
+        Args:
+            tokenised: Pairs from `tokenise`.
+            features: Their rows of `feature_matrix`.
+        """
         return self.fuse(self.read_tokenised(tokenised), features)
 
-    def read(self, query: str, texts: Sequence[str]) -> Float32[np.ndarray, "items fusion"]:
-        """What the texts contribute to the scores: all the work that can be remembered."""
-        return self.read_tokenised(self.tokenise([query] * len(texts), texts))
-
     def read_tokenised(self, tokenised: Tokenised) -> Float32[np.ndarray, "pairs fusion"]:
-        """The same of pairs that `tokenise` has already tokenised."""
+        """Encode the text of each pair: the expensive part of a score, which can be cached."""
         return read_pairs(self._run, tokenised)
 
     def affordable(self, tokenised: Tokenised, seconds: float) -> int:
-        """How many of some pairs, from the first on, are expected to be read in that time."""
+        """Return how many pairs, from the first on, can probably be read in a time."""
 
-        def takes(count: int) -> float:
-            return self._run.seconds(_packed(tokenised.take(range(count))).lengths)
+        def latency(count: int) -> float:
+            return self._run.seconds(_pack(tokenised.take(range(count))).lengths)
 
-        if takes(len(tokenised)) <= seconds:
+        if latency(len(tokenised)) <= seconds:
             return len(tokenised)
         enough, too_many = 0, len(tokenised)
         while too_many - enough > 1:
             middle = (enough + too_many) // 2
-            if takes(middle) <= seconds:
+            if latency(middle) <= seconds:
                 enough = middle
             else:
                 too_many = middle
@@ -124,15 +111,20 @@ class PairScorer:
         text: Float32[np.ndarray, "pairs fusion"],
         features: Float32[np.ndarray, "pairs features"],
     ) -> Float32[np.ndarray, "pairs"]:
-        """Logits from what `read` gave and what `feature_matrix` gave."""
+        """Return the logits of pairs.
+
+        Args:
+            text: Vectors from `read_tokenised`.
+            features: Their rows of `feature_matrix`.
+        """
         values = self._statistics.standardise(features)
         scores = np.empty(len(text), np.float32)
-        for start in range(0, len(text), _FUSED[-1]):
-            part = slice(start, start + _FUSED[-1])
+        for start in range(0, len(text), _FUSE_SIZES[-1]):
+            part = slice(start, start + _FUSE_SIZES[-1])
             count = len(text[part])
-            room = next(size for size in _FUSED if size >= count) - count
-            padded = (np.pad(x[part], ((0, room), (0, 0))) for x in (text, values))
-            program = self._fuse_program(count + room)
+            size = next(size for size in _FUSE_SIZES if size >= count)
+            padded = (np.pad(x[part], ((0, size - count), (0, 0))) for x in (text, values))
+            program = self._fuse_program(size)
             scores[part] = np.asarray(program(self._heads, *padded))[:count]
         return scores
 
@@ -143,28 +135,29 @@ class PairScorer:
         return tokenised
 
     def update(self, reranker: Reranker) -> None:
-        """Score with a reranker of the same shape and other parameters from now on."""
+        """Replace the parameters by those of a reranker of the same shape."""
         self._heads = nnx.state(_heads(reranker))
-        self._forward.update(serving_state(reranker, self._dtype))
+        self.forward.update(serving_state(reranker, self._dtype))
 
     def route(self, through: Callable[[BucketedForward], Forward]) -> None:
         """Run the encoder through something that shares it with other callers."""
-        self._run = through(self._forward)
+        self._run = through(self.forward)
 
     def warm_up(self) -> None:
         """Compile every shape."""
-        self._forward.warm_up()
-        for size in _FUSED:
+        self.forward.warm_up()
+        for size in _FUSE_SIZES:
             self._fuse_program(size)
 
     @property
     def compilations(self) -> int:
-        """Programs compiled so far."""
-        return self._forward.compilations + len(self._fuse_programs)
+        """Number of programs compiled so far."""
+        return self.forward.compilations + len(self._fuse_programs)
 
     def _fuse_program(self, size: int) -> Any:
         if size not in self._fuse_programs:
-            inputs = (np.zeros((size, width), np.float32) for width in (self.width, INPUTS))
+            widths = (self.width, 2 * len(self._statistics.names))
+            inputs = (np.zeros((size, width), np.float32) for width in widths)
             self._fuse_programs[size] = self._fuse.lower(self._heads, *inputs).compile()
         return self._fuse_programs[size]
 
@@ -172,12 +165,12 @@ class PairScorer:
 def pair_forward(
     read: Callable[[Any, PackedRows], Array], state: Any, max_tokens: int
 ) -> BucketedForward:
-    """A cross-encoder in the shapes that pairs of up to `max_tokens` are packed into.
+    """Compile a cross-encoder for rows of packed pairs.
 
     Args:
         read: `read(state, tokens)` to an array [rows, pairs, ...].
-        state: its parameters.
-        max_tokens: of a pair.
+        state: Its parameters.
+        max_tokens: Longest pair.
     """
     return BucketedForward(
         read,
@@ -190,15 +183,15 @@ def pair_forward(
 
 
 def read_pairs(run: Forward, tokenised: Tokenised) -> Num[np.ndarray, "pairs ..."]:
-    """What a `pair_forward`, or what shares it, reads of each pair."""
-    packed = _packed(tokenised)
-    return np.asarray(run(packed)[packed.row, packed.place])
+    """Run a `pair_forward`, or a shared one, and return its result for each pair."""
+    packed = _pack(tokenised)
+    return np.asarray(run(packed)[packed.row, packed.slot])
 
 
-def _packed(tokenised: Tokenised) -> PackedTexts:
+def _pack(tokenised: Tokenised) -> PackedTexts:
     return PackedTexts.of(tokenised, length=_ROW_TOKENS, most=_ROW_PAIRS)
 
 
 def _heads(reranker: Reranker) -> Any:
-    """The layers that `fuse` takes, as one node of NNX."""
+    """The layers that `fuse` takes, as one NNX node."""
     return nnx.List([reranker.features, reranker.output, reranker.linear])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bert.tokens import Tokenised, Tokenizer, tokenised_pairs
+from bert.tokens import Tokenised, Tokenizer
 from rerank.model import RerankerConfig
 
 _SPECIAL_TOKENS = 3  # [CLS] and two [SEP]
@@ -31,4 +31,4 @@ def tokenise_pairs(
     query_room = np.minimum(first.lengths, most_query)
     room = most - query_room
     cut = int(((first.lengths > query_room) | (second.lengths > room)).sum())
-    return tokenised_pairs(first.cut(query_room), second.cut(room), tokenizer), cut
+    return Tokenised.of_pairs(first.cut(query_room), second.cut(room), tokenizer), cut

@@ -5,6 +5,7 @@ called from several threads; `share` then joins the model work of concurrent cal
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,6 @@ from search.result import Degradation, Embeddings, Hit, Lookup, SearchResult
 from search.runtime.cache import CacheReport, VectorCache
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
-from search.signals import SignalSource
 from search.snapshot import Snapshot, without_deleted
 
 
@@ -245,9 +245,8 @@ class Engine:
         with timer.stage("encode", len(candidates)) as stage:
             query = Query(text, self._queries.vector(text, stage))
             vectors = self.models.encoder.items([item_text(item) for item in inline])
-        inline_source = SignalSource(
-            Catalogue.of(ItemStore.of(inline)), None, snapshot.signals.as_of
-        )
+        described = Catalogue.of(ItemStore.of(inline))
+        inline_source = replace(snapshot.signals, catalogue=described, lexical=None)
         inline_rows = np.arange(len(inline), dtype=np.int32)
         hits: list[Hit] = []
         for source, source_rows, dense_scores in (

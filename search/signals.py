@@ -1,68 +1,74 @@
-"""From candidates to a ranked list: signals, the reranker's scores, and one falling order."""
+"""Inputs of the reranker's features, and the order of results from its scores."""
 
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
 from catalog.catalogue import Catalogue
-from catalog.fields import number_of, value_of
+from catalog.fields import value_of
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
-from rerank.features import Signals, title_overlap
+from rerank.features import Candidates, unknown
+from search import bundle
 
 
 @dataclass(frozen=True)
 class SignalSource:
-    """Where the signals of catalogue items come from.
+    """The data that features of catalogue items are computed from.
 
     Attributes:
         catalogue: The items.
-        lexical: Their lexical index; None for items that are in none.
-        as_of: The day that ages count to; None leaves ages unknown.
+        lexical: Their lexical index; None for items that are not indexed.
+        as_of: The day that ages are counted to; None makes ages unknown.
     """
 
     catalogue: Catalogue
     lexical: LexicalIndex | None
     as_of: date | None
 
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        catalogue: Catalogue,
+        as_of: date | None,
+        lexical: LexicalIndex | None = None,
+    ) -> "SignalSource":
+        """Open what features need of a directory.
+
+        Args:
+            directory: A bundle, or the `index` step of a training run.
+            catalogue: The indexed items.
+            as_of: The day that ages are counted to.
+            lexical: The lexical index of the directory, if it is open already.
+        """
+        return cls(catalogue, lexical or LexicalIndex.open(directory / bundle.LEXICAL), as_of)
+
     def gather(
         self,
         query: str,
         rows: Int32[np.ndarray, "candidates"],
         cosines: Float32[np.ndarray, "candidates"],
-    ) -> Signals:
-        """Everything the reranker's features are computed from."""
-        titles = [title or "" for title in self.catalogue.texts("title", rows)]
-        return Signals(
-            cosine=cosines.astype(np.float32),
-            lexical=np.full(len(rows), np.nan, np.float32)
+    ) -> Candidates:
+        """Return candidates with their channel scores, for `feature_matrix`."""
+        scores = {
+            "dense": cosines.astype(np.float32),
+            "lexical": unknown(len(rows))
             if self.lexical is None
             else lexical_shares(self.lexical, query, rows),
-            overlap=title_overlap(query, titles),
-            price=self.catalogue.numbers("price", rows),
-            rating=self.catalogue.numbers("rating", rows),
-            rating_count=self.catalogue.numbers("rating_count", rows),
-            age=self._ages(rows),
-            in_stock=self.catalogue.numbers("in_stock", rows),
-        )
-
-    def _ages(self, rows: Int32[np.ndarray, "candidates"]) -> Float32[np.ndarray, "candidates"]:
-        if self.as_of is None:
-            return np.full(len(rows), np.nan, np.float32)
-        today = np.float32(number_of(self.as_of))
-        ages: Float32[np.ndarray, "candidates"] = today - self.catalogue.numbers("released", rows)
-        np.maximum(ages, 0, out=ages)
-        return ages
+        }
+        return Candidates(query, rows, self.catalogue, scores, self.as_of)
 
 
 def lexical_shares(
     lexical: LexicalIndex, query: str, rows: Int32[np.ndarray, "candidates"]
 ) -> Float32[np.ndarray, "candidates"]:
-    """BM25 of each item over the best BM25 any item has; 0 where no item matches.
+    """Divide the BM25 of each item by the best BM25 in the index; 0 if no item matches.
 
-    The share depends on query and item alone, not on the other candidates.
+    The share depends only on query and item, not on the other candidates.
     """
     shares: Float32[np.ndarray, "candidates"] = np.zeros(len(rows), np.float32)
     if len(rows):
@@ -73,7 +79,10 @@ def lexical_shares(
 
 
 def newest_release(store: ItemStore) -> date | None:
-    """The day the newest item came out: what ages are counted to, so that a bundle never ages."""
+    """Return the release date of the newest item; None without dates.
+
+    Ages are counted to this day, so the answers of a bundle do not change from day to day.
+    """
     days = store.number("released")
     if np.isnan(days).all():
         return None

@@ -52,7 +52,7 @@ class Snapshot:
         return cls(
             catalogue,
             channels,
-            SignalSource(catalogue, channels.lexical.index, as_of),
+            SignalSource.open(directory, catalogue, as_of, channels.lexical.index),
             Popularity.of(catalogue),
             open_held_out(directory / bundle.INDEX)[:_SAMPLE],
         )
@@ -63,7 +63,7 @@ class Snapshot:
         return Snapshot(
             catalogue,
             channels,
-            SignalSource(catalogue, channels.lexical.index, self.signals.as_of),
+            replace(self.signals, catalogue=catalogue, lexical=channels.lexical.index),
             Popularity.of(catalogue, self.popularity),
             self.sample,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bert.tokens import Tokenised, Tokenizer, tokenised_single
+from bert.tokens import Tokenised, Tokenizer
 
 _SPECIAL_TOKENS = 2  # [CLS] and [SEP]
 
@@ -19,4 +19,4 @@ def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> tup
         The tokens, and how many texts were cut.
     """
     pieces, cut = tokenizer.ids(texts, max_tokens - _SPECIAL_TOKENS)
-    return tokenised_single(pieces, tokenizer), cut
+    return Tokenised.of_texts(pieces, tokenizer), cut

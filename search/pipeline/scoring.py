@@ -68,7 +68,8 @@ class CandidateScorer:
         if budget.left("signals", "tokenise", *later) <= 0:
             return NOT_RERANKED
         with timer.stage("signals", len(rows)):
-            signals = source.gather(text, rows, dense_scores)
+            candidates = source.gather(text, rows, dense_scores)
+            features = feature_matrix(candidates)
         with timer.stage("rerank") as stage:
             reading = _Reading(self._pairs, self._cache, source, budget, timer, later)
             read = reading.read(text, rows, stage)
@@ -76,8 +77,8 @@ class CandidateScorer:
             if not count:
                 return NOT_RERANKED
             with timer.step("fuse"):
-                logits = self._pairs.fuse(read, feature_matrix(signals)[:count])
-        return RerankScores(logits, signals.lexical[:count])
+                logits = self._pairs.fuse(read, features[:count])
+        return RerankScores(logits, candidates.scores["lexical"][:count])
 
 
 class _Reading:

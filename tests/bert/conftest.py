@@ -21,7 +21,7 @@ def minilm(pretrained: Path) -> Bert:
 
 @pytest.fixture(scope="session")
 def references() -> dict[str, np.ndarray]:
-    """What transformers on torch computes; make_references.py writes it."""
+    """Results of transformers on torch, written by make_references.py."""
     with np.load(Path(__file__).with_name("references.npz"), allow_pickle=False) as file:
         return dict(file)
 

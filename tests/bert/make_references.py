@@ -1,13 +1,13 @@
-"""Writes references.npz: what Hugging Face's torch BERT and tokenizer make of a few texts.
+"""Write references.npz: results of Hugging Face's torch BERT and tokenizer for a few texts.
 
-The tests compare with the stored file and need neither torch nor transformers. To write it anew,
-in a virtual environment of its own:
+The tests compare with the stored file, and need neither torch nor transformers. Write a new file in
+a separate virtual environment:
 
     pip install torch==2.13.0 transformers==5.23.0
     python tests/bert/make_references.py DIRECTORY_OF_ALL_MINILM_L6_V2
 
-To keep the file small it holds three tokens of each row and, of all but the last layer's output,
-every fourth feature.
+To be small, the file holds three tokens of each row. It holds every fourth feature of all outputs
+but the last layer's.
 """
 
 import sys
@@ -31,7 +31,7 @@ TEXTS = [
     "antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis",
     "drill 18v " * 100,
 ]
-# Batches of the model: singles of different lengths, and pairs. (first, second) by number.
+# Batches of the model: single texts of different lengths, and pairs (first, second), by number.
 SINGLES = [1, 4, 7, 0]
 PAIRS = [(1, 2), (0, 3), (5, 6)]
 MAX_TOKENS = 64
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def run(model: BertModel, inputs: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """Inputs and every module's output for one batch, at three tokens of each row."""
+    """Return the inputs and every module's output for one batch, at three tokens of each row."""
     lengths = inputs["attention_mask"].sum(dim=1)
     rows = torch.arange(len(lengths)).repeat_interleave(3)
     columns = torch.stack([0 * lengths, lengths // 2, lengths - 1], dim=1).flatten()

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from bert import compiled
 from bert.batch import Tokens, mean_pool
 from bert.compiled import BucketedForward, enable_compilation_cache, serving_state
 from bert.model import Bert
@@ -31,13 +30,13 @@ def pooled(tiny_config):
 
 
 def alone(pooled, tokenised: Tokenised) -> np.ndarray:
-    """Every row by itself, in a shape of no bucket."""
+    """Run every row by itself, in a shape that no bucket has."""
     fn, state = jax.jit(pooled[0]), pooled[1]
     return np.concatenate([fn(state, tokenised.pad([i], 39, 1)) for i in range(len(tokenised))])
 
 
 def counting(state, tokens: Tokens):
-    """Not a model: what each row saw, in whole numbers."""
+    """Return for each row the sum of its ids, and the shape of its batch: no model."""
     batch, length = tokens.ids.shape
     shape = jnp.tile(jnp.asarray([batch, length]), (batch, 1))
     return jnp.concatenate([tokens.ids.sum(axis=1, keepdims=True) * state, shape], axis=1)
@@ -82,12 +81,14 @@ def test_every_row_is_in_one_batch_that_holds_it(mix_lengths):
         mix_lengths=mix_lengths,
     )
     for rows in [*range(1, 12), 100]:
-        lengths = chance.integers(1, 97, rows)
-        cuts = list(forward._cut(lengths))
-        assert sorted(np.concatenate([chosen for chosen, *_ in cuts]).tolist()) == [*range(rows)]
-        for chosen, batch, length in cuts:
-            assert len(chosen) <= batch
-            assert lengths[chosen].max() <= length
+        tokenised = tokenised_of(chance.integers(1, 97, rows))
+        results = forward(tokenised)
+        sums = [tokenised.ids[row].sum() for row in range(rows)]
+        assert results[:, 0].tolist() == sums
+        shapes = [(batch, length) for batch, length in results[:, 1:].tolist()]
+        assert set(shapes) <= set(forward.shapes)
+        for length, shape in zip(tokenised.lengths, shapes, strict=True):
+            assert length <= shape[1]
 
 
 def test_rows_of_mixed_lengths_fill_batches(pooled):
@@ -107,7 +108,7 @@ def test_rows_of_mixed_lengths_fill_batches(pooled):
     np.testing.assert_allclose(mixed(tokenised), alone(pooled, tokenised), atol=1e-5, rtol=0)
 
 
-def test_rows_are_cut_into_the_batches_that_cost_least():
+def test_rows_are_divided_into_the_fastest_batches():
     forward = BucketedForward(
         counting, jnp.asarray(1), max_length=16, batch_tokens=1600, small_batches=(1, 8)
     )
@@ -115,7 +116,7 @@ def test_rows_are_cut_into_the_batches_that_cost_least():
     for rows, batches in {1: [1], 7: [8] * 7, 9: [8] * 8 + [1], 95: [100] * 95}.items():
         assert forward(tokenised_of([5] * rows))[:, 1].tolist() == batches
     assert forward(tokenised_of([5] * 201))[:, 1].tolist() == [100] * 200 + [1]
-    # A batch of 4 costs least for each of five rows; one of 6 costs less than 4 and 1.
+    # One batch of 6 takes less time for five rows than batches of 4 and 1.
     forward = BucketedForward(
         counting, jnp.asarray(1), max_length=16, batch_tokens=1600, small_batches=(1, 4, 6)
     )
@@ -156,7 +157,7 @@ def test_nothing_is_compiled_after_warm_up():
     assert forward.compilations == 4
 
 
-def test_warming_up_learns_what_each_length_costs():
+def test_warming_up_measures_the_latency_of_each_length():
     forward = BucketedForward(counting, jnp.asarray(2), max_length=24, batch_tokens=64)
     assert forward.least_seconds(16) == 0.0
     forward.warm_up()
@@ -176,7 +177,7 @@ def test_a_forward_runs_the_programs_it_shares_on_its_own_parameters():
     assert 0 < other.least_seconds(16) < 1
 
 
-def test_what_is_ready_is_not_run_again_to_warm_up():
+def test_warming_up_again_runs_nothing():
     runs = []
 
     class Counted(BucketedForward):
@@ -198,7 +199,7 @@ def test_serving_state_rounds_the_kernels_of_encoders_alone(tiny_config):
     assert after.keys() == before.keys()
     rounded = {path for path, leaf in after.items() if leaf.dtype == jnp.bfloat16}
     assert rounded == {path for path in before if path[-1] == "kernel"} != set()
-    assert all(leaf.dtype == jnp.float32 for leaf in before.values())  # the model itself is whole
+    assert all(leaf.dtype == jnp.float32 for leaf in before.values())  # unchanged
 
 
 def test_serving_state_changes_no_result(tiny_config):
@@ -210,7 +211,7 @@ def test_serving_state_changes_no_result(tiny_config):
 
 
 def test_compiled_programs_are_kept_on_disk(tmp_path):
-    jax.jit(lambda x: x + 1)(jnp.ones(3))  # JAX has decided by now that it has no cache
+    jax.jit(lambda x: x + 1)(jnp.ones(3))  # JAX decides here that it has no cache
     enable_compilation_cache(tmp_path / "cache")
     try:
         forward = BucketedForward(counting, jnp.asarray(1), max_length=16)
@@ -220,18 +221,17 @@ def test_compiled_programs_are_kept_on_disk(tmp_path):
     assert len(list((tmp_path / "cache").glob("*/*call*"))) >= 3
 
 
-def test_programs_of_another_processor_are_not_found(tmp_path, monkeypatch):
+def test_programs_of_another_processor_are_not_found(tmp_path):
     try:
         enable_compilation_cache(tmp_path)
         here = jax.config.jax_compilation_cache_dir
-        monkeypatch.setattr(compiled, "cpu_flags", lambda: frozenset({"of_another"}))
-        enable_compilation_cache(tmp_path)
+        enable_compilation_cache(tmp_path, flags=lambda: frozenset({"of_another"}))
         assert jax.config.jax_compilation_cache_dir != here
     finally:
         enable_compilation_cache(None)
 
 
-def test_a_cache_that_was_moved_is_still_of_use(tmp_path):
+def test_a_moved_cache_still_works(tmp_path):
     def compile_once():
         return jax.jit(lambda x: jnp.tanh(x @ x.T).sum())(jnp.ones((3, 5)))
 

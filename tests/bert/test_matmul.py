@@ -27,7 +27,7 @@ def test_gradients_of_dense_are_those_that_jax_derives(rows):
     def loss(product, args):
         return jnp.sin(product(*args)).sum()
 
-    found = jax.grad(partial(loss, lambda *args: dense(*args, jnp.float32)))(inputs(rows))
+    ours = jax.grad(partial(loss, lambda *args: dense(*args, jnp.float32)))(inputs(rows))
     plain = jax.grad(
         partial(
             loss,
@@ -36,25 +36,25 @@ def test_gradients_of_dense_are_those_that_jax_derives(rows):
             ),
         )
     )
-    for one, other in zip(found, plain(inputs(rows)), strict=True):
+    for one, other in zip(ours, plain(inputs(rows)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_products_take_bfloat16_inputs_forward_and_backward():
     gradients = jax.grad(lambda *args: dense(*args, jnp.bfloat16).sum(), (0, 1))
-    found = list(map(input_types, products(jax.make_jaxpr(gradients)(*inputs()).jaxpr)))
-    assert found == 3 * [["bfloat16", "bfloat16"]]  # forward, of the input and of the kernel
+    types = list(map(input_types, products(jax.make_jaxpr(gradients)(*inputs()).jaxpr)))
+    assert types == 3 * [["bfloat16", "bfloat16"]]  # forward, of the input and of the kernel
     of_x, of_kernel = jax.grad(lambda *args: dense(*args, jnp.bfloat16).sum(), (0, 1))(*inputs())
     exact = jax.grad(lambda *args: dense(*args, jnp.float32).sum(), (0, 1))(*inputs())
-    for found, expected in zip((of_x, of_kernel), exact, strict=True):
-        assert found.dtype == jnp.float32
-        np.testing.assert_allclose(found, expected, rtol=2e-2, atol=5e-2)
+    for ours, expected in zip((of_x, of_kernel), exact, strict=True):
+        assert ours.dtype == jnp.float32
+        np.testing.assert_allclose(ours, expected, rtol=2e-2, atol=5e-2)
 
 
 def test_gelu_and_its_gradient_are_the_exact_ones():
     x = jnp.linspace(-12, 12, 4001)
     np.testing.assert_allclose(gelu(x), jax.nn.gelu(x, approximate=False), rtol=0, atol=1e-6)
-    found = jax.vmap(jax.grad(gelu))(x)
+    ours = jax.vmap(jax.grad(gelu))(x)
     expected = jax.vmap(jax.grad(lambda x: jax.nn.gelu(x, approximate=False)))(x)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
     assert np.isfinite(jax.grad(lambda x: gelu(x).sum())(jnp.float32([-1e20, 0.0, 1e20]))).all()

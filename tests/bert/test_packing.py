@@ -26,7 +26,7 @@ def test_texts_are_laid_longest_first_into_the_first_row_with_room():
     assert rows_needed(tokenised.lengths, 5) == 2  # 4 + 1 | 3 + 2
 
 
-def test_what_does_not_fit_is_refused():
+def test_texts_that_do_not_fit_are_refused():
     tokenised = tokenised_of([1, 2, 3], [4, 5, 6])
     with pytest.raises(ValueError, match="texts need 2 rows of 4 tokens, not 1"):
         pack(tokenised, [0, 1], rows=1, length=4)
@@ -59,14 +59,14 @@ def test_packed_texts_are_encoded_as_if_alone(tiny):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
-def test_rows_by_themselves_hold_a_few_texts_and_longer_texts_alone():
+def test_packed_rows_hold_a_few_texts_each_or_one_long_text():
     tokenised = tokenised_of(
         [1, 2], [3, 4, 5, 6], [9], [7, 8, 9], [1] * 6, first_lengths=[2, 4, 1, 2, 5]
     )
     packed = PackedTexts.of(tokenised, length=5, most=2)  # 4 + 1 | 3 + 2 | 6
     assert packed.lengths.tolist() == [5, 5, 6]
     assert packed.row.tolist() == [1, 0, 0, 1, 2]
-    assert packed.place.tolist() == [1, 0, 1, 0, 0]
+    assert packed.slot.tolist() == [1, 0, 1, 0, 0]
     rows = packed.pad([1, 0], 6, 3)
     assert rows.ids.tolist() == [[7, 8, 9, 1, 2, 0], [3, 4, 5, 6, 9, 0], [0] * 6]
     assert rows.texts.tolist() == [[0, 0, 0, 1, 1, -1], [0, 0, 0, 0, 1, -1], [-1] * 6]
@@ -76,7 +76,7 @@ def test_rows_by_themselves_hold_a_few_texts_and_longer_texts_alone():
     assert PackedTexts.of(tokenised, length=6, most=1).row.tolist() == [3, 1, 4, 2, 0]
 
 
-def test_what_does_not_fit_a_batch_of_rows_is_refused():
+def test_rows_that_do_not_fit_a_batch_are_refused():
     packed = PackedTexts.of(tokenised_of([1, 2, 3], [4, 5, 6]), length=4, most=2)
     with pytest.raises(ValueError, match="2 rows do not fit a batch of 1"):
         packed.pad([0, 1], 4, 1)
@@ -84,19 +84,19 @@ def test_what_does_not_fit_a_batch_of_rows_is_refused():
         packed.pad([0], 2, 1)
 
 
-def test_each_of_many_texts_is_in_one_place_whole():
+def test_each_of_many_texts_lies_whole_in_one_row():
     random = np.random.default_rng(0)
     texts = [random.integers(1, 50, length).tolist() for length in random.integers(1, 30, 300)]
     packed = PackedTexts.of(tokenised_of(*texts), length=24, most=3)
     rows = packed.pad(range(len(packed)), 32, len(packed))
-    places = list(zip(packed.row.tolist(), packed.place.tolist(), strict=True))
-    assert [rows.ids[at][rows.texts[at] == place].tolist() for at, place in places] == texts
-    assert len(set(places)) == len(texts)
-    assert packed.place.max() == 2
+    slots = list(zip(packed.row.tolist(), packed.slot.tolist(), strict=True))
+    assert [rows.ids[row][rows.texts[row] == slot].tolist() for row, slot in slots] == texts
+    assert len(set(slots)) == len(texts)
+    assert packed.slot.max() == 2
     assert packed.lengths.sum() == sum(map(len, texts))
 
 
-def test_first_tokens_of_rows_by_themselves_are_as_if_alone(tiny):
+def test_first_tokens_in_packed_rows_are_encoded_as_if_alone(tiny):
     random = np.random.default_rng(0)
     lengths = [5, 12, 3, 7, 1, 9, 14]
     tokenised = tokenised_of(
@@ -109,7 +109,7 @@ def test_first_tokens_of_rows_by_themselves_are_as_if_alone(tiny):
     together = np.asarray(first(state, packed.pad(range(len(packed)), 14, len(packed) + 1)))
     assert len(packed) < len(lengths)
     np.testing.assert_allclose(
-        together[packed.row, packed.place],
+        together[packed.row, packed.slot],
         first(state, tokenised.pad(range(len(lengths)), 14, len(lengths))),
         rtol=0,
         atol=1e-5,

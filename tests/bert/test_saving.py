@@ -15,7 +15,7 @@ from bert.saving import fill_model, load_weights, model_tensors, read_config, sa
 
 
 class Model(nnx.Module):
-    """Two encoders and what lies around them."""
+    """Two encoders and other parameters."""
 
     def __init__(self, bert: BertConfig, *, rngs: nnx.Rngs) -> None:
         self.bert = Bert(bert, rngs=rngs)
@@ -51,7 +51,7 @@ def test_encoders_are_stored_under_hugging_face_s_keys(model, tmp_path):
     assert set(stored) == {"head.kernel", "head.bias", "scale"}
 
 
-def test_what_does_not_fit_is_listed_whole_and_changes_nothing(model, tiny_config):
+def test_all_tensors_that_do_not_fit_are_listed_and_nothing_changes(model, tiny_config):
     tensors = model_tensors(model)
     del tensors["head.bias"]
     del tensors["other.encoder.layer.1.output.dense.bias"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import InputError
-from bert.tokens import Ragged, Tokenised, Tokenizer, stack, tokenised_pairs, tokenised_single
+from bert.tokens import Ragged, Tokenised, Tokenizer, stack
 
 
 def lists(rows: Ragged) -> list[list[int]]:
@@ -43,12 +43,12 @@ def test_word_pieces_are_those_of_hugging_face(tokenizer, references):
     assert truncated == 0
 
 
-def test_framed_rows_are_those_of_hugging_face(tokenizer, references):
+def test_tokenised_rows_are_those_of_hugging_face(tokenizer, references):
     texts = references["texts"].tolist()
-    single = tokenised_single(tokenizer.ids([texts[i] for i in (1, 4, 7, 0)], 62)[0], tokenizer)
+    single = Tokenised.of_texts(tokenizer.ids([texts[i] for i in (1, 4, 7, 0)], 62)[0], tokenizer)
     first, _ = tokenizer.ids([texts[i] for i in (1, 0, 5)], 62)
     second, _ = tokenizer.ids([texts[i] for i in (2, 3, 6)], 62)
-    pair = tokenised_pairs(first, second, tokenizer)
+    pair = Tokenised.of_pairs(first, second, tokenizer)
     for name, tokenised in (("single", single), ("pair", pair)):
         batch, length = references[f"{name}.ids"].shape
         tokens = tokenised.pad(range(batch), length, batch)
@@ -77,16 +77,18 @@ def test_a_typed_separator_is_text(tokenizer):
     assert not {tokenizer.sep_id, tokenizer.cls_id, tokenizer.pad_id} & set(rows.values.tolist())
 
 
-def test_half_a_surrogate_pair_is_a_question_mark(tokenizer):
+def test_a_lone_surrogate_becomes_a_question_mark(tokenizer):
     rows, _ = tokenizer.ids(["caf\u00e9 \ud83d lamp", "caf\u00e9 ? lamp"], 100)
     assert lists(rows)[0] == lists(rows)[1]
 
 
-def test_no_texts_are_no_rows(tokenizer):
+def test_no_texts_give_no_rows(tokenizer):
     rows, truncated = tokenizer.ids([], 5)
     assert (len(rows), truncated) == (0, 0)
     assert (
-        len(tokenised_single(rows, tokenizer)) == len(tokenised_pairs(rows, rows, tokenizer)) == 0
+        len(Tokenised.of_texts(rows, tokenizer))
+        == len(Tokenised.of_pairs(rows, rows, tokenizer))
+        == 0
     )
 
 
@@ -119,17 +121,17 @@ def test_a_missing_or_broken_tokenizer_is_one_clear_message(tokenizer, tmp_path)
         Tokenizer.from_directory(tmp_path)
 
 
-# Frames and batches.
+# Special tokens and batches.
 
 
 def test_a_single_row_stands_between_cls_and_sep(tokenizer):
-    tokenised = tokenised_single(Ragged.of([[7, 8], []]), tokenizer)
+    tokenised = Tokenised.of_texts(Ragged.of([[7, 8], []]), tokenizer)
     assert lists(tokenised.ids) == [[101, 7, 8, 102], [101, 102]]
     assert tokenised.lengths.tolist() == tokenised.first_lengths.tolist() == [4, 2]
 
 
 def test_the_second_text_of_a_pair_is_of_type_one(tokenizer):
-    tokenised = tokenised_pairs(Ragged.of([[7, 8], []]), Ragged.of([[9], [5, 6]]), tokenizer)
+    tokenised = Tokenised.of_pairs(Ragged.of([[7, 8], []]), Ragged.of([[9], [5, 6]]), tokenizer)
     assert lists(tokenised.ids) == [[101, 7, 8, 102, 9, 102], [101, 102, 5, 6, 102]]
     tokens = tokenised.pad([1, 0], 7, 3)
     assert tokens.ids.tolist() == [
@@ -144,10 +146,10 @@ def test_the_second_text_of_a_pair_is_of_type_one(tokenizer):
 
 def test_pairs_need_as_many_first_as_second_texts(tokenizer):
     with pytest.raises(ValueError, match="1 first texts, 2 second texts"):
-        tokenised_pairs(Ragged.of([[1]]), Ragged.of([[1], [2]]), tokenizer)
+        Tokenised.of_pairs(Ragged.of([[1]]), Ragged.of([[1], [2]]), tokenizer)
 
 
-def test_what_does_not_fit_a_batch_is_refused():
+def test_rows_that_do_not_fit_a_batch_are_refused():
     tokenised = Tokenised(Ragged.of([[1, 2, 3]]), np.array([3]), pad_id=0)
     with pytest.raises(ValueError, match="a row of 3 tokens does not fit a length of 2"):
         tokenised.pad([0], 2, 1)
@@ -156,8 +158,8 @@ def test_what_does_not_fit_a_batch_is_refused():
 
 
 def test_stacked_rows_follow_each_other(tokenizer):
-    first = tokenised_single(Ragged.of([[7, 8]]), tokenizer)
-    second = tokenised_pairs(Ragged.of([[], [5]]), Ragged.of([[9], []]), tokenizer)
+    first = Tokenised.of_texts(Ragged.of([[7, 8]]), tokenizer)
+    second = Tokenised.of_pairs(Ragged.of([[], [5]]), Ragged.of([[9], []]), tokenizer)
     both = stack(first, second)
     assert lists(both.ids) == [[101, 7, 8, 102], [101, 102, 9, 102], [101, 5, 102, 102]]
     assert both.first_lengths.tolist() == [4, 2, 3]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from bert.numerics import choose_numerics
-from rerank.features import FEATURES
+from rerank.features import FEATURE_NAMES
 from rerank.model import load_reranker, save_reranker
 from search import bundle
 from search.engine import Engine
@@ -34,7 +34,7 @@ def priced(tmp_path_factory, tiny_bundle) -> Callable[[str, int], Path]:
                 shutil.copytree(tiny_bundle, directory)
             reranker = load_reranker(directory / bundle.RERANK)
             weights = reranker.linear.kernel
-            weights[...] = weights[...].at[FEATURES.index("price")].set(0.5)
+            weights[...] = weights[...].at[FEATURE_NAMES.index("price")].set(0.5)
             # A text that says something, so that another pair's would be noticed.
             reranker.output.kernel[...] = jnp.ones_like(reranker.output.kernel[...])
             save_reranker(reranker, directory / bundle.RERANK)

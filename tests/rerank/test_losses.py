@@ -21,8 +21,8 @@ def loss_of(scores, gains, where=None, weights=None) -> float:
     )
 
 
-def test_a_list_is_worked_out_on_paper():
-    # Gains 3 and 1 of 4: shares 3/4 and 1/4 of the blame.
+def test_the_loss_of_a_list_is_the_arithmetic_of_its_formula():
+    # Gains 3 and 1 of 4: the items have the shares 3/4 and 1/4.
     total = exp(1) + exp(0) + exp(-1)
     expected = -(3 / 4) * (1 - log(total)) - (1 / 4) * (0 - log(total))
     assert loss_of([[1, 0, -1]], [[3, 1, 0]]) == pytest.approx(expected, rel=1e-6)
@@ -34,14 +34,14 @@ def test_with_weights_of_one_it_is_the_softmax_loss_of_rax():
     gains = random.integers(0, 4, (6, 9)).astype(np.float32)
     where = random.random((6, 9)) < 0.7
     gains[:, 0], where[:, 0] = 2, True
-    # rax leaves the gains as they are; a list's loss there is ours times their sum.
+    # rax does not normalise gains, so normalise them first.
     normal = np.where(where, gains, 0)
     normal /= normal.sum(axis=1, keepdims=True)
     expected = rax.softmax_loss(scores, jnp.array(normal), where=jnp.array(where))
     assert loss_of(scores, gains, where) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_a_negative_of_half_weight_counts_half_below_the_line():
+def test_a_negative_of_half_weight_counts_half_in_the_denominator():
     expected = -(1 - log(exp(1) + 0.5 * exp(2)))
     assert loss_of([[1, 2]], [[1, 0]], weights=[[1, 0.5]]) == pytest.approx(expected, rel=1e-6)
 
@@ -60,11 +60,11 @@ def test_lists_without_gain_are_left_out_of_the_mean():
     assert loss_of([[1, 0]], [[0, 0]]) == 0
 
 
-def test_one_candidate_has_nothing_to_be_told_from():
+def test_the_loss_of_one_candidate_is_zero():
     assert loss_of([[3.0]], [[2.0]]) == 0
 
 
-def test_ties_share_alike():
+def test_tied_scores_have_equal_shares():
     assert loss_of([[2, 2, 2, 2]], [[1, 0, 0, 0]]) == pytest.approx(log(4), rel=1e-6)
 
 
@@ -88,7 +88,7 @@ def order_of(scores, gains, where=None) -> float:
     )
 
 
-def test_the_loss_of_pairs_is_worked_out_on_paper():
+def test_the_loss_of_pairs_is_the_arithmetic_of_its_formula():
     # Gaps 2 (first over third), 1 (first over second) and 1 (second over third), four in all.
     expected = (2 * log(1 + exp(-2)) + log(1 + exp(-1)) + log(1 + exp(-1))) / 4
     assert order_of([[1, 0, -1]], [[2, 1, 0]]) == pytest.approx(expected, rel=1e-6)
@@ -106,7 +106,7 @@ def test_with_gaps_of_one_it_is_the_pairwise_logistic_loss_of_rax():
     assert order_of(scores, gains, where) == pytest.approx(float(total) / pairs, rel=1e-5)
 
 
-def test_without_a_pair_there_is_no_order_to_learn():
+def test_without_a_pair_the_loss_is_zero():
     assert order_of([[3.0]], [[2.0]]) == 0
     assert order_of([[1, 2, 3]], [[1, 1, 1]]) == 0
     assert order_of([[1, 2]], [[0, 1]], [[True, False]]) == 0

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import jax
@@ -12,18 +13,18 @@ from bert.model import Bert
 from bert.numerics import Numerics
 from bert.packing import pack
 from bert.params import WeightsError
-from rerank.features import FEATURES, FeatureStatistics
+from rerank.features import FEATURE_NAMES, FeatureStatistics
 from rerank.model import (
-    INPUTS,
     Reranker,
     RerankerConfig,
     load_reranker,
     pretrained_reranker,
     save_reranker,
+    with_features,
 )
 from rerank.scorer import PairScorer
 
-COSINE = FEATURES.index("cosine")
+COSINE = FEATURE_NAMES.index("cosine")
 CONFIG = RerankerConfig(max_query_tokens=4, max_tokens=24, fusion=8)
 QUERY = "usb charger"
 TEXTS = ["red usb charger", "", "Ladegerät 充电器 🔌", "cable " * 50, "desk lamp"]
@@ -43,7 +44,7 @@ def bert(tokenizer) -> BertConfig:
 
 @pytest.fixture(scope="module")
 def reranker(bert) -> Reranker:
-    """With all weights random, so that text and features both matter."""
+    """A reranker with random weights, so that text and features both matter."""
     reranker = Reranker(CONFIG, bert, rngs=nnx.Rngs(1))
     key = jax.random.key(2)
     for layer in (reranker.output, reranker.linear, reranker.text, reranker.features):
@@ -54,7 +55,7 @@ def reranker(bert) -> Reranker:
 
 @pytest.fixture(scope="module")
 def features() -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(len(TEXTS), len(FEATURES))).astype(np.float32)
+    return np.random.default_rng(0).normal(size=(len(TEXTS), len(FEATURE_NAMES))).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -67,33 +68,37 @@ def scorer(reranker, statistics, tokenizer, compilation_cache) -> PairScorer:
     return PairScorer(reranker, statistics, tokenizer, Numerics("float32", "tests"))
 
 
-def test_an_untrained_reranker_keeps_the_order_of_stage_1(bert, reranker, scorer, features):
+def score(scorer: PairScorer, query: str, texts: list[str], features: np.ndarray) -> np.ndarray:
+    return scorer.run(scorer.tokenise([query] * len(texts), texts), features)
+
+
+def test_an_untrained_reranker_keeps_the_order_of_the_cosines(bert, reranker, scorer, features):
     scorer.update(Reranker(CONFIG, bert, rngs=nnx.Rngs(7)))
-    untrained = scorer(QUERY, TEXTS, features)
+    untrained = score(scorer, QUERY, TEXTS, features)
     scorer.update(reranker)
     np.testing.assert_array_equal(np.argsort(-untrained), np.argsort(-features[:, COSINE]))
 
 
 def test_a_score_does_not_depend_on_what_is_scored_with_it(scorer, features):
-    together = scorer(QUERY, TEXTS, features)
+    together = score(scorer, QUERY, TEXTS, features)
     assert len(set(together.tolist())) == len(TEXTS)
     for row, text in enumerate(TEXTS):
-        alone = scorer(QUERY, [text], features[row : row + 1])
+        alone = score(scorer, QUERY, [text], features[row : row + 1])
         np.testing.assert_allclose(alone[0], together[row], rtol=0, atol=1e-5)
-    mixed = scorer(QUERY, [*TEXTS[::-1], *TEXTS], np.concatenate([features[::-1], features]))
+    mixed = score(scorer, QUERY, [*TEXTS[::-1], *TEXTS], np.concatenate([features[::-1], features]))
     np.testing.assert_allclose(mixed[5:], together, rtol=0, atol=1e-5)
     np.testing.assert_allclose(mixed[:5], together[::-1], rtol=0, atol=1e-5)
 
 
 def test_scores_depend_on_query_text_and_features(scorer, features):
-    score = scorer(QUERY, TEXTS[:1], features[:1])
-    assert not np.allclose(score, scorer("desk", TEXTS[:1], features[:1]), atol=1e-4)
-    assert not np.allclose(score, scorer(QUERY, TEXTS[4:], features[:1]), atol=1e-4)
-    assert not np.allclose(score, scorer(QUERY, TEXTS[:1], features[1:2]), atol=1e-4)
+    base = score(scorer, QUERY, TEXTS[:1], features[:1])
+    assert not np.allclose(base, score(scorer, "desk", TEXTS[:1], features[:1]), atol=1e-4)
+    assert not np.allclose(base, score(scorer, QUERY, TEXTS[4:], features[:1]), atol=1e-4)
+    assert not np.allclose(base, score(scorer, QUERY, TEXTS[:1], features[1:2]), atol=1e-4)
 
 
 def test_no_items_give_no_scores(scorer):
-    assert scorer(QUERY, [], np.zeros((0, len(FEATURES)), np.float32)).shape == (0,)
+    assert score(scorer, QUERY, [], np.zeros((0, len(FEATURE_NAMES)), np.float32)).shape == (0,)
 
 
 def test_pairs_are_cut_to_the_budget_and_each_cut_pair_is_counted_once(scorer, tokenizer):
@@ -122,17 +127,19 @@ def test_packed_pairs_score_as_padded_ones_do(reranker, scorer, statistics, feat
     np.testing.assert_allclose(scores, scorer.run(tokenised, features), rtol=0, atol=1e-5)
 
 
-def test_a_saved_reranker_loads_back_bit_by_bit(reranker, tmp_path):
+def test_a_saved_reranker_loads_back_bit_by_bit(reranker, statistics, tmp_path):
     save_reranker(reranker, tmp_path)
+    statistics.write(tmp_path)
     again = load_reranker(tmp_path)
     assert again.config == CONFIG
     jax.tree.map(np.testing.assert_array_equal, nnx.state(reranker), nnx.state(again))
-    # The encoder is there under Hugging Face's own keys.
+    # The encoder has Hugging Face's keys.
     assert "bert.encoder.layer.0.output.dense.weight" in load_file(tmp_path / "model.safetensors")
 
 
-def test_weights_that_do_not_fit_are_refused_once_listing_all(reranker, tmp_path):
+def test_weights_that_do_not_fit_are_refused_once_listing_all(reranker, statistics, tmp_path):
     save_reranker(reranker, tmp_path)
+    statistics.write(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     tensors.pop("output.bias")
     tensors["linear.kernel"] = tensors["linear.kernel"][:-1]
@@ -140,11 +147,60 @@ def test_weights_that_do_not_fit_are_refused_once_listing_all(reranker, tmp_path
     with pytest.raises(WeightsError) as caught:
         load_reranker(tmp_path)
     assert "missing output.bias" in str(caught.value)
-    assert f"linear.kernel has shape ({INPUTS - 1}, 1)" in str(caught.value)
+    assert f"linear.kernel has shape ({2 * len(FEATURE_NAMES) - 1}, 1)" in str(caught.value)
     assert "unexpected head.bias" in str(caught.value)
 
 
-def test_a_directory_of_something_else_is_refused(tmp_path):
+def test_a_reranker_with_fewer_features_in_another_order_scores_as_it_did(
+    bert, statistics, features, tokenizer, compilation_cache, tmp_path
+):
+    """As in a bundle that was made before the table had its other rows."""
+    names = ("rating", "cosine", "price")
+    columns = [FEATURE_NAMES.index(name) for name in names]
+    older = Reranker(CONFIG, bert, features=names, rngs=nnx.Rngs(5))
+    for layer in (older.output, older.linear, older.features):
+        layer.kernel[...] = jax.random.normal(jax.random.key(6), layer.kernel.shape)
+    save_reranker(older, tmp_path)
+    mean, scale = (
+        [getattr(statistics, field)[column] for column in columns] for field in ("mean", "scale")
+    )
+    (tmp_path / "features.json").write_text(
+        json.dumps({"names": names, "mean": mean, "scale": scale, "trained": [True, True, False]})
+    )
+    again, known = load_reranker(tmp_path), FeatureStatistics.read(tmp_path)
+    assert again.feature_names == known.names == names
+    features = features.copy()
+    features[1, columns[1]] = np.nan
+    scorer = PairScorer(again, known, tokenizer, Numerics("float32", "tests"))
+    scores = score(scorer, QUERY, TEXTS, features)
+
+    own = (features[:, columns] - np.array(mean, np.float32)) / np.array(scale, np.float32)
+    missing = np.isnan(own) | np.array([False, False, True])
+    values = np.where(missing, 0, np.clip(own, -5, 5))
+    inputs = np.concatenate([values, missing], axis=1).astype(np.float32)
+    np.testing.assert_array_equal(known.standardise(features), inputs)
+    text = scorer.read_tokenised(scorer.tokenise([QUERY] * len(TEXTS), TEXTS))
+    expected = jax.jit(lambda *x: nnx.merge(*nnx.split(older)).fuse(*x))(text, inputs)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+
+
+def test_a_reranker_given_new_features_scores_as_before(bert):
+    older = Reranker(CONFIG, bert, features=("rating", "cosine"), rngs=nnx.Rngs(5))
+    for layer in (older.output, older.linear, older.features):
+        layer.kernel[...] = jax.random.normal(jax.random.key(6), layer.kernel.shape)
+    widened = with_features(older, FEATURE_NAMES)
+    assert widened.feature_names == FEATURE_NAMES
+    columns = [FEATURE_NAMES.index(name) for name in older.feature_names]
+    count = len(FEATURE_NAMES)
+    text = jax.random.normal(jax.random.key(1), (5, CONFIG.fusion))
+    inputs = jax.random.normal(jax.random.key(2), (5, 2 * count))
+    own = inputs[:, np.array([*columns, *(count + column for column in columns)])]
+    np.testing.assert_allclose(widened.fuse(text, inputs), older.fuse(text, own), rtol=1e-5)
+    assert with_features(widened, FEATURE_NAMES) is widened
+
+
+def test_a_directory_of_something_else_is_refused(statistics, tmp_path):
+    statistics.write(tmp_path)
     (tmp_path / "config.json").write_text('{"dim": 3}')
     with pytest.raises(InputError, match="describes no reranker"):
         load_reranker(tmp_path)
@@ -158,6 +214,6 @@ def test_a_new_reranker_takes_its_encoder_over(bert):
 
 
 @pytest.mark.parametrize(("query", "most"), [(21, 24), (4, 33), (4, 7)])
-def test_budgets_that_cannot_work_are_refused(bert, query, most):
+def test_budgets_out_of_their_limits_are_refused(bert, query, most):
     with pytest.raises(InputError, match=f"max_tokens {most} must exceed max_query_tokens {query}"):
         replace(CONFIG, max_query_tokens=query, max_tokens=most).check(bert)

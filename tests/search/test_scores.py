@@ -22,7 +22,7 @@ from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
 from bert.tokens import Tokenizer
 from catalog.item_text import item_text
 from catalog.schema import Item
-from rerank.features import FeatureStatistics, title_overlap
+from rerank.features import FeatureStatistics, word_overlap
 from rerank.model import Reranker, RerankerConfig, pretrained_reranker, save_reranker
 from rerank.scorer import PairScorer
 from search import bundle
@@ -49,7 +49,7 @@ def varied_items() -> list[Item]:
 
 def words_of(query: str) -> np.ndarray:
     """The share of a query's words that each item has in its title."""
-    return title_overlap(query, [item.title for item in varied_items()])
+    return word_overlap(query, [item.title for item in varied_items()])
 
 
 def teach(reranker: Reranker, directory: Path) -> None:
@@ -63,7 +63,9 @@ def teach(reranker: Reranker, directory: Path) -> None:
     statistics = FeatureStatistics.read(directory / bundle.RERANK)
     scorer = PairScorer(reranker, statistics, tokenizer, EXACT)
     texts = [item_text(item) for item in varied_items()]
-    read = np.concatenate([scorer.read(query, texts) for query in TAUGHT])
+    read = np.concatenate(
+        [scorer.read_tokenised(scorer.tokenise([query] * len(texts), texts)) for query in TAUGHT]
+    )
     wanted = np.concatenate([words_of(query) for query in TAUGHT])
     inputs = np.asarray(gelu(jnp.asarray(read)), np.float64)
     products = inputs.T @ inputs

@@ -7,6 +7,8 @@ from catalog.catalogue import Catalogue
 from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
+from rerank.features import FEATURES, Candidates, feature_matrix
+from search import bundle
 from search.signals import SignalSource, lexical_shares, newest_release
 
 NAN = float("nan")
@@ -22,26 +24,33 @@ def floats(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
+def raw(candidates: Candidates, name: str) -> np.ndarray:
+    """The raw values of a feature."""
+    return next(feature.source(candidates) for feature in FEATURES if feature.name == name)
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> SignalSource:
-    store = ItemStore.of(ITEMS)
-    lexical = LexicalIndex.build(store, tmp_path_factory.mktemp("lexical") / "index")
-    return SignalSource(Catalogue.of(store), lexical, newest_release(store))
+    store, directory = ItemStore.of(ITEMS), tmp_path_factory.mktemp("bundle")
+    LexicalIndex.build(store, directory / bundle.LEXICAL)
+    return SignalSource.open(directory, Catalogue.of(store), newest_release(store))
 
 
-def test_signals_are_the_values_of_the_catalogue(source):
+def test_raw_values_are_those_of_the_catalogue(source):
     rows = np.array([1, 0], np.int32)
-    signals = source.gather("red lamp", rows, floats(0.3, 0.4))
-    np.testing.assert_array_equal(signals.cosine, floats(0.3, 0.4))
-    np.testing.assert_array_equal(signals.overlap, floats(0, 1))
-    np.testing.assert_array_equal(signals.price, floats(NAN, 12.5))
-    np.testing.assert_array_equal(signals.rating, floats(NAN, 4))
-    np.testing.assert_array_equal(signals.rating_count, floats(NAN, 3))
-    np.testing.assert_array_equal(signals.in_stock, floats(0, 1))
-    np.testing.assert_array_equal(signals.age, floats(0, 30))  # counted to the newest item
+    candidates = source.gather("red lamp", rows, floats(0.3, 0.4))
+    np.testing.assert_array_equal(raw(candidates, "cosine"), floats(0.3, 0.4))
+    np.testing.assert_array_equal(raw(candidates, "overlap"), floats(0, 1))
+    np.testing.assert_array_equal(raw(candidates, "price"), floats(NAN, 12.5))
+    np.testing.assert_array_equal(raw(candidates, "rating"), floats(NAN, 4))
+    np.testing.assert_array_equal(raw(candidates, "rating_count"), floats(NAN, 3))
+    np.testing.assert_array_equal(raw(candidates, "in_stock"), floats(0, 1))
+    np.testing.assert_array_equal(
+        raw(candidates, "age"), floats(0, 30)
+    )  # counted to the newest item
 
 
-def test_the_lexical_share_is_of_the_best_item_whatever_is_asked_about(source):
+def test_the_lexical_share_does_not_depend_on_the_other_candidates(source):
     every = lexical_shares(source.lexical, "red lamp", np.arange(3, dtype=np.int32))
     assert every.max() == 1
     assert every[1] == 0
@@ -57,22 +66,22 @@ def test_a_query_that_matches_nothing_has_no_lexical_share(source):
     ]
 
 
-def test_items_outside_the_index_have_no_lexical_signal_and_no_age_without_a_day(source):
+def test_items_that_are_not_indexed_have_no_lexical_score_and_without_a_day_no_age(source):
     outside = SignalSource(source.catalogue, None, None)
-    signals = outside.gather("red lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
-    assert np.isnan(signals.lexical).all()
-    assert np.isnan(signals.age).all()
+    candidates = outside.gather("red lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    assert np.isnan(raw(candidates, "lexical")).all()
+    assert np.isnan(raw(candidates, "age")).all()
 
 
 def test_an_item_from_the_future_is_new(source):
     early = SignalSource(source.catalogue, source.lexical, datetime.date(2024, 1, 11))
-    signals = early.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
-    np.testing.assert_array_equal(signals.age, floats(10, 0, NAN))
+    candidates = early.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    np.testing.assert_array_equal(raw(candidates, "age"), floats(10, 0, NAN))
 
 
-def test_gathering_does_not_change_the_catalogue(source):
+def test_computing_features_does_not_change_the_catalogue(source):
     before = source.catalogue.base.number("released").copy()
-    source.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    feature_matrix(source.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1)))
     np.testing.assert_array_equal(source.catalogue.base.number("released"), before)
 
 

@@ -162,8 +162,8 @@ def list_features(
     for number in track(range(len(lists)), "features", len(lists)):
         inside = slice(lists.start[number], lists.start[number + 1])
         query = relevance.queries[lists.query[number]]
-        signals = source.gather(query, lists.row[inside], lists.cosine[inside])
-        parts.append(feature_matrix(signals))
+        candidates = source.gather(query, lists.row[inside], lists.cosine[inside])
+        parts.append(feature_matrix(candidates))
     return np.concatenate(parts)
 
 

@@ -1,5 +1,6 @@
 """The `rerank` step: train the cross-encoder and its fusion on graded candidate lists."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ from bert.batch import Packed
 from bert.numerics import Numerics
 from bert.tokens import Tokenised, Tokenizer
 from catalog.item_text import item_text
-from rerank.features import FeatureStatistics
+from rerank.features import FEATURES, FeatureStatistics
 from rerank.losses import pairwise_logistic, weighted_listwise_softmax
-from rerank.model import Reranker, RerankerConfig
+from rerank.model import Reranker, RerankerConfig, with_features
 from rerank.scorer import PairScorer
 from rerank.tokens import tokenise_pairs
 from search.signals import SignalSource
@@ -28,6 +29,8 @@ from train.data.relevance import Relevance
 from train.evaluation.metrics import ndcg
 from train.loop.fit import FitConfig, Loss, fit
 from train.loop.parameters import Params, encoder_parameters, make_mesh, split
+
+logger = logging.getLogger(__name__)
 
 DEV_RANKS = 10  # ranks of the dev metric
 
@@ -145,6 +148,8 @@ def train_reranker(
         raise InputError("no query of split train has a relevant item and another: nothing to rank")
     features = list_features(training, relevance, source)
     statistics = FeatureStatistics.of(features)
+    log_untrained(statistics)
+    reranker = with_features(reranker, statistics.names)  # an older one may know fewer
     tokenised, cut = _tokenise(training, relevance, source, tokenizer, reranker.config)
     plan = shuffled_plan(len(training), config.batch, epochs=fitting.epochs, seed=seed)
     mesh = make_mesh(model_parallel)
@@ -167,6 +172,15 @@ def train_reranker(
     )
     report |= {"lists": len(training), "pairs": len(training.row), "truncated": cut}
     return build(params), statistics, report
+
+
+def log_untrained(statistics: FeatureStatistics) -> None:
+    """Name the features that training learns nothing from."""
+    for feature, trained in zip(FEATURES, statistics.trained, strict=True):
+        if not trained:
+            logger.info(
+                "feature=%s trained=false: constant, or missing (%s)", feature.name, feature.missing
+            )
 
 
 def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: float) -> Loss:

@@ -18,7 +18,7 @@ from catalog.dataset.reading import Dataset, read_dataset
 from catalog.item_text import item_text
 from catalog.store import ItemStore
 from demo import write_demo_store
-from lexical.index import ANALYSER, LexicalIndex
+from lexical.index import ANALYSER
 from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle import write_directory
@@ -271,7 +271,6 @@ class Pipeline:
                 return {"reranker": f"as in {self.config.init_from}"}
             logger.info("no training query has an item to rank above another: no reranker")
             return {"reranker": "none"}
-        index = self._directory("index")
         seed, lists = self.config.seed, self.config.lists
         reranker, statistics, report = train_reranker(
             self._untrained_reranker(towers),
@@ -286,10 +285,8 @@ class Pipeline:
                 depth=lists.dev_depth,
                 seed=seed,
             ),
-            SignalSource(
-                Catalogue.of(self.store),
-                LexicalIndex.open(index / bundle.LEXICAL),
-                newest_release(self.store),
+            SignalSource.open(
+                self._directory("index"), Catalogue.of(self.store), newest_release(self.store)
             ),
             config=lists,
             fitting=self.config.rerank_fit,

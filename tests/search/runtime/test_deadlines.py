@@ -5,7 +5,6 @@ import time
 import numpy as np
 import pytest
 
-from base.latency import LatencyEstimate
 from catalog.facets import Facet
 from catalog.filters import Equals, Prefix
 from search.config import EngineConfig
@@ -44,8 +43,8 @@ def fresh(tiny_bundle) -> Engine:
 def price(engine: Engine, seconds: float, *, but: dict[int, float] | None = None) -> None:
     """Let batches of the reranker be expected to take so long; those of some sizes otherwise."""
     assert engine.models.pairs is not None
-    forward = engine.models.pairs._forward
-    forward._costs = {shape: LatencyEstimate() for shape in forward.shapes}
+    forward = engine.models.pairs.forward
+    forward.programs.latencies.clear()
     for shape in forward.shapes:
         for _ in range(40):  # until the deviation has gone
             forward.measured(shape, (but or {}).get(shape[0], seconds))

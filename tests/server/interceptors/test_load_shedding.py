@@ -169,9 +169,9 @@ def test_searches_that_others_wait_behind_do_less(config, serving) -> None:
         worker, opened = server.service._worker, threading.Event()
         gate = asyncio.run_coroutine_threadsafe(worker.run(lambda: opened.wait(SOON)), server.loop)
         pairs = server.service.bundles.engine_handle.engine.models.pairs
-        for shape in pairs._forward.shapes:
+        for shape in pairs.forward.shapes:
             for _ in range(40):
-                pairs._forward.measured(shape, 3.0)
+                pairs.forward.measured(shape, 3.0)
         calls = [callers.submit(client.search, "usb c charger") for _ in range(many)]
         until = time.monotonic() + SOON
         while worker.waiting < many and time.monotonic() < until:

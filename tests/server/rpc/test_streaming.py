@@ -199,7 +199,7 @@ def test_an_answer_says_what_it_left_out_to_be_in_time(
         assert running.service.bundles is not None
         engine_handle = running.service.bundles.engine_handle
         assert engine_handle.engine.models.pairs is not None
-        forward = engine_handle.engine.models.pairs._forward
+        forward = engine_handle.engine.models.pairs.forward
         for shape in forward.shapes:
             for _ in range(60):
                 forward.measured(shape, 60.0)
