@@ -184,14 +184,3 @@ class DeadlineExceededError(Exception):
     def __init__(self, message: str, stages: tuple[StageReport, ...] = ()):
         super().__init__(message)
         self.stages = stages
-
-
-class ClosedError(Exception):
-    """The catalogue takes no more writes."""
-
-
-class ReadOnlyError(Exception):
-    """There is no place to keep writes in, so none are taken."""
-
-    def __init__(self) -> None:
-        super().__init__("this server takes no writes; start it with --state DIR")

@@ -15,12 +15,11 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from base.error_logging import log_error
+from live.errors import ClosedError, ReadOnlyError
 from live.write_ahead_log import LogError
 from search.result import (
-    ClosedError,
     DeadlineExceededError,
     NotSupportedError,
-    ReadOnlyError,
     RequestError,
     UnknownItemsError,
 )

@@ -74,9 +74,9 @@ def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
     state = State(log.id, log.sequence)
     _, items = current(log, root, bundles)
     of = Manifest.read(root).bundle_id
-    placed, _ = bundle_store.place(bundles, state, lambda new: _fill(new, items, state, of))
+    placed, _ = bundle_store.add(bundles, state, lambda new: _fill(new, items, state, of))
     assert Manifest.read(bundle_store.newest(root, bundles, state, sound)).state == vars(state)
-    bundle_store.clean(bundles, keep=placed)
+    bundle_store.remove_others(bundles, keep=placed)
     return placed
 
 

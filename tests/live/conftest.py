@@ -6,16 +6,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from catalog.schema import Item
 from live import bundle_store
 from live.catalogue import LiveCatalogue
+from live.config import LiveConfig
 from live.write_ahead_log import Write, WriteLog
-from search.config import LiveConfig
 from search.engine import Engine
 from search.engine_handle import EngineHandle
+from tests.live.faults import Faults, FaultyIndex
 
 SECONDS = 30.0
 NEVER = LiveConfig(compact_from=1_000_000)
@@ -24,9 +26,10 @@ NEVER = LiveConfig(compact_from=1_000_000)
 class Shop:
     """A live catalogue with what the tests ask of it."""
 
-    def __init__(self, engine_handle: EngineHandle, live: LiveCatalogue) -> None:
+    def __init__(self, engine_handle: EngineHandle, live: LiveCatalogue, faults: Faults) -> None:
         self.engine_handle = engine_handle
         self.live = live
+        self.faults = faults
         self._requests = 0
 
     @property
@@ -63,15 +66,18 @@ def opened(tiny_bundle: Path, engine: Engine, tmp_path: Path) -> Callable[..., o
     load = partial(Engine.load, models=engine.models)
 
     @contextmanager
-    def opened(config: LiveConfig = NEVER, root: Path = tiny_bundle) -> Iterator[Shop]:
-        state = tmp_path / "state"
+    def opened(
+        config: LiveConfig = NEVER, root: Path = tiny_bundle, **options: Any
+    ) -> Iterator[Shop]:
+        state, faults = tmp_path / "state", Faults()
         log = WriteLog.open(state)
         bundles = state / "bundles"
         state_of_log = bundle_store.State(log.id, log.sequence)
         engine_handle = EngineHandle(bundle_store.newest(root, bundles, state_of_log, load))
-        live = LiveCatalogue(engine_handle, log, bundles, config)
+        open_index = partial(FaultyIndex, faults=faults)
+        live = LiveCatalogue(engine_handle, log, bundles, config, open_index=open_index, **options)
         try:
-            yield Shop(engine_handle, live)
+            yield Shop(engine_handle, live, faults)
         finally:
             live.close()
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from live.write_ahead_log import Change, Write, WriteLog, Written
+from live.write_ahead_log import Acknowledgement, Change, Write, WriteLog
 
 BATCHES = 24  # of one seed
 REOPEN_EVERY = 3  # batches
@@ -117,7 +117,7 @@ def _random_write(chance: random.Random, request_id: str, sent: Sequence[Write])
 def append(log: WriteLog, batch: Sequence[Write]) -> list[Any]:
     """Appends a batch; what became of each write, as the model says it."""
     return [
-        [each.sequence, each.repeated] if isinstance(each, Written) else REFUSED
+        [each.sequence, each.repeated] if isinstance(each, Acknowledgement) else REFUSED
         for each in log.append(batch)
     ]
 

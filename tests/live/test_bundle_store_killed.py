@@ -63,7 +63,7 @@ class Shop:
         assert json.loads(modules) == []
         told = [line for line in lines if "compacted" not in line]
         done = [json.loads(line)["compacted"] for line in lines if "compacted" in line]
-        for directory in bundle_store.built(self.bundles):
+        for directory in bundle_store.finished(self.bundles):
             bundle.verify(directory)  # what has the name of a bundle is a whole one
         self._holds(done)
         compare(self.state, self.model, told, list(random_batches(seed, len(told) + 1)))
@@ -146,7 +146,7 @@ def test_the_same_writes_compacted_twice_never_touch_the_bundle_in_use(shop: Sho
         def fill(directory: Path) -> None:
             here.append(first.is_dir())
 
-        second, _ = bundle_store.place(shop.bundles, state, fill)
+        second, _ = bundle_store.add(shop.bundles, state, fill)
         assert here == [True]
         assert first.is_dir()
         assert second != first

@@ -6,20 +6,24 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bert.numerics import choose_numerics
 from live.catalogue import open_newest
 from live.compaction import CompactionError
+from live.config import LiveConfig
 from live.write_ahead_log import WriteLog
 from search import bundle
 from search.bundle import Manifest
-from search.config import EngineConfig, LiveConfig
+from search.config import EngineConfig
 from search.engine import Engine
 from tests.live.conftest import LAMP, SECONDS, found
+from tests.live.faults import Encode
 from tests.tiny import tiny_items, write_bundle
 from towers.index import IndexConfig, index_config
 from towers.vectors import Bfloat16Vectors, open_vectors
@@ -154,45 +158,46 @@ def test_much_change_is_compacted_and_measured_by_itself(opened):
         assert len(shop.items()) == len(tiny_items()) + 30
 
 
-def test_an_answer_begun_on_a_replaced_bundle_has_no_item_deleted_since(shop, monkeypatch):
+def test_an_answer_begun_on_a_replaced_bundle_has_no_item_deleted_since(shop):
     query = "voltix usb c charger 65 watt"
     first = found(shop, query)[0]
     before = shop.engine
-    encode = before._queries.vector
 
-    def meanwhile(*given: object) -> object:
-        monkeypatch.undo()
+    def meanwhile(_: object) -> None:
         shop.live.adopt(Engine.load(before.directory, models=before.models))
         shop.write(first, None)
-        return encode(*given)
 
-    monkeypatch.setattr(before._queries, "vector", meanwhile)
-    hits = before.search(query).hits
+    hits = before.search(query, on_recalled=meanwhile).hits
     assert shop.engine is not before
     assert hits
     assert first not in [hit.item_id for hit in hits]
 
 
-def test_what_waits_for_the_encoder_goes_on_waiting_in_another_bundle(shop, monkeypatch):
+def test_what_waits_for_the_encoder_goes_on_waiting_in_another_bundle(shop):
     shop.upsert(LAMP)
     shop.shown()
     engine = Engine.load(shop.engine.directory, models=shop.engine.models)
-    encode, texts = shop.engine.models.encoder.items, []
+    texts: list[str] = []
+    adopting, may = threading.Thread(target=shop.live.adopt, args=(engine,)), threading.Event()
 
-    def meanwhile(given: list[str]) -> object:
+    def indexer_waits() -> None:
+        if threading.current_thread() is not adopting:
+            assert may.wait(SECONDS)
+
+    def meanwhile(encode: Encode, given: Sequence[str]) -> np.ndarray:
         texts.extend(given)
         if len(texts) == 1:  # while the other bundle takes in the first change
             shop.write("lamp", {"title": "Zyx steel lamp"}, whole=False)
             shop.write(tiny_items()[0].item_id, {"price": 99_000.0}, whole=False)
         return encode(given)
 
-    with shop.live._showing:  # the indexer waits, so that the other bundle comes first
-        shop.write("lamp", {"title": "Zyx copper lamp"}, whole=False)
-        monkeypatch.setattr(shop.engine.models.encoder, "items", meanwhile)
-        adopting = threading.Thread(target=shop.live.adopt, args=(engine,))
-        adopting.start()
-        shop.until(lambda: len(texts) == 1)
-        shop.until(lambda: shop.live.report().sequence == 4)
+    shop.faults.before_show = indexer_waits  # so that the other bundle comes first
+    shop.write("lamp", {"title": "Zyx copper lamp"}, whole=False)
+    shop.faults.encode = meanwhile
+    adopting.start()
+    shop.until(lambda: len(texts) == 1)
+    shop.until(lambda: shop.live.report().sequence == 4)
+    may.set()
     adopting.join(SECONDS)
     assert shop.engine is engine
     assert shop.items()[tiny_items()[0].item_id].price == 99_000.0

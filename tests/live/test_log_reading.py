@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from base import sqlite_log
 from base.failpoints import VARIABLE
 from live import log_reading
 from live.log_reading import LogSnapshot, NoLogError
@@ -44,7 +43,7 @@ def test_a_log_of_a_killed_process_is_read_with_all_that_was_acknowledged(tmp_pa
     with writer(tmp_path, 0, BATCHES, "log.after-commit:2") as process:
         process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert sqlite_log.in_use(tmp_path / log_reading.FILE)
+    assert log_reading.log_file(tmp_path).in_use
     found = log_reading.read(tmp_path, check=True)
     assert (tmp_path / log_reading.FILE).exists()
     with WriteLog.open(tmp_path) as log:

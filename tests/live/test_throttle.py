@@ -7,12 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
-from live import throttle as traffic_module
 from live.throttle import Throttle
 
 SOON = 30.0
@@ -101,15 +100,13 @@ def test_one_that_ended_before_harms_nobody(process):
         assert throttle.wait(process, threading.Event()) == ""
 
 
-def test_a_step_of_other_work_waits_while_there_are_requests(pool, monkeypatch):
-    monkeypatch.setattr(traffic_module, "_ROUND_SECONDS", SOON)
-    throttle = Throttle()
+def test_a_step_of_other_work_waits_while_there_are_requests(pool):
+    throttle = Throttle(round_seconds=SOON)
     throttle.give_way()
     with throttle.request():
         with throttle.request():
             step = pool.submit(throttle.give_way)
-        time.sleep(0.05)
-        assert not step.done()  # one of the two is still there
+        assert not wait([step], timeout=0.05).done  # one of the two is still there
     step.result(SOON)
 
 
@@ -121,8 +118,8 @@ def test_requests_without_end_do_not_stop_other_work():
 
 def test_a_paused_one_ends_with_a_server_that_is_killed():
     child = (
-        "from search import apart; import time;"
-        "apart.end_with_the_server(); print('ready', flush=True); time.sleep(600)"
+        "from live import index_build; import time;"
+        "index_build.end_with_the_server(); print('ready', flush=True); time.sleep(600)"
     )
     server = (
         "import os, signal, subprocess, sys;"

@@ -75,7 +75,7 @@ class Written:
 
 def _compacted(bundles: Path, log: str) -> ItemStore | None:
     """The items of the last bundle with writes of a log; None where there is none."""
-    for directory in bundle_store.built(bundles):
+    for directory in bundle_store.finished(bundles):
         try:
             manifest = Manifest.read(directory)
             if manifest.state is not None and manifest.state["log"] == log:

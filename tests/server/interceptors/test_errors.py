@@ -11,12 +11,11 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from live.errors import ClosedError, ReadOnlyError
 from live.write_ahead_log import LogError
 from search.result import (
-    ClosedError,
     DeadlineExceededError,
     NotSupportedError,
-    ReadOnlyError,
     RequestError,
     UnknownItemsError,
 )
