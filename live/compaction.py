@@ -27,7 +27,7 @@ from live.throttle import Throttle
 from search import bundle
 from search.bundle import Manifest, golden
 from search.engine import Engine
-from search.runtime.batching import Caller, calling
+from search.runtime.batching import CallContext, call_scope
 from search.snapshot import Snapshot
 from towers.index import index_config
 from towers.vectors import Stored, create_vectors
@@ -97,7 +97,7 @@ def _fill(
     manifest = _manifest(engine, state, report)
     new_engine = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
     queries = golden.queries(engine.directory / bundle.GOLDEN)
-    with calling(Caller(background=True)):
+    with call_scope(CallContext(background=True)):
         golden.record(new_engine, queries, directory / bundle.GOLDEN)
     new_engine.warm_up()
     new_engine.manifest = manifest.with_files(bundle.list_files(directory))

@@ -27,7 +27,7 @@ from live.item_vectors import ItemEncoder, item_vectors
 from live.write_ahead_log import Change, Write
 from search import bundle
 from search.engine import Engine
-from search.runtime.batching import Caller, calling
+from search.runtime.batching import CallContext, call_scope
 from search.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -263,7 +263,7 @@ class DeltaIndex:
     def _vectors(
         self, items: Sequence[Item], snapshots: Sequence[Snapshot]
     ) -> tuple[Float32[np.ndarray, "items dim"], list[int]]:
-        with calling(Caller(background=True)):
+        with call_scope(CallContext(background=True)):
             return self._make_vectors(self.engine.models.encoder, items, snapshots)
 
 

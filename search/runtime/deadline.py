@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from base.latency import LatencyEstimate
 from search.result import DeadlineExceededError, Degradation, StageReport
-from search.runtime.batching import Caller, current_caller
+from search.runtime.batching import CallContext, current_context
 
 # Takes note of how many model results of a stage were remembered.
 Remembered: TypeAlias = Callable[[int], None]
@@ -64,7 +64,7 @@ class Clock:
         self._costs = LatencyEstimates() if costs is None else costs
         self._ready_by: float | None = None
         if deadline is not None and not whole:
-            now, caller = time.monotonic(), current_caller()
+            now, caller = time.monotonic(), current_context()
             kept = max(kept_seconds, _SHARE_KEPT * (deadline - now))
             sharing = 1 if caller is None else 1 + caller.waiting()
             self._ready_by = now + (deadline - kept - now) / sharing
@@ -77,8 +77,8 @@ class Clock:
             raise DeadlineExceededError(
                 "the deadline passed before the answer was ready", tuple(self.stages)
             )
-        caller = current_caller()
-        if caller is not None and caller.left:
+        caller = current_context()
+        if caller is not None and caller.cancelled:
             raise DeadlineExceededError("nobody waits for the answer any more", tuple(self.stages))
 
     @property
@@ -92,10 +92,10 @@ class Clock:
             return float("inf")
         return self._ready_by - time.monotonic() - self._costs.seconds(*later)
 
-    def hurried(self, *later: str) -> Caller:
+    def hurried(self, *later: str) -> CallContext:
         """Whom work is for that must be ready early enough for those later stages."""
         by = None if self._ready_by is None else self._ready_by - self._costs.seconds(*later)
-        return Caller(by, on_behalf_of=current_caller())
+        return CallContext(by, parent=current_context())
 
     def leave_out(self, what: Degradation) -> None:
         """Say that there is not time enough for something."""

@@ -14,8 +14,8 @@ from bert.batch import Tokens
 from bert.compiled import BucketedForward
 from bert.tokens import Ragged, Tokenised
 from search.result import DeadlineExceededError
-from search.runtime.batching import Batcher, Caller, calling
-from search.runtime.cpu_limit import computing
+from search.runtime.batching import Batcher, CallContext, call_scope
+from search.runtime.cpu_limit import hold_cpu
 
 SOON = 5.0
 
@@ -144,15 +144,15 @@ def test_work_is_dropped_once_its_caller_has_gone(batcher, pool):
     forward = Watched()
     run = batcher.shared(0)(forward)
     first = held(forward, run, pool)
-    caller = Caller()
+    caller = CallContext()
 
     def call() -> np.ndarray:
-        with calling(caller):
+        with call_scope(caller):
             return run(tokenised_of(4))
 
     left = pool.submit(call)
     collected(batcher, 1)
-    caller.leave()
+    caller.cancel()
     forward.go.set()
     with pytest.raises(DeadlineExceededError):
         left.result(SOON)
@@ -169,10 +169,10 @@ def test_work_that_cannot_be_ready_in_time_is_not_begun(batcher):
     for shape in forward.shapes:
         for _ in range(50):
             forward.measured(shape, 60.0)
-    with calling(Caller(time.monotonic() + 30)), pytest.raises(DeadlineExceededError):
+    with call_scope(CallContext(time.monotonic() + 30)), pytest.raises(DeadlineExceededError):
         run(tokenised_of(4))
     assert forward.batches == []
-    with calling(Caller(time.monotonic() + 90)):
+    with call_scope(CallContext(time.monotonic() + 90)):
         assert run(tokenised_of(4))[:, 0].tolist() == [4]
 
 
@@ -182,7 +182,7 @@ def test_callers_that_wait_leave_their_core_to_the_model(batcher):
     run = batcher.shared(0)(forward)
 
     def call(length: int) -> float:
-        with computing():
+        with hold_cpu():
             return float(run(tokenised_of(length))[0, 0])
 
     with ThreadPoolExecutor(many) as callers:
@@ -248,7 +248,7 @@ def test_what_nobody_waits_for_comes_last_and_in_small_chunks(batcher, pool):
     other.go.set()
 
     def later() -> np.ndarray:
-        with calling(Caller(background=True)):
+        with call_scope(CallContext(background=True)):
             return batcher.shared(0)(background)(tokenised_of(*[16] * 3))
 
     first = held(urgent, batcher.shared(0)(urgent), pool)
@@ -270,7 +270,7 @@ def test_what_nobody_waits_for_takes_full_batches_while_there_are_no_calls(batch
     background.go.set()
     for shape in background.shapes:
         background.measured(shape, 0.001 if shape[0] == 1 else 1.0)
-    with calling(Caller(background=True)):
+    with call_scope(CallContext(background=True)):
         batcher.shared(0)(background)(tokenised_of(*[16] * 16))
     assert background.batches == [(8, 16)] * 2
 
@@ -281,7 +281,7 @@ def test_no_kind_of_work_stops_another(batcher, pool):
     background.go.set()
 
     def later() -> np.ndarray:
-        with calling(Caller(background=True)):
+        with call_scope(CallContext(background=True)):
             return batcher.shared(0)(background)(tokenised_of(5))
 
     first = held(urgent, batcher.shared(0)(urgent), pool)
@@ -304,7 +304,7 @@ def test_what_nobody_waits_for_is_not_time_that_calls_wait(batcher, pool):
             forward.measured(shape, 60.0)
 
     def later() -> np.ndarray:
-        with calling(Caller(background=True)):
+        with call_scope(CallContext(background=True)):
             return batcher.shared(1)(forward)(tokenised_of(*[16] * 16))
 
     run = batcher.shared(1)(forward)
