@@ -233,7 +233,9 @@ class DeltaIndex:
                     continue
                 self.aside[item_id] = pending  # first, because `has` looks at both without a lock
                 del self.pending[item_id]
-                logger.error("item %r cannot be encoded, and stays as it is found so far", item_id)
+                logger.error(
+                    "item cannot be encoded, and keeps its earlier version: item_id=%r", item_id
+                )
 
     def _shown(self, item: Item) -> Item:
         """Return an indexed item, with its newest numbers if nothing else changed since."""

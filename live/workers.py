@@ -160,7 +160,7 @@ class Indexer:
             try:
                 self._index.show(self._config.show_items)
             except Exception as error:  # the thread must outlive every failure
-                log_error(logger, error, "items that were written could not be indexed yet")
+                log_error(logger, error, "written items could not be indexed yet")
                 self._closed.wait(self._config.retry_show_seconds)
             if self._index.delta_index.pending:
                 self._wake.set()
@@ -212,10 +212,10 @@ class Builder:
             except ClosedError:
                 return
             except (InputError, OSError, CompactionError) as error:
-                logger.error("no new bundle was built, what was written is kept: %s", error)
+                logger.error("no new bundle was built, all writes are kept: %s", error)
                 self._closed.wait(self._config.retry_build_seconds)
             except Exception as error:  # the thread must outlive every build
-                log_error(logger, error, "no new bundle was built, what was written is kept")
+                log_error(logger, error, "no new bundle was built, all writes are kept")
                 self._closed.wait(self._config.retry_build_seconds)
 
     def _check(self) -> None:

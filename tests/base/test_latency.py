@@ -20,7 +20,7 @@ def now() -> Time:
     return Time()
 
 
-def test_nothing_is_expected_before_the_first_measurement():
+def test_the_estimate_is_zero_before_the_first_measurement():
     assert LatencyEstimate().seconds == 0.0
 
 
@@ -32,14 +32,14 @@ def test_the_estimate_is_the_mean_and_two_deviations(now):
     assert estimate.seconds == pytest.approx(0.011 + 2 * 0.00575)
 
 
-def test_work_that_always_takes_the_same_is_expected_to(now):
+def test_the_estimate_of_constant_work_is_its_duration(now):
     estimate = LatencyEstimate(now)
     for _ in range(60):
         estimate.add(0.02)
     assert estimate.seconds == pytest.approx(0.02, rel=1e-6)
 
 
-def test_what_was_not_measured_for_a_while_is_doubted(now):
+def test_an_old_estimate_falls_towards_the_shortest_time(now):
     estimate = LatencyEstimate(now)
     estimate.add(0.01)
     for _ in range(100):

@@ -39,7 +39,7 @@ def run(
     )
 
 
-def test_the_working_directory_would_come_first(hostile):
+def test_without_the_flag_the_working_directory_comes_first(hostile):
     done = run(sys.executable, "-m", "live.index_build", cwd=hostile, env=import_environment())
     assert "hostile" in done.stderr
 

@@ -1,4 +1,4 @@
-"""A catalogue to be written to while it is searched, and an engine for rules."""
+"""A live catalogue and a write log for tests."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ NEVER = LiveConfig(compact_from=1_000_000)
 
 
 class Shop:
-    """A live catalogue with what the tests ask of it."""
+    """A live catalogue with helpers of the tests."""
 
     def __init__(self, engine_handle: EngineHandle, live: LiveCatalogue, faults: Faults) -> None:
         self.engine_handle = engine_handle
@@ -62,7 +62,7 @@ class Shop:
 
 @pytest.fixture
 def opened(tiny_bundle: Path, engine: Engine, tmp_path: Path) -> Callable[..., object]:
-    """Opens a shop; its models are compiled once for all tests, and none of them changes them."""
+    """Opens a shop; all tests share its compiled models, and no test changes them."""
     load = partial(Engine.load, models=engine.models)
 
     @contextmanager
@@ -99,6 +99,6 @@ def found(shop: Shop, query: str, **options: object) -> list[str]:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[WriteLog]:
-    """A write log that nothing was written to."""
+    """An empty write log."""
     with WriteLog.open(tmp_path / "state") as opened:
         yield opened

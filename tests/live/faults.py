@@ -1,4 +1,4 @@
-"""A delta index in which a test makes something fail, wait, or happen at a certain moment."""
+"""A delta index in which tests make steps fail or wait."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ Encode: TypeAlias = Callable[[Sequence[str]], np.ndarray]
 
 
 def nothing() -> None:
-    """Happens at moments that a test does not care for."""
+    """The default of all hooks."""
 
 
 def encode_all(encode: Encode, texts: Sequence[str]) -> np.ndarray:
@@ -34,7 +34,7 @@ def raising(error: BaseException) -> Callable[..., NoReturn]:
 
 @dataclass
 class Faults:
-    """What happens at which moment; tests set the attributes, for good or in `with faults.of()`."""
+    """Hooks of a delta index; tests set them, for good or in `with faults.of()`."""
 
     before_apply: Callable[[], None] = nothing
     during_apply: Callable[[], None] = nothing  # behind the last write, before any is visible
@@ -54,7 +54,7 @@ class Faults:
 
 
 class FaultyIndex(DeltaIndex):
-    """A delta index that meets the faults of a test."""
+    """A delta index that calls the hooks of a test."""
 
     def __init__(self, engine: Engine, scratch: Path, faults: Faults) -> None:
         self.faults = faults

@@ -1,4 +1,4 @@
-"""Writes that come while others are being encoded and indexed."""
+"""Writes that are applied while others are encoded and indexed."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ def words(delta_index: DeltaIndex) -> set[str]:
     return {hit.item_id for hit in hits}
 
 
-def test_an_item_that_is_again_what_it_was_while_it_is_shown_stays(delta_index: FaultyIndex):
+def test_an_item_that_is_changed_back_while_it_is_shown_stays(delta_index: FaultyIndex):
     item = tiny_items()[0]
     delta_index.apply([(1, Write("a", item.item_id, {"title": "Thing"}, whole=False))])
     back = (2, Write("b", item.item_id, {"title": item.title}, whole=False))
@@ -57,7 +57,7 @@ def test_an_item_that_is_again_what_it_was_while_it_is_shown_stays(delta_index: 
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_comes_while_items_are_shown_none_is_lost_and_none_comes_back(
+def test_writes_while_items_are_shown_lose_no_item_and_bring_none_back(
     delta_index: FaultyIndex, seed: int
 ):
     draw = random.Random(seed)
@@ -106,7 +106,7 @@ def test_whatever_comes_while_items_are_shown_none_is_lost_and_none_comes_back(
     assert things <= words(delta_index)
 
 
-def test_what_comes_to_items_that_are_set_aside_leaves_what_a_dictionary_would_have(
+def test_writes_to_items_set_aside_leave_the_items_of_a_plain_dictionary(
     delta_index: FaultyIndex,
 ):
     tried = []

@@ -1,4 +1,4 @@
-"""A catalogue that is written to when something fails, or has to wait."""
+"""Writes to a catalogue whose parts fail or wait."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ from tests.live.faults import Encode, raising
 from tests.tiny import tiny_items
 
 
-def test_a_write_on_disk_that_could_not_be_applied_is_before_it_is_acknowledged(shop):
+def test_a_durable_write_that_could_not_be_applied_is_applied_before_it_is_acknowledged(shop):
     failing = raising(MemoryError())
     item_id = tiny_items()[0].item_id
     with shop.faults.of(during_apply=failing), pytest.raises(MemoryError):
@@ -45,7 +45,7 @@ def test_a_write_on_disk_that_could_not_be_applied_is_before_it_is_acknowledged(
     assert shop.live.report().visible_sequence == shop.live.report().sequence
 
 
-def test_a_write_that_would_have_to_wait_is_not_queued_unless_it_may(opened):
+def test_write_soon_returns_none_while_the_queue_is_full(opened):
     with opened(replace(NEVER, queued_writes=3)) as shop:
         stuck, may = threading.Event(), threading.Event()
 
@@ -70,7 +70,7 @@ def test_a_write_that_would_have_to_wait_is_not_queued_unless_it_may(opened):
         assert written == {f"soon-{n}" for n, future in enumerate(queued) if future is not None}
 
 
-def test_an_update_that_fails_is_made_again_and_no_item_is_found_twice(shop):
+def test_a_failed_update_of_the_lexical_index_is_repeated_and_finds_no_item_twice(shop):
     failures = []
 
     def fail_once() -> None:
@@ -88,7 +88,7 @@ def test_an_update_that_fails_is_made_again_and_no_item_is_found_twice(shop):
 
 @contextmanager
 def nothing_encoded(shop: Shop) -> Iterator[None]:
-    """Items wait for the encoder while it runs."""
+    """Let the encoder wait inside the block."""
     may = threading.Event()
 
     def wait(encode: Encode, texts: Sequence[str]) -> np.ndarray:
@@ -102,7 +102,7 @@ def nothing_encoded(shop: Shop) -> Iterator[None]:
         may.set()
 
 
-def test_a_price_changes_at_once_while_more_wait_for_the_encoder_than_may(opened):
+def test_a_price_changes_at_once_while_too_many_items_wait_for_the_encoder(opened):
     first, second, third = tiny_items()[:3]
     dear = Range("price", Interval(at_least=90_000))
     with opened(replace(NEVER, pending_items=50)) as shop:
@@ -128,7 +128,7 @@ def test_a_price_changes_at_once_while_more_wait_for_the_encoder_than_may(opened
 
 
 def failing_at(word: str) -> Callable[[Encode, Sequence[str]], np.ndarray]:
-    """An encoder that fails at texts with a word."""
+    """Return a hook that fails at texts with a word."""
 
     def items(encode: Encode, texts: Sequence[str]) -> np.ndarray:
         if any(word in text for text in texts):
@@ -155,7 +155,7 @@ def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(sh
     assert (report.set_aside, report.pending, report.visible_sequence) == (2, 0, 0)
     told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert sorted(told) == [
-        f"item {name!r} cannot be encoded, and stays as it is found so far"
+        f"item cannot be encoded, and keeps its earlier version: item_id={name!r}"
         for name in sorted(["bad", old.item_id])
     ]
     assert "cursed" not in caplog.text
@@ -196,7 +196,7 @@ def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(opened, capl
     ]
 
 
-def test_the_log_does_not_tell_what_failing_writes_and_bundles_said(opened, caplog):
+def test_the_log_does_not_quote_errors_of_writes_and_compactions(opened, caplog):
     said = "quoting Zyx"
     failing = raising(RuntimeError(said))
     often = LiveConfig(compact_from=1, compact_share=0.001, check_seconds=0.01)
@@ -209,7 +209,7 @@ def test_the_log_does_not_tell_what_failing_writes_and_bundles_said(opened, capl
     assert said not in caplog.text
 
 
-def test_closing_does_not_wait_for_what_is_pending(opened):
+def test_closing_does_not_wait_for_pending_items(opened):
     refused = []
 
     def one_more() -> None:

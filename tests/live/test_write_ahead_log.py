@@ -91,7 +91,7 @@ def test_a_whole_number_for_a_price_is_a_price(log):
     assert type(only(log).fields["price"]) is float
 
 
-def test_the_same_write_said_in_other_words_is_repeated(log):
+def test_an_equivalent_write_counts_as_repeated(log):
     log.append([Write("r1", "i", {"title": "Saw", "price": 0.0}), Write("r2", "j", None)])
     same = {"price": -0.0, "title": "Saw", "brand": None, "attributes": None}
     assert log.append([Write("r1", "i", same)]) == [Acknowledgement(1, True)]
@@ -173,7 +173,7 @@ def test_a_partial_write_after_a_deletion_in_the_same_batch_is_refused(log):
     assert only(log) == Change("i", 1, None, True)
 
 
-def test_only_changes_after_a_sequence_are_given(log):
+def test_only_changes_after_a_sequence_are_returned(log):
     log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(1, 5)])
     log.append([Write("again", "i2", None)])
     assert [change.item_id for change in log.changes(after=2)] == ["i3", "i4", "i2"]
@@ -266,7 +266,7 @@ def test_a_malformed_write_is_refused_alone(log, write, complaint):
     assert only(log) == Change("i", 1, SAW, True)
 
 
-def test_more_writes_than_a_statement_takes_rows_are_one_batch(log):
+def test_a_batch_can_have_more_rows_than_one_statement(log):
     batch = [Write(f"r{n}", f"i{n % 700}", {"title": f"{n}"}) for n in range(1_300)]
     prices = [Write(f"p{n}", f"i{n}", {"price": float(n)}, whole=False) for n in range(700)]
     assert log.append(batch) == [Acknowledgement(n, False) for n in range(1, 1_301)]
@@ -300,7 +300,7 @@ def test_readers_see_whole_batches_while_another_thread_writes(log):
     assert log.sequence == 100
 
 
-def test_a_reader_in_the_middle_does_not_keep_a_writer_waiting(log):
+def test_an_open_reader_does_not_block_a_writer(log):
     log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(10)])
     reading = log.changes()
     first = next(reading)
@@ -336,7 +336,7 @@ REOPEN = "reopen"
     steps=st.lists(st.just(REOPEN) | st.lists(writes, min_size=1, max_size=4), max_size=15),
     seed=st.integers(),
 )
-def test_any_writes_do_what_they_do_to_plain_dictionaries(steps, seed):
+def test_random_writes_leave_the_changes_of_plain_dictionaries(steps, seed):
     model, chance = Model(), random.Random(seed)
     with tempfile.TemporaryDirectory() as directory:
         log = WriteLog.open(Path(directory))

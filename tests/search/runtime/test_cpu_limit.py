@@ -14,7 +14,7 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_who_computes_for_many_lets_those_who_wait_go_first() -> None:
+def test_the_last_thread_lets_waiting_threads_go_first() -> None:
     cpus, order = CpuLimit(1, patience_seconds=60.0), []
 
     def compute(name: str, *, last: bool) -> None:
@@ -37,7 +37,7 @@ def test_who_computes_for_many_lets_those_who_wait_go_first() -> None:
     assert order == ["call", "call", "call", "model"]
 
 
-def test_but_not_for_ever() -> None:
+def test_the_last_thread_takes_its_turn_after_its_patience() -> None:
     cpus, taken = CpuLimit(1, patience_seconds=0.01), threading.Event()
 
     def compute() -> None:
