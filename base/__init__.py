@@ -1,1 +1,1 @@
-"""What every package stands on: errors, files, locks, memory, failpoints and latency estimates."""
+"""What all packages share: errors, files, locks, processes, memory, failpoints, latencies."""

@@ -1,4 +1,4 @@
-"""Files that are written whole, and that stay written when the power fails."""
+"""Files that are written atomically and durably."""
 
 import os
 import uuid
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Make durable what a file holds; of a directory, the names in it and not what they hold."""
+    """Make a file's content durable; for a directory, the names in it but not their contents."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -15,10 +15,10 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file so that readers see the old one or the whole new one.
+    """Write a UTF-8 file so that readers see the old content or all of the new one.
 
-    It is that also after the power failed. A killed process may leave a file that is named
-    like `path`, with a dot before it and more behind.
+    A power failure leaves either of the two as well. A killed process may leave a file whose name
+    is that of `path` with a dot in front and a suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")

@@ -1,20 +1,20 @@
-"""What the log says of an exception that nobody expected."""
+"""Logging of unexpected exceptions."""
 
 import logging
 import traceback
 
 
 def log_error(logger: logging.Logger, error: BaseException, what: str, *details: object) -> None:
-    """Log what failed, of which type the exception is and where it was raised.
+    """Log what failed, the exception's type and where it was raised.
 
-    Its own text may quote a query or an item, so it is for DEBUG alone; where it was raised says
-    enough to find the fault.
+    The exception's text may quote a query or an item, so only DEBUG logs it. Type and traceback are
+    enough to find the bug.
 
     Args:
-        logger: Where to.
+        logger: The logger.
         error: The exception.
-        what: Failed, as a format of `logging`.
-        details: What goes into it: nothing of a request.
+        what: What failed, as a format of `logging`.
+        details: Arguments of the format, without content of a request.
     """
     frames = "".join(traceback.format_tb(error.__traceback__))
     logger.error(f"{what}: %s at\n%s", *details, type(error).__name__, frames)

@@ -1,9 +1,9 @@
-"""The one exception that stands for bad input from a person."""
+"""The one exception for bad input from a person."""
 
 
 class InputError(Exception):
-    """What a person gave cannot be used.
+    """A file, row, field or flag from a person cannot be used.
 
-    The message names the file, row, field or flag at fault and says what to do about it. Command
-    lines print it and exit with code 2; everything else that escapes is a bug.
+    The message names it and says what to do. Command lines print the message and exit with code 2;
+    any other exception that reaches them is a bug.
     """

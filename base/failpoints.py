@@ -1,8 +1,8 @@
-"""Named places where a test can have the process killed, to see what a crash there leaves.
+"""Failpoints: named places at which a test kills the process, to see what a crash leaves.
 
-`SHORTLIST_FAILPOINT=log.before-commit` kills the process when it comes to that place, and
-`SHORTLIST_FAILPOINT=log.before-commit:3` when it comes there for the third time: by SIGKILL, so
-nothing is flushed, closed or cleaned up. The variable is read once, when this module is imported.
+`SHORTLIST_FAILPOINT=log.before-commit` kills the process when it reaches that place, and
+`SHORTLIST_FAILPOINT=log.before-commit:3` when it reaches the place for the third time. A SIGKILL
+kills it, so nothing is flushed, closed or cleaned up. The variable is read once, on import.
 """
 
 import os
@@ -14,34 +14,34 @@ from base.errors import InputError
 VARIABLE = "SHORTLIST_FAILPOINT"
 NAMES = frozenset(
     {
-        "log.create.empty-file",  # a new log: its file is there and empty
+        "log.create.empty-file",  # a new log: its file exists and is empty
         "log.create.before-tables",  # a new log: its header is written, not committed
         "log.create.after-tables",  # a new log: header and tables are committed
-        "log.before-begin",  # a batch is checked, its transaction not begun
-        "log.after-insert",  # all rows of items are written, in a transaction
-        "log.before-prune",  # the batch is written, its transaction not committed
-        "log.before-commit",  # old request ids are forgotten too
-        "log.after-commit",  # the batch is durable, and nobody knows
+        "log.before-begin",  # a batch is checked, its transaction has not begun
+        "log.after-insert",  # all rows of items are written, in an open transaction
+        "log.before-prune",  # the batch is written, its transaction still open
+        "log.before-commit",  # old request ids are removed too
+        "log.after-commit",  # the batch is durable, not acknowledged
         "log.before-close",
         "log.after-close",  # the file is closed, the directory still locked
-        "compaction.before-items",  # the new bundle's directory is there and empty
-        "compaction.before-index",  # it has models, items and vectors
-        "compaction.after-index",  # it has both indexes
-        "compaction.before-manifest",  # it has all but the manifest
-        "compaction.after-manifest",  # it is whole, and not in its place
-        "compaction.after-rename",  # it is in its place, and nobody uses it
-        "compaction.before-cleaning",  # it is in use, its predecessors are still there
-        "compaction.before-removal",  # a predecessor has no manifest, and all of its other files
+        "compaction.before-items",  # the new bundle's directory exists and is empty
+        "compaction.before-index",  # the new bundle has models, items and vectors
+        "compaction.after-index",  # the new bundle has both indexes
+        "compaction.before-manifest",  # the new bundle has all files but the manifest
+        "compaction.after-manifest",  # the new bundle is complete, under a temporary name
+        "compaction.after-rename",  # the new bundle has its final name and is not in use
+        "compaction.before-cleaning",  # the new bundle is in use; older ones still exist
+        "compaction.before-removal",  # an older bundle has lost its manifest, but no other file
         "compaction.after-cleaning",
     }
 )
 
 
 def _parse(text: str | None) -> tuple[str | None, int]:
-    """The failpoint that kills, None for none, and at which passage.
+    """Return the failpoint that kills (None for none) and the passage at which it does.
 
     Raises:
-        InputError: there is no such failpoint, or the count is not a whole number from 1.
+        InputError: the failpoint does not exist, or the count is not a whole number from 1.
     """
     if not text:
         return None, 0
@@ -58,7 +58,7 @@ _lock = threading.Lock()
 
 
 def failpoint(name: str) -> None:
-    """Kill the process if this is the place and the passage that the environment names.
+    """Kill the process if the environment names this failpoint and this passage.
 
     Args:
         name: One of `NAMES`.

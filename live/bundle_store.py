@@ -1,7 +1,7 @@
-"""The bundles of a state directory: each has the writes of its log up to one of them.
+"""The bundles of a state directory; each includes the writes of the log up to some sequence.
 
-Whichever of them is whole will do to begin with, for the log has what it lacks. Only the process
-that has the log open writes here.
+A server can start from any finished bundle, because the log has the writes that the bundle lacks.
+Only the process that has the log open writes here.
 """
 
 import logging
@@ -16,24 +16,25 @@ from typing import TypeVar
 from base.errors import InputError
 from base.failpoints import failpoint
 from search import bundle
-from search.bundle.manifest import Built, BundleError, Manifest
+from search.bundle.manifest import BundleError, Manifest
 
 logger = logging.getLogger(__name__)
 
 Opened = TypeVar("Opened")
+Filled = TypeVar("Filled")
 
-BUNDLES = "bundles"  # where they are in a state directory
+BUNDLES = "bundles"  # their directory in a state directory
 _DIGITS = 12  # of a sequence in a name, so that names sort
-# No name comes twice: a bundle is never put in the place of one that is in use.
+# The random part keeps names unique: no bundle ever replaces one that is in use.
 _NAME = re.compile(rf"[0-9]{{{_DIGITS}}}-[0-9a-f]{{8}}")
 
 
 @dataclass(frozen=True)
 class State:
-    """What of a log a bundle's items include."""
+    """The writes that a bundle's items include."""
 
-    log: str  # which log
-    sequence: int  # all its writes up to this one
+    log: str  # id of the log
+    sequence: int  # of the last included write
 
 
 def _warn(_: Path, error: Exception) -> None:
@@ -41,73 +42,75 @@ def _warn(_: Path, error: Exception) -> None:
 
 
 def included(manifest: Manifest, log: str) -> int:
-    """Up to which write of a log a bundle's items include everything; 0 of another log."""
+    """Return the sequence of the last write of a log that a bundle includes, 0 for none."""
     state = manifest.state
     return int(state["sequence"]) if state and state["log"] == log else 0
 
 
 def require_log(directory: Path, manifest: Manifest, state: State) -> None:
-    """Insist that a log has all of its writes that a bundle has, or it gives their numbers again.
+    """Check that a log has all of its writes that a bundle includes.
+
+    Otherwise the log would give the sequences of the missing writes to new ones.
 
     Raises:
-        BundleError: it was put back to what it was before.
+        BundleError: the log was restored from an earlier copy.
     """
-    if (more := included(manifest, state.log)) > state.sequence:
+    if (last := included(manifest, state.log)) > state.sequence:
         raise BundleError(
-            f"{directory} has writes of the log up to {more}, and the log ends at "
+            f"{directory} has writes of the log up to {last}, and the log ends at "
             f"{state.sequence}: it was put back to an earlier state; restore the later one, or "
             "give another --state"
         )
 
 
-def place(bundles: Path, state: State, fill: Callable[[Path], Built]) -> tuple[Path, Built]:
-    """Put a bundle among those of a state directory, whole or not at all.
+def add(bundles: Path, state: State, fill: Callable[[Path], Filled]) -> tuple[Path, Filled]:
+    """Add a bundle to those of a state directory, atomically.
 
     Args:
-        bundles: Where they are.
-        state: What of the log it includes.
-        fill: Writes it into an empty directory, its manifest last.
+        bundles: The directory of bundles.
+        state: The writes that the new bundle includes.
+        fill: Writes the bundle into an empty directory, its manifest last.
 
     Returns:
-        Where it is now, and what `fill` returned.
+        The new bundle's directory, and what `fill` returned.
     """
     bundles.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sweep(bundles)
+    remove_unfinished(bundles)
     target = bundles / f"{state.sequence:0{_DIGITS}d}-{uuid.uuid4().hex[:8]}"
 
-    def filled(directory: Path) -> Built:
+    def fill_directory(directory: Path) -> Filled:
         failpoint("compaction.before-items")
-        built = fill(directory)
+        result = fill(directory)
         failpoint("compaction.after-manifest")
-        return built
+        return result
 
-    built = bundle.write_directory(target, filled)
+    result = bundle.write_directory(target, fill_directory)
     failpoint("compaction.after-rename")
-    return target, built
+    return target, result
 
 
 def candidates(root: Path, bundles: Path, state: State) -> Iterator[Path]:
-    """The bundles to begin with, the best first: those compacted from `root`, then `root` itself.
+    """Yield the bundles to start from, the newest compacted from `root` first, `root` itself last.
 
-    Their files are not checked.
+    The bundles' files are not checked.
 
     Args:
         root: The bundle that the server is given.
-        bundles: Those of the state directory.
+        bundles: The directory of compacted bundles.
         state: The log, and its last write.
 
     Raises:
-        BundleError: the root is no bundle, or has writes of the log that the log has not.
+        BundleError: the root is no bundle, or includes writes that the log lacks.
     """
-    given = Manifest.read(root)
-    require_log(root, given, state)
-    for directory in built(bundles):
+    root_manifest = Manifest.read(root)
+    require_log(root, root_manifest, state)
+    for directory in finished(bundles):
         try:
             manifest = Manifest.read(directory)
         except BundleError as error:
             logger.warning("passed over: %s", error)
             continue
-        of_root = manifest.root == (given.root or given.bundle_id)
+        of_root = manifest.root == (root_manifest.root or root_manifest.bundle_id)
         of_log = manifest.state is not None and manifest.state["log"] == state.log
         if of_root and of_log and included(manifest, state.log) <= state.sequence:
             yield directory
@@ -121,19 +124,19 @@ def newest(
     open_bundle: Callable[[Path], Opened],
     passed_over: Callable[[Path, Exception], None] = _warn,
 ) -> Opened:
-    """The first of `candidates` that can be opened.
+    """Open the first of `candidates` that can be opened.
 
-    One that cannot is passed over: an earlier one and the log have all that it had.
+    Passing over a bundle loses nothing: an earlier bundle and the log have all its writes.
 
     Args:
-        root: As of `candidates`, like the next two.
-        bundles: Those of the state directory.
+        root: The bundle that the server is given.
+        bundles: The directory of compacted bundles.
         state: The log, and its last write.
-        open_bundle: Opens one.
-        passed_over: Told of those that are passed over, and why.
+        open_bundle: Opens a bundle.
+        passed_over: Called with each bundle that cannot be opened, and the error.
 
     Raises:
-        InputError, OSError: as `candidates`; or the root cannot be opened, nor can any other.
+        InputError, OSError: as `candidates`; or no bundle can be opened.
     """
     for directory in candidates(root, bundles, state):
         try:
@@ -145,52 +148,52 @@ def newest(
     raise AssertionError("the root is the last candidate")
 
 
-def clean(bundles: Path, keep: Path) -> None:
-    """Remove all bundles but the one that has taken their place."""
+def remove_others(bundles: Path, keep: Path) -> None:
+    """Remove all bundles but the one that replaced them."""
     failpoint("compaction.before-cleaning")
-    for directory in built(bundles):
+    for directory in finished(bundles):
         if directory != keep:
             remove(directory)
-    sweep(bundles)
+    remove_unfinished(bundles)
     failpoint("compaction.after-cleaning")
 
 
 def remove(directory: Path) -> None:
-    """Remove a bundle; who has its files open keeps them."""
-    # Without its manifest it is no bundle, so it is never half of one.
+    """Remove a bundle; a process that has its files open can still read them."""
+    # The manifest goes first, so that an interrupted removal leaves no incomplete bundle.
     (directory / bundle.MANIFEST).unlink(missing_ok=True)
     failpoint("compaction.before-removal")
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def sweep(bundles: Path) -> None:
-    """Remove what killed processes left: bundles that were not finished, or not wholly removed."""
-    for left in unfinished(bundles):
-        shutil.rmtree(left, ignore_errors=True)
+def remove_unfinished(bundles: Path) -> None:
+    """Remove the bundles that killed processes did not finish, or did not remove completely."""
+    for directory in unfinished(bundles):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-def built(bundles: Path) -> list[Path]:
-    """The finished bundles of a state directory, the last one first."""
-    return sorted((each for each in _named(bundles) if _is_built(each)), reverse=True)
+def finished(bundles: Path) -> list[Path]:
+    """Return the finished bundles of a state directory, the newest first."""
+    return sorted((each for each in _directories(bundles) if _is_finished(each)), reverse=True)
 
 
 def unfinished(bundles: Path) -> list[Path]:
-    """What killed processes left, or one that runs has not finished."""
-    return sorted(each for each in _named(bundles) if not _is_built(each))
+    """Return the bundles that a process left unfinished, or is writing now."""
+    return sorted(each for each in _directories(bundles) if not _is_finished(each))
 
 
-def _named(bundles: Path) -> list[Path]:
-    """All directories that `place` made; what else lies there is somebody else's."""
+def _directories(bundles: Path) -> list[Path]:
+    """Return the directories that `add` created, and no files of other programs."""
     if not bundles.is_dir():
         return []
-    own = [each for each in bundles.iterdir() if _NAME.fullmatch(_bare(each.name))]
-    return [each for each in own if each.is_dir() and not each.is_symlink()]
+    named = [each for each in bundles.iterdir() if _NAME.fullmatch(_final_name(each.name))]
+    return [each for each in named if each.is_dir() and not each.is_symlink()]
 
 
-def _bare(name: str) -> str:
-    """A name without what `bundle.write_directory` adds while it writes."""
+def _final_name(name: str) -> str:
+    """Return a name without the marks that `bundle.write_directory` adds while it writes."""
     return name.removeprefix(".").removesuffix(".new").removesuffix(".old")
 
 
-def _is_built(directory: Path) -> bool:
+def _is_finished(directory: Path) -> bool:
     return bool(_NAME.fullmatch(directory.name)) and (directory / bundle.MANIFEST).exists()

@@ -1,14 +1,13 @@
-"""A new bundle from a catalogue as it is: the models of the old one, indexes of its own.
+"""Compaction: a new bundle of all items, with the models of the old bundle and new indexes.
 
-The indexes are built by a process of lower priority, which loads no model, and is paused while
-requests are answered.
+A process of low priority builds the indexes. It loads no model, and is paused while requests are
+answered.
 """
 
 import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,22 +20,23 @@ from jaxtyping import Int32
 
 from base.errors import InputError
 from base.failpoints import failpoint
+from base.processes import import_environment, python_command
 from live import bundle_store, index_build
 from live.bundle_store import State
 from live.throttle import Throttle
 from search import bundle
 from search.bundle import Manifest, golden
 from search.engine import Engine
-from search.runtime.batching import Caller, calling
+from search.runtime.batching import CallContext, call_scope
 from search.snapshot import Snapshot
 from towers.index import index_config
 from towers.vectors import Stored, create_vectors
 
-_WRITTEN = 20_000  # vectors at a time
+_VECTORS_AT_A_TIME = 20_000  # written
 
 
 class CompactionError(Exception):
-    """A bundle could not be built; there is nothing of it."""
+    """A bundle could not be built; no part of it is left."""
 
 
 def build(
@@ -47,33 +47,33 @@ def build(
     cancelled: threading.Event,
     throttle: Throttle,
 ) -> Engine:
-    """Write a bundle of the items of a view, with the engine's models, and open it.
+    """Write a bundle of a snapshot's items, with the engine's models, and open it.
 
-    It is opened once, before it is in its place: to open an index of ScaNN takes a tenth of a
-    second for 100,000 items, in which nothing else of this process runs.
+    The bundle is opened only once, before its directory gets its final name: opening a ScaNN index
+    of 100,000 items takes a tenth of a second, in which no other thread of this process runs.
 
     Args:
-        engine: Whose models, and whose bundle the view began with.
+        engine: Has the models, and the bundle that the snapshot began with.
         snapshot: The items.
-        bundles: Where the bundle goes, under a name of its own.
-        state: What of the log the view has.
-        cancelled: Give up once it is set.
-        throttle: Requests that the indexes are not built beside.
+        bundles: The directory of bundles.
+        state: The writes that the snapshot includes.
+        cancelled: Give up once this is set.
+        throttle: Requests that the index build is paused for.
 
     Returns:
         The engine of the new bundle, ready to serve.
 
     Raises:
-        CompactionError: it could not be built.
+        CompactionError: the bundle could not be built.
     """
     try:
-        place, built = bundle_store.place(
+        directory, new_engine = bundle_store.add(
             bundles, state, lambda new: _fill(new, engine, snapshot, state, cancelled, throttle)
         )
     except (OSError, InputError) as error:
         raise CompactionError(str(error)) from error
-    built.directory, built.config = place, engine.config
-    return built
+    new_engine.directory, new_engine.config = directory, engine.config
+    return new_engine
 
 
 def _fill(
@@ -84,44 +84,44 @@ def _fill(
     cancelled: threading.Event,
     throttle: Throttle,
 ) -> Engine:
-    """Write the bundle into an empty directory; its engine, which takes default requests."""
+    """Write the bundle into an empty directory; return its engine, with default requests."""
     _copy_models(engine, directory)
     alive = np.flatnonzero(snapshot.catalogue.all_alive).astype(np.int32)
     snapshot.catalogue.compacted().write(directory / bundle.ITEMS)
     (directory / bundle.INDEX).mkdir()
-    like = engine.directory / bundle.INDEX
-    _save_vectors(directory / bundle.INDEX, snapshot, alive, index_config(like).vectors)
+    old_index = engine.directory / bundle.INDEX
+    _save_vectors(directory / bundle.INDEX, snapshot, alive, index_config(old_index).vectors)
     failpoint("compaction.before-index")
-    report = _index_apart(directory, like, cancelled, throttle)
+    report = _build_indexes(directory, old_index, cancelled, throttle)
     failpoint("compaction.after-index")
     manifest = _manifest(engine, state, report)
-    built = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
+    new_engine = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)
     queries = golden.queries(engine.directory / bundle.GOLDEN)
-    with calling(Caller(background=True)):
-        golden.record(built, queries, directory / bundle.GOLDEN)
-    built.warm_up()
-    built.manifest = manifest.with_files(bundle.list_files(directory))
+    with call_scope(CallContext(background=True)):
+        golden.record(new_engine, queries, directory / bundle.GOLDEN)
+    new_engine.warm_up()
+    new_engine.manifest = manifest.with_files(bundle.list_files(directory))
     failpoint("compaction.before-manifest")
-    built.manifest.write(directory)
-    return built
+    new_engine.manifest.write(directory)
+    return new_engine
 
 
 def _save_vectors(
     directory: Path, snapshot: Snapshot, rows: Int32[np.ndarray, " rows"], stored: Stored
 ) -> None:
-    """Write the vectors of some rows, a few at a time."""
+    """Write the vectors of some rows."""
     file = create_vectors(directory, len(rows), snapshot.sample.shape[1], stored)
-    for start in range(0, len(rows), _WRITTEN):
-        part = slice(start, start + _WRITTEN)
+    for start in range(0, len(rows), _VECTORS_AT_A_TIME):
+        part = slice(start, start + _VECTORS_AT_A_TIME)
         file[part] = snapshot.channels.vectors(rows[part])
     file.flush()
 
 
 def _copy_models(engine: Engine, directory: Path) -> None:
-    """Copy the files of an engine's models, if they are still those it was loaded from.
+    """Copy the files of an engine's models, if they are still the ones it was loaded from.
 
     Raises:
-        CompactionError: they are not, so what they encode would not fit the vectors there are.
+        CompactionError: the files changed, so the models would not fit the vectors.
     """
     parts = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
     for part in parts:
@@ -142,19 +142,22 @@ def _manifest(engine: Engine, state: State, report: Mapping[str, Any]) -> Manife
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         numerics=engine.numerics.dtype,
         reports={**old.reports, "index": report},
-        metrics={},  # they are of other items
+        metrics={},  # the old ones are of other items
         state=vars(state),
         root=old.root or old.bundle_id,
     )
 
 
-def _index_apart(
-    directory: Path, like: Path, cancelled: threading.Event, throttle: Throttle
+def _build_indexes(
+    directory: Path, old_index: Path, cancelled: threading.Event, throttle: Throttle
 ) -> Mapping[str, Any]:
-    """Build the indexes of a directory in a process of their own; what it reports on them."""
-    command = [sys.executable, "-m", "live.index_build", str(directory), str(like)]
-    read, write = os.pipe()  # nothing is written: that it ends says that this process has
-    process = subprocess.Popen(command, stdin=read, stderr=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+    """Build the indexes of a directory in a process of their own; return its report."""
+    command = python_command("-m", "live.index_build", str(directory), str(old_index))
+    # Nothing is written to the pipe: it ends when this process ends, which tells the child.
+    read, write = os.pipe()
+    process = subprocess.Popen(  # noqa: S603 - ourselves
+        command, stdin=read, stderr=subprocess.PIPE, text=True, env=import_environment()
+    )
     try:
         errors = throttle.wait(process, cancelled)
         if errors is None:
@@ -166,9 +169,9 @@ def _index_apart(
             process.kill()
             process.communicate()
     if process.returncode:
-        said = errors.strip().splitlines() or [f"its process ended with {process.returncode}"]
-        raise CompactionError(f"the index was not built: {said[-1]}")
-    written = directory / index_build.REPORT
-    report: dict[str, Any] = json.loads(written.read_text())
-    written.unlink()
+        lines = errors.strip().splitlines() or [f"its process ended with {process.returncode}"]
+        raise CompactionError(f"the index was not built: {lines[-1]}")
+    report_file = directory / index_build.REPORT
+    report: dict[str, Any] = json.loads(report_file.read_text())
+    report_file.unlink()
     return report

@@ -1,76 +1,94 @@
-"""What was written since an engine's bundle was built, put into what the engine searches.
+"""The delta index: the writes since an engine's bundle was built, added to what it searches.
 
-A write is visible as soon as `apply` returns when it deletes an item or changes its numbers (price,
-stock, ratings, the day it came out). Other changes, and new items, wait in `pending` until `show`
-has encoded and indexed them; an item is found as it was until then. One that cannot be encoded is
-set aside, so that nothing waits behind it.
+A write is visible as soon as `apply` returns if it deletes an item or changes its numbers (price,
+stock, ratings, release date). Other changes, and new items, are pending until `show` has encoded
+and indexed them; until then, searches find the item's earlier version. An item that cannot be
+encoded is set aside, so that no other item waits for it.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32
 
 from catalog.schema import Item
 from catalog.store import NUMERIC
+from lexical.index import LexicalIndex
 from lexical.live_index import LiveLexicalIndex
-from live.item_vectors import item_vectors
+from live.item_vectors import ItemEncoder, item_vectors
 from live.write_ahead_log import Change, Write
 from search import bundle
 from search.channels.base import AddedRows
 from search.engine import Engine
-from search.runtime.batching import Caller, calling
+from search.runtime.batching import CallContext, call_scope
 from search.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED = 1_000  # waits that the reported percentiles are of
+_REMEMBERED_WAITS = 1_000  # the reported percentiles are of these
+
+# Makes vectors as `item_vectors` does.
+MakeVectors: TypeAlias = Callable[
+    [ItemEncoder, Sequence[Item], Sequence[Snapshot]],
+    tuple[Float32[np.ndarray, "items dim"], list[int]],
+]
+OpenLexicalIndex: TypeAlias = Callable[[Path, LexicalIndex, Path], LiveLexicalIndex]
 
 
 @dataclass(frozen=True)
-class Pending:
-    """An item that is not found as it is yet."""
+class PendingItem:
+    """An item whose latest version is not visible yet."""
 
     item: Item
     sequence: int  # of the first write that is not visible
-    since: float  # when that was acknowledged, in time.monotonic() seconds
+    since: float  # when that write was acknowledged, in time.monotonic() seconds
 
 
 class DeltaIndex:
-    """The writes on top of one engine's bundle. `show` is for one thread at a time."""
+    """The writes on top of one engine's bundle. Only one thread at a time may call `show`."""
 
-    def __init__(self, engine: Engine, scratch: Path) -> None:
-        """Begin with a bundle as it was built; its engine's `view` is replaced from now on.
+    def __init__(
+        self,
+        engine: Engine,
+        scratch: Path,
+        *,
+        make_vectors: MakeVectors = item_vectors,
+        open_lexical: OpenLexicalIndex = LiveLexicalIndex,
+    ) -> None:
+        """Begin with a bundle as it was built; from now on, this replaces its engine's snapshot.
 
         Args:
-            engine: Whose bundle it is.
-            scratch: A directory for files that mean nothing to another process.
+            engine: The engine of the bundle.
+            scratch: A directory for temporary files.
+            make_vectors: Makes the vectors of pending items.
+            open_lexical: Opens the lexical index that pending items are added to.
         """
         self.engine = engine
-        self.pending: dict[str, Pending] = {}
-        self.aside: dict[str, Pending] = {}  # those that the encoder fails at
-        self.waits: deque[float] = deque(maxlen=_REMEMBERED)  # seconds until shown
-        self.applied = 0  # the last write that `apply` took
-        self._dead: list[int] = []  # rows that the lexical index still has
-        self._lexical = LiveLexicalIndex(
+        self.pending: dict[str, PendingItem] = {}
+        self.aside: dict[str, PendingItem] = {}  # items that cannot be encoded
+        self.waits: deque[float] = deque(maxlen=_REMEMBERED_WAITS)  # seconds until shown
+        self.applied = 0  # sequence of the last applied write
+        self._make_vectors = make_vectors
+        self._dead: list[int] = []  # deleted rows that the lexical index still has
+        self._lexical = open_lexical(
             engine.directory / bundle.LEXICAL, engine.snapshot.channels.lexical.index, scratch
         )
-        self._lock = threading.Lock()  # of the engine's view and what is pending
+        self._lock = threading.Lock()  # of the engine's snapshot and the pending items
 
     def has(self, item_id: str) -> bool:
-        """Whether there is an item of some id, visible or not."""
+        """Whether an item exists, visible or not."""
         return bool(self._waiting(item_id)) or self.engine.snapshot.catalogue.row(item_id) >= 0
 
     def would_wait(self, write: Write) -> bool:
-        """Whether a write would make one more item wait to be shown; a guess while others come."""
+        """Whether a write would add a pending item; a guess while other writes are applied."""
         if write.fields is None or self._waiting(write.item_id):
             return False
         visible = self._visible(write.item_id)
@@ -78,15 +96,15 @@ class DeltaIndex:
             return write.whole
         try:
             after = _written(write, visible)
-        except TypeError:  # malformed, and will be refused
+        except TypeError:  # malformed; `WriteLog.append` refuses the write
             return False
-        return not _numbers_alone(visible, after)
+        return not _same_but_numbers(visible, after)
 
     def apply(self, writes: Iterable[tuple[int, Write | Change]]) -> None:
-        """Take writes in, each with its sequence; some are visible from now on, see above.
+        """Apply writes, each with its sequence; deletions and numbers are visible at once.
 
-        A partial write to an item that does not exist is left out: the bundle that it was written
-        over had the item, this one has not.
+        Partial writes to missing items are left out: an earlier bundle had the item, this one has
+        not.
         """
         with self._lock:
             changes, applied = _Changes(self.engine.snapshot), self.applied
@@ -94,16 +112,16 @@ class DeltaIndex:
                 self._apply(changes, sequence, write)
                 applied = sequence
             snapshot = changes.snapshot()
-            # Only now: where anything above fails, the same writes can be taken in again.
+            # Last, so that the same writes can be applied again if anything above fails.
             self._dead += changes.dead
             self.engine.snapshot, self.applied = snapshot, applied
 
     def show(self, most: int, known: Snapshot | None = None) -> int:
-        """Make up to so many of the pending items visible; returns how many it looked at.
+        """Make pending items visible; return how many were tried.
 
         Args:
-            most: How many.
-            known: Another view of the same models, whose vectors need not be made again.
+            most: Most items to try.
+            known: Another snapshot of the same models, whose vectors need not be made again.
         """
         with self._lock:
             taken = {key: self.pending[key] for key in islice(self.pending, most)}
@@ -113,14 +131,14 @@ class DeltaIndex:
         try:
             self._show(taken, snapshot, dead, known)
         except BaseException:
-            with self._lock:  # rows that are looked up in vain do no harm
+            with self._lock:  # re-deleting missing rows is safe
                 self._dead = dead + self._dead
             raise
         return len(taken)
 
     def _show(
         self,
-        taken: Mapping[str, Pending],
+        taken: Mapping[str, PendingItem],
         snapshot: Snapshot,
         dead: Sequence[int],
         known: Snapshot | None,
@@ -130,7 +148,7 @@ class DeltaIndex:
         )
         if failed:
             keys = list(taken)
-            bad = {keys[at]: taken[keys[at]] for at in failed}
+            bad = {keys[position]: taken[keys[position]] for position in failed}
             self._set_aside(bad)
             taken = {key: taken[key] for key in keys if key not in bad}
             vectors = np.delete(vectors, failed, axis=0)
@@ -140,27 +158,29 @@ class DeltaIndex:
         lexical = self._lexical.update(
             dict(enumerate(items, start=first)), [*old, *dead], first + len(items)
         )
-        # `apply` changes the catalogue alone, so these channels fit a later snapshot too.
+        # `apply` changes only the catalogue, so these channels fit a later snapshot too.
         channels = snapshot.channels.extended(AddedRows(items, vectors, lexical))
         with self._lock:
-            snapshot = self.engine.snapshot  # with what was deleted and renumbered meanwhile
+            snapshot = self.engine.snapshot  # with the deletions and numbers written meanwhile
             shown = [self._shown(item) for item in items]
             catalogue = snapshot.catalogue.with_items(shown)
-            gone = [
-                first + at for at, (key, was) in enumerate(taken.items()) if self._lost(key, was)
+            deleted = [
+                row
+                for row, (item_id, before) in enumerate(taken.items(), start=first)
+                if self._deleted_since(item_id, before)
             ]
-            self._dead += gone
-            self.engine.snapshot = snapshot.changed(catalogue.without(gone), channels)
+            self._dead += deleted
+            self.engine.snapshot = snapshot.changed(catalogue.without(deleted), channels)
             self._settle(taken)
 
-    def sequence(self) -> int:
-        """Up to which write everything is visible."""
+    def visible_sequence(self) -> int:
+        """Return the sequence of the last write up to which all writes are visible."""
         with self._lock:
-            waiting = chain(self.pending.values(), self.aside.values())
-            return min((p.sequence - 1 for p in waiting), default=self.applied)
+            invisible = chain(self.pending.values(), self.aside.values())
+            return min((item.sequence - 1 for item in invisible), default=self.applied)
 
     def close(self) -> None:
-        """Drop what only further writes would need."""
+        """Release what only further writes would need."""
         self._lexical.close()
 
     def _apply(self, changes: "_Changes", sequence: int, write: Write | Change) -> None:
@@ -172,7 +192,7 @@ class DeltaIndex:
             changes.remove(item_id)
             return
         if not waiting and not write.whole and fields.keys() <= NUMERIC:
-            changes.renumber(item_id, fields)  # as below, without making the item
+            changes.renumber(item_id, fields)  # as below, without building the item
             return
         visible = changes.item(item_id)
         before = waiting.item if waiting else visible
@@ -183,18 +203,19 @@ class DeltaIndex:
             numbers = {name: getattr(after, name) for name in NUMERIC}
             other = {name: n for name, n in numbers.items() if n != getattr(visible, name)}
             changes.renumber(item_id, other)
-        # Also where it is again what is visible: `show` may be about to make it another.
-        if waiting or visible is None or not _numbers_alone(visible, after):
-            first = waiting or Pending(after, sequence, time.monotonic())
+        # A waiting item stays pending even if it equals the visible one: `show` may be about to
+        # make an earlier version visible.
+        if waiting or visible is None or not _same_but_numbers(visible, after):
+            first = waiting or PendingItem(after, sequence, time.monotonic())
             aside = self.aside.pop(item_id, None)
             if aside is None:
                 self.pending[item_id] = replace(first, item=after)
-            elif _numbers_alone(aside.item, after):
+            elif _same_but_numbers(aside.item, after):
                 self.aside[item_id] = replace(aside, item=after)  # the encoder would fail again
             else:
                 self.pending[item_id] = replace(aside, item=after, since=time.monotonic())
 
-    def _waiting(self, item_id: str) -> Pending | None:
+    def _waiting(self, item_id: str) -> PendingItem | None:
         return self.pending.get(item_id) or self.aside.get(item_id)
 
     def _visible(self, item_id: str) -> Item | None:
@@ -202,104 +223,104 @@ class DeltaIndex:
         row = catalogue.row(item_id)
         return catalogue.item(row) if row >= 0 else None
 
-    def _set_aside(self, failed: Mapping[str, Pending]) -> None:
-        """Let nothing wait for items that the encoder fails at."""
+    def _set_aside(self, failed: Mapping[str, PendingItem]) -> None:
+        """Set aside the items that cannot be encoded, unless they changed meanwhile."""
         with self._lock:
-            for key, was in failed.items():
-                if self._lost(key, was) or not _numbers_alone(was.item, self.pending[key].item):
-                    continue  # it is another by now
-                self.aside[key] = self.pending[key]  # before it goes: `has` looks at both
-                del self.pending[key]
-                logger.error("item %r cannot be encoded, and stays as it is found so far", key)
+            for item_id, before in failed.items():
+                if self._deleted_since(item_id, before):
+                    continue
+                pending = self.pending[item_id]
+                if not _same_but_numbers(before.item, pending.item):
+                    continue
+                self.aside[item_id] = pending  # first, because `has` looks at both without a lock
+                del self.pending[item_id]
+                logger.error(
+                    "item cannot be encoded, and keeps its earlier version: item_id=%r", item_id
+                )
 
     def _shown(self, item: Item) -> Item:
-        """An item as it was indexed, with its newest numbers where nothing else changed since."""
+        """Return an indexed item, with its newest numbers if nothing else changed since."""
         newest = self.pending.get(item.item_id)
-        if newest is not None and _numbers_alone(item, newest.item):
+        if newest is not None and _same_but_numbers(item, newest.item):
             return newest.item
         return item
 
-    def _lost(self, item_id: str, was: Pending) -> bool:
-        """Whether an item was deleted since it was pending like that, even if it came back."""
+    def _deleted_since(self, item_id: str, before: PendingItem) -> bool:
+        """Whether a pending item was deleted since, even if it was written again."""
         pending = self.pending.get(item_id)
-        return pending is None or pending.sequence != was.sequence
+        return pending is None or pending.sequence != before.sequence
 
-    def _settle(self, taken: Mapping[str, Pending]) -> None:
-        """Forget what is no longer pending."""
+    def _settle(self, taken: Mapping[str, PendingItem]) -> None:
+        """Remove the shown items from the pending ones, unless they changed meanwhile."""
         now = time.monotonic()
-        for key, was in taken.items():
-            if self._lost(key, was):
+        for item_id, before in taken.items():
+            if self._deleted_since(item_id, before):
                 continue
-            pending = self.pending[key]
+            pending = self.pending[item_id]
             self.waits.append(now - pending.since)
-            if _numbers_alone(was.item, pending.item):
-                del self.pending[key]
-            else:  # it changed again; what it was is visible
-                self.pending[key] = replace(pending, since=now)
+            if _same_but_numbers(before.item, pending.item):
+                del self.pending[item_id]
+            else:
+                self.pending[item_id] = replace(pending, since=now)
 
     def _vectors(
-        self, items: Sequence[Item], views: Sequence[Snapshot]
+        self, items: Sequence[Item], snapshots: Sequence[Snapshot]
     ) -> tuple[Float32[np.ndarray, "items dim"], list[int]]:
-        with calling(Caller(background=True)):
-            return item_vectors(self.engine.models.encoder, items, views)
+        with call_scope(CallContext(background=True)):
+            return self._make_vectors(self.engine.models.encoder, items, snapshots)
 
 
 class _Changes:
-    """What a batch of writes does to the rows of a view."""
+    """The effect of a batch of writes on the rows of a snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._view = snapshot
+        self._snapshot = snapshot
         self._removed: set[str] = set()
         self._numbers: dict[str, dict[int, Any]] = {}  # by column, the new values by row
         self.dead: list[int] = []
 
     def item(self, item_id: str) -> Item | None:
-        """A visible item as the batch has left it so far; None where there is none."""
+        """Return a visible item after the writes so far; None if it is missing."""
         row = self._row(item_id)
         if row < 0:
             return None
         numbers = {column: rows[row] for column, rows in self._numbers.items() if row in rows}
-        return replace(self._view.catalogue.item(row), **numbers)
+        return replace(self._snapshot.catalogue.item(row), **numbers)
 
     def remove(self, item_id: str) -> None:
-        """Delete an item, if it is there."""
+        """Delete an item, if it exists."""
         if (row := self._row(item_id)) >= 0:
             self.dead.append(row)
             self._removed.add(item_id)
 
     def renumber(self, item_id: str, numbers: Mapping[str, Any]) -> None:
-        """Give an item other numbers, if it is there."""
+        """Change an item's numbers, if it exists."""
         if (row := self._row(item_id)) >= 0:
             for column, value in numbers.items():
                 self._numbers.setdefault(column, {})[row] = value
 
     def snapshot(self) -> Snapshot:
-        """The view after all of them."""
+        """Return the snapshot after all writes."""
         if not self._numbers and not self.dead:
-            return self._view
-        catalogue = self._view.catalogue
-        return self._view.changed(catalogue.with_numbers(self._numbers).without(self.dead))
+            return self._snapshot
+        catalogue = self._snapshot.catalogue
+        return self._snapshot.changed(catalogue.with_numbers(self._numbers).without(self.dead))
 
     def _row(self, item_id: str) -> int:
-        return -1 if item_id in self._removed else self._view.catalogue.row(item_id)
+        return -1 if item_id in self._removed else self._snapshot.catalogue.row(item_id)
 
 
-def _numbered(item: Item, numbers: Item) -> Item:
-    """An item with the numbers of another."""
-    own = {f.name for f in fields(Item)} & NUMERIC
-    return replace(item, **{name: getattr(numbers, name) for name in own})
-
-
-def _numbers_alone(item: Item, other: Item) -> bool:
-    """Whether two states of an item differ in nothing but numbers."""
-    return _numbered(item, other) == other
+def _same_but_numbers(item: Item, other: Item) -> bool:
+    """Whether two versions of an item differ only in numbers."""
+    numeric = {field.name for field in fields(Item)} & NUMERIC
+    return replace(item, **{name: getattr(other, name) for name in numeric}) == other
 
 
 def _written(write: Write | Change, before: Item | None) -> Item:
-    """An item after a write that does not delete it; what was there before matters to some fields.
+    """Return an item after a write that does not delete it.
 
     Raises:
-        TypeError: it names fields that items do not have, or lacks one that they must have.
+        TypeError: the write names fields that items do not have, or lacks a required one.
     """
     assert write.fields is not None
     if write.whole or before is None:

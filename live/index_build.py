@@ -1,9 +1,9 @@
 """The process that builds a compaction's indexes, at the lowest priority.
 
-    python -m live.index_build DIRECTORY LIKE
+    python -m live.index_build DIRECTORY OLD_INDEX
 
-See `search.bundle.building.build_alike`. It imports little before it is bound to the life of its
-server: it may be paused from its first moment on, and a server may be killed at any time.
+See `search.bundle.building.build_alike`. The process imports little before it ties its life to the
+server's: it may be paused at any moment, and the server may be killed at any moment.
 """
 
 import ctypes
@@ -14,15 +14,15 @@ import sys
 import threading
 from pathlib import Path
 
-REPORT = "report.json"  # in the directory: what the build said of the indexes
+REPORT = "report.json"  # in the directory: the report on the indexes
 _NICENESS = 19
-_PR_SET_PDEATHSIG = 1  # of linux/prctl.h: a signal for when the thread ends that began the process
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h: send a signal when the thread that forked this one ends
 
 
 def end_with_the_server() -> None:
-    """Exit when standard input ends: the server was killed, and nobody waits for the index.
+    """Exit when standard input ends, because the server has ended.
 
-    A paused process reads nothing, so Linux is asked to kill it then.
+    A paused process reads nothing, so Linux is asked to kill it.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -34,11 +34,11 @@ def end_with_the_server() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def main(directory: Path, like: Path) -> None:
-    """Build the indexes and report on them."""
-    from search.bundle.building import build_alike  # noqa: PLC0415 - takes a second, see above
+def main(directory: Path, old_index: Path) -> None:
+    """Build the indexes and write a report on them."""
+    from search.bundle.building import build_alike  # noqa: PLC0415 - takes a second
 
-    (directory / REPORT).write_text(json.dumps(build_alike(directory, like)))
+    (directory / REPORT).write_text(json.dumps(build_alike(directory, old_index)))
 
 
 if __name__ == "__main__":

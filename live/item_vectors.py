@@ -1,6 +1,7 @@
-"""Vectors of items that were written: made once, and without those that cannot be made."""
+"""Vectors of written items; texts that have a vector are not encoded again."""
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -8,52 +9,63 @@ from jaxtyping import Float32
 from catalog.item_text import item_text
 from catalog.schema import Item
 from search.snapshot import Snapshot
-from towers.encoder import TowerEncoder
 
-_ANY_TEXT = "item"  # what is wrong with the encoder itself is wrong with this as well
+_PROBE_TEXT = "item"  # an encoder that fails at this text is broken itself
+
+
+@runtime_checkable
+class ItemEncoder(Protocol):
+    """Encodes item texts; a `TowerEncoder` is one."""
+
+    dim: int
+
+    def items(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
+        """Return a unit vector of each text."""
+        ...
 
 
 def item_vectors(
-    encoder: TowerEncoder, items: Sequence[Item], views: Sequence[Snapshot]
+    encoder: ItemEncoder, items: Sequence[Item], snapshots: Sequence[Snapshot]
 ) -> tuple[Float32[np.ndarray, "items dim"], list[int]]:
-    """Vectors of items; those of texts that have one in a view are not made again.
+    """Return vectors of items; reuse those of items whose text is the same in a snapshot.
 
     Returns:
-        A unit vector of each item, and the places of items that the encoder fails at, whose
-        vectors mean nothing.
+        A unit vector of each item, and the positions of items that cannot be encoded, whose vectors
+        mean nothing.
 
     Raises:
-        Exception: the encoder fails whatever it is given.
+        Exception: the encoder fails at any text.
     """
     vectors = np.empty((len(items), encoder.dim), np.float32)
     texts = [item_text(item) for item in items]
     unknown = []
-    for at, item in enumerate(items):
-        for source in views:
-            row = source.catalogue.row(item.item_id)
-            if row >= 0 and item_text(source.catalogue.item(row)) == texts[at]:
-                vectors[at] = source.channels.vectors(np.array([row], np.int32))[0]
+    for position, item in enumerate(items):
+        for snapshot in snapshots:
+            row = snapshot.catalogue.row(item.item_id)
+            if row >= 0 and item_text(snapshot.catalogue.item(row)) == texts[position]:
+                vectors[position] = snapshot.channels.vectors(np.array([row], np.int32))[0]
                 break
         else:
-            unknown.append(at)
+            unknown.append(position)
     failed: list[int] = []
     if unknown:
-        made, bad = _encoded(encoder, [texts[at] for at in unknown])
-        vectors[unknown], failed = made, [unknown[at] for at in bad]
+        encoded, bad = _encode(encoder, [texts[position] for position in unknown])
+        vectors[unknown], failed = encoded, [unknown[index] for index in bad]
     return vectors, failed
 
 
-def _encoded(
-    encoder: TowerEncoder, texts: Sequence[str]
+def _encode(
+    encoder: ItemEncoder, texts: Sequence[str]
 ) -> tuple[Float32[np.ndarray, "texts dim"], list[int]]:
-    """Vectors of texts, and the places of those that the encoder fails at."""
+    """Return vectors of texts, and the positions of those that cannot be encoded."""
     try:
         return encoder.items(texts), []
     except Exception:
-        encoder.items([_ANY_TEXT])
+        encoder.items([_PROBE_TEXT])
         if len(texts) == 1:
             return np.zeros((1, encoder.dim), np.float32), [0]
+    # Bisect: the failure of one text must not keep the others from being encoded.
     middle = len(texts) // 2
-    left, left_bad = _encoded(encoder, texts[:middle])
-    right, right_bad = _encoded(encoder, texts[middle:])
-    return np.concatenate([left, right]), left_bad + [middle + at for at in right_bad]
+    left, left_bad = _encode(encoder, texts[:middle])
+    right, right_bad = _encode(encoder, texts[middle:])
+    return np.concatenate([left, right]), left_bad + [middle + index for index in right_bad]

@@ -1,4 +1,4 @@
-"""The items of a dataset with what was written to them since it was made."""
+"""The items of a dataset after the writes of a log."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,15 +14,15 @@ from live.log_reading import Change
 
 
 @dataclass(frozen=True)
-class Changed:
-    """What became of a table of items.
+class MergedItems:
+    """A table of items after the writes of a log.
 
     Attributes:
-        items: Those that were not written, in their order, then those that were, in the order of
-            their last writes.
-        written: How many were.
-        deleted: How many of the dataset's are no longer there.
-        unknown: Ids of items of which only some fields were written, and nobody knows the others.
+        items: Unwritten items in their order, then written ones in the order of their last writes.
+        written: Number of written items.
+        deleted: Number of the dataset's items that were deleted.
+        unknown: Ids of items left out: only some of their fields were written, and no source has
+            the others.
     """
 
     items: pa.Table
@@ -33,19 +33,19 @@ class Changed:
 
 def apply_changes(
     items: pa.Table, changes: Iterable[Change], others: ItemStore | None = None
-) -> Changed:
+) -> MergedItems:
     """Apply the writes of a log to the items of a dataset.
 
     Args:
-        items: A table of `schema.ITEMS`, valid.
-        changes: The latest state of each item that was written.
-        others: Where items lie that the dataset has not, in case only some fields were written.
+        items: A valid table of `schema.ITEMS`.
+        changes: The latest state of each written item.
+        others: Items that the dataset may lack, for writes of only some fields.
 
     Raises:
         InputError: no item is left.
     """
     store = ItemStore(items)
-    gone, unknown = [], []
+    replaced_rows, unknown = [], []
     written: dict[str, Item] = {}
     for change in changes:
         row = store.find(change.item_id)
@@ -55,21 +55,21 @@ def apply_changes(
             if after is None:
                 unknown.append(change.item_id)
         if row >= 0:
-            gone.append(row)
+            replaced_rows.append(row)
         if after is not None:
             written[change.item_id] = after
-    stay = np.ones(len(store), np.bool_)
-    stay[gone] = False
+    unwritten = np.ones(len(store), np.bool_)
+    unwritten[replaced_rows] = False
     table = _with_embeddings(ItemStore.of(list(written.values())), store)
-    table = pa.concat_tables([store.table.filter(pa.array(stay)), table])
+    table = pa.concat_tables([store.table.filter(pa.array(unwritten)), table])
     if not len(table):
         raise InputError("all items of the dataset were deleted; there is nothing to build from")
-    deleted = len(gone) - sum(store.find(item_id) >= 0 for item_id in written)
-    return Changed(table.combine_chunks(), len(written), deleted, tuple(unknown))
+    deleted = len(replaced_rows) - sum(store.find(item_id) >= 0 for item_id in written)
+    return MergedItems(table.combine_chunks(), len(written), deleted, tuple(unknown))
 
 
 def _after(change: Change, *stores: ItemStore | None) -> Item | None:
-    """The item after its last write; None where only some of its fields are known."""
+    """Return the item after its last write; None where no store has its other fields."""
     fields: dict[str, Any] = dict(change.fields or {})
     if change.whole:
         return Item(change.item_id, **fields)
@@ -81,10 +81,12 @@ def _after(change: Change, *stores: ItemStore | None) -> Item | None:
 
 
 def _with_embeddings(written: ItemStore, store: ItemStore) -> pa.Table:
-    """Written items with the embeddings that they have in the dataset: writes have none."""
+    """Return written items with their embeddings from the dataset; writes have none."""
     rows = store.rows(written.ids)
     column = store.table["embedding"].combine_chunks()
-    places = pa.array(rows, mask=rows < 0)
+    dataset_rows = pa.array(rows, mask=rows < 0)
     index = ITEMS.arrow.get_field_index("embedding")
-    table: pa.Table = written.table.set_column(index, ITEMS.arrow.field(index), column.take(places))
+    table: pa.Table = written.table.set_column(
+        index, ITEMS.arrow.field(index), column.take(dataset_rows)
+    )
     return table

@@ -1,23 +1,30 @@
-"""Reading a write log: by the process that writes to it, and by others beside it."""
+"""Reading a write-ahead log, in the process that writes to it or in another one."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from base import sqlite_log
-from base.sqlite_log import LogError, damaged, reporting
+from base.sqlite_log import LogError, LogFile, LogFormat, log_id, select_in
 from live.log_fields import from_json
 
 FILE = "writes.sqlite3"
 
-# Rows that one statement reads or writes. SQLite lets other threads run during each, and to go on
-# is then to wait for them: a statement a row made writes slow beside searches.
-_ROWS = 500
-
-Each = TypeVar("Each")
+_FORMAT = LogFormat(
+    application_id=0x53484C47,  # "SHLG"
+    version=1,
+    tables=(
+        # The key is the sequence, so that a replay reads the file from front to back.
+        "CREATE TABLE items (sequence INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE,"
+        " fields TEXT, whole INTEGER NOT NULL)",  # fields: a JSON object; null: deleted
+        "CREATE TABLE requests (sequence INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE,"
+        " digest BLOB NOT NULL)",
+    ),
+    other_directory="give another --state",
+    restart="start from the bundle alone",
+)
 
 
 class NoLogError(LogError):
@@ -29,123 +36,114 @@ class Change:
     """The latest state of one item."""
 
     item_id: str
-    sequence: int  # of its last write
-    # None: deleted. Of a whole item only the fields that are set; else None or {} clears a field.
+    sequence: int  # of the item's last write
+    # None: deleted. A whole item has only the fields that are set; in a partial one, None or {}
+    # clears a field.
     fields: Mapping[str, Any] | None
-    whole: bool  # False: the fields lie over the bundle's item
+    whole: bool  # False: the fields replace those of the bundle's item
 
 
 @dataclass(frozen=True)
 class LogSnapshot:
     """A log at one moment."""
 
-    id: str  # which log it is
+    id: str  # tells this log from all others
     sequence: int  # of the last write, 0 before the first
-    changes: tuple[Change, ...]  # of every item that was ever written, in order of sequence
+    changes: tuple[Change, ...]  # one per item that was ever written, in order of sequence
+
+
+def log_file(directory: Path) -> LogFile:
+    """Return the file of the log in a directory, whether or not the file exists."""
+    return LogFile(directory.resolve() / FILE, _FORMAT)
 
 
 def read(directory: Path, *, check: bool = False) -> LogSnapshot:
-    """Reads the log in a directory, which another process may be writing to; changes nothing.
+    """Read the log in a directory, which another process may be writing to; change nothing.
 
     Args:
-        directory: What `--state` names.
-        check: Whether to see that all of it is sound, as `WriteLog.check` does.
+        directory: The directory that `--state` names.
+        check: Whether to check the whole file, as `WriteLog.check` does.
 
     Raises:
-        NoLogError: there is none yet.
-        LogError: it cannot be read, or it is not sound.
+        NoLogError: the directory has no log yet.
+        LogError: the log cannot be read, or the check fails.
     """
-    path = directory.resolve() / FILE
-    if not path.is_file():
-        raise _no_log(path)
-    if not sqlite_log.in_use(path):
-        found = _read(path, check, sqlite_log.lone_reader)
-        if not sqlite_log.in_use(path):  # nobody has begun to write to it meanwhile
-            return found
-    return _read(path, check, sqlite_log.reader)
+    file = log_file(directory)
+    if not file.path.is_file():
+        raise _no_log(file)
+    if not file.in_use:
+        snapshot = _read(file, check, file.lone_reader)
+        if not file.in_use:  # no process began to write meanwhile
+            return snapshot
+    return _read(file, check, file.reader)
 
 
-def _read(path: Path, check: bool, connect: Callable[[Path], sqlite3.Connection]) -> LogSnapshot:
-    with reporting(path, "cannot be read"), closing(connect(path)) as reader:
-        reader.execute("BEGIN")  # one state of the file for all that is read
-        if sqlite_log.is_new(path, reader):
-            raise _no_log(path)
-        (log,) = reader.execute("SELECT id FROM log").fetchone()
+def _read(file: LogFile, check: bool, connect: Callable[[], sqlite3.Connection]) -> LogSnapshot:
+    with file.reporting("cannot be read"), closing(connect()) as reader:
+        reader.execute("BEGIN")  # all statements read one state of the file
+        if file.is_new(reader):
+            raise _no_log(file)
         if check:
-            check_all(path, reader)
-        return LogSnapshot(log, last_sequence(reader), tuple(changes(path, reader, 0)))
+            check_all(file, reader)
+        return LogSnapshot(log_id(reader), last_sequence(reader), tuple(changes(file, reader, 0)))
 
 
-def _no_log(path: Path) -> NoLogError:
-    return NoLogError(f"{path}: there is no log; name the directory that a server's --state names")
+def _no_log(file: LogFile) -> NoLogError:
+    return NoLogError(
+        f"{file.path}: there is no log; name the directory that a server's --state names"
+    )
 
 
 def last_sequence(connection: sqlite3.Connection) -> int:
-    """Sequence of the last write, 0 before the first."""
+    """Return the sequence of the last write, 0 before the first."""
     # The last request is never forgotten.
     query = "SELECT coalesce(max(sequence), 0) FROM requests"
     return int(connection.execute(query).fetchone()[0])
 
 
-def changes(path: Path, reader: sqlite3.Connection, after: int) -> Iterator[Change]:
-    """The items whose last write is later than a sequence, in order of sequence."""
+def changes(file: LogFile, reader: sqlite3.Connection, after: int) -> Iterator[Change]:
+    """Yield the items whose last write is later than a sequence, in order of sequence."""
     query = "SELECT * FROM items WHERE sequence > ? ORDER BY sequence"
     for row in reader.execute(query, (after,)):
-        yield _change(path, row)
+        yield _change(file, row)
 
 
 def changes_of(
-    path: Path, connection: sqlite3.Connection, item_ids: Sequence[str]
+    file: LogFile, connection: sqlite3.Connection, item_ids: Sequence[str]
 ) -> dict[str, Change]:
-    """The latest state of those of some items that were ever written, by id."""
+    """Return the latest state of some items by id, without those never written."""
     query = "SELECT * FROM items WHERE item_id IN"
-    found = (_change(path, row) for row in selected(connection, query, item_ids))
-    return {change.item_id: change for change in found}
+    rows = (_change(file, row) for row in select_in(connection, query, item_ids))
+    return {change.item_id: change for change in rows}
 
 
-def selected(
-    connection: sqlite3.Connection, query: str, values: Sequence[str]
-) -> Iterator[tuple[Any, ...]]:
-    """The rows of a query that ends in `IN`, for any number of values."""
-    for some in portions(values):
-        yield from connection.execute(f"{query} ({', '.join('?' * len(some))})", some).fetchall()
-
-
-def portions(rows: Sequence[Each]) -> Iterator[Sequence[Each]]:
-    """Rows, or values, in the portions that one statement takes."""
-    for start in range(0, len(rows), _ROWS):
-        yield rows[start : start + _ROWS]
-
-
-def check_all(path: Path, reader: sqlite3.Connection) -> None:
-    """Reads everything, in a transaction that has begun, and sees that it is sound.
+def check_all(file: LogFile, reader: sqlite3.Connection) -> None:
+    """Check the whole file, in a transaction that has begun.
 
     Raises:
-        LogError: it is not.
+        LogError: the file is damaged.
     """
-    problems = [line for (line,) in reader.execute("PRAGMA integrity_check")]
-    if problems != ["ok"]:
-        raise damaged(path, problems[0])
+    file.check_integrity(reader)
     first, last, count = reader.execute(
         "SELECT coalesce(min(sequence), 1), coalesce(max(sequence), 0), count(*) FROM requests"
     ).fetchone()
     if first < 1 or last - first + 1 != count:
-        raise damaged(path, "the sequence of requests has gaps")
-    for change in changes(path, reader, after=-1):
+        raise file.damaged("the sequence of requests has gaps")
+    for change in changes(file, reader, after=-1):
         if not 1 <= change.sequence <= last:
-            raise damaged(path, f"item {change.item_id!r} is of no known write")
+            raise file.damaged(f"item {change.item_id!r} is of no known write")
 
 
-def _change(path: Path, row: tuple[Any, ...]) -> Change:
-    """The change that a row of the table holds."""
+def _change(file: LogFile, row: tuple[Any, ...]) -> Change:
+    """Return the change that a row of the table holds."""
     sequence, item_id, text, whole = row
     if not isinstance(item_id, str) or not item_id or whole not in (0, 1):
-        raise damaged(path, f"write {sequence} has no item_id or is neither whole nor partial")
+        raise file.damaged(f"write {sequence} has no item_id or is neither whole nor partial")
     if text is None:
         if not whole:
-            raise damaged(path, f"item {item_id!r} is deleted in part")
+            raise file.damaged(f"item {item_id!r} is deleted in part")
         return Change(item_id, sequence, None, whole=True)
     try:
         return Change(item_id, sequence, from_json(text, whole=bool(whole)), bool(whole))
     except ValueError as error:
-        raise damaged(path, f"item {item_id!r}, {error}") from error
+        raise file.damaged(f"item {item_id!r}, {error}") from error

@@ -1,4 +1,4 @@
-"""Recall of the index that is served: known from its build, and measured again as items change."""
+"""Recall of the index in use: known from its build, and measured again as items change."""
 
 import logging
 from collections.abc import Callable
@@ -8,34 +8,39 @@ from search.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
-_EVERY = 0.05  # of the rows changed: recall is measured again
-
 
 class RecallMonitor:
-    """How many of the exact 10 nearest items searches of one bundle find.
+    """The share of the exact 10 nearest items that searches of one bundle find.
 
     Attributes:
-        share: When last measured: when the bundle was built, or since. None before the first time,
-            where its manifest does not say.
+        share: The last measurement, of the bundle's build or later; None before the first one of a
+            bundle whose manifest has none.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
-        """Begin with what the build of a bundle said."""
+    def __init__(self, manifest: Manifest, changed_share: float = 0.05) -> None:
+        """Begin with the recall in a bundle's manifest.
+
+        Args:
+            manifest: Of the bundle.
+            changed_share: Measure again once this share of the bundle's rows has changed.
+        """
+        self._changed_share = changed_share
         report = manifest.reports.get("index")
         share = report.get("recall@10") if isinstance(report, dict) else None
         self.share = float(share) if isinstance(share, int | float) else None
-        self._changed = 0  # rows, when it was last measured
+        self._changed = 0  # rows that had changed at the last measurement
 
     def update(self, snapshot: Snapshot, give_way: Callable[[], object]) -> None:
-        """Measure, if enough of the bundle's rows has changed since or nothing says what it is.
+        """Measure recall if it is unknown, or if enough rows have changed since it was measured.
 
         Args:
-            snapshot: The items as they are, and their indexes.
-            give_way: Called before each of many short steps; what it raises ends all.
+            snapshot: The items and their indexes.
+            give_way: Called before each of many short steps; an exception from it ends the
+                measurement.
         """
         changed = snapshot.catalogue.changed_rows
-        enough = max(1, _EVERY * len(snapshot.catalogue.base))
+        enough = max(1, self._changed_share * len(snapshot.catalogue.base))
         if self.share is not None and changed - self._changed < enough:
             return
         self.share, self._changed = snapshot.recall_at_10(give_way), changed
-        logger.info("recall@10 is %.4f with %d rows changed", self.share, changed)
+        logger.info("measured recall@10=%.4f changed_rows=%d", self.share, changed)

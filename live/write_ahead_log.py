@@ -1,11 +1,10 @@
-"""The durable log of catalogue writes: what has changed since the bundle was built.
+"""The write-ahead log of the catalogue: what has changed since the bundle was built.
 
-Only an item's latest state matters, so the log is one row per changed item, and a memory of request
-ids by which a write that is sent again changes nothing. It is an SQLite database in WAL mode, and a
-write is on the disk before `append` returns.
+Only an item's latest state matters, so the log has one row per changed item. It also remembers
+request ids, so that a repeated write changes nothing. A write is on the disk before `append`
+returns.
 """
 
-import hashlib
 import json
 import sqlite3
 import threading
@@ -16,16 +15,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from filelock import FileLock
-
-from base import sqlite_log
 from base.failpoints import failpoint
-from base.sqlite_log import LogError, reporting
+from base.locks import DirectoryLock
+from base.sqlite_log import LogError, LogFile, digest, insert, log_id, make_directory, select_in
 from live import log_reading
 from live.log_fields import canonical, is_text, set_fields, to_json
 from live.log_reading import FILE, Change
 
 __all__ = [
+    "FILE",
+    "Acknowledgement",
     "Change",
     "LogError",
     "NoItemError",
@@ -33,7 +32,6 @@ __all__ = [
     "RequestIdReusedError",
     "Write",
     "WriteLog",
-    "Written",
 ]
 
 REMEMBERED_REQUESTS = 1_000_000  # writes whose request ids are known; at most about 0.2 GB
@@ -41,7 +39,7 @@ MAX_REQUEST_ID_CHARACTERS = 64
 
 
 class NoItemError(Exception):
-    """A write would change some fields of an item that does not exist."""
+    """A partial write names an item that does not exist."""
 
     def __init__(self, item_id: str):
         super().__init__(f"there is no item {item_id!r}; write the whole item to have it")
@@ -64,91 +62,96 @@ class Write:
     item_id: str
     # None: delete. Else columns of schema.ITEMS, as schema.Item has them; a None clears a field.
     fields: Mapping[str, Any] | None
-    whole: bool = True  # these are all of the item's fields; False: the others stay as they are
+    whole: bool = True  # these are all fields of the item; False: the other fields stay
 
 
 @dataclass(frozen=True)
-class Written:
-    """What became of a write."""
+class Acknowledgement:
+    """The answer to a write that is durable."""
 
-    sequence: int  # from 1, rising by 1 with every new write; a repeated one has its first
-    repeated: bool  # its request id was known, and nothing changed
+    sequence: int  # from 1, rising by 1 with every new write; a repeated write has its first one
+    repeated: bool  # the request id was known, and nothing changed
 
 
-# What became of a write, or why it was not made: NoItemError, RequestIdReusedError, or ValueError
-# of a malformed one.
-Outcome: TypeAlias = Written | Exception
+# The answer to a write, or why it was refused: NoItemError, RequestIdReusedError, or the ValueError
+# of a malformed write.
+Outcome: TypeAlias = Acknowledgement | Exception
 
 
 @dataclass
-class _Batch:
-    """What a transaction writes."""
+class _Transaction:
+    """What one transaction writes."""
 
-    last: int  # the log's sequence, with all that is written here
+    last: int  # the log's sequence after the transaction
     changes: dict[str, Change]  # item id -> its new row
     requests: dict[str, tuple[int, bytes]]  # request id -> sequence and digest
 
 
 @dataclass(frozen=True)
-class _Checked:
-    """A write that is well formed."""
+class _CanonicalWrite:
+    """A well-formed write."""
 
     write: Write
     fields: Mapping[str, Any] | None  # in their canonical form
-    digest: bytes  # of all that it does
+    digest: bytes  # of everything that the write does
 
     @property
-    def in_part(self) -> bool:
-        """Whether it changes some fields of an item."""
+    def partial(self) -> bool:
+        """Whether the write changes only some fields of an item."""
         return self.fields is not None and not self.write.whole
 
 
 class WriteLog:
-    """The log in one directory, which it keeps other processes out of.
+    """The write-ahead log in one directory, which other processes are kept out of.
+
+    Threads may share a log. It takes one batch of writes at a time; readers never wait for writes,
+    nor writes for readers.
 
     Attributes:
-        path: Its file.
-        id: Which log it is: sequences of another one mean nothing here.
-
-    Threads may share it. Writes come one batch at a time; readers never wait for them, nor they for
-    readers.
+        path: The log's file.
+        id: Tells this log from all others, whose sequences mean nothing here.
     """
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, lock: FileLock, remembered: int
+        self, file: LogFile, connection: sqlite3.Connection, lock: DirectoryLock, remembered: int
     ) -> None:
-        self.path = path
+        self.path = file.path
+        self._file = file
         self._connection = connection
         self._directory_lock = lock
         self._remembered = remembered
         self._lock = threading.Lock()
         self._closed = False
         self._sequence = log_reading.last_sequence(connection)
-        (self.id,) = connection.execute("SELECT id FROM log").fetchone()
+        self.id = log_id(connection)
 
     @classmethod
     def open(cls, directory: Path, *, remembered: int = REMEMBERED_REQUESTS) -> "WriteLog":
-        """Opens the log in a directory; makes both where they are missing, for this user alone.
+        """Open the log in a directory; create what is missing of both, for this user alone.
 
         Args:
-            directory: What `--state` names.
-            remembered: The number of last writes whose request ids are known, from 1.
+            directory: The directory that `--state` names.
+            remembered: How many of the last writes have known request ids, from 1.
 
         Raises:
             InputError: another process has the directory.
-            LogError: the directory or the file cannot be read or written, or the file is none of
-                ours or of another format.
+            LogError: the directory or the file cannot be read or written, or the file belongs to
+                another program or has another format.
         """
-        directory = directory.resolve()
-        path = directory / FILE
-        with reporting(directory, "cannot be used"):
-            sqlite_log.make_directory(directory)
-            lock = sqlite_log.lock_directory(directory)
+        file = log_reading.log_file(directory)
+        directory = file.path.parent
+        with file.reporting_directory("cannot be used"):
+            make_directory(directory)
+            lock = DirectoryLock(
+                directory,
+                f"another server is writing to {directory}; stop it, or give another --state",
+                private=True,
+            )
         try:
-            with reporting(path, "cannot be opened"):
-                connection = sqlite_log.connect(path)
+            with file.reporting("cannot be opened"):
+                connection = file.connect()
                 try:
-                    return cls(path, connection, lock, remembered)
+                    return cls(file, connection, lock, remembered)
                 except BaseException:
                     connection.close()
                     raise
@@ -175,60 +178,60 @@ class WriteLog:
     def append(
         self, writes: Sequence[Write], exists: Callable[[str], bool] = lambda _: True
     ) -> list[Outcome]:
-        """Makes writes durable, in their order: all that can be made at once, or none.
+        """Make writes durable in their order, in one transaction without the refused ones.
 
         Args:
             writes: What to write.
-            exists: Whether there is an item of some id, for writes of some of its fields: the log
-                knows only what was written.
+            exists: Whether an item exists, asked for partial writes: the log knows only written
+                items.
 
         Returns:
-            What became of each write, or why it was not made; the others were.
+            The acknowledgement of each write, or why it was refused.
 
         Raises:
-            LogError: the file cannot be written. Whether the writes are kept is not known where
-                the disk failed; to send them again with the same request ids is always safe.
+            LogError: the file cannot be written. After a disk failure, the writes may or may not be
+                durable; sending them again with the same request ids is always safe.
         """
-        checked = [_check(write) for write in writes]
+        writes_or_errors = [_canonical(write) for write in writes]
         with self._lock:
             self._require_open()
-            with reporting(self.path, "cannot be written"):
-                batch, outcomes = self._plan(checked, exists)
-                if batch.requests:
-                    self._commit(batch)
+            with self._file.reporting("cannot be written"):
+                transaction, outcomes = self._plan(writes_or_errors, exists)
+                if transaction.requests:
+                    self._commit(transaction)
         return outcomes
 
     def changes(self, after: int = 0) -> Iterator[Change]:
-        """The items whose last write is later than a sequence, in order of sequence.
+        """Yield the items whose last write is later than a sequence, in order of sequence.
 
-        All are as they were when the first was taken, whatever is written meanwhile.
+        Writes made during the iteration do not show.
 
         Raises:
-            LogError: the file cannot be read, or holds what no log wrote.
+            LogError: the file cannot be read, or is damaged.
         """
         self._require_open()
         with (
-            reporting(self.path, "cannot be read"),
-            closing(sqlite_log.reader(self.path)) as reader,
+            self._file.reporting("cannot be read"),
+            closing(self._file.reader()) as reader,
         ):
-            yield from log_reading.changes(self.path, reader, after)
+            yield from log_reading.changes(self._file, reader, after)
 
     def check(self) -> None:
-        """Reads everything and sees that it is sound.
+        """Check the whole file.
 
         Raises:
-            LogError: it is not.
+            LogError: the file cannot be read, or is damaged.
         """
         self._require_open()
         with (
-            reporting(self.path, "cannot be read"),
-            closing(sqlite_log.reader(self.path)) as reader,
+            self._file.reporting("cannot be read"),
+            closing(self._file.reader()) as reader,
         ):
-            reader.execute("BEGIN")  # one state of the file for all that is read
-            log_reading.check_all(self.path, reader)
+            reader.execute("BEGIN")  # all statements read one state of the file
+            log_reading.check_all(self._file, reader)
 
     def close(self) -> None:
-        """Closes the file and lets other processes into the directory."""
+        """Close the file and let other processes into the directory."""
         with self._lock:
             if self._closed:
                 return
@@ -243,60 +246,61 @@ class WriteLog:
             raise ValueError("the log is closed")
 
     def _plan(
-        self, checked: Sequence[_Checked | ValueError], exists: Callable[[str], bool]
-    ) -> tuple[_Batch, list[Outcome]]:
-        """What a batch writes, and what becomes of each write; nothing is written here."""
-        good = [each for each in checked if isinstance(each, _Checked)]
-        requests = self._requests([each.write.request_id for each in good])
-        in_part = [each.write.item_id for each in good if each.in_part]
-        before = log_reading.changes_of(self.path, self._connection, in_part)
-        batch = _Batch(log_reading.last_sequence(self._connection), {}, {})
+        self,
+        writes_or_errors: Sequence[_CanonicalWrite | ValueError],
+        exists: Callable[[str], bool],
+    ) -> tuple[_Transaction, list[Outcome]]:
+        """Return the transaction for a batch and the outcome of each write; write nothing."""
+        writes = [each for each in writes_or_errors if isinstance(each, _CanonicalWrite)]
+        requests = self._requests([each.write.request_id for each in writes])
+        partial = [each.write.item_id for each in writes if each.partial]
+        before = log_reading.changes_of(self._file, self._connection, partial)
+        transaction = _Transaction(log_reading.last_sequence(self._connection), {}, {})
         outcomes: list[Outcome] = [
-            _planned(batch, each, requests, before, exists) if isinstance(each, _Checked) else each
-            for each in checked
+            _add(transaction, each, requests, before, exists)
+            if isinstance(each, _CanonicalWrite)
+            else each
+            for each in writes_or_errors
         ]
-        return batch, outcomes
+        return transaction, outcomes
 
-    def _requests(self, names: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        """Sequence and digest of those requests that were made before."""
+    def _requests(self, request_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """Return sequence and digest of the requests that are known, by request id."""
         query = "SELECT request_id, sequence, digest FROM requests WHERE request_id IN"
-        found = log_reading.selected(self._connection, query, names)
-        return {name: (sequence, digest) for name, sequence, digest in found}
+        rows = select_in(self._connection, query, request_ids)
+        return {request_id: (sequence, digest) for request_id, sequence, digest in rows}
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, transaction: _Transaction) -> None:
         connection = self._connection
-        rows = [
+        items = [
             (c.sequence, c.item_id, None if c.fields is None else to_json(c.fields), c.whole)
-            for c in batch.changes.values()
+            for c in transaction.changes.values()
         ]
-        requests = [(sequence, name, d) for name, (sequence, d) in batch.requests.items()]
+        requests = [
+            (sequence, request_id, digest)
+            for request_id, (sequence, digest) in transaction.requests.items()
+        ]
         failpoint("log.before-begin")
         try:
             connection.execute("BEGIN IMMEDIATE")
-            self._insert("INSERT OR REPLACE INTO items", rows)
+            insert(connection, "INSERT OR REPLACE INTO items", items)
             failpoint("log.after-insert")
-            self._insert("INSERT INTO requests", requests)
+            insert(connection, "INSERT INTO requests", requests)
             failpoint("log.before-prune")
-            old = (batch.last - self._remembered,)
-            connection.execute("DELETE FROM requests WHERE sequence <= ?", old)
+            last_forgotten = (transaction.last - self._remembered,)
+            connection.execute("DELETE FROM requests WHERE sequence <= ?", last_forgotten)
             failpoint("log.before-commit")
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self._sequence = batch.last
+        self._sequence = transaction.last
         failpoint("log.after-commit")
 
-    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        for some in log_reading.portions(rows):
-            row = f"({', '.join('?' * len(some[0]))})"
-            values = [value for each in some for value in each]
-            self._connection.execute(f"{statement} VALUES {', '.join([row] * len(some))}", values)
 
-
-def _check(write: Write) -> _Checked | ValueError:
-    """A write in its canonical form, or what is wrong with it."""
+def _canonical(write: Write) -> _CanonicalWrite | ValueError:
+    """Return a write in its canonical form, or the error of a malformed one."""
     if not is_text(write.request_id) or not 1 <= len(write.request_id) <= MAX_REQUEST_ID_CHARACTERS:
         limit = MAX_REQUEST_ID_CHARACTERS
         return ValueError(f"request_id: {write.request_id!r} is no text of 1 to {limit} characters")
@@ -310,37 +314,37 @@ def _check(write: Write) -> _Checked | ValueError:
             return error
     whole = write.whole or fields is None
     content = json.dumps([write.item_id, whole]) + ("" if fields is None else to_json(fields))
-    return _Checked(write, fields, hashlib.blake2b(content.encode(), digest_size=16).digest())
+    return _CanonicalWrite(write, fields, digest(content))
 
 
-def _planned(
-    batch: _Batch,
-    each: _Checked,
+def _add(
+    transaction: _Transaction,
+    each: _CanonicalWrite,
     requests: Mapping[str, tuple[int, bytes]],
     before: Mapping[str, Change],
     exists: Callable[[str], bool],
 ) -> Outcome:
-    """What becomes of a write, which is put into the batch where it is new and can be made."""
-    name, item_id = each.write.request_id, each.write.item_id
-    known = batch.requests.get(name) or requests.get(name)
+    """Add a write to a transaction, unless the write is repeated or refused; return its outcome."""
+    request_id, item_id = each.write.request_id, each.write.item_id
+    known = transaction.requests.get(request_id) or requests.get(request_id)
     if known and known[1] != each.digest:
-        return RequestIdReusedError(name)
+        return RequestIdReusedError(request_id)
     if known:
-        return Written(known[0], repeated=True)
-    earlier = batch.changes.get(item_id)
-    if earlier is None and each.in_part and not exists(item_id):
+        return Acknowledgement(known[0], repeated=True)
+    earlier = transaction.changes.get(item_id)
+    if earlier is None and each.partial and not exists(item_id):
         return NoItemError(item_id)
-    change = _merge(earlier or before.get(item_id), each, batch.last + 1)
+    change = _merge(earlier or before.get(item_id), each, transaction.last + 1)
     if change is None:
         return NoItemError(item_id)
-    batch.last += 1
-    batch.changes[item_id] = change
-    batch.requests[name] = (batch.last, each.digest)
-    return Written(batch.last, repeated=False)
+    transaction.last += 1
+    transaction.changes[item_id] = change
+    transaction.requests[request_id] = (transaction.last, each.digest)
+    return Acknowledgement(transaction.last, repeated=False)
 
 
-def _merge(before: Change | None, each: _Checked, sequence: int) -> Change | None:
-    """The row of an item after a write; None where there is no item to change in part."""
+def _merge(before: Change | None, each: _CanonicalWrite, sequence: int) -> Change | None:
+    """Return an item's row after a write; None where a partial write finds a deleted item."""
     item_id, fields = each.write.item_id, each.fields
     if fields is None or each.write.whole:
         return Change(item_id, sequence, fields, whole=True)

@@ -55,18 +55,3 @@ class EngineConfig:
     def with_default_requests(self) -> "EngineConfig":
         """The same, with the defaults of what a request does."""
         return EngineConfig(numerics=self.numerics, cache_megabytes=self.cache_megabytes)
-
-
-@dataclass(frozen=True)
-class LiveConfig:
-    """When what was written is built into a new bundle."""
-
-    compact_share: float = 0.05  # rows added or dead, as a share of those of the bundle
-    compact_from: int = 2_000  # but not before so many
-
-    def __post_init__(self) -> None:
-        """Refuse to compact without end."""
-        if not self.compact_share > 0:
-            raise InputError(f"live: compact_share is {self.compact_share}; give more than 0")
-        if self.compact_from < 1:
-            raise InputError(f"live: compact_from is {self.compact_from}; give 1 or more")

@@ -130,14 +130,3 @@ class Lookup:
 
 
 Answer: TypeAlias = SearchResult | Embeddings | Lookup  # what the engine gives for a request
-
-
-class ClosedError(Exception):
-    """The catalogue takes no more writes."""
-
-
-class ReadOnlyError(Exception):
-    """There is no place to keep writes in, so none are taken."""
-
-    def __init__(self) -> None:
-        super().__init__("this server takes no writes; start it with --state DIR")

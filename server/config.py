@@ -9,7 +9,8 @@ from typing import Literal
 import grpc
 
 from base.errors import InputError
-from search.config import EngineConfig, LiveConfig
+from live.config import LiveConfig
+from search.config import EngineConfig
 from server.auth.certificates import rotating_credentials
 from server.observe.tracing import check_endpoint
 

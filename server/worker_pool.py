@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from live.throttle import Throttle
 from search.errors import DeadlineExceededError
-from search.runtime.batching import Caller, calling
-from search.runtime.cpu_limit import computing
+from search.runtime.batching import CallContext, call_scope
+from search.runtime.cpu_limit import hold_cpu
 
 Answer = TypeVar("Answer")
 
@@ -120,7 +120,7 @@ class Worker:
         if deadline is not None and queued >= deadline:
             raise DeadlineExceededError("the deadline passed before the work began")
         future: Future[Answer] = Future()
-        caller = Caller(deadline, self._computed, waiting=self._jobs.qsize)
+        caller = CallContext(deadline, self._computed, waiting=self._jobs.qsize)
         with self._closing:
             if self._closed:
                 raise StoppingError("the server is going down")
@@ -135,7 +135,7 @@ class Worker:
             with self._throttle.request():
                 return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            caller.leave()
+            caller.cancel()
             raise
         finally:
             del future  # with an error's traceback it would be a cycle, which keeps the engine
@@ -164,7 +164,7 @@ class Worker:
     def _run_job(
         self,
         work: Callable[[], Answer],
-        caller: Caller,
+        caller: CallContext,
         future: Future[Answer],
         queued: float,
         ahead: int,
@@ -174,13 +174,13 @@ class Worker:
             self._waited(begun - queued)
         if not future.set_running_or_notify_cancel():
             return
-        if caller.gone():
+        if caller.expired():
             future.set_exception(
                 DeadlineExceededError("the deadline passed while the work was queued")
             )
             return
         try:
-            with calling(caller), computing():
+            with call_scope(caller), hold_cpu():
                 answer = work()
         except BaseException as error:  # the thread must outlive every job
             future.set_exception(error)

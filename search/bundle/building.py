@@ -1,6 +1,7 @@
-"""Both indexes of a bundle, and what their build says of them.
+"""Building both indexes of a bundle, with a report on them.
 
-`train` builds them of what it encoded, and a server of what was written to it (`live.index_build`).
+`train` builds the indexes of the items that it encoded. A server builds them again for the items
+that were written to it (`live.index_build`).
 """
 
 import shutil
@@ -24,7 +25,7 @@ from towers.index import (
 )
 from towers.vectors import open_vectors
 
-# Beside the vector index: queries that it was not tuned on.
+# Beside the vector index: queries that the index was not tuned on.
 HELD_OUT = "held_out.npy"
 _RECALL_DEPTHS = (10, 100, 200)
 
@@ -35,50 +36,50 @@ def build_indexes(
     config: IndexConfig,
     queries: Float32[np.ndarray, "queries dim"],
 ) -> dict[str, Any]:
-    """Build vector index and lexical index of items; their vectors lie where the first one goes.
+    """Build the vector index and the lexical index of items.
 
     Args:
-        directory: Where the indexes go.
+        directory: The directory of both; its vector index directory has the vectors already.
         store: The items.
-        config: Of the vector index.
-        queries: Unit vectors of queries that it is tuned on.
+        config: Configuration of the vector index.
+        queries: Unit vectors of queries to tune the vector index on.
 
     Returns:
-        What was built: `items`, how their `vectors` are stored, `bytes_per_item` (of the vector
-        index, vectors included), `build_seconds` of it and `build_peak_mib` (the most memory held,
-        where the system tells), how it searches, and `recall@K` against exact search on the queries
+        The report: the number of `items`; of the vector index, how it stores `vectors`, its
+        `bytes_per_item` with the vectors, `build_seconds`, `build_peak_mib` (peak memory, where the
+        system reports it) and how it searches; and `recall@K` against exact search on the queries
         of `open_held_out`.
 
     Raises:
         InputError: as `towers.index.index_stored`.
     """
-    place = directory / bundle.INDEX
+    index_directory = directory / bundle.INDEX
     forget_peak()
     start = time.monotonic()
-    index = index_stored(place, config, queries)
-    built = {"build_seconds": round(time.monotonic() - start, 1)}
+    index = index_stored(index_directory, config, queries)
+    cost = {"build_seconds": round(time.monotonic() - start, 1)}
     if (peak := peak_bytes()) is not None:
-        built["build_peak_mib"] = round(peak / 2**20)
+        cost["build_peak_mib"] = round(peak / 2**20)
     LexicalIndex.build(store, directory / bundle.LEXICAL)
-    vectors = open_vectors(place)
-    recall = recall_against_exact(index, vectors, open_held_out(place), _RECALL_DEPTHS)
-    size = sum(path.stat().st_size for path in place.iterdir())
+    vectors = open_vectors(index_directory)
+    recall = recall_against_exact(index, vectors, open_held_out(index_directory), _RECALL_DEPTHS)
+    size = sum(path.stat().st_size for path in index_directory.iterdir())
     return {
         "items": len(vectors),
         "vectors": config.vectors,
         "bytes_per_item": round(size / max(1, len(vectors))),
-        **built,
+        **cost,
         **index.report(),
         **{f"recall@{k}": round(share, 4) for k, share in recall.items()},
     }
 
 
 def build_alike(directory: Path, like: Path) -> dict[str, Any]:
-    """Build the indexes of the items and vectors in a directory; returns as `build_indexes`.
+    """Build the indexes of the items and vectors in a directory; return as `build_indexes`.
 
     Args:
-        directory: Where items and vectors lie and the indexes go.
-        like: A vector index, for its configuration and its samples of queries.
+        directory: Has the items and vectors, and gets the indexes.
+        like: The vector index whose configuration and query samples are used again.
     """
     if (like / HELD_OUT).is_file():
         shutil.copyfile(like / HELD_OUT, directory / bundle.INDEX / HELD_OUT)
@@ -87,14 +88,14 @@ def build_alike(directory: Path, like: Path) -> dict[str, Any]:
 
 
 def save_held_out(directory: Path, queries: Float32[np.ndarray, "queries dim"]) -> None:
-    """Put queries that a vector index is not to be tuned on into its directory."""
+    """Save queries that a vector index is not tuned on in its directory."""
     np.save(directory / HELD_OUT, queries)
 
 
 def open_held_out(directory: Path) -> Float32[np.ndarray, "queries dim"]:
-    """Unit vectors of queries that a vector index was not tuned on.
+    """Return unit vectors of queries that a vector index was not tuned on.
 
-    Of those that it was, where a bundle of an earlier version has no others.
+    A bundle of an earlier version has none: its tuning queries are returned instead.
     """
     if not (directory / HELD_OUT).is_file():
         return open_queries(directory)

@@ -1,9 +1,9 @@
-"""The bundle: one immutable, checksummed directory that holds all that serving needs.
+"""The bundle: one immutable, checksummed directory that holds everything serving needs.
 
-A directory is a bundle once its `manifest.json` is there, which is written last; whoever loads one
-checks every file against it first and refuses files it does not list, so nothing unknown (such as
-a pickle that ScaNN would run) is ever opened. The manifest itself begins with a digest of all that
-follows it, so that not a single bit of a bundle can change unnoticed.
+The manifest, `manifest.json`, is written last; a directory without it is no bundle. Loading checks
+every file against the manifest first and refuses files that it does not list, so no unknown file
+(such as a pickle that ScaNN would run) is ever opened. The manifest begins with a digest of its own
+content, so that a change of any bit of a bundle is noticed.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from base.atomic_files import sync, write_text
 from base.errors import InputError
 
 FORMAT_VERSION = 2
-PARTS_VERSION = 1  # of all files but the manifest; another one makes training begin anew
-_UNSEALED_VERSION = 1  # read as well: a manifest without a digest of its own
+PARTS_VERSION = 1  # of all files but the manifest; training starts over when it changes
+_UNSEALED_VERSION = 1  # also read: a manifest without a digest of its own
 MANIFEST = "manifest.json"
-_SEAL = '{\n "sha256": "%s",\n'  # how a manifest begins: a digest of all bytes behind this
-_HALF_WRITTEN = f".{MANIFEST}."  # what a killed `write_text` may leave of one
+_SEAL = '{\n "sha256": "%s",\n'  # how a manifest begins: with a digest of all later bytes
+_HALF_WRITTEN = f".{MANIFEST}."  # prefix of the files that a killed `write_text` may leave
 TOWERS = "towers"
 RERANK = "rerank"
 TOKENIZER = "tokenizer"
@@ -33,30 +33,30 @@ ITEMS = "items.parquet"
 GOLDEN = "golden.jsonl"
 
 
-Built = TypeVar("Built")
+Result = TypeVar("Result")
 
 
 class BundleError(InputError):
-    """A directory is no sound bundle; the message names the file at fault."""
+    """A directory is no valid bundle; the message names the file at fault."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle is and what it was built from.
+    """Identity, origin and files of a bundle.
 
     Attributes:
         bundle_id: Hash of all files but the manifest, and of `as_of` and `numerics`; 16
             hexadecimal digits.
         created: UTC time, ISO 8601.
-        as_of: The day that item ages count to, ISO 8601; None where no item has a date.
-        numerics: Input type of matrix products when built.
+        as_of: The day to which item ages count, ISO 8601; None if no item has a date.
+        numerics: Input type of matrix products when the bundle was built.
         built_from: Resolved configuration, seeds, package versions, dataset fingerprint.
-        reports: What each step said of itself, recall of the index included.
+        reports: The report of each training step, with the index's recall.
         metrics: Figures of `train evaluate`; empty until it ran.
         files: Size in bytes and SHA-256 of every other file, by path.
-        state: `log` and `sequence`: the log of writes to the catalogue that the items include up to
-            a write; None where they include none.
-        root: The `bundle_id` of the bundle that writes were made to; None where `train` built it.
+        state: `log`, the id of a write-ahead log, and `sequence`, the last of its writes that the
+            items include; None if they include no writes.
+        root: The `bundle_id` of the bundle that this was compacted from; None if `train` built it.
     """
 
     bundle_id: str
@@ -71,16 +71,16 @@ class Manifest:
     root: str | None = None
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
-        """The manifest of these files."""
+        """Return the manifest with other files and the `bundle_id` that follows from them."""
         filled = replace(self, files=files)
         return replace(filled, bundle_id=filled.identity())
 
     def with_metrics(self, metrics: Mapping[str, Any]) -> "Manifest":
-        """The same manifest with the figures of an evaluation."""
+        """Return the manifest with the figures of an evaluation."""
         return replace(self, metrics=metrics)
 
     def write(self, directory: Path) -> None:
-        """Put the manifest into place, atomically."""
+        """Write the manifest atomically."""
         values = {"format_version": FORMAT_VERSION, **vars(self)}
         content = json.dumps(values, indent=1).removeprefix("{\n") + "\n"
         write_text(directory / MANIFEST, _SEAL % _digest(content.encode()) + content)
@@ -90,7 +90,7 @@ class Manifest:
         """Read a bundle's manifest, without checking its files.
 
         Raises:
-            BundleError: there is none, it is damaged, or it is of another format version.
+            BundleError: the manifest is missing, damaged, or has another format version.
         """
         path = directory / MANIFEST
         if not directory.is_dir():
@@ -111,8 +111,8 @@ class Manifest:
                 f"{path} is of format version {version}, this program reads {FORMAT_VERSION}; "
                 "build the bundle again with this version"
             )
-        sound = _is_sealed(content) if version == FORMAT_VERSION else digest is None
-        if not sound:
+        unaltered = _is_sealed(content) if version == FORMAT_VERSION else digest is None
+        if not unaltered:
             raise BundleError(f"{path} was altered: its digest is not that of its content")
         try:
             manifest = cls(**values)
@@ -122,10 +122,10 @@ class Manifest:
         return manifest
 
     def check(self) -> None:
-        """Check what the engine relies on.
+        """Check the fields that the engine relies on.
 
         Raises:
-            ValueError, TypeError, KeyError, AttributeError: a field is not of its form.
+            ValueError, TypeError, KeyError, AttributeError: a field has the wrong form.
         """
         if self.numerics not in ("float32", "bfloat16"):
             raise ValueError(f"numerics is {self.numerics!r}")
@@ -146,7 +146,7 @@ class Manifest:
             raise ValueError("bundle_id is not that of its files, numerics and day")
 
     def identity(self) -> str:
-        """A bundle's name: a hash of what its files hold and of what else decides its answers."""
+        """Return the bundle's id: a hash of what decides its results."""
         content = {path: entry["sha256"] for path, entry in self.files.items()}
         text = json.dumps([content, self.numerics, self.as_of], sort_keys=True)
         return _digest(text.encode())[:16]
@@ -162,7 +162,7 @@ def _digest(content: bytes) -> str:
 
 
 def list_files(directory: Path) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file below a directory but the manifest, by path."""
+    """Return size and SHA-256 of every file below a directory but the manifest, by path."""
     return {
         path: {"size": (directory / path).stat().st_size, "sha256": _sha256(directory / path)}
         for path in _content(directory)
@@ -173,15 +173,13 @@ def verify(directory: Path) -> Manifest:
     """Check a bundle's files, byte by byte, against its manifest.
 
     Raises:
-        BundleError: files are missing, altered, or not listed; lists all of them.
+        BundleError: files are missing, altered, or not listed; the message has all of them.
     """
     manifest = Manifest.read(directory)
-    found = set(_content(directory))
-    problems = [
-        f"{path} is not listed in the manifest" for path in sorted(found - set(manifest.files))
-    ]
-    problems += [f"{path} is missing" for path in sorted(set(manifest.files) - found)]
-    for path in sorted(found & set(manifest.files)):
+    present, listed = set(_content(directory)), set(manifest.files)
+    problems = [f"{path} is not listed in the manifest" for path in sorted(present - listed)]
+    problems += [f"{path} is missing" for path in sorted(listed - present)]
+    for path in sorted(present & listed):
         file, entry = directory / path, manifest.files[path]
         if file.is_symlink():
             problems.append(f"{path} is a link")
@@ -195,7 +193,7 @@ def verify(directory: Path) -> Manifest:
 
 
 def _content(directory: Path) -> list[str]:
-    """Paths of all files and links below a directory but those of the manifest itself."""
+    """Return the paths of all files and links below a directory, without the manifest."""
     return sorted(
         str(path.relative_to(directory))
         for path in directory.rglob("*")
@@ -205,15 +203,15 @@ def _content(directory: Path) -> list[str]:
     )
 
 
-def write_directory(target: Path, build: Callable[[Path], Built]) -> Built:
-    """Fill a directory and put it into place whole, or not at all, even if the power fails.
+def write_directory(target: Path, build: Callable[[Path], Result]) -> Result:
+    """Write a directory atomically, even if the power fails.
 
     Args:
-        target: Replaced when it exists; the old one stays until the new one is complete.
-        build: Fills the empty directory it is given.
+        target: The directory; an existing one stays until the new one is complete.
+        build: Fills the empty directory that it is given.
 
     Returns:
-        What `build` did.
+        What `build` returned.
     """
     target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -221,11 +219,11 @@ def write_directory(target: Path, build: Callable[[Path], Built]) -> Built:
     fresh = target.with_name(f".{target.name}.new")
     if old.is_dir() and not target.exists():
         old.rename(target)  # a process was killed between the two renames below
-    for left in (old, fresh):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in (old, fresh):
+        shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir()
     try:
-        built = build(fresh)
+        result = build(fresh)
         _sync_all(fresh)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -235,11 +233,11 @@ def write_directory(target: Path, build: Callable[[Path], Built]) -> Built:
     fresh.rename(target)
     sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)
-    return built
+    return result
 
 
 def _sync_all(directory: Path) -> None:
-    """Make all below a directory durable: what files hold, and which there are."""
+    """Make everything below a directory durable: contents and names."""
     for path in (directory, *directory.rglob("*")):
         if not path.is_symlink():
             sync(path)

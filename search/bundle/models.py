@@ -1,4 +1,4 @@
-"""The two models of a bundle, compiled: what does not change while its catalogue does."""
+"""The two models of a bundle, compiled; they stay the same while the catalogue changes."""
 
 import weakref
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ from towers.saving import load_towers
 
 
 class Models:
-    """Encoder and reranker.
+    """Encoder and reranker of a bundle.
 
     Attributes:
-        encoder: Stage 1's towers.
-        pairs: Stage 2's cross-encoder; None where the bundle has none.
+        encoder: The towers.
+        pairs: The cross-encoder; None if the bundle has no reranker.
         numerics: Input type of their matrix products, and why.
     """
 
     def __init__(self, directory: Path, manifest: bundle.Manifest, numerics: Numerics) -> None:
-        """Open the models of a bundle that is known to be sound."""
+        """Open the models of a bundle whose files were verified."""
         tokenizer = Tokenizer.from_directory(directory / bundle.TOKENIZER)
         towers = load_towers(directory / bundle.TOWERS)
         self.numerics = numerics
@@ -40,31 +40,31 @@ class Models:
         self._batcher: Batcher | None = None
 
     def are_of(self, manifest: bundle.Manifest, numerics: Numerics) -> bool:
-        """Whether a bundle has the very same models, to be run alike."""
+        """Whether a bundle has the same model files, and would run them with the same numerics."""
         same = bool(self._files) and self._files == _files(manifest)
         return same and numerics.dtype == self.numerics.dtype
 
     def warm_up(self) -> None:
-        """Compile every shape that serving can meet; nothing where that was done before."""
+        """Compile every shape that serving can meet, unless it is compiled already."""
         self.encoder.warm_up()
         if self.pairs is not None:
             self.pairs.warm_up()
 
     def share(self) -> None:
-        """From now on, join the model work of calls that run at the same time."""
+        """Batch the model work of concurrent requests from now on."""
         if self._batcher is not None:
             return
         self._batcher = Batcher()
-        # Whoever still calls these models keeps them, so nobody waits for the thread when they go.
+        # Callers keep a reference to the models, so no work is queued when they are collected.
         weakref.finalize(self, self._batcher.finish).atexit = False
-        # A query's vector is what every search begins with, and quick to have.
+        # Every search begins with the query's vector, and encoding it is quick.
         urgent, patient = self._batcher.shared(priority=0), self._batcher.shared(priority=1)
         self.encoder.route(queries=urgent, items=patient)
         if self.pairs is not None:
             self.pairs.route(patient)
 
     def close(self) -> None:
-        """End what `share` began; calls under way are finished first."""
+        """End the batching that `share` began, after the queued work."""
         if self._batcher is not None:
             self._batcher.close()
 
@@ -75,6 +75,6 @@ class Models:
 
 
 def _files(manifest: bundle.Manifest) -> Mapping[str, Any]:
-    """What the models are read from, with its digests."""
+    """Return the digests of the model files, by path."""
     parts = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
     return {p: e["sha256"] for p, e in manifest.files.items() if p.split("/")[0] in parts}

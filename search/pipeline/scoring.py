@@ -14,7 +14,7 @@ from rerank.features import feature_matrix
 from rerank.scorer import PairScorer
 from search.errors import DeadlineExceededError
 from search.pipeline.state import NOT_RERANKED, RerankScores
-from search.runtime.batching import calling
+from search.runtime.batching import call_scope
 from search.runtime.cache import VectorCache
 from search.runtime.deadline import DeadlineBudget
 from search.runtime.stage_timer import Stage, StageTimer
@@ -132,7 +132,7 @@ class _Reading:
     def _read_part(self, tokenised: Tokenised) -> Float32[np.ndarray, "pairs fusion"] | None:
         """Read some pairs; None if there was no time for them and they can be left out."""
         try:
-            with calling(self._budget.caller(*self._later)):
+            with call_scope(self._budget.caller(*self._later)):
                 return self._pairs.read_tokenised(tokenised)
         except DeadlineExceededError:
             self._timer.check()  # the deadline of the caller may have passed

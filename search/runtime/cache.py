@@ -1,8 +1,8 @@
-"""What the engine remembers of model results: bounded in bytes, the longest unused goes first.
+"""A cache of model results with a limit in bytes; it evicts the least recently used ones.
 
-An engine is of one bundle, so what it remembers is too. Only what depends on its key alone may be
-kept here: a query's vector, what a (query, item) pair's text contributes to its score. Features
-that depend on the day, the user or the other candidates never are.
+Each engine has its own caches, so results of different bundles never mix. A cached result may
+depend only on its key: a query's vector, or what the text of a (query, item) pair contributes to
+its score. Features that depend on the day, the user or the other candidates are never cached.
 """
 
 import sys
@@ -15,15 +15,15 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32, Int64
 
-# A query, or a query and an item row.
+# A query, or a query and an item row:
 Key: TypeAlias = str | tuple[str, int]
 
-_ENTRY_BYTES = 300  # of Python's own for each entry: the array's header, the key, the dictionary
+_ENTRY_BYTES = 300  # Python's overhead for each entry: the array's header, the key, the dictionary
 
 
 @dataclass(frozen=True)
 class CacheReport:
-    """What a cache holds and how often it knew the answer."""
+    """Size and hits of a cache."""
 
     entries: int
     bytes: int
@@ -32,16 +32,16 @@ class CacheReport:
 
     @property
     def hit_rate(self) -> float:
-        """Share of look-ups that found something; 0 before the first."""
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else 0.0
+        """Share of look-ups that were hits; 0 before the first."""
+        lookups = self.hits + self.misses
+        return self.hits / lookups if lookups else 0.0
 
 
 class VectorCache:
     """Vectors of one width by key. Safe to use from several threads."""
 
     def __init__(self, max_bytes: int) -> None:
-        """Empty; `max_bytes` of 0 keeps nothing."""
+        """Begin empty; a `max_bytes` of 0 keeps nothing."""
         self._max_bytes = max_bytes
         self._bytes = 0
         self._hits = 0
@@ -55,49 +55,49 @@ class VectorCache:
         compute: Callable[[Int64[np.ndarray, " missing"]], Float32[np.ndarray, "missing width"]],
         width: int,
     ) -> tuple[Float32[np.ndarray, "keys width"], int]:
-        """The vectors of some keys, one a row, and how many of them were known.
+        """Return the vectors of some keys, one a row, and how many of them were cached.
 
         Args:
-            keys: What is asked for.
-            compute: Given the places in `keys` of those that are not known, makes their vectors.
-            width: Numbers of a vector.
+            keys: The keys to look up.
+            compute: Given the positions in `keys` that are not cached, returns their vectors.
+            width: Length of a vector.
         """
-        found = self.find(keys)
+        cached = self.find(keys)
         result = np.empty((len(keys), width), np.float32)
-        missing = np.array([at for at, vector in enumerate(found) if vector is None], np.int64)
-        for at, vector in enumerate(found):
+        missing = np.array([row for row, vector in enumerate(cached) if vector is None], np.int64)
+        for row, vector in enumerate(cached):
             if vector is not None:
-                result[at] = vector
+                result[row] = vector
         if len(missing):
-            result[missing] = fresh = compute(missing)
-            self.keep([keys[at] for at in missing.tolist()], fresh)
+            result[missing] = computed = compute(missing)
+            self.keep([keys[row] for row in missing.tolist()], computed)
         return result, len(keys) - len(missing)
 
     def find(self, keys: Sequence[Key]) -> list[Float32[np.ndarray, " width"] | None]:
-        """The vectors of some keys; None where one is not known."""
+        """Return the cached vectors of some keys; None where a key is not cached."""
         with self._lock:
-            found = [self._vectors.get(key) for key in keys]
-            for key, vector in zip(keys, found, strict=True):
+            vectors = [self._vectors.get(key) for key in keys]
+            for key, vector in zip(keys, vectors, strict=True):
                 if vector is not None:
                     self._vectors.move_to_end(key)
-            missed = sum(vector is None for vector in found)
-            self._hits += len(keys) - missed
-            self._misses += missed
-        return found
+            misses = sum(vector is None for vector in vectors)
+            self._hits += len(keys) - misses
+            self._misses += misses
+        return vectors
 
     def keep(self, keys: Sequence[Key], vectors: Float32[np.ndarray, "keys width"]) -> None:
-        """Remember vectors by their keys, and forget the longest unused where they are too many."""
+        """Cache vectors by their keys; evict the least recently used ones beyond `max_bytes`."""
         with self._lock:
             for key, vector in zip(keys, vectors, strict=True):
                 if key not in self._vectors:
                     self._bytes += _size(key, vector)
-                    # A copy: a row would keep the whole batch alive.
+                    # A copy, because a view would keep the whole batch in memory.
                     self._vectors[key] = vector.copy()
             while self._bytes > self._max_bytes:
                 self._bytes -= _size(*self._vectors.popitem(last=False))
 
     def report(self) -> CacheReport:
-        """What there is and how it did so far."""
+        """Return the size and the hits so far."""
         with self._lock:
             return CacheReport(len(self._vectors), self._bytes, self._hits, self._misses)
 

@@ -1,7 +1,7 @@
-"""Cores: of the threads that work for calls, as many compute at a time as there are cores.
+"""The CPU limit: no more request threads compute at a time than there are CPUs.
 
-More would get no more done. All of them would want Python's lock, and the event loop, which takes
-calls in, refuses them and sends what they ask for, would wait for it behind every one.
+More threads would get no more done. They would all want Python's lock, and the event loop, which
+receives, refuses and answers requests, would wait for the lock behind every one of them.
 """
 
 import os
@@ -10,28 +10,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def _cores() -> int:
+def _cpu_count() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-class _Cores:
-    """Cores that are free, and who waits for one.
+class CpuLimit:
+    """A semaphore of CPUs, in which a thread can let all others go first.
 
     Attributes:
-        waiting: How many do.
+        waiting: Threads that wait for a CPU, without those that let others go first.
     """
 
     def __init__(self, free: int, patience_seconds: float = 0.1) -> None:
+        """Begin with some free CPUs.
+
+        Args:
+            free: How many.
+            patience_seconds: How long a thread lets others go first.
+        """
         lock = threading.Lock()
         self._free = free
         self._patience_seconds = patience_seconds
         self.waiting = 0
         self._line, self._last = threading.Condition(lock), threading.Condition(lock)
 
-    def take(self, *, last: bool = False) -> None:
-        """Wait for a core; if `last` then until nobody else waits, but not for long."""
+    def acquire(self, *, last: bool = False) -> None:
+        """Wait for a free CPU and take it; with `last`, let others go first for a while."""
         with self._line:
             if last:
                 self._last.wait_for(lambda: self._free and not self.waiting, self._patience_seconds)
@@ -43,8 +49,8 @@ class _Cores:
             if self._free:
                 self._wake()
 
-    def give(self) -> None:
-        """A core is free."""
+    def release(self) -> None:
+        """Free a CPU."""
         with self._line:
             self._free += 1
             self._wake()
@@ -53,38 +59,38 @@ class _Cores:
         (self._line if self.waiting else self._last).notify()
 
 
-_CORES = _Cores(_cores())
+_LIMIT = CpuLimit(_cpu_count())
 _this_thread = threading.local()
 
 
 @contextmanager
-def computing(*, last: bool = False) -> Iterator[None]:
-    """Compute, once a core is free. Whoever waits for other threads inside does so `resting`.
+def hold_cpu(*, last: bool = False) -> Iterator[None]:
+    """Hold a CPU while computing; wait for other threads inside `release_cpu`.
 
     Args:
-        last: Let whoever else waits for a core go first, up to a tenth of a second: what is
-            computed is for many, and gets cheaper by each that joins.
+        last: Let all other threads go first, for up to a tenth of a second: the work serves many
+            requests, and gets cheaper with each that joins.
     """
-    assert not getattr(_this_thread, "computes", False), "a thread computes on one core"
-    _CORES.take(last=last)
-    _this_thread.computes = True
+    assert not getattr(_this_thread, "holds_cpu", False), "a thread holds one CPU at most"
+    _LIMIT.acquire(last=last)
+    _this_thread.holds_cpu = True
     try:
         yield
     finally:
-        _this_thread.computes = False
-        _CORES.give()
+        _this_thread.holds_cpu = False
+        _LIMIT.release()
 
 
 @contextmanager
-def resting() -> Iterator[None]:
-    """Wait for other threads: a core that this one computes on is free meanwhile."""
-    if not getattr(_this_thread, "computes", False):
+def release_cpu() -> Iterator[None]:
+    """Free the CPU that this thread holds while it waits for other threads."""
+    if not getattr(_this_thread, "holds_cpu", False):
         yield
         return
-    _CORES.give()
-    _this_thread.computes = False
+    _LIMIT.release()
+    _this_thread.holds_cpu = False
     try:
         yield
     finally:
-        _CORES.take()
-        _this_thread.computes = True
+        _LIMIT.acquire()
+        _this_thread.holds_cpu = True

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 from base.latency import LatencyEstimate
 from search.errors import DeadlineExceededError
-from search.runtime.batching import Caller, current_caller
+from search.runtime.batching import CallContext, current_context
 
 # Share of the time left that is reserved for what cannot be planned: the longer a request runs, the
 # more other work can interrupt it.
@@ -55,7 +55,7 @@ class DeadlineBudget:
         self._estimates = estimates
         self._ready_by: float | None = None
         if deadline is not None and has_optional_work:
-            now, caller = time.monotonic(), current_caller()
+            now, caller = time.monotonic(), current_context()
             reserved = max(reserved_seconds, RESERVED_SHARE * (deadline - now))
             callers = 1 if caller is None else 1 + caller.waiting()
             self._ready_by = now + (deadline - reserved - now) / callers
@@ -64,8 +64,8 @@ class DeadlineBudget:
         """Raise DeadlineExceededError if the deadline passed or the caller is gone."""
         if self._deadline is not None and time.monotonic() >= self._deadline:
             raise DeadlineExceededError("the deadline passed before the answer was ready")
-        caller = current_caller()
-        if caller is not None and caller.left:
+        caller = current_context()
+        if caller is not None and caller.cancelled:
             raise DeadlineExceededError("nobody waits for the answer any more")
 
     @property
@@ -79,9 +79,9 @@ class DeadlineBudget:
             return float("inf")
         return self._ready_by - time.monotonic() - self._estimates.seconds(*later_stages)
 
-    def caller(self, *later_stages: str) -> Caller:
+    def caller(self, *later_stages: str) -> CallContext:
         """Return the caller of model work that must leave time for some later stages."""
         by = self._ready_by
         if by is not None:
             by -= self._estimates.seconds(*later_stages)
-        return Caller(by, on_behalf_of=current_caller())
+        return CallContext(by, parent=current_context())

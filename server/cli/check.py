@@ -64,7 +64,7 @@ def _check_state(config: CheckConfig, state: Path, given: Engine | None) -> list
     else:
         _say(f"log {log.id}: sound, {log.sequence} writes, {len(log.changes)} items written")
     bundles = state / bundle_store.BUNDLES
-    checked = {one: _check_generation(one, log, given) for one in bundle_store.built(bundles)}
+    checked = {one: _check_generation(one, log, given) for one in bundle_store.finished(bundles)}
     problems = [str(found) for found in checked.values() if isinstance(found, Exception)]
     for left in bundle_store.unfinished(bundles):
         _say(

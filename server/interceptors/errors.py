@@ -15,9 +15,9 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from base.error_logging import log_error
+from live.errors import ClosedError, ReadOnlyError
 from live.write_ahead_log import LogError
 from search.errors import DeadlineExceededError, NotSupportedError, RequestError, UnknownItemsError
-from search.result import ClosedError, ReadOnlyError
 from server.auth.tokens import RoleMissingError, UnauthenticatedError
 from server.bundle_loader import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
 from server.convert.page_tokens import PageTokenError, PageTokenExpiredError

@@ -10,9 +10,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from catalog.schema import Item
 from live.catalogue import LiveCatalogue
-from live.write_ahead_log import MAX_REQUEST_ID_CHARACTERS, Write, Written
+from live.errors import ReadOnlyError
+from live.write_ahead_log import MAX_REQUEST_ID_CHARACTERS, Acknowledgement, Write
 from search.errors import RequestError
-from search.result import ReadOnlyError
 from server.convert.items import item_record
 from server.interceptors.errors import error_status
 from shortlist.v1 import catalog_service_pb2, item_pb2
@@ -57,7 +57,7 @@ async def answers(
     """
     if live is None:
         raise ReadOnlyError
-    queued: asyncio.Queue[tuple[str, Future[Written]] | None] = asyncio.Queue(_UNDER_WAY)
+    queued: asyncio.Queue[tuple[str, Future[Acknowledgement]] | None] = asyncio.Queue(_UNDER_WAY)
 
     async def read() -> Exception | None:
         fault = None
@@ -87,11 +87,11 @@ async def answers(
 
 async def _queued(
     request: Request, convert: Callable[[Request], Write], live: LiveCatalogue
-) -> "Future[Written]":
+) -> "Future[Acknowledgement]":
     try:
         write = convert(request)
     except RequestError as error:
-        refused: Future[Written] = Future()
+        refused: Future[Acknowledgement] = Future()
         refused.set_exception(error)
         return refused
     # No thread waits for it: there are few, and another may take milliseconds to have its turn.

@@ -1,45 +1,51 @@
-"""Running estimates of what work takes."""
+"""Running estimates of how long work takes."""
 
 import pytest
 
-from base import latency
 from base.latency import LatencyEstimate
 
 
+class Time:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 @pytest.fixture
-def now(monkeypatch) -> list[float]:
-    """The time, in its only place."""
-    time = [1000.0]
-    monkeypatch.setattr(latency.time, "monotonic", lambda: time[0])
-    return time
+def now() -> Time:
+    return Time()
 
 
-def test_nothing_is_expected_before_the_first_measurement():
+def test_the_estimate_is_zero_before_the_first_measurement():
     assert LatencyEstimate().seconds == 0.0
 
 
 def test_the_estimate_is_the_mean_and_two_deviations(now):
-    cost = LatencyEstimate()
-    cost.add(0.010)
-    assert cost.seconds == pytest.approx(0.010 + 2 * 0.005)
-    cost.add(0.018)  # mean 0.010 + 0.008 / 8, deviation 0.005 + (0.008 - 0.005) / 4
-    assert cost.seconds == pytest.approx(0.011 + 2 * 0.00575)
+    estimate = LatencyEstimate(now)
+    estimate.add(0.010)
+    assert estimate.seconds == pytest.approx(0.010 + 2 * 0.005)
+    estimate.add(0.018)  # mean 0.010 + 0.008 / 8, deviation 0.005 + (0.008 - 0.005) / 4
+    assert estimate.seconds == pytest.approx(0.011 + 2 * 0.00575)
 
 
-def test_work_that_always_takes_the_same_is_expected_to(now):
-    cost = LatencyEstimate()
+def test_the_estimate_of_constant_work_is_its_duration(now):
+    estimate = LatencyEstimate(now)
     for _ in range(60):
-        cost.add(0.02)
-    assert cost.seconds == pytest.approx(0.02, rel=1e-6)
+        estimate.add(0.02)
+    assert estimate.seconds == pytest.approx(0.02, rel=1e-6)
 
 
-def test_what_was_not_measured_for_a_while_is_doubted(now):
-    cost = LatencyEstimate()
-    cost.add(0.01)
+def test_an_old_estimate_falls_towards_the_shortest_time(now):
+    estimate = LatencyEstimate(now)
+    estimate.add(0.01)
     for _ in range(100):
-        cost.add(5.01)
-    assert cost.seconds == pytest.approx(5.01, rel=1e-3)
-    now[0] += 10
-    assert cost.seconds == pytest.approx(0.01 + 5.0 / 2, rel=1e-3)
-    now[0] += 190
-    assert cost.seconds == pytest.approx(0.01, rel=1e-3)
+        estimate.add(5.01)
+    assert estimate.seconds == pytest.approx(5.01, rel=1e-3)
+    now.seconds += 10
+    assert estimate.seconds == pytest.approx(0.01 + 5.0 / 2, rel=1e-3)
+    now.seconds += 190
+    assert estimate.seconds == pytest.approx(0.01, rel=1e-3)

@@ -12,7 +12,7 @@ _SIZE = 128 * 2**20
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
 
 
-def test_the_peak_is_of_what_came_since_it_was_forgotten():
+def test_the_peak_counts_from_its_reset():
     forget_peak()
     before = peak_bytes()
     np.ones(_SIZE, np.uint8)
@@ -22,7 +22,7 @@ def test_the_peak_is_of_what_came_since_it_was_forgotten():
     assert peak_bytes() < held - 0.5 * _SIZE
 
 
-def test_what_is_held_is_told_with_and_without_pages_of_files(tmp_path):
+def test_resident_memory_is_reported_with_and_without_mapped_files(tmp_path):
     np.save(tmp_path / "file.npy", np.ones(_SIZE, np.uint8))
     before, without = resident_bytes(), resident_bytes(files=False)
     kept, mapped = np.ones(_SIZE, np.uint8), np.load(tmp_path / "file.npy", mmap_mode="r")
@@ -31,7 +31,7 @@ def test_what_is_held_is_told_with_and_without_pages_of_files(tmp_path):
     assert 0.9 * _SIZE < resident_bytes(files=False) - without < 1.5 * _SIZE
 
 
-def test_another_process_is_told_of_until_it_has_ended():
+def test_memory_of_another_process_is_reported_until_it_ends():
     code = "kept = bytes(range(256)) * 2**18; print(flush=True); open(0).read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE

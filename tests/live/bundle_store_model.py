@@ -1,4 +1,4 @@
-"""A program that writes to a log and compacts it into bundles, and what it should leave.
+"""A program that writes to a log and compacts it into bundles, and a model of its results.
 
 Its bundles hold items as JSON, and plain text for models and indexes, so that it imports no JAX and
 starts fast enough to be killed hundreds of times. It writes them in the order that a server does,
@@ -43,7 +43,7 @@ def items_of(directory: Path) -> Items:
 
 
 def changed(items: Items, changes: Iterable[Change]) -> Items:
-    """Items as some changes leave them, fields as JSON has them."""
+    """Items after some changes, with fields as in JSON."""
     after = dict(items)
     for change in changes:
         if change.fields is None:
@@ -57,31 +57,31 @@ def changed(items: Items, changes: Iterable[Change]) -> Items:
 
 
 def sound(directory: Path) -> Path:
-    """The same directory, whose files are those of its manifest."""
+    """The same directory, after its files were verified."""
     bundle.verify(directory)
     return directory
 
 
 def current(log: WriteLog, root: Path, bundles: Path) -> tuple[Path, Items]:
-    """The bundle that a start begins with, and the items after what the log has besides."""
+    """The bundle that a server would start from, and the items with the log's later writes."""
     newest = bundle_store.newest(root, bundles, State(log.id, log.sequence), sound)
     included = bundle_store.included(Manifest.read(newest), log.id)
     return newest, changed(items_of(newest), log.changes(after=included))
 
 
 def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
-    """Puts a bundle of all items into the place of the newest one."""
+    """Replaces the newest bundle with one of all items."""
     state = State(log.id, log.sequence)
     _, items = current(log, root, bundles)
     of = Manifest.read(root).bundle_id
-    placed, _ = bundle_store.place(bundles, state, lambda new: _fill(new, items, state, of))
+    placed, _ = bundle_store.add(bundles, state, lambda new: _fill(new, items, state, of))
     assert Manifest.read(bundle_store.newest(root, bundles, state, sound)).state == vars(state)
-    bundle_store.clean(bundles, keep=placed)
+    bundle_store.remove_others(bundles, keep=placed)
     return placed
 
 
 def _fill(directory: Path, items: Items, state: State | None, root: str | None) -> None:
-    """Writes a bundle as `live.compaction` does, and may be killed at the same places."""
+    """Writes a bundle as `live.compaction` does, with the same failpoints."""
     given = {"towers/model": _MODEL, _ITEMS: json.dumps(items), "index/vectors": _VECTORS}
     _write(directory, given)
     failpoint("compaction.before-index")

@@ -1,4 +1,4 @@
-"""A catalogue to be written to while it is searched, and an engine for rules."""
+"""A live catalogue and a write log for tests."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,28 +6,30 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from catalog.schema import Item
 from live import bundle_store
 from live.catalogue import LiveCatalogue
+from live.config import LiveConfig
 from live.write_ahead_log import Write, WriteLog
-from search.config import LiveConfig
 from search.engine import Engine
 from search.engine_handle import EngineHandle
-from search.request import SearchRequest
+from tests.live.faults import Faults, FaultyIndex
 
 SECONDS = 30.0
 NEVER = LiveConfig(compact_from=1_000_000)
 
 
 class Shop:
-    """A live catalogue with what the tests ask of it."""
+    """A live catalogue with helpers of the tests."""
 
-    def __init__(self, engine_handle: EngineHandle, live: LiveCatalogue) -> None:
+    def __init__(self, engine_handle: EngineHandle, live: LiveCatalogue, faults: Faults) -> None:
         self.engine_handle = engine_handle
         self.live = live
+        self.faults = faults
         self._requests = 0
 
     @property
@@ -60,19 +62,22 @@ class Shop:
 
 @pytest.fixture
 def opened(tiny_bundle: Path, engine: Engine, tmp_path: Path) -> Callable[..., object]:
-    """Opens a shop; its models are compiled once for all tests, and none of them changes them."""
+    """Opens a shop; all tests share its compiled models, and no test changes them."""
     load = partial(Engine.load, models=engine.models)
 
     @contextmanager
-    def opened(config: LiveConfig = NEVER, root: Path = tiny_bundle) -> Iterator[Shop]:
-        state = tmp_path / "state"
+    def opened(
+        config: LiveConfig = NEVER, root: Path = tiny_bundle, **options: Any
+    ) -> Iterator[Shop]:
+        state, faults = tmp_path / "state", Faults()
         log = WriteLog.open(state)
         bundles = state / "bundles"
         state_of_log = bundle_store.State(log.id, log.sequence)
         engine_handle = EngineHandle(bundle_store.newest(root, bundles, state_of_log, load))
-        live = LiveCatalogue(engine_handle, log, bundles, config)
+        open_index = partial(FaultyIndex, faults=faults)
+        live = LiveCatalogue(engine_handle, log, bundles, config, open_index=open_index, **options)
         try:
-            yield Shop(engine_handle, live)
+            yield Shop(engine_handle, live, faults)
         finally:
             live.close()
 
@@ -94,6 +99,6 @@ def found(shop: Shop, query: str, **options: object) -> list[str]:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[WriteLog]:
-    """A write log that nothing was written to."""
+    """An empty write log."""
     with WriteLog.open(tmp_path / "state") as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""What a write log should hold, kept in plain dictionaries; and a program that writes to a log.
+"""A model of a write log in plain dictionaries, and a program that writes to a log.
 
 The program imports nothing but the log, so that it starts fast enough to be killed a thousand
 times. It appends the batches of a seed and prints what became of each as soon as it is told.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from live.write_ahead_log import Change, Write, WriteLog, Written
+from live.write_ahead_log import Acknowledgement, Change, Write, WriteLog
 
 BATCHES = 24  # of one seed
 REOPEN_EVERY = 3  # batches
@@ -29,7 +29,7 @@ def only(log: WriteLog) -> Change:
 
 
 class Model:
-    """A log in memory, the simple way."""
+    """A write log in memory."""
 
     def __init__(self) -> None:
         self.items: dict[str, Change] = {}
@@ -115,15 +115,15 @@ def _random_write(chance: random.Random, request_id: str, sent: Sequence[Write])
 
 
 def append(log: WriteLog, batch: Sequence[Write]) -> list[Any]:
-    """Appends a batch; what became of each write, as the model says it."""
+    """Appends a batch; the outcome of each write in the form of the model."""
     return [
-        [each.sequence, each.repeated] if isinstance(each, Written) else REFUSED
+        [each.sequence, each.repeated] if isinstance(each, Acknowledgement) else REFUSED
         for each in log.append(batch)
     ]
 
 
 def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) -> bool:
-    """Compares a log with what its killed writer was told, and sends the rest of it again.
+    """Compares a log with the answers that its killed writer got, and sends the rest again.
 
     Args:
         directory: Where the log is.

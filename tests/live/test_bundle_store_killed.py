@@ -1,4 +1,4 @@
-"""Compaction, when its process is killed at every place that has a name, and at any other.
+"""Compaction whose process is killed at every failpoint, and at random moments.
 
 Four times at each place; `TEST_KILLS=100` asks for a hundred. The process has no models; a whole
 server is killed in `tests/server/test_killed.py`.
@@ -32,7 +32,7 @@ MANY = 10_000  # batches: more than anybody waits for
 
 
 class Shop:
-    """A state directory, the bundle that it was begun with, and what it should hold."""
+    """A state directory, its root bundle, and a model of its log."""
 
     def __init__(self, directory: Path) -> None:
         self.state = directory / "state"
@@ -58,12 +58,12 @@ class Shop:
         )
 
     def examine(self, seed: int, output: str, *, and_compact: bool) -> None:
-        """Compares what a killed process left with what it was told, and goes on from it."""
+        """Compares the files of a killed process with the answers that it got, and writes on."""
         modules, *lines = output.splitlines()
         assert json.loads(modules) == []
         told = [line for line in lines if "compacted" not in line]
         done = [json.loads(line)["compacted"] for line in lines if "compacted" in line]
-        for directory in bundle_store.built(self.bundles):
+        for directory in bundle_store.finished(self.bundles):
             bundle.verify(directory)  # what has the name of a bundle is a whole one
         self._holds(done)
         compare(self.state, self.model, told, list(random_batches(seed, len(told) + 1)))
@@ -92,7 +92,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 @pytest.mark.parametrize("name", sorted(COMPACTION))
-def test_a_kill_at_a_named_place_leaves_a_whole_bundle_and_all_that_was_acknowledged(
+def test_a_kill_at_a_failpoint_leaves_complete_bundles_and_all_acknowledged_writes(
     name: str, shop: Shop
 ):
     for seed in range(KILLS):
@@ -103,7 +103,7 @@ def test_a_kill_at_a_named_place_leaves_a_whole_bundle_and_all_that_was_acknowle
         shop.examine(seed, output, and_compact=seed % 2 == 0)
 
 
-def test_a_kill_at_any_moment_leaves_a_whole_bundle_and_all_that_was_acknowledged(shop: Shop):
+def test_a_kill_at_any_moment_leaves_complete_bundles_and_all_acknowledged_writes(shop: Shop):
     chance = random.Random(0)
     for seed in range(KILLS):
         with shop.start(seed, None, MANY) as process:
@@ -146,13 +146,13 @@ def test_the_same_writes_compacted_twice_never_touch_the_bundle_in_use(shop: Sho
         def fill(directory: Path) -> None:
             here.append(first.is_dir())
 
-        second, _ = bundle_store.place(shop.bundles, state, fill)
+        second, _ = bundle_store.add(shop.bundles, state, fill)
         assert here == [True]
         assert first.is_dir()
         assert second != first
 
 
-def test_what_is_not_of_the_root_or_not_of_the_log_is_not_begun_with(shop: Shop, tmp_path: Path):
+def test_a_start_ignores_bundles_of_another_root_or_another_log(shop: Shop, tmp_path: Path):
     other = tmp_path / "other"
     write_root(other)
     (other / "more").touch()
@@ -171,7 +171,7 @@ def test_what_is_not_of_the_root_or_not_of_the_log_is_not_begun_with(shop: Shop,
             bundle_store.newest(placed, shop.bundles, State(log.id, 0), sound)
 
 
-def test_only_what_compaction_made_is_ever_removed(shop: Shop):
+def test_only_files_of_compaction_are_removed(shop: Shop):
     mine: list[Any] = [shop.bundles / name for name in ("000000000001", "notes", ".notes.new")]
     for directory in mine:
         directory.mkdir(parents=True)

@@ -1,7 +1,6 @@
-"""A catalogue that is written to while it is searched: what is found, and when."""
+"""Writes to a catalogue while it is searched: what searches find, and when."""
 
 import random
-import time
 from dataclasses import replace
 
 import pytest
@@ -17,7 +16,7 @@ from tests.tiny import tiny_items
 ANY_STOCK = Range("price", Interval(at_least=0))
 
 
-def test_a_new_item_is_found_by_words_and_by_vector_soon_after_it_was_acknowledged(shop):
+def test_a_new_item_is_found_by_words_and_by_vector_soon_after_acknowledgement(shop):
     shop.upsert(LAMP)
     shop.until(lambda: found(shop, "zyx reading lamp")[:1] == ["lamp"])
     vector = shop.engine.embed(EmbedRequest([LAMP])).vectors[0]
@@ -57,7 +56,7 @@ def test_a_new_item_takes_part_in_filters_facets_groups_and_browsing(shop):
     assert dict(brands.values) == {"Voltix": 16, "Ampere": 16, "Ohm & Co": 16, "Zyx": 2}
 
 
-def test_a_price_and_the_stock_have_changed_once_it_is_acknowledged(shop):
+def test_price_and_stock_have_changed_once_a_write_is_acknowledged(shop):
     item = tiny_items()[0]
     shop.write(item.item_id, {"price": 99_000.0, "in_stock": True}, whole=False)
     assert shop.live.report().pending == 0  # nothing to encode
@@ -73,6 +72,7 @@ def test_a_deleted_item_is_gone_once_it_is_acknowledged(shop):
     first = found(shop, "voltix usb c charger 65 watt")[0]
     shop.write(first, None)
     count = len(tiny_items()) - 1
+    recall = shop.engine.snapshot.recall
     for _ in range(2):  # before the lexical index has heard of it, and after
         assert len(found(shop, "voltix usb c charger 65 watt", page_size=100)) == count
         assert first not in found(shop, "voltix usb c charger 65 watt", page_size=100)
@@ -82,7 +82,7 @@ def test_a_deleted_item_is_gone_once_it_is_acknowledged(shop):
         assert first not in found(shop, "", filter=ANY_STOCK, page_size=100)
         with pytest.raises(UnknownItemsError):
             shop.engine.rerank(RerankRequest("charger", [first]))
-        time.sleep(0.5)
+        shop.until(lambda: shop.engine.snapshot.recall is not recall)
 
 
 def test_an_item_deleted_before_it_was_shown_is_never_shown(shop):
@@ -94,7 +94,7 @@ def test_an_item_deleted_before_it_was_shown_is_never_shown(shop):
     assert not [i for i in found(shop, "zyx lamp", page_size=100) if i.startswith("lamp")]
 
 
-def test_other_words_take_the_place_of_the_old_ones(shop):
+def test_new_words_replace_the_old_ones(shop):
     item = tiny_items()[0]
     shop.write(item.item_id, {"title": "Zyx brass reading lamp"}, whole=False)
     shop.shown()
@@ -104,7 +104,7 @@ def test_other_words_take_the_place_of_the_old_ones(shop):
     assert len(shop.engine.snapshot.catalogue) == len(tiny_items())
 
 
-def test_some_fields_of_an_unknown_item_are_refused_and_a_whole_one_is_not(shop):
+def test_a_partial_write_to_an_unknown_item_is_refused_and_a_whole_one_is_not(shop):
     with pytest.raises(UnknownItemsError):
         shop.write("lamp", {"price": 1.0}, whole=False)
     shop.write("lamp", {"title": "A lamp"})
@@ -113,7 +113,7 @@ def test_some_fields_of_an_unknown_item_are_refused_and_a_whole_one_is_not(shop)
     assert shop.items()["lamp"] == Item("lamp", "A lamp", price=1.0)
 
 
-def test_a_write_that_is_sent_again_changes_nothing(shop):
+def test_a_repeated_write_changes_nothing(shop):
     item = tiny_items()[0]
     first = shop.write(item.item_id, {"price": 5.0}, whole=False, request="a")
     shop.write(item.item_id, None, request="b")
@@ -124,7 +124,7 @@ def test_a_write_that_is_sent_again_changes_nothing(shop):
         shop.write(item.item_id, {"price": 6.0}, whole=False, request="a")
 
 
-def test_a_restart_has_everything_that_was_acknowledged(opened):
+def test_a_restart_has_all_acknowledged_writes(opened):
     items = tiny_items()
     with opened() as shop:
         shop.upsert(LAMP)
@@ -148,7 +148,7 @@ def test_recall_is_that_of_an_exact_search(shop):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_writes_leave_what_a_plain_dictionary_would_have(opened, seed):
+def test_random_writes_leave_the_items_of_a_plain_dictionary(opened, seed):
     draw = random.Random(seed)
     model = {item.item_id: item for item in tiny_items()}
     names = [*list(model)[:6], "new-1", "new-2", "new-3"]

@@ -1,32 +1,39 @@
-"""A catalogue that is written to gets another bundle: a compacted one, or one that was given."""
+"""A live catalogue changes its bundle: to a compacted one, or to one of the operator."""
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bert.numerics import choose_numerics
 from live.catalogue import open_newest
 from live.compaction import CompactionError
+from live.config import LiveConfig
 from live.write_ahead_log import WriteLog
 from search import bundle
 from search.bundle import Manifest
-from search.config import EngineConfig, LiveConfig
+from search.config import EngineConfig
 from search.engine import Engine
 from search.request import RetrieveRequest, SearchRequest
 from tests.live.conftest import LAMP, SECONDS, found
+from tests.live.faults import Encode
 from tests.tiny import tiny_items, write_bundle
 from towers.index import IndexConfig, index_config
 from towers.vectors import Bfloat16Vectors, open_vectors
 
 
-def test_compaction_answers_as_before_and_a_restart_begins_with_it(opened, tmp_path, tiny_bundle):
+def test_a_compacted_bundle_gives_the_same_results_and_is_loaded_by_a_restart(
+    opened, tmp_path, tiny_bundle
+):
     with opened() as shop:
         shop.engine.config = EngineConfig(rerank_depth=7)
         shop.upsert(LAMP)
@@ -95,7 +102,7 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
         assert found(shop, "zyx reading lamp")[0] == "lamp"
 
 
-def test_a_bundle_that_answers_otherwise_is_passed_over_by_a_start(opened, tmp_path, tiny_bundle):
+def test_a_start_passes_over_a_bundle_whose_results_changed(opened, tmp_path, tiny_bundle):
     with opened() as shop:
         shop.upsert(LAMP)
         shop.shown()
@@ -111,7 +118,7 @@ def test_a_bundle_that_answers_otherwise_is_passed_over_by_a_start(opened, tmp_p
         assert engine.directory == tiny_bundle
 
 
-def test_no_bundle_is_made_of_models_that_are_not_those_that_are_served(opened, tmp_path):
+def test_compaction_refuses_model_files_that_changed_since_they_were_loaded(opened, tmp_path):
     root = tmp_path / "root"
     write_bundle(root, tiny_items()[:5], choose_numerics())
     with opened(root=root) as shop:
@@ -125,7 +132,20 @@ def test_no_bundle_is_made_of_models_that_are_not_those_that_are_served(opened, 
         assert found(shop, "zyx reading lamp")[0] == "lamp"
 
 
-def test_a_process_that_builds_an_index_ends_with_its_server(tiny_bundle, tmp_path):
+def test_modules_in_the_working_directory_do_not_replace_ours(shop, tmp_path):
+    for name in ("base", "live", "search"):
+        (tmp_path / "user" / name).mkdir(parents=True)
+        (tmp_path / "user" / name / "__init__.py").write_text("raise SystemExit('hostile')")
+    (tmp_path / "user" / "json.py").write_text("raise SystemExit('hostile')")
+    shop.upsert(LAMP)
+    shop.shown()
+    with contextlib.chdir(tmp_path / "user"):
+        shop.live.compact()
+    assert "lamp" in shop.items()
+    assert shop.live.report().added == 0
+
+
+def test_the_index_build_process_ends_with_its_server(tiny_bundle, tmp_path):
     shutil.copy(tiny_bundle / bundle.ITEMS, tmp_path / bundle.ITEMS)
     (tmp_path / bundle.INDEX).mkdir()
     shutil.copy(tiny_bundle / bundle.INDEX / "vectors.npy", tmp_path / bundle.INDEX)
@@ -136,7 +156,7 @@ def test_a_process_that_builds_an_index_ends_with_its_server(tiny_bundle, tmp_pa
     assert [path.name for path in (tmp_path / bundle.INDEX).iterdir()] == ["vectors.npy"]
 
 
-def test_another_bundle_gets_all_that_was_written(opened, tiny_bundle, tmp_path):
+def test_an_adopted_bundle_has_all_writes(opened, tiny_bundle, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(tiny_bundle, other)
     with opened() as shop:
@@ -151,7 +171,7 @@ def test_another_bundle_gets_all_that_was_written(opened, tiny_bundle, tmp_path)
         assert tiny_items()[1].item_id not in shop.items()
 
 
-def test_much_change_is_compacted_and_measured_by_itself(opened):
+def test_many_changes_trigger_a_compaction_and_a_measurement(opened):
     with opened(LiveConfig(compact_from=10, compact_share=0.1)) as shop:
         for number in range(30):
             shop.upsert(replace(LAMP, item_id=f"lamp-{number}", title=f"Lamp number {number}"))
@@ -161,45 +181,46 @@ def test_much_change_is_compacted_and_measured_by_itself(opened):
         assert len(shop.items()) == len(tiny_items()) + 30
 
 
-def test_an_answer_begun_on_a_replaced_bundle_has_no_item_deleted_since(shop, monkeypatch):
+def test_a_search_on_a_replaced_bundle_omits_items_deleted_since(shop):
     query = "voltix usb c charger 65 watt"
     first = found(shop, query)[0]
     before = shop.engine
-    encode = before._queries.vector
 
-    def meanwhile(*given: object) -> object:
-        monkeypatch.undo()
+    def meanwhile(_: object) -> None:
         shop.live.adopt(Engine.load(before.directory, models=before.models))
         shop.write(first, None)
-        return encode(*given)
 
-    monkeypatch.setattr(before._queries, "vector", meanwhile)
-    hits = before.search(SearchRequest(query)).hits
+    hits = before.search(SearchRequest(query), meanwhile).hits
     assert shop.engine is not before
     assert hits
     assert first not in [hit.item_id for hit in hits]
 
 
-def test_what_waits_for_the_encoder_goes_on_waiting_in_another_bundle(shop, monkeypatch):
+def test_pending_items_stay_pending_in_an_adopted_bundle(shop):
     shop.upsert(LAMP)
     shop.shown()
     engine = Engine.load(shop.engine.directory, models=shop.engine.models)
-    encode, texts = shop.engine.models.encoder.items, []
+    texts: list[str] = []
+    adopting, may = threading.Thread(target=shop.live.adopt, args=(engine,)), threading.Event()
 
-    def meanwhile(given: list[str]) -> object:
+    def indexer_waits() -> None:
+        if threading.current_thread() is not adopting:
+            assert may.wait(SECONDS)
+
+    def meanwhile(encode: Encode, given: Sequence[str]) -> np.ndarray:
         texts.extend(given)
         if len(texts) == 1:  # while the other bundle takes in the first change
             shop.write("lamp", {"title": "Zyx steel lamp"}, whole=False)
             shop.write(tiny_items()[0].item_id, {"price": 99_000.0}, whole=False)
         return encode(given)
 
-    with shop.live._showing:  # the indexer waits, so that the other bundle comes first
-        shop.write("lamp", {"title": "Zyx copper lamp"}, whole=False)
-        monkeypatch.setattr(shop.engine.models.encoder, "items", meanwhile)
-        adopting = threading.Thread(target=shop.live.adopt, args=(engine,))
-        adopting.start()
-        shop.until(lambda: len(texts) == 1)
-        shop.until(lambda: shop.live.report().sequence == 4)
+    shop.faults.before_show = indexer_waits  # so that the other bundle comes first
+    shop.write("lamp", {"title": "Zyx copper lamp"}, whole=False)
+    shop.faults.encode = meanwhile
+    adopting.start()
+    shop.until(lambda: len(texts) == 1)
+    shop.until(lambda: shop.live.report().sequence == 4)
+    may.set()
     adopting.join(SECONDS)
     assert shop.engine is engine
     assert shop.items()[tiny_items()[0].item_id].price == 99_000.0
@@ -207,7 +228,7 @@ def test_what_waits_for_the_encoder_goes_on_waiting_in_another_bundle(shop, monk
     assert shop.items()["lamp"] == replace(LAMP, title="Zyx steel lamp")
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_is_left_by_a_stop(opened, tmp_path):
+def test_a_start_removes_the_scratch_files_of_a_killed_process_and_a_stop_its_own(opened, tmp_path):
     scratch = tmp_path / "state" / "scratch"
     left = scratch / "lexical-left"
     left.mkdir(parents=True)

@@ -1,34 +1,24 @@
-"""Writes that come while others are being encoded and indexed."""
+"""Writes that are applied while others are encoded and indexed."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from catalog.schema import Item
 from live.delta_index import DeltaIndex
 from live.write_ahead_log import Write
 from search.engine import Engine
-from search.request import RetrieveRequest
+from tests.live.faults import Encode, Faults, FaultyIndex, nothing
 from tests.tiny import tiny_items
 
 
-class Interrupted(DeltaIndex):
-    """Lets something happen between the two moments at which `show` looks at what is pending."""
-
-    meanwhile: Callable[[], None] | None = None
-
-    def _vectors(self, *arguments):
-        if self.meanwhile is not None:
-            self.meanwhile()
-        return super()._vectors(*arguments)
-
-
 @pytest.fixture
-def delta_index(tiny_bundle: Path, tmp_path: Path) -> Iterator[Interrupted]:
-    delta_index = Interrupted(Engine.load(tiny_bundle), tmp_path)
+def delta_index(tiny_bundle: Path, tmp_path: Path) -> Iterator[FaultyIndex]:
+    delta_index = FaultyIndex(Engine.load(tiny_bundle), tmp_path, Faults())
     yield delta_index
     delta_index.close()
 
@@ -52,23 +42,23 @@ def words(delta_index: DeltaIndex) -> set[str]:
     return {hit.item_id for hit in hits}
 
 
-def test_an_item_that_is_again_what_it_was_while_it_is_shown_stays(delta_index: Interrupted):
+def test_an_item_that_is_changed_back_while_it_is_shown_stays(delta_index: FaultyIndex):
     item = tiny_items()[0]
     delta_index.apply([(1, Write("a", item.item_id, {"title": "Thing"}, whole=False))])
     back = (2, Write("b", item.item_id, {"title": item.title}, whole=False))
-    delta_index.meanwhile = lambda: delta_index.apply([back])
+    delta_index.faults.before_vectors = lambda: delta_index.apply([back])
     delta_index.show(100)
     assert item.item_id in visible(delta_index)
-    delta_index.meanwhile = None
+    delta_index.faults.before_vectors = nothing
     delta_index.show(100)
     assert delta_index.pending == {}
     assert visible(delta_index)[item.item_id] == item
-    assert delta_index.sequence() == 2
+    assert delta_index.visible_sequence() == 2
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_comes_while_items_are_shown_none_is_lost_and_none_comes_back(
-    delta_index: Interrupted, seed: int
+def test_writes_while_items_are_shown_lose_no_item_and_bring_none_back(
+    delta_index: FaultyIndex, seed: int
 ):
     draw = random.Random(seed)
     model = {item.item_id: item for item in tiny_items()}
@@ -98,7 +88,7 @@ def test_whatever_comes_while_items_are_shown_none_is_lost_and_none_comes_back(
             name: model.get(name) for name in names
         }
 
-    delta_index.meanwhile = write
+    delta_index.faults.before_vectors = write
     for _ in range(25):
         write()
         known = visible(delta_index).keys()
@@ -108,7 +98,7 @@ def test_whatever_comes_while_items_are_shown_none_is_lost_and_none_comes_back(
         assert (
             known & model.keys()
         ) - now <= delta_index.pending.keys()  # deleted, and written again
-    delta_index.meanwhile = None
+    delta_index.faults.before_vectors = nothing
     while delta_index.pending:
         delta_index.show(100)
     assert visible(delta_index) == model
@@ -116,19 +106,18 @@ def test_whatever_comes_while_items_are_shown_none_is_lost_and_none_comes_back(
     assert things <= words(delta_index)
 
 
-def test_what_comes_to_items_that_are_set_aside_leaves_what_a_dictionary_would_have(
-    delta_index: Interrupted, monkeypatch: pytest.MonkeyPatch
+def test_writes_to_items_set_aside_leave_the_items_of_a_plain_dictionary(
+    delta_index: FaultyIndex,
 ):
-    encoder = delta_index.engine.models.encoder
-    healthy, tried = encoder.items, []
+    tried = []
 
-    def items(texts: list[str]):
+    def items(encode: Encode, texts: Sequence[str]) -> np.ndarray:
         tried.append(texts)
         if any("cursed" in text for text in texts):
             raise ValueError
-        return healthy(texts)
+        return encode(texts)
 
-    monkeypatch.setattr(encoder, "items", items)
+    delta_index.faults.encode = items
     model = {item.item_id: item for item in tiny_items()}
     draw, names = random.Random(0), [*list(model)[:3], "new 1", "new 2"]
     for sequence in range(1, 200):
@@ -163,4 +152,4 @@ def test_what_comes_to_items_that_are_set_aside_leaves_what_a_dictionary_would_h
             count = len(tried)
             assert delta_index.show(100) == 0
             assert len(tried) == count
-            assert (delta_index.sequence() == delta_index.applied) == (not cursed)
+            assert (delta_index.visible_sequence() == delta_index.applied) == (not cursed)

@@ -1,4 +1,4 @@
-"""Vectors of written items, where the encoder makes some that are none."""
+"""Vectors of written items with an encoder that fails at some."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def encoder_of(towers: Towers, tokenizer) -> TowerEncoder:
     return TowerEncoder(towers, tokenizer, Numerics("float32", "tests"))
 
 
-def test_an_item_whose_vector_is_not_finite_is_one_that_cannot_be_encoded(towers, tokenizer):
+def test_an_item_whose_vector_is_not_finite_cannot_be_encoded(towers, tokenizer):
     expected = encoder_of(towers, tokenizer).items([item.title for item in ITEMS])
     break_word(towers, tokenizer, "cursed")
     items = [*ITEMS[:2], CURSED[0], *ITEMS[2:], CURSED[1]]
@@ -35,7 +35,7 @@ def test_an_item_whose_vector_is_not_finite_is_one_that_cannot_be_encoded(towers
     np.testing.assert_allclose(np.delete(vectors, failed, axis=0), expected, rtol=0, atol=1e-5)
 
 
-def test_an_encoder_that_makes_no_finite_vector_fails_at_everything(towers, tokenizer):
+def test_an_encoder_that_makes_no_finite_vector_raises(towers, tokenizer):
     towers.item_projection[...] = np.nan * towers.item_projection[...]
     with pytest.raises(InputError, match="the item tower gives a vector that is not finite"):
         item_vectors(encoder_of(towers, tokenizer), ITEMS, [])

@@ -1,4 +1,4 @@
-"""The write log's files: who may use them, and what of them is refused."""
+"""The write log's files: locks, permissions, damage."""
 
 import resource
 import sqlite3
@@ -15,7 +15,7 @@ from tests.live.log_model import SAW, only
 
 
 def damage(log: WriteLog, statement: str) -> None:
-    """Changes a log's file behind its back."""
+    """Changes the file of an open log."""
     other = sqlite3.connect(log.path)
     with other:
         other.execute(statement)
@@ -40,7 +40,7 @@ def test_only_one_log_at_a_time_has_a_directory(tmp_path):
     WriteLog.open(tmp_path).close()
 
 
-def test_a_log_is_closed_by_another_thread_than_opened_it(tmp_path):
+def test_another_thread_than_the_opening_one_can_close_a_log(tmp_path):
     log = WriteLog.open(tmp_path)
     thread = threading.Thread(target=log.close)
     thread.start()
@@ -59,7 +59,7 @@ def test_a_closed_log_is_not_used(log):
         log.check()
 
 
-def test_files_are_for_this_user_alone(tmp_path):
+def test_other_users_cannot_read_the_files(tmp_path):
     with WriteLog.open(tmp_path / "new" / "state") as log:
         log.append([Write("r1", "i", SAW)])
         directory = tmp_path / "new" / "state"
@@ -114,7 +114,7 @@ def cut_short(path: Path) -> None:
         (Path.mkdir, "unable to open"),
     ],
 )
-def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(
+def test_a_file_that_is_no_log_is_refused_and_not_changed(
     tmp_path: Path, write_file: Callable[[Path], Any], complaint: str
 ):
     path = tmp_path / FILE
@@ -129,7 +129,7 @@ def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(
     WriteLog.open(tmp_path).close()  # the directory was let go
 
 
-def test_a_directory_that_cannot_be_one_is_refused(tmp_path):
+def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path):
     (tmp_path / "state").write_text("")
     with pytest.raises(LogError, match=f"^{tmp_path / 'state'}: cannot be used"):
         WriteLog.open(tmp_path / "state")
@@ -192,7 +192,7 @@ def test_check_finds_a_damaged_page(tmp_path):
         log.check()
 
 
-def test_a_full_disk_keeps_what_was_acknowledged_and_nothing_of_the_batch(tmp_path):
+def test_a_full_disk_keeps_acknowledged_writes_and_nothing_of_the_batch(tmp_path):
     with WriteLog.open(tmp_path) as log:
         log.append([Write("r1", "i", SAW)])
         large = [

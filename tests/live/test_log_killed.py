@@ -1,4 +1,4 @@
-"""The write log, when its process is killed at every place that has a name, and at any other.
+"""A write log whose process is killed at every failpoint, and at random moments.
 
 Ten times at each place; a thousand kills take some minutes, so `TEST_KILLS=100` asks for a
 hundred at each. A kill is no power failure: what the system was given to write, it writes.
@@ -44,7 +44,7 @@ def writer(
 
 
 @pytest.mark.parametrize("name", LOG_NAMES)
-def test_a_kill_at_a_named_place_loses_nothing_acknowledged_and_tears_nothing(
+def test_a_kill_at_a_failpoint_loses_no_acknowledged_write_and_splits_no_batch(
     name: str, tmp_path: Path
 ):
     new_each_time = name.startswith("log.create.")
@@ -62,7 +62,7 @@ def test_a_kill_at_a_named_place_loses_nothing_acknowledged_and_tears_nothing(
         assert kept == (name == "log.after-commit")
 
 
-def test_a_kill_at_any_moment_loses_nothing_acknowledged_and_tears_nothing(tmp_path: Path):
+def test_a_kill_at_any_moment_loses_no_acknowledged_write_and_splits_no_batch(tmp_path: Path):
     model, chance, many = Model(), random.Random(0), 10_000
     for seed in range(KILLS):
         with writer(tmp_path, seed, many, None) as process:
@@ -78,14 +78,14 @@ def test_a_kill_at_any_moment_loses_nothing_acknowledged_and_tears_nothing(tmp_p
         compare(tmp_path, model, told, list(random_batches(seed, len(told) + 1)))
 
 
-def test_a_killed_process_does_not_keep_others_out(tmp_path: Path):
+def test_a_killed_process_releases_its_lock(tmp_path: Path):
     with writer(tmp_path, 0, BATCHES, "log.before-begin") as process:
         process.communicate()
     WriteLog.open(tmp_path).close()
 
 
 def calls() -> Mapping[str, list[str]]:
-    """Where each failpoint of the house is: its name, and the files that call it."""
+    """The files that call each failpoint, by its name."""
     found: dict[str, list[str]] = {}
     for package in (
         "base",

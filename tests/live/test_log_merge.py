@@ -1,4 +1,4 @@
-"""A dataset's items with what was written since."""
+"""The items of a dataset after the writes of a log."""
 
 import pyarrow as pa
 import pytest
@@ -60,7 +60,7 @@ def test_a_written_item_keeps_its_embedding_and_a_new_one_has_none():
     assert found["embedding"].to_pylist() == [[2.0], [3.0], None, [1.0]]
 
 
-def test_some_fields_of_an_item_that_the_dataset_lacks_need_another_source():
+def test_a_partial_write_to_an_item_that_the_dataset_lacks_needs_another_source():
     changes = [
         Change("e", 1, {"price": 5.0}, whole=False),
         Change("f", 2, {"price": 6.0}, whole=False),
@@ -75,6 +75,6 @@ def test_some_fields_of_an_item_that_the_dataset_lacks_need_another_source():
     assert found.unknown == ("f",)
 
 
-def test_a_dataset_of_which_nothing_is_left_is_refused():
+def test_a_dataset_without_remaining_items_is_refused():
     with pytest.raises(InputError, match="all items of the dataset were deleted"):
         apply_changes(table(), [Change(i, n, None, True) for n, i in enumerate("abc", 1)])

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from base import sqlite_log
 from base.failpoints import VARIABLE
 from live import log_reading
 from live.log_reading import LogSnapshot, NoLogError
@@ -21,7 +20,7 @@ def files(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
-def test_a_log_that_nobody_has_open_is_read_and_nothing_is_written(tmp_path: Path):
+def test_reading_a_log_that_is_not_in_use_writes_nothing(tmp_path: Path):
     with WriteLog.open(tmp_path) as log:
         log.append([Write("a", "lamp", TITLE), Write("b", "chair", None)])
         expected = LogSnapshot(log.id, 2, tuple(log.changes()))
@@ -30,7 +29,7 @@ def test_a_log_that_nobody_has_open_is_read_and_nothing_is_written(tmp_path: Pat
     assert files(tmp_path) == before
 
 
-def test_a_log_is_read_while_another_process_has_it(tmp_path: Path):
+def test_a_log_is_read_while_a_server_writes_to_it(tmp_path: Path):
     with WriteLog.open(tmp_path) as log:
         assert log_reading.read(tmp_path) == LogSnapshot(log.id, 0, ())
         log.append([Write("a", "lamp", TITLE)])
@@ -40,11 +39,11 @@ def test_a_log_is_read_while_another_process_has_it(tmp_path: Path):
         assert log_reading.read(tmp_path).changes == tuple(log.changes())
 
 
-def test_a_log_of_a_killed_process_is_read_with_all_that_was_acknowledged(tmp_path: Path):
+def test_the_log_of_a_killed_process_has_all_acknowledged_writes(tmp_path: Path):
     with writer(tmp_path, 0, BATCHES, "log.after-commit:2") as process:
         process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert sqlite_log.in_use(tmp_path / log_reading.FILE)
+    assert log_reading.log_file(tmp_path).in_use
     found = log_reading.read(tmp_path, check=True)
     assert (tmp_path / log_reading.FILE).exists()
     with WriteLog.open(tmp_path) as log:
@@ -53,7 +52,7 @@ def test_a_log_of_a_killed_process_is_read_with_all_that_was_acknowledged(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["log.create.empty-file", "log.create.before-tables"])
-def test_a_log_that_was_never_finished_is_none(name: str, tmp_path: Path):
+def test_a_log_whose_creation_was_killed_does_not_exist(name: str, tmp_path: Path):
     with writer(tmp_path, 0, 1, name) as process:
         process.communicate()
     assert process.returncode == -signal.SIGKILL, VARIABLE
@@ -61,7 +60,7 @@ def test_a_log_that_was_never_finished_is_none(name: str, tmp_path: Path):
         log_reading.read(tmp_path)
 
 
-def test_no_log_and_a_damaged_one_are_told_apart(tmp_path: Path):
+def test_a_missing_log_and_a_damaged_one_raise_different_errors(tmp_path: Path):
     with pytest.raises(NoLogError, match=r"writes\.sqlite3: there is no log"):
         log_reading.read(tmp_path)
     with WriteLog.open(tmp_path) as log:

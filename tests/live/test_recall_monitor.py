@@ -1,4 +1,4 @@
-"""Recall of the index that is served: what says it first, and when it is measured again."""
+"""Recall of the index in use: its first value, and when it is measured again."""
 
 from dataclasses import replace
 
@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from bert.numerics import choose_numerics
+from live.errors import ClosedError
 from live.recall_monitor import RecallMonitor
 from search import bundle
 from search.bundle import Manifest
 from search.bundle.building import HELD_OUT, open_held_out
-from search.request import RetrieveRequest
-from search.result import ClosedError
 from tests.live.conftest import LAMP, Shop
 from tests.tiny import HELD_OUT_QUERIES, tiny_items, write_bundle
 from tests.towers.examples import needs_scann
@@ -21,7 +20,7 @@ GIVEN = 0.125  # no index of the tests finds so little
 
 
 def found_of_nearest(shop: Shop) -> float:
-    """The share of the 10 nearest that searches find, counted one by one."""
+    """The share of the 10 nearest items that searches find, counted one by one."""
     snapshot, shares = shop.engine.snapshot, []
     rows = np.flatnonzero(snapshot.catalogue.all_alive).astype(np.int32)
     vectors = snapshot.channels.vectors(rows)
@@ -35,7 +34,7 @@ def found_of_nearest(shop: Shop) -> float:
 
 
 @needs_scann
-def test_the_bundle_tells_recall_until_enough_changes_and_so_does_a_compacted_one(opened, tmp_path):
+def test_recall_comes_from_the_manifest_until_enough_rows_change(opened, tmp_path):
     root = tmp_path / "root"
     index = IndexConfig("scann", recall_target=0.1, depth=1)  # it looks at next to nothing
     write_bundle(root, tiny_items(), choose_numerics(), index=index)
@@ -78,14 +77,14 @@ def test_recall_is_measured_again_once_a_twentieth_of_the_rows_has_changed(shop)
 
 
 @pytest.mark.parametrize("reports", [{}, {"index": None}, {"index": {}}])
-def test_recall_that_no_manifest_tells_is_measured_at_once(shop, reports):
+def test_recall_missing_in_the_manifest_is_measured_at_once(shop, reports):
     recall_monitor = RecallMonitor(replace(shop.engine.manifest, reports=reports))
     assert recall_monitor.share is None
     recall_monitor.update(shop.engine.snapshot, lambda: None)
     assert recall_monitor.share == 1.0
 
 
-def test_measuring_lets_others_go_first_at_each_step_and_ends_when_told_to(shop):
+def test_measuring_gives_way_at_each_step_and_can_be_ended(shop):
     steps = []
     RecallMonitor(shop.engine.manifest).update(shop.engine.snapshot, lambda: steps.append(1))
     assert len(steps) == HELD_OUT_QUERIES + 1  # searches, and blocks of vectors

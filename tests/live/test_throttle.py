@@ -1,4 +1,4 @@
-"""A process that gives way to requests, observed by the state that the kernel reports."""
+"""A process that is paused for requests, observed by the state that the kernel reports."""
 
 import os
 import signal
@@ -7,12 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
-from live import throttle as traffic_module
 from live.throttle import Throttle
 
 SOON = 30.0
@@ -33,7 +32,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def state(process: "subprocess.Popen[str]") -> str:
-    """T where it is stopped; else R or S."""
+    """The process's state: T if it is stopped, else R or S."""
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
@@ -46,7 +45,7 @@ def seen(process: "subprocess.Popen[str]", *, paused: bool) -> None:
 
 
 def end(process: "subprocess.Popen[str]", waiting: "Future[str | None]") -> None:
-    """Ask a process to end, which it does as soon as it runs, and not while it is paused."""
+    """Ask a process to end; a paused one ends as soon as it runs again."""
     process.terminate()
     assert waiting.result(SOON) == ""
     assert process.returncode == -signal.SIGTERM
@@ -65,7 +64,7 @@ def test_a_process_is_paused_while_there_are_requests(process, pool):
     end(process, waiting)
 
 
-def test_a_request_that_was_there_before_counts(process, pool):
+def test_a_request_that_began_before_the_process_pauses_it(process, pool):
     throttle = Throttle()
     with throttle.request():
         waiting = pool.submit(throttle.wait, process, threading.Event())
@@ -73,7 +72,7 @@ def test_a_request_that_was_there_before_counts(process, pool):
     end(process, waiting)
 
 
-def test_requests_without_end_do_not_stop_it(process, pool):
+def test_endless_requests_do_not_stop_a_process(process, pool):
     throttle = Throttle()
     with throttle.request():
         waiting = pool.submit(throttle.wait, process, threading.Event())
@@ -81,7 +80,7 @@ def test_requests_without_end_do_not_stop_it(process, pool):
         end(process, waiting)
 
 
-def test_who_stops_waiting_leaves_it_running(process, pool):
+def test_a_process_runs_on_once_the_wait_for_it_is_stopped(process, pool):
     throttle, stop = Throttle(), threading.Event()
     with throttle.request():
         waiting = pool.submit(throttle.wait, process, stop)
@@ -93,7 +92,7 @@ def test_who_stops_waiting_leaves_it_running(process, pool):
         seen(process, paused=False)
 
 
-def test_one_that_ended_before_harms_nobody(process):
+def test_waiting_for_an_ended_process_returns(process):
     throttle = Throttle()
     process.kill()
     process.wait(SOON)
@@ -101,28 +100,26 @@ def test_one_that_ended_before_harms_nobody(process):
         assert throttle.wait(process, threading.Event()) == ""
 
 
-def test_a_step_of_other_work_waits_while_there_are_requests(pool, monkeypatch):
-    monkeypatch.setattr(traffic_module, "_ROUND_SECONDS", SOON)
-    throttle = Throttle()
+def test_a_step_of_other_work_waits_for_requests(pool):
+    throttle = Throttle(round_seconds=SOON)
     throttle.give_way()
     with throttle.request():
         with throttle.request():
             step = pool.submit(throttle.give_way)
-        time.sleep(0.05)
-        assert not step.done()  # one of the two is still there
+        assert not wait([step], timeout=0.05).done  # one of the two is still there
     step.result(SOON)
 
 
-def test_requests_without_end_do_not_stop_other_work():
+def test_endless_requests_do_not_stop_other_work():
     throttle = Throttle()
     with throttle.request():
         throttle.give_way()
 
 
-def test_a_paused_one_ends_with_a_server_that_is_killed():
+def test_a_paused_process_ends_with_its_killed_server():
     child = (
-        "from search import apart; import time;"
-        "apart.end_with_the_server(); print('ready', flush=True); time.sleep(600)"
+        "from live import index_build; import time;"
+        "index_build.end_with_the_server(); print('ready', flush=True); time.sleep(600)"
     )
     server = (
         "import os, signal, subprocess, sys;"

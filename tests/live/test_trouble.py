@@ -1,35 +1,29 @@
-"""A catalogue that is written to when something fails, or has to wait."""
+"""Writes to a catalogue whose parts fail or wait."""
 
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from catalog.filters import Interval, Range
 from catalog.schema import Item
-from live import catalogue as live_module
-from live import compaction
-from live.delta_index import DeltaIndex
+from live.config import LiveConfig
+from live.errors import ClosedError
 from live.write_ahead_log import Write
-from search.config import LiveConfig
-from search.request import LEXICAL, RetrieveRequest
-from search.result import ClosedError
-from search.snapshot import Snapshot
-from tests.live.conftest import LAMP, SECONDS, Shop, found
+from tests.live.conftest import LAMP, NEVER, SECONDS, Shop, found
+from tests.live.faults import Encode, raising
 from tests.tiny import tiny_items
 
 
-def test_a_write_on_disk_that_could_not_be_applied_is_before_it_is_acknowledged(shop, monkeypatch):
+def test_a_durable_write_that_could_not_be_applied_is_applied_before_it_is_acknowledged(shop):
+    failing = raising(MemoryError())
     item_id = tiny_items()[0].item_id
-    with monkeypatch.context() as failing:
-        failing.setattr(Snapshot, "changed", Mock(side_effect=MemoryError))
-        with pytest.raises(MemoryError):
-            shop.write(item_id, None, request="deletion")
+    with shop.faults.of(during_apply=failing), pytest.raises(MemoryError):
+        shop.write(item_id, None, request="deletion")
     assert item_id in shop.items()  # nobody was told otherwise
     before = shop.live.report().visible_sequence
     assert before < shop.live.report().sequence  # so no bundle is said to have it
@@ -37,52 +31,53 @@ def test_a_write_on_disk_that_could_not_be_applied_is_before_it_is_acknowledged(
     assert item_id not in shop.items()
     # The same where another write comes in between.
     others = [item.item_id for item in tiny_items()[1:3]]
-    with monkeypatch.context() as failing:
-        failing.setattr(Snapshot, "changed", Mock(side_effect=MemoryError))
-        with pytest.raises(MemoryError):
-            shop.write(others[0], None)
+    with shop.faults.of(during_apply=failing), pytest.raises(MemoryError):
+        shop.write(others[0], None)
     shop.write(others[1], None)
     assert not shop.items().keys() & {item_id, *others}
     # And where what comes next changes a part of what nobody sees.
-    with monkeypatch.context() as failing:
-        failing.setattr(DeltaIndex, "apply", Mock(side_effect=MemoryError))
-        with pytest.raises(MemoryError):
-            shop.upsert(LAMP)
+    with shop.faults.of(before_apply=failing), pytest.raises(MemoryError):
+        shop.upsert(LAMP)
     shop.write(LAMP.item_id, {"price": 7.0}, whole=False)
     shop.shown()
     assert shop.items()[LAMP.item_id] == replace(LAMP, price=7.0)
     assert shop.live.report().visible_sequence == shop.live.report().sequence
 
 
-def test_a_write_that_would_have_to_wait_is_not_queued_unless_it_may(shop, monkeypatch):
-    monkeypatch.setattr(shop.live._queue, "maxsize", 3)
-    queued = []
-    with shop.live._writing:  # the writer is stuck with what it took first
-        for number in range(20):
+def test_write_soon_returns_none_while_the_queue_is_full(opened):
+    with opened(replace(NEVER, queued_writes=3)) as shop:
+        stuck, may = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            stuck.set()
+            assert may.wait(SECONDS)
+
+        def write_soon(number: int):
             write = Write(f"soon-{number}", f"soon-{number}", {"title": "Brass lamp"}, whole=True)
-            queued.append(shop.live.write_soon(write))
-    assert queued[0] is not None
-    assert queued[-1] is None
-    done = [future.result(SECONDS).sequence for future in queued if future is not None]
-    assert done == list(range(done[0], done[0] + len(done)))
-    shop.shown()
-    found = {item_id for item_id in shop.items() if item_id.startswith("soon-")}
-    assert found == {f"soon-{n}" for n, future in enumerate(queued) if future is not None}
+            return shop.live.write_soon(write)
+
+        shop.faults.before_apply = wait
+        queued = [write_soon(0)]
+        assert stuck.wait(SECONDS)
+        queued += [write_soon(number) for number in range(1, 20)]
+        may.set()
+        assert [future is not None for future in queued] == [True] * 4 + [False] * 16
+        done = [future.result(SECONDS).sequence for future in queued if future is not None]
+        assert done == list(range(done[0], done[0] + len(done)))
+        shop.shown()
+        written = {item_id for item_id in shop.items() if item_id.startswith("soon-")}
+        assert written == {f"soon-{n}" for n, future in enumerate(queued) if future is not None}
 
 
-def test_an_update_that_fails_is_made_again_and_no_item_is_found_twice(shop, monkeypatch):
-    delta_index = shop.live._delta_index
-    update = delta_index._lexical.update
+def test_a_failed_update_of_the_lexical_index_is_repeated_and_finds_no_item_twice(shop):
     failures = []
 
-    def failing(*given: object) -> object:
-        index = update(*given)
+    def fail_once() -> None:
         if not failures:
-            failures.append(index)
+            failures.append(1)
             raise OSError("no space left on device")
-        return index
 
-    monkeypatch.setattr(delta_index._lexical, "update", failing)
+    shop.faults.after_lexical_update = fail_once
     shop.upsert(LAMP)
     shop.write(tiny_items()[0].item_id, None)
     shop.until(lambda: bool(failures) and shop.live.report().pending == 0)
@@ -91,46 +86,50 @@ def test_an_update_that_fails_is_made_again_and_no_item_is_found_twice(shop, mon
 
 
 @contextmanager
-def nothing_encoded(shop: Shop, monkeypatch) -> Iterator[None]:
-    """Items wait for the encoder while it runs."""
-    encoder, may = shop.engine.models.encoder, threading.Event()
-    encode = encoder.items
-    monkeypatch.setattr(encoder, "items", lambda texts: may.wait(SECONDS) and encode(texts))
+def nothing_encoded(shop: Shop) -> Iterator[None]:
+    """Let the encoder wait inside the block."""
+    may = threading.Event()
+
+    def wait(encode: Encode, texts: Sequence[str]) -> np.ndarray:
+        assert may.wait(SECONDS)
+        return encode(texts)
+
+    shop.faults.encode = wait
     try:
         yield
     finally:
         may.set()
 
 
-def test_a_price_changes_at_once_while_more_wait_for_the_encoder_than_may(shop, monkeypatch):
-    monkeypatch.setattr(live_module, "_MAX_PENDING", 50)
+def test_a_price_changes_at_once_while_too_many_items_wait_for_the_encoder(opened):
     first, second, third = tiny_items()[:3]
     dear = Range("price", Interval(at_least=90_000))
-    with nothing_encoded(shop, monkeypatch):
-        for number in range(51):
-            shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
-        assert shop.live.write_soon(Write("full", "lamp", {"title": "Brass lamp"})) is None
-        change = Write("text", second.item_id, {"title": "Zyx"}, whole=False)
-        assert shop.live.write_soon(change) is None
-        # Whatever does not make one more item wait is taken, and what need not wait is found.
-        shop.write(first.item_id, {"price": 99_000.0}, whole=False)
-        assert found(shop, "charger", filter=dear) == [first.item_id]
-        shop.upsert(replace(second, price=98_000.0))
-        assert set(found(shop, "charger", filter=dear)) == {first.item_id, second.item_id}
-        shop.write(third.item_id, None)
-        assert third.item_id not in shop.items()
-        shop.write("lamp-3", {"title": "Zyx copper lamp", "price": 5.0})
-        assert shop.live.report().pending == 51
-    shop.until(lambda: shop.live.write_soon(change) is not None)
-    shop.shown()
-    assert shop.items()["lamp-3"] == Item("lamp-3", "Zyx copper lamp", price=5.0)
-    assert shop.items()[second.item_id].title == "Zyx"
+    with opened(replace(NEVER, pending_items=50)) as shop:
+        with nothing_encoded(shop):
+            for number in range(51):
+                shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
+            assert shop.live.write_soon(Write("full", "lamp", {"title": "Brass lamp"})) is None
+            change = Write("text", second.item_id, {"title": "Zyx"}, whole=False)
+            assert shop.live.write_soon(change) is None
+            # Whatever does not make one more item wait is taken, and what need not wait is found.
+            shop.write(first.item_id, {"price": 99_000.0}, whole=False)
+            assert found(shop, "charger", filter=dear) == [first.item_id]
+            shop.upsert(replace(second, price=98_000.0))
+            assert set(found(shop, "charger", filter=dear)) == {first.item_id, second.item_id}
+            shop.write(third.item_id, None)
+            assert third.item_id not in shop.items()
+            shop.write("lamp-3", {"title": "Zyx copper lamp", "price": 5.0})
+            assert shop.live.report().pending == 51
+        shop.until(lambda: shop.live.write_soon(change) is not None)
+        shop.shown()
+        assert shop.items()["lamp-3"] == Item("lamp-3", "Zyx copper lamp", price=5.0)
+        assert shop.items()[second.item_id].title == "Zyx"
 
 
-def failing_at(word: str, encode: Callable) -> Callable:
-    """An encoder that fails at texts with a word."""
+def failing_at(word: str) -> Callable[[Encode, Sequence[str]], np.ndarray]:
+    """Return a hook that fails at texts with a word."""
 
-    def items(texts: Sequence[str]) -> np.ndarray:
+    def items(encode: Encode, texts: Sequence[str]) -> np.ndarray:
         if any(word in text for text in texts):
             raise ValueError(f"cannot encode {texts}")
         return encode(texts)
@@ -138,12 +137,9 @@ def failing_at(word: str, encode: Callable) -> Callable:
     return items
 
 
-def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(
-    shop, opened, monkeypatch, caplog
-):
-    encoder = shop.engine.models.encoder
-    old, healthy = tiny_items()[0], encoder.items
-    monkeypatch.setattr(encoder, "items", failing_at("cursed", healthy))
+def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(shop, opened, caplog):
+    old = tiny_items()[0]
+    shop.faults.encode = failing_at("cursed")
     shop.upsert(replace(LAMP, item_id="bad", title="A cursed lamp"))
     shop.write(old.item_id, {"title": "A cursed charger"}, whole=False)
     for number in range(5):
@@ -158,7 +154,7 @@ def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(
     assert (report.set_aside, report.pending, report.visible_sequence) == (2, 0, 0)
     told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert sorted(told) == [
-        f"item {name!r} cannot be encoded, and stays as it is found so far"
+        f"item cannot be encoded, and keeps its earlier version: item_id={name!r}"
         for name in sorted(["bad", old.item_id])
     ]
     assert "cursed" not in caplog.text
@@ -171,27 +167,25 @@ def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(
     shop.upsert(replace(LAMP, item_id="later", title="A cursed lamp"))
     shop.until(lambda: shop.live.report().set_aside == 1)
     shop.live.close()
-    monkeypatch.undo()
     with opened() as again:
         assert again.items()["later"].title == "A cursed lamp"
 
 
-def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(shop, monkeypatch, caplog):
-    caplog.set_level(logging.DEBUG, "search")
-    monkeypatch.setattr(live_module, "_LOOK_SECONDS", 0.01)
-    encoder = shop.engine.models.encoder
-    healthy, calls = encoder.items, []
+def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(opened, caplog):
+    caplog.set_level(logging.DEBUG, "live")
+    calls = []
 
-    def broken_twice(texts: Sequence[str]) -> np.ndarray:
+    def broken_twice(encode: Encode, texts: Sequence[str]) -> np.ndarray:
         calls.append(texts)
         if len(calls) <= 4:
             raise RuntimeError(f"out of memory at {texts}")
-        return healthy(texts)
+        return encode(texts)
 
-    monkeypatch.setattr(encoder, "items", broken_twice)
-    shop.upsert(LAMP)
-    shop.until(lambda: "lamp" in shop.items())
-    assert shop.live.report().set_aside == 0
+    with opened(replace(NEVER, retry_show_seconds=0.01)) as shop:
+        shop.faults.encode = broken_twice
+        shop.upsert(LAMP)
+        shop.until(lambda: "lamp" in shop.items())
+        assert shop.live.report().set_aside == 0
     # The log says what failed and where; what the exception says is of an item.
     [first, *_] = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "could not be indexed yet: RuntimeError at" in first.getMessage()
@@ -201,27 +195,20 @@ def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(shop, monkey
     ]
 
 
-def test_the_log_does_not_tell_what_failing_writes_and_bundles_said(opened, monkeypatch, caplog):
+def test_the_log_does_not_quote_errors_of_writes_and_compactions(opened, caplog):
     said = "quoting Zyx"
-
-    def failing(*_: object) -> None:
-        raise RuntimeError(said)
-
-    monkeypatch.setattr(live_module, "_LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(compaction, "build", failing)
-    with opened(LiveConfig(compact_from=1, compact_share=0.001)) as shop:
-        with monkeypatch.context() as broken:
-            broken.setattr(DeltaIndex, "apply", failing)
-            with pytest.raises(RuntimeError):
-                shop.upsert(LAMP)
+    failing = raising(RuntimeError(said))
+    often = LiveConfig(compact_from=1, compact_share=0.001, check_seconds=0.01)
+    with opened(often, build_bundle=failing) as shop:
+        with shop.faults.of(before_apply=failing), pytest.raises(RuntimeError):
+            shop.upsert(LAMP)
         shop.upsert(LAMP)
         shop.until(lambda: "no new bundle was built" in caplog.text)
     assert "writes could not be made: RuntimeError at" in caplog.text
     assert said not in caplog.text
 
 
-def test_closing_does_not_wait_for_what_is_pending(opened, monkeypatch):
-    monkeypatch.setattr(live_module, "_MAX_PENDING", 0)
+def test_closing_does_not_wait_for_pending_items(opened):
     refused = []
 
     def one_more() -> None:
@@ -230,8 +217,8 @@ def test_closing_does_not_wait_for_what_is_pending(opened, monkeypatch):
         except ClosedError as error:
             refused.append(error)
 
-    with opened() as shop:
-        monkeypatch.setattr(shop.live._delta_index, "show", lambda *_: 0)  # nothing is ever shown
+    with opened(replace(NEVER, pending_items=0)) as shop:
+        shop.faults.before_show = raising(OSError("nothing is ever shown"))
         shop.write("lamp-1", {"title": "A lamp"})
         waiting = threading.Thread(target=one_more)
         waiting.start()

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from catalog import schema
 from live.log_fields import FIELDS
-from live.write_ahead_log import Change, NoItemError, RequestIdReusedError, Write, WriteLog, Written
+from live.write_ahead_log import (
+    Acknowledgement,
+    Change,
+    NoItemError,
+    RequestIdReusedError,
+    Write,
+    WriteLog,
+)
 from tests.live.log_model import SAW, Model, append, only
 
 EVERYTHING = {
@@ -71,7 +78,7 @@ def test_an_empty_log_has_no_changes(log):
 
 def test_values_come_back_with_their_types_after_reopening(tmp_path):
     with WriteLog.open(tmp_path) as log:
-        assert log.append([Write("r1", "i", EVERYTHING)]) == [Written(1, False)]
+        assert log.append([Write("r1", "i", EVERYTHING)]) == [Acknowledgement(1, False)]
     with WriteLog.open(tmp_path) as log:
         assert log.sequence == 1
         change = only(log)
@@ -84,11 +91,11 @@ def test_a_whole_number_for_a_price_is_a_price(log):
     assert type(only(log).fields["price"]) is float
 
 
-def test_the_same_write_said_in_other_words_is_repeated(log):
+def test_an_equivalent_write_counts_as_repeated(log):
     log.append([Write("r1", "i", {"title": "Saw", "price": 0.0}), Write("r2", "j", None)])
     same = {"price": -0.0, "title": "Saw", "brand": None, "attributes": None}
-    assert log.append([Write("r1", "i", same)]) == [Written(1, True)]
-    assert log.append([Write("r2", "j", None, whole=False)]) == [Written(2, True)]
+    assert log.append([Write("r1", "i", same)]) == [Acknowledgement(1, True)]
+    assert log.append([Write("r2", "j", None, whole=False)]) == [Acknowledgement(2, True)]
 
 
 def test_a_whole_upsert_replaces_the_item(log):
@@ -117,7 +124,7 @@ def test_a_deleted_item_stays_deleted_until_it_is_written_whole(log):
     )
     assert isinstance(refused, NoItemError)
     assert refused.item_id == "i"
-    assert made == Written(3, False)  # what is refused does not take others with it
+    assert made == Acknowledgement(3, False)  # what is refused does not take others with it
     log.append([Write("r3", "i", {"title": "Drill"})])
     assert list(log.changes(3)) == [Change("i", 4, {"title": "Drill"}, True)]
 
@@ -135,9 +142,9 @@ def test_an_item_that_is_neither_written_nor_known_cannot_be_changed_in_part(log
         {"bundle's"}.__contains__,
     )
     assert isinstance(outcomes[1], NoItemError)
-    assert [outcomes[n] for n in (0, 2, 3, 4)] == [Written(n, False) for n in (1, 2, 3, 4)]
+    assert [outcomes[n] for n in (0, 2, 3, 4)] == [Acknowledgement(n, False) for n in (1, 2, 3, 4)]
     repeated = log.append([Write("r1", "bundle's", price, whole=False)], lambda _: False)
-    assert repeated == [Written(1, True)]
+    assert repeated == [Acknowledgement(1, True)]
 
 
 def test_writes_to_one_item_apply_in_the_order_of_the_batch(log):
@@ -161,12 +168,12 @@ def test_a_partial_write_after_a_deletion_in_the_same_batch_is_refused(log):
     [made, refused] = log.append(
         [Write("r1", "i", None), Write("r2", "i", {"price": 1.0}, whole=False)]
     )
-    assert made == Written(1, False)
+    assert made == Acknowledgement(1, False)
     assert isinstance(refused, NoItemError)
     assert only(log) == Change("i", 1, None, True)
 
 
-def test_only_changes_after_a_sequence_are_given(log):
+def test_only_changes_after_a_sequence_are_returned(log):
     log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(1, 5)])
     log.append([Write("again", "i2", None)])
     assert [change.item_id for change in log.changes(after=2)] == ["i3", "i4", "i2"]
@@ -176,7 +183,7 @@ def test_only_changes_after_a_sequence_are_given(log):
 def test_a_repeated_request_changes_nothing(log):
     log.append([Write("r1", "i", SAW)])
     log.append([Write("r2", "i", None)])
-    assert log.append([Write("r1", "i", {**SAW, "rating": None})]) == [Written(1, True)]
+    assert log.append([Write("r1", "i", {**SAW, "rating": None})]) == [Acknowledgement(1, True)]
     assert only(log) == Change("i", 2, None, True)
 
 
@@ -184,11 +191,11 @@ def test_a_request_id_twice_in_a_batch_is_one_write(log):
     write = Write("r1", "i", SAW)
     new = Write("r2", "j", SAW)
     assert log.append([write, write, new]) == [
-        Written(1, False),
-        Written(1, True),
-        Written(2, False),
+        Acknowledgement(1, False),
+        Acknowledgement(1, True),
+        Acknowledgement(2, False),
     ]
-    assert log.append([write, new]) == [Written(1, True), Written(2, True)]
+    assert log.append([write, new]) == [Acknowledgement(1, True), Acknowledgement(2, True)]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +211,7 @@ def test_a_request_id_with_another_write_is_refused(log, other):
     write = Write("r1", "i", {"title": "Saw"})
     for batch in ([write, other], [Write("r2", "k", SAW), other]):
         [made, refused] = log.append(batch)
-        assert isinstance(made, Written)
+        assert isinstance(made, Acknowledgement)
         assert isinstance(refused, RequestIdReusedError)
         assert refused.request_id == "r1"
     assert [change.item_id for change in log.changes()] == ["i", "k"]
@@ -215,13 +222,13 @@ def test_the_oldest_request_ids_are_forgotten(tmp_path):
         for n in range(1, 6):
             log.append([Write(f"r{n}", f"i{n}", SAW)])
         log.check()
-        assert log.append([Write("r3", "i3", SAW)]) == [Written(3, True)]
-        assert log.append([Write("r2", "i2", SAW)]) == [Written(6, False)]
+        assert log.append([Write("r3", "i3", SAW)]) == [Acknowledgement(3, True)]
+        assert log.append([Write("r2", "i2", SAW)]) == [Acknowledgement(6, False)]
     with WriteLog.open(tmp_path, remembered=1) as log:
         log.append([Write(f"s{n}", f"i{n}", SAW) for n in range(1, 6)])
         log.check()
         assert log.sequence == 11
-        assert log.append([Write("s4", "i4", SAW)]) == [Written(12, False)]
+        assert log.append([Write("s4", "i4", SAW)]) == [Acknowledgement(12, False)]
 
 
 @pytest.mark.parametrize(
@@ -255,16 +262,16 @@ def test_a_malformed_write_is_refused_alone(log, write, complaint):
     [refused, made] = log.append([write, Write("good", "i", SAW)])
     assert isinstance(refused, ValueError)
     assert complaint in str(refused)
-    assert made == Written(1, False)
+    assert made == Acknowledgement(1, False)
     assert only(log) == Change("i", 1, SAW, True)
 
 
-def test_more_writes_than_a_statement_takes_rows_are_one_batch(log):
+def test_a_batch_can_have_more_rows_than_one_statement(log):
     batch = [Write(f"r{n}", f"i{n % 700}", {"title": f"{n}"}) for n in range(1_300)]
     prices = [Write(f"p{n}", f"i{n}", {"price": float(n)}, whole=False) for n in range(700)]
-    assert log.append(batch) == [Written(n, False) for n in range(1, 1_301)]
-    assert log.append(batch) == [Written(n, True) for n in range(1, 1_301)]
-    assert log.append(prices) == [Written(n, False) for n in range(1_301, 2_001)]
+    assert log.append(batch) == [Acknowledgement(n, False) for n in range(1, 1_301)]
+    assert log.append(batch) == [Acknowledgement(n, True) for n in range(1, 1_301)]
+    assert log.append(prices) == [Acknowledgement(n, False) for n in range(1_301, 2_001)]
     found = {change.item_id: change.fields for change in log.changes()}
     newest = {f"i{n}": f"{n + 700 if n < 600 else n}" for n in range(700)}
     assert found == {f"i{n}": {"title": newest[f"i{n}"], "price": float(n)} for n in range(700)}
@@ -293,7 +300,7 @@ def test_readers_see_whole_batches_while_another_thread_writes(log):
     assert log.sequence == 100
 
 
-def test_a_reader_in_the_middle_does_not_keep_a_writer_waiting(log):
+def test_an_open_reader_does_not_block_a_writer(log):
     log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(10)])
     reading = log.changes()
     first = next(reading)
@@ -329,7 +336,7 @@ REOPEN = "reopen"
     steps=st.lists(st.just(REOPEN) | st.lists(writes, min_size=1, max_size=4), max_size=15),
     seed=st.integers(),
 )
-def test_any_writes_do_what_they_do_to_plain_dictionaries(steps, seed):
+def test_random_writes_leave_the_changes_of_plain_dictionaries(steps, seed):
     model, chance = Model(), random.Random(seed)
     with tempfile.TemporaryDirectory() as directory:
         log = WriteLog.open(Path(directory))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from search.errors import DeadlineExceededError
-from search.runtime.batching import current_caller
-from search.runtime.cpu_limit import resting
+from search.runtime.batching import current_context
+from search.runtime.cpu_limit import release_cpu
 from server import worker_pool
 from server.worker_pool import OverloadedError, StoppingError, Worker
 
@@ -189,7 +189,7 @@ def test_several_threads_run_jobs_at_the_same_time() -> None:
     together = threading.Barrier(many)
 
     def job() -> int:
-        with resting():
+        with release_cpu():
             return together.wait(SOON)
 
     async def scenario() -> list[int]:
@@ -298,13 +298,13 @@ def test_the_model_work_of_a_caller_who_left_is_known_to_be_of_no_use(worker: Wo
     begun, seen = threading.Event(), []
 
     def job() -> None:
-        caller = current_caller()
+        caller = current_context()
         assert caller is not None
         begun.set()
         until = time.monotonic() + SOON
-        while not caller.gone() and time.monotonic() < until:
+        while not caller.expired() and time.monotonic() < until:
             time.sleep(0.001)
-        seen.append(caller.gone())
+        seen.append(caller.expired())
 
     async def scenario() -> None:
         task = asyncio.create_task(worker.run(job))

@@ -72,8 +72,8 @@ class LogReplay:
 
 
 def _compacted(bundles: Path, log: str) -> ItemStore | None:
-    """Return the items of the newest sound bundle with writes of a log, if there is one."""
-    for directory in bundle_store.built(bundles):
+    """The items of the last bundle with writes of a log; None where there is none."""
+    for directory in bundle_store.finished(bundles):
         try:
             manifest = Manifest.read(directory)
             if manifest.state is not None and manifest.state["log"] == log:

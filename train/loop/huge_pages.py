@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Mapping
 
+from base.processes import import_environment, python_command
+
 _VARIABLE = "GLIBC_TUNABLES"
 _DONE = "TRAIN_BEGUN_ANEW"  # set in case the loader drops the variable, as for privileged programs
 _SETTING = "glibc.malloc.hugetlb"  # 1: ask for transparent huge pages (glibc 2.35 or newer)
@@ -18,11 +20,11 @@ def restart_with_huge_pages() -> None:
 
     Older C libraries, other C libraries, and kernels without huge pages ignore the setting.
     """
-    has_setting = _SETTING in os.environ.get(_VARIABLE, "") or _DONE in os.environ
-    if sys.platform == "linux" and not has_setting:
-        again = [sys.executable, *sys.orig_argv[1:]]
-        environment = {**os.environ, **huge_pages(os.environ), _DONE: "1"}
-        os.execve(sys.executable, again, environment)  # noqa: S606 - this program, with its arguments
+    asked = _SETTING in os.environ.get(_VARIABLE, "") or _DONE in os.environ
+    if sys.platform == "linux" and not asked:
+        again = python_command(*sys.orig_argv[1:])
+        environment = {**import_environment(), **huge_pages(os.environ), _DONE: "1"}
+        os.execve(sys.executable, again, environment)  # noqa: S606 - itself, with its own arguments
 
 
 def huge_pages(environment: Mapping[str, str]) -> dict[str, str]:

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from base.errors import InputError
+from base.locks import DirectoryLock
 from search.bundle import write_directory
 
 logger = logging.getLogger(__name__)
 
 _STEP_FILE = "step.json"
-_LOCK_FILE = ".lock"
 
 
 @contextmanager
@@ -30,17 +28,9 @@ def sole_writer(out: Path) -> Iterator[None]:
         InputError: another run is writing there.
     """
     out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / _LOCK_FILE)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(
-            f"another run is writing to {out}; wait for it, or give another --out"
-        ) from None
-    try:
+    conflict = f"another run is writing to {out}; wait for it, or give another --out"
+    with DirectoryLock(out, conflict):
         yield
-    finally:
-        lock.release()
 
 
 @dataclass(frozen=True)

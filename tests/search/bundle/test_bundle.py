@@ -16,7 +16,7 @@ from search.result import Hit, SearchResult
 
 @pytest.fixture
 def small(tmp_path) -> Path:
-    """A sound bundle, as far as its files go."""
+    """A bundle whose files are valid for its manifest, but not for an engine."""
     directory = tmp_path / "bundle"
     (directory / "index").mkdir(parents=True)
     (directory / "items.parquet").write_bytes(b"items")
@@ -34,14 +34,14 @@ def refusal(directory: Path) -> str:
 
 
 def overwrite(path: Path, content: bytes) -> None:
-    """Makes a file hold this, in place: some file systems flush one that was emptied first."""
+    """Overwrites a file in place: some file systems flush a file that is emptied first."""
     with path.open("r+b") as file:
         file.write(content)
         file.truncate()
 
 
 def edit_manifest(directory: Path, **changes) -> None:
-    """Alters a manifest and gives it the digest that fits."""
+    """Alters a manifest together with its digest."""
     path = directory / "manifest.json"
     values = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"} | changes
     content = json.dumps(values)[1:].encode()
@@ -50,13 +50,13 @@ def edit_manifest(directory: Path, **changes) -> None:
 
 
 def unseal(directory: Path, **changes) -> None:
-    """Makes a manifest what it was before it had a digest."""
+    """Turns a manifest into one of format 1, without a digest."""
     path = directory / "manifest.json"
     values = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
     path.write_text(json.dumps(values | {"format_version": 1} | changes, indent=1) + "\n")
 
 
-def test_a_sound_bundle_is_what_its_manifest_says(small):
+def test_a_valid_bundle_matches_its_manifest(small):
     manifest = verify(small)
     assert set(manifest.files) == {"items.parquet", "index/vectors.npy"}
     sha256 = hashlib.sha256(b"items").hexdigest()
@@ -75,7 +75,7 @@ def test_a_file_of_another_size_is_refused_by_name(small):
     assert "index/vectors.npy has 6 bytes, not 7" in refusal(small)
 
 
-def test_everything_wrong_is_listed_at_once(small):
+def test_all_problems_are_listed_at_once(small):
     (small / "items.parquet").unlink()
     (small / "index" / "scann_docids.pkl").write_bytes(b"cos\nsystem\n")
     (small / ".hidden").write_bytes(b"")
@@ -149,13 +149,13 @@ def test_a_manifest_begins_with_the_digest_of_what_follows(small):
     assert hashlib.sha256(rest.removeprefix(b",\n")).hexdigest().encode() == digest
 
 
-def test_a_manifest_is_edited_by_nobody(small):
+def test_an_edited_manifest_is_refused(small):
     path = small / "manifest.json"
     path.write_text(path.read_text().replace("2024-01-31", "2024-01-30"))
     assert "manifest.json was altered" in refusal(small)
 
 
-def test_a_manifest_of_before_there_were_digests_is_read_and_gets_one_when_written(small):
+def test_a_manifest_without_a_digest_is_read_and_gets_one_when_written(small):
     unseal(small, metrics={"ndcg@10": 0.25})
     before = verify(small)
     before.with_metrics({"ndcg@10": 0.5}).write(small)
@@ -166,7 +166,7 @@ def test_a_manifest_of_before_there_were_digests_is_read_and_gets_one_when_writt
     assert "manifest.json was altered" in refusal(small)
 
 
-def test_every_flipped_bit_of_a_manifest_and_every_missing_end_is_found(small):
+def test_every_flipped_bit_and_every_cut_of_a_manifest_is_refused(small):
     verify(small).with_metrics({"größe": 0.5, "a": [None, True, 1e-7]}).write(small)
     path = small / "manifest.json"
     sound = path.read_bytes()
@@ -185,7 +185,7 @@ def test_every_flipped_bit_of_a_manifest_and_every_missing_end_is_found(small):
 
 
 def damages(directory: Path, count: int, seed: int):
-    """Bits to flip and ends to cut off, of all files alike: (path, damaged content)."""
+    """Random bit flips and cuts over all files: (path, damaged content)."""
     random = np.random.default_rng(seed)
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     for number in range(count):
@@ -199,7 +199,7 @@ def damages(directory: Path, count: int, seed: int):
             yield path, bytes(content[:place])
 
 
-def test_500_flipped_bits_and_cuts_over_all_files_of_a_bundle_are_found(tiny_bundle, tmp_path):
+def test_500_flipped_bits_and_cuts_over_all_files_of_a_bundle_are_refused(tiny_bundle, tmp_path):
     directory = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, directory)
     verify(directory)
@@ -230,7 +230,7 @@ def test_metrics_are_added_without_touching_what_is_verified(small):
     assert {path.name for path in small.iterdir()} == {"manifest.json", "items.parquet", "index"}
 
 
-def test_a_manifest_that_was_killed_half_written_leaves_the_bundle_sound(small):
+def test_a_half_written_manifest_leaves_the_bundle_valid(small):
     before = verify(small)
     (small / ".manifest.json.0123").write_text("{")
     assert verify(small) == before
@@ -239,7 +239,7 @@ def test_a_manifest_that_was_killed_half_written_leaves_the_bundle_sound(small):
     assert "index/.manifest.json.0123 is not listed" in refusal(small)
 
 
-def test_a_directory_appears_whole_or_not_at_all(tmp_path):
+def test_a_directory_is_written_atomically(tmp_path):
     target = tmp_path / "deep" / "target"
 
     def fail(directory: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path):
     assert [path.name for path in target.iterdir()] == ["a"]
 
 
-def test_a_directory_is_replaced_and_what_a_killed_run_left_goes(tmp_path):
+def test_a_directory_is_replaced_and_leftovers_of_a_killed_run_are_removed(tmp_path):
     target = tmp_path / "target"
     write_directory(target, lambda new: (new / "old").touch())
     (tmp_path / ".target.new").mkdir()
@@ -280,7 +280,7 @@ def test_a_run_killed_between_the_two_renames_loses_nothing(tmp_path):
 
 
 class Frozen:
-    """Gives the same answer to everything."""
+    """Returns the same hits for every query."""
 
     def __init__(self, *hits: tuple[str, float]) -> None:
         self.hits = tuple(Hit(name, score) for name, score in hits)
@@ -294,7 +294,7 @@ def ten(**changes: float) -> Frozen:
     return Frozen(*scores.items())
 
 
-def test_the_same_answers_pass_and_small_changes_too(tmp_path):
+def test_equal_results_and_small_changes_pass(tmp_path):
     path = tmp_path / "golden.jsonl"
     golden.record(ten(), ["lamp", "Straße 充电器"], path)
     assert [json.loads(line)["query"] for line in path.read_text().splitlines()] == [
@@ -324,7 +324,7 @@ def test_results_that_changed_too_much_are_refused(tmp_path, same, kept):
     golden.replay(Frozen(*hits[: kept + 1]), tmp_path / "golden.jsonl", both_float32=same)
 
 
-def test_an_engine_refuses_a_bundle_that_answers_otherwise_than_when_built(tiny_bundle, tmp_path):
+def test_an_engine_refuses_a_bundle_whose_results_changed_since_it_was_built(tiny_bundle, tmp_path):
     directory = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, directory, copy_function=os.link)
     path = directory / bundle.GOLDEN

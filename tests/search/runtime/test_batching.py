@@ -1,4 +1,4 @@
-"""The batcher over real programs, so small that the tests decide when they run."""
+"""The batcher with small real programs, which tests hold and release."""
 
 import os
 import threading
@@ -14,8 +14,8 @@ from bert.batch import Tokens
 from bert.compiled import BucketedForward
 from bert.tokens import Ragged, Tokenised
 from search.errors import DeadlineExceededError
-from search.runtime.batching import Batcher, Caller, calling
-from search.runtime.cpu_limit import computing
+from search.runtime.batching import Batcher, CallContext, call_scope
+from search.runtime.cpu_limit import hold_cpu
 
 SOON = 5.0
 
@@ -26,14 +26,14 @@ def tokenised_of(*lengths: int, value: int = 1) -> Tokenised:
 
 
 def sums(state, tokens: Tokens):
-    """What each row saw: its sum, and the length it was padded to."""
+    """The sum, the padded length and the batch size of each row."""
     batch, length = tokens.ids.shape
     seen = tokens.ids.sum(axis=1) * state
     return jnp.stack([seen, jnp.full((batch,), length), jnp.full((batch,), batch)], axis=1)
 
 
 class Watched(BucketedForward):
-    """Records its batches, and stops in front of the first one until it is told to go on."""
+    """Records its batches, and waits before the first one until a test sets `go`."""
 
     def __init__(self, **options) -> None:
         super().__init__(sums, jnp.asarray(1), max_length=32, batch_tokens=128, **options)
@@ -64,21 +64,21 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def held(forward: Watched, run, pool: ThreadPoolExecutor) -> Future:
-    """A call that the model thread now stands in, so that others collect behind it."""
+    """A call that occupies the model thread, so that others queue behind it."""
     first = pool.submit(run, tokenised_of(3))
     assert forward.waiting.wait(SOON)
     return first
 
 
 def collected(batcher: Batcher, count: int) -> None:
-    """Wait until so many calls stand behind the one that runs."""
+    """Wait until so many calls are queued behind the running one."""
     until = time.monotonic() + SOON
     while sum(bool(job.left) for queue in batcher._queues.values() for job in queue) < count:
         assert time.monotonic() < until
         time.sleep(0.001)
 
 
-def test_calls_that_come_while_a_batch_runs_share_the_next_one(batcher, pool):
+def test_requests_that_come_while_a_batch_runs_share_the_next_one(batcher, pool):
     forward = Watched()
     run = batcher.shared(0)(forward)
     first = held(forward, run, pool)
@@ -90,7 +90,7 @@ def test_calls_that_come_while_a_batch_runs_share_the_next_one(batcher, pool):
     assert forward.real == [1, 5]
 
 
-def test_every_row_goes_to_its_own_length_and_back_to_its_place(batcher, pool):
+def test_every_row_is_padded_to_its_own_length_and_returned_in_order(batcher, pool):
     forward = Watched()
     forward.go.set()
     run = batcher.shared(0)(forward)
@@ -122,7 +122,7 @@ def test_urgent_work_comes_before_the_next_chunk_of_other_work(batcher, pool):
     assert len(urgent.batches) == 1
 
 
-def test_urgent_work_without_end_does_not_stop_other_work(batcher, pool):
+def test_endless_urgent_work_does_not_stop_other_work(batcher, pool):
     urgent, patient = Watched(), Watched()
     patient.go.set()
     ask, rank = batcher.shared(0)(urgent), batcher.shared(1)(patient)
@@ -140,19 +140,19 @@ def test_urgent_work_without_end_does_not_stop_other_work(batcher, pool):
     assert done_before[0] < 12
 
 
-def test_work_is_dropped_once_its_caller_has_gone(batcher, pool):
+def test_work_of_a_cancelled_request_is_dropped(batcher, pool):
     forward = Watched()
     run = batcher.shared(0)(forward)
     first = held(forward, run, pool)
-    caller = Caller()
+    caller = CallContext()
 
     def call() -> np.ndarray:
-        with calling(caller):
+        with call_scope(caller):
             return run(tokenised_of(4))
 
     left = pool.submit(call)
     collected(batcher, 1)
-    caller.leave()
+    caller.cancel()
     forward.go.set()
     with pytest.raises(DeadlineExceededError):
         left.result(SOON)
@@ -160,7 +160,7 @@ def test_work_is_dropped_once_its_caller_has_gone(batcher, pool):
     assert forward.real == [1]
 
 
-def test_work_that_cannot_be_ready_in_time_is_not_begun(batcher):
+def test_work_that_cannot_meet_its_deadline_is_not_begun(batcher):
     forward = Watched()
     forward.go.set()
     run = batcher.shared(0)(forward)
@@ -169,20 +169,20 @@ def test_work_that_cannot_be_ready_in_time_is_not_begun(batcher):
     for shape in forward.shapes:
         for _ in range(50):
             forward.measured(shape, 60.0)
-    with calling(Caller(time.monotonic() + 30)), pytest.raises(DeadlineExceededError):
+    with call_scope(CallContext(time.monotonic() + 30)), pytest.raises(DeadlineExceededError):
         run(tokenised_of(4))
     assert forward.batches == []
-    with calling(Caller(time.monotonic() + 90)):
+    with call_scope(CallContext(time.monotonic() + 90)):
         assert run(tokenised_of(4))[:, 0].tolist() == [4]
 
 
-def test_callers_that_wait_leave_their_core_to_the_model(batcher):
+def test_waiting_requests_release_their_cpu_to_the_model(batcher):
     forward, many = Watched(), 2 * (os.cpu_count() or 1)
     forward.go.set()
     run = batcher.shared(0)(forward)
 
     def call(length: int) -> float:
-        with computing():
+        with hold_cpu():
             return float(run(tokenised_of(length))[0, 0])
 
     with ThreadPoolExecutor(many) as callers:
@@ -190,7 +190,7 @@ def test_callers_that_wait_leave_their_core_to_the_model(batcher):
         assert [made.result(SOON) for made in calls] == [4.0] * many
 
 
-def test_an_error_reaches_those_it_concerns_and_the_thread_goes_on(batcher):
+def test_an_error_is_raised_in_its_requests_and_the_thread_goes_on(batcher):
     class Broken(Watched):
         def start(self, _: Tokens):
             raise RuntimeError("no model")
@@ -202,7 +202,7 @@ def test_an_error_reaches_those_it_concerns_and_the_thread_goes_on(batcher):
     assert batcher.shared(0)(forward)(tokenised_of(3))[:, 0].tolist() == [3]
 
 
-def test_a_row_too_long_is_refused_where_it_is_asked_for(batcher):
+def test_a_row_that_is_too_long_is_refused_in_its_own_thread(batcher):
     with pytest.raises(ValueError, match="more than max_length 32"):
         batcher.shared(0)(Watched())(tokenised_of(33))
 
@@ -211,7 +211,7 @@ def test_no_rows_give_an_empty_result(batcher):
     assert batcher.shared(0)(Watched())(tokenised_of()).shape == (0, 3)
 
 
-def test_a_closed_batcher_finishes_what_waits_and_takes_no_more(pool):
+def test_a_closed_batcher_finishes_queued_work_and_takes_no_more(pool):
     batcher, forward = Batcher(), Watched()
     run = batcher.shared(0)(forward)
     calls = [held(forward, run, pool), pool.submit(run, tokenised_of(4))]
@@ -223,7 +223,7 @@ def test_a_closed_batcher_finishes_what_waits_and_takes_no_more(pool):
         run(tokenised_of(3))
 
 
-def test_what_waits_ahead_counts_as_time_that_work_takes(batcher, pool):
+def test_the_estimate_includes_the_work_queued_ahead(batcher, pool):
     forward = Watched()
     run = batcher.shared(1)(forward)
     for shape in forward.shapes:
@@ -240,7 +240,7 @@ def test_what_waits_ahead_counts_as_time_that_work_takes(batcher, pool):
     second.result(SOON)
 
 
-def test_what_nobody_waits_for_comes_last_and_in_small_chunks(batcher, pool):
+def test_background_work_comes_last_and_in_small_chunks(batcher, pool):
     urgent, other, background = Watched(), Watched(), Watched()
     for shape in background.shapes:  # a small batch is quick enough, and a full one is not
         background.measured(shape, 0.001 if shape[0] == 1 else 1.0)
@@ -248,7 +248,7 @@ def test_what_nobody_waits_for_comes_last_and_in_small_chunks(batcher, pool):
     other.go.set()
 
     def later() -> np.ndarray:
-        with calling(Caller(background=True)):
+        with call_scope(CallContext(background=True)):
             return batcher.shared(0)(background)(tokenised_of(*[16] * 3))
 
     first = held(urgent, batcher.shared(0)(urgent), pool)
@@ -265,23 +265,23 @@ def test_what_nobody_waits_for_comes_last_and_in_small_chunks(batcher, pool):
     assert background.batches == [(1, 16)] * 3
 
 
-def test_what_nobody_waits_for_takes_full_batches_while_there_are_no_calls(batcher):
+def test_background_work_runs_in_full_batches_while_there_are_no_requests(batcher):
     background = Watched()
     background.go.set()
     for shape in background.shapes:
         background.measured(shape, 0.001 if shape[0] == 1 else 1.0)
-    with calling(Caller(background=True)):
+    with call_scope(CallContext(background=True)):
         batcher.shared(0)(background)(tokenised_of(*[16] * 16))
     assert background.batches == [(8, 16)] * 2
 
 
-def test_no_kind_of_work_stops_another(batcher, pool):
+def test_no_priority_stops_another(batcher, pool):
     urgent, other, background = Watched(), Watched(), Watched()
     other.go.set()
     background.go.set()
 
     def later() -> np.ndarray:
-        with calling(Caller(background=True)):
+        with call_scope(CallContext(background=True)):
             return batcher.shared(0)(background)(tokenised_of(5))
 
     first = held(urgent, batcher.shared(0)(urgent), pool)
@@ -297,14 +297,14 @@ def test_no_kind_of_work_stops_another(batcher, pool):
     assert max(done_before) < 14
 
 
-def test_what_nobody_waits_for_is_not_time_that_calls_wait(batcher, pool):
+def test_background_work_does_not_count_as_backlog(batcher, pool):
     forward = Watched()
     for shape in forward.shapes:
         for _ in range(60):
             forward.measured(shape, 60.0)
 
     def later() -> np.ndarray:
-        with calling(Caller(background=True)):
+        with call_scope(CallContext(background=True)):
             return batcher.shared(1)(forward)(tokenised_of(*[16] * 16))
 
     run = batcher.shared(1)(forward)

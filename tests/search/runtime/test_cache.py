@@ -7,7 +7,7 @@ WIDTH = 4
 
 
 class Counting:
-    """Makes vectors and remembers for which places it was asked to."""
+    """Computes vectors and records the positions it was asked for."""
 
     def __init__(self, keys) -> None:
         self.keys = keys
@@ -29,7 +29,7 @@ def ask(cache: VectorCache, keys) -> tuple[list[list[int]], int]:
     return compute.asked, known
 
 
-def test_only_what_is_not_known_is_computed():
+def test_only_missing_vectors_are_computed():
     cache = VectorCache(1 << 20)
     assert ask(cache, ["a", "b"]) == ([[0, 1]], 0)
     assert ask(cache, ["c", "b", "d", "a"]) == ([[0, 2]], 2)
@@ -39,13 +39,13 @@ def test_only_what_is_not_known_is_computed():
     assert report.hit_rate == 0.5
 
 
-def test_a_query_and_an_item_are_one_key():
+def test_a_query_and_an_item_form_one_key():
     cache = VectorCache(1 << 20)
     ask(cache, [("usb", 1), ("usb", 2)])
     assert ask(cache, [("usb", 2), ("hub", 2)]) == ([[1]], 1)
 
 
-def test_what_was_longest_unused_goes_first_and_bytes_stay_bounded():
+def test_the_least_recently_used_vectors_are_evicted_to_bound_the_bytes():
     probe = VectorCache(1 << 20)
     ask(probe, ["a"])
     size = probe.report().bytes
@@ -66,7 +66,7 @@ def test_a_cache_of_no_bytes_keeps_nothing():
     assert (cache.report().entries, cache.report().bytes) == (0, 0)
 
 
-def test_an_error_leaves_nothing_behind():
+def test_an_error_caches_nothing():
     cache = VectorCache(1 << 20)
 
     def fail(_: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_an_error_leaves_nothing_behind():
     ask(cache, ["a"])
 
 
-def test_a_remembered_vector_does_not_keep_its_batch_alive():
+def test_a_cached_vector_does_not_keep_its_batch_in_memory():
     cache = VectorCache(1 << 20)
     batch = np.ones((2, WIDTH), np.float32)
     cache.rows(["a", "b"], lambda _: batch, WIDTH)

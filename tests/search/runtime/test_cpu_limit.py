@@ -2,7 +2,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from search.runtime.cpu_limit import _Cores
+from search.runtime.cpu_limit import CpuLimit
 
 SOON = 10.0  # seconds that nothing here takes unless it hangs
 
@@ -14,15 +14,15 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_who_computes_for_many_lets_those_who_wait_go_first() -> None:
-    cores, order = _Cores(1, patience_seconds=60.0), []
+def test_the_last_thread_lets_waiting_threads_go_first() -> None:
+    cpus, order = CpuLimit(1, patience_seconds=60.0), []
 
     def compute(name: str, *, last: bool) -> None:
-        cores.take(last=last)
+        cpus.acquire(last=last)
         order.append(name)
-        cores.give()
+        cpus.release()
 
-    cores.take()
+    cpus.acquire()
     model = threading.Thread(target=compute, args=("model",), kwargs={"last": True})
     model.start()
     calls = [
@@ -30,25 +30,25 @@ def test_who_computes_for_many_lets_those_who_wait_go_first() -> None:
     ]
     for call in calls:
         call.start()
-    until(lambda: cores.waiting == 3)
-    cores.give()
+    until(lambda: cpus.waiting == 3)
+    cpus.release()
     for thread in (model, *calls):
         thread.join(SOON)
     assert order == ["call", "call", "call", "model"]
 
 
-def test_but_not_for_ever() -> None:
-    cores, taken = _Cores(1, patience_seconds=0.01), threading.Event()
+def test_the_last_thread_takes_its_turn_after_its_patience() -> None:
+    cpus, taken = CpuLimit(1, patience_seconds=0.01), threading.Event()
 
     def compute() -> None:
-        cores.take(last=True)
+        cpus.acquire(last=True)
         taken.set()
-        cores.give()
+        cpus.release()
 
-    cores.take()
+    cpus.acquire()
     model = threading.Thread(target=compute)
     model.start()
-    until(lambda: cores.waiting == 1)  # in line with the others by now
-    cores.give()
+    until(lambda: cpus.waiting == 1)  # in line with the others by now
+    cpus.release()
     assert taken.wait(SOON)
     model.join(SOON)

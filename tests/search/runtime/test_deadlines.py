@@ -13,7 +13,7 @@ from search.errors import DeadlineExceededError, RequestError
 from search.request import RerankRequest, RetrieveRequest, SearchRequest, SimilarItemsRequest
 from search.result import Degradation, SearchResult
 from search.rules import Boost, Cap, Pin, Rules
-from search.runtime.batching import Caller, calling
+from search.runtime.batching import CallContext, call_scope
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
 
@@ -76,7 +76,7 @@ def test_time_is_shared_with_the_calls_that_wait(fresh):
     price(fresh, 1.0)
     deadline = time.monotonic() + 1_000
     for waiting, left_out in ((0, ()), (2_000, (Degradation.RERANK_SKIPPED,))):
-        with calling(Caller(deadline, waiting=lambda count=waiting: count)):
+        with call_scope(CallContext(deadline, waiting=lambda count=waiting: count)):
             result = fresh.search(SearchRequest(QUERY, deadline=deadline))
         assert result.degradations == left_out
 
@@ -226,22 +226,22 @@ def test_where_nothing_is_reranked_there_is_no_page_before(engine):
 
 
 def test_who_leaves_after_the_first_page_costs_nothing_more(fresh):
-    caller = Caller()
+    caller = CallContext()
     before = fresh.cache_reports()["pairs"].misses
-    with calling(caller), pytest.raises(DeadlineExceededError, match="nobody waits"):
-        fresh.search(SearchRequest(QUERY), lambda _: caller.leave())
+    with call_scope(caller), pytest.raises(DeadlineExceededError, match="nobody waits"):
+        fresh.search(SearchRequest(QUERY), lambda _: caller.cancel())
     assert fresh.cache_reports()["pairs"].misses == before
 
 
 def test_a_part_of_a_call_is_dropped_early_and_with_its_caller():
-    whole = Caller(time.monotonic() + 100)
-    part = Caller(time.monotonic() + 50, on_behalf_of=whole)
-    assert part.gone(60.0)
-    assert not whole.gone(60.0)
-    assert Caller(None, on_behalf_of=whole).gone(120.0)
-    assert not part.left
-    whole.leave()
-    assert part.left
+    whole = CallContext(time.monotonic() + 100)
+    part = CallContext(time.monotonic() + 50, parent=whole)
+    assert part.expired(60.0)
+    assert not whole.expired(60.0)
+    assert CallContext(None, parent=whole).expired(120.0)
+    assert not part.cancelled
+    whole.cancel()
+    assert part.cancelled
 
 
 def test_negative_time_for_the_answer_is_refused():
@@ -280,9 +280,9 @@ def test_similar_refuses_what_it_cannot_use(engine, item_id, limit, field):
 
 
 def test_who_gives_up_says_what_was_done(fresh):
-    caller = Caller()
-    with calling(caller), pytest.raises(DeadlineExceededError) as given_up:
-        fresh.search(SearchRequest(QUERY), lambda _: caller.leave())
+    caller = CallContext()
+    with call_scope(caller), pytest.raises(DeadlineExceededError) as given_up:
+        fresh.search(SearchRequest(QUERY), lambda _: caller.cancel())
     stages = given_up.value.stages
     assert [stage.name for stage in stages] == ["encode", "recall"]
     assert stages[-1].candidates == 48

@@ -13,10 +13,10 @@ import pytest
 from bert.numerics import choose_numerics
 from live import bundle_store
 from live.catalogue import LiveCatalogue
+from live.config import LiveConfig
 from live.write_ahead_log import Write, WriteLog
 from search.bundle import Manifest
 from search.bundle import manifest as bundle
-from search.config import LiveConfig
 from search.engine import Engine
 from search.engine_handle import EngineHandle
 from server.__main__ import main
@@ -75,7 +75,7 @@ def test_a_sound_bundle_and_state_are_described_and_left_as_they_are(
     before = contents(state)
     code, said, complaints = check("--state", state)
     assert (code, complaints) == (0, "")
-    [built] = bundle_store.built(state / bundle_store.BUNDLES)
+    [built] = bundle_store.finished(state / bundle_store.BUNDLES)
     of = Manifest.read(tiny_bundle).bundle_id
     assert said.splitlines() == [
         f"bundle {tiny_bundle}: sound, {of}, 48 items, answers its golden queries",
@@ -95,7 +95,7 @@ def test_every_file_of_every_bundle_is_read_once(
         "search.bundle.manifest._sha256", lambda path: read.append(path) or digest(path)
     )
     assert check("--state", state, *more)[0] == 0
-    [built] = bundle_store.built(state / bundle_store.BUNDLES)
+    [built] = bundle_store.finished(state / bundle_store.BUNDLES)
     expected = [one / path for one in (tiny_bundle, built) for path in Manifest.read(one).files]
     assert sorted(read) == sorted(expected)
 
@@ -155,7 +155,7 @@ def test_a_bundle_that_answers_otherwise_is_found_unless_it_is_not_asked(
 def test_a_damaged_compacted_bundle_is_named_and_passed_over(
     check: Check, state: Path, tiny_bundle: Path
 ) -> None:
-    [built] = bundle_store.built(state / bundle_store.BUNDLES)
+    [built] = bundle_store.finished(state / bundle_store.BUNDLES)
     (built / bundle.ITEMS).unlink()
     code, said, complaints = check("--state", state, "--quick")
     assert code == 2
@@ -181,7 +181,7 @@ def test_orphans_and_what_was_not_finished_are_named(
     check: Check, state: Path, recall_bundle: Path
 ) -> None:
     bundles = state / bundle_store.BUNDLES
-    [built] = bundle_store.built(bundles)
+    [built] = bundle_store.finished(bundles)
     left = bundles / f".{built.name}.new"
     left.mkdir()
     code, said, _ = check("--state", state, "--quick", root=recall_bundle)

@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from base.errors import InputError
 from search.bundle import Manifest
 from search.engine import Engine
-from search.runtime.batching import current_caller
+from search.runtime.batching import current_context
 from server.config import ServerConfig
 from server.observe.tracing import exporting
 from shortlist.client import Client
@@ -260,9 +260,9 @@ def test_what_was_done_in_vain_is_counted_and_traced(
     search = Engine.search
 
     def left_after_stage_1(self: Engine, query: str, **wanted: Any) -> object:
-        caller = current_caller()
+        caller = current_context()
         assert caller is not None
-        return search(self, query, **wanted | {"on_recalled": lambda _: caller.leave()})
+        return search(self, query, **wanted | {"on_recalled": lambda _: caller.cancel()})
 
     exporter.clear()
     recall = key("shortlist_stage_seconds_count", stage="recall")

@@ -16,7 +16,7 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.request import SearchRequest, SimilarItemsRequest
 from search.result import Degradation, SearchResult
-from search.runtime.batching import current_caller
+from search.runtime.batching import current_context
 from server.config import ServerConfig
 from server.convert import search as search_messages
 from server.rpc.streaming import parts_of
@@ -102,10 +102,10 @@ def test_an_answer_in_parts_that_nobody_waits_for_is_dropped() -> None:
 
     def work(hand_out: Callable[[int], None]) -> int:
         hand_out(1)
-        caller, until = current_caller(), time.monotonic() + SOON
-        while caller is not None and not caller.left and time.monotonic() < until:
+        caller, until = current_context(), time.monotonic() + SOON
+        while caller is not None and not caller.cancelled and time.monotonic() < until:
             time.sleep(0.001)
-        if caller is not None and caller.left:
+        if caller is not None and caller.cancelled:
             dropped.set()
         return 2
 

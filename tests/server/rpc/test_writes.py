@@ -14,7 +14,6 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import error_details_pb2
 
 from base.errors import InputError
-from live import catalogue as live_module
 from search.engine import Engine
 from server.config import ServerConfig
 from shortlist.client import Client, ShortlistError
@@ -212,31 +211,34 @@ def test_two_servers_cannot_share_a_state(live_config: ServerConfig, serving: Se
 
 
 def test_a_price_gets_past_many_streams_that_wait_for_the_encoder(
-    live: Running, monkeypatch: pytest.MonkeyPatch
+    live_config: ServerConfig, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundles = live.service.bundles
-    assert bundles is not None
-    encoder, may = bundles.engine_handle.engine.models.encoder, threading.Event()
-    encode = encoder.items
-    monkeypatch.setattr(encoder, "items", lambda texts: may.wait(SECONDS) and encode(texts))
-    monkeypatch.setattr(live_module, "_MAX_PENDING", 0)
-    assert upsert(live.address, UpsertItemsRequest(request_id="first", item=LAMP))[0].sequence == 1
-    item_id = tiny_items()[0].item_id
-    price = UpsertItemsRequest(
-        request_id="price",
-        item=Item(item_id=item_id, price=3.0),
-        update_mask=FieldMask(paths=["price"]),
-    )
-    with grpc.insecure_channel(live.address) as channel, Client(live.address) as client:
-        stub = CatalogServiceStub(channel)
-        new = [Item(item_id=f"i{n}", title="Thing") for n in range(40)]
-        writes = [UpsertItemsRequest(request_id=item.item_id, item=item) for item in new]
-        calls = [stub.UpsertItems(iter([write]), timeout=2 * SECONDS) for write in writes]
-        assert upsert(live.address, price)[0].sequence == 2
-        assert client.get_item(item_id).price == 3.0
-        assert not any(call.done() for call in calls)
-        may.set()
-        assert {next(call).sequence for call in calls} == set(range(3, 43))
+    few = replace(live_config, live=replace(live_config.live, pending_items=0))
+    with serving(few) as live:
+        bundles = live.service.bundles
+        assert bundles is not None
+        encoder, may = bundles.engine_handle.engine.models.encoder, threading.Event()
+        encode = encoder.items
+        monkeypatch.setattr(encoder, "items", lambda texts: may.wait(SECONDS) and encode(texts))
+        assert (
+            upsert(live.address, UpsertItemsRequest(request_id="first", item=LAMP))[0].sequence == 1
+        )
+        item_id = tiny_items()[0].item_id
+        price = UpsertItemsRequest(
+            request_id="price",
+            item=Item(item_id=item_id, price=3.0),
+            update_mask=FieldMask(paths=["price"]),
+        )
+        with grpc.insecure_channel(live.address) as channel, Client(live.address) as client:
+            stub = CatalogServiceStub(channel)
+            new = [Item(item_id=f"i{n}", title="Thing") for n in range(40)]
+            writes = [UpsertItemsRequest(request_id=item.item_id, item=item) for item in new]
+            calls = [stub.UpsertItems(iter([write]), timeout=2 * SECONDS) for write in writes]
+            assert upsert(live.address, price)[0].sequence == 2
+            assert client.get_item(item_id).price == 3.0
+            assert not any(call.done() for call in calls)
+            may.set()
+            assert {next(call).sequence for call in calls} == set(range(3, 43))
 
 
 def test_a_caller_that_goes_leaves_the_server_writing(live: Running) -> None:

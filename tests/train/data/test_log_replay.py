@@ -10,10 +10,11 @@ from catalog.schema import Item
 from catalog.store import ItemStore
 from live import bundle_store
 from live.catalogue import LiveCatalogue
+from live.config import LiveConfig
 from live.write_ahead_log import Write, WriteLog
 from search import bundle
 from search.bundle import Manifest, list_files, verify
-from search.config import EngineConfig, LiveConfig
+from search.config import EngineConfig
 from search.engine import Engine
 from search.engine_handle import EngineHandle
 from search.request import SearchRequest
@@ -49,7 +50,7 @@ def state(tmp_path: Path) -> Path:
         ItemStore.of([Item("compacted", "A compacted item")]).write(directory / bundle.ITEMS)
         manifest.with_files(list_files(directory)).write(directory)
 
-    bundle_store.place(state / bundle_store.BUNDLES, of, fill)
+    bundle_store.add(state / bundle_store.BUNDLES, of, fill)
     return state
 
 

@@ -1,4 +1,4 @@
-"""What the engine remembers between searches, and what it must not."""
+"""Results that the engine caches between searches, and changes that the caches must not hide."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ ITEMS = len(tiny_items())
 
 @pytest.fixture(scope="module")
 def priced(tmp_path_factory, tiny_bundle) -> Callable[[str, int], Path]:
-    """Writes bundles without their first items; all have one reranker, which weighs the price."""
+    """Writes bundles without some first items; their reranker has a weight for the price."""
     root = tmp_path_factory.mktemp("priced")
 
     def priced(name: str, without: int = 0) -> Path:
@@ -45,7 +45,7 @@ def priced(tmp_path_factory, tiny_bundle) -> Callable[[str, int], Path]:
 
 
 def search(engine: Engine) -> tuple[SearchResult, Mapping[str, int]]:
-    """Every item reranked, and how many results each stage remembered."""
+    """A search that reranks every item, and how many results each stage took from a cache."""
     result = engine.search(SearchRequest(QUERY, page_size=ITEMS, rerank_depth=ITEMS))
     return result, {stage.name: stage.cached for stage in result.stages}
 
@@ -54,7 +54,7 @@ def scores(result: SearchResult) -> Mapping[str, float | None]:
     return {hit.item_id: hit.rerank_score for hit in result.hits}
 
 
-def test_a_price_counts_at_once_though_all_that_was_read_is_remembered(opened, priced):
+def test_a_new_price_changes_scores_at_once_though_all_pairs_are_cached(opened, priced):
     item = tiny_items()[7].item_id
     with opened(root=priced("all")) as shop:
         before, cached = search(shop.engine)
@@ -71,7 +71,7 @@ def test_a_price_counts_at_once_though_all_that_was_read_is_remembered(opened, p
         assert scores(cold) == pytest.approx(scores(after), abs=1e-5)
 
 
-def test_another_text_of_an_item_is_read_anew(opened, priced):
+def test_a_new_text_of_an_item_is_reranked_again(opened, priced):
     item = tiny_items()[7].item_id
     with opened(root=priced("all")) as shop:
         search(shop.engine)
@@ -86,7 +86,7 @@ def test_another_text_of_an_item_is_read_anew(opened, priced):
         assert scores(cold) == pytest.approx(scores(after), abs=1e-5)
 
 
-def test_another_bundle_begins_with_nothing_remembered_even_with_the_same_models(opened, priced):
+def test_another_bundle_begins_with_empty_caches_even_with_the_same_models(opened, priced):
     with opened(root=priced("all")) as shop:
         search(shop.engine)
         before = shop.engine

@@ -1,0 +1,167 @@
+"""The delta index in use: its engine answers searches, and it has applied the log's writes."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from live import bundle_store
+from live.bundle_store import State
+from live.compaction import CompactionError
+from live.config import LiveConfig
+from live.delta_index import DeltaIndex
+from live.recall_monitor import RecallMonitor
+from live.write_ahead_log import Acknowledgement, Outcome, Write, WriteLog
+from search.engine import Engine
+from search.engine_handle import EngineHandle
+from search.snapshot import Snapshot
+
+_REPLAY_ITEMS = 8_192  # shown at a time while no search waits for them
+
+OpenIndex: TypeAlias = Callable[[Engine, Path], DeltaIndex]
+
+
+class ActiveIndex:
+    """The log, and the delta index that is up to date with it. Threads may share it.
+
+    Attributes:
+        delta_index: The one in use now; `adopt` replaces it.
+        recall_monitor: Recall of its engine.
+    """
+
+    def __init__(
+        self,
+        engine_handle: EngineHandle,
+        log: WriteLog,
+        scratch: Path,
+        config: LiveConfig,
+        open_index: OpenIndex = DeltaIndex,
+    ) -> None:
+        """Bring the handle's engine up to date with the log.
+
+        Args:
+            engine_handle: Holds the engine that answers searches.
+            log: The log of all writes.
+            scratch: An empty directory for temporary files.
+            config: When to measure recall.
+            open_index: Opens the delta index of an engine.
+
+        Raises:
+            BundleError: the engine's bundle has later writes than the log.
+        """
+        self._engine_handle = engine_handle
+        self._log = log
+        self._scratch = scratch
+        self._config = config
+        self._open_index = open_index
+        self._writing = threading.Lock()  # of the log, and of applying its writes
+        self._showing = threading.Lock()
+        self.delta_index = open_index(engine_handle.engine, scratch)
+        self._replay(self.delta_index)
+        self.recall_monitor = self._monitor(engine_handle.engine)
+
+    @property
+    def last_sequence(self) -> int:
+        """Sequence of the log's last write."""
+        return self._log.sequence
+
+    def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        """Make writes durable and apply them; return the outcome of each.
+
+        Raises:
+            LogError: the file cannot be written.
+            Exception: the writes are durable and could not be applied. The next call applies them.
+        """
+        with self._writing:
+            delta_index = self.delta_index
+            if delta_index.applied < self._log.sequence:
+                self._apply_log(delta_index)  # earlier writes that could not be applied
+            outcomes = self._log.append(writes, delta_index.has)
+            durable = [
+                (outcome, write)
+                for outcome, write in zip(outcomes, writes, strict=True)
+                if isinstance(outcome, Acknowledgement)
+            ]
+            new = [(outcome.sequence, write) for outcome, write in durable if not outcome.repeated]
+            if new and new[0][0] == delta_index.applied + 1:
+                delta_index.apply(new)
+            elif any(outcome.sequence > delta_index.applied for outcome, _ in durable):
+                self._apply_log(delta_index)  # an earlier transaction failed after it was durable
+        return outcomes
+
+    def show(self, most: int) -> None:
+        """Make up to so many pending items visible."""
+        with self._showing:
+            self.delta_index.show(most)
+
+    def settled(self) -> tuple[Engine, Snapshot, State]:
+        """Return the engine, its items, and the last write up to which the items have all."""
+        with self._writing:
+            sequence = self.delta_index.visible_sequence()
+            engine = self.delta_index.engine
+            # May have more writes than that one, which a replay applies again.
+            return engine, engine.snapshot, State(self._log.id, sequence)
+
+    def adopt(self, engine: Engine, instead_of: Engine | None = None) -> Engine:
+        """Replace the engine, once the new one has all visible writes of the old one.
+
+        Args:
+            engine: The new engine.
+            instead_of: The engine to replace; None for the one in use.
+
+        Returns:
+            The old engine, which requests may still use.
+
+        Raises:
+            BundleError: the new engine's bundle has later writes than the log.
+            CompactionError: the engine in use is no longer `instead_of`.
+        """
+        delta_index = self._open_index(engine, self._scratch)
+        try:
+            self._replay(delta_index)
+            # From here on, only deletions and numbers change what is visible.
+            with self._showing:
+                self._replay(delta_index)  # the few writes that came meanwhile
+                with self._writing:
+                    self._apply_log(delta_index)  # the last ones; items among them stay pending
+                    old = self.delta_index
+                    if instead_of not in (None, old.engine):
+                        raise CompactionError("another bundle replaced the one it was built from")
+                    self.delta_index = delta_index
+                    self.recall_monitor = self._monitor(engine)
+                    old_engine = self._engine_handle.swap(engine)
+                    old.engine.successor = engine
+        except BaseException:
+            delta_index.close()
+            raise
+        old.close()
+        return old_engine
+
+    def close(self) -> None:
+        """Close the delta index; the log stays open."""
+        self.delta_index.close()
+
+    def _monitor(self, engine: Engine) -> RecallMonitor:
+        return RecallMonitor(engine.manifest, self._config.recall_share)
+
+    def _replay(self, delta_index: DeltaIndex) -> None:
+        """Apply the log and show all items but those that cannot be encoded.
+
+        Raises:
+            BundleError: the bundle has later writes than the log, whose numbers would come again.
+        """
+        self._apply_log(delta_index)
+        engine, current = delta_index.engine, self._engine_handle.engine
+        same_models = current is not engine and current.models is engine.models
+        known = current.snapshot if same_models else None
+        while delta_index.pending:
+            delta_index.show(_REPLAY_ITEMS, known)
+
+    def _apply_log(self, delta_index: DeltaIndex) -> None:
+        """Apply the log's writes that a delta index lacks; raises as `_replay`."""
+        manifest, state = delta_index.engine.manifest, State(self._log.id, self._log.sequence)
+        bundle_store.require_log(delta_index.engine.directory, manifest, state)
+        included = bundle_store.included(manifest, self._log.id)
+        delta_index.applied = max(delta_index.applied, included)
+        changes = self._log.changes(after=delta_index.applied)
+        delta_index.apply((change.sequence, change) for change in changes)

@@ -1,0 +1,248 @@
+"""The threads of a live catalogue: a writer, an indexer and a builder of bundles."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeAlias
+
+from base.error_logging import log_error
+from base.errors import InputError
+from live.active_index import ActiveIndex
+from live.compaction import CompactionError
+from live.config import LiveConfig
+from live.errors import ClosedError
+from live.log_fields import FieldError
+from live.throttle import Throttle
+from live.write_ahead_log import (
+    Acknowledgement,
+    NoItemError,
+    RequestIdReusedError,
+    Write,
+)
+from search.errors import RequestError, UnknownItemsError
+
+logger = logging.getLogger(__name__)
+
+QueuedWrite: TypeAlias = tuple[Write, "Future[Acknowledgement]"]
+
+
+class Writer:
+    """A thread that makes queued writes durable, many in one transaction."""
+
+    def __init__(
+        self, index: ActiveIndex, config: LiveConfig, committed: Callable[[], None]
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            index: Commits the writes.
+            config: How many writes may wait, and how many share a transaction.
+            committed: Called after each transaction.
+        """
+        self._index = index
+        self._config = config
+        self._committed = committed
+        self._queue: queue.Queue[QueuedWrite | None] = queue.Queue(maxsize=config.queued_writes)
+        self._closed = threading.Event()
+        self._closing = threading.Lock()  # no write is queued behind the None that ends the thread
+        self._thread = threading.Thread(target=self._run, name="catalogue-writer", daemon=True)
+        self._thread.start()
+
+    def write_soon(self, write: Write) -> "Future[Acknowledgement] | None":
+        """Queue a write as `write` does; return None where the write would have to wait.
+
+        Raises:
+            ClosedError: after `close`.
+        """
+        delta_index = self._index.delta_index
+        with self._closing:
+            if self._closed.is_set():
+                raise ClosedError("the catalogue takes no more writes")
+            too_many = len(delta_index.pending) > self._config.pending_items
+            if too_many and delta_index.would_wait(write):
+                return None
+            future: Future[Acknowledgement] = Future()
+            future.set_running_or_notify_cancel()  # the write is made even if its caller leaves
+            try:
+                self._queue.put_nowait((write, future))
+            except queue.Full:
+                return None
+            return future
+
+    def write(self, write: Write) -> "Future[Acknowledgement]":
+        """Queue a write, waiting for room; see `LiveCatalogue.write`."""
+        while (future := self.write_soon(write)) is None:
+            self._closed.wait(self._config.retry_write_seconds)
+        return future
+
+    def stop(self) -> None:
+        """Take no more writes; the thread ends after the queued ones."""
+        with self._closing:
+            first = not self._closed.is_set()
+            self._closed.set()
+        if first:
+            self._queue.put(None)
+
+    def join(self) -> None:
+        """Wait for the thread to end."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = self._batch(first)
+            try:
+                self._commit(batch)
+            except Exception as error:  # the thread must outlive every batch
+                log_error(logger, error, "writes could not be made")
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+            self._committed()
+            self._closed.wait(self._config.gather_seconds)
+
+    def _batch(self, first: QueuedWrite) -> list[QueuedWrite]:
+        """Return a write and those that wait behind it, as many as share a transaction."""
+        batch = [first]
+        while len(batch) < self._config.transaction_writes and not self._queue.empty():
+            following = self._queue.get()
+            if following is None:
+                self._queue.put(None)
+                break
+            batch.append(following)
+        return batch
+
+    def _commit(self, batch: list[QueuedWrite]) -> None:
+        outcomes = self._index.commit([write for write, _ in batch])
+        # The last future first: a stream waits for its first one, and then finds all others done.
+        for outcome, (_, future) in zip(reversed(outcomes), reversed(batch), strict=True):
+            if isinstance(outcome, Acknowledgement):
+                future.set_result(outcome)
+            else:
+                future.set_exception(_caller_error(outcome))
+
+
+class Indexer:
+    """A thread that encodes pending items and makes them visible."""
+
+    def __init__(self, index: ActiveIndex, config: LiveConfig) -> None:
+        """Start the thread.
+
+        Args:
+            index: Holds the pending items.
+            config: How many items to show at a time, and how often.
+        """
+        self._index = index
+        self._config = config
+        self._closed = threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="catalogue-indexer", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look for pending items."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread; pending items stay pending."""
+        self._closed.set()
+        self._wake.set()
+
+    def join(self) -> None:
+        """Wait for the thread to end."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            try:
+                self._index.show(self._config.show_items)
+            except Exception as error:  # the thread must outlive every failure
+                log_error(logger, error, "written items could not be indexed yet")
+                self._closed.wait(self._config.retry_show_seconds)
+            if self._index.delta_index.pending:
+                self._wake.set()
+            self._closed.wait(self._config.show_seconds)
+
+
+class Builder:
+    """A thread that measures recall and compacts once enough rows have changed."""
+
+    def __init__(
+        self,
+        index: ActiveIndex,
+        config: LiveConfig,
+        throttle: Throttle,
+        compact: Callable[[threading.Event], None],
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            index: The items and their recall.
+            config: When to compact, and when to try again.
+            throttle: Requests that measuring gives way to.
+            compact: Builds a new bundle and puts it to use; gives up once the event is set.
+        """
+        self._index = index
+        self._config = config
+        self._throttle = throttle
+        self._compact = compact
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="catalogue-builder", daemon=True)
+        self._thread.start()
+
+    def compact(self) -> None:
+        """Build a new bundle now, on the caller's thread."""
+        self._compact(self._closed)
+
+    def stop(self) -> None:
+        """End the thread, and the compaction under way."""
+        self._closed.set()
+
+    def join(self) -> None:
+        """Wait for the thread to end."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._config.check_seconds):
+            try:
+                self._check()
+            except ClosedError:
+                return
+            except (InputError, OSError, CompactionError) as error:
+                logger.error("no new bundle was built, all writes are kept: %s", error)
+                self._closed.wait(self._config.retry_build_seconds)
+            except Exception as error:  # the thread must outlive every build
+                log_error(logger, error, "no new bundle was built, all writes are kept")
+                self._closed.wait(self._config.retry_build_seconds)
+
+    def _check(self) -> None:
+        """Measure recall and compact, each if enough rows have changed."""
+        index = self._index
+        recall_monitor, snapshot = index.recall_monitor, index.delta_index.engine.snapshot
+        recall_monitor.update(snapshot, self._give_way)
+        catalogue = index.delta_index.engine.snapshot.catalogue
+        share = self._config.compact_share * len(catalogue.base)
+        if catalogue.changed_rows >= max(self._config.compact_from, share):
+            self.compact()
+
+    def _give_way(self) -> None:
+        """Let requests go first; raise ClosedError once the thread is to end."""
+        self._throttle.give_way()
+        if self._closed.is_set():
+            raise ClosedError("the catalogue is closed")
+
+
+def _caller_error(error: Exception) -> Exception:
+    """Return the error that the caller of a refused write sees."""
+    match error:
+        case RequestIdReusedError():
+            return RequestError("request_id", "was used for another write; choose a new one")
+        case FieldError():
+            return RequestError(f"item.{error.field}", error.problem)
+        case NoItemError():
+            return UnknownItemsError((error.item_id,))
+        case _:
+            return error
