@@ -17,7 +17,7 @@ from pathlib import Path
 
 import tyro
 
-from lexical.analysis import words
+from lexical.analysers.english import prepare
 from search.engine import Engine
 from search.result import Channel, Hit
 
@@ -43,7 +43,7 @@ def codes(engine: Engine) -> Iterator[tuple[str, str, str]]:
     for item_id, brand, title in zip(store.ids, store.text("brand"), titles, strict=True):
         for word in title:
             is_code = re.fullmatch(r"(?=.*\d)(?=.*[a-z])[a-z0-9][a-z0-9./-]*", word)
-            is_size = words(word).startswith(word + " ")
+            is_size = prepare(word).startswith(word + " ")
             if brand and is_code and not is_size and len(word) >= _LEAST and in_titles[word] == 1:
                 yield item_id, brand.lower(), word
                 break

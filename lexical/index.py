@@ -21,8 +21,7 @@ must not change, so `LexicalIndex.open` opens a directory of links instead (see 
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,18 +29,11 @@ import tantivy
 from jaxtyping import Float32, Int32
 
 from base.errors import InputError
-from catalog.schema import Item
 from catalog.store import ItemStore
-from lexical.analysis import words
+from lexical.config import LexicalConfig
+from lexical.schema import ROW, IndexSchema
 from lexical.vocabulary import MEANT_WEIGHT, Vocabulary
 
-FIELD_WEIGHTS: Mapping[str, float] = {
-    "title": 1.0,  # the unit the others are measured in
-    "brand": 0.5,  # mostly repeats a word of the title
-    "category": 0.5,  # names the kind of thing where the title does not
-    "attributes": 0.3,  # many values, few of them what a query means
-    "description": 0.3,  # long and mentions other products
-}
 MAX_TERMS = 64
 """Distinct terms of a query that count, in its order; a 10 kB query costs no more than these."""
 
@@ -49,41 +41,44 @@ MAX_TERMS = 64
 # processor's cache, and a row takes five microseconds instead of two.
 _SCORED_AT_ONCE = 512
 _MAX_GUESSED = 8  # unknown terms of a query that are guessed at: each costs a walk over all terms
-ANALYSER = "shortlist_en_2"  # stored in the index; renamed when the analyser below changes
-_MAX_TERM_BYTES = 100
 # A bound, not an allocation. Up to it (over a million items) the index is one segment; beyond,
 # scores stay the same, and only which of several equal scores falls to a cut may differ.
 _WRITER_BYTES = 1 << 30
-_ROW = "row"
 
 
 class LexicalIndex:
     """BM25 over the items of one store, read-only and safe to use from several threads.
 
     The score of an item is the sum, over its fields and the distinct terms of the query, of
-    `FIELD_WEIGHTS[field] * BM25(term, field)` with the statistics of that field over all items.
-    Terms are runs of letters and digits, lower-cased, folded to ASCII and stemmed (English), with
-    sizes and codes whole beside their parts (`lexical.analysis`). A term of a query that no item
-    has stands for what it may have been meant to be, at a lower weight; see `understood`.
+    `weight[field] * BM25(term, field)` with the statistics of that field over all items.
+    Field weights and analyser come from the index's own configuration (`lexical.config`). A term of
+    a query that no item has stands for what it may have been meant to be, at a lower weight; see
+    `understood`.
     """
 
-    def __init__(self, index: tantivy.Index, rows: int, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, index: tantivy.Index, schema: IndexSchema, rows: int, vocabulary: Vocabulary
+    ) -> None:
         """Take an index as it is now; see `open`.
 
         Args:
-            index: With the analyser registered.
-            rows: The row behind the last one.
-            vocabulary: Of the terms in the index.
+            index: The opened files.
+            schema: The schema of `index`.
+            rows: The number of rows, deleted ones included.
+            vocabulary: The terms in the index.
         """
-        self._schema = index.schema
+        self.schema = schema
         self._searcher = index.searcher()
-        self._analyser = analyser()
         self._rows = rows
         self.vocabulary = vocabulary
 
     @classmethod
-    def build(cls, store: ItemStore, directory: Path) -> "LexicalIndex":
+    def build(
+        cls, store: ItemStore, directory: Path, config: LexicalConfig | None = None
+    ) -> "LexicalIndex":
         """Index every item of `store` into `directory`, created if needed, and open it.
+
+        The configuration (default: `LexicalConfig()`) is written beside the index.
 
         One writer thread adds the items in row order, so two builds from the same items give the
         same scores (the file names differ: tantivy draws them at random).
@@ -102,44 +97,46 @@ class LexicalIndex:
         with tempfile.TemporaryDirectory(
             prefix="shortlist-lexical-", ignore_cleanup_errors=True
         ) as scratch:
-            index = tantivy.Index(schema(), path=scratch)
-            index.register_tokenizer(ANALYSER, analyser())
+            schema = IndexSchema(config or LexicalConfig())
+            index = schema.index(Path(scratch))
             writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
             for row in range(len(store)):
-                writer.add_document(document(row, store.item(row)))
+                writer.add_document(schema.document(row, store.item(row)))
             writer.commit()
             writer.wait_merging_threads()
             for file in Path(scratch).glob("[!.]*"):
                 shutil.copyfile(file, directory / file.name)
+        schema.config.write(directory)
         return cls.open(directory)
 
     @classmethod
     def open(cls, directory: Path) -> "LexicalIndex":
         """Open the index in `directory` without writing there.
 
-        It is opened through a temporary directory of links (see `open_links`). Opening maps every
-        file into memory, so that directory can go at once, and the files are read where they lie.
+        Opening maps every file into memory, so the directory of links to them
+        (`IndexSchema.open_read_only`) is temporary.
 
         Raises:
             InputError: there is no index, or it is damaged or of another format.
         """
+        schema = IndexSchema(LexicalConfig.read(directory))
         # tantivy may put its lock there while the directory is being removed, which then stays.
         with tempfile.TemporaryDirectory(
             prefix="shortlist-lexical-", ignore_cleanup_errors=True
         ) as links:
-            index = open_links(directory, Path(links))
+            index = schema.open_read_only(directory, Path(links))
         counts: Counter[str] = Counter()
         searcher = index.searcher()
-        for field in FIELD_WEIGHTS:
+        for field in schema.weights:
             counts.update(dict(searcher.terms_with_prefix(field, "")))
-        return cls(index, searcher.num_docs, Vocabulary(counts))
+        return cls(index, schema, searcher.num_docs, Vocabulary(counts))
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
 
     def terms(self, query: str) -> list[str]:
         """The distinct terms of `query` in its order, at most `MAX_TERMS`."""
-        return list(dict.fromkeys(self._analyser.analyze(words(query))))[:MAX_TERMS]
+        return list(dict.fromkeys(self.schema.terms(query)))[:MAX_TERMS]
 
     def understood(self, query: str) -> dict[str, float]:
         """The terms that are searched for `query`, and what a match of each is worth.
@@ -194,7 +191,7 @@ class LexicalIndex:
         by_wanted, any_of = np.zeros(len(wanted), np.float32), self._any_of(terms)
         for start in range(0, len(wanted), _SCORED_AT_ONCE):
             part = wanted[start : start + _SCORED_AT_ONCE]
-            found, found_scores = self._ranked(_among(part, any_of), len(part))
+            found, found_scores = self._ranked(self._among(part, any_of), len(part))
             by_wanted[start + np.searchsorted(part, found)] = found_scores
         return by_wanted[position]
 
@@ -205,12 +202,12 @@ class LexicalIndex:
                 (
                     tantivy.Occur.Should,
                     tantivy.Query.boost_query(
-                        tantivy.Query.term_query(self._schema, field, term, "freq"),
+                        tantivy.Query.term_query(self.schema.tantivy, field, term, "freq"),
                         worth * weight,
                     ),
                 )
                 for term, worth in terms.items()
-                for field, weight in FIELD_WEIGHTS.items()
+                for field, weight in self.schema.weights.items()
             ]
         )
 
@@ -219,90 +216,17 @@ class LexicalIndex:
     ) -> tuple[Int32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
         hits = self._searcher.search(query, limit=k, count=False).hits
         rows = np.array(
-            self._searcher.fast_field_values(_ROW, [address for _, address in hits]), np.int32
+            self._searcher.fast_field_values(ROW, [address for _, address in hits]), np.int32
         )
         scores = np.array([score for score, _ in hits], np.float32)
         order = np.lexsort((rows, -scores))
         return rows[order], scores[order]
 
-
-def _among(rows: Int32[np.ndarray, "n"], query: tantivy.Query) -> tantivy.Query:
-    """The same query, restricted to some rows."""
-    # Single-term queries: four times faster here than one query for the set of terms.
-    allowed = [(tantivy.Occur.Should, row_query(row)) for row in rows.tolist()]
-    unscored = tantivy.Query.const_score_query(tantivy.Query.boolean_query(allowed), 0.0)
-    return tantivy.Query.boolean_query(
-        [(tantivy.Occur.Must, query), (tantivy.Occur.Must, unscored)]
-    )
-
-
-def open_links(directory: Path, links: Path) -> tantivy.Index:
-    """Open the index in `directory` through links to its files, made in another directory.
-
-    tantivy creates a lock file in any directory it opens, and fails where it may not.
-
-    Raises:
-        InputError: there is no index, or it is damaged or of another format.
-    """
-    if not (directory / "meta.json").is_file():
-        raise InputError(
-            f"{directory}: no lexical index there (meta.json is missing); build it with "
-            "`python -m train index`"
+    def _among(self, rows: Int32[np.ndarray, "n"], query: tantivy.Query) -> tantivy.Query:
+        """The same query, restricted to some rows."""
+        # Single-term queries: four times faster here than one query for the set of terms.
+        allowed = [(tantivy.Occur.Should, self.schema.row_query(row)) for row in rows.tolist()]
+        unscored = tantivy.Query.const_score_query(tantivy.Query.boolean_query(allowed), 0.0)
+        return tantivy.Query.boolean_query(
+            [(tantivy.Occur.Must, query), (tantivy.Occur.Must, unscored)]
         )
-    for file in directory.iterdir():
-        (links / file.name).symlink_to(file.resolve())
-    try:
-        index = tantivy.Index(schema(), path=str(links))  # refuses a different schema
-        index.config_reader(reload_policy="manual")
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"{directory}: the lexical index cannot be opened ({error}); build it again "
-            "with `python -m train index`"
-        ) from error
-    index.register_tokenizer(ANALYSER, analyser())
-    return index
-
-
-@cache
-def schema() -> tantivy.Schema:
-    """The fields of an item, and its row."""
-    builder = tantivy.SchemaBuilder()
-    for field in FIELD_WEIGHTS:
-        builder.add_text_field(field, tokenizer_name=ANALYSER, index_option="freq")
-    builder.add_unsigned_field(_ROW, indexed=True, fast=True)
-    return builder.build()
-
-
-def row_query(row: int) -> tantivy.Query:
-    """What finds the item of a row."""
-    return tantivy.Query.term_query(schema(), _ROW, row, "basic")
-
-
-def document(row: int, item: Item) -> tantivy.Document:
-    """An item as it is indexed."""
-    return tantivy.Document.from_dict({_ROW: row, **dict(field_texts(item))}, schema())
-
-
-def analyser() -> tantivy.TextAnalyzer:
-    """What makes terms of the text of items and queries."""
-    return (
-        tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-        .filter(tantivy.Filter.remove_long(_MAX_TERM_BYTES))
-        .filter(tantivy.Filter.lowercase())
-        .filter(tantivy.Filter.ascii_fold())
-        .filter(tantivy.Filter.stemmer("english"))
-        .build()
-    )
-
-
-def field_texts(item: Item) -> Iterator[tuple[str, str]]:
-    """The text of an item by field, blank ones left out."""
-    yield "title", words(item.title)
-    attributes = ", ".join(f"{name} {value}" for name, value in sorted(item.attributes.items()))
-    rest = {
-        "brand": item.brand,
-        "category": item.category,
-        "attributes": attributes,
-        "description": item.description,
-    }
-    yield from ((field, words(text)) for field, text in rest.items() if text)

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from catalog.schema import Item
-from lexical.index import LexicalIndex, analyser, document, field_texts, open_links, row_query
+from lexical.index import LexicalIndex
 
 _WRITER_BYTES = 32 << 20  # a bound: what is added at a time is small
 
@@ -33,11 +33,11 @@ class LiveLexicalIndex:
         self._links = tempfile.TemporaryDirectory(
             prefix="lexical-", dir=scratch, ignore_cleanup_errors=True
         )
-        self._index = open_links(directory, Path(self._links.name))
+        self._schema = opened.schema
+        self._index = self._schema.open_read_only(directory, Path(self._links.name))
         self._writer = self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)
         self._vocabulary = opened.vocabulary
         self._behind = len(opened)  # the row behind the last one that any update had
-        self._analyser = analyser()
 
     def update(self, added: Mapping[int, Item], removed: Iterable[int], rows: int) -> LexicalIndex:
         """The index with some rows more and some less; what was opened before stays as it was.
@@ -51,17 +51,18 @@ class LiveLexicalIndex:
         left_by_failed = range(rows, self._behind)
         self._behind = max(self._behind, rows)
         for row in chain(removed, left_by_failed):
-            self._writer.delete_documents_by_query(row_query(row))
+            self._writer.delete_documents_by_query(self._schema.row_query(row))
         counts: Counter[str] = Counter()
         for row, item in added.items():
-            self._writer.delete_documents_by_query(row_query(row))  # left by one that failed
-            self._writer.add_document(document(row, item))
-            texts = (text for _, text in field_texts(item))
-            counts.update({term for text in texts for term in self._analyser.analyze(text)})
+            self._writer.delete_documents_by_query(
+                self._schema.row_query(row)
+            )  # left by one that failed
+            self._writer.add_document(self._schema.document(row, item))
+            counts.update(self._schema.item_terms(item))
         self._writer.commit()
         self._index.reload()
         self._vocabulary = self._vocabulary.extended(counts)
-        return LexicalIndex(self._index, rows, self._vocabulary)
+        return LexicalIndex(self._index, self._schema, rows, self._vocabulary)
 
     def close(self) -> None:
         """Stop the writer and remove what it wrote; indexes that were opened can still be read."""

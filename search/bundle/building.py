@@ -13,6 +13,7 @@ from jaxtyping import Float32
 
 from base.memory import forget_peak, peak_bytes
 from catalog.store import ItemStore
+from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex
 from search import bundle
 from towers.index import (
@@ -34,6 +35,7 @@ def build_indexes(
     store: ItemStore,
     config: IndexConfig,
     queries: Float32[np.ndarray, "queries dim"],
+    lexical: LexicalConfig,
 ) -> dict[str, Any]:
     """Build vector index and lexical index of items; their vectors lie where the first one goes.
 
@@ -42,6 +44,7 @@ def build_indexes(
         store: The items.
         config: Of the vector index.
         queries: Unit vectors of queries that it is tuned on.
+        lexical: The configuration of the lexical index.
 
     Returns:
         What was built: `items`, how their `vectors` are stored, `bytes_per_item` (of the vector
@@ -59,7 +62,7 @@ def build_indexes(
     built = {"build_seconds": round(time.monotonic() - start, 1)}
     if (peak := peak_bytes()) is not None:
         built["build_peak_mib"] = round(peak / 2**20)
-    LexicalIndex.build(store, directory / bundle.LEXICAL)
+    LexicalIndex.build(store, directory / bundle.LEXICAL, lexical)
     vectors = open_vectors(place)
     recall = recall_against_exact(index, vectors, open_held_out(place), _RECALL_DEPTHS)
     size = sum(path.stat().st_size for path in place.iterdir())
@@ -78,12 +81,18 @@ def build_alike(directory: Path, like: Path) -> dict[str, Any]:
 
     Args:
         directory: Where items and vectors lie and the indexes go.
-        like: A vector index, for its configuration and its samples of queries.
+        like: A bundle, for the configuration of both indexes and its samples of queries.
     """
-    if (like / HELD_OUT).is_file():
-        shutil.copyfile(like / HELD_OUT, directory / bundle.INDEX / HELD_OUT)
-    store = ItemStore.read(directory / bundle.ITEMS)
-    return build_indexes(directory, store, index_config(like), open_queries(like))
+    index = like / bundle.INDEX
+    if (index / HELD_OUT).is_file():
+        shutil.copyfile(index / HELD_OUT, directory / bundle.INDEX / HELD_OUT)
+    return build_indexes(
+        directory,
+        ItemStore.read(directory / bundle.ITEMS),
+        index_config(index),
+        open_queries(index),
+        LexicalConfig.read(like / bundle.LEXICAL),
+    )
 
 
 def save_held_out(directory: Path, queries: Float32[np.ndarray, "queries dim"]) -> None:

@@ -11,7 +11,8 @@ import tantivy
 from base.errors import InputError
 from catalog.schema import ITEMS
 from catalog.store import ItemStore
-from lexical.index import FIELD_WEIGHTS, MAX_TERMS, LexicalIndex
+from lexical.config import CONFIG_FILE, LexicalConfig
+from lexical.index import MAX_TERMS, LexicalIndex
 
 K1, B = 1.2, 0.75
 
@@ -73,11 +74,12 @@ def test_score_adds_up_the_fields_by_their_weights(build):
     brand = bm25("zebra", [["zebra"], []], 0)
     attributes = bm25("zebra", [["zebra", "big"], []], 0)
     description = bm25("zebra", [["zebra", "zebra"], []], 0)
+    weights = LexicalConfig().field_weights
     expected = (
-        FIELD_WEIGHTS["title"] * single
-        + (FIELD_WEIGHTS["brand"] + FIELD_WEIGHTS["category"]) * brand
-        + FIELD_WEIGHTS["attributes"] * attributes
-        + FIELD_WEIGHTS["description"] * description
+        weights["title"] * single
+        + (weights["brand"] + weights["category"]) * brand
+        + weights["attributes"] * attributes
+        + weights["description"] * description
     )
     rows, scores = index.search("zebra", 5)
     assert rows.tolist() == [0]
@@ -315,7 +317,7 @@ def undamaged(tmp_path_factory):
     return directory
 
 
-@pytest.mark.parametrize("suffix", [".json", ".term", ".idx", ".fast", ".fieldnorm"])
+@pytest.mark.parametrize("suffix", ["meta.json", ".term", ".idx", ".fast", ".fieldnorm"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_index_is_refused(tmp_path, undamaged, suffix, damage):
     directory = Path(shutil.copytree(undamaged, tmp_path / "lexical"))
@@ -325,6 +327,38 @@ def test_a_damaged_index_is_refused(tmp_path, undamaged, suffix, damage):
     else:
         file.unlink()
     with pytest.raises(InputError, match="lexical index"):
+        LexicalIndex.open(directory)
+
+
+def test_an_index_answers_with_the_weights_it_was_built_with(tmp_path):
+    store = store_of({"title": "zebra", "brand": "lamp"}, {"title": "horse"})
+    config = LexicalConfig(field_weights={"title": 2.0, "brand": 0.0})
+    LexicalIndex.build(store, tmp_path / "lexical", config)
+    index = LexicalIndex.open(tmp_path / "lexical")
+    assert index.schema.config == config
+    expected = 2.0 * bm25("zebra", [["zebra"], ["horse"]], 0)
+    assert index.search("zebra", 5)[1] == pytest.approx([expected])
+    assert index.search("lamp", 5)[0].tolist() == []  # the brand is not indexed
+
+
+def test_an_index_without_a_config_file_is_english_with_the_first_weights(tmp_path):
+    directory = tmp_path / "lexical"
+    store = store_of({"title": "running shoes", "brand": "Fleet"}, {"title": "horse"})
+    before = LexicalIndex.build(store, directory).search("run fleet", 5)[1].tolist()
+    (directory / CONFIG_FILE).unlink()
+    after = LexicalIndex.open(directory)
+    assert after.schema.config == LexicalConfig(
+        "english",
+        {"title": 1.0, "brand": 0.5, "category": 0.5, "attributes": 0.3, "description": 0.3},
+    )
+    assert after.search("run fleet", 5)[1].tolist() == before
+
+
+def test_a_config_of_other_fields_than_the_index_is_refused(tmp_path):
+    directory = tmp_path / "lexical"
+    LexicalIndex.build(titles("lamp"), directory)
+    LexicalConfig(field_weights={"title": 1.0}).write(directory)
+    with pytest.raises(InputError, match="cannot be opened"):
         LexicalIndex.open(directory)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from catalog.schema import Item
 from catalog.store import ItemStore
+from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex
 from lexical.live_index import LiveLexicalIndex
 
@@ -42,3 +43,14 @@ def test_no_row_is_found_of_an_update_that_failed_half_way(live):
         live.update(lamps, [], 5)
     after = live.update({2: lamps[2]}, [], 3)
     assert sorted(after.search("lamp", 9)[0].tolist()) == [0, 2]
+
+
+def test_added_items_are_indexed_with_the_config_of_the_index(tmp_path):
+    config = LexicalConfig(field_weights={"title": 1.0, "brand": 0.0})
+    opened = LexicalIndex.build(ItemStore.of([Item("0", "lamp")]), tmp_path / "lexical", config)
+    index = LiveLexicalIndex(tmp_path / "lexical", opened, tmp_path)
+    after = index.update({1: Item("1", "desk", brand="Zebra")}, [], 2)
+    assert after.schema.config == config
+    assert after.search("desk", 9)[0].tolist() == [1]
+    assert after.search("zebra", 9)[0].tolist() == []
+    index.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bert.numerics import choose_numerics
+from lexical.config import LexicalConfig
 from live.catalogue import open_newest
 from live.compaction import CompactionError
 from live.write_ahead_log import WriteLog
@@ -88,6 +89,18 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
         assert found(shop, "zyx reading lamp")[0] == "lamp"
 
 
+def test_a_compaction_keeps_the_config_of_the_lexical_index(opened, tmp_path):
+    root = tmp_path / "root"
+    config = LexicalConfig(field_weights={"title": 2.0, "brand": 1.0})
+    write_bundle(root, tiny_items(), choose_numerics(), lexical=config)
+    with opened(root=root) as shop:
+        shop.upsert(LAMP)
+        shop.shown()
+        shop.live.compact()
+        assert shop.engine.directory != root
+        assert LexicalConfig.read(shop.engine.directory / bundle.LEXICAL) == config
+
+
 def test_a_bundle_that_answers_otherwise_is_passed_over_by_a_start(opened, tmp_path, tiny_bundle):
     with opened() as shop:
         shop.upsert(LAMP)
@@ -122,7 +135,7 @@ def test_a_process_that_builds_an_index_ends_with_its_server(tiny_bundle, tmp_pa
     shutil.copy(tiny_bundle / bundle.ITEMS, tmp_path / bundle.ITEMS)
     (tmp_path / bundle.INDEX).mkdir()
     shutil.copy(tiny_bundle / bundle.INDEX / "vectors.npy", tmp_path / bundle.INDEX)
-    command = (sys.executable, "-m", "live.index_build", tmp_path, tiny_bundle / bundle.INDEX)
+    command = (sys.executable, "-m", "live.index_build", tmp_path, tiny_bundle)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False)
     assert ended.returncode == 1

@@ -18,7 +18,8 @@ from catalog.dataset.reading import Dataset, read_dataset
 from catalog.item_text import item_text
 from catalog.store import ItemStore
 from demo import write_demo_store
-from lexical.index import ANALYSER, LexicalIndex
+from lexical.analysers import ANALYSERS
+from lexical.index import LexicalIndex
 from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle import write_directory
@@ -179,12 +180,12 @@ class Pipeline:
         )
         of_index: dict[str, Any] = {
             "towers": towers.digest,
-            "analyser": ANALYSER,
+            "analyser": ANALYSERS[config.lexical.analyser].tokenizer_name,
             "files": FILES_VERSION,
         }
         if self.written is not None:
             of_index["written"] = dict(self.written.state)
-        index = self._step("index", self._index, of_index, config.index)
+        index = self._step("index", self._index, of_index, config.index, config.lexical)
         mined = self._step("mine", self._mine, index.digest, config.mine)
         rerank = self._step(
             "rerank",
@@ -245,7 +246,7 @@ class Pipeline:
         # Recall is reported on queries that the index was not tuned on, where there are any.
         tuned, measured = queries[::2], queries[1::2] if len(queries) > 1 else queries
         save_held_out(directory / bundle.INDEX, measured)
-        report = build_indexes(directory, self.store, self.config.index, tuned)
+        report = build_indexes(directory, self.store, self.config.index, tuned, self.config.lexical)
         return {"truncated": encoder.truncated, **report}
 
     def _encode_items(self, encoder: TowerEncoder, directory: Path) -> None:
