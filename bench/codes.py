@@ -69,12 +69,14 @@ def main(config: CodesConfig) -> None:
     engine = Engine.load(config.bundle)
     chance = random.Random(config.seed)  # noqa: S311 - a sample, no secret
     found = list(codes(engine))
+    if not found:
+        sys.exit(f"error: no item of {config.bundle} has a brand and a code")
     chosen = chance.sample(found, min(config.queries, len(found)))
     systems: dict[str, Callable[[str], tuple[Hit, ...]]] = {
         "dense": lambda query: engine.retrieve(query, limit=TOP, channels=[Channel.DENSE]).hits,
         "lexical": lambda query: engine.retrieve(query, limit=TOP, channels=[Channel.LEXICAL]).hits,
-        "hybrid": lambda query: engine.retrieve(query, limit=TOP).hits,
-        "both stages": lambda query: engine.search(query, limit=TOP).hits,
+        "recall": lambda query: engine.retrieve(query, limit=TOP).hits,
+        "rerank": lambda query: engine.search(query, limit=TOP).hits,
     }
     asked = {
         "as typed": [(item, f"{brand} {code}") for item, brand, code in chosen],

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 from unittest.mock import patch
 
 import numpy as np
@@ -22,6 +22,8 @@ import numpy as np
 Work = Callable[..., Any]
 # Makes the work in its own process: loads models, warms up.
 Setup = Callable[..., Work]
+# By contestant's name, a module-level function and its arguments.
+Setups: TypeAlias = Mapping[str, tuple[Setup, tuple[Any, ...]]]
 
 _SETTLE_SECONDS = 0.3  # between turns: thread pools spin for a while after their work
 
@@ -57,7 +59,7 @@ class Timed:
 
 
 def contest(
-    setups: Mapping[str, tuple[Setup, tuple[Any, ...]]],
+    setups: Setups,
     rounds: int,
     environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> dict[str, Timed]:
@@ -72,7 +74,7 @@ def contest(
 
 
 def contests(
-    setups: Mapping[str, tuple[Setup, tuple[Any, ...]]],
+    setups: Setups,
     tasks: Mapping[str, tuple[Any, ...]],
     rounds: int,
     environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),

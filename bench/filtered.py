@@ -10,12 +10,15 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tyro
 
+from bench.filters import found_share
 from bench.indexes import kept
 from bench.vectors import key, make
 from search.channels import filtered
@@ -28,6 +31,14 @@ K = 200
 SHARES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95)
 ITEMS = (100_000, 1_000_000)
 _QUERIES = 20
+
+
+@dataclass(frozen=True)
+class FilteredConfig:
+    """Where to keep what is measured."""
+
+    # vectors and indexes of 100,000 and of a million titles
+    directory: tyro.conf.Positional[Path] = Path("out/bench")
 
 
 def measured(call: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[float, list[Any]]:
@@ -53,12 +64,6 @@ def nearest(
     return filtered.nearest(index, sketch, vectors, query, K, allowed)
 
 
-def found(exact: list[np.ndarray], rows: list[np.ndarray]) -> float:
-    """Which share of the exact rows was found, over all queries."""
-    pairs = zip(exact, rows, strict=True)
-    return statistics.mean(len(np.intersect1d(a, b)) / max(len(a), 1) for a, b in pairs)
-
-
 def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Sketch) -> None:
     """Print what each share costs, scanned and as planned."""
     random = np.random.default_rng(0)
@@ -67,7 +72,7 @@ def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Ske
         rows = np.flatnonzero(allowed)
         scan, exact = measured(partial(scanned, vectors, rows, K), queries)
         planned, answers = measured(partial(nearest, index, sketch, vectors, allowed), queries)
-        recall = found(exact, [answer.rows for answer in answers])
+        recall = found_share(exact, [answer.rows for answer in answers])
         names = ", ".join(sorted({answer.plan for answer in answers}))
         sys.stdout.write(
             f"{len(rows):9,} of {len(vectors):,} pass: scan {scan:6.1f} ms, planned {planned:6.1f} "
@@ -76,17 +81,17 @@ def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Ske
         sys.stdout.flush()
 
 
-def main() -> None:
-    """Print what was measured."""
-    directory = Path(sys.argv[1] if len(sys.argv) > 1 else "out/bench")
+def main(config: FilteredConfig) -> None:
+    """Measure and print."""
     for items in ITEMS:
-        file, queries = make(directory / "vectors", items)
-        built = kept(directory / f"index-{items}-{key()}", 0.99, file, queries[len(queries) // 2 :])
+        file, queries = make(config.directory / "vectors", items)
+        tuned = queries[len(queries) // 2 :]
+        built = kept(config.directory / f"index-{items}-{key()}", 0.99, file, tuned)
         vectors = open_vectors(built)
-        sketch = open_sketch(built, vectors, queries[len(queries) // 2 :])
+        sketch = open_sketch(built, vectors, tuned)
         assert sketch is not None
         plans(vectors, queries[:_QUERIES], open_index(built), sketch)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(FilteredConfig, prog="python -m bench.filtered"))

@@ -15,18 +15,18 @@ Python interface takes no filter.
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import tyro
 
 from bench import vectors
-from bench.contest import Setup, Timed, Work, contests
-from bench.indexes import K, fresh_path, kept, unfinished_path
+from bench.contest import Setup, Setups, Timed, Work, contests
+from bench.indexes import K, faiss_index, kept
 from bench.report import Row, markdown, write
 from search.channels import filtered
 from towers.exact import nearest_of
@@ -41,9 +41,6 @@ _CELLS = 1_000
 _TUNE, _ASKED = 20, 60  # queries
 _EFFORTS = (16, 64, 256, 1024)
 _SEED = 0
-
-
-Setups: TypeAlias = dict[str, tuple[Setup, tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
@@ -168,7 +165,7 @@ def exactly(
     return rows
 
 
-def found_share(exact: np.ndarray, rows: np.ndarray) -> float:
+def found_share(exact: Iterable[np.ndarray], rows: Iterable[np.ndarray]) -> float:
     """Recall, where fewer than K may exist."""
     pairs = [(a[a >= 0], b[b >= 0]) for a, b in zip(exact, rows, strict=True)]
     return sum(len(np.intersect1d(a, b)) for a, b in pairs) / sum(len(a) for a, _ in pairs)
@@ -196,18 +193,9 @@ def _ours(directory: Path, file: Path, asked: np.ndarray, tuned: np.ndarray) -> 
 def _faiss(directory: Path, file: Path, asked: np.ndarray, kind: str) -> Work:
     import faiss
 
-    stored, built = np.load(file, mmap_mode="r"), directory / f"faiss-{kind}"
-    if not built.is_file():
-        made = faiss.index_factory(stored.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
-        if hasattr(made, "hnsw"):
-            made.hnsw.efConstruction = 200
-        made.train(stored)
-        made.add(stored)
-        faiss.write_index(made, str(fresh_path(built)))
-        unfinished_path(built).rename(built)
-    index, filters = faiss.read_index(str(built)), Filters(directory, stored)
+    stored = np.load(file, mmap_mode="r")
+    filters, (index, _) = Filters(directory, stored), faiss_index(directory, stored, kind)
     graph = hasattr(index, "hnsw")
-    faiss.omp_set_num_threads(1)
 
     def prepare(kept: Kept) -> Callable[[np.ndarray, int], Any]:
         bits = np.packbits(filters.mask(kept), bitorder="little")
@@ -293,8 +281,9 @@ def filters(config: FiltersConfig) -> list[Row]:
         "faiss, IVF": (_faiss, (*inputs, f"IVF{round(config.items**0.5)},Flat")),
         "LanceDB, IVF_PQ": (_lancedb, inputs),
     }
-    setups: Setups = {"ours": (_ours, (*inputs, asked[:half]))} | {
-        name: known[name] for name in config.against
+    setups: Setups = {
+        "ours": (_ours, (*inputs, asked[:half])),
+        **{name: known[name] for name in config.against},
     }
     tasks = {f"{kind}, {share:.2%}": (kind, share) for kind, share in product(KINDS, SHARES)}
     stored = np.load(file, mmap_mode="r")

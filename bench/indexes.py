@@ -21,7 +21,7 @@ import towers.scann
 import towers.sketch
 import towers.vectors
 from bench import vectors
-from bench.contest import Setup, Timed, Work, contest
+from bench.contest import Setups, Timed, Work, contest
 from bench.report import Row
 from towers.exact import ExactIndex, recall
 from towers.index import IndexConfig, build_index, open_index
@@ -60,7 +60,7 @@ def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
     sys.stderr.write(f"nearest items' cosines, medians: {first:.2f} first, {last:.2f} {K}th\n")
     rows = []
     for target in TARGETS:
-        setups: dict[str, tuple[Setup, tuple[Any, ...]]] = {
+        setups: Setups = {
             "ours": (_scann, (target, *inputs)),
             "hnswlib, M 16": (_hnswlib, (target, *inputs, 16)),
             "hnswlib, M 32": (_hnswlib, (target, *inputs, 32)),
@@ -69,7 +69,7 @@ def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
         }
         if items <= _IVF_UP_TO:
             kind = f"IVF{round(items**0.5)},Flat"
-            setups["faiss, IVF"] = (_faiss, (target, *inputs, kind))
+            setups = {**setups, "faiss, IVF": (_faiss, (target, *inputs, kind))}
         found = contest(setups, rounds)
         ours = found["ours"]
         for name, timed in found.items():
@@ -152,19 +152,8 @@ def _hnswlib(
 def _faiss(
     target: float, directory: Path, file: Path, tune: np.ndarray, asked: np.ndarray, kind: str
 ) -> Work:
-    import faiss
-
-    stored, built = np.load(file, mmap_mode="r"), directory / f"faiss-{kind}"
-    if not built.is_file():
-        index = faiss.index_factory(stored.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
-        if hasattr(index, "hnsw"):
-            index.hnsw.efConstruction = _BUILD_EFFORT
-        index.train(stored)
-        index.add(stored)
-        faiss.write_index(index, str(fresh_path(built)))
-        unfinished_path(built).rename(built)
-    index = faiss.read_index(str(built))
-    faiss.omp_set_num_threads(1)
+    stored = np.load(file, mmap_mode="r")
+    index, size = faiss_index(directory, stored, kind)
 
     def search(query: np.ndarray) -> Rows:
         found: Rows = index.search(query, K)[1][0]
@@ -177,7 +166,25 @@ def _faiss(
             index.nprobe = min(value, index.nlist)
 
     _tune(effort, search, target, stored, tune)
-    return _one_by_one(search, asked, built.stat().st_size, file)
+    return _one_by_one(search, asked, size, file)
+
+
+def faiss_index(directory: Path, stored: np.ndarray, kind: str) -> tuple[Any, int]:
+    """Open faiss' index of vectors for one thread, built if missing; also return its bytes."""
+    import faiss
+
+    built = directory / f"faiss-{kind}"
+    if not built.is_file():
+        index = faiss.index_factory(stored.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+        if hasattr(index, "hnsw"):
+            index.hnsw.efConstruction = _BUILD_EFFORT
+        index.train(stored)
+        index.add(stored)
+        faiss.write_index(index, str(fresh_path(built)))
+        unfinished_path(built).rename(built)
+    index = faiss.read_index(str(built))
+    faiss.omp_set_num_threads(1)
+    return index, built.stat().st_size
 
 
 def _usearch(

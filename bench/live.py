@@ -74,7 +74,7 @@ def make_bundle(work: Path, items: int) -> Path:
             for row, title in enumerate(islice(vectors.titles(), items))
         ]
     )
-    towers, tokenizer = ours._parts()
+    towers, tokenizer = ours.parts()
 
     def index(directory: Path, _: Path) -> Mapping[str, Any]:
         (directory / bundle.INDEX).mkdir()
@@ -155,8 +155,9 @@ class Use:
 def load(address: str, pid: int, phase: str, **options: Any) -> dict[str, Any]:
     """The figures of one phase, run in a process of its own, and what the server used."""
     use = Use(pid)
-    given = json.dumps({"address": address, "phase": phase, **options})
-    command = [sys.executable, "-m", "bench.load", given]
+    command = [sys.executable, "-m", "bench.load", "--address", address, "--phase", phase]
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
     found = json.loads(done.stdout) | use.stop()
     sys.stderr.write(f"{phase}: {json.dumps(found)}\n")

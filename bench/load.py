@@ -1,6 +1,6 @@
 """The load of `bench/live.py`, in a process of its own: calls at fixed times or without pause.
 
-    python -m bench.load '{"address": …, "phase": "together", "seconds": 30, …}'
+    python -m bench.load --address HOST:PORT --phase together --seconds 30 …
 
 Prints one line of JSON. Knows nothing of the server but the contract.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import tyro
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from shortlist.v1.catalog_service_pb2 import GetItemRequest, UpsertItemsRequest
@@ -274,4 +275,4 @@ async def main(phase: Phase) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Phase(**json.loads(sys.argv[1]))))
+    asyncio.run(main(tyro.cli(Phase, prog="python -m bench.load")))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench import inputs, ours, peers, vectors
-from bench.contest import Setup, Timed, contest, contests
+from bench.contest import Setups, Timed, contest, contests
 from bench.report import Row
 from towers.exact import ExactIndex, recall
 from train.loop.huge_pages import huge_pages
@@ -32,7 +32,7 @@ def encoding(directory: Path, rounds: int) -> list[Row]:
     """Bulk encoding of titles; real queries beside them show what else is nearest."""
     texts, queries = inputs.titles(), vectors.queries()[:_QUERIES]
     onnx = {each: peers.onnx_file(directory, "encoder", each) for each in ("float32", "int8")}
-    setups: dict[str, tuple[Setup, tuple[Any, ...]]] = {
+    setups: Setups = {
         "ours": (ours.encode, ()),
         "sentence-transformers, float32": (peers.st_encode, ("float32",)),
         "sentence-transformers, bfloat16": (peers.st_encode, ("bfloat16",)),

@@ -17,6 +17,7 @@ import tyro
 from jaxtyping import Float32
 
 from bench.models import pair_order_agreement
+from bench.recall import ranking
 from bench.report import say
 from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
@@ -58,8 +59,7 @@ def main(config: NumericsConfig) -> None:
     for number, query in enumerate(track(queries, "searching", len(queries))):
         for name, engine in engines.items():
             hits = engine.search(query.text, limit=DEPTH).hits
-            ranked = np.array([hit.score for hit in hits], np.float32)
-            runs[name].append(Ranking([hit.item_id for hit in hits], ranked))
+            runs[name].append(ranking(hits))
         items = runs["float32"][-1].item_ids[: engines["float32"].config.rerank_depth]
         for name, engine in engines.items():
             scores[name].append(_scores(engine, query.text, items))

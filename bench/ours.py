@@ -38,7 +38,8 @@ from train.loop.parameters import (
 from train.pipeline.towers import Pairs, pairs_loss
 
 
-def _parts() -> tuple[Towers, Tokenizer]:
+def parts() -> tuple[Towers, Tokenizer]:
+    """Return pretrained towers and their tokenizer."""
     directory = resolve_pretrained(DEFAULT_PRETRAINED)
     config = TowersConfig(max_query_tokens=24, max_item_tokens=MAX_TOKENS)
     return pretrained_towers(directory, config), Tokenizer.from_directory(directory)
@@ -51,7 +52,7 @@ def encode() -> Work:
 
 def bulk_encoder() -> TowerEncoder:
     """Both towers as training starts with them."""
-    return TowerEncoder(*_parts(), choose_numerics(), bulk=True)
+    return TowerEncoder(*parts(), choose_numerics(), bulk=True)
 
 
 def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
@@ -88,7 +89,7 @@ def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
 
 def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
     """The towers' training step, batches of 64, with the input pipeline's packing."""
-    towers, tokenizer = _parts()
+    towers, tokenizer = parts()
     encoder = TowerEncoder(towers, tokenizer, choose_numerics())
     count = len(pairs)
     known = Pairs(
@@ -110,7 +111,7 @@ def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
 
 def token_counts(pairs: Sequence[tuple[str, str, float]]) -> float:
     """Tokens of a pair's query and title, on average."""
-    encoder = TowerEncoder(*_parts(), choose_numerics())
+    encoder = TowerEncoder(*parts(), choose_numerics())
     queries = encoder.tokenise("query", [query for query, *_ in pairs])
     items = encoder.tokenise("item", [title for _, title, _ in pairs])
     return float(queries.lengths.mean() + items.lengths.mean())

@@ -39,9 +39,7 @@ def test_rows_of_a_failed_update_are_not_returned(live):
 
 def test_rows_of_an_update_that_failed_half_way_are_not_returned(live):
     lamps = {row: Item(str(row), "lamp") for row in (2, 3, -1)}
-    with pytest.raises(
-        ValueError, match="-1"
-    ):  # not a row number; the two rows before are uncommitted
+    with pytest.raises(ValueError, match="-1"):  # the rows before are uncommitted
         live.update(lamps, [], 5)
     after = live.update({2: lamps[2]}, [], 3)
     assert sorted(after.search("lamp", 9)[0].tolist()) == [0, 2]
