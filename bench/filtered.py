@@ -1,9 +1,9 @@
-"""What a filter costs, and what its plans find: the figures that `search.channels.filtered` uses.
+"""Measure the cost and recall of filter plans, for the constants of `search.channels.filtered`.
 
     python -m bench.filtered [DIRECTORY]
 
-DIRECTORY (out/bench) is where vectors and indexes of 100,000 and of a million titles are kept; what
-is not there is made, for which a million take an hour. Filters are random shares of items.
+Vectors and indexes of 100,000 and of a million titles are read from DIRECTORY (out/bench). Missing
+ones are made, which takes an hour for a million titles. A filter keeps a random share of the items.
 """
 
 import statistics
@@ -35,14 +35,13 @@ _QUERIES = 20
 
 @dataclass(frozen=True)
 class FilteredConfig:
-    """Where to keep what is measured."""
+    """Where to keep vectors and indexes."""
 
-    # vectors and indexes of 100,000 and of a million titles
-    directory: tyro.conf.Positional[Path] = Path("out/bench")
+    directory: tyro.conf.Positional[Path] = Path("out/bench")  # made if missing
 
 
 def measured(call: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[float, list[Any]]:
-    """Median milliseconds of a query, and all answers; the first query warms up before."""
+    """Return the median milliseconds of a query, and all answers, after one warm-up query."""
     call(queries[0])
     taken, answers = [], []
     for query in queries:
@@ -53,19 +52,19 @@ def measured(call: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[fl
 
 
 def scanned(vectors: Vectors, rows: np.ndarray, k: int, query: np.ndarray) -> np.ndarray:
-    """The k nearest of some rows, exactly."""
+    """Return the k nearest of some rows, by exact search."""
     return nearest_of(vectors, query, k, rows)[0]
 
 
 def nearest(
     index: VectorIndex, sketch: Sketch, vectors: Vectors, allowed: np.ndarray, query: np.ndarray
 ) -> filtered.Filtered:
-    """The K nearest that pass, as planned."""
+    """Return the K nearest rows that pass the filter, by the chosen plan."""
     return filtered.nearest(index, sketch, vectors, query, K, allowed)
 
 
 def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Sketch) -> None:
-    """Print what each share costs, scanned and as planned."""
+    """Print the cost of each share, by exact scan and by the chosen plan."""
     random = np.random.default_rng(0)
     for share in SHARES:
         allowed = random.random(len(vectors)) < share

@@ -52,9 +52,9 @@ def main(config: RecallConfig) -> None:
     metrics = _metrics(queries, _reranked(engine, queries))
     for metric in _METRICS:
         for name, of in metrics.items():
-            sys.stdout.write(f"{metric} rerank of {name}: {bootstrap(of[metric])}\n")
+            sys.stdout.write(f"{metric} rerank of {name}: {_cell(bootstrap(of[metric]), '')}\n")
         difference = bootstrap(metrics["recall"][metric] - metrics["dense"][metric])
-        sys.stdout.write(f"{metric} rerank of recall - rerank of dense: {difference}\n")
+        sys.stdout.write(f"{metric} rerank of recall - rerank of dense: {_cell(difference, '+')}\n")
 
 
 def ranking(hits: Sequence[Hit]) -> Ranking:

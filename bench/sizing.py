@@ -19,7 +19,7 @@ from typing import Any
 import tyro
 
 from bench import inputs
-from bench.live import Use
+from bench.live import ResourceUse
 from bench.process import serving
 from bench.report import machine, say
 from catalog.dataset.reading import read_dataset
@@ -86,7 +86,7 @@ def main(config: SizingConfig) -> None:
         say("| --- | --- | --- | --- |")
         with Client(server.address, timeout_seconds=60) as client:
             for name, call in calls(client, config).items():
-                use, begun = Use(server.process.pid), time.perf_counter()
+                use, begun = ResourceUse(server.process.pid), time.perf_counter()
                 answered = ask(call, config)
                 rate, used = answered / (time.perf_counter() - begun), use.stop()
                 say(
