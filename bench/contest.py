@@ -17,8 +17,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-# Takes the task's arguments, does the work once and returns the answer. Returns (seconds, answer) if
-# only part of the work counts.
+# Takes the task's arguments, does the work once and returns the answer; (seconds, answer) if only
+# part of the work counts.
 Work = Callable[..., Any]
 # Makes the work in the contestant's process: loads models, warms up.
 Setup = Callable[..., Work]

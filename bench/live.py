@@ -3,9 +3,9 @@
     python -m bench.live [--seconds 300]
 
 A bundle of 100,000 real and recombined titles is made once, with the pretrained encoder. Retrieve
-runs alone first, then together with updates of price and stock and with new items. Then each kind of
-load runs alone, as fast as it is answered. The load comes from another process on the same machine
-(`bench/load.py`), at fixed times. The latency of a call counts from the time it was due.
+runs alone first, then together with updates of price and stock and with new items. Then each kind
+of load runs alone, as fast as it is answered. Another process on the same machine sends the load at
+fixed times (`bench/load.py`). The latency of a call counts from the time it was due.
 """
 
 import json

@@ -29,7 +29,7 @@ def prepare(directory: Path) -> None:
 
 
 def encoding(directory: Path, rounds: int) -> list[Row]:
-    """Compare bulk encoding of titles; real queries show whether the nearest titles are the same."""
+    """Compare bulk encoding of titles; real queries test whether the nearest titles agree."""
     texts, queries = inputs.titles(), vectors.queries()[:_QUERIES]
     onnx = {each: peers.onnx_file(directory, "encoder", each) for each in ("float32", "int8")}
     setups: Setups = {

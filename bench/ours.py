@@ -1,4 +1,4 @@
-"""Shortlist's own contestants, through the code that trains and serves."""
+"""Shortlist's contestants, which run the code that trains and serves."""
 
 import time
 from collections.abc import Sequence
@@ -46,20 +46,20 @@ def parts() -> tuple[Towers, Tokenizer]:
 
 
 def encode() -> Work:
-    """Bulk encoding, as the index step does it."""
+    """Encode in bulk, as the index step does."""
     return bulk_encoder().items
 
 
 def bulk_encoder() -> TowerEncoder:
-    """Both towers as training starts with them."""
+    """Return the encoder of both pretrained towers."""
     return TowerEncoder(*parts(), choose_numerics(), bulk=True)
 
 
 def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
-    """The cross-encoder's shapes as serving compiles them, under the peers' head.
+    """Rerank with the cross-encoder in serving's shapes, with the peers' head.
 
-    The head is part of the program, as the reranker's own is: NumPy's products would keep threads
-    of theirs turning beside those of the next call.
+    The head is part of the program, like the reranker's head, because threads of NumPy's products
+    would spin during the next call.
     """
     bert, dtype = load_bert(directory), choose_numerics().input_dtype
     head = {name: value.T for name, value in load_file(directory / WEIGHTS_FILE).items()
@@ -88,7 +88,7 @@ def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
 
 
 def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
-    """The towers' training step, batches of 64, with the input pipeline's packing."""
+    """Train the towers on batches of 64, packed as in the input pipeline."""
     towers, tokenizer = parts()
     encoder = TowerEncoder(towers, tokenizer, choose_numerics())
     count = len(pairs)
@@ -110,7 +110,7 @@ def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
 
 
 def token_counts(pairs: Sequence[tuple[str, str, float]]) -> float:
-    """Tokens of a pair's query and title, on average."""
+    """Return the mean number of tokens of a query and its title."""
     encoder = TowerEncoder(*parts(), choose_numerics())
     queries = encoder.tokenise("query", [query for query, *_ in pairs])
     items = encoder.tokenise("item", [title for _, title, _ in pairs])
@@ -120,7 +120,7 @@ def token_counts(pairs: Sequence[tuple[str, str, float]]) -> float:
 def train_cross_encoder(
     pairs: Sequence[tuple[str, str, float]], directory: Path, steps: int
 ) -> Work:
-    """The reranker's model and step on batches of 32 pairs, with the peers' loss."""
+    """Train the reranker on batches of 32 pairs, with the peers' loss."""
     bert, dtype = load_bert(directory), choose_numerics().input_dtype
     config = RerankerConfig(max_tokens=MAX_TOKENS)
     build, params = split(pretrained_reranker(bert, config, seed=0))
@@ -145,7 +145,7 @@ def train_cross_encoder(
 
 
 def _stepping(loss: Any, params: Any, plan: Sequence[np.ndarray], load: Any) -> Work:
-    """Steps one after the other; the seconds are those from the end of the first to the last."""
+    """Return work of several steps, timed from the end of the first step to the last."""
     mesh = make_mesh()
     optimizer = make_optimizer(FitConfig(learning_rate=2e-5), params, 1000)
     params = jax.device_put(params, parameter_sharding(mesh, params))
