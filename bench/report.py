@@ -68,8 +68,8 @@ def markdown(rows: Sequence[Row]) -> str:
 def write(path: Path, rows: Sequence[Row]) -> None:
     """Replace the rows of the same works in a results file.
 
-    The file names one processor and one set of versions, so rows of others are dropped. Each row has
-    the date of its measurement.
+    The file names one processor and one set of versions, so rows of others are dropped. Each row
+    has the date of its measurement.
     """
     kept, here = [], machine()
     versions = {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES}
