@@ -1,1 +1,1 @@
-"""Comparisons with what people use today: `make bench`. Nothing here is imported by the project."""
+"""Benchmarks and comparisons with other libraries (`make bench`); no product code imports them."""

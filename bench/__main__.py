@@ -1,4 +1,4 @@
-"""`make bench`: all comparisons, or the ones named; prints a table and writes results.json."""
+"""`make bench`: run all comparisons or the named ones, print a table and write results.json."""
 
 import time
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from bench import indexes, inputs, models, report
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """What to compare, and how often."""
+    """What to compare, and in how many rounds."""
 
     only: tuple[Literal["encoding", "reranking", "training", "index"], ...] = ()  # all by default
-    rounds: int = 7  # timed turns of each contestant
-    items: int = indexes.ITEMS  # vectors of the index; a million take an hour to encode and build
-    work: Path = Path("out/bench")  # exported models, kept for the next time
-    results: Path = Path("bench/results.json")  # where the figures go
+    rounds: int = 7  # timed rounds of each contestant
+    items: int = indexes.ITEMS  # vectors in the index; a million take an hour to encode and index
+    work: Path = Path("out/bench")  # directory of exported models, kept for the next run
+    results: Path = Path("bench/results.json")  # file for the results
 
 
 def main(config: BenchConfig) -> None:
-    """Run the contests one after the other; rows are written as soon as they are known."""
+    """Run one comparison after another, and write its rows at once."""
     start = time.perf_counter()
-    inputs.dataset()  # first: without it there is nothing to compare on
+    inputs.dataset()  # fail early if the data is missing
     models.prepare(config.work)
     contests: dict[str, Callable[[Path, int], list[report.Row]]] = {
         "encoding": models.encoding,
@@ -38,7 +38,7 @@ def main(config: BenchConfig) -> None:
         rows = contests[name](config.work, config.rounds)
         report.write(config.results, rows)
         report.say(report.markdown(rows))
-    report.say(f"{(time.perf_counter() - start) / 60:.1f} minutes in all")
+    report.say(f"{(time.perf_counter() - start) / 60:.1f} minutes in total")
 
 
 if __name__ == "__main__":

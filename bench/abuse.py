@@ -1,11 +1,11 @@
-"""What a good client notices of others that misuse the server.
+"""Measure a good client's latency while other clients misuse the server.
 
     python -m bench.abuse --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
-A good client sends an open-loop load, a few calls a second, while others keep connections open
-that they do not use, do not read their answers, take calls back as soon as they begin, or send
-messages beyond the server's limit. Each abuse comes between two quiet phases. Everything goes to a
-server that this starts, on the loopback interface; load, abuse and server share the cores.
+The good client sends an open-loop load of a few calls per second. Other clients open idle
+connections, do not read their answers, reset calls as soon as they begin, or send messages above
+the server's limit. Each abuse comes between two quiet phases. The benchmark starts the server, and
+load, abuse and server share one machine.
 """
 
 import resource
@@ -30,35 +30,35 @@ from shortlist.v1 import search_service_pb2
 
 _SEARCH = "/shortlist.v1.SearchService/Search"
 _STREAM = "/shortlist.v1.SearchService/StreamSearch"
-_TICK = 0.05  # seconds between two bursts of resets
+_TICK = 0.05  # seconds between bursts of resets
 
 
 @dataclass(frozen=True)
 class AbuseConfig:
-    """What to serve, and how to misuse it."""
+    """What to serve, and how much to misuse the server."""
 
     bundle: Path  # the bundle to serve
-    data: Path  # dataset directory: the queries of its judgments
-    seconds: float = 20.0  # of each phase
-    rounds: int = 3  # of all abuses
-    rate: float = 12.0  # calls/s of the good client, half Retrieve, half GetItem
-    connections: int = 1_000  # that nobody uses
-    readers: int = 200  # calls whose answers are not read, and one more each second
-    resets: float = 500.0  # a second
-    oversized: float = 5.0  # messages a second
-    message_mib: int = 9  # of each of those; the server takes 8
-    cache: Path = Path("out/bench/xla")  # compiled programs
-    only: tuple[str, ...] = ()  # these abuses alone
+    data: Path  # dataset directory; the queries come from its judgments
+    seconds: float = 20.0  # duration of each phase
+    rounds: int = 3  # how often each abuse is repeated
+    rate: float = 12.0  # calls per second of the good client, half Retrieve, half GetItem
+    connections: int = 1_000  # idle connections
+    readers: int = 200  # calls with unread answers, plus one more each second
+    resets: float = 500.0  # reset calls per second
+    oversized: float = 5.0  # oversized messages per second
+    message_mib: int = 9  # size of an oversized message; the limit of the server is 8
+    cache: Path = Path("out/bench/xla")  # directory of compiled programs
+    only: tuple[str, ...] = ()  # these abuses only; all by default
 
 
 @dataclass
 class Phase:
-    """What was measured while one abuse, or none, went on.
+    """Measurements during one abuse, or during a quiet phase.
 
     Attributes:
-        calls: Of the good client.
-        done: What the abuser did and was told, by name.
-        memory: Of the server in MiB, before and after.
+        calls: The good client's calls.
+        done: Counts of the abuser's actions and errors, by name.
+        memory: The server's memory in MiB, before and after.
     """
 
     calls: list[Call]
@@ -66,14 +66,14 @@ class Phase:
     memory: tuple[float, float]
 
     def quantile(self, share: float) -> float:
-        """A quantile of the latency of calls that were answered, in milliseconds."""
+        """Return a latency quantile of the answered calls, in milliseconds."""
         took = [call.took for call in self.calls if call.code == "OK"]
         return float(1e3 * np.quantile(took or [np.nan], share))
 
 
 @contextmanager
 def idle(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
-    """Connections that are opened and then not used."""
+    """Open connections and leave them idle."""
     done: Counter[str] = Counter()
     with ExitStack() as stack:
         for _ in range(config.connections):
@@ -89,29 +89,29 @@ def idle(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
 
 @contextmanager
 def slow_readers(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
-    """Calls with large answers, of which no byte is taken."""
+    """Make calls with large answers, and read no byte of the answers."""
     search = search_service_pb2.SearchRequest(query="charger", page_size=100)
     stream = search_service_pb2.StreamSearchRequest(search=search)
-    asked = ((_SEARCH, search.SerializeToString()), (_STREAM, stream.SerializeToString()))
+    requests = ((_SEARCH, search.SerializeToString()), (_STREAM, stream.SerializeToString()))
     with ExitStack() as stack:
 
-        def one(number: int, done: Counter[str]) -> None:
+        def call(number: int, done: Counter[str]) -> None:
             connection = Connection(address, window=0)
             stack.callback(connection.close)
-            connection.call(*asked[number % 2])
+            connection.call(*requests[number % 2])
             done["calls"] += 1
 
         done: Counter[str] = Counter()
         for number in range(config.readers):
-            one(number, done)
-            time.sleep(0.02)  # a flood of searches would be another abuse
-        with repeated(1.0, one, done):
+            call(number, done)
+            time.sleep(0.02)  # spread the calls: a flood of searches is another abuse
+        with repeated(1.0, call, done):
             yield done
 
 
 @contextmanager
 def rapid_resets(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
-    """Calls that are taken back as soon as they have begun."""
+    """Reset calls as soon as they begin."""
     connections: list[Connection] = []
 
     def one(_: int, done: Counter[str]) -> None:
@@ -136,7 +136,7 @@ def rapid_resets(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
 
 @contextmanager
 def oversized(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
-    """Messages beyond the server's limit."""
+    """Send messages above the server's limit."""
     message = bytes(config.message_mib * 2**20)
     unlimited = [("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(address, options=unlimited) as channel:
@@ -154,7 +154,7 @@ def oversized(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
 
 @contextmanager
 def quiet(_: str, __: AbuseConfig) -> Iterator[Counter[str]]:
-    """Nobody else."""
+    """Do nothing: a quiet phase."""
     yield Counter()
 
 
@@ -174,8 +174,8 @@ class Bench:
     Attributes:
         server: The server.
         load: The load of the next phase.
-        config: How to misuse the server.
-        phases: What was measured, by abuse; "" for none.
+        config: How much to misuse the server.
+        phases: Measurements by abuse; "" for quiet phases.
     """
 
     server: Server
@@ -184,7 +184,7 @@ class Bench:
     phases: defaultdict[str, list[Phase]] = field(default_factory=lambda: defaultdict(list))
 
     def measure(self, name: str, abuse: Abuse) -> None:
-        """Let the good client send its load during an abuse."""
+        """Send the good client's load during an abuse."""
         before = self.server.memory_mib()
         with abuse(self.server.address, self.config) as done:
             calls = openloop.send(self.load)
@@ -194,13 +194,13 @@ class Bench:
         say(
             f"{name or 'none'}: p50 {phase.quantile(0.5):.1f} ms, p99 {phase.quantile(0.99):.1f} ms"
         )
-        # Other queries in each phase, or later ones would be answered from memory.
+        # Each phase sends other queries, or the server would answer from its cache.
         step = round(self.config.rate * self.config.seconds)
         queries = [*self.load.queries[step:], *self.load.queries[:step]]
         self.load = replace(self.load, queries=queries)
 
     def report(self) -> None:
-        """Print a table."""
+        """Print the results as a table."""
         usual = float(np.median([phase.quantile(0.99) for phase in self.phases[""]]))
         columns = "others | calls | p50 ms | p99 ms | p99 over quiet | errors | memory MiB | did"
         say(f"| {columns} |")
@@ -219,17 +219,17 @@ class Bench:
 
 
 def main(config: AbuseConfig) -> None:
-    """Measure everything in turns and print it."""
+    """Measure each abuse between quiet phases, round by round, and print the results."""
     queries = inputs.queries_of(config.data)
     item_ids = read_dataset(config.data).items["item_id"].to_pylist()[:1_000]
     rates = {"Retrieve": config.rate / 2, "GetItem": config.rate / 2}
     say(str(machine()))
     with serving(config.bundle, config.cache) as server:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a file for each connection
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection takes a file
         load = Load(server.address, rates, queries, item_ids, 10.0, config.seconds, retries=False)
         bench = Bench(server, load, config)
-        openloop.send(replace(load, seconds=5.0))  # not measured
+        openloop.send(replace(load, seconds=5.0))  # warm-up
         for _ in range(config.rounds):
             for name, abuse in ABUSES.items():
                 if not config.only or name in config.only:

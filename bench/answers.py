@@ -1,4 +1,4 @@
-"""What bundles answer by themselves, so that an answer that mixes two of them is found out."""
+"""Compare answers during swaps with each bundle's answers alone, to detect mixtures."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,23 @@ from bench.openloop import Answer, Call
 from bench.process import serving
 from shortlist.client import Client
 
-# A bundle's id, a method and a query.
+# Bundle id, method and query.
 Key = tuple[str, str, str]
 
-# Between scores of one pair in batches of other sizes under bfloat16: 0.004 at most was seen.
+# Scores of one pair differ between batch sizes under bfloat16, by at most 0.004 so far.
 _TOLERANCE = 0.01
 
 
 def recorded(
     bundles: Sequence[Path], cache: Path, queries: Sequence[str]
 ) -> tuple[dict[Key, Answer], float]:
-    """What Search and Retrieve answer from servers that serve one bundle and nothing else.
+    """Record the answers of Search and Retrieve from one server per bundle.
 
     Returns:
-        The answers, and to which share of methods and queries the bundles' own differ.
+        The answers, and the share of methods and queries that the bundles answer differently.
 
     Raises:
-        ValueError: to none, so that no mixture would show.
+        ValueError: the bundles answer everything alike, so a mixture could not be detected.
     """
     answers: dict[Key, Answer] = {}
     for bundle in bundles:
@@ -35,21 +35,21 @@ def recorded(
                     ("Retrieve", Answer.of_retrieve(client.retrieve(query))),
                 ):
                     answers[answer.bundle, method, query] = answer
-    by_asked: dict[tuple[str, str], list[Answer]] = {}
+    by_request: dict[tuple[str, str], list[Answer]] = {}
     for (_, method, query), answer in answers.items():
-        by_asked.setdefault((method, query), []).append(answer)
-    differ = [any(not same(answer, all_[0]) for answer in all_) for all_ in by_asked.values()]
+        by_request.setdefault((method, query), []).append(answer)
+    differ = [any(not same(answer, all_[0]) for answer in all_) for all_ in by_request.values()]
     if not any(differ):
-        raise ValueError("all bundles give the same answers: a mixture of them would not show")
+        raise ValueError("all bundles give the same answers, so a mixture could not be detected")
     return answers, sum(differ) / len(differ)
 
 
 def same(answer: Answer, known: Answer) -> bool:
-    """Whether items and scores agree; items of nearly equal scores may have changed places."""
+    """Whether items and scores agree; items of nearly equal scores may swap ranks."""
     if len(answer.results) != len(known.results):
         return False
     scores = dict(known.results)
-    last = min(scores.values(), default=0.0)  # what was cut off behind it may be as good
+    last = min(scores.values(), default=0.0)  # items just below the cut may score the same
     return all(
         abs(score - at_rank) <= _TOLERANCE and abs(score - scores.get(item, last)) <= _TOLERANCE
         for (item, score), (_, at_rank) in zip(answer.results, known.results, strict=True)
@@ -57,23 +57,22 @@ def same(answer: Answer, known: Answer) -> bool:
 
 
 def compare(calls: Sequence[Call], known: Mapping[Key, Answer]) -> tuple[str, int]:
-    """Each answer beside what the bundle that it names answers alone.
+    """Compare each answer with the recorded answer of the bundle that it names.
 
     Returns:
-        A line that says what was found, and how many answers differ.
+        A summary line, and the number of answers that differ.
     """
     counts = Counter[str]()
     for call in calls:
-        if call.code != "OK" or call.method == "GetItem":  # whose answer names no bundle here
+        if call.code != "OK" or call.method == "GetItem":  # GetItem names no bundle
             continue
-        own = known.get((call.answer.bundle, call.method, call.asked))
-        if own is not None and call.answer.reranked < own.reranked:
-            counts["shortened"] += 1  # for want of time: another order by right
+        alone = known.get((call.answer.bundle, call.method, call.asked))
+        if alone is not None and call.answer.reranked < alone.reranked:
+            counts["shortened"] += 1  # less time: another order is correct
         else:
-            counts["same" if own is not None and same(call.answer, own) else "other"] += 1
+            counts["same" if alone is not None and same(call.answer, alone) else "other"] += 1
     return (
-        f"{counts['same']} answers as the bundle that they name gives them alone, "
-        f"{counts['other']} otherwise, {counts['shortened']} not compared, as they reranked fewer "
-        "candidates",
+        f"{counts['same']} answers equal those of the named bundle alone, "
+        f"{counts['other']} differ, {counts['shortened']} not compared (fewer candidates reranked)",
         counts["other"],
     )

@@ -1,7 +1,9 @@
-"""What building the index takes: seconds and memory of each stage.
+"""Measure the time and memory of each stage of an index build.
 
-Vectors are made at random around centres: where neighbours lie hardly matters for this, and a
-million of them take seconds, not the hours of encoding a million titles.
+    python -m bench.building
+
+The vectors are random around centres. The neighbourhoods hardly matter here, and a million random
+vectors take seconds instead of the hours of encoding a million titles.
 """
 
 import os
@@ -29,7 +31,7 @@ from towers.vectors import Stored, create_vectors, open_vectors
 
 _CHUNK = 20_000
 _CENTRES = 3_000
-_QUERIES = 400  # half of them tune the index; the recall of the others is printed
+_QUERIES = 400  # half tune the index, the other half measure recall
 _SEED = 0
 Result = TypeVar("Result")
 
@@ -40,15 +42,15 @@ class BuildingConfig:
 
     items: int = 100_000
     dim: int = 384
-    vectors: Stored = "float32"  # how they are stored
-    work: Path = Path("out/bench")  # where the files go, until it ends
+    vectors: Stored = "float32"  # how vectors are stored
+    work: Path = Path("out/bench")  # directory for temporary files
 
 
-def _made(rows: int, dim: int, seed: int) -> np.ndarray:
+def _random_vectors(rows: int, dim: int, seed: int) -> np.ndarray:
     centres = np.random.default_rng(_SEED).normal(size=(_CENTRES, dim))
     random = np.random.default_rng(seed)
     spread = centres[random.integers(_CENTRES, size=rows)] + random.normal(size=(rows, dim))
-    spread /= np.sqrt(1 + np.arange(dim) / 8)  # as encoders do it: few dimensions vary most
+    spread /= np.sqrt(1 + np.arange(dim) / 8)  # as in encoders: few dimensions vary most
     vectors = spread / np.linalg.norm(spread, axis=1, keepdims=True)
     return vectors.astype(np.float32)
 
@@ -57,7 +59,7 @@ def _write(directory: Path, config: BuildingConfig) -> None:
     vectors = create_vectors(directory, config.items, config.dim, config.vectors)
     for start in range(0, config.items, _CHUNK):
         rows = min(_CHUNK, config.items - start)
-        vectors[start : start + rows] = _made(rows, config.dim, 2 + start)
+        vectors[start : start + rows] = _random_vectors(rows, config.dim, 2 + start)
     vectors.flush()
 
 
@@ -72,33 +74,35 @@ def _stage(name: str, work: Callable[[], Result]) -> Result:
 
 
 def main(config: BuildingConfig) -> None:
-    """Print a table: stages, and what all of them made."""
+    """Print a table of stages, then the size and recall of the index."""
     config.work.mkdir(parents=True, exist_ok=True)
-    queries = _made(_QUERIES, config.dim, 1)
+    queries = _random_vectors(_QUERIES, config.dim, 1)
     with tempfile.TemporaryDirectory(dir=config.work) as name:
         directory = Path(name)
         _write(directory, config)
         sys.stdout.write(
             f"{config.items:,} {config.vectors} vectors of {config.dim} dimensions\n\n"
-            "| stage | seconds | GB at most | GB held afterwards, without pages of files |\n"
+            "| stage | seconds | peak GB | GB afterwards, without file pages |\n"
             "| --- | --- | --- | --- |\n"
         )
         stored = partial(open_vectors, directory)
-        tuned, asked = queries[::2], queries[1::2]
+        tuned, held_out = queries[::2], queries[1::2]
         _stage("sketch", lambda: sketch(stored(), tuned).save(directory))
         leaves, settings = leaves_of(config.items), IndexConfig()
         depth, target = settings.depth, settings.recall_target
         _stage("ScaNN's files", lambda: build_scann(directory, stored(), depth, leaves))
         opened = partial(open_scann, directory, stored(), leaves)
-        made = _stage("opened", lambda: opened(Effort(1.0, 0, leaves)))
-        made.effort = _stage(
-            "effort chosen", lambda: least_effort(made, stored(), tuned, depth, target)
+        index = _stage("opened", lambda: opened(Effort(1.0, 0, leaves)))
+        index.effort = _stage(
+            "effort chosen", lambda: least_effort(index, stored(), tuned, depth, target)
         )
-        found = _stage("recall", lambda: recall_against_exact(made, stored(), asked, (10, 200)))
+        recalls = _stage(
+            "recall", lambda: recall_against_exact(index, stored(), held_out, (10, 200))
+        )
         size = sum(path.stat().st_size for path in directory.iterdir())
     sys.stdout.write(
-        f"\n{size / config.items:,.0f} bytes per item on disk; recall@10 {found[10]:.4f}, @200 "
-        f"{found[200]:.4f}; load of the machine {os.getloadavg()[0]:.1f}\n"
+        f"\n{size / config.items:,.0f} bytes per item on disk; recall@10 {recalls[10]:.4f}, @200 "
+        f"{recalls[200]:.4f}; load average {os.getloadavg()[0]:.1f}\n"
     )
 
 

@@ -1,14 +1,12 @@
-"""The index over time: built, then a fifth of its items written again, then compacted.
+"""Measure the vector index as built, after a fifth of the items are rewritten, and compacted.
 
     python -m bench.churn [--items 1000000]
 
-Items written again have new rows behind the index, and their old rows are dead: that is what the
-live catalogue makes of an upsert, and `Recall` is what it is searched by. Compaction, which the
-live catalogue begins long before so many are, builds an index of the items as they are. Each is
-searched one query at a time on one core, and its recall@10 is measured against comparing all items,
-on queries that the index was not tuned on. The build runs in a process of its own, so that the most
-memory it held can be told. One index serves all recall targets: they differ in how much of it a
-search looks at.
+As in the live catalogue, a rewritten item gets a new row in the append buffer; its old row dies.
+Compaction builds an index of the current items; the live catalogue compacts long before a fifth of
+the items are rewritten. Each state is searched one query at a time on one core. Recall@10 is
+measured against exact search, on queries that the index was not tuned on. Each build has its own
+process, to measure peak memory. One index serves all recall targets, which differ in search effort.
 """
 
 import json
@@ -45,19 +43,19 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class ChurnConfig:
-    """What to build and to ask."""
+    """What to build and search."""
 
-    items: int = 1_000_000  # titles; their vectors are made when missing, which takes long
-    share: float = 0.2  # of the items, written again
-    targets: tuple[float, ...] = (0.95, 0.99)  # recall@10 that searches are to reach
-    asked: int = 500  # queries timed
-    work: Path = Path("out/bench")  # where vectors are
-    results: Path = Path("bench/churn.json")  # where the figures go
+    items: int = 1_000_000  # titles; missing vectors are encoded, which takes long
+    share: float = 0.2  # share of the items that is rewritten
+    targets: tuple[float, ...] = (0.95, 0.99)  # targets of recall@10
+    asked: int = 500  # timed queries
+    work: Path = Path("out/bench")  # directory of the vectors
+    results: Path = Path("bench/churn.json")  # file for the results
 
 
 @dataclass(frozen=True)
-class Searched:
-    """How one state of the index answers."""
+class SearchResult:
+    """Recall and speed of one state of the index."""
 
     items: int
     state: str
@@ -67,10 +65,10 @@ class Searched:
     p99_ms: float
     queries_per_second: float
     plans: tuple[str, ...]  # see `filtered.Plan`; empty without dead rows
-    load: float  # of the machine
+    load: float  # load average of the machine
 
     def line(self) -> str:
-        """A row of the table."""
+        """Return a row of the table."""
         return (
             f"| {self.target} | {self.state} | {self.recall:.4f} | {self.p50_ms:.2f} | "
             f"{self.p99_ms:.2f} | {self.queries_per_second:,.0f} | {', '.join(self.plans) or '-'} |"
@@ -78,18 +76,18 @@ class Searched:
 
 
 @dataclass(frozen=True)
-class Built:
-    """What a build took."""
+class BuildResult:
+    """Time and size of one build."""
 
     items: int
     state: str
     seconds: float
     bytes_per_item: float
-    gigabytes: float  # of memory at most, what it has read of the mapped file of vectors included
+    gigabytes: float  # peak memory, pages of the mapped vectors included
     load: float
 
     def line(self) -> str:
-        """A row of the table."""
+        """Return a row of the table."""
         return (
             f"| {self.state} | {self.seconds:.0f} | {self.bytes_per_item:,.0f} | "
             f"{self.gigabytes:.2f} |"
@@ -97,28 +95,28 @@ class Built:
 
 
 def build(file: Path, target: float, directory: Path) -> None:
-    """Build an index of a file of vectors, and print what it took."""
+    """Build an index of a file of vectors, and print time, peak memory and size as JSON."""
     asked = np.load(directory.parent / "queries.npy")
     directory.mkdir()
     start = time.perf_counter()
     config = IndexConfig(kind="scann", recall_target=target, depth=K)
     build_index(np.load(file, mmap_mode="r"), directory, config, asked)
     seconds = time.perf_counter() - start
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     size = sum(path.stat().st_size for path in directory.iterdir())
-    sys.stdout.write(json.dumps({"seconds": seconds, "gigabytes": most, "bytes": size}) + "\n")
+    sys.stdout.write(json.dumps({"seconds": seconds, "gigabytes": peak, "bytes": size}) + "\n")
 
 
-def _built(file: Path, target: float, directory: Path, state: str) -> Built:
+def _built(file: Path, target: float, directory: Path, state: str) -> BuildResult:
     command = [sys.executable, "-m", "bench.churn", "build", str(file), str(target), str(directory)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
-    found, items = json.loads(done.stdout), len(np.load(file, mmap_mode="r"))
-    return Built(
+    measured, items = json.loads(done.stdout), len(np.load(file, mmap_mode="r"))
+    return BuildResult(
         items,
         state,
-        found["seconds"],
-        found["bytes"] / items,
-        found["gigabytes"],
+        measured["seconds"],
+        measured["bytes"] / items,
+        measured["gigabytes"],
         os.getloadavg()[0],
     )
 
@@ -130,18 +128,18 @@ def _searched(
     alive: np.ndarray | None,
     state: str,
     target: float,
-) -> Searched:
+) -> SearchResult:
     channels.warm_up(K)
     channels.nearest(asked[0], K, alive)
     taken, rows, plans = [], [], set()
     for query in asked:
         start = time.perf_counter()
-        found = channels.nearest(query, K, alive)
+        hits = channels.nearest(query, K, alive)
         taken.append(time.perf_counter() - start)
-        rows.append(found.rows)
-        plans.add(found.plan)
+        rows.append(hits.rows)
+        plans.add(hits.plan)
     exact = channels.exact(asked, K, np.ones(items, bool) if alive is None else alive)
-    return Searched(
+    return SearchResult(
         items,
         state,
         target,
@@ -162,8 +160,8 @@ def _channels(directory: Path, added: np.ndarray, lexical: LexicalIndex, target:
     return Recall(Dense(index, stored, AppendBuffer(added), sketch), Lexical(lexical))
 
 
-def churn(config: ChurnConfig) -> tuple[list[Built], list[Searched]]:
-    """Build, write again, compact, and search each."""
+def churn(config: ChurnConfig) -> tuple[list[BuildResult], list[SearchResult]]:
+    """Build, rewrite, compact, and search each state."""
     file, asked = vectors.make(config.work / "vectors", config.items)
     half = len(asked) // 2
     timed = asked[half : half + config.asked]
@@ -171,7 +169,7 @@ def churn(config: ChurnConfig) -> tuple[list[Built], list[Searched]]:
     with tempfile.TemporaryDirectory(dir=config.work) as name:
         directory = Path(name)
         np.save(directory / "queries.npy", asked[:half])
-        # Words play no part here, but a Recall has them.
+        # `Recall` needs a lexical index; this benchmark searches vectors only.
         LexicalIndex.build(ItemStore.of([Item("1", "none")]), directory / "lexical")
         words = LexicalIndex.open(directory / "lexical")
         stored = np.load(file, mmap_mode="r")
@@ -195,7 +193,7 @@ def churn(config: ChurnConfig) -> tuple[list[Built], list[Searched]]:
 
         first = built(file, "first")
         search(first, none, None, "as built")
-        search(first, stored[again], alive, f"{config.share:.0%} written again")
+        search(first, stored[again], alive, f"{config.share:.0%} rewritten")
         compacted = directory / "compacted.npy"
         _write_rows(compacted, stored, again)
         search(built(compacted, "compaction"), none, None, "compacted")
@@ -203,7 +201,7 @@ def churn(config: ChurnConfig) -> tuple[list[Built], list[Searched]]:
 
 
 def _write_rows(path: Path, stored: np.ndarray, again: np.ndarray) -> None:
-    """The vectors as they lie after compaction: those written again behind the others."""
+    """Write the vectors as compaction leaves them: rewritten items last."""
     kept = np.setdiff1d(np.arange(len(stored)), again)
     rows = np.concatenate([kept, again])
     out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=stored.shape)
@@ -213,30 +211,30 @@ def _write_rows(path: Path, stored: np.ndarray, again: np.ndarray) -> None:
 
 
 def main(config: ChurnConfig) -> None:
-    """Print two tables and write the figures."""
+    """Print two tables and write the results."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     builds, searches = churn(config)
     loads = [each.load for each in builds] + [each.load for each in searches]
     lines = [
         f"{config.items:,} items",
         "",
-        "| build | seconds | bytes per item | GB of memory at most |",
+        "| build | seconds | bytes per item | peak GB of memory |",
         "| --- | --- | --- | --- |",
         *(each.line() for each in builds),
         "",
-        "| recall@10 at least | state | recall@10 | p50 ms | p99 ms | queries/s | plan |",
+        "| target | state | recall@10 | p50 ms | p99 ms | queries/s | plan |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         *(each.line() for each in searches),
         "",
-        f"load of the machine: {min(loads):.1f} to {max(loads):.1f}",
+        f"load average: {min(loads):.1f} to {max(loads):.1f}",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
-    found = {
+    results = {
         "machine": machine(),
         "builds": [asdict(each) for each in builds],
         "searches": [asdict(each) for each in searches],
     }
-    config.results.write_text(json.dumps(found, indent=1) + "\n")
+    config.results.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Whether a model number finds its item: brand and code as typed, and with one typo.
+"""Measure how often a query of brand and model code finds its item, as typed and with one typo.
 
     python -m bench.codes --bundle out/icecat/bundle
 
-A code is a word of a title that has letters and digits, is at least five characters long, is no
-size such as 500GB, and stands in no other title. A query is the item's brand and its code in lower
-case. A typo swaps two neighbours of the code, drops one character, doubles one or replaces one.
+A code is a word of a title with letters and digits and at least five characters. It is not a size
+such as 500GB and is in no other title. A query is the item's brand and code in lower case. A typo
+swaps two neighbouring characters, or drops, doubles or replaces one character.
 """
 
 import random
@@ -17,47 +17,53 @@ from pathlib import Path
 
 import tyro
 
-from lexical.analysis import words
+from lexical.analysers.english import prepare
 from search.engine import Engine
 from search.result import Channel, Hit
 
 TOP = 10
-_LEAST = 5  # characters of a code
+_MIN_CODE = 5  # characters of a code
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """What to ask."""
+    """What to search."""
 
-    bundle: Path
-    queries: int = 500  # items asked for, drawn at random
-    seed: int = 0
+    bundle: Path  # the bundle to search
+    queries: int = 500  # items to search for, drawn at random
+    seed: int = 0  # seed of items and typos
 
 
 def codes(engine: Engine) -> Iterator[tuple[str, str, str]]:
-    """Id, brand and code of every item that has both."""
+    """Yield id, brand and code of every item that has both."""
     store = engine.store
     titles = [title.lower().split() if title else [] for title in store.text("title")]
     in_titles = Counter(word for title in titles for word in set(title))
     for item_id, brand, title in zip(store.ids, store.text("brand"), titles, strict=True):
         for word in title:
-            is_code = re.fullmatch(r"(?=.*\d)(?=.*[a-z])[a-z0-9][a-z0-9./-]*", word)
-            is_size = words(word).startswith(word + " ")
-            if brand and is_code and not is_size and len(word) >= _LEAST and in_titles[word] == 1:
+            is_code = bool(re.fullmatch(r"(?=.*\d)(?=.*[a-z])[a-z0-9][a-z0-9./-]*", word))
+            is_size = prepare(word).startswith(word + " ")
+            if (
+                brand
+                and is_code
+                and not is_size
+                and len(word) >= _MIN_CODE
+                and in_titles[word] == 1
+            ):
                 yield item_id, brand.lower(), word
                 break
 
 
 def mistyped(code: str, chance: random.Random) -> str:
-    """The code with one typo; never the code itself."""
+    """Return the code with one typo, never the code itself."""
     while True:
-        at = chance.randrange(len(code) - 1)
+        i = chance.randrange(len(code) - 1)
         typos = (
-            code[:at] + code[at + 1] + code[at] + code[at + 2 :],
-            code[:at] + code[at + 1 :],
-            code[:at] + code[at] + code[at:],
-            code[:at] + chance.choice(_LETTERS) + code[at + 1 :],
+            code[:i] + code[i + 1] + code[i] + code[i + 2 :],
+            code[:i] + code[i + 1 :],
+            code[:i] + code[i] + code[i:],
+            code[:i] + chance.choice(_LETTERS) + code[i + 1 :],
         )
         typo = chance.choice(typos)
         if typo != code:
@@ -65,28 +71,30 @@ def mistyped(code: str, chance: random.Random) -> str:
 
 
 def main(config: CodesConfig) -> None:
-    """Print the share of queries whose item comes first, and in the first ten, by system."""
+    """Print how often the item is first, and among the first ten, by system."""
     engine = Engine.load(config.bundle)
     chance = random.Random(config.seed)  # noqa: S311 - a sample, no secret
-    found = list(codes(engine))
-    chosen = chance.sample(found, min(config.queries, len(found)))
+    coded = list(codes(engine))
+    if not coded:
+        sys.exit(f"error: no item of {config.bundle} has a brand and a code")
+    chosen = chance.sample(coded, min(config.queries, len(coded)))
     systems: dict[str, Callable[[str], tuple[Hit, ...]]] = {
         "dense": lambda query: engine.retrieve(query, limit=TOP, channels=[Channel.DENSE]).hits,
         "lexical": lambda query: engine.retrieve(query, limit=TOP, channels=[Channel.LEXICAL]).hits,
-        "hybrid": lambda query: engine.retrieve(query, limit=TOP).hits,
-        "both stages": lambda query: engine.search(query, limit=TOP).hits,
+        "recall": lambda query: engine.retrieve(query, limit=TOP).hits,
+        "rerank": lambda query: engine.search(query, limit=TOP).hits,
     }
-    asked = {
+    variants = {
         "as typed": [(item, f"{brand} {code}") for item, brand, code in chosen],
         "one typo": [(item, f"{brand} {mistyped(code, chance)}") for item, brand, code in chosen],
     }
-    sys.stdout.write(f"{len(found):,} items have a code; {len(chosen)} asked for\n")
-    for kind, queries in asked.items():
+    sys.stdout.write(f"{len(coded):,} items have a code; {len(chosen)} searched\n")
+    for kind, queries in variants.items():
         for name, search in systems.items():
             pages = [[hit.item_id for hit in search(query)] for _, query in queries]
-            places = [(item, page) for (item, _), page in zip(queries, pages, strict=True)]
-            first = sum(page[:1] == [item] for item, page in places) / len(places)
-            within = sum(item in page for item, page in places) / len(places)
+            answers = [(item, page) for (item, _), page in zip(queries, pages, strict=True)]
+            first = sum(page[:1] == [item] for item, page in answers) / len(answers)
+            within = sum(item in page for item, page in answers) / len(answers)
             sys.stdout.write(f"{kind}, {name}: first {first:.1%}, in {TOP} {within:.1%}\n")
 
 

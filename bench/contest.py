@@ -1,7 +1,7 @@
-"""Contestants in processes of their own, timed in turns on the same inputs.
+"""Time contestants in turns on the same inputs, each in its own process.
 
-A process each keeps the thread pools and allocators of one library from disturbing another's; turns
-keep a machine that slows down or speeds up from favouring any of them.
+Separate processes keep one library's thread pools and allocators from disturbing another's. Turns
+keep a change in the machine's speed from favouring any contestant.
 """
 
 import multiprocessing
@@ -12,23 +12,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 from unittest.mock import patch
 
 import numpy as np
 
-# Does the work once and returns its answer; it is given a task where there are several. It may give
-# the seconds that count, as (seconds, answer), where not all that it does counts.
+# Takes the task's arguments, does the work once and returns the answer; (seconds, answer) if only
+# part of the work counts.
 Work = Callable[..., Any]
-# Makes the work in its own process: loads models, warms up.
+# Makes the work in the contestant's process: loads models, warms up.
 Setup = Callable[..., Work]
+# By contestant's name, a module-level function and its arguments.
+Setups: TypeAlias = Mapping[str, tuple[Setup, tuple[Any, ...]]]
 
-_SETTLE_SECONDS = 0.3  # between turns: thread pools spin for a while after their work
+_SETTLE_SECONDS = 0.3  # between turns: thread pools keep spinning for a while after work
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast as another a contestant was: median, least and most over rounds."""
+    """A contestant's speed over another's: median, minimum and maximum over rounds."""
 
     median: float
     low: float
@@ -40,61 +42,63 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Timed:
-    """What one contestant did.
+    """One contestant's times and answer.
 
     Attributes:
-        seconds: Of each round.
-        answer: Of the last round.
+        seconds: The time of each round.
+        answer: The answer of the last round.
     """
 
     seconds: Sequence[float]
     answer: Any
 
     def faster_than(self, other: "Timed") -> Ratio:
-        """This contestant's speed over another's, round by round."""
+        """Return this contestant's speed over another's, round by round."""
         ratios = np.array(other.seconds) / np.array(self.seconds)
         return Ratio(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
 
 
 def contest(
-    setups: Mapping[str, tuple[Setup, tuple[Any, ...]]],
+    setups: Setups,
     rounds: int,
     environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> dict[str, Timed]:
-    """Let contestants do their work in turns.
+    """Time contestants in turns.
 
     Args:
         setups: By name, a module-level function and its arguments.
-        rounds: Times that each does its work, after one that does not count.
-        environments: By name, variables that its process begins with beside all others.
+        rounds: Rounds per contestant, after one round that does not count.
+        environments: By name, additional environment variables of its process.
     """
     return dict(contests(setups, {"": ()}, rounds, environments))[""]
 
 
 def contests(
-    setups: Mapping[str, tuple[Setup, tuple[Any, ...]]],
+    setups: Setups,
     tasks: Mapping[str, tuple[Any, ...]],
     rounds: int,
     environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Iterator[tuple[str, dict[str, Timed]]]:
-    """Let contestants do several tasks, each in turns; task by task, as `contest` does.
+    """Time contestants on several tasks, one task after another; see `contest`.
 
     Args:
         setups: By name, a module-level function and its arguments.
-        tasks: By name, what the work is called with.
-        rounds: Times that each does each task, after one that does not count.
-        environments: By name, variables that its process begins with beside all others.
+        tasks: By name, the arguments of the work.
+        rounds: Rounds per contestant and task, after one round that does not count.
+        environments: By name, additional environment variables of its process.
     """
     context = multiprocessing.get_context("spawn")
     children = {}
     for name, (setup, arguments) in setups.items():
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_child, args=(theirs, setup, arguments), daemon=True)
+        parent, child = context.Pipe()
+        process = context.Process(target=_child, args=(child, setup, arguments), daemon=True)
         with patch.dict(os.environ, environments.get(name, {})):
             process.start()
-        theirs.close()  # so that a process that dies ends the wait for it
-        _receive(ours, name)  # set up, one after the other: nobody loads while another is timed
-        children[name] = (ours, process)
+        child.close()  # so that the death of the process ends the wait
+        _receive(
+            parent, name
+        )  # set up one after another: nothing loads while another contestant is timed
+        children[name] = (parent, process)
     for task, arguments in tasks.items():
         seconds: dict[str, list[float]] = {name: [] for name in setups}
         answers: dict[str, Any] = {}

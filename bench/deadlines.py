@@ -1,9 +1,9 @@
-"""What a server answers within short deadlines, one call at a time.
+"""Measure a server's answers within short deadlines, one call at a time.
 
     python -m bench.deadlines --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
-An answer counts when it is there before the deadline, on the caller's clock. One that is there
-after it is late: neither that nor any error but DEADLINE_EXCEEDED may happen.
+An answer counts if it arrives before the deadline, on the caller's clock; otherwise it is late. No
+answer may be late, and no error but DEADLINE_EXCEEDED may occur.
 """
 
 import sys
@@ -25,18 +25,18 @@ from shortlist.v1 import coverage_pb2
 
 @dataclass(frozen=True)
 class DeadlinesConfig:
-    """What to serve and to ask."""
+    """What to serve and search."""
 
     bundle: Path  # the bundle to serve
-    data: Path  # dataset directory: the queries of its `test` judgments
+    data: Path  # dataset directory; the queries come from its `test` judgments
     milliseconds: tuple[int, ...] = (5, 20, 50, 100, 500)  # deadlines
-    calls: int = 1000  # within each
-    warm_up: int = 50  # calls before, not measured
-    cache: Path = Path("out/bench/xla")  # compiled programs
+    calls: int = 1000  # calls per deadline
+    warm_up: int = 50  # calls before the measurement
+    cache: Path = Path("out/bench/xla")  # directory of compiled programs
 
 
 class Counts:
-    """What became of the calls within one deadline."""
+    """Outcomes of the calls with one deadline."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -45,7 +45,7 @@ class Counts:
         self.seconds: list[float] = []
 
     def call(self, client: Client, query: str, seconds: float) -> None:
-        """Search once and note what came of it."""
+        """Search once and record the outcome."""
         start = time.perf_counter()
         try:
             response = client.search(query, timeout_seconds=seconds)
@@ -60,12 +60,12 @@ class Counts:
         coverage = response.coverage
         complete = response.reranked_count == coverage.rerank_target_count
         if complete == bool(coverage.degradations):
-            self.outcomes["untold"] += 1  # something was left out and not said, or the other way
+            self.outcomes["misreported"] += 1  # degraded without saying so, or the reverse
         for kind in coverage.degradations:
             self.degradations[coverage_pb2.Degradation.Name(kind)[len("DEGRADATION_") :]] += 1
 
     def row(self, milliseconds: int) -> str:
-        """The figures as a row of a table."""
+        """Return a row of the table."""
         calls = self.outcomes["answered"] + self.outcomes["late"] + self.outcomes["expired"]
         share = self.outcomes["answered"] / max(calls, 1)
         others = {name: n for name, n in self.outcomes.items() if name != "answered"}
@@ -78,13 +78,13 @@ class Counts:
 
 
 def main(config: DeadlinesConfig) -> None:
-    """Print the figures as a table."""
+    """Print a table."""
     queries = inputs.queries_of(config.data, "test")
     sys.stdout.write(f"{machine()}\n")
-    columns = "deadline | answered in time | p50 ms | p99.9 ms | reranked (least, median, most)"
-    sys.stdout.write(f"| {columns} | left out | other outcomes |\n")
+    columns = "deadline | answered in time | p50 ms | p99.9 ms | reranked (min, median, max)"
+    sys.stdout.write(f"| {columns} | degradations | other outcomes |\n")
     serving = ServingConfig(config.bundle, config.data, cache=config.cache)
-    with server(serving) as (asked, _), Client(asked.address) as client:
+    with server(serving) as (running, _), Client(running.address) as client:
         for query in queries[-config.warm_up :]:
             client.search(query, timeout_seconds=10)
         for milliseconds in config.milliseconds:

@@ -1,21 +1,24 @@
-"""What a filter costs, and what its plans find: the figures that `search.channels.filtered` uses.
+"""Measure the cost and recall of filter plans, for the constants of `search.channels.filtered`.
 
     python -m bench.filtered [DIRECTORY]
 
-DIRECTORY (out/bench) is where vectors and indexes of 100,000 and of a million titles are kept; what
-is not there is made, for which a million take an hour. Filters are random shares of items.
+Vectors and indexes of 100,000 and of a million titles are read from DIRECTORY (out/bench). Missing
+ones are made, which takes an hour for a million titles. A filter keeps a random share of the items.
 """
 
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tyro
 
+from bench.filters import found_share
 from bench.indexes import kept
 from bench.vectors import key, make
 from search.channels import filtered
@@ -30,8 +33,15 @@ ITEMS = (100_000, 1_000_000)
 _QUERIES = 20
 
 
+@dataclass(frozen=True)
+class FilteredConfig:
+    """Where to keep vectors and indexes."""
+
+    directory: tyro.conf.Positional[Path] = Path("out/bench")  # made if missing
+
+
 def measured(call: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[float, list[Any]]:
-    """Median milliseconds of a query, and all answers; the first query warms up before."""
+    """Return the median milliseconds of a query, and all answers, after one warm-up query."""
     call(queries[0])
     taken, answers = [], []
     for query in queries:
@@ -42,32 +52,26 @@ def measured(call: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[fl
 
 
 def scanned(vectors: Vectors, rows: np.ndarray, k: int, query: np.ndarray) -> np.ndarray:
-    """The k nearest of some rows, exactly."""
+    """Return the k nearest of some rows, by exact search."""
     return nearest_of(vectors, query, k, rows)[0]
 
 
 def nearest(
     index: VectorIndex, sketch: Sketch, vectors: Vectors, allowed: np.ndarray, query: np.ndarray
 ) -> filtered.Filtered:
-    """The K nearest that pass, as planned."""
+    """Return the K nearest rows that pass the filter, by the chosen plan."""
     return filtered.nearest(index, sketch, vectors, query, K, allowed)
 
 
-def found(exact: list[np.ndarray], rows: list[np.ndarray]) -> float:
-    """Which share of the exact rows was found, over all queries."""
-    pairs = zip(exact, rows, strict=True)
-    return statistics.mean(len(np.intersect1d(a, b)) / max(len(a), 1) for a, b in pairs)
-
-
 def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Sketch) -> None:
-    """Print what each share costs, scanned and as planned."""
+    """Print the cost of each share, by exact scan and by the chosen plan."""
     random = np.random.default_rng(0)
     for share in SHARES:
         allowed = random.random(len(vectors)) < share
         rows = np.flatnonzero(allowed)
         scan, exact = measured(partial(scanned, vectors, rows, K), queries)
         planned, answers = measured(partial(nearest, index, sketch, vectors, allowed), queries)
-        recall = found(exact, [answer.rows for answer in answers])
+        recall = found_share(exact, [answer.rows for answer in answers])
         names = ", ".join(sorted({answer.plan for answer in answers}))
         sys.stdout.write(
             f"{len(rows):9,} of {len(vectors):,} pass: scan {scan:6.1f} ms, planned {planned:6.1f} "
@@ -76,17 +80,17 @@ def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Ske
         sys.stdout.flush()
 
 
-def main() -> None:
-    """Print what was measured."""
-    directory = Path(sys.argv[1] if len(sys.argv) > 1 else "out/bench")
+def main(config: FilteredConfig) -> None:
+    """Measure and print."""
     for items in ITEMS:
-        file, queries = make(directory / "vectors", items)
-        built = kept(directory / f"index-{items}-{key()}", 0.99, file, queries[len(queries) // 2 :])
+        file, queries = make(config.directory / "vectors", items)
+        tuned = queries[len(queries) // 2 :]
+        built = kept(config.directory / f"index-{items}-{key()}", 0.99, file, tuned)
         vectors = open_vectors(built)
-        sketch = open_sketch(built, vectors, queries[len(queries) // 2 :])
+        sketch = open_sketch(built, vectors, tuned)
         assert sketch is not None
         plans(vectors, queries[:_QUERIES], open_index(built), sketch)
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(FilteredConfig, prog="python -m bench.filtered"))

@@ -1,32 +1,33 @@
-"""Filtered search beside faiss and LanceDB: which items pass, and what that costs, on one core.
+"""Compare filtered search with faiss and LanceDB, on one core.
 
     python -m bench.filters [--items 1000000] [--rounds 3]
 
-A filter keeps a share of all items. `random` draws them. The others go by cells, as categories
-would: every item belongs to the nearest of 1,000 items drawn at random. `near` keeps the items of
-the cells nearest to the query, `far` those of the farthest, until the share is full; of the last
-cell, some at random. Everybody looks at as little as reaches a recall@10 of 0.99 on some queries,
-filter by filter, or at the most there is, and is timed on others. Shortlist has one setting.
+A filter keeps a share of all items. `random` keeps items at random. `near` and `far` keep cells,
+which behave like categories: every item belongs to the nearest of 1,000 random items. `near` keeps
+the cells nearest to the query and `far` the farthest, until the share is full; of the last cell,
+random items are kept. For each filter, each contestant uses the least search effort that reaches a
+recall@10 of 0.99 on some queries, or its maximum, and is timed on other queries. Shortlist has one
+setting.
 
-Ours and faiss are given the items that pass; LanceDB finds them by columns with indexes. usearch's
-Python interface takes no filter.
+Shortlist and faiss receive the items that pass. LanceDB finds them by indexed columns. usearch is
+missing because its Python interface takes no filter.
 """
 
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import tyro
 
 from bench import vectors
-from bench.contest import Setup, Timed, Work, contests
-from bench.indexes import K, fresh_path, kept, unfinished_path
+from bench.contest import Setup, Setups, Timed, Work, contests
+from bench.indexes import K, faiss_index, kept
 from bench.report import Row, markdown, write
 from search.channels import filtered
 from towers.exact import nearest_of
@@ -43,53 +44,50 @@ _EFFORTS = (16, 64, 256, 1024)
 _SEED = 0
 
 
-Setups: TypeAlias = dict[str, tuple[Setup, tuple[Any, ...]]]
-
-
 @dataclass(frozen=True)
 class FiltersConfig:
     """What to compare."""
 
-    items: int = 1_000_000  # titles; their vectors are made when missing, which takes long
-    rounds: int = 3  # timed turns of each contestant with each filter
-    work: Path = Path("out/bench")  # where vectors and indexes are
-    results: Path = Path("bench/results.json")  # where the figures go
+    items: int = 1_000_000  # titles; missing vectors are encoded, which takes long
+    rounds: int = 3  # timed rounds of each contestant and filter
+    work: Path = Path("out/bench")  # directory of vectors and indexes
+    results: Path = Path("bench/results.json")  # file for the results
     against: tuple[str, ...] = ("faiss, HNSW, M 32", "faiss, IVF", "LanceDB, IVF_PQ")
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a filter keeps: whole cells, or one part of a cell or of everything drawn at random."""
+    """What a filter keeps: whole cells, and a random part of one cell or of all items."""
 
-    cells: np.ndarray  # kept whole
-    last: int  # kept in part; -1: everything is
-    below: float  # the number that those of the part are below
+    cells: np.ndarray  # cells kept whole
+    last: int  # the cell kept in part; -1: all items are kept in part
+    below: float  # kept items of the part have a number below
 
 
 class Filters:
     """The filters over one set of vectors, the same in every process."""
 
     def __init__(self, directory: Path, stored: np.ndarray) -> None:
-        """Read the cells of the items, or make them."""
+        """Read the cells of the items, or compute them."""
         self.centres, self.cell = _cells(directory, stored)
-        self.number = np.random.default_rng(_SEED).random(len(stored))  # of each item, at random
+        self.number = np.random.default_rng(_SEED).random(len(stored))  # a random number per item
         self._size = np.bincount(self.cell, minlength=len(self.centres))
 
     def kept(self, kind: str, share: float, query: np.ndarray) -> Kept:
-        """What a filter keeps for a query."""
+        """Return what a filter keeps for a query."""
         if kind == "random":
             return Kept(np.zeros(0, np.int32), -1, share)
         closeness = self.centres @ query
         order = np.argsort(-closeness if kind == "near" else closeness)
         full = np.cumsum(self._size[order])
-        wanted = round(share * len(self.cell))
-        whole = int(np.searchsorted(full, wanted, side="right"))
-        missing = wanted - (full[whole - 1] if whole else 0)
+        target = round(share * len(self.cell))
+        whole = int(np.searchsorted(full, target, side="right"))
+        missing = target - (full[whole - 1] if whole else 0)
         inside = np.sort(self.number[self.cell == order[whole]])
         return Kept(order[:whole], int(order[whole]), float(np.append(inside, 1.0)[missing]))
 
     def mask(self, kept: Kept) -> np.ndarray:
-        """Which items pass."""
+        """Return which items pass."""
         low = self.number < kept.below
         if kept.last < 0:
             return np.asarray(low)
@@ -105,44 +103,44 @@ def _cells(directory: Path, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     if not file.is_file():
         directory.mkdir(parents=True, exist_ok=True)
         parts = range(0, len(stored), 20_000)
-        near = [(stored[at : at + 20_000] @ centres.T).argmax(axis=1) for at in parts]
+        near = [(stored[start : start + 20_000] @ centres.T).argmax(axis=1) for start in parts]
         np.savez(file, cell=np.concatenate(near).astype(np.int32))
-    with np.load(file) as found:
-        return centres, found["cell"]
+    with np.load(file) as arrays:
+        return centres, arrays["cell"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """Rows by query, fewer than K padded with -1, and milliseconds by query."""
+class Answers:
+    """Rows by query, padded with -1 to K, and milliseconds by query."""
 
     rows: np.ndarray
     milliseconds: np.ndarray
     effort: int
 
 
-# Prepares a filter, which is not timed, and gives the search.
+# Prepares a filter, untimed, and returns the search within the filter.
 Prepare = Callable[[Kept], Callable[[np.ndarray, int], Any]]
 
 
 def _work(
     directory: Path, file: Path, asked: np.ndarray, prepare: Prepare, efforts: tuple[int, ...]
 ) -> Work:
-    """A contestant's work: tune on some queries once for each filter, answer the others."""
+    """Return a contestant's work: tune on some queries once per filter, answer the others."""
     stored = np.load(file, mmap_mode="r")
     filters = Filters(directory, stored)
     chosen: dict[tuple[str, float], int] = {}
 
-    def answers(kind: str, share: float, queries: np.ndarray, effort: int) -> Found:
+    def answers(kind: str, share: float, queries: np.ndarray, effort: int) -> Answers:
         rows, taken = np.full((len(queries), K), -1), []
         for number, query in enumerate(queries):
             search = prepare(filters.kept(kind, share, query))
             start = time.perf_counter()
-            found = search(query, effort)
+            hits = search(query, effort)
             taken.append(1e3 * (time.perf_counter() - start))
-            rows[number, : len(found)] = found
-        return Found(rows, np.array(taken), effort)
+            rows[number, : len(hits)] = hits
+        return Answers(rows, np.array(taken), effort)
 
-    def work(kind: str, share: float) -> tuple[float, Found]:
+    def work(kind: str, share: float) -> tuple[float, Answers]:
         tune, others = asked[:_TUNE], asked[_TUNE : _TUNE + _ASKED]
         if (kind, share) not in chosen:
             exact = exactly(filters, stored, kind, share, tune)
@@ -150,8 +148,8 @@ def _work(
                 chosen[kind, share] = effort
                 if found_share(exact, answers(kind, share, tune, effort).rows) >= TARGET:
                     break
-        found = answers(kind, share, others, chosen[kind, share])
-        return found.milliseconds.sum() / 1e3, found
+        timed = answers(kind, share, others, chosen[kind, share])
+        return timed.milliseconds.sum() / 1e3, timed
 
     return work
 
@@ -159,7 +157,7 @@ def _work(
 def exactly(
     filters: Filters, stored: np.ndarray, kind: str, share: float, queries: np.ndarray
 ) -> np.ndarray:
-    """The nearest that pass, all compared; fewer than K padded with -1."""
+    """Return the nearest rows that pass, by exact search, padded with -1 to K."""
     rows = np.full((len(queries), K), -1)
     for number, query in enumerate(queries):
         passing = np.flatnonzero(filters.mask(filters.kept(kind, share, query)))
@@ -168,14 +166,14 @@ def exactly(
     return rows
 
 
-def found_share(exact: np.ndarray, rows: np.ndarray) -> float:
-    """Recall, where fewer than K may exist."""
+def found_share(exact: Iterable[np.ndarray], rows: Iterable[np.ndarray]) -> float:
+    """Return the recall; a query may have fewer than K rows."""
     pairs = [(a[a >= 0], b[b >= 0]) for a, b in zip(exact, rows, strict=True)]
     return sum(len(np.intersect1d(a, b)) for a, b in pairs) / sum(len(a) for a, _ in pairs)
 
 
 def _pinned(setup: Setup, *arguments: Any) -> Work:
-    """A contestant on one core, with all threads that it will begin."""
+    """Set up a contestant on one core, with all threads that it will start."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     return setup(*arguments)
 
@@ -183,12 +181,12 @@ def _pinned(setup: Setup, *arguments: Any) -> Work:
 def _ours(directory: Path, file: Path, asked: np.ndarray, tuned: np.ndarray) -> Work:
     stored, built = np.load(file, mmap_mode="r"), kept(directory, TARGET, file, tuned)
     index, vectors = open_index(built), open_vectors(built)
-    made = open_sketch(built, vectors, tuned)
+    sketch = open_sketch(built, vectors, tuned)
     filters = Filters(directory, stored)
 
     def prepare(kept: Kept) -> Callable[[np.ndarray, int], Any]:
         mask = filters.mask(kept)
-        return lambda query, _: filtered.nearest(index, made, vectors, query, K, mask).rows
+        return lambda query, _: filtered.nearest(index, sketch, vectors, query, K, mask).rows
 
     return _work(directory, file, asked, prepare, (0,))
 
@@ -196,18 +194,9 @@ def _ours(directory: Path, file: Path, asked: np.ndarray, tuned: np.ndarray) -> 
 def _faiss(directory: Path, file: Path, asked: np.ndarray, kind: str) -> Work:
     import faiss
 
-    stored, built = np.load(file, mmap_mode="r"), directory / f"faiss-{kind}"
-    if not built.is_file():
-        made = faiss.index_factory(stored.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
-        if hasattr(made, "hnsw"):
-            made.hnsw.efConstruction = 200
-        made.train(stored)
-        made.add(stored)
-        faiss.write_index(made, str(fresh_path(built)))
-        unfinished_path(built).rename(built)
-    index, filters = faiss.read_index(str(built)), Filters(directory, stored)
+    stored = np.load(file, mmap_mode="r")
+    filters, (index, _) = Filters(directory, stored), faiss_index(directory, stored, kind)
     graph = hasattr(index, "hnsw")
-    faiss.omp_set_num_threads(1)
 
     def prepare(kept: Kept) -> Callable[[np.ndarray, int], Any]:
         bits = np.packbits(filters.mask(kept), bitorder="little")
@@ -242,8 +231,8 @@ def _lancedb(directory: Path, file: Path, asked: np.ndarray) -> Work:
     ]
 
     def batches() -> Any:
-        for at in range(0, items, 20_000):
-            part = slice(at, min(at + 20_000, items))
+        for start in range(0, items, 20_000):
+            part = slice(start, min(start + 20_000, items))
             values = pa.array(np.asarray(stored[part]).ravel())
             yield pa.record_batch(
                 [
@@ -256,12 +245,14 @@ def _lancedb(directory: Path, file: Path, asked: np.ndarray) -> Work:
             )
 
     if not (built / "done").is_file():
-        made = database.create_table("items", batches(), schema=pa.schema(fields), mode="overwrite")
-        made.create_index(
+        created = database.create_table(
+            "items", batches(), schema=pa.schema(fields), mode="overwrite"
+        )
+        created.create_index(
             metric="dot", num_partitions=round(items**0.5), num_sub_vectors=96, index_type="IVF_PQ"
         )
-        made.create_scalar_index("cell", index_type="BITMAP")
-        made.create_scalar_index("number", index_type="BTREE")
+        created.create_scalar_index("cell", index_type="BITMAP")
+        created.create_scalar_index("number", index_type="BTREE")
         (built / "done").touch()
     table = database.open_table("items")
 
@@ -273,9 +264,9 @@ def _lancedb(directory: Path, file: Path, asked: np.ndarray) -> Work:
             where += f" OR cell IN ({', '.join(map(str, kept.cells))})"
 
         def search(query: np.ndarray, effort: int) -> Any:
-            asking = table.search(query).distance_type("dot").where(where, prefilter=True)
-            asking = asking.nprobes(min(effort, round(items**0.5))).refine_factor(10)
-            return asking.select(["row", "_distance"]).limit(K).to_arrow()["row"].to_numpy()
+            request = table.search(query).distance_type("dot").where(where, prefilter=True)
+            request = request.nprobes(min(effort, round(items**0.5))).refine_factor(10)
+            return request.select(["row", "_distance"]).limit(K).to_arrow()["row"].to_numpy()
 
         return search
 
@@ -283,7 +274,7 @@ def _lancedb(directory: Path, file: Path, asked: np.ndarray) -> Work:
 
 
 def filters(config: FiltersConfig) -> list[Row]:
-    """Rows of every filter and peer."""
+    """Return the rows of every filter and peer."""
     directory = config.work / f"index-{config.items}-{vectors.key()}"
     file, asked = vectors.make(config.work / "vectors", config.items)
     half = len(asked) // 2
@@ -293,13 +284,14 @@ def filters(config: FiltersConfig) -> list[Row]:
         "faiss, IVF": (_faiss, (*inputs, f"IVF{round(config.items**0.5)},Flat")),
         "LanceDB, IVF_PQ": (_lancedb, inputs),
     }
-    setups: Setups = {"ours": (_ours, (*inputs, asked[:half]))} | {
-        name: known[name] for name in config.against
+    setups: Setups = {
+        "ours": (_ours, (*inputs, asked[:half])),
+        **{name: known[name] for name in config.against},
     }
     tasks = {f"{kind}, {share:.2%}": (kind, share) for kind, share in product(KINDS, SHARES)}
     stored = np.load(file, mmap_mode="r")
     cells = Filters(directory, stored)
-    dict(contests(setups, {}, 0))  # what is not there yet is built, on all cores
+    dict(contests(setups, {}, 0))  # build missing indexes first, on all cores
     pinned: Setups = {
         name: (_pinned, (setup, *arguments)) for name, (setup, arguments) in setups.items()
     }
@@ -311,7 +303,7 @@ def filters(config: FiltersConfig) -> list[Row]:
             np.array_equal((one.answer.rows >= 0).sum(axis=1), (exact >= 0).sum(axis=1))
             for one in timed.values()
         ]
-        for place, each in enumerate(timed):
+        for number, each in enumerate(timed):
             if each == "ours":
                 continue
             rows.append(
@@ -320,7 +312,7 @@ def filters(config: FiltersConfig) -> list[Row]:
                     each,
                     timed["ours"].faster_than(timed[each]),
                     _figures(timed["ours"], recalls["ours"], full[0]),
-                    _figures(timed[each], recalls[each], full[place]),
+                    _figures(timed[each], recalls[each], full[number]),
                     min(recalls["ours"], recalls[each]) >= TARGET,
                     f"recall theirs {recalls[each]:.4f}, ours {recalls['ours']:.4f}",
                     config.rounds,
@@ -332,9 +324,9 @@ def filters(config: FiltersConfig) -> list[Row]:
 
 def _figures(timed: Timed, reached: float, full: bool) -> str:
     half, most = np.percentile(timed.answer.milliseconds, [50, 99])
-    said = "" if full else ", fewer than exist"
+    incomplete = "" if full else ", fewer than exist"
     short = "" if reached >= TARGET else f", recall {reached:.3f}"
-    return f"p50 {half:.2f} ms, p99 {most:.2f} ms{short}{said}"
+    return f"p50 {half:.2f} ms, p99 {most:.2f} ms{short}{incomplete}"
 
 
 def main(config: FiltersConfig) -> None:
@@ -343,9 +335,7 @@ def main(config: FiltersConfig) -> None:
     rows = filters(config)
     write(config.results, rows)
     sys.stdout.write(markdown(rows) + "\n")
-    sys.stdout.write(
-        f"load of the machine before and after: {load:.1f}, {os.getloadavg()[0]:.1f}\n"
-    )
+    sys.stdout.write(f"load average before and after: {load:.1f}, {os.getloadavg()[0]:.1f}\n")
 
 
 if __name__ == "__main__":

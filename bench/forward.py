@@ -1,12 +1,12 @@
-"""How near the model comes to the processor's own rate: forward passes and a training step.
+"""Compare forward passes and a training step with the processor's peak rate.
 
     python -m bench.forward
     python -m bench.forward --profile
 
-The rate to compare with is that of one large dense product in the same numerics, measured here and
-now. Operations counted are those of the model's dense products on real tokens alone, so padding,
-attention, GELU, softmax and norms all lower the share. `--profile` says what they take: it prints
-the time of a forward pass by kind of operation (`bench/profiling.py`), and nothing else.
+The peak rate is that of one large dense product in the same numerics, measured in the same run.
+Only the model's dense products on real tokens are counted, so padding, attention, GELU, softmax and
+norms lower the share. `--profile` prints the time of a forward pass by kind of operation instead
+(`bench/profiling.py`).
 """
 
 import statistics
@@ -32,20 +32,20 @@ from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
 from train.loop.huge_pages import restart_with_huge_pages
 
 SHAPES = ((1, 16), (8, 16), (64, 16), (42, 24), (85, 24), (32, 32), (64, 32), (32, 64), (16, 128))
-# Of --profile: a batch of bulk encoding, and one of the reranker's packed rows.
+# Shapes of --profile: a batch of bulk encoding, and a batch of the reranker's packed rows.
 PROFILED = ((38, 20), (21, 48))
 _REPEATS = 7
 _STEPS = 6
 
 
 def operations(config: BertConfig, tokens: int) -> int:
-    """Floating-point operations of the dense products of one forward pass."""
+    """Return the floating-point operations of the dense products of one forward pass."""
     layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
     return 2 * tokens * config.num_layers * layer
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """Median over repeats, after a call that does not count."""
+    """Return the median time over repeats, after one warm-up call."""
     taken = []
     for _ in range(_REPEATS + 1):
         start = time.perf_counter()
@@ -58,11 +58,11 @@ def seconds(call: Callable[[], Any]) -> float:
 class ForwardConfig:
     """What to print."""
 
-    profile: bool = False  # where a forward pass's time goes, instead of shares of the rate
+    profile: bool = False  # print the time by kind of operation, not shares of the peak rate
 
 
 class Forward:
-    """MiniLM's forward pass as serving runs it, to be compiled for a shape."""
+    """MiniLM's forward pass as serving runs it, compiled by shape."""
 
     def __init__(self) -> None:
         """Read the model."""
@@ -78,7 +78,7 @@ class Forward:
         self._run = jax.jit(run)
 
     def compiled(self, batch: int, length: int) -> tuple[Any, Callable[[], Any]]:
-        """The program for a shape, without padding, and a call of it."""
+        """Return the program for a shape, without padding, and a call of the program."""
         ids = np.full((batch, length), 2000, np.int32)
         tokens = Tokens(ids, np.ones_like(ids, np.bool_), np.zeros_like(ids))
         program = self._run.lower(self._state, tokens).compile()
@@ -86,8 +86,8 @@ class Forward:
 
 
 def shares(forward: Forward) -> None:
-    """Print the table of shares of the processor's rate."""
-    # The best of several: what else runs on the machine can only lower it.
+    """Print the shares of the peak rate as a table."""
+    # The maximum of several: other load can only lower the rate.
     rate = max(product_rates()[forward.numerics.dtype] for _ in range(_REPEATS))
 
     def row(work: str, taken: float, done: int) -> None:
@@ -105,18 +105,20 @@ def shares(forward: Forward) -> None:
     step = ours.train_towers(pairs, _STEPS)
     step()
     tokens_of_step = round(64 * ours.token_counts(pairs))
-    done = 3 * operations(forward.config, tokens_of_step)  # forward, and two products backward
+    done = 3 * operations(
+        forward.config, tokens_of_step
+    )  # a forward pass, and twice its products backward
     row("training step, 64 pairs", step()[0] / _STEPS, done)
 
 
 def profile(forward: Forward) -> None:
-    """Print the table of what kinds of operations take."""
+    """Print the time by kind of operation as a table."""
     config = forward.config
     columns = []
     for batch, length in PROFILED:
         program, call = forward.compiled(batch, length)
         taken, kinds = seconds(call), profiling.by_kind(program, call)
-        # Queries with keys, and what comes of that with values.
+        # Attention: queries times keys, and the result times values.
         small = 4 * batch * length**2 * config.hidden_size * config.num_layers
         done = {profiling.DENSE: operations(config, batch * length), profiling.ATTENTION: small}
         total, cost = sum(kinds.values()), program.cost_analysis()
@@ -127,7 +129,7 @@ def profile(forward: Forward) -> None:
         cells += [f"{total * 1e3:.1f} ms", f"{taken * 1e3:.1f} ms"]
         cells.append(f"{cost['flops'] / 1e9:.1f} GFLOP, {cost['bytes accessed'] / 1e6:.0f} MB")
         columns.append(cells)
-    names = (*profiling.KINDS, "all of these", "a pass without the profiler", "XLA's cost analysis")
+    names = (*profiling.KINDS, "total", "a pass without the profiler", "XLA's cost analysis")
     say("| | " + " | ".join(f"{batch} × {length} tokens" for batch, length in PROFILED) + " |")
     say("| --- |" + " --- |" * len(PROFILED))
     for name, *cells in zip(names, *columns, strict=True):

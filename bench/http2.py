@@ -1,4 +1,4 @@
-"""Connections that speak just enough HTTP/2 to misbehave in it: no client library would."""
+"""A minimal HTTP/2 client that can misbehave as no client library does."""
 
 import select
 import socket
@@ -7,11 +7,11 @@ from contextlib import suppress
 from enum import IntEnum
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_ACK = 0x1  # flag of SETTINGS and PING
+_ACK = 0x1  # a flag of SETTINGS and PING
 _END_STREAM, _END_HEADERS = 0x1, 0x4
 _INITIAL_WINDOW_SIZE = 4  # a setting
-_CANCEL = 8  # why a stream is reset
-_SECONDS = 10.0  # until a connection that is not answered is given up
+_CANCEL = 8  # error code of a reset
+_SECONDS = 10.0  # timeout of a connection
 
 
 class _Frame(IntEnum):
@@ -26,14 +26,14 @@ class Connection:
     """A connection to a gRPC server, without TLS."""
 
     def __init__(self, address: str, *, window: int = 65_535) -> None:
-        """Open it and exchange settings.
+        """Open the connection and exchange settings.
 
         Args:
             address: HOST:PORT.
-            window: How many bytes of each answer are taken before more is asked for; see `call`.
+            window: Bytes of each answer that the server may send; see `call`.
 
         Raises:
-            OSError: the server does not take it, or not in time.
+            OSError: the server refuses the connection, or does not answer in time.
         """
         host, _, port = address.rpartition(":")
         self._socket = socket.create_connection((host, int(port)), _SECONDS)
@@ -47,14 +47,14 @@ class Connection:
         self._socket.sendall(_frame(_Frame.SETTINGS, _ACK, 0))
 
     def call(self, path: str, message: bytes) -> None:
-        """Send a call, and never ask for more of its answer than the window."""
+        """Send a call; never extend the window for its answer."""
         body = b"\0" + struct.pack(">I", len(message)) + message
         stream = self._next()
         opening = _frame(_Frame.HEADERS, _END_HEADERS, stream, self._head(path))
         self._socket.sendall(opening + _frame(_Frame.DATA, _END_STREAM, stream, body))
 
     def reset(self, path: str, times: int) -> None:
-        """Begin calls and take each back at once."""
+        """Begin calls and reset each at once."""
         head, cancel = self._head(path), struct.pack(">I", _CANCEL)
         sent = bytearray()
         for _ in range(times):
@@ -64,7 +64,7 @@ class Connection:
         self._socket.sendall(sent)
 
     def drop_answers(self) -> None:
-        """Read what is there and forget it, but for pings, which are answered.
+        """Read and discard pending answers, and answer pings.
 
         Raises:
             OSError: the server closed the connection.
@@ -81,7 +81,7 @@ class Connection:
                 del self._unread[:end]
 
     def close(self) -> None:
-        """Close it; whatever it was told is forgotten."""
+        """Close the connection."""
         with suppress(OSError):
             self._socket.close()
 
@@ -90,7 +90,7 @@ class Connection:
         return self._stream
 
     def _head(self, path: str) -> bytes:
-        """The headers of a call, as HPACK's literals that nobody has to remember."""
+        """Return the headers of a call as HPACK literals without indexing."""
         values = {
             ":method": "POST",
             ":scheme": "http",
@@ -107,5 +107,5 @@ def _frame(kind: _Frame, flags: int, stream: int, payload: bytes | bytearray = b
 
 
 def _text(text: str) -> bytes:
-    """Below 127 bytes, of which the length takes one."""
+    """Encode a text below 127 bytes, whose length takes one byte."""
     return bytes([len(text)]) + text.encode()

@@ -1,7 +1,7 @@
-"""The vector index against hnswlib, faiss and usearch: one thread, one query at a time.
+"""Compare the vector index with hnswlib, faiss and usearch: one thread, one query at a time.
 
-Everybody looks at as little as reaches the recall target on one half of the queries, and is timed
-on the other half. An index is built once and kept.
+Each contestant uses the least search effort that reaches the recall target on one half of the
+queries, and is timed on the other half. Indexes are built once and kept.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ import towers.scann
 import towers.sketch
 import towers.vectors
 from bench import vectors
-from bench.contest import Setup, Timed, Work, contest
+from bench.contest import Setups, Timed, Work, contest
 from bench.report import Row
 from towers.exact import ExactIndex, recall
 from towers.index import IndexConfig, build_index, open_index
@@ -31,26 +31,26 @@ from towers.vectors import Stored
 ITEMS = 100_000
 K = 10
 TARGETS = (0.95, 0.99)
-_IVF_UP_TO = 200_000  # items; it is the slowest by far, and beyond would take most of the time
-# Share of the nearest that bfloat16 puts behind others when it rescores them, which the choice of
-# an effort does not see: it looks at what is found to be rescored.
+_IVF_UP_TO = 200_000  # items; above, IVF, the slowest by far, would take most of the time
+# Share of the nearest items that rescoring in bfloat16 loses. The choice of an effort does not see
+# this loss: it counts items before rescoring.
 _ROUNDED_AWAY = 0.003
-_BUILD_EFFORT = 200  # efConstruction of all graphs: more gains hardly any recall here
+_BUILD_EFFORT = 200  # efConstruction of all graphs; higher values hardly improve recall here
 _EFFORTS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 
 Rows = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a contestant answers: rows of items by query, and what it needs for that."""
+class Answers:
+    """A contestant's answer: rows of items by query, and the size of its index."""
 
     rows: Rows
     bytes_per_item: float
 
 
 def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
-    """Rows of every recall target and peer."""
+    """Return the rows of every recall target and peer."""
     directory = directory / f"index-{items}-{vectors.key()}"
     file, asked = vectors.make(directory.parent / "vectors", items)
     half = len(asked) // 2
@@ -60,7 +60,7 @@ def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
     sys.stderr.write(f"nearest items' cosines, medians: {first:.2f} first, {last:.2f} {K}th\n")
     rows = []
     for target in TARGETS:
-        setups: dict[str, tuple[Setup, tuple[Any, ...]]] = {
+        setups: Setups = {
             "ours": (_scann, (target, *inputs)),
             "hnswlib, M 16": (_hnswlib, (target, *inputs, 16)),
             "hnswlib, M 32": (_hnswlib, (target, *inputs, 32)),
@@ -69,10 +69,10 @@ def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
         }
         if items <= _IVF_UP_TO:
             kind = f"IVF{round(items**0.5)},Flat"
-            setups["faiss, IVF"] = (_faiss, (target, *inputs, kind))
-        found = contest(setups, rounds)
-        ours = found["ours"]
-        for name, timed in found.items():
+            setups = {**setups, "faiss, IVF": (_faiss, (target, *inputs, kind))}
+        results = contest(setups, rounds)
+        ours = results["ours"]
+        for name, timed in results.items():
             if name == "ours":
                 continue
             recalls = [recall(exact, each.answer.rows) for each in (ours, timed)]
@@ -83,7 +83,7 @@ def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
                     ours.faster_than(timed),
                     _figures(ours, half),
                     _figures(timed, half),
-                    min(recalls) >= target - 0.005,  # it was reached on other queries
+                    min(recalls) >= target - 0.005,  # the target was reached on other queries
                     f"recall theirs {recalls[1]:.4f}, ours {recalls[0]:.4f}",
                     len(ours.seconds),
                 )
@@ -100,7 +100,7 @@ def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: 
     built = kept(directory, target, file, tune, "bfloat16")
     index, stored = open_index(built), np.load(file, mmap_mode="r")
     assert isinstance(index, ScannIndex)
-    # For everybody the target is about the nearest of the vectors before they were rounded.
+    # The target counts the nearest of the unrounded vectors, as for every contestant.
     index.effort = least_effort(index, stored, tune, K, target + _ROUNDED_AWAY)
     size = sum(path.stat().st_size for path in built.iterdir())
     return _one_by_one(lambda query: index.search(query, K)[0][0], asked, size, file)
@@ -109,7 +109,7 @@ def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: 
 def kept(
     directory: Path, target: float, file: Path, tune: np.ndarray, stored: Stored = "float32"
 ) -> Path:
-    """The directory of our index of a file of vectors: built once by each version of the code."""
+    """Return our index of a file of vectors, built once per version of the code."""
     built = directory / f"scann-{stored}-{target}-{_source()}"
     if not built.is_dir():
         unfinished = fresh_path(built)
@@ -120,7 +120,7 @@ def kept(
 
 
 def _source() -> str:
-    """Short hash of the code that builds our index."""
+    """Return a short hash of the code that builds our index."""
     files = (towers.exact, towers.index, towers.scann, towers.sketch, towers.vectors)
     code = b"".join(Path(str(module.__file__)).read_bytes() for module in files)
     return hashlib.sha256(code).hexdigest()[:8]
@@ -142,8 +142,8 @@ def _hnswlib(
         index.load_index(str(built))
 
     def search(query: np.ndarray) -> Rows:
-        found: Rows = index.knn_query(query, K, num_threads=1)[0][0]
-        return found
+        rows: Rows = index.knn_query(query, K, num_threads=1)[0][0]
+        return rows
 
     _tune(index.set_ef, search, target, stored, tune)
     return _one_by_one(search, asked, built.stat().st_size, file)
@@ -152,9 +152,28 @@ def _hnswlib(
 def _faiss(
     target: float, directory: Path, file: Path, tune: np.ndarray, asked: np.ndarray, kind: str
 ) -> Work:
+    stored = np.load(file, mmap_mode="r")
+    index, size = faiss_index(directory, stored, kind)
+
+    def search(query: np.ndarray) -> Rows:
+        rows: Rows = index.search(query, K)[1][0]
+        return rows
+
+    def effort(value: int) -> None:
+        if hasattr(index, "hnsw"):
+            index.hnsw.efSearch = value
+        else:
+            index.nprobe = min(value, index.nlist)
+
+    _tune(effort, search, target, stored, tune)
+    return _one_by_one(search, asked, size, file)
+
+
+def faiss_index(directory: Path, stored: np.ndarray, kind: str) -> tuple[Any, int]:
+    """Open faiss' index of vectors for one thread, built if missing; also return its bytes."""
     import faiss
 
-    stored, built = np.load(file, mmap_mode="r"), directory / f"faiss-{kind}"
+    built = directory / f"faiss-{kind}"
     if not built.is_file():
         index = faiss.index_factory(stored.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
         if hasattr(index, "hnsw"):
@@ -165,19 +184,7 @@ def _faiss(
         unfinished_path(built).rename(built)
     index = faiss.read_index(str(built))
     faiss.omp_set_num_threads(1)
-
-    def search(query: np.ndarray) -> Rows:
-        found: Rows = index.search(query, K)[1][0]
-        return found
-
-    def effort(value: int) -> None:
-        if hasattr(index, "hnsw"):
-            index.hnsw.efSearch = value
-        else:
-            index.nprobe = min(value, index.nlist)
-
-    _tune(effort, search, target, stored, tune)
-    return _one_by_one(search, asked, built.stat().st_size, file)
+    return index, built.stat().st_size
 
 
 def _usearch(
@@ -201,8 +208,8 @@ def _usearch(
         index.load(str(built))
 
     def search(query: np.ndarray) -> Rows:
-        found: Rows = index.search(query[0], K, threads=1).keys
-        return found
+        rows: Rows = index.search(query[0], K, threads=1).keys
+        return rows
 
     _tune(lambda value: setattr(index, "expansion_search", value), search, target, stored, tune)
     return _one_by_one(search, asked, built.stat().st_size, file)
@@ -215,7 +222,7 @@ def _tune(
     stored: np.ndarray,
     queries: np.ndarray,
 ) -> None:
-    """Set the least effort that reaches the target, or the most there is."""
+    """Set the least effort that reaches the target, or the maximum."""
     exact, _ = ExactIndex(stored).search(queries, K)
     for effort in _EFFORTS:
         set_effort(effort)
@@ -227,11 +234,11 @@ def _one_by_one(
     search: Callable[[np.ndarray], Rows], queries: np.ndarray, size: int, file: Path
 ) -> Work:
     items = len(np.load(file, mmap_mode="r"))
-    return lambda: Found(np.stack([search(query[None]) for query in queries]), size / items)
+    return lambda: Answers(np.stack([search(query[None]) for query in queries]), size / items)
 
 
 def fresh_path(built: Path) -> Path:
-    """Where an index is written before it is whole; a directory for ScaNN, none for files."""
+    """Return an unused path for an unfinished index; for ScaNN, make it a directory."""
     unfinished = unfinished_path(built)
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished if built.name.startswith("scann") else built.parent).mkdir(
@@ -241,5 +248,5 @@ def fresh_path(built: Path) -> Path:
 
 
 def unfinished_path(built: Path) -> Path:
-    """Where that is; it is renamed to `built` when it is whole."""
+    """Return the path of an unfinished index, which is renamed to `built` when complete."""
     return built.with_name(built.name + ".unfinished")

@@ -1,4 +1,4 @@
-"""Real inputs, the same for everybody: Home Depot titles, pairs and training examples."""
+"""Real inputs, the same for all contestants: Home Depot titles, pairs and training examples."""
 
 import os
 import sys
@@ -17,19 +17,19 @@ _SEED = 0
 
 @cache
 def dataset() -> Dataset:
-    """Home Depot, from where SHORTLIST_DATA points."""
+    """Return Home Depot, read from the directory SHORTLIST_DATA."""
     return read_dataset(_directory(DATASETS[0]))
 
 
 def all_titles(name: str) -> list[str]:
-    """Every title of one of the datasets, in its order."""
+    """Return every title of a dataset, in the order of its items."""
     data = dataset() if name == DATASETS[0] else read_dataset(_directory(name))
-    found: list[str] = data.items["title"].to_pylist()
-    return found
+    titles: list[str] = data.items["title"].to_pylist()
+    return titles
 
 
 def files_of(name: str) -> list[Path]:
-    """The files of one of the datasets, in a fixed order."""
+    """Return the files of a dataset, sorted."""
     return sorted(path for path in _directory(name).iterdir() if path.is_file())
 
 
@@ -41,14 +41,14 @@ def _directory(name: str) -> Path:
 
 
 def titles(count: int = TITLES) -> list[str]:
-    """Titles drawn at random, always the same."""
+    """Return random titles, the same on every call."""
     texts = dataset().items["title"].to_pylist()
     chosen = np.random.default_rng(_SEED).permutation(len(texts))[:count]
     return [texts[row] for row in chosen]
 
 
 def judged(count: int, *, relevant: bool = False) -> list[tuple[str, str, float]]:
-    """Training judgments drawn at random: query, title and grade as a share of the range."""
+    """Return random training judgments: query, title and grade as a share of the range."""
     data = dataset()
     assert data.judgments is not None
     table = data.judgments
@@ -64,7 +64,7 @@ def judged(count: int, *, relevant: bool = False) -> list[tuple[str, str, float]
 
 
 def queries_of(directory: Path, split: str | None = None) -> list[str]:
-    """The distinct queries of a dataset's judgments, or of a split of them, in their order."""
+    """Return the distinct queries of a dataset's judgments, or of one split, in their order."""
     judgments = read_dataset(directory).judgments
     if judgments is None:
         sys.exit(f"error: {directory} has no judgments to take queries from")
@@ -73,7 +73,7 @@ def queries_of(directory: Path, split: str | None = None) -> list[str]:
 
 
 def candidates() -> list[tuple[str, str]]:
-    """One query with as many titles as stage 2 usually gets: those that BM25 finds for it."""
+    """Return one query with the titles that BM25 ranks highest, as many as are usually reranked."""
     from catalog.store import ItemStore
     from train.evaluation.baseline import Bm25
 

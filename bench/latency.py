@@ -1,11 +1,11 @@
-"""How long Search and Retrieve take over gRPC: p50 and p95 against a server that runs.
+"""Measure the latency of Search and Retrieve over gRPC: p50 and p95 of a running server.
 
     python -m server --bundle out/bundle
     python bench/latency.py --bundle out/bundle --data DATASET
 
-One client makes one call at a time, Search and Retrieve in turn, so nothing waits in the server's
-queue and a figure is the time of one call: encoding, transport and all. Run it on the machine of
-the server, or what it says of the machine is not true.
+One client makes one call at a time, Search and Retrieve in turn, so no call waits in the server's
+queue. A latency is the time of one call, encoding and transport included. Run the script on the
+server's machine: it prints the machine that it runs on.
 """
 
 import os
@@ -33,24 +33,24 @@ from shortlist.v1.search_service_pb2 import SearchResponse
 
 Answer = TypeVar("Answer", SearchResponse, RetrieveResponse)
 
-_SEED = 0  # of the order of queries
+_SEED = 0  # seed of the order of queries
 
 
 @dataclass(frozen=True)
 class LatencyConfig:
-    """What to ask, and whom. The queries are those of --data or of --queries."""
+    """Which server to call with which queries, those of --data or of --queries."""
 
-    bundle: Path  # what the server serves: its token budgets are stated with the figures
-    data: Path | None = None  # dataset directory: the queries of its `test` judgments
-    queries: Path | None = None  # or a text file, a query a line
+    bundle: Path  # the bundle that the server serves; its token budgets are printed
+    data: Path | None = None  # dataset directory; the queries come from its `test` judgments
+    queries: Path | None = None  # or a text file with one query per line
     address: str = "127.0.0.1:50051"  # host:port of the server
     calls: int = 300  # measured calls of each method
-    warm_up: int = 20  # calls of each method before, not measured
-    rerank_depth: int | None = None  # candidates to rerank; the server's default when None
+    warm_up: int = 20  # calls of each method before the measurement
+    rerank_depth: int | None = None  # candidates to rerank; None: the server's default
 
     def __post_init__(self) -> None:
         if (self.data is None) == (self.queries is None):
-            raise InputError("give --data or --queries, one of them")
+            raise InputError("give either --data or --queries")
         if self.calls < 1 or self.warm_up < 0:
             raise InputError("--calls must be at least 1, --warm-up at least 0")
 
@@ -63,7 +63,7 @@ class Timings:
     stages: dict[str, list[float]] = field(default_factory=dict)  # seconds, by stage
 
     def measure(self, call: Callable[[], Answer]) -> Answer:
-        """Make a call and note how long it and its stages took."""
+        """Make a call, and record its time and the times of its stages."""
         start = time.perf_counter()
         answer = call()
         self.seconds.append(time.perf_counter() - start)
@@ -72,7 +72,7 @@ class Timings:
         return answer
 
     def lines(self, name: str, what: str) -> list[str]:
-        """The figures, in milliseconds."""
+        """Return the latencies in milliseconds, as lines to print."""
         p50, p95 = 1000 * np.percentile(self.seconds, [50, 95])
         medians = (f"{stage} {1000 * np.median(of):.1f}" for stage, of in self.stages.items())
         return [
@@ -82,7 +82,7 @@ class Timings:
 
 
 def read_queries(config: LatencyConfig) -> list[str]:
-    """The distinct queries, in a fixed random order.
+    """Return the distinct queries, in a fixed random order.
 
     Raises:
         InputError: there are none.
@@ -92,57 +92,57 @@ def read_queries(config: LatencyConfig) -> list[str]:
             lines = config.queries.read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:
             raise InputError(f"--queries {config.queries}: {error}") from None
-        found = [line.strip() for line in lines if line.strip()]
+        queries = [line.strip() for line in lines if line.strip()]
     else:
         assert config.data is not None
         judgments = read_dataset(config.data).judgments
         rows = [] if judgments is None else judgments.select(["query", "split"]).to_pylist()
-        found = [row["query"] for row in rows if row["split"] == "test"]
-    distinct = list(dict.fromkeys(found))
+        queries = [row["query"] for row in rows if row["split"] == "test"]
+    distinct = list(dict.fromkeys(queries))
     if not distinct:
-        raise InputError(f"{config.queries or config.data}: no queries to ask")
+        raise InputError(f"{config.queries or config.data}: no queries to send")
     order = np.random.default_rng(_SEED).permutation(len(distinct))
     return [distinct[number] for number in order]
 
 
 def measure(config: LatencyConfig) -> list[str]:
-    """Ask the server and return the lines to print.
+    """Call the server and return the lines to print.
 
     Raises:
-        InputError: there is nothing to ask, or the server serves another bundle.
+        InputError: there are no queries, or the server serves another bundle.
         ShortlistError: a call failed.
     """
     manifest = bundle.Manifest.read(config.bundle)
     queries = read_queries(config)
-    search, retrieve, remembered = Timings(), Timings(), 0
+    search, retrieve, cached = Timings(), Timings(), 0
     with Client(config.address, timeout_seconds=60) as client:
         for number in range(-config.warm_up, config.calls):
             if number == 0:
-                search, retrieve, remembered = Timings(), Timings(), 0
+                search, retrieve, cached = Timings(), Timings(), 0
             query = queries[number % len(queries)]
             other = queries[(number + len(queries) // 2) % len(queries)]
-            found = search.measure(partial(client.search, query, rerank_depth=config.rerank_depth))
+            result = search.measure(partial(client.search, query, rerank_depth=config.rerank_depth))
             nearest = retrieve.measure(partial(client.retrieve, other))
-            remembered += sum(
-                stage.cached_count for answer in (found, nearest) for stage in answer.stages
+            cached += sum(
+                stage.cached_count for answer in (result, nearest) for stage in answer.stages
             )
-            if found.bundle_id != manifest.bundle_id:
+            if result.bundle_id != manifest.bundle_id:
                 raise InputError(
-                    f"{config.address} serves bundle {found.bundle_id}, {config.bundle} is "
-                    f"{manifest.bundle_id}; name the bundle that is served"
+                    f"{config.address} serves bundle {result.bundle_id}, {config.bundle} is "
+                    f"{manifest.bundle_id}; name the served bundle"
                 )
-    depth = f"recalled {found.recalled_count}, reranked {found.reranked_count}"
+    depth = f"recalled {result.recalled_count}, reranked {result.reranked_count}"
     return [
-        *search.lines("Search", f"{depth}, {len(found.results)} results"),
+        *search.lines("Search", f"{depth}, {len(result.results)} results"),
         *retrieve.lines("Retrieve", f"{len(nearest.results)} results"),
         f"one client, one call at a time, {min(len(queries), config.calls)} distinct queries; "
-        f"{remembered} model results remembered from earlier calls",
+        f"{cached} model results came from the cache",
         *_stated(config, manifest),
     ]
 
 
 def _stated(config: LatencyConfig, manifest: bundle.Manifest) -> list[str]:
-    """What the figures hold for."""
+    """Return the conditions of the measurement: bundle, numerics and machine."""
     towers = read_config(config.bundle / bundle.TOWERS)
     budget = f"query {towers['max_query_tokens']}, item {towers['max_item_tokens']}"
     layers = f"towers {towers['bert']['num_hidden_layers']}"
@@ -154,7 +154,7 @@ def _stated(config: LatencyConfig, manifest: bundle.Manifest) -> list[str]:
     packages = ", ".join(f"{name} {version(name)}" for name in ("shortlist", "jax", "grpcio"))
     return [
         f"bundle {manifest.bundle_id}; tokens at most: {budget}; encoder layers: {layers}",
-        f"matrix products read {numerics.dtype} where the server chose for itself ({numerics.why})",
+        f"matrix products read {numerics.dtype} if the server chose by itself ({numerics.why})",
         f"{os.cpu_count()} × {_processor()}, Python {platform.python_version()}, {packages}",
     ]
 
@@ -169,7 +169,7 @@ def _processor() -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the figures; returns the exit code."""
+    """Print the latencies; return the exit code."""
     try:
         config = tyro.cli(LatencyConfig, args=arguments, prog="python bench/latency.py")
         sys.stdout.write("\n".join(measure(config)) + "\n")

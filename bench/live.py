@@ -1,12 +1,11 @@
-"""A server whose catalogue changes while it is searched: latency, freshness, memory, and limits.
+"""Measure a live catalogue under load: latency, freshness, memory and limits.
 
     python -m bench.live [--seconds 300]
 
 A bundle of 100,000 real and recombined titles is made once, with the pretrained encoder. Retrieve
-is asked alone first, then together with updates of price and stock and with new items; after that
-each kind of load runs alone and as fast as it is answered. The load comes from another process on
-the same machine (`bench/load.py`), at fixed times whatever the server does; a call's latency counts
-from the time that it was due.
+runs alone first, then together with updates of price and stock and with new items. Then each kind
+of load runs alone, as fast as it is answered. Another process on the same machine sends the load at
+fixed times (`bench/load.py`). The latency of a call counts from the time it was due.
 """
 
 import json
@@ -46,21 +45,21 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class LiveBenchConfig:
-    """What to serve and how much to ask of it."""
+    """What to serve, and how much load to send."""
 
-    items: int = 100_000  # of the catalogue
-    seconds: int = 300  # that all loads run together
-    quiet_seconds: int = 60  # that Retrieve runs alone before
-    limit_seconds: int = 20  # that each load runs as fast as it can
-    retrieves: float = 10.0  # a second
-    updates: float = 500.0  # of price and stock, a second
-    new_items: float = 30.0  # a second
-    work: Path = Path("out/bench")  # where vectors and the bundle are, and compiled programs
-    results: Path = Path("out/bench/live.json")  # where the figures go
+    items: int = 100_000  # items in the catalogue
+    seconds: int = 300  # duration of all loads together
+    quiet_seconds: int = 60  # duration of Retrieve alone, before
+    limit_seconds: int = 20  # duration of each load alone, as fast as it can
+    retrieves: float = 10.0  # calls per second
+    updates: float = 500.0  # updates of price and stock per second
+    new_items: float = 30.0  # new items per second
+    work: Path = Path("out/bench")  # directory of vectors, bundle and compiled programs
+    results: Path = Path("out/bench/live.json")  # file for the results
 
 
 def make_bundle(work: Path, items: int) -> Path:
-    """A bundle of titles with prices and stock; stage 1 alone. Made by the steps of `train`."""
+    """Make a bundle of titles with prices and stock, without reranker, by the steps of `train`."""
     target = work / f"catalogue-{items}-{vectors.key()}"
     if (target / "bundle" / bundle.MANIFEST).is_file():
         return target / "bundle"
@@ -74,7 +73,7 @@ def make_bundle(work: Path, items: int) -> Path:
             for row, title in enumerate(islice(vectors.titles(), items))
         ]
     )
-    towers, tokenizer = ours._parts()
+    towers, tokenizer = ours.parts()
 
     def index(directory: Path, _: Path) -> Mapping[str, Any]:
         (directory / bundle.INDEX).mkdir()
@@ -107,17 +106,17 @@ def make_bundle(work: Path, items: int) -> Path:
 
 @contextmanager
 def server(directory: Path, state: Path, config: LiveBenchConfig) -> Iterator[tuple[str, int]]:
-    """A server with a live catalogue: its address and process."""
+    """Run a server with a live catalogue; yield its address and process id."""
     flags = ("--state", str(state), "--engine.cache-megabytes", "0")
     with serving(directory, config.work / "xla", *flags) as running:
         yield running.address, running.process.pid
 
 
-class Use:
-    """What a process uses: memory, sampled once a second like the machine's load, and time."""
+class ResourceUse:
+    """A process's memory and processor time, and the machine's load average."""
 
     def __init__(self, pid: int) -> None:
-        """Begin."""
+        """Begin; memory and load are sampled once a second."""
         self.megabytes: list[float] = []
         self.loads: list[float] = []
         self._pid, self._stopped = pid, threading.Event()
@@ -126,7 +125,7 @@ class Use:
         self._thread.start()
 
     def stop(self) -> dict[str, float]:
-        """End, and say what was seen."""
+        """End, and return the measurements."""
         self._stopped.set()
         self._thread.join()
         tenth = max(1, len(self.megabytes) // 10)
@@ -140,7 +139,7 @@ class Use:
         }
 
     def _seconds(self) -> float:
-        """Processor time that the process has used."""
+        """Return the processor time that the process has used."""
         numbers = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
         return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -153,18 +152,19 @@ class Use:
 
 
 def load(address: str, pid: int, phase: str, **options: Any) -> dict[str, Any]:
-    """The figures of one phase, run in a process of its own, and what the server used."""
-    use = Use(pid)
-    given = json.dumps({"address": address, "phase": phase, **options})
-    command = [sys.executable, "-m", "bench.load", given]
+    """Run one phase in its own process; return its measurements and the server's resource use."""
+    use = ResourceUse(pid)
+    command = [sys.executable, "-m", "bench.load", "--address", address, "--phase", phase]
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
-    found = json.loads(done.stdout) | use.stop()
-    sys.stderr.write(f"{phase}: {json.dumps(found)}\n")
-    return dict(found)
+    measured = json.loads(done.stdout) | use.stop()
+    sys.stderr.write(f"{phase}: {json.dumps(measured)}\n")
+    return dict(measured)
 
 
 def measure(config: LiveBenchConfig) -> dict[str, dict[str, Any]]:
-    """All phases, by name."""
+    """Run all phases; return their measurements by name."""
     directory = make_bundle(config.work, config.items)
     questions = config.work / "questions.json"
     questions.write_text(json.dumps(vectors.queries()))
@@ -201,9 +201,9 @@ def measure(config: LiveBenchConfig) -> dict[str, dict[str, Any]]:
             }
 
 
-def table(config: LiveBenchConfig, found: Mapping[str, Mapping[str, Any]]) -> str:
-    """The figures as Markdown."""
-    quiet, together = found["quiet"], found["together"]
+def table(config: LiveBenchConfig, phases: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the measurements as Markdown."""
+    quiet, together = phases["quiet"], phases["together"]
 
     def milliseconds(values: Mapping[str, float]) -> str:
         return f"p50 {1e3 * values['p50']:,.0f} ms, p99 {1e3 * values['p99']:,.0f} ms"
@@ -217,36 +217,36 @@ def table(config: LiveBenchConfig, found: Mapping[str, Mapping[str, Any]]) -> st
         "| --- | --- |",
         f"| Retrieve, quiet | {milliseconds(quiet['retrieve'])} |",
         f"| Retrieve, together | {milliseconds(together['retrieve'])}: p99 {ratio:.2f} times |",
-        f"| answered of due, together | {together['retrieve']['count']} Retrieve, "
+        f"| answered of sent, together | {together['retrieve']['count']} Retrieve, "
         f"{together['update']['count']} updates, {together['new']['count']} new items of "
         f"{together['due']}; {together['errors']} errors |",
         f"| write to acknowledgement | {milliseconds(together['update'])} |",
-        f"| new item: acknowledgement to found | {milliseconds(together['fresh'])}; "
-        f"{together['missed']} of {together['checked']} looked for by Retrieve then not found |",
-        f"| update: acknowledgement to found | {milliseconds(together['fresh_update'])} |",
+        f"| new item: acknowledgement to visible | {milliseconds(together['fresh'])}; "
+        f"{together['missed']} of {together['checked']} checked by Retrieve were missing |",
+        f"| update: acknowledgement to visible | {milliseconds(together['fresh_update'])} |",
     ]
     for name in ("quiet", "together"):
-        of = found[name]
-        lines.append(f"| processors used by the server, {name} | {of['processors']:.2f} |")
+        of = phases[name]
+        lines.append(f"| processors of the server, {name} | {of['processors']:.2f} |")
         lines.append(
-            f"| memory of the server, {name} | {of['megabytes_first']:,.0f} MB first, "
-            f"{of['megabytes_last']:,.0f} last, {of['megabytes_most']:,.0f} at most |"
+            f"| memory of the server, {name} | {of['megabytes_first']:,.0f} MB at first, "
+            f"{of['megabytes_last']:,.0f} at last, {of['megabytes_most']:,.0f} at peak |"
         )
     lines += [
-        f"| {name}, as fast as answered | {found[name]['rate']:,.0f} a second, "
-        f"{found[name]['processors']:.2f} processors |"
+        f"| {name}, as fast as answered | {phases[name]['rate']:,.0f} a second, "
+        f"{phases[name]['processors']:.2f} processors |"
         for name in ("updates alone", "new items alone", "Retrieve alone")
     ]
-    loads = ", ".join(f"{name} {of['load']:.1f}" for name, of in found.items())
-    return "\n".join([*lines, "", f"load of the machine: {loads}"])
+    loads = ", ".join(f"{name} {of['load']:.1f}" for name, of in phases.items())
+    return "\n".join([*lines, "", f"load average: {loads}"])
 
 
 def main(config: LiveBenchConfig) -> None:
-    """Print a table and write the figures."""
+    """Print a table and write the results."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    found = measure(config)
-    sys.stdout.write(table(config, found) + "\n")
-    values = {"machine": machine(), "seconds": config.seconds, "phases": found}
+    phases = measure(config)
+    sys.stdout.write(table(config, phases) + "\n")
+    values = {"machine": machine(), "seconds": config.seconds, "phases": phases}
     config.results.write_text(json.dumps(values, indent=1) + "\n")
 
 

@@ -1,8 +1,8 @@
-"""The load of `bench/live.py`, in a process of its own: calls at fixed times or without pause.
+"""The load of `bench/live.py`: calls at fixed times, or without pause.
 
-    python -m bench.load '{"address": …, "phase": "together", "seconds": 30, …}'
+    python -m bench.load --address HOST:PORT --phase together --seconds 30 …
 
-Prints one line of JSON. Knows nothing of the server but the contract.
+Print one line of JSON. The load uses only the contract of the server.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import tyro
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from shortlist.v1.catalog_service_pb2 import GetItemRequest, UpsertItemsRequest
@@ -25,63 +26,63 @@ from shortlist.v1.item_pb2 import Item
 from shortlist.v1.retrieval_service_pb2 import RetrieveRequest
 from shortlist.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 
-_DEADLINE = 30.0  # seconds of a call
-_LOOK = 0.02  # seconds between two looks for an item
-# Of so many writes one is looked for: to look is a load as well.
-_LOOKED_FOR_NEW, _LOOKED_FOR_UPDATED = 30, 100
-_ASKED_FOR = 5  # of so many new items that are looked for, one is then asked for by Retrieve
-_UNDER_WAY = 1_000  # writes not yet acknowledged, where they go as fast as they can
+_DEADLINE = 30.0  # deadline of a call, in seconds
+_POLL = 0.02  # seconds between two polls for an item
+# One write of so many is polled until visible; polling is load, too.
+_POLLED_NEW, _POLLED_UPDATES = 30, 100
+_RETRIEVED = 5  # one polled new item of so many is then searched by Retrieve
+_UNDER_WAY = 1_000  # most unacknowledged writes, if sent as fast as possible
 _CALLERS = 16
 _EOF = grpc.aio.EOF  # type: ignore[attr-defined]  # stubs lack it
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What one run does."""
+    """What one run sends."""
 
     address: str
-    phase: str  # together, or one kind as fast as it can: updates, new items, retrieves
-    queries: str  # file of texts
-    titles: str  # file of titles that are not in the catalogue
-    items: int  # of the catalogue; their ids are t0000000 and so on
-    seconds: float
-    retrieves: float = 0.0  # a second
-    updates: float = 0.0
-    new_items: float = 0.0
+    phase: str  # together; or one kind as fast as possible: updates, new items, retrieves
+    queries: str  # file of queries, a JSON list
+    titles: str  # file of titles that are not in the catalogue, a JSON list
+    items: int  # items in the catalogue, with ids t0000000 and so on
+    seconds: float  # duration
+    retrieves: float = 0.0  # calls per second
+    updates: float = 0.0  # per second
+    new_items: float = 0.0  # per second
 
 
 @dataclass
-class Seen:
-    """What was measured, in seconds."""
+class Measured:
+    """Measurements, times in seconds."""
 
-    retrieve: list[float] = field(default_factory=list)  # from when it was due
-    update: list[float] = field(default_factory=list)  # until acknowledged, from when it was due
+    retrieve: list[float] = field(default_factory=list)  # from the time the call was due
+    update: list[float] = field(default_factory=list)  # from due to acknowledged
     new: list[float] = field(default_factory=list)
-    fresh: list[float] = field(default_factory=list)  # new items, from acknowledgement to found
+    fresh: list[float] = field(default_factory=list)  # new items, from acknowledged to visible
     fresh_update: list[float] = field(default_factory=list)
     errors: int = 0
-    checked: int = 0  # new items that Retrieve was asked for
-    missed: int = 0  # that it did not find
+    checked: int = 0  # new items searched by Retrieve
+    missed: int = 0  # new items that Retrieve did not return
 
 
 class Load:
     """The calls of one run."""
 
     def __init__(self, phase: Phase, channel: grpc.aio.Channel) -> None:
-        """Take what to ask of whom."""
-        self.phase, self.seen = phase, Seen()
-        self.catalogue: Any = CatalogServiceStub(channel)  # its stubs are of calls without asyncio
+        """Read the queries and titles."""
+        self.phase, self.measured = phase, Measured()
+        self.catalogue: Any = CatalogServiceStub(channel)  # the stubs have synchronous types
         self.retrieval: Any = RetrievalServiceStub(channel)
         self.queries: list[str] = json.loads(Path(phase.queries).read_text())
         self.titles: list[str] = json.loads(Path(phase.titles).read_text())
         self.random = np.random.default_rng(int(time.time()))
         self.run = f"{time.time_ns():x}"
-        self.group = asyncio.TaskGroup()  # of calls that run beside; an error in one ends the run
+        self.group = asyncio.TaskGroup()  # concurrent calls; an error in one ends the run
 
     # ---- requests
 
     def update(self, number: int) -> UpsertItemsRequest:
-        """A change of an item's price and stock."""
+        """Return an update of an item's price and stock."""
         return UpsertItemsRequest(
             request_id=f"{self.run}-u{number}",
             item=Item(
@@ -93,7 +94,7 @@ class Load:
         )
 
     def new(self, number: int) -> UpsertItemsRequest:
-        """An item that is new."""
+        """Return a write of a new item."""
         title = self.titles[number % len(self.titles)]
         item = Item(item_id=f"{self.run}-{number}", title=title, price=19.99, in_stock=True)
         return UpsertItemsRequest(request_id=f"{self.run}-n{number}", item=item)
@@ -101,45 +102,45 @@ class Load:
     # ---- calls
 
     async def retrieve(self, due: float, number: int) -> None:
-        """One Retrieve, timed from when it was due."""
+        """Call Retrieve, timed from when the call was due."""
         try:
             request = RetrieveRequest(query=self.queries[number % len(self.queries)], page_size=100)
             await self.retrieval.Retrieve(request, timeout=_DEADLINE)
-            self.seen.retrieve.append(time.perf_counter() - due)
+            self.measured.retrieve.append(time.perf_counter() - due)
         except grpc.aio.AioRpcError:
-            self.seen.errors += 1
+            self.measured.errors += 1
 
     async def look(self, request: UpsertItemsRequest, acknowledged: float, number: int) -> None:
-        """Look for a write until it is found."""
+        """Poll for a write until it is visible."""
         is_new = not request.update_mask.paths
-        wanted = request.item
+        item = request.item
         while time.perf_counter() - acknowledged < _DEADLINE:
             try:
-                get = GetItemRequest(item_id=wanted.item_id)
-                found = (await self.catalogue.GetItem(get, timeout=_DEADLINE)).item
-                if is_new or found.price == wanted.price:
+                get = GetItemRequest(item_id=item.item_id)
+                current = (await self.catalogue.GetItem(get, timeout=_DEADLINE)).item
+                if is_new or current.price == item.price:
                     break
-            except grpc.aio.AioRpcError as error:  # a new item is not there at first
+            except grpc.aio.AioRpcError as error:  # a new item is not visible at first
                 if error.code() != grpc.StatusCode.NOT_FOUND:
-                    self.seen.errors += 1
+                    self.measured.errors += 1
                     return
-            await asyncio.sleep(_LOOK)
-        waits = self.seen.fresh if is_new else self.seen.fresh_update
+            await asyncio.sleep(_POLL)
+        waits = self.measured.fresh if is_new else self.measured.fresh_update
         waits.append(time.perf_counter() - acknowledged)
-        if is_new and number % (_LOOKED_FOR_NEW * _ASKED_FOR) == 0:
-            ask = RetrieveRequest(query=wanted.title, page_size=100)
+        if is_new and number % (_POLLED_NEW * _RETRIEVED) == 0:
+            ask = RetrieveRequest(query=item.title, page_size=100)
             try:
                 answer = await self.retrieval.Retrieve(ask, timeout=_DEADLINE)
             except grpc.aio.AioRpcError:
-                self.seen.errors += 1
+                self.measured.errors += 1
                 return
-            self.seen.checked += 1
-            self.seen.missed += all(result.item_id != wanted.item_id for result in answer.results)
+            self.measured.checked += 1
+            self.measured.missed += all(result.item_id != item.item_id for result in answer.results)
 
     async def write(
         self, make: Callable[[int], UpsertItemsRequest], rate: float, waits: list[float], every: int
     ) -> None:
-        """A stream of writes at fixed times; of `every` so many one is looked for."""
+        """Stream writes at fixed times; poll one of `every` writes until visible."""
         call = self.catalogue.UpsertItems()
         sent: asyncio.Queue[tuple[float, int, UpsertItemsRequest] | None] = asyncio.Queue()
 
@@ -149,7 +150,7 @@ class Load:
                 due, number, request = one
                 now = time.perf_counter()
                 if answer is _EOF or answer.HasField("error"):
-                    self.seen.errors += 1
+                    self.measured.errors += 1
                     continue
                 waits.append(now - due)
                 if number % every == 0:
@@ -167,7 +168,7 @@ class Load:
     # ---- phases
 
     async def together(self) -> dict[str, Any]:
-        """All loads at their rates."""
+        """Run all loads at their rates."""
         phase = self.phase
 
         async def ask() -> None:
@@ -176,24 +177,24 @@ class Load:
 
         work = [ask()]
         if phase.updates:
-            rate, waits = phase.updates, self.seen.update
-            work.append(self.write(self.update, rate, waits, _LOOKED_FOR_UPDATED))
+            rate, waits = phase.updates, self.measured.update
+            work.append(self.write(self.update, rate, waits, _POLLED_UPDATES))
         if phase.new_items:
-            work.append(self.write(self.new, phase.new_items, self.seen.new, _LOOKED_FOR_NEW))
+            work.append(self.write(self.new, phase.new_items, self.measured.new, _POLLED_NEW))
         async with self.group:
             await asyncio.gather(*work)
         due = [round(rate * phase.seconds) for rate in (phase.retrieves, phase.updates)]
         names = ("retrieve", "update", "new", "fresh", "fresh_update")
         return {
             "due": [*due, round(phase.new_items * phase.seconds)],
-            "errors": self.seen.errors,
-            "checked": self.seen.checked,
-            "missed": self.seen.missed,
-            **{name: summary(getattr(self.seen, name)) for name in names},
+            "errors": self.measured.errors,
+            "checked": self.measured.checked,
+            "missed": self.measured.missed,
+            **{name: summary(getattr(self.measured, name)) for name in names},
         }
 
     async def as_fast(self, make: Callable[[int], UpsertItemsRequest]) -> dict[str, Any]:
-        """Writes as fast as they are acknowledged, and until the last of them is found."""
+        """Write as fast as writes are acknowledged, and wait until the last is visible."""
         call, start = self.catalogue.UpsertItems(), time.perf_counter()
         room, acknowledged = asyncio.Semaphore(_UNDER_WAY), 0
         written = 0
@@ -201,7 +202,7 @@ class Load:
         async def read() -> None:
             nonlocal acknowledged
             while (answer := await call.read()) is not _EOF:
-                self.seen.errors += answer.HasField("error")
+                self.measured.errors += answer.HasField("error")
                 acknowledged += 1
                 room.release()
 
@@ -222,11 +223,11 @@ class Load:
             "rate": written / seconds,
             "acknowledged_rate": acknowledged / in_log,
             "written": written,
-            "errors": self.seen.errors,
+            "errors": self.measured.errors,
         }
 
     async def retrieves(self) -> dict[str, Any]:
-        """Callers that ask again as soon as they are answered."""
+        """Run a closed loop of callers of Retrieve."""
         start = time.perf_counter()
         numbers = count()
 
@@ -235,12 +236,16 @@ class Load:
                 await self.retrieve(time.perf_counter(), next(numbers))
 
         await asyncio.gather(*(caller() for _ in range(_CALLERS)))
-        rate = len(self.seen.retrieve) / (time.perf_counter() - start)
-        return {"rate": rate, "errors": self.seen.errors, "retrieve": summary(self.seen.retrieve)}
+        rate = len(self.measured.retrieve) / (time.perf_counter() - start)
+        return {
+            "rate": rate,
+            "errors": self.measured.errors,
+            "retrieve": summary(self.measured.retrieve),
+        }
 
 
 async def ticks(rate: float, seconds: float) -> Any:
-    """When each call is due, at a fixed rate, and its number; late ones come at once."""
+    """Yield the due time and number of each call, at a fixed rate; late calls come at once."""
     start = time.perf_counter()
     for number in range(round(rate * seconds)):
         due = start + number / rate
@@ -250,7 +255,7 @@ async def ticks(rate: float, seconds: float) -> Any:
 
 
 def summary(values: list[float]) -> dict[str, float]:
-    """Count and percentiles."""
+    """Return count and percentiles."""
     if not values:
         return {"count": 0}
     half, most = np.percentile(values, [50, 99])
@@ -258,20 +263,20 @@ def summary(values: list[float]) -> dict[str, float]:
 
 
 async def main(phase: Phase) -> None:
-    """Run a phase and print what was seen."""
+    """Run a phase and print the measurements."""
     async with grpc.aio.insecure_channel(phase.address) as channel:
         load = Load(phase, channel)
         match phase.phase:
             case "together":
-                found = await load.together()
+                figures = await load.together()
             case "updates":
-                found = await load.as_fast(load.update)
+                figures = await load.as_fast(load.update)
             case "new items":
-                found = await load.as_fast(load.new)
+                figures = await load.as_fast(load.new)
             case _:
-                found = await load.retrieves()
-    sys.stdout.write(json.dumps(found) + "\n")
+                figures = await load.retrieves()
+    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Phase(**json.loads(sys.argv[1]))))
+    asyncio.run(main(tyro.cli(Phase, prog="python -m bench.load")))

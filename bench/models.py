@@ -1,4 +1,4 @@
-"""Encoding, reranking and training steps, against torch and ONNX Runtime."""
+"""Compare encoding, reranking and training steps with torch and ONNX Runtime."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 
 from bench import inputs, ours, peers, vectors
-from bench.contest import Setup, Timed, contest, contests
+from bench.contest import Setups, Timed, contest, contests
 from bench.report import Row
 from towers.exact import ExactIndex, recall
 from train.loop.huge_pages import huge_pages
 
-STEPS = 4  # of training, in a round
+STEPS = 4  # training steps per round
 _SAME_COSINE = 0.9999
-_SAME_ORDER = 0.995  # of pairs
-_QUERIES = 200  # whose nearest titles are compared
+_SAME_ORDER = 0.995  # share of pairs
+_QUERIES = 200  # queries whose nearest titles are compared
 _NEAREST = 10
 
 
 def prepare(directory: Path) -> None:
-    """Make the models that are compared, once."""
+    """Make the models that are compared, if missing."""
     if not peers.onnx_file(directory, "cross-encoder", "int8").is_file():
         directory.mkdir(parents=True, exist_ok=True)
         peers.make_cross_encoder(directory / "cross-encoder")
@@ -29,10 +29,10 @@ def prepare(directory: Path) -> None:
 
 
 def encoding(directory: Path, rounds: int) -> list[Row]:
-    """Bulk encoding of titles; real queries beside them show what else is nearest."""
+    """Compare bulk encoding of titles; real queries test whether the nearest titles agree."""
     texts, queries = inputs.titles(), vectors.queries()[:_QUERIES]
     onnx = {each: peers.onnx_file(directory, "encoder", each) for each in ("float32", "int8")}
-    setups: dict[str, tuple[Setup, tuple[Any, ...]]] = {
+    setups: Setups = {
         "ours": (ours.encode, ()),
         "sentence-transformers, float32": (peers.st_encode, ("float32",)),
         "sentence-transformers, bfloat16": (peers.st_encode, ("bfloat16",)),
@@ -56,7 +56,7 @@ def encoding(directory: Path, rounds: int) -> list[Row]:
 
 
 def reranking(directory: Path, rounds: int) -> list[Row]:
-    """Scoring one query's candidates."""
+    """Compare reranking of one query's candidates."""
     pairs, model = inputs.candidates(), directory / "cross-encoder"
     onnx = {each: peers.onnx_file(directory, "cross-encoder", each) for each in ("float32", "int8")}
     found = contest(
@@ -80,7 +80,7 @@ def reranking(directory: Path, rounds: int) -> list[Row]:
 
 
 def training(directory: Path, rounds: int) -> list[Row]:
-    """Training steps of both stages."""
+    """Compare training steps of both stages."""
     model = directory / "cross-encoder"
     relevant = inputs.judged(64 * (STEPS + 1), relevant=True)
     judged = inputs.judged(32 * (STEPS + 1))
@@ -109,13 +109,13 @@ def training(directory: Path, rounds: int) -> list[Row]:
 
 
 def _not_compared(_: np.ndarray | None) -> tuple[None, str]:
-    # That the model is the same is what the rows of encoding and reranking show.
-    same = "the same pairs, weights and rate of learning, dropout off"
-    return None, f"{same}; each one's own loss and order"
+    # The rows of encoding and reranking show that the model is the same.
+    same = "the same pairs, weights and learning rate, dropout off"
+    return None, f"{same}; each library's own loss and order"
 
 
 def pair_order_agreement(scores: np.ndarray, exact: np.ndarray) -> float:
-    """Share of item pairs that two scorings put in the same order."""
+    """Return the share of item pairs that two scorings put in the same order."""
     first, second = np.triu_indices(len(exact), 1)
     return float(
         (np.sign(scores[first] - scores[second]) == np.sign(exact[first] - exact[second])).mean()

@@ -1,10 +1,10 @@
-"""What bfloat16 changes in a bundle's answers, and what a pair's company changes in its score.
+"""Compare bfloat16 with float32 answers, and scores of pairs in a batch with scores one by one.
 
     python -m bench.numerics --bundle out/bundle --data $SHORTLIST_DATA/homedepot --split dev
 
-Prints nDCG@10 and Recall@100 of both stages in each numerics, and their difference, paired by
-query; and of each query's candidates how far their scores lie apart and how many of their pairs
-are in the same order, in float32 and in bfloat16, and reranked together and one by one.
+Print nDCG@10 and Recall@100 of `rerank` in each numerics, and the difference, paired by query. Then
+print how much the candidates' scores differ, and how many pairs keep their order: between float32
+and bfloat16, and between reranking together and one by one.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ import tyro
 from jaxtyping import Float32
 
 from bench.models import pair_order_agreement
+from bench.recall import ranking
 from bench.report import say
 from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
@@ -29,26 +30,26 @@ from train.progress import track
 _METRICS = ("ndcg@10", "recall@100")
 _KINDS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 _ONE_BY_ONE = "bfloat16, one by one"
-_SEED = 0  # of the queries, where not all are taken
+_SEED = 0  # seed of the choice of queries
 
 
 @dataclass(frozen=True)
 class NumericsConfig:
     """What to compare on."""
 
-    bundle: Path  # with a reranker
-    data: Path  # the dataset directory it was built from
-    split: str = "dev"  # whose judgments
-    max_queries: int = 0  # most queries, chosen at random; 0 takes all
-    alone_queries: int = 20  # queries whose candidates are scored one by one, too
+    bundle: Path  # a bundle with a reranker
+    data: Path  # the dataset directory that the bundle was built from
+    split: str = "dev"  # the split of the judgments
+    max_queries: int = 0  # most queries, chosen at random; 0: all
+    alone_queries: int = 20  # queries whose candidates are also scored one by one
 
 
 def main(config: NumericsConfig) -> None:
-    """Run both, query by query, and print the figures."""
+    """Search with both, query by query, and print the metrics."""
     queries = judged_queries(read_dataset(config.data), config.split)
     chosen = np.random.default_rng(_SEED).permutation(len(queries))
-    queries = [queries[at] for at in chosen[: config.max_queries or None]]
-    # Without a memory, which would hide what company changes.
+    queries = [queries[number] for number in chosen[: config.max_queries or None]]
+    # Without a cache, which would hide the effect of the batch.
     kinds = (EngineConfig(numerics=kind, cache_megabytes=0) for kind in _KINDS)
     engines = dict(zip(_KINDS, (Engine.load(config.bundle, kind) for kind in kinds), strict=True))
     runs: dict[str, list[Ranking]] = {name: [] for name in engines}
@@ -58,14 +59,13 @@ def main(config: NumericsConfig) -> None:
     for number, query in enumerate(track(queries, "searching", len(queries))):
         for name, engine in engines.items():
             hits = engine.search(query.text, limit=DEPTH).hits
-            ranked = np.array([hit.score for hit in hits], np.float32)
-            runs[name].append(Ranking([hit.item_id for hit in hits], ranked))
+            runs[name].append(ranking(hits))
         items = runs["float32"][-1].item_ids[: engines["float32"].config.rerank_depth]
         for name, engine in engines.items():
             scores[name].append(_scores(engine, query.text, items))
         if number < config.alone_queries:
-            found = [_scores(engines["bfloat16"], query.text, [item]) for item in items]
-            scores[_ONE_BY_ONE].append(np.concatenate(found))
+            alone = [_scores(engines["bfloat16"], query.text, [item]) for item in items]
+            scores[_ONE_BY_ONE].append(np.concatenate(alone))
     for metric in _METRICS:
         values = {name: full_corpus(queries, run)[metric] for name, run in runs.items()}
         for kind, of in values.items():
@@ -76,8 +76,8 @@ def main(config: NumericsConfig) -> None:
 
 
 def _scores(engine: Engine, query: str, items: Sequence[str]) -> Float32[np.ndarray, " items"]:
-    found = {hit.item_id: hit.score for hit in engine.rerank(query, items).hits}
-    return np.array([found[item] for item in items], np.float32)
+    by_id = {hit.item_id: hit.score for hit in engine.rerank(query, items).hits}
+    return np.array([by_id[item] for item in items], np.float32)
 
 
 def _compare(scores: dict[str, list[Float32[np.ndarray, " items"]]], one: str, other: str) -> None:
@@ -87,7 +87,7 @@ def _compare(scores: dict[str, list[Float32[np.ndarray, " items"]]], one: str, o
     spread = np.mean([a.std() for a, _ in both])
     say(
         f"scores of {len(apart):,} candidates, {other} - {one}: at most {np.abs(apart).max():.4f}, "
-        f"root of mean square {np.sqrt(np.square(apart).mean()):.5f}, {order:.2%} of pairs in the "
+        f"root mean square {np.sqrt(np.square(apart).mean()):.5f}, {order:.2%} of pairs in the "
         f"same order; a query's candidates have a standard deviation of {spread:.3f}"
     )
 

@@ -1,7 +1,7 @@
-"""An open-loop load: calls at random times that do not wait for answers, from a process of its own.
+"""An open-loop load: calls at random times that do not wait for answers, in a separate process.
 
-A closed loop slows down with the server it measures; customers do not. Calls are due at the times
-of a Poisson process, and their latency counts from when they were due.
+A closed loop slows down with the server; customers do not. Calls are due at the times of a Poisson
+process, and the latency of a call counts from the time it was due.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from shortlist.client import Options, Retry, ShortlistError
 from shortlist.v1 import retrieval_service_pb2, search_service_pb2
 
 _SEED = 0
-_LOOK_SECONDS = 0.2  # between two looks at whether to stop
+_LOOK_SECONDS = 0.2  # between two checks of the stop event
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Load:
     """What to send.
 
     Attributes:
-        address: Of one server or several.
-        rates: Calls a second by method: Search, Retrieve, GetItem.
-        queries: What is searched for.
-        item_ids: What is looked up.
-        deadline_seconds: Of each call.
-        seconds: How long, at most.
-        retries: Whether the client may try again, as it does by default.
+        address: The address of one server or several.
+        rates: Calls per second by method: Search, Retrieve, GetItem.
+        queries: Queries of Search and Retrieve.
+        item_ids: Ids for GetItem.
+        deadline_seconds: The deadline of each call.
+        seconds: The maximum duration.
+        retries: Whether the client may retry, as by default.
     """
 
     address: str
@@ -50,11 +50,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call was answered.
+    """The answer to a call.
 
     Attributes:
-        bundle: What answered; "" where nothing did, or nothing that says so.
-        reranked: How many candidates were.
+        bundle: The id of the bundle; "" without an answer, or if the answer names none.
+        reranked: The number of reranked candidates.
         results: Ids of items with their scores, best first.
     """
 
@@ -64,28 +64,28 @@ class Answer:
 
     @classmethod
     def of_search(cls, response: search_service_pb2.SearchResponse) -> "Answer":
-        """Of Search."""
+        """Convert an answer of Search."""
         results = tuple((each.item_id, each.score) for each in response.results)
         return cls(response.bundle_id, response.reranked_count, results)
 
     @classmethod
     def of_retrieve(cls, response: retrieval_service_pb2.RetrieveResponse) -> "Answer":
-        """Of Retrieve."""
+        """Convert an answer of Retrieve."""
         results = tuple((each.item_id, each.score) for each in response.results)
         return cls(response.bundle_id, 0, results)
 
 
 @dataclass(frozen=True)
 class Call:
-    """What became of a call.
+    """A finished call.
 
     Attributes:
-        method: Its name.
+        method: The name of the method.
         asked: The query, or the item's id.
-        due: When, in seconds from the start.
-        took: Seconds from then to its end.
+        due: When the call was due, in seconds from the start.
+        took: Seconds from due to the end.
         code: "OK", or the name of the error's code.
-        answer: What came back.
+        answer: The answer.
     """
 
     method: str
@@ -98,7 +98,7 @@ class Call:
 
 @contextmanager
 def running(load: Load) -> Iterator[tuple[Event, "Future[list[Call]]"]]:
-    """Send a load while the block runs: an event that ends it, and what becomes of its calls."""
+    """Send a load while the block runs; yield an event that ends the load, and its future calls."""
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(1, context) as pool:
         stop = manager.Event()
@@ -113,7 +113,7 @@ def send(load: Load) -> list[Call]:
 
 
 def summary(calls: Sequence[Call], seconds: float) -> str:
-    """One line: how many calls ended how, and the latency of those that were answered."""
+    """Return one line: counts by code, and the latency of the answered calls."""
     codes = Counter(call.code for call in calls)
     took = [call.took for call in calls if call.code == "OK"]
     p50, p99 = np.quantile(took, [0.5, 0.99]) if took else (float("nan"), float("nan"))

@@ -1,11 +1,11 @@
-"""A server that is restarted, swapped and overloaded, under an open-loop load.
+"""Restart, swap and overload servers under an open-loop load.
 
     python -m bench.operations restarts --bundle BUNDLE --data DIR
     python -m bench.operations overload --bundle BUNDLE --data DIR
     python -m bench.operations swaps --bundle BUNDLE --other OTHER --data DIR
 
-Load and servers share the machine's cores, but for `overload`: there the server has the first half
-of them and the load the others, at every rate, so that one does not slow down the other.
+Load and servers share the machine's cores. For `overload`, the server has the first half of the
+cores and the load the other half, so that neither slows down the other.
 """
 
 import os
@@ -32,29 +32,29 @@ from catalog.dataset.reading import read_dataset
 from shortlist.client import Client, Options, Retry, ShortlistError
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
 
-_CALLERS = 16  # of the closed loop that finds the saturation
-_RECORDED = 200  # queries that swaps ask, and each bundle answers alone before
+_CALLERS = 16  # callers of the closed loop that measures the saturation
+_RECORDED = 200  # queries of swaps, which each bundle also answers alone before
 _HEALTH_SECONDS = 0.1  # between two health checks
 _MIX = {"Retrieve": 0.6, "GetItem": 0.35, "Search": 0.05}  # shares of calls
-_MODEL_WORK = {"Retrieve": 0.92, "Search": 0.08}  # the same without what no queue holds up
+_MODEL_WORK = {"Retrieve": 0.92, "Search": 0.08}  # the same mix without GetItem, which never queues
 
 
 @dataclass(frozen=True)
 class OperationsConfig:
-    """What to do to which server."""
+    """What to do with which servers."""
 
     what: tyro.conf.Positional[Literal["restarts", "swaps", "overload"]]
     bundle: Path  # the bundle to serve
-    data: Path  # dataset directory: the queries of its judgments
-    other: Path | None = None  # swaps: another bundle beside it, of the same items
+    data: Path  # dataset directory; the queries come from its judgments
+    other: Path | None = None  # swaps: another bundle of the same items, under the same root
     times: int = 0  # restarts or swaps; 0: 20 restarts, 200 swaps
-    seconds: float = 20.0  # overload: of each rate
-    deadline_seconds: float = 2.0  # of each call
-    cache: Path = Path("out/bench/xla")  # compiled programs
+    seconds: float = 20.0  # overload: duration of each rate
+    deadline_seconds: float = 2.0  # deadline of each call
+    cache: Path = Path("out/bench/xla")  # directory of compiled programs
 
 
 def saturation(load: Load, mix: Mapping[str, float]) -> float:
-    """Calls a second of a mix that callers get who ask again as soon as they are answered."""
+    """Return the calls per second of a mix in a closed loop."""
     stop, done = time.perf_counter() + 10, Counter[str]()
 
     def caller(number: int) -> None:
@@ -82,7 +82,7 @@ def saturation(load: Load, mix: Mapping[str, float]) -> float:
 
 
 def restarts(config: OperationsConfig, load: Load) -> None:
-    """Two servers restarted in turns, while a balancing client asks both."""
+    """Restart two servers in turns, while a balancing client calls both."""
     times = config.times or 20
     flags = ("--drain-seconds", "2")
     with ExitStack() as stack:
@@ -95,10 +95,10 @@ def restarts(config: OperationsConfig, load: Load) -> None:
         start = time.perf_counter()
         time.sleep(3)
         for number in range(times):
-            place = number % 2
-            port = servers[place].port
-            servers[place].stop()
-            servers[place] = Server(config.bundle, config.cache, *flags, port=port)
+            turn = number % 2
+            port = servers[turn].port
+            servers[turn].stop()
+            servers[turn] = Server(config.bundle, config.cache, *flags, port=port)
             time.sleep(2)
         stop.set()
         seconds = time.perf_counter() - start
@@ -108,7 +108,7 @@ def restarts(config: OperationsConfig, load: Load) -> None:
 
 
 def swaps(config: OperationsConfig, load: Load) -> None:
-    """Two bundles that take each other's place, while both are asked; no answer may mix them."""
+    """Swap two bundles under load; no answer may mix both bundles."""
     if config.other is None:
         sys.exit("error: swaps need --other BUNDLE")
     times = config.times or 200
@@ -148,10 +148,10 @@ def swaps(config: OperationsConfig, load: Load) -> None:
 
 
 def overload(config: OperationsConfig, load: Load) -> None:
-    """Once, twice, five and ten times what the server can answer."""
+    """Send one, two, five and ten times the load that the server can answer."""
     cores = sorted(os.sched_getaffinity(0))
     half = max(1, len(cores) // 2)
-    os.sched_setaffinity(0, cores[:half])  # the server has what it is started with
+    os.sched_setaffinity(0, cores[:half])  # the server inherits these cores
     with serving(config.bundle, config.cache) as server:
         os.sched_setaffinity(0, cores[half:] or cores)
         load = replace(load, address=server.address, retries=False, seconds=config.seconds)
@@ -159,13 +159,13 @@ def overload(config: OperationsConfig, load: Load) -> None:
         say(f"saturation: {rate:.1f} calls/s; memory {server.memory_mib():.0f} MiB")
         best, asked = 0.0, 0
         for times in (1, 2, 5, 10):
-            # From where the last rate ended: what it asked is remembered.
+            # Start after the queries of the last rate, whose results are cached.
             queries = [*load.queries[asked:], *load.queries[:asked]]
             sent = replace(load, queries=queries, rates=rates(times * rate, _MODEL_WORK))
             with watched(server) as health:
                 calls = openloop.send(sent)
             asked = (asked + len(calls)) % len(queries)
-            # What was due in the first fifth meets an empty queue.
+            # Calls due in the first fifth meet an empty queue.
             steady, seconds = [c for c in calls if c.due > config.seconds / 5], config.seconds * 0.8
             report(f"{times} times saturation", steady, seconds)
             goodput = sum(call.code == "OK" for call in steady) / seconds
@@ -194,7 +194,7 @@ def overload(config: OperationsConfig, load: Load) -> None:
 
 @contextmanager
 def watched(server: Server) -> Iterator[Counter[str]]:
-    """Ask a server for its health all the time: how often it said what."""
+    """Check a server's health while the block runs; yield counts by status."""
     with grpc.insecure_channel(server.address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
 
@@ -210,12 +210,12 @@ def watched(server: Server) -> Iterator[Counter[str]]:
 
 
 def rates(total: float, mix: Mapping[str, float]) -> dict[str, float]:
-    """A mix at a rate."""
+    """Return the rates of a mix."""
     return {method: share * total for method, share in mix.items()}
 
 
 def report(what: str, calls: Sequence[Call], seconds: float) -> None:
-    """Print what became of calls, all together and by method."""
+    """Print the outcome of calls, in total and by method."""
     say(f"{what}: {openloop.summary(calls, seconds)}")
     for method in sorted({call.method for call in calls}):
         of = [call for call in calls if call.method == method]
@@ -225,7 +225,7 @@ def report(what: str, calls: Sequence[Call], seconds: float) -> None:
 
 
 def main(config: OperationsConfig) -> None:
-    """Do it and print what came of it."""
+    """Run and print the results."""
     queries = inputs.queries_of(config.data)
     item_ids = read_dataset(config.data).items["item_id"].to_pylist()[:1_000]
     load = Load("", {}, queries, item_ids, config.deadline_seconds, seconds=0)

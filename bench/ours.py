@@ -1,4 +1,4 @@
-"""Shortlist's own contestants, through the code that trains and serves."""
+"""Shortlist's contestants, which run the code that trains and serves."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -40,27 +40,28 @@ from train.loop.parameters import (
 from train.pipeline.towers import Pairs, pairs_loss
 
 
-def _parts() -> tuple[Towers, Tokenizer]:
+def parts() -> tuple[Towers, Tokenizer]:
+    """Return pretrained towers and their tokenizer."""
     directory = resolve_pretrained(DEFAULT_PRETRAINED)
     config = TowersConfig(max_query_tokens=24, max_item_tokens=MAX_TOKENS)
     return pretrained_towers(directory, config), Tokenizer.from_directory(directory)
 
 
 def encode() -> Work:
-    """Bulk encoding, as the index step does it."""
+    """Encode in bulk, as the index step does."""
     return bulk_encoder().items
 
 
 def bulk_encoder() -> TowerEncoder:
-    """Both towers as training starts with them."""
-    return TowerEncoder(*_parts(), choose_numerics(), bulk=True)
+    """Return the encoder of both pretrained towers."""
+    return TowerEncoder(*parts(), choose_numerics(), bulk=True)
 
 
 def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
-    """The cross-encoder's shapes as serving compiles them, under the peers' head.
+    """Rerank with the cross-encoder in serving's shapes, with the peers' head.
 
-    The head is part of the program, as the reranker's own is: NumPy's products would keep threads
-    of theirs turning beside those of the next call.
+    The head is part of the program, like the reranker's head, because threads of NumPy's products
+    would spin during the next call.
     """
     bert, dtype = load_bert(directory), choose_numerics().input_dtype
     head = {name: value.T for name, value in load_file(directory / WEIGHTS_FILE).items()
@@ -89,8 +90,8 @@ def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
 
 
 def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
-    """The towers' training step, batches of 64, with the input pipeline's packing."""
-    towers, tokenizer = _parts()
+    """Train the towers on batches of 64, packed as in the input pipeline."""
+    towers, tokenizer = parts()
     encoder = TowerEncoder(towers, tokenizer, choose_numerics())
     count = len(pairs)
     known = Pairs(
@@ -112,8 +113,8 @@ def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
 
 
 def token_counts(pairs: Sequence[tuple[str, str, float]]) -> float:
-    """Tokens of a pair's query and title, on average."""
-    encoder = TowerEncoder(*_parts(), choose_numerics())
+    """Return the mean number of tokens of a query and its title."""
+    encoder = TowerEncoder(*parts(), choose_numerics())
     queries = encoder.tokenise("query", [query for query, *_ in pairs])
     items = encoder.tokenise("item", [title for _, title, _ in pairs])
     return float(queries.lengths.mean() + items.lengths.mean())
@@ -122,7 +123,7 @@ def token_counts(pairs: Sequence[tuple[str, str, float]]) -> float:
 def train_cross_encoder(
     pairs: Sequence[tuple[str, str, float]], directory: Path, steps: int
 ) -> Work:
-    """The reranker's model and step on batches of 32 pairs, with the peers' loss."""
+    """Train the reranker on batches of 32 pairs, with the peers' loss."""
     bert, dtype = load_bert(directory), choose_numerics().input_dtype
     config = RerankerConfig(max_tokens=MAX_TOKENS)
     reranker = pretrained_reranker(bert, config, seed=0)
@@ -151,7 +152,7 @@ def train_cross_encoder(
 def _stepping(
     loss: Any, params: Any, encoder: Collection[str], plan: Sequence[np.ndarray], load: Any
 ) -> Work:
-    """Steps one after the other; the seconds are those from the end of the first to the last."""
+    """Return work of several steps, timed from the end of the first step to the last."""
     mesh = make_mesh()
     optimizer = make_optimizer(FitConfig(learning_rate=2e-5), params, encoder, 1000)
     params = jax.device_put(params, parameter_sharding(mesh, params))

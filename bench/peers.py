@@ -1,4 +1,4 @@
-"""What people use today, each as its own documentation shows: torch and ONNX Runtime."""
+"""Contestants on torch and ONNX Runtime, each used as its own documentation shows."""
 
 import os
 import time
@@ -12,8 +12,8 @@ from bench.contest import Work
 from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
 
 MAX_TOKENS = 64
-_BATCH = 32  # the default of all of them
-# Training of ours drops nothing out, and drawing what to drop takes time.
+_BATCH = 32  # the default of every peer
+# Our training has no dropout, and dropout takes time.
 _NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
@@ -31,7 +31,7 @@ def st_encode(dtype: str) -> Work:
 
 
 def onnx_encode(file: Path) -> Work:
-    """ONNX Runtime, with batches sorted by length as sentence-transformers does it."""
+    """ONNX Runtime, with batches sorted by length as in sentence-transformers."""
     run = _onnx(file)
 
     def work(texts: Sequence[str]) -> np.ndarray:
@@ -68,7 +68,7 @@ def onnx_rerank(pairs: Sequence[tuple[str, str]], file: Path) -> Work:
 
 
 def make_cross_encoder(directory: Path) -> None:
-    """MiniLM with a head of its own, which is random: what matters is that all have the same."""
+    """Make MiniLM with a random head, the same for all contestants."""
     import torch
     from transformers import AutoTokenizer, BertForSequenceClassification
 
@@ -81,7 +81,7 @@ def make_cross_encoder(directory: Path) -> None:
 
 
 def onnx_file(directory: Path, model: str, numerics: str) -> Path:
-    """Where `make_onnx` leaves a model: "encoder" or "cross-encoder", in "float32" or "int8"."""
+    """Return the path of an "encoder" or "cross-encoder" in "float32" or "int8"."""
     return directory / f"{model}-fused-{numerics}.onnx"
 
 

@@ -1,4 +1,4 @@
-"""A server in a process of its own, and what is done beside the requests to it."""
+"""A server process, and actions repeated beside its load."""
 
 import re
 import signal
@@ -20,21 +20,21 @@ class Server:
 
     Attributes:
         process: The process.
-        address: Where it listens.
-        port: The port of that.
+        address: The address of the server, host and port.
+        port: The port.
     """
 
     def __init__(self, bundle: Path, cache: Path, *flags: str, port: int = 0) -> None:
-        """Start it, and return when it answers.
+        """Start the server, and return once it listens.
 
         Args:
-            bundle: What it serves.
-            cache: Where its compiled programs are kept.
-            flags: What else it is told.
-            port: Where it listens; 0 for a free one.
+            bundle: The bundle to serve.
+            cache: The directory of compiled programs.
+            flags: Further flags of the server.
+            port: The port; 0 for a free port.
 
         Raises:
-            RuntimeError: it did not start; has the end of its log.
+            RuntimeError: the server did not start; the message has the end of its log.
         """
         command = [sys.executable, "-m", "server", "--bundle", str(bundle), "--port", str(port)]
         command += ["--compilation-cache", str(cache), *flags]
@@ -50,19 +50,19 @@ class Server:
         self.port = int(self.address.rpartition(":")[2])
 
     def logged(self, pattern: str) -> str:
-        """What a pattern's group matched in the log."""
+        """Return the first group of a pattern in the log."""
         found = re.search(pattern, self._said())
         assert found, pattern
         return found[1]
 
     def memory_mib(self) -> float:
-        """Resident memory."""
+        """Return the resident memory."""
         held = resident_bytes(self.process.pid)
         assert held is not None
         return held / 2**20
 
     def stop(self) -> None:
-        """Stop it gracefully."""
+        """Stop the server gracefully."""
         with suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGTERM)
         self.process.wait()
@@ -75,7 +75,7 @@ class Server:
 
 @contextmanager
 def serving(bundle: Path, cache: Path, *flags: str) -> Iterator[Server]:
-    """A server while the block runs; see `Server`."""
+    """Run a server while the block runs; see `Server`."""
     server = Server(bundle, cache, *flags)
     try:
         yield server
@@ -87,7 +87,7 @@ def serving(bundle: Path, cache: Path, *flags: str) -> Iterator[Server]:
 def repeated(
     seconds: float, one: Callable[[int, Counter[str]], None], done: Counter[str] | None = None
 ) -> Iterator[Counter[str]]:
-    """Do something every so often while the block runs, and note in `done` what came of it."""
+    """Call `one` every so many seconds while the block runs; yield its counts."""
     counts: Counter[str] = Counter() if done is None else done
     over = threading.Event()
 

@@ -1,7 +1,7 @@
-"""Where the time of a compiled program goes, by kind of operation, from a trace of JAX's profiler.
+"""The time of a compiled program by kind of operation, from a trace of JAX's profiler.
 
-XLA names each operation that it runs in the trace. What an operation does is read in the text of
-the compiled program: that of the operation, and that of the computation which it calls.
+The trace names each operation that XLA runs. The kind of an operation follows from the text of the
+compiled program: from the operation itself and from the computation that it calls.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Any
 import jax
 from jax.profiler import ProfileData, ProfileOptions
 
-PASSES = 20  # that are traced; of an operation's times the median counts
+PASSES = 20  # traced passes; the median time of an operation counts
 
 DENSE = "dense products"
 ATTENTION = "attention: products and softmax"
@@ -33,7 +33,7 @@ KINDS = (*(kind for kind, _ in _KINDS), REST)
 
 
 def by_kind(program: Any, call: Callable[[], Any]) -> dict[str, float]:
-    """Seconds of one pass by kind of operation; `call` runs the compiled program once."""
+    """Return seconds of one pass by kind of operation; `call` runs the compiled program once."""
     kinds = dict(_classified(program.as_text()))
     jax.block_until_ready(call())
     options = ProfileOptions()
@@ -52,7 +52,7 @@ def by_kind(program: Any, call: Callable[[], Any]) -> dict[str, float]:
 
 
 def _classified(text: str) -> Iterator[tuple[str, str]]:
-    """Operations of a program's text, each with its kind."""
+    """Yield the operations of a program's text, each with its kind."""
     bodies = {
         found[1]: found[0]
         for found in re.finditer(r"^%?(\S+) \([^\n]*\{\n.*?^\}", text, re.M | re.S)
@@ -66,7 +66,7 @@ def _classified(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _durations(profile: ProfileData) -> dict[str, list[float]]:
-    """Seconds of each run of each of XLA's operations."""
+    """Return the seconds of each run of each XLA operation."""
     found: dict[str, list[float]] = defaultdict(list)
     for plane in profile.planes:
         for line in plane.lines:

@@ -24,14 +24,14 @@ _PACKAGES = (
 class Row:
     """One comparison."""
 
-    work: str  # what was done
-    against: str  # by whom else
+    work: str  # the work
+    against: str  # the other contestant
     ratio: Ratio  # our speed over theirs
     ours: str  # our figure, with its unit
     theirs: str  # their figure
-    same_answers: bool | None  # whether both gave the same answers; None where that has no meaning
-    agreement: str  # how that was measured
-    rounds: int  # that the ratio is taken over
+    same_answers: bool | None  # whether both gave the same answers; None if not compared
+    agreement: str  # how the answers were compared
+    rounds: int  # rounds of the ratio
 
 
 def say(line: str) -> None:
@@ -41,7 +41,7 @@ def say(line: str) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe the machine."""
     numerics = choose_numerics()
     return {
         "processor": _processor(),
@@ -52,7 +52,7 @@ def machine() -> dict[str, Any]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """A table."""
+    """Return the rows as a table."""
     lines = [
         "| work | against | times as fast | ours | theirs | same answers |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -68,8 +68,8 @@ def markdown(rows: Sequence[Row]) -> str:
 def write(path: Path, rows: Sequence[Row]) -> None:
     """Replace the rows of the same works in a results file.
 
-    Rows of another processor or of other versions go, as the file names one of each; a row has the
-    day that it was measured on.
+    The file names one processor and one set of versions, so rows of others are dropped. Each row
+    has the date of its measurement.
     """
     kept, here = [], machine()
     versions = {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES}
@@ -79,7 +79,7 @@ def write(path: Path, rows: Sequence[Row]) -> None:
         if processor == here["processor"] and before["versions"] == versions:
             kept = [row for row in before["rows"] if row["work"] not in works]
         else:
-            say(f"{path} was of another processor or other versions: its rows are gone")
+            say(f"{path} had rows of another processor or other versions; they are dropped")
     today = datetime.date.today().isoformat()
     found = {
         "machine": here,
@@ -90,7 +90,7 @@ def write(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _topology() -> str:
-    """Processors, and the cores that the system says they are threads of."""
+    """Return the numbers of processors and of physical cores."""
     directory = Path("/sys/devices/system/cpu")
     cores = {file.read_text() for file in directory.glob("cpu[0-9]*/topology/core_cpus_list")}
     return f"{os.cpu_count()} processors, threads of {len(cores) or 'unknown'} cores"

@@ -1,8 +1,8 @@
-"""A server against itself: concurrent callers against one, a search against its model work, starts.
+"""Measure concurrency, search overhead and start time of one server.
 
     python -m bench.serving --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
-Callers are threads of this process on the same machine, and take their share of its cores.
+Callers are threads of this process, and share the machine's cores with the server.
 """
 
 import sys
@@ -24,19 +24,19 @@ from shortlist.client import Client
 
 @dataclass(frozen=True)
 class ServingConfig:
-    """What to serve and to ask."""
+    """What to serve, and which calls to make."""
 
     bundle: Path  # the bundle to serve
-    data: Path  # dataset directory: the queries of its `test` judgments
-    rounds: int = 7  # of each number of callers, in turns
-    calls: int = 64  # of each method in a round
-    callers: tuple[int, ...] = (16,)  # how many ask at once, each number against one caller
-    cache: Path = Path("out/bench/xla")  # compiled programs
+    data: Path  # dataset directory; the queries come from its `test` judgments
+    rounds: int = 7  # rounds per number of callers, in turns
+    calls: int = 64  # calls per method and round
+    callers: tuple[int, ...] = (16,)  # numbers of concurrent callers, each compared with one caller
+    cache: Path = Path("out/bench/xla")  # directory of compiled programs
 
 
 @contextmanager
 def server(config: ServingConfig) -> Iterator[tuple[Server, float]]:
-    """A server without memory of earlier calls, and the seconds until it was ready."""
+    """Run a server without cache; yield the server and its seconds until ready."""
     start = time.perf_counter()
     with serving(config.bundle, config.cache, "--engine.cache-megabytes", "0") as running:
         yield running, time.perf_counter() - start
@@ -45,7 +45,7 @@ def server(config: ServingConfig) -> Iterator[tuple[Server, float]]:
 def rate(
     call: Callable[[str], object], queries: Sequence[str], callers: int
 ) -> tuple[float, float]:
-    """Calls per second, and the 99th percentile of their seconds."""
+    """Return calls per second, and the 99th percentile of their seconds."""
 
     def timed(query: str) -> float:
         start = time.perf_counter()
@@ -59,7 +59,7 @@ def rate(
 
 
 def concurrency(config: ServingConfig, address: str, queries: Sequence[str]) -> None:
-    """Several callers against one, method by method."""
+    """Compare several callers with one, method by method."""
     with Client(address, timeout_seconds=60) as client:
         methods: dict[str, Callable[[str], object]] = {
             "Retrieve": lambda query: client.retrieve(query, page_size=100),
@@ -87,7 +87,7 @@ def concurrency(config: ServingConfig, address: str, queries: Sequence[str]) -> 
 
 
 def overhead(address: str, queries: Sequence[str]) -> None:
-    """A search over the sum of its own encode and rerank stages."""
+    """Compare the time of a search with the sum of its encode and rerank stages."""
     with Client(address, timeout_seconds=60) as client:
         ratios = []
         for query in queries:
@@ -104,13 +104,13 @@ def overhead(address: str, queries: Sequence[str]) -> None:
 
 
 def print_row(name: str, values: Sequence[float]) -> None:
-    """One line: median and spread."""
+    """Print one line: median, minimum and maximum."""
     low, median, high = np.quantile(values, [0.0, 0.5, 1.0])
     say(f"| {name} | {median:.2f} [{low:.2f}, {high:.2f}] |")
 
 
 def main(config: ServingConfig) -> None:
-    """Print the figures as rows of a table."""
+    """Print the results as rows of a table."""
     queries = inputs.queries_of(config.data, "test")
     sys.stdout.write(f"{machine()}\n")
     with server(config):

@@ -1,10 +1,10 @@
-"""What a call costs the server, and how many it answers: processor time and memory, call by call.
+"""Measure processor time, throughput and memory of a server by kind of call.
 
     python -m bench.sizing --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
-Callers ask again as soon as they are answered, one kind of call after the other. They share the
-machine's cores with the server, so calls a second are fewer than of a server by itself; the
-processor time of the server is its own. Nothing is remembered from earlier calls.
+Callers form a closed loop, one kind of call after another. They share the machine's cores with the
+server, so the throughput is lower than that of a server on its own machine. The processor time is
+that of the server only. The server has no cache.
 """
 
 import threading
@@ -19,29 +19,29 @@ from typing import Any
 import tyro
 
 from bench import inputs
-from bench.live import Use
+from bench.live import ResourceUse
 from bench.process import serving
 from bench.report import machine, say
 from catalog.dataset.reading import read_dataset
 from shortlist.client import Client
 
-_RERANKED = (0, 10, 50, 100)  # candidates
-_ITEMS = 1_000  # that are looked up in turn
+_RERANKED = (0, 10, 50, 100)  # reranked candidates
+_ITEMS = 1_000  # items to look up in turn
 
 
 @dataclass(frozen=True)
 class SizingConfig:
-    """What to serve and how much to ask of it."""
+    """What to serve, and how much load to send."""
 
     bundle: Path  # the bundle to serve
-    data: Path  # dataset directory: the queries of its judgments, and its items
-    seconds: float = 15.0  # of each kind of call
-    callers: int = 16
-    cache: Path = Path("out/bench/xla")  # compiled programs
+    data: Path  # dataset directory; its judgments give the queries, its items the ids
+    seconds: float = 15.0  # duration of each kind of call
+    callers: int = 16  # concurrent callers
+    cache: Path = Path("out/bench/xla")  # directory of compiled programs
 
 
 def calls(client: Client, config: SizingConfig) -> Mapping[str, Callable[[int], Any]]:
-    """What is called, by name; each takes the number of a call."""
+    """Return the kinds of calls by name; each takes the number of a call."""
     queries = inputs.queries_of(config.data)
     ids = read_dataset(config.data).items["item_id"].to_pylist()[:_ITEMS]
 
@@ -57,7 +57,7 @@ def calls(client: Client, config: SizingConfig) -> Mapping[str, Callable[[int], 
 
 
 def ask(call: Callable[[int], Any], config: SizingConfig) -> int:
-    """Let callers call for as long as told: how many calls they were answered."""
+    """Run the callers; return the number of answered calls."""
     numbers, stop = count(), time.perf_counter() + config.seconds
     answered = []
 
@@ -86,7 +86,7 @@ def main(config: SizingConfig) -> None:
         say("| --- | --- | --- | --- |")
         with Client(server.address, timeout_seconds=60) as client:
             for name, call in calls(client, config).items():
-                use, begun = Use(server.process.pid), time.perf_counter()
+                use, begun = ResourceUse(server.process.pid), time.perf_counter()
                 answered = ask(call, config)
                 rate, used = answered / (time.perf_counter() - begun), use.stop()
                 say(

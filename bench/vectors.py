@@ -1,9 +1,8 @@
-"""The index's inputs: vectors of product titles, real ones first, and of real search queries.
+"""Inputs of the index: vectors of product titles, and of real search queries.
 
-Random vectors have no neighbourhoods, and noisy copies of a vector make finding it far too easy. So
-items are titles: every distinct one of the datasets, then recombined ones, the beginning of one and
-the end of another. Queries are what people typed, so that no item is a query's own source; that is
-checked when the vectors are made.
+Random vectors have no neighbourhoods, and noisy copies of a vector are too easy to find. So items
+are titles: every distinct title of the datasets, then recombined titles, the beginning of one title
+and the end of another. Queries are real, so no query is made from an item; `make` checks this.
 """
 
 import hashlib
@@ -24,14 +23,14 @@ from towers.exact import ExactIndex
 
 QUERIES = 2_000
 _CHUNK = 20_000  # titles encoded and written at a time
-_WORDS = 5  # of each title that a recombined one has
+_WORDS = 5  # words of each title in a recombined title
 _SEED = 0
-_COPY = 0.98  # cosine above which an item is as good as a copy of a query
-_COPIES = 0.005  # share of queries that may have one
+_COPY = 0.98  # cosine above which an item counts as a copy of a query
+_COPIES = 0.005  # largest share of queries with a copy
 
 
 def titles() -> Iterator[str]:
-    """Distinct titles without end: real ones, then recombined ones; always the same."""
+    """Yield distinct titles without end, real ones first; the same on every call."""
     real = list(
         dict.fromkeys(title for name in inputs.DATASETS for title in inputs.all_titles(name))
     )
@@ -48,7 +47,7 @@ def titles() -> Iterator[str]:
 
 
 def queries() -> list[str]:
-    """Distinct real queries, drawn at random."""
+    """Return distinct real queries, drawn at random."""
     judgments = inputs.dataset().judgments
     assert judgments is not None
     distinct = sorted(set(judgments["query"].to_pylist()))
@@ -58,7 +57,7 @@ def queries() -> list[str]:
 
 @cache
 def key() -> str:
-    """Short hash of what the vectors depend on: model, numerics, datasets, and this module."""
+    """Return a short hash of model, numerics, datasets and this module."""
     digest = hashlib.sha256()
     model = resolve_pretrained(DEFAULT_PRETRAINED)
     files = [model / WEIGHTS_FILE, model / CONFIG_FILE, model / TOKENIZER_FILE, Path(__file__)]
@@ -71,7 +70,7 @@ def key() -> str:
 
 
 def make(directory: Path, items: int) -> tuple[Path, np.ndarray]:
-    """The file of the items' unit vectors, and those of queries; encoded once and kept.
+    """Return the file of the items' unit vectors, and the queries' vectors; encode them if missing.
 
     Raises:
         RuntimeError: the items are too easy to find for these queries.
@@ -89,7 +88,7 @@ def make(directory: Path, items: int) -> tuple[Path, np.ndarray]:
 
 
 def _encode(file: Path, items: int) -> set[str]:
-    """Write the vectors of titles; which queries are titles."""
+    """Write the vectors of titles; return the queries that are titles."""
     encoder, wanted = ours.bulk_encoder(), {query.casefold() for query in queries()}
     vectors = np.lib.format.open_memmap(
         file, mode="w+", dtype=np.float32, shape=(items, encoder.dim)
@@ -105,7 +104,7 @@ def _encode(file: Path, items: int) -> set[str]:
 
 
 def _check(same: set[str], vectors: np.ndarray, asked: np.ndarray) -> None:
-    """That queries are no copies of items; see `make`."""
+    """Check that queries are no copies of items; see `make`."""
     nearest = ExactIndex(vectors).search(asked, 1)[1][:, 0]
     share = float((nearest > _COPY).mean())
     sys.stderr.write(

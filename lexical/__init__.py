@@ -1,1 +1,1 @@
-"""The lexical index: `search(query)` and `scores(query, rows)`."""
+"""The lexical index: BM25 over item fields, its analysers and its vocabulary."""

@@ -1,28 +1,27 @@
 """The lexical index: weighted BM25 over item fields, on tantivy.
 
-tantivy (Rust, through tantivy-py) rather than bm25s, because of what this index is for: a channel
-of recall, a feature of the reranker and a source of hard negatives.
+Why tantivy (Rust, through tantivy-py) and not bm25s, for a recall channel, a reranker feature and
+hard negatives:
 
-* Field weights: a query is a tree of term queries, each with a boost of its own, and the score is
-  the boosted sum. bm25s has one field per index.
-* Updates: documents are added to an existing index and deleted from it by query (deleting by term,
-  tantivy-py 0.27 quietly deletes nothing in a whole-number field). bm25s is rebuilt.
-* The term dictionary can be read, with the number of items of each term: what mistyped and
-  unfinished words are guessed from (`lexical.vocabulary`).
+* Field weights: a query is a tree of term queries, each with its own boost, and the score is the
+  boosted sum. bm25s has one field per index.
+* Updates: tantivy adds documents to an existing index and deletes documents by query. (Deletion by
+  term silently deletes nothing in an integer field in tantivy-py 0.27.) bm25s must be rebuilt.
+* The term dictionary can be read, with the number of items of each term. `lexical.vocabulary`
+  guesses mistyped and unfinished words from it.
 * On disk: plain files, mapped into memory when opened; nothing is unpickled or read ahead.
-* BM25 in Rust, k1 = 1.2, b = 0.75, with early termination: tenths of a millisecond a query over
-  50,000 items, with the lock of the Python interpreter held only to build the query.
+* Speed: BM25 in Rust (k1 = 1.2, b = 0.75) with early termination takes tenths of a millisecond per
+  query over 50,000 items, and holds the interpreter lock only to build the query.
 
-Two properties of tantivy to know. A field's length is stored in one byte, exact up to 40 terms and
-rounded down to the next step beyond. And opening a directory creates a lock file in it; a bundle
-must not change, so `LexicalIndex.open` opens a directory of links instead (see there).
+Two properties of tantivy matter here. It stores a field's length in one byte: exact up to 40 terms,
+rounded down beyond. And it creates a lock file in any directory it opens; a bundle must not change,
+so `LexicalIndex.open` opens a directory of links instead.
 """
 
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,152 +29,157 @@ import tantivy
 from jaxtyping import Float32, Int32
 
 from base.errors import InputError
-from catalog.schema import Item
 from catalog.store import ItemStore
-from lexical.analysis import words
-from lexical.vocabulary import MEANT_WEIGHT, Vocabulary
+from lexical.config import LexicalConfig
+from lexical.schema import ROW, IndexSchema
+from lexical.vocabulary import GUESS_WEIGHT, Vocabulary
 
-FIELD_WEIGHTS: Mapping[str, float] = {
-    "title": 1.0,  # the unit the others are measured in
-    "brand": 0.5,  # mostly repeats a word of the title
-    "category": 0.5,  # names the kind of thing where the title does not
-    "attributes": 0.3,  # many values, few of them what a query means
-    "description": 0.3,  # long and mentions other products
-}
 MAX_TERMS = 64
-"""Distinct terms of a query that count, in its order; a 10 kB query costs no more than these."""
+"""Distinct terms of a query that are searched, first ones first; limits the cost of a query."""
 
-# Rows that are scored in one go: beyond a thousand what tantivy keeps for each no longer fits the
-# processor's cache, and a row takes five microseconds instead of two.
-_SCORED_AT_ONCE = 512
-_MAX_GUESSED = 8  # unknown terms of a query that are guessed at: each costs a walk over all terms
-ANALYSER = "shortlist_en_2"  # stored in the index; renamed when the analyser below changes
-_MAX_TERM_BYTES = 100
-# A bound, not an allocation. Up to it (over a million items) the index is one segment; beyond,
-# scores stay the same, and only which of several equal scores falls to a cut may differ.
+# Rows scored by one query. Above a thousand rows, tantivy's state no longer fits the processor's
+# cache, and a row takes five microseconds instead of two.
+_SCORE_BATCH = 512
+_MAX_GUESSED = 8  # unknown terms of a query that are guessed; each guess scans all terms
+# A limit, not an allocation. Below the limit (over a million items) the index is one segment. Above
+# the limit, scores stay the same, but a cut through equal scores may keep other rows.
 _WRITER_BYTES = 1 << 30
-_ROW = "row"
 
 
 class LexicalIndex:
     """BM25 over the items of one store, read-only and safe to use from several threads.
 
-    The score of an item is the sum, over its fields and the distinct terms of the query, of
-    `FIELD_WEIGHTS[field] * BM25(term, field)` with the statistics of that field over all items.
-    Terms are runs of letters and digits, lower-cased, folded to ASCII and stemmed (English), with
-    sizes and codes whole beside their parts (`lexical.analysis`). A term of a query that no item
-    has stands for what it may have been meant to be, at a lower weight; see `understood`.
+    The score of an item is the sum, over fields and distinct terms of the query, of
+    `weight[field] * BM25(term, field)`, with the statistics of that field over all items.
+    The field weights and the analyser come from the index's own configuration (`lexical.config`).
+    A term that no item has is replaced by guesses of lower weight; see `weighted_terms`.
+
+    Attributes:
+        schema: The schema of the index, with its configuration.
+        vocabulary: The terms of the index.
     """
 
-    def __init__(self, index: tantivy.Index, rows: int, vocabulary: Vocabulary) -> None:
-        """Take an index as it is now; see `open`.
+    def __init__(
+        self, index: tantivy.Index, schema: IndexSchema, rows: int, vocabulary: Vocabulary
+    ) -> None:
+        """Wrap opened files; later updates of `index` are not seen. See `open`.
 
         Args:
-            index: With the analyser registered.
-            rows: The row behind the last one.
-            vocabulary: Of the terms in the index.
+            index: The opened files.
+            schema: The schema of `index`.
+            rows: The number of rows, deleted ones included.
+            vocabulary: The terms of `index`.
         """
-        self._schema = index.schema
+        self.schema = schema
         self._searcher = index.searcher()
-        self._analyser = analyser()
         self._rows = rows
         self.vocabulary = vocabulary
 
     @classmethod
-    def build(cls, store: ItemStore, directory: Path) -> "LexicalIndex":
-        """Index every item of `store` into `directory`, created if needed, and open it.
+    def build(
+        cls, store: ItemStore, directory: Path, config: LexicalConfig | None = None
+    ) -> "LexicalIndex":
+        """Index every item of `store` into `directory`, and open the index.
 
         One writer thread adds the items in row order, so two builds from the same items give the
-        same scores (the file names differ: tantivy draws them at random).
+        same scores. The file names differ: tantivy draws them at random.
+
+        Args:
+            store: The items.
+            directory: An empty directory, or one to create.
+            config: Analyser and field weights, written beside the index. None: the default.
 
         Raises:
-            InputError: `directory` already holds something.
+            InputError: `directory` is not empty.
         """
         directory.mkdir(parents=True, exist_ok=True)
         if any(directory.iterdir()):
             raise InputError(
-                f"{directory}: not empty; a lexical index is written once: delete it or name "
-                "another directory"
+                f"{directory}: not empty; delete it or name another directory, because a lexical "
+                "index is written once"
             )
-        # tantivy watches the directory it writes to and puts locks there at moments of its own, so
-        # it writes elsewhere and only its plain files are taken.
+        # tantivy puts lock files into the directory it writes to, at any time. So it writes to a
+        # scratch directory, from which only the plain files are copied.
         with tempfile.TemporaryDirectory(
             prefix="shortlist-lexical-", ignore_cleanup_errors=True
         ) as scratch:
-            index = tantivy.Index(schema(), path=scratch)
-            index.register_tokenizer(ANALYSER, analyser())
+            schema = IndexSchema(config or LexicalConfig())
+            index = schema.index(Path(scratch))
             writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
             for row in range(len(store)):
-                writer.add_document(document(row, store.item(row)))
+                writer.add_document(schema.document(row, store.item(row)))
             writer.commit()
             writer.wait_merging_threads()
             for file in Path(scratch).glob("[!.]*"):
                 shutil.copyfile(file, directory / file.name)
+        schema.config.write(directory)
         return cls.open(directory)
 
     @classmethod
     def open(cls, directory: Path) -> "LexicalIndex":
         """Open the index in `directory` without writing there.
 
-        It is opened through a temporary directory of links (see `open_links`). Opening maps every
-        file into memory, so that directory can go at once, and the files are read where they lie.
+        Opening maps every file into memory, so the directory of links
+        (`IndexSchema.open_read_only`) can be removed at once.
 
         Raises:
-            InputError: there is no index, or it is damaged or of another format.
+            InputError: there is no index, it is damaged or of another format, or its configuration
+                cannot be used.
         """
-        # tantivy may put its lock there while the directory is being removed, which then stays.
+        schema = IndexSchema(LexicalConfig.read(directory))
+        # Cleanup fails if tantivy creates its lock file while the directory is being removed.
         with tempfile.TemporaryDirectory(
             prefix="shortlist-lexical-", ignore_cleanup_errors=True
         ) as links:
-            index = open_links(directory, Path(links))
+            index = schema.open_read_only(directory, Path(links))
         counts: Counter[str] = Counter()
         searcher = index.searcher()
-        for field in FIELD_WEIGHTS:
+        for field in schema.weights:
             counts.update(dict(searcher.terms_with_prefix(field, "")))
-        return cls(index, searcher.num_docs, Vocabulary(counts))
+        return cls(index, schema, searcher.num_docs, Vocabulary(counts))
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
 
     def terms(self, query: str) -> list[str]:
-        """The distinct terms of `query` in its order, at most `MAX_TERMS`."""
-        return list(dict.fromkeys(self._analyser.analyze(words(query))))[:MAX_TERMS]
+        """Return the first `MAX_TERMS` distinct terms of `query`, in its order."""
+        return list(dict.fromkeys(self.schema.terms(query)))[:MAX_TERMS]
 
-    def understood(self, query: str) -> dict[str, float]:
-        """The terms that are searched for `query`, and what a match of each is worth.
+    def weighted_terms(self, query: str) -> dict[str, float]:
+        """Return the terms to search for `query`, each with its weight.
 
-        A term that no item has is replaced by what it may have been meant to be: the last word by
-        terms that begin with it, any other, or where none does, by terms that it is a misspelling
-        of. Where there is no such term it is left out.
+        A term that no item has is replaced by guesses: the last term by its completions, any other
+        term (and a last term without completions) by its corrections. A term without guesses is
+        left out.
         """
         terms = self.terms(query)
-        understood = dict.fromkeys((term for term in terms if term in self.vocabulary), 1.0)
+        weights = dict.fromkeys((term for term in terms if term in self.vocabulary), 1.0)
         unknown = [term for term in terms if term not in self.vocabulary]
         for term in unknown[:_MAX_GUESSED]:
-            for meant in self.vocabulary.meant(term, unfinished=term is terms[-1]):
-                understood.setdefault(meant, MEANT_WEIGHT)
-        return understood
+            for guess in self.vocabulary.guesses(term, is_prefix=term is terms[-1]):
+                weights.setdefault(guess, GUESS_WEIGHT)
+        return weights
 
     def search(self, query: str, k: int) -> tuple[Int32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
-        """The `k` best items that share at least one term with `query`.
+        """Return the `k` best items that share at least one term with `query`.
 
         Args:
             query: Plain words. No character is an operator.
-            k: The most items to return, at least 1.
+            k: The maximum number of items, at least 1.
 
         Returns:
-            Item rows and their scores, falling; equal scores in row order. Both are empty when
-            nothing matches or the query has no term.
+            Item rows and their scores, best first; equal scores in row order. Both are empty if no
+            item matches or the query has no term.
         """
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
-        terms = self.understood(query)
+        terms = self.weighted_terms(query)
         if not terms:
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        return self._ranked(self._any_of(terms), max(1, min(k, len(self))))
+        return self._best(self._any_of(terms), max(1, min(k, len(self))))
 
     def scores(self, query: str, rows: Int32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
-        """The scores that `search` gives the items in `rows`, and 0 where it would not list them.
+        """Return the scores that `search` gives the items in `rows`; 0 for items without a match.
 
         Args:
             query: Plain words, as for `search`.
@@ -186,123 +190,50 @@ class LexicalIndex:
         """
         if rows.size and (rows.min() < 0 or rows.max() >= self._rows):
             raise IndexError(f"rows must lie in [0, {self._rows})")
-        terms = self.understood(query)
+        terms = self.weighted_terms(query)
         scores = np.zeros(len(rows), np.float32)
         if not terms or not rows.size:
             return scores
-        wanted, position = np.unique(rows, return_inverse=True)
-        by_wanted, any_of = np.zeros(len(wanted), np.float32), self._any_of(terms)
-        for start in range(0, len(wanted), _SCORED_AT_ONCE):
-            part = wanted[start : start + _SCORED_AT_ONCE]
-            found, found_scores = self._ranked(_among(part, any_of), len(part))
-            by_wanted[start + np.searchsorted(part, found)] = found_scores
-        return by_wanted[position]
+        distinct, positions = np.unique(rows, return_inverse=True)
+        distinct_scores, any_term = np.zeros(len(distinct), np.float32), self._any_of(terms)
+        for start in range(0, len(distinct), _SCORE_BATCH):
+            batch = distinct[start : start + _SCORE_BATCH]
+            hits, hit_scores = self._best(self._restricted(any_term, batch), len(batch))
+            distinct_scores[start + np.searchsorted(batch, hits)] = hit_scores
+        return distinct_scores[positions]
 
     def _any_of(self, terms: Mapping[str, float]) -> tantivy.Query:
-        # One flat disjunction of boosted terms: the shape that tantivy's early termination knows.
+        # tantivy terminates early only for one flat disjunction of boosted terms.
         return tantivy.Query.boolean_query(
             [
                 (
                     tantivy.Occur.Should,
                     tantivy.Query.boost_query(
-                        tantivy.Query.term_query(self._schema, field, term, "freq"),
-                        worth * weight,
+                        tantivy.Query.term_query(self.schema.tantivy, field, term, "freq"),
+                        term_weight * field_weight,
                     ),
                 )
-                for term, worth in terms.items()
-                for field, weight in FIELD_WEIGHTS.items()
+                for term, term_weight in terms.items()
+                for field, field_weight in self.schema.weights.items()
             ]
         )
 
-    def _ranked(
+    def _best(
         self, query: tantivy.Query, k: int
     ) -> tuple[Int32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
         hits = self._searcher.search(query, limit=k, count=False).hits
         rows = np.array(
-            self._searcher.fast_field_values(_ROW, [address for _, address in hits]), np.int32
+            self._searcher.fast_field_values(ROW, [address for _, address in hits]), np.int32
         )
         scores = np.array([score for score, _ in hits], np.float32)
         order = np.lexsort((rows, -scores))
         return rows[order], scores[order]
 
-
-def _among(rows: Int32[np.ndarray, "n"], query: tantivy.Query) -> tantivy.Query:
-    """The same query, restricted to some rows."""
-    # Single-term queries: four times faster here than one query for the set of terms.
-    allowed = [(tantivy.Occur.Should, row_query(row)) for row in rows.tolist()]
-    unscored = tantivy.Query.const_score_query(tantivy.Query.boolean_query(allowed), 0.0)
-    return tantivy.Query.boolean_query(
-        [(tantivy.Occur.Must, query), (tantivy.Occur.Must, unscored)]
-    )
-
-
-def open_links(directory: Path, links: Path) -> tantivy.Index:
-    """Open the index in `directory` through links to its files, made in another directory.
-
-    tantivy creates a lock file in any directory it opens, and fails where it may not.
-
-    Raises:
-        InputError: there is no index, or it is damaged or of another format.
-    """
-    if not (directory / "meta.json").is_file():
-        raise InputError(
-            f"{directory}: no lexical index there (meta.json is missing); build it with "
-            "`python -m train index`"
+    def _restricted(self, query: tantivy.Query, rows: Int32[np.ndarray, "n"]) -> tantivy.Query:
+        """Return the same query over some rows only; scores stay the same."""
+        # Single-term queries: four times faster here than one query for the set of terms.
+        allowed = [(tantivy.Occur.Should, self.schema.row_query(row)) for row in rows.tolist()]
+        unscored = tantivy.Query.const_score_query(tantivy.Query.boolean_query(allowed), 0.0)
+        return tantivy.Query.boolean_query(
+            [(tantivy.Occur.Must, query), (tantivy.Occur.Must, unscored)]
         )
-    for file in directory.iterdir():
-        (links / file.name).symlink_to(file.resolve())
-    try:
-        index = tantivy.Index(schema(), path=str(links))  # refuses a different schema
-        index.config_reader(reload_policy="manual")
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"{directory}: the lexical index cannot be opened ({error}); build it again "
-            "with `python -m train index`"
-        ) from error
-    index.register_tokenizer(ANALYSER, analyser())
-    return index
-
-
-@cache
-def schema() -> tantivy.Schema:
-    """The fields of an item, and its row."""
-    builder = tantivy.SchemaBuilder()
-    for field in FIELD_WEIGHTS:
-        builder.add_text_field(field, tokenizer_name=ANALYSER, index_option="freq")
-    builder.add_unsigned_field(_ROW, indexed=True, fast=True)
-    return builder.build()
-
-
-def row_query(row: int) -> tantivy.Query:
-    """What finds the item of a row."""
-    return tantivy.Query.term_query(schema(), _ROW, row, "basic")
-
-
-def document(row: int, item: Item) -> tantivy.Document:
-    """An item as it is indexed."""
-    return tantivy.Document.from_dict({_ROW: row, **dict(field_texts(item))}, schema())
-
-
-def analyser() -> tantivy.TextAnalyzer:
-    """What makes terms of the text of items and queries."""
-    return (
-        tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-        .filter(tantivy.Filter.remove_long(_MAX_TERM_BYTES))
-        .filter(tantivy.Filter.lowercase())
-        .filter(tantivy.Filter.ascii_fold())
-        .filter(tantivy.Filter.stemmer("english"))
-        .build()
-    )
-
-
-def field_texts(item: Item) -> Iterator[tuple[str, str]]:
-    """The text of an item by field, blank ones left out."""
-    yield "title", words(item.title)
-    attributes = ", ".join(f"{name} {value}" for name, value in sorted(item.attributes.items()))
-    rest = {
-        "brand": item.brand,
-        "category": item.category,
-        "attributes": attributes,
-        "description": item.description,
-    }
-    yield from ((field, words(text)) for field, text in rest.items() if text)

@@ -1,4 +1,4 @@
-"""A lexical index that goes on changing: the files of one, and what came and went since."""
+"""A lexical index that takes updates: the files of a built index, plus what changed since."""
 
 import tempfile
 from collections import Counter
@@ -7,25 +7,26 @@ from itertools import chain
 from pathlib import Path
 
 from catalog.schema import Item
-from lexical.index import LexicalIndex, analyser, document, field_texts, open_links, row_query
+from lexical.index import LexicalIndex
 
-_WRITER_BYTES = 32 << 20  # a bound: what is added at a time is small
+_WRITER_BYTES = 32 << 20  # a limit; each update is small
 
 
 class LiveLexicalIndex:
     """The items of a `LexicalIndex` and of every update. One thread may update at a time.
 
-    The index's own files are never changed: tantivy writes to a temporary directory that links to
-    them. Nothing here is of use to another process, which has a log of the writes elsewhere.
+    The index's files never change: tantivy writes to a temporary directory that links to them.
+    Nothing is kept for another process; the write-ahead log is elsewhere (`live.write_ahead_log`).
     """
 
-    def __init__(self, directory: Path, opened: LexicalIndex, scratch: Path) -> None:
-        """Go on from what `LexicalIndex.open` opened in a directory.
+    def __init__(self, directory: Path, index: LexicalIndex, scratch: Path) -> None:
+        """Start from a built index.
 
         Args:
-            directory: Where it lies.
-            opened: What was opened there.
-            scratch: A directory for the temporary one, which `close` removes and a kill leaves.
+            directory: The files of the built index.
+            index: What `LexicalIndex.open` opened there.
+            scratch: The parent of the temporary directory. `close` removes the temporary directory;
+                a killed process leaves it.
 
         Raises:
             InputError: the index there is damaged.
@@ -33,37 +34,39 @@ class LiveLexicalIndex:
         self._links = tempfile.TemporaryDirectory(
             prefix="lexical-", dir=scratch, ignore_cleanup_errors=True
         )
-        self._index = open_links(directory, Path(self._links.name))
+        self._schema = index.schema
+        self._index = self._schema.open_read_only(directory, Path(self._links.name))
         self._writer = self._index.writer(heap_size=_WRITER_BYTES, num_threads=1)
-        self._vocabulary = opened.vocabulary
-        self._behind = len(opened)  # the row behind the last one that any update had
-        self._analyser = analyser()
+        self._vocabulary = index.vocabulary
+        self._max_rows = len(index)  # the most rows of any update, failed updates included
 
     def update(self, added: Mapping[int, Item], removed: Iterable[int], rows: int) -> LexicalIndex:
-        """The index with some rows more and some less; what was opened before stays as it was.
+        """Add and remove rows, and return the changed index; indexes returned before do not change.
+
+        An update may be repeated with other items if it, or what its caller did next, failed. Rows
+        that a failed update added are then replaced, or removed if they are not below `rows`.
 
         Args:
-            added: Items by row; a row is given twice only where its update, or what its caller made
-                of it, failed. What such an update had beyond `rows` is removed.
-            removed: Rows that are no longer found.
-            rows: The row behind the last one.
+            added: New items by row.
+            removed: Rows that no search returns any more.
+            rows: The number of rows, removed ones included.
         """
-        left_by_failed = range(rows, self._behind)
-        self._behind = max(self._behind, rows)
-        for row in chain(removed, left_by_failed):
-            self._writer.delete_documents_by_query(row_query(row))
+        rows_of_failed = range(rows, self._max_rows)
+        self._max_rows = max(self._max_rows, rows)
+        for row in chain(removed, rows_of_failed):
+            self._writer.delete_documents_by_query(self._schema.row_query(row))
         counts: Counter[str] = Counter()
         for row, item in added.items():
-            self._writer.delete_documents_by_query(row_query(row))  # left by one that failed
-            self._writer.add_document(document(row, item))
-            texts = (text for _, text in field_texts(item))
-            counts.update({term for text in texts for term in self._analyser.analyze(text)})
+            # A failed update may have left another item there.
+            self._writer.delete_documents_by_query(self._schema.row_query(row))
+            self._writer.add_document(self._schema.document(row, item))
+            counts.update(self._schema.item_terms(item))
         self._writer.commit()
         self._index.reload()
         self._vocabulary = self._vocabulary.extended(counts)
-        return LexicalIndex(self._index, rows, self._vocabulary)
+        return LexicalIndex(self._index, self._schema, rows, self._vocabulary)
 
     def close(self) -> None:
-        """Stop the writer and remove what it wrote; indexes that were opened can still be read."""
+        """Stop the writer and remove its files; indexes returned before can still be read."""
         self._writer.wait_merging_threads()
         self._links.cleanup()

@@ -89,10 +89,10 @@ def _fill(
     alive = np.flatnonzero(snapshot.catalogue.all_alive).astype(np.int32)
     snapshot.catalogue.compacted().write(directory / bundle.ITEMS)
     (directory / bundle.INDEX).mkdir()
-    old_index = engine.directory / bundle.INDEX
-    _save_vectors(directory / bundle.INDEX, snapshot, alive, index_config(old_index).vectors)
+    stored = index_config(engine.directory / bundle.INDEX).vectors
+    _save_vectors(directory / bundle.INDEX, snapshot, alive, stored)
     failpoint("compaction.before-index")
-    report = _build_indexes(directory, old_index, cancelled, throttle)
+    report = _build_indexes(directory, engine.directory, cancelled, throttle)
     failpoint("compaction.after-index")
     manifest = _manifest(engine, state, report)
     new_engine = Engine(directory, manifest, engine.config.with_default_requests(), engine.models)

@@ -6,7 +6,7 @@ from typing import Literal
 from base.errors import InputError
 
 MAX_DEPTH = 1_000  # candidates of recall and of reranking
-LEXICAL_WEIGHT = 0.4  # `bench.hybrid`: on Home Depot's `dev`, 0.4 to 1 do alike, less does worse
+LEXICAL_WEIGHT = 0.4  # `bench.recall`: on Home Depot's `dev`, 0.4 to 1 do alike, less does worse
 MAX_RECALL_WEIGHT = 100  # stage 1 alone, practically
 MAX_LEXICAL_WEIGHT = 10  # words alone, practically
 

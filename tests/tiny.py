@@ -22,6 +22,7 @@ from bert.tokens import Tokenizer
 from catalog.item_text import item_text
 from catalog.schema import Item
 from catalog.store import ItemStore
+from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex
 from rerank.features import FEATURES, FeatureStatistics
 from rerank.model import Reranker, RerankerConfig, save_reranker
@@ -89,6 +90,7 @@ def write_bundle(
     numerics: Numerics,
     seed: int = 0,
     index: IndexConfig | None = None,
+    lexical: LexicalConfig | None = None,
 ) -> None:
     """Writes a whole bundle, both stages with random weights, over some items."""
     for part in (bundle.TOWERS, bundle.RERANK, bundle.INDEX, bundle.LEXICAL):
@@ -97,7 +99,7 @@ def write_bundle(
     tokenizer.save(directory / bundle.TOKENIZER)
     store = ItemStore.of(items)
     store.write(directory / bundle.ITEMS)
-    LexicalIndex.build(store, directory / bundle.LEXICAL)
+    LexicalIndex.build(store, directory / bundle.LEXICAL, lexical)
 
     shape = tiny_bert(tokenizer)
     towers = Towers(

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 
 from base.memory import forget_peak, peak_bytes
 from catalog.store import ItemStore
+from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex
 from search import bundle
 from towers.index import (
@@ -35,6 +36,7 @@ def build_indexes(
     store: ItemStore,
     config: IndexConfig,
     queries: Float32[np.ndarray, "queries dim"],
+    lexical: LexicalConfig,
 ) -> dict[str, Any]:
     """Build the vector index and the lexical index of items.
 
@@ -43,6 +45,7 @@ def build_indexes(
         store: The items.
         config: Configuration of the vector index.
         queries: Unit vectors of queries to tune the vector index on.
+        lexical: Configuration of the lexical index.
 
     Returns:
         The report: the number of `items`; of the vector index, how it stores `vectors`, its
@@ -60,7 +63,7 @@ def build_indexes(
     cost = {"build_seconds": round(time.monotonic() - start, 1)}
     if (peak := peak_bytes()) is not None:
         cost["build_peak_mib"] = round(peak / 2**20)
-    LexicalIndex.build(store, directory / bundle.LEXICAL)
+    LexicalIndex.build(store, directory / bundle.LEXICAL, lexical)
     vectors = open_vectors(index_directory)
     recall = recall_against_exact(index, vectors, open_held_out(index_directory), _RECALL_DEPTHS)
     size = sum(path.stat().st_size for path in index_directory.iterdir())
@@ -79,12 +82,18 @@ def build_alike(directory: Path, like: Path) -> dict[str, Any]:
 
     Args:
         directory: Has the items and vectors, and gets the indexes.
-        like: The vector index whose configuration and query samples are used again.
+        like: A bundle, whose configuration of both indexes and query samples are used again.
     """
-    if (like / HELD_OUT).is_file():
-        shutil.copyfile(like / HELD_OUT, directory / bundle.INDEX / HELD_OUT)
-    store = ItemStore.read(directory / bundle.ITEMS)
-    return build_indexes(directory, store, index_config(like), open_queries(like))
+    index = like / bundle.INDEX
+    if (index / HELD_OUT).is_file():
+        shutil.copyfile(index / HELD_OUT, directory / bundle.INDEX / HELD_OUT)
+    return build_indexes(
+        directory,
+        ItemStore.read(directory / bundle.ITEMS),
+        index_config(index),
+        open_queries(index),
+        LexicalConfig.read(like / bundle.LEXICAL),
+    )
 
 
 def save_held_out(directory: Path, queries: Float32[np.ndarray, "queries dim"]) -> None:

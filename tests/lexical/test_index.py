@@ -11,7 +11,8 @@ import tantivy
 from base.errors import InputError
 from catalog.schema import ITEMS
 from catalog.store import ItemStore
-from lexical.index import FIELD_WEIGHTS, MAX_TERMS, LexicalIndex
+from lexical.config import CONFIG_FILE, LexicalConfig
+from lexical.index import MAX_TERMS, LexicalIndex
 
 K1, B = 1.2, 0.75
 
@@ -73,23 +74,24 @@ def test_score_adds_up_the_fields_by_their_weights(build):
     brand = bm25("zebra", [["zebra"], []], 0)
     attributes = bm25("zebra", [["zebra", "big"], []], 0)
     description = bm25("zebra", [["zebra", "zebra"], []], 0)
+    weights = LexicalConfig().field_weights
     expected = (
-        FIELD_WEIGHTS["title"] * single
-        + (FIELD_WEIGHTS["brand"] + FIELD_WEIGHTS["category"]) * brand
-        + FIELD_WEIGHTS["attributes"] * attributes
-        + FIELD_WEIGHTS["description"] * description
+        weights["title"] * single
+        + (weights["brand"] + weights["category"]) * brand
+        + weights["attributes"] * attributes
+        + weights["description"] * description
     )
     rows, scores = index.search("zebra", 5)
     assert rows.tolist() == [0]
     np.testing.assert_allclose(scores, [expected], rtol=1e-6)
 
 
-def test_a_word_that_the_query_repeats_counts_once(build):
+def test_a_repeated_word_of_the_query_counts_once(build):
     index = build(titles("red lamp", "green lamp"))
     assert index.search("lamp lamp LAMP lamps", 2)[1] == pytest.approx(index.search("lamp", 2)[1])
 
 
-def test_scores_fall_and_equal_scores_come_in_row_order(build):
+def test_hits_come_best_first_and_equal_scores_in_row_order(build):
     index = build(titles(*["red lamp"] * 4, "red red lamp", *["red lamp"] * 4))
     rows, scores = index.search("red", 9)
     assert rows.tolist() == [4, 0, 1, 2, 3, 5, 6, 7, 8]
@@ -112,18 +114,18 @@ def test_search_gives_every_match_when_k_exceeds_them(build):
 def test_scores_equal_those_of_search_and_are_zero_elsewhere(build):
     random = np.random.default_rng(0)
     words = [f"word{number}" for number in range(40)]
-    items = 1_300  # more than are scored in one go
+    items = 1_300  # more than one batch of scores
     index = build(titles(*(" ".join(random.choice(words, 6)) for _ in range(items))))
     query = "word1 word2 word3 word4"
     rows, scores = index.search(query, items)
     expected = np.zeros(items, np.float32)
     expected[rows] = scores
     assert 0 < len(rows) < items
-    asked = random.permutation(items).astype(np.int32)
-    np.testing.assert_array_equal(index.scores(query, asked), expected[asked])
+    requested = random.permutation(items).astype(np.int32)
+    np.testing.assert_array_equal(index.scores(query, requested), expected[requested])
 
 
-def test_scores_of_a_row_asked_twice_and_of_no_row(build):
+def test_scores_of_a_repeated_row_and_of_no_row(build):
     index = build(titles("red lamp", "desk"))
     once = index.search("lamp", 1)[1][0]
     assert index.scores("lamp", np.array([0, 1, 0], np.int32)).tolist() == [once, 0, once]
@@ -194,15 +196,15 @@ def test_codes_typos_and_unfinished_words_find_their_item(tools, query, row):
     np.testing.assert_allclose(tools.scores(query, rows), scores, rtol=1e-6)
 
 
-def test_a_guess_is_worth_less_than_the_word_itself(tools):
+def test_a_guess_scores_less_than_the_word_itself(tools):
     assert tools.search("tabel", 5)[1][0] < tools.search("table", 5)[1][0]
-    assert tools.understood("oak tabel drill") == {"oak": 1.0, "drill": 1.0, "tabl": 0.8}
+    assert tools.weighted_terms("oak tabel drill") == {"oak": 1.0, "drill": 1.0, "tabl": 0.8}
 
 
 def test_only_the_last_word_is_completed(tools):
-    for query in ("screwdr", "screwdr "):  # the engine takes spaces away: they tell nothing
-        assert tools.understood(query) == {"screwdriv": 0.8}
-    assert "screwdriv" not in tools.understood("screwdr oak")
+    for query in ("screwdr", "screwdr "):  # the engine strips spaces
+        assert tools.weighted_terms(query) == {"screwdriv": 0.8}
+    assert "screwdriv" not in tools.weighted_terms("screwdr oak")
 
 
 @pytest.mark.parametrize("query", ["", "   ", "\n\t", "!?* -- ()", "\x00", "\ud800", "☂️"])
@@ -235,7 +237,7 @@ def test_a_10_kb_query_counts_its_first_distinct_terms(build):
     index = build(titles("lamp", "desk", f"{MAX_TERMS:08}"))
     filler = [f"{number:08}" for number in range(2_000)]
     assert len(index.terms(" ".join(filler))) == MAX_TERMS
-    far = [filler[0], *filler[1_000:]]  # from which no single edit leads to the third item
+    far = [filler[0], *filler[1_000:]]  # all more than one edit from the third title
     assert index.search(" ".join(["lamp", *far]), 5)[0].tolist() == [0]
     assert index.search("x" * 10_000, 5)[0].tolist() == []
     assert index.search("lamp " * 2_000, 5)[0].tolist() == [0]
@@ -268,27 +270,27 @@ def test_a_relative_directory_can_be_opened(tmp_path, monkeypatch):
 
 def test_two_builds_give_the_same_scores(tmp_path):
     store = titles(*(f"lamp number {number % 7}" for number in range(200)))
-    found = [
+    first, second = (
         LexicalIndex.build(store, tmp_path / name).search("lamp number 3", 200) for name in "ab"
-    ]
-    np.testing.assert_array_equal(found[0][0], found[1][0])
-    np.testing.assert_array_equal(found[0][1], found[1][1])
+    )
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
 
 
 def test_threads_share_an_index(build):
     index = build(titles(*(f"lamp {number}" for number in range(100))))
     expected = index.search("lamp 42", 10)[0].tolist()
-    found: list[list[int]] = []
+    results: list[list[int]] = []
 
-    def ask() -> None:
-        found.extend(index.search("lamp 42", 10)[0].tolist() for _ in range(50))
+    def search() -> None:
+        results.extend(index.search("lamp 42", 10)[0].tolist() for _ in range(50))
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=search) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [expected] * 200
+    assert results == [expected] * 200
 
 
 def test_building_over_existing_files_is_refused(tmp_path):
@@ -299,7 +301,7 @@ def test_building_over_existing_files_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("present", [False, True])
-def test_opening_where_no_index_is_says_how_to_build_one(tmp_path, present):
+def test_opening_a_missing_index_says_how_to_build_one(tmp_path, present):
     directory = tmp_path / "lexical"
     if present:
         directory.mkdir()
@@ -315,7 +317,7 @@ def undamaged(tmp_path_factory):
     return directory
 
 
-@pytest.mark.parametrize("suffix", [".json", ".term", ".idx", ".fast", ".fieldnorm"])
+@pytest.mark.parametrize("suffix", ["meta.json", ".term", ".idx", ".fast", ".fieldnorm"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_index_is_refused(tmp_path, undamaged, suffix, damage):
     directory = Path(shutil.copytree(undamaged, tmp_path / "lexical"))
@@ -325,6 +327,38 @@ def test_a_damaged_index_is_refused(tmp_path, undamaged, suffix, damage):
     else:
         file.unlink()
     with pytest.raises(InputError, match="lexical index"):
+        LexicalIndex.open(directory)
+
+
+def test_an_index_answers_with_the_weights_it_was_built_with(tmp_path):
+    store = store_of({"title": "zebra", "brand": "lamp"}, {"title": "horse"})
+    config = LexicalConfig(field_weights={"title": 2.0, "brand": 0.0})
+    LexicalIndex.build(store, tmp_path / "lexical", config)
+    index = LexicalIndex.open(tmp_path / "lexical")
+    assert index.schema.config == config
+    expected = 2.0 * bm25("zebra", [["zebra"], ["horse"]], 0)
+    assert index.search("zebra", 5)[1] == pytest.approx([expected])
+    assert index.search("lamp", 5)[0].tolist() == []  # the brand is not indexed
+
+
+def test_an_index_without_a_config_file_is_english_with_the_first_weights(tmp_path):
+    directory = tmp_path / "lexical"
+    store = store_of({"title": "running shoes", "brand": "Fleet"}, {"title": "horse"})
+    before = LexicalIndex.build(store, directory).search("run fleet", 5)[1].tolist()
+    (directory / CONFIG_FILE).unlink()
+    after = LexicalIndex.open(directory)
+    assert after.schema.config == LexicalConfig(
+        "english",
+        {"title": 1.0, "brand": 0.5, "category": 0.5, "attributes": 0.3, "description": 0.3},
+    )
+    assert after.search("run fleet", 5)[1].tolist() == before
+
+
+def test_a_config_of_other_fields_than_the_index_is_refused(tmp_path):
+    directory = tmp_path / "lexical"
+    LexicalIndex.build(titles("lamp"), directory)
+    LexicalConfig(field_weights={"title": 1.0}).write(directory)
+    with pytest.raises(InputError, match="cannot be opened"):
         LexicalIndex.open(directory)
 
 

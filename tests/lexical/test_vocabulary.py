@@ -1,4 +1,4 @@
-"""Guesses at unknown words: completions and corrections from the catalogue's own."""
+"""Guesses at unknown terms: completions and corrections from the terms of the catalogue."""
 
 import pytest
 
@@ -25,39 +25,39 @@ def vocabulary():
 
 
 @pytest.mark.parametrize(
-    ("term", "meant"),
+    ("term", "expected"),
     [
-        ("chargr", ["charger", "charge"]),  # one edit from either; more items have the first
+        ("chargr", ["charger", "charge"]),  # one edit from both; more items have the first
         ("chargeer", ["charger"]),
         ("lapm", ["lamp"]),  # neighbours swapped
         ("lxmp", ["lamp", "lump"]),
-        ("screwdirvv", ["screwdriv"]),  # long words are forgiven two edits
+        ("screwdirvv", ["screwdriv"]),  # long terms are corrected by two edits
         ("dcd771c", ["dcd771c2"]),
         ("dcd772c2", ["dcd771c2"]),
-        ("2018", []),  # a short number means what it says
+        ("2018", []),  # short numbers are not corrected
         ("123456", ["1234567"]),
-        ("lmp", []),  # too short to tell
+        ("lmp", []),  # too short
         ("zebra", []),
         ("", []),
     ],
 )
-def test_a_misspelt_word_is_what_the_fewest_edits_lead_to(vocabulary, term, meant):
-    assert vocabulary.meant(term, unfinished=False) == meant
+def test_a_misspelt_term_is_corrected_by_the_fewest_edits(vocabulary, term, expected):
+    assert vocabulary.guesses(term, is_prefix=False) == expected
 
 
 @pytest.mark.parametrize(
-    ("term", "meant"),
+    ("term", "expected"),
     [
         ("char", ["charger", "chart", "charge"]),
         ("cha", ["charger", "chart", "charge"]),
         ("ch", []),
         ("screwd", ["screwdriv"]),
-        ("chargr", ["charger", "charge"]),  # begins no word, so it is corrected
+        ("chargr", ["charger", "charge"]),  # begins no term, so it is corrected
     ],
 )
-def test_an_unfinished_word_is_completed_by_the_commonest(vocabulary, term, meant):
-    assert vocabulary.meant(term, unfinished=True) == meant
+def test_an_unfinished_term_is_completed_by_the_most_common_terms(vocabulary, term, expected):
+    assert vocabulary.guesses(term, is_prefix=True) == expected
 
 
-def test_no_words_means_nothing():
-    assert Vocabulary({}).meant("lamp", unfinished=True) == []
+def test_an_empty_vocabulary_guesses_nothing():
+    assert Vocabulary({}).guesses("lamp", is_prefix=True) == []

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from bert.numerics import choose_numerics
+from lexical.config import LexicalConfig
 from live.catalogue import open_newest
 from live.compaction import CompactionError
 from live.config import LiveConfig
@@ -102,6 +103,18 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
         assert found(shop, "zyx reading lamp")[0] == "lamp"
 
 
+def test_a_compaction_keeps_the_config_of_the_lexical_index(opened, tmp_path):
+    root = tmp_path / "root"
+    config = LexicalConfig(field_weights={"title": 2.0, "brand": 1.0})
+    write_bundle(root, tiny_items(), choose_numerics(), lexical=config)
+    with opened(root=root) as shop:
+        shop.upsert(LAMP)
+        shop.shown()
+        shop.live.compact()
+        assert shop.engine.directory != root
+        assert LexicalConfig.read(shop.engine.directory / bundle.LEXICAL) == config
+
+
 def test_a_start_passes_over_a_bundle_whose_results_changed(opened, tmp_path, tiny_bundle):
     with opened() as shop:
         shop.upsert(LAMP)
@@ -149,7 +162,7 @@ def test_the_index_build_process_ends_with_its_server(tiny_bundle, tmp_path):
     shutil.copy(tiny_bundle / bundle.ITEMS, tmp_path / bundle.ITEMS)
     (tmp_path / bundle.INDEX).mkdir()
     shutil.copy(tiny_bundle / bundle.INDEX / "vectors.npy", tmp_path / bundle.INDEX)
-    command = (sys.executable, "-m", "live.index_build", tmp_path, tiny_bundle / bundle.INDEX)
+    command = (sys.executable, "-m", "live.index_build", tmp_path, tiny_bundle)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False)
     assert ended.returncode == 1

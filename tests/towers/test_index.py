@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from search.request import SearchRequest
 from tests.towers.examples import needs_scann
 from towers import index as module
 from towers.exact import ExactIndex
@@ -29,9 +28,7 @@ def test_an_index_opens_from_its_files_and_never_unpickles(vectors, queries, tmp
     assert json.loads((tmp_path / "index.json").read_text())["kind"] == "exact"  # below 20,000
     np.testing.assert_array_equal(open_vectors(tmp_path), vectors)
     for found, expected in zip(
-        open_index(tmp_path).search(queries, 5),
-        built.search(SearchRequest(queries, 5)),
-        strict=True,
+        open_index(tmp_path).search(queries, 5), built.search(queries, 5), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
     np.save(tmp_path / "vectors.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
@@ -85,7 +82,7 @@ def test_bfloat16_vectors_answer_as_float32_to_rounding(vectors, queries, tmp_pa
     config = IndexConfig(kind, depth=10, vectors="bfloat16")
     built = build_index(vectors, tmp_path / "index", config, queries)
     assert index_config(tmp_path / "index") == config
-    rows, scores = built.search(SearchRequest(queries, 10))
+    rows, scores = built.search(queries, 10)
     for found, expected in zip(
         open_index(tmp_path / "index").search(queries, 10), (rows, scores), strict=True
     ):

@@ -10,7 +10,6 @@ import pytest
 
 from base.errors import InputError
 from bert.numerics import cpu_flags
-from search.request import SearchRequest
 from tests.towers.examples import needs_scann, unit
 from towers import scann
 from towers.index import (
@@ -35,7 +34,7 @@ def test_scann_scans_quantised_vectors_and_finds_nearly_all(vectors, queries, tm
 
     opened = open_index(tmp_path)
     rows, scores = opened.search(queries, 100)
-    np.testing.assert_array_equal(rows, built.search(SearchRequest(queries, 100))[0])
+    np.testing.assert_array_equal(rows, built.search(queries, 100)[0])
     assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
     assert (np.diff(scores, axis=1) <= 0).all()
     cosines = np.take_along_axis(queries @ vectors.T, rows, axis=1)
@@ -46,7 +45,7 @@ def test_scann_scans_quantised_vectors_and_finds_nearly_all(vectors, queries, tm
 def test_scann_gives_everything_when_asked_for_more_than_there_is(vectors, queries, tmp_path):
     built = build_index(vectors, tmp_path, IndexConfig(kind="scann"), queries)
     for k in (2_000, 5_000):
-        rows, scores = built.search(SearchRequest(queries[:2], k))
+        rows, scores = built.search(queries[:2], k)
         assert [sorted(found) for found in rows.tolist()] == [list(range(2_000))] * 2
         assert np.isfinite(scores).all()
 
@@ -61,7 +60,7 @@ def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp
     assert values["effort"]["leaves"] < 40
     # The leaves that are visited hold a few hundred items.
     for k in (1_000, 2_000, 2_001):
-        rows, scores = built.search(SearchRequest(queries[:5], k))
+        rows, scores = built.search(queries[:5], k)
         assert rows.shape == (5, min(k, 2_000))
         assert all(len(set(found)) == len(found) for found in rows.tolist())
         assert np.isfinite(scores).all()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from bert.params import DEFAULT_PRETRAINED
+from lexical.config import LexicalConfig
 from rerank.model import RerankerConfig
 from towers.index import IndexConfig
 from towers.model import TowersConfig
@@ -41,6 +42,7 @@ class TrainConfig:
     pairs: PairsConfig = field(default_factory=PairsConfig)
     towers_fit: FitConfig = field(default_factory=FitConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
+    lexical: LexicalConfig = field(default_factory=LexicalConfig)
     mine: MineConfig = field(default_factory=MineConfig)
     candidates: CandidatesConfig = field(default_factory=CandidatesConfig)
     reranker: RerankerConfig = field(default_factory=RerankerConfig)

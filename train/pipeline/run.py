@@ -18,7 +18,7 @@ from catalog.dataset.reading import Dataset, read_dataset
 from catalog.item_text import item_text
 from catalog.store import ItemStore
 from demo import write_demo_store
-from lexical.index import ANALYSER
+from lexical.analysers import ANALYSERS
 from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle import write_directory
@@ -179,12 +179,12 @@ class Pipeline:
         )
         of_index: dict[str, Any] = {
             "towers": towers.digest,
-            "analyser": ANALYSER,
+            "analyser": ANALYSERS[config.lexical.analyser].tokenizer_name,
             "files": FILES_VERSION,
         }
         if self.log_replay is not None:
             of_index["written"] = dict(self.log_replay.state)
-        index = self._step("index", self._index, of_index, config.index)
+        index = self._step("index", self._index, of_index, config.index, config.lexical)
         mined = self._step("mine", self._mine, index.digest, config.mine)
         rerank = self._step(
             "rerank",
@@ -249,7 +249,7 @@ class Pipeline:
         # Recall is reported on queries that the index was not tuned on, if there are two or more.
         tuned, measured = queries[::2], queries[1::2] if len(queries) > 1 else queries
         save_held_out(directory / bundle.INDEX, measured)
-        report = build_indexes(directory, self.store, self.config.index, tuned)
+        report = build_indexes(directory, self.store, self.config.index, tuned, self.config.lexical)
         return {"truncated": encoder.truncated, **report}
 
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from bert.tokens import Tokenizer
 from catalog.dataset.reading import read_dataset
 from catalog.item_text import normalise_query
 from catalog.store import ItemStore
+from lexical.config import LexicalConfig
 from search.bundle import Manifest, golden, verify
 from search.bundle.building import open_held_out
 from search.config import EngineConfig
@@ -138,6 +139,15 @@ def test_vectors_are_stored_as_asked_and_the_report_says_how(built, demo, flags,
     assert reports[1]["bytes_per_item"] - reports[0]["bytes_per_item"] == pytest.approx(
         32 * 2, abs=1
     )
+
+
+def test_the_lexical_index_is_built_as_configured(built, demo, flags, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(built, out, symlinks=True)
+    assert LexicalConfig.read(out / "steps" / "index" / "lexical") == LexicalConfig()
+    assert main(["index", *flags(demo, out), "--lexical.field-weights.brand", "0"]) == 0
+    config = LexicalConfig.read(out / "steps" / "index" / "lexical")
+    assert config.field_weights == LexicalConfig().field_weights | {"brand": 0.0}
 
 
 def test_one_step_insists_on_those_before_it(built, demo, flags, tmp_path, capsys):

@@ -1,14 +1,18 @@
-"""The words of a text as the lexical index counts them.
+"""English: words are stemmed, and sizes and codes are indexed both whole and in parts.
 
-The tokenizer splits at every sign, which tears sizes and codes apart: 1/2 in., 3.5 mm, 12-gauge,
-F8J042-BLK. Here such a thing is written out whole before its parts, so that it matches however
-it is spelled, and its parts still match alone.
+The tokenizer splits at every punctuation mark, which breaks up sizes and codes: 1/2 in., 3.5 mm,
+12-gauge, F8J042-BLK. `prepare` writes the whole size or code before its parts. The whole matches
+any spelling of the same size or code, and each part still matches alone.
 """
 
 import re
-import unicodedata
 
-# Units by how they are written; several spellings of one unit count as one.
+import tantivy
+
+from lexical.analysers.base import Analyser, normalise
+
+_MAX_TERM_BYTES = 100
+# Spellings of units; the first of each group stands for the unit.
 _UNITS = {
     unit: spellings[0]
     for spellings in (
@@ -26,26 +30,39 @@ _UNITS = {
 _FRACTION = re.compile(r"(?<![\w/])(\d+)/(\d+)(?![\w/])")
 _DECIMAL = re.compile(r"(?<=\d)\.(?=\d)")
 _SIZE = re.compile(rf"(?<!\w)(\d+(?:[df]\d+)?)[\s-]*({'|'.join(_UNITS)})\b", re.IGNORECASE)
-# Parts joined by the signs that codes are joined by.
+# Parts joined by hyphens, dots or slashes.
 _JOINED = re.compile(r"(?<![\w./-])\w+(?:[-./]\w+)+")
-_LONGEST_CODE = 60  # characters; beyond it is no code
+_LONGEST_CODE = 60  # characters
 _SIGNS = re.compile(r"[-./]")
 
 
-def words(text: str) -> str:
-    """A text for the tokenizer, with sizes and codes written out whole beside their parts.
+def prepare(text: str) -> str:
+    """Write sizes and codes whole before their parts.
 
     1/2 in. → 1f2in 1f2 in; 3.5mm → 3d5mm 3d5 mm; 12 gauge → 12gauge 12 gauge; AB-12 → AB12 AB 12.
     """
-    # Composed characters, or an accent on its own would split a word; and valid UTF-8 for Rust.
-    text = unicodedata.normalize("NFKC", text).encode("utf-8", "ignore").decode("utf-8")
-    text = _FRACTION.sub(r"\1f\2", text)
+    text = _FRACTION.sub(r"\1f\2", normalise(text))
     text = _DECIMAL.sub("d", text)
     return _JOINED.sub(_whole_code, _SIZE.sub(_whole_size, text))
 
 
+def build_tokenizer() -> tantivy.TextAnalyzer:
+    """Split into runs of letters and digits, lower-case, fold to ASCII, and stem."""
+    return (
+        tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+        .filter(tantivy.Filter.remove_long(_MAX_TERM_BYTES))
+        .filter(tantivy.Filter.lowercase())
+        .filter(tantivy.Filter.ascii_fold())
+        .filter(tantivy.Filter.stemmer("english"))
+        .build()
+    )
+
+
+ANALYSER = Analyser("english", "shortlist_en_2", build_tokenizer, prepare)
+
+
 def _whole_code(joined: re.Match[str]) -> str:
-    """A code has both letters and digits."""
+    """Write a code, which has both letters and digits, whole before its parts."""
     parts = joined[0]
     whole = _SIGNS.sub("", parts)
     is_code = len(whole) <= _LONGEST_CODE and not whole.isdigit() and not whole.isalpha()

@@ -1,0 +1,104 @@
+"""The configuration of a lexical index, kept beside its files."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from base.atomic_files import write_text
+from base.errors import InputError
+from catalog.schema import Item
+from lexical.analysers import ANALYSERS
+
+CONFIG_FILE = "config.json"
+_REBUILD = "build it again with `python -m train index`"
+
+
+def _attributes(item: Item) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(item.attributes.items()))
+
+
+FIELD_TEXTS: Mapping[str, Callable[[Item], str | None]] = {
+    "title": lambda item: item.title,
+    "brand": lambda item: item.brand,
+    "category": lambda item: item.category,
+    "attributes": _attributes,
+    "description": lambda item: item.description,
+}
+"""The text of each item field that can be indexed."""
+
+# An index without a config file has these weights. To change the default weights, give
+# `LexicalConfig` another default instead.
+_FIRST_WEIGHTS = {
+    "title": 1.0,  # the unit of the other weights
+    "brand": 0.5,  # mostly repeats a word of the title
+    "category": 0.5,  # names the kind of product where the title does not
+    "attributes": 0.3,  # many values, few of them relevant to a query
+    "description": 0.3,  # long, and mentions other products
+}
+
+
+@dataclass(frozen=True)
+class LexicalConfig:
+    """How the lexical index is built."""
+
+    analyser: str = "english"  # how texts become terms: a name in `lexical.analysers`
+    # weight of each item field in the score; 0 leaves the field out of the index
+    field_weights: Mapping[str, float] = field(default_factory=_FIRST_WEIGHTS.copy)
+
+    def __post_init__(self) -> None:
+        """Check both values.
+
+        Raises:
+            InputError: the analyser or a field is unknown, or a weight is not a number of at least
+                0, or every weight is 0.
+        """
+        if self.analyser not in ANALYSERS:
+            raise InputError(
+                f"lexical: analyser {self.analyser!r} is unknown; use {', '.join(ANALYSERS)}"
+            )
+        for name, weight in self.field_weights.items():
+            if name not in FIELD_TEXTS:
+                raise InputError(
+                    f"lexical: field {name!r} is unknown; use {', '.join(FIELD_TEXTS)}"
+                )
+            if not (math.isfinite(weight) and weight >= 0):
+                raise InputError(
+                    f"lexical: the weight of {name} is {weight}; give a number of at least 0"
+                )
+        if not self.indexed:
+            raise InputError("lexical: no field has a weight above 0")
+
+    @property
+    def indexed(self) -> dict[str, float]:
+        """The weights of the fields in the index."""
+        return {name: weight for name, weight in self.field_weights.items() if weight > 0}
+
+    @classmethod
+    def read(cls, directory: Path) -> "LexicalConfig":
+        """Read the configuration of the index in `directory`.
+
+        An index built before there was a config file has the English analyser and the weights of
+        that time.
+
+        Raises:
+            InputError: the file is malformed, or names an unknown analyser or field.
+        """
+        path = directory / CONFIG_FILE
+        if not path.exists():
+            return cls("english", _FIRST_WEIGHTS.copy())
+        try:
+            values = dict(json.loads(path.read_text(encoding="utf-8")))
+            analyser, weights = values.pop("analyser"), values.pop("field_weights")
+            return cls(analyser, weights, **values)
+        except InputError as error:
+            raise InputError(f"{path}: {error}; or {_REBUILD}") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path}: the lexical index's configuration is malformed ({error!r}); {_REBUILD}"
+            ) from error
+
+    def write(self, directory: Path) -> None:
+        """Write the configuration beside the index."""
+        write_text(directory / CONFIG_FILE, json.dumps(asdict(self), indent=1) + "\n")
