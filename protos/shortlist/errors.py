@@ -35,16 +35,17 @@ class ShortlistError(Exception):
         request_id: What the client called the request.
     """
 
-    def __init__(self, error: grpc.Call | grpc.aio.AioRpcError, request_id: str = "") -> None:
-        self.code: grpc.StatusCode = error.code()
-        self.message: str = error.details() or ""
+    def __init__(self, error: grpc.RpcError | grpc.Call, request_id: str = "") -> None:
+        call = cast(grpc.Call, error)  # every RpcError that a stub raises has a call's methods
+        self.code: grpc.StatusCode = call.code()
+        self.message: str = call.details() or ""
         self.reason: str = ""
         self.field_violations: tuple[FieldViolation, ...] = ()
         self.resources: tuple[str, ...] = ()
         self.retry_seconds: float | None = None
         self.error_id: str = ""
         self.request_id: str = request_id
-        metadata = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ())
+        metadata = cast(Iterable[tuple[str, str | bytes]], call.trailing_metadata() or ())
         for key, value in metadata:
             if key == _STATUS_KEY and isinstance(value, bytes):
                 self._read_details(value)

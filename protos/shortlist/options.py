@@ -1,5 +1,6 @@
 """How a client speaks to its servers: TLS, tokens, retries, balancing and the connection itself."""
 
+import asyncio
 import ipaddress
 import json
 from collections.abc import Callable
@@ -159,6 +160,13 @@ def read_token(token: Token) -> str:
     if not found or not found.isascii() or not found.isprintable() or " " in found:
         raise ValueError("the token is empty, or has characters that no bearer token may have")
     return found
+
+
+async def read_token_async(token: Token) -> str:
+    """Return `read_token(token)` without blocking the event loop."""
+    if isinstance(token, str):
+        return read_token(token)
+    return await asyncio.to_thread(read_token, token)  # reads a file, or runs the caller's code
 
 
 def _duration(seconds: float) -> str:

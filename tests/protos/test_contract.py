@@ -1,4 +1,4 @@
-"""The contract itself: stubs, lint, and what counts as a breaking change."""
+"""The contract: generated files, lint and breaking changes."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -220,22 +220,61 @@ def test_enums_begin_with_an_unspecified_zero() -> None:
         assert enum.values_by_number[0].name.endswith("_UNSPECIFIED")
 
 
-def test_committed_stubs_are_those_of_the_contract() -> None:
+def test_committed_generated_files_are_fresh() -> None:
     assert generate.main(["--check"]) == 0
 
 
-def test_a_stale_stub_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(generate.PROTOS / generate.PACKAGE, tmp_path / generate.PACKAGE)
-    monkeypatch.setattr(generate, "PROTOS", tmp_path)
-    (tmp_path / generate.PACKAGE / "item_pb2.pyi").write_text("stale")
-    (tmp_path / generate.PACKAGE / "vector_pb2.py").unlink()
-    (tmp_path / generate.PACKAGE / "removed_service_pb2.py").touch()
-    assert generate.main(["--check"]) == 1
+def copy_of_the_protos(directory: Path) -> Path:
+    shutil.copytree(
+        generate.PROTOS / "shortlist",
+        directory / "shortlist",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    return directory
+
+
+def test_a_stale_stub_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = copy_of_the_protos(tmp_path)
+    (root / generate.PACKAGE / "item_pb2.pyi").write_text("stale")
+    (root / generate.PACKAGE / "vector_pb2.py").unlink()
+    (root / generate.PACKAGE / "removed_service_pb2.py").touch()
+    assert generate.main(["--check"], root) == 1
     said = capsys.readouterr().err
     assert all(name in said for name in ("item_pb2.pyi", "vector_pb2.py", "removed_service_pb2.py"))
     assert "item_pb2.py," not in said
+    assert "client.py" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("client.py", "timeout_seconds: float = 10.0", "timeout_seconds: float = 5.0"),
+        ("aio.py", "timeout_seconds: float = 10.0", "timeout_seconds: float = 5.0"),
+        ("aio.py", "Encode query texts", "Encode queries"),
+    ],
+    ids=["client edited by hand", "code not generated", "docstring not generated"],
+)
+def test_a_stale_client_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, old: str, new: str
+) -> None:
+    root = copy_of_the_protos(tmp_path)
+    file = root / "shortlist" / name
+    assert old in file.read_text("utf-8")
+    file.write_text(file.read_text("utf-8").replace(old, new, 1), "utf-8")
+    assert generate.main(["--check"], root) == 1
+    assert capsys.readouterr().err.endswith(": shortlist/client.py\n")
+    assert generate.main([], root) == 0
+    assert generate.main(["--check"], root) == 0
+
+
+def test_asyncio_code_that_no_rule_translates_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = copy_of_the_protos(tmp_path)
+    file = root / "shortlist" / "aio.py"
+    file.write_text(file.read_text("utf-8") + "\nLOCK = asyncio.Lock()\n", "utf-8")
+    assert generate.main(["--check"], root) == 1
+    assert "LOCK = asyncio.Lock()" in capsys.readouterr().err
 
 
 def test_the_contract_is_lint_clean_and_compatible_with_the_baseline() -> None:
