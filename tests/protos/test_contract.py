@@ -173,12 +173,12 @@ REQUEST = "// The request of RerankService.Rerank.\n"
     ("file", "old", "new", "name"),
     [
         ("vector.proto", "message Vector {", "message Other {}\n\nmessage Vector {", "Vector"),
-        ("item.proto", "  // Who makes the product or under whose name it is sold.\n", "",
+        ("item.proto", "  // The maker of the product, or the name under which it is sold.\n", "",
          "Item.brand"),
-        ("filter.proto", "  // Where it begins. Absent: it has no lower bound.\n", "",
+        ("filter.proto", "  // The lower bound. Absent: there is no lower bound.\n", "",
          "Interval.lower"),
         ("rules.proto", "// Why a pin was left out.\n", "", "PinProblem"),
-        ("channel.proto", "  // Items that share words with the query.\n", "",
+        ("channel.proto", "  // Items that have words in common with the query.\n", "",
          "Channel.CHANNEL_LEXICAL"),
         ("rerank_service.proto", REQUEST, f"service Other {{}}\n\n{REQUEST}", "Other"),
         ("catalog_service.proto", "}\n", METHOD, "CatalogService.Drop"),
@@ -285,8 +285,8 @@ def test_the_contract_is_lint_clean_and_compatible_with_the_baseline() -> None:
     ("name", "old", "new"),
     [
         ("item.proto", "string brand = 4", "string brandName = 4"),
-        ("vector.proto", "  // The coordinates, as many", "      // The coordinates, as many"),
-        ("stage_report.proto", "// What one stage of the engine did for one call.\n", ""),
+        ("vector.proto", "  // The coordinates; their", "      // The coordinates; their"),
+        ("stage_report.proto", "// A report of one stage of the engine in one call.\n", ""),
     ],
     ids=["a name that is not snake_case", "not formatted", "no comment"],
 )
