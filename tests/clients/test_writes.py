@@ -10,13 +10,13 @@ from shortlist.client import Client, Options, ShortlistError
 from shortlist.requests import deletion, upsert
 from shortlist.v1.item_pb2 import Item
 from shortlist.v1.search_service_pb2 import SearchPhase
-from tests.protos.conftest import Awaited
+from tests.protos.conftest import BlockingAsyncClient
 
 SECONDS = 60.0
 LAMP = Item(item_id="zyx-lamp", title="Zyx brass reading lamp", brand="Zyx", price=20.0)
 
 
-@pytest.fixture(params=[Client, Awaited], ids=["sync", "aio"])
+@pytest.fixture(params=[Client, BlockingAsyncClient], ids=["sync", "aio"])
 def client(request: pytest.FixtureRequest, everything: Mapping[str, str]) -> Iterator[Any]:
     """Either client, of the server with all there is."""
     options = Options(token_in_clear=True)
