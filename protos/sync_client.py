@@ -8,8 +8,8 @@ import re
 
 HEADER = "# Generated from aio.py by `python protos/generate.py`: change aio.py, not this file.\n"
 
-# Docstrings that say something else to a caller with threads: (asyncio, threads). Each text must
-# occur exactly once. All other docstrings hold for both clients, after RULES.
+# The parts of docstrings that differ between the clients: (asyncio, threads). Each part must occur
+# exactly once. RULES translate all other docstrings.
 OTHER_CLIENT = "`shortlist.aio` has the same client for asyncio.\n"
 TEXTS = (
     (
@@ -47,7 +47,7 @@ RULES = (
     (r"\basyncio\.sleep\b", "time.sleep"),
 )
 
-# What must not be left, except in OTHER_CLIENT.
+# Asyncio code that no rule translated; only OTHER_CLIENT may match.
 _ASYNC = re.compile(
     r"async|await|\baio\b|\ba(iter|next)\b|__a(enter|exit|iter|next)__", re.IGNORECASE
 )
@@ -60,7 +60,7 @@ class UnknownAsyncCodeError(Exception):
 def sync_source(source: str) -> str:
     """Return the source of the threaded client, unformatted, for the source of the asyncio client.
 
-    A name may be imported twice: ruff removes the second import (`generate.py`).
+    The result may import a name twice; `generate.py` lets ruff remove the second import.
 
     Raises:
         UnknownAsyncCodeError: A text of TEXTS does not occur exactly once, or asyncio code is left.

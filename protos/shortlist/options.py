@@ -76,9 +76,7 @@ class Options:
     # Load balancers drop connections after 350 seconds of silence or more.
     keepalive_seconds: float | None = 330.0
     keepalive_timeout_seconds: float = 20.0  # longest wait for the answer to a probe
-    max_message_bytes: int = (
-        64 * 2**20
-    )  # largest response; a larger one fails with RESOURCE_EXHAUSTED
+    max_message_bytes: int = 64 * 2**20  # largest response; RESOURCE_EXHAUSTED beyond
     # Compression of requests. Worth its time for many inline items over a slow network.
     compression: grpc.Compression = grpc.Compression.NoCompression
     token_in_clear: bool = False  # allow a token without TLS, to servers on this machine only
