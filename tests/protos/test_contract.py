@@ -73,17 +73,17 @@ def test_the_promised_methods_are_there() -> None:
 
 
 def reached_from(roots: Iterable[Descriptor]) -> list[Descriptor]:
-    """Messages of the contract that a request or response holds, itself included."""
-    found: dict[str, Descriptor] = {}
+    """Return the messages of the contract reachable from some messages, including those."""
+    reached: dict[str, Descriptor] = {}
     waiting = list(roots)
     while waiting:
         message = waiting.pop()
-        if not message.file.package.startswith("shortlist.") or message.full_name in found:
+        if not message.file.package.startswith("shortlist.") or message.full_name in reached:
             continue
         if not message.GetOptions().map_entry:
-            found[message.full_name] = message
+            reached[message.full_name] = message
         waiting += [field.message_type for field in message.fields if field.message_type]
-    return list(found.values())
+    return list(reached.values())
 
 
 def behaviours(field: FieldDescriptor) -> set[str]:
@@ -116,27 +116,28 @@ def test_every_field_of_a_response_that_no_request_has_is_output_only() -> None:
 
 
 def undocumented(root: Path, image: Path) -> tuple[list[str], int]:
-    """Names of elements of the contract under `root` without a comment, and how many there are."""
+    """Return the elements of the contract under `root` without a comment, and the number of all."""
     generate.write_image(image, root, comments=True)
     bare, count = [], 0
     for file in FileDescriptorSet.FromString(image.read_bytes()).file:
         if not file.package.startswith("shortlist."):
             continue
-        said = {
-            tuple(at.path): at.leading_comments.strip() for at in file.source_code_info.location
+        comments = {
+            tuple(location.path): location.leading_comments.strip()
+            for location in file.source_code_info.location
         }
         elements = list(elements_of(file, (), file.package))
         count += len(elements)
-        bare += [name for path, name in elements if not said.get(path)]
+        bare += [name for path, name in elements if not comments.get(path)]
     return bare, count
 
 
 def elements_of(
     parent: Message, path: tuple[int, ...], name: str
 ) -> Iterator[tuple[tuple[int, ...], str]]:
-    """Messages, fields, oneofs, enums, values, services and methods, each with where it stands.
+    """Yield messages, fields, oneofs, enums, values, services and methods, each with its path.
 
-    The oneof that stands for the presence of an `optional` field is in no source.
+    Skip the synthetic oneofs of `optional` fields, which are not in the source.
     """
     optional = {f.oneof_index for f in getattr(parent, "field", ()) if f.proto3_optional}
     for kind in (
@@ -149,14 +150,14 @@ def elements_of(
         "method",
         "oneof_decl",
     ):
-        for place, child in enumerate(getattr(parent, kind, ())):
-            if kind == "oneof_decl" and place in optional:
+        for index, child in enumerate(getattr(parent, kind, ())):
+            if kind == "oneof_decl" and index in optional:
                 continue
             if kind == "nested_type" and child.options.map_entry:
                 continue
-            at = (*path, parent.DESCRIPTOR.fields_by_name[kind].number, place)
-            yield at, f"{name}.{child.name}"
-            yield from elements_of(child, at, f"{name}.{child.name}")
+            child_path = (*path, parent.DESCRIPTOR.fields_by_name[kind].number, index)
+            yield child_path, f"{name}.{child.name}"
+            yield from elements_of(child, child_path, f"{name}.{child.name}")
 
 
 def test_every_element_has_a_comment(tmp_path: Path) -> None:
@@ -207,8 +208,8 @@ def test_every_answer_has_its_coverage_and_stages() -> None:
 
 def test_every_response_names_the_bundle_that_answered() -> None:
     responses = [method.output_type for method in methods()]
-    streamed = search_service_pb2.StreamSearchResponse.DESCRIPTOR  # names it in what it carries
-    writes = [r for r in responses if "sequence" in r.fields_by_name]  # of a log, not of a bundle
+    streamed = search_service_pb2.StreamSearchResponse.DESCRIPTOR  # its `search` names the bundle
+    writes = [r for r in responses if "sequence" in r.fields_by_name]  # belong to no bundle
     answers = [r for r in responses if r not in (streamed, *writes)]
     assert len(writes) == 2
     assert all("bundle_id" in r.fields_by_name for r in answers)
@@ -224,7 +225,7 @@ def test_committed_generated_files_are_fresh() -> None:
     assert generate.main(["--check"]) == 0
 
 
-def copy_of_the_protos(directory: Path) -> Path:
+def copy_protos(directory: Path) -> Path:
     shutil.copytree(
         generate.PROTOS / "shortlist",
         directory / "shortlist",
@@ -234,15 +235,17 @@ def copy_of_the_protos(directory: Path) -> Path:
 
 
 def test_a_stale_stub_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = copy_of_the_protos(tmp_path)
+    root = copy_protos(tmp_path)
     (root / generate.PACKAGE / "item_pb2.pyi").write_text("stale")
     (root / generate.PACKAGE / "vector_pb2.py").unlink()
     (root / generate.PACKAGE / "removed_service_pb2.py").touch()
     assert generate.main(["--check"], root) == 1
-    said = capsys.readouterr().err
-    assert all(name in said for name in ("item_pb2.pyi", "vector_pb2.py", "removed_service_pb2.py"))
-    assert "item_pb2.py," not in said
-    assert "client.py" not in said
+    output = capsys.readouterr().err
+    assert all(
+        name in output for name in ("item_pb2.pyi", "vector_pb2.py", "removed_service_pb2.py")
+    )
+    assert "item_pb2.py," not in output
+    assert "client.py" not in output
 
 
 @pytest.mark.parametrize(
@@ -257,7 +260,7 @@ def test_a_stale_stub_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_a_stale_client_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, old: str, new: str
 ) -> None:
-    root = copy_of_the_protos(tmp_path)
+    root = copy_protos(tmp_path)
     file = root / "shortlist" / name
     assert old in file.read_text("utf-8")
     file.write_text(file.read_text("utf-8").replace(old, new, 1), "utf-8")
@@ -270,7 +273,7 @@ def test_a_stale_client_is_reported(
 def test_asyncio_code_that_no_rule_translates_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = copy_of_the_protos(tmp_path)
+    root = copy_protos(tmp_path)
     file = root / "shortlist" / "aio.py"
     file.write_text(file.read_text("utf-8") + "\nLOCK = asyncio.Lock()\n", "utf-8")
     assert generate.main(["--check"], root) == 1

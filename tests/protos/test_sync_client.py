@@ -13,7 +13,7 @@ TEXTS = "".join(text for text, _ in sync_client.TEXTS)
 
 
 def translated(code: str) -> str:
-    """The translation of code that stands behind the texts that must be there."""
+    """Return the translation of code, without the texts that every source must contain."""
     return sync_client.sync_source(TEXTS + code).partition(sync_client.TEXTS[-1][1])[2]
 
 
