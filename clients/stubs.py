@@ -1,11 +1,11 @@
-"""Generates the contract for clients in other languages.
+"""Generate the contract for clients in other languages.
 
     python clients/stubs.py node DIR   TypeScript types and clients for @grpc/grpc-js
     python clients/stubs.py go DIR     gen/shortlist/v1 of a Go module, shortlist.example
 
-Needs the `dev` extra, and of each language its own generator: for Node `npm install` in
-clients/node (or NODE_MODULES naming where that was done), for Go protoc-gen-go and
-protoc-gen-go-grpc on PATH. Needs no network.
+Needs the `dev` extra and the generator of the language. Node: run `npm install` in clients/node, or
+name its directory with NODE_MODULES. Go: protoc-gen-go and protoc-gen-go-grpc on PATH. Needs no
+network.
 """
 
 import argparse
@@ -20,9 +20,9 @@ sys.path.insert(0, str(CLIENTS.parent / "protos"))
 
 import generate as contract  # noqa: E402 - protos/generate.py, found by the path above
 
-# What errors carry, which no file of the contract imports.
+# The details of errors; no file of the contract imports them.
 DETAILS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
-# Types for every field: absent messages and optional scalars are undefined, a oneof is a union.
+# Absent messages and optional scalars are undefined; a oneof is a union.
 TS_OPTIONS = ",".join(
     (
         "outputServices=grpc-js",
@@ -32,7 +32,7 @@ TS_OPTIONS = ",".join(
         "importSuffix=.js",
     )
 )
-# The Go module that the generated package becomes a part of; the contract is of no language.
+# The Go module of the generated package. The contract names none: it belongs to no language.
 GO_MODULE = "shortlist.example"
 GO_PACKAGE = f"{GO_MODULE}/gen/shortlist/v1;shortlistv1"
 
@@ -42,17 +42,17 @@ class ToolMissingError(Exception):
 
 
 def node(out: Path) -> None:
-    """Writes TypeScript under `out`."""
+    """Write TypeScript under `out`."""
     modules = Path(os.environ.get("NODE_MODULES") or CLIENTS / "node" / "node_modules")
     plugin = modules / ".bin" / "protoc-gen-ts_proto"
     if not plugin.exists():
         raise ToolMissingError(f"{plugin} is missing: run npm install in clients/node")
-    chosen = [f"--plugin=protoc-gen-ts_proto={plugin}", f"--ts_proto_opt={TS_OPTIONS}"]
-    _run([*chosen, f"--ts_proto_out={out}", *DETAILS])
+    options = [f"--plugin=protoc-gen-ts_proto={plugin}", f"--ts_proto_opt={TS_OPTIONS}"]
+    _run([*options, f"--ts_proto_out={out}", *DETAILS])
 
 
 def go(out: Path) -> None:
-    """Writes Go under `out`."""
+    """Write Go under `out`."""
     options = []
     for plugin in ("go", "go-grpc"):
         if shutil.which(f"protoc-gen-{plugin}") is None:
@@ -70,16 +70,16 @@ def _run(arguments: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Generates one language; returns the exit code."""
+    """Generate one language; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("language", choices=["node", "go"])
     parser.add_argument("out", type=Path, help="the directory to write to")
-    asked = parser.parse_args(arguments)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    flags = parser.parse_args(arguments)
+    flags.out.mkdir(parents=True, exist_ok=True)
     try:
-        {"node": node, "go": go}[asked.language](asked.out)
+        {"node": node, "go": go}[flags.language](flags.out)
     except (ToolMissingError, contract.ContractError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

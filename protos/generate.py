@@ -1,12 +1,14 @@
-"""Makes and checks what follows from the contract in `protos/shortlist/v1/*.proto`.
+"""Generate and check what follows from the contract and from the asyncio client.
 
-    python protos/generate.py              write the Python stubs beside the .proto files
-    python protos/generate.py --check      fail when the committed stubs are stale
-    python protos/generate.py --lint       buf lint (STANDARD and COMMENTS) and buf format
+    python protos/generate.py              write the Python stubs and the threaded client
+    python protos/generate.py --check      fail if a committed generated file is stale
+    python protos/generate.py --lint       run buf lint (STANDARD and COMMENTS) and buf format
     python protos/generate.py --breaking   fail on a breaking change against baseline.binpb
-    python protos/generate.py --baseline   make the contract of today the baseline, deliberately
+    python protos/generate.py --baseline   replace the baseline with the current contract
 
-Needs the `dev` extra and no network.
+The contract is `protos/shortlist/v1/*.proto`; the stubs lie beside the .proto files. The threaded
+client `shortlist/client.py` comes from `shortlist/aio.py` (see `sync_client.py`). Needs the `dev`
+extra and no network.
 """
 
 import argparse
@@ -18,70 +20,99 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import google.api
+import sync_client
 from grpc_tools import protoc
 
 PROTOS = Path(__file__).resolve().parent
 REPOSITORY = PROTOS.parent
 PACKAGE = Path("shortlist/v1")
 BASELINE = PROTOS / "baseline.binpb"
+ASYNC_CLIENT = Path("shortlist/aio.py")
+SYNC_CLIENT = Path("shortlist/client.py")
 
-# The wheel of googleapis-common-protos carries google/api and google/type as .proto files, that of
-# grpcio-tools carries google/protobuf.
+# The googleapis-common-protos wheel has the .proto files of google/api and google/type; the
+# grpcio-tools wheel has those of google/protobuf.
 GOOGLEAPIS = Path(next(iter(google.api.__path__))).parents[1]
 WELL_KNOWN = Path(protoc.__file__).with_name("_proto")
 STUB_SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 
 
 class ContractError(Exception):
-    """The contract, or something made from it, is not as it should be."""
+    """The contract, or a file generated from it, is not as it should be."""
 
 
 def executable(name: str) -> Path:
-    """Returns the program of that name from the environment that runs this script."""
-    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-    if found is None:
+    """Return the program of that name, preferably of the environment that runs this script."""
+    path = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if path is None:
         raise ContractError(f"{name} is not installed: pip install -e '.[dev]'")
-    return Path(found)
+    return Path(path)
 
 
 def run_protoc(arguments: Sequence[str], root: Path) -> None:
-    """Runs protoc over every .proto of the contract that lies under `root`."""
+    """Run protoc over every .proto file of the contract under `root`."""
     sources = sorted(str(path) for path in (root / PACKAGE).glob("*.proto"))
     includes = [f"-I{directory}" for directory in (root, GOOGLEAPIS, WELL_KNOWN)]
     if protoc.main(["protoc", *includes, *arguments, *sources]) != 0:
         raise ContractError("protoc failed")
 
 
-def write_stubs(directory: Path) -> None:
-    """Writes the stubs of the whole contract under `directory`, and removes those left over."""
-    for stub in stubs(directory):
+def write_generated(target: Path, root: Path) -> None:
+    """Write every generated file under `target`, from the sources under `root`."""
+    write_stubs(target, root)
+    source = (root / ASYNC_CLIENT).read_text("utf-8")
+    try:
+        client = sync_client.sync_source(source)
+    except sync_client.UnknownAsyncCodeError as error:
+        raise ContractError(f"{ASYNC_CLIENT}: {error}") from error
+    (target / SYNC_CLIENT).write_text(run_ruff(client), "utf-8")
+
+
+def write_stubs(target: Path, root: Path) -> None:
+    """Write the stubs of the contract under `target`, and remove stubs of deleted .proto files."""
+    for stub in stubs(target):
         stub.unlink()
-    outputs = [f"--{kind}_out={directory}" for kind in ("python", "grpc_python")]
-    outputs += [f"--{kind}_out=quiet:{directory}" for kind in ("mypy", "mypy_grpc")]
+    outputs = [f"--{kind}_out={target}" for kind in ("python", "grpc_python")]
+    outputs += [f"--{kind}_out=quiet:{target}" for kind in ("mypy", "mypy_grpc")]
     plugins = [
         f"--plugin={name}={executable(name)}"
         for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
     ]
-    run_protoc([*plugins, *outputs], PROTOS)
-    for stub in stubs(directory):  # a file without services has nothing to say about gRPC
+    run_protoc([*plugins, *outputs], root)
+    for stub in stubs(target):  # protoc writes an empty gRPC stub for a file without services
         if "_pb2_grpc" in stub.name and "service" not in stub.name:
             stub.unlink()
 
 
 def stubs(directory: Path) -> list[Path]:
-    """Returns the generated files under `directory`, sorted."""
+    """Return the stubs under `directory`, sorted."""
     return sorted(
         path for path in (directory / PACKAGE).glob("*") if path.name.endswith(STUB_SUFFIXES)
     )
 
 
-def check_stubs() -> None:
-    """Raises ContractError, naming the files, unless the committed stubs are what we would make."""
+def run_ruff(source: str) -> str:
+    """Return Python source with its imports sorted, and formatted as the repository is."""
+    configured = ["--config", REPOSITORY / "pyproject.toml", "--stdin-filename", SYNC_CLIENT, "-"]
+    for arguments in (["check", "--fix", "--quiet", "--select", "I"], ["format", "--quiet"]):
+        command = [str(word) for word in (executable("ruff"), *arguments, *configured)]
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, input=source, capture_output=True, text=True, cwd=PROTOS, check=False
+        )
+        if done.returncode != 0:
+            raise ContractError(f"ruff {arguments[0]} failed: {done.stdout}{done.stderr}")
+        source = done.stdout
+    return source
+
+
+def check_generated(root: Path = PROTOS) -> None:
+    """Raise ContractError, naming the files, if a generated file under `root` is stale."""
     with tempfile.TemporaryDirectory() as temporary:
         fresh = Path(temporary)
-        write_stubs(fresh)
-        expected = {path.relative_to(fresh): path.read_bytes() for path in stubs(fresh)}
-    committed = {path.relative_to(PROTOS): path.read_bytes() for path in stubs(PROTOS)}
+        (fresh / PACKAGE).mkdir(parents=True)
+        write_generated(fresh, root)
+        expected = generated_files(fresh)
+    committed = generated_files(root)
     stale = sorted(
         str(name)
         for name in expected.keys() | committed.keys()
@@ -89,25 +120,31 @@ def check_stubs() -> None:
     )
     if stale:
         raise ContractError(
-            "stale stubs, run `python protos/generate.py`: " + ", ".join(stale),
+            "stale files, run `python protos/generate.py`: " + ", ".join(stale),
         )
 
 
+def generated_files(root: Path) -> dict[Path, bytes]:
+    """Return the contents of the generated files under `root`, by path relative to it."""
+    paths = [*stubs(root), root / SYNC_CLIENT]
+    return {path.relative_to(root): path.read_bytes() for path in paths if path.exists()}
+
+
 def write_image(target: Path, root: Path, *, comments: bool) -> None:
-    """Writes the contract under `root`, with what it imports, as one FileDescriptorSet."""
+    """Write the contract under `root` and its imports as one FileDescriptorSet."""
     keep = ["--include_source_info"] if comments else []
     run_protoc(["--include_imports", *keep, f"--descriptor_set_out={target}"], root)
 
 
 def run_buf(*arguments: str | Path) -> None:
-    """Runs buf with our configuration; raises ContractError when it finds something."""
+    """Run buf with the repository's configuration; raise ContractError if it reports a problem."""
     command = [str(executable("buf")), *map(str, arguments)]
     if subprocess.run(command, cwd=REPOSITORY, check=False).returncode != 0:  # noqa: S603 - ours
         raise ContractError(f"buf {arguments[0]} found the problems above")
 
 
 def lint(root: Path = PROTOS) -> None:
-    """Raises ContractError unless the contract under `root` is lint clean and formatted."""
+    """Raise ContractError unless the contract under `root` is lint clean and formatted."""
     with tempfile.TemporaryDirectory() as temporary:
         image = Path(temporary) / "contract.binpb"
         write_image(image, root, comments=True)
@@ -116,35 +153,35 @@ def lint(root: Path = PROTOS) -> None:
 
 
 def check_breaking(root: Path = PROTOS, baseline: Path = BASELINE) -> None:
-    """Raises ContractError when the contract under `root` breaks clients of the baseline."""
+    """Raise ContractError if the contract under `root` breaks clients of the baseline."""
     with tempfile.TemporaryDirectory() as temporary:
         image = Path(temporary) / "contract.binpb"
         write_image(image, root, comments=True)
-        configured = ["--config", REPOSITORY / "buf.yaml", "--path", PACKAGE]
+        configured = ("--config", REPOSITORY / "buf.yaml", "--path", PACKAGE)
         run_buf("breaking", image, "--against", baseline, *configured)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs what the flags ask for; returns the exit code."""
+def main(arguments: Sequence[str] | None = None, root: Path = PROTOS) -> int:
+    """Do what the flags ask for, with the sources under `root`; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--check", action="store_true", help="fail when the stubs are stale")
+    parser.add_argument("--check", action="store_true", help="fail if a generated file is stale")
     parser.add_argument("--lint", action="store_true", help="lint the contract")
     parser.add_argument("--breaking", action="store_true", help="compare with the baseline")
-    parser.add_argument("--baseline", action="store_true", help="rewrite the baseline")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--baseline", action="store_true", help="replace the baseline")
+    flags = parser.parse_args(arguments)
     try:
-        if asked.check:
-            check_stubs()
-        if asked.lint:
-            lint()
-        if asked.breaking:
-            check_breaking()
-        if asked.baseline:
-            write_image(BASELINE, PROTOS, comments=False)
-        if not any(vars(asked).values()):
-            write_stubs(PROTOS)
+        if flags.check:
+            check_generated(root)
+        if flags.lint:
+            lint(root)
+        if flags.breaking:
+            check_breaking(root)
+        if flags.baseline:
+            write_image(BASELINE, root, comments=False)
+        if not any(vars(flags).values()):
+            write_generated(root, root)
     except ContractError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -8,13 +8,13 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	_ "google.golang.org/grpc/health" // lets balancing look at the servers' health
+	_ "google.golang.org/grpc/health" // balancing needs it to watch the health of servers
 )
 
-// Calls are shared by the servers of an address ("dns:///search.example:50051") whose health is
-// SERVING. A call that no server began may be made again, which changes nothing twice: most methods
-// only read, and a write that was made already is known by its request_id. (Before version 1.40,
-// grpc-go does that only with GRPC_GO_RETRY=on in the environment.)
+// serviceConfig spreads calls over the servers of an address ("dns:///search.example:50051") whose
+// health is SERVING, and retries UNAVAILABLE. Retries are safe: most methods only read, and the server
+// recognises a repeated write by its request_id. (grpc-go before version 1.40 retries only with
+// GRPC_GO_RETRY=on in the environment.)
 const serviceConfig = `{
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"healthCheckConfig": {"serviceName": ""},
@@ -50,7 +50,7 @@ func tlsConfig(ca, cert, key string) (*tls.Config, error) {
 	}
 	config := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
 	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s: no certificates in it", ca)
+		return nil, fmt.Errorf("%s: the file contains no certificates", ca)
 	}
 	if cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)

@@ -5,13 +5,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// violation is one field of a request that broke a rule.
+// violation is a field of a request that breaks a rule of the contract.
 type violation struct {
 	Field   string `json:"field"`
 	Problem string `json:"problem"`
 }
 
-// failure is what a failed call says.
+// failure is the error of a call, with its details.
 type failure struct {
 	Code         string      `json:"code"` // the canonical code
 	Message      string      `json:"message"`
@@ -20,24 +20,25 @@ type failure struct {
 	RetrySeconds float64     `json:"retrySeconds,omitempty"`
 }
 
+// failureOf returns the details of an error: the google.rpc.Status in its trailers.
 func failureOf(err error) failure {
-	said := status.Convert(err)
-	found := failure{
-		Code: said.Code().String(), Message: said.Message(), Violations: []violation{},
+	detailed := status.Convert(err)
+	result := failure{
+		Code: detailed.Code().String(), Message: detailed.Message(), Violations: []violation{},
 	}
-	for _, detail := range said.Details() {
+	for _, detail := range detailed.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
-			found.Reason = detail.GetReason()
+			result.Reason = detail.GetReason()
 		case *errdetails.BadRequest:
-			for _, one := range detail.GetFieldViolations() {
-				found.Violations = append(
-					found.Violations, violation{one.GetField(), one.GetDescription()})
+			for _, field := range detail.GetFieldViolations() {
+				result.Violations = append(
+					result.Violations, violation{field.GetField(), field.GetDescription()})
 			}
 		case *errdetails.RetryInfo:
 			delay := detail.GetRetryDelay()
-			found.RetrySeconds = float64(delay.GetSeconds()) + float64(delay.GetNanos())/1e9
+			result.RetrySeconds = float64(delay.GetSeconds()) + float64(delay.GetNanos())/1e9
 		}
 	}
-	return found
+	return result
 }

@@ -19,44 +19,46 @@ import (
 	pb "shortlist.example/gen/shortlist/v1"
 )
 
-const question = "usb c charger"
+const query = "usb c charger"
 
-// everything is where every method is called: a server with tokens and --state, an item and another
-// bundle that it has, and a token that it knows no more; one of stage 1 alone without tokens or state;
-// and one whose GetItem ends with a different error for each of some ids.
-type everything struct {
+// suite is what the calls need. There are three servers:
+//   - served, with admin: a server with tokens and --state, with an item, a second bundle and a
+//     revoked token;
+//   - plain: a server without tokens, state or reranker;
+//   - raising: a server whose GetItem fails with a different error for each id of raises.
+type suite struct {
 	served, plain, admin, raising *grpc.ClientConn
 	token, readerToken, oldToken  string
 	itemID, otherBundle           string
 	raises                        []string
 }
 
-// raw sends and receives bytes as they are.
+// raw is a codec that sends and receives bytes unchanged.
 type raw struct{}
 
 func (raw) Name() string                                     { return "raw" }
 func (raw) Marshal(message interface{}) ([]byte, error)      { return message.([]byte), nil }
 func (raw) Unmarshal(data []byte, message interface{}) error { return nil }
 
-func shown(ctx context.Context, token string) context.Context {
+func withToken(ctx context.Context, token string) context.Context {
 	if token == "" {
 		return ctx
 	}
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 }
 
-// something says whether a call that did not fail gave anything.
-func something(count int, err error) (bool, error) { return count > 0, err }
+// notEmpty returns whether the answer of a call is not empty.
+func notEmpty(count int, err error) (bool, error) { return count > 0, err }
 
-func (all everything) search(
+func (all suite) search(
 	ctx context.Context, on *grpc.ClientConn, request *pb.SearchRequest,
 ) (*pb.SearchResponse, error) {
 	return pb.NewSearchServiceClient(on).Search(ctx, request)
 }
 
-// streamed says whether the last answer came.
-func (all everything) streamed(ctx context.Context) (bool, error) {
-	request := &pb.StreamSearchRequest{Search: &pb.SearchRequest{Query: question}}
+// streamSearch returns whether the last message came.
+func (all suite) streamSearch(ctx context.Context) (bool, error) {
+	request := &pb.StreamSearchRequest{Search: &pb.SearchRequest{Query: query}}
 	parts, err := pb.NewSearchServiceClient(all.served).StreamSearch(ctx, request)
 	last := false
 	for err == nil {
@@ -71,8 +73,8 @@ func (all everything) streamed(ctx context.Context) (bool, error) {
 	return last, err
 }
 
-// written says whether a write was made; the error of one that was not is in its answer.
-func written(sequence int64, failed *statuspb.Status) (bool, error) {
+// writeOutcome returns whether a write was made, or the error in its response.
+func writeOutcome(sequence int64, failed *statuspb.Status) (bool, error) {
 	if failed != nil {
 		return false, status.ErrorProto(failed)
 	}
@@ -84,14 +86,14 @@ func upsert(ctx context.Context, on *grpc.ClientConn, item *pb.Item) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	// An error to send is that the stream has ended; Recv says how.
+	// Send fails only if the stream has ended; Recv returns the reason.
 	_ = stream.Send(&pb.UpsertItemsRequest{RequestId: "go-1", Item: item})
 	_ = stream.CloseSend()
 	answer, err := stream.Recv()
 	if err != nil {
 		return false, err
 	}
-	return written(answer.GetSequence(), answer.GetError())
+	return writeOutcome(answer.GetSequence(), answer.GetError())
 }
 
 func erase(ctx context.Context, on *grpc.ClientConn, itemID string) (bool, error) {
@@ -105,49 +107,49 @@ func erase(ctx context.Context, on *grpc.ClientConn, itemID string) (bool, error
 	if err != nil {
 		return false, err
 	}
-	return written(answer.GetSequence(), answer.GetError())
+	return writeOutcome(answer.GetSequence(), answer.GetError())
 }
 
-// call is one call with what the server is shown of the caller.
+// call is a call, with the token to send.
 type call struct {
 	name  string
 	token string
 	make  func(ctx context.Context) (bool, error)
 }
 
-func (all everything) methods() []call {
+func (all suite) methods() []call {
 	items := pb.NewCatalogServiceClient(all.served)
 	retrievals := pb.NewRetrievalServiceClient(all.served)
-	query := &pb.EmbedInput{Input: &pb.EmbedInput_Query{Query: question}}
+	input := &pb.EmbedInput{Input: &pb.EmbedInput_Query{Query: query}}
 	return []call{
 		{"Search", all.token, func(ctx context.Context) (bool, error) {
-			found, err := all.search(ctx, all.served, &pb.SearchRequest{Query: question})
-			return something(len(found.GetResults()), err)
+			response, err := all.search(ctx, all.served, &pb.SearchRequest{Query: query})
+			return notEmpty(len(response.GetResults()), err)
 		}},
-		{"StreamSearch", all.token, all.streamed},
+		{"StreamSearch", all.token, all.streamSearch},
 		{"Retrieve", all.token, func(ctx context.Context) (bool, error) {
-			input := &pb.RetrieveRequest_Query{Query: question}
-			found, err := retrievals.Retrieve(ctx, &pb.RetrieveRequest{Input: input})
-			return something(len(found.GetResults()), err)
+			input := &pb.RetrieveRequest_Query{Query: query}
+			response, err := retrievals.Retrieve(ctx, &pb.RetrieveRequest{Input: input})
+			return notEmpty(len(response.GetResults()), err)
 		}},
 		{"SimilarItems", all.token, func(ctx context.Context) (bool, error) {
-			found, err := retrievals.SimilarItems(ctx, &pb.SimilarItemsRequest{ItemId: all.itemID})
-			return something(len(found.GetResults()), err)
+			response, err := retrievals.SimilarItems(ctx, &pb.SimilarItemsRequest{ItemId: all.itemID})
+			return notEmpty(len(response.GetResults()), err)
 		}},
 		{"Embed", all.token, func(ctx context.Context) (bool, error) {
-			request := &pb.EmbedRequest{Inputs: []*pb.EmbedInput{query}}
-			found, err := retrievals.Embed(ctx, request)
-			return something(len(found.GetEmbeddings()), err)
+			request := &pb.EmbedRequest{Inputs: []*pb.EmbedInput{input}}
+			response, err := retrievals.Embed(ctx, request)
+			return notEmpty(len(response.GetEmbeddings()), err)
 		}},
 		{"Rerank", all.token, all.rerank(all.served)},
 		{"GetItem", all.token, func(ctx context.Context) (bool, error) {
-			found, err := items.GetItem(ctx, &pb.GetItemRequest{ItemId: all.itemID})
-			return found.GetItem() != nil, err
+			response, err := items.GetItem(ctx, &pb.GetItemRequest{ItemId: all.itemID})
+			return response.GetItem() != nil, err
 		}},
 		{"BatchGetItems", all.token, func(ctx context.Context) (bool, error) {
 			request := &pb.BatchGetItemsRequest{ItemIds: []string{all.itemID}}
-			found, err := items.BatchGetItems(ctx, request)
-			return something(len(found.GetItems()), err)
+			response, err := items.BatchGetItems(ctx, request)
+			return notEmpty(len(response.GetItems()), err)
 		}},
 		{"UpsertItems", all.token, func(ctx context.Context) (bool, error) {
 			lamp := &pb.Item{ItemId: "go-lamp", Title: "Brass reading lamp"}
@@ -158,77 +160,77 @@ func (all everything) methods() []call {
 		}},
 		{"GetStatus", all.token, func(ctx context.Context) (bool, error) {
 			operator := pb.NewAdminServiceClient(all.admin)
-			found, err := operator.GetStatus(ctx, &pb.GetStatusRequest{})
-			return found.GetBundle() != nil, err
+			response, err := operator.GetStatus(ctx, &pb.GetStatusRequest{})
+			return response.GetBundle() != nil, err
 		}},
 	}
 }
 
-func (all everything) rerank(on *grpc.ClientConn) func(context.Context) (bool, error) {
+func (all suite) rerank(on *grpc.ClientConn) func(context.Context) (bool, error) {
 	candidate := &pb.RerankCandidate{Candidate: &pb.RerankCandidate_ItemId{ItemId: all.itemID}}
 	return func(ctx context.Context) (bool, error) {
-		found, err := pb.NewRerankServiceClient(on).Rerank(ctx, &pb.RerankRequest{
-			Query: question, Candidates: []*pb.RerankCandidate{candidate},
+		response, err := pb.NewRerankServiceClient(on).Rerank(ctx, &pb.RerankRequest{
+			Query: query, Candidates: []*pb.RerankCandidate{candidate},
 		})
-		return something(len(found.GetResults()), err)
+		return notEmpty(len(response.GetResults()), err)
 	}
 }
 
-func (all everything) load(path string) func(context.Context) (bool, error) {
+func (all suite) load(path string) func(context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
 		request := &pb.LoadBundleRequest{Path: path}
-		found, err := pb.NewAdminServiceClient(all.admin).LoadBundle(ctx, request)
-		return found.GetBundle() != nil, err
+		response, err := pb.NewAdminServiceClient(all.admin).LoadBundle(ctx, request)
+		return response.GetBundle() != nil, err
 	}
 }
 
-func (all everything) rollBack(ctx context.Context) (bool, error) {
-	found, err := pb.NewAdminServiceClient(all.admin).RollBack(ctx, &pb.RollBackRequest{})
-	return found.GetBundle() != nil, err
+func (all suite) rollBack(ctx context.Context) (bool, error) {
+	response, err := pb.NewAdminServiceClient(all.admin).RollBack(ctx, &pb.RollBackRequest{})
+	return response.GetBundle() != nil, err
 }
 
-// swaps come last, for the other calls depend on what is served.
-func (all everything) swaps() []call {
+// swaps change the served bundle, on which the other calls depend, so they come last.
+func (all suite) swaps() []call {
 	return []call{
 		{"LoadBundle", all.token, all.load(all.otherBundle)},
 		{"RollBack", all.token, all.rollBack},
 	}
 }
 
-// raised asks for an item of each id that is the name of an error.
-func (all everything) raised() []call {
+// raised gets an item for each id that is the name of an error.
+func (all suite) raised() []call {
 	items := pb.NewCatalogServiceClient(all.raising)
 	calls := []call{}
 	for _, name := range all.raises {
 		request := &pb.GetItemRequest{ItemId: name}
 		calls = append(calls, call{"raised: " + name, "", func(ctx context.Context) (bool, error) {
-			found, err := items.GetItem(ctx, request)
-			return found.GetItem() != nil, err
+			response, err := items.GetItem(ctx, request)
+			return response.GetItem() != nil, err
 		}})
 	}
 	return calls
 }
 
-func (all everything) mistakes() []call {
+func (all suite) mistakes() []call {
 	searching := func(request *pb.SearchRequest) func(context.Context) (bool, error) {
 		return func(ctx context.Context) (bool, error) {
-			found, err := all.search(ctx, all.served, request)
-			return something(len(found.GetResults()), err)
+			response, err := all.search(ctx, all.served, request)
+			return notEmpty(len(response.GetResults()), err)
 		}
 	}
 	return []call{
-		{"no query", all.token, searching(&pb.SearchRequest{})},
+		{"a search without a query", all.token, searching(&pb.SearchRequest{})},
 		{"a write without an id", all.token, func(ctx context.Context) (bool, error) {
 			return upsert(ctx, all.served, &pb.Item{Title: "A lamp"})
 		}},
-		{"bytes that are no message", all.token, func(ctx context.Context) (bool, error) {
+		{"a malformed message", all.token, func(ctx context.Context) (bool, error) {
 			method := "/shortlist.v1.SearchService/Search"
 			return true, all.served.Invoke(ctx, method, []byte{0xff}, nil, grpc.ForceCodec(raw{}))
 		}},
-		{"a token of nobody's", all.token, searching(
-			&pb.SearchRequest{Query: question, PageSize: 2, PageToken: "AAAA"})},
-		{"a token of another bundle", all.token, func(ctx context.Context) (bool, error) {
-			request := &pb.SearchRequest{Query: question, PageSize: 2}
+		{"an invalid page token", all.token, searching(
+			&pb.SearchRequest{Query: query, PageSize: 2, PageToken: "AAAA"})},
+		{"a page token of another bundle", all.token, func(ctx context.Context) (bool, error) {
+			request := &pb.SearchRequest{Query: query, PageSize: 2}
 			other, err := all.search(ctx, all.plain, request)
 			if err != nil {
 				return false, err
@@ -238,64 +240,64 @@ func (all everything) mistakes() []call {
 		}},
 		{"an unknown item", all.token, func(ctx context.Context) (bool, error) {
 			request := &pb.GetItemRequest{ItemId: "nothing"}
-			found, err := pb.NewCatalogServiceClient(all.served).GetItem(ctx, request)
-			return found.GetItem() != nil, err
+			response, err := pb.NewCatalogServiceClient(all.served).GetItem(ctx, request)
+			return response.GetItem() != nil, err
 		}},
 		{"a deadline that passes", all.token, func(ctx context.Context) (bool, error) {
 			ctx, cancel := context.WithTimeout(ctx, time.Microsecond)
 			defer cancel()
-			return searching(&pb.SearchRequest{Query: question})(ctx)
+			return searching(&pb.SearchRequest{Query: query})(ctx)
 		}},
-		{"no token", "", searching(&pb.SearchRequest{Query: question})},
-		{"an unknown token", "stranger", searching(&pb.SearchRequest{Query: question})},
-		{"a token of before", all.oldToken, searching(&pb.SearchRequest{Query: question})},
-		{"a reader that writes", all.readerToken, func(ctx context.Context) (bool, error) {
+		{"a search without a token", "", searching(&pb.SearchRequest{Query: query})},
+		{"an unknown token", "stranger", searching(&pb.SearchRequest{Query: query})},
+		{"a revoked token", all.oldToken, searching(&pb.SearchRequest{Query: query})},
+		{"a write with a reader's token", all.readerToken, func(ctx context.Context) (bool, error) {
 			return erase(ctx, all.served, "go-lamp")
 		}},
-		{"no reranker", "", all.rerank(all.plain)},
-		{"no state", "", func(ctx context.Context) (bool, error) {
+		{"a rerank without a reranker", "", all.rerank(all.plain)},
+		{"a write without a state directory", "", func(ctx context.Context) (bool, error) {
 			return upsert(ctx, all.plain, &pb.Item{ItemId: "go-lamp", Title: "Brass reading lamp"})
 		}},
-		{"a bundle elsewhere", all.token, all.load("..")},
-		{"no bundle", all.token, all.load("damaged")},
-		{"nothing to roll back to", all.token, all.rollBack},
+		{"a bundle outside the root", all.token, all.load("..")},
+		{"a damaged bundle", all.token, all.load("damaged")},
+		{"a rollback without a previous bundle", all.token, all.rollBack},
 	}
 }
 
-// endOf says how a call ended: OK where there was something in its answer, else code and reason.
-func endOf(one call) string {
+// outcome returns "OK" if the answer of a call is not empty, else the code and the reason.
+func outcome(one call) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	found, err := one.make(shown(ctx, one.token))
+	ok, err := one.make(withToken(ctx, one.token))
 	if err != nil {
 		failed := failureOf(err)
-		said := failed.Code + " " + failed.Reason
+		text := failed.Code + " " + failed.Reason
 		if failed.RetrySeconds > 0 {
-			said += fmt.Sprintf(" %g", failed.RetrySeconds)
+			text += fmt.Sprintf(" %g", failed.RetrySeconds)
 		}
-		return strings.TrimSpace(said)
+		return strings.TrimSpace(text)
 	}
-	if !found {
+	if !ok {
 		return "nothing"
 	}
 	return "OK"
 }
 
-// callEverything calls every method once, makes every mistake that a client can, and prints how each
-// call ended. clients/python and clients/node have the same.
+// callEverything calls every method once, provokes every error, and prints the outcome of each call.
+// clients/python and clients/node have the same program.
 func callEverything(arguments []string) {
 	flags := flag.NewFlagSet("every", flag.ExitOnError)
-	address := flags.String("address", "", "of a server with tokens and --state")
-	admin := flags.String("admin-address", "", "of its AdminService")
-	plain := flags.String("plain-address", "", "of a server of stage 1 alone, without either")
-	raising := flags.String("raising-address", "", "of a server whose GetItem fails")
-	raises := flags.String("raises", "", "the ids it fails for, with commas between them")
-	token := flags.String("token", "", "with every role")
-	reader := flags.String("reader-token", "", "that only reads")
-	old := flags.String("old-token", "", "that is known no more")
-	itemID := flags.String("item-id", "", "of an item")
-	other := flags.String("other-bundle", "", "below the bundle root")
-	_ = flags.Parse(arguments) // it exits by itself
+	address := flags.String("address", "", "the address of a server with tokens and --state")
+	admin := flags.String("admin-address", "", "the address of its AdminService")
+	plain := flags.String("plain-address", "", "the address of a server without tokens, state or reranker")
+	raising := flags.String("raising-address", "", "the address of a server whose GetItem fails")
+	raises := flags.String("raises", "", "the ids for which GetItem fails, separated by commas")
+	token := flags.String("token", "", "a token with every role")
+	reader := flags.String("reader-token", "", "a token with the role read")
+	old := flags.String("old-token", "", "a revoked token")
+	itemID := flags.String("item-id", "", "the id of an item")
+	other := flags.String("other-bundle", "", "the path of a second bundle, below the bundle root")
+	_ = flags.Parse(arguments) // exits on an error
 
 	connections := map[string]*grpc.ClientConn{}
 	for _, target := range []string{*address, *plain, *admin, *raising} {
@@ -307,17 +309,17 @@ func callEverything(arguments []string) {
 		defer connection.Close()
 		connections[target] = connection
 	}
-	all := everything{
+	all := suite{
 		served: connections[*address], plain: connections[*plain],
 		admin: connections[*admin], raising: connections[*raising],
 		token: *token, readerToken: *reader, oldToken: *old,
 		itemID: *itemID, otherBundle: *other, raises: strings.Split(*raises, ","),
 	}
-	ends := map[string]string{}
+	outcomes := map[string]string{}
 	for _, calls := range [][]call{all.methods(), all.mistakes(), all.raised(), all.swaps()} {
 		for _, one := range calls {
-			ends[one.name] = endOf(one)
+			outcomes[one.name] = outcome(one)
 		}
 	}
-	_ = json.NewEncoder(os.Stdout).Encode(ends)
+	_ = json.NewEncoder(os.Stdout).Encode(outcomes)
 }

@@ -1,5 +1,5 @@
-// Searches the items of one brand below a price, and prints one JSON object; with -stream, one of
-// each message of StreamSearch:
+// Search the items of one brand below a price and print the results as JSON. With -stream it calls
+// StreamSearch and prints both messages.
 //
 //	go run . -brand Voltix -below 50 "usb c charger"
 package main
@@ -29,47 +29,47 @@ type result struct {
 	Price float64 `json:"price"`
 }
 
-type answer struct {
+type page struct {
 	Results []result `json:"results"`
 	Matched int32    `json:"matched"`
 }
 
-// message is one of StreamSearch.
+// message is a message of StreamSearch.
 type message struct {
-	Phase string  `json:"phase"`
-	Last  bool    `json:"last"`
-	Page  *answer `json:"page"`
+	Phase string `json:"phase"`
+	Last  bool   `json:"last"`
+	Page  *page  `json:"page"`
 }
 
-func affordable(brand string, price float64) *pb.Filter {
-	ofBrand := &pb.Filter{Kind: &pb.Filter_Equals{Equals: &pb.EqualsFilter{
+// brandBelow returns the filter for items of a brand below a price.
+func brandBelow(brand string, price float64) *pb.Filter {
+	equals := &pb.Filter{Kind: &pb.Filter_Equals{Equals: &pb.EqualsFilter{
 		Field: "brand",
 		Value: &pb.Value{Kind: &pb.Value_Text{Text: brand}},
 	}}}
 	below := &pb.Value{Kind: &pb.Value_Number{Number: price}}
-	cheap := &pb.Filter{Kind: &pb.Filter_Range{Range: &pb.RangeFilter{
+	inRange := &pb.Filter{Kind: &pb.Filter_Range{Range: &pb.RangeFilter{
 		Field:    "price",
 		Interval: &pb.Interval{Upper: &pb.Interval_Below{Below: below}},
 	}}}
 	return &pb.Filter{Kind: &pb.Filter_AndGroup{
-		AndGroup: &pb.FilterGroup{Filters: []*pb.Filter{ofBrand, cheap}},
+		AndGroup: &pb.FilterGroup{Filters: []*pb.Filter{equals, inRange}},
 	}}
 }
 
-func search(client pb.SearchServiceClient, request *pb.SearchRequest) (*answer, error) {
-	ctx, cancel := named()
+func search(client pb.SearchServiceClient, request *pb.SearchRequest) (*page, error) {
+	ctx, cancel := callContext()
 	defer cancel()
 	response, err := client.Search(ctx, request)
 	if err != nil {
 		return nil, err
 	}
-	return printable(response), nil
+	return pageOf(response), nil
 }
 
-// streamed searches in parts. The first message, where there are two, is the page to show until the
-// other one is there.
-func streamed(client pb.SearchServiceClient, request *pb.SearchRequest) ([]message, error) {
-	ctx, cancel := named()
+// streamSearch returns both messages. Show the first of two messages until the second arrives.
+func streamSearch(client pb.SearchServiceClient, request *pb.SearchRequest) ([]message, error) {
+	ctx, cancel := callContext()
 	defer cancel()
 	parts, err := client.StreamSearch(ctx, &pb.StreamSearchRequest{Search: request})
 	if err != nil {
@@ -85,30 +85,31 @@ func streamed(client pb.SearchServiceClient, request *pb.SearchRequest) ([]messa
 			return nil, err
 		}
 		messages = append(messages, message{
-			part.GetPhase().String(), part.GetLast(), printable(part.GetSearch()),
+			part.GetPhase().String(), part.GetLast(), pageOf(part.GetSearch()),
 		})
 	}
 }
 
-// named is the context of a call: it has a name in the server's log, and a deadline, which should
-// always be set, for the server gives up when it has passed.
-func named() (context.Context, context.CancelFunc) {
+// callContext returns the context of a call: a request id for the server's log, and a deadline.
+// Always set a deadline: the server stops when it passes.
+func callContext() (context.Context, context.CancelFunc) {
 	id := make([]byte, 16)
-	_, _ = rand.Read(id) // it never fails on the systems that Go supports
+	_, _ = rand.Read(id) // never fails on the systems that Go supports
 	ctx := metadata.AppendToOutgoingContext(
 		context.Background(), "x-request-id", hex.EncodeToString(id))
 	return context.WithTimeout(ctx, 10*time.Second)
 }
 
-func printable(response *pb.SearchResponse) *answer {
-	found := &answer{Results: []result{}, Matched: response.GetMatchedCount()}
-	for _, one := range response.GetResults() {
-		item := one.GetItem()
-		found.Results = append(found.Results, result{
-			one.GetRank(), one.GetScore(), one.GetItemId(), item.GetTitle(), item.GetPrice(),
+// pageOf returns a page of results for JSON.
+func pageOf(response *pb.SearchResponse) *page {
+	results := []result{}
+	for _, hit := range response.GetResults() {
+		item := hit.GetItem()
+		results = append(results, result{
+			hit.GetRank(), hit.GetScore(), hit.GetItemId(), item.GetTitle(), item.GetPrice(),
 		})
 	}
-	return found
+	return &page{Results: results, Matched: response.GetMatchedCount()}
 }
 
 func main() {
@@ -116,14 +117,14 @@ func main() {
 		callEverything(os.Args[2:])
 		return
 	}
-	address := flag.String("address", "127.0.0.1:50051", "of the server, or a gRPC target")
-	ca := flag.String("ca", "", "PEM file of the authorities that may have signed the server")
-	cert := flag.String("cert", "", "PEM chain to show the server")
+	address := flag.String("address", "127.0.0.1:50051", "the address of the server, or a gRPC target")
+	ca := flag.String("ca", "", "PEM file of trusted certificate authorities")
+	cert := flag.String("cert", "", "PEM certificate chain of the client")
 	key := flag.String("key", "", "PEM private key of -cert")
-	brand := flag.String("brand", "", "whose items to search")
-	below := flag.Float64("below", 1000, "what they cost less than")
-	pageSize := flag.Int("page-size", 5, "how many to print at most")
-	stream := flag.Bool("stream", false, "search with StreamSearch")
+	brand := flag.String("brand", "", "the brand of the items")
+	below := flag.Float64("below", 1000, "the price that items must be below")
+	pageSize := flag.Int("page-size", 5, "the maximum number of results")
+	stream := flag.Bool("stream", false, "call StreamSearch")
 	flag.Parse()
 
 	connection, err := connect(*address, *ca, *cert, *key)
@@ -137,17 +138,17 @@ func main() {
 	request := &pb.SearchRequest{
 		Query:    strings.Join(flag.Args(), " "),
 		PageSize: int32(*pageSize),
-		Filter:   affordable(*brand, *below),
+		Filter:   brandBelow(*brand, *below),
 	}
-	var found interface{}
+	var output interface{}
 	if *stream {
-		found, err = streamed(client, request)
+		output, err = streamSearch(client, request)
 	} else {
-		found, err = search(client, request)
+		output, err = search(client, request)
 	}
 	if err != nil {
 		_ = out.Encode(failureOf(err))
 		os.Exit(1)
 	}
-	_ = out.Encode(found)
+	_ = out.Encode(output)
 }

@@ -1,4 +1,4 @@
-"""What both Python examples are told, and what they print."""
+"""The arguments and the JSON output of both Python examples."""
 
 import argparse
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from shortlist.v1.search_service_pb2 import SearchPhase, SearchResponse, StreamS
 
 @dataclass(frozen=True)
 class Arguments:
-    """A search, and where to ask for it."""
+    """A search, and the server to send it to."""
 
     query: str
     address: str
@@ -22,7 +22,7 @@ class Arguments:
 
 
 def parse() -> Arguments:
-    """Returns what the command line says."""
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("query", nargs="+")
     parser.add_argument("--address", default="127.0.0.1:50051")
@@ -32,20 +32,20 @@ def parse() -> Arguments:
     parser.add_argument("--below", type=float, default=1000)
     parser.add_argument("--page-size", type=int, default=5)
     parser.add_argument("--stream", action="store_true")
-    given = parser.parse_args()
+    flags = parser.parse_args()
     return Arguments(
-        query=" ".join(given.query),
-        address=given.address,
-        tls=Tls(given.ca, given.cert, given.key) if given.ca else None,
-        brand=given.brand,
-        below=given.below,
-        page_size=given.page_size,
-        stream=given.stream,
+        query=" ".join(flags.query),
+        address=flags.address,
+        tls=Tls(flags.ca, flags.cert, flags.key) if flags.ca else None,
+        brand=flags.brand,
+        below=flags.below,
+        page_size=flags.page_size,
+        stream=flags.stream,
     )
 
 
-def printable(response: SearchResponse) -> dict[str, object]:
-    """Returns the results for JSON."""
+def page_json(response: SearchResponse) -> dict[str, object]:
+    """Return a page of results for JSON."""
     results = [
         {
             "rank": result.rank,
@@ -59,14 +59,14 @@ def printable(response: SearchResponse) -> dict[str, object]:
     return {"results": results, "matched": response.matched_count}
 
 
-def printable_part(part: StreamSearchResponse) -> dict[str, object]:
-    """Returns one message of StreamSearch for JSON."""
+def part_json(part: StreamSearchResponse) -> dict[str, object]:
+    """Return a message of StreamSearch for JSON."""
     phase = SearchPhase.Name(part.phase)
-    return {"phase": phase, "last": part.last, "page": printable(part.search)}
+    return {"phase": phase, "last": part.last, "page": page_json(part.search)}
 
 
-def failure_of(error: ShortlistError) -> dict[str, object]:
-    """Returns what a failed call says for JSON."""
+def error_json(error: ShortlistError) -> dict[str, object]:
+    """Return the error of a call for JSON."""
     return {
         "code": error.code.name,
         "message": error.message,

@@ -1,8 +1,12 @@
-"""Calls every method once, makes every mistake that a client can, and prints how each call ended.
+"""Call every method once, provoke every error, and print the outcome of each call.
 
-Its flags name a server with tokens and `--state`, an item and another bundle that it has, and a
-token that it knows no more; one of stage 1 alone without tokens or state; and one whose GetItem
-ends with a different error for each of some ids. clients/node and clients/go have the same.
+The flags name three servers:
+
+- a server with tokens and `--state`, with an item, a second bundle and a revoked token;
+- a server without tokens, state or reranker (`--plain-address`);
+- a server whose GetItem fails with a different error for each id of `--raises`.
+
+clients/node and clients/go have the same program.
 """
 
 import argparse
@@ -37,36 +41,38 @@ for flag in (
     *("token", "reader-token", "old-token", "item-id", "other-bundle"),
 ):
     parser.add_argument(f"--{flag}", required=True)
-parser.add_argument("--raises", required=True, help="ids, with commas between them")
-given = parser.parse_args()
+parser.add_argument("--raises", required=True, help="ids, separated by commas")
+flags = parser.parse_args()
 
-served = grpc.insecure_channel(given.address)
-plain = grpc.insecure_channel(given.plain_address)
+served = grpc.insecure_channel(flags.address)
+plain = grpc.insecure_channel(flags.plain_address)
 searches, retrievals = SearchServiceStub(served), RetrievalServiceStub(served)
 items, reranks = CatalogServiceStub(served), RerankServiceStub(served)
-raising = CatalogServiceStub(grpc.insecure_channel(given.raising_address))
-operator = AdminServiceStub(grpc.insecure_channel(given.admin_address))
+raising = CatalogServiceStub(grpc.insecure_channel(flags.raising_address))
+operator = AdminServiceStub(grpc.insecure_channel(flags.admin_address))
 
 
-def ask(method: Any, request: Any, token: str | None = given.token) -> Any:
-    """Returns the answer."""
+def ask(
+    method: Any, request: Any, token: str | None = flags.token, seconds: float = SECONDS
+) -> Any:
+    """Return the answer of a method, called with a token."""
     metadata = () if token is None else (("authorization", f"Bearer {token}"),)
-    return method(request, timeout=SECONDS, metadata=metadata)
+    return method(request, timeout=seconds, metadata=metadata)
 
 
 def outcome(call: Callable[[], object]) -> str:
-    """Returns how a call ended: OK when there is something in its answer, else code and reason."""
+    """Return "OK" if the answer of a call is not empty, else the code and the reason."""
     try:
-        found = call()
-    except grpc.RpcError as error:
-        failed = ShortlistError(error)  # type: ignore[arg-type]  # the errors of stubs are calls
-        wait = "" if failed.retry_seconds is None else f"{failed.retry_seconds:g}"
-        return f"{failed.code.name} {failed.reason} {wait}".strip()
-    return found if isinstance(found, str) else "OK" if found else "nothing"
+        answer = call()
+    except grpc.RpcError as rpc_error:
+        error = ShortlistError(rpc_error)
+        wait = "" if error.retry_seconds is None else f"{error.retry_seconds:g}"
+        return f"{error.code.name} {error.reason} {wait}".strip()
+    return answer if isinstance(answer, str) else "OK" if answer else "nothing"
 
 
-def written(answers: Iterable[Any]) -> bool | str:
-    """Whether a stream's one write was made; its code and reason when it has an error."""
+def write_outcome(answers: Iterable[Any]) -> bool | str:
+    """Return whether the only write of a stream was made, or its code and reason if it failed."""
     [answer] = answers
     if not answer.HasField("error"):
         return bool(answer.sequence)
@@ -77,46 +83,46 @@ def written(answers: Iterable[Any]) -> bool | str:
 
 
 def upsert(stub: Any, item: Item) -> bool | str:
-    """Writes one item."""
-    return written(
+    """Write one item."""
+    return write_outcome(
         ask(stub.UpsertItems, iter([catalog.UpsertItemsRequest(request_id="python-1", item=item)]))
     )
 
 
-def delete(token: str | None = given.token) -> bool | str:
-    """Deletes what was written."""
+def delete(token: str | None = flags.token) -> bool | str:
+    """Delete the item that `upsert` wrote."""
     request = catalog.DeleteItemsRequest(request_id="python-2", item_id=LAMP.item_id)
-    return written(ask(items.DeleteItems, iter([request]), token))
+    return write_outcome(ask(items.DeleteItems, iter([request]), token))
 
 
-def of_another_bundle() -> str:
-    """Returns a page token that the other server gave."""
+def other_page_token() -> str:
+    """Return a page token of the server with another bundle."""
     request = search.SearchRequest(query=QUERY, page_size=2)
     token: str = ask(SearchServiceStub(plain).Search, request, None).next_page_token
     return token
 
 
 def page(token: str) -> search.SearchRequest:
-    """Asks for the page of a token."""
+    """Return the request for the page of a token."""
     return search.SearchRequest(query=QUERY, page_size=2, page_token=token)
 
 
 def fail(name: str) -> object:
-    """Asks for an item whose id is the name of an error."""
+    """Get an item whose id is the name of an error."""
     return ask(raising.GetItem, catalog.GetItemRequest(item_id=name))
 
 
-QUESTION = search.SearchRequest(query=QUERY)
+SEARCH_REQUEST = search.SearchRequest(query=QUERY)
 LAMP = Item(item_id="python-lamp", title="Brass reading lamp")
-CANDIDATES = [rerank.RerankCandidate(item_id=given.item_id)]
+CANDIDATES = [rerank.RerankCandidate(item_id=flags.item_id)]
 CALLS: dict[str, Callable[[], object]] = {
-    "Search": lambda: ask(searches.Search, QUESTION).results,
+    "Search": lambda: ask(searches.Search, SEARCH_REQUEST).results,
     "StreamSearch": lambda: list(
-        ask(searches.StreamSearch, search.StreamSearchRequest(search=QUESTION))
+        ask(searches.StreamSearch, search.StreamSearchRequest(search=SEARCH_REQUEST))
     ),
     "Retrieve": lambda: ask(retrievals.Retrieve, retrieval.RetrieveRequest(query=QUERY)).results,
     "SimilarItems": lambda: (
-        ask(retrievals.SimilarItems, retrieval.SimilarItemsRequest(item_id=given.item_id)).results
+        ask(retrievals.SimilarItems, retrieval.SimilarItemsRequest(item_id=flags.item_id)).results
     ),
     "Embed": lambda: (
         ask(
@@ -126,40 +132,42 @@ CALLS: dict[str, Callable[[], object]] = {
     "Rerank": lambda: (
         ask(reranks.Rerank, rerank.RerankRequest(query=QUERY, candidates=CANDIDATES)).results
     ),
-    "GetItem": lambda: ask(items.GetItem, catalog.GetItemRequest(item_id=given.item_id)).HasField(
+    "GetItem": lambda: ask(items.GetItem, catalog.GetItemRequest(item_id=flags.item_id)).HasField(
         "item"
     ),
     "BatchGetItems": lambda: (
-        ask(items.BatchGetItems, catalog.BatchGetItemsRequest(item_ids=[given.item_id])).items
+        ask(items.BatchGetItems, catalog.BatchGetItemsRequest(item_ids=[flags.item_id])).items
     ),
     "UpsertItems": lambda: upsert(items, LAMP),
     "DeleteItems": delete,
     "GetStatus": lambda: ask(operator.GetStatus, admin.GetStatusRequest()).HasField("bundle"),
-    "no query": lambda: ask(searches.Search, search.SearchRequest()),
+    "a search without a query": lambda: ask(searches.Search, search.SearchRequest()),
     "a write without an id": lambda: upsert(items, Item(title="A lamp")),
-    "bytes that are no message": lambda: ask(
+    "a malformed message": lambda: ask(
         served.unary_unary(SEARCH, bytes, bytes),
         b"\xff",
     ),
-    "a token of nobody's": lambda: ask(searches.Search, page("AAAA")),
-    "a token of another bundle": lambda: ask(searches.Search, page(of_another_bundle())),
+    "an invalid page token": lambda: ask(searches.Search, page("AAAA")),
+    "a page token of another bundle": lambda: ask(searches.Search, page(other_page_token())),
     "an unknown item": lambda: ask(items.GetItem, catalog.GetItemRequest(item_id="nothing")),
-    "a deadline that passes": lambda: searches.Search(QUESTION, timeout=1e-6),
-    "no token": lambda: ask(searches.Search, QUESTION, None),
-    "an unknown token": lambda: ask(searches.Search, QUESTION, "stranger"),
-    "a token of before": lambda: ask(searches.Search, QUESTION, given.old_token),
-    "a reader that writes": lambda: delete(given.reader_token),
-    "no reranker": lambda: ask(
+    "a deadline that passes": lambda: ask(searches.Search, SEARCH_REQUEST, seconds=1e-6),
+    "a search without a token": lambda: ask(searches.Search, SEARCH_REQUEST, None),
+    "an unknown token": lambda: ask(searches.Search, SEARCH_REQUEST, "stranger"),
+    "a revoked token": lambda: ask(searches.Search, SEARCH_REQUEST, flags.old_token),
+    "a write with a reader's token": lambda: delete(flags.reader_token),
+    "a rerank without a reranker": lambda: ask(
         RerankServiceStub(plain).Rerank, rerank.RerankRequest(query=QUERY, candidates=CANDIDATES)
     ),
-    "no state": lambda: upsert(CatalogServiceStub(plain), LAMP),
-    "a bundle elsewhere": lambda: ask(operator.LoadBundle, admin.LoadBundleRequest(path="..")),
-    "no bundle": lambda: ask(operator.LoadBundle, admin.LoadBundleRequest(path="damaged")),
-    "nothing to roll back to": lambda: ask(operator.RollBack, admin.RollBackRequest()),
-    **{f"raised: {name}": partial(fail, name) for name in given.raises.split(",")},
-    # Last, for the calls above depend on what is served.
+    "a write without a state directory": lambda: upsert(CatalogServiceStub(plain), LAMP),
+    "a bundle outside the root": lambda: ask(
+        operator.LoadBundle, admin.LoadBundleRequest(path="..")
+    ),
+    "a damaged bundle": lambda: ask(operator.LoadBundle, admin.LoadBundleRequest(path="damaged")),
+    "a rollback without a previous bundle": lambda: ask(operator.RollBack, admin.RollBackRequest()),
+    **{f"raised: {name}": partial(fail, name) for name in flags.raises.split(",")},
+    # Last, because they change the bundle on which the calls above depend.
     "LoadBundle": lambda: ask(
-        operator.LoadBundle, admin.LoadBundleRequest(path=given.other_bundle)
+        operator.LoadBundle, admin.LoadBundleRequest(path=flags.other_bundle)
     ).HasField("bundle"),
     "RollBack": lambda: ask(operator.RollBack, admin.RollBackRequest()).HasField("bundle"),
 }

@@ -1,4 +1,4 @@
-"""The same as search.py with asyncio.
+"""Do the same as search.py, with asyncio.
 
 python clients/python/search_aio.py --brand Voltix --below 50 "usb c charger"
 """
@@ -8,43 +8,43 @@ import json
 import sys
 from collections.abc import AsyncIterator
 
-from arguments import Arguments, failure_of, parse, printable, printable_part
+from arguments import Arguments, error_json, page_json, parse, part_json
 
 from shortlist import filters
 from shortlist.aio import AsyncClient, ShortlistError
 from shortlist.v1.search_service_pb2 import SearchResponse, StreamSearchResponse
 
 
-async def search(given: Arguments) -> SearchResponse:
-    """Returns what the server found."""
-    affordable = filters.all_of(
-        filters.equals("brand", given.brand), filters.between("price", below=given.below)
+async def search(arguments: Arguments) -> SearchResponse:
+    """Return the best matches."""
+    filter = filters.all_of(
+        filters.equals("brand", arguments.brand), filters.between("price", below=arguments.below)
     )
-    async with AsyncClient(given.address, tls=given.tls, timeout_seconds=10) as client:
-        return await client.search(given.query, filter=affordable, page_size=given.page_size)
+    async with AsyncClient(arguments.address, tls=arguments.tls, timeout_seconds=10) as client:
+        return await client.search(arguments.query, filter=filter, page_size=arguments.page_size)
 
 
-async def streamed(given: Arguments) -> AsyncIterator[StreamSearchResponse]:
-    """Yields the page of stage 1 as soon as it is there, then the one that Search would return."""
-    affordable = filters.all_of(
-        filters.equals("brand", given.brand), filters.between("price", below=given.below)
+async def stream_search(arguments: Arguments) -> AsyncIterator[StreamSearchResponse]:
+    """Yield the page in recall order, then the reranked page."""
+    filter = filters.all_of(
+        filters.equals("brand", arguments.brand), filters.between("price", below=arguments.below)
     )
-    async with AsyncClient(given.address, tls=given.tls, timeout_seconds=10) as client:
-        parts = client.stream_search(given.query, filter=affordable, page_size=given.page_size)
+    async with AsyncClient(arguments.address, tls=arguments.tls, timeout_seconds=10) as client:
+        parts = client.stream_search(arguments.query, filter=filter, page_size=arguments.page_size)
         async for part in parts:
             yield part
 
 
-async def run(given: Arguments) -> object:
-    """Returns what is to be printed."""
-    if given.stream:
-        return [printable_part(part) async for part in streamed(given)]
-    return printable(await search(given))
+async def run(arguments: Arguments) -> object:
+    """Return the output."""
+    if arguments.stream:
+        return [part_json(part) async for part in stream_search(arguments)]
+    return page_json(await search(arguments))
 
 
 if __name__ == "__main__":
     try:
         print(json.dumps(asyncio.run(run(parse()))))
     except ShortlistError as error:
-        print(json.dumps(failure_of(error)))
+        print(json.dumps(error_json(error)))
         sys.exit(1)

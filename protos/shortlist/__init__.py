@@ -1,1 +1,1 @@
-"""The contract of Shortlist (`shortlist.v1`) and its Python client (`shortlist.client`)."""
+"""The contract (`shortlist.v1`) and its Python clients (`shortlist.client`, `shortlist.aio`)."""

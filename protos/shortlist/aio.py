@@ -1,12 +1,21 @@
 """The Python client for asyncio: `async with AsyncClient("127.0.0.1:50051") as client`.
 
-The same methods, options and errors as `shortlist.client`; what a method means is said there.
+The client needs only grpc and protobuf, so an application can install it without the models.
+Answers are the typed messages of the contract (`shortlist.v1`).
+`shortlist.client` has the same client for threads.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Self, TypeVar, Unpack, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -14,7 +23,7 @@ from google.protobuf.message import Message
 from shortlist import requests
 from shortlist.calls import Attempts
 from shortlist.errors import FieldViolation, ShortlistError
-from shortlist.options import Options, Retry, Tls, Token, check_token, read_token
+from shortlist.options import Options, Retry, Tls, Token, check_token, read_token_async
 from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions
 from shortlist.v1 import (
     catalog_service_pb2,
@@ -34,10 +43,14 @@ Response = TypeVar("Response", bound=Message)
 
 
 class AsyncClient:
-    """A connection to one server or several, for one event loop.
+    """A connection to one server or to several servers, for one event loop.
 
-    Make it where the loop runs, and use it with `async with` or await close(). Cancelling the task
-    that waits for a call cancels the call.
+    Create the client inside the running event loop. Use it with `async with`, or await `close()`.
+    Cancelling a task cancels the call that the task awaits.
+
+    Every method raises ShortlistError if the call fails, and ValueError or TypeError for a value
+    that the request message cannot hold (a text with lone surrogates, a number out of range).
+    `request_id` names the call in the server's log; the default is a random id.
     """
 
     def __init__(
@@ -49,7 +62,16 @@ class AsyncClient:
         options: Options | None = None,
         timeout_seconds: float = 10.0,
     ) -> None:
-        """Prepares the connection; see `shortlist.client.Client` for the arguments."""
+        """Prepare the connection; the first call opens it.
+
+        Args:
+            address: "host:port" or any gRPC target, such as "dns:search.example:50051" for all
+                servers of that name, or "ipv4:10.0.0.1:50051,10.0.0.2:50051".
+            tls: The TLS settings; None means plain text.
+            token: The token to send as "authorization: Bearer TOKEN" with every call.
+            options: Retries, balancing and settings of the connection; None means the defaults.
+            timeout_seconds: The deadline of a call that sets no timeout.
+        """
         self._options = options or Options()
         check_token(token, address, tls, self._options)
         arguments = self._options.channel_arguments(address, tls)
@@ -78,8 +100,8 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connection and cancels the calls under way."""
-        await self._channel.close(None)
+        """Close the connection and cancel running calls."""
+        await self._channel.close(grace=None)
 
     async def search(
         self,
@@ -87,10 +109,10 @@ class AsyncClient:
         *,
         timeout_seconds: float | None = None,
         request_id: str | None = None,
-        **wanted: Unpack[SearchOptions],
+        **options: Unpack[SearchOptions],
     ) -> search_service_pb2.SearchResponse:
-        """Finds the products that answer a query best (SearchService.Search)."""
-        request = requests.search(query, wanted)
+        """Find the products that match a query best (SearchService.Search)."""
+        request = requests.search(query, options)
         return await self._call(self._search.Search, request, timeout_seconds, request_id)
 
     def stream_search(
@@ -99,13 +121,13 @@ class AsyncClient:
         *,
         timeout_seconds: float | None = None,
         request_id: str | None = None,
-        **wanted: Unpack[SearchOptions],
+        **options: Unpack[SearchOptions],
     ) -> AsyncIterator[search_service_pb2.StreamSearchResponse]:
-        """Yields the page as stage 1 orders it, then as Search does (SearchService.StreamSearch).
+        """Yield the page in recall order, then the page of Search (SearchService.StreamSearch).
 
-        Closing the iterator, or leaving it to be collected, cancels what is left of the search.
+        The search is cancelled if the iterator is closed or garbage-collected before its end.
         """
-        request = requests.stream_search(query, wanted)
+        request = requests.stream_search(query, options)
         return self._stream(self._search.StreamSearch, request, timeout_seconds, request_id)
 
     async def similar_items(
@@ -114,10 +136,10 @@ class AsyncClient:
         *,
         timeout_seconds: float | None = None,
         request_id: str | None = None,
-        **wanted: Unpack[SimilarOptions],
+        **options: Unpack[SimilarOptions],
     ) -> retrieval_service_pb2.SimilarItemsResponse:
-        """Finds the items nearest to one of the catalogue (RetrievalService.SimilarItems)."""
-        request = requests.similar_items(item_id, wanted)
+        """Find items similar to an item of the catalogue (RetrievalService.SimilarItems)."""
+        request = requests.similar_items(item_id, options)
         return await self._call(self._retrieval.SimilarItems, request, timeout_seconds, request_id)
 
     async def retrieve(
@@ -126,10 +148,10 @@ class AsyncClient:
         *,
         timeout_seconds: float | None = None,
         request_id: str | None = None,
-        **wanted: Unpack[RetrieveOptions],
+        **options: Unpack[RetrieveOptions],
     ) -> retrieval_service_pb2.RetrieveResponse:
-        """Finds what stage 1 recalls for a query text or vector (RetrievalService.Retrieve)."""
-        request = requests.retrieve(query, wanted)
+        """Recall items for a query text or a vector (RetrievalService.Retrieve)."""
+        request = requests.retrieve(query, options)
         return await self._call(self._retrieval.Retrieve, request, timeout_seconds, request_id)
 
     async def embed(
@@ -139,7 +161,7 @@ class AsyncClient:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> retrieval_service_pb2.EmbedResponse:
-        """Encodes query texts and items with the towers (RetrievalService.Embed)."""
+        """Encode query texts and items with the towers (RetrievalService.Embed)."""
         request = requests.embed(inputs)
         return await self._call(self._retrieval.Embed, request, timeout_seconds, request_id)
 
@@ -151,7 +173,7 @@ class AsyncClient:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> rerank_service_pb2.RerankResponse:
-        """Orders candidates, given as ids or as whole items (RerankService.Rerank)."""
+        """Rerank candidates, given as ids or as whole items (RerankService.Rerank)."""
         request = requests.rerank(query, candidates)
         return await self._call(self._rerank.Rerank, request, timeout_seconds, request_id)
 
@@ -163,9 +185,9 @@ class AsyncClient:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> item_pb2.Item:
-        """Returns one item, or the fields of it that are named (CatalogService.GetItem).
+        """Return one item, or only some of its fields (CatalogService.GetItem).
 
-        `batch_get_items` returns the response, with the bundle that answered and its stages.
+        `batch_get_items` returns the whole response, with the bundle id and the stages.
         """
         request = requests.get_item(item_id, item_fields)
         response = await self._call(self._catalog.GetItem, request, timeout_seconds, request_id)
@@ -179,7 +201,7 @@ class AsyncClient:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> catalog_service_pb2.BatchGetItemsResponse:
-        """Returns the items found and the ids missing (CatalogService.BatchGetItems)."""
+        """Return several items, and the ids that do not exist (CatalogService.BatchGetItems)."""
         request = requests.batch_get_items(item_ids, item_fields)
         return await self._call(self._catalog.BatchGetItems, request, timeout_seconds, request_id)
 
@@ -190,10 +212,10 @@ class AsyncClient:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> AsyncIterator[catalog_service_pb2.UpsertItemsResponse]:
-        """Yields what became of each write, in their order (CatalogService.UpsertItems).
+        """Write items; yield one response per write, in order (CatalogService.UpsertItems).
 
-        `shortlist.requests.upsert` makes writes. One that could not be made has an `error`. The
-        time is for the whole stream.
+        Create writes with `shortlist.requests.upsert`. The response to a failed write has an
+        `error`. The timeout covers the whole stream.
         """
         method = self._catalog.UpsertItems
         return self._stream(method, aiter(writes), timeout_seconds, request_id)
@@ -205,67 +227,68 @@ class AsyncClient:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> AsyncIterator[catalog_service_pb2.DeleteItemsResponse]:
-        """Yields what became of each deletion, in their order (CatalogService.DeleteItems).
+        """Delete items; yield one response per deletion, in order (CatalogService.DeleteItems).
 
-        `shortlist.requests.deletion` makes deletions. The time is for the whole stream.
+        Create deletions with `shortlist.requests.deletion`. The response to a failed deletion has
+        an `error`. The timeout covers the whole stream.
         """
         method = self._catalog.DeleteItems
         return self._stream(method, aiter(deletions), timeout_seconds, request_id)
 
     async def _stream(
         self,
-        method: Callable[..., Any],
+        method: Callable[..., AsyncIterable[Response]],
         request: object,
         timeout_seconds: float | None,
         request_id: str | None,
-    ) -> AsyncIterator[Any]:
-        """What a method answers in parts.
+    ) -> AsyncIterator[Response]:
+        """Yield the responses of a streaming method.
 
-        One request is sent again, as by `_call`, until a part was seen; a stream of them never.
+        A single request is retried, as in `_call`, until the first response arrives. A stream of
+        requests is never retried: its messages are consumed.
         """
-        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        attempts = Attempts(self._options.retry, seconds, request_id)
-        once = not isinstance(request, Message)
+        attempts = self._attempts(timeout_seconds, request_id)
+        retryable = isinstance(request, Message)
         while True:
             metadata = attempts.metadata(await self._read_token())
             call = method(request, timeout=attempts.seconds_left, metadata=metadata)
             try:
                 async for response in call:
-                    once = True
+                    retryable = False
                     yield response
                 return
-            except grpc.aio.AioRpcError as error:
+            except grpc.RpcError as error:
                 failure = ShortlistError(error, attempts.request_id)
-                pause = None if once else attempts.pause(failure)
+                pause = attempts.pause(failure) if retryable else None
                 if pause is None:
                     raise failure from error
             finally:
-                call.cancel()
+                cast(grpc.aio.RpcContext, call).cancel()
             await asyncio.sleep(pause)
 
     async def _call(
         self,
-        method: Callable[..., grpc.aio.UnaryUnaryCall[Any, Response]],
+        method: Callable[..., Awaitable[Response]],
         request: Message,
         timeout_seconds: float | None,
         request_id: str | None,
     ) -> Response:
-        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        attempts = Attempts(self._options.retry, seconds, request_id)
+        """Return the response of a method with one request and one response."""
+        attempts = self._attempts(timeout_seconds, request_id)
         while True:
             metadata = attempts.metadata(await self._read_token())
             try:
                 return await method(request, timeout=attempts.seconds_left, metadata=metadata)
-            except grpc.aio.AioRpcError as error:
+            except grpc.RpcError as error:
                 failure = ShortlistError(error, attempts.request_id)
                 pause = attempts.pause(failure)
                 if pause is None:
                     raise failure from error
             await asyncio.sleep(pause)
 
+    def _attempts(self, timeout_seconds: float | None, request_id: str | None) -> Attempts:
+        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        return Attempts(self._options.retry, seconds, request_id)
+
     async def _read_token(self) -> str | None:
-        if self._token is None:
-            return None
-        if isinstance(self._token, str):
-            return read_token(self._token)
-        return await asyncio.to_thread(read_token, self._token)  # a file, or the caller's own code
+        return None if self._token is None else await read_token_async(self._token)

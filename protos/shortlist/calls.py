@@ -1,51 +1,71 @@
-"""One call and its attempts: the deadline, what is sent beside the request, and when to wait."""
+"""The attempts at one call: deadline, metadata and pauses."""
 
 import random
 import time
 import uuid
+from collections.abc import Callable
 
 import grpc
 
 from shortlist.errors import ShortlistError
 from shortlist.options import Retry
 
-# A wait that the server asked for becomes up to this much longer, so that callers refused together
-# do not all come back together.
-_JITTER = 0.25
+# A pause is the time that the server asks for times a random factor from 1 to 1.25, so that callers
+# refused together do not come back together.
+_MAX_JITTER = 0.25
 
 
 class Attempts:
-    """The attempts at one call, which share its deadline and its request id."""
+    """The attempts at one call. All attempts share one deadline and one request id."""
 
-    def __init__(self, retry: Retry, timeout_seconds: float, request_id: str | None) -> None:
+    def __init__(
+        self,
+        retry: Retry,
+        timeout_seconds: float,
+        request_id: str | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """Begin the call.
+
+        Args:
+            retry: When a failed call is retried.
+            timeout_seconds: The time for all attempts together, from now.
+            request_id: The id of the call; None for a random id.
+            clock: Returns the time in seconds.
+            jitter: Returns a random number between two bounds.
+        """
         self._retry = retry
-        self._deadline = time.monotonic() + timeout_seconds
-        self._made = 0
+        self._clock = clock
+        self._jitter = jitter
+        self._deadline = clock() + timeout_seconds
+        self._failed = 0
         self.request_id = uuid.uuid4().hex if request_id is None else request_id
 
     @property
     def seconds_left(self) -> float:
-        """How long an attempt that is made now may take."""
-        return self._deadline - time.monotonic()
+        """The time until the deadline."""
+        return self._deadline - self._clock()
 
     def metadata(self, token: str | None) -> tuple[tuple[str, str], ...]:
-        """Returns what goes beside the request."""
-        named = (("x-request-id", self.request_id),)
-        return named if token is None else (*named, ("authorization", f"Bearer {token}"))
+        """Return the metadata of the call."""
+        request_id = (("x-request-id", self.request_id),)
+        return request_id if token is None else (*request_id, ("authorization", f"Bearer {token}"))
 
     def pause(self, error: ShortlistError) -> float | None:
-        """Returns how many seconds to wait before the next attempt, None when there is none.
+        """Return the seconds to wait before the next attempt; None for no further attempt.
 
-        Only a server that is overloaded and says how long to wait is asked again; gRPC has seen to
-        UNAVAILABLE already. A wait that would outlast the deadline is not begun.
+        A call is retried only if the server is overloaded and says how long to wait: gRPC itself
+        has already retried UNAVAILABLE. A pause never outlasts the deadline.
         """
-        self._made += 1
+        self._failed += 1
         if (
             not self._retry.overloaded
-            or self._made >= self._retry.attempts
+            or self._failed >= self._retry.attempts
             or error.code != grpc.StatusCode.RESOURCE_EXHAUSTED
             or error.retry_seconds is None
         ):
             return None
-        wait = error.retry_seconds * random.uniform(1, 1 + _JITTER)  # noqa: S311 - no secret
-        return wait if wait < self.seconds_left else None
+        pause = error.retry_seconds * self._jitter(1, 1 + _MAX_JITTER)
+        return pause if pause < self.seconds_left else None

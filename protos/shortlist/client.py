@@ -1,12 +1,18 @@
-"""The Python client: `with Client("127.0.0.1:50051") as client: client.search("usb c charger")`.
+# Generated from aio.py by `python protos/generate.py`: change aio.py, not this file.
+"""The Python client: `with Client("127.0.0.1:50051") as client: client.search("lamp")`.
 
-It imports nothing but grpc and protobuf, so a caller can install it without the models. Answers
-are the contract's own messages (`shortlist.v1`), which are typed. `shortlist.aio` has the same for
-asyncio.
+The client needs only grpc and protobuf, so an application can install it without the models.
+Answers are the typed messages of the contract (`shortlist.v1`).
+`shortlist.aio` has the same client for asyncio.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from types import TracebackType
 from typing import Self, TypeVar, Unpack, cast
 
@@ -36,12 +42,14 @@ Response = TypeVar("Response", bound=Message)
 
 
 class Client:
-    """A connection to one server or several. Use it as a context manager or call close().
+    """A connection to one server or to several servers, shared by all threads.
 
-    It is thread-safe, and one for the whole process is enough. Every method raises ShortlistError
-    when the call fails, and ValueError or TypeError for a value that the messages cannot hold (a
-    text with lone surrogates, a number out of range). `request_id` is what the call is named by in
-    the server's log; without one it gets a random one.
+    The client is thread-safe; one client per process is enough. Use it with `with`, or call
+    `close()`.
+
+    Every method raises ShortlistError if the call fails, and ValueError or TypeError for a value
+    that the request message cannot hold (a text with lone surrogates, a number out of range).
+    `request_id` names the call in the server's log; the default is a random id.
     """
 
     def __init__(
@@ -53,15 +61,15 @@ class Client:
         options: Options | None = None,
         timeout_seconds: float = 10.0,
     ) -> None:
-        """Prepares the connection; it is made by the first call.
+        """Prepare the connection; the first call opens it.
 
         Args:
-            address: "host:port", or any gRPC target, such as "dns:search.example:50051" for all
-                servers of a name, or "ipv4:10.0.0.1:50051,10.0.0.2:50051".
-            tls: How to speak TLS; None speaks plain text.
-            token: What to show as "authorization: Bearer TOKEN" with every call.
-            options: Retries, balancing and the connection itself; None for the defaults.
-            timeout_seconds: The deadline of a call that is given none of its own.
+            address: "host:port" or any gRPC target, such as "dns:search.example:50051" for all
+                servers of that name, or "ipv4:10.0.0.1:50051,10.0.0.2:50051".
+            tls: The TLS settings; None means plain text.
+            token: The token to send as "authorization: Bearer TOKEN" with every call.
+            options: Retries, balancing and settings of the connection; None means the defaults.
+            timeout_seconds: The deadline of a call that sets no timeout.
         """
         self._options = options or Options()
         check_token(token, address, tls, self._options)
@@ -91,7 +99,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection and cancels the calls under way."""
+        """Close the connection and cancel running calls."""
         self._channel.close()
 
     def search(
@@ -100,10 +108,10 @@ class Client:
         *,
         timeout_seconds: float | None = None,
         request_id: str | None = None,
-        **wanted: Unpack[SearchOptions],
+        **options: Unpack[SearchOptions],
     ) -> search_service_pb2.SearchResponse:
-        """Finds the products that answer a query best (SearchService.Search)."""
-        request = requests.search(query, wanted)
+        """Find the products that match a query best (SearchService.Search)."""
+        request = requests.search(query, options)
         return self._call(self._search.Search, request, timeout_seconds, request_id)
 
     def stream_search(
@@ -112,13 +120,13 @@ class Client:
         *,
         timeout_seconds: float | None = None,
         request_id: str | None = None,
-        **wanted: Unpack[SearchOptions],
+        **options: Unpack[SearchOptions],
     ) -> Iterator[search_service_pb2.StreamSearchResponse]:
-        """Yields the page as stage 1 orders it, then as Search does (SearchService.StreamSearch).
+        """Yield the page in recall order, then the page of Search (SearchService.StreamSearch).
 
-        Closing the iterator, or leaving it to be collected, cancels what is left of the search.
+        The search is cancelled if the iterator is closed or garbage-collected before its end.
         """
-        request = requests.stream_search(query, wanted)
+        request = requests.stream_search(query, options)
         return self._stream(self._search.StreamSearch, request, timeout_seconds, request_id)
 
     def similar_items(
@@ -127,10 +135,10 @@ class Client:
         *,
         timeout_seconds: float | None = None,
         request_id: str | None = None,
-        **wanted: Unpack[SimilarOptions],
+        **options: Unpack[SimilarOptions],
     ) -> retrieval_service_pb2.SimilarItemsResponse:
-        """Finds the items nearest to one of the catalogue (RetrievalService.SimilarItems)."""
-        request = requests.similar_items(item_id, wanted)
+        """Find items similar to an item of the catalogue (RetrievalService.SimilarItems)."""
+        request = requests.similar_items(item_id, options)
         return self._call(self._retrieval.SimilarItems, request, timeout_seconds, request_id)
 
     def retrieve(
@@ -139,10 +147,10 @@ class Client:
         *,
         timeout_seconds: float | None = None,
         request_id: str | None = None,
-        **wanted: Unpack[RetrieveOptions],
+        **options: Unpack[RetrieveOptions],
     ) -> retrieval_service_pb2.RetrieveResponse:
-        """Finds what stage 1 recalls for a query text or vector (RetrievalService.Retrieve)."""
-        request = requests.retrieve(query, wanted)
+        """Recall items for a query text or a vector (RetrievalService.Retrieve)."""
+        request = requests.retrieve(query, options)
         return self._call(self._retrieval.Retrieve, request, timeout_seconds, request_id)
 
     def embed(
@@ -152,7 +160,7 @@ class Client:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> retrieval_service_pb2.EmbedResponse:
-        """Encodes query texts and items with the towers (RetrievalService.Embed)."""
+        """Encode query texts and items with the towers (RetrievalService.Embed)."""
         request = requests.embed(inputs)
         return self._call(self._retrieval.Embed, request, timeout_seconds, request_id)
 
@@ -164,7 +172,7 @@ class Client:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> rerank_service_pb2.RerankResponse:
-        """Orders candidates, given as ids or as whole items (RerankService.Rerank)."""
+        """Rerank candidates, given as ids or as whole items (RerankService.Rerank)."""
         request = requests.rerank(query, candidates)
         return self._call(self._rerank.Rerank, request, timeout_seconds, request_id)
 
@@ -176,12 +184,13 @@ class Client:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> item_pb2.Item:
-        """Returns one item, or the fields of it that are named (CatalogService.GetItem).
+        """Return one item, or only some of its fields (CatalogService.GetItem).
 
-        `batch_get_items` returns the response, with the bundle that answered and its stages.
+        `batch_get_items` returns the whole response, with the bundle id and the stages.
         """
         request = requests.get_item(item_id, item_fields)
-        return self._call(self._catalog.GetItem, request, timeout_seconds, request_id).item
+        response = self._call(self._catalog.GetItem, request, timeout_seconds, request_id)
+        return response.item
 
     def batch_get_items(
         self,
@@ -191,7 +200,7 @@ class Client:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> catalog_service_pb2.BatchGetItemsResponse:
-        """Returns the items found and the ids missing (CatalogService.BatchGetItems)."""
+        """Return several items, and the ids that do not exist (CatalogService.BatchGetItems)."""
         request = requests.batch_get_items(item_ids, item_fields)
         return self._call(self._catalog.BatchGetItems, request, timeout_seconds, request_id)
 
@@ -202,10 +211,10 @@ class Client:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> Iterator[catalog_service_pb2.UpsertItemsResponse]:
-        """Yields what became of each write, in their order (CatalogService.UpsertItems).
+        """Write items; yield one response per write, in order (CatalogService.UpsertItems).
 
-        `shortlist.requests.upsert` makes writes. One that could not be made has an `error`. The
-        time is for the whole stream.
+        Create writes with `shortlist.requests.upsert`. The response to a failed write has an
+        `error`. The timeout covers the whole stream.
         """
         method = self._catalog.UpsertItems
         return self._stream(method, iter(writes), timeout_seconds, request_id)
@@ -217,9 +226,10 @@ class Client:
         timeout_seconds: float | None = None,
         request_id: str | None = None,
     ) -> Iterator[catalog_service_pb2.DeleteItemsResponse]:
-        """Yields what became of each deletion, in their order (CatalogService.DeleteItems).
+        """Delete items; yield one response per deletion, in order (CatalogService.DeleteItems).
 
-        `shortlist.requests.deletion` makes deletions. The time is for the whole stream.
+        Create deletions with `shortlist.requests.deletion`. The response to a failed deletion has
+        an `error`. The timeout covers the whole stream.
         """
         method = self._catalog.DeleteItems
         return self._stream(method, iter(deletions), timeout_seconds, request_id)
@@ -231,25 +241,24 @@ class Client:
         timeout_seconds: float | None,
         request_id: str | None,
     ) -> Iterator[Response]:
-        """What a method answers in parts.
+        """Yield the responses of a streaming method.
 
-        One request is sent again, as by `_call`, until a part was seen; a stream of them never.
+        A single request is retried, as in `_call`, until the first response arrives. A stream of
+        requests is never retried: its messages are consumed.
         """
-        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        attempts = Attempts(self._options.retry, seconds, request_id)
-        once = not isinstance(request, Message)
+        attempts = self._attempts(timeout_seconds, request_id)
+        retryable = isinstance(request, Message)
         while True:
-            token = None if self._token is None else read_token(self._token)
-            metadata = attempts.metadata(token)
+            metadata = attempts.metadata(self._read_token())
             call = method(request, timeout=attempts.seconds_left, metadata=metadata)
             try:
                 for response in call:
-                    once = True
+                    retryable = False
                     yield response
                 return
-            except grpc.RpcError as error:  # a stub's errors are calls
-                failure = ShortlistError(cast(grpc.Call, error), attempts.request_id)
-                pause = None if once else attempts.pause(failure)
+            except grpc.RpcError as error:
+                failure = ShortlistError(error, attempts.request_id)
+                pause = attempts.pause(failure) if retryable else None
                 if pause is None:
                     raise failure from error
             finally:
@@ -263,17 +272,22 @@ class Client:
         timeout_seconds: float | None,
         request_id: str | None,
     ) -> Response:
-        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        attempts = Attempts(self._options.retry, seconds, request_id)
+        """Return the response of a method with one request and one response."""
+        attempts = self._attempts(timeout_seconds, request_id)
         while True:
-            token = None if self._token is None else read_token(self._token)
+            metadata = attempts.metadata(self._read_token())
             try:
-                return method(
-                    request, timeout=attempts.seconds_left, metadata=attempts.metadata(token)
-                )
-            except grpc.RpcError as error:  # a stub's errors are calls
-                failure = ShortlistError(cast(grpc.Call, error), attempts.request_id)
+                return method(request, timeout=attempts.seconds_left, metadata=metadata)
+            except grpc.RpcError as error:
+                failure = ShortlistError(error, attempts.request_id)
                 pause = attempts.pause(failure)
                 if pause is None:
                     raise failure from error
             time.sleep(pause)
+
+    def _attempts(self, timeout_seconds: float | None, request_id: str | None) -> Attempts:
+        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        return Attempts(self._options.retry, seconds, request_id)
+
+    def _read_token(self) -> str | None:
+        return None if self._token is None else read_token(self._token)

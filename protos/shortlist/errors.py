@@ -1,4 +1,4 @@
-"""What a failed call raises."""
+"""The error that a failed call raises."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,49 +9,50 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-# Where gRPC carries the google.rpc.Status that has the details.
+# The trailer in which gRPC carries the google.rpc.Status with the details.
 _STATUS_KEY = "grpc-status-details-bin"
 
 
 @dataclass(frozen=True)
 class FieldViolation:
-    """One field of a request that broke a rule."""
+    """A field of a request that breaks a rule of the contract."""
 
     field: str  # path, such as "candidates[3].item.title"
     problem: str
 
 
 class ShortlistError(Exception):
-    """A call that failed. Its cause is the grpc.RpcError it was made from.
+    """A call failed. The exception's cause is the grpc.RpcError of the call.
 
     Attributes:
         code: The canonical gRPC code.
-        message: What the server said.
-        reason: One of shortlist.v1.ErrorReason without its prefix, "" when gRPC itself failed.
+        message: The message of the server.
+        reason: A value of shortlist.v1.ErrorReason without its prefix; "" if gRPC itself failed.
         field_violations: The fields at fault, for INVALID_ARGUMENT.
         resources: The ids that the server does not have, for NOT_FOUND.
-        retry_seconds: How long the server asks to wait, for RESOURCE_EXHAUSTED.
-        error_id: What to look for in the server's log, for INTERNAL; else "".
-        request_id: What the client called the request.
+        retry_seconds: The seconds that the server asks to wait, for RESOURCE_EXHAUSTED.
+        error_id: The id of the error in the server's log, for INTERNAL; else "".
+        request_id: The id of the call in the server's log.
     """
 
-    def __init__(self, error: grpc.Call | grpc.aio.AioRpcError, request_id: str = "") -> None:
-        self.code: grpc.StatusCode = error.code()
-        self.message: str = error.details() or ""
+    def __init__(self, error: grpc.RpcError | grpc.Call, request_id: str = "") -> None:
+        call = cast(grpc.Call, error)  # every RpcError that a stub raises has a call's methods
+        self.code: grpc.StatusCode = call.code()
+        self.message: str = call.details() or ""
         self.reason: str = ""
         self.field_violations: tuple[FieldViolation, ...] = ()
         self.resources: tuple[str, ...] = ()
         self.retry_seconds: float | None = None
         self.error_id: str = ""
         self.request_id: str = request_id
-        metadata = cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ())
+        metadata = cast(Iterable[tuple[str, str | bytes]], call.trailing_metadata() or ())
         for key, value in metadata:
             if key == _STATUS_KEY and isinstance(value, bytes):
                 self._read_details(value)
         super().__init__(f"{self.code.name}: {self.message}")
 
     def _read_details(self, packed: bytes) -> None:
-        """Reads the details as far as they are any: a proxy may have written something else."""
+        """Read the details. Skip unreadable bytes: a proxy may have written something else."""
         try:
             for detail in status_pb2.Status.FromString(packed).details:
                 self._read_detail(detail)

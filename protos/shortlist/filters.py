@@ -1,6 +1,7 @@
-"""Short ways to write filters: `all_of(equals("brand", "Voltix"), between("price", below=30))`.
+"""Builders of filters: `all_of(equals("brand", "Voltix"), between("price", below=30))`.
 
-They build the contract's own messages and check nothing; the server does, and names the place.
+They return messages of the contract and validate nothing. The server validates filters and names
+the position of a problem.
 """
 
 import datetime
@@ -12,29 +13,29 @@ from shortlist.v1 import filter_pb2
 
 
 def all_of(*filters: filter_pb2.Filter) -> filter_pb2.Filter:
-    """Every filter passes."""
+    """Return the filter that passes if every filter passes."""
     return filter_pb2.Filter(and_group=filter_pb2.FilterGroup(filters=filters))
 
 
 def any_of(*filters: filter_pb2.Filter) -> filter_pb2.Filter:
-    """At least one filter passes."""
+    """Return the filter that passes if at least one filter passes."""
     return filter_pb2.Filter(or_group=filter_pb2.FilterGroup(filters=filters))
 
 
 def negate(filter: filter_pb2.Filter) -> filter_pb2.Filter:
-    """The filter does not pass."""
+    """Return the filter that passes if the given filter does not."""
     return filter_pb2.Filter(not_filter=filter)
 
 
 def equals(field: str, value: str | float | bool | datetime.date) -> filter_pb2.Filter:
-    """The field has this value."""
+    """Return the filter for items whose field has this value."""
     return filter_pb2.Filter(equals=filter_pb2.EqualsFilter(field=field, value=_value(value)))
 
 
 def in_list(field: str, values: Iterable[str | float | bool | datetime.date]) -> filter_pb2.Filter:
-    """The field has one of these values."""
-    wanted = filter_pb2.InListFilter(field=field, values=map(_value, values))
-    return filter_pb2.Filter(in_list=wanted)
+    """Return the filter for items whose field has one of these values."""
+    in_list = filter_pb2.InListFilter(field=field, values=map(_value, values))
+    return filter_pb2.Filter(in_list=in_list)
 
 
 def between(
@@ -45,18 +46,21 @@ def between(
     at_most: float | datetime.date | None = None,
     below: float | datetime.date | None = None,
 ) -> filter_pb2.Filter:
-    """The number or date lies between the bounds given; see `interval`."""
+    """Return the filter for items whose number or date lies in an interval; see `interval`."""
     bounds = interval(at_least=at_least, above=above, at_most=at_most, below=below)
     return filter_pb2.Filter(range=filter_pb2.RangeFilter(field=field, interval=bounds))
 
 
 def exists(field: str) -> filter_pb2.Filter:
-    """The field has a value."""
+    """Return the filter for items whose field has any value."""
     return filter_pb2.Filter(exists=filter_pb2.ExistsFilter(field=field))
 
 
 def prefix(field: str, text: str) -> filter_pb2.Filter:
-    """The text begins with this; a category is this one or lies below it."""
+    """Return the filter for items whose text begins with a prefix.
+
+    For a category: items of the category itself and of all categories below it.
+    """
     return filter_pb2.Filter(prefix=filter_pb2.PrefixFilter(field=field, prefix=text))
 
 
@@ -67,16 +71,16 @@ def interval(
     at_most: float | datetime.date | None = None,
     below: float | datetime.date | None = None,
 ) -> filter_pb2.Interval:
-    """The bounds of a range, or of what a facet counts in.
+    """Return an interval, for a range filter or a facet.
 
     Raises:
-        ValueError: two bounds on one side.
+        ValueError: There are two lower or two upper bounds.
     """
     if None not in (at_least, above) or None not in (at_most, below):
         raise ValueError("give at_least or above, not both; and at_most or below, not both")
-    given = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
+    bounds = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
     return filter_pb2.Interval(
-        **{name: _value(bound) for name, bound in given.items() if bound is not None}
+        **{name: _value(bound) for name, bound in bounds.items() if bound is not None}
     )
 
 

@@ -1,5 +1,6 @@
-"""How a client speaks to its servers: TLS, tokens, retries, balancing and the connection itself."""
+"""The settings of a client: TLS, tokens, retries, balancing and the connection."""
 
+import asyncio
 import ipaddress
 import json
 from collections.abc import Callable
@@ -8,27 +9,27 @@ from pathlib import Path
 
 import grpc
 
-# A bearer token: itself, a file that holds it, or what returns it. The latter two are read anew for
-# every call, so a token may change while the client lives.
+# A bearer token, a file that contains it, or a function that returns it. The file is read and the
+# function is called for every call, so a token may change while the client lives.
 Token = str | Path | Callable[[], str]
 
-# Addresses with one of these schemes may name several servers.
-_MANY = ("dns:", "ipv4:", "ipv6:")
+# The schemes of addresses that may name several servers.
+_MULTIPLE = ("dns:", "ipv4:", "ipv6:")
 
 
 @dataclass(frozen=True)
 class Tls:
-    """How to speak TLS; `Tls()` trusts what the system trusts."""
+    """The settings of TLS. `Tls()` trusts the certificate authorities of the system."""
 
-    ca: Path | None = None  # PEM file of the authorities that may have signed the server
-    cert: Path | None = None  # PEM chain to show the server (mutual TLS)
+    ca: Path | None = None  # PEM file of trusted certificate authorities; None: the system's
+    cert: Path | None = None  # PEM certificate chain of the client (mutual TLS)
     key: Path | None = None  # PEM private key of `cert`
-    # The name that the server's certificate must have, where the address does not say it: several
-    # addresses, a tunnel.
+    # The name in the server's certificate, if it differs from the address: several addresses, a
+    # tunnel.
     server_name: str | None = None
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Returns the credentials; raises OSError when a file cannot be read."""
+        """Return the credentials; raise OSError if a file cannot be read."""
         if (self.cert is None) != (self.key is None):
             raise ValueError("Tls.cert and Tls.key go together: give both or neither")
         ca, key, cert = (
@@ -39,20 +40,20 @@ class Tls:
 
 @dataclass(frozen=True)
 class Retry:
-    """When a failed call is tried again, always within its deadline.
+    """When a failed call is retried, always within its deadline.
 
-    That changes nothing twice: most methods only read, and a write that the server has made already
-    is known by its request id.
+    Retries are safe: most methods only read, and the server recognises a repeated write by its
+    request id.
 
-    UNAVAILABLE, for which the call was not begun or its server went away, is left to gRPC: it
-    waits a random time up to the backoff, and then asks another server where there is one.
+    gRPC itself retries UNAVAILABLE (the call did not begin, or its server went away): it waits a
+    random time up to the backoff, then asks another server if there is one.
     """
 
-    attempts: int = 4  # from 1, which tries nothing again, to 5, gRPC's own limit
-    backoff_seconds: float = 0.1  # before the second attempt at most; then twice as long each time
-    max_backoff_seconds: float = 1.0  # before any attempt at most
-    # Whether a call refused by a server that has more work than it can queue (RESOURCE_EXHAUSTED,
-    # OVERLOADED) is tried again when the server says that it may be.
+    attempts: int = 4  # attempts in all: from 1 (no retry) to 5 (the limit of gRPC)
+    backoff_seconds: float = 0.1  # longest wait before the second attempt; doubles per attempt
+    max_backoff_seconds: float = 1.0  # longest wait before any attempt
+    # Whether to retry a call that an overloaded server refused (RESOURCE_EXHAUSTED, OVERLOADED)
+    # with a time to wait.
     overloaded: bool = True
 
     def __post_init__(self) -> None:
@@ -64,19 +65,19 @@ class Retry:
 
 @dataclass(frozen=True)
 class Options:
-    """What of a connection may be changed; the defaults are meant to stay."""
+    """The settings of a connection. The defaults suit most applications."""
 
-    retry: Retry = field(default_factory=Retry)  # when a failed call is tried again
-    # Shares calls among all servers that the address names, and leaves out those whose health is
-    # not SERVING. None: where the address begins with "dns:", "ipv4:" or "ipv6:".
+    retry: Retry = field(default_factory=Retry)  # when a failed call is retried
+    # Whether to spread calls over all servers that the address names and whose health is SERVING.
+    # None: if the address begins with "dns:", "ipv4:" or "ipv6:".
     balance: bool | None = None
-    # How long a connection with calls under way may be silent before it is probed; None never
-    # probes. Servers end the connection of who probes more often than they allow, by default every
-    # 300 seconds; balancers forget connections that were silent for 350 seconds or more.
+    # Seconds of silence after which a connection with running calls is probed; None never probes.
+    # Servers close connections that probe more often than they allow, by default every 300 seconds.
+    # Load balancers drop connections after 350 seconds of silence or more.
     keepalive_seconds: float | None = 330.0
-    keepalive_timeout_seconds: float = 20.0  # how long the answer to a probe may take
-    max_message_bytes: int = 64 * 2**20  # of an answer; a larger one is RESOURCE_EXHAUSTED
-    # Of requests. Worth its time for items to rerank or embed over a slow network.
+    keepalive_timeout_seconds: float = 20.0  # longest wait for the answer to a probe
+    max_message_bytes: int = 64 * 2**20  # largest response; RESOURCE_EXHAUSTED beyond
+    # Compression of requests. Worth its time for many inline items over a slow network.
     compression: grpc.Compression = grpc.Compression.NoCompression
     token_in_clear: bool = False  # allow a token without TLS, to servers on this machine only
 
@@ -89,7 +90,7 @@ class Options:
             raise ValueError("Options.max_message_bytes: must be above 0 and below 2 GiB")
 
     def channel_arguments(self, address: str, tls: Tls | None) -> list[tuple[str, str | int]]:
-        """Returns the same in gRPC's own words."""
+        """Return the settings as arguments of a gRPC channel."""
         arguments: list[tuple[str, str | int]] = [
             ("grpc.service_config", json.dumps(self.service_config(address))),
             ("grpc.max_receive_message_length", self.max_message_bytes),
@@ -100,9 +101,9 @@ class Options:
             arguments += [
                 ("grpc.keepalive_time_ms", round(self.keepalive_seconds * 1000)),
                 ("grpc.keepalive_timeout_ms", timeout),
-                # Of the probes that measure bandwidth: no other is sent while one is under way.
+                # For the probes that measure bandwidth: gRPC sends one probe at a time.
                 ("grpc.http2.ping_timeout_ms", timeout),
-                # Else probing ends after two of them: a watch of the health is always silent.
+                # Without this, probing stops after two probes: a health watch sends no data.
                 ("grpc.http2.max_pings_without_data", 0),
             ]
         if tls is not None and tls.server_name is not None:
@@ -110,7 +111,7 @@ class Options:
         return arguments
 
     def service_config(self, address: str) -> dict[str, object]:
-        """Returns gRPC's service config: retries, and balancing by health."""
+        """Return gRPC's service config: retries, and balancing by health."""
         config: dict[str, object] = {}
         if self.retry.attempts > 1:
             policy = {
@@ -118,14 +119,14 @@ class Options:
                 "initialBackoff": _duration(self.retry.backoff_seconds),
                 "maxBackoff": _duration(self.retry.max_backoff_seconds),
                 "backoffMultiplier": 2,
-                # Not RESOURCE_EXHAUSTED: gRPC would also send again what is too large, and would
-                # not wait as long as the server's RetryInfo says. See calls.Attempts.
+                # calls.Attempts retries RESOURCE_EXHAUSTED: gRPC would also retry requests that
+                # are too large, and would ignore the time to wait in the server's RetryInfo.
                 "retryableStatusCodes": ["UNAVAILABLE"],
             }
             config["methodConfig"] = [{"name": [{}], "retryPolicy": policy}]
-            # When most calls to the servers fail, trying again would only add to their load.
+            # If most calls fail, retries would only add load to the servers.
             config["retryThrottling"] = {"maxTokens": 100, "tokenRatio": 0.1}
-        balance = address.startswith(_MANY) if self.balance is None else self.balance
+        balance = address.startswith(_MULTIPLE) if self.balance is None else self.balance
         if balance:
             config["loadBalancingConfig"] = [{"round_robin": {}}]
             config["healthCheckConfig"] = {"serviceName": ""}  # the health of the whole server
@@ -133,7 +134,7 @@ class Options:
 
 
 def check_token(token: Token | None, address: str, tls: Tls | None, options: Options) -> None:
-    """Raises ValueError where a token would be readable on the network."""
+    """Raise ValueError if the token would be readable on the network."""
     if token is None or tls is not None:
         return
     if not options.token_in_clear:
@@ -143,22 +144,29 @@ def check_token(token: Token | None, address: str, tls: Tls | None, options: Opt
 
 
 def read_token(token: Token) -> str:
-    """Returns the token as it is now.
+    """Return the current token.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: What was found cannot be a token.
+        ValueError: The token is not a possible bearer token.
     """
     match token:
         case str():
-            found = token
+            text = token
         case Path():
-            found = token.read_text("utf-8").strip()
+            text = token.read_text("utf-8").strip()
         case _:
-            found = token()
-    if not found or not found.isascii() or not found.isprintable() or " " in found:
-        raise ValueError("the token is empty, or has characters that no bearer token may have")
-    return found
+            text = token()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("the token is empty, or has characters that a bearer token cannot have")
+    return text
+
+
+async def read_token_async(token: Token) -> str:
+    """Return `read_token(token)` without blocking the event loop."""
+    if isinstance(token, str):
+        return read_token(token)
+    return await asyncio.to_thread(read_token, token)  # reads a file, or runs the caller's code
 
 
 def _duration(seconds: float) -> str:
@@ -166,17 +174,17 @@ def _duration(seconds: float) -> str:
 
 
 def _hosts(address: str) -> list[str]:
-    """The hosts that an address names."""
+    """Return the hosts that an address names."""
     scheme, _, rest = address.partition(":")
     if scheme in ("unix", "unix-abstract"):
         return ["localhost"]
-    if f"{scheme}:" in _MANY:
+    if f"{scheme}:" in _MULTIPLE:
         address = rest.rsplit("/", 1)[-1]
-    return [_host(one) for one in address.split(",")]
+    return [_host(part) for part in address.split(",")]
 
 
 def _host(address: str) -> str:
-    """The host of "host:port", "[host]:port" or a host alone."""
+    """Return the host of "host:port", "[host]:port" or "host"."""
     if address.startswith("["):
         return address[1:].partition("]")[0]
     return address if address.count(":") > 1 else address.partition(":")[0]

@@ -1,4 +1,4 @@
-"""The requests that `Client` and `AsyncClient` send, made in one place from Python's own types."""
+"""The requests that `Client` and `AsyncClient` send, built from Python values."""
 
 import uuid
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ from shortlist.v1.catalog_service_pb2 import DeleteItemsRequest
 
 
 class SearchOptions(TypedDict, total=False):
-    """The fields of a SearchRequest beside the query; each has the server's default."""
+    """The fields of a SearchRequest except the query. The server has a default for each."""
 
-    filter: filter_pb2.Filter | None  # see `shortlist.filters`; with one, the query may be ""
+    filter: filter_pb2.Filter | None  # see `shortlist.filters`; with a filter the query may be ""
     facets: Sequence[facet_pb2.Facet]
     max_per_group: int
     rules: rules_pb2.Rules | None  # see `shortlist.rules`
@@ -31,11 +31,11 @@ class SearchOptions(TypedDict, total=False):
     page_token: str
     recall_depth: int
     rerank_depth: int | None
-    item_fields: Iterable[str]  # the fields of items that come back, such as "title"; none: all
+    item_fields: Iterable[str]  # fields of items to return, such as "title"; empty means all
 
 
 class SimilarOptions(TypedDict, total=False):
-    """The fields of a SimilarItemsRequest beside the item; each has the server's default."""
+    """The fields of a SimilarItemsRequest except the item. The server has a default for each."""
 
     filter: filter_pb2.Filter | None
     page_size: int
@@ -44,20 +44,20 @@ class SimilarOptions(TypedDict, total=False):
 
 
 class RetrieveOptions(TypedDict, total=False):
-    """The fields of a RetrieveRequest beside the query; each has the server's default."""
+    """The fields of a RetrieveRequest except the query. The server has a default for each."""
 
     filter: filter_pb2.Filter | None
     page_size: int
     channels: Iterable[channel_pb2.Channel.ValueType]
-    item_fields: Iterable[str]  # the fields of items that come back, "*" for all; none: no items
+    item_fields: Iterable[str]  # fields of items to return, "*" for all; empty means no items
 
 
 def retrieve(
-    query: str | Iterable[float], wanted: RetrieveOptions
+    query: str | Iterable[float], options: RetrieveOptions
 ) -> retrieval_service_pb2.RetrieveRequest:
-    """Returns the request for a query text or vector."""
-    fields = wanted.pop("item_fields", ())
-    request = retrieval_service_pb2.RetrieveRequest(**wanted)  # type: ignore[arg-type]
+    """Return the request for a query text or vector."""
+    fields = options.pop("item_fields", ())
+    request = retrieval_service_pb2.RetrieveRequest(**options)  # type: ignore[arg-type]
     request.item_fields.paths.extend(fields)
     if isinstance(query, str):
         request.query = query
@@ -66,31 +66,31 @@ def retrieve(
     return request
 
 
-def search(query: str, wanted: SearchOptions) -> search_service_pb2.SearchRequest:
-    """Returns the request for a query text."""
-    fields = wanted.pop("item_fields", ())
-    request = search_service_pb2.SearchRequest(query=query, **wanted)  # type: ignore[arg-type]
+def search(query: str, options: SearchOptions) -> search_service_pb2.SearchRequest:
+    """Return the request for a query text."""
+    fields = options.pop("item_fields", ())
+    request = search_service_pb2.SearchRequest(query=query, **options)  # type: ignore[arg-type]
     request.item_fields.paths.extend(fields)
     return request
 
 
-def stream_search(query: str, wanted: SearchOptions) -> search_service_pb2.StreamSearchRequest:
-    """Returns the request for a query text."""
-    return search_service_pb2.StreamSearchRequest(search=search(query, wanted))
+def stream_search(query: str, options: SearchOptions) -> search_service_pb2.StreamSearchRequest:
+    """Return the request for a query text."""
+    return search_service_pb2.StreamSearchRequest(search=search(query, options))
 
 
 def similar_items(
-    item_id: str, wanted: SimilarOptions
+    item_id: str, options: SimilarOptions
 ) -> retrieval_service_pb2.SimilarItemsRequest:
-    """Returns the request for an item of the catalogue."""
-    fields = wanted.pop("item_fields", ())
-    request = retrieval_service_pb2.SimilarItemsRequest(item_id=item_id, **wanted)  # type: ignore[arg-type]
+    """Return the request for an item of the catalogue."""
+    fields = options.pop("item_fields", ())
+    request = retrieval_service_pb2.SimilarItemsRequest(item_id=item_id, **options)  # type: ignore[arg-type]
     request.item_fields.paths.extend(fields)
     return request
 
 
 def get_item(item_id: str, item_fields: Iterable[str]) -> catalog_service_pb2.GetItemRequest:
-    """Returns the request for an item and the fields of it that come back; none: all."""
+    """Return the request for an item and its fields to return; empty means all fields."""
     fields = field_mask_pb2.FieldMask(paths=item_fields)
     return catalog_service_pb2.GetItemRequest(item_id=item_id, item_fields=fields)
 
@@ -98,7 +98,7 @@ def get_item(item_id: str, item_fields: Iterable[str]) -> catalog_service_pb2.Ge
 def batch_get_items(
     item_ids: Sequence[str], item_fields: Iterable[str]
 ) -> catalog_service_pb2.BatchGetItemsRequest:
-    """Returns the request for items and the fields of them that come back; none: all."""
+    """Return the request for items and their fields to return; empty means all fields."""
     fields = field_mask_pb2.FieldMask(paths=item_fields)
     return catalog_service_pb2.BatchGetItemsRequest(item_ids=item_ids, item_fields=fields)
 
@@ -106,12 +106,13 @@ def batch_get_items(
 def upsert(
     item: item_pb2.Item, *, fields: Iterable[str] = (), request_id: str | None = None
 ) -> catalog_service_pb2.UpsertItemsRequest:
-    """Returns a write of an item.
+    """Return a write of an item.
 
     Args:
-        item: The item; what it does not have is cleared.
-        fields: The fields to write, such as "price"; none creates or replaces the item as a whole.
-        request_id: Names the write, so that sending it again changes nothing; None for a fresh one.
+        item: The item. Fields without a value are cleared.
+        fields: The fields to write, such as "price"; empty creates or replaces the whole item.
+        request_id: The id of the write: sending a write again with the same id changes nothing.
+            None means a random id.
     """
     return catalog_service_pb2.UpsertItemsRequest(
         request_id=request_id or uuid.uuid4().hex,
@@ -121,18 +122,18 @@ def upsert(
 
 
 def deletion(item_id: str, *, request_id: str | None = None) -> DeleteItemsRequest:
-    """Returns a deletion of an item; see `upsert` for `request_id`."""
+    """Return a deletion of an item; see `upsert` for `request_id`."""
     return DeleteItemsRequest(request_id=request_id or uuid.uuid4().hex, item_id=item_id)
 
 
 def embed(inputs: Sequence[str | item_pb2.Item]) -> retrieval_service_pb2.EmbedRequest:
-    """Returns the request for query texts and items."""
+    """Return the request for query texts and items."""
     return retrieval_service_pb2.EmbedRequest(
         inputs=[
-            retrieval_service_pb2.EmbedInput(query=given)
-            if isinstance(given, str)
-            else retrieval_service_pb2.EmbedInput(item=given)
-            for given in inputs
+            retrieval_service_pb2.EmbedInput(query=value)
+            if isinstance(value, str)
+            else retrieval_service_pb2.EmbedInput(item=value)
+            for value in inputs
         ]
     )
 
@@ -140,13 +141,13 @@ def embed(inputs: Sequence[str | item_pb2.Item]) -> retrieval_service_pb2.EmbedR
 def rerank(
     query: str, candidates: Sequence[str | item_pb2.Item]
 ) -> rerank_service_pb2.RerankRequest:
-    """Returns the request for candidates given as ids or as whole items."""
+    """Return the request for candidates given as ids or as whole items."""
     return rerank_service_pb2.RerankRequest(
         query=query,
         candidates=[
-            rerank_service_pb2.RerankCandidate(item_id=given)
-            if isinstance(given, str)
-            else rerank_service_pb2.RerankCandidate(item=given)
-            for given in candidates
+            rerank_service_pb2.RerankCandidate(item_id=candidate)
+            if isinstance(candidate, str)
+            else rerank_service_pb2.RerankCandidate(item=candidate)
+            for candidate in candidates
         ],
     )

@@ -1,6 +1,7 @@
-"""Short ways to write rules: `rules(pins={"ch-65": 1}, boosts=[(equals("brand", "Voltix"), 0.5)])`.
+"""Builders of rules: `rules(pins={"ch-65": 1}, boosts=[(equals("brand", "Voltix"), 0.5)])`.
 
-They build the contract's own messages and check nothing; the server does, and names the place.
+They return messages of the contract and validate nothing. The server validates rules and names the
+position of a problem.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,27 +17,32 @@ def rules(
     caps: Mapping[str, int] | Iterable[rules_pb2.Cap] = (),
     pins: Mapping[str, int] | None = None,
 ) -> rules_pb2.Rules:
-    """What a search changes.
+    """Return the rules of a search.
 
     Args:
-        exclude: Ids of items that never appear, or a filter that these pass.
-        boosts: Filters, and what is added to the score of items that pass; below 0 it demotes.
-        diversity: From 0, by score alone, to 1, by difference alone.
-        caps: By field, the most results with the same value; or `category_cap`s and others.
-        pins: By id of an item, its place in the list, counted from 1.
+        exclude: Ids of items to exclude, or a filter for items to exclude.
+        boosts: Pairs of a filter and a number to add to the score of items that pass; a negative
+            number demotes.
+        diversity: From 0 (order by score alone) to 1 (order by difference alone).
+        caps: The maximum number of results with the same value, by field; or caps as messages, such
+            as those of `category_cap`.
+        pins: The position in the list, counted from 1, by item id.
     """
     return rules_pb2.Rules(
         excluded=exclude if isinstance(exclude, filter_pb2.Filter) else None,
         excluded_item_ids=() if isinstance(exclude, filter_pb2.Filter) else exclude,
-        boosts=[rules_pb2.Boost(filter=passed, strength=by) for passed, by in boosts],
+        boosts=[rules_pb2.Boost(filter=filter, strength=strength) for filter, strength in boosts],
         diversity=diversity,
         caps=[rules_pb2.Cap(field=field, max_results=most) for field, most in caps.items()]
         if isinstance(caps, Mapping)
         else caps,
-        pins=[rules_pb2.Pin(item_id=i, position=at) for i, at in (pins or {}).items()],
+        pins=[
+            rules_pb2.Pin(item_id=item_id, position=position)
+            for item_id, position in (pins or {}).items()
+        ],
     )
 
 
 def category_cap(most: int, *, level: int) -> rules_pb2.Cap:
-    """At most so many results whose categories are alike in the first so many levels."""
+    """Return a cap of `most` results that share the first `level` levels of their category."""
     return rules_pb2.Cap(field="category", max_results=most, category_level=level)

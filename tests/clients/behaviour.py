@@ -1,4 +1,4 @@
-"""What the example of every language does when it is run against real servers."""
+"""Checks of the example programs of all languages, run against real servers."""
 
 import json
 import os
@@ -7,27 +7,26 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests import tiny
-from tests.clients.conftest import Shop
+from tests.clients.conftest import Servers
 
-# Runs the example with flags and words, and gives its exit code and what it printed.
+# Runs an example with flags and the words of a query; returns its exit code and its JSON output.
 Example = Callable[[Mapping[str, object], Sequence[str]], tuple[int, Any]]
 
 QUERY = ("usb", "c", "charger")
 
 
 def example(program: Sequence[str], dashes: str) -> Example:
-    """The example that a program is; its flags begin with `dashes`."""
-
+    """Return a function that runs a program whose flags begin with `dashes`."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["GRPC_VERBOSITY"] = "NONE"  # a refused handshake is told by the call's error
+    environment["GRPC_VERBOSITY"] = "NONE"  # the error of the call tells of a refused handshake
 
     def run(flags: Mapping[str, object], words: Sequence[str]) -> tuple[int, Any]:
-        given = [
+        arguments = [
             f"{dashes}{name}" if value is True else f"{dashes}{name}={value}"
             for name, value in flags.items()
         ]
         done = subprocess.run(
-            [*program, *given, *words],
+            [*program, *arguments, *words],
             env=environment,
             capture_output=True,
             text=True,
@@ -40,37 +39,37 @@ def example(program: Sequence[str], dashes: str) -> Example:
     return run
 
 
-def searches_with_a_filter(run: Example, shop: Shop) -> None:
-    """The filter holds, and what is printed is what the items are."""
-    code, printed = run(cheap(shop), QUERY)
+def check_search_with_filter(run: Example, servers: Servers) -> None:
+    """The results pass the filter and have the values of the catalogue."""
+    code, printed = run(cheap_flags(servers), QUERY)
     assert code == 0
-    is_a_page_of_the_cheap(printed)
+    check_cheap_page(printed)
 
 
-def streams_with_a_filter(run: Example, shop: Shop) -> None:
-    """Both pages come, each with its phase, and the last one is what Search finds."""
-    code, messages = run(cheap(shop) | {"stream": True}, QUERY)
+def check_stream_with_filter(run: Example, servers: Servers) -> None:
+    """Both pages come, each with its phase; the last page equals the page of Search."""
+    code, messages = run(cheap_flags(servers) | {"stream": True}, QUERY)
     assert code == 0
     assert [(message["phase"], message["last"]) for message in messages] == [
         ("SEARCH_PHASE_RECALLED", False),
         ("SEARCH_PHASE_RERANKED", True),
     ]
     for message in messages:
-        is_a_page_of_the_cheap(message["page"])
-    _, found = run(cheap(shop), QUERY)
-    assert messages[1]["page"] == found
-    code, printed = run(cheap(shop) | {"stream": True, "page-size": -1}, QUERY)
+        check_cheap_page(message["page"])
+    _, page = run(cheap_flags(servers), QUERY)
+    assert messages[1]["page"] == page
+    code, printed = run(cheap_flags(servers) | {"stream": True, "page-size": -1}, QUERY)
     [violation] = printed["violations"]
     assert (code, violation["field"]) == (1, "search.page_size")
 
 
-def cheap(shop: Shop) -> dict[str, object]:
-    """The flags that find a few cheap items of a brand."""
-    return {"address": shop.plain, "brand": "Voltix", "below": 42.5, "page-size": 3}
+def cheap_flags(servers: Servers) -> dict[str, object]:
+    """The flags for a few cheap items of a brand."""
+    return {"address": servers.plain, "brand": "Voltix", "below": 42.5, "page-size": 3}
 
 
-def is_a_page_of_the_cheap(printed: Any) -> None:
-    """Three of them, as the catalogue has them, in the order of their scores."""
+def check_cheap_page(printed: Any) -> None:
+    """The page has three cheap items with the values of the catalogue, ordered by score."""
     items = {item.item_id: item for item in tiny.tiny_items()}
     passing = {
         item.item_id
@@ -88,9 +87,9 @@ def is_a_page_of_the_cheap(printed: Any) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def decodes_errors(run: Example, shop: Shop, code_name: str) -> None:
-    """The reason and the fields at fault come through."""
-    code, printed = run({"address": shop.plain, "brand": "Voltix", "page-size": -1}, QUERY)
+def check_error_details(run: Example, servers: Servers, code_name: str) -> None:
+    """An error has its reason and the fields at fault."""
+    code, printed = run({"address": servers.plain, "brand": "Voltix", "page-size": -1}, QUERY)
     assert code == 1
     assert (printed["code"], printed["reason"]) == (code_name, "INVALID_FIELD")
     [violation] = printed["violations"]
@@ -98,14 +97,14 @@ def decodes_errors(run: Example, shop: Shop, code_name: str) -> None:
     assert violation["problem"]
 
 
-def names_a_filters_place(run: Example, shop: Shop) -> None:
-    """An empty text is refused by its path."""
-    _, printed = run({"address": shop.plain}, QUERY)
+def check_filter_error_path(run: Example, servers: Servers) -> None:
+    """The error of an empty text in a filter has the path of the text."""
+    _, printed = run({"address": servers.plain}, QUERY)
     [violation] = printed["violations"]
     assert violation["field"] == "filter.and_group.filters[0].equals.value"
 
 
-# What a client shows the server, and the authority that it trusts, where a call must not be made.
+# Handshakes that must fail: the certificate of the client, and the authority that it trusts.
 REFUSED: Mapping[str, tuple[str, str]] = {
     "no certificate": ("", "ca"),
     "an expired certificate": ("expired", "ca"),
@@ -114,23 +113,23 @@ REFUSED: Mapping[str, tuple[str, str]] = {
 }
 
 
-def speaks_mutual_tls(run: Example, shop: Shop) -> None:
-    """With a certificate of the authority it is answered."""
-    code, printed = run(tls_flags(shop, "client", "ca"), QUERY)
+def check_mutual_tls(run: Example, servers: Servers) -> None:
+    """A client with a certificate of the authority gets an answer."""
+    code, printed = run(tls_flags(servers, "client", "ca"), QUERY)
     assert code == 0
     assert printed["results"]
 
 
-def is_refused(run: Example, shop: Shop, what: str, unavailable: str) -> None:
-    """What must not be answered is not."""
-    code, printed = run(tls_flags(shop, *REFUSED[what]), QUERY)
+def check_refused(run: Example, servers: Servers, what: str, unavailable: str) -> None:
+    """The handshake fails."""
+    code, printed = run(tls_flags(servers, *REFUSED[what]), QUERY)
     assert (code, printed["code"]) == (1, unavailable)
 
 
-def tls_flags(shop: Shop, shows: str, trusts: str) -> dict[str, object]:
-    """The flags of a search at the server that wants certificates."""
-    files = shop.certificates
-    address = shop.mutual.replace("127.0.0.1", "localhost")  # Node wants a name
+def tls_flags(servers: Servers, shows: str, trusts: str) -> dict[str, object]:
+    """The flags of a search on the server with mutual TLS."""
+    files = servers.certificates
+    address = servers.mutual.replace("127.0.0.1", "localhost")  # Node needs a host name
     flags = {"address": address, "brand": "Voltix", "ca": files / f"{trusts}.pem"}
-    shown = {"cert": files / f"{shows}.pem", "key": files / f"{shows}.key"}
-    return flags | (shown if shows else {})
+    certificate = {"cert": files / f"{shows}.pem", "key": files / f"{shows}.key"}
+    return flags | (certificate if shows else {})

@@ -1,5 +1,5 @@
-// Added to the example by its test on Debian 12 alone, whose grpc-go marshals with a version of
-// github.com/golang/protobuf that does not know the messages its own protoc-gen-go generates.
+// The test adds this file to the example on Debian 12 only: its grpc-go marshals with a version of
+// github.com/golang/protobuf that does not know the messages of its protoc-gen-go.
 
 package main
 

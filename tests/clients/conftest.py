@@ -1,4 +1,4 @@
-"""Whole servers of the tiny bundle, for clients in every language."""
+"""Servers of the tiny bundle, for clients in every language."""
 
 import shutil
 import time
@@ -15,15 +15,15 @@ from shortlist.client import Client, Options, ShortlistError
 from tests.server.conftest import run_server
 from tests.server.interceptors.test_errors import EXPECTED, run_raising
 
-# What a client printed is in their failures.
+# Their assertion errors then contain the output of the client.
 pytest.register_assert_rewrite("tests.clients.behaviour", "tests.clients.every")
 
 ROLES = (("read", "all"), ("write", "all"), ("admin", "all"), ("read", "reader"))
 
 
 @dataclass(frozen=True)
-class Shop:
-    """A server in plain text and one that wants certificates, and the certificates."""
+class Servers:
+    """The addresses of servers with plain text and with mutual TLS, and the certificates."""
 
     plain: str
     mutual: str
@@ -32,13 +32,13 @@ class Shop:
 
 @pytest.fixture(scope="session")
 def config(tiny_bundle: Path, compilation_cache: Path) -> ServerConfig:
-    """Serves the tiny bundle on a free port."""
+    """A server of the tiny bundle on a free port."""
     return ServerConfig(tiny_bundle, port=0, drain_seconds=0.0, compilation_cache=compilation_cache)
 
 
 @pytest.fixture(scope="session")
 def mutual_config(config: ServerConfig, certificates: Path) -> ServerConfig:
-    """The same, for clients with a certificate only."""
+    """The same server with mutual TLS."""
     return replace(
         config,
         tls_cert=certificates / "server.pem",
@@ -48,23 +48,25 @@ def mutual_config(config: ServerConfig, certificates: Path) -> ServerConfig:
 
 
 @pytest.fixture(scope="session")
-def shop(config: ServerConfig, mutual_config: ServerConfig, certificates: Path) -> Iterator[Shop]:
+def servers(
+    config: ServerConfig, mutual_config: ServerConfig, certificates: Path
+) -> Iterator[Servers]:
     """Both servers, running."""
     with run_server(config) as plain, run_server(mutual_config) as mutual:
-        yield Shop(plain.address, mutual.address, certificates)
+        yield Servers(plain.address, mutual.address, certificates)
 
 
 @pytest.fixture(scope="session")
-def everything(
+def every_flags(
     config: ServerConfig,
     tiny_bundle: Path,
     recall_bundle: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mapping[str, str]]:
-    """A server with all there is, one of stage 1 alone and one that fails, as flags of `every`."""
+    """The flags of `every`, for three servers: one with every option, a plain and a failing one."""
     directory = tmp_path_factory.mktemp("everything")
     tokens = directory / "tokens"
-    write_tokens(tokens, *ROLES, ("read", "of-before"))
+    write_tokens(tokens, *ROLES, ("read", "revoked"))
     root = directory / "bundles"
     (root / "damaged").mkdir(parents=True)
     copy_with_fewer_golden_queries(tiny_bundle, root / "other")
@@ -76,11 +78,11 @@ def everything(
         run_server(replace(config, bundle=recall_bundle)) as plain,
         run_raising() as raising,
     ):
-        assert is_known(server.address, "of-before")
+        assert is_known(server.address, "revoked")
         write_tokens(tokens, *ROLES)
-        patience = time.monotonic() + 60.0
-        while is_known(server.address, "of-before"):
-            assert time.monotonic() < patience
+        deadline = time.monotonic() + 60.0
+        while is_known(server.address, "revoked"):
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         yield {
             "address": server.address,
@@ -90,14 +92,14 @@ def everything(
             "raises": ",".join(EXPECTED),
             "token": "all",
             "reader-token": "reader",
-            "old-token": "of-before",
+            "old-token": "revoked",
             "item-id": "Ch-10-voltix",
             "other-bundle": "other",
         }
 
 
 def copy_with_fewer_golden_queries(source: Path, directory: Path) -> None:
-    """Another bundle of the very same models, which need not be compiled again for it."""
+    """Write another bundle of the same models, so that nothing is compiled again."""
     shutil.copytree(source, directory)
     golden = directory / bundle.GOLDEN
     golden.write_text("".join(golden.read_text().splitlines(keepends=True)[:-1]))
@@ -106,7 +108,7 @@ def copy_with_fewer_golden_queries(source: Path, directory: Path) -> None:
 
 
 def write_tokens(path: Path, *roles: tuple[str, str]) -> None:
-    """Puts a file of roles and tokens into the place of the one before."""
+    """Replace the token file."""
     fresh = path.with_name("fresh")
     fresh.write_text(
         "".join(f"{role}: {sha256(token.encode()).hexdigest()}\n" for role, token in roles)
@@ -116,7 +118,7 @@ def write_tokens(path: Path, *roles: tuple[str, str]) -> None:
 
 
 def is_known(address: str, token: str) -> bool:
-    """Whether a server answers whoever shows a token."""
+    """Return whether a server accepts a token."""
     options = Options(token_in_clear=True)
     with Client(address, token=token, options=options, timeout_seconds=60) as client:
         try:

@@ -1,4 +1,4 @@
-"""What every method and every mistake gives a client, in every language."""
+"""The outcome of every method and every error, for the clients of every language."""
 
 import re
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from tests.clients.behaviour import Example
 from tests.server.interceptors.test_errors import EXPECTED
 
-# What each of the server's exceptions ends a call with: code, reason, seconds to wait.
+# The outcome of each exception of the server: code, reason, seconds to wait.
 RAISED: Mapping[str, str] = {
     f"raised: {name}": f"{code.name} {reason}" + " 1.25" * (reason == "OVERLOADED")
     for name, (_, code, reason) in EXPECTED.items()
 }
-# By what a client asks.
-ENDS: Mapping[str, str] = {
+# The outcome of each call, by the name of the call.
+OUTCOMES: Mapping[str, str] = {
     "Search": "OK",
     "StreamSearch": "OK",
     "Retrieve": "OK",
@@ -24,42 +24,42 @@ ENDS: Mapping[str, str] = {
     "UpsertItems": "OK",
     "DeleteItems": "OK",
     "GetStatus": "OK",
-    "no query": "INVALID_ARGUMENT INVALID_FIELD",
+    "a search without a query": "INVALID_ARGUMENT INVALID_FIELD",
     "a write without an id": "INVALID_ARGUMENT INVALID_FIELD",
-    "bytes that are no message": "INVALID_ARGUMENT MALFORMED_REQUEST",
-    "a token of nobody's": "INVALID_ARGUMENT PAGE_TOKEN_MISMATCH",
-    "a token of another bundle": "INVALID_ARGUMENT PAGE_TOKEN_EXPIRED",
+    "a malformed message": "INVALID_ARGUMENT MALFORMED_REQUEST",
+    "an invalid page token": "INVALID_ARGUMENT PAGE_TOKEN_MISMATCH",
+    "a page token of another bundle": "INVALID_ARGUMENT PAGE_TOKEN_EXPIRED",
     "an unknown item": "NOT_FOUND UNKNOWN_ITEM",
     "a deadline that passes": "DEADLINE_EXCEEDED",
-    "no token": "UNAUTHENTICATED TOKEN_REQUIRED",
+    "a search without a token": "UNAUTHENTICATED TOKEN_REQUIRED",
     "an unknown token": "UNAUTHENTICATED TOKEN_REQUIRED",
-    "a token of before": "UNAUTHENTICATED TOKEN_REQUIRED",
-    "a reader that writes": "PERMISSION_DENIED ROLE_MISSING",
-    "no reranker": "FAILED_PRECONDITION NOT_SUPPORTED",
-    "no state": "FAILED_PRECONDITION READ_ONLY",
-    "a bundle elsewhere": "INVALID_ARGUMENT INVALID_FIELD",
-    "no bundle": "FAILED_PRECONDITION BUNDLE_REFUSED",
-    "nothing to roll back to": "FAILED_PRECONDITION NOTHING_TO_ROLL_BACK_TO",
+    "a revoked token": "UNAUTHENTICATED TOKEN_REQUIRED",
+    "a write with a reader's token": "PERMISSION_DENIED ROLE_MISSING",
+    "a rerank without a reranker": "FAILED_PRECONDITION NOT_SUPPORTED",
+    "a write without a state directory": "FAILED_PRECONDITION READ_ONLY",
+    "a bundle outside the root": "INVALID_ARGUMENT INVALID_FIELD",
+    "a damaged bundle": "FAILED_PRECONDITION BUNDLE_REFUSED",
+    "a rollback without a previous bundle": "FAILED_PRECONDITION NOTHING_TO_ROLL_BACK_TO",
     **RAISED,
     "LoadBundle": "OK",
     "RollBack": "OK",
 }
-# gRPC may notice a deadline before the server has said anything.
+# The client may notice the deadline before the server answers, so the reason may be missing.
 WITHOUT_REASON = "a deadline that passes"
 
 
-def asks_everything(run: Example, flags: Mapping[str, object]) -> None:
-    """Every call ends as it should."""
+def check_every_call(run: Example, flags: Mapping[str, object]) -> None:
+    """Every call has the expected outcome."""
     code, printed = run(flags, ())
     assert code == 0
-    ends = {name: canonical(end) for name, end in printed.items()}
-    ends[WITHOUT_REASON] = ends[WITHOUT_REASON].partition(" ")[0]
-    assert ends == ENDS
+    outcomes = {name: canonical(outcome) for name, outcome in printed.items()}
+    outcomes[WITHOUT_REASON] = outcomes[WITHOUT_REASON].partition(" ")[0]
+    assert outcomes == OUTCOMES
 
 
-def canonical(end: str) -> str:
-    """As it is written in the contract; Go writes codes as InvalidArgument."""
-    code, space, reason = end.partition(" ")
+def canonical(outcome: str) -> str:
+    """Return an outcome with the code as in the contract; Go writes InvalidArgument."""
+    code, space, reason = outcome.partition(" ")
     if not code.isupper():
         code = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).upper()
     return code + space + reason

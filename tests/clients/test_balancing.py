@@ -1,4 +1,4 @@
-"""Several servers behind one client: calls are shared by those whose health is SERVING."""
+"""Several servers behind one client: calls go to the servers whose health is SERVING."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from shortlist.aio import AsyncClient
 from shortlist.client import Client, Options, Retry, Tls
 from tests.server.conftest import Running, run_server
 
-# What balancing does must not be the merit of trying again.
+# No retries, so that the tests see balancing alone.
 ONCE = Options(retry=Retry(attempts=1))
 SECONDS = 30.0
 DRAIN_SECONDS = 2.0
@@ -22,7 +22,7 @@ DRAIN_SECONDS = 2.0
 
 @pytest.fixture
 def pair(config: ServerConfig, recall_bundle: Path) -> Iterator[tuple[Running, Running]]:
-    """Two servers, told apart by their bundles, of which the first warns before it stops."""
+    """Two servers with different bundles. The first server drains before it stops."""
     drains = replace(config, drain_seconds=DRAIN_SECONDS)
     other = replace(config, bundle=recall_bundle)
     with run_server(drains) as first, run_server(other) as second:
@@ -38,19 +38,20 @@ def bundle_of(server: Running) -> str:
         return client.batch_get_items(["x"]).bundle_id
 
 
-def wait_for_both(ask: Client) -> None:
-    while len({ask.batch_get_items(["x"]).bundle_id for _ in range(4)}) < 2:
-        time.sleep(0.01)
+def wait_for_both(client: Client) -> None:
+    while len({client.batch_get_items(["x"]).bundle_id for _ in range(4)}) < 2:
+        pass
 
 
 class Callers:
-    """Threads that call without a pause."""
+    """Threads that search without a pause."""
 
     def __init__(self, client: Client) -> None:
         self.answered: list[str] = []
         self.failed: list[Exception] = []
         self._client = client
         self._ended = threading.Event()
+        self._progress = threading.Condition()
         self._threads = [threading.Thread(target=self._ask) for _ in range(2)]
         for thread in self._threads:
             thread.start()
@@ -58,18 +59,24 @@ class Callers:
     def _ask(self) -> None:
         while not self._ended.is_set():
             try:
-                self.answered.append(self._client.search("usb", page_size=1).bundle_id)
+                bundle_id = self._client.search("usb", page_size=1).bundle_id
             except Exception as error:
-                self.failed.append(error)
+                with self._progress:
+                    self.failed.append(error)
+                    self._progress.notify()
+            else:
+                with self._progress:
+                    self.answered.append(bundle_id)
+                    self._progress.notify()
 
     def wait_for(self, names: set[str]) -> None:
-        """Returns when the next 20 calls are answered by all of these and no others."""
+        """Wait until 20 consecutive calls are answered by all of these bundles and no others."""
         answered: list[str] = []
         while set(answered) != names and not self.failed:
-            begin = len(self.answered)
-            while len(self.answered) < begin + 20 and not self.failed:
-                time.sleep(0.01)
-            answered = self.answered[begin:]
+            with self._progress:
+                end = len(self.answered) + 20
+                self._progress.wait_for(lambda end=end: len(self.answered) >= end or self.failed)
+                answered = self.answered[end - 20 :]
 
     def end(self) -> None:
         self._ended.set()
@@ -87,16 +94,16 @@ def test_no_call_fails_while_a_server_drains_and_stops(pair: tuple[Running, Runn
         stopping = threading.Thread(target=first.stop)
         stopping.start()
         callers.wait_for({names[1]})
-        warned = stopping.is_alive()  # it would still answer, and nobody asks
+        draining = stopping.is_alive()  # the server would still answer
         stopping.join()
         took = time.monotonic() - begun
         after = len(callers.answered)
         callers.wait_for({names[1]})
         callers.end()
     assert callers.failed == []
-    assert warned
+    assert draining
     assert set(callers.answered[after:]) == {names[1]}
-    assert took < DRAIN_SECONDS + 6  # clients that watch the health do not hold up a stop
+    assert took < DRAIN_SECONDS + 6  # health watches do not delay the stop
 
 
 def test_a_server_that_comes_back_is_called_again(

@@ -1,4 +1,4 @@
-"""docs/clients.md shows what the examples have, and its commands do what they say."""
+"""The code blocks of docs/clients.md are those of the examples, and its programs run."""
 
 import json
 import re
@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tests.clients import tools
-from tests.clients.conftest import Shop
+from tests.clients.conftest import Servers
 
 TEXT = (tools.ROOT / "docs" / "clients.md").read_text("utf-8")
 SHOWN = re.findall(r"<!-- (clients/\S+) -->\n```\w+\n(.*?)```", TEXT, re.S)
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.S)
 
-# What each language has to show, by the call that does it.
+# The topics that each language must show, with the code that shows them.
 TOPICS = {
     ("python", "filter"): "filters.equals(",
     ("python", "stream"): "client.stream_search(",
@@ -34,14 +34,14 @@ TOPICS = {
 }
 
 
-@pytest.mark.parametrize("place", range(len(SHOWN)))
-def test_what_is_shown_is_what_the_example_has(place: int) -> None:
-    path, code = SHOWN[place]
+@pytest.mark.parametrize("number", range(len(SHOWN)))
+def test_a_block_is_the_code_of_its_example(number: int) -> None:
+    path, code = SHOWN[number]
     assert code in (tools.ROOT / path).read_text("utf-8")
 
 
 @pytest.mark.parametrize(("language", "topic"), TOPICS)
-def test_every_language_is_shown(language: str, topic: str) -> None:
+def test_every_language_shows_every_topic(language: str, topic: str) -> None:
     shown = [block for name, block in BLOCKS if name == language]
     assert [block for block in shown if TOPICS[language, topic] in block]
 
@@ -52,17 +52,17 @@ def test_a_block_is_taken_from_an_example_or_a_whole_program_of_python() -> None
         assert block in taken or (language, block[:5]) == ("python", "from ") or language == "sh"
 
 
-def python_with(call: str) -> str:
-    """The one program that makes a call."""
-    [program] = [block for language, block in BLOCKS if language == "python" and call in block]
+def python_with(text: str) -> str:
+    """The only Python program that contains a text."""
+    [program] = [block for language, block in BLOCKS if language == "python" and text in block]
     return program
 
 
-def test_deadlines_retries_and_names_are_as_shown(
-    shop: Shop, capsys: pytest.CaptureFixture[str]
+def test_the_program_with_deadlines_retries_and_request_ids_runs(
+    servers: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program = python_with("Retry(")
-    program = program.replace("127.0.0.1:50051", shop.plain).replace("=0.8", "=30.0")
+    program = program.replace("127.0.0.1:50051", servers.plain).replace("=0.8", "=30.0")
     values: dict[str, Any] = {}
     exec(compile(program, "clients.md", "exec"), values)
     assert values["response"].results
@@ -70,13 +70,13 @@ def test_deadlines_retries_and_names_are_as_shown(
     assert capsys.readouterr().out == "INVALID_ARGUMENT INVALID_FIELD None basket-7\n"
 
 
-def test_tls_and_a_token_are_as_shown(shop: Shop, tmp_path: Path) -> None:
+def test_the_program_with_tls_and_a_token_runs(servers: Servers, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("secret")
     files = {"ca.pem": "ca.pem", "me.pem": "client.pem", "me.key": "client.key"}
-    program = python_with("Tls(ca=").replace("search.example:50051", shop.mutual)
-    for given, file in files.items():
-        program = program.replace(given, str(shop.certificates / file))
+    program = python_with("Tls(ca=").replace("search.example:50051", servers.mutual)
+    for name, file in files.items():
+        program = program.replace(name, str(servers.certificates / file))
     program = program.replace("/run/secrets/search-token", str(token))
     values: dict[str, Any] = {}
     exec(compile(program, "clients.md", "exec"), values)
@@ -90,21 +90,21 @@ def buf_commands() -> list[list[str]]:
     return [command for command in words if command[0] == "buf"]
 
 
-def test_buf_curl_asks_in_plain_text_and_with_certificates(shop: Shop) -> None:
+def test_the_buf_commands_work_in_plain_text_and_with_certificates(servers: Servers) -> None:
     plain, mutual = buf_commands()
     [price] = re.findall(r'"number": (\d+)', " ".join(plain))
 
     def ask(command: list[str]) -> Any:
         buf = str(Path(sys.executable).with_name("buf"))
         replaced = [
-            word.replace("127.0.0.1:50051", shop.plain)
-            .replace("search.example:50051", shop.mutual.replace("127.0.0.1", "localhost"))
+            word.replace("127.0.0.1:50051", servers.plain)
+            .replace("search.example:50051", servers.mutual.replace("127.0.0.1", "localhost"))
             .replace("a-1", "Ch-10-voltix")
             for word in command[1:]
         ]
-        for given, file in (("me.pem", "client.pem"), ("me.key", "client.key"), ("ca.pem",) * 2):
-            full = str(shop.certificates / file)
-            replaced = [full if word == given else word for word in replaced]
+        for name, file in (("me.pem", "client.pem"), ("me.key", "client.key"), ("ca.pem",) * 2):
+            full = str(servers.certificates / file)
+            replaced = [full if word == name else word for word in replaced]
         done = subprocess.run(
             [buf, *replaced], capture_output=True, text=True, timeout=60, check=False
         )

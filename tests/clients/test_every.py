@@ -1,4 +1,4 @@
-"""That what is asked in every language is all that there is."""
+"""The table of outcomes covers every method and every reason."""
 
 from shortlist.v1 import (
     admin_service_pb2,
@@ -26,10 +26,10 @@ def test_every_method_is_called() -> None:
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
-    assert {name for name, end in every.ENDS.items() if end == "OK"} == methods
+    assert {name for name, outcome in every.OUTCOMES.items() if outcome == "OK"} == methods
 
 
-def test_every_reason_is_met() -> None:
-    met = {end.split(" ")[1] for end in every.ENDS.values() if " " in end}
+def test_every_reason_occurs() -> None:
+    reasons = {outcome.split(" ")[1] for outcome in every.OUTCOMES.values() if " " in outcome}
     names = ErrorReason.DESCRIPTOR.values_by_name
-    assert met == {name.removeprefix("ERROR_REASON_") for name in names} - {"UNSPECIFIED"}
+    assert reasons == {name.removeprefix("ERROR_REASON_") for name in names} - {"UNSPECIFIED"}

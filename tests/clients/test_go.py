@@ -1,4 +1,4 @@
-"""The Go example, generated, compiled and run against real servers."""
+"""The Go example: generated, compiled and run against real servers."""
 
 import os
 import shutil
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.clients import behaviour, every, tools
-from tests.clients.conftest import Shop
+from tests.clients.conftest import Servers
 
-# Where Debian's golang-*-dev packages put their sources.
+# The sources of Debian's golang-*-dev packages.
 DEBIAN = Path("/usr/share/gocode")
 
 
@@ -25,12 +25,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     module = path / "src" / "shortlist.example"
     shutil.copytree(tools.CLIENTS / "go", module, ignore=shutil.ignore_patterns("gen"))
     if (libraries / "src" / "github.com/golang/protobuf/proto/table_marshal.go").exists():
-        shutil.copy(Path(__file__).with_name("codec.go"), module)  # before its version 1.4
+        shutil.copy(Path(__file__).with_name("codec.go"), module)  # older than version 1.4
     tools.generate("go", module)
     environment = {
         "GO111MODULE": "off",
         "GOPATH": f"{path}:{libraries}",
-        "GOCACHE": str(tools.kept("go")),
+        "GOCACHE": str(tools.cache("go")),
         "GOFLAGS": "-p=2",
     }
     tools.run(["go", "vet", "."], module, environment)
@@ -43,27 +43,27 @@ def example(program: str) -> behaviour.Example:
     return behaviour.example([program], "-")
 
 
-def test_search_with_a_filter(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.searches_with_a_filter(example, shop)
+def test_search_with_a_filter(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_search_with_filter(example, servers)
 
 
-def test_both_answers_of_a_streamed_search(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.streams_with_a_filter(example, shop)
+def test_both_messages_of_a_streamed_search(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_stream_with_filter(example, servers)
 
 
-def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.decodes_errors(example, shop, "InvalidArgument")
-    behaviour.names_a_filters_place(example, shop)
+def test_errors_have_their_details(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_error_details(example, servers, "InvalidArgument")
+    behaviour.check_filter_error_path(example, servers)
 
 
-def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.speaks_mutual_tls(example, shop)
+def test_mutual_tls(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_mutual_tls(example, servers)
 
 
 @pytest.mark.parametrize("what", behaviour.REFUSED)
-def test_mutual_tls_refuses(example: behaviour.Example, shop: Shop, what: str) -> None:
-    behaviour.is_refused(example, shop, what, "Unavailable")
+def test_mutual_tls_refuses(example: behaviour.Example, servers: Servers, what: str) -> None:
+    behaviour.check_refused(example, servers, what, "Unavailable")
 
 
-def test_every_method_and_every_error(program: str, everything: Mapping[str, str]) -> None:
-    every.asks_everything(behaviour.example([program, "every"], "-"), everything)
+def test_every_method_and_every_error(program: str, every_flags: Mapping[str, str]) -> None:
+    every.check_every_call(behaviour.example([program, "every"], "-"), every_flags)

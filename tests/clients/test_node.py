@@ -1,4 +1,4 @@
-"""The TypeScript example, generated, compiled and run against real servers."""
+"""The TypeScript example: generated, compiled and run against real servers."""
 
 import shutil
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients import behaviour, every, tools
-from tests.clients.conftest import Shop
+from tests.clients.conftest import Servers
 
 
 @pytest.fixture(scope="module")
@@ -33,30 +33,30 @@ def example(build: Path) -> behaviour.Example:
     return behaviour.example(["node", str(build / "search.js")], "--")
 
 
-def test_search_with_a_filter(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.searches_with_a_filter(example, shop)
+def test_search_with_a_filter(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_search_with_filter(example, servers)
 
 
-def test_both_answers_of_a_streamed_search(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.streams_with_a_filter(example, shop)
+def test_both_messages_of_a_streamed_search(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_stream_with_filter(example, servers)
 
 
-def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.decodes_errors(example, shop, "INVALID_ARGUMENT")
-    behaviour.names_a_filters_place(example, shop)
+def test_errors_have_their_details(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_error_details(example, servers, "INVALID_ARGUMENT")
+    behaviour.check_filter_error_path(example, servers)
 
 
-def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.speaks_mutual_tls(example, shop)
+def test_mutual_tls(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_mutual_tls(example, servers)
 
 
 @pytest.mark.parametrize("what", behaviour.REFUSED)
-def test_mutual_tls_refuses(example: behaviour.Example, shop: Shop, what: str) -> None:
-    behaviour.is_refused(example, shop, what, "UNAVAILABLE")
+def test_mutual_tls_refuses(example: behaviour.Example, servers: Servers, what: str) -> None:
+    behaviour.check_refused(example, servers, what, "UNAVAILABLE")
 
 
-def test_every_method_and_every_error(build: Path, everything: Mapping[str, str]) -> None:
-    every.asks_everything(behaviour.example(["node", str(build / "every.js")], "--"), everything)
+def test_every_method_and_every_error(build: Path, every_flags: Mapping[str, str]) -> None:
+    every.check_every_call(behaviour.example(["node", str(build / "every.js")], "--"), every_flags)
 
 
 def test_versions_are_exact_and_no_registry_is_named() -> None:

@@ -1,4 +1,4 @@
-"""The Python client as its users have it: its wheel in an environment with nothing else."""
+"""The Python client as users install it: its wheel in an environment of its own."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients import behaviour, every, tools
-from tests.clients.conftest import Shop
+from tests.clients.conftest import Servers
 
 PROTOS = tools.ROOT / "protos"
 
@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel and what it asks for, from what is already downloaded."""
+    """The Python of an environment with the wheel and its dependencies, cached if possible."""
     environment = tmp_path_factory.mktemp("environment") / "venv"
     uv = Path(sys.executable).with_name("uv")
     tools.run([uv, "venv", "--python", sys.executable, environment], tools.ROOT)
@@ -46,31 +46,31 @@ def example(request: pytest.FixtureRequest, python: Path) -> behaviour.Example:
     return behaviour.example([str(python), "-W", "error", str(program)], "--")
 
 
-def test_search_with_a_filter(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.searches_with_a_filter(example, shop)
+def test_search_with_a_filter(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_search_with_filter(example, servers)
 
 
-def test_both_answers_of_a_streamed_search(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.streams_with_a_filter(example, shop)
+def test_both_messages_of_a_streamed_search(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_stream_with_filter(example, servers)
 
 
-def test_errors_have_their_details(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.decodes_errors(example, shop, "INVALID_ARGUMENT")
-    behaviour.names_a_filters_place(example, shop)
+def test_errors_have_their_details(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_error_details(example, servers, "INVALID_ARGUMENT")
+    behaviour.check_filter_error_path(example, servers)
 
 
-def test_mutual_tls(example: behaviour.Example, shop: Shop) -> None:
-    behaviour.speaks_mutual_tls(example, shop)
+def test_mutual_tls(example: behaviour.Example, servers: Servers) -> None:
+    behaviour.check_mutual_tls(example, servers)
 
 
 @pytest.mark.parametrize("what", behaviour.REFUSED)
-def test_mutual_tls_refuses(example: behaviour.Example, shop: Shop, what: str) -> None:
-    behaviour.is_refused(example, shop, what, "UNAVAILABLE")
+def test_mutual_tls_refuses(example: behaviour.Example, servers: Servers, what: str) -> None:
+    behaviour.check_refused(example, servers, what, "UNAVAILABLE")
 
 
-def test_every_method_and_every_error(python: Path, everything: Mapping[str, str]) -> None:
+def test_every_method_and_every_error(python: Path, every_flags: Mapping[str, str]) -> None:
     program = [str(python), "-W", "error", str(tools.CLIENTS / "python" / "every.py")]
-    every.asks_everything(behaviour.example(program, "--"), everything)
+    every.check_every_call(behaviour.example(program, "--"), every_flags)
 
 
 def test_only_the_client_is_installed(python: Path) -> None:

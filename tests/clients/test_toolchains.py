@@ -1,4 +1,4 @@
-"""CI does not pass without the clients of other languages, unless it is told to."""
+"""CI fails without the toolchains of other languages, unless CLIENT_LANGUAGES leaves them out."""
 
 import shutil
 import subprocess
@@ -8,11 +8,11 @@ import pytest
 
 from tests.clients import tools
 
-NEEDED = ("bash", "id", "tr")  # what the script itself uses
+NEEDED = ("bash", "id", "tr")  # the programs that the script itself uses
 
 
 def toolchains(programs: Path, languages: str | None) -> tuple[int, str]:
-    """The exit code and output of the script, for which there are only these programs."""
+    """The exit code and output of the script, on a machine with only these programs."""
     environment = {"PATH": str(programs)}
     if languages is not None:
         environment[tools.LANGUAGES] = languages
@@ -23,15 +23,15 @@ def toolchains(programs: Path, languages: str | None) -> tuple[int, str]:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """Programs of a machine with no toolchain, and nothing to install one with."""
+    """The programs of a machine without toolchains and without a package manager."""
     for name in NEEDED:
-        found = shutil.which(name)
-        assert found is not None
-        (tmp_path / name).symlink_to(found)
+        program = shutil.which(name)
+        assert program is not None
+        (tmp_path / name).symlink_to(program)
     return tmp_path
 
 
-def test_a_language_that_cannot_be_had_fails(bare: Path) -> None:
+def test_a_language_without_a_toolchain_fails(bare: Path) -> None:
     code, said = toolchains(bare, None)
     assert code == 1
     for language in ("node", "go"):
@@ -42,24 +42,21 @@ def test_a_language_that_cannot_be_had_fails(bare: Path) -> None:
     assert "node" not in said.replace("nodejs", "")
 
 
-def test_leaving_all_out_has_to_be_said(bare: Path) -> None:
+def test_all_languages_may_be_left_out(bare: Path) -> None:
     assert toolchains(bare, "") == (0, "")
 
 
-def test_a_language_that_there_is_no_client_in_is_no_way_out(bare: Path) -> None:
+def test_an_unknown_language_fails(bare: Path) -> None:
     code, said = toolchains(bare, "cobol")
     assert code == 1
     assert "cobol: there is no such client" in said
 
 
-def test_what_ci_leaves_out_is_skipped_and_what_it_does_not_fails(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv(tools.LANGUAGES, "go")
+def test_a_language_that_ci_leaves_out_is_skipped_and_a_missing_one_fails() -> None:
+    go = {tools.LANGUAGES: "go"}
     with pytest.raises(pytest.skip.Exception, match="leaves node out"):
-        tools.need("node", "sh")
+        tools.need("node", "sh", environment=go)
     with pytest.raises(pytest.fail.Exception, match="no-such-program is not installed"):
-        tools.need("go", "no-such-program")
-    monkeypatch.delenv(tools.LANGUAGES)
+        tools.need("go", "no-such-program", environment=go)
     with pytest.raises(pytest.skip.Exception, match="no-such-program is not installed"):
-        tools.need("go", "no-such-program")
+        tools.need("go", "no-such-program", environment={})

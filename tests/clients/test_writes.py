@@ -1,4 +1,4 @@
-"""Both Python clients write to a real server and find what they wrote."""
+"""Both Python clients write to a real server and read the writes back."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -10,30 +10,30 @@ from shortlist.client import Client, Options, ShortlistError
 from shortlist.requests import deletion, upsert
 from shortlist.v1.item_pb2 import Item
 from shortlist.v1.search_service_pb2 import SearchPhase
-from tests.protos.conftest import Awaited
+from tests.protos.conftest import BlockingAsyncClient
 
 SECONDS = 60.0
 LAMP = Item(item_id="zyx-lamp", title="Zyx brass reading lamp", brand="Zyx", price=20.0)
 
 
-@pytest.fixture(params=[Client, Awaited], ids=["sync", "aio"])
-def client(request: pytest.FixtureRequest, everything: Mapping[str, str]) -> Iterator[Any]:
-    """Either client, of the server with all there is."""
+@pytest.fixture(params=[Client, BlockingAsyncClient], ids=["sync", "aio"])
+def client(request: pytest.FixtureRequest, every_flags: Mapping[str, str]) -> Iterator[Any]:
+    """Either client, of the server with every option."""
     options = Options(token_in_clear=True)
-    address, token = everything["address"], everything["token"]
+    address, token = every_flags["address"], every_flags["token"]
     with request.param(address, token=token, options=options, timeout_seconds=SECONDS) as client:
         yield client
 
 
-def test_what_is_written_is_found_until_it_is_deleted(client: Any) -> None:
-    written = upsert(LAMP)
-    first, again, refused = client.upsert_items([written, written, upsert(Item(title="A lamp"))])
+def test_a_written_item_is_found_until_it_is_deleted(client: Any) -> None:
+    write = upsert(LAMP)
+    first, again, refused = client.upsert_items([write, write, upsert(Item(title="A lamp"))])
     assert first.sequence == again.sequence > 0
     assert (first.repeated, again.repeated) == (False, True)
-    assert (refused.sequence, refused.error.code) == (0, 3)  # INVALID_ARGUMENT, and the others hold
-    patience = time.monotonic() + SECONDS  # a new text is encoded after its write was answered
+    assert (refused.sequence, refused.error.code) == (0, 3)  # INVALID_ARGUMENT
+    deadline = time.monotonic() + SECONDS  # a new text is encoded after the answer
     while not client.batch_get_items(["zyx-lamp"]).items:
-        assert time.monotonic() < patience
+        assert time.monotonic() < deadline
     assert client.get_item("zyx-lamp") == LAMP
     recalled, reranked = client.stream_search("zyx brass lamp")
     assert recalled.phase == SearchPhase.SEARCH_PHASE_RECALLED
@@ -47,8 +47,8 @@ def test_what_is_written_is_found_until_it_is_deleted(client: Any) -> None:
     assert (failed.value.reason, failed.value.resources) == ("UNKNOWN_ITEM", ("zyx-lamp",))
 
 
-def test_similar_items_are_others(client: Any, everything: Mapping[str, str]) -> None:
-    found = client.similar_items(everything["item-id"], page_size=3)
-    ids = [result.item_id for result in found.results]
+def test_similar_items_are_other_items(client: Any, every_flags: Mapping[str, str]) -> None:
+    response = client.similar_items(every_flags["item-id"], page_size=3)
+    ids = [result.item_id for result in response.results]
     assert len(set(ids)) == 3
-    assert everything["item-id"] not in ids
+    assert every_flags["item-id"] not in ids

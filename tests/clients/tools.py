@@ -1,4 +1,4 @@
-"""The toolchains of other languages, and where what they fetch and build is kept."""
+"""The toolchains of other languages, and their caches."""
 
 import hashlib
 import os
@@ -14,40 +14,40 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
 STUBS = CLIENTS / "stubs.py"
 
-# As CI sets it: the languages that must be tested; others are skipped. Where it is not set, all are
-# tested whose toolchains are there.
+# The variable with which CI names the languages to test. Their tests fail without a toolchain;
+# other languages are skipped. If it is not set, languages without a toolchain are skipped.
 LANGUAGES = "CLIENT_LANGUAGES"
 
 
-def kept(name: str) -> Path:
-    """A directory that outlives the test run: packages and compiled ones are made once."""
+def cache(name: str) -> Path:
+    """A cache directory that outlives the test run."""
     base = os.environ.get("TEST_TOOLS_CACHE")
     directory = (Path(base) if base else ROOT / ".cache" / "clients") / name
     directory.mkdir(parents=True, exist_ok=True)
     return directory
 
 
-def missing(language: str, what: str) -> None:
-    """Skips the test, or fails it where the language must be tested."""
-    reason = f"{what}; .ci/toolchains installs what the tests of other languages need"
-    if language in os.environ.get(LANGUAGES, "").split():
+def missing(language: str, problem: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Skip the test, or fail it if the language must be tested."""
+    reason = f"{problem}; .ci/toolchains installs what the tests of other languages need"
+    if language in environment.get(LANGUAGES, "").split():
         pytest.fail(reason)
     pytest.skip(reason)
 
 
-def need(language: str, *programs: str) -> None:
-    """Skips the test where the language is left out, or unless all programs are there."""
-    if language not in os.environ.get(LANGUAGES, language).split():
+def need(language: str, *programs: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Skip the test if the language is left out; require all programs otherwise."""
+    if language not in environment.get(LANGUAGES, language).split():
         pytest.skip(f"{LANGUAGES} leaves {language} out")
     for program in programs:
         if shutil.which(program) is None:
-            missing(language, f"{program} is not installed")
+            missing(language, f"{program} is not installed", environment)
 
 
 def run(
     command: Sequence[str | Path], cwd: Path, environment: Mapping[str, str] | None = None
 ) -> None:
-    """Runs a step of a build; what it wrote is in the failure."""
+    """Run a step of a build; a failure contains its output."""
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -61,21 +61,21 @@ def run(
 
 
 def generate(language: str, out: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Generates the contract for a language."""
+    """Generate the contract for a language."""
     run([sys.executable, STUBS, language, out], ROOT, environment)
 
 
 def npm_packages() -> Path:
-    """The node_modules of clients/node, installed when package.json changes."""
+    """The node_modules of clients/node, installed once per package.json."""
     package = CLIENTS / "node" / "package.json"
     name = hashlib.sha256(package.read_bytes()).hexdigest()[:16]
-    directory = kept("npm") / name
+    directory = cache("npm") / name
     done = directory / "installed"
     if not done.exists():
         directory.mkdir(exist_ok=True)
         shutil.copy(package, directory)
         flags = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts")
-        tried = subprocess.run(
+        install = subprocess.run(
             ["npm", "install", *flags],
             cwd=directory,
             capture_output=True,
@@ -83,7 +83,7 @@ def npm_packages() -> Path:
             timeout=300,
             check=False,
         )
-        if tried.returncode != 0:
-            missing("node", f"npm cannot install the packages ({tried.stderr.strip()[-300:]})")
+        if install.returncode != 0:
+            missing("node", f"npm cannot install the packages ({install.stderr.strip()[-300:]})")
         done.touch()
     return directory / "node_modules"

@@ -1,6 +1,7 @@
-"""A server that fails and dawdles as told, and both clients of it."""
+"""A server that fails and delays on demand, and both clients of it."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent import futures
@@ -27,16 +28,20 @@ from shortlist.v1.search_service_pb2_grpc import (
 )
 
 
-class Unwilling(CatalogServiceServicer, SearchServiceServicer):
-    """Takes its time and fails as often as told, then answers."""
+class FaultyServicer(CatalogServiceServicer, SearchServiceServicer):
+    """Delays every call, fails the first calls, then answers.
+
+    `closing` ends all delays.
+    """
 
     def __init__(self) -> None:
         self.code = grpc.StatusCode.UNAVAILABLE
-        self.failures = 0
-        self.seconds = 0.0
+        self.failures = 0  # how many calls fail
+        self.seconds = 0.0  # the delay of every call
+        self.closing = threading.Event()
         self.retry_seconds: float | None = None
-        self.details: bytes | None = None  # instead of those that belong to the failure
-        self.fails_after = 0  # parts of a stream
+        self.details: bytes | None = None  # sent instead of the details of the failure
+        self.fails_after = 0  # how many parts of a stream come before a failure
         self.calls = 0
         self.times: list[float] = []
         self.seen: list[dict[str, str | bytes]] = []
@@ -64,7 +69,7 @@ class Unwilling(CatalogServiceServicer, SearchServiceServicer):
         self.calls += 1
         self.times.append(time.monotonic())
         self.seen.append(dict(context.invocation_metadata()))
-        time.sleep(self.seconds)
+        self.closing.wait(self.seconds)
 
     def _fail(self, context: grpc.ServicerContext) -> None:
         if self.details is not None:
@@ -83,8 +88,8 @@ class Unwilling(CatalogServiceServicer, SearchServiceServicer):
         return status
 
 
-class Awaited:
-    """An AsyncClient whose methods are waited for, so that one test can be of both clients."""
+class BlockingAsyncClient:
+    """An AsyncClient with the interface of a Client, so that one test covers both clients."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._runner = asyncio.Runner()
@@ -108,13 +113,13 @@ class Awaited:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._client, name)
 
-        async def of(answer: Any) -> Any:
+        async def result(answer: Any) -> Any:
             return [part async for part in answer] if hasattr(answer, "__aiter__") else await answer
 
         def call(*arguments: Any, **options: Any) -> Any:
             if name in ("upsert_items", "delete_items"):
                 arguments = tuple(map(_one_by_one, arguments))
-            return self._runner.run(of(method(*arguments, **options)))
+            return self._runner.run(result(method(*arguments, **options)))
 
         return call
 
@@ -124,23 +129,24 @@ async def _one_by_one(messages: Iterable[Any]) -> AsyncIterator[Any]:
         yield message
 
 
-@pytest.fixture(params=[Client, Awaited], ids=["sync", "aio"])
+@pytest.fixture(params=[Client, BlockingAsyncClient], ids=["sync", "aio"])
 def make_client(request: pytest.FixtureRequest) -> Any:
     """Either client."""
     return request.param
 
 
 @pytest.fixture
-def servicer() -> Unwilling:
-    return Unwilling()
+def servicer() -> FaultyServicer:
+    return FaultyServicer()
 
 
 @pytest.fixture
-def address(servicer: Unwilling) -> Iterator[str]:
+def address(servicer: FaultyServicer) -> Iterator[str]:
     server = grpc.server(futures.ThreadPoolExecutor(2))
     add_CatalogServiceServicer_to_server(servicer, server)
     add_SearchServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}"
+    servicer.closing.set()
     server.stop(None).wait()

@@ -1,4 +1,4 @@
-"""How both clients behave towards servers that are slow, busy or going away."""
+"""Both clients, with servers that are slow, overloaded or unavailable."""
 
 import inspect
 import itertools
@@ -19,7 +19,7 @@ from shortlist.v1.item_pb2 import Item
 Code = grpc.StatusCode
 
 
-def test_an_unavailable_server_is_tried_again(make_client, address, servicer) -> None:
+def test_a_call_to_an_unavailable_server_is_retried(make_client, address, servicer) -> None:
     servicer.failures = 2
     with make_client(address) as client:
         assert client.get_item("a").item_id == "a"
@@ -27,7 +27,7 @@ def test_an_unavailable_server_is_tried_again(make_client, address, servicer) ->
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 4])
-def test_trying_again_ends(make_client, address, servicer, attempts: int) -> None:
+def test_retries_end(make_client, address, servicer, attempts: int) -> None:
     servicer.failures = 100
     options = Options(retry=Retry(attempts=attempts))
     with make_client(address, options=options) as client, pytest.raises(ShortlistError) as failed:
@@ -39,7 +39,7 @@ def test_trying_again_ends(make_client, address, servicer, attempts: int) -> Non
 @pytest.mark.parametrize(
     "code", [Code.RESOURCE_EXHAUSTED, Code.INTERNAL, Code.INVALID_ARGUMENT, Code.DEADLINE_EXCEEDED]
 )
-def test_other_failures_are_not_tried_again(make_client, address, servicer, code) -> None:
+def test_other_failures_are_not_retried(make_client, address, servicer, code) -> None:
     servicer.failures, servicer.code = 1, code
     with make_client(address) as client, pytest.raises(ShortlistError) as failed:
         client.get_item("a")
@@ -48,7 +48,9 @@ def test_other_failures_are_not_tried_again(make_client, address, servicer, code
     assert servicer.calls == 1
 
 
-def test_an_overloaded_server_is_asked_again_when_it_says(make_client, address, servicer) -> None:
+def test_a_call_to_an_overloaded_server_is_retried_after_the_time_to_wait(
+    make_client, address, servicer
+) -> None:
     servicer.failures, servicer.code, servicer.retry_seconds = 2, Code.RESOURCE_EXHAUSTED, 0.2
     with make_client(address) as client:
         assert client.get_item("a").item_id == "a"
@@ -58,7 +60,7 @@ def test_an_overloaded_server_is_asked_again_when_it_says(make_client, address, 
     assert len({seen["x-request-id"] for seen in servicer.seen}) == 1
 
 
-def test_a_wait_beyond_the_deadline_is_not_begun(make_client, address, servicer) -> None:
+def test_a_pause_beyond_the_deadline_is_not_begun(make_client, address, servicer) -> None:
     servicer.failures, servicer.code, servicer.retry_seconds = 1, Code.RESOURCE_EXHAUSTED, 30.0
     begun = time.monotonic()
     with make_client(address, timeout_seconds=5) as client, pytest.raises(ShortlistError) as busy:
@@ -71,7 +73,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun(make_client, address, servicer)
 @pytest.mark.parametrize(
     ("retry", "calls"), [(Retry(overloaded=False), 1), (Retry(attempts=1), 1), (Retry(2), 2)]
 )
-def test_how_often_an_overloaded_server_is_asked_is_the_callers_choice(
+def test_the_caller_chooses_the_number_of_attempts(
     make_client, address, servicer, retry: Retry, calls: int
 ) -> None:
     servicer.failures, servicer.code, servicer.retry_seconds = 9, Code.RESOURCE_EXHAUSTED, 0.01
@@ -81,9 +83,7 @@ def test_how_often_an_overloaded_server_is_asked_is_the_callers_choice(
     assert servicer.calls == calls
 
 
-def test_a_stream_is_asked_for_again_while_nothing_of_it_was_received(
-    make_client, address, servicer
-) -> None:
+def test_a_stream_is_retried_until_its_first_message(make_client, address, servicer) -> None:
     servicer.failures, servicer.code, servicer.retry_seconds = 2, Code.RESOURCE_EXHAUSTED, 0.05
     with make_client(address) as client:
         assert [part.last for part in client.stream_search("q")] == [False, True]
@@ -91,7 +91,7 @@ def test_a_stream_is_asked_for_again_while_nothing_of_it_was_received(
     assert len({seen["x-request-id"] for seen in servicer.seen}) == 1
 
 
-def test_a_stream_that_has_begun_is_not_asked_for_again(make_client, address, servicer) -> None:
+def test_a_stream_that_has_begun_is_not_retried(make_client, address, servicer) -> None:
     servicer.failures, servicer.code, servicer.retry_seconds = 1, Code.RESOURCE_EXHAUSTED, 0.05
     servicer.fails_after = 1
     with make_client(address) as client, pytest.raises(ShortlistError) as busy:
@@ -110,9 +110,7 @@ def test_a_stream_that_has_begun_is_not_asked_for_again(make_client, address, se
     ],
     ids=["no status", "no detail in it"],
 )
-def test_details_that_cannot_be_read_are_left_out(
-    make_client, address, servicer, details: bytes
-) -> None:
+def test_unreadable_details_are_ignored(make_client, address, servicer, details: bytes) -> None:
     servicer.failures, servicer.code, servicer.details = 1, Code.INTERNAL, details
     with make_client(address) as client, pytest.raises(ShortlistError) as failed:
         client.get_item("a")
@@ -142,7 +140,7 @@ def test_attempts_share_one_deadline(make_client, address, servicer) -> None:
     assert servicer.calls == 3
 
 
-def test_a_request_id_is_sent_and_told(make_client, address, servicer) -> None:
+def test_a_request_id_is_sent_and_is_in_the_error(make_client, address, servicer) -> None:
     servicer.failures, servicer.code = 1, Code.INTERNAL
     with make_client(address) as client:
         with pytest.raises(ShortlistError) as failed:
@@ -175,15 +173,15 @@ def test_every_method_is_called() -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_every_method_surfaces_errors_as_ours(make_client, address, servicer, name: str) -> None:
-    servicer.failures, servicer.code = 1, Code.UNIMPLEMENTED  # as of the methods it does not have
+def test_every_method_raises_shortlist_errors(make_client, address, servicer, name: str) -> None:
+    servicer.failures, servicer.code = 1, Code.UNIMPLEMENTED  # as for methods it lacks
     with make_client(address) as client, pytest.raises(ShortlistError) as failed:
         CALLS[name](client)
     assert failed.value.code == Code.UNIMPLEMENTED
     assert isinstance(failed.value.__cause__, grpc.RpcError)
 
 
-def test_a_field_that_requests_do_not_have_is_refused(make_client, address) -> None:
+def test_an_unknown_field_of_a_request_is_refused(make_client, address) -> None:
     with make_client(address) as client, pytest.raises(ValueError, match="pagesize"):
         client.search("q", pagesize=3)
 
@@ -198,13 +196,13 @@ def methods(kind: type) -> dict[str, inspect.Signature]:
 
 
 def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
-    # Streams are iterated over in each one's own way.
-    own = {"stream_search", "upsert_items", "delete_items"}
+    # The types of streams differ: AsyncIterator and Iterator.
+    streams = {"stream_search", "upsert_items", "delete_items"}
     sync, asynchronous = (
-        {name: of for name, of in methods(kind).items() if name not in own}
+        {name: signature for name, signature in methods(kind).items() if name not in streams}
         for kind in (Client, AsyncClient)
     )
     assert sync == asynchronous
-    assert {name: list(methods(Client)[name].parameters) for name in own} == {
-        name: list(methods(AsyncClient)[name].parameters) for name in own
+    assert {name: list(methods(Client)[name].parameters) for name in streams} == {
+        name: list(methods(AsyncClient)[name].parameters) for name in streams
     }

@@ -1,4 +1,4 @@
-"""What the client needs: grpc and protobuf, nothing of ours, no models."""
+"""The client imports grpc and protobuf, but no other code of this repository and no models."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ FOREIGN = (
 @pytest.mark.parametrize("module", ["shortlist.client", "shortlist.aio", "shortlist.filters"])
 def test_importing_a_client_loads_no_model_code(module: str) -> None:
     program = f"import sys, {module}; print([name for name in {FOREIGN!r} if name in sys.modules])"
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
     )
-    assert found.stdout.strip() == "[]"
+    assert done.stdout.strip() == "[]"

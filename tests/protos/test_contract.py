@@ -1,4 +1,4 @@
-"""The contract itself: stubs, lint, and what counts as a breaking change."""
+"""The contract: generated files, lint and breaking changes."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -73,17 +73,17 @@ def test_the_promised_methods_are_there() -> None:
 
 
 def reached_from(roots: Iterable[Descriptor]) -> list[Descriptor]:
-    """Messages of the contract that a request or response holds, itself included."""
-    found: dict[str, Descriptor] = {}
+    """Return the messages of the contract reachable from some messages, including those."""
+    reached: dict[str, Descriptor] = {}
     waiting = list(roots)
     while waiting:
         message = waiting.pop()
-        if not message.file.package.startswith("shortlist.") or message.full_name in found:
+        if not message.file.package.startswith("shortlist.") or message.full_name in reached:
             continue
         if not message.GetOptions().map_entry:
-            found[message.full_name] = message
+            reached[message.full_name] = message
         waiting += [field.message_type for field in message.fields if field.message_type]
-    return list(found.values())
+    return list(reached.values())
 
 
 def behaviours(field: FieldDescriptor) -> set[str]:
@@ -116,27 +116,28 @@ def test_every_field_of_a_response_that_no_request_has_is_output_only() -> None:
 
 
 def undocumented(root: Path, image: Path) -> tuple[list[str], int]:
-    """Names of elements of the contract under `root` without a comment, and how many there are."""
+    """Return the elements of the contract under `root` without a comment, and the number of all."""
     generate.write_image(image, root, comments=True)
     bare, count = [], 0
     for file in FileDescriptorSet.FromString(image.read_bytes()).file:
         if not file.package.startswith("shortlist."):
             continue
-        said = {
-            tuple(at.path): at.leading_comments.strip() for at in file.source_code_info.location
+        comments = {
+            tuple(location.path): location.leading_comments.strip()
+            for location in file.source_code_info.location
         }
         elements = list(elements_of(file, (), file.package))
         count += len(elements)
-        bare += [name for path, name in elements if not said.get(path)]
+        bare += [name for path, name in elements if not comments.get(path)]
     return bare, count
 
 
 def elements_of(
     parent: Message, path: tuple[int, ...], name: str
 ) -> Iterator[tuple[tuple[int, ...], str]]:
-    """Messages, fields, oneofs, enums, values, services and methods, each with where it stands.
+    """Yield messages, fields, oneofs, enums, values, services and methods, each with its path.
 
-    The oneof that stands for the presence of an `optional` field is in no source.
+    Skip the synthetic oneofs of `optional` fields, which are not in the source.
     """
     optional = {f.oneof_index for f in getattr(parent, "field", ()) if f.proto3_optional}
     for kind in (
@@ -149,14 +150,14 @@ def elements_of(
         "method",
         "oneof_decl",
     ):
-        for place, child in enumerate(getattr(parent, kind, ())):
-            if kind == "oneof_decl" and place in optional:
+        for index, child in enumerate(getattr(parent, kind, ())):
+            if kind == "oneof_decl" and index in optional:
                 continue
             if kind == "nested_type" and child.options.map_entry:
                 continue
-            at = (*path, parent.DESCRIPTOR.fields_by_name[kind].number, place)
-            yield at, f"{name}.{child.name}"
-            yield from elements_of(child, at, f"{name}.{child.name}")
+            child_path = (*path, parent.DESCRIPTOR.fields_by_name[kind].number, index)
+            yield child_path, f"{name}.{child.name}"
+            yield from elements_of(child, child_path, f"{name}.{child.name}")
 
 
 def test_every_element_has_a_comment(tmp_path: Path) -> None:
@@ -173,12 +174,12 @@ REQUEST = "// The request of RerankService.Rerank.\n"
     ("file", "old", "new", "name"),
     [
         ("vector.proto", "message Vector {", "message Other {}\n\nmessage Vector {", "Vector"),
-        ("item.proto", "  // Who makes the product or under whose name it is sold.\n", "",
+        ("item.proto", "  // The maker of the product, or the name under which it is sold.\n", "",
          "Item.brand"),
-        ("filter.proto", "  // Where it begins. Absent: it has no lower bound.\n", "",
+        ("filter.proto", "  // The lower bound. Absent: there is no lower bound.\n", "",
          "Interval.lower"),
         ("rules.proto", "// Why a pin was left out.\n", "", "PinProblem"),
-        ("channel.proto", "  // Items that share words with the query.\n", "",
+        ("channel.proto", "  // Items that have words in common with the query.\n", "",
          "Channel.CHANNEL_LEXICAL"),
         ("rerank_service.proto", REQUEST, f"service Other {{}}\n\n{REQUEST}", "Other"),
         ("catalog_service.proto", "}\n", METHOD, "CatalogService.Drop"),
@@ -207,8 +208,8 @@ def test_every_answer_has_its_coverage_and_stages() -> None:
 
 def test_every_response_names_the_bundle_that_answered() -> None:
     responses = [method.output_type for method in methods()]
-    streamed = search_service_pb2.StreamSearchResponse.DESCRIPTOR  # names it in what it carries
-    writes = [r for r in responses if "sequence" in r.fields_by_name]  # of a log, not of a bundle
+    streamed = search_service_pb2.StreamSearchResponse.DESCRIPTOR  # its `search` names the bundle
+    writes = [r for r in responses if "sequence" in r.fields_by_name]  # belong to no bundle
     answers = [r for r in responses if r not in (streamed, *writes)]
     assert len(writes) == 2
     assert all("bundle_id" in r.fields_by_name for r in answers)
@@ -220,22 +221,63 @@ def test_enums_begin_with_an_unspecified_zero() -> None:
         assert enum.values_by_number[0].name.endswith("_UNSPECIFIED")
 
 
-def test_committed_stubs_are_those_of_the_contract() -> None:
+def test_committed_generated_files_are_fresh() -> None:
     assert generate.main(["--check"]) == 0
 
 
-def test_a_stale_stub_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def copy_protos(directory: Path) -> Path:
+    shutil.copytree(
+        generate.PROTOS / "shortlist",
+        directory / "shortlist",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    return directory
+
+
+def test_a_stale_stub_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = copy_protos(tmp_path)
+    (root / generate.PACKAGE / "item_pb2.pyi").write_text("stale")
+    (root / generate.PACKAGE / "vector_pb2.py").unlink()
+    (root / generate.PACKAGE / "removed_service_pb2.py").touch()
+    assert generate.main(["--check"], root) == 1
+    output = capsys.readouterr().err
+    assert all(
+        name in output for name in ("item_pb2.pyi", "vector_pb2.py", "removed_service_pb2.py")
+    )
+    assert "item_pb2.py," not in output
+    assert "client.py" not in output
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("client.py", "timeout_seconds: float = 10.0", "timeout_seconds: float = 5.0"),
+        ("aio.py", "timeout_seconds: float = 10.0", "timeout_seconds: float = 5.0"),
+        ("aio.py", "Encode query texts", "Encode queries"),
+    ],
+    ids=["client edited by hand", "code not generated", "docstring not generated"],
+)
+def test_a_stale_client_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, old: str, new: str
 ) -> None:
-    shutil.copytree(generate.PROTOS / generate.PACKAGE, tmp_path / generate.PACKAGE)
-    monkeypatch.setattr(generate, "PROTOS", tmp_path)
-    (tmp_path / generate.PACKAGE / "item_pb2.pyi").write_text("stale")
-    (tmp_path / generate.PACKAGE / "vector_pb2.py").unlink()
-    (tmp_path / generate.PACKAGE / "removed_service_pb2.py").touch()
-    assert generate.main(["--check"]) == 1
-    said = capsys.readouterr().err
-    assert all(name in said for name in ("item_pb2.pyi", "vector_pb2.py", "removed_service_pb2.py"))
-    assert "item_pb2.py," not in said
+    root = copy_protos(tmp_path)
+    file = root / "shortlist" / name
+    assert old in file.read_text("utf-8")
+    file.write_text(file.read_text("utf-8").replace(old, new, 1), "utf-8")
+    assert generate.main(["--check"], root) == 1
+    assert capsys.readouterr().err.endswith(": shortlist/client.py\n")
+    assert generate.main([], root) == 0
+    assert generate.main(["--check"], root) == 0
+
+
+def test_asyncio_code_that_no_rule_translates_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = copy_protos(tmp_path)
+    file = root / "shortlist" / "aio.py"
+    file.write_text(file.read_text("utf-8") + "\nLOCK = asyncio.Lock()\n", "utf-8")
+    assert generate.main(["--check"], root) == 1
+    assert "LOCK = asyncio.Lock()" in capsys.readouterr().err
 
 
 def test_the_contract_is_lint_clean_and_compatible_with_the_baseline() -> None:
@@ -246,8 +288,8 @@ def test_the_contract_is_lint_clean_and_compatible_with_the_baseline() -> None:
     ("name", "old", "new"),
     [
         ("item.proto", "string brand = 4", "string brandName = 4"),
-        ("vector.proto", "  // The coordinates, as many", "      // The coordinates, as many"),
-        ("stage_report.proto", "// What one stage of the engine did for one call.\n", ""),
+        ("vector.proto", "  // The coordinates; their", "      // The coordinates; their"),
+        ("stage_report.proto", "// A report of one stage of the engine in one call.\n", ""),
     ],
     ids=["a name that is not snake_case", "not formatted", "no comment"],
 )

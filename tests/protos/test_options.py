@@ -1,4 +1,4 @@
-"""What the options of a connection do, seen from the network."""
+"""The options of a connection, observed from the network."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ from shortlist.client import Client, Options, Retry, ShortlistError, Tls
 
 
 class Wire:
-    """Carries connections to a server, counts what goes there, and can lose them silently."""
+    """A proxy that counts the bytes to the server and can drop all traffic silently."""
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
@@ -28,7 +28,7 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def lose(self) -> None:
-        """From now on nothing passes on the connections that there are, and nothing says so."""
+        """Drop all further traffic of the open connections, without closing them."""
         self._lost.update(range(self.connections + 1))
 
     def _accept(self) -> None:
@@ -52,14 +52,14 @@ class Wire:
                     target.sendall(data)
             target.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # the other side has gone, or the test has ended
+            pass  # the peer closed the connection, or the test has ended
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for one in (self._listener, *self._open):
-            one.close()
+        for connection in (self._listener, *self._open):
+            connection.close()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_requests_are_compressed_on_demand(make_client, wire: Wire) -> None:
     assert bytes_sent(grpc.Compression.Gzip) < 10_000
 
 
-def test_a_connection_lost_silently_is_noticed_and_replaced(make_client, wire: Wire) -> None:
+def test_a_silently_dropped_connection_is_detected_and_replaced(make_client, wire: Wire) -> None:
     options = Options(keepalive_seconds=0.5, keepalive_timeout_seconds=0.5)
     with make_client(wire.address, options=options, timeout_seconds=20) as client:
         client.get_item("a")
@@ -146,7 +146,7 @@ def test_a_function_is_asked_for_a_token_per_attempt(make_client, address, servi
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "naïve"])
-def test_what_cannot_be_a_token_is_not_sent(make_client, address, servicer, token: str) -> None:
+def test_an_impossible_token_is_not_sent(make_client, address, servicer, token: str) -> None:
     with (
         make_client(address, token=token, options=IN_CLEAR) as client,
         pytest.raises(ValueError, match="token"),
@@ -166,7 +166,7 @@ def test_a_token_needs_tls(make_client) -> None:
      "dns://127.0.0.1/search.example:1", "[2001:db8::1]:50051", "ipv6:[::1]:1,[2001:db8::1]:1",
      "localhost.example:1"],
 )  # fmt: skip
-def test_a_token_in_clear_stays_on_the_machine(make_client, address: str) -> None:
+def test_a_token_in_clear_is_refused_for_other_machines(make_client, address: str) -> None:
     with pytest.raises(ValueError, match="this machine only"):
         make_client(address, token="abc", options=IN_CLEAR)
 
@@ -176,12 +176,12 @@ def test_a_token_in_clear_stays_on_the_machine(make_client, address: str) -> Non
     ["localhost:1", "127.0.0.1:1", "127.0.0.2:1", "[::1]:1", "::1", "ipv4:127.0.0.1:1,127.0.0.1:2",
      "ipv6:[::1]:1", "dns:///localhost:1", "unix:/run/shortlist.sock"],
 )  # fmt: skip
-def test_a_token_in_clear_may_go_to_this_machine(make_client, address: str) -> None:
+def test_a_token_in_clear_is_allowed_for_this_machine(make_client, address: str) -> None:
     with make_client(address, token="abc", options=IN_CLEAR):
         pass
 
 
-# ---- what cannot be
+# ---- invalid options
 
 
 @pytest.mark.parametrize(
@@ -196,11 +196,11 @@ def test_a_token_in_clear_may_go_to_this_machine(make_client, address: str) -> N
         (lambda: Options(max_message_bytes=0), "max_message_bytes"),
     ],
 )
-def test_options_out_of_range_are_named(make, named: str) -> None:
+def test_an_option_out_of_range_is_named(make, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         make()
 
 
-def test_half_given_certificates_are_refused(tmp_path: Path) -> None:
+def test_a_certificate_without_a_key_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"Tls\.cert and Tls\.key"):
         Client("localhost:1", tls=Tls(cert=tmp_path / "cert.pem"))

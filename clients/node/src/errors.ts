@@ -1,4 +1,4 @@
-// What a failed call says beside its code: google.rpc.Status, in the trailers.
+// The details of an error: the google.rpc.Status in its trailers.
 
 import { type ServiceError, status } from "@grpc/grpc-js";
 
@@ -8,7 +8,7 @@ import { Status } from "./gen/google/rpc/status.js";
 export interface Failure {
   code: string; // the canonical code
   message: string;
-  reason: string; // shortlist.v1.ErrorReason without its prefix; "" when gRPC itself failed
+  reason: string; // shortlist.v1.ErrorReason without its prefix; "" if gRPC itself failed
   violations: { field: string; problem: string }[]; // for INVALID_ARGUMENT
   retrySeconds?: number; // for RESOURCE_EXHAUSTED
 }
@@ -42,7 +42,7 @@ export function failureOf(error: ServiceError): Failure {
   return failure;
 }
 
-// The reason of an error that is part of an answer, as of a write in a stream.
+// Returns the reason of an error inside a response, such as the error of a write in a stream.
 export function reasonOf({ details }: Status): string {
   const info = details.find(({ typeUrl }) => typeUrl.endsWith("/google.rpc.ErrorInfo"));
   return info === undefined ? "" : ErrorInfo.decode(info.value).reason;

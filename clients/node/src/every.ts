@@ -1,7 +1,11 @@
-// Calls every method once, makes every mistake that a client can, and prints how each call ended.
-// Its flags name a server with tokens and --state, an item and another bundle that it has, and a token
-// that it knows no more; one of stage 1 alone without tokens or state; and one whose GetItem ends with
-// a different error for each of some ids. clients/python and clients/go have the same.
+// Call every method once, provoke every error, and print the outcome of each call.
+//
+// The flags name three servers:
+// - a server with tokens and --state, with an item, a second bundle and a revoked token;
+// - a server without tokens, state or reranker (--plain-address);
+// - a server whose GetItem fails with a different error for each id of --raises.
+//
+// clients/python and clients/go have the same program.
 
 import { parseArgs } from "node:util";
 
@@ -38,10 +42,10 @@ const names = [
   ...["address", "admin-address", "plain-address", "raising-address", "raises"],
   ...["token", "reader-token", "old-token", "item-id", "other-bundle"],
 ];
-const given = parseArgs({
+const flags = parseArgs({
   options: Object.fromEntries(names.map((name) => [name, { type: "string" as const, default: "" }])),
 }).values as Record<string, string>;
-const flag = (name: string) => given[name] ?? "";
+const flag = (name: string) => flags[name] ?? "";
 
 const query = "usb c charger";
 const lamp = { itemId: "node-lamp", title: "Brass reading lamp" };
@@ -64,28 +68,28 @@ type Unary<Request, Response> = (
   callback: Answer<Response>,
 ) => unknown;
 
-function shown(token: string): Metadata {
+function withToken(token: string): Metadata {
   const metadata = new Metadata();
   if (token !== "") metadata.set("authorization", `Bearer ${token}`);
   return metadata;
 }
 
-const inTime = () => ({ deadline: Date.now() + 30_000 });
+const callOptions = () => ({ deadline: Date.now() + 30_000 });
 
 function ask<Request, Response>(
   method: Unary<Request, Response>,
   request: Request,
   token = flag("token"),
-  options: Partial<CallOptions> = inTime(),
+  options: Partial<CallOptions> = callOptions(),
 ): Promise<Response> {
   return new Promise((resolve, reject) =>
-    method(request, shown(token), options, (error, response) =>
+    method(request, withToken(token), options, (error, response) =>
       response === undefined ? reject(error) : resolve(response),
     ),
   );
 }
 
-// The error of a write, which comes in its response; other calls end with theirs.
+// The error of a write. It comes in the response; other calls fail with their error.
 class WriteError extends Error {
   constructor(readonly status: Status) {
     super(status.message);
@@ -107,28 +111,28 @@ async function write<Request>(
 
 function upsert(client: CatalogServiceClient, item: Partial<Item>): Promise<boolean> {
   const request = UpsertItemsRequest.fromPartial({ requestId: "node-1", item });
-  return write(client.upsertItems(shown(flag("token")), inTime()), request);
+  return write(client.upsertItems(withToken(flag("token")), callOptions()), request);
 }
 
 function erase(token = flag("token")): Promise<boolean> {
   const request = DeleteItemsRequest.fromPartial({ requestId: "node-2", itemId: lamp.itemId });
-  return write(items.deleteItems(shown(token), inTime()), request);
+  return write(items.deleteItems(withToken(token), callOptions()), request);
 }
 
-function search(given: Partial<SearchRequest>, token = flag("token"), options = inTime()) {
-  return ask(searches.search.bind(searches), SearchRequest.fromPartial(given), token, options);
+function search(fields: Partial<SearchRequest>, token = flag("token"), options = callOptions()) {
+  return ask(searches.search.bind(searches), SearchRequest.fromPartial(fields), token, options);
 }
 
-async function streamed(): Promise<boolean> {
+async function streamSearch(): Promise<boolean> {
   const request = { search: SearchRequest.fromPartial({ query }) };
   let last = false;
-  for await (const part of searches.streamSearch(request, shown(flag("token")), inTime())) {
+  for await (const part of searches.streamSearch(request, withToken(flag("token")), callOptions())) {
     last = part.last;
   }
   return last;
 }
 
-async function ofAnotherBundle(): Promise<string> {
+async function otherPageToken(): Promise<string> {
   const request = SearchRequest.fromPartial({ query, pageSize: 2 });
   return (await ask(plainSearches.search.bind(plainSearches), request, "")).nextPageToken;
 }
@@ -141,8 +145,8 @@ function malformed(): Promise<Buffer> {
       as,
       as,
       Buffer.from([0xff]),
-      shown(flag("token")),
-      inTime(),
+      withToken(flag("token")),
+      callOptions(),
       (error, response) => (response === undefined ? reject(error) : resolve(response)),
     ),
   );
@@ -152,7 +156,7 @@ const candidates = [{ candidate: { $case: "itemId" as const, value: flag("item-i
 const pair = RerankRequest.fromPartial({ query, candidates });
 const calls: Record<string, () => Promise<unknown>> = {
   Search: async () => (await search({ query })).results.length,
-  StreamSearch: streamed,
+  StreamSearch: streamSearch,
   Retrieve: async () => {
     const request = RetrieveRequest.fromPartial({ input: { $case: "query", value: query } });
     return (await ask(retrievals.retrieve.bind(retrievals), request)).results.length;
@@ -178,36 +182,36 @@ const calls: Record<string, () => Promise<unknown>> = {
   UpsertItems: () => upsert(items, lamp),
   DeleteItems: () => erase(),
   GetStatus: async () => (await ask(operator.getStatus.bind(operator), {})).bundle,
-  "no query": () => search({}),
+  "a search without a query": () => search({}),
   "a write without an id": () => upsert(items, { title: "A lamp" }),
-  "bytes that are no message": malformed,
-  "a token of nobody's": () => search({ query, pageSize: 2, pageToken: "AAAA" }),
-  "a token of another bundle": async () =>
-    search({ query, pageSize: 2, pageToken: await ofAnotherBundle() }),
+  "a malformed message": malformed,
+  "an invalid page token": () => search({ query, pageSize: 2, pageToken: "AAAA" }),
+  "a page token of another bundle": async () =>
+    search({ query, pageSize: 2, pageToken: await otherPageToken() }),
   "an unknown item": () =>
     ask(items.getItem.bind(items), GetItemRequest.fromPartial({ itemId: "nothing" })),
   "a deadline that passes": () => search({ query }, flag("token"), { deadline: Date.now() + 1 }),
-  "no token": () => search({ query }, ""),
+  "a search without a token": () => search({ query }, ""),
   "an unknown token": () => search({ query }, "stranger"),
-  "a token of before": () => search({ query }, flag("old-token")),
-  "a reader that writes": () => erase(flag("reader-token")),
-  "no reranker": () => ask(plainReranks.rerank.bind(plainReranks), pair),
-  "no state": () => upsert(plainItems, lamp),
-  "a bundle elsewhere": () => ask(operator.loadBundle.bind(operator), { path: ".." }),
-  "no bundle": () => ask(operator.loadBundle.bind(operator), { path: "damaged" }),
-  "nothing to roll back to": () => ask(operator.rollBack.bind(operator), {}),
+  "a revoked token": () => search({ query }, flag("old-token")),
+  "a write with a reader's token": () => erase(flag("reader-token")),
+  "a rerank without a reranker": () => ask(plainReranks.rerank.bind(plainReranks), pair),
+  "a write without a state directory": () => upsert(plainItems, lamp),
+  "a bundle outside the root": () => ask(operator.loadBundle.bind(operator), { path: ".." }),
+  "a damaged bundle": () => ask(operator.loadBundle.bind(operator), { path: "damaged" }),
+  "a rollback without a previous bundle": () => ask(operator.rollBack.bind(operator), {}),
 };
 for (const name of flag("raises").split(",")) {
   calls[`raised: ${name}`] = () =>
     ask(raising.getItem.bind(raising), GetItemRequest.fromPartial({ itemId: name }));
 }
-// Last, for the calls above depend on what is served.
+// Last, because they change the bundle on which the calls above depend.
 calls["LoadBundle"] = async () =>
   (await ask(operator.loadBundle.bind(operator), { path: flag("other-bundle") })).bundle;
 calls["RollBack"] = async () => (await ask(operator.rollBack.bind(operator), {})).bundle;
 
-// How a call ended: OK where there was something in its answer, else its code and reason.
-async function endOf(call: () => Promise<unknown>): Promise<string> {
+// Returns "OK" if the answer of a call is not empty, else the code and the reason.
+async function outcome(call: () => Promise<unknown>): Promise<string> {
   try {
     return (await call()) ? "OK" : "nothing";
   } catch (error) {
@@ -219,8 +223,8 @@ async function endOf(call: () => Promise<unknown>): Promise<string> {
   }
 }
 
-const ends: Record<string, string> = {};
-for (const [name, call] of Object.entries(calls)) ends[name] = await endOf(call);
-console.log(JSON.stringify(ends));
+const outcomes: Record<string, string> = {};
+for (const [name, call] of Object.entries(calls)) outcomes[name] = await outcome(call);
+console.log(JSON.stringify(outcomes));
 for (const client of [searches, retrievals, reranks, items, operator]) client.close();
 for (const client of [plainSearches, plainReranks, plainItems, raising]) client.close();

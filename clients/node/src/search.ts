@@ -1,5 +1,5 @@
-// Searches the items of one brand below a price, and prints one JSON object; with --stream, one of
-// each message of StreamSearch:
+// Search the items of one brand below a price and print the results as JSON. With --stream it calls
+// StreamSearch and prints both messages.
 //
 //   node build/search.js --brand Voltix --below 50 "usb c charger"
 
@@ -18,7 +18,7 @@ import {
   searchPhaseToJSON,
 } from "./gen/shortlist/v1/search_service.js";
 
-const given = parseArgs({
+const flags = parseArgs({
   allowPositionals: true,
   options: {
     address: { type: "string", default: "127.0.0.1:50051" },
@@ -31,9 +31,9 @@ const given = parseArgs({
     stream: { type: "boolean", default: false },
   },
 });
-const { address, ca, cert, key, brand, below } = given.values;
+const { address, ca, cert, key, brand, below } = flags.values;
 
-function affordable(brand: string, price: number): Filter {
+function brandBelow(brand: string, price: number): Filter {
   return Filter.fromPartial({
     kind: {
       $case: "andGroup",
@@ -65,7 +65,7 @@ function affordable(brand: string, price: number): Filter {
 function search(client: SearchServiceClient, request: SearchRequest): Promise<SearchResponse> {
   const metadata = new Metadata();
   metadata.set("x-request-id", randomUUID());
-  const deadline = Date.now() + 10_000; // always set one: the server gives up when it has passed
+  const deadline = Date.now() + 10_000; // always set a deadline: the server stops when it passes
   return new Promise((resolve, reject) =>
     client.search(request, metadata, { deadline }, (error, response) =>
       error ? reject(error) : resolve(response),
@@ -79,20 +79,20 @@ interface Message {
   page: object;
 }
 
-// The first message, where there are two, is the page to show until the other one is there.
-async function streamed(client: SearchServiceClient, request: SearchRequest): Promise<Message[]> {
+// Show the first of two messages until the second arrives.
+async function streamSearch(client: SearchServiceClient, request: SearchRequest): Promise<Message[]> {
   const metadata = new Metadata();
   metadata.set("x-request-id", randomUUID());
   const call = client.streamSearch({ search: request }, metadata, { deadline: Date.now() + 10_000 });
   const messages: Message[] = [];
   for await (const { phase, last, search } of call) {
     if (search === undefined) continue;
-    messages.push({ phase: searchPhaseToJSON(phase), last, page: printable(search) });
+    messages.push({ phase: searchPhaseToJSON(phase), last, page: page(search) });
   }
   return messages;
 }
 
-function printable(response: SearchResponse): object {
+function page(response: SearchResponse): object {
   const results = response.results.map(({ rank, score, itemId, item }) => ({
     rank,
     score,
@@ -107,14 +107,14 @@ const tls = ca === undefined ? undefined : { ca, cert, key };
 const client = new SearchServiceClient(address, credentialsFor(tls), options);
 try {
   const request = SearchRequest.fromPartial({
-    query: given.positionals.join(" "),
-    pageSize: Number(given.values["page-size"]),
-    filter: affordable(brand, Number(below)),
+    query: flags.positionals.join(" "),
+    pageSize: Number(flags.values["page-size"]),
+    filter: brandBelow(brand, Number(below)),
   });
-  const found = given.values.stream
-    ? await streamed(client, request)
-    : printable(await search(client, request));
-  console.log(JSON.stringify(found));
+  const output = flags.values.stream
+    ? await streamSearch(client, request)
+    : page(await search(client, request));
+  console.log(JSON.stringify(output));
 } catch (error) {
   console.log(JSON.stringify(failureOf(error as ServiceError)));
   process.exitCode = 1;

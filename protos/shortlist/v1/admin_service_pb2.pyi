@@ -62,56 +62,54 @@ class GetStatusResponse(_message.Message):
     UPTIME_FIELD_NUMBER: _builtins.int
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """The id of the bundle that serves."""
+    """The id of the current bundle."""
     item_count: _builtins.int
-    """The number of items that a search can find now."""
+    """The number of items that a search can return now."""
     vector_dimension: _builtins.int
-    """The width of the vectors."""
+    """The dimension of the vectors."""
     has_reranker: _builtins.bool
-    """Whether the bundle has a second stage."""
+    """Whether the bundle has a reranker."""
     numerics: _builtins.str
     """The input type of matrix products on this machine: "float32" or "bfloat16"."""
     numerics_reason: _builtins.str
-    """Why it is that one."""
+    """Why the server uses that input type."""
     ready_program_count: _builtins.int
-    """The model programs that are ready, one for each shape. It grows while serving only if a shape
-    was met that had not been foreseen.
+    """The number of model programs that are ready, one per input shape. It grows while serving only
+    if a call has an input shape that was not compiled in advance.
     """
     compiled_program_count: _builtins.int
-    """The programs that this process had to compile, because the cache on disk did not have them."""
+    """The number of programs that this process compiled because the disk cache did not have them."""
     cached_program_count: _builtins.int
-    """The programs that this process read from the cache on disk."""
+    """The number of programs that this process read from the disk cache."""
     server_version: _builtins.str
-    """The version of the server's program."""
+    """The version of the server program."""
     @_builtins.property
     def bundle(self) -> Global___ServedBundle:
-        """The bundle that serves."""
+        """The current bundle."""
 
     @_builtins.property
     def previous(self) -> Global___ServedBundle:
-        """The bundle that RollBack leads to; absent when there is none."""
+        """The bundle that RollBack would serve. Absent if there is none."""
 
     @_builtins.property
     def loading(self) -> Global___BundleLoad:
-        """The bundle being loaded; absent when none is."""
+        """The bundle that is loading. Absent if none is."""
 
     @_builtins.property
     def last_failure(self) -> Global___FailedBundleLoad:
-        """The last bundle that was refused; absent when none was since the bundle that serves began to."""
+        """The last bundle that was refused. Absent if none was since the current bundle began to serve."""
 
     @_builtins.property
     def leaving_bundle_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The ids of replaced bundles that are still in memory, because calls which began before they
-        were replaced have not ended.
-        """
+        """The ids of replaced bundles that are still in memory because calls are still running on them."""
 
     @_builtins.property
     def caches(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResultCache]:
-        """What the server remembers of model results."""
+        """The caches of model results."""
 
     @_builtins.property
     def uptime(self) -> _duration_pb2.Duration:
-        """How long the server has been running."""
+        """The time since the server started."""
 
     def __init__(
         self,
@@ -150,9 +148,9 @@ class LoadBundleRequest(_message.Message):
 
     PATH_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """The directory of the bundle on the server's file system: absolute, or relative to the server's
-    bundle root, and below that root once all links and ".." are resolved. INVALID_ARGUMENT when it
-    is empty, longer than 4,096 characters, no directory, or elsewhere.
+    """The bundle's directory on the file system of the server: absolute, or relative to the server's
+    bundle root. It must lie below the bundle root after links and ".." are resolved.
+    INVALID_ARGUMENT if it is empty, longer than 4,096 characters, not a directory, or elsewhere.
     """
     def __init__(
         self,
@@ -176,10 +174,10 @@ class LoadBundleResponse(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     BUNDLE_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """The id of the bundle that serves now: the one just loaded."""
+    """The id of the current bundle, which is the bundle just loaded."""
     @_builtins.property
     def bundle(self) -> Global___ServedBundle:
-        """The bundle that serves now."""
+        """The current bundle."""
 
     def __init__(
         self,
@@ -221,10 +219,10 @@ class RollBackResponse(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     BUNDLE_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """The id of the bundle that serves now: the one that served before."""
+    """The id of the current bundle, which is the previous bundle until this call."""
     @_builtins.property
     def bundle(self) -> Global___ServedBundle:
-        """The bundle that serves now."""
+        """The current bundle."""
 
     def __init__(
         self,
@@ -242,7 +240,7 @@ Global___RollBackResponse: _TypeAlias = RollBackResponse  # noqa: Y015
 
 @_typing.final
 class ServedBundle(_message.Message):
-    """A bundle that serves, or did."""
+    """A bundle that serves now or served before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -253,22 +251,26 @@ class ServedBundle(_message.Message):
     BUILT_NUMERICS_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """Its id: a hash of what its files hold."""
+    """The id of the bundle: a hash of the contents of its files."""
     path: _builtins.str
-    """The directory on the server's file system that it was loaded from, with all links resolved."""
+    """The directory that the bundle was loaded from, on the server's file system, with links
+    resolved.
+    """
     built_numerics: _builtins.str
-    """The input type of matrix products when it was built: "float32" or "bfloat16"."""
+    """The input type of matrix products when the bundle was built: "float32" or "bfloat16"."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was built."""
+        """The time at which the bundle was built."""
 
     @_builtins.property
     def serve_time(self) -> _timestamp_pb2.Timestamp:
-        """When it began to serve."""
+        """The time at which the bundle began to serve."""
 
     @_builtins.property
     def metrics(self) -> _struct_pb2.Struct:
-        """What `train evaluate` measured on it, as its manifest has it; empty when it was not evaluated."""
+        """The metrics of `train evaluate` in the bundle's manifest. Empty if the bundle was not
+        evaluated.
+        """
 
     def __init__(
         self,
@@ -290,17 +292,17 @@ Global___ServedBundle: _TypeAlias = ServedBundle  # noqa: Y015
 
 @_typing.final
 class BundleLoad(_message.Message):
-    """A bundle that is being loaded."""
+    """A bundle that is loading."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Its directory, with all links resolved."""
+    """The directory of the bundle, with links resolved."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When loading began."""
+        """The time at which loading began."""
 
     def __init__(
         self,
@@ -326,12 +328,12 @@ class FailedBundleLoad(_message.Message):
     FAIL_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Its directory, with all links resolved."""
+    """The directory of the bundle, with links resolved."""
     reason: _builtins.str
-    """Why."""
+    """The reason for the refusal."""
     @_builtins.property
     def fail_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was refused."""
+        """The time at which the bundle was refused."""
 
     def __init__(
         self,
@@ -350,7 +352,7 @@ Global___FailedBundleLoad: _TypeAlias = FailedBundleLoad  # noqa: Y015
 
 @_typing.final
 class ResultCache(_message.Message):
-    """Model results that are remembered, and of how much use that was since the bundle began to serve."""
+    """A cache of model results, with its statistics since the current bundle began to serve."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -360,15 +362,17 @@ class ResultCache(_message.Message):
     HIT_COUNT_FIELD_NUMBER: _builtins.int
     MISS_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Of what: "queries" (vectors) or "pairs" (what the reranker read of a query and an item)."""
+    """The contents: "queries" (query vectors) or "pairs" (cross-encoder results of a query and an
+    item).
+    """
     entry_count: _builtins.int
-    """How many results."""
+    """The number of cached results."""
     size_bytes: _builtins.int
-    """The memory they take, in bytes."""
+    """The memory of the cached results, in bytes."""
     hit_count: _builtins.int
-    """How often a result was known."""
+    """The number of lookups that found a result."""
     miss_count: _builtins.int
-    """How often one had to be computed."""
+    """The number of lookups that found no result."""
     def __init__(
         self,
         *,

@@ -27,18 +27,20 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """What operators ask of one server: how it is, and to serve another bundle.
+    """Operation of one server: its status, and the bundle that it serves.
 
-    It listens on a port of its own, which is closed unless the server is started with one. Every error
-    carries the details that ErrorReason describes.
+    The service has a port of its own and is off unless the server is started with that port.
 
-    Where the server has tokens, a call shows one of the role "admin" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    Every error carries the details that ErrorReason describes.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    If the server has tokens, a call must send one of the role "admin" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
+
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     @_typing.overload
@@ -46,103 +48,107 @@ class AdminServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatusRequest, _admin_service_pb2.GetStatusResponse]
-    """Returns how the server is. Never waits, also while a bundle is being loaded.
+    """Returns the status of the server. Never waits, even while a bundle is loading.
 
     Errors: none of its own.
     """
     LoadBundle: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.LoadBundleRequest, _admin_service_pb2.LoadBundleResponse]
-    """Loads a bundle beside the one that serves, and lets it take its place.
+    """Loads a bundle beside the current one, then serves the new bundle.
 
-    Every file is checked against the bundle's manifest, every program is compiled and the golden
-    queries are replayed before the first call is answered from it. Calls that began before then
-    are finished by the bundle they began with. Memory has to hold both for a while.
+    Before the new bundle answers its first call, the server checks every file against the
+    manifest, compiles every model program and replays the golden queries. Calls that began earlier
+    finish on the bundle on which they began. For a while, memory must hold both bundles.
 
-    The answer comes once the bundle serves. Loading goes on when the caller leaves or its deadline
-    passes; GetStatus says how it ended. Loading the bundle that serves already is no error, so a
-    call may be repeated.
+    The call returns once the new bundle serves. Loading continues if the caller cancels or its
+    deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is no
+    error, so the call is safe to repeat.
 
-    Errors: INVALID_ARGUMENT for a path that names no directory below the bundle root, ABORTED with
-    LOAD_UNDER_WAY while another bundle is being loaded, FAILED_PRECONDITION with BUNDLE_REFUSED
-    and the reason for one that is damaged, of another format, or answers otherwise than when it
-    was built (the bundle that served goes on), UNAVAILABLE while the server goes down.
+    Errors: INVALID_ARGUMENT for a path that is no directory below the bundle root; ABORTED with
+    LOAD_UNDER_WAY while another bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED and the
+    reason for a bundle that is damaged, has another format, or answers the golden queries
+    differently than when it was built (the current bundle goes on serving); UNAVAILABLE while the
+    server shuts down.
     """
     RollBack: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RollBackRequest, _admin_service_pb2.RollBackResponse]
-    """Lets the bundle before the one that serves take its place again, loaded from where it lay and
-    checked as LoadBundle checks it.
+    """Serves the previous bundle again. It is loaded from its old path and checked as by LoadBundle.
 
-    It leads one bundle back and no further: calling it again is NOTHING_TO_ROLL_BACK_TO, so a
-    repeated call does not return to the bundle that was to be left.
+    A rollback goes back one bundle only. A second call fails with NOTHING_TO_ROLL_BACK_TO, so a
+    repeated call does not return to the bundle that was left.
 
-    Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO when no bundle served before, ABORTED
-    with LOAD_UNDER_WAY while one is being loaded, FAILED_PRECONDITION with BUNDLE_REFUSED and the
-    reason when the directory is gone, damaged, or holds another bundle by now, UNAVAILABLE while
-    the server goes down.
+    Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO if there is no previous bundle;
+    ABORTED with LOAD_UNDER_WAY while a bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED
+    and the reason if the directory is missing, damaged or now holds another bundle; UNAVAILABLE
+    while the server shuts down.
     """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """What operators ask of one server: how it is, and to serve another bundle.
+    """Operation of one server: its status, and the bundle that it serves.
 
-    It listens on a port of its own, which is closed unless the server is started with one. Every error
-    carries the details that ErrorReason describes.
+    The service has a port of its own and is off unless the server is started with that port.
 
-    Where the server has tokens, a call shows one of the role "admin" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    Every error carries the details that ErrorReason describes.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    If the server has tokens, a call must send one of the role "admin" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
+
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatusRequest, _admin_service_pb2.GetStatusResponse]  # type: ignore[assignment]
-    """Returns how the server is. Never waits, also while a bundle is being loaded.
+    """Returns the status of the server. Never waits, even while a bundle is loading.
 
     Errors: none of its own.
     """
     LoadBundle: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.LoadBundleRequest, _admin_service_pb2.LoadBundleResponse]  # type: ignore[assignment]
-    """Loads a bundle beside the one that serves, and lets it take its place.
+    """Loads a bundle beside the current one, then serves the new bundle.
 
-    Every file is checked against the bundle's manifest, every program is compiled and the golden
-    queries are replayed before the first call is answered from it. Calls that began before then
-    are finished by the bundle they began with. Memory has to hold both for a while.
+    Before the new bundle answers its first call, the server checks every file against the
+    manifest, compiles every model program and replays the golden queries. Calls that began earlier
+    finish on the bundle on which they began. For a while, memory must hold both bundles.
 
-    The answer comes once the bundle serves. Loading goes on when the caller leaves or its deadline
-    passes; GetStatus says how it ended. Loading the bundle that serves already is no error, so a
-    call may be repeated.
+    The call returns once the new bundle serves. Loading continues if the caller cancels or its
+    deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is no
+    error, so the call is safe to repeat.
 
-    Errors: INVALID_ARGUMENT for a path that names no directory below the bundle root, ABORTED with
-    LOAD_UNDER_WAY while another bundle is being loaded, FAILED_PRECONDITION with BUNDLE_REFUSED
-    and the reason for one that is damaged, of another format, or answers otherwise than when it
-    was built (the bundle that served goes on), UNAVAILABLE while the server goes down.
+    Errors: INVALID_ARGUMENT for a path that is no directory below the bundle root; ABORTED with
+    LOAD_UNDER_WAY while another bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED and the
+    reason for a bundle that is damaged, has another format, or answers the golden queries
+    differently than when it was built (the current bundle goes on serving); UNAVAILABLE while the
+    server shuts down.
     """
     RollBack: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RollBackRequest, _admin_service_pb2.RollBackResponse]  # type: ignore[assignment]
-    """Lets the bundle before the one that serves take its place again, loaded from where it lay and
-    checked as LoadBundle checks it.
+    """Serves the previous bundle again. It is loaded from its old path and checked as by LoadBundle.
 
-    It leads one bundle back and no further: calling it again is NOTHING_TO_ROLL_BACK_TO, so a
-    repeated call does not return to the bundle that was to be left.
+    A rollback goes back one bundle only. A second call fails with NOTHING_TO_ROLL_BACK_TO, so a
+    repeated call does not return to the bundle that was left.
 
-    Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO when no bundle served before, ABORTED
-    with LOAD_UNDER_WAY while one is being loaded, FAILED_PRECONDITION with BUNDLE_REFUSED and the
-    reason when the directory is gone, damaged, or holds another bundle by now, UNAVAILABLE while
-    the server goes down.
+    Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO if there is no previous bundle;
+    ABORTED with LOAD_UNDER_WAY while a bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED
+    and the reason if the directory is missing, damaged or now holds another bundle; UNAVAILABLE
+    while the server shuts down.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What operators ask of one server: how it is, and to serve another bundle.
+    """Operation of one server: its status, and the bundle that it serves.
 
-    It listens on a port of its own, which is closed unless the server is started with one. Every error
-    carries the details that ErrorReason describes.
+    The service has a port of its own and is off unless the server is started with that port.
 
-    Where the server has tokens, a call shows one of the role "admin" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    Every error carries the details that ErrorReason describes.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    If the server has tokens, a call must send one of the role "admin" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
+
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     @_abc_1.abstractmethod
@@ -151,7 +157,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetStatusResponse, _abc.Awaitable[_admin_service_pb2.GetStatusResponse]]:
-        """Returns how the server is. Never waits, also while a bundle is being loaded.
+        """Returns the status of the server. Never waits, even while a bundle is loading.
 
         Errors: none of its own.
         """
@@ -162,20 +168,21 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.LoadBundleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.LoadBundleResponse, _abc.Awaitable[_admin_service_pb2.LoadBundleResponse]]:
-        """Loads a bundle beside the one that serves, and lets it take its place.
+        """Loads a bundle beside the current one, then serves the new bundle.
 
-        Every file is checked against the bundle's manifest, every program is compiled and the golden
-        queries are replayed before the first call is answered from it. Calls that began before then
-        are finished by the bundle they began with. Memory has to hold both for a while.
+        Before the new bundle answers its first call, the server checks every file against the
+        manifest, compiles every model program and replays the golden queries. Calls that began earlier
+        finish on the bundle on which they began. For a while, memory must hold both bundles.
 
-        The answer comes once the bundle serves. Loading goes on when the caller leaves or its deadline
-        passes; GetStatus says how it ended. Loading the bundle that serves already is no error, so a
-        call may be repeated.
+        The call returns once the new bundle serves. Loading continues if the caller cancels or its
+        deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is no
+        error, so the call is safe to repeat.
 
-        Errors: INVALID_ARGUMENT for a path that names no directory below the bundle root, ABORTED with
-        LOAD_UNDER_WAY while another bundle is being loaded, FAILED_PRECONDITION with BUNDLE_REFUSED
-        and the reason for one that is damaged, of another format, or answers otherwise than when it
-        was built (the bundle that served goes on), UNAVAILABLE while the server goes down.
+        Errors: INVALID_ARGUMENT for a path that is no directory below the bundle root; ABORTED with
+        LOAD_UNDER_WAY while another bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED and the
+        reason for a bundle that is damaged, has another format, or answers the golden queries
+        differently than when it was built (the current bundle goes on serving); UNAVAILABLE while the
+        server shuts down.
         """
 
     @_abc_1.abstractmethod
@@ -184,16 +191,15 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.RollBackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.RollBackResponse, _abc.Awaitable[_admin_service_pb2.RollBackResponse]]:
-        """Lets the bundle before the one that serves take its place again, loaded from where it lay and
-        checked as LoadBundle checks it.
+        """Serves the previous bundle again. It is loaded from its old path and checked as by LoadBundle.
 
-        It leads one bundle back and no further: calling it again is NOTHING_TO_ROLL_BACK_TO, so a
-        repeated call does not return to the bundle that was to be left.
+        A rollback goes back one bundle only. A second call fails with NOTHING_TO_ROLL_BACK_TO, so a
+        repeated call does not return to the bundle that was left.
 
-        Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO when no bundle served before, ABORTED
-        with LOAD_UNDER_WAY while one is being loaded, FAILED_PRECONDITION with BUNDLE_REFUSED and the
-        reason when the directory is gone, damaged, or holds another bundle by now, UNAVAILABLE while
-        the server goes down.
+        Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO if there is no previous bundle;
+        ABORTED with LOAD_UNDER_WAY while a bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED
+        and the reason if the directory is missing, damaged or now holds another bundle; UNAVAILABLE
+        while the server shuts down.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -32,12 +32,12 @@ class GetItemRequest(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The id of the item. INVALID_ARGUMENT when it is empty."""
+    """The id of the item. INVALID_ARGUMENT if it is empty."""
     @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """Which fields of the item to return, by name, such as "title" or "attributes" (all of them).
-        Absent, empty and "*" mean every field. A path that is no field of Item, or that leads into one,
-        is INVALID_ARGUMENT.
+        """The fields of the item to return, by name, such as "title" or "attributes" (all attributes).
+        Absent, empty and "*" mean every field. INVALID_ARGUMENT for a path that is no field of Item or
+        that leads into a field.
         """
 
     def __init__(
@@ -68,15 +68,15 @@ class GetItemResponse(_message.Message):
     """The id of the bundle that answered."""
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item as it is served: every field of it, or the ones that `item_fields` names."""
+        """The item as it is served: every field, or the fields that `item_fields` names."""
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
-        """What was done: one "lookup"."""
+        """One report, of the stage "lookup"."""
 
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
-        """How completely the request was answered. Nothing is left out: `degradations` is empty."""
+        """How completely the request was answered. Nothing is left out, so `degradations` is empty."""
 
     def __init__(
         self,
@@ -104,14 +104,14 @@ class BatchGetItemsRequest(_message.Message):
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The ids of the items: from 1 to 100, none of them empty; INVALID_ARGUMENT otherwise. An id
-        given more than once counts at its first place only.
+        """The ids of the items: 1 to 100, none empty; INVALID_ARGUMENT otherwise. An id that occurs twice
+        counts once, at its first position.
         """
 
     @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """Which fields of each item to return, as GetItemRequest.item_fields. Without "item_id" among them,
-        `item_ids` and `missing_item_ids` tell which item is which.
+        """The fields of each item to return, as in GetItemRequest.item_fields. If they do not include
+        "item_id", match the items by position: `item_ids` without `missing_item_ids`.
         """
 
     def __init__(
@@ -143,20 +143,20 @@ class BatchGetItemsResponse(_message.Message):
     """The id of the bundle that answered."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_item_pb2.Item]:
-        """The items found, in the order in which their ids were given."""
+        """The items that exist, in the order of their ids in the request."""
 
     @_builtins.property
     def missing_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The ids of which the catalogue has no item, in the order in which they were given."""
+        """The ids that the catalogue does not have, in the order of the request."""
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
-        """What was done: one "lookup"."""
+        """One report, of the stage "lookup"."""
 
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
-        """How completely the request was answered. Nothing is left out, though items may be missing:
-        `degradations` is empty.
+        """How completely the request was answered. Missing items are no degradation, so `degradations` is
+        empty.
         """
 
     def __init__(
@@ -186,23 +186,23 @@ class UpsertItemsRequest(_message.Message):
     ITEM_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Names this write among all others, so that sending it again changes nothing: from 1 to 64
-    characters, such as a UUID. INVALID_ARGUMENT when it is empty or longer, and when it was used
-    for another write before. The last 1,000,000 are remembered.
+    """The id of the write, such as a UUID: 1 to 64 characters. Sending a write again with the same id
+    changes nothing. INVALID_ARGUMENT if the id is empty, too long, or was used for a different
+    write. The server remembers the last 1,000,000 ids.
     """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item. Its `item_id` is needed: INVALID_ARGUMENT when it is empty, or when a field breaks a
-        rule of Item. `title` may be missing where `update_mask` names other fields.
+        """The item. INVALID_ARGUMENT if its `item_id` is empty or a field breaks a rule of Item. `title`
+        may be absent if `update_mask` names other fields.
         """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to write, such as "price" and "in_stock"; those that `item` does not have are
-        cleared, and what it has besides is not written. The item must exist: NOT_FOUND otherwise.
-        `attributes` are written as a whole. INVALID_ARGUMENT for a path that is no field of Item, for
-        "item_id" and "*", and for "title" without one. Absent or empty: the item is created, or replaced
-        as a whole.
+        """The fields to write, such as "price" and "in_stock". A named field that `item` does not have is
+        cleared; other fields of `item` are not written. `attributes` are written as a whole. NOT_FOUND
+        if the item does not exist. INVALID_ARGUMENT for a path that is no field of Item, for "item_id"
+        and "*", and for "title" if `item` has no title. Absent or empty: the item is created, or
+        replaced as a whole.
         """
 
     def __init__(
@@ -222,7 +222,7 @@ Global___UpsertItemsRequest: _TypeAlias = UpsertItemsRequest  # noqa: Y015
 
 @_typing.final
 class UpsertItemsResponse(_message.Message):
-    """What became of one write of CatalogService.UpsertItems."""
+    """The outcome of one write of CatalogService.UpsertItems."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -233,12 +233,12 @@ class UpsertItemsResponse(_message.Message):
     request_id: _builtins.str
     """The `request_id` of the write."""
     sequence: _builtins.int
-    """The place of the write in the order of all writes to this server, from 1. 0 with an error."""
+    """The position of the write among all writes to this server, from 1. 0 with an error."""
     repeated: _builtins.bool
-    """Whether the write had been made before. It has the sequence that it had then."""
+    """Whether the write had been made before. `sequence` is then that of the first time."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why the write was not made, with the details that ErrorReason describes. Absent when it was."""
+        """Why the write failed, with the details that ErrorReason describes. Absent if it succeeded."""
 
     def __init__(
         self,
@@ -265,9 +265,9 @@ class DeleteItemsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ITEM_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """As UpsertItemsRequest.request_id."""
+    """The id of the deletion, as in UpsertItemsRequest.request_id."""
     item_id: _builtins.str
-    """The id of the item. INVALID_ARGUMENT when it is empty."""
+    """The id of the item. INVALID_ARGUMENT if it is empty."""
     def __init__(
         self,
         *,
@@ -284,7 +284,7 @@ Global___DeleteItemsRequest: _TypeAlias = DeleteItemsRequest  # noqa: Y015
 
 @_typing.final
 class DeleteItemsResponse(_message.Message):
-    """What became of one deletion of CatalogService.DeleteItems."""
+    """The outcome of one deletion of CatalogService.DeleteItems."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -295,12 +295,12 @@ class DeleteItemsResponse(_message.Message):
     request_id: _builtins.str
     """The `request_id` of the deletion."""
     sequence: _builtins.int
-    """The place of the deletion in the order of all writes to this server, from 1. 0 with an error."""
+    """The position of the deletion among all writes to this server, from 1. 0 with an error."""
     repeated: _builtins.bool
-    """Whether the deletion had been made before. It has the sequence that it had then."""
+    """Whether the deletion had been made before. `sequence` is then that of the first time."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why the deletion was not made, with the details that ErrorReason describes. Absent when it was."""
+        """Why the deletion failed, with the details that ErrorReason describes. Absent if it succeeded."""
 
     def __init__(
         self,

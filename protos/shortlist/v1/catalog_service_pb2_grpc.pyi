@@ -27,18 +27,20 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CatalogServiceStub:
-    """The items being served: those of the bundle, and what was written since. Its answers never wait
-    behind model work.
+    """The items being served: the items of the bundle, with all writes since the bundle was built.
+    Calls of this service never wait for model work.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one in its metadata, as `authorization: Bearer TOKEN`: of
-    the role "write" for UpsertItems and DeleteItems, "read" for the others; UNAUTHENTICATED without one
-    that the server knows, PERMISSION_DENIED for one without the role.
+    If the server has tokens, a call must send one in its metadata, as `authorization: Bearer TOKEN`:
+    of the role "write" for UpsertItems and DeleteItems, of the role "read" for the other methods. A
+    call without a known token fails with UNAUTHENTICATED; a call whose token lacks the role fails
+    with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     @_typing.overload
@@ -48,105 +50,117 @@ class CatalogServiceStub:
     GetItem: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.GetItemRequest, _catalog_service_pb2.GetItemResponse]
     """Returns one item.
 
-    Errors: INVALID_ARGUMENT for an empty id or an unknown field, NOT_FOUND when the catalogue has no
-    item of that id, UNAVAILABLE while the server goes down.
+    Errors: INVALID_ARGUMENT for an empty id or an unknown field; NOT_FOUND if the catalogue does
+    not have the item; UNAVAILABLE while the server shuts down.
     """
     BatchGetItems: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.BatchGetItemsRequest, _catalog_service_pb2.BatchGetItemsResponse]
-    """Returns several items at once. Unknown ids are no error: they are listed in the response.
+    """Returns several items. Unknown ids are no error: the response lists them.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, UNAVAILABLE while the server goes
+    Errors: INVALID_ARGUMENT for a field outside its limits; UNAVAILABLE while the server shuts
     down.
     """
     UpsertItems: _grpc.StreamStreamMultiCallable[_catalog_service_pb2.UpsertItemsRequest, _catalog_service_pb2.UpsertItemsResponse]
-    """Creates and changes items while they are served: a stream of writes, answered in their order.
+    """Creates and changes items while the server runs. Takes a stream of writes and answers each
+    write, in order.
 
-    A write is answered once it is on the disk of the server, and from then on no crash or restart
-    loses it. Price, stock, ratings and the day of release are visible to searches by then; a new
-    item, or other text, within a second as a rule. A write that cannot be made is answered with
-    its error, and those behind it go on.
+    The server answers a write once it is on disk; after the answer no crash or restart loses it.
+    By then searches see a new price, stock, rating or release day. A new item or a new text is
+    usually visible within a second. A write that fails is answered with its error, and the stream
+    goes on with the next write.
 
-    Errors of the stream: FAILED_PRECONDITION with READ_ONLY when the server was started without a
-    place for writes, UNAVAILABLE with SHUTTING_DOWN while it goes down. Writes that were not answered
-    then may have been made; to send them again with the same `request_id` is always right.
+    Errors of the stream: FAILED_PRECONDITION with READ_ONLY if the server was started without a
+    state directory; UNAVAILABLE with SHUTTING_DOWN while the server shuts down. Writes without an
+    answer may have been made by then; it is always safe to send them again with the same
+    `request_id`.
 
-    Errors of a write: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for some fields of an
-    item that does not exist, UNAVAILABLE with DISK_FAILED when it cannot be made durable.
+    Errors of a write: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND for a change of
+    some fields of an item that does not exist; UNAVAILABLE with DISK_FAILED if the write cannot be
+    made durable.
     """
     DeleteItems: _grpc.StreamStreamMultiCallable[_catalog_service_pb2.DeleteItemsRequest, _catalog_service_pb2.DeleteItemsResponse]
-    """Deletes items while they are served: a stream of deletions, answered in their order.
+    """Deletes items while the server runs. Takes a stream of deletions and answers each deletion, in
+    order.
 
-    A deletion is answered once it is on the disk of the server. No answer that ends after that
-    has the item, unless it is written again. Deleting an item that does not exist is no error.
+    The server answers a deletion once it is on disk. No call that ends after that returns the
+    item, unless the item is written again. Deleting an item that does not exist is no error.
 
-    Errors of the stream, and of a deletion, are those of UpsertItems.
+    The errors of the stream and of a deletion are those of UpsertItems.
     """
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
-    """The items being served: those of the bundle, and what was written since. Its answers never wait
-    behind model work.
+    """The items being served: the items of the bundle, with all writes since the bundle was built.
+    Calls of this service never wait for model work.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one in its metadata, as `authorization: Bearer TOKEN`: of
-    the role "write" for UpsertItems and DeleteItems, "read" for the others; UNAUTHENTICATED without one
-    that the server knows, PERMISSION_DENIED for one without the role.
+    If the server has tokens, a call must send one in its metadata, as `authorization: Bearer TOKEN`:
+    of the role "write" for UpsertItems and DeleteItems, of the role "read" for the other methods. A
+    call without a known token fails with UNAUTHENTICATED; a call whose token lacks the role fails
+    with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetItem: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetItemRequest, _catalog_service_pb2.GetItemResponse]  # type: ignore[assignment]
     """Returns one item.
 
-    Errors: INVALID_ARGUMENT for an empty id or an unknown field, NOT_FOUND when the catalogue has no
-    item of that id, UNAVAILABLE while the server goes down.
+    Errors: INVALID_ARGUMENT for an empty id or an unknown field; NOT_FOUND if the catalogue does
+    not have the item; UNAVAILABLE while the server shuts down.
     """
     BatchGetItems: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.BatchGetItemsRequest, _catalog_service_pb2.BatchGetItemsResponse]  # type: ignore[assignment]
-    """Returns several items at once. Unknown ids are no error: they are listed in the response.
+    """Returns several items. Unknown ids are no error: the response lists them.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, UNAVAILABLE while the server goes
+    Errors: INVALID_ARGUMENT for a field outside its limits; UNAVAILABLE while the server shuts
     down.
     """
     UpsertItems: _aio.StreamStreamMultiCallable[_catalog_service_pb2.UpsertItemsRequest, _catalog_service_pb2.UpsertItemsResponse]  # type: ignore[assignment]
-    """Creates and changes items while they are served: a stream of writes, answered in their order.
+    """Creates and changes items while the server runs. Takes a stream of writes and answers each
+    write, in order.
 
-    A write is answered once it is on the disk of the server, and from then on no crash or restart
-    loses it. Price, stock, ratings and the day of release are visible to searches by then; a new
-    item, or other text, within a second as a rule. A write that cannot be made is answered with
-    its error, and those behind it go on.
+    The server answers a write once it is on disk; after the answer no crash or restart loses it.
+    By then searches see a new price, stock, rating or release day. A new item or a new text is
+    usually visible within a second. A write that fails is answered with its error, and the stream
+    goes on with the next write.
 
-    Errors of the stream: FAILED_PRECONDITION with READ_ONLY when the server was started without a
-    place for writes, UNAVAILABLE with SHUTTING_DOWN while it goes down. Writes that were not answered
-    then may have been made; to send them again with the same `request_id` is always right.
+    Errors of the stream: FAILED_PRECONDITION with READ_ONLY if the server was started without a
+    state directory; UNAVAILABLE with SHUTTING_DOWN while the server shuts down. Writes without an
+    answer may have been made by then; it is always safe to send them again with the same
+    `request_id`.
 
-    Errors of a write: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for some fields of an
-    item that does not exist, UNAVAILABLE with DISK_FAILED when it cannot be made durable.
+    Errors of a write: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND for a change of
+    some fields of an item that does not exist; UNAVAILABLE with DISK_FAILED if the write cannot be
+    made durable.
     """
     DeleteItems: _aio.StreamStreamMultiCallable[_catalog_service_pb2.DeleteItemsRequest, _catalog_service_pb2.DeleteItemsResponse]  # type: ignore[assignment]
-    """Deletes items while they are served: a stream of deletions, answered in their order.
+    """Deletes items while the server runs. Takes a stream of deletions and answers each deletion, in
+    order.
 
-    A deletion is answered once it is on the disk of the server. No answer that ends after that
-    has the item, unless it is written again. Deleting an item that does not exist is no error.
+    The server answers a deletion once it is on disk. No call that ends after that returns the
+    item, unless the item is written again. Deleting an item that does not exist is no error.
 
-    Errors of the stream, and of a deletion, are those of UpsertItems.
+    The errors of the stream and of a deletion are those of UpsertItems.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The items being served: those of the bundle, and what was written since. Its answers never wait
-    behind model work.
+    """The items being served: the items of the bundle, with all writes since the bundle was built.
+    Calls of this service never wait for model work.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one in its metadata, as `authorization: Bearer TOKEN`: of
-    the role "write" for UpsertItems and DeleteItems, "read" for the others; UNAUTHENTICATED without one
-    that the server knows, PERMISSION_DENIED for one without the role.
+    If the server has tokens, a call must send one in its metadata, as `authorization: Bearer TOKEN`:
+    of the role "write" for UpsertItems and DeleteItems, of the role "read" for the other methods. A
+    call without a known token fails with UNAUTHENTICATED; a call whose token lacks the role fails
+    with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     @_abc_1.abstractmethod
@@ -157,8 +171,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_service_pb2.GetItemResponse, _abc.Awaitable[_catalog_service_pb2.GetItemResponse]]:
         """Returns one item.
 
-        Errors: INVALID_ARGUMENT for an empty id or an unknown field, NOT_FOUND when the catalogue has no
-        item of that id, UNAVAILABLE while the server goes down.
+        Errors: INVALID_ARGUMENT for an empty id or an unknown field; NOT_FOUND if the catalogue does
+        not have the item; UNAVAILABLE while the server shuts down.
         """
 
     @_abc_1.abstractmethod
@@ -167,9 +181,9 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_service_pb2.BatchGetItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_service_pb2.BatchGetItemsResponse, _abc.Awaitable[_catalog_service_pb2.BatchGetItemsResponse]]:
-        """Returns several items at once. Unknown ids are no error: they are listed in the response.
+        """Returns several items. Unknown ids are no error: the response lists them.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, UNAVAILABLE while the server goes
+        Errors: INVALID_ARGUMENT for a field outside its limits; UNAVAILABLE while the server shuts
         down.
         """
 
@@ -179,19 +193,22 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_catalog_service_pb2.UpsertItemsRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_catalog_service_pb2.UpsertItemsResponse], _abc.AsyncIterator[_catalog_service_pb2.UpsertItemsResponse]]:
-        """Creates and changes items while they are served: a stream of writes, answered in their order.
+        """Creates and changes items while the server runs. Takes a stream of writes and answers each
+        write, in order.
 
-        A write is answered once it is on the disk of the server, and from then on no crash or restart
-        loses it. Price, stock, ratings and the day of release are visible to searches by then; a new
-        item, or other text, within a second as a rule. A write that cannot be made is answered with
-        its error, and those behind it go on.
+        The server answers a write once it is on disk; after the answer no crash or restart loses it.
+        By then searches see a new price, stock, rating or release day. A new item or a new text is
+        usually visible within a second. A write that fails is answered with its error, and the stream
+        goes on with the next write.
 
-        Errors of the stream: FAILED_PRECONDITION with READ_ONLY when the server was started without a
-        place for writes, UNAVAILABLE with SHUTTING_DOWN while it goes down. Writes that were not answered
-        then may have been made; to send them again with the same `request_id` is always right.
+        Errors of the stream: FAILED_PRECONDITION with READ_ONLY if the server was started without a
+        state directory; UNAVAILABLE with SHUTTING_DOWN while the server shuts down. Writes without an
+        answer may have been made by then; it is always safe to send them again with the same
+        `request_id`.
 
-        Errors of a write: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for some fields of an
-        item that does not exist, UNAVAILABLE with DISK_FAILED when it cannot be made durable.
+        Errors of a write: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND for a change of
+        some fields of an item that does not exist; UNAVAILABLE with DISK_FAILED if the write cannot be
+        made durable.
         """
 
     @_abc_1.abstractmethod
@@ -200,12 +217,13 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_catalog_service_pb2.DeleteItemsRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_catalog_service_pb2.DeleteItemsResponse], _abc.AsyncIterator[_catalog_service_pb2.DeleteItemsResponse]]:
-        """Deletes items while they are served: a stream of deletions, answered in their order.
+        """Deletes items while the server runs. Takes a stream of deletions and answers each deletion, in
+        order.
 
-        A deletion is answered once it is on the disk of the server. No answer that ends after that
-        has the item, unless it is written again. Deleting an item that does not exist is no error.
+        The server answers a deletion once it is on disk. No call that ends after that returns the
+        item, unless the item is written again. Deleting an item that does not exist is no error.
 
-        Errors of the stream, and of a deletion, are those of UpsertItems.
+        The errors of the stream and of a deletion are those of UpsertItems.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,29 +24,28 @@ class _Channel:
 class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CHANNEL_UNSPECIFIED: _Channel.ValueType  # 0
-    """None named: INVALID_ARGUMENT in requests, never sent in responses."""
+    """No channel: INVALID_ARGUMENT in requests, never sent in responses."""
     CHANNEL_DENSE: _Channel.ValueType  # 1
-    """Items near the query in the towers' space."""
+    """Items whose vectors are near the vector of the query."""
     CHANNEL_LEXICAL: _Channel.ValueType  # 2
-    """Items that share words with the query."""
+    """Items that have words in common with the query."""
 
 class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
-    """A way in which stage 1 recalls items. Later versions may add some, so a client must accept
-    those that it does not know. A request that names one that the server does not know is
-    INVALID_ARGUMENT.
+    """A way to recall items. Later versions may add values, so a client must accept values that it does
+    not know. INVALID_ARGUMENT for a request that names a channel that the server does not know.
     """
 
 CHANNEL_UNSPECIFIED: Channel.ValueType  # 0
-"""None named: INVALID_ARGUMENT in requests, never sent in responses."""
+"""No channel: INVALID_ARGUMENT in requests, never sent in responses."""
 CHANNEL_DENSE: Channel.ValueType  # 1
-"""Items near the query in the towers' space."""
+"""Items whose vectors are near the vector of the query."""
 CHANNEL_LEXICAL: Channel.ValueType  # 2
-"""Items that share words with the query."""
+"""Items that have words in common with the query."""
 Global___Channel: _TypeAlias = Channel  # noqa: Y015
 
 @_typing.final
 class Recalled(_message.Message):
-    """That a channel recalled an item."""
+    """A channel that recalled an item."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -55,7 +54,7 @@ class Recalled(_message.Message):
     channel: Global___Channel.ValueType
     """The channel."""
     rank: _builtins.int
-    """The place that it gave the item among those that pass the filter, counted from 1."""
+    """The rank of the item in the channel, among the items that pass the filter, counted from 1."""
     def __init__(
         self,
         *,

@@ -28,55 +28,55 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     DEGRADATION_UNSPECIFIED: _Degradation.ValueType  # 0
     """Never sent."""
     DEGRADATION_RERANK_SHORTENED: _Degradation.ValueType  # 1
-    """Stage 2 reranked fewer candidates than was asked for, the best ones of stage 1, because the
-    deadline, or the calls that waited behind, left no time for more. The others follow behind in
-    stage-1 order.
+    """Fewer candidates were reranked than requested, because the deadline or waiting calls left no
+    time for more. The best candidates in recall order were reranked; the others follow in recall
+    order.
     """
     DEGRADATION_RERANK_SKIPPED: _Degradation.ValueType  # 2
-    """Stage 2 reranked nothing, because the deadline, or the calls that waited behind, left no time:
-    the order is that of stage 1.
+    """Nothing was reranked, because the deadline or waiting calls left no time. The results are in
+    recall order.
     """
     DEGRADATION_RERANK_UNAVAILABLE: _Degradation.ValueType  # 3
-    """The request names a `rerank_depth` and the bundle has no reranker: the order is that of
-    stage 1, whatever the deadline.
+    """The request sets `rerank_depth` but the bundle has no reranker. The results are in recall
+    order, whatever the deadline.
     """
     DEGRADATION_FACETS_SKIPPED: _Degradation.ValueType  # 4
-    """Facets were asked for and not counted, because the deadline, or the calls that waited behind,
-    left no time. The response has no facets at all.
+    """Facets were requested but not counted, because the deadline or waiting calls left no time. The
+    response has no facets.
     """
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
-    """What was left out of an answer, and why. Later versions may add values, so a client must accept
-    those that it does not know.
+    """Work that was left out of an answer, and why. Later versions may add values, so a client must
+    accept values that it does not know.
     """
 
 DEGRADATION_UNSPECIFIED: Degradation.ValueType  # 0
 """Never sent."""
 DEGRADATION_RERANK_SHORTENED: Degradation.ValueType  # 1
-"""Stage 2 reranked fewer candidates than was asked for, the best ones of stage 1, because the
-deadline, or the calls that waited behind, left no time for more. The others follow behind in
-stage-1 order.
+"""Fewer candidates were reranked than requested, because the deadline or waiting calls left no
+time for more. The best candidates in recall order were reranked; the others follow in recall
+order.
 """
 DEGRADATION_RERANK_SKIPPED: Degradation.ValueType  # 2
-"""Stage 2 reranked nothing, because the deadline, or the calls that waited behind, left no time:
-the order is that of stage 1.
+"""Nothing was reranked, because the deadline or waiting calls left no time. The results are in
+recall order.
 """
 DEGRADATION_RERANK_UNAVAILABLE: Degradation.ValueType  # 3
-"""The request names a `rerank_depth` and the bundle has no reranker: the order is that of
-stage 1, whatever the deadline.
+"""The request sets `rerank_depth` but the bundle has no reranker. The results are in recall
+order, whatever the deadline.
 """
 DEGRADATION_FACETS_SKIPPED: Degradation.ValueType  # 4
-"""Facets were asked for and not counted, because the deadline, or the calls that waited behind,
-left no time. The response has no facets at all.
+"""Facets were requested but not counted, because the deadline or waiting calls left no time. The
+response has no facets.
 """
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
 @_typing.final
 class Coverage(_message.Message):
-    """How completely a request was answered. What each stage did, its counts and durations, stands in
-    the response's `stages`, and which bundle answered in its `bundle_id`. Answers to writes have
-    none of the three: a write is made as a whole or refused, by no stage, and belongs to no bundle.
-    Those of AdminService have a `bundle_id` alone.
+    """How completely a request was answered. Beside it, a response has the counts and durations of each
+    stage in `stages`, and the bundle that answered in `bundle_id`. Responses to writes have none of
+    the three: a write is made as a whole or refused, runs no stage and belongs to no bundle.
+    Responses of AdminService have a `bundle_id` only.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -84,12 +84,12 @@ class Coverage(_message.Message):
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
     RERANK_TARGET_COUNT_FIELD_NUMBER: _builtins.int
     rerank_target_count: _builtins.int
-    """How many candidates stage 2 would have scored with time enough. 0 when it had nothing to do,
-    and of methods without a stage 2.
+    """The number of candidates that would be reranked with enough time. 0 if there was nothing to
+    rerank, and for methods that do not rerank.
     """
     @_builtins.property
     def degradations(self) -> _containers.RepeatedScalarFieldContainer[Global___Degradation.ValueType]:
-        """What was left out and why, each kind at most once. Empty: the answer is all that was asked for."""
+        """The kinds of work that were left out, each at most once. Empty: nothing was left out."""
 
     def __init__(
         self,

@@ -27,83 +27,85 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT: a field of the request breaks a rule of this contract. A
     google.rpc.BadRequest names the first such field by its path, such as
-    "candidates[3].item.title"; of a oneof of which nothing is set the message that has it, and of
-    RetrieveRequest, which is the whole request, the oneof itself.
+    "candidates[3].item.title". For a oneof without a value, it names the message that contains the
+    oneof; for RetrieveRequest, which has no path, it names the oneof.
     """
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 2
-    """INVALID_ARGUMENT: the bytes of the request are no message of the expected type (a string that
-    is not UTF-8, a truncated message, more than 100 messages within messages).
+    """INVALID_ARGUMENT: the bytes of the request are not a message of the expected type (a string
+    that is not UTF-8, a truncated message, or messages nested more than 100 deep).
     """
     ERROR_REASON_PAGE_TOKEN_MISMATCH: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT: the page token is not one of ours, or was given for another query, filter,
-    depth or anything else that it is bound to. A google.rpc.BadRequest names the field. Start again
-    without one.
+    """INVALID_ARGUMENT: the page token does not come from this service, or it was issued for another
+    query, filter, depth or another value that it is bound to. A google.rpc.BadRequest names the
+    field. Start again without a token.
     """
     ERROR_REASON_UNKNOWN_ITEM: _ErrorReason.ValueType  # 4
-    """NOT_FOUND: the catalogue has no item of that id. A google.rpc.ResourceInfo names each of the
-    first ten unknown ids, with "shortlist.v1.Item" as its type.
+    """NOT_FOUND: the catalogue does not have the item. A google.rpc.ResourceInfo of type
+    "shortlist.v1.Item" names each of the first ten unknown ids.
     """
     ERROR_REASON_NOT_SUPPORTED: _ErrorReason.ValueType  # 5
-    """FAILED_PRECONDITION: the bundle being served cannot do this, for example rerank when it was
-    built with stage 1 only.
+    """FAILED_PRECONDITION: the bundle does not support the call, such as Rerank on a bundle without a
+    reranker.
     """
     ERROR_REASON_DEADLINE_PASSED: _ErrorReason.ValueType  # 6
-    """DEADLINE_EXCEEDED: the caller's deadline passed before the answer was ready. Work that had
-    not begun by then is never begun.
+    """DEADLINE_EXCEEDED: the caller's deadline passed before the answer was ready. The server does
+    not begin work after the deadline.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 7
-    """RESOURCE_EXHAUSTED: the queue in front of the engine is full, or too long for the call's
-    deadline. A google.rpc.RetryInfo says how long to wait.
+    """RESOURCE_EXHAUSTED: the queue of the engine is full, or too long for the deadline of the call.
+    A google.rpc.RetryInfo says how long to wait.
     """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 8
-    """UNAVAILABLE: this server is going down. Another one, or the same one later, can answer."""
+    """UNAVAILABLE: the server is shutting down. Another server, or this server later, can answer."""
     ERROR_REASON_INTERNAL_FAULT: _ErrorReason.ValueType  # 9
-    """INTERNAL: a fault of the server. Its message names an id under which the server logged it,
-    and the ErrorInfo's metadata carries the same id as "error_id".
+    """INTERNAL: a fault of the server. The message and the ErrorInfo's metadata ("error_id") carry
+    the id under which the server logged the fault.
     """
     ERROR_REASON_READ_ONLY: _ErrorReason.ValueType  # 10
     """FAILED_PRECONDITION: the server was started without `--state`, so it takes no writes."""
     ERROR_REASON_DISK_FAILED: _ErrorReason.ValueType  # 11
-    """UNAVAILABLE: the server cannot write to its disk. Whether the write was made is not known; send
-    it again, with the same request id.
+    """UNAVAILABLE: the server cannot write to its disk, so it does not know whether the write was
+    made. Send the write again with the same `request_id`.
     """
     ERROR_REASON_PAGE_TOKEN_EXPIRED: _ErrorReason.ValueType  # 12
-    """INVALID_ARGUMENT: the page token fits the request, but was given by another bundle than the one
-    that is served by now, and that one was not compacted from it. A google.rpc.BadRequest names the
-    field. Start again without one.
+    """INVALID_ARGUMENT: the page token fits the request but comes from another bundle, and the
+    current bundle was not compacted from that bundle. A google.rpc.BadRequest names the field.
+    Start again without a token.
     """
     ERROR_REASON_BUNDLE_REFUSED: _ErrorReason.ValueType  # 13
-    """FAILED_PRECONDITION: the bundle cannot serve; the message says why. The one that served goes on."""
+    """FAILED_PRECONDITION: the bundle cannot serve; the message says why. The current bundle goes on
+    serving.
+    """
     ERROR_REASON_LOAD_UNDER_WAY: _ErrorReason.ValueType  # 14
-    """ABORTED: another bundle is being loaded. Try again once it serves or was refused."""
+    """ABORTED: another bundle is loading. Try again once it serves or was refused."""
     ERROR_REASON_NOTHING_TO_ROLL_BACK_TO: _ErrorReason.ValueType  # 15
-    """FAILED_PRECONDITION: no bundle served before the one that does, or it was rolled back to last."""
+    """FAILED_PRECONDITION: there is no previous bundle, or the last change was a rollback."""
     ERROR_REASON_TOKEN_REQUIRED: _ErrorReason.ValueType  # 16
-    """UNAUTHENTICATED: the call shows no bearer token, or one that the server does not know (any
+    """UNAUTHENTICATED: the call has no bearer token, or a token that the server does not know (any
     more).
     """
     ERROR_REASON_ROLE_MISSING: _ErrorReason.ValueType  # 17
-    """PERMISSION_DENIED: the token is known and does not have the role that the method needs. The
-    ErrorInfo's metadata names that role as "role".
+    """PERMISSION_DENIED: the server knows the token, but the token lacks the role that the method
+    needs. The ErrorInfo's metadata names that role as "role".
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed.
 
-    Every error of these services carries a google.rpc.ErrorInfo whose `domain` is "shortlist" and
-    whose `reason` is the name of one of these values without its ERROR_REASON_ prefix, for example
-    "OVERLOADED". Later versions may add some, so a client must accept those that it does not know.
-    The canonical code beside it says what to do in general; the reason says which of
-    the known causes it was. Errors made by gRPC itself (no connection, a deadline that passed in
-    the client, a message over the size limit of 8 MiB, which is RESOURCE_EXHAUSTED) carry none.
+    Every error of these services carries a google.rpc.ErrorInfo. Its `domain` is "shortlist" and its
+    `reason` is the name of a value below without the prefix ERROR_REASON_, such as "OVERLOADED".
+    Later versions may add values, so a client must accept values that it does not know. The
+    canonical code of the error says what to do in general; the reason says which known cause it was.
+    Errors of gRPC itself carry no ErrorInfo: no connection, a deadline that passed in the client, or
+    a message over the size limit of 8 MiB (RESOURCE_EXHAUSTED).
 
-    Where a comment of this contract names INVALID_ARGUMENT alone, the reason is INVALID_FIELD, and
-    NOT_FOUND alone is UNKNOWN_ITEM. Any method may also end with MALFORMED_REQUEST, TOKEN_REQUIRED,
-    ROLE_MISSING or INTERNAL_FAULT, which its own comment does not repeat.
+    If a comment of this contract names INVALID_ARGUMENT without a reason, the reason is
+    INVALID_FIELD; for NOT_FOUND it is UNKNOWN_ITEM. Every method may also fail with
+    MALFORMED_REQUEST, TOKEN_REQUIRED, ROLE_MISSING or INTERNAL_FAULT; the comments of methods do not
+    repeat these.
 
-    A caller may name its call in the metadata, as `x-request-id`; the server's log then names it
-    likewise, beside the error's own id where there is one, and so does the metadata that comes with the
-    error.
+    If a call sends an `x-request-id` in its metadata, the server's log has that id beside the id of
+    the error, if there is one, and the metadata of the error has it too.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -111,63 +113,65 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT: a field of the request breaks a rule of this contract. A
 google.rpc.BadRequest names the first such field by its path, such as
-"candidates[3].item.title"; of a oneof of which nothing is set the message that has it, and of
-RetrieveRequest, which is the whole request, the oneof itself.
+"candidates[3].item.title". For a oneof without a value, it names the message that contains the
+oneof; for RetrieveRequest, which has no path, it names the oneof.
 """
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2
-"""INVALID_ARGUMENT: the bytes of the request are no message of the expected type (a string that
-is not UTF-8, a truncated message, more than 100 messages within messages).
+"""INVALID_ARGUMENT: the bytes of the request are not a message of the expected type (a string
+that is not UTF-8, a truncated message, or messages nested more than 100 deep).
 """
 ERROR_REASON_PAGE_TOKEN_MISMATCH: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT: the page token is not one of ours, or was given for another query, filter,
-depth or anything else that it is bound to. A google.rpc.BadRequest names the field. Start again
-without one.
+"""INVALID_ARGUMENT: the page token does not come from this service, or it was issued for another
+query, filter, depth or another value that it is bound to. A google.rpc.BadRequest names the
+field. Start again without a token.
 """
 ERROR_REASON_UNKNOWN_ITEM: ErrorReason.ValueType  # 4
-"""NOT_FOUND: the catalogue has no item of that id. A google.rpc.ResourceInfo names each of the
-first ten unknown ids, with "shortlist.v1.Item" as its type.
+"""NOT_FOUND: the catalogue does not have the item. A google.rpc.ResourceInfo of type
+"shortlist.v1.Item" names each of the first ten unknown ids.
 """
 ERROR_REASON_NOT_SUPPORTED: ErrorReason.ValueType  # 5
-"""FAILED_PRECONDITION: the bundle being served cannot do this, for example rerank when it was
-built with stage 1 only.
+"""FAILED_PRECONDITION: the bundle does not support the call, such as Rerank on a bundle without a
+reranker.
 """
 ERROR_REASON_DEADLINE_PASSED: ErrorReason.ValueType  # 6
-"""DEADLINE_EXCEEDED: the caller's deadline passed before the answer was ready. Work that had
-not begun by then is never begun.
+"""DEADLINE_EXCEEDED: the caller's deadline passed before the answer was ready. The server does
+not begin work after the deadline.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 7
-"""RESOURCE_EXHAUSTED: the queue in front of the engine is full, or too long for the call's
-deadline. A google.rpc.RetryInfo says how long to wait.
+"""RESOURCE_EXHAUSTED: the queue of the engine is full, or too long for the deadline of the call.
+A google.rpc.RetryInfo says how long to wait.
 """
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 8
-"""UNAVAILABLE: this server is going down. Another one, or the same one later, can answer."""
+"""UNAVAILABLE: the server is shutting down. Another server, or this server later, can answer."""
 ERROR_REASON_INTERNAL_FAULT: ErrorReason.ValueType  # 9
-"""INTERNAL: a fault of the server. Its message names an id under which the server logged it,
-and the ErrorInfo's metadata carries the same id as "error_id".
+"""INTERNAL: a fault of the server. The message and the ErrorInfo's metadata ("error_id") carry
+the id under which the server logged the fault.
 """
 ERROR_REASON_READ_ONLY: ErrorReason.ValueType  # 10
 """FAILED_PRECONDITION: the server was started without `--state`, so it takes no writes."""
 ERROR_REASON_DISK_FAILED: ErrorReason.ValueType  # 11
-"""UNAVAILABLE: the server cannot write to its disk. Whether the write was made is not known; send
-it again, with the same request id.
+"""UNAVAILABLE: the server cannot write to its disk, so it does not know whether the write was
+made. Send the write again with the same `request_id`.
 """
 ERROR_REASON_PAGE_TOKEN_EXPIRED: ErrorReason.ValueType  # 12
-"""INVALID_ARGUMENT: the page token fits the request, but was given by another bundle than the one
-that is served by now, and that one was not compacted from it. A google.rpc.BadRequest names the
-field. Start again without one.
+"""INVALID_ARGUMENT: the page token fits the request but comes from another bundle, and the
+current bundle was not compacted from that bundle. A google.rpc.BadRequest names the field.
+Start again without a token.
 """
 ERROR_REASON_BUNDLE_REFUSED: ErrorReason.ValueType  # 13
-"""FAILED_PRECONDITION: the bundle cannot serve; the message says why. The one that served goes on."""
+"""FAILED_PRECONDITION: the bundle cannot serve; the message says why. The current bundle goes on
+serving.
+"""
 ERROR_REASON_LOAD_UNDER_WAY: ErrorReason.ValueType  # 14
-"""ABORTED: another bundle is being loaded. Try again once it serves or was refused."""
+"""ABORTED: another bundle is loading. Try again once it serves or was refused."""
 ERROR_REASON_NOTHING_TO_ROLL_BACK_TO: ErrorReason.ValueType  # 15
-"""FAILED_PRECONDITION: no bundle served before the one that does, or it was rolled back to last."""
+"""FAILED_PRECONDITION: there is no previous bundle, or the last change was a rollback."""
 ERROR_REASON_TOKEN_REQUIRED: ErrorReason.ValueType  # 16
-"""UNAUTHENTICATED: the call shows no bearer token, or one that the server does not know (any
+"""UNAUTHENTICATED: the call has no bearer token, or a token that the server does not know (any
 more).
 """
 ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 17
-"""PERMISSION_DENIED: the token is known and does not have the role that the method needs. The
-ErrorInfo's metadata names that role as "role".
+"""PERMISSION_DENIED: the server knows the token, but the token lacks the role that the method
+needs. The ErrorInfo's metadata names that role as "role".
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -29,36 +29,37 @@ class _FacetScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FacetScope
     FACET_SCOPE_UNSPECIFIED: _FacetScope.ValueType  # 0
     """In requests: FACET_SCOPE_RECALLED. Never sent in responses."""
     FACET_SCOPE_MATCHED: _FacetScope.ValueType  # 1
-    """All items that pass the filter and are not excluded by rules, whatever the query; without either
-    the whole catalogue.
+    """All items that pass the filter and are not excluded by rules, whatever the query. Without
+    filter and exclusions: the whole catalogue.
     """
     FACET_SCOPE_RECALLED: _FacetScope.ValueType  # 2
-    """The first `recall_depth` candidates of stage 1, which answer the query best; on every page the
-    same ones. A search without a query recalls nothing and counts what matched instead, as the
-    `scope` of the response says.
+    """The first `recall_depth` recalled candidates, which match the query best; the same candidates
+    on every page. A search without a query recalls nothing and uses FACET_SCOPE_MATCHED, which the
+    `scope` of the response then says.
     """
 
 class FacetScope(_FacetScope, metaclass=_FacetScopeEnumTypeWrapper):
-    """Which items a facet counts. Later versions may add some, so a client must accept those that it
-    does not know. A request that names one that the server does not know is INVALID_ARGUMENT.
+    """The items that a facet counts. Later versions may add values, so a client must accept values that
+    it does not know. INVALID_ARGUMENT for a request that names a value that the server does not
+    know.
     """
 
 FACET_SCOPE_UNSPECIFIED: FacetScope.ValueType  # 0
 """In requests: FACET_SCOPE_RECALLED. Never sent in responses."""
 FACET_SCOPE_MATCHED: FacetScope.ValueType  # 1
-"""All items that pass the filter and are not excluded by rules, whatever the query; without either
-the whole catalogue.
+"""All items that pass the filter and are not excluded by rules, whatever the query. Without
+filter and exclusions: the whole catalogue.
 """
 FACET_SCOPE_RECALLED: FacetScope.ValueType  # 2
-"""The first `recall_depth` candidates of stage 1, which answer the query best; on every page the
-same ones. A search without a query recalls nothing and counts what matched instead, as the
-`scope` of the response says.
+"""The first `recall_depth` recalled candidates, which match the query best; the same candidates
+on every page. A search without a query recalls nothing and uses FACET_SCOPE_MATCHED, which the
+`scope` of the response then says.
 """
 Global___FacetScope: _TypeAlias = FacetScope  # noqa: Y015
 
 @_typing.final
 class Facet(_message.Message):
-    """What to count. The same field may be counted by several facets. Errors name the place, such as
+    """A facet to count. Several facets may count the same field. Errors name the position, such as
     "facets[1].intervals[0].at_least", with the reason INVALID_FIELD.
     """
 
@@ -69,23 +70,24 @@ class Facet(_message.Message):
     INTERVALS_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """A field, named as in Filter, but not "item_id", "title", "description" or "image_url", which
-    differ from item to item. INVALID_ARGUMENT for another. An attribute that no item has is none:
-    nothing is counted.
+    """A field, named as in Filter. INVALID_ARGUMENT for "item_id", "title", "description" and
+    "image_url", whose values differ between items, and for an unknown field. An attribute that no
+    item has is no error: nothing is counted.
     """
     max_values: _builtins.int
-    """How many values of a text, an attribute or "in_stock" to return at most. 0 means 10; above 200
-    is coerced to 200; negative is INVALID_ARGUMENT. Without effect on a number or a date.
+    """The maximum number of values to return for a text, an attribute or "in_stock". 0 means 10;
+    values above 200 are coerced to 200; a negative value is INVALID_ARGUMENT. No effect on numbers
+    and dates.
     """
     scope: Global___FacetScope.ValueType
-    """Which items to count. Unspecified means FACET_SCOPE_RECALLED; INVALID_ARGUMENT for one that the
-    server does not know.
+    """The items to count. Unspecified means FACET_SCOPE_RECALLED; INVALID_ARGUMENT for a value that
+    the server does not know.
     """
     @_builtins.property
     def intervals(self) -> _containers.RepeatedCompositeFieldContainer[_filter_pb2.Interval]:
-        """Intervals of a number, a date or an attribute to count the items of, read as in RangeFilter; at
-        most 50. They may overlap. INVALID_ARGUMENT for more, for other fields, and for bounds that do
-        not suit the field. Empty, the default: none are counted.
+        """Intervals of a number, a date or an attribute to count, with the semantics of RangeFilter: at
+        most 50. Intervals may overlap. INVALID_ARGUMENT for more than 50, for another field, and for
+        bounds whose type does not suit the field. Empty, the default: no interval is counted.
         """
 
     def __init__(
@@ -106,7 +108,7 @@ Global___Facet: _TypeAlias = Facet  # noqa: Y015
 
 @_typing.final
 class FacetCounts(_message.Message):
-    """What a facet counted."""
+    """The counts of a facet."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -120,23 +122,25 @@ class FacetCounts(_message.Message):
     field: _builtins.str
     """The field."""
     scope: Global___FacetScope.ValueType
-    """Which items were counted."""
+    """The items that were counted."""
     known_count: _builtins.int
-    """How many of them have a value; of an attribute any value, whether or not it reads as a number."""
+    """The number of counted items that have a value. For an attribute any value counts, whether or
+    not it reads as a number.
+    """
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
-        """The most frequent values of a text, an attribute or "in_stock", most frequent first; of equals
-        the one that comes first in the catalogue, and of "in_stock" true. Values that no counted item
-        has are left out. Empty for a number or a date.
+        """The most frequent values of a text, an attribute or "in_stock", most frequent first. Values
+        with equal counts are in catalogue order; for "in_stock", true comes first. Values that no
+        counted item has are left out. Empty for a number or a date.
         """
 
     @_builtins.property
     def interval_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """How many items lie in each interval, in the order of the request."""
+        """The number of items in each interval, in the order of the request."""
 
     @_builtins.property
     def smallest(self) -> _filter_pb2.Value:
-        """The smallest number or date. Absent for other fields, and when no item has a value."""
+        """The smallest number or date. Absent for other fields, and if no item has a value."""
 
     @_builtins.property
     def largest(self) -> _filter_pb2.Value:
@@ -163,14 +167,14 @@ Global___FacetCounts: _TypeAlias = FacetCounts  # noqa: Y015
 
 @_typing.final
 class ValueCount(_message.Message):
-    """How many items have a value."""
+    """The number of items with a value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     count: _builtins.int
-    """How many items have it. At least 1."""
+    """The number of items that have the value. At least 1."""
     @_builtins.property
     def value(self) -> _filter_pb2.Value:
         """The value."""

@@ -21,25 +21,27 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Filter(_message.Message):
-    """What an item has to be like: a tree of comparisons.
+    """A condition on items: a tree of comparisons. For every item a filter is either true or false; an
+    item passes the filter if it is true.
 
     A comparison names a field: "item_id", "title", "description", "brand", "category", "group_id",
-    "price", "rating", "rating_count", "released", "in_stock" or "image_url", or an attribute as
-    "attributes.NAME", where NAME is at least one character, of any kind. Letter case makes a
-    difference. Another name is INVALID_ARGUMENT; an attribute that no item has is one without values.
+    "price", "rating", "rating_count", "released", "in_stock", "image_url", or an attribute as
+    "attributes.NAME", where NAME is one or more characters of any kind. Names are case-sensitive.
+    INVALID_ARGUMENT for any other name. An attribute that no item has is an attribute without
+    values.
 
-    "price", "rating" and "rating_count" are numbers, "released" is a date, "in_stock" a flag, and all
-    others, attributes included, are texts. Text is compared exactly, letter case included. Numbers
-    are compared as doubles, so a "rating_count" above 2^53 may equal a neighbour. A missing value (and
-    an empty text) passes no comparison, so `not_filter` of one holds for it: of every item a filter is
-    either true or false.
+    "price", "rating" and "rating_count" are numbers, "released" is a date and "in_stock" is a flag.
+    All other fields, including attributes, are texts. Texts are compared exactly, including letter
+    case. Numbers are compared as doubles, so a "rating_count" above 2^53 may equal a neighbour. A
+    missing value (or an empty text) passes no comparison, so `not_filter` of a comparison is true
+    for it.
 
-    A tree has at most 8 levels, counted from 1 at its root, and 100 filters on all levels together,
-    and 256 KiB as a message, which also limits the length of a text: INVALID_ARGUMENT beyond.
+    A tree has at most 8 levels, counted from 1 at the root, at most 100 filters in all, and at most
+    256 KiB as a message, which also limits the length of a text. INVALID_ARGUMENT otherwise.
 
-    Errors are INVALID_ARGUMENT with the reason INVALID_FIELD, and name the place, such as
-    "filter.and_group.filters[2].range.field". A request of more than 100 messages within messages
-    cannot be read at all: its reason is MALFORMED_REQUEST.
+    Errors are INVALID_ARGUMENT with the reason INVALID_FIELD and name the position, such as
+    "filter.and_group.filters[2].range.field". A request whose messages are nested more than 100 deep
+    cannot be parsed at all: its reason is MALFORMED_REQUEST.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -62,11 +64,11 @@ class Filter(_message.Message):
 
     @_builtins.property
     def not_filter(self) -> Global___Filter:
-        """The filter does not pass, be it for a missing value."""
+        """The filter does not pass, possibly because a value is missing."""
 
     @_builtins.property
     def equals(self) -> Global___EqualsFilter:
-        """A field has a value."""
+        """A field has a given value."""
 
     @_builtins.property
     def in_list(self) -> Global___InListFilter:
@@ -82,7 +84,7 @@ class Filter(_message.Message):
 
     @_builtins.property
     def prefix(self) -> Global___PrefixFilter:
-        """A text or an attribute begins with something."""
+        """A text or an attribute begins with a prefix."""
 
     def __init__(
         self,
@@ -108,14 +110,14 @@ Global___Filter: _TypeAlias = Filter  # noqa: Y015
 
 @_typing.final
 class FilterGroup(_message.Message):
-    """Filters that are joined."""
+    """The filters that `and_group` or `or_group` joins."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FILTERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def filters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Filter]:
-        """The filters: at least one, INVALID_ARGUMENT otherwise, and as many as Filter allows."""
+        """The filters: at least one, INVALID_ARGUMENT otherwise, and at most as many as Filter allows."""
 
     def __init__(
         self,
@@ -132,17 +134,17 @@ Global___FilterGroup: _TypeAlias = FilterGroup  # noqa: Y015
 
 @_typing.final
 class EqualsFilter(_message.Message):
-    """A field has a value."""
+    """A field has a given value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELD_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field, of any type. INVALID_ARGUMENT when items have none of that name."""
+    """The field, of any type. INVALID_ARGUMENT if items have no field of that name."""
     @_builtins.property
     def value(self) -> Global___Value:
-        """The value. INVALID_ARGUMENT when it is absent or is not of the field's type."""
+        """The value. INVALID_ARGUMENT if it is absent or not of the field's type."""
 
     def __init__(
         self,
@@ -167,11 +169,11 @@ class InListFilter(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field, of any type. INVALID_ARGUMENT when items have none of that name."""
+    """The field, of any type. INVALID_ARGUMENT if items have no field of that name."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___Value]:
-        """The values: from 1 to 1,000, each of the field's type; INVALID_ARGUMENT otherwise. One that
-        comes twice counts once.
+        """The values: 1 to 1,000, each of the field's type; INVALID_ARGUMENT otherwise. A value that
+        occurs twice counts once.
         """
 
     def __init__(
@@ -192,9 +194,9 @@ Global___InListFilter: _TypeAlias = InListFilter  # noqa: Y015
 class RangeFilter(_message.Message):
     """A number or a date lies in an interval.
 
-    Of an attribute, values that read as a plain number, such as "65" or "-1.5", are compared as
-    numbers; others, such as "65 W", "1e3", ".5" or " 65", do not pass. A plain number is an optional
-    sign and 1 to 30 digits, and perhaps a point with 1 to 30 more behind it.
+    For an attribute, values that read as a plain number, such as "65" or "-1.5", are compared as
+    numbers. Other values, such as "65 W", "1e3", ".5" or " 65", do not pass. A plain number is an
+    optional sign and 1 to 30 digits, optionally followed by a point and 1 to 30 digits.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -203,12 +205,12 @@ class RangeFilter(_message.Message):
     INTERVAL_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The field: "price", "rating", "rating_count", "released" or an attribute. INVALID_ARGUMENT for
-    another, which has no order.
+    any other field, because its values have no order.
     """
     @_builtins.property
     def interval(self) -> Global___Interval:
-        """The interval. INVALID_ARGUMENT when it is absent or its bounds do not suit the field: dates for
-        "released", numbers for all others, attributes included.
+        """The interval. INVALID_ARGUMENT if it is absent or its bounds do not suit the field: dates for
+        "released", numbers for all other fields, including attributes.
         """
 
     def __init__(
@@ -227,13 +229,13 @@ Global___RangeFilter: _TypeAlias = RangeFilter  # noqa: Y015
 
 @_typing.final
 class ExistsFilter(_message.Message):
-    """A field has any value: of a text one that is not empty, of "in_stock" true or false."""
+    """A field has any value: a text that is not empty; true or false for "in_stock"."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELD_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field, of any type. INVALID_ARGUMENT when items have none of that name."""
+    """The field, of any type. INVALID_ARGUMENT if items have no field of that name."""
     def __init__(
         self,
         *,
@@ -249,9 +251,9 @@ Global___ExistsFilter: _TypeAlias = ExistsFilter  # noqa: Y015
 
 @_typing.final
 class PrefixFilter(_message.Message):
-    """A text begins with something. Of "category" whole levels are compared: "Electronics > Chargers"
-    passes that category and all below it, and not "Electronics > Chargers and hubs". Of all other
-    fields single characters are compared.
+    """A text begins with a prefix. "category" is compared level by level: "Electronics > Chargers"
+    passes that category and all categories below it, but not "Electronics > Chargers and hubs". All
+    other fields are compared character by character.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -259,9 +261,9 @@ class PrefixFilter(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     PREFIX_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field, which must be a text or an attribute: INVALID_ARGUMENT otherwise."""
+    """The field. INVALID_ARGUMENT unless it is a text or an attribute."""
     prefix: _builtins.str
-    """What the text begins with. INVALID_ARGUMENT when it is empty: see `exists`."""
+    """The prefix. INVALID_ARGUMENT if it is empty: use `exists` instead."""
     def __init__(
         self,
         *,
@@ -278,9 +280,9 @@ Global___PrefixFilter: _TypeAlias = PrefixFilter  # noqa: Y015
 
 @_typing.final
 class Value(_message.Message):
-    """What a field is compared with. It must be of the field's own type, for nothing is converted:
-    INVALID_ARGUMENT for a `text` "5" and the field "price", for a `number` 1 and the field "in_stock",
-    and for a `number` that an attribute should equal.
+    """A value to compare a field with. It must have the type of the field, because nothing is
+    converted. INVALID_ARGUMENT for example for the `text` "5" and the field "price", for the
+    `number` 1 and the field "in_stock", and for a `number` that an attribute should equal.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -290,19 +292,19 @@ class Value(_message.Message):
     FLAG_FIELD_NUMBER: _builtins.int
     DATE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """For text fields and attributes, but not as a bound of an interval. INVALID_ARGUMENT when it is
-    empty: for items without a value, negate `exists`.
+    """For texts and attributes, but not as a bound of an interval. INVALID_ARGUMENT if it is empty:
+    to find items without a value, negate `exists`.
     """
     number: _builtins.float
-    """For "price", "rating" and "rating_count", and as a bound of an interval for attributes. Must
-    be finite: INVALID_ARGUMENT otherwise.
+    """For "price", "rating" and "rating_count", and as a bound of an interval for attributes.
+    INVALID_ARGUMENT unless it is finite.
     """
     flag: _builtins.bool
     """For "in_stock", but not as a bound of an interval."""
     @_builtins.property
     def date(self) -> _date_pb2.Date:
-        """For "released". Must be a whole date, of the year 1 to 9999, with month and day, that there
-        is: INVALID_ARGUMENT otherwise.
+        """For "released". INVALID_ARGUMENT unless it is an existing date with year (1 to 9999), month
+        and day.
         """
 
     def __init__(
@@ -325,9 +327,9 @@ Global___Value: _TypeAlias = Value  # noqa: Y015
 
 @_typing.final
 class Interval(_message.Message):
-    """Numbers or dates between two bounds, of which one may be missing. INVALID_ARGUMENT when both
-    are, when the lower one is above the upper one, and for a bound that is a text or a flag. Bounds
-    between which nothing lies for another reason (above 5 and below 5) are no error.
+    """An interval of numbers or dates. INVALID_ARGUMENT if it has no bound, if the lower bound is above
+    the upper bound, and for a bound that is a text or a flag. An interval that is empty for another
+    reason (above 5 and below 5) is no error.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -338,19 +340,19 @@ class Interval(_message.Message):
     BELOW_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def at_least(self) -> Global___Value:
-        """The smallest there is."""
+        """The lower bound, included."""
 
     @_builtins.property
     def above(self) -> Global___Value:
-        """What all are larger than."""
+        """The lower bound, excluded."""
 
     @_builtins.property
     def at_most(self) -> Global___Value:
-        """The largest there is."""
+        """The upper bound, included."""
 
     @_builtins.property
     def below(self) -> Global___Value:
-        """What all are smaller than."""
+        """The upper bound, excluded."""
 
     def __init__(
         self,

@@ -23,15 +23,15 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Item(_message.Message):
     """A product of the catalogue.
 
-    In responses it is the item as it is served, with all of its fields unless the request names
-    some. In requests it is an item that the caller describes in full, in the catalogue or not:
-    nothing is looked up to complete it. All text of such an item together, names and values of
-    attributes included, may have at most 50,000 characters (Unicode code points); INVALID_ARGUMENT
-    beyond it. No text has a limit of its own.
+    In a response it is the item as it is served, with every field unless the request names some. In
+    a request the caller describes the item in full, whether or not the catalogue has it: the server
+    looks up nothing to complete it. All texts of an item in a request, including the names and
+    values of attributes, may have at most 50,000 characters (Unicode code points) together;
+    INVALID_ARGUMENT otherwise. No single text has a limit.
 
-    An empty string stands for an absent text, so text fields need no presence of their own.
+    An empty string means an absent text.
 
-    Errors in requests name the place, such as "inputs[2].item.released", with the reason
+    Errors in requests name the position, such as "inputs[2].item.released", with the reason
     INVALID_FIELD.
     """
 
@@ -71,50 +71,49 @@ class Item(_message.Message):
     IMAGE_URL_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The id of the item, unique within the catalogue. Each method that takes an item says
-    whether it needs one, and answers INVALID_ARGUMENT where it does and this is empty. Compared
-    exactly, letter case included.
+    """The id of the item, unique within the catalogue. Ids are compared exactly, including letter
+    case. Each method that takes an item says whether it needs an id, and fails with
+    INVALID_ARGUMENT if a needed id is empty.
     """
     title: _builtins.str
-    """What the product is called. Required in requests: INVALID_ARGUMENT when it is empty or only
-    white space.
-    """
+    """The name of the product. INVALID_ARGUMENT in requests if it is empty or only white space."""
     description: _builtins.str
-    """A longer text about the product. Models read as much of it as their token budget allows."""
+    """A longer text about the product. Models read its beginning, up to their token limit."""
     brand: _builtins.str
-    """Who makes the product or under whose name it is sold."""
+    """The maker of the product, or the name under which it is sold."""
     category: _builtins.str
-    """Where the product stands in the shop, from the widest category to the narrowest, joined by
-    " > ": "Electronics > Chargers > USB-C". Any other text is one level.
+    """The category of the product, from the widest level to the narrowest, joined by " > ":
+    "Electronics > Chargers > USB-C". Any other text is a single level.
     """
     group_id: _builtins.str
     """The id shared by all variants (sizes, colours) of one product."""
     price: _builtins.float
     """The price in units of the shop's currency (12.5 is twelve and a half euros, dollars, ...).
-    Absent when unknown. Must be finite in requests: INVALID_ARGUMENT otherwise. Below 0 is no error.
+    Absent if unknown. INVALID_ARGUMENT in requests unless it is finite. Negative prices are
+    allowed.
     """
     rating: _builtins.float
-    """The mean rating by customers, from 0 to 5. Absent when unknown. Outside of this range, or not a
-    number: INVALID_ARGUMENT in requests.
+    """The mean customer rating, from 0 to 5. Absent if unknown. INVALID_ARGUMENT in requests if it is
+    outside this range or not a number.
     """
     rating_count: _builtins.int
-    """How many ratings the mean is taken over. Absent when unknown. Negative: INVALID_ARGUMENT in
-    requests.
+    """The number of ratings behind `rating`. Absent if unknown. INVALID_ARGUMENT in requests if it is
+    negative.
     """
     in_stock: _builtins.bool
-    """Whether the product can be bought now. Absent when unknown."""
+    """Whether the product can be bought now. Absent if unknown."""
     image_url: _builtins.str
-    """Where a picture of the product lies. Nothing fetches or checks it."""
+    """The address of a picture of the product. The server neither fetches nor checks it."""
     @_builtins.property
     def released(self) -> _date_pb2.Date:
-        """The day on which the product came out. Absent when unknown. Must be a whole date in requests, of
-        the year 1 to 9999, with month and day, that there is: INVALID_ARGUMENT otherwise.
+        """The release day of the product. Absent if unknown. INVALID_ARGUMENT in requests unless it is an
+        existing date with year (1 to 9999), month and day.
         """
 
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Further facts about the product, by name: {"colour": "blue", "power": "65 W"}. An empty value is
-        returned as it is, and counts as none in filters and facets.
+        """Further properties of the product, by name: {"colour": "blue", "power": "65 W"}. An empty value
+        is returned as it is, but filters and facets treat it as absent.
         """
 
     def __init__(

@@ -30,11 +30,11 @@ class RerankRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """What the customer typed, with the limits of SearchRequest.query, and never empty."""
+    """The text that the customer typed, with the limits of SearchRequest.query; never empty."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RerankCandidate]:
-        """What to order: from 1 to 500 candidates, no id twice, be it of an item given inline;
-        INVALID_ARGUMENT otherwise.
+        """The candidates: 1 to 500, INVALID_ARGUMENT otherwise. No id may occur twice, including the ids
+        of inline items.
         """
 
     def __init__(
@@ -60,14 +60,14 @@ class RerankCandidate(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     ITEM_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The id of an item of the catalogue. INVALID_ARGUMENT when it is empty, NOT_FOUND when the
-    catalogue has none of that id.
+    """The id of an item of the catalogue. INVALID_ARGUMENT if it is empty; NOT_FOUND if the
+    catalogue does not have the item.
     """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """An item described by the caller. It needs an id, which the response names it by, and is
-        scored as described even when the catalogue has an item of that id. INVALID_ARGUMENT without
-        an id, and when it breaks a rule of Item.
+        """An inline item, described by the caller. It needs an id, which names it in the response. It
+        is scored as described even if the catalogue has an item of that id. INVALID_ARGUMENT if it
+        has no id or breaks a rule of Item.
         """
 
     def __init__(
@@ -104,12 +104,12 @@ class RerankResponse(_message.Message):
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
-        """What each stage did, in the order in which they ran."""
+        """One report per stage, in the order in which the stages ran."""
 
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
-        """How completely the request was answered. Every candidate is scored or the call fails, for only
-        the caller knows which ones could be left out: `degradations` is empty.
+        """How completely the request was answered. Every candidate is scored or the call fails, because
+        only the caller knows which candidates may be left out; so `degradations` is empty.
         """
 
     def __init__(
@@ -141,14 +141,14 @@ class RerankResult(_message.Message):
     item_id: _builtins.str
     """The id of the candidate."""
     score: _builtins.float
-    """The score that the results are ordered by. It falls along the list and is comparable within
-    one query only.
+    """The score that orders the results. Scores fall along the list and are comparable within one
+    query only.
     """
     dense_score: _builtins.float
-    """The cosine of the query's and the item's vectors, from -1 to 1. Given for every candidate."""
+    """The cosine of the vectors of query and item, from -1 to 1. Always present."""
     lexical_score: _builtins.float
-    """The lexical score as a share of the best one that any item has for the query: from 0, no word
-    matches, to 1. Absent for items given inline.
+    """The lexical score of the item divided by the best lexical score of any item for the query: from
+    0 (no common word) to 1. Absent for inline items.
     """
     def __init__(
         self,

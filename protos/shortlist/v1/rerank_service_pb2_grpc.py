@@ -26,17 +26,18 @@ if _version_not_supported:
 
 
 class RerankServiceStub:
-    """Stage 2 on its own: orders candidates that come from anywhere.
+    """Reranking alone, for candidates from any source.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     def __init__(self, channel):
@@ -53,27 +54,28 @@ class RerankServiceStub:
 
 
 class RerankServiceServicer:
-    """Stage 2 on its own: orders candidates that come from anywhere.
+    """Reranking alone, for candidates from any source.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     def Rerank(self, request, context):
         """Scores every candidate for the query and returns all of them, best first.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-        does not have, FAILED_PRECONDITION with NOT_SUPPORTED when the bundle has no reranker,
-        DEADLINE_EXCEEDED with DEADLINE_PASSED when not every candidate can be scored by the deadline,
-        RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
-        with SHUTTING_DOWN while it goes down.
+        Errors: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND for an id that the catalogue
+        does not have; FAILED_PRECONDITION with NOT_SUPPORTED if the bundle has no reranker;
+        DEADLINE_EXCEEDED with DEADLINE_PASSED if not every candidate can be scored before the
+        deadline; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is full; UNAVAILABLE
+        with SHUTTING_DOWN while the server shuts down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,17 +98,18 @@ def add_RerankServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RerankService:
-    """Stage 2 on its own: orders candidates that come from anywhere.
+    """Reranking alone, for candidates from any source.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     @staticmethod

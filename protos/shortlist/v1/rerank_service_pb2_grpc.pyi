@@ -27,17 +27,18 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RerankServiceStub:
-    """Stage 2 on its own: orders candidates that come from anywhere.
+    """Reranking alone, for candidates from any source.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     @_typing.overload
@@ -47,51 +48,53 @@ class RerankServiceStub:
     Rerank: _grpc.UnaryUnaryMultiCallable[_rerank_service_pb2.RerankRequest, _rerank_service_pb2.RerankResponse]
     """Scores every candidate for the query and returns all of them, best first.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-    does not have, FAILED_PRECONDITION with NOT_SUPPORTED when the bundle has no reranker,
-    DEADLINE_EXCEEDED with DEADLINE_PASSED when not every candidate can be scored by the deadline,
-    RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
-    with SHUTTING_DOWN while it goes down.
+    Errors: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND for an id that the catalogue
+    does not have; FAILED_PRECONDITION with NOT_SUPPORTED if the bundle has no reranker;
+    DEADLINE_EXCEEDED with DEADLINE_PASSED if not every candidate can be scored before the
+    deadline; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is full; UNAVAILABLE
+    with SHUTTING_DOWN while the server shuts down.
     """
 
 @_typing.type_check_only
 class RerankServiceAsyncStub(RerankServiceStub):
-    """Stage 2 on its own: orders candidates that come from anywhere.
+    """Reranking alone, for candidates from any source.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Rerank: _aio.UnaryUnaryMultiCallable[_rerank_service_pb2.RerankRequest, _rerank_service_pb2.RerankResponse]  # type: ignore[assignment]
     """Scores every candidate for the query and returns all of them, best first.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-    does not have, FAILED_PRECONDITION with NOT_SUPPORTED when the bundle has no reranker,
-    DEADLINE_EXCEEDED with DEADLINE_PASSED when not every candidate can be scored by the deadline,
-    RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
-    with SHUTTING_DOWN while it goes down.
+    Errors: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND for an id that the catalogue
+    does not have; FAILED_PRECONDITION with NOT_SUPPORTED if the bundle has no reranker;
+    DEADLINE_EXCEEDED with DEADLINE_PASSED if not every candidate can be scored before the
+    deadline; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is full; UNAVAILABLE
+    with SHUTTING_DOWN while the server shuts down.
     """
 
 class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Stage 2 on its own: orders candidates that come from anywhere.
+    """Reranking alone, for candidates from any source.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     @_abc_1.abstractmethod
@@ -102,11 +105,11 @@ class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_rerank_service_pb2.RerankResponse, _abc.Awaitable[_rerank_service_pb2.RerankResponse]]:
         """Scores every candidate for the query and returns all of them, best first.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-        does not have, FAILED_PRECONDITION with NOT_SUPPORTED when the bundle has no reranker,
-        DEADLINE_EXCEEDED with DEADLINE_PASSED when not every candidate can be scored by the deadline,
-        RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
-        with SHUTTING_DOWN while it goes down.
+        Errors: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND for an id that the catalogue
+        does not have; FAILED_PRECONDITION with NOT_SUPPORTED if the bundle has no reranker;
+        DEADLINE_EXCEEDED with DEADLINE_PASSED if not every candidate can be scored before the
+        deadline; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is full; UNAVAILABLE
+        with SHUTTING_DOWN while the server shuts down.
         """
 
 def add_RerankServiceServicer_to_server(servicer: RerankServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

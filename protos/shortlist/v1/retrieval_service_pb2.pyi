@@ -38,35 +38,35 @@ class RetrieveRequest(_message.Message):
     CHANNELS_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """What the customer typed, with the limits of SearchRequest.query, and never empty."""
+    """The text that the customer typed, with the limits of SearchRequest.query; never empty."""
     page_size: _builtins.int
-    """How many hits to return at most. 0 means 100; above 1,000 is coerced to 1,000; negative is
-    INVALID_ARGUMENT. There is one page.
+    """The maximum number of hits. 0 means 100; values above 1,000 are coerced to 1,000; a negative
+    value is INVALID_ARGUMENT. There is one page.
     """
     @_builtins.property
     def vector(self) -> _vector_pb2.Vector:
-        """A vector, for example from Embed. Its width must be that of the bundle, its coordinates
-        finite and not all 0: INVALID_ARGUMENT otherwise. It need not have unit length; the server
-        scales it.
+        """A vector, for example from Embed. INVALID_ARGUMENT unless it has the dimension of the
+        bundle's vectors and its coordinates are finite and not all 0. It need not have unit length:
+        the server normalises it.
         """
 
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
-        """What hits have to be like. Absent: everything is searched."""
+        """Restricts the hits to items that pass. Absent: all items are searched."""
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_channel_pb2.Channel.ValueType]:
-        """Which channels recall. Empty means all that a search uses. A vector has CHANNEL_DENSE alone:
-        INVALID_ARGUMENT for a vector with another one, and for a channel that is unspecified or
-        unknown. A channel named twice counts once.
+        """The channels that recall. Empty means all channels of a search. A vector allows CHANNEL_DENSE
+        only. INVALID_ARGUMENT for a vector with another channel, and for an unspecified or unknown
+        channel. A channel named twice counts once.
         """
 
     @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """Which fields of each hit's `item` to return, by name, such as "title" or "attributes" (all of
-        them); "*" means every field. Absent and empty mean no item at all: hits have ids and scores
-        alone. A path that is no field of Item, or that leads into one, is INVALID_ARGUMENT. 1,000 whole
-        items may be more than the 4 MiB that most gRPC clients accept by default.
+        """The fields of each hit's `item` to return, by name, such as "title" or "attributes" (all
+        attributes); "*" means every field. Absent and empty mean no item: hits then have ids and
+        scores only. INVALID_ARGUMENT for a path that is no field of Item or that leads into a field.
+        1,000 whole items may exceed 4 MiB, the default limit of most gRPC clients.
         """
 
     def __init__(
@@ -103,18 +103,18 @@ class RetrieveResponse(_message.Message):
     """The id of the bundle that answered."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetrieveResult]:
-        """The hits, best first. As many as `page_size` whenever the catalogue has them, or as pass the
-        filter; CHANNEL_LEXICAL alone gives none that shares no word with the query.
+        """The hits, best first. There are `page_size` hits unless fewer items pass the filter.
+        CHANNEL_LEXICAL alone returns no item that has no word in common with the query.
         """
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
-        """What each stage did, in the order in which they ran."""
+        """One report per stage, in the order in which the stages ran."""
 
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
-        """How completely the request was answered. A retrieval leaves nothing out: what cannot be ready by
-        the deadline is DEADLINE_EXCEEDED, and `degradations` is empty.
+        """How completely the request was answered. A retrieval leaves nothing out, so `degradations` is
+        empty: a retrieval that misses its deadline fails with DEADLINE_EXCEEDED.
         """
 
     def __init__(
@@ -147,18 +147,21 @@ class RetrieveResult(_message.Message):
     item_id: _builtins.str
     """The id of the item."""
     score: _builtins.float
-    """The score that the results are ordered by. It falls along the list and is comparable within
-    one retrieval only.
+    """The recall score, which orders the results: the weighted sum of the scores of the channels that
+    were asked. A single channel gives its own score, such as the cosine of CHANNEL_DENSE. Scores
+    fall along the list and are comparable within one retrieval only.
     """
     dense_score: _builtins.float
-    """The cosine of the query's and the item's vectors, from -1 to 1."""
+    """The cosine of the vectors of query and item, from -1 to 1. Always present, whichever channels
+    were asked.
+    """
     @_builtins.property
     def recalled_by(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.Recalled]:
-        """The channels that recalled the item, at least one and each at most once."""
+        """The channels that recalled the item: at least one, each at most once."""
 
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item as it is served: the fields of it that `item_fields` names. Absent when it names none."""
+        """The item as it is served, with the fields that `item_fields` names. Absent if it names none."""
 
     def __init__(
         self,
@@ -191,24 +194,26 @@ class SimilarItemsRequest(_message.Message):
     EXCLUDE_VARIANTS_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The id of the item whose neighbours to find. INVALID_ARGUMENT when it is empty, NOT_FOUND when
-    the catalogue has no item of that id.
+    """The id of the item whose neighbours to find. INVALID_ARGUMENT if it is empty; NOT_FOUND if the
+    catalogue does not have the item.
     """
     page_size: _builtins.int
-    """How many results to return at most. 0 means 10; above 100 is coerced to 100; negative is
-    INVALID_ARGUMENT. There is one page.
+    """The maximum number of results. 0 means 10; values above 100 are coerced to 100; a negative
+    value is INVALID_ARGUMENT. There is one page.
     """
     exclude_variants: _builtins.bool
-    """Whether to leave out the other variants of the item: those with its `group_id`. False, the
-    default, leaves them in. Without a `group_id` an item has no variants.
+    """Whether to leave out the other variants of the item: the items with the same `group_id`. False,
+    the default, keeps them. An item without a `group_id` has no variants.
     """
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
-        """What results have to be like. Absent: everything is searched. The item itself need not pass."""
+        """Restricts the results to items that pass. Absent: all items are searched. The item itself need
+        not pass.
+        """
 
     @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """Which fields of each result's `item` to return, as SearchRequest.item_fields."""
+        """The fields of each result's `item` to return, as in SearchRequest.item_fields."""
 
     def __init__(
         self,
@@ -241,18 +246,18 @@ class SimilarItemsResponse(_message.Message):
     """The id of the bundle that answered."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimilarItemsResult]:
-        """The items, nearest first, never the one asked about. As many as `page_size` whenever the
-        catalogue has them, or as pass the filter.
+        """The results, nearest first, without the item of the request. There are `page_size` results
+        unless fewer items pass the filter.
         """
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
-        """What each stage did, in the order in which they ran."""
+        """One report per stage, in the order in which the stages ran."""
 
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
-        """How completely the request was answered. Nothing is left out: what cannot be ready by the
-        deadline is DEADLINE_EXCEEDED, and `degradations` is empty.
+        """How completely the request was answered. Nothing is left out, so `degradations` is empty: a
+        call that misses its deadline fails with DEADLINE_EXCEEDED.
         """
 
     def __init__(
@@ -273,7 +278,7 @@ Global___SimilarItemsResponse: _TypeAlias = SimilarItemsResponse  # noqa: Y015
 
 @_typing.final
 class SimilarItemsResult(_message.Message):
-    """One item similar to another."""
+    """One similar item."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -283,10 +288,10 @@ class SimilarItemsResult(_message.Message):
     item_id: _builtins.str
     """The id of the item."""
     score: _builtins.float
-    """The cosine of both items' vectors, from -1 to 1, which the results are ordered by."""
+    """The cosine of the vectors of both items, from -1 to 1. It orders the results."""
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item as it is served: every field of it, or the ones that `item_fields` names."""
+        """The item as it is served: every field, or the fields that `item_fields` names."""
 
     def __init__(
         self,
@@ -312,8 +317,8 @@ class EmbedRequest(_message.Message):
     INPUTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedInput]:
-        """What to encode: from 1 to 128 inputs, INVALID_ARGUMENT outside of it. Queries and items may
-        be mixed, and may come twice.
+        """The inputs to encode: 1 to 128, INVALID_ARGUMENT otherwise. Queries and items may be mixed, and
+        an input may occur twice.
         """
 
     def __init__(
@@ -331,18 +336,18 @@ Global___EmbedRequest: _TypeAlias = EmbedRequest  # noqa: Y015
 
 @_typing.final
 class EmbedInput(_message.Message):
-    """One thing to encode. What it is says which tower encodes it."""
+    """One input to encode. Its kind decides which tower encodes it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     QUERY_FIELD_NUMBER: _builtins.int
     ITEM_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """A query for the query tower, with the limits of SearchRequest.query, and never empty."""
+    """A query for the query tower, with the limits of SearchRequest.query; never empty."""
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """An item for the item tower. It needs a title and no id. To encode a bare text as an item,
-        give an item that has only a title. INVALID_ARGUMENT when it breaks a rule of Item.
+        """An item for the item tower. It needs a title but no id. To encode a bare text as an item,
+        send an item that has only a title. INVALID_ARGUMENT if it breaks a rule of Item.
         """
 
     def __init__(
@@ -375,18 +380,18 @@ class EmbedResponse(_message.Message):
     """The id of the bundle that answered."""
     @_builtins.property
     def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[_vector_pb2.Vector]:
-        """One unit vector per input, in their order."""
+        """One unit vector per input, in the order of the inputs."""
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
-        """What each stage did, in the order in which they ran: "encode" for the queries, and once more for
-        the items, where there are any.
+        """One report per stage, in the order in which the stages ran: "encode" for the queries, then
+        "encode" for the items, each only if there are any.
         """
 
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
-        """How completely the request was answered. Nothing is left out: what cannot be ready by the
-        deadline is DEADLINE_EXCEEDED, and `degradations` is empty.
+        """How completely the request was answered. Nothing is left out, so `degradations` is empty: a
+        call that misses its deadline fails with DEADLINE_EXCEEDED.
         """
 
     def __init__(

@@ -26,18 +26,19 @@ if _version_not_supported:
 
 
 class RetrievalServiceStub:
-    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
-    the lexical index.
+    """Recall alone, for callers with a ranker of their own: the towers with the vector index, and the
+    lexical index.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     def __init__(self, channel):
@@ -64,50 +65,51 @@ class RetrievalServiceStub:
 
 
 class RetrievalServiceServicer:
-    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
-    the lexical index.
+    """Recall alone, for callers with a ranker of their own: the towers with the vector index, and the
+    lexical index.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     def Retrieve(self, request, context):
-        """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
+        """Recalls items for a query as a search does, or finds the items nearest to a vector.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
-        when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
-        than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+        Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
+        if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
+        full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SimilarItems(self, request, context):
-        """Finds the items of the catalogue that are nearest to one of them, by their vectors. No model
-        runs, so it takes about as long as a recall.
+        """Finds the items whose vectors are nearest to the vector of an item of the catalogue. No model
+        runs, so the call takes about as long as a recall.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-        does not have, DEADLINE_EXCEEDED with DEADLINE_PASSED when the deadline passes first,
-        RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
-        with SHUTTING_DOWN while it goes down.
+        Errors: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND if the catalogue does not
+        have the item; DEADLINE_EXCEEDED with DEADLINE_PASSED if the deadline passes first;
+        RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is full; UNAVAILABLE with
+        SHUTTING_DOWN while the server shuts down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Embed(self, request, context):
-        """Encodes queries and items with the bundle's towers.
+        """Encodes queries and items with the towers of the bundle.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
-        when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
-        than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+        Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
+        if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
+        full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,18 +142,19 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RetrievalService:
-    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
-    the lexical index.
+    """Recall alone, for callers with a ranker of their own: the towers with the vector index, and the
+    lexical index.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     @staticmethod

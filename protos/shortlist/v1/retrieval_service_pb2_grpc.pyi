@@ -27,18 +27,19 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RetrievalServiceStub:
-    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
-    the lexical index.
+    """Recall alone, for callers with a ranker of their own: the towers with the vector index, and the
+    lexical index.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     @_typing.overload
@@ -46,83 +47,85 @@ class RetrievalServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RetrievalServiceAsyncStub: ...
     Retrieve: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRequest, _retrieval_service_pb2.RetrieveResponse]
-    """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
+    """Recalls items for a query as a search does, or finds the items nearest to a vector.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
-    when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
-    than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+    Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
+    if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
+    full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
     """
     SimilarItems: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.SimilarItemsRequest, _retrieval_service_pb2.SimilarItemsResponse]
-    """Finds the items of the catalogue that are nearest to one of them, by their vectors. No model
-    runs, so it takes about as long as a recall.
+    """Finds the items whose vectors are nearest to the vector of an item of the catalogue. No model
+    runs, so the call takes about as long as a recall.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-    does not have, DEADLINE_EXCEEDED with DEADLINE_PASSED when the deadline passes first,
-    RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
-    with SHUTTING_DOWN while it goes down.
+    Errors: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND if the catalogue does not
+    have the item; DEADLINE_EXCEEDED with DEADLINE_PASSED if the deadline passes first;
+    RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is full; UNAVAILABLE with
+    SHUTTING_DOWN while the server shuts down.
     """
     Embed: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.EmbedRequest, _retrieval_service_pb2.EmbedResponse]
-    """Encodes queries and items with the bundle's towers.
+    """Encodes queries and items with the towers of the bundle.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
-    when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
-    than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+    Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
+    if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
+    full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
     """
 
 @_typing.type_check_only
 class RetrievalServiceAsyncStub(RetrievalServiceStub):
-    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
-    the lexical index.
+    """Recall alone, for callers with a ranker of their own: the towers with the vector index, and the
+    lexical index.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Retrieve: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRequest, _retrieval_service_pb2.RetrieveResponse]  # type: ignore[assignment]
-    """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
+    """Recalls items for a query as a search does, or finds the items nearest to a vector.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
-    when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
-    than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+    Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
+    if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
+    full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
     """
     SimilarItems: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.SimilarItemsRequest, _retrieval_service_pb2.SimilarItemsResponse]  # type: ignore[assignment]
-    """Finds the items of the catalogue that are nearest to one of them, by their vectors. No model
-    runs, so it takes about as long as a recall.
+    """Finds the items whose vectors are nearest to the vector of an item of the catalogue. No model
+    runs, so the call takes about as long as a recall.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-    does not have, DEADLINE_EXCEEDED with DEADLINE_PASSED when the deadline passes first,
-    RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
-    with SHUTTING_DOWN while it goes down.
+    Errors: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND if the catalogue does not
+    have the item; DEADLINE_EXCEEDED with DEADLINE_PASSED if the deadline passes first;
+    RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is full; UNAVAILABLE with
+    SHUTTING_DOWN while the server shuts down.
     """
     Embed: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.EmbedRequest, _retrieval_service_pb2.EmbedResponse]  # type: ignore[assignment]
-    """Encodes queries and items with the bundle's towers.
+    """Encodes queries and items with the towers of the bundle.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
-    when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
-    than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+    Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
+    if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
+    full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
     """
 
 class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Stage 1 on its own, for callers with a ranker of their own: the towers with the vector index, and
-    the lexical index.
+    """Recall alone, for callers with a ranker of their own: the towers with the vector index, and the
+    lexical index.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
     """
 
     @_abc_1.abstractmethod
@@ -131,11 +134,11 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retrieval_service_pb2.RetrieveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_service_pb2.RetrieveResponse, _abc.Awaitable[_retrieval_service_pb2.RetrieveResponse]]:
-        """Finds what stage 1 of a search recalls for a query, or the items nearest to a vector.
+        """Recalls items for a query as a search does, or finds the items nearest to a vector.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
-        when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
-        than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+        Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
+        if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
+        full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
         """
 
     @_abc_1.abstractmethod
@@ -144,13 +147,13 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retrieval_service_pb2.SimilarItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_service_pb2.SimilarItemsResponse, _abc.Awaitable[_retrieval_service_pb2.SimilarItemsResponse]]:
-        """Finds the items of the catalogue that are nearest to one of them, by their vectors. No model
-        runs, so it takes about as long as a recall.
+        """Finds the items whose vectors are nearest to the vector of an item of the catalogue. No model
+        runs, so the call takes about as long as a recall.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, NOT_FOUND for an id that the catalogue
-        does not have, DEADLINE_EXCEEDED with DEADLINE_PASSED when the deadline passes first,
-        RESOURCE_EXHAUSTED with OVERLOADED when the server has more work than it can queue, UNAVAILABLE
-        with SHUTTING_DOWN while it goes down.
+        Errors: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND if the catalogue does not
+        have the item; DEADLINE_EXCEEDED with DEADLINE_PASSED if the deadline passes first;
+        RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is full; UNAVAILABLE with
+        SHUTTING_DOWN while the server shuts down.
         """
 
     @_abc_1.abstractmethod
@@ -159,11 +162,11 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retrieval_service_pb2.EmbedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_service_pb2.EmbedResponse, _abc.Awaitable[_retrieval_service_pb2.EmbedResponse]]:
-        """Encodes queries and items with the bundle's towers.
+        """Encodes queries and items with the towers of the bundle.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, DEADLINE_EXCEEDED with DEADLINE_PASSED
-        when the deadline passes first, RESOURCE_EXHAUSTED with OVERLOADED when the server has more work
-        than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+        Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
+        if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
+        full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
         """
 
 def add_RetrievalServiceServicer_to_server(servicer: RetrievalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,47 +27,47 @@ class _PinProblem:
 class _PinProblemEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PinProblem.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PIN_PROBLEM_UNSPECIFIED: _PinProblem.ValueType  # 0
-    """It was not, or the rule is no pin."""
+    """The pin was not left out, or the rule is not a pin."""
     PIN_PROBLEM_UNKNOWN_ITEM: _PinProblem.ValueType  # 1
-    """The catalogue has no item of the id."""
+    """The catalogue does not have the item."""
     PIN_PROBLEM_FILTERED_OUT: _PinProblem.ValueType  # 2
     """The item does not pass the filter of the request."""
     PIN_PROBLEM_EXCLUDED: _PinProblem.ValueType  # 3
-    """The item is excluded by the rules."""
+    """The rules exclude the item."""
 
 class PinProblem(_PinProblem, metaclass=_PinProblemEnumTypeWrapper):
     """Why a pin was left out."""
 
 PIN_PROBLEM_UNSPECIFIED: PinProblem.ValueType  # 0
-"""It was not, or the rule is no pin."""
+"""The pin was not left out, or the rule is not a pin."""
 PIN_PROBLEM_UNKNOWN_ITEM: PinProblem.ValueType  # 1
-"""The catalogue has no item of the id."""
+"""The catalogue does not have the item."""
 PIN_PROBLEM_FILTERED_OUT: PinProblem.ValueType  # 2
 """The item does not pass the filter of the request."""
 PIN_PROBLEM_EXCLUDED: PinProblem.ValueType  # 3
-"""The item is excluded by the rules."""
+"""The rules exclude the item."""
 Global___PinProblem: _TypeAlias = PinProblem  # noqa: Y015
 
 @_typing.final
 class Rules(_message.Message):
-    """How a merchandiser changes what a search would answer by itself. The rules work in one order, each
-    on what the one before has left, whatever the order of the fields in the request:
+    """The rules with which a merchandiser changes the results of a search. Rules apply in a fixed
+    order, each to the result of the rules before it, whatever the order of fields in the request:
 
-    1. Exclusions take items out before anything is recalled.
-    2. Recall and reranking go on as without rules. What is pinned is scored by both stages too.
-    3. Boosts add to the scores of the first `recall_depth` candidates, which are sorted anew.
+    1. Exclusions remove items before recall.
+    2. Recall and reranking run as without rules. Pinned items get all scores too.
+    3. Boosts add to the scores of the first `recall_depth` candidates, which are then sorted again.
     4. Diversity re-orders the head of that list.
-    5. Caps go down the list and leave items out.
-    6. Pins take the places that they name; all other items fill the others, in their order.
+    5. Caps leave out items, from the top of the list down.
+    6. Pins take the positions that they name; all other items fill the other positions, in order.
 
-    Then the page is cut out. All pages of a search are parts of this one list: no item is on two of
-    them while nothing is written to the catalogue, and there are as many results as asked for wherever
-    the catalogue has them.
+    The page is then cut from this list. All pages of a search are parts of one list, so no item is
+    on two pages unless the catalogue changes in between. A page is full if the catalogue has enough
+    items.
 
-    A search without a query, which browses by popularity, obeys all of them. The score that boosts
-    add to, and diversity weighs, is then the natural logarithm of 1 + `rating_count`.
+    A search without a query, which browses by popularity, applies all rules. The score that boosts
+    add to and that diversity weighs is then the natural logarithm of 1 + `rating_count`.
 
-    Errors are INVALID_ARGUMENT with the reason INVALID_FIELD, and name the place, such as
+    Errors are INVALID_ARGUMENT with the reason INVALID_FIELD and name the position, such as
     "rules.boosts[2].filter.equals.field".
     """
 
@@ -80,38 +80,42 @@ class Rules(_message.Message):
     CAPS_FIELD_NUMBER: _builtins.int
     PINS_FIELD_NUMBER: _builtins.int
     diversity: _builtins.float
-    """How much results are to differ from those above them: from 0, the default, which leaves the order
-    as it is, to 1, by difference alone. INVALID_ARGUMENT outside of it. The reranked candidates (the
-    first 50 of the list when nothing is reranked) are put in the order of maximal marginal relevance:
-    next comes the item with the largest (1 - diversity) * relevance - diversity * (the largest cosine
-    of its vector with that of an item above it), where relevance is the score brought to [0, 1] by
-    the smallest and the largest of them. The best item stays first. Pinned items take no part.
+    """How different each result should be from the results above it: from 0, the default, which keeps
+    the order, to 1, which ignores the scores. INVALID_ARGUMENT outside this range.
+
+    The reranked candidates (the first 50 of the list if nothing is reranked) are ordered by
+    maximal marginal relevance: the next item is the one with the largest (1 - diversity) *
+    relevance - diversity * (the largest cosine between its vector and the vector of an item above
+    it). The relevance is the score scaled to [0, 1] by the smallest and the largest score. The
+    best item stays first. Pinned items take no part.
     """
     @_builtins.property
     def excluded_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Items that never appear: at most 1,000, INVALID_ARGUMENT for more or an empty id. They are taken
-        for items that do not pass the filter: not recalled, not counted. Unknown ids change nothing, and
-        an id that comes twice counts once.
+        """The ids of items that never appear: at most 1,000, none empty; INVALID_ARGUMENT otherwise.
+        These items are treated as items that do not pass the filter: not recalled and not counted.
+        Unknown ids have no effect. An id that occurs twice counts once.
         """
 
     @_builtins.property
     def excluded(self) -> _filter_pb2.Filter:
-        """Items that pass this never appear either. With the limits of Filter. Absent: none are excluded."""
+        """Items that pass this filter never appear either. The limits are those of Filter. Absent:
+        nothing is excluded.
+        """
 
     @_builtins.property
     def boosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Boost]:
-        """What is worth more, or less, than its score: at most 20, INVALID_ARGUMENT beyond. Of an item
-        that passes several, all are added.
+        """Changes of scores: at most 20, INVALID_ARGUMENT otherwise. An item that passes several boosts
+        gets the sum of them.
         """
 
     @_builtins.property
     def caps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cap]:
-        """How many results may have the same value: at most 10, INVALID_ARGUMENT beyond."""
+        """Limits on results with the same value: at most 10, INVALID_ARGUMENT otherwise."""
 
     @_builtins.property
     def pins(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pin]:
-        """Items at places of the list: at most 50, each item and each place once; INVALID_ARGUMENT
-        otherwise.
+        """Items at fixed positions of the list: at most 50, each item and each position once;
+        INVALID_ARGUMENT otherwise.
         """
 
     def __init__(
@@ -134,8 +138,8 @@ Global___Rules: _TypeAlias = Rules  # noqa: Y015
 
 @_typing.final
 class Boost(_message.Message):
-    """Items that pass a filter are worth more, or less. It does not recall any: pin what must appear.
-    What follows behind the recalled candidates on deep pages stays behind them.
+    """Raises or lowers the score of items that pass a filter. A boost recalls no items: pin an item
+    that must appear. On deep pages, items that follow the recalled candidates stay behind them.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -143,12 +147,13 @@ class Boost(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     STRENGTH_FIELD_NUMBER: _builtins.int
     strength: _builtins.float
-    """What is added to the final score, in its own units: of a search with a reranker, the reranker's
-    logit. From -10 to 10 and not 0, INVALID_ARGUMENT otherwise; below 0 it demotes.
+    """The number to add to the final score, in units of that score: for a search with a reranker, the
+    reranker's logit. From -10 to 10 and not 0, INVALID_ARGUMENT otherwise. A negative number
+    demotes.
     """
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
-        """Which items, with the limits of Filter. INVALID_ARGUMENT when it is absent."""
+        """The items, with the limits of Filter. INVALID_ARGUMENT if it is absent."""
 
     def __init__(
         self,
@@ -166,9 +171,9 @@ Global___Boost: _TypeAlias = Boost  # noqa: Y015
 
 @_typing.final
 class Cap(_message.Message):
-    """How many results may have the same value, on all pages together: those that are ranked best, the
-    others are left out. `max_per_group` is one of "group_id". Items without a value are never left
-    out, nor are pinned ones, but those count before all others.
+    """Limits the number of results with the same value, over all pages together: the best results are
+    kept, the others left out. `max_per_group` is such a cap on "group_id". Items without a value are
+    never left out. Pinned items are never left out either, but they count first.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -177,15 +182,15 @@ class Cap(_message.Message):
     MAX_RESULTS_FIELD_NUMBER: _builtins.int
     CATEGORY_LEVEL_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """"brand", "category", "group_id" or an attribute as "attributes.NAME". INVALID_ARGUMENT for
-    another.
+    """"brand", "category", "group_id" or an attribute as "attributes.NAME". INVALID_ARGUMENT for any
+    other field.
     """
     max_results: _builtins.int
-    """How many: from 1 to 100, INVALID_ARGUMENT otherwise."""
+    """The maximum number of results: 1 to 100, INVALID_ARGUMENT otherwise."""
     category_level: _builtins.int
-    """Of "category", how many levels from the top have to be alike, such as 2 for what lies within
-    "Electronics > Chargers". 0 means all. From 0 to 20, and 0 for other fields: INVALID_ARGUMENT
-    otherwise.
+    """For "category", the number of levels, from the top, that make two categories the same; such as
+    2 for everything within "Electronics > Chargers". 0 means all levels. From 0 to 20, and 0 for
+    other fields; INVALID_ARGUMENT otherwise.
     """
     def __init__(
         self,
@@ -204,9 +209,9 @@ Global___Cap: _TypeAlias = Cap  # noqa: Y015
 
 @_typing.final
 class Pin(_message.Message):
-    """An item at a place of the list, whether or not it was recalled, and whatever its score. One that
-    is not in the catalogue, does not pass the filter of the request or is excluded is left out: see
-    RuleReport. Where the list is too short to reach to the place, the item closes up to its end.
+    """Puts an item at a position of the list, whatever its score and whether or not it was recalled. An
+    item that is not in the catalogue, does not pass the filter of the request or is excluded is left
+    out: see RuleReport. If the list is shorter than the position, the item goes to its end.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -214,9 +219,9 @@ class Pin(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The id of the item. INVALID_ARGUMENT when it is empty."""
+    """The id of the item. INVALID_ARGUMENT if it is empty."""
     position: _builtins.int
-    """The place, counted from 1 and on over pages: from 1 to 50, INVALID_ARGUMENT otherwise."""
+    """The position, counted from 1 over all pages: 1 to 50, INVALID_ARGUMENT otherwise."""
     def __init__(
         self,
         *,
@@ -233,7 +238,7 @@ Global___Pin: _TypeAlias = Pin  # noqa: Y015
 
 @_typing.final
 class Adjustment(_message.Message):
-    """What one rule did to one result."""
+    """The effect of one rule on one result."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -242,11 +247,11 @@ class Adjustment(_message.Message):
     MOVE_FIELD_NUMBER: _builtins.int
     PINNED_POSITION_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
-    """The rule by its place in Rules, such as "boosts[2]", "diversity" or "pins[0]"."""
+    """The rule by its position in Rules, such as "boosts[2]", "diversity" or "pins[0]"."""
     score_change: _builtins.float
-    """A boost added so much to the score."""
+    """A boost added this number to the score."""
     pinned_position: _builtins.int
-    """A pin placed it here: its `rank`."""
+    """A pin put the result here: this is its `rank`."""
     @_builtins.property
     def move(self) -> Global___Move:
         """Diversity moved the result."""
@@ -271,8 +276,8 @@ Global___Adjustment: _TypeAlias = Adjustment  # noqa: Y015
 
 @_typing.final
 class Move(_message.Message):
-    """From one place in a list to another. Counted from 1, in the list as diversity had it: caps had not
-    left out anything, and pinned items were not in it.
+    """A move between two positions of the list on which diversity works, counted from 1. That list is
+    not yet shortened by caps and has no pinned items.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -280,9 +285,9 @@ class Move(_message.Message):
     FROM_POSITION_FIELD_NUMBER: _builtins.int
     TO_POSITION_FIELD_NUMBER: _builtins.int
     from_position: _builtins.int
-    """The place before."""
+    """The position before the move."""
     to_position: _builtins.int
-    """The place after it."""
+    """The position after the move."""
     def __init__(
         self,
         *,
@@ -299,7 +304,7 @@ Global___Move: _TypeAlias = Move  # noqa: Y015
 
 @_typing.final
 class RuleReport(_message.Message):
-    """What one rule did to the list."""
+    """The effect of one rule on the list."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -307,14 +312,18 @@ class RuleReport(_message.Message):
     AFFECTED_COUNT_FIELD_NUMBER: _builtins.int
     PIN_PROBLEM_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
-    """The rule by its place in Rules: "excluded_item_ids", "excluded", "boosts[2]", "diversity",
-    "caps[0]" or "pins[0]"; or "max_per_group", the last of the caps, where the request sets it.
+    """The rule by its position in Rules: "excluded_item_ids", "excluded", "boosts[2]", "diversity",
+    "caps[0]" or "pins[0]"; or "max_per_group", the last of the caps, if the request sets it.
     """
     affected_count: _builtins.int
-    """How many items it changed anything for; 0 for a rule without effect. An exclusion: items that
-    pass the filter and were taken out. A boost: candidates whose score it changed. Diversity:
-    candidates that it moved. A cap: items that it left out above the place where the next page
-    begins; one that several caps leave out counts for one of them. A pin: 1 when it was placed.
+    """The number of items that the rule affected; 0 for a rule without effect:
+
+    - An exclusion: the items that pass the filter and were removed.
+    - A boost: the candidates whose score changed.
+    - Diversity: the candidates that moved.
+    - A cap: the items that were left out above the position at which the next page begins. An item
+      that several caps leave out counts for one of them.
+    - A pin: 1 if the item was placed.
     """
     pin_problem: Global___PinProblem.ValueType
     """Why a pin was left out."""

@@ -36,21 +36,21 @@ class _SearchPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchPha
     SEARCH_PHASE_UNSPECIFIED: _SearchPhase.ValueType  # 0
     """Never sent."""
     SEARCH_PHASE_RECALLED: _SearchPhase.ValueType  # 1
-    """The page is in the order of stage 1, or of popularity where there is no query."""
+    """The page is in recall order, or in order of popularity if there is no query."""
     SEARCH_PHASE_RERANKED: _SearchPhase.ValueType  # 2
-    """The page is in the order of both stages."""
+    """The page is reranked."""
 
 class SearchPhase(_SearchPhase, metaclass=_SearchPhaseEnumTypeWrapper):
-    """How far a search has come. Later versions may add values, so a client must accept those that it
+    """The progress of a search. Later versions may add values, so a client must accept values that it
     does not know.
     """
 
 SEARCH_PHASE_UNSPECIFIED: SearchPhase.ValueType  # 0
 """Never sent."""
 SEARCH_PHASE_RECALLED: SearchPhase.ValueType  # 1
-"""The page is in the order of stage 1, or of popularity where there is no query."""
+"""The page is in recall order, or in order of popularity if there is no query."""
 SEARCH_PHASE_RERANKED: SearchPhase.ValueType  # 2
-"""The page is in the order of both stages."""
+"""The page is reranked."""
 Global___SearchPhase: _TypeAlias = SearchPhase  # noqa: Y015
 
 @_typing.final
@@ -70,66 +70,69 @@ class SearchRequest(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """What the customer typed. From 1 to 2,000 characters (Unicode code points); INVALID_ARGUMENT
-    when it is longer, empty or only white space. Letter case, compatibility forms and runs of
-    white space make no difference.
+    """The text that the customer typed: 1 to 2,000 characters (Unicode code points).
+    INVALID_ARGUMENT if it is longer, empty or only white space. Letter case, compatibility forms
+    and runs of white space make no difference.
 
-    With a filter it may be empty: the search then browses everything that passes, by popularity
-    (`rating_count`, then `rating`, then the order of the catalogue; missing values last). No model
-    runs, and the score of a result is its `rating_count`.
+    With a filter the query may be empty. The search then browses: it returns all items that pass
+    the filter, ordered by popularity (`rating_count`, then `rating`, then catalogue order; missing
+    values last). No model runs, and the score of a result is its `rating_count`.
     """
     page_size: _builtins.int
-    """How many results to return at most. 0 means 10; above 100 is coerced to 100; negative is
-    INVALID_ARGUMENT. The pages of one search may differ in size.
+    """The maximum number of results. 0 means 10; values above 100 are coerced to 100; a negative
+    value is INVALID_ARGUMENT. The pages of one search may differ in size.
     """
     page_token: _builtins.str
-    """The `next_page_token` of the page before, to get the page after it. Opaque. It fits only the
-    same query, depths, filter, facets, `max_per_group` and rules on the same bundle, or one that a
-    server compacted from that: INVALID_ARGUMENT otherwise, with the reason PAGE_TOKEN_EXPIRED when
-    all but the bundle is the same, and PAGE_TOKEN_MISMATCH for anything else. A page is cut from the
-    items as they are when it is asked for; no result is on two pages while nothing is written to the
-    catalogue. Where a page was reranked less deeply for lack of time, those after it are reranked
-    alike and say so.
+    """The `next_page_token` of the previous page; opaque. A token is bound to the query, depths,
+    filter, facets, `max_per_group` and rules of its request, and to its bundle or a bundle that a
+    server compacted from it. INVALID_ARGUMENT with PAGE_TOKEN_EXPIRED if only the bundle differs,
+    and with PAGE_TOKEN_MISMATCH for every other token that does not fit.
+
+    Each page is computed from the items as they are at the time of the call. No result appears on
+    two pages unless the catalogue changes in between. If a page was reranked less deeply for lack
+    of time, the pages after it are reranked to the same depth and report the same degradation.
     """
     recall_depth: _builtins.int
-    """How many candidates stage 1 recalls. 0 means the server's default (200 unless it was started
-    with another); above 1,000 is coerced to 1,000; negative is INVALID_ARGUMENT. More are
-    recalled where the page asked for reaches deeper.
+    """The number of candidates to recall. 0 means the server's default (200 unless configured
+    otherwise); values above 1,000 are coerced to 1,000; a negative value is INVALID_ARGUMENT. A
+    page beyond this depth recalls more.
     """
     rerank_depth: _builtins.int
-    """How many of the recalled candidates, best first, stage 2 reranks; those left follow behind in
-    stage-1 order. Absent means the server's default (50 unless it was started with another); 0
-    means stage 1 alone; above 500 is coerced to 500; negative is INVALID_ARGUMENT. On a bundle
-    without a reranker nothing is reranked, whatever is asked.
+    """The number of recalled candidates, best first, to rerank. The other candidates follow in recall
+    order. Absent means the server's default (50 unless configured otherwise); 0 means no
+    reranking; values above 500 are coerced to 500; a negative value is INVALID_ARGUMENT. A bundle
+    without a reranker reranks nothing, whatever the value.
     """
     max_per_group: _builtins.int
-    """How many results may share a `group_id` (variants of one product), the best of them, on all
-    pages together. 0 means any number; above 100 is coerced to 100; negative is INVALID_ARGUMENT.
-    Items without a `group_id` are never left out.
+    """The maximum number of results with the same `group_id` (variants of one product), over all
+    pages together; the best results are kept. 0 means no maximum; values above 100 are coerced to
+    100; a negative value is INVALID_ARGUMENT. Items without a `group_id` are not limited.
     """
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
-        """What results have to be like, with the limits of Filter. Absent: everything is searched. Stage 1
-        recalls, and stage 2 reranks, only items that pass.
+        """Restricts the search to items that pass; only these are recalled and reranked. Absent: all
+        items are searched. The limits are those of Filter.
         """
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[_facet_pb2.Facet]:
-        """What to count, for the choices that a page offers: at most 20, INVALID_ARGUMENT beyond. Empty, the
-        default: nothing is counted.
+        """The facets to count: at most 20, INVALID_ARGUMENT otherwise. Empty, the default: no facets are
+        counted.
         """
 
     @_builtins.property
     def rules(self) -> _rules_pb2.Rules:
-        """What a merchandiser changes: exclusions, boosts, diversity, caps and pins. Absent or empty: the
-        results are what the search finds by itself.
+        """The rules of a merchandiser: exclusions, boosts, diversity, caps and pins. Absent or empty: no
+        rules apply.
         """
 
     @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """Which fields of each result's `item` to return, by name, such as "title" or "attributes" (all of
-        them). Absent, empty and "*" mean every field. A path that is no field of Item, or that leads
-        into one, is INVALID_ARGUMENT. The pages of one search may differ in it.
+        """The numbers 10 to 19 are kept for the user and the context of a request, which come later.
+
+        The fields of each result's `item` to return, by name, such as "title" or "attributes" (all
+        attributes). Absent, empty and "*" mean every field. INVALID_ARGUMENT for a path that is no
+        field of Item or that leads into a field. The pages of one search may differ in it.
         """
 
     def __init__(
@@ -173,35 +176,39 @@ class SearchResponse(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Give this as `page_token` to get the next page. Empty on the last page, and when the next one
-    would begin beyond the 1,000th result.
+    """The `page_token` of the next page. Empty on the last page, and if the next page would begin
+    beyond the 1,000th result.
     """
     recalled_count: _builtins.int
-    """How many candidates stage 1 recalled. 0 when there was no query."""
+    """The number of candidates that were recalled. 0 without a query."""
     reranked_count: _builtins.int
-    """How many candidates stage 2 reranked, pinned items included. 0 when the order is that of stage 1."""
+    """The number of candidates that were reranked, including pinned items. 0 if the results are in
+    recall order.
+    """
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
     matched_count: _builtins.int
-    """How many items of the catalogue pass the filter and are not excluded. Absent without a filter."""
+    """The number of items of the catalogue that pass the filter and are not excluded by rules. Absent
+    without a filter.
+    """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchResult]:
-        """The results of this page, best first. As many as `page_size` whenever the catalogue has them:
-        items that pass the filter, within `max_per_group` and `rules`.
+        """The results of this page, best first. There are `page_size` results unless fewer items pass the
+        filter, `max_per_group` and `rules`.
         """
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
-        """What each stage did, in the order in which they ran."""
+        """One report per stage, in the order in which the stages ran."""
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[_facet_pb2.FacetCounts]:
-        """What the facets counted, in the order of the request."""
+        """The counts of the facets, in the order of the request."""
 
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[_rules_pb2.RuleReport]:
-        """What each rule of the request did, one that had no effect included, in the order in which they
-        work. Empty without rules.
+        """One report per rule of the request, including rules without effect, in the order in which rules
+        apply. Empty without rules.
         """
 
     @_builtins.property
@@ -241,8 +248,8 @@ class StreamSearchRequest(_message.Message):
     SEARCH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def search(self) -> Global___SearchRequest:
-        """What to search for, with the limits and defaults of its fields. INVALID_ARGUMENT for what Search
-        refuses, and, as the query is empty, when it is absent.
+        """The search, with the limits and defaults of its fields. INVALID_ARGUMENT for every search that
+        Search refuses, and if it is absent, because its query is then empty.
         """
 
     def __init__(
@@ -268,15 +275,15 @@ class StreamSearchResponse(_message.Message):
     LAST_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
     phase: Global___SearchPhase.ValueType
-    """How far the search had come. It may be SEARCH_PHASE_RECALLED on the last response too, when
-    nothing was reranked.
+    """The progress of the search. The last response may have SEARCH_PHASE_RECALLED too, if nothing
+    was reranked.
     """
     last: _builtins.bool
-    """Whether this is the last response of the call, and what Search would have returned."""
+    """Whether this is the last response of the call. The last response is what Search returns."""
     @_builtins.property
     def search(self) -> Global___SearchResponse:
-        """The page. On a response that is not the last one it has no facets and no `next_page_token`, and
-        `coverage` and `stages` tell of what was done until then.
+        """The page. Before the last response, a page has no facets and no `next_page_token`, and its
+        `coverage` and `stages` describe the work done so far.
         """
 
     def __init__(
@@ -314,42 +321,43 @@ class SearchResult(_message.Message):
     item_id: _builtins.str
     """The id of the item."""
     rank: _builtins.int
-    """The place of the result among all results of the search, counted from 1 and on over pages."""
+    """The position of the result in the whole result list, counted from 1 over all pages."""
     score: _builtins.float
-    """The score that the results are ordered by, comparable within one search only. It falls along the
-    list, with two exceptions: a result that a pin placed lies where the pin says, and those that
-    `rules.diversity` re-ordered lie in its order. It falls along all results that are left when
-    these are not looked at.
+    """The score that orders the results; comparable within one search only. Scores fall along the
+    list, except at pinned results, which keep the position of their pin, and at results that
+    `rules.diversity` re-ordered.
     """
     dense_score: _builtins.float
-    """The cosine of the query's and the item's vectors, from -1 to 1. Absent when there was no query."""
+    """The cosine of the vectors of query and item, from -1 to 1. Absent without a query."""
     lexical_score: _builtins.float
-    """The lexical score as a share of the best one that any item has for the query: from 0, no word
-    matches, to 1. Absent when the item was not reranked.
+    """The lexical score of the item divided by the best lexical score of any item for the query: from
+    0 (no common word) to 1. Absent if the item was not reranked.
     """
     recall_score: _builtins.float
-    """What recall ordered the item by: the sum of the scores of all channels, each times its weight.
-    Absent when there was no query.
+    """The score that orders candidates in recall: the weighted sum of the scores of all channels.
+    Absent without a query.
     """
     rerank_score: _builtins.float
-    """The logit of the reranker. Absent when the item was not reranked."""
+    """The logit of the reranker. Absent if the item was not reranked."""
     base_score: _builtins.float
-    """What the score would be without boosts: `score` is this and every `score_change` of the
-    adjustments. Absent without rules.
+    """The score without boosts: `score` minus the `score_change` of every adjustment. Absent without
+    rules.
     """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item as it is served: every field of it, or the ones that `item_fields` names."""
+        """The item as it is served: every field, or the fields that `item_fields` names."""
 
     @_builtins.property
     def recalled_by(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.Recalled]:
-        """The channels that recalled the item, each at most once. Empty for a pinned item that
-        recall did not find, and without a query.
+        """The channels that recalled the item, each at most once. Empty without a query, and for a pinned
+        item that no channel recalled.
         """
 
     @_builtins.property
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[_rules_pb2.Adjustment]:
-        """What rules did to this result, in the order in which they work. Empty where none did anything."""
+        """The effects of rules on this result, in the order in which rules apply. Empty if no rule had an
+        effect on it.
+        """
 
     def __init__(
         self,

@@ -27,24 +27,25 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SearchServiceStub:
-    """Product search in two stages: the towers and the lexical index recall candidates, the
-    cross-encoder ranks them.
+    """Product search in two steps: the vector index and the lexical index recall candidates, then the
+    cross-encoder reranks them.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
 
-    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done,
-    as `coverage` says: fewer candidates are reranked, the best of stage 1, as many as what the model
-    was measured to cost says there is time for; or none, and then no facets are counted. Only
-    encoding the query, filtering and recall cannot be left out. Without a deadline nothing is left
-    out, and a call may take as long as its queue.
+    The server respects the deadline of a call. If the deadline is near or other calls are waiting,
+    the server does less and says so in `coverage`: it reranks fewer candidates, the best ones in
+    recall order, as many as the measured cost of the model allows. If there is no time to rerank at
+    all, it does not count facets either. Encoding the query, filtering and recall are never left
+    out. Without a deadline nothing is left out, and a call may wait for all calls before it.
     """
 
     @_typing.overload
@@ -52,83 +53,85 @@ class SearchServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SearchServiceAsyncStub: ...
     Search: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.SearchResponse]
-    """Finds the products that answer a query best.
+    """Finds the products that match a query best.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, with PAGE_TOKEN_MISMATCH or
-    PAGE_TOKEN_EXPIRED for a page token that does not fit, DEADLINE_EXCEEDED with DEADLINE_PASSED when
-    the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED with OVERLOADED when the
-    server has more work than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+    Errors: INVALID_ARGUMENT for a field outside its limits, with PAGE_TOKEN_MISMATCH or
+    PAGE_TOKEN_EXPIRED for a page token that does not fit; DEADLINE_EXCEEDED with DEADLINE_PASSED
+    if the deadline passes before candidates are recalled; RESOURCE_EXHAUSTED with OVERLOADED if
+    the queue of the server is full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
     """
     StreamSearch: _grpc.UnaryStreamMultiCallable[_search_service_pb2.StreamSearchRequest, _search_service_pb2.StreamSearchResponse]
-    """Searches as Search does, and answers twice: with the page as stage 1 orders it, as soon as it is
-    recalled, and with the page that Search would return. Where stage 2 has nothing to do (no
-    reranker, a `rerank_depth` of 0, no query, nothing recalled) there is the second answer alone.
-    Cancelling the call after the first one stops the work that is left.
+    """Searches like Search and answers twice: first with the page in recall order, as soon as recall
+    is done, then with the page that Search returns. Only the second answer is sent if nothing can
+    be reranked: no reranker, a `rerank_depth` of 0, no query, or nothing recalled. Cancelling the
+    call after the first answer stops the remaining work.
 
-    Errors: those of Search, with field paths that begin with "search."; they may come after the
-    first message, whose page then stays what it is.
+    Errors: those of Search, with field paths that begin with "search.". An error may follow the
+    first answer; the page of the first answer stays valid.
     """
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
-    """Product search in two stages: the towers and the lexical index recall candidates, the
-    cross-encoder ranks them.
+    """Product search in two steps: the vector index and the lexical index recall candidates, then the
+    cross-encoder reranks them.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
 
-    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done,
-    as `coverage` says: fewer candidates are reranked, the best of stage 1, as many as what the model
-    was measured to cost says there is time for; or none, and then no facets are counted. Only
-    encoding the query, filtering and recall cannot be left out. Without a deadline nothing is left
-    out, and a call may take as long as its queue.
+    The server respects the deadline of a call. If the deadline is near or other calls are waiting,
+    the server does less and says so in `coverage`: it reranks fewer candidates, the best ones in
+    recall order, as many as the measured cost of the model allows. If there is no time to rerank at
+    all, it does not count facets either. Encoding the query, filtering and recall are never left
+    out. Without a deadline nothing is left out, and a call may wait for all calls before it.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Search: _aio.UnaryUnaryMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.SearchResponse]  # type: ignore[assignment]
-    """Finds the products that answer a query best.
+    """Finds the products that match a query best.
 
-    Errors: INVALID_ARGUMENT for a field out of its limits, with PAGE_TOKEN_MISMATCH or
-    PAGE_TOKEN_EXPIRED for a page token that does not fit, DEADLINE_EXCEEDED with DEADLINE_PASSED when
-    the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED with OVERLOADED when the
-    server has more work than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+    Errors: INVALID_ARGUMENT for a field outside its limits, with PAGE_TOKEN_MISMATCH or
+    PAGE_TOKEN_EXPIRED for a page token that does not fit; DEADLINE_EXCEEDED with DEADLINE_PASSED
+    if the deadline passes before candidates are recalled; RESOURCE_EXHAUSTED with OVERLOADED if
+    the queue of the server is full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
     """
     StreamSearch: _aio.UnaryStreamMultiCallable[_search_service_pb2.StreamSearchRequest, _search_service_pb2.StreamSearchResponse]  # type: ignore[assignment]
-    """Searches as Search does, and answers twice: with the page as stage 1 orders it, as soon as it is
-    recalled, and with the page that Search would return. Where stage 2 has nothing to do (no
-    reranker, a `rerank_depth` of 0, no query, nothing recalled) there is the second answer alone.
-    Cancelling the call after the first one stops the work that is left.
+    """Searches like Search and answers twice: first with the page in recall order, as soon as recall
+    is done, then with the page that Search returns. Only the second answer is sent if nothing can
+    be reranked: no reranker, a `rerank_depth` of 0, no query, or nothing recalled. Cancelling the
+    call after the first answer stops the remaining work.
 
-    Errors: those of Search, with field paths that begin with "search."; they may come after the
-    first message, whose page then stays what it is.
+    Errors: those of Search, with field paths that begin with "search.". An error may follow the
+    first answer; the page of the first answer stays valid.
     """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Product search in two stages: the towers and the lexical index recall candidates, the
-    cross-encoder ranks them.
+    """Product search in two steps: the vector index and the lexical index recall candidates, then the
+    cross-encoder reranks them.
 
     Every error carries the details that ErrorReason describes.
 
-    Where the server has tokens, a call shows one of the role "read" in its metadata, as
-    `authorization: Bearer TOKEN`: UNAUTHENTICATED without one that the server knows, PERMISSION_DENIED
-    for one without the role.
+    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
+    whose token lacks the role fails with PERMISSION_DENIED.
 
-    A call may name itself in its metadata, as `x-request-id`: 1 to 128 letters, digits and `._:/+=@-`.
-    The server names it so in its log and in the metadata that its answer begins with, or, where it
-    fails before there is an answer, ends with. A call without such a name is given one.
+    A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
+    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
+    answer, or in the trailing metadata if the call fails before there is an answer. A call without
+    an id gets one from the server.
 
-    The deadline of a call is respected. Where it is near, or other calls wait behind, less is done,
-    as `coverage` says: fewer candidates are reranked, the best of stage 1, as many as what the model
-    was measured to cost says there is time for; or none, and then no facets are counted. Only
-    encoding the query, filtering and recall cannot be left out. Without a deadline nothing is left
-    out, and a call may take as long as its queue.
+    The server respects the deadline of a call. If the deadline is near or other calls are waiting,
+    the server does less and says so in `coverage`: it reranks fewer candidates, the best ones in
+    recall order, as many as the measured cost of the model allows. If there is no time to rerank at
+    all, it does not count facets either. Encoding the query, filtering and recall are never left
+    out. Without a deadline nothing is left out, and a call may wait for all calls before it.
     """
 
     @_abc_1.abstractmethod
@@ -137,12 +140,12 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.SearchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.SearchResponse, _abc.Awaitable[_search_service_pb2.SearchResponse]]:
-        """Finds the products that answer a query best.
+        """Finds the products that match a query best.
 
-        Errors: INVALID_ARGUMENT for a field out of its limits, with PAGE_TOKEN_MISMATCH or
-        PAGE_TOKEN_EXPIRED for a page token that does not fit, DEADLINE_EXCEEDED with DEADLINE_PASSED when
-        the deadline passes before candidates are recalled, RESOURCE_EXHAUSTED with OVERLOADED when the
-        server has more work than it can queue, UNAVAILABLE with SHUTTING_DOWN while it goes down.
+        Errors: INVALID_ARGUMENT for a field outside its limits, with PAGE_TOKEN_MISMATCH or
+        PAGE_TOKEN_EXPIRED for a page token that does not fit; DEADLINE_EXCEEDED with DEADLINE_PASSED
+        if the deadline passes before candidates are recalled; RESOURCE_EXHAUSTED with OVERLOADED if
+        the queue of the server is full; UNAVAILABLE with SHUTTING_DOWN while the server shuts down.
         """
 
     @_abc_1.abstractmethod
@@ -151,13 +154,13 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.StreamSearchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_search_service_pb2.StreamSearchResponse], _abc.AsyncIterator[_search_service_pb2.StreamSearchResponse]]:
-        """Searches as Search does, and answers twice: with the page as stage 1 orders it, as soon as it is
-        recalled, and with the page that Search would return. Where stage 2 has nothing to do (no
-        reranker, a `rerank_depth` of 0, no query, nothing recalled) there is the second answer alone.
-        Cancelling the call after the first one stops the work that is left.
+        """Searches like Search and answers twice: first with the page in recall order, as soon as recall
+        is done, then with the page that Search returns. Only the second answer is sent if nothing can
+        be reranked: no reranker, a `rerank_depth` of 0, no query, or nothing recalled. Cancelling the
+        call after the first answer stops the remaining work.
 
-        Errors: those of Search, with field paths that begin with "search."; they may come after the
-        first message, whose page then stays what it is.
+        Errors: those of Search, with field paths that begin with "search.". An error may follow the
+        first answer; the page of the first answer stays valid.
         """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -19,7 +19,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class StageReport(_message.Message):
-    """What one stage of the engine did for one call."""
+    """A report of one stage of the engine in one call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -29,32 +29,47 @@ class StageReport(_message.Message):
     CACHED_COUNT_FIELD_NUMBER: _builtins.int
     PLAN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The name of the stage: "filter" (which items pass), "encode" (text to vector), "recall" (vector
-    to candidates), "browse" (what passes, by popularity), "signals" (features of the candidates),
-    "rerank" (the cross-encoder), "rules" (before recall, what they exclude; behind the last stage,
-    the list that they make), "facets" (counts) or "lookup" (items by their ids). A stage may run
-    more than once, such as "encode" of Embed, for queries and then for items. Later versions may add
-    names, so a client must accept those that it does not know.
+    """The name of the stage:
+
+    - "filter": find the items that pass.
+    - "encode": turn texts into vectors.
+    - "recall": find the candidates for a vector.
+    - "browse": order the items that pass by popularity.
+    - "signals": compute the features of the candidates.
+    - "rerank": run the cross-encoder.
+    - "rules": before recall, apply exclusions; after the other stages, arrange the list.
+    - "facets": count facets.
+    - "lookup": find items by id.
+
+    A stage may run more than once, such as "encode" of Embed for queries and then for items. Later
+    versions may add names, so a client must accept names that it does not know.
     """
     candidate_count: _builtins.int
-    """How much the stage worked on or produced. "recall", "signals", "rerank": candidates. "filter",
-    "browse", "lookup" and "rules": items that it looked at, that pass, that were found, and that it
-    looked at or ordered. "facets": facets. "encode": inputs of Embed or candidates of Rerank, and 0
-    where there is a query alone.
+    """The amount of work:
+
+    - "recall", "signals", "rerank": candidates.
+    - "filter": items examined.
+    - "browse": items that pass.
+    - "lookup": items found.
+    - "rules": items examined or ordered.
+    - "facets": facets.
+    - "encode": inputs of Embed or candidates of Rerank; 0 for a query.
     """
     cached_count: _builtins.int
-    """How many of the stage's model results (query vectors, texts read by the cross-encoder) the
-    server remembered from earlier calls instead of computing them. Embed computes everything.
+    """The number of model results (query vectors, texts read by the cross-encoder) that came from the
+    server's cache. Embed never uses the cache.
     """
     plan: _builtins.str
-    """How a "recall" with a filter found its candidates: "scan" (all items that pass were compared
-    with the query), "sketch" (those were that a sketch of their vectors takes for near), "index" (the
-    vector index gave enough that pass) or "index, then sketch" (it did not). Empty otherwise.
+    """How a "recall" with a filter found its candidates: "scan" compared all items that pass with the
+    query; "sketch" compared the items whose vector sketches are near; "index" took enough items
+    that pass from the vector index; "index, then sketch" did not find enough in the vector index.
+    Empty otherwise.
     """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """The time that the stage took, with what it waited for the model work of other calls, and without
-        what the call waited before it began (for a thread, behind at most `--queue-size` others).
+        """The duration of the stage. It includes waiting for model work of other calls. It does not
+        include waiting for a worker thread before the call begins (behind at most `--queue-size` other
+        calls).
         """
 
     def __init__(

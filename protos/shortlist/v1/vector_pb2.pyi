@@ -20,10 +20,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Vector(_message.Message):
-    """A point in the space that both towers of a bundle encode into. The inner product of two unit
-    vectors is their cosine. Vectors of different bundles must not be compared.
+    """A vector in the space that both towers of a bundle encode into. The inner product of two unit
+    vectors is their cosine. Vectors of different bundles are not comparable.
 
-    In responses it has unit length.
+    Vectors in responses have unit length.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -31,9 +31,10 @@ class Vector(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The coordinates, as many as the bundle's vectors have (the length of any vector that Embed
-        returns). In requests they must be finite and not all 0, and need not have unit length, for the
-        server scales them: INVALID_ARGUMENT otherwise, which names the vector and not the coordinate.
+        """The coordinates; their number is the dimension of the bundle's vectors (the length of every
+        vector that Embed returns). In requests they must be finite and not all 0; INVALID_ARGUMENT, at
+        the vector and not at the coordinate, otherwise. A vector in a request need not have unit
+        length: the server normalises it.
         """
 
     def __init__(

@@ -1,0 +1,77 @@
+"""Derive the threaded client `shortlist/client.py` from the asyncio client `shortlist/aio.py`.
+
+`python protos/generate.py` writes the result, and `python protos/generate.py --check` compares it
+with the committed file.
+"""
+
+import re
+
+HEADER = "# Generated from aio.py by `python protos/generate.py`: change aio.py, not this file.\n"
+
+# The parts of docstrings that differ between the clients: (asyncio, threads). Each part must occur
+# exactly once. RULES translate all other docstrings.
+OTHER_CLIENT = "`shortlist.aio` has the same client for asyncio.\n"
+TEXTS = (
+    (
+        'The Python client for asyncio: `async with AsyncClient("127.0.0.1:50051") as client`.\n',
+        'The Python client: `with Client("127.0.0.1:50051") as client: client.search("lamp")`.\n',
+    ),
+    ("`shortlist.client` has the same client for threads.\n", OTHER_CLIENT),
+    (
+        """for one event loop.
+
+    Create the client inside the running event loop. Use it with `async with`, or await `close()`.
+    Cancelling a task cancels the call that the task awaits.
+""",
+        """shared by all threads.
+
+    The client is thread-safe; one client per process is enough. Use it with `with`, or call
+    `close()`.
+""",
+    ),
+)
+
+# Patterns and their replacements, applied in this order to code and docstrings alike.
+RULES = (
+    (r"\basync (def|for|with)\b", r"\1"),
+    (r"\bawait ", ""),
+    (r"\bAwaitable\[(\w+)\]", r"\1"),
+    (r"(?m)^ *Awaitable,\n", ""),  # its import
+    (r"\bAsync(Client|Iterable|Iterator)\b", r"\1"),
+    (r"\b__a(enter|exit)__\b", r"__\1__"),
+    (r"\baiter\(", "iter("),
+    (r"\bgrpc\.aio\.", "grpc."),
+    (r"\bclose\(grace=None\)", "close()"),  # the channel for threads has no such argument
+    (r"\bread_token_async\b", "read_token"),
+    (r"\bimport asyncio\b", "import time"),
+    (r"\basyncio\.sleep\b", "time.sleep"),
+)
+
+# Asyncio code that no rule translated; only OTHER_CLIENT may match.
+_ASYNC = re.compile(
+    r"async|await|\baio\b|\ba(iter|next)\b|__a(enter|exit|iter|next)__", re.IGNORECASE
+)
+
+
+class UnknownAsyncCodeError(Exception):
+    """The asyncio client contains code that no rule translates."""
+
+
+def sync_source(source: str) -> str:
+    """Return the source of the threaded client, unformatted, for the source of the asyncio client.
+
+    The result may import a name twice; `generate.py` lets ruff remove the second import.
+
+    Raises:
+        UnknownAsyncCodeError: A text of TEXTS does not occur exactly once, or asyncio code is left.
+    """
+    for asyncio_text, threads_text in TEXTS:
+        if source.count(asyncio_text) != 1:
+            raise UnknownAsyncCodeError(f"must occur exactly once:\n{asyncio_text}")
+        source = source.replace(asyncio_text, threads_text)
+    for pattern, replacement in RULES:
+        source = re.sub(pattern, replacement, source)
+    for number, line in enumerate(source.replace(OTHER_CLIENT, "\n").splitlines(), start=1):
+        if _ASYNC.search(line):
+            raise UnknownAsyncCodeError(f"no rule for line {number}: {line.strip()}")
+    return HEADER + source
