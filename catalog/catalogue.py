@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float32, Int32
 
 from catalog.facets import Chosen, Facet, FacetCounts, count
 from catalog.filters import Filter, matching
+from catalog.items import Item
 from catalog.parts import followed_by, split
-from catalog.schema import Item
 from catalog.store import ItemStore
 from catalog.value_codes import ValueCodes
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float64, Int32, Int64
 
+from catalog.items import ITEM_FIELDS
 from catalog.schema import ATTRIBUTES, DATE, FLAG, ITEMS, TEXT, VECTOR, WHOLE
 
 Kind: TypeAlias = Literal["text", "number", "flag", "date"]
@@ -27,7 +28,7 @@ Number: TypeAlias = int | float
 ATTRIBUTE = "attributes."  # what stands before the name of an attribute
 MAX_ATTRIBUTES = 64  # attributes whose codes are kept, four bytes an item each
 # Columns whose values are nearly all different: codes would cost memory and save no comparison.
-DISTINCT = frozenset({"item_id", "title", "description", "image_url"})
+DISTINCT = frozenset(field.name for field in ITEM_FIELDS if field.distinct)
 COLUMNS = tuple(c.name for c in ITEMS.columns if c.type not in (ATTRIBUTES, VECTOR))
 
 EPOCH = datetime.date(1970, 1, 1).toordinal()  # the day that dates are counted from

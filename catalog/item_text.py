@@ -2,10 +2,15 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from catalog.schema import Item
+from catalog.items import ITEM_FIELDS, Item
 
+# The fields that models read, in the order in which they stand in the text.
+TEXT_FIELDS = tuple(
+    name for _, name in sorted((f.text_position, f.name) for f in ITEM_FIELDS if f.text_position)
+)
 _WORD = re.compile(r"\w+")
 
 
@@ -27,15 +32,10 @@ def item_segments(item: Item) -> tuple[Segment, ...]:
     Returns:
         Segments in the order title, brand, category, attributes, description.
     """
-    title, brand = item.title, item.brand or ""
-    parts = (
-        ("title", title),
-        ("brand", "" if _names(title, brand) else brand),
-        ("category", item.category or ""),
-        ("attributes", _attribute_text(item)),
-        ("description", item.description or ""),
-    )
-    return tuple(Segment(name, text.strip()) for name, text in parts if text.strip())
+    texts = {name: field_text(item, name).strip() for name in TEXT_FIELDS}
+    if _names(item.title, texts["brand"]):
+        texts["brand"] = ""
+    return tuple(Segment(name, text) for name, text in texts.items() if text)
 
 
 def item_text(item: Item) -> str:
@@ -50,8 +50,17 @@ def normalise_query(query: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
-def _attribute_text(item: Item) -> str:
-    pairs = sorted((name.strip(), value.strip()) for name, value in item.attributes.items())
+def field_text(item: Item, name: str) -> str:
+    """The text of one of `TEXT_FIELDS`; "" without a value.
+
+    Attributes become `name value, name value`, sorted by name; those without a value are left out.
+    """
+    value = getattr(item, name)
+    return _attribute_text(value) if isinstance(value, Mapping) else value or ""
+
+
+def _attribute_text(attributes: Mapping[str, str]) -> str:
+    pairs = sorted((name.strip(), value.strip()) for name, value in attributes.items())
     return ", ".join(f"{name} {value}".strip() for name, value in pairs if value)
 
 

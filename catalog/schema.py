@@ -2,9 +2,12 @@
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
+
+from catalog.items import ID, ITEM_FIELDS
+from catalog.items import Item as Item  # noqa: PLC0414  # importable from here as well
 
 TEXT = pa.large_string()
 NUMBER = pa.float64()
@@ -63,25 +66,26 @@ class Schema:
         return pa.schema([(column.name, column.type) for column in self.columns])
 
 
+# How a table holds the values of an item field, by the field's Python type.
+_ITEM_TYPES: Mapping[type, pa.DataType] = {
+    str: TEXT,
+    float: NUMBER,
+    int: WHOLE,
+    bool: FLAG,
+    datetime.date: DATE,
+    dict: ATTRIBUTES,
+}
+
 ITEMS = Schema(
     "items",
     (
-        Column("item_id", TEXT, required=True),
-        Column("title", TEXT, required=True),
-        Column("description", TEXT),
-        Column("brand", TEXT),
-        Column("category", TEXT),  # "A > B > C"
-        Column("group_id", TEXT),  # variants of one product share it
-        Column("price", NUMBER, minimum=0.0),  # currency units
-        Column("rating", NUMBER, minimum=0.0, maximum=5.0),  # stars
-        Column("rating_count", WHOLE, minimum=0.0),
-        Column("released", DATE),
-        Column("in_stock", FLAG),
-        Column("image_url", TEXT),
-        Column("attributes", ATTRIBUTES),
+        *(
+            Column(f.name, _ITEM_TYPES[f.type], f.required, f.minimum, f.maximum)
+            for f in ITEM_FIELDS
+        ),
         Column("embedding", VECTOR),  # a precomputed vector; one width per dataset
     ),
-    key="item_id",
+    key=ID,
 )
 JUDGMENTS = Schema(
     "judgments",
@@ -114,25 +118,6 @@ USERS = Schema(
     extensible=True,
 )
 SCHEMAS = (ITEMS, JUDGMENTS, EVENTS, USERS)
-
-
-@dataclass(frozen=True)
-class Item:
-    """One product, as the catalogue or a caller describes it. None means not known."""
-
-    item_id: str
-    title: str
-    description: str | None = None
-    brand: str | None = None
-    category: str | None = None  # "A > B > C"
-    group_id: str | None = None  # variants of one product share it
-    price: float | None = None  # currency units
-    rating: float | None = None  # stars, 0 to 5
-    rating_count: int | None = None
-    released: datetime.date | None = None
-    in_stock: bool | None = None
-    image_url: str | None = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float32, Int32
 
 from base.errors import InputError
 from catalog.fields import Fields, value_of
-from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE, Item
+from catalog.items import Item
+from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE
 
 # Columns that can change without another row: no model and no index reads them.
 NUMERIC = {column.name for column in ITEMS.columns if column.type in (NUMBER, WHOLE, FLAG, DATE)}

@@ -10,7 +10,7 @@ from catalog import parts
 from catalog.catalogue import Catalogue
 from catalog.facets import Facet
 from catalog.filters import Interval, Range
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 
 

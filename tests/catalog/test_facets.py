@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from catalog import facets
 from catalog.facets import Facet
 from catalog.filters import FilterError, Interval
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 
 EVERYTHING = slice(None)

@@ -24,7 +24,8 @@ from catalog.filters import (
     check,
     matching,
 )
-from catalog.schema import ITEMS, Item
+from catalog.items import Item
+from catalog.schema import ITEMS
 from catalog.store import ItemStore
 
 DAY = datetime.date(2024, 2, 29)

@@ -1,3 +1,4 @@
+import datetime
 import unicodedata
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.item_text import Segment, item_segments, item_text, normalise_query
-from catalog.schema import Item
+from catalog.items import Item
 
 
 def segment(item: Item, name: str) -> str | None:
@@ -32,6 +33,29 @@ def test_segments_come_in_order_of_how_telling_they_are():
     assert item_text(item) == (
         "Cordless drill 18 V. Bosch. Tools > Drills. colour green, voltage 18 V. "
         "With two batteries."
+    )
+
+
+def test_the_text_of_an_item_with_all_fields_is_what_models_were_trained_on():
+    item = Item(
+        item_id="b-7",
+        title=" Ladegerät 65 W 充電器 🔌",
+        description="Charges a laptop.\nFast. ",
+        brand="Voltix",
+        category="Electronics > Chargers",
+        group_id="voltix-65",
+        price=39.9,
+        rating=4.5,
+        rating_count=12,
+        released=datetime.date(2024, 2, 29),
+        in_stock=False,
+        image_url="https://example.com/b-7.jpg",
+        attributes={"ports": "2", " colour ": " black ", "blank": " ", "": "nameless"},
+    )
+
+    assert item_text(item) == (
+        "Ladegerät 65 W 充電器 🔌. Voltix. Electronics > Chargers. "
+        "nameless, colour black, ports 2. Charges a laptop.\nFast."
     )
 
 

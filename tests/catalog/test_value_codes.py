@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from catalog.catalogue import MAX_CODES, Catalogue
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 
 BASE = [
