@@ -30,6 +30,7 @@ import tantivy
 from jaxtyping import Float32, Int32
 
 from base.errors import InputError
+from catalog.item_text import field_text
 from catalog.schema import Item
 from catalog.store import ItemStore
 from lexical.analysis import words
@@ -298,11 +299,10 @@ def analyser() -> tantivy.TextAnalyzer:
 def field_texts(item: Item) -> Iterator[tuple[str, str]]:
     """The text of an item by field, blank ones left out."""
     yield "title", words(item.title)
-    attributes = ", ".join(f"{name} {value}" for name, value in sorted(item.attributes.items()))
     rest = {
         "brand": item.brand,
         "category": item.category,
-        "attributes": attributes,
+        "attributes": field_text(item, "attributes"),
         "description": item.description,
     }
     yield from ((field, words(text)) for field, text in rest.items() if text)
