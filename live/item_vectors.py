@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
+from base.halving import apply_in_halves
 from catalog.item_text import item_text
 from catalog.schema import Item
 from search.snapshot import Snapshot
@@ -38,22 +39,27 @@ def item_vectors(
             unknown.append(at)
     failed: list[int] = []
     if unknown:
-        made, bad = _encoded(encoder, [texts[at] for at in unknown])
+        made, bad = _encode(encoder, [texts[at] for at in unknown])
         vectors[unknown], failed = made, [unknown[at] for at in bad]
     return vectors, failed
 
 
-def _encoded(
+class _RefusedTextsError(Exception):
+    """The encoder fails at some of the texts, though not at every text."""
+
+
+def _encode(
     encoder: TowerEncoder, texts: Sequence[str]
 ) -> tuple[Float32[np.ndarray, "texts dim"], list[int]]:
-    """Vectors of texts, and the places of those that the encoder fails at."""
-    try:
-        return encoder.items(texts), []
-    except Exception:
-        encoder.items([_ANY_TEXT])
-        if len(texts) == 1:
-            return np.zeros((1, encoder.dim), np.float32), [0]
-    middle = len(texts) // 2
-    left, left_bad = _encoded(encoder, texts[:middle])
-    right, right_bad = _encoded(encoder, texts[middle:])
-    return np.concatenate([left, right]), left_bad + [middle + at for at in right_bad]
+    """Return vectors of texts, and the positions of those that the encoder fails at."""
+
+    def encode(some: Sequence[str]) -> np.ndarray:
+        try:
+            return encoder.items(some)
+        except Exception as error:
+            encoder.items([_ANY_TEXT])  # raises if the encoder fails at every text
+            raise _RefusedTextsError from error
+
+    blank = np.zeros((1, encoder.dim), np.float32)
+    vectors, failed = apply_in_halves(encode, texts, substitute=blank, errors=(_RefusedTextsError,))
+    return np.concatenate(vectors), failed
