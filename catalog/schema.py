@@ -1,4 +1,4 @@
-"""The dataset directory as data: which tables there are, and their columns, types and limits."""
+"""The tables of a dataset directory: columns, types and limits."""
 
 import datetime
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ VECTOR = pa.list_(pa.float32())
 SPLITS = ("train", "dev", "test")
 EVENT_TYPES = ("impression", "click", "add_to_cart", "purchase")
 
-# What a value of each type looks like to the person who has to write one.
+# A description of each type for a person who writes a dataset.
 TYPE_HELP: Mapping[pa.DataType, str] = {
     TEXT: "text",
     NUMBER: "a number such as 12.5",
@@ -40,7 +40,7 @@ class Column:
 
     name: str
     type: pa.DataType
-    required: bool = False  # the column is there, and no value in it is missing or blank
+    required: bool = False  # the column exists, and none of its values is missing or blank
     minimum: float | None = None  # smallest allowed value
     maximum: float | None = None  # largest allowed value
     choices: tuple[str, ...] = ()  # allowed values; empty: any
@@ -52,8 +52,8 @@ class Schema:
 
     name: str  # the file's name without its extension
     columns: tuple[Column, ...]
-    key: str | None = None  # the column whose values are all different
-    extensible: bool = False  # further columns are kept as they are, not reported as unknown
+    key: str | None = None  # the column whose values are unique
+    extensible: bool = False  # other columns are kept; False: they are reported as unknown
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class Schema:
         return pa.schema([(column.name, column.type) for column in self.columns])
 
 
-# How a table holds the values of an item field, by the field's Python type.
+# The Arrow type of an item field's column, by the field's Python type.
 _ITEM_TYPES: Mapping[type, pa.DataType] = {
     str: TEXT,
     float: NUMBER,
@@ -122,8 +122,8 @@ SCHEMAS = (ITEMS, JUDGMENTS, EVENTS, USERS)
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What `dataset.json` says, with defaults filled in."""
+    """The settings of `dataset.json`, with defaults filled in."""
 
     name: str  # default: the directory's name
     grade_min: float  # a grade's gain is grade - grade_min
-    relevant_from: float  # an item counts as relevant from this grade on
+    relevant_from: float  # the lowest grade that counts as relevant

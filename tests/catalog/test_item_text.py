@@ -13,7 +13,7 @@ def segment(item: Item, name: str) -> str | None:
     return next((s.text for s in item_segments(item) if s.name == name), None)
 
 
-def test_segments_come_in_order_of_how_telling_they_are():
+def test_the_most_informative_segments_come_first():
     item = Item(
         item_id="1",
         title="Cordless drill 18 V",
@@ -59,7 +59,7 @@ def test_the_text_of_an_item_with_all_fields_is_what_models_were_trained_on():
     )
 
 
-def test_parts_that_are_missing_or_blank_are_left_out():
+def test_missing_and_blank_parts_are_left_out():
     item = Item(
         "1", " Drill ", description="", brand=None, category=" \t", attributes={"a": "", "b": " "}
     )
@@ -79,8 +79,8 @@ def test_an_inline_item_may_lack_a_title():
         ("Bosch drill", "Bosch", False),
         ("The BOSCH drill", "bosch", False),
         ("Drill by Black & Decker", "Black+Decker", False),
-        ("Boschmann drill", "Bosch", True),  # part of a word only
-        ("Black drill, Decker style", "Black Decker", True),  # not in a row
+        ("Boschmann drill", "Bosch", True),  # only part of a word
+        ("Black drill, Decker style", "Black Decker", True),  # not consecutive
         ("Straße lamp", "STRASSE", False),  # case folding, not lower case
         ("\uff2c\uff27 monitor", "LG", False),  # full-width letters
         ("C drill", "+", True),
@@ -88,7 +88,7 @@ def test_an_inline_item_may_lack_a_title():
         ("Drill", "Drill Bosch", True),  # longer than the title
     ],
 )
-def test_a_brand_is_left_out_where_the_title_names_it(title, brand, kept):
+def test_a_brand_is_left_out_if_the_title_names_it(title, brand, kept):
     assert segment(Item("1", title, brand=brand), "brand") == (brand if kept else None)
 
 
