@@ -24,7 +24,7 @@ import tyro
 
 from bench import vectors
 from bench.report import machine
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search.channels.append_buffer import AppendBuffer

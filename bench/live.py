@@ -31,7 +31,7 @@ from bench import ours, vectors
 from bench.process import serving
 from bench.report import machine
 from bert.numerics import choose_numerics
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search import bundle

@@ -1,1 +1,1 @@
-"""What is searched: the schema, the item store, filters, facets and item text."""
+"""The catalogue: items and their fields, the dataset schema, the item store, filters and facets."""

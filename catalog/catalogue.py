@@ -1,8 +1,8 @@
-"""What is searched at one moment: the items of a bundle, and what has changed since.
+"""The items that a search sees: the items of a bundle with the changes since it was built.
 
-A catalogue never changes. A write makes another one that shares all but what it touched, so whoever
-has one sees a single state of all items, however long it takes. Rows stay what they are from one
-catalogue to the next: a changed item gets a new row behind all others, and its old one is dead.
+A catalogue is immutable. A write makes a new catalogue, which shares all unchanged data with the
+old one, so a search sees one state of all items from start to end. A row keeps its number in all
+later catalogues: a changed item gets a new last row, and its old row is dead.
 """
 
 from bisect import bisect_right
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from catalog.facets import Chosen, Facet, FacetCounts, count
+from catalog.facets import Facet, FacetCounts, RowSelection, count
 from catalog.filters import Filter, matching
-from catalog.parts import followed_by, split
-from catalog.schema import Item
+from catalog.items import Item
+from catalog.parts import append_part, split
 from catalog.store import ItemStore
 from catalog.value_codes import ValueCodes
 
-MAX_CODES = 32  # fields whose codes are kept, four bytes a value each
+MAX_CODES = 32  # fields whose codes are cached, at four bytes a row
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,23 @@ class Catalogue:
     """Items by row and by id.
 
     Attributes:
-        base: The items of the bundle: rows from 0.
-        added: New items and new versions of items, in parts: the rows behind them. Of several
-            versions of an item the last counts.
-        alive: Whether each row is an item as it is now; None where all are.
+        base: The items of the bundle, in rows from 0.
+        added: New items and new versions of items, in parts. Their rows follow the base's. The last
+            version of an item counts.
+        alive: Whether each row holds the current version of an item; None if all rows do.
     """
 
     base: ItemStore
     added: tuple[ItemStore, ...] = ()
     alive: Bool[np.ndarray, " rows"] | None = None
-    # Codes that were made so far; texts, and so codes, outlive changes of numbers and deletions.
+    # Cached codes. Changes of numbers and deletions leave the texts, and so the codes, as they are.
     _codes: dict[tuple[str, int], ValueCodes] = field(
         default_factory=dict, compare=False, repr=False
     )
 
     @classmethod
     def of(cls, base: ItemStore) -> "Catalogue":
-        """The items of a store, unchanged."""
+        """Return the catalogue of a store without changes."""
         return cls(base)
 
     def __len__(self) -> int:
@@ -55,98 +55,98 @@ class Catalogue:
 
     @cached_property
     def parts(self) -> tuple[ItemStore, ...]:
-        """Where the rows are, one part behind the other: the base first."""
+        """The parts that hold the rows: the base, then the added ones."""
         return (self.base, *self.added)
 
     @property
     def rows_in_all(self) -> int:
-        """The number of rows, dead ones among them."""
+        """The number of rows, including dead ones."""
         return len(self.base) + self.added_rows
 
     @property
     def added_rows(self) -> int:
-        """The number of rows behind those of the base."""
+        """The number of rows after the base's."""
         return sum(map(len, self.added))
 
     @property
     def changed_rows(self) -> int:
-        """The number of rows that were added to the base, or have died in it."""
+        """The number of rows added to the base, plus dead rows in it."""
         size = len(self.base)
         return self.rows_in_all - int(np.count_nonzero(self.all_alive[:size]))
 
     def id(self, row: int) -> str:
-        """The id of the item in a row.
+        """Return the id of the item in a row.
 
         Raises:
             IndexError: there is no such row.
         """
-        store, row = self._at(row)
-        return store.ids[row]
+        store, store_row = self._locate(row)
+        return store.ids[store_row]
 
     def item(self, row: int) -> Item:
-        """The item in a row.
+        """Return the item in a row.
 
         Raises:
             IndexError: there is no such row.
         """
-        store, row = self._at(row)
-        return store.item(row)
+        store, store_row = self._locate(row)
+        return store.item(store_row)
 
     def row(self, item_id: str) -> int:
-        """The row of an item; -1 where there is none of the id."""
+        """Return the row of an item; -1 if no item has the id."""
         for store, start in zip(reversed(self.parts), reversed(self._starts), strict=True):
-            if (at := store.find(item_id)) >= 0:
-                row = start + at
+            if (store_row := store.row(item_id)) >= 0:
+                row = start + store_row
                 return row if self.alive is None or self.alive[row] else -1
         return -1
 
     def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " ids"]:
-        """The rows of items, -1 where there is none of the id."""
+        """Return the rows of items; -1 for an id that no item has."""
         return np.fromiter((self.row(item_id) for item_id in item_ids), np.int32, len(item_ids))
 
     def texts(self, column: str, rows: Int32[np.ndarray, " rows"]) -> list[str | None]:
-        """A text column of some rows; None where an item has no value.
+        """Return a text column of some rows; None for an item without a value.
 
         Raises:
             IndexError: there is no such row.
         """
-        found = []
+        values = []
         for row in rows.tolist():
-            store, at = self._at(row)
-            found.append(store.table[column][at].as_py())
-        return found
+            store, store_row = self._locate(row)
+            values.append(store.table[column][store_row].as_py())
+        return values
 
     def numbers(
         self, column: str, rows: Int32[np.ndarray, " rows"]
     ) -> Float32[np.ndarray, " rows"]:
-        """A numeric column of some rows, as `ItemStore.number` has it.
+        """Return a numeric column of some rows, encoded as in `ItemStore.number`.
 
         Raises:
             IndexError: there is no such row.
         """
         values = np.empty(len(rows), np.float32)
-        for store, (own, at) in zip(self.parts, split(rows, self._sizes), strict=True):
-            values[own] = store.number(column)[at]
+        for store, (mask, store_rows) in zip(self.parts, split(rows, self._sizes), strict=True):
+            values[mask] = store.number(column)[store_rows]
         return values
 
     def groups(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
-        """A number for the group_id of each of some rows, the same for the same; -1 for none."""
+        """Return a number for the group_id of each row, equal for equal ids; -1 without a group."""
         return self.codes("group_id").at(rows)
 
     def codes(self, field: str, level: int = 0) -> ValueCodes:
-        """The values of a text field as numbers; see `ValueCodes.of`."""
+        """Return the values of a text field as numbers; see `ValueCodes.of`."""
         key = (field, level)
-        found = self._codes.get(key)
-        if found is None:
-            found = ValueCodes.of(self.parts, field, level)
-            # Two threads may both have made it; either will do.
-            self._codes[key] = found
+        codes = self._codes.get(key)
+        if codes is None:
+            codes = ValueCodes.of(self.parts, field, level)
+            # Two threads may both make the codes; either result will do.
+            self._codes[key] = codes
             for oldest in list(self._codes)[:-MAX_CODES]:
                 self._codes.pop(oldest, None)
-        return found
+        return codes
 
     def matching(self, filter: Filter) -> Bool[np.ndarray, " rows"]:
-        """The rows whose item passes a filter that `filters.check` has let through."""
+        """Return a mask of the items that pass a filter, which `filters.check` accepts."""
         passed = matching(filter, self.base)
         if self.added:
             passed = np.concatenate([passed, *(matching(filter, part) for part in self.added)])
@@ -154,48 +154,48 @@ class Catalogue:
 
     @cached_property
     def all_alive(self) -> Bool[np.ndarray, " rows"]:
-        """A mask of every item."""
+        """A mask of the rows that hold an item."""
         return np.ones(self.rows_in_all, np.bool_) if self.alive is None else self.alive
 
     def count(
         self,
         facet: Facet,
-        chosen: Bool[np.ndarray, " rows"] | Int32[np.ndarray, " chosen"] | None = None,
+        selection: Bool[np.ndarray, " rows"] | Int32[np.ndarray, " selected"] | None = None,
     ) -> FacetCounts:
-        """Count a facet that `facets.check` has let through.
+        """Count a facet, which `facets.check` accepts.
 
         Args:
-            facet: What to count.
-            chosen: A mask of rows, or rows that are all different; None for every item.
+            facet: The facet.
+            selection: A mask of rows, or distinct rows; None for all items.
         """
-        chosen = self.alive if chosen is None else chosen
-        of_parts: Sequence[Chosen]
-        if chosen is None:
-            of_parts = [slice(None)] * len(self.parts)
-        elif chosen.dtype == np.bool_:
-            of_parts = np.split(chosen, self._starts[1:])
+        selection = self.alive if selection is None else selection
+        by_part: Sequence[RowSelection]
+        if selection is None:
+            by_part = [slice(None)] * len(self.parts)
+        elif selection.dtype == np.bool_:
+            by_part = np.split(selection, self._starts[1:])
         else:
-            of_parts = [at for _, at in split(chosen, self._sizes)]
-        return count(facet, tuple(zip(self.parts, of_parts, strict=True)))
+            by_part = [store_rows for _, store_rows in split(selection, self._sizes)]
+        return count(facet, tuple(zip(self.parts, by_part, strict=True)))
 
     def with_numbers(self, changes: Mapping[str, Mapping[int, Any]]) -> "Catalogue":
-        """Other numbers in some rows.
+        """Return a catalogue with other numbers in some rows.
 
         Args:
-            changes: By column, the new values (None for none) by row.
+            changes: By column, new values by row; None removes a value.
         """
         by_part: dict[int, dict[str, dict[int, Any]]] = {}
         for column, values in changes.items():
             for row, value in values.items():
-                part, at = self._place(row)
-                by_part.setdefault(part, {}).setdefault(column, {})[at] = value
+                part, store_row = self._part_of(row)
+                by_part.setdefault(part, {}).setdefault(column, {})[store_row] = value
         stores = list(self.parts)
-        for part, of_part in by_part.items():
-            stores[part] = stores[part].with_numbers(of_part)
+        for part, part_changes in by_part.items():
+            stores[part] = stores[part].with_numbers(part_changes)
         return replace(self, base=stores[0], added=tuple(stores[1:]))
 
     def without(self, rows: Sequence[int]) -> "Catalogue":
-        """The same without some rows."""
+        """Return a catalogue in which some rows are dead."""
         if not rows:
             return self
         alive = self.all_alive.copy()
@@ -203,10 +203,10 @@ class Catalogue:
         return replace(self, alive=alive)
 
     def with_items(self, items: Sequence[Item]) -> "Catalogue":
-        """More items, in rows behind all others; they take the place of those of the same ids.
+        """Return a catalogue with more items, in new last rows; they replace items of the same ids.
 
         Raises:
-            InputError: an id is repeated among them.
+            InputError: two of the items have the same id.
         """
         if not items:
             return self
@@ -214,13 +214,13 @@ class Catalogue:
         alive = self.without(replaced).alive
         if alive is not None:
             alive = np.concatenate([alive, np.ones(len(items), np.bool_)])
-        added = followed_by(self.added, ItemStore.of(items))
+        added = append_part(self.added, ItemStore.of(items))
         return replace(self, added=added, alive=alive, _codes={})
 
     def compacted(self) -> ItemStore:
-        """The items alone, in the order of their rows."""
+        """Return a store of the items without dead rows, in the order of their rows."""
         alive = np.split(self.all_alive, self._starts[1:])
-        return ItemStore.joined(*zip(self.parts, alive, strict=True))
+        return ItemStore.concatenate(*zip(self.parts, alive, strict=True))
 
     @cached_property
     def _sizes(self) -> tuple[int, ...]:
@@ -231,13 +231,14 @@ class Catalogue:
         """The first row of each part."""
         return tuple(accumulate(self._sizes[:-1], initial=0))
 
-    def _place(self, row: int) -> tuple[int, int]:
-        """The part that a row lies in, and the row that it is there."""
+    def _part_of(self, row: int) -> tuple[int, int]:
+        """Return the index of a row's part, and the row within that part."""
         if not 0 <= row < self._starts[-1] + self._sizes[-1]:
             raise IndexError(f"row {row} of {self.rows_in_all}")
         part = bisect_right(self._starts, row) - 1
         return part, row - self._starts[part]
 
-    def _at(self, row: int) -> tuple[ItemStore, int]:
-        part, at = self._place(row)
-        return self.parts[part], at
+    def _locate(self, row: int) -> tuple[ItemStore, int]:
+        """Return the store of a row, and the row within that store."""
+        part, store_row = self._part_of(row)
+        return self.parts[part], store_row

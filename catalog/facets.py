@@ -1,4 +1,4 @@
-"""Facets: how often the values of a field occur among some items."""
+"""Facets: count the values of a field over a selection of items."""
 
 import datetime
 from collections.abc import Sequence
@@ -21,34 +21,34 @@ MAX_FACETS = 20  # of one request
 MAX_FACET_VALUES = 200  # of one facet
 MAX_FACET_INTERVALS = 50  # of one facet
 
-# Which items of a store: a mask, rows that are all different, or a slice.
-Chosen: TypeAlias = Bool[np.ndarray, " items"] | Integer[np.ndarray, " rows"] | slice
+# Items of a store: a mask, distinct rows, or a slice.
+RowSelection: TypeAlias = Bool[np.ndarray, " items"] | Integer[np.ndarray, " rows"] | slice
 
 
 @dataclass(frozen=True)
 class Facet:
-    """What to count."""
+    """A field to count."""
 
-    field: str  # a column but item_id, title, description and image_url; or `attributes.NAME`
-    max_values: int = 10  # most values of a text or flag, those of most items
-    intervals: tuple[Interval, ...] = ()  # of a number, a date or an attribute: what to count in
-    # the items to count: all that pass the filter, or the candidates that stage 1 recalled
+    field: str  # a column that is not in fields.DISTINCT, or `attributes.NAME`
+    max_values: int = 10  # the number of most frequent values returned, of a text or flag
+    intervals: tuple[Interval, ...] = ()  # to count in, for a number, a date or an attribute
+    # items to count: all that pass the filter, or the recalled candidates
     scope: Literal["matched", "recalled"] = "recalled"
 
 
 @dataclass(frozen=True)
 class FacetCounts:
-    """What was counted.
+    """The counts of a facet.
 
     Attributes:
         field: The field.
-        scope: Which items were counted: all that pass the filter, or the recalled candidates.
-        known: How many of them have a value.
-        values: Values of a text or flag with their counts, most frequent first; of
-            equals the one that comes first in the catalogue.
-        intervals: How many items lie in each interval that was asked for.
-        smallest: The smallest number or date there is; None without one, and of texts and flags.
-        largest: The largest.
+        scope: The counted items: all that pass the filter, or the recalled candidates.
+        known: The number of counted items that have a value.
+        values: Values of a text or flag with their counts, the most frequent first. Values with
+            equal counts keep the order in which they first occur in the catalogue.
+        intervals: The number of items in each requested interval.
+        smallest: The smallest number or date; None without values, and for texts and flags.
+        largest: The largest number or date, likewise.
     """
 
     field: str
@@ -61,15 +61,19 @@ class FacetCounts:
 
 
 def check(facet: Facet, path: str) -> None:
-    """Refuse a facet that means nothing for any catalogue.
+    """Refuse a facet that is invalid for every catalogue.
+
+    Args:
+        facet: The facet.
+        path: Its path in the request, for the error.
 
     Raises:
-        FilterError: naming the field of the facet, which stands at `path`.
+        FilterError: the facet is invalid.
     """
     kind = check_field(facet.field, f"{path}.field")
     if facet.field in DISTINCT:
         raise FilterError(
-            f"{path}.field", "has a value of its own for each item; facet over another field"
+            f"{path}.field", "has a different value for each item; facet over another field"
         )
     if not 1 <= facet.max_values <= MAX_FACET_VALUES:
         raise FilterError(
@@ -78,24 +82,24 @@ def check(facet: Facet, path: str) -> None:
     if len(facet.intervals) > MAX_FACET_INTERVALS:
         raise FilterError(
             f"{path}.intervals",
-            f"has {len(facet.intervals)} entries; at most {MAX_FACET_INTERVALS} are taken",
+            f"has {len(facet.intervals)} entries; at most {MAX_FACET_INTERVALS} are allowed",
         )
     if facet.field.startswith(ATTRIBUTE):
         kind = "number"
     if facet.intervals and kind not in ("number", "date"):
         raise FilterError(
-            f"{path}.intervals", "suit a number, a date or an attribute; leave them out"
+            f"{path}.intervals", "need a number, a date or an attribute; leave them out"
         )
-    for place, interval in enumerate(facet.intervals):
-        check_interval(interval, kind, f"{path}.intervals[{place}]")
+    for index, interval in enumerate(facet.intervals):
+        check_interval(interval, kind, f"{path}.intervals[{index}]")
 
 
-def count(facet: Facet, parts: Sequence[tuple["ItemStore", Chosen]]) -> FacetCounts:
-    """Count a facet that `check` has let through.
+def count(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]) -> FacetCounts:
+    """Count a facet, which `check` accepts.
 
     Args:
-        facet: What to count.
-        parts: Items, and which of them.
+        facet: The facet.
+        parts: Stores, each with the selection of its items to count.
     """
     kind = kind_of(facet.field)
     if kind == "text":
@@ -103,8 +107,9 @@ def count(facet: Facet, parts: Sequence[tuple["ItemStore", Chosen]]) -> FacetCou
     numbers = _numbers(facet.field, parts)
     known = numbers[~np.isnan(numbers)]
     if kind == "flag":
-        yes = int(np.count_nonzero(known))
-        pairs = sorted([(True, yes), (False, len(known) - yes)], key=lambda pair: -pair[1])
+        true_count = int(np.count_nonzero(known))
+        pairs = [(True, true_count), (False, len(known) - true_count)]
+        pairs.sort(key=lambda pair: -pair[1])
         values = tuple(pair for pair in pairs if pair[1])[: facet.max_values]
         return FacetCounts(facet.field, facet.scope, len(known), values)
     return FacetCounts(
@@ -117,21 +122,21 @@ def count(facet: Facet, parts: Sequence[tuple["ItemStore", Chosen]]) -> FacetCou
     )
 
 
-def _count_texts(facet: Facet, parts: Sequence[tuple["ItemStore", Chosen]]) -> FacetCounts:
+def _count_texts(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]) -> FacetCounts:
     values, counts = pa.array([], TEXT), np.zeros(0, np.int64)
-    for store, chosen in parts:
+    for store, selection in parts:
         field = store.fields.text(facet.field)
-        assert field.codes is not None  # `check` refuses the fields without
-        # One place more, at 0, for the code of a missing value: -1.
-        own = np.bincount(field.codes[chosen] + 1, minlength=len(field.values) + 1)[1:]
-        # Values of an earlier part are counted where they are, others behind them.
+        assert field.codes is not None  # `check` refuses fields without codes
+        # Shifted by 1, so that the code of a missing value, -1, is counted at 0 and cut off.
+        new = np.bincount(field.codes[selection] + 1, minlength=len(field.values) + 1)[1:]
+        # Add to the counts of values known from earlier parts; append the other values.
         known = pc.index_in(field.values, value_set=values)
-        at = np.asarray(known.fill_null(-1)) if len(values) else np.full(len(own), -1)
-        np.add.at(counts, at[at >= 0], own[at >= 0])
-        counts = np.concatenate([counts, own[at < 0]])
-        values = pa.concat_arrays([values, field.values.filter(pa.array(at < 0))])
-    top = np.argsort(-counts, kind="stable")[: facet.max_values]
-    shown = tuple((values[at].as_py(), int(counts[at])) for at in top.tolist() if counts[at])
+        index = np.asarray(known.fill_null(-1)) if len(values) else np.full(len(new), -1)
+        np.add.at(counts, index[index >= 0], new[index >= 0])
+        counts = np.concatenate([counts, new[index < 0]])
+        values = pa.concat_arrays([values, field.values.filter(pa.array(index < 0))])
+    top = np.argsort(-counts, kind="stable")[: facet.max_values].tolist()
+    shown = tuple((values[index].as_py(), int(counts[index])) for index in top if counts[index])
     numbers = _numbers(facet.field, parts) if facet.intervals else np.zeros(0)
     return FacetCounts(
         facet.field, facet.scope, int(counts.sum()), shown, _in_intervals(facet, numbers)
@@ -139,9 +144,9 @@ def _count_texts(facet: Facet, parts: Sequence[tuple["ItemStore", Chosen]]) -> F
 
 
 def _numbers(
-    field: str, parts: Sequence[tuple["ItemStore", Chosen]]
-) -> Float64[np.ndarray, " chosen"]:
-    return np.concatenate([store.fields.numbers(field)[chosen] for store, chosen in parts])
+    field: str, parts: Sequence[tuple["ItemStore", RowSelection]]
+) -> Float64[np.ndarray, " selected"]:
+    return np.concatenate([store.fields.numbers(field)[selection] for store, selection in parts])
 
 
 def _in_intervals(facet: Facet, numbers: Float64[np.ndarray, " n"]) -> tuple[int, ...]:

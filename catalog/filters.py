@@ -2,13 +2,12 @@
 
 A field is a column of `items` (`fields.COLUMNS`) or an attribute, `attributes.NAME`. The rules:
 
-- Text is compared exactly, letter case included. Attributes are text.
-- A missing value (and an empty text) passes no comparison, so `Not` of one holds for it: every
-  filter is either true or false of an item.
-- `Prefix` of a category goes by levels: "Electronics > Chargers" passes that category and all
-  below it, and not "Electronics > Chargers and hubs".
-- An interval over an attribute reads its values as plain numbers, such as "65" or "-1.5"; a value
-  that does not read as one does not pass.
+- Text is compared exactly, including letter case. Attributes are text.
+- A missing value or an empty text passes no comparison, and so passes `Not` of every comparison.
+- `Prefix` of a category compares whole levels: "Electronics > Chargers" passes that category and
+  all categories below it, but not "Electronics > Chargers and hubs".
+- An interval over an attribute reads values as plain numbers, such as "65" or "-1.5". Other values
+  do not pass.
 """
 
 import datetime
@@ -30,26 +29,26 @@ if TYPE_CHECKING:
     from catalog.store import ItemStore
 
 MAX_FILTER_DEPTH = 8  # filters within filters
-MAX_FILTER_NODES = 100  # filters in a tree, all levels together
+MAX_FILTER_NODES = 100  # filters in a whole tree
 MAX_FILTER_VALUES = 1_000  # of one In
 
 Value: TypeAlias = str | Number | bool | datetime.date
 
-_WANTED = {
+_KIND_HELP = {
     "text": "text",
     "number": "a finite number",
     "flag": "true or false",
     "date": "a date",
 }
-LEVEL = " > "  # between the levels of a category
+LEVEL = " > "  # separates the levels of a category
 
 
 class FilterError(InputError):
-    """A filter or facet that cannot be used.
+    """A filter or facet is invalid.
 
     Attributes:
-        path: Where it is, such as "filter.and_group.filters[2].range.field".
-        problem: What is wrong there and what would do.
+        path: The path of the field at fault, such as "filter.and_group.filters[2].range.field".
+        problem: What is wrong, and how to correct it.
     """
 
     def __init__(self, path: str, problem: str):
@@ -60,12 +59,12 @@ class FilterError(InputError):
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers or dates between two bounds; one may be missing."""
+    """Numbers or dates with a lower bound, an upper bound or both."""
 
-    at_least: Number | datetime.date | None = None  # the smallest there is
-    above: Number | datetime.date | None = None  # what all are larger than
-    at_most: Number | datetime.date | None = None  # the largest there is
-    below: Number | datetime.date | None = None  # what all are smaller than
+    at_least: Number | datetime.date | None = None  # inclusive lower bound
+    above: Number | datetime.date | None = None  # exclusive lower bound
+    at_most: Number | datetime.date | None = None  # inclusive upper bound
+    below: Number | datetime.date | None = None  # exclusive upper bound
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class In:
 
 @dataclass(frozen=True)
 class Range:
-    """The field, a number or a date, lies in an interval."""
+    """The field is a number or a date in an interval."""
 
     field: str
     interval: Interval
@@ -122,7 +121,7 @@ class Exists:
 
 @dataclass(frozen=True)
 class Prefix:
-    """The field, a text, begins with this; of categories see above."""
+    """The field is a text with this prefix; the module explains categories."""
 
     field: str
     prefix: str
@@ -132,16 +131,20 @@ Filter: TypeAlias = And | Or | Not | Equals | In | Range | Exists | Prefix
 
 
 def check(tree: Filter, path: str) -> None:
-    """Refuse a filter that means nothing for any catalogue.
+    """Refuse a filter that is invalid for every catalogue.
+
+    Args:
+        tree: The filter.
+        path: Its path in the request, for the error.
 
     Raises:
-        FilterError: naming the place in the tree, which itself stands at `path`.
+        FilterError: the filter is invalid.
     """
     _check(tree, path, 1, [0])
 
 
 def matching(tree: Filter, store: "ItemStore") -> Bool[np.ndarray, " items"]:
-    """Whether each item passes a filter that `check` has let through."""
+    """Return a mask of the items that pass a filter, which `check` accepts."""
     match tree:
         case And(filters):
             return reduce(np.logical_and, [matching(part, store) for part in filters])
@@ -154,7 +157,7 @@ def matching(tree: Filter, store: "ItemStore") -> Bool[np.ndarray, " items"]:
 
 
 def within(numbers: Float64[np.ndarray, " n"], interval: Interval) -> Bool[np.ndarray, " n"]:
-    """Whether each number lies in an interval; NaN lies in none."""
+    """Return whether each number lies in an interval; NaN lies in none."""
     passed: Bool[np.ndarray, " n"] = ~np.isnan(numbers)
     for bound, holds in (
         (interval.at_least, np.greater_equal),
@@ -168,10 +171,10 @@ def within(numbers: Float64[np.ndarray, " n"], interval: Interval) -> Bool[np.nd
 
 
 def check_interval(interval: Interval, kind: Kind, path: str) -> None:
-    """Refuse an interval that holds nothing or does not suit a field.
+    """Refuse an interval that is empty or whose bounds are not of a field's kind.
 
     Raises:
-        FilterError: naming the bound.
+        FilterError: the interval is invalid.
     """
     for name, bound in vars(interval).items():
         if bound is not None:
@@ -187,10 +190,10 @@ def check_interval(interval: Interval, kind: Kind, path: str) -> None:
 
 
 def check_field(field: str, path: str) -> Kind:
-    """The kind of a field.
+    """Return the kind of a field.
 
     Raises:
-        FilterError: there is none of that name.
+        FilterError: there is no field of that name.
     """
     try:
         return kind_of(field)
@@ -208,15 +211,15 @@ def _check(tree: Filter, path: str, depth: int, count: list[int]) -> None:
         raise FilterError(path, f"lies deeper than {MAX_FILTER_DEPTH} levels; flatten the tree")
     if count[0] > MAX_FILTER_NODES:
         raise FilterError(
-            path, f"is one filter more than the {MAX_FILTER_NODES} that are taken; use in_list"
+            path, f"makes more than the {MAX_FILTER_NODES} filters allowed; use in_list"
         )
     match tree:
         case And(filters) | Or(filters):
             group = f"{path}.and_group" if isinstance(tree, And) else f"{path}.or_group"
             if not filters:
                 raise FilterError(f"{group}.filters", "is empty; give at least one filter")
-            for place, part in enumerate(filters):
-                _check(part, f"{group}.filters[{place}]", depth + 1, count)
+            for index, part in enumerate(filters):
+                _check(part, f"{group}.filters[{index}]", depth + 1, count)
         case Not(part):
             _check(part, f"{path}.not_filter", depth + 1, count)
         case _:
@@ -236,8 +239,8 @@ def _check_comparison(tree: Equals | In | Range | Exists | Prefix, path: str) ->
                     f"{path}.values",
                     f"has {len(values)} values; give 1 to {MAX_FILTER_VALUES:,}",
                 )
-            for place, value in enumerate(values):
-                _check_value(value, kind, f"{path}.values[{place}]")
+            for index, value in enumerate(values):
+                _check_value(value, kind, f"{path}.values[{index}]")
         case Range(field, interval):
             if field.startswith(ATTRIBUTE):
                 kind = "number"
@@ -248,7 +251,9 @@ def _check_comparison(tree: Equals | In | Range | Exists | Prefix, path: str) ->
             check_interval(interval, kind, f"{path}.interval")
         case Prefix(_, prefix):
             if kind != "text":
-                raise FilterError(f"{path}.field", "is no text; give a text field or an attribute")
+                raise FilterError(
+                    f"{path}.field", "is not a text field; give a text field or an attribute"
+                )
             _check_value(prefix, "text", f"{path}.prefix")
 
 
@@ -267,11 +272,13 @@ def _check_value(value: Value, kind: Kind, path: str) -> None:
                 and math.isfinite(value)
             )
     if not suits:
-        raise FilterError(path, f"does not suit the field; give {_WANTED[kind]}")
+        raise FilterError(path, f"is of the wrong type; give {_KIND_HELP[kind]}")
     if value == "":
-        raise FilterError(path, "is empty; for items without a value, negate exists")
+        raise FilterError(path, "is empty; to match items without a value, negate exists")
     if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise FilterError(path, "holds half a character (a lone surrogate); correct the text")
+        raise FilterError(
+            path, "contains a lone surrogate, which is half a character; correct the text"
+        )
 
 
 def _compared(
@@ -285,32 +292,32 @@ def _compared(
         case Range(field, interval):
             return within(store.fields.numbers(field), interval)
         case Exists(field) if kind_of(field) == "text":
-            return _text(store, field, lambda given: pc.not_equal(given, ""))
+            return _text(store, field, lambda texts: pc.not_equal(texts, ""))
         case Exists(field):
             return within(store.fields.numbers(field), Interval())
         case Prefix(field, prefix):
-            return _text(store, field, lambda given: _begins(given, prefix, field == "category"))
+            return _text(store, field, lambda texts: _begins(texts, prefix, field == "category"))
 
 
 def _one_of(store: "ItemStore", field: str, values: Sequence[Value]) -> Bool[np.ndarray, " items"]:
     if kind_of(field) == "text":
-        wanted = pa.array(values, pa.large_string())
+        operands = pa.array(values, pa.large_string())
         if len(values) == 1:
-            return _text(store, field, lambda given: pc.equal(given, wanted[0]))
-        return _text(store, field, lambda given: pc.is_in(given, value_set=wanted))
+            return _text(store, field, lambda texts: pc.equal(texts, operands[0]))
+        return _text(store, field, lambda texts: pc.is_in(texts, value_set=operands))
     numbers = store.fields.numbers(field)
-    wanted = [number_of(value) for value in values if not isinstance(value, str)]
-    return np.equal(numbers, wanted[0]) if len(wanted) == 1 else np.isin(numbers, wanted)
+    operands = [number_of(value) for value in values if not isinstance(value, str)]
+    return np.equal(numbers, operands[0]) if len(operands) == 1 else np.isin(numbers, operands)
 
 
 def _text(
     store: "ItemStore", field: str, test: Callable[[pa.Array], pa.Array]
 ) -> Bool[np.ndarray, " items"]:
-    given = store.fields.text(field)
-    return given.rows_where(test(given.values))
+    texts = store.fields.text(field)
+    return texts.rows_where(test(texts.values))
 
 
-def _begins(given: pa.Array, prefix: str, by_level: bool) -> pa.Array:
+def _begins(texts: pa.Array, prefix: str, by_level: bool) -> pa.Array:
     if not by_level:
-        return pc.starts_with(given, prefix)
-    return pc.or_(pc.equal(given, prefix), pc.starts_with(given, prefix + LEVEL))
+        return pc.starts_with(texts, prefix)
+    return pc.or_(pc.equal(texts, prefix), pc.starts_with(texts, prefix + LEVEL))

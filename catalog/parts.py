@@ -1,4 +1,4 @@
-"""The rows of a catalogue lie in parts, one behind the other; what is added grows by parts."""
+"""Parts of a catalogue: consecutive runs of rows, each in a store of its own."""
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
@@ -9,7 +9,8 @@ from jaxtyping import Bool, Int32
 
 from catalog.store import ItemStore
 
-# Parts are not joined beyond so many rows: it takes some milliseconds, in which nothing is written.
+# The most rows of a part that is built by joining. Joining takes some milliseconds, and no write
+# proceeds meanwhile.
 PART_ROWS = 8_192
 
 _Rows: TypeAlias = Int32[np.ndarray, "_"]
@@ -18,26 +19,26 @@ _Rows: TypeAlias = Int32[np.ndarray, "_"]
 def split(
     rows: Int32[np.ndarray, " rows"], sizes: Iterable[int]
 ) -> Iterator[tuple[Bool[np.ndarray, " rows"], _Rows]]:
-    """Of each part, which of some rows lie in it, and the rows that they are there.
+    """Yield for each part a mask of the rows that lie in it, and those rows counted from its start.
 
     Raises:
-        IndexError: a row is negative or lies behind the last part.
+        IndexError: a row is negative or lies beyond the last part.
     """
     bounds = tuple(accumulate(sizes, initial=0))
     if len(rows) and (rows.min() < 0 or rows.max() >= bounds[-1]):
         raise IndexError(f"rows must lie in [0, {bounds[-1]})")
     masks = ((start, (rows >= start) & (rows < end)) for start, end in pairwise(bounds))
-    return ((own, rows[own] - np.int32(start)) for start, own in masks)
+    return ((mask, rows[mask] - np.int32(start)) for start, mask in masks)
 
 
-def followed_by(parts: tuple[ItemStore, ...], more: ItemStore) -> tuple[ItemStore, ...]:
-    """Parts with one more behind them.
+def append_part(parts: tuple[ItemStore, ...], new: ItemStore) -> tuple[ItemStore, ...]:
+    """Return the parts with one more at the end.
 
-    It is joined with those before it that are less than twice as long: there are ever few parts,
-    and of n items that come a few at a time each is copied O(log n) times, not n.
+    The new part is joined with preceding parts that are less than twice as long. That keeps the
+    number of parts small, and copies each of n items O(log n) times when few are added at a time.
     """
-    first, rows = len(parts), len(more)
+    first, rows = len(parts), len(new)
     while first and len(parts[first - 1]) < 2 * rows and len(parts[first - 1]) + rows <= PART_ROWS:
         first -= 1
         rows += len(parts[first])
-    return (*parts[:first], ItemStore.versions((*parts[first:], more)))
+    return (*parts[:first], ItemStore.versions((*parts[first:], new)))

@@ -1,10 +1,12 @@
-"""The dataset directory as data: which tables there are, and their columns, types and limits."""
+"""The tables of a dataset directory: columns, types and limits."""
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
+
+from catalog.items import ID, ITEM_FIELDS
 
 TEXT = pa.large_string()
 NUMBER = pa.float64()
@@ -18,7 +20,7 @@ VECTOR = pa.list_(pa.float32())
 SPLITS = ("train", "dev", "test")
 EVENT_TYPES = ("impression", "click", "add_to_cart", "purchase")
 
-# What a value of each type looks like to the person who has to write one.
+# A description of each type for a person who writes a dataset.
 TYPE_HELP: Mapping[pa.DataType, str] = {
     TEXT: "text",
     NUMBER: "a number such as 12.5",
@@ -37,7 +39,7 @@ class Column:
 
     name: str
     type: pa.DataType
-    required: bool = False  # the column is there, and no value in it is missing or blank
+    required: bool = False  # the column exists, and none of its values is missing or blank
     minimum: float | None = None  # smallest allowed value
     maximum: float | None = None  # largest allowed value
     choices: tuple[str, ...] = ()  # allowed values; empty: any
@@ -49,8 +51,8 @@ class Schema:
 
     name: str  # the file's name without its extension
     columns: tuple[Column, ...]
-    key: str | None = None  # the column whose values are all different
-    extensible: bool = False  # further columns are kept as they are, not reported as unknown
+    key: str | None = None  # the column whose values are unique
+    extensible: bool = False  # other columns are kept; False: they are reported as unknown
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,25 +65,26 @@ class Schema:
         return pa.schema([(column.name, column.type) for column in self.columns])
 
 
+# The Arrow type of an item field's column, by the field's Python type.
+_ITEM_TYPES: Mapping[type, pa.DataType] = {
+    str: TEXT,
+    float: NUMBER,
+    int: WHOLE,
+    bool: FLAG,
+    datetime.date: DATE,
+    dict: ATTRIBUTES,
+}
+
 ITEMS = Schema(
     "items",
     (
-        Column("item_id", TEXT, required=True),
-        Column("title", TEXT, required=True),
-        Column("description", TEXT),
-        Column("brand", TEXT),
-        Column("category", TEXT),  # "A > B > C"
-        Column("group_id", TEXT),  # variants of one product share it
-        Column("price", NUMBER, minimum=0.0),  # currency units
-        Column("rating", NUMBER, minimum=0.0, maximum=5.0),  # stars
-        Column("rating_count", WHOLE, minimum=0.0),
-        Column("released", DATE),
-        Column("in_stock", FLAG),
-        Column("image_url", TEXT),
-        Column("attributes", ATTRIBUTES),
+        *(
+            Column(f.name, _ITEM_TYPES[f.type], f.required, f.minimum, f.maximum)
+            for f in ITEM_FIELDS
+        ),
         Column("embedding", VECTOR),  # a precomputed vector; one width per dataset
     ),
-    key="item_id",
+    key=ID,
 )
 JUDGMENTS = Schema(
     "judgments",
@@ -117,28 +120,9 @@ SCHEMAS = (ITEMS, JUDGMENTS, EVENTS, USERS)
 
 
 @dataclass(frozen=True)
-class Item:
-    """One product, as the catalogue or a caller describes it. None means not known."""
-
-    item_id: str
-    title: str
-    description: str | None = None
-    brand: str | None = None
-    category: str | None = None  # "A > B > C"
-    group_id: str | None = None  # variants of one product share it
-    price: float | None = None  # currency units
-    rating: float | None = None  # stars, 0 to 5
-    rating_count: int | None = None
-    released: datetime.date | None = None
-    in_stock: bool | None = None
-    image_url: str | None = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class DatasetInfo:
-    """What `dataset.json` says, with defaults filled in."""
+    """The settings of `dataset.json`, with defaults filled in."""
 
     name: str  # default: the directory's name
     grade_min: float  # a grade's gain is grade - grade_min
-    relevant_from: float  # an item counts as relevant from this grade on
+    relevant_from: float  # the lowest grade that counts as relevant

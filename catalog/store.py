@@ -1,4 +1,4 @@
-"""The catalogue in memory: columns of products, found by row or by id."""
+"""Items in memory, by row and by id, stored as Arrow columns."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -12,38 +12,39 @@ from jaxtyping import Bool, Float32, Int32
 
 from base.errors import InputError
 from catalog.fields import Fields, value_of
-from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE, Item
+from catalog.items import Item
+from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE
 
-# Columns that can change without another row: no model and no index reads them.
+# Columns that can change in place: no model and no index reads them.
 NUMERIC = {column.name for column in ITEMS.columns if column.type in (NUMBER, WHOLE, FLAG, DATE)}
 _TEXTS = {column.name for column in ITEMS.columns if column.type == TEXT}
 
 
 class ItemStore:
-    """Products by row (0, 1, …: the order of the table) and by id.
+    """Items by row (0, 1, …, in the order of the table) and by id.
 
-    Columns stay in Arrow; a product becomes a Python object only when asked for, so a million
-    products cost about the size of their text and one dictionary of ids.
+    Columns stay in Arrow, and `item` makes a Python object on each call. A million items take about
+    the size of their text and one dictionary of ids.
     """
 
     def __init__(self, table: pa.Table) -> None:
-        """Takes a table of items.
+        """Take a table of items.
 
         Args:
-            table: the columns of `schema.ITEMS`; optional ones may be left out. Its values have
-                passed `read_dataset`, or come from a bundle.
+            table: The columns of `schema.ITEMS`; optional ones may be absent. `read_dataset` has
+                checked the values, or they come from a bundle.
 
         Raises:
-            InputError: a required column is missing, a column has another type than the schema's
-                and cannot be cast to it, or an id is missing or repeated.
+            InputError: a required column is missing, a column cannot be cast to the schema's type,
+                or an id is missing or repeated.
         """
         self._take(_conform(table))
         if len(self._rows) < len(self.ids) or None in self._rows or "" in self._rows:
-            raise InputError("items: an item_id is missing or repeated; each needs one of its own")
+            raise InputError("items: an item_id is missing or repeated; give each item its own")
 
     @classmethod
     def of(cls, items: Sequence[Item]) -> "ItemStore":
-        """A store of items that are already objects.
+        """Return a store of items.
 
         Raises:
             InputError: an id is empty or repeated.
@@ -51,17 +52,17 @@ class ItemStore:
         return cls(_table(items))
 
     @classmethod
-    def joined(cls, *parts: tuple["ItemStore", Bool[np.ndarray, " rows"]]) -> "ItemStore":
-        """The rows of several stores that a mask is true of, one after the other.
+    def concatenate(cls, *parts: tuple["ItemStore", Bool[np.ndarray, " rows"]]) -> "ItemStore":
+        """Return a store of the rows of several stores that their masks select.
 
         Raises:
-            InputError: an id is repeated among them.
+            InputError: two selected rows have the same id.
         """
         return cls(pa.concat_tables([s._current().filter(pa.array(mask)) for s, mask in parts]))
 
     @classmethod
     def versions(cls, parts: Sequence["ItemStore"]) -> "ItemStore":
-        """All rows of stores, one behind the other; of several rows of an item the last counts."""
+        """Return a store of all rows of several stores; an item's last row counts."""
         if len(parts) == 1:
             return parts[0]
         store = copy.copy(parts[0])
@@ -69,15 +70,15 @@ class ItemStore:
         return store
 
     def with_numbers(self, changes: Mapping[str, Mapping[int, Any]]) -> "ItemStore":
-        """Other values of numeric columns; all else is shared.
+        """Return a store with other values in numeric columns; it shares all other data.
 
         Args:
-            changes: By column (see `NUMERIC`), the new values by row, None for none.
+            changes: By column (see `NUMERIC`), new values by row; None removes a value.
         """
         store = copy.copy(self)
         store.fields = self.fields.with_numbers(changes)
-        known = dict(self._numbers)  # a copy: searches add to it
-        store._numbers = {c: n for c, n in known.items() if c not in changes}
+        cached = dict(self._numbers)  # a copy, because searches add to the original
+        store._numbers = {c: n for c, n in cached.items() if c not in changes}
         store._changed = self._changed | changes.keys()
         return store
 
@@ -90,7 +91,7 @@ class ItemStore:
             for name in self.table.column_names
             if name != "embedding"
         }
-        self._changed: frozenset[str] = frozenset()  # columns that are no longer the table's
+        self._changed: frozenset[str] = frozenset()  # columns whose values differ from the table's
         self._numbers: dict[str, Float32[np.ndarray, " items"]] = {}
         self.fields = Fields(self._columns, len(self.ids))  # for filters and facets
 
@@ -98,23 +99,15 @@ class ItemStore:
         return len(self.ids)
 
     def row(self, item_id: str) -> int:
-        """The row of an item.
-
-        Raises:
-            KeyError: no item has this id.
-        """
-        return self._rows[item_id]
-
-    def find(self, item_id: str) -> int:
-        """The row of an item; -1 where none has the id."""
+        """Return the row of an item; -1 if no item has the id."""
         return self._rows.get(item_id, -1)
 
     def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " n"]:
-        """The rows of items, -1 where no item has the id."""
-        return np.fromiter(map(self.find, item_ids), np.int32, len(item_ids))
+        """Return the rows of items; -1 for an id that no item has."""
+        return np.fromiter(map(self.row, item_ids), np.int32, len(item_ids))
 
     def item(self, row: int) -> Item:
-        """The item in a row.
+        """Return the item in a row.
 
         Raises:
             IndexError: there is no such row.
@@ -128,14 +121,13 @@ class ItemStore:
         return Item(**values, attributes={name: v for name, v in pairs if v is not None})
 
     def number(self, column: str) -> Float32[np.ndarray, " items"]:
-        """A numeric column by row; NaN where an item has no value.
+        """Return a numeric column by row; NaN for an item without a value.
 
         Args:
-            column: price (currency units), rating (stars), rating_count, in_stock (0 or 1) or
-                released (days since 1970-01-01).
+            column: One of `NUMERIC`. Flags are 0 or 1, dates are days since 1970-01-01.
 
         Returns:
-            A read-only array, the same one each time.
+            A read-only array, the same object on each call.
 
         Raises:
             KeyError: the schema has no such numeric column.
@@ -149,7 +141,7 @@ class ItemStore:
         return self._numbers[column]
 
     def text(self, column: str) -> Sequence[str | None]:
-        """A text column by row; None where an item has no value.
+        """Return a text column by row; None for an item without a value.
 
         Raises:
             KeyError: the schema has no such text column.
@@ -160,28 +152,28 @@ class ItemStore:
         return values
 
     def write(self, path: Path) -> None:
-        """Writes the items to a parquet file."""
+        """Write the items to a parquet file."""
         pq.write_table(self._current(), path, compression="zstd")
 
     def _current(self) -> pa.Table:
-        """The table with the numbers as they are now."""
+        """Return the table with the current numbers."""
         table = self.table
         for name in sorted(self._changed):
-            place = table.schema.get_field_index(name)
+            position = table.schema.get_field_index(name)
             numbers = self.fields.numbers(name)
             column = pa.array(numbers, mask=np.isnan(numbers))
             kind = ITEMS.arrow.field(name).type
             if kind != NUMBER:
                 column = column.cast(pa.int32() if kind == DATE else pa.int64()).cast(kind)
-            table = table.set_column(place, name, column)
+            table = table.set_column(position, name, column)
         return table
 
     @classmethod
     def read(cls, path: Path) -> "ItemStore":
-        """Reads what `write` wrote.
+        """Read a file that `write` wrote.
 
         Raises:
-            InputError: the file is missing or is not such a file.
+            InputError: the file is missing, or `write` did not write it.
         """
         try:
             with path.open("rb") as handle, pq.ParquetFile(handle) as file:
@@ -200,7 +192,7 @@ def _table(items: Sequence[Item]) -> pa.Table:
 
 
 def _conform(table: pa.Table) -> pa.Table:
-    """The table with exactly the schema's columns; missing optional ones are null."""
+    """Return the table with exactly the schema's columns; absent optional columns are null."""
     columns = []
     for spec in ITEMS.columns:
         if spec.name in table.column_names:

@@ -1,4 +1,4 @@
-"""Numbers for the values of a text field, alike over all parts of a catalogue."""
+"""Numbers for the values of a text field, consistent over all parts of a catalogue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ class ValueCodes:
     """The value of a text field in each row, as a number.
 
     Attributes:
-        size: What every number is below.
+        size: The number of distinct values; every number is smaller.
     """
 
     size: int
-    _parts: tuple[tuple[_Numbers, _Numbers], ...]  # by part: places in a table, and the table
+    _parts: tuple[tuple[_Numbers, _Numbers], ...]  # by part: codes by row, and numbers by code
 
     @classmethod
     def of(cls, stores: Sequence["ItemStore"], field: str, level: int = 0) -> "ValueCodes":
@@ -38,37 +38,38 @@ class ValueCodes:
         Args:
             stores: The parts of a catalogue, in the order of their rows.
             field: A text column or an attribute.
-            level: Values of a category are alike when their first so many levels are; 0 for all.
+            level: The number of leading category levels that are compared; 0 for all.
         """
         known, parts = pa.array([], TEXT), list[tuple[_Numbers, _Numbers]]()
         for store in stores:
             text = store.fields.text(field)
             assert text.codes is not None
-            values, places = _to_level(text, level)
-            found = pc.index_in(values, value_set=known).fill_null(-1)
-            numbers = np.array(found, np.int32)
+            values, indices = _cut_to_level(text, level)
+            known_indices = pc.index_in(values, value_set=known).fill_null(-1)
+            numbers = np.array(known_indices, np.int32)
             new = numbers < 0
             numbers[new] = len(known) + np.arange(np.count_nonzero(new))
             known = pa.concat_arrays([known, values.filter(pa.array(new))])
-            # The code of a missing value, -1, reads the last place.
-            parts.append((text.codes, np.append(numbers[places], np.int32(-1))))
+            # The code of a missing value, -1, reads the last entry.
+            parts.append((text.codes, np.append(numbers[indices], np.int32(-1))))
         return cls(len(known), tuple(parts))
 
     def at(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
-        """The numbers of some rows, from 0 and the same for the same value; -1 without one.
+        """Return the numbers of some rows, from 0, equal for equal values; -1 without a value.
 
         Raises:
             IndexError: there is no such row.
         """
         numbers = np.empty(len(rows), np.int32)
         sizes = [len(codes) for codes, _ in self._parts]
-        for (codes, table), (own, at) in zip(self._parts, split(rows, sizes), strict=True):
-            numbers[own] = table[codes[at]]
+        for part, (mask, part_rows) in zip(self._parts, split(rows, sizes), strict=True):
+            codes, numbers_of_codes = part
+            numbers[mask] = numbers_of_codes[codes[part_rows]]
         return numbers
 
 
-def _to_level(text: TextField, level: int) -> tuple[pa.Array, Int32[np.ndarray, " values"]]:
-    """Different values, no deeper than a level, and which of them each of the field's own is."""
+def _cut_to_level(text: TextField, level: int) -> tuple[pa.Array, Int32[np.ndarray, " values"]]:
+    """Return distinct values cut to a level, and the index among them of each field value."""
     if not level:
         return text.values, np.arange(len(text.values), dtype=np.int32)
     short = [LEVEL.join(value.split(LEVEL)[:level]) for value in text.values.to_pylist()]

@@ -8,22 +8,19 @@ from pathlib import Path
 
 from base.atomic_files import write_text
 from base.errors import InputError
-from catalog.schema import Item
+from catalog.item_text import field_text
+from catalog.items import Item
 from lexical.analysers import ANALYSERS
 
 CONFIG_FILE = "config.json"
 _REBUILD = "build it again with `python -m train index`"
 
 
-def _attributes(item: Item) -> str:
-    return ", ".join(f"{name} {value}" for name, value in sorted(item.attributes.items()))
-
-
 FIELD_TEXTS: Mapping[str, Callable[[Item], str | None]] = {
     "title": lambda item: item.title,
     "brand": lambda item: item.brand,
     "category": lambda item: item.category,
-    "attributes": _attributes,
+    "attributes": lambda item: field_text(item, "attributes"),
     "description": lambda item: item.description,
 }
 """The text of each item field that can be indexed."""

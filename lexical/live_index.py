@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 
-from catalog.schema import Item
+from catalog.items import Item
 from lexical.index import LexicalIndex
 
 _WRITER_BYTES = 32 << 20  # a limit; each update is small

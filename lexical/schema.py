@@ -6,7 +6,7 @@ from pathlib import Path
 import tantivy
 
 from base.errors import InputError
-from catalog.schema import Item
+from catalog.items import Item
 from lexical.analysers import ANALYSERS
 from lexical.config import FIELD_TEXTS, LexicalConfig
 

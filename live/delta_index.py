@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float32
 
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import NUMERIC
 from lexical.index import LexicalIndex
 from lexical.live_index import LiveLexicalIndex

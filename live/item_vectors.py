@@ -6,8 +6,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
+from base.halving import apply_in_halves
 from catalog.item_text import item_text
-from catalog.schema import Item
+from catalog.items import Item
 from search.snapshot import Snapshot
 
 _PROBE_TEXT = "item"  # an encoder that fails at this text is broken itself
@@ -54,18 +55,22 @@ def item_vectors(
     return vectors, failed
 
 
+class _RefusedTextsError(Exception):
+    """The encoder fails at some of the texts, though not at every text."""
+
+
 def _encode(
     encoder: ItemEncoder, texts: Sequence[str]
 ) -> tuple[Float32[np.ndarray, "texts dim"], list[int]]:
-    """Return vectors of texts, and the positions of those that cannot be encoded."""
-    try:
-        return encoder.items(texts), []
-    except Exception:
-        encoder.items([_PROBE_TEXT])
-        if len(texts) == 1:
-            return np.zeros((1, encoder.dim), np.float32), [0]
-    # Bisect: the failure of one text must not keep the others from being encoded.
-    middle = len(texts) // 2
-    left, left_bad = _encode(encoder, texts[:middle])
-    right, right_bad = _encode(encoder, texts[middle:])
-    return np.concatenate([left, right]), left_bad + [middle + index for index in right_bad]
+    """Return vectors of texts, and the positions of those that the encoder fails at."""
+
+    def encode(some: Sequence[str]) -> np.ndarray:
+        try:
+            return encoder.items(some)
+        except Exception as error:
+            encoder.items([_PROBE_TEXT])  # raises if the encoder fails at every text
+            raise _RefusedTextsError from error
+
+    blank = np.zeros((1, encoder.dim), np.float32)
+    vectors, failed = apply_in_halves(encode, texts, substitute=blank, errors=(_RefusedTextsError,))
+    return np.concatenate(vectors), failed

@@ -1,7 +1,4 @@
-"""Fields of items as the write log keeps them: which there are, and to JSON and back.
-
-The table repeats `schema.ITEMS` in Python's own types, so that the log needs no Arrow.
-"""
+"""Item fields in the write-ahead log: their canonical form, and conversion to JSON and back."""
 
 import datetime
 import json
@@ -10,25 +7,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-FIELDS: Mapping[str, type] = MappingProxyType(
-    {
-        "title": str,
-        "description": str,
-        "brand": str,
-        "category": str,
-        "group_id": str,
-        "price": float,
-        "rating": float,
-        "rating_count": int,
-        "released": datetime.date,
-        "in_stock": bool,
-        "image_url": str,
-        "attributes": dict,  # text to text
-    }
-)
-REQUIRED = "title"  # every item has it
+from catalog.items import ID, ITEM_FIELDS
 
-_WHOLE_LIMIT = 2**63  # of the catalogue's whole numbers
+# The fields of a write by their types. The id is not among them: it is the log's key.
+FIELDS: Mapping[str, type] = MappingProxyType(
+    {field.name: field.type for field in ITEM_FIELDS if field.name != ID}
+)
+_REQUIRED = [field.name for field in ITEM_FIELDS if field.required and field.name != ID]
+_DATES = [name for name, kind in FIELDS.items() if kind is datetime.date]
+
+_INTEGER_LIMIT = 2**63  # the catalogue stores 64-bit integers
 
 
 class FieldError(ValueError):
@@ -41,29 +29,30 @@ class FieldError(ValueError):
 
 
 def canonical(fields: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
-    """The fields of an upsert such that upserts which mean the same are equal.
+    """Return the fields of an upsert in the form that is equal for equivalent upserts.
 
     Args:
-        fields: Columns of `schema.ITEMS`, as `schema.Item` has them; None is not set.
-        whole: They are an item's only fields, so that those not set can be left out.
+        fields: Values by field, typed as in `Item`; None clears a field.
+        whole: Whether the fields are the whole item, so that cleared fields can be left out.
 
     Raises:
-        FieldError: items have no such field, a value is not of the field's type, or an item would
-            be left without a title.
+        FieldError: items have no such field, a value is not of the field's type, or the item would
+            lack a required field.
     """
     typed = {name: _typed(name, value) for name, value in fields.items()}
-    if typed.get(REQUIRED, None if whole else True) in (None, ""):
-        raise FieldError(REQUIRED, "every item needs one")
+    for name in _REQUIRED:
+        if typed.get(name, None if whole else True) in (None, ""):
+            raise FieldError(name, "every item needs one")
     return set_fields(typed) if whole else typed
 
 
 def set_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that have a value."""
+    """Return the fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None and value != {}}
 
 
 def to_json(fields: Mapping[str, Any]) -> str:
-    """Canonical fields as a JSON object, always the same text for the same fields."""
+    """Return canonical fields as a JSON object; equal fields give equal text."""
     return json.dumps(
         fields,
         default=datetime.date.isoformat,
@@ -74,10 +63,10 @@ def to_json(fields: Mapping[str, Any]) -> str:
 
 
 def from_json(text: Any, *, whole: bool) -> dict[str, Any]:
-    """The fields that `to_json` wrote.
+    """Return the fields that `to_json` wrote.
 
     Raises:
-        ValueError: it wrote nothing like this.
+        ValueError: `to_json` cannot have written the text.
     """
     if not isinstance(text, str):
         raise ValueError("fields: not text")
@@ -87,17 +76,18 @@ def from_json(text: Any, *, whole: bool) -> dict[str, Any]:
         raise ValueError(f"fields: not JSON ({error})") from error
     if not isinstance(fields, dict):
         raise ValueError("fields: not a JSON object")
-    released = fields.get("released")
-    if released is not None:
-        try:
-            fields["released"] = datetime.date.fromisoformat(released)
-        except (TypeError, ValueError):
-            raise FieldError("released", f"{released!r} is no date") from None
+    for name in _DATES:
+        value = fields.get(name)
+        if value is not None:
+            try:
+                fields[name] = datetime.date.fromisoformat(value)
+            except (TypeError, ValueError):
+                raise FieldError(name, f"{value!r} is no date") from None
     return canonical(fields, whole=whole)
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value is text that can be written as UTF-8."""
+    """Return whether a value is text that UTF-8 can encode."""
     if not isinstance(value, str):
         return False
     try:
@@ -108,31 +98,31 @@ def is_text(value: Any) -> bool:
 
 
 def _typed(name: str, value: Any) -> Any:
-    """A value with exactly the type of its field."""
+    """Return a value with exactly the type of its field."""
     kind = FIELDS.get(name)
     if kind is None:
         raise FieldError(name, "items have no such field in the log")
     if value is None:
         return {} if kind is dict else None
-    if kind is float and type(value) is int and abs(value) < _WHOLE_LIMIT:
+    if kind is float and type(value) is int and abs(value) < _INTEGER_LIMIT:
         value = float(value)
     if type(value) is float:
-        value += 0.0  # -0.0 becomes 0.0: the same number in other words
+        value += 0.0  # -0.0 becomes 0.0: equal numbers are written alike
     if kind is dict and isinstance(value, Mapping):
         value = dict(value)
-    if type(value) is not kind or not _sound(value):
+    if type(value) is not kind or not _in_range(value):
         raise FieldError(name, f"{type(value).__name__} is not {kind.__name__}, or out of range")
     return value
 
 
-def _sound(value: Any) -> bool:
+def _in_range(value: Any) -> bool:
     match value:
         case str():
             return is_text(value)
         case float():
             return math.isfinite(value)
         case int():
-            return -_WHOLE_LIMIT <= value < _WHOLE_LIMIT
+            return -_INTEGER_LIMIT <= value < _INTEGER_LIMIT
         case dict():
             return all(is_text(key) and is_text(text) for key, text in value.items())
     return True

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from base.errors import InputError
-from catalog.schema import ITEMS, Item
+from catalog.items import Item
+from catalog.schema import ITEMS
 from catalog.store import ItemStore
 from live.log_reading import Change
 
@@ -48,7 +49,7 @@ def apply_changes(
     replaced_rows, unknown = [], []
     written: dict[str, Item] = {}
     for change in changes:
-        row = store.find(change.item_id)
+        row = store.row(change.item_id)
         after = None
         if change.fields is not None:
             after = _after(change, store, others)
@@ -64,7 +65,7 @@ def apply_changes(
     table = pa.concat_tables([store.table.filter(pa.array(unwritten)), table])
     if not len(table):
         raise InputError("all items of the dataset were deleted; there is nothing to build from")
-    deleted = len(replaced_rows) - sum(store.find(item_id) >= 0 for item_id in written)
+    deleted = len(replaced_rows) - sum(store.row(item_id) >= 0 for item_id in written)
     return MergedItems(table.combine_chunks(), len(written), deleted, tuple(unknown))
 
 
@@ -74,7 +75,7 @@ def _after(change: Change, *stores: ItemStore | None) -> Item | None:
     if change.whole:
         return Item(change.item_id, **fields)
     for store in stores:
-        row = -1 if store is None else store.find(change.item_id)
+        row = -1 if store is None else store.row(change.item_id)
         if store is not None and row >= 0:
             return replace(store.item(row), **fields)
     return None

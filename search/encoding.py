@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from catalog.item_text import item_text, normalise_query
-from catalog.schema import Item
+from catalog.items import Item
 from search.result import Embeddings
 from search.runtime.cache import VectorCache
 from search.runtime.stage_timer import Stage, StageTimer

@@ -15,7 +15,7 @@ from bert.numerics import Numerics, choose_numerics
 from catalog.catalogue import Catalogue
 from catalog.filters import Filter
 from catalog.item_text import item_text, normalise_query
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from search import bundle
 from search.bundle import golden

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from catalog.facets import Facet
 from catalog.filters import Filter
 from catalog.item_text import normalise_query
-from catalog.schema import Item
+from catalog.items import Item
 from search import validation
 from search.config import MAX_DEPTH
 from search.errors import RequestError

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from catalog.facets import FacetCounts
-from catalog.schema import Item
+from catalog.items import Item
 from search.rules import Adjustment, RuleReport
 
 

@@ -9,7 +9,7 @@ from catalog import facets as facet_checks
 from catalog import filters
 from catalog.facets import Facet
 from catalog.fields import DISTINCT
-from catalog.schema import Item
+from catalog.items import Item
 from search.errors import RequestError
 from search.rules import (
     MAX_BOOSTS,

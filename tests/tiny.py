@@ -20,7 +20,7 @@ from bert.params import (
 )
 from bert.tokens import Tokenizer
 from catalog.item_text import item_text
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex

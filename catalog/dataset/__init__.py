@@ -1,1 +1,1 @@
-"""The dataset directory: reading and validation."""
+"""Read and validate a dataset directory."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_a
 
+from base.halving import apply_in_halves
 from catalog.schema import ATTRIBUTES, DATE, FLAG, NUMBER, TEXT, TIME, VECTOR, WHOLE
 
 # What Arrow and Python raise for a value of the wrong kind. Arrow's own errors are among them;
@@ -66,36 +67,34 @@ def convert(values: Any, kind: pa.DataType, converter: Converter) -> tuple[pa.Ar
     try:
         return converter(values, kind), []
     except _REFUSALS:
-        if len(values) == 1:
-            return pa.nulls(1, kind), [0]
-    wrong = _clearly_wrong(values, kind, converter)
+        wrong = _clearly_wrong(values, kind, converter)
     if wrong:
-        kept = list(values)
+        values = list(values)
         for row in wrong:
-            kept[row] = None
-        column, bad = convert(kept, kind, converter)
-        return column, sorted(wrong + bad)
-    middle = len(values) // 2
-    left, left_bad = convert(values[:middle], kind, converter)
-    right, right_bad = convert(values[middle:], kind, converter)
-    return pa.concat_arrays([left, right]), left_bad + [middle + row for row in right_bad]
+            values[row] = None
+    columns, others = apply_in_halves(
+        lambda part: converter(part, kind),
+        values,
+        substitute=pa.nulls(1, kind),
+        errors=_REFUSALS,
+    )
+    return pa.concat_arrays(columns), sorted(wrong + others)
 
 
 def _clearly_wrong(values: Any, kind: pa.DataType, converter: Converter) -> list[int]:
-    """The rows that a look at their Python value or its form tells are wrong: most wrong rows."""
-    if converter is from_json:
-        wrong = [
-            row
-            for row, value in enumerate(values)
-            if value is not None and type(value) not in _JSON_TYPES[kind]
-        ]
-        if wrong:
-            return wrong
+    """Return the rows whose Python type or written form is wrong: most of the wrong rows."""
+    types = _JSON_TYPES[kind] if converter is from_json else (str,)
     form = _FORMS.get(kind)
-    if form is None or not (converter is from_text or str in _JSON_TYPES[kind]):
+    if converter is from_arrow or (converter is from_text and form is None):
         return []
-    stripped = ((value or "").strip() for value in values)
-    return [row for row, text in enumerate(stripped) if text and not form.fullmatch(text)]
+    rows = []
+    for row, value in enumerate(values):
+        if value is None:
+            continue
+        text = value.strip() if form and isinstance(value, str) else ""
+        if type(value) not in types or (form and text and not form.fullmatch(text)):
+            rows.append(row)
+    return rows
 
 
 def from_text(values: Sequence[str | None], kind: pa.DataType) -> pa.Array:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from catalog.catalogue import Catalogue
-from catalog.schema import Item
+from catalog.items import Item
 from lexical.index import LexicalIndex
 
 # Which rows may be found: those that pass a filter. None: all rows, which must be alive.

@@ -8,12 +8,12 @@ from search.errors import RequestError
 
 
 def date_message(date: datetime.date | None) -> date_pb2.Date | None:
-    """Returns the message of a date, None for none."""
+    """Return the message of a date; None for None."""
     return date and date_pb2.Date(year=date.year, month=date.month, day=date.day)
 
 
 def date_record(message: date_pb2.Date, path: str) -> datetime.date:
-    """Returns the date of a message; raises RequestError unless it is a whole one."""
+    """Return the date of a message; raise RequestError unless it has year, month and day."""
     try:
         return datetime.date(message.year, message.month, message.day)
     except (ValueError, OverflowError):

@@ -1,6 +1,6 @@
 """Between RerankService's messages and the engine's records."""
 
-from catalog.schema import Item
+from catalog.items import Item
 from search.errors import RequestError
 from search.request import RerankRequest
 from search.result import SearchResult

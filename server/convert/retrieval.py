@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-from catalog.schema import Item
+from catalog.items import Item
 from search.errors import RequestError
 from search.request import (
     MAX_PAGE_SIZE,

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from catalog.schema import Item
+from catalog.items import Item
 from live.catalogue import LiveCatalogue
 from live.errors import ReadOnlyError
 from live.write_ahead_log import MAX_REQUEST_ID_CHARACTERS, Acknowledgement, Write

@@ -10,12 +10,12 @@ from catalog import parts
 from catalog.catalogue import Catalogue
 from catalog.facets import Facet
 from catalog.filters import Interval, Range
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 
 
 class Model:
-    """Rows as a list: what was in each, and whether it is still the item of its id."""
+    """Rows as a list: the item of each row, and whether the row is alive."""
 
     def __init__(self, items: list[Item]) -> None:
         self.rows = list(items)
@@ -33,7 +33,7 @@ class Model:
         return {i.item_id: row for row, i in enumerate(self.rows) if self.alive[row]}
 
 
-def same(catalogue: Catalogue, model: Model) -> None:
+def assert_same(catalogue: Catalogue, model: Model) -> None:
     every = np.arange(len(model.rows), dtype=np.int32)
     living = model.living()
     assert catalogue.rows_in_all == len(model.rows)
@@ -53,15 +53,15 @@ def same(catalogue: Catalogue, model: Model) -> None:
     facet = Facet("brand", max_values=100)
     expected = {brand: brands.count(brand) for brand in brands}
     assert dict(catalogue.count(facet).values) == expected
-    chosen = np.array(sorted(living.values()), np.int32)
-    assert dict(catalogue.count(facet, chosen).values) == expected
+    selection = np.array(sorted(living.values()), np.int32)
+    assert dict(catalogue.count(facet, selection).values) == expected
     compacted = catalogue.compacted()
     rows = range(len(compacted))
-    assert [compacted.item(row) for row in rows] == [model.rows[row] for row in chosen.tolist()]
+    assert [compacted.item(row) for row in rows] == [model.rows[row] for row in selection.tolist()]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_changes_leave_what_a_list_would_have_and_no_earlier_state_changes(seed, monkeypatch):
+def test_changes_give_the_state_of_a_plain_list_and_leave_earlier_states_alone(seed, monkeypatch):
     monkeypatch.setattr(parts, "PART_ROWS", 20)
     draw = random.Random(seed)
 
@@ -83,10 +83,10 @@ def test_any_changes_leave_what_a_list_would_have_and_no_earlier_state_changes(s
             price = draw.choice([None, 7.5])
             catalogue = catalogue.with_numbers({"price": {row: price}})
             model.rows[row] = replace(model.rows[row], price=price)
-            gone = draw.randrange(len(model.rows))
-            catalogue = catalogue.without([gone])
-            model.alive[gone] = False
-        same(catalogue, model)
+            deleted = draw.randrange(len(model.rows))
+            catalogue = catalogue.without([deleted])
+            model.alive[deleted] = False
+        assert_same(catalogue, model)
         earlier.append((catalogue, list(model.rows), set(model.living())))
     for before, rows, living in earlier:
         assert [before.item(row) for row in range(before.rows_in_all)] == rows
@@ -108,21 +108,21 @@ def test_any_changes_leave_what_a_list_would_have_and_no_earlier_state_changes(s
     ],
     ids=["numbers", "texts", "groups", "count", "id", "item", "with_numbers"],
 )
-def test_rows_that_do_not_exist_are_refused_and_never_read_as_others(read, row):
+def test_rows_that_do_not_exist_are_refused(read, row):
     catalogue = Catalogue.of(ItemStore.of([Item(name, "t", price=1.0) for name in "abc"]))
     catalogue = catalogue.with_items([Item("d", "t"), Item("e", "t")])
     with pytest.raises(IndexError, match="row"):
         read(catalogue, np.array([0, 3, row], np.int32))
 
 
-def test_items_that_come_one_by_one_lie_in_few_parts_and_are_seldom_copied(monkeypatch):
+def test_items_added_one_by_one_lie_in_few_parts_and_are_seldom_copied(monkeypatch):
     copied = 0
-    joined = ItemStore.versions.__func__
+    original = ItemStore.versions.__func__
 
     def versions(cls, stores):
         nonlocal copied
         copied += sum(map(len, stores)) if len(stores) > 1 else 0
-        return joined(cls, stores)
+        return original(cls, stores)
 
     monkeypatch.setattr(ItemStore, "versions", classmethod(versions))
     catalogue = Catalogue.of(ItemStore.of([]))
@@ -130,4 +130,4 @@ def test_items_that_come_one_by_one_lie_in_few_parts_and_are_seldom_copied(monke
         catalogue = catalogue.with_items([Item(str(number), "t")])
         assert len(catalogue.added) <= 1 + np.log2(number + 1)
     assert [catalogue.id(row) for row in range(256)] == [str(number) for number in range(256)]
-    assert copied < 256 * 16  # all of them each time would be 256 * 128
+    assert copied < 256 * 16  # copying all each time would be 256 * 128

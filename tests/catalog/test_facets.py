@@ -1,4 +1,4 @@
-"""Facets against plain counting."""
+"""Facets, compared with counting by hand."""
 
 import datetime
 from collections import Counter
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from catalog import facets
 from catalog.facets import Facet
 from catalog.filters import FilterError, Interval
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 
 EVERYTHING = slice(None)
@@ -31,19 +31,19 @@ def brands(*names) -> ItemStore:
     st.integers(1, 5),
     st.data(),
 )
-def test_values_are_counted_as_one_would_by_hand(names, limit, data):
+def test_values_are_counted_as_by_hand(names, limit, data):
     mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(names), max_size=len(names))))
     mask = mask.astype(np.bool_)
-    found = facets.count(Facet("brand", limit), ((brands(*names), mask),))
-    expected = Counter(name for name, chosen in zip(names, mask, strict=True) if chosen and name)
-    assert found.known == expected.total()
-    assert len(found.values) == min(limit, len(expected))
-    assert all(expected[name] == n for name, n in found.values)
-    counts = [n for _, n in found.values]
-    assert counts == sorted(expected.values(), reverse=True)[:limit]
+    counts = facets.count(Facet("brand", limit), ((brands(*names), mask),))
+    expected = Counter(name for name, counted in zip(names, mask, strict=True) if counted and name)
+    assert counts.known == expected.total()
+    assert len(counts.values) == min(limit, len(expected))
+    assert all(expected[name] == n for name, n in counts.values)
+    numbers = [n for _, n in counts.values]
+    assert numbers == sorted(expected.values(), reverse=True)[:limit]
 
 
-def test_rows_are_counted_like_the_mask_of_them():
+def test_rows_and_their_mask_give_the_same_counts():
     store = brands("a", "b", "a", None, "c")
     mask = np.array([True, False, True, True, True])
     by_rows = facets.count(Facet("brand"), ((store, np.array([4, 0, 3, 2], np.int32)),))
@@ -51,48 +51,48 @@ def test_rows_are_counted_like_the_mask_of_them():
     assert by_rows.values == (("a", 2), ("c", 1))
 
 
-def test_of_equal_counts_the_first_of_the_catalogue_comes_first():
-    found = facets.count(Facet("brand", 2), ((brands("z", "b", "a", "b", "z"), EVERYTHING),))
-    assert found.values == (("z", 2), ("b", 2))
+def test_values_with_equal_counts_keep_the_order_of_the_catalogue():
+    counts = facets.count(Facet("brand", 2), ((brands("z", "b", "a", "b", "z"), EVERYTHING),))
+    assert counts.values == (("z", 2), ("b", 2))
 
 
 def test_flags_are_counted_by_value():
     store = store_of({"in_stock": True}, {"in_stock": False}, {}, {"in_stock": False})
-    found = facets.count(Facet("in_stock"), ((store, EVERYTHING),))
-    assert (found.values, found.known) == (((False, 2), (True, 1)), 3)
+    counts = facets.count(Facet("in_stock"), ((store, EVERYTHING),))
+    assert (counts.values, counts.known) == (((False, 2), (True, 1)), 3)
     only = facets.count(Facet("in_stock"), ((store, np.array([0], np.int32)),))
     assert only.values == ((True, 1),)
 
 
-def test_numbers_have_a_smallest_a_largest_and_counts_by_interval():
+def test_numbers_give_the_smallest_the_largest_and_counts_by_interval():
     store = store_of(*({"price": price} for price in (5.0, 10.0, 10.0, 20.0)), {})
     cheap, dear = Interval(below=10.0), Interval(at_least=10.0)
-    found = facets.count(Facet("price", intervals=(cheap, dear)), ((store, EVERYTHING),))
-    assert (found.smallest, found.largest, found.known) == (5.0, 20.0, 4)
-    assert found.intervals == (1, 3)
+    counts = facets.count(Facet("price", intervals=(cheap, dear)), ((store, EVERYTHING),))
+    assert (counts.smallest, counts.largest, counts.known) == (5.0, 20.0, 4)
+    assert counts.intervals == (1, 3)
 
 
-def test_dates_are_given_back_as_dates():
+def test_dates_are_returned_as_dates():
     later = DAY + datetime.timedelta(days=2)
     store = store_of({"released": DAY}, {"released": later}, {})
-    found = facets.count(
+    counts = facets.count(
         Facet("released", intervals=(Interval(above=DAY),)), ((store, EVERYTHING),)
     )
-    assert (found.smallest, found.largest, found.intervals) == (DAY, later, (1,))
+    assert (counts.smallest, counts.largest, counts.intervals) == (DAY, later, (1,))
 
 
-def test_attributes_are_counted_as_texts_and_in_intervals_as_numbers():
+def test_attributes_are_counted_as_text_and_in_intervals_as_numbers():
     store = store_of(*({"attributes": {"watt": w}} for w in ("65", "65", "100", "many")), {})
     facet = Facet("attributes.watt", intervals=(Interval(at_most=65), Interval(above=65)))
-    found = facets.count(facet, ((store, EVERYTHING),))
-    assert (found.values[0], found.known, found.intervals) == (("65", 2), 4, (2, 1))
-    assert (found.smallest, found.largest) == (None, None)
+    counts = facets.count(facet, ((store, EVERYTHING),))
+    assert (counts.values[0], counts.known, counts.intervals) == (("65", 2), 4, (2, 1))
+    assert (counts.smallest, counts.largest) == (None, None)
 
 
 @pytest.mark.parametrize("field", ["brand", "price", "released", "in_stock", "attributes.x"])
-def test_nothing_is_counted_of_no_items(field):
-    found = facets.count(Facet(field), ((store_of({"brand": "a"}), np.array([], np.int32)),))
-    assert (found.known, found.values, found.smallest) == (0, (), None)
+def test_an_empty_selection_has_no_counts(field):
+    counts = facets.count(Facet(field), ((store_of({"brand": "a"}), np.array([], np.int32)),))
+    assert (counts.known, counts.values, counts.smallest) == (0, (), None)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_nothing_is_counted_of_no_items(field):
         (Facet("price", intervals=(Interval(below=DAY),)), "facets[0].intervals[0].below"),
     ],
 )
-def test_a_facet_that_means_nothing_is_refused_by_its_place(facet, path):
+def test_an_invalid_facet_is_refused_by_its_path(facet, path):
     with pytest.raises(FilterError) as refused:
         facets.check(facet, "facets[0]")
     assert refused.value.path == path

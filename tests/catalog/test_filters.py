@@ -1,4 +1,4 @@
-"""Compiled masks against a plain reading of the same rules, item by item."""
+"""Masks of filters, compared with the same rules applied item by item."""
 
 import datetime
 import re
@@ -24,7 +24,8 @@ from catalog.filters import (
     check,
     matching,
 )
-from catalog.schema import ITEMS, Item
+from catalog.items import Item
+from catalog.schema import ITEMS
 from catalog.store import ItemStore
 
 DAY = datetime.date(2024, 2, 29)
@@ -69,7 +70,7 @@ def intervals(bounds):
 
 
 def kind(of: type, *fields):
-    """A filter yet to be built, for the type checks of building one draw random numbers."""
+    """A filter to build later: the type checks of building one draw random numbers."""
     return st.tuples(st.just(of), *fields)
 
 
@@ -114,7 +115,7 @@ def value_of(item: Item, field: str):
 
 
 def passes(tree, item: Item) -> bool:
-    """One filter on one item, by the rules of the module."""
+    """Apply a filter to one item by the rules of the module."""
     if isinstance(tree, And):
         return all(passes(part, item) for part in tree.filters)
     if isinstance(tree, Or):
@@ -127,17 +128,17 @@ def passes(tree, item: Item) -> bool:
 
 def compares(tree, value) -> bool:
     match tree:
-        case Equals(_, wanted):
-            return value == wanted
-        case In(_, wanted):
-            return value in wanted
+        case Equals(_, operand):
+            return value == operand
+        case In(_, operands):
+            return value in operands
         case Exists():
             return True
         case Range():
             return lies_within(tree, value)
         case Prefix("category", prefix):
-            levels, wanted = value.split(" > "), prefix.split(" > ")
-            return levels[: len(wanted)] == wanted
+            levels, leading = value.split(" > "), prefix.split(" > ")
+            return levels[: len(leading)] == leading
         case Prefix(_, prefix):
             return value.startswith(prefix)
 
@@ -157,7 +158,7 @@ def lies_within(tree, value) -> bool:
 
 
 @given(stores, shapes)
-def test_a_mask_is_the_filter_read_item_by_item(items, shape):
+def test_a_mask_equals_the_filter_applied_item_by_item(items, shape):
     tree = built(shape)
     check(tree, "filter")
     mask = matching(tree, ItemStore.of(items))
@@ -167,8 +168,8 @@ def test_a_mask_is_the_filter_read_item_by_item(items, shape):
 
 def store_of(*attributes) -> ItemStore:
     rows = [
-        {"item_id": str(row), "title": "t", "attributes": given}
-        for row, given in enumerate(attributes)
+        {"item_id": str(row), "title": "t", "attributes": pairs}
+        for row, pairs in enumerate(attributes)
     ]
     return ItemStore(pa.Table.from_pylist(rows, schema=ITEMS.arrow))
 
@@ -198,7 +199,7 @@ def test_prices_keep_their_cents():
     assert rows(In("price", (0.1, 19.99)), store) == [0, 1]
 
 
-def test_bounds_are_inclusive_or_not_as_they_say():
+def test_at_least_and_at_most_include_the_bound_and_above_and_below_do_not():
     store = ItemStore.of([Item(str(n), "t", rating_count=n) for n in range(5)])
     assert rows(Range("rating_count", Interval(at_least=1, at_most=3)), store) == [1, 2, 3]
     assert rows(Range("rating_count", Interval(above=1, below=3)), store) == [2]
@@ -213,12 +214,12 @@ def test_an_attribute_that_is_a_plain_number_lies_in_an_interval(text):
 @pytest.mark.parametrize(
     "text", ["", " 65", "65 ", "65 W", "1e3", ".5", "5.", "1,5", "--1", "1" * 31, "٣", "nan", "inf"]
 )
-def test_an_attribute_that_is_no_plain_number_lies_in_no_interval(text):
+def test_an_attribute_that_is_not_a_plain_number_lies_in_no_interval(text):
     for interval in (Interval(at_least=-1e300), Interval(at_most=1e300)):
         assert rows(Range("attributes.watt", interval), store_of({"watt": text})) == []
 
 
-def test_attributes_that_are_null_or_given_twice_are_read_as_items_read_them():
+def test_null_and_repeated_attributes_are_read_as_items_read_them():
     store = store_of([("c", "red"), ("c", "blue")], None, [("c", None)], [("d", "red")], [])
     assert store.item(0).attributes == {"c": "blue"}
     assert rows(Equals("attributes.c", "blue"), store) == [0]
@@ -242,7 +243,7 @@ def test_an_empty_catalogue_passes_nothing():
         assert matching(tree, store).shape == (0,)
 
 
-def test_more_attributes_than_are_kept_are_still_right():
+def test_more_attributes_than_the_cache_holds_are_read_correctly():
     names = [f"a{number}" for number in range(MAX_ATTRIBUTES + 5)]
     store = store_of(*([(name, "x")] for name in names))
     for _ in range(2):
@@ -285,7 +286,7 @@ def nested(levels: int):
         (Range("price", Interval(below=DAY)), "range.interval.below", "give a finite number"),
         (Range("released", Interval(below=3)), "range.interval.below", "give a date"),
         (Range("attributes.watt", Interval(below=DAY)), "range.interval.below", "finite number"),
-        (Prefix("price", "1"), "prefix.field", "is no text"),
+        (Prefix("price", "1"), "prefix.field", "is not a text field"),
         (Prefix("brand", ""), "prefix.prefix", "is empty"),
         (And(()), "and_group.filters", "give at least one"),
         (Or((Exists("brand"), Or(()))), "or_group.filters[1].or_group.filters", "is empty"),
@@ -294,14 +295,14 @@ def nested(levels: int):
         (Or((Exists("brand"),) * 100), "or_group.filters[99]", "more than the 100"),
     ],
 )  # fmt: skip
-def test_a_filter_that_means_nothing_is_refused_by_its_place(tree, path, problem):
+def test_an_invalid_filter_is_refused_by_its_path(tree, path, problem):
     with pytest.raises(FilterError) as refused:
         check(tree, "filter")
     assert refused.value.path == f"filter.{path}"
     assert problem in refused.value.problem
 
 
-def test_filters_at_their_limits_are_taken():
+def test_filters_at_their_limits_are_accepted():
     check(nested(8), "filter")
     check(Or((Exists("brand"),) * 99), "filter")
     check(In("brand", ("x",) * 1_000), "filter")

@@ -1,3 +1,4 @@
+import datetime
 import unicodedata
 
 import pytest
@@ -5,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.item_text import Segment, item_segments, item_text, normalise_query
-from catalog.schema import Item
+from catalog.items import Item
 
 
 def segment(item: Item, name: str) -> str | None:
     return next((s.text for s in item_segments(item) if s.name == name), None)
 
 
-def test_segments_come_in_order_of_how_telling_they_are():
+def test_the_most_informative_segments_come_first():
     item = Item(
         item_id="1",
         title="Cordless drill 18 V",
@@ -35,7 +36,30 @@ def test_segments_come_in_order_of_how_telling_they_are():
     )
 
 
-def test_parts_that_are_missing_or_blank_are_left_out():
+def test_the_text_of_an_item_with_all_fields_is_what_models_were_trained_on():
+    item = Item(
+        item_id="b-7",
+        title=" Ladegerät 65 W 充電器 🔌",
+        description="Charges a laptop.\nFast. ",
+        brand="Voltix",
+        category="Electronics > Chargers",
+        group_id="voltix-65",
+        price=39.9,
+        rating=4.5,
+        rating_count=12,
+        released=datetime.date(2024, 2, 29),
+        in_stock=False,
+        image_url="https://example.com/b-7.jpg",
+        attributes={"ports": "2", " colour ": " black ", "blank": " ", "": "nameless"},
+    )
+
+    assert item_text(item) == (
+        "Ladegerät 65 W 充電器 🔌. Voltix. Electronics > Chargers. "
+        "nameless, colour black, ports 2. Charges a laptop.\nFast."
+    )
+
+
+def test_missing_and_blank_parts_are_left_out():
     item = Item(
         "1", " Drill ", description="", brand=None, category=" \t", attributes={"a": "", "b": " "}
     )
@@ -55,8 +79,8 @@ def test_an_inline_item_may_lack_a_title():
         ("Bosch drill", "Bosch", False),
         ("The BOSCH drill", "bosch", False),
         ("Drill by Black & Decker", "Black+Decker", False),
-        ("Boschmann drill", "Bosch", True),  # part of a word only
-        ("Black drill, Decker style", "Black Decker", True),  # not in a row
+        ("Boschmann drill", "Bosch", True),  # only part of a word
+        ("Black drill, Decker style", "Black Decker", True),  # not consecutive
         ("Straße lamp", "STRASSE", False),  # case folding, not lower case
         ("\uff2c\uff27 monitor", "LG", False),  # full-width letters
         ("C drill", "+", True),
@@ -64,7 +88,7 @@ def test_an_inline_item_may_lack_a_title():
         ("Drill", "Drill Bosch", True),  # longer than the title
     ],
 )
-def test_a_brand_is_left_out_where_the_title_names_it(title, brand, kept):
+def test_a_brand_is_left_out_if_the_title_names_it(title, brand, kept):
     assert segment(Item("1", title, brand=brand), "brand") == (brand if kept else None)
 
 

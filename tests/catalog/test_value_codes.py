@@ -1,10 +1,10 @@
-"""Values as numbers, over the parts of a catalogue."""
+"""Numbers for text values, equal over all parts of a catalogue."""
 
 import numpy as np
 import pytest
 
 from catalog.catalogue import MAX_CODES, Catalogue
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 
 BASE = [
@@ -47,9 +47,9 @@ def test_equal_values_have_equal_numbers_and_others_do_not(catalogue, field, lev
     assert max(numbers) < codes.size
 
 
-def test_codes_are_kept_but_not_of_every_name_there_is(catalogue):
+def test_codes_of_a_limited_number_of_fields_are_cached(catalogue):
     first = catalogue.codes("brand")
     assert catalogue.codes("brand") is first
-    for place in range(MAX_CODES):
-        catalogue.codes(f"attributes.{place}")
+    for number in range(MAX_CODES):
+        catalogue.codes(f"attributes.{number}")
     assert catalogue.codes("brand") is not first

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex

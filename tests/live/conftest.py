@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from catalog.schema import Item
+from catalog.items import Item
 from live import bundle_store
 from live.catalogue import LiveCatalogue
 from live.config import LiveConfig

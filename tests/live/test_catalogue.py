@@ -7,7 +7,7 @@ import pytest
 
 from catalog.facets import Facet
 from catalog.filters import Equals, Interval, Range
-from catalog.schema import Item
+from catalog.items import Item
 from search.errors import RequestError, UnknownItemsError
 from search.request import LEXICAL, EmbedRequest, RerankRequest, RetrieveRequest, SearchRequest
 from tests.live.conftest import LAMP, found

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.schema import Item
+from catalog.items import Item
 from live.delta_index import DeltaIndex
 from live.write_ahead_log import Write
 from search.engine import Engine

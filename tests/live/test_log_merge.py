@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from base.errors import InputError
-from catalog.schema import ITEMS, Item
+from catalog.items import Item
+from catalog.schema import ITEMS
 from catalog.store import ItemStore
 from live.log_merge import apply_changes
 from live.log_reading import Change

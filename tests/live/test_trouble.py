@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from catalog.filters import Interval, Range
-from catalog.schema import Item
+from catalog.items import Item
 from live.config import LiveConfig
 from live.errors import ClosedError
 from live.write_ahead_log import Write

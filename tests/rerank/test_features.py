@@ -7,7 +7,7 @@ import pytest
 
 from base.errors import InputError
 from catalog.catalogue import Catalogue
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from rerank.features import (
     BLOCKS,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from catalog.item_text import item_text
-from catalog.schema import Item
+from catalog.items import Item
 from search.config import EngineConfig
 from search.engine import Engine
 from search.errors import DeadlineExceededError, NotSupportedError, RequestError, UnknownItemsError

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from catalog.catalogue import Catalogue
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from search.popularity import Popularity
 

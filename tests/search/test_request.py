@@ -5,7 +5,7 @@ import pytest
 
 from catalog.facets import Facet
 from catalog.filters import Equals, Or
-from catalog.schema import Item
+from catalog.items import Item
 from search.errors import RequestError
 from search.request import (
     DENSE,

@@ -21,7 +21,7 @@ from bert.numerics import Numerics, choose_numerics
 from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
 from bert.tokens import Tokenizer
 from catalog.item_text import item_text
-from catalog.schema import Item
+from catalog.items import Item
 from rerank.features import FeatureStatistics, word_overlap
 from rerank.model import Reranker, RerankerConfig, pretrained_reranker, save_reranker
 from rerank.scorer import PairScorer

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from catalog.catalogue import Catalogue
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from rerank.features import FEATURES, Candidates, feature_matrix

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search.channels.base import Query

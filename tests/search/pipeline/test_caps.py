@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.catalogue import Catalogue
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from search.pipeline.caps import apply_caps, capped
 

@@ -10,7 +10,7 @@ from google.type.date_pb2 import Date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.schema import Item
+from catalog.items import ITEM_FIELDS, Item, ItemField
 from search import request as search
 from search.bundle import Manifest
 from search.channels import CHANNELS
@@ -76,6 +76,52 @@ def refused_field(convert: object, *arguments: object, **named: object) -> str:
 
 
 # ---- items
+
+
+def test_the_contract_has_the_fields_of_the_table_in_its_order() -> None:
+    fields = ItemMessage.DESCRIPTOR.fields
+    assert [field.name for field in fields] == [field.name for field in ITEM_FIELDS]
+
+
+@pytest.mark.parametrize("field", ITEM_FIELDS, ids=lambda field: field.name)
+def test_the_contract_has_the_types_of_the_table(field: ItemField) -> None:
+    message = ItemMessage.DESCRIPTOR.fields_by_name[field.name]
+    if field.type is dict:
+        assert message.message_type.GetOptions().map_entry
+    elif field.type is datetime.date:
+        assert message.message_type is Date.DESCRIPTOR
+    else:
+        kind = {
+            str: message.TYPE_STRING,
+            float: message.TYPE_DOUBLE,
+            int: message.TYPE_INT64,
+            bool: message.TYPE_BOOL,
+        }[field.type]
+        assert message.type == kind
+        assert message.has_presence == (field.type is not str)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"price": -math.inf}, "must be finite"),
+        ({"rating": math.inf}, "must be from 0 to 5"),
+        ({"rating": 5.5}, "must be from 0 to 5"),
+        ({"rating_count": -1}, "must not be negative"),
+    ],
+)
+def test_a_number_outside_of_its_limits_is_told_the_limits(
+    change: dict[str, float], problem: str
+) -> None:
+    values: dict[str, Any] = {"item_id": "a", "title": "b", **change}
+    with pytest.raises(RequestError) as refused:
+        item_record(ItemMessage(**values), "item", needs_id=True)
+    assert refused.value.problem == problem
+
+
+def test_a_price_below_zero_is_no_error() -> None:
+    message = ItemMessage(item_id="a", title="b", price=-1.0)
+    assert item_record(message, "item", needs_id=True).price == -1.0
 
 
 @pytest.mark.parametrize("item", [WHOLE, BARE], ids=["whole", "bare"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.schema import Item
+from catalog.items import Item
 from catalog.store import ItemStore
 from live import bundle_store
 from live.catalogue import LiveCatalogue

@@ -1,0 +1,50 @@
+"""Apply a function to a batch, and find the elements that it fails at."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+Result = TypeVar("Result")
+
+
+@runtime_checkable
+class Batch(Protocol):
+    """Elements that can be counted and sliced: a list, an array, an Arrow column."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Any: ...
+
+
+def apply_in_halves(
+    function: Callable[[Any], Result],
+    batch: Batch,
+    *,
+    substitute: Result,
+    errors: tuple[type[Exception], ...],
+) -> tuple[list[Result], list[int]]:
+    """Apply a function to a batch; halve the batch on failure until failing elements stand alone.
+
+    Args:
+        function: Takes a part of the batch. It fails at a part if it fails at one of its elements.
+        batch: The elements, at least one.
+        substitute: Stands for the result of a failing element.
+        errors: What the function raises at a failing element. Others end the work.
+
+    Returns:
+        The results of the parts in the order of the batch, and the failing elements' positions.
+    """
+    try:
+        return [function(batch)], []
+    except errors:
+        if len(batch) == 1:
+            return [substitute], [0]
+        if not len(batch):
+            raise
+    middle = len(batch) // 2
+    left, left_failed = apply_in_halves(
+        function, batch[:middle], substitute=substitute, errors=errors
+    )
+    right, right_failed = apply_in_halves(
+        function, batch[middle:], substitute=substitute, errors=errors
+    )
+    return left + right, left_failed + [middle + position for position in right_failed]
