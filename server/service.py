@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2
 from opentelemetry.trace import TracerProvider
 
 from base.errors import InputError
@@ -22,7 +21,6 @@ from live.catalogue import LiveCatalogue, open_newest
 from live.throttle import Throttle
 from live.write_ahead_log import WriteLog
 from search.engine import Engine
-from search.engine_handle import EngineHandle
 from server.auth.tokens import Tokens
 from server.bundle_loader import Bundles
 from server.config import Listener, ServerConfig
@@ -32,33 +30,11 @@ from server.interceptors.errors import ErrorInterceptor
 from server.interceptors.load_shedding import SheddingInterceptor
 from server.observe.metrics import Metrics, MetricsServer
 from server.observe.tracing import CallTracer, exporting
-from server.rpc.admin import SERVICE as ADMIN_SERVICE
-from server.rpc.admin import add_admin_service
 from server.rpc.health import Health
-from server.rpc.servicers import CatalogServicer, RerankServicer, RetrievalServicer, SearchServicer
+from server.rpc.services import QUEUED, ROLES, Parts, Port, add_services, contract_services
 from server.worker_pool import Worker
-from shortlist.v1 import (
-    catalog_service_pb2,
-    catalog_service_pb2_grpc,
-    rerank_service_pb2,
-    rerank_service_pb2_grpc,
-    retrieval_service_pb2,
-    retrieval_service_pb2_grpc,
-    search_service_pb2,
-    search_service_pb2_grpc,
-)
 
 logger = logging.getLogger(__name__)
-
-SERVICES = tuple(
-    file.DESCRIPTOR.services_by_name[name].full_name
-    for file, name in (
-        (search_service_pb2, "SearchService"),
-        (retrieval_service_pb2, "RetrievalService"),
-        (rerank_service_pb2, "RerankService"),
-        (catalog_service_pb2, "CatalogService"),
-    )
-)
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -91,7 +67,7 @@ class Service:
         self._metrics_server: MetricsServer | None = None
         tracer = CallTracer(self._exporter or tracer_provider)
         observer = CallInterceptor(self._metrics, tracer, self._bundle_id)
-        access = None if config.tokens is None else AccessInterceptor(Tokens(config.tokens))
+        access = None if config.tokens is None else AccessInterceptor(Tokens(config.tokens), ROLES)
         ages = (
             ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds)),
             ("grpc.max_connection_age_grace_ms", round(1000 * config.connection_grace_seconds)),
@@ -107,7 +83,7 @@ class Service:
             throttle=self._throttle,
         )
         self._interceptors = [observer, *filter(None, [access]), ErrorInterceptor()]
-        shedding = SheddingInterceptor(self._worker, self._metrics, access)
+        shedding = SheddingInterceptor(self._worker, self._metrics, QUEUED, access)
         self._server = grpc.aio.server(
             interceptors=[shedding, *self._interceptors], options=(*_OPTIONS, *ages)
         )
@@ -134,10 +110,12 @@ class Service:
         _keep_compiled(config.compilation_cache)
         self.bundles = await self._worker.run(self._load)
         engine = self.bundles.engine_handle.engine
-        self._add_servicers(self.bundles.engine_handle)
-        if self._admin is not None:
-            add_admin_service(self._admin, self.bundles, self._health)
-        for name in ("", *SERVICES, *([ADMIN_SERVICE] if self._admin else [])):
+        parts = Parts(self.bundles, self._worker, self._live, self._health)
+        servers = {Port.PUBLIC: self._server, Port.ADMIN: self._admin}
+        ports = {port: server for port, server in servers.items() if server is not None}
+        for one, server in ports.items():
+            add_services(server, one, parts)
+        for name in ("", *contract_services(*ports)):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         if self._admin is not None:
@@ -229,24 +207,6 @@ class Service:
             self._admin = grpc.aio.server(interceptors=self._interceptors, options=_OPTIONS)
             self.admin_port = _bound(self._admin, listener, config.credentials())
         return port
-
-    def _add_servicers(self, engine_handle: EngineHandle) -> None:
-        server, worker = self._server, self._worker
-        search_service_pb2_grpc.add_SearchServiceServicer_to_server(
-            SearchServicer(engine_handle, worker), server
-        )
-        retrieval_service_pb2_grpc.add_RetrievalServiceServicer_to_server(
-            RetrievalServicer(engine_handle, worker), server
-        )
-        rerank_service_pb2_grpc.add_RerankServiceServicer_to_server(
-            RerankServicer(engine_handle, worker), server
-        )
-        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(
-            CatalogServicer(engine_handle, self._live), server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
 
 
 def _bound(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -12,36 +12,20 @@ from server.auth.tokens import Role, RoleMissingError, Tokens, UnauthenticatedEr
 from server.interceptors.errors import abort, error_status
 from server.interceptors.handlers import made_for
 
-# What anybody may ask: whether the server is well, and what it can be asked.
-_OPEN = ("grpc.health.", "grpc.reflection.")
-_READING = ("SearchService", "RetrievalService", "RerankService")
-_LOOKING_UP = ("Get", "BatchGet", "List")  # how names of methods begin that only read (AIP-130)
-
-
-def role_of(method: str) -> Role | None:
-    """Returns what a method needs, None for nothing; ADMIN for methods that are not known here.
-
-    Args:
-        method: Its full name, such as "/shortlist.v1.SearchService/Search".
-    """
-    service, _, name = method.removeprefix("/").partition("/")
-    package, _, service_name = service.rpartition(".")
-    if service.startswith(_OPEN):
-        return None
-    if package.partition(".")[0] != "shortlist":
-        return Role.ADMIN
-    if service_name in _READING:
-        return Role.READ
-    if service_name == "CatalogService":
-        return Role.READ if name.startswith(_LOOKING_UP) else Role.WRITE
-    return Role.ADMIN
-
 
 class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
     """Refuses calls whose token is not good for their method, before anything of them is read."""
 
-    def __init__(self, tokens: Tokens):
+    def __init__(self, tokens: Tokens, roles: Mapping[str, Role | None]):
+        """Prepare to check tokens.
+
+        Args:
+            tokens: The known tokens.
+            roles: The role that each method needs, by its full name; None: no token is needed.
+                Methods that are not listed need the role `admin`.
+        """
         self._tokens = tokens
+        self._roles = roles
 
     async def intercept_service(
         self,
@@ -57,7 +41,7 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  
 
     def objection(self, call: grpc.HandlerCallDetails) -> Exception | None:
         """Returns why a call may not be made; None where it may."""
-        role = role_of(call.method)
+        role = self._roles.get(call.method, Role.ADMIN)
         try:
             if role is not None:
                 self._tokens.check(bearer_token(call.invocation_metadata), role)

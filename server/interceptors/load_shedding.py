@@ -6,7 +6,7 @@ traced and logged like any other takes the time that the tenth one needs.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache
 from typing import Any
 
@@ -21,10 +21,6 @@ from server.worker_pool import OverloadedError, Worker
 
 logger = logging.getLogger(__name__)
 
-# Services whose methods all wait for the worker.
-_QUEUED = tuple(
-    f"/shortlist.v1.{name}/" for name in ("SearchService", "RetrievalService", "RerankService")
-)
 _LOG_SECONDS = 1.0  # between two lines that say how many calls were refused
 
 
@@ -35,14 +31,22 @@ class SheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     that may not be made is left to those who say so.
     """
 
-    def __init__(self, worker: Worker, metrics: Metrics, access: AccessInterceptor | None = None):
-        """Prepares to refuse.
+    def __init__(
+        self,
+        worker: Worker,
+        metrics: Metrics,
+        queued: Collection[str],
+        access: AccessInterceptor | None = None,
+    ):
+        """Prepare to refuse calls.
 
         Args:
-            worker: Whose queue it is.
-            metrics: Where refused calls are counted.
-            access: Who knows what may be called; None where everything may.
+            worker: The pool whose queue counts.
+            metrics: Counts the refused calls.
+            queued: Full names of the methods that wait for the pool.
+            access: Checks tokens; None when calls need none.
         """
+        self._queued = queued
         self._access = access
         self._worker = worker
         self._metrics = metrics
@@ -57,7 +61,7 @@ class SheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     ) -> Any:
         """Returns the method's handler, or one that refuses."""
         method = handler_call_details.method
-        if not method.startswith(_QUEUED) or self._worker.overloaded is None:
+        if method not in self._queued or self._worker.overloaded is None:
             return await continuation(handler_call_details)
         if self._access is not None and self._access.objection(handler_call_details) is not None:
             return await continuation(handler_call_details)

@@ -7,28 +7,14 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from bert.compiled import cached_programs
 from search.bundle import Manifest
 from server.bundle_loader import Bundles, Failure, Loading, Served
-from server.rpc.health import Health
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
-
-SERVICE = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
-
-
-def add_admin_service(server: grpc.aio.Server, bundles: Bundles, status: Health) -> None:
-    """Lets a server answer AdminService, and health and reflection beside it."""
-    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(bundles), server)
-    health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
 
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):

@@ -19,14 +19,15 @@ from base.errors import InputError
 from server.__main__ import main
 from server.cli.health import HealthConfig, is_serving, probe
 from server.config import ServerConfig
-from server.rpc.admin import SERVICE as ADMIN_SERVICE
-from server.service import SERVICES
+from server.rpc.services import Port, contract_services
 from shortlist.client import Client, Options, Retry, ShortlistError, Tls
 
 Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
 Status = health_pb2.HealthCheckResponse.ServingStatus
 
 Code = grpc.StatusCode
+SERVICES = contract_services(Port.PUBLIC)
+[ADMIN_SERVICE] = contract_services(Port.ADMIN)
 
 QUERY = "usb c charger"
 

@@ -18,7 +18,7 @@ import pytest
 
 from server.__main__ import main
 from server.config import ServerConfig
-from server.service import SERVICES
+from server.rpc.services import Port, contract_services
 from shortlist.client import Client
 
 Flags = tuple[str, ...]
@@ -202,7 +202,9 @@ def test_json_logs_are_json_where_a_handshake_fails(flags: Flags, certificates: 
 
 def test_a_server_that_serves_is_healthy(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["health", "--address", address]) == 0
-    assert main(["health", "--address", address, "--service", SERVICES[0]]) == 0
+    assert (
+        main(["health", "--address", address, "--service", contract_services(Port.PUBLIC)[0]]) == 0
+    )
     assert capsys.readouterr().out == "SERVING\nSERVING\n"
 
 

@@ -24,6 +24,7 @@ from server.auth.tokens import Tokens
 from server.interceptors.access import AccessInterceptor
 from server.interceptors.load_shedding import SheddingInterceptor
 from server.observe.metrics import Metrics
+from server.rpc.services import QUEUED, ROLES
 from server.worker_pool import Worker
 from shortlist.client import Client
 from shortlist.v1 import (
@@ -58,7 +59,7 @@ async def serving(
     worker: Worker, metrics: Metrics, access: AccessInterceptor | None = None
 ) -> AsyncIterator[grpc.aio.Channel]:
     others = [access] if access else []
-    shedding = SheddingInterceptor(worker, metrics, access)
+    shedding = SheddingInterceptor(worker, metrics, QUEUED, access)
     server = grpc.aio.server(interceptors=[shedding, *others])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(Search(), server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(Catalog(), server)
@@ -192,7 +193,7 @@ def test_whoever_may_not_call_is_told_so_also_while_the_queue_is_full(tmp_path: 
     worker = Worker(queue_size=1)
 
     async def scenario() -> list[object]:
-        access = AccessInterceptor(Tokens(file))
+        access = AccessInterceptor(Tokens(file), ROLES)
         method = "/shortlist.v1.SearchService/Search"
         async with serving(worker, Metrics(), access) as channel, full(worker):
             call = channel.unary_unary(method)
