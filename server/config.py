@@ -10,7 +10,8 @@ import grpc
 
 from base.errors import InputError
 from search.config import EngineConfig, LiveConfig
-from server.auth.certificates import rotating_credentials
+from server.auth.certificates import reloading_credentials
+from server.listener import bracketed
 from server.observe.tracing import check_endpoint
 
 
@@ -18,30 +19,6 @@ def default_compilation_cache() -> Path:
     """Returns where compiled programs are kept unless told: in the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "shortlist" / "xla"
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Where a server listens, and the flags that say so."""
-
-    host: str
-    port: int
-    prefix: str = ""  # of the flags
-
-    @property
-    def address(self) -> str:
-        """The host and port as gRPC writes them."""
-        return f"{bracketed(self.host)}:{self.port}"
-
-    @property
-    def flags(self) -> str:
-        """How the address was given."""
-        return f"--{self.prefix}host {self.host} --{self.prefix}port {self.port}"
-
-
-def bracketed(host: str) -> str:
-    """Returns a host, in brackets when it is an IPv6 address."""
-    return f"[{host}]" if ":" in host else host
 
 
 @dataclass(frozen=True)
@@ -139,7 +116,7 @@ class ServerConfig:
         """
         if self.tls_cert is None or self.tls_key is None:
             return None
-        return rotating_credentials(self.tls_cert, self.tls_key, self.client_ca)
+        return reloading_credentials(self.tls_cert, self.tls_key, self.client_ca)
 
 
 def _is_loopback(host: str) -> bool:

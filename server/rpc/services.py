@@ -16,11 +16,11 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 
 from live.catalogue import LiveCatalogue
 from server.auth.tokens import Role
-from server.bundle_loader import Bundles
+from server.bundle_loader import BundleLoader
 from server.rpc.admin import AdminServicer
 from server.rpc.health import Health
 from server.rpc.servicers import CatalogServicer, RerankServicer, RetrievalServicer, SearchServicer
-from server.worker_pool import Worker
+from server.worker_pool import WorkerPool
 from shortlist.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
@@ -49,15 +49,15 @@ class Method:
     """What a method needs."""
 
     role: Role | None  # the role that a caller's token needs; None: no token is needed
-    queued: bool = False  # waits for the worker pool: refused unread while the queue is full
+    queued: bool = False  # waits for the worker pool, so a full queue refuses it unread
 
 
 @dataclass(frozen=True)
 class Parts:
     """What servicers are built from."""
 
-    bundles: Bundles
-    worker: Worker
+    bundles: BundleLoader
+    pool: WorkerPool
     live: LiveCatalogue | None  # None: the server takes no writes
     health: Health
 
@@ -111,19 +111,19 @@ SERVICES: tuple[ServiceRow, ...] = (
     ServiceRow(
         _service(search_service_pb2, "SearchService"),
         search_service_pb2_grpc.add_SearchServiceServicer_to_server,
-        lambda parts, _: SearchServicer(parts.bundles.engine_handle, parts.worker),
+        lambda parts, _: SearchServicer(parts.bundles.engine_handle, parts.pool),
         {"Search": _MODEL_WORK, "StreamSearch": _MODEL_WORK},
     ),
     ServiceRow(
         _service(retrieval_service_pb2, "RetrievalService"),
         retrieval_service_pb2_grpc.add_RetrievalServiceServicer_to_server,
-        lambda parts, _: RetrievalServicer(parts.bundles.engine_handle, parts.worker),
+        lambda parts, _: RetrievalServicer(parts.bundles.engine_handle, parts.pool),
         {"Retrieve": _MODEL_WORK, "SimilarItems": _MODEL_WORK, "Embed": _MODEL_WORK},
     ),
     ServiceRow(
         _service(rerank_service_pb2, "RerankService"),
         rerank_service_pb2_grpc.add_RerankServiceServicer_to_server,
-        lambda parts, _: RerankServicer(parts.bundles.engine_handle, parts.worker),
+        lambda parts, _: RerankServicer(parts.bundles.engine_handle, parts.pool),
         {"Rerank": _MODEL_WORK},
     ),
     ServiceRow(

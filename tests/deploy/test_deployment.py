@@ -22,7 +22,7 @@ from search.engine_handle import EngineHandle
 from server.cli.settings import load
 from server.config import ServerConfig
 from server.observe.metrics import Metrics
-from server.worker_pool import Worker
+from server.worker_pool import WorkerPool
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -257,10 +257,10 @@ def test_images_and_packages_come_from_where_the_operator_says(
 @pytest.fixture
 def exported(tiny_bundle: Path, tmp_path: Path) -> set[str]:
     """The names of all samples that a server can export."""
-    metrics, worker = Metrics(), Worker(1)
+    metrics, pool = Metrics(), WorkerPool(1)
     engine_handle = EngineHandle(Engine.load(tiny_bundle))
     live = LiveCatalogue(engine_handle, WriteLog.open(tmp_path), tmp_path / "bundles", LiveConfig())
-    metrics.watch(worker, lambda: engine_handle.engine, lambda: live)
+    metrics.watch(pool, lambda: engine_handle.engine, lambda: live)
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     names = {
         family.name + suffix
@@ -268,7 +268,7 @@ def exported(tiny_bundle: Path, tmp_path: Path) -> set[str]:
         for suffix in suffixes.get(family.type, ("",))
     }
     live.close()
-    worker.close()
+    pool.close()
     return names
 
 

@@ -110,7 +110,7 @@ def victim(config: ServerConfig, tmp_path_factory: pytest.TempPathFactory) -> It
         try:
             assert process.stdout is not None
             found = re.fullmatch(r"listening on (\S+)\n", process.stdout.readline())
-            port = re.search(r"AdminService on port (\d+)", log.read_text())
+            port = re.search(r"service=AdminService .*port=(\d+)", log.read_text())
             assert found, log.read_text()
             assert port, log.read_text()
             yield Victim(process, found[1], f"127.0.0.1:{port[1]}", config.bundle)

@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from base.errors import InputError
 from server.__main__ import main
-from server.cli.health import HealthConfig, is_serving, probe
+from server.cli.health import HealthConfig, is_serving
 from server.config import ServerConfig
 from server.rpc.services import Port, contract_services
 from shortlist.client import Client, Options, Retry, ShortlistError, Tls
@@ -89,7 +89,7 @@ def test_the_admin_port_tells_health_as_the_public_one_does(
 
 
 def test_health_has_no_admin_service_where_none_is_served(address: str) -> None:
-    assert probe(HealthConfig(address, service=ADMIN_SERVICE)).startswith("NOT_FOUND")
+    assert ask_health(HealthConfig(address, service=ADMIN_SERVICE)).startswith("NOT_FOUND")
 
 
 def test_a_call_that_never_ends_does_not_keep_an_old_connection(
@@ -244,10 +244,10 @@ def test_the_probe_speaks_tls(config: ServerConfig, certificates: Path, serving:
             tls_key=certificates / "client.key",
             tls_name="localhost",
         )
-        assert probe(shown) == "SERVING"
+        assert ask_health(shown) == "SERVING"
         assert is_serving("SERVING")
         for unfit in (replace(shown, tls_name="other"), HealthConfig(server.address)):
-            answer = probe(unfit)
+            answer = ask_health(unfit)
             assert answer.startswith("UNAVAILABLE")
             assert not is_serving(answer)
 

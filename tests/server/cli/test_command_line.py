@@ -57,7 +57,9 @@ def test_a_second_start_compiles_nothing(flags: Flags, tmp_path: Path) -> None:
         with server_process(*flags[:-1], str(tmp_path / "xla")) as (process, _):
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=30)
-            found = re.search(r"programs: (\d+) compiled, (\d+) read from the cache", err)
+            found = re.search(
+                r"INFO server.service programs compiled=(\d+) read_from_cache=(\d+)\n", err
+            )
             assert found, err
             said.append(tuple(map(int, found.groups())))
     (compiled, read), (compiled_again, read_again) = said
@@ -174,13 +176,18 @@ def test_what_is_in_force_and_each_call_are_logged(flags: Flags, form: str) -> N
         _, err = process.communicate(timeout=30)
     assert "private" not in err
     if form == "text":
-        assert re.search(r"INFO server settings settings=\{.*\} sources=\{.*\}\n", err)
+        pair = r' [\w.]+=([^\s"]+|".*?")'  # one of name=value
+        assert re.search(rf"INFO server settings bundle=\S+ state=null({pair}){{30,}}\n", err)
+        given = r"bundle=--bundle port=--port compilation_cache=--compilation-cache"
+        assert re.search(rf"INFO server setting sources {given} log_format=--log-format\n", err)
         assert re.search(r"INFO server.access call method=shortlist.v1.SearchService/Search", err)
         return
     records = [json.loads(line) for line in err.splitlines()]
     [settings] = [record for record in records if record["message"] == "settings"]
-    assert settings["settings"]["log_format"] == "json"
-    assert settings["sources"]["log_format"] == "--log-format"
+    [sources] = [record for record in records if record["message"] == "setting sources"]
+    assert settings["log_format"] == "json"
+    assert settings["engine.recall_depth"] == 200
+    assert sources["log_format"] == "--log-format"
     [call] = [record for record in records if record["logger"] == "server.access"]
     assert call["code"] == "OK"
 
@@ -234,7 +241,7 @@ def test_the_terminal_client_prints_a_table(
     printed = capsys.readouterr().out
     with Client(address) as client:
         results = client.search("usb c charger", page_size=3).results
-    for column in ("#", "score", "title", "brand", "price", "stage 1", "lexical", "rerank"):
+    for column in ("#", "score", "title", "brand", "price", "dense", "lexical", "rerank"):
         assert column in printed
     for result in results:
         assert result.item.title in printed

@@ -179,16 +179,17 @@ def test_the_bundle_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--bundle" in capsys.readouterr().err
 
 
-def test_the_report_tells_values_and_sources_and_no_secrets() -> None:
+def test_the_log_has_values_and_sources_and_no_secrets() -> None:
     environ = {"SHORTLIST_TLS_KEY": "/run/secrets/hidden.pem", "SHORTLIST_TLS_CERT": "c.pem"}
-    report = load(["--bundle", "b", "--port", "5"], environ).report()
+    settings = load(["--bundle", "b", "--port", "5"], environ)
+    report = settings.loggable()
     assert json.loads(json.dumps(report)) == report
-    assert report["settings"]["port"] == 5
-    assert report["settings"]["tls_cert"] == "c.pem"
-    assert report["settings"]["tls_key"] == "***"
-    assert report["settings"]["client_ca"] is None
-    assert report["settings"]["engine.recall_depth"] == 200
-    assert report["sources"] == {
+    assert report["port"] == 5
+    assert report["tls_cert"] == "c.pem"
+    assert report["tls_key"] == "***"
+    assert report["client_ca"] is None
+    assert report["engine.recall_depth"] == 200
+    assert settings.sources == {
         "bundle": "--bundle",
         "port": "--port",
         "tls_cert": "SHORTLIST_TLS_CERT",
@@ -200,9 +201,9 @@ def test_the_report_tells_values_and_sources_and_no_secrets() -> None:
 def test_whether_is_no_secret_and_what_a_url_carries_is() -> None:
     """Booleans are told whatever they are called; passwords and keys in a URL are not."""
     url = "https://me:hidden@traces.example:4317/v1?api_key=hidden#hidden"
-    report = load(["--bundle", "b", "--trace-endpoint", url, "--tokens-in-clear"], {}).report()
-    assert report["settings"]["tokens_in_clear"] is True
-    assert report["settings"]["trace_endpoint"] == "https://traces.example:4317/v1?***#***"
+    report = load(["--bundle", "b", "--trace-endpoint", url, "--tokens-in-clear"], {}).loggable()
+    assert report["tokens_in_clear"] is True
+    assert report["trace_endpoint"] == "https://traces.example:4317/v1?***#***"
     assert "hidden" not in json.dumps(report)
 
 

@@ -13,7 +13,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from search.result import RequestError
 from server.interceptors.errors import ErrorInterceptor
-from server.interceptors.handlers import surrounded
+from server.interceptors.handlers import wrap_handler
 from shortlist.client import ShortlistError
 
 Code = grpc.StatusCode
@@ -91,7 +91,7 @@ class Surrounding(grpc.aio.ServerInterceptor):
         return self._ended.get(timeout=SOON)
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
-        return surrounded(await continuation(details), self._around)
+        return wrap_handler(await continuation(details), self._around)
 
     @asynccontextmanager
     async def _around(self, _: Any) -> AsyncIterator[None]:

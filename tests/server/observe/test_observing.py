@@ -25,7 +25,7 @@ from search.bundle import Manifest
 from search.engine import Engine
 from search.runtime.batching import current_caller
 from server.config import ServerConfig
-from server.observe.tracing import exporting
+from server.observe.tracing import make_exporter
 from shortlist.client import Client
 from shortlist.v1 import search_service_pb2
 from shortlist.v1.item_pb2 import Item
@@ -305,7 +305,7 @@ def test_only_the_servers_faults_are_errors_and_none_tells_what_was_asked(
 def test_traces_to_a_collector_need_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(InputError, match=r"pip install 'shortlist\[otel\]'"):
-        exporting("http://127.0.0.1:4317")
+        make_exporter("http://127.0.0.1:4317")
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:4317", "ftp://host", "http://", "nonsense"])
@@ -350,8 +350,8 @@ def test_the_extra_is_not_needed_without_a_collector() -> None:
         "sys.modules['opentelemetry.sdk'] = None\n"
         "sys.modules['opentelemetry.exporter'] = None\n"
         "import server.service\n"
-        "from server.observe.tracing import CallTracer, exporting\n"
-        "assert exporting(None) is None\n"
+        "from server.observe.tracing import CallTracer, make_exporter\n"
+        "assert make_exporter(None) is None\n"
         "with CallTracer().span('a/B', {}) as span:\n"
         "    import grpc\n"
         "    assert span.finish(grpc.StatusCode.OK, None, []) is None\n"

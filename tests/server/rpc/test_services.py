@@ -22,7 +22,7 @@ from server.rpc.services import (
     add_services,
     contract_services,
 )
-from server.worker_pool import Worker
+from server.worker_pool import WorkerPool
 from shortlist.v1.search_service_pb2_grpc import SearchServiceServicer
 from tests.server.conftest import Running
 
@@ -62,7 +62,7 @@ def test_a_row_that_lacks_a_method_or_has_one_too_many_is_refused(row: Any) -> N
 
 
 def test_a_servicer_that_lacks_a_method_cannot_be_served(observed: Running) -> None:
-    worker = Worker(queue_size=1)
+    pool = WorkerPool(queue_size=1)
 
     class Unfinished(SearchServiceServicer):
         """Inherits StreamSearch from the generated class, which answers UNIMPLEMENTED."""
@@ -71,13 +71,13 @@ def test_a_servicer_that_lacks_a_method_cannot_be_served(observed: Running) -> N
             """Answers nothing."""
 
     async def register() -> None:
-        parts = Parts(observed.service.bundles, worker, None, Health())
+        parts = Parts(observed.service.bundles, pool, None, Health())
         row = replace(SERVICES[0], servicer=lambda *_: Unfinished())
         add_services(grpc.aio.server(), Port.PUBLIC, parts, table=(row,))
 
     with pytest.raises(NotImplementedError, match="Unfinished has no method StreamSearch"):
         asyncio.run(register())
-    worker.close()
+    pool.close()
 
 
 def test_model_work_is_queued_and_nothing_else_is() -> None:
