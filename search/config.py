@@ -1,4 +1,4 @@
-"""What the engine does with a request that does not say otherwise."""
+"""The engine's defaults for requests, and when the live catalogue compacts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,25 +7,26 @@ from typing import Literal
 from base.errors import InputError
 from search.result import MAX_DEPTH, Channel
 
-LEXICAL_WEIGHT = 0.4  # `bench.hybrid`: on Home Depot's `dev`, 0.4 to 1 do alike, less does worse
-MAX_RECALL_WEIGHT = 100  # stage 1 alone, practically
-MAX_LEXICAL_WEIGHT = 10  # words alone, practically
+# `bench.hybrid`: on Home Depot's `dev`, 0.4 to 1 score alike, less scores lower.
+LEXICAL_WEIGHT = 0.4
+MAX_RECALL_WEIGHT = 100  # in practice, the recall score alone ranks
+MAX_LEXICAL_WEIGHT = 10  # in practice, the lexical score alone ranks
+ANSWER_SHARE = 0.15  # of the time left; a longer request meets more delays
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What one request does when it does not say otherwise."""
+    """Defaults of a request."""
 
-    recall_depth: int = 200  # candidates that stage 1 recalls
-    rerank_depth: int = 50  # of them, the first so many are reranked
-    # what the best lexical score is worth in stage 1, in cosine; 0 leaves recall to the vectors
+    recall_depth: int = 200  # number of candidates that recall finds
+    rerank_depth: int = 50  # number of the first candidates that are reranked
+    # weight of the lexical score in recall; the best one counts as this much cosine, 0 as none
     lexical_weight: float = LEXICAL_WEIGHT
-    # what stage 1's score adds to the reranker's logit; on Home Depot's `dev`, 1 to 2 do best
+    # weight of the recall score beside the reranker's logit; 1 to 2 are best on Home Depot's `dev`
     recall_weight: float = 1.5
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
-    cache_megabytes: int = 64  # memory for query vectors and texts of pairs; 0 remembers nothing
-    # kept back of a deadline for what follows the engine (to write and to send the answer), or a
-    # tenth of it where that is more
+    cache_megabytes: int = 64  # memory for the vectors and logits of recent requests; 0 for none
+    # time kept to write and send the answer; at least 15% of the time left until the deadline
     answer_milliseconds: int = 5
 
     def __post_init__(self) -> None:
@@ -65,10 +66,10 @@ class EngineConfig:
 
 @dataclass(frozen=True)
 class LiveConfig:
-    """When what was written is built into a new bundle."""
+    """When written items are built into a new bundle."""
 
-    compact_share: float = 0.05  # rows added or dead, as a share of those of the bundle
-    compact_from: int = 2_000  # but not before so many
+    compact_share: float = 0.05  # compact at this share of added and dead rows in the bundle's rows
+    compact_from: int = 2_000  # do not compact below this number of added and dead rows
 
     def __post_init__(self) -> None:
         """Refuse to compact without end."""

@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from base.latency import LatencyEstimate
+from search.config import ANSWER_SHARE
 from search.result import DeadlineExceededError, Degradation, StageReport
 from search.runtime.batching import Caller, current_caller
 
 # Takes note of how many model results of a stage were remembered.
 Remembered: TypeAlias = Callable[[int], None]
-
-_SHARE_KEPT = 0.15  # of the time there is: the longer a request runs, the more can come between
 
 
 class LatencyEstimates:
@@ -65,7 +64,7 @@ class Clock:
         self._ready_by: float | None = None
         if deadline is not None and not whole:
             now, caller = time.monotonic(), current_caller()
-            kept = max(kept_seconds, _SHARE_KEPT * (deadline - now))
+            kept = max(kept_seconds, ANSWER_SHARE * (deadline - now))
             sharing = 1 if caller is None else 1 + caller.waiting()
             self._ready_by = now + (deadline - kept - now) / sharing
         self.stages: list[StageReport] = []

@@ -26,9 +26,7 @@ class SearchConfig:
     tls_cert: Path | None = None  # PEM certificate to show the server
     tls_key: Path | None = None  # PEM private key of tls_cert
     tls_name: str | None = None  # the certificate's name, if not the address's host
-    token_file: Path | None = (
-        None  # file with the bearer token; sent without TLS only to this machine
-    )
+    token_file: Path | None = None  # file with the bearer token; without TLS to this machine only
 
 
 def search(config: SearchConfig) -> None:

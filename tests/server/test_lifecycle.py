@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from base.errors import InputError
 from server.__main__ import main
-from server.cli.health import HealthConfig, is_serving
+from server.cli.health import HealthConfig, ask_health, is_serving
 from server.config import ServerConfig
 from server.rpc.services import Port, contract_services
 from shortlist.client import Client, Options, Retry, ShortlistError, Tls

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from base.errors import InputError
+from search.config import ANSWER_SHARE
 from server.cli.settings import load, setting_types
 from server.config import ServerConfig
 
@@ -142,6 +143,18 @@ def test_the_docs_example_of_a_file_can_be_used(file: Path) -> None:
     config = load(["--config", str(file)], {}).config
     assert (config.port, config.compilation_cache) == (50052, None)
     assert config.engine.recall_depth == 100
+
+
+def test_help_and_docs_say_which_share_of_a_deadline_is_kept(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        load(["--help"], {})
+    shown = re.sub(r"[\s│]+", " ", capsys.readouterr().out)
+    share = f"{ANSWER_SHARE:.0%}"
+    assert f"at least {share} of the time left" in shown
+    page = (Path(__file__).resolve().parents[3] / "docs" / "serving.md").read_text("utf-8")
+    assert re.search(rf"--engine\.answer-milliseconds`[^`]{{,150}}{share}", page)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
