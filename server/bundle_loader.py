@@ -286,7 +286,7 @@ def _now() -> datetime:
 
 
 def _on_freed(bundle_id: str) -> None:
-    logger.info("last call of replaced bundle has ended", extra={"fields": {"bundle": bundle_id}})
+    logger.info("replaced bundle freed", extra={"fields": {"bundle": bundle_id}})
     timer = threading.Timer(_SETTLE_SECONDS, give_back_memory)
     timer.daemon = True
     timer.start()

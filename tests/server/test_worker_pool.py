@@ -284,7 +284,7 @@ def test_it_learns_how_long_the_queue_takes() -> None:
     assert estimate.seconds_behind(9) == 10 * estimate.place_seconds + estimate.job_seconds
 
 
-def test_what_it_learnt_in_a_slow_spell_does_not_keep_calls_out() -> None:
+def test_the_estimate_of_a_slow_spell_fades() -> None:
     clock = FakeClock()
     estimate = QueueEstimate(half_life_seconds=1.0, clock=clock)
     pool = WorkerPool(queue_size=2, estimate=estimate, clock=clock)
@@ -307,7 +307,7 @@ def test_what_it_learnt_in_a_slow_spell_does_not_keep_calls_out() -> None:
     pool.close()
 
 
-def test_the_model_work_of_a_caller_who_left_is_known_to_be_of_no_use(pool: WorkerPool) -> None:
+def test_a_running_job_sees_that_its_caller_has_left(pool: WorkerPool) -> None:
     begun, seen = threading.Event(), []
 
     def job() -> None:
@@ -331,7 +331,7 @@ def test_the_model_work_of_a_caller_who_left_is_known_to_be_of_no_use(pool: Work
     assert seen == [True]
 
 
-def test_it_says_how_many_jobs_wait_and_run_and_how_long_each_waited() -> None:
+def test_the_pool_reports_its_jobs_and_their_waits() -> None:
     waits: list[float] = []
     clock = FakeClock()
     pool = WorkerPool(queue_size=2, on_wait=waits.append, clock=clock)

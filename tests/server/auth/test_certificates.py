@@ -152,7 +152,7 @@ def test_client_authorities_are_replaced(
 @pytest.mark.parametrize(
     "broken", ["half a certificate", "another's key", "no file", "no authority"]
 )
-def test_files_that_are_no_good_change_nothing_and_are_logged_once(
+def test_invalid_tls_files_change_nothing_and_are_logged_once(
     server: Any,
     files: Files,
     old: Authority,

@@ -1,4 +1,4 @@
-"""`python -m server check`: what it says of sound and of damaged bundles and states."""
+"""`python -m server check` on sound and damaged bundles and state directories."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ Serving = Callable[[ServerConfig], AbstractContextManager[Running]]
 
 @pytest.fixture
 def check(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> Check:
-    """Checks the tiny bundle, or another one; the exit code and what was printed."""
+    """Run the check on a bundle; return its exit code, output and errors."""
 
     def run(*more: object, root: Path = tiny_bundle) -> tuple[int, str, str]:
         code = main(["check", "--bundle", str(root), *map(str, more)])
@@ -177,7 +177,7 @@ def test_a_damaged_log_is_named_and_so_is_the_bundle_beside_it(
     assert second.startswith(f"error: {state / 'writes.sqlite3'}: is damaged (item ")
 
 
-def test_orphans_and_what_was_not_finished_are_named(
+def test_orphans_and_unfinished_bundles_are_named(
     check: Check, state: Path, recall_bundle: Path
 ) -> None:
     bundles = state / bundle_store.BUNDLES

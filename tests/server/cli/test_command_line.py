@@ -1,4 +1,4 @@
-"""`python -m server` and `python -m server search`: what they print and how they exit."""
+"""`python -m server` and its commands: output and exit codes."""
 
 import hashlib
 import json
@@ -94,7 +94,7 @@ def test_a_second_signal_stops_it_at_once(flags: Flags) -> None:
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    """What the command line says, which must be one line, and exits with code 2."""
+    """Return the error of a command line, which must be one line with exit code 2."""
     assert main([str(argument) for argument in arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -168,7 +168,7 @@ def test_unknown_flags_exit_with_two() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_what_is_in_force_and_each_call_are_logged(flags: Flags, form: str) -> None:
+def test_settings_their_sources_and_each_call_are_logged(flags: Flags, form: str) -> None:
     with server_process(*flags, "--log-format", form) as (process, address):
         with Client(address, timeout_seconds=30) as client:
             assert client.search("a private wish").results
@@ -215,7 +215,7 @@ def test_a_server_that_serves_is_healthy(address: str, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == "SERVING\nSERVING\n"
 
 
-def test_what_does_not_serve_is_not_healthy(
+def test_unknown_services_and_missing_servers_are_not_healthy(
     address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["health", "--address", address, "--service", "no.such.Service"]) == 1
@@ -226,7 +226,9 @@ def test_what_does_not_serve_is_not_healthy(
     assert "UNAVAILABLE" in capsys.readouterr().out
 
 
-def test_a_probe_s_tls_file_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_tls_file_of_the_health_command_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert "no-such.pem" in complaint(capsys, "health", "--tls-ca", "no-such.pem")
 
 

@@ -1,4 +1,4 @@
-"""Settings from flags, the environment and a file: who wins, and what is refused."""
+"""Settings from flags, the environment and a file: precedence and errors."""
 
 import json
 import re
@@ -129,9 +129,7 @@ def test_no_two_settings_share_a_variable() -> None:
         ("port =", "--config {file}: not a TOML file"),
     ],
 )
-def test_what_a_file_gets_wrong_is_named_with_file_and_key(
-    file: Path, text: str, said: str
-) -> None:
+def test_errors_in_a_file_are_named_with_file_and_key(file: Path, text: str, said: str) -> None:
     file.write_text(f"{text}\n")
     assert said.format(file=file) in refusal("--config", str(file), SHORTLIST_BUNDLE="b")
 
@@ -171,7 +169,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("SHORTLIST_GRACE_SECONDS", "long", "SHORTLIST_GRACE_SECONDS: must be a number"),
     ],
 )
-def test_what_the_environment_gets_wrong_is_named(variable: str, value: str, said: str) -> None:
+def test_errors_in_the_environment_are_named(variable: str, value: str, said: str) -> None:
     assert said in refusal("--bundle", "b", **{variable: value})
 
 
@@ -211,8 +209,7 @@ def test_the_log_has_values_and_sources_and_no_secrets() -> None:
     assert "hidden" not in json.dumps(report)
 
 
-def test_whether_is_no_secret_and_what_a_url_carries_is() -> None:
-    """Booleans are told whatever they are called; passwords and keys in a URL are not."""
+def test_booleans_are_logged_and_secrets_in_urls_are_not() -> None:
     url = "https://me:hidden@traces.example:4317/v1?api_key=hidden#hidden"
     report = load(["--bundle", "b", "--trace-endpoint", url, "--tokens-in-clear"], {}).loggable()
     assert report["tokens_in_clear"] is True

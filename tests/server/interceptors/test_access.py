@@ -1,4 +1,4 @@
-"""Bearer tokens: who may call what, and tokens that are replaced while the server runs."""
+"""Bearer tokens: their roles, and their replacement while the server runs."""
 
 import asyncio
 import hashlib
@@ -69,7 +69,7 @@ def server(config: ServerConfig, file: Path, serving: Serving) -> Iterator[Any]:
 
 
 class Caller:
-    """Calls with a token, and says how they end."""
+    """Makes calls with a token and returns their errors."""
 
     def __init__(self, server: Any, authorization: str | None) -> None:
         self._server = server
@@ -119,9 +119,7 @@ def reason_of(error: grpc.Call) -> tuple[str, dict[str, str]]:
         ("Bearer writer", set()),
     ],
 )
-def test_a_role_is_good_for_its_methods_alone(
-    server: Any, authorization: str, allowed: set[str]
-) -> None:
+def test_a_role_allows_only_its_methods(server: Any, authorization: str, allowed: set[str]) -> None:
     for method in ("search", "get_item", "status"):
         error = getattr(Caller(server, authorization), method)()
         if method in allowed:
@@ -147,7 +145,7 @@ def test_a_role_is_good_for_its_methods_alone(
         "Bearer " + "x" * 5_000,
     ],
 )
-def test_whoever_shows_no_known_token_is_refused(server: Any, authorization: str | None) -> None:
+def test_calls_without_a_known_token_are_refused(server: Any, authorization: str | None) -> None:
     caller = Caller(server, authorization)
     for call in (caller.search, caller.get_item, caller.status):
         error = call()
@@ -156,7 +154,7 @@ def test_whoever_shows_no_known_token_is_refused(server: Any, authorization: str
         assert reason_of(error) == ("TOKEN_REQUIRED", {})
 
 
-def test_two_tokens_at_once_are_none() -> None:
+def test_a_call_with_two_tokens_has_none() -> None:
     shown = [("authorization", "Bearer a"), ("authorization", "Bearer b")]
     assert bearer_token(shown) is None
     assert bearer_token([*shown[:1], ("x-other", "y")]) == "a"
@@ -172,7 +170,7 @@ def test_health_and_reflection_need_no_token(server: Any) -> None:
             assert checked.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_every_method_of_the_contract_has_the_role_it_should() -> None:
+def test_every_method_of_the_contract_has_its_role() -> None:
     methods = {name: role for name, role in ROLES.items() if name.startswith("/shortlist.v1.")}
     catalog, admin = "/shortlist.v1.CatalogService/", "/shortlist.v1.AdminService/"
     writing = {catalog + name for name in ("UpsertItems", "DeleteItems")}
@@ -230,7 +228,7 @@ def test_tokens_are_replaced_under_load(server: Any, file: Path) -> None:
     assert ends("reader", Code.UNAUTHENTICATED)
 
 
-def test_a_file_that_is_no_good_changes_nothing(
+def test_an_invalid_token_file_changes_nothing(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tokens = Tokens(file, reload_seconds=0.0)
@@ -267,7 +265,7 @@ def test_a_token_file_is_refused_without_telling_what_is_in_it(
         Tokens(tmp_path / "nowhere")
 
 
-def test_a_file_that_everybody_can_read_is_warned_of(
+def test_a_token_file_that_everybody_can_read_is_logged(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "server.auth.tokens"):

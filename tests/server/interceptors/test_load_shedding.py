@@ -1,4 +1,4 @@
-"""Calls refused at the door, over a real server and channel."""
+"""Load shedding, over a real server and channel."""
 
 # ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
 
@@ -48,7 +48,7 @@ class Search(search_service_pb2_grpc.SearchServiceServicer):
 
 
 class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
-    """The same, and waits for no pool."""
+    """Answers nothing, at once, without the pool."""
 
     async def GetItem(self, request, context):
         return catalog_service_pb2.GetItemResponse()
@@ -72,7 +72,7 @@ async def serving(
 
 @asynccontextmanager
 async def full(pool: WorkerPool) -> AsyncIterator[None]:
-    """One job runs and one waits, which is all there is room for."""
+    """Fill the pool: one job runs and one waits."""
     running, opened = threading.Event(), threading.Event()
 
     def job() -> None:
@@ -104,7 +104,7 @@ async def raw(channel: grpc.aio.Channel, method: str, request: bytes) -> object:
 
 
 async def unfinished(channel: grpc.aio.Channel, method: str) -> object:
-    """What a call ends with whose request never comes."""
+    """Return the end of a call whose request never comes."""
     call = channel.stream_unary(method)(timeout=SOON)
     try:
         await call
@@ -161,7 +161,7 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
 
 
 def test_searches_that_others_wait_behind_do_less(config, serving) -> None:
-    """Of searches that wait for one thread the first have many behind them, the last one none."""
+    """Of the queued searches, the first have many behind them and the last has none."""
     many = 20
     with (
         serving(replace(config, threads=1, engine=EngineConfig(cache_megabytes=0))) as server,
@@ -187,7 +187,9 @@ def test_searches_that_others_wait_behind_do_less(config, serving) -> None:
     assert {reranked[-1]} == targets
 
 
-def test_whoever_may_not_call_is_told_so_also_while_the_queue_is_full(tmp_path: Path) -> None:
+def test_tokens_are_checked_while_the_queue_is_full(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "tokens"
     digest = hashlib.sha256(b"a-secret-of-a-reader").hexdigest()
     file.write_text(f"read: {digest}\n")

@@ -1,4 +1,4 @@
-"""What calls leave behind in the log: nothing private."""
+"""The records of calls in the log: nothing private."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from server.observe.log_format import JsonFormatter, TextFormatter
 from shortlist.client import Client
 from shortlist.v1 import search_service_pb2
 from tests.server.conftest import Running
-from tests.server.observe.observed import QUERY, SECRETS, eventually, make_mistakes, stub
+from tests.server.observe.failing_calls import QUERY, SECRETS, eventually, make_mistakes, stub
 
 
 class Lines(logging.Handler):
