@@ -118,7 +118,7 @@ def swaps(config: OperationsConfig, load: Load) -> None:
     say(f"the bundles alone answer {apart:.0%} of what is asked differently")
     root = ["--bundle-root", os.path.commonpath(paths)]
     with serving(config.bundle, config.cache, "--admin-port", "0", *root) as server:
-        admin = server.logged(r"AdminService on port (\d+)")
+        admin = server.logged(r"service=AdminService .*port=(\d+)")
         load = replace(load, address=server.address, seconds=3_600)
         load = replace(load, rates=rates(saturation(load, _MIX) / 2, _MIX))
         with (

@@ -118,7 +118,7 @@ def main(config: ServingConfig) -> None:
     for _ in range(3):
         with server(config) as (started, seconds):
             print_row("start with compiled programs, seconds to ready", [seconds])
-            say(f"| programs of that start | {started.logged('programs: (.*)')} |")
+            say(f"| programs of that start | {started.logged('programs (.*)')} |")
     with server(config) as (asked, _):
         overhead(asked.address, queries[-100:])
         concurrency(config, asked.address, queries)

@@ -1,4 +1,4 @@
-"""What the engine does with a request that does not say otherwise."""
+"""The engine's defaults for requests, and when the live catalogue compacts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,25 +6,26 @@ from typing import Literal
 from base.errors import InputError
 
 MAX_DEPTH = 1_000  # candidates of recall and of reranking
-LEXICAL_WEIGHT = 0.4  # `bench.recall`: on Home Depot's `dev`, 0.4 to 1 do alike, less does worse
-MAX_RECALL_WEIGHT = 100  # stage 1 alone, practically
-MAX_LEXICAL_WEIGHT = 10  # words alone, practically
+# `bench.recall`: on Home Depot's `dev`, 0.4 to 1 score alike, less scores lower.
+LEXICAL_WEIGHT = 0.4
+MAX_RECALL_WEIGHT = 100  # in practice, the recall score alone ranks
+MAX_LEXICAL_WEIGHT = 10  # in practice, the lexical score alone ranks
+ANSWER_SHARE = 0.15  # of the time left; a longer request meets more delays
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What one request does when it does not say otherwise."""
+    """Defaults of a request."""
 
-    recall_depth: int = 200  # candidates that stage 1 recalls
-    rerank_depth: int = 50  # of them, the first so many are reranked
-    # what the best lexical score is worth in stage 1, in cosine; 0 leaves recall to the vectors
+    recall_depth: int = 200  # number of candidates that recall finds
+    rerank_depth: int = 50  # number of the first candidates that are reranked
+    # weight of the lexical score in recall; the best one counts as this much cosine, 0 as none
     lexical_weight: float = LEXICAL_WEIGHT
-    # what stage 1's score adds to the reranker's logit; on Home Depot's `dev`, 1 to 2 do best
+    # weight of the recall score beside the reranker's logit; 1 to 2 are best on Home Depot's `dev`
     recall_weight: float = 1.5
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
-    cache_megabytes: int = 64  # memory for query vectors and texts of pairs; 0 remembers nothing
-    # kept back of a deadline for what follows the engine (to write and to send the answer), or a
-    # tenth of it where that is more
+    cache_megabytes: int = 64  # memory for the vectors and logits of recent requests; 0 for none
+    # time kept to write and send the answer; at least 15% of the time left until the deadline
     answer_milliseconds: int = 5
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Command line: `python -m server --bundle DIR` serves, `… search "…"` asks, `… check` checks."""
+"""The command line: `python -m server`, and its commands `search`, `health` and `check`."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ logger = logging.getLogger("server")  # not __name__, which is "__main__"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command; returns the exit code (2: what was given cannot be used)."""
+    """Run a command and return the exit code: 2 when an argument is not valid."""
     try:
         if arguments[:1] == ["search"]:
             return _search(arguments[1:])
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _search(arguments: Sequence[str]) -> int:
-    # Imported here, like the server below, so that the one does not wait for the other's imports.
+    # Each command imports only its own modules: those of the server take seconds.
     from server.cli.search import SearchConfig, search
     from shortlist.client import ShortlistError
 
@@ -55,11 +55,11 @@ def _check(arguments: Sequence[str]) -> None:
 
 
 def _health(arguments: Sequence[str]) -> int:
-    from server.cli.health import HealthConfig, is_serving, probe
+    from server.cli.health import HealthConfig, ask_health, is_serving
 
     config = tyro.cli(HealthConfig, args=arguments, prog="python -m server health")
     try:
-        answer = probe(config)
+        answer = ask_health(config)
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from None
     sys.stdout.write(f"{answer}\n")
@@ -67,8 +67,8 @@ def _health(arguments: Sequence[str]) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> None:
-    # gRPC's core writes plain text between the records, of failed handshakes for instance, which
-    # anybody can cause. It looks at this when it is imported, before a setting could be read.
+    # gRPC's core would write plain text between the log's records, for failed handshakes among
+    # others, which anybody can cause. It reads this variable when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from server.cli.settings import load
     from server.observe.log_format import configure
@@ -76,7 +76,8 @@ def _serve(arguments: Sequence[str]) -> None:
 
     settings = load(arguments, os.environ)
     configure(settings.config.log_format)
-    logger.info("settings", extra={"fields": settings.report()})
+    logger.info("settings", extra={"fields": settings.loggable()})
+    logger.info("setting sources", extra={"fields": dict(settings.sources)})
     asyncio.run(serve(settings.config))
 
 

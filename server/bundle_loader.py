@@ -1,7 +1,7 @@
-"""One bundle after another: the next is loaded beside the one that answers, and takes its place.
+"""Loading bundles while the server runs, swapping them in, and rolling back.
 
-Calls under way stay with the engine they began with. It is freed by the last of them: nothing else
-keeps it, which is why the code on a call's path must leave no reference cycles behind.
+Running calls keep the engine that they began with. The last of these calls frees the engine:
+nothing else keeps it, so code on a call's path must leave no reference cycles behind.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ from server.worker_pool import StoppingError
 
 logger = logging.getLogger(__name__)
 
-# As many characters as Linux takes. A longer path is not looked for: that would take the event loop
-# a time that grows with the square of its length.
-_LONGEST_PATH = 4096
+# Linux's limit, in characters. Longer paths are not resolved: that would block the event loop for a
+# time that grows with the square of the length.
+_MAX_PATH_CHARACTERS = 4096
 
-# From the last call of a replaced bundle until its memory is given back: all parts are freed then.
+# Wait after a replaced bundle's last call, until all its parts are freed and its memory can go.
 _SETTLE_SECONDS = 1.0
 
 
 class BundleRefusedError(Exception):
-    """A bundle cannot serve; the one that served goes on."""
+    """A bundle cannot serve; the current one goes on."""
 
 
 class LoadUnderWayError(Exception):
@@ -42,18 +42,18 @@ class LoadUnderWayError(Exception):
 
 
 class NothingToRollBackToError(Exception):
-    """No bundle served before this one, or it was rolled back from already."""
+    """No bundle served before this one, or the server has rolled back to it already."""
 
 
 @dataclass(frozen=True)
-class Served:
-    """A bundle that answers, or did.
+class BundleRecord:
+    """A bundle that serves, or served.
 
     Attributes:
-        path: Where it lies, without links.
-        deployed: What lies there.
-        manifest: What answers: that, or what was compacted from it since.
-        since: When it began to answer.
+        path: The bundle's directory, without symbolic links.
+        deployed: The manifest in that directory.
+        manifest: The manifest of the bundle that answers: `deployed`, or compacted from it.
+        since: When it began to serve.
     """
 
     path: Path
@@ -63,32 +63,32 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Loading:
-    """A bundle being loaded, and since when."""
+class LoadInProgress:
+    """A bundle that is being loaded, and the start of the load."""
 
     path: Path
     since: datetime
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A bundle that was not loaded, when and why."""
+class LoadFailure:
+    """A bundle that could not be loaded, when, and why."""
 
     path: Path
-    at: datetime
+    time: datetime
     reason: str
 
 
-class Bundles:
-    """Which bundle answers, which did before, and how another comes to.
+class BundleLoader:
+    """Loads bundles and swaps them in. Safe to use from any thread.
 
     Attributes:
         engine_handle: Holds the engine that answers.
-        root: The directory below which bundles may be loaded from.
-        now: The bundle that answers.
-        previous: The one before, to roll back to.
-        loading: The one being loaded.
-        failed: The last one that could not be, unless a later one was.
+        root: Bundles are loaded only from below this directory.
+        current: The bundle that serves.
+        previous: The bundle to roll back to; None without one.
+        loading: The load in progress; None without one.
+        last_failure: The latest failed load; None once a later load succeeds.
     """
 
     def __init__(self, engine: Engine, deployed: Path, root: Path) -> None:
@@ -96,88 +96,88 @@ class Bundles:
 
         Args:
             engine: Answers from now on.
-            deployed: The bundle that it is of, or that its bundle was compacted from.
-            root: Bundles are loaded from below it alone.
+            deployed: The directory of the engine's bundle, or of the bundle it was compacted from.
+            root: Bundles are loaded only from below this directory.
         """
         self.engine_handle = EngineHandle(engine)
         self.root = root.resolve()
-        self.previous: Served | None = None
-        self.loading: Loading | None = None
-        self.failed: Failure | None = None
+        self.previous: BundleRecord | None = None
+        self.loading: LoadInProgress | None = None
+        self.last_failure: LoadFailure | None = None
         self._leaving: weakref.WeakSet[Engine] = weakref.WeakSet()
         self._changing = threading.Lock()
         self._closed = False
         self._swap: Callable[[Engine], Engine] = self.engine_handle.swap
         self.adopt(engine)
-        self.now = replace(
-            _served(engine), path=deployed.resolve(), deployed=Manifest.read(deployed)
+        self.current = replace(
+            _record(engine), path=deployed.resolve(), deployed=Manifest.read(deployed)
         )
 
     @property
     def leaving(self) -> list[str]:
-        """Ids of bundles that still answer calls which began before they were replaced."""
+        """Ids of replaced bundles that still answer calls which began before."""
         return [engine.bundle_id for engine in self._leaving]
 
     def adopt(self, engine: Engine) -> None:
-        """Let a loaded engine answer from now on. There is no other way to come to answer."""
+        """Let a loaded engine answer from now on. Every engine comes to answer through here."""
         engine.share()
-        self._left(self._swap(engine), engine)
+        self._replaced(self._swap(engine), engine)
 
-    def write_through(self, swap: Callable[[Engine], Engine]) -> None:
-        """Put engines into the slot by way of the live catalogue, which writes to them before."""
+    def swap_through(self, swap: Callable[[Engine], Engine]) -> None:
+        """Swap engines with a function of the live catalogue, which first adds the writes."""
         self._swap = swap
 
     def compacted(self, before: Engine, engine: Engine) -> None:
-        """Take note that a bundle of what was written has taken the place of the one before."""
-        self._left(before, engine)
+        """Record that a compacted bundle has replaced the one it was compacted from."""
+        self._replaced(before, engine)
         with self._changing:
-            if self.now.manifest is before.manifest:  # else another was loaded since
-                self.now = replace(self.now, manifest=engine.manifest)
+            if self.current.manifest is before.manifest:  # no other bundle was loaded since
+                self.current = replace(self.current, manifest=engine.manifest)
 
-    def _left(self, before: Engine, engine: Engine) -> None:
+    def _replaced(self, before: Engine, engine: Engine) -> None:
         if before is not engine:
             self._leaving.add(before)
-            weakref.finalize(before, _freed, before.bundle_id).atexit = False
+            weakref.finalize(before, _on_freed, before.bundle_id).atexit = False
 
-    async def load(self, path: str) -> Served:
-        """Load a bundle and let it answer. Goes on when the caller leaves.
+    async def load(self, path: str) -> BundleRecord:
+        """Load a bundle and let it serve. The load goes on when the caller leaves.
 
         Args:
-            path: Its directory, relative to `root` or absolute, and below it.
+            path: The bundle's directory below `root`, absolute or relative to `root`.
 
         Raises:
-            RequestError: there is no such directory below `root`.
-            LoadUnderWayError: another bundle is being loaded.
-            BundleRefusedError: it is no sound bundle, or answers otherwise than when built.
-            StoppingError: the server is going down.
+            RequestError: There is no such directory below `root`.
+            LoadUnderWayError: Another bundle is being loaded.
+            BundleRefusedError: The bundle is damaged, or its answers changed since it was built.
+            StoppingError: The server is going down.
         """
         directory = self._below_root(path)
         return await asyncio.wrap_future(self._begin(lambda: directory, self._load))
 
-    async def roll_back(self) -> Served:
-        """Let the previous bundle answer again, loaded from where it lay.
+    async def roll_back(self) -> BundleRecord:
+        """Load the previous bundle again, from the same directory, and let it serve.
 
         Raises:
-            NothingToRollBackToError: there is none.
-            LoadUnderWayError: another bundle is being loaded.
-            BundleRefusedError: it is not there any more, not sound, or not the same.
-            StoppingError: the server is going down.
+            NothingToRollBackToError: There is no previous bundle.
+            LoadUnderWayError: Another bundle is being loaded.
+            BundleRefusedError: The bundle is gone, damaged, or another one.
+            StoppingError: The server is going down.
         """
         return await asyncio.wrap_future(self._begin(self._previous_path, self._load_previous))
 
     def close(self) -> None:
-        """Let no other bundle answer any more; one being loaded is dropped once it is ready."""
+        """Swap in no more bundles. A load in progress ends without effect."""
         with self._changing:
             self._closed = True
 
     def _below_root(self, path: str) -> Path:
-        found = 0 < len(path) <= _LONGEST_PATH
+        valid = 0 < len(path) <= _MAX_PATH_CHARACTERS
         try:
-            directory = (self.root / path[:_LONGEST_PATH]).resolve()
-            found = found and directory.is_relative_to(self.root) and directory.is_dir()
-        except (OSError, ValueError, RuntimeError):  # a null character, a ring of links
-            found = False
-        if not found:  # one answer to all that is wrong: what lies outside is nobody's business
+            directory = (self.root / path[:_MAX_PATH_CHARACTERS]).resolve()
+            valid = valid and directory.is_relative_to(self.root) and directory.is_dir()
+        except (OSError, ValueError, RuntimeError):  # a null character, a loop of links
+            valid = False
+        if not valid:  # one message for every reason: callers learn nothing of other directories
             raise RequestError("path", f"is no directory below the bundle root {self.root}")
         return directory
 
@@ -187,96 +187,106 @@ class Bundles:
         return self.previous.path
 
     def _begin(
-        self, directory: Callable[[], Path], load: Callable[[Path], Served]
-    ) -> Future[Served]:
-        """Begin to load on a thread of its own, unless one is at it."""
+        self, directory: Callable[[], Path], load: Callable[[Path], BundleRecord]
+    ) -> Future[BundleRecord]:
+        """Begin to load on a new thread, unless a load is in progress."""
         with self._changing:
             if self._closed:
                 raise StoppingError("the server is going down")
             if self.loading is not None:
                 since = self.loading.since.isoformat(timespec="seconds")
                 raise LoadUnderWayError(f"{self.loading.path} is being loaded since {since}")
-            self.loading = Loading(directory(), _time())
-        future: Future[Served] = Future()
-        future.set_running_or_notify_cancel()  # a caller that leaves does not end it
-        # A daemon, so that a process that is stopped meanwhile need not wait for it.
+            self.loading = LoadInProgress(directory(), _now())
+        future: Future[BundleRecord] = Future()
+        future.set_running_or_notify_cancel()  # so that a caller that leaves cannot cancel it
+        # A daemon, so that a process that stops need not wait for the load.
         threading.Thread(
             target=self._run, args=(load, self.loading.path, future), name="loader", daemon=True
         ).start()
         return future
 
-    def _run(self, load: Callable[[Path], Served], directory: Path, future: Future[Served]) -> None:
+    def _run(
+        self,
+        load: Callable[[Path], BundleRecord],
+        directory: Path,
+        future: Future[BundleRecord],
+    ) -> None:
         try:
-            served = load(directory)
+            record = load(directory)
         except BaseException as error:
             reason = str(error)
             if isinstance(error, BundleRefusedError | StoppingError):
-                logger.warning("bundle %s is not loaded: %s", directory, reason)
+                fields = {"path": str(directory), "reason": reason}
+                logger.warning("bundle not loaded", extra={"fields": fields})
             else:
                 reason = f"{type(error).__name__}; the log says where"
-                log_error(logger, error, "bundle %s is not loaded", directory)
-            self.failed, self.loading = Failure(directory, _time(), reason), None
+                log_error(logger, error, "bundle not loaded: path=%s", directory)
+            self.last_failure, self.loading = LoadFailure(directory, _now(), reason), None
             future.set_exception(error)
             give_back_memory()
         else:
             self.loading = None
-            future.set_result(served)
+            future.set_result(record)
         finally:
             del future  # with an error's traceback it would be a cycle
 
-    def _load(self, directory: Path, expected: str | None = None) -> Served:
-        engine = self._opened(directory, expected)
+    def _load(self, directory: Path, expected_id: str | None = None) -> BundleRecord:
+        engine = self._open(directory, expected_id)
         if self._closed:
             raise StoppingError("the server is going down")
         try:
             self.adopt(engine)
-        except InputError as error:  # it has later writes than the log that it is served with
+        except InputError as error:  # the bundle has later writes than the server's log
             raise BundleRefusedError(str(error)) from None
         with self._changing:
-            before, self.now = self.now, _served(engine)
-        if before.deployed.bundle_id != engine.bundle_id:  # else only its place is another
+            before, self.current = self.current, _record(engine)
+        if before.deployed.bundle_id != engine.bundle_id:  # else only the directory changed
             self.previous = before
-        self.failed = None
-        logger.info(
-            "serving bundle %s with %d items", engine.bundle_id, len(engine.snapshot.catalogue)
-        )
-        return self.now
+        self.last_failure = None
+        log_serving(engine)
+        return self.current
 
-    def _load_previous(self, directory: Path) -> Served:
+    def _load_previous(self, directory: Path) -> BundleRecord:
         assert self.previous is not None
-        served = self._load(directory, self.previous.deployed.bundle_id)
-        # Whoever repeats the call, not knowing whether it came through, must not get back to what
-        # they rolled back from.
+        record = self._load(directory, self.previous.deployed.bundle_id)
+        # Callers repeat a roll-back when they do not know whether it succeeded. The second one must
+        # not return to the bundle that the first one left.
         self.previous = None
-        return served
+        return record
 
-    def _opened(self, directory: Path, expected: str | None) -> Engine:
-        """A bundle's engine, ready to serve."""
+    def _open(self, directory: Path, expected_id: str | None) -> Engine:
+        """Open a bundle's engine, ready to serve."""
         serving = self.engine_handle.engine
         try:
-            found = Manifest.read(directory).bundle_id
-            if expected not in (None, found):
-                raise InputError(f"{directory} holds bundle {found} now, not {expected}")
+            bundle_id = Manifest.read(directory).bundle_id
+            if expected_id not in (None, bundle_id):
+                raise InputError(f"{directory} holds bundle {bundle_id} now, not {expected_id}")
             return Engine.load(directory, serving.config, warm=True, models=serving.models)
         except InputError as error:
             reason = str(error)
         except Exception as error:
-            log_error(logger, error, "bundle %s cannot be opened", directory)
+            log_error(logger, error, "bundle cannot be opened: path=%s", directory)
             reason = f"{directory} cannot be opened: {type(error).__name__}; the log says where"
-        # Not while the other is handled: its traceback would keep what was loaded so far.
+        # Outside of the handlers: the error's traceback would keep what was loaded so far.
         raise BundleRefusedError(reason)
 
 
-def _served(engine: Engine) -> Served:
-    return Served(engine.directory.resolve(), engine.manifest, engine.manifest, _time())
+def log_serving(engine: Engine) -> None:
+    """Log which bundle serves from now on."""
+    fields = {"bundle": engine.bundle_id, "items": len(engine.snapshot.catalogue)}
+    logger.info("serving", extra={"fields": fields})
 
 
-def _time() -> datetime:
+def _record(engine: Engine) -> BundleRecord:
+    return BundleRecord(engine.directory.resolve(), engine.manifest, engine.manifest, _now())
+
+
+def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _freed(bundle_id: str) -> None:
-    logger.info("bundle %s is freed: its last call has ended", bundle_id)
+def _on_freed(bundle_id: str) -> None:
+    logger.info("replaced bundle freed", extra={"fields": {"bundle": bundle_id}})
     timer = threading.Timer(_SETTLE_SECONDS, give_back_memory)
     timer.daemon = True
     timer.start()

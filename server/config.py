@@ -1,4 +1,4 @@
-"""What the server is started with."""
+"""The server's settings."""
 
 import ipaddress
 import os
@@ -11,78 +11,57 @@ import grpc
 from base.errors import InputError
 from live.config import LiveConfig
 from search.config import EngineConfig
-from server.auth.certificates import rotating_credentials
+from server.auth.certificates import reloading_credentials
+from server.listener import bracketed
 from server.observe.tracing import check_endpoint
 
 
 def default_compilation_cache() -> Path:
-    """Returns where compiled programs are kept unless told: in the user's cache directory."""
+    """Return the default directory of compiled programs, in the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "shortlist" / "xla"
 
 
 @dataclass(frozen=True)
-class Listener:
-    """Where a server listens, and the flags that say so."""
-
-    host: str
-    port: int
-    prefix: str = ""  # of the flags
-
-    @property
-    def address(self) -> str:
-        """The host and port as gRPC writes them."""
-        return f"{bracketed(self.host)}:{self.port}"
-
-    @property
-    def flags(self) -> str:
-        """How the address was given."""
-        return f"--{self.prefix}host {self.host} --{self.prefix}port {self.port}"
-
-
-def bracketed(host: str) -> str:
-    """Returns a host, in brackets when it is an IPv6 address."""
-    return f"[{host}]" if ":" in host else host
-
-
-@dataclass(frozen=True)
 class ServerConfig:
-    """How to serve one bundle."""
+    """Settings of a server."""
 
     bundle: Path  # the bundle directory to serve, as `python -m train` writes it
-    # where writes to the catalogue are kept, made if missing; None: the catalogue is the bundle's
+    # directory that keeps writes to the catalogue, created if missing; None: no writes
     state: Path | None = None
-    config: Path | None = None  # TOML file with any of these settings; flags come before it
+    config: Path | None = None  # TOML file with any of these settings; flags take precedence
     host: str = "127.0.0.1"  # address to listen on; 0.0.0.0 or :: for every interface
-    port: int = 50051  # 0 picks a free one, which is printed
-    tls_cert: Path | None = None  # PEM certificate chain to serve TLS with; needs tls_key
+    port: int = 50051  # port to listen on; 0 picks a free one and prints it
+    tls_cert: Path | None = None  # PEM certificate chain for TLS; needs tls_key
     tls_key: Path | None = None  # PEM private key of tls_cert
-    client_ca: Path | None = None  # PEM authorities; clients must show a certificate of theirs
-    # file of tokens that calls must show one of, a line each: `ROLE: SHA-256`; None asks for none
+    client_ca: Path | None = None  # PEM authorities that must have signed the clients' certificates
+    # file of the accepted tokens, one a line: `ROLE: SHA-256`; None: calls need no token
     tokens: Path | None = None
-    tokens_in_clear: bool = False  # allow tokens without TLS also beyond the loopback interface
-    # port of AdminService, which swaps bundles; None serves none, 0 picks a free one
+    tokens_in_clear: bool = False  # allow tokens without TLS beyond the loopback interface too
+    # port of AdminService, which swaps bundles; None does not serve it, 0 picks a free one
     admin_port: int | None = None
     admin_host: str = "127.0.0.1"  # address of admin_port
-    # bundles loaded while serving have to lie below this directory; None for the parent of bundle
+    # AdminService loads bundles only from below this directory; None: the parent of bundle
     bundle_root: Path | None = None
-    threads: int = 16  # calls that run at a time; their model work is joined into batches
-    queue_size: int = 64  # calls that may wait behind them; more are RESOURCE_EXHAUSTED
-    # how old a connection gets before its client is asked to make another, and so finds new servers
+    threads: int = 16  # number of calls that run at a time; their model work shares batches
+    queue_size: int = 64  # number of calls that may wait; more are refused: RESOURCE_EXHAUSTED
+    # age at which a client is asked to reconnect, and so finds new servers
     connection_age_seconds: float = 300.0
-    # how long calls on such a connection get to finish, streams and answers that nobody reads too
+    # time for calls on such a connection to finish, before they are cut off
     connection_grace_seconds: float = 3_600.0
-    drain_seconds: float = 0.3  # how long clients get to notice NOT_SERVING before the stop
-    grace_seconds: float = 10.0  # how long calls under way get to finish
-    # compiled programs are kept here, so that only the first start compiles; None keeps none
+    drain_seconds: float = 0.3  # time for clients to notice NOT_SERVING before a stop
+    grace_seconds: float = 10.0  # time for running calls to finish at a stop
+    # directory that keeps compiled programs for the next start; None keeps none
     compilation_cache: Path | None = field(default_factory=default_compilation_cache)
-    log_format: Literal["text", "json"] = "text"  # json: an object a line, for machines
-    metrics_port: int | None = None  # serves GET /metrics for Prometheus; 0 picks a free one
-    metrics_host: str = "127.0.0.1"  # address of metrics_port, which speaks plain HTTP
-    # OTLP collector that gets the traces over gRPC, such as http://localhost:4317
+    log_format: Literal["text", "json"] = "text"  # json: one object a line, for machines
+    metrics_port: int | None = None  # port of GET /metrics for Prometheus; 0 picks a free one
+    metrics_host: str = "127.0.0.1"  # address of metrics_port, in plain HTTP
+    # URL of an OTLP collector of traces over gRPC, such as http://localhost:4317
     trace_endpoint: str | None = None
-    engine: EngineConfig = field(default_factory=EngineConfig)  # the two stages' defaults
-    live: LiveConfig = field(default_factory=LiveConfig)  # when writes are built into a bundle
+    engine: EngineConfig = field(default_factory=EngineConfig)  # defaults of recall and reranking
+    live: LiveConfig = field(
+        default_factory=LiveConfig
+    )  # when written items are built into a new bundle
 
     def __post_init__(self) -> None:
         for name in ("port", "admin_port", "metrics_port"):
@@ -117,13 +96,13 @@ class ServerConfig:
             if self.tokens is not None and self.tls_cert is None and not self.tokens_in_clear:
                 raise InputError(
                     f"{flag} {host}: tokens would travel in clear: give --tls-cert and --tls-key, "
-                    "or --tokens-in-clear where something else encrypts"
+                    "or --tokens-in-clear if something else encrypts"
                 )
             if flag == "--admin-host" and self.tokens is None:
                 raise InputError(f"{flag} {host}: AdminService beyond this machine needs --tokens")
             if flag == "--host" and self.state is not None and not (self.tokens or self.client_ca):
                 raise InputError(
-                    f"{flag} {host}: whoever reaches it could write to the catalogue (--state): "
+                    f"{flag} {host}: anyone who reaches it could write to the catalogue (--state): "
                     "give --tokens or --client-ca"
                 )
 
@@ -133,18 +112,18 @@ class ServerConfig:
         return bracketed(self.host)
 
     def credentials(self) -> grpc.ServerCredentials | None:
-        """Returns what to serve TLS with, None for plain text.
+        """Return the TLS credentials; None for plain text.
 
         Raises:
-            InputError: A file is missing, is no PEM, or key and certificate do not match.
+            InputError: A file is missing or not PEM, or key and certificate do not match.
         """
         if self.tls_cert is None or self.tls_key is None:
             return None
-        return rotating_credentials(self.tls_cert, self.tls_key, self.client_ca)
+        return reloading_credentials(self.tls_cert, self.tls_key, self.client_ca)
 
 
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # another name, which may stand for any address
+    except ValueError:  # another name may stand for any address
         return False

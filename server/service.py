@@ -1,64 +1,38 @@
-"""The server put together, and its life from start to graceful stop."""
+"""The server as a whole, from its start to a graceful stop."""
 
 import asyncio
-import errno
 import gc
 import logging
 import resource
 import signal
-import socket
 import sys
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2
 from opentelemetry.trace import TracerProvider
 
-from base.errors import InputError
 from bert.compiled import cached_programs, enable_compilation_cache
 from live import bundle_store
 from live.catalogue import LiveCatalogue, open_newest
 from live.throttle import Throttle
 from live.write_ahead_log import WriteLog
 from search.engine import Engine
-from search.engine_handle import EngineHandle
 from server.auth.tokens import Tokens
-from server.bundle_loader import Bundles
-from server.config import Listener, ServerConfig
+from server.bundle_loader import BundleLoader, log_serving
+from server.config import ServerConfig
 from server.interceptors.access import AccessInterceptor
-from server.interceptors.call_log import CallInterceptor
+from server.interceptors.call_log import CallLogInterceptor
 from server.interceptors.errors import ErrorInterceptor
-from server.interceptors.load_shedding import SheddingInterceptor
+from server.interceptors.load_shedding import LoadSheddingInterceptor
+from server.listener import Listener
 from server.observe.metrics import Metrics, MetricsServer
-from server.observe.tracing import CallTracer, exporting
-from server.rpc.admin import SERVICE as ADMIN_SERVICE
-from server.rpc.admin import add_admin_service
+from server.observe.tracing import CallTracer, make_exporter
 from server.rpc.health import Health
-from server.rpc.servicers import CatalogServicer, RerankServicer, RetrievalServicer, SearchServicer
-from server.worker_pool import Worker
-from shortlist.v1 import (
-    catalog_service_pb2,
-    catalog_service_pb2_grpc,
-    rerank_service_pb2,
-    rerank_service_pb2_grpc,
-    retrieval_service_pb2,
-    retrieval_service_pb2_grpc,
-    search_service_pb2,
-    search_service_pb2_grpc,
-)
+from server.rpc.services import QUEUED, ROLES, Parts, Port, add_services, contract_services
+from server.worker_pool import WorkerPool
 
 logger = logging.getLogger(__name__)
-
-SERVICES = tuple(
-    file.DESCRIPTOR.services_by_name[name].full_name
-    for file, name in (
-        (search_service_pb2, "SearchService"),
-        (retrieval_service_pb2, "RetrievalService"),
-        (rerank_service_pb2, "RerankService"),
-        (catalog_service_pb2, "CatalogService"),
-    )
-)
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -69,60 +43,67 @@ _OPTIONS = (
 
 
 class Service:
-    """One server for one bundle."""
+    """A server of one bundle.
+
+    Attributes:
+        pool: Runs the engine's work.
+        bundles: Loads and swaps bundles; None before `start`.
+        live: The catalogue that takes writes; None before `start` and without `--state`.
+        admin_port: The port of AdminService; None before `start` and without `--admin-port`.
+    """
 
     def __init__(self, config: ServerConfig, tracer_provider: TracerProvider | None = None):
-        """Prepares to serve.
+        """Prepare to serve.
 
         Args:
-            config: What to serve, and how.
-            tracer_provider: Where spans go when `config` names no collector; None for the
+            config: The settings.
+            tracer_provider: Takes the spans when `config` names no collector; None for the
                 process's own provider.
 
         Raises:
-            InputError: Traces are to be sent and the packages for it are not installed.
+            InputError: The packages that send traces are not installed.
         """
         self._config = config
-        self.bundles: Bundles | None = None
+        self.bundles: BundleLoader | None = None
+        self.live: LiveCatalogue | None = None
         self.admin_port: int | None = None
-        self._live: LiveCatalogue | None = None
-        self._exporter = exporting(config.trace_endpoint)
+        self._exporter = make_exporter(config.trace_endpoint)
         self._metrics = Metrics()
         self._metrics_server: MetricsServer | None = None
+        self._throttle = Throttle()
+        self._health = Health()
+        self.pool = WorkerPool(
+            config.queue_size,
+            config.threads,
+            on_wait=self._metrics.observe_wait,
+            on_batch=self._metrics.observe_batch,
+            throttle=self._throttle,
+        )
         tracer = CallTracer(self._exporter or tracer_provider)
-        observer = CallInterceptor(self._metrics, tracer, self._bundle_id)
-        access = None if config.tokens is None else AccessInterceptor(Tokens(config.tokens))
+        call_log = CallLogInterceptor(self._metrics, tracer, self._bundle_id)
+        access = None if config.tokens is None else AccessInterceptor(Tokens(config.tokens), ROLES)
+        self._interceptors = [call_log, *filter(None, [access]), ErrorInterceptor()]
+        shedding = LoadSheddingInterceptor(self.pool, self._metrics, QUEUED, access)
         ages = (
             ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds)),
             ("grpc.max_connection_age_grace_ms", round(1000 * config.connection_grace_seconds)),
         )
-        self._admin: grpc.aio.Server | None = None
-        self._health = Health()
-        self._throttle = Throttle()
-        self._worker = Worker(
-            config.queue_size,
-            config.threads,
-            waited=self._metrics.waited,
-            computed=self._metrics.computed,
-            throttle=self._throttle,
-        )
-        self._interceptors = [observer, *filter(None, [access]), ErrorInterceptor()]
-        shedding = SheddingInterceptor(self._worker, self._metrics, access)
         self._server = grpc.aio.server(
             interceptors=[shedding, *self._interceptors], options=(*_OPTIONS, *ages)
         )
-        self._metrics.watch(self._worker, lambda: self._engine, lambda: self._live)
+        self._admin: grpc.aio.Server | None = None
+        self._metrics.watch_state(self.pool, lambda: self._engine, lambda: self.live)
 
     @property
     def metrics_port(self) -> int | None:
-        """Where metrics are served; None when they are not."""
+        """The port of the metrics; None when they are not served."""
         return None if self._metrics_server is None else self._metrics_server.port
 
     async def start(self) -> int:
-        """Loads the bundle, compiles, begins to answer and returns the port.
+        """Load the bundle, compile the models, answer calls, and return the port.
 
         Raises:
-            InputError: The bundle, the address or a TLS file cannot be used.
+            InputError: The bundle, an address or a TLS file cannot be used.
         """
         config = self._config
         port = self._bind()  # first, because it fails at once
@@ -130,28 +111,22 @@ class Service:
             self._metrics_server = MetricsServer(
                 self._metrics.registry, config.metrics_host, config.metrics_port
             )
-            logger.info("metrics on port %d of %s", self.metrics_port, config.metrics_host)
-        _keep_compiled(config.compilation_cache)
-        self.bundles = await self._worker.run(self._load)
-        engine = self.bundles.engine_handle.engine
-        self._add_servicers(self.bundles.engine_handle)
-        if self._admin is not None:
-            add_admin_service(self._admin, self.bundles, self._health)
-        for name in ("", *SERVICES, *([ADMIN_SERVICE] if self._admin else [])):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            _log_port("metrics", config.metrics_host, self.metrics_port)
+        _enable_compilation_cache(config.compilation_cache)
+        self.bundles = await self.pool.run(self._load)
+        await self._add_services(self.bundles)
         await self._server.start()
         if self._admin is not None:
             await self._admin.start()
-            logger.info("AdminService on port %d of %s", self.admin_port, config.admin_host)
-        logger.info(
-            "serving bundle %s with %d items", engine.bundle_id, len(engine.snapshot.catalogue)
-        )
+            _log_port("AdminService", config.admin_host, self.admin_port)
+        log_serving(self.bundles.engine_handle.engine)
         if programs := cached_programs():
-            logger.info("programs: %(compiled)d compiled, %(read)d read from the cache", programs)
+            fields = {"compiled": programs["compiled"], "read_from_cache": programs["read"]}
+            logger.info("programs", extra={"fields": fields})
         return port
 
     async def stop(self) -> None:
-        """Tells clients to go, lets the calls under way finish, and ends the worker."""
+        """Report NOT_SERVING, let running calls finish, and end all threads."""
         if self.bundles is not None:
             self.bundles.close()
         await self._health.enter_graceful_shutdown()
@@ -160,27 +135,17 @@ class Service:
         await self._server.stop(self._config.grace_seconds)
         if self._admin is not None:
             await self._admin.stop(0)
-        await asyncio.to_thread(self._worker.close)
-        if self._live is not None:
-            await asyncio.to_thread(self._live.close)
-        if self.bundles is not None:
-            engine = self.bundles.engine_handle.engine
+        await asyncio.to_thread(self.pool.close)
+        if self.live is not None:
+            await asyncio.to_thread(self.live.close)
+        if (engine := self._engine) is not None:
             await asyncio.to_thread(engine.close)
-            for name, cache in engine.cache_reports().items():
-                logger.info(
-                    "cache of %s: %.0f%% of %d look-ups were hits, %d entries in %.1f MB",
-                    name,
-                    100 * cache.hit_rate,
-                    cache.hits + cache.misses,
-                    cache.entries,
-                    cache.bytes / 2**20,
-                )
-
+            _log_caches(engine)
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.shutdown)
 
     async def abort(self) -> None:
-        """Drops the calls under way and frees the ports. No harm before start or after stop."""
+        """Drop running calls and free the ports. Safe before `start` and after `stop`."""
         await self._server.stop(None)
         if self._admin is not None:
             await self._admin.stop(None)
@@ -195,18 +160,18 @@ class Service:
     def _bundle_id(self) -> str | None:
         return None if self._engine is None else self._engine.bundle_id
 
-    def _load(self) -> Bundles:
-        """Loads the bundle, and what was written to its catalogue since."""
+    def _load(self) -> BundleLoader:
+        """Load the bundle, and the writes to its catalogue."""
         config = self._config
         root = config.bundle_root or config.bundle.parent
         if config.state is None:
             engine = Engine.load(config.bundle, config.engine, warm=True)
-            return Bundles(engine, config.bundle, root)
+            return BundleLoader(engine, config.bundle, root)
         log, compacted = WriteLog.open(config.state), config.state / bundle_store.BUNDLES
         try:
             engine = open_newest(config.bundle, log, compacted, config.engine)
-            bundles = Bundles(engine, config.bundle, root)
-            self._live = LiveCatalogue(
+            bundles = BundleLoader(engine, config.bundle, root)
+            self.live = LiveCatalogue(
                 bundles.engine_handle,
                 log,
                 compacted,
@@ -217,103 +182,82 @@ class Service:
         except BaseException:
             log.close()
             raise
-        bundles.write_through(self._live.adopt)
+        bundles.swap_through(self.live.adopt)
         return bundles
 
     def _bind(self) -> int:
-        """Binds both servers; returns the port of the public one."""
+        """Bind both servers and return the port of the public one."""
         config = self._config
-        port = _bound(self._server, Listener(config.host, config.port), config.credentials())
+        port = Listener(config.host, config.port).bind(self._server, config.credentials())
         if config.admin_port is not None:
             listener = Listener(config.admin_host, config.admin_port, "admin-")
             self._admin = grpc.aio.server(interceptors=self._interceptors, options=_OPTIONS)
-            self.admin_port = _bound(self._admin, listener, config.credentials())
+            self.admin_port = listener.bind(self._admin, config.credentials())
         return port
 
-    def _add_servicers(self, engine_handle: EngineHandle) -> None:
-        server, worker = self._server, self._worker
-        search_service_pb2_grpc.add_SearchServiceServicer_to_server(
-            SearchServicer(engine_handle, worker), server
-        )
-        retrieval_service_pb2_grpc.add_RetrievalServiceServicer_to_server(
-            RetrievalServicer(engine_handle, worker), server
-        )
-        rerank_service_pb2_grpc.add_RerankServiceServicer_to_server(
-            RerankServicer(engine_handle, worker), server
-        )
-        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(
-            CatalogServicer(engine_handle, self._live), server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+    async def _add_services(self, bundles: BundleLoader) -> None:
+        """Register the services of every port, and report them as serving."""
+        parts = Parts(bundles, self.pool, self.live, self._health)
+        servers = {Port.PUBLIC: self._server}
+        if self._admin is not None:
+            servers[Port.ADMIN] = self._admin
+        for port, server in servers.items():
+            add_services(server, port, parts)
+        for name in ("", *contract_services(*servers)):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
 
-def _bound(
-    server: grpc.aio.Server, listener: Listener, credentials: grpc.ServerCredentials | None
-) -> int:
-    """Binds a server and returns the port; raises InputError when it cannot listen there."""
-    _check_address(listener)
-    try:
-        if credentials is None:
-            return server.add_insecure_port(listener.address)
-        return server.add_secure_port(listener.address, credentials)
-    except RuntimeError as error:
-        raise InputError(f"{listener.flags}: {error}") from None
+def _log_port(served: str, host: str, port: int | None) -> None:
+    fields = {"service": served, "host": host, "port": port}
+    logger.info("listening", extra={"fields": fields})
 
 
-def _check_address(listener: Listener) -> None:
-    """Raises InputError unless the address can be bound: gRPC does not say why it could not."""
-    try:
-        found = socket.getaddrinfo(listener.host, listener.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{listener.flags}: cannot listen there ({reason})") from None
-    failed = []
-    for family, *_, where in found:
-        try:
-            socket.create_server(where[:2], family=family).close()
-        except OSError as error:
-            failed.append(error)
-    # A name may stand for addresses of a kind that the machine does not have; one is enough.
-    taken = [error for error in failed if error.errno == errno.EADDRINUSE]
-    if taken or len(failed) == len(found):
-        reason = (taken or failed)[0]
-        raise InputError(f"{listener.flags}: cannot listen there ({reason.strerror or reason})")
+def _log_caches(engine: Engine) -> None:
+    for name, cache in engine.cache_reports().items():
+        fields = {
+            "cache": name,
+            "hit_rate": round(cache.hit_rate, 4),
+            "lookups": cache.hits + cache.misses,
+            "entries": cache.entries,
+            "bytes": cache.bytes,
+        }
+        logger.info("cache", extra={"fields": fields})
 
 
-def _keep_compiled(directory: Path | None) -> None:
+def _enable_compilation_cache(directory: Path | None) -> None:
     try:
         enable_compilation_cache(directory)
-    except OSError as error:  # a read-only disk is no reason not to serve
-        logger.warning("starting takes longer, nothing is kept in %s: %s", directory, error)
+    except OSError as error:  # the server works without the cache
+        fields = {"directory": str(directory), "error": str(error)}
+        logger.warning("no compilation cache: starts take longer", extra={"fields": fields})
 
 
-def _allow_open_files() -> None:
-    """Takes as many open files as the system grants: each connection is one, whoever opened it."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+def _raise_open_file_limit() -> None:
+    """Raise the soft limit of open files to the hard one: each connection is an open file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    except (OSError, ValueError) as error:  # macOS grants less than it says
-        logger.warning("the limit of open files stays as it is: %s", error)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:  # macOS grants less than its hard limit
+        fields = {"hard_limit": hard, "error": str(error)}
+        logger.warning("limit of open files not raised", extra={"fields": fields})
 
 
 async def serve(config: ServerConfig) -> None:
-    """Serves until SIGTERM or SIGINT, then stops gracefully; a second signal stops at once.
+    """Serve until SIGTERM or SIGINT, then stop gracefully; a second signal stops at once.
 
-    Prints "listening on HOST:PORT" on standard output as soon as calls are answered.
+    Prints "listening on HOST:PORT" on standard output once the server answers calls.
 
     Raises:
-        InputError: As Service.start.
+        InputError: As `Service.start`.
     """
-    _allow_open_files()
+    _raise_open_file_limit()
     service = Service(config)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     try:
         port = await service.start()
-        # What is there stays, so that looking for garbage, as after another bundle was loaded, is
-        # a matter of milliseconds, in which no call is answered.
+        # The objects of the start live as long as the server. Frozen, they are left out of garbage
+        # collections, which then take milliseconds. No call is answered during one.
         gc.collect()
         gc.freeze()
         for number in _STOP_SIGNALS:
@@ -325,5 +269,6 @@ async def serve(config: ServerConfig) -> None:
             loop.remove_signal_handler(number)
         logger.info("stopping")
         await service.stop()
+        logger.info("stopped")
     finally:
         await service.abort()

@@ -1,8 +1,8 @@
 """Threads behind a bounded queue: the engine never runs on the event loop.
 
-Each call has a thread while it runs. The model work of all of them is done by one other thread (see
-`search.runtime.batching`), so more threads do not make a model slower; they let calls prepare and
-finish their work while others compute.
+Each running call has one thread. One other thread does the model work of all calls (see
+`search.runtime.batching`), so more threads do not slow the models down: calls prepare and finish
+their work while others compute.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -20,18 +21,16 @@ from search.runtime.batching import CallContext, call_scope
 from search.runtime.cpu_limit import hold_cpu
 
 Answer = TypeVar("Answer")
+Clock = Callable[[], float]
 
-# The share of the latest job in the running means of how long jobs take and wait.
-_NEWEST_SHARE = 0.1
-# Who is refused teaches nothing: what was not learnt anew for so long is half believed.
-_HALF_LIFE_SECONDS = 2.0
+_NEWEST_SHARE = 0.1  # weight of the latest job in the running means
 
 
 class OverloadedError(Exception):
     """The queue is full, or so long that an answer would come too late.
 
     Attributes:
-        retry_seconds: When a place is likely to be free.
+        retry_seconds: When the queue is likely to have room.
     """
 
     def __init__(self, retry_seconds: float):
@@ -40,15 +39,45 @@ class OverloadedError(Exception):
 
 
 class StoppingError(Exception):
-    """The worker takes no more work."""
+    """The server is going down and takes no more work."""
 
 
-class Worker:
-    """Begins jobs in the order in which they came, a few at a time, each on a thread of its own.
+@dataclass
+class QueueEstimate:
+    """Running means of how long jobs run and wait in the queue.
 
-    A job that would not be done by its deadline behind those that wait is not queued. One whose
-    caller has gone, or whose deadline has passed, is dropped when its turn comes, before it costs
-    anything; of one that has begun, the model work that is left is dropped.
+    Only jobs that had others ahead of them count: the rest say nothing about a busy server.
+    Refused jobs give no samples, so `seconds_behind` halves its answer every half-life.
+    """
+
+    job_seconds: float = 0.0  # how long a job runs
+    place_seconds: float = 0.0  # how long a job waits for each place of the queue
+    updated: float = 0.0  # time of the last sample, in seconds of `clock`
+    half_life_seconds: float = 2.0
+    clock: Clock = time.monotonic
+
+    def add(self, place_seconds: float, job_seconds: float) -> None:
+        """Take a finished job into the means."""
+        self.place_seconds += _NEWEST_SHARE * (place_seconds - self.place_seconds)
+        self.job_seconds += _NEWEST_SHARE * (job_seconds - self.job_seconds)
+        self.updated = self.clock()
+
+    def seconds_behind(self, ahead: int) -> float:
+        """Return how long a job takes from now until it is done, behind `ahead` others."""
+        weight: float = 0.5 ** ((self.clock() - self.updated) / self.half_life_seconds)
+        return weight * ((ahead + 1) * self.place_seconds + self.job_seconds)
+
+    def retry_seconds(self, waiting: int) -> float:
+        """Return how long half of the queue takes, from 0.1 to 10 seconds."""
+        return min(max(waiting * self.place_seconds / 2, 0.1), 10.0)
+
+
+class WorkerPool:
+    """Starts jobs in their order, a few at a time, each on a thread of its own.
+
+    The pool refuses a job that could not be done by its deadline behind those that wait. It drops
+    a queued job whose caller has left or whose deadline has passed, and the remaining model work
+    of such a job that runs.
     """
 
     def __init__(
@@ -56,32 +85,34 @@ class Worker:
         queue_size: int,
         threads: int = 1,
         *,
-        waited: Callable[[float], None] | None = None,
-        computed: Callable[[int, int], None] | None = None,
+        on_wait: Callable[[float], None] | None = None,
+        on_batch: Callable[[int, int], None] | None = None,
         throttle: Throttle | None = None,
+        estimate: QueueEstimate | None = None,
+        clock: Clock = time.monotonic,
     ):
-        """Starts the threads.
+        """Start the threads.
 
         Args:
-            queue_size: How many jobs may wait behind the ones that run.
+            queue_size: How many jobs may wait behind the running ones.
             threads: How many jobs may run at a time.
-            waited: Told how many seconds each job waited for its turn.
-            computed: Told of each batch of model work: its rows, and the jobs they are of.
-            throttle: Told of jobs that wait or run.
+            on_wait: Called with the seconds that each job waited for its turn.
+            on_batch: Called with the rows and the jobs of each batch of model work.
+            throttle: Counts the jobs that wait or run.
+            estimate: How long jobs run and wait; None starts without samples.
+            clock: Measures waits and run times, in seconds of `time.monotonic()`.
         """
         self._throttle = throttle or Throttle()
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=queue_size)
-        self._waited = waited
-        self._computed = computed
+        self._on_wait = on_wait
+        self._on_batch = on_batch
         self._running = 0
         self._counting = threading.Lock()
-        # Of jobs that had others ahead of them: how long they took, and waited for each of those.
-        self._mean_seconds = 0.0
-        self._mean_place = 0.0
-        self._learnt = 0.0  # when
+        self._estimate = estimate or QueueEstimate(clock=clock)
+        self._clock = clock
         self._closed = False
-        self._closing = threading.Lock()  # nothing is queued behind the mark that ends a thread
-        # Daemons, so that a process interrupted while it compiles need not wait for that.
+        self._closing = threading.Lock()  # keeps jobs from queueing behind the None of `close`
+        # Daemons, so that a process interrupted while it compiles need not wait for them.
         self._threads = [
             threading.Thread(target=self._run_jobs, name=f"engine-{number}", daemon=True)
             for number in range(threads)
@@ -91,42 +122,44 @@ class Worker:
 
     @property
     def waiting(self) -> int:
-        """Jobs in the queue."""
+        """Number of jobs in the queue."""
         return self._jobs.qsize()
 
     @property
     def running(self) -> int:
-        """Jobs that run."""
+        """Number of jobs that run."""
         return self._running
 
     @property
     def overloaded(self) -> OverloadedError | None:
-        """What a job would be refused with now; None while there is room."""
+        """The error for a job that came now; None while the queue has room."""
         return self._refusal() if self._jobs.full() else None
 
     async def run(self, work: Callable[[], Answer], deadline: float | None = None) -> Answer:
-        """Runs `work` on a thread and returns what it returns, or raises what it raises.
+        """Run `work` on a thread and return its result, or raise its error.
 
         Args:
-            work: The job. Cancelling this coroutine drops it, or what is left of its model work.
-            deadline: Absolute time.monotonic() seconds; None waits for as long as it takes.
+            work: The job. Cancelling this coroutine drops the job, or its remaining model work.
+            deadline: Absolute time.monotonic() seconds; None waits as long as it takes.
 
         Raises:
             DeadlineExceededError: The deadline passed before the job's turn came.
             OverloadedError: The queue is full, or too long for the deadline.
-            StoppingError: The worker was closed.
+            StoppingError: The pool was closed.
         """
-        queued = time.monotonic()
+        queued = self._clock()
         if deadline is not None and queued >= deadline:
             raise DeadlineExceededError("the deadline passed before the work began")
         future: Future[Answer] = Future()
-        caller = CallContext(deadline, self._computed, waiting=self._jobs.qsize)
+        caller = CallContext(deadline, self._on_batch, waiting=self._jobs.qsize)
         with self._closing:
             if self._closed:
                 raise StoppingError("the server is going down")
             ahead = self._jobs.qsize()
-            if ahead and deadline is not None and queued + self._seconds_behind(ahead) > deadline:
-                raise self._refusal()
+            if ahead and deadline is not None:
+                done = queued + self._estimate.seconds_behind(ahead)
+                if done > deadline:
+                    raise self._refusal()
             try:
                 self._jobs.put_nowait(partial(self._run_job, work, caller, future, queued, ahead))
             except queue.Full:
@@ -141,7 +174,7 @@ class Worker:
             del future  # with an error's traceback it would be a cycle, which keeps the engine
 
     def close(self) -> None:
-        """Takes no more work, finishes what waits and ends the threads. Blocks until it has."""
+        """Refuse new work, finish the queued work and end the threads. Blocks until then."""
         with self._closing:
             first, self._closed = not self._closed, True
         if first:
@@ -155,11 +188,11 @@ class Worker:
             self._count(1)
             job()
             self._count(-1)
-            del job  # it would keep its engine until the next one comes
+            del job  # or it would keep its engine until the next job comes
 
-    def _count(self, more: int) -> None:
+    def _count(self, change: int) -> None:
         with self._counting:
-            self._running += more
+            self._running += change
 
     def _run_job(
         self,
@@ -169,9 +202,9 @@ class Worker:
         queued: float,
         ahead: int,
     ) -> None:
-        begun = time.monotonic()
-        if self._waited is not None:
-            self._waited(begun - queued)
+        began = self._clock()
+        if self._on_wait is not None:
+            self._on_wait(began - queued)
         if not future.set_running_or_notify_cancel():
             return
         if caller.expired():
@@ -188,17 +221,8 @@ class Worker:
             future.set_result(answer)
         finally:
             del future  # as in `run`
-        if ahead:  # else it says nothing of a time in which jobs wait
-            place, took = (begun - queued) / (ahead + 1), time.monotonic() - begun
-            self._mean_place += _NEWEST_SHARE * (place - self._mean_place)
-            self._mean_seconds += _NEWEST_SHARE * (took - self._mean_seconds)
-            self._learnt = time.monotonic()
-
-    def _seconds_behind(self, ahead: int) -> float:
-        """Returns when a job that has so many ahead of it in the queue is likely to be done."""
-        believed: float = 0.5 ** ((time.monotonic() - self._learnt) / _HALF_LIFE_SECONDS)
-        return believed * ((ahead + 1) * self._mean_place + self._mean_seconds)
+        if ahead:
+            self._estimate.add((began - queued) / (ahead + 1), self._clock() - began)
 
     def _refusal(self) -> OverloadedError:
-        """Returns an error that says how long half of the queue takes, from 0.1 to 10 seconds."""
-        return OverloadedError(min(max(self._jobs.qsize() * self._mean_place / 2, 0.1), 10.0))
+        return OverloadedError(self._estimate.retry_seconds(self._jobs.qsize()))

@@ -4,12 +4,9 @@ import time
 from collections import defaultdict
 
 from base.latency import LatencyEstimate
+from search.config import ANSWER_SHARE
 from search.errors import DeadlineExceededError
 from search.runtime.batching import CallContext, current_context
-
-# Share of the time left that is reserved for what cannot be planned: the longer a request runs, the
-# more other work can interrupt it.
-RESERVED_SHARE = 0.15
 
 
 class LatencyEstimates:
@@ -56,7 +53,7 @@ class DeadlineBudget:
         self._ready_by: float | None = None
         if deadline is not None and has_optional_work:
             now, caller = time.monotonic(), current_context()
-            reserved = max(reserved_seconds, RESERVED_SHARE * (deadline - now))
+            reserved = max(reserved_seconds, ANSWER_SHARE * (deadline - now))
             callers = 1 if caller is None else 1 + caller.waiting()
             self._ready_by = now + (deadline - reserved - now) / callers
 

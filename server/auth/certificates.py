@@ -1,4 +1,4 @@
-"""TLS: the server's certificate and the authorities of its clients, which may be replaced."""
+"""TLS: the server's certificate and its clients' authorities, reloaded while the server runs."""
 
 import ssl
 from collections.abc import Mapping
@@ -7,23 +7,23 @@ from pathlib import Path
 import grpc
 
 from base.errors import InputError
-from server.auth.reloading import Rotating
+from server.auth.reloading import ReloadedFiles
 
 
-def rotating_credentials(
+def reloading_credentials(
     cert: Path, key: Path, client_ca: Path | None = None
 ) -> grpc.ServerCredentials:
-    """Returns what to serve TLS with. Each new connection gets the files as they are by then.
+    """Return TLS credentials that read the files again for each new connection.
 
-    Files that are no good, such as a certificate whose key is not written yet, change nothing.
+    Invalid files, such as a certificate whose key is not written yet, change nothing.
 
     Args:
         cert: PEM certificate chain.
-        key: Its PEM private key.
-        client_ca: PEM authorities, of which clients must show a certificate; None asks for none.
+        key: The PEM private key of `cert`.
+        client_ca: PEM authorities that sign the clients' certificates; None: clients need none.
 
     Raises:
-        InputError: A file is missing, is no PEM, or key and certificate do not match.
+        InputError: A file is missing or not PEM, or key and certificate do not match.
     """
     paths = {"--tls-cert": cert, "--tls-key": key}
     if client_ca is not None:
@@ -33,31 +33,31 @@ def rotating_credentials(
         return {flag: _read(flag, path) for flag, path in paths.items()}
 
     def make(content: Mapping[str, bytes]) -> grpc.ServerCertificateConfiguration:
-        _check(cert, key, client_ca)  # which reads the files itself
+        _check(cert, key, client_ca)  # reads the files itself
         if read() != content:
             raise InputError(f"--tls-cert {cert}: changed while it was read")
         return grpc.ssl_server_certificate_configuration(
             [(content["--tls-key"], content["--tls-cert"])], content.get("--client-ca")
         )
 
-    files = Rotating("TLS files", read, make)
-    given = files.value()
+    files = ReloadedFiles("TLS files", read, make)
+    current = files.value()
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
-        # gRPC asks before each handshake, on threads of its own, and takes None for no change.
-        nonlocal given
-        before, given = given, files.value()
-        return None if given is before else given
+        # gRPC calls this before each handshake, on its own threads; None means no change.
+        nonlocal current
+        before, current = current, files.value()
+        return None if current is before else current
 
     return grpc.dynamic_ssl_server_credentials(
-        given,
-        fetch,  # type: ignore[arg-type]  # the stubs forget that it may return None
+        current,
+        fetch,  # type: ignore[arg-type]  # the stubs lack the None
         require_client_authentication=client_ca is not None,
     )
 
 
 def _check(cert: Path, key: Path, client_ca: Path | None) -> None:
-    # gRPC would only say that it cannot listen; ssl says what is wrong.
+    # gRPC reports only that it cannot listen; ssl reports the reason.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(cert, key, password=_no_password)
@@ -74,7 +74,7 @@ def _check(cert: Path, key: Path, client_ca: Path | None) -> None:
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted")  # instead of asking on the terminal
+    raise ValueError("the key is encrypted")  # ssl would ask on the terminal
 
 
 def _read(flag: str, path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Files that may be replaced while the server runs: what was made of the last sound ones counts."""
+"""Files that are read again while the server runs; the last valid content stays in use."""
 
 import logging
 import threading
@@ -14,56 +14,61 @@ Content = TypeVar("Content")
 Value = TypeVar("Value")
 
 
-class Rotating(Generic[Content, Value]):
-    """A value made of files, made anew when their content changes. Safe to use from any thread."""
+class ReloadedFiles(Generic[Content, Value]):
+    """A value made from files, made again when their content changes.
+
+    Safe to use from any thread.
+    """
 
     def __init__(
         self,
         name: str,
         read: Callable[[], Content],
         make: Callable[[Content], Value],
-        every_seconds: float = 0.0,
+        interval_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make the value for the first time.
+        """Read the files and make the first value.
 
         Args:
             name: What the files hold, for the log.
-            read: Reads the files; times would not do: two changes may fall into one tick.
-            make: Makes the value; like `read`, it raises InputError for files that are no good.
-            every_seconds: How long the files are left alone after they were read.
+            read: Reads the files. Their times would not do: two changes may fall into one tick.
+            make: Makes the value. Like `read`, it raises InputError when the files are not valid.
+            interval_seconds: How long to wait after one reading before the next.
+            clock: Measures the interval, in seconds.
 
         Raises:
-            InputError: the files are no good to begin with.
+            InputError: The files are not valid.
         """
         self._name, self._read, self._make = name, read, make
-        self._every_seconds = every_seconds
+        self._interval_seconds, self._clock = interval_seconds, clock
         self._lock = threading.Lock()
         self._content = read()
         self._value = make(self._content)
-        self._next = time.monotonic() + every_seconds
-        self._complaint = ""
+        self._next = clock() + interval_seconds
+        self._logged_problem = ""
 
     def value(self) -> Value:
-        """The value of the files as they are now; as they were last sound, where they are not."""
+        """Return the value of the current files, or of the last valid ones."""
         with self._lock:
-            if time.monotonic() >= self._next:
+            if self._clock() >= self._next:
                 try:
-                    self._refresh()
+                    self._reload()
                 except InputError as error:
-                    self._complain(str(error))
-                self._next = time.monotonic() + self._every_seconds
+                    self._log_problem(str(error))
+                self._next = self._clock() + self._interval_seconds
             return self._value
 
-    def _refresh(self) -> None:
+    def _reload(self) -> None:
         content = self._read()
         if content == self._content:
             return
         self._value = self._make(content)
         self._content = content
-        self._complaint = ""
-        logger.info("%s: new ones are in use", self._name)
+        self._logged_problem = ""
+        logger.info("%s: reloaded", self._name)
 
-    def _complain(self, complaint: str) -> None:
-        if complaint != self._complaint:  # once, not for every call
-            logger.error("%s: the ones before stay in use: %s", self._name, complaint)
-            self._complaint = complaint
+    def _log_problem(self, problem: str) -> None:
+        if problem != self._logged_problem:  # once, not for every call
+            logger.error("%s: not reloaded, the last valid content stays: %s", self._name, problem)
+            self._logged_problem = problem

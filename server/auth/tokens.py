@@ -1,8 +1,9 @@
-"""Bearer tokens and what they are good for, from a file that may be replaced."""
+"""Bearer tokens and their roles, from a file that is reloaded while the server runs."""
 
 import hashlib
 import hmac
 import logging
+import os
 import re
 import stat
 from collections.abc import Sequence
@@ -11,16 +12,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 from base.errors import InputError
-from server.auth.reloading import Rotating
+from server.auth.reloading import ReloadedFiles
 
 logger = logging.getLogger(__name__)
 
-_SECONDS = 0.5  # after which a change of the file is noticed
 _LINE = re.compile(r"(\w+)\s*:\s*([0-9a-fA-F]{64})")
 
 
 class Role(StrEnum):
-    """What a token is good for; a token may have several."""
+    """What a token allows; a token may have several roles."""
 
     READ = "read"  # search, retrieve, embed, rerank, look items up
     WRITE = "write"  # change items
@@ -28,17 +28,18 @@ class Role(StrEnum):
 
 
 Entries: TypeAlias = Sequence[tuple[Role, str]]  # a role and the SHA-256 of a token
+FileContent: TypeAlias = tuple[bytes, int]  # the file's bytes and its mode
 
 
 class UnauthenticatedError(Exception):
-    """A call shows no token that the server knows."""
+    """A call has no token that the server knows."""
 
 
 class RoleMissingError(Exception):
-    """A call's token is known, and not good for its method.
+    """A call's token lacks the role that the method needs.
 
     Attributes:
-        role: What the method needs.
+        role: The role that the method needs.
     """
 
     def __init__(self, role: Role) -> None:
@@ -47,61 +48,61 @@ class RoleMissingError(Exception):
 
 
 class Tokens:
-    """The tokens of a file: a line each, `ROLE: SHA-256 OF THE TOKEN`, in hexadecimal.
+    """The tokens of a file, one a line: `ROLE: SHA-256 OF THE TOKEN`, in hexadecimal.
 
-    A token of several roles has a line for each. Empty lines and those that begin with `#` count
-    for nothing.
+    A token with several roles has one line for each. Empty lines and lines that begin with `#`
+    are comments.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reload_seconds: float = 0.5) -> None:
         """Read the file.
 
+        Args:
+            path: The file of tokens.
+            reload_seconds: How long to wait between two readings of the file.
+
         Raises:
-            InputError: it cannot be read, a line is not of that form, or there is none.
+            InputError: The file cannot be read, has a line of another form, or has no token.
         """
         self._path = path
-        self._file: Rotating[bytes, Entries] = Rotating(
-            f"--tokens {path}", self._read, self._parse, _SECONDS
+        self._file: ReloadedFiles[FileContent, Entries] = ReloadedFiles(
+            f"--tokens {path}", self._read, self._parse, reload_seconds
         )
 
     def check(self, token: str | None, role: Role) -> None:
-        """Let a token pass that has a role.
+        """Check that a token has a role.
 
         Raises:
-            UnauthenticatedError: there is none, or it is not in the file.
-            RoleMissingError: it does not have the role.
+            UnauthenticatedError: There is no token, or the file does not have it.
+            RoleMissingError: The token does not have the role.
         """
         if token is None:
             raise UnauthenticatedError("the call needs a token: authorization: Bearer TOKEN")
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-        # All of them, whichever fits: the time it takes tells nothing.
+        # Every line is compared, so the time tells nothing about the tokens.
         roles = {known for known, other in self._file.value() if hmac.compare_digest(digest, other)}
         if not roles:
-            raise UnauthenticatedError("the token is not known, or not any more")
+            raise UnauthenticatedError("the token is not known, or no longer")
         if role not in roles:
             raise RoleMissingError(role)
 
-    def _read(self) -> bytes:
+    def _read(self) -> FileContent:
         try:
-            return self._path.read_bytes()
+            with self._path.open("rb") as file:
+                return file.read(), os.fstat(file.fileno()).st_mode
         except OSError as error:
             raise InputError(f"--tokens {self._path}: {error.strerror}") from None
 
-    def _mode(self) -> int:
-        try:
-            return self._path.stat().st_mode
-        except OSError as error:  # gone since it was read
-            raise InputError(f"--tokens {self._path}: {error.strerror}") from None
-
-    def _parse(self, content: bytes) -> Entries:
+    def _parse(self, content: FileContent) -> Entries:
+        text, mode = content
         entries = []
-        lines = content.decode("utf-8", "replace").splitlines()
+        lines = text.decode("utf-8", "replace").splitlines()
         for number, line in enumerate(lines, start=1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             match = _LINE.fullmatch(line.strip())
             if match is None or match[1] not in set(Role):
-                # Without the line itself: it may be a token that somebody pasted.
+                # The message omits the line, which may be a token pasted by mistake.
                 raise InputError(
                     f"--tokens {self._path} line {number}: not `ROLE: SHA-256`, where ROLE is one "
                     f"of {', '.join(Role)} and SHA-256 64 hexadecimal digits"
@@ -109,6 +110,6 @@ class Tokens:
             entries.append((Role(match[1]), match[2].lower()))
         if not entries:
             raise InputError(f"--tokens {self._path}: holds no token")
-        if self._mode() & stat.S_IROTH:
+        if mode & stat.S_IROTH:
             logger.warning("--tokens %s can be read by everybody: chmod o-r", self._path)
         return entries

@@ -1,1 +1,1 @@
-"""The commands of `python -m server`, and where their settings come from."""
+"""The commands of `python -m server` and the sources of their settings."""

@@ -1,4 +1,4 @@
-"""`python -m server check`: whether a bundle and a state directory are sound. Changes nothing."""
+"""`python -m server check`: check a bundle and a state directory, and change nothing."""
 
 import sys
 from collections.abc import Mapping
@@ -19,132 +19,139 @@ _UNSOUND = (InputError, OSError)
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """Check a bundle, and a state directory if one is named, and change nothing.
+    """Check a bundle, and a state directory if one is given. Change nothing.
 
-    A server may be using both.
+    A server may be using both meanwhile.
     """
 
-    bundle: Path  # what the server's --bundle names
-    state: Path | None = None  # what its --state names
-    quick: bool = False  # do not ask the golden queries again
+    bundle: Path  # the bundle directory, as the server's --bundle
+    state: Path | None = None  # the state directory, as the server's --state
+    quick: bool = False  # skip the golden queries
 
 
 def check(config: CheckConfig) -> None:
-    """Prints what is sound, and what a start would do.
+    """Print what is sound, and what a server's start would do.
 
     Raises:
-        InputError: anything is not sound; names all that is not.
+        InputError: A file is not sound; the message names every problem.
     """
     problems: list[str] = []
-    given = None
+    engine = None
     try:
-        given = _opened(config.bundle, config.quick)
-        asked = "golden queries not asked" if config.quick else "answers its golden queries"
-        items = len(given.snapshot.catalogue)
-        _say(f"bundle {config.bundle}: sound, {given.bundle_id}, {items} items, {asked}")
+        engine = _open(config.bundle, config.quick)
+        golden = "golden queries skipped" if config.quick else "answers its golden queries"
+        items = len(engine.snapshot.catalogue)
+        _print(f"bundle {config.bundle}: sound, {engine.bundle_id}, {items} items, {golden}")
     except _UNSOUND as error:
         problems.append(str(error))
     if config.state is not None:
-        problems += _check_state(config, config.state, given)
+        problems += _check_state(config, config.state, engine)
     if problems:
         raise InputError("\nerror: ".join(problems))
 
 
-def _check_state(config: CheckConfig, state: Path, given: Engine | None) -> list[str]:
-    """Checks a state directory; what is wrong with it."""
+def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> list[str]:
+    """Check a state directory and return its problems.
+
+    Args:
+        config: The command's settings.
+        state: The state directory.
+        engine: The engine of `config.bundle`; None when that bundle is not sound.
+    """
     if not state.is_dir():
         return [f"--state {state}: no such directory"]
     try:
         log = log_reading.read(state, check=True)
     except NoLogError:
-        _say(f"log: there is none in {state} yet, a start makes it")
+        _print(f"log: none in {state} yet; a start creates it")
         log = LogSnapshot("", 0, ())
     except _UNSOUND as error:
         return [str(error)]
     else:
-        _say(f"log {log.id}: sound, {log.sequence} writes, {len(log.changes)} items written")
+        _print(f"log {log.id}: sound, {log.sequence} writes, {len(log.changes)} items written")
     bundles = state / bundle_store.BUNDLES
-    checked = {one: _check_generation(one, log, given) for one in bundle_store.finished(bundles)}
-    problems = [str(found) for found in checked.values() if isinstance(found, Exception)]
-    for left in bundle_store.unfinished(bundles):
-        _say(
-            f"{left}: not finished; a server is at it, or was killed, and the next start clears it"
+    checked = {path: _check_compacted(path, log, engine) for path in bundle_store.finished(bundles)}
+    problems = [str(result) for result in checked.values() if isinstance(result, Exception)]
+    for path in bundle_store.unfinished(bundles):
+        _print(
+            f"{path}: not finished; a server is building it, or was killed and the next start "
+            "removes it"
         )
-    if given is not None:
+    if engine is not None:
         try:
-            _say(_first(config, given, bundles, log, checked))
+            _print(_start_plan(config, engine, bundles, log, checked))
         except _UNSOUND as error:
             problems.append(str(error))
     return problems
 
 
-def _check_generation(
-    directory: Path, log: LogSnapshot, given: Engine | None
+def _check_compacted(
+    directory: Path, log: LogSnapshot, engine: Engine | None
 ) -> Manifest | Exception | None:
-    """Checks one bundle of a state directory: its manifest, what is wrong, None of one removed."""
+    """Check a compacted bundle and return its manifest or its problem; None if it is gone."""
     try:
         manifest = bundle.verify(directory)
     except _UNSOUND as error:
         if not (directory / bundle.MANIFEST).exists():
-            _say(f"{directory}: a server removed it meanwhile")
+            _print(f"{directory}: a server has removed it meanwhile")
             return None
         return error
-    _say(f"{directory}: sound, {_described(manifest, log, given)}")
+    _print(f"{directory}: sound, {_described(manifest, log, engine)}")
     return manifest
 
 
-def _described(manifest: Manifest, log: LogSnapshot, given: Engine | None) -> str:
-    """What a sound bundle of a state directory has, and why no start would begin with it."""
+def _described(manifest: Manifest, log: LogSnapshot, engine: Engine | None) -> str:
+    """Describe which writes a sound compacted bundle has, or why no start would use it."""
     if manifest.state is None or manifest.state["log"] != log.id:
-        return "an orphan: it is of another log"
+        return "an orphan: it belongs to another log"
     sequence = bundle_store.included(manifest, log.id)
     if sequence > log.sequence:
         return f"an orphan: it has writes up to {sequence}, the log ends at {log.sequence}"
-    root = given and (given.manifest.root or given.bundle_id)
+    root = engine and (engine.manifest.root or engine.bundle_id)
     if root is not None and manifest.root != root:
         return f"an orphan: it was compacted from another bundle, {manifest.root}"
     return f"all writes up to {sequence}"
 
 
-def _first(
+def _start_plan(
     config: CheckConfig,
-    given: Engine,
+    engine: Engine,
     bundles: Path,
     log: LogSnapshot,
     checked: Mapping[Path, Manifest | Exception | None],
 ) -> str:
-    """Which bundle a start begins with, and what it takes from the log."""
+    """Describe which bundle a start begins with, and what it takes from the log."""
 
-    def opened(one: Path) -> Engine:
-        if one == config.bundle:
-            return given
-        found = checked.get(one)
-        if isinstance(found, Exception):
-            raise found
-        return _opened(one, config.quick, found)
+    def open_checked(path: Path) -> Engine:
+        if path == config.bundle:
+            return engine
+        result = checked.get(path)
+        if isinstance(result, Exception):
+            raise result
+        return _open(path, config.quick, result)
 
-    engine = bundle_store.newest(
+    first = bundle_store.newest(
         config.bundle,
         bundles,
         State(log.id, log.sequence),
-        opened,
-        lambda one, error: _say(f"a start passes over {one}: {error}"),
+        open_checked,
+        lambda path, error: _print(f"a start skips {path}: {error}"),
     )
-    included = bundle_store.included(engine.manifest, log.id)
+    included = bundle_store.included(first.manifest, log.id)
     later = sum(change.sequence > included for change in log.changes)
     return (
-        f"a start begins with {engine.directory}, and takes {later} items from the log, written in "
+        f"a start begins with {first.directory}, and takes {later} items from the log, written in "
         f"{log.sequence - included} writes after {included}"
     )
 
 
-def _opened(directory: Path, quick: bool, verified: Manifest | None = None) -> Engine:
-    """Opens a bundle; its files are read once, or not at all where that was done before."""
+def _open(directory: Path, quick: bool, verified: Manifest | None = None) -> Engine:
+    """Open a bundle. Its files are read once, or not at all if its manifest was verified before."""
     verified = verified or bundle.verify(directory)
     if quick:
         return Engine(directory, verified, EngineConfig())
     return Engine.load(directory, verified=verified)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(line + "\n")

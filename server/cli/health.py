@@ -1,4 +1,4 @@
-"""`python -m server health`: whether a server serves, for containers and scripts."""
+"""`python -m server health`: ask a server whether it serves, for containers and scripts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 @dataclass(frozen=True)
 class HealthConfig:
-    """Ask a server whether it serves: exits with 0 if it does and with 1 if not."""
+    """Ask a server whether it serves. The exit code is 0 if it does and 1 if not."""
 
     address: str = "127.0.0.1:50051"  # host:port of the server
     service: str = ""  # full name of one service; empty for the whole server
@@ -23,11 +23,11 @@ class HealthConfig:
     tls_ca: Path | None = None  # PEM authorities to trust instead of the system's
     tls_cert: Path | None = None  # PEM certificate to show the server
     tls_key: Path | None = None  # PEM private key of tls_cert
-    tls_name: str | None = None  # name in the server's certificate, where it is not the address's
+    tls_name: str | None = None  # the certificate's name, if not the address's host
 
 
-def probe(config: HealthConfig) -> str:
-    """Returns what the server says of itself: SERVING, NOT_SERVING, or why there is no answer.
+def ask_health(config: HealthConfig) -> str:
+    """Return the server's status: SERVING, NOT_SERVING, or why there is no answer.
 
     Raises:
         OSError: A TLS file cannot be read.
@@ -40,13 +40,13 @@ def probe(config: HealthConfig) -> str:
                 request, timeout=config.timeout_seconds
             )
         except grpc.RpcError as error:
-            call = cast(grpc.Call, error)  # which every error of a call is
+            call = cast(grpc.Call, error)  # every error of a call is a Call
             return f"{call.code().name}: {call.details() or 'no such service'}"
         return _name(answer.status)
 
 
 def is_serving(answer: str) -> bool:
-    """Whether that is the answer of a server that serves."""
+    """Return whether an answer is that of a server that serves."""
     return answer == _name(_SERVING)
 
 

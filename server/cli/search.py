@@ -1,4 +1,4 @@
-"""The terminal client: one search, printed as a table."""
+"""`python -m server search`: search a running server and print a table."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,33 +15,33 @@ from shortlist.v1 import search_service_pb2
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Search a running server and print what it finds."""
+    """Search a running server and print the results as a table."""
 
-    query: Annotated[str, tyro.conf.Positional]  # what a customer would type
+    query: Annotated[str, tyro.conf.Positional]  # the text to search for
     address: str = "127.0.0.1:50051"  # host:port of the server
-    page_size: int = 10  # results to show, up to 100
+    page_size: int = 10  # number of results, up to 100
     timeout_seconds: float = 10.0  # how long to wait for the answer
     tls: bool = False  # speak TLS; implied by the files below
     tls_ca: Path | None = None  # PEM authorities to trust instead of the system's
     tls_cert: Path | None = None  # PEM certificate to show the server
     tls_key: Path | None = None  # PEM private key of tls_cert
-    tls_name: str | None = None  # name in the server's certificate, where it is not the address's
-    token_file: Path | None = None  # holds the token to show; without TLS to this machine only
+    tls_name: str | None = None  # the certificate's name, if not the address's host
+    token_file: Path | None = None  # file with the bearer token; without TLS to this machine only
 
 
 def search(config: SearchConfig) -> None:
-    """Prints the first page of results.
+    """Print the first page of results.
 
     Raises:
         ShortlistError: The call failed.
-        OSError: A TLS file or the token's cannot be read.
-        ValueError: The query, the token or a flag cannot be sent.
+        OSError: A TLS file or the token file cannot be read.
+        ValueError: The query, the token or a flag is not valid.
     """
     files = (config.tls_ca, config.tls_cert, config.tls_key)
-    secure = config.tls or config.tls_name or any(files)
+    uses_tls = config.tls or config.tls_name or any(files)
     with Client(
         config.address,
-        tls=Tls(*files, server_name=config.tls_name) if secure else None,
+        tls=Tls(*files, server_name=config.tls_name) if uses_tls else None,
         token=config.token_file,
         options=Options(token_in_clear=True),
         timeout_seconds=config.timeout_seconds,
@@ -53,8 +53,8 @@ def search(config: SearchConfig) -> None:
 
 
 def results_table(response: search_service_pb2.SearchResponse) -> Table:
-    """Returns one row per result, with the scores of each stage."""
-    table = Table("#", "score", "title", "brand", "price", "stage 1", "lexical", "rerank")
+    """Return a table of one row per result, with the scores of each stage."""
+    table = Table("#", "score", "title", "brand", "price", "dense", "lexical", "rerank")
     for column in table.columns:
         if column.header not in ("title", "brand"):
             column.justify = "right"

@@ -1,6 +1,6 @@
-"""Where the server's settings come from: flags, the environment, a file, defaults, in this order.
+"""The server's settings from flags, the environment, a file and defaults, in this order.
 
-All three speak of the fields of `ServerConfig`: `--engine.recall-depth 100` on the command line is
+All of them name the fields of `ServerConfig`: `--engine.recall-depth 100` on the command line is
 `SHORTLIST_ENGINE_RECALL_DEPTH=100` in the environment and, in a TOML file,
 
     [engine]
@@ -24,20 +24,21 @@ from base.errors import InputError
 from server.config import ServerConfig
 
 _PREFIX = "SHORTLIST_"
-# Variables of other parts of the house: where the tests' datasets lie, where a fault is set off.
+# Variables with other readers: the tests' datasets, and the failpoints of `base.failpoints`.
 _NOT_SETTINGS = ("SHORTLIST_DATA", "SHORTLIST_FAILPOINT")
 _SECRET = re.compile(r"(^|_)(key|keys|token|tokens|secret|secrets|password|passwords)(_|$)")
 _MASK = "***"
 _PROGRAM = "python -m server"
 _DESCRIPTION = (
-    'Serve a bundle over gRPC. `python -m server search "usb c charger"` asks one, '
-    "`python -m server health` tells whether it serves."
+    'Serve a bundle over gRPC. Other commands: `python -m server search "usb c charger"` searches '
+    "a running server, `python -m server health` asks whether it serves, and "
+    "`python -m server check` checks a bundle and a state directory."
 )
 
 
 @dataclass(frozen=True)
-class _Given:
-    """A setting as it was found somewhere."""
+class _SourcedValue:
+    """A setting's value and its source."""
 
     value: Any  # of the field's type
     source: str  # such as "SHORTLIST_PORT" or "port in server.toml"
@@ -48,56 +49,54 @@ class Settings:
     """The settings in force.
 
     Attributes:
-        config: All of them.
-        sources: Where each one came from that was given, by its name, such as "engine.numerics".
+        config: The values of all settings.
+        sources: The source of each setting that is not a default, by its name, such as
+            "engine.numerics".
     """
 
     config: ServerConfig
     sources: Mapping[str, str]
 
-    def report(self) -> dict[str, Any]:
-        """What is in force and where it came from, to be logged: without secrets."""
+    def loggable(self) -> dict[str, Any]:
+        """Return all values by name, without secrets, for the log."""
         values = {name: _value_of(self.config, name) for name in setting_types()}
-        return {
-            "settings": {name: _shown(name, value) for name, value in values.items()},
-            "sources": dict(self.sources),
-        }
+        return {name: _without_secrets(name, value) for name, value in values.items()}
 
 
 def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    """Reads the settings.
+    """Read the settings.
 
     Args:
-        arguments: The command line behind the program's name.
-        environ: The environment.
+        arguments: The command line after the program's name.
+        environ: The environment variables.
 
     Raises:
-        InputError: Something is unknown or cannot be used; says where it stands.
+        InputError: A setting is unknown or its value is not valid; the message names its source.
         SystemExit: The command line cannot be parsed, or asks for help.
     """
     flags = {name: f"--{_dashed(name)}" for name in setting_types() if _flag(name, arguments)}
-    given = _from_environment(environ)
-    if file := _file(arguments, given):
-        given = _from_file(file) | given
-    # As flags in front of those of the command line: everything is checked at once, as one whole.
-    first = [_as_flag(name, found.value) for name, found in given.items() if name not in flags]
-    sources = {name: found.source for name, found in given.items()} | flags
+    others = _from_environment(environ)
+    if file := _file(arguments, others):
+        others = _from_file(file) | others
+    # They become flags in front of the command line's own, so that one parser checks everything.
+    first = [_as_flag(name, other.value) for name, other in others.items() if name not in flags]
+    sources = {name: other.source for name, other in others.items()} | flags
     try:
         config = tyro.cli(
             ServerConfig, args=[*first, *arguments], prog=_PROGRAM, description=_DESCRIPTION
         )
     except InputError as error:
-        raise InputError(f"{error}{_culprits(str(error), sources)}") from None
+        raise InputError(f"{error}{_sources_of(str(error), sources)}") from None
     return Settings(config, {name: sources[name] for name in setting_types() if name in sources})
 
 
 def setting_types() -> dict[str, Any]:
-    """Every setting's type by name; the name of a nested one has a dot, as `engine.numerics`."""
+    """Return every setting's type by its name; nested names have a dot: `engine.numerics`."""
     return dict(_types(ServerConfig, ""))
 
 
 def _value_of(config: object, name: str) -> Any:
-    """Returns the value of a setting by its name."""
+    """Return the value of a setting by its name."""
     for part in name.split("."):
         config = getattr(config, part)
     return config
@@ -129,7 +128,7 @@ def _as_flag(name: str, value: Any) -> str:
 
 
 def _flag(name: str, arguments: Sequence[str]) -> bool:
-    """Whether the command line gives a setting."""
+    """Return whether the command line gives a setting."""
     spellings = (_dashed(name), _dashed(_negated(name)))
     return any(
         word.startswith("--") and _dashed(word[2:].partition("=")[0]) in spellings
@@ -137,18 +136,18 @@ def _flag(name: str, arguments: Sequence[str]) -> bool:
     )
 
 
-def _file(arguments: Sequence[str], given: Mapping[str, _Given]) -> Path | None:
-    """The file of settings that the command line or else the environment names."""
-    found = given["config"].value if "config" in given else None
-    for word, behind in zip_longest(arguments, arguments[1:]):
+def _file(arguments: Sequence[str], environ: Mapping[str, _SourcedValue]) -> Path | None:
+    """Return the settings file that the command line or else the environment names."""
+    path = environ["config"].value if "config" in environ else None
+    for word, next_word in zip_longest(arguments, arguments[1:]):
         flag, _, value = word.partition("=")
-        named = value or behind
-        if flag == "--config" and named:
-            found = Path(named)
-    return found
+        name = value or next_word
+        if flag == "--config" and name:
+            path = Path(name)
+    return path
 
 
-def _from_file(path: Path) -> dict[str, _Given]:
+def _from_file(path: Path) -> dict[str, _SourcedValue]:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -156,14 +155,14 @@ def _from_file(path: Path) -> dict[str, _Given]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"--config {path}: not a TOML file ({error})") from None
     kinds = setting_types()
-    del kinds["config"]  # one file, not a chain of them
-    given = {}
+    del kinds["config"]  # a settings file cannot name another
+    settings = {}
     for name, value in _flat(table, "", set(kinds)):
-        where = f"{name} in {path}"
+        source = f"{name} in {path}"
         if name not in kinds:
-            raise InputError(f"{where}: there is no such setting{_nearest(name, list(kinds))}")
-        given[name] = _Given(_typed(kinds[name], value, where), where)
-    return given
+            raise InputError(f"{source}: there is no such setting{_nearest(name, list(kinds))}")
+        settings[name] = _SourcedValue(_typed(kinds[name], value, source), source)
+    return settings
 
 
 def _flat(table: Mapping[str, Any], prefix: str, known: set[str]) -> Iterator[tuple[str, Any]]:
@@ -175,10 +174,10 @@ def _flat(table: Mapping[str, Any], prefix: str, known: set[str]) -> Iterator[tu
             yield name, value
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _SourcedValue]:
     kinds = setting_types()
     names = {_PREFIX + name.replace(".", "_").upper(): name for name in kinds}
-    given = {}
+    settings = {}
     for variable, text in environ.items():
         if not variable.startswith(_PREFIX) or variable in _NOT_SETTINGS:
             continue
@@ -187,25 +186,31 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
                 f"{variable}: there is no such setting{_nearest(variable, list(names))}"
             )
         name = names[variable]
-        given[name] = _Given(_typed(kinds[name], text, variable), variable)
-    return given
+        settings[name] = _SourcedValue(_typed(kinds[name], text, variable), variable)
+    return settings
 
 
-def _typed(kind: Any, value: object, where: str) -> Any:
-    """Returns a value as its setting's type wants it; texts are read, as from the environment."""
+def _typed(kind: Any, value: object, source: str) -> Any:
+    """Return a value in its setting's type; a text is parsed, as from the environment.
+
+    Raises:
+        InputError: The value does not fit the type.
+    """
     choices = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    for choice in sorted(choices, key=lambda choice: choice is not type(None)):  # "none" is a path
-        found = _converted(choice, value)
-        if found is not _UNUSABLE:
-            return found
+    for choice in sorted(
+        choices, key=lambda choice: choice is not type(None)
+    ):  # or "none" would be a path
+        typed = _converted(choice, value)
+        if typed is not _INVALID:
+            return typed
     hint = ""
     if isinstance(value, str) and value.startswith("tcp://"):
-        hint = "; Kubernetes sets this one for a Service of that name: see enableServiceLinks"
-    wanted = " or ".join(_described(choice) for choice in choices)
-    raise InputError(f"{where}: must be {wanted}, not {_quoted(where, value)}{hint}")
+        hint = "; Kubernetes sets it for a Service of that name: see enableServiceLinks"
+    expected = " or ".join(_described(choice) for choice in choices)
+    raise InputError(f"{source}: must be {expected}, not {_quoted(source, value)}{hint}")
 
 
-_UNUSABLE = object()
+_INVALID = object()
 _WORDS: Mapping[type, Mapping[str, bool | None]] = {
     bool: {"true": True, "1": True, "false": False, "0": False},
     type(None): {"none": None, "": None},
@@ -213,24 +218,24 @@ _WORDS: Mapping[type, Mapping[str, bool | None]] = {
 
 
 def _converted(kind: Any, value: object) -> Any:
-    """Returns the value as one type, or _UNUSABLE."""
+    """Return a value as one type, or _INVALID."""
     if isinstance(value, str):
-        return _read(kind, value)
+        return _parsed(kind, value)
     if kind is float and type(value) is int:
         return float(value)
-    return value if type(value) is kind else _UNUSABLE
+    return value if type(value) is kind else _INVALID
 
 
-def _read(kind: Any, text: str) -> Any:
-    """Returns what a text says in one type, or _UNUSABLE."""
+def _parsed(kind: Any, text: str) -> Any:
+    """Return a text parsed as one type, or _INVALID."""
     if get_origin(kind) is Literal:
-        return text if text in get_args(kind) else _UNUSABLE
+        return text if text in get_args(kind) else _INVALID
     if kind in _WORDS:
-        return _WORDS[kind].get(text.lower(), _UNUSABLE)
+        return _WORDS[kind].get(text.lower(), _INVALID)
     try:
-        return kind(text) if text else _UNUSABLE
+        return kind(text) if text else _INVALID
     except ValueError:
-        return _UNUSABLE
+        return _INVALID
 
 
 def _described(kind: Any) -> str:
@@ -252,39 +257,39 @@ def _nearest(name: str, known: list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _culprits(problem: str, sources: Mapping[str, str]) -> str:
-    """Names, behind a problem, the settings it speaks of that were not given as flags."""
-    named = [
+def _sources_of(problem: str, sources: Mapping[str, str]) -> str:
+    """Return the sources of the settings that a problem names, without flags, in brackets."""
+    others = [
         source
         for name, source in sources.items()
-        if not source.startswith("--") and _speaks_of(problem, name)
+        if not source.startswith("--") and _names_setting(problem, name)
     ]
-    return f" ({', '.join(named)})" if named else ""
+    return f" ({', '.join(others)})" if others else ""
 
 
-def _speaks_of(problem: str, name: str) -> bool:
+def _names_setting(problem: str, name: str) -> bool:
     group, _, last = name.rpartition(".")
     if group:
         return problem.startswith(f"{group}: {last} ")
     return re.search(rf"--{_dashed(name)}(?![\w-])", problem) is not None
 
 
-def _quoted(where: str, value: object) -> str:
-    return _MASK if _is_secret(where) else repr(value)
+def _quoted(source: str, value: object) -> str:
+    return _MASK if _is_secret(source) else repr(value)
 
 
 def _is_secret(name: str) -> bool:
     return _SECRET.search(re.split(r"[ .]", name.lower())[0]) is not None
 
 
-def _shown(name: str, value: Any) -> Any:
-    """Returns a setting as the log may have it."""
-    if value is None or isinstance(value, bool):  # whether, and no secret itself
+def _without_secrets(name: str, value: Any) -> Any:
+    """Return a setting's value for the log."""
+    if value is None or isinstance(value, bool):  # no secret, whatever the setting's name is
         return value
     if _is_secret(name):
         return _MASK
     if isinstance(value, str) and "://" in value:
-        # What stands before an @ is a password, and behind a ? there may be a key.
+        # A user and password may stand before an @, and a key behind a ? or a #.
         parts = urlsplit(value)
         return parts._replace(
             netloc=parts.netloc.rpartition("@")[2],

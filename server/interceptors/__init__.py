@@ -1,1 +1,1 @@
-"""What is done around every call: logging, access, load shedding and error mapping."""
+"""Interceptors of every call: call log, role check, load shedding and error mapping."""

@@ -1,8 +1,8 @@
-"""Who may call what: one interceptor in front of every method, of all four kinds."""
+"""The role check: one interceptor in front of every method, of all four kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -10,45 +10,29 @@ from google.rpc import status_pb2
 
 from server.auth.tokens import Role, RoleMissingError, Tokens, UnauthenticatedError
 from server.interceptors.errors import abort, error_status
-from server.interceptors.handlers import made_for
-
-# What anybody may ask: whether the server is well, and what it can be asked.
-_OPEN = ("grpc.health.", "grpc.reflection.")
-_READING = ("SearchService", "RetrievalService", "RerankService")
-_LOOKING_UP = ("Get", "BatchGet", "List")  # how names of methods begin that only read (AIP-130)
-
-
-def role_of(method: str) -> Role | None:
-    """Returns what a method needs, None for nothing; ADMIN for methods that are not known here.
-
-    Args:
-        method: Its full name, such as "/shortlist.v1.SearchService/Search".
-    """
-    service, _, name = method.removeprefix("/").partition("/")
-    package, _, service_name = service.rpartition(".")
-    if service.startswith(_OPEN):
-        return None
-    if package.partition(".")[0] != "shortlist":
-        return Role.ADMIN
-    if service_name in _READING:
-        return Role.READ
-    if service_name == "CatalogService":
-        return Role.READ if name.startswith(_LOOKING_UP) else Role.WRITE
-    return Role.ADMIN
+from server.interceptors.handlers import handler_factory
 
 
 class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
-    """Refuses calls whose token is not good for their method, before anything of them is read."""
+    """Refuses calls whose token lacks the method's role, before their requests are read."""
 
-    def __init__(self, tokens: Tokens):
+    def __init__(self, tokens: Tokens, roles: Mapping[str, Role | None]):
+        """Prepare to check tokens.
+
+        Args:
+            tokens: The known tokens.
+            roles: The role that each method needs, by its full name; None: no token is needed.
+                Methods that are not listed need the role `admin`.
+        """
         self._tokens = tokens
+        self._roles = roles
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Returns the method's handler, or one of the same kind that refuses."""
+        """Return the method's handler, or one of the same kind that refuses."""
         handler = await continuation(handler_call_details)
         error = self.objection(handler_call_details)
         if handler is None or error is None:
@@ -56,8 +40,8 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  
         return _refusing(handler, error_status(error, handler_call_details.method))
 
     def objection(self, call: grpc.HandlerCallDetails) -> Exception | None:
-        """Returns why a call may not be made; None where it may."""
-        role = role_of(call.method)
+        """Return the error of a call that is not allowed; None for an allowed call."""
+        role = self._roles.get(call.method, Role.ADMIN)
         try:
             if role is not None:
                 self._tokens.check(bearer_token(call.invocation_metadata), role)
@@ -67,11 +51,11 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  
 
 
 def bearer_token(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
-    """Returns the token of a call; None unless it shows exactly one."""
-    shown = [value for key, value in metadata if key == "authorization"]
-    if len(shown) != 1 or not isinstance(shown[0], str):
+    """Return the token of a call; None unless the call has exactly one."""
+    values = [value for key, value in metadata if key == "authorization"]
+    if len(values) != 1 or not isinstance(values[0], str):
         return None
-    scheme, _, token = shown[0].partition(" ")
+    scheme, _, token = values[0].partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
@@ -79,4 +63,4 @@ def _refusing(handler: Any, status: status_pb2.Status) -> Any:
     async def refuse(_: Any, context: Any) -> None:
         await abort(context, status)
 
-    return made_for(handler)(refuse)
+    return handler_factory(handler)(refuse)

@@ -1,6 +1,6 @@
-"""What is known of a call while it runs, and the record that is made of it at its end.
+"""What the server knows of a running call, and the record it logs at the call's end.
 
-No query, item or user is in any of it: neither in the access log nor in metrics or traces.
+The record, the metrics and the traces name no query, item or user.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from urllib.parse import unquote
 import grpc
 
 from search.result import Answer
-from server.interceptors.handlers import is_ours, surrounded
+from server.interceptors.handlers import in_contract, wrap_handler
 from server.observe.metrics import Metrics
 from server.observe.tracing import CallTracer, Stages
 
 logger = logging.getLogger("server.access")
 
-_NAME_KEY = "x-request-id"
-# An id of the caller's goes into the log as it came, so it must look like one.
+_REQUEST_ID_KEY = "x-request-id"
+# The log takes the caller's id as it came, so the id must look like one.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 @dataclass
 class Call:
-    """One call of one of our methods.
+    """One call of a method of the contract.
 
     Attributes:
-        method: Its full name, such as "shortlist.v1.SearchService/Search".
-        request_id: The caller's `x-request-id`, or a fresh one.
-        code: How it ended.
-        error_id: What an internal fault was logged as.
-        results: What the engine answered.
-        stages: What its stages did, for these or in vain, and when they had, in nanoseconds since
-            1970.
-        bundle_id: The bundle that answers; the one that served when the call began, until that is
-            known.
+        method: The full name, such as "shortlist.v1.SearchService/Search".
+        request_id: The caller's `x-request-id`, or a new one.
+        code: The status code of the answer.
+        error_id: The id that the log has for an internal error.
+        results: The engine's answers.
+        stages: The reports of the engine's stages, also of a call without an answer, each with
+            its end in nanoseconds since 1970.
+        bundle_id: The bundle that answered; before an answer, the bundle that served when the
+            call began.
     """
 
     method: str
@@ -60,56 +60,56 @@ _current: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 def current_call() -> Call | None:
-    """Returns the call that this task answers, None outside of one."""
+    """Return the call that this task answers; None outside of a call."""
     return _current.get()
 
 
-def note(result: Answer, bundle_id: str) -> None:
-    """Takes note of what the engine did for the current call, and with which bundle."""
+def record_answer(result: Answer, bundle_id: str) -> None:
+    """Record the engine's answer to the current call, and the bundle that gave it."""
     call = current_call()
     if call is not None:
         call.results.append(result)
         call.bundle_id = bundle_id
-        note_stages(result.stages)
+        record_stages(result.stages)
 
 
-def note_stages(stages: Stages) -> None:
-    """Takes note of what the engine did for the current call, with or without an answer."""
+def record_stages(stages: Stages) -> None:
+    """Record what the engine's stages did for the current call, with or without an answer."""
     call = current_call()
     if call is not None:
         call.stages.append((stages, time.time_ns()))
 
 
-def name_metadata() -> tuple[tuple[str, str], ...]:
-    """Returns the metadata that tells the caller what the current call is named."""
+def request_id_metadata() -> tuple[tuple[str, str], ...]:
+    """Return the metadata that tells the caller the current call's request id."""
     call = current_call()
-    return () if call is None else ((_NAME_KEY, call.request_id),)
+    return () if call is None else ((_REQUEST_ID_KEY, call.request_id),)
 
 
-def name_of(metadata: Mapping[str, str | bytes]) -> tuple[str, str]:
-    """Returns the same for a call that has this metadata and is not taken note of."""
-    return _NAME_KEY, _request_id(metadata)
+def request_id_entry(metadata: Mapping[str, str | bytes]) -> tuple[str, str]:
+    """Return the same entry for a call that is not recorded, from the caller's metadata."""
+    return _REQUEST_ID_KEY, _request_id(metadata)
 
 
-async def tell_name(context: Any) -> None:
-    """Begins the answer to the current call with its name.
+async def send_request_id(context: Any) -> None:
+    """Send the current call's request id as initial metadata, before its answer.
 
-    Only once there is an answer: a call whose answer has begun is not made again by its client's
-    gRPC when it fails. The name of one that fails first is in the trailing metadata.
+    A client's gRPC does not retry a call once initial metadata has come. So a call that fails
+    before its first answer has the id in its trailing metadata instead.
     """
-    await context.send_initial_metadata(name_metadata())
+    await context.send_initial_metadata(request_id_metadata())
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
-    """Counts, times, traces and logs every call of our methods. Comes before all others."""
+class CallLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
+    """Counts, times, traces and logs every call of the contract's methods."""
 
     def __init__(self, metrics: Metrics, tracer: CallTracer, bundle_id: Callable[[], str | None]):
-        """Prepares to observe.
+        """Prepare to observe calls.
 
         Args:
-            metrics: Where calls are counted.
-            tracer: Makes their spans.
-            bundle_id: Says what is served at the moment.
+            metrics: Counts the calls.
+            tracer: Makes the spans of the calls.
+            bundle_id: Returns the id of the bundle that serves now.
         """
         self._metrics = metrics
         self._tracer = tracer
@@ -120,19 +120,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Returns the method's handler, observed when it is one of ours."""
+        """Return the method's handler; that of a method of the contract is observed."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not is_ours(method):
+        if handler is None or not in_contract(method):
             return handler
-        return surrounded(handler, lambda context: self._observed(method[1:], context))
+        return wrap_handler(handler, lambda context: self._observed(method[1:], context))
 
     @asynccontextmanager
     async def _observed(self, method: str, context: Any) -> AsyncIterator[None]:
         metadata = dict(context.invocation_metadata() or ())
         call = Call(method, _request_id(metadata), bundle_id=self._bundle_id())
-        _current.set(call)  # each call is a task of its own, so there is nothing to set back
-        begun = time.perf_counter()
+        _current.set(call)  # each call has a task of its own, so nothing needs a reset
+        start = time.perf_counter()
         with self._tracer.span(method, metadata) as span:
             try:
                 yield
@@ -140,16 +140,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                 call.code = _why_cancelled(context)
                 raise
             except grpc.aio.AbortError:
-                if call.code is grpc.StatusCode.OK:  # not by our ErrorInterceptor
+                if call.code is grpc.StatusCode.OK:  # the method aborted, not ErrorInterceptor
                     call.code = _aborted_with(context)
                 raise
             finally:
-                seconds = time.perf_counter() - begun
-                self._metrics.called(method, call.code.name, seconds)
+                seconds = time.perf_counter() - start
+                self._metrics.count_call(method, call.code.name, seconds)
                 for stages, _ in call.stages:
-                    self._metrics.worked(stages)
+                    self._metrics.observe_stages(stages)
                 for result in call.results:
-                    self._metrics.answered(method, result)
+                    self._metrics.observe_answer(method, result)
                 trace_id = span.finish(call.code, call.bundle_id, call.stages)
                 _log(call, context.peer(), seconds, trace_id)
 
@@ -165,25 +165,25 @@ def _log(call: Call, peer: str | None, seconds: float, trace_id: str | None) -> 
         "error_id": call.error_id,
         "trace_id": trace_id,
     }
-    known = {name: value for name, value in fields.items() if value is not None}
-    logger.info("call", extra={"fields": known})
+    present = {name: value for name, value in fields.items() if value is not None}
+    logger.info("call", extra={"fields": present})
 
 
 def _request_id(metadata: Mapping[str, str | bytes]) -> str:
-    given = metadata.get(_NAME_KEY)
-    if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
-        return given
+    sent = metadata.get(_REQUEST_ID_KEY)
+    if isinstance(sent, str) and _REQUEST_ID.fullmatch(sent):
+        return sent
     return uuid.uuid4().hex
 
 
 def _host(peer: str) -> str:
-    """Returns the address in gRPC's name of a peer, such as "ipv4:10.0.0.7:4321"."""
+    """Return the host of a peer that gRPC names like "ipv4:10.0.0.7:4321"."""
     kind, _, rest = unquote(peer).partition(":")
     return rest.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else kind
 
 
 def _why_cancelled(context: Any) -> grpc.StatusCode:
-    """Returns how a call ended whose caller waits no more: gRPC does not say why."""
+    """Return the code of a cancelled call: gRPC does not say whether its deadline passed."""
     remaining = context.time_remaining()
     late = remaining is not None and remaining <= 0
     return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
@@ -192,6 +192,6 @@ def _why_cancelled(context: Any) -> grpc.StatusCode:
 def _aborted_with(context: Any) -> grpc.StatusCode:
     code = context.code()
     return next(
-        (known for known in grpc.StatusCode if code in (known, known.value[0])),
+        (status for status in grpc.StatusCode if code in (status, status.value[0])),
         grpc.StatusCode.UNKNOWN,
     )

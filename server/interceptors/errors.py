@@ -1,4 +1,4 @@
-"""From exceptions to canonical gRPC codes with details, in one interceptor for every method."""
+"""Exceptions as canonical gRPC codes with details, in one interceptor for every method."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ from search.errors import DeadlineExceededError, NotSupportedError, RequestError
 from server.auth.tokens import RoleMissingError, UnauthenticatedError
 from server.bundle_loader import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
 from server.convert.page_tokens import PageTokenError, PageTokenExpiredError
-from server.interceptors.call_log import current_call, name_metadata, note_stages, tell_name
-from server.interceptors.handlers import is_ours, surrounded
+from server.interceptors.call_log import (
+    current_call,
+    record_stages,
+    request_id_metadata,
+    send_request_id,
+)
+from server.interceptors.handlers import in_contract, wrap_handler
 from server.worker_pool import OverloadedError, StoppingError
 
 logger = logging.getLogger(__name__)
@@ -31,19 +36,19 @@ _DOMAIN = "shortlist"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _ITEM_TYPE = "shortlist.v1.Item"
 
-# Details travel in HTTP/2 trailers, of which clients accept 8 KiB by default.
+# Details travel in HTTP/2 trailers; clients accept 8 KiB of them by default.
 _MAX_MESSAGE_CHARACTERS = 300
 _MAX_ID_CHARACTERS = 100
 _MAX_RESOURCES = 10
 
 
 class MalformedRequestError(Exception):
-    """The bytes of a request are no message of the expected type."""
+    """The bytes of a request are not a message of the expected type."""
 
 
-# What each exception becomes: its code, and its reason as shortlist.v1.ErrorReason names it. Their
-# texts were written for callers. A subclass without an entry has its parent's.
-_KNOWN: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
+# The code and the shortlist.v1.ErrorReason of each exception whose text is written for callers. A
+# subclass without an entry has its parent's.
+_CODES_AND_REASONS: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
     RequestError: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
     PageTokenError: (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_MISMATCH"),
     PageTokenExpiredError: (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_EXPIRED"),
@@ -65,20 +70,20 @@ _KNOWN: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
 
 
 async def abort(context: Any, status: status_pb2.Status) -> None:
-    """Ends the current call with a status, beside which its metadata says how the call is named."""
+    """End the current call with a status, and its request id in the trailing metadata."""
     ending = rpc_status.to_status(status)
-    metadata = (*ending.trailing_metadata, *name_metadata())
+    metadata = (*ending.trailing_metadata, *request_id_metadata())
     await context.abort(ending.code, ending.details, metadata)
 
 
 def error_status(error: Exception, method: str) -> status_pb2.Status:
-    """Returns what the caller is told about an exception; logs the ones that are not known.
+    """Return the status of an exception; log an exception that has no code of its own.
 
-    The exception loses its traceback: gRPC keeps it for a while, and with the frames it would keep
-    the engine they used, perhaps one that was replaced.
+    The exception loses its traceback: gRPC keeps the exception for a while, and the traceback's
+    frames would keep the engine they used, which may have been replaced.
 
     Args:
-        error: What a servicer raised.
+        error: The exception that a servicer raised.
         method: The full name of the method, for the log.
     """
     try:
@@ -91,14 +96,14 @@ def error_status(error: Exception, method: str) -> status_pb2.Status:
 
 def _error_status(error: Exception, method: str) -> status_pb2.Status:
     for kind in type(error).__mro__:
-        if kind in _KNOWN:
-            code, reason = _KNOWN[kind]
+        if kind in _CODES_AND_REASONS:
+            code, reason = _CODES_AND_REASONS[kind]
             if isinstance(error, LogError):
-                logger.error("%s: %s", method, error)
+                logger.error("write not logged: method=%s: %s", method, error)
             metadata = {"role": str(error.role)} if isinstance(error, RoleMissingError) else None
             return _status(code, reason, _message(error), _details(error), metadata)
     error_id = uuid.uuid4().hex
-    log_error(logger, error, "error %s in %s", error_id, method)
+    log_error(logger, error, "internal error: error_id=%s method=%s", error_id, method)
     return _status(
         grpc.StatusCode.INTERNAL,
         "INTERNAL_FAULT",
@@ -127,7 +132,7 @@ def _message(error: Exception) -> str:
     match error:
         case MalformedRequestError():
             return "the request cannot be parsed"
-        case LogError():  # its own text names a file of the server
+        case LogError():  # its text names a file of the server
             return "the server cannot write to its disk"
         case UnknownItemsError():
             first = _cut(error.item_ids[0], _MAX_ID_CHARACTERS)
@@ -164,9 +169,9 @@ def _cut(text: str, characters: int) -> str:
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
-    """Turns whatever our methods raise into a status, and bytes that cannot be parsed as well.
+    """Answers errors of the contract's methods, and bytes that cannot be parsed, with a status.
 
-    Methods of other packages (health, reflection) are left alone.
+    Methods of other packages (health, reflection) stay as they are.
     """
 
     async def intercept_service(
@@ -174,36 +179,36 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Returns the method's handler, wrapped when it is one of ours."""
+        """Return the method's handler; that of a method of the contract is wrapped."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not is_ours(method):
+        if handler is None or not in_contract(method):
             return handler
 
         def parse(raw: bytes) -> Message | MalformedRequestError:
             try:
                 request: Message = handler.request_deserializer(raw)
-            except DecodeError:  # escaping from here, it would reach the caller as INTERNAL
+            except DecodeError:  # gRPC would answer INTERNAL
                 return MalformedRequestError()
             return request
 
-        return surrounded(
+        return wrap_handler(
             handler,
-            lambda context: _AsStatus(method, context),
+            lambda context: _ErrorsAsStatus(method, context),
             deserializer=parse,
-            received=_sound,
-            begin=tell_name,
+            convert=_raise_if_malformed,
+            before_answer=send_request_id,
         )
 
 
-def _sound(request: Message | MalformedRequestError) -> Message:
+def _raise_if_malformed(request: Message | MalformedRequestError) -> Message:
     if isinstance(request, MalformedRequestError):
         raise request
     return request
 
 
-class _AsStatus:
-    """Ends a call with the status of whatever is raised inside."""
+class _ErrorsAsStatus:
+    """Ends a call with the status of the exception that is raised inside."""
 
     def __init__(self, method: str, context: Any):
         self._method = method
@@ -222,17 +227,17 @@ class _AsStatus:
             return  # an aborted call has its status already
         status = error_status(error, self._method)
         if isinstance(error, DeadlineExceededError) and error.stages:
-            note_stages(error.stages)
+            record_stages(error.stages)
         if (call := current_call()) is not None:
             call.code = _CODES[status.code]
             call.error_id = _error_id(status)
-        # gRPC keeps what `abort` raises for a while, and with it this frame: without
-        # these two it does not keep those that the error came through, and the engine they used.
+        # gRPC keeps the error of `abort` for a while, and with it this frame. Both names would
+        # keep the frames that raised the error, and the engine they used.
         del error, trace
         await abort(self._context, status)
 
 
 def _error_id(status: status_pb2.Status) -> str | None:
     info = error_details_pb2.ErrorInfo()
-    status.details[0].Unpack(info)  # always the first one
+    status.details[0].Unpack(info)  # `_status` puts it first
     return str(info.metadata["error_id"]) if "error_id" in info.metadata else None

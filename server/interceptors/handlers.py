@@ -1,4 +1,4 @@
-"""gRPC methods of all four kinds, with something done around each call."""
+"""gRPC method handlers of all four kinds, wrapped in a context manager for each call."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any, TypeAlias
 
 import grpc
 
-# Given a call's context, what surrounds the call; it sees what the method raises.
-Around: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
-Begin: TypeAlias = Callable[[Any], Awaitable[None]]
+# Makes the context manager around a call from the call's context; it sees what the method raises.
+CallScope: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
+# Called with a call's context before its first answer.
+BeforeAnswer: TypeAlias = Callable[[Any], Awaitable[None]]
 
-_OURS = "/shortlist."
-
-
-def is_ours(method: str) -> bool:
-    """Whether a method is of `shortlist.v1`, and not of health, reflection or another package."""
-    return method.startswith(_OURS)
+_CONTRACT = "/shortlist."
 
 
-def made_for(handler: Any) -> Any:
-    """Returns gRPC's maker of handlers of the same of the four kinds as a handler."""
+def in_contract(method: str) -> bool:
+    """Return whether a method is of `shortlist.v1`, not of health, reflection or others."""
+    return method.startswith(_CONTRACT)
+
+
+def handler_factory(handler: Any) -> Any:
+    """Return gRPC's function that makes handlers of the same kind as a handler."""
     return {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
@@ -31,64 +32,64 @@ def made_for(handler: Any) -> Any:
     }[handler.request_streaming, handler.response_streaming]
 
 
-async def _nothing(context: Any) -> None:
-    """Begins an answer with nothing."""
+async def _do_nothing(context: Any) -> None:
+    """The default of `before_answer`."""
 
 
-def surrounded(
+def wrap_handler(
     handler: Any,
-    around: Around,
+    scope: CallScope,
     *,
     deserializer: Callable[[bytes], Any] | None = None,
-    received: Callable[[Any], Any] = lambda message: message,
-    begin: Begin = _nothing,
+    convert: Callable[[Any], Any] = lambda message: message,
+    before_answer: BeforeAnswer = _do_nothing,
 ) -> Any:
-    """Returns a method's handler with something around every call.
+    """Return a handler that runs every call inside a context manager.
 
     Args:
-        handler: Of any of the four kinds. Methods that are sent a stream read it by iteration.
-        around: What surrounds each call.
-        deserializer: Reads requests instead of the handler's own.
-        received: What the method is given for a request so read; it runs inside `around`.
-        begin: Given a call's context, what comes before its answer, or the first message of one,
-            and not before an error. Of no effect on a method that writes by itself.
+        handler: A handler of any kind. A method with a request stream must read it by iteration.
+        scope: Makes the context manager of each call.
+        deserializer: Replaces the handler's own.
+        convert: Makes the method's request of a deserialized message; runs inside `scope`.
+        before_answer: Called before the answer, or before the first message of a streamed answer,
+            but not before an error. Methods that call `context.write` themselves skip it.
     """
 
-    async def each(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def convert_each(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for message in messages:
-            yield received(message)
+            yield convert(message)
 
-    def given(request: Any) -> Any:
-        return each(request) if handler.request_streaming else received(request)
+    def converted(request: Any) -> Any:
+        return convert_each(request) if handler.request_streaming else convert(request)
 
     async def answer(request: Any, context: Any) -> Any:
         method = handler.stream_unary if handler.request_streaming else handler.unary_unary
-        async with around(context):
-            response = await method(given(request), context)
-            await begin(context)
+        async with scope(context):
+            response = await method(converted(request), context)
+            await before_answer(context)
             return response
 
-    # A coroutine that writes: gRPC would leave an asynchronous generator unfinished when the caller
-    # goes while it writes, and what is around the call would not end with it.
-    async def answers(request: Any, context: Any) -> None:
+    # A coroutine that writes, not an asynchronous generator: gRPC leaves a generator unfinished
+    # when the caller leaves during a write, and `scope` would not be closed.
+    async def write_answers(request: Any, context: Any) -> None:
         method = handler.stream_stream if handler.request_streaming else handler.unary_stream
-        async with around(context):
-            responses = method(given(request), context)
-            if inspect.isawaitable(responses):  # writes by itself
+        async with scope(context):
+            responses = method(converted(request), context)
+            if inspect.isawaitable(responses):  # the method calls `context.write` itself
                 await responses
                 return
-            begun = False
+            answered = False
             async with aclosing(responses):
                 async for response in responses:
-                    if not begun:
-                        await begin(context)
-                        begun = True
+                    if not answered:
+                        await before_answer(context)
+                        answered = True
                     await context.write(response)
-            if not begun:
-                await begin(context)
+            if not answered:
+                await before_answer(context)
 
-    return made_for(handler)(
-        answers if handler.response_streaming else answer,
+    return handler_factory(handler)(
+        write_answers if handler.response_streaming else answer,
         request_deserializer=deserializer or handler.request_deserializer,
         response_serializer=handler.response_serializer,
     )

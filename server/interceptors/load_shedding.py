@@ -1,12 +1,12 @@
-"""Calls refused before they cost anything, while the queue is full.
+"""Load shedding: calls are refused at no cost while the queue is full.
 
-Under ten times the load that a server can answer it refuses nine calls of ten. Each that is read,
-traced and logged like any other takes the time that the tenth one needs.
+At ten times the load that a server can answer, it refuses nine calls of ten. If it read, traced and
+logged them, no time would be left for the tenth.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache
 from typing import Any
 
@@ -14,40 +14,44 @@ import grpc
 from grpc_status import rpc_status
 
 from server.interceptors.access import AccessInterceptor
-from server.interceptors.call_log import name_of
+from server.interceptors.call_log import request_id_entry
 from server.interceptors.errors import error_status
 from server.observe.metrics import Metrics
-from server.worker_pool import OverloadedError, Worker
+from server.worker_pool import OverloadedError, WorkerPool
 
 logger = logging.getLogger(__name__)
 
-# Services whose methods all wait for the worker.
-_QUEUED = tuple(
-    f"/shortlist.v1.{name}/" for name in ("SearchService", "RetrievalService", "RerankService")
-)
-_LOG_SECONDS = 1.0  # between two lines that say how many calls were refused
+_LOG_SECONDS = 1.0  # between two log lines that count the refused calls
 
 
-class SheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
-    """Refuses model work while the worker's queue is full. Comes before all others.
+class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
+    """Refuses model work while the pool's queue is full. Must be the first interceptor.
 
-    Such a call is counted and told its name, and neither read, traced nor logged one by one. One
-    that may not be made is left to those who say so.
+    A refused call is counted and gets its request id; it is not read, traced or logged. A call
+    that its token does not allow passes on to the interceptor that refuses it for that.
     """
 
-    def __init__(self, worker: Worker, metrics: Metrics, access: AccessInterceptor | None = None):
-        """Prepares to refuse.
+    def __init__(
+        self,
+        pool: WorkerPool,
+        metrics: Metrics,
+        queued: Collection[str],
+        access: AccessInterceptor | None = None,
+    ):
+        """Prepare to refuse calls.
 
         Args:
-            worker: Whose queue it is.
-            metrics: Where refused calls are counted.
-            access: Who knows what may be called; None where everything may.
+            pool: The pool whose queue counts.
+            metrics: Counts the refused calls.
+            queued: Full names of the methods that wait for the pool.
+            access: Checks tokens; None when calls need none.
         """
+        self._queued = queued
         self._access = access
-        self._worker = worker
+        self._pool = pool
         self._metrics = metrics
-        self._refused = 0  # since the last line of the log
-        self._logged = 0.0  # when that was, in time.monotonic() seconds
+        self._refused = 0  # calls since the last log line
+        self._logged = 0.0  # time of that line, in time.monotonic() seconds
         self._handlers: dict[str, Any] = {}
 
     async def intercept_service(
@@ -55,9 +59,9 @@ class SheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Returns the method's handler, or one that refuses."""
+        """Return the method's handler, or one that refuses."""
         method = handler_call_details.method
-        if not method.startswith(_QUEUED) or self._worker.overloaded is None:
+        if method not in self._queued or self._pool.overloaded is None:
             return await continuation(handler_call_details)
         if self._access is not None and self._access.objection(handler_call_details) is not None:
             return await continuation(handler_call_details)
@@ -69,25 +73,27 @@ class SheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def _refusing(self, method: str) -> Any:
         async def refuse(_: Any, context: Any) -> None:
-            error = self._worker.overloaded or OverloadedError(0.0)
-            self._metrics.refused(method[1:])
+            error = self._pool.overloaded or OverloadedError(0.0)
+            self._metrics.count_refusal(method[1:])
             self._log()
-            ending = _ending(round(10 * error.retry_seconds))
-            name = name_of(dict(context.invocation_metadata() or ()))
-            await context.abort(ending.code, ending.details, (*ending.trailing_metadata, name))
+            status = _overloaded_status(round(10 * error.retry_seconds))
+            request_id = request_id_entry(dict(context.invocation_metadata() or ()))
+            metadata = (*status.trailing_metadata, request_id)
+            await context.abort(status.code, status.details, metadata)
 
-        # As a stream, whatever the method: its messages are not waited for.
+        # A stream whatever the method is, so that gRPC does not wait for the request.
         return grpc.stream_stream_rpc_method_handler(refuse)
 
     def _log(self) -> None:
         self._refused += 1
         now = time.monotonic()
         if now - self._logged >= _LOG_SECONDS:
-            logger.warning("calls refused because the queue is full: %d", self._refused)
+            fields = {"refused_calls": self._refused}
+            logger.warning("queue is full", extra={"fields": fields})
             self._refused, self._logged = 0, now
 
 
 @lru_cache(maxsize=128)
-def _ending(tenths: int) -> Any:
-    """What a refused call ends with: code, text and trailing metadata."""
+def _overloaded_status(tenths: int) -> Any:
+    """Return a refused call's code, text and trailing metadata, by tenths of a second to retry."""
     return rpc_status.to_status(error_status(OverloadedError(max(tenths, 1) / 10), ""))

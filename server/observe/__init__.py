@@ -1,1 +1,1 @@
-"""What operators see: log formats, metrics and traces."""
+"""Log formats, metrics and traces for operators."""

@@ -1,18 +1,22 @@
-"""The log's two forms: lines for people, or a JSON object a line for machines."""
+"""The log's two formats: text for people, or one JSON object a line for machines."""
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 LogFormat = Literal["text", "json"]
 
+_WORD = re.compile(r"[^\s\"=]+")
+_LOGGED_FROM_INFO = ("server", "search", "live")  # packages; libraries log from WARNING
+
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the record's fields."""
+    """One JSON object a line: time, level, logger, message and the record's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line."""
+        """Return the line."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -21,38 +25,42 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line | fields_of(record), default=str)
+        return json.dumps(line | _fields(record), default=str)
 
 
 class TextFormatter(logging.Formatter):
-    """A line of text, with the record's fields behind it."""
+    """One line of text, with the record's fields behind the message as key=value."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Returns the line without an exception's text."""
-        words = [super().formatMessage(record)]
-        for name, value in fields_of(record).items():
-            plain = isinstance(value, str | int | float)
-            words.append(f"{name}={value if plain else json.dumps(value, default=str)}")
-        return " ".join(words)
+        """Return the line without an exception's text."""
+        pairs = [f"{name}={_text(value)}" for name, value in _fields(record).items()]
+        return " ".join([super().formatMessage(record), *pairs])
 
 
-def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Returns what a record says beside its message: what was logged with `extra={"fields": …}`."""
+def _text(value: Any) -> str:
+    """Return a value as JSON, or without quotes when its text is one word."""
+    if isinstance(value, str) and _WORD.fullmatch(value):
+        return value
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the fields that were logged with `extra={"fields": {...}}`."""
     fields: dict[str, Any] = getattr(record, "fields", {})
     return fields
 
 
 def configure(log_format: LogFormat) -> None:
-    """Logs to standard error: what the server and the engine tell, and warnings of libraries.
+    """Log to standard error: the server's and engine's records, and warnings of libraries.
 
-    Leaves alone what a process has that has set up its logs already.
+    A process that has set up its log already keeps its handlers.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler])
     logging.captureWarnings(True)
-    for name in ("server", "search"):
+    for name in _LOGGED_FROM_INFO:
         logging.getLogger(name).setLevel(logging.INFO)

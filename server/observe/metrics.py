@@ -28,19 +28,19 @@ from bert.compiled import cached_programs
 from live.catalogue import LiveCatalogue, LiveReport
 from search.engine import Engine
 from search.result import Answer, SearchResult, StageReport
-from server.worker_pool import Worker
+from server.worker_pool import WorkerPool
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 _ITEMS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-_HANG_UP_SECONDS = 10  # on a scraper that says nothing
+_READ_TIMEOUT_SECONDS = 10  # for a scraper that sends nothing
 
 
 class Metrics:
     """The metrics of one server.
 
     Attributes:
-        registry: All of them.
+        registry: Holds all metrics.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Metrics:
             "shortlist_stage_seconds", "Stages of the engine.", registry, "stage"
         )
         self._queue_seconds = _seconds(
-            "shortlist_queue_seconds", "What jobs waited for a thread.", registry
+            "shortlist_queue_seconds", "Waits of jobs for a thread.", registry
         )
         self._batch_rows = Histogram(
             "shortlist_batch_rows", "Rows of a batch.", buckets=_ROWS, registry=registry
@@ -70,40 +70,40 @@ class Metrics:
             registry=registry,
         )
         self._recalled = _items(
-            "shortlist_recalled_items", "Candidates that stage 1 gave an answer.", registry
+            "shortlist_recalled_items", "Candidates that recall gave an answer.", registry
         )
         self._reranked = _items(
-            "shortlist_reranked_items", "Candidates of an answer that stage 2 scored.", registry
+            "shortlist_reranked_items", "Candidates of an answer that were reranked.", registry
         )
 
-    def watch(
+    def watch_state(
         self,
-        worker: Worker,
+        pool: WorkerPool,
         engine: Callable[[], Engine | None],
         live: Callable[[], LiveCatalogue | None],
     ) -> None:
-        """From now on, shows the state of the worker, of the engine and of what is written to it.
+        """Export the current state of the pool, the engine and the live catalogue.
 
-        Neither of the latter need be there yet.
+        The engine and the live catalogue may come later.
         """
-        self.registry.register(_State(worker, engine, live))
+        self.registry.register(_StateCollector(pool, engine, live))
 
-    def called(self, method: str, code: str, seconds: float) -> None:
-        """Counts a call."""
+    def count_call(self, method: str, code: str, seconds: float) -> None:
+        """Count a call and observe its time."""
         self._calls.labels(method, code).inc()
         self._call_seconds.labels(method).observe(seconds)
 
-    def refused(self, method: str) -> None:
-        """Counts a call that was refused unread, so that its time would say nothing."""
+    def count_refusal(self, method: str) -> None:
+        """Count a call that was refused unread; its time says nothing."""
         self._calls.labels(method, "RESOURCE_EXHAUSTED").inc()
 
-    def worked(self, stages: Iterable[StageReport]) -> None:
-        """Counts what the engine did, for an answer or until there was no time left for one."""
+    def observe_stages(self, stages: Iterable[StageReport]) -> None:
+        """Observe the times of the engine's stages, also of a call without an answer."""
         for stage in stages:
             self._stage_seconds.labels(stage.name).observe(stage.seconds)
 
-    def answered(self, method: str, result: Answer) -> None:
-        """Counts what the engine answered."""
+    def observe_answer(self, method: str, result: Answer) -> None:
+        """Count what an answer left out, and observe its numbers of candidates."""
         if not isinstance(result, SearchResult):
             return
         for degradations in result.degradations:
@@ -113,12 +113,12 @@ class Metrics:
         if result.rerank_target:
             self._reranked.labels(method).observe(result.reranked)
 
-    def waited(self, seconds: float) -> None:
-        """Counts what a job waited for its turn."""
+    def observe_wait(self, seconds: float) -> None:
+        """Observe how long a job waited for its turn."""
         self._queue_seconds.observe(seconds)
 
-    def computed(self, rows: int, calls: int) -> None:
-        """Counts a batch."""
+    def observe_batch(self, rows: int, calls: int) -> None:
+        """Observe the size of a batch of model work."""
         self._batch_rows.observe(rows)
         self._batch_calls.observe(calls)
 
@@ -127,31 +127,31 @@ def _seconds(name: str, of: str, registry: CollectorRegistry, *labels: str) -> H
     return Histogram(name, f"Seconds: {of}", labels, buckets=_SECONDS, registry=registry)
 
 
-def _items(name: str, says: str, registry: CollectorRegistry) -> Histogram:
-    return Histogram(name, says, ("method",), buckets=_ITEMS, registry=registry)
+def _items(name: str, help_text: str, registry: CollectorRegistry) -> Histogram:
+    return Histogram(name, help_text, ("method",), buckets=_ITEMS, registry=registry)
 
 
-class _State(Collector):
-    """What is read off at the moment of a scrape."""
+class _StateCollector(Collector):
+    """The metrics that are read at the moment of a scrape."""
 
     def __init__(
         self,
-        worker: Worker,
+        pool: WorkerPool,
         engine: Callable[[], Engine | None],
         live: Callable[[], LiveCatalogue | None],
     ):
-        self._worker = worker
+        self._pool = pool
         self._engine = engine
         self._live = live
 
     def describe(self) -> Iterable[Metric]:
-        """Returns nothing: `collect` says it all."""
+        """Return nothing: `collect` describes its metrics itself."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Yields the metrics."""
-        yield _gauge("shortlist_queue_jobs", "Jobs that wait for a thread.", self._worker.waiting)
-        yield _gauge("shortlist_running_jobs", "Jobs that run.", self._worker.running)
+        """Yield the metrics."""
+        yield _gauge("shortlist_queue_jobs", "Jobs that wait for a thread.", self._pool.waiting)
+        yield _gauge("shortlist_running_jobs", "Jobs that run.", self._pool.running)
         engine = self._engine()
         if engine is not None:
             yield from _engine_metrics(engine)
@@ -170,49 +170,57 @@ class _State(Collector):
 
 def _engine_metrics(engine: Engine) -> Iterator[Metric]:
     info = GaugeMetricFamily(
-        "shortlist_bundle_info", "1 for what is served.", labels=("bundle_id",)
+        "shortlist_bundle_info", "1 for the bundle that serves.", labels=("bundle_id",)
     )
     info.add_metric((engine.bundle_id,), 1)
     yield info
     yield _gauge(
         "shortlist_bundle_created_timestamp_seconds",
-        "When what is served was built, in seconds since 1970.",
+        "When the bundle that serves was built, in seconds since 1970.",
         datetime.fromisoformat(engine.manifest.created).timestamp(),
     )
     yield _gauge("shortlist_items", "Items of the catalogue.", len(engine.snapshot.catalogue))
-    yield _gauge("shortlist_model_shapes", "Shapes that models are ready for.", engine.compilations)
+    yield _gauge(
+        "shortlist_model_shapes", "Input shapes that models are compiled for.", engine.compilations
+    )
     families: dict[str, Any] = {
         "entries": GaugeMetricFamily("shortlist_cache_entries", "Entries.", labels=("cache",)),
         "bytes": GaugeMetricFamily("shortlist_cache_bytes", "Memory.", labels=("cache",)),
-        "hits": CounterMetricFamily("shortlist_cache_hits", "Found.", labels=("cache",)),
-        "misses": CounterMetricFamily("shortlist_cache_misses", "Not found.", labels=("cache",)),
+        "hits": CounterMetricFamily(
+            "shortlist_cache_hits", "Look-ups that found an entry.", labels=("cache",)
+        ),
+        "misses": CounterMetricFamily(
+            "shortlist_cache_misses", "Look-ups that found none.", labels=("cache",)
+        ),
     }
     for name, report in engine.cache_reports().items():
-        for what, family in families.items():
-            family.add_metric((name,), getattr(report, what))
+        for attribute, family in families.items():
+            family.add_metric((name,), getattr(report, attribute))
     yield from families.values()
 
 
 def _live_metrics(report: LiveReport) -> Iterator[Metric]:
     sequence = GaugeMetricFamily(
         "shortlist_write_sequence",
-        "The last write: of those on disk, and of those that searches find.",
+        "Number of the last write on disk, and of the last one that searches find.",
         labels=("state",),
     )
     sequence.add_metric(("durable",), report.sequence)
     sequence.add_metric(("visible",), report.visible_sequence)
     yield sequence
     yield _gauge("shortlist_pending_items", "Items that wait to be indexed.", report.pending)
-    yield _gauge("shortlist_set_aside_items", "Items that no encoder took.", report.set_aside)
+    yield _gauge("shortlist_set_aside_items", "Items that could not be encoded.", report.set_aside)
     rows = GaugeMetricFamily(
-        "shortlist_changed_rows", "Rows beside the bundle's index, and dead ones.", labels=("kind",)
+        "shortlist_changed_rows",
+        "Rows added to the bundle's index, and dead rows.",
+        labels=("kind",),
     )
     rows.add_metric(("added",), report.added)
     rows.add_metric(("dead",), report.dead)
     yield rows
     freshness = GaugeMetricFamily(
         "shortlist_freshness_seconds",
-        "From acknowledgement to being found, of the last items that were indexed.",
+        "Time from a write's acknowledgement until searches find it, for the last indexed items.",
         labels=("quantile",),
     )
     for quantile, seconds in zip(("0.5", "0.99"), report.freshness or (), strict=False):
@@ -220,35 +228,35 @@ def _live_metrics(report: LiveReport) -> Iterator[Metric]:
     yield freshness
     recall = GaugeMetricFamily(
         "shortlist_index_recall",
-        "Share of the exact 10 nearest items that is found, when last measured.",
+        "Share of the exact 10 nearest items that the index finds, when last measured.",
     )
     if report.recall is not None:
         recall.add_metric((), report.recall)
     yield recall
     compactions = CounterMetricFamily(
-        "shortlist_compactions", "Bundles built of what was written.", value=report.compactions
+        "shortlist_compactions", "Bundles built from written items.", value=report.compactions
     )
     yield compactions
 
 
-def _gauge(name: str, says: str, value: int | float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, says, value=value)
+def _gauge(name: str, help_text: str, value: int | float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, value=value)
 
 
 class MetricsServer:
     """Serves `GET /metrics` over HTTP on threads of its own.
 
     Attributes:
-        port: Where it listens.
+        port: The port it listens on.
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int):
-        """Begins to listen.
+        """Listen on an address.
 
         Raises:
-            InputError: Nobody can listen there.
+            InputError: The address cannot be listened on.
         """
-        where = f"--metrics-host {host} --metrics-port {port}"
+        flags = f"--metrics-host {host} --metrics-port {port}"
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
 
@@ -257,9 +265,9 @@ class MetricsServer:
 
             self._server = make_server(host, port, _only_metrics(registry), Server, _Handler)
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            reason = "address already in use" if taken else error.strerror or error
-            raise InputError(f"{where}: cannot listen there ({reason})") from None
+            in_use = error.errno == errno.EADDRINUSE
+            reason = "address already in use" if in_use else error.strerror or error
+            raise InputError(f"{flags}: cannot listen there ({reason})") from None
         self.port = self._server.server_port
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="metrics", daemon=True
@@ -267,7 +275,7 @@ class MetricsServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stops, and frees the port."""
+        """Stop, and free the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -278,10 +286,10 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _HANG_UP_SECONDS
+    timeout = _READ_TIMEOUT_SECONDS
 
     def log_message(self, *_: Any) -> None:
-        """Logs nothing: a scrape is no event."""
+        """Log nothing: scrapes are not worth a line."""
 
 
 def _only_metrics(registry: CollectorRegistry) -> Callable[..., Iterable[bytes]]:

@@ -1,7 +1,7 @@
-"""OpenTelemetry: a span for every call and one for every stage of the engine within it.
+"""OpenTelemetry: a span for every call, with a child span for every stage of the engine.
 
-Only OpenTelemetry's interface is needed. Spans go nowhere unless the process has a tracer provider,
-which an operator's own start-up code sets, or `--trace-endpoint`.
+The server needs only OpenTelemetry's API package. Spans are dropped unless the process has a tracer
+provider, which an operator's own start-up code can set, or `--trace-endpoint` is given.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from base.errors import InputError
 from search.result import StageReport
 
-Stages: TypeAlias = Sequence[StageReport]  # of one piece of the engine's work, in order
+Stages: TypeAlias = Sequence[StageReport]  # of one call of the engine, in order
 
 _NAME = "shortlist.server"
 _PROPAGATOR = TraceContextTextMapPropagator()
 
-# The codes that are the server's fault; a caller's mistake is no error of ours. As OpenTelemetry's
-# conventions for gRPC have it.
-_FAULTS = frozenset(
+# The codes that mark a server's span as an error, by OpenTelemetry's conventions for gRPC: those of
+# faults of the server, not of the caller.
+_SERVER_ERRORS = frozenset(
     {
         grpc.StatusCode.UNKNOWN,
         grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -41,13 +41,13 @@ _FAULTS = frozenset(
 
 @runtime_checkable
 class Exporter(Protocol):
-    """What is behind `--trace-endpoint`: a provider of tracers that can be shut down."""
+    """A provider of tracers whose spans go to `--trace-endpoint`."""
 
     def get_tracer(self, name: str, /) -> Tracer:
-        """Returns a tracer whose spans are exported."""
+        """Return a tracer whose spans are exported."""
 
     def shutdown(self) -> None:
-        """Sends what waits and stops."""
+        """Send the remaining spans and stop."""
 
 
 class CallSpan:
@@ -61,14 +61,14 @@ class CallSpan:
         self,
         code: grpc.StatusCode,
         bundle_id: str | None,
-        worked: Sequence[tuple[Stages, int]],
+        stages: Sequence[tuple[Stages, int]],
     ) -> str | None:
-        """Writes down how the call went and returns the trace's id; None when nobody records it.
+        """Record the call's end and return the trace's id; None when the span is not recorded.
 
         Args:
-            code: How it ended.
+            code: The call's status code.
             bundle_id: The bundle that answered.
-            worked: What the engine's stages did, and when they had, in nanoseconds since 1970.
+            stages: The reports of the engine's stages, and their end in nanoseconds since 1970.
         """
         span = self._span
         if not span.is_recording():
@@ -76,11 +76,11 @@ class CallSpan:
         span.set_attribute("rpc.grpc.status_code", code.value[0])
         if bundle_id is not None:
             span.set_attribute("shortlist.bundle_id", bundle_id)
-        if code in _FAULTS:
+        if code in _SERVER_ERRORS:
             span.set_status(Status(StatusCode.ERROR))
         parent = trace.set_span_in_context(span)
-        for stages, done in worked:
-            _stage_spans(self._tracer, parent, stages, done)
+        for reports, end in stages:
+            _stage_spans(self._tracer, parent, reports, end)
         return trace.format_trace_id(span.get_span_context().trace_id)
 
 
@@ -88,17 +88,17 @@ class CallTracer:
     """Makes the spans of calls."""
 
     def __init__(self, provider: TracerProvider | Exporter | None = None):
-        """Prepares to trace.
+        """Prepare to trace calls.
 
         Args:
-            provider: Where spans go; None for the process's own provider.
+            provider: Takes the spans; None for the process's own provider.
         """
         provider = provider or trace.get_tracer_provider()
         self._tracer = provider.get_tracer(_NAME)
 
     @contextmanager
     def span(self, method: str, metadata: Mapping[str, Any]) -> Iterator[CallSpan]:
-        """Begins the span of a call, below the caller's own where `traceparent` names it."""
+        """Begin the span of a call, as a child of the span that `traceparent` names."""
         carrier = {key: value for key, value in metadata.items() if isinstance(value, str)}
         service, _, name = method.rpartition("/")
         with self._tracer.start_as_current_span(
@@ -112,15 +112,14 @@ class CallTracer:
             yield CallSpan(self._tracer, span)
 
 
-def _stage_spans(tracer: Tracer, parent: Any, stages: Stages, done: int) -> None:
-    """Makes a span per stage.
+def _stage_spans(tracer: Tracer, parent: Any, stages: Stages, end: int) -> None:
+    """Make a span per stage.
 
-    The engine reports how long each stage took, not when: the stages are laid end to end, the last
-    one ending when the engine was done.
+    The engine reports how long each stage took, not when. So the stages follow one another without
+    gaps, and the last one ends at `end`.
     """
-    end = done
     for stage in reversed(stages):
-        begin = end - int(stage.seconds * 1e9)
+        start = end - int(stage.seconds * 1e9)
         attributes: dict[str, str | int] = {
             "shortlist.candidates": stage.candidates,
             "shortlist.cached": stage.cached,
@@ -128,26 +127,26 @@ def _stage_spans(tracer: Tracer, parent: Any, stages: Stages, done: int) -> None
         if stage.plan:
             attributes["shortlist.plan"] = stage.plan
         span = tracer.start_span(
-            f"stage {stage.name}", context=parent, attributes=attributes, start_time=begin
+            f"stage {stage.name}", context=parent, attributes=attributes, start_time=start
         )
         span.end(end)
-        end = begin
+        end = start
 
 
-def exporting(endpoint: str | None) -> Exporter | None:
-    """Returns what sends spans to an OTLP collector; None without one.
+def make_exporter(endpoint: str | None) -> Exporter | None:
+    """Return an exporter of spans to an OTLP collector; None without an endpoint.
 
     Args:
-        endpoint: Where it listens for gRPC, such as "http://localhost:4317"; https:// for TLS.
+        endpoint: The collector's URL for gRPC, such as "http://localhost:4317"; https:// for TLS.
 
     Raises:
-        InputError: It is no such URL, or the packages that send are not installed.
+        InputError: `endpoint` is not such a URL, or the export packages are not installed.
     """
     if endpoint is None:
         return None
     check_endpoint(endpoint)
     try:
-        # Optional packages, which nobody without a collector has to install.
+        # Optional packages, needed only for a collector.
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415 - optional
             OTLPSpanExporter,
         )
@@ -167,7 +166,7 @@ def exporting(endpoint: str | None) -> Exporter | None:
 
 
 def check_endpoint(endpoint: str) -> None:
-    """Raises InputError unless it is a URL that spans can be sent to."""
+    """Raise InputError unless spans can be sent to a URL."""
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(

@@ -1,1 +1,1 @@
-"""The gRPC methods, one servicer a service."""
+"""The gRPC services: their servicers, and the table that registers them."""

@@ -1,59 +1,45 @@
-"""AdminService: how the server is, and another bundle in place of the one that serves."""
+"""AdminService: the server's status, and swaps of the bundle that serves."""
 
-# ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
+# ruff: noqa: ARG002, N802 - gRPC sets the names and parameters of the methods
 
 import time
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from bert.compiled import cached_programs
 from search.bundle import Manifest
-from server.bundle_loader import Bundles, Failure, Loading, Served
-from server.rpc.health import Health
+from server.bundle_loader import BundleLoader, BundleRecord, LoadFailure, LoadInProgress
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
-
-SERVICE = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
-
-
-def add_admin_service(server: grpc.aio.Server, bundles: Bundles, status: Health) -> None:
-    """Lets a server answer AdminService, and health and reflection beside it."""
-    admin_service_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(bundles), server)
-    health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
 
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
-    """For operators."""
+    """The methods for operators."""
 
-    def __init__(self, bundles: Bundles):
+    def __init__(self, bundles: BundleLoader):
         self._bundles = bundles
-        self._began = time.monotonic()
+        self._start = time.monotonic()
 
     async def GetStatus(
         self, request: admin_service_pb2.GetStatusRequest, context: Any
     ) -> admin_service_pb2.GetStatusResponse:
-        """Says how the server is."""
+        """Return the server's status."""
         bundles, engine = self._bundles, self._bundles.engine_handle.engine
+        current, previous = bundles.current, bundles.previous
+        loading, failure = bundles.loading, bundles.last_failure
         programs = cached_programs()
         uptime = Duration()
-        uptime.FromNanoseconds(int((time.monotonic() - self._began) * 1e9))
+        uptime.FromNanoseconds(int((time.monotonic() - self._start) * 1e9))
         return admin_service_pb2.GetStatusResponse(
-            bundle_id=bundles.now.manifest.bundle_id,
-            bundle=served_message(bundles.now, bundles.now.manifest),
-            previous=served_message(bundles.previous, bundles.previous.deployed)
-            if bundles.previous
-            else None,
-            loading=loading_message(bundles.loading) if bundles.loading else None,
-            last_failure=failure_message(bundles.failed) if bundles.failed else None,
+            bundle_id=current.manifest.bundle_id,
+            bundle=_bundle_message(current, current.manifest),
+            previous=_bundle_message(previous, previous.deployed) if previous else None,
+            loading=_loading_message(loading) if loading else None,
+            last_failure=_failure_message(failure) if failure else None,
             leaving_bundle_ids=bundles.leaving,
             item_count=len(engine.snapshot.catalogue),
             vector_dimension=engine.dim,
@@ -80,47 +66,44 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     async def LoadBundle(
         self, request: admin_service_pb2.LoadBundleRequest, context: Any
     ) -> admin_service_pb2.LoadBundleResponse:
-        """Loads a bundle and lets it serve."""
-        served = await self._bundles.load(request.path)
+        """Load a bundle and let it serve."""
+        record = await self._bundles.load(request.path)
         return admin_service_pb2.LoadBundleResponse(
-            bundle_id=served.manifest.bundle_id, bundle=served_message(served, served.manifest)
+            bundle_id=record.manifest.bundle_id, bundle=_bundle_message(record, record.manifest)
         )
 
     async def RollBack(
         self, request: admin_service_pb2.RollBackRequest, context: Any
     ) -> admin_service_pb2.RollBackResponse:
-        """Lets the previous bundle serve again."""
-        served = await self._bundles.roll_back()
+        """Let the previous bundle serve again."""
+        record = await self._bundles.roll_back()
         return admin_service_pb2.RollBackResponse(
-            bundle_id=served.manifest.bundle_id, bundle=served_message(served, served.manifest)
+            bundle_id=record.manifest.bundle_id, bundle=_bundle_message(record, record.manifest)
         )
 
 
-def served_message(served: Served, manifest: Manifest) -> admin_service_pb2.ServedBundle:
-    """Returns what operators are told of a bundle: where it lies, and its manifest."""
+def _bundle_message(record: BundleRecord, manifest: Manifest) -> admin_service_pb2.ServedBundle:
     metrics = Struct()
     metrics.update(manifest.metrics)
     return admin_service_pb2.ServedBundle(
         bundle_id=manifest.bundle_id,
-        path=str(served.path),
+        path=str(record.path),
         create_time=_timestamp(datetime.fromisoformat(manifest.created)),
-        serve_time=_timestamp(served.since),
+        serve_time=_timestamp(record.since),
         built_numerics=manifest.numerics,
         metrics=metrics,
     )
 
 
-def loading_message(loading: Loading) -> admin_service_pb2.BundleLoad:
-    """Returns what operators are told of a bundle being loaded."""
+def _loading_message(loading: LoadInProgress) -> admin_service_pb2.BundleLoad:
     return admin_service_pb2.BundleLoad(
         path=str(loading.path), start_time=_timestamp(loading.since)
     )
 
 
-def failure_message(failure: Failure) -> admin_service_pb2.FailedBundleLoad:
-    """Returns what operators are told of a bundle that was refused."""
+def _failure_message(failure: LoadFailure) -> admin_service_pb2.FailedBundleLoad:
     return admin_service_pb2.FailedBundleLoad(
-        path=str(failure.path), fail_time=_timestamp(failure.at), reason=failure.reason
+        path=str(failure.path), fail_time=_timestamp(failure.time), reason=failure.reason
     )
 
 
@@ -133,5 +116,5 @@ def _timestamp(time: datetime) -> Timestamp:
 def _version() -> str:
     try:
         return version("shortlist")
-    except PackageNotFoundError:  # run from its sources, without being installed
+    except PackageNotFoundError:  # run from its sources, not installed
         return "unknown"

@@ -1,4 +1,4 @@
-"""The standard gRPC health service, whose watchers do not hold up a stop."""
+"""The standard gRPC health service; its watchers do not delay a stop."""
 
 import asyncio
 from typing import Any
@@ -11,19 +11,19 @@ class Health(health.aio.HealthServicer):  # type: ignore[name-defined, misc]  # 
 
     def __init__(self) -> None:
         super().__init__()
-        self._over = asyncio.Event()
+        self._ended = asyncio.Event()
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802
-        """Tells a caller of every change until they go or the server ends."""
+        """Stream every change until the caller leaves or the server ends."""
         watching = asyncio.ensure_future(super().Watch(request, context))
-        over = asyncio.ensure_future(self._over.wait())
+        ended = asyncio.ensure_future(self._ended.wait())
         try:
-            await asyncio.wait((watching, over), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((watching, ended), return_when=asyncio.FIRST_COMPLETED)
         finally:
             watching.cancel()
-            over.cancel()
-            await asyncio.gather(watching, over, return_exceptions=True)
+            ended.cancel()
+            await asyncio.gather(watching, ended, return_exceptions=True)
 
     def end_watches(self) -> None:
-        """Ends every call of Watch, which would otherwise use up a graceful stop's whole time."""
-        self._over.set()
+        """End every Watch call; otherwise a graceful stop would wait for them until its timeout."""
+        self._ended.set()

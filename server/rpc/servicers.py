@@ -22,10 +22,10 @@ from server.convert.retrieval import (
     similar_items_response,
 )
 from server.convert.search import search_request, search_response, stream_search_response
-from server.interceptors.call_log import note
+from server.interceptors.call_log import record_answer
 from server.rpc import writes
 from server.rpc.streaming import parts_of
-from server.worker_pool import Worker
+from server.worker_pool import WorkerPool
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
@@ -55,9 +55,9 @@ def deadline_of(context: CallContext) -> float | None:
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     """Search: recall, then reranking."""
 
-    def __init__(self, engine_handle: EngineHandle, worker: Worker):
+    def __init__(self, engine_handle: EngineHandle, pool: WorkerPool):
         self._engine_handle = engine_handle
-        self._worker = worker
+        self._pool = pool
 
     async def Search(
         self, message: search_service_pb2.SearchRequest, context: CallContext
@@ -66,8 +66,8 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         engine = self._engine_handle.engine
         request = search_request(message, engine.manifest, deadline_of(context))
         fields = item_fields(message.item_fields, "item_fields")
-        result = await self._worker.run(lambda: engine.search(request), request.deadline)
-        note(result, engine.bundle_id)
+        result = await self._pool.run(lambda: engine.search(request), request.deadline)
+        record_answer(result, engine.bundle_id)
         return search_response(request, result, engine.manifest, fields)
 
     async def StreamSearch(
@@ -81,12 +81,12 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         except RequestError as error:
             raise error.within("search") from None
         parts = parts_of(
-            self._worker, lambda hand_out: engine.search(request, hand_out), request.deadline
+            self._pool, lambda hand_out: engine.search(request, hand_out), request.deadline
         )
         async with aclosing(parts):
             async for result, last in parts:
                 if last:
-                    note(result, engine.bundle_id)
+                    record_answer(result, engine.bundle_id)
                 response = search_response(request, result, engine.manifest, fields)
                 yield stream_search_response(response, last=last)
 
@@ -94,9 +94,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
     """Recall alone, and vectors."""
 
-    def __init__(self, engine_handle: EngineHandle, worker: Worker):
+    def __init__(self, engine_handle: EngineHandle, pool: WorkerPool):
         self._engine_handle = engine_handle
-        self._worker = worker
+        self._pool = pool
 
     async def Retrieve(
         self, message: retrieval_service_pb2.RetrieveRequest, context: CallContext
@@ -105,8 +105,8 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         engine = self._engine_handle.engine
         request = retrieve_request(message, deadline_of(context))
         fields = item_fields(message.item_fields, "item_fields")
-        result = await self._worker.run(lambda: engine.retrieve(request), request.deadline)
-        note(result, engine.bundle_id)
+        result = await self._pool.run(lambda: engine.retrieve(request), request.deadline)
+        record_answer(result, engine.bundle_id)
         return retrieve_response(result, engine.bundle_id, fields)
 
     async def SimilarItems(
@@ -116,8 +116,8 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         engine = self._engine_handle.engine
         request = similar_items_request(message, deadline_of(context))
         fields = item_fields(message.item_fields, "item_fields")
-        result = await self._worker.run(lambda: engine.similar(request), request.deadline)
-        note(result, engine.bundle_id)
+        result = await self._pool.run(lambda: engine.similar(request), request.deadline)
+        record_answer(result, engine.bundle_id)
         return similar_items_response(result, engine.bundle_id, fields)
 
     async def Embed(
@@ -126,17 +126,17 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         """Encode queries and items."""
         engine = self._engine_handle.engine
         request = embed_request(message, deadline_of(context))
-        embeddings = await self._worker.run(lambda: engine.embed(request), request.deadline)
-        note(embeddings, engine.bundle_id)
+        embeddings = await self._pool.run(lambda: engine.embed(request), request.deadline)
+        record_answer(embeddings, engine.bundle_id)
         return embed_response(embeddings, engine.bundle_id)
 
 
 class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
     """Reranking alone."""
 
-    def __init__(self, engine_handle: EngineHandle, worker: Worker):
+    def __init__(self, engine_handle: EngineHandle, pool: WorkerPool):
         self._engine_handle = engine_handle
-        self._worker = worker
+        self._pool = pool
 
     async def Rerank(
         self, message: rerank_service_pb2.RerankRequest, context: CallContext
@@ -144,8 +144,8 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
         """Order candidates."""
         engine = self._engine_handle.engine
         request = rerank_request(message, deadline_of(context))
-        result = await self._worker.run(lambda: engine.rerank(request), request.deadline)
-        note(result, engine.bundle_id)
+        result = await self._pool.run(lambda: engine.rerank(request), request.deadline)
+        record_answer(result, engine.bundle_id)
         return rerank_response(result, engine.bundle_id)
 
 
@@ -163,7 +163,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         engine = self._engine_handle.engine
         item_id, fields = catalog_messages.get_item_record(request)
         found = engine.lookup([item_id])
-        note(found, engine.bundle_id)
+        record_answer(found, engine.bundle_id)
         if found.missing:
             raise UnknownItemsError(found.missing)
         return catalog_messages.get_item_response(found, fields, engine.bundle_id)
@@ -175,7 +175,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         engine = self._engine_handle.engine
         item_ids, fields = catalog_messages.batch_get_record(request)
         found = engine.lookup(item_ids)
-        note(found, engine.bundle_id)
+        record_answer(found, engine.bundle_id)
         return catalog_messages.batch_get_response(found, fields, engine.bundle_id)
 
     async def UpsertItems(

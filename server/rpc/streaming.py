@@ -4,20 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
-from server.worker_pool import Worker
+from server.worker_pool import WorkerPool
 
 Part = TypeVar("Part")
 
 
 async def parts_of(
-    worker: Worker, work: Callable[[Callable[[Part], None]], Part], deadline: float | None
+    worker: WorkerPool, work: Callable[[Callable[[Part], None]], Part], deadline: float | None
 ) -> AsyncGenerator[tuple[Part, bool]]:
     """Yields what `work` hands to the function it is given, then what it returns.
 
     Args:
         worker: Runs the work. Ending the iteration early drops what is left of it.
         work: The job.
-        deadline: As of `Worker.run`, which says what is raised.
+        deadline: As of `WorkerPool.run`, which says what is raised.
 
     Yields:
         A part, and whether it is the last.

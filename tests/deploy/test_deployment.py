@@ -22,7 +22,7 @@ from search.engine_handle import EngineHandle
 from server.cli.settings import load
 from server.config import ServerConfig
 from server.observe.metrics import Metrics
-from server.worker_pool import Worker
+from server.worker_pool import WorkerPool
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -53,7 +53,7 @@ def ports(container: dict[str, Any]) -> dict[str, int]:
 
 @pytest.fixture
 def dockerfile() -> list[tuple[str, str]]:
-    """The instructions of the Dockerfile, each with what stands behind it."""
+    """The instructions of the Dockerfile, each with its arguments."""
     text = (DEPLOY / "Dockerfile").read_text()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     whole = re.sub(r"\s*\\\n\s*", " ", "\n".join(lines))
@@ -63,7 +63,7 @@ def dockerfile() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def image_environment(dockerfile: list[tuple[str, str]]) -> dict[str, str]:
-    [_, final] = [at for at, (word, _) in enumerate(dockerfile) if word == "FROM"]
+    [_, final] = [line for line, (word, _) in enumerate(dockerfile) if word == "FROM"]
     words = [
         part for word, rest in dockerfile[final:] if word == "ENV" for part in shlex.split(rest)
     ]
@@ -71,7 +71,7 @@ def image_environment(dockerfile: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def pod_config(container: dict[str, Any], image_environment: dict[str, str]) -> ServerConfig:
-    """What the server makes of the image's variables and the pod's."""
+    """The server's settings from the image's variables and the pod's."""
     environ = image_environment | {each["name"]: each["value"] for each in container["env"]}
     return load([], environ).config
 
@@ -209,7 +209,7 @@ def test_the_image_starts_and_probes_the_server(dockerfile: list[tuple[str, str]
 def test_every_package_is_in_the_image_and_nothing_that_is_not_there(
     dockerfile: list[tuple[str, str]],
 ) -> None:
-    [build, final] = [at for at, (word, _) in enumerate(dockerfile) if word == "FROM"]
+    [build, final] = [line for line, (word, _) in enumerate(dockerfile) if word == "FROM"]
     copied = {
         source
         for word, rest in dockerfile[build:final]
@@ -224,7 +224,7 @@ def test_every_package_is_in_the_image_and_nothing_that_is_not_there(
     assert {line[1:] for line in sent if line.startswith("!")} == copied
 
 
-def test_the_image_has_what_traces_are_sent_with(dockerfile: list[tuple[str, str]]) -> None:
+def test_the_image_has_the_packages_that_send_traces(dockerfile: list[tuple[str, str]]) -> None:
     installed = {
         file
         for word, rest in dockerfile
@@ -237,8 +237,8 @@ def test_the_image_has_what_traces_are_sent_with(dockerfile: list[tuple[str, str
         for name in re.findall(r"^([\w-]+)==", (ROOT / file).read_text(), re.MULTILINE)
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["otel"]]
-    assert {re.split("[^\\w-]", requirement.lower())[0] for requirement in wanted} <= pinned
+    required = [*project["dependencies"], *project["optional-dependencies"]["otel"]]
+    assert {re.split("[^\\w-]", requirement.lower())[0] for requirement in required} <= pinned
     assert {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-grpc"} <= pinned
 
 
@@ -257,10 +257,10 @@ def test_images_and_packages_come_from_where_the_operator_says(
 @pytest.fixture
 def exported(tiny_bundle: Path, tmp_path: Path) -> set[str]:
     """The names of all samples that a server can export."""
-    metrics, worker = Metrics(), Worker(1)
+    metrics, pool = Metrics(), WorkerPool(1)
     engine_handle = EngineHandle(Engine.load(tiny_bundle))
     live = LiveCatalogue(engine_handle, WriteLog.open(tmp_path), tmp_path / "bundles", LiveConfig())
-    metrics.watch(worker, lambda: engine_handle.engine, lambda: live)
+    metrics.watch_state(pool, lambda: engine_handle.engine, lambda: live)
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     names = {
         family.name + suffix
@@ -268,7 +268,7 @@ def exported(tiny_bundle: Path, tmp_path: Path) -> set[str]:
         for suffix in suffixes.get(family.type, ("",))
     }
     live.close()
-    worker.close()
+    pool.close()
     return names
 
 
@@ -290,7 +290,7 @@ def test_the_dashboard_shows_metrics_that_the_server_exports(exported: set[str])
         for name in re.findall(r"\b(?:shortlist|process|python)_\w+|\w+(?=\{)", expression)
     }
     assert named - exported == set()
-    # What an operator has to see.
+    # The metrics that an operator has to see.
     assert named >= {
         "shortlist_calls_total",
         "shortlist_call_seconds_bucket",

@@ -1,4 +1,4 @@
-"""Calls as somebody hostile makes them: what they send, how often, and what they send beside it."""
+"""Hostile calls: requests, headers and their combinations."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ from shortlist.client import Client
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers, on an event loop and thread of its own."""
+    """A running server with its own event loop and thread."""
 
     address: str
     service: Service
     loop: asyncio.AbstractEventLoop
 
     def stop(self) -> None:
-        """Stops gracefully and returns when that is done."""
+        """Stop gracefully."""
         asyncio.run_coroutine_threadsafe(self.service.stop(), self.loop).result()
 
 
@@ -68,14 +68,14 @@ def serving() -> Callable[[ServerConfig], AbstractContextManager[Running]]:
 
 @pytest.fixture(scope="session")
 def address(config: ServerConfig) -> Iterator[str]:
-    """Where a server of the tiny bundle listens."""
+    """The address of a server of the tiny bundle."""
     with run_server(config) as running:
         yield running.address
 
 
 @pytest.fixture(scope="session")
 def exporter() -> InMemorySpanExporter:
-    """Has the traces of the server that is observed."""
+    """Keeps the spans of the observed server."""
     return InMemorySpanExporter()
 
 

@@ -1,4 +1,4 @@
-"""One bundle after another: what callers notice of a swap (nothing), and what it leaves behind."""
+"""Swaps of bundles: no call fails, and all memory is freed."""
 
 import gc
 import json
@@ -35,7 +35,7 @@ QUERIES = ("usb c charger", "hdmi cable 2 metre", "ampere 30 watt")
 
 
 class Admin:
-    """AdminService of a server, with ShortlistError for what fails."""
+    """Client of AdminService that raises ShortlistError."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._stub = admin_service_pb2_grpc.AdminServiceStub(channel)
@@ -60,7 +60,7 @@ class Admin:
 
 @dataclass(frozen=True)
 class Swapping:
-    """A server, its public client and its AdminService."""
+    """A server with its public client and its AdminService."""
 
     server: Any
     client: Client
@@ -116,7 +116,7 @@ def refusal(call: Callable[[], object]) -> ShortlistError:
     return caught.value
 
 
-def test_a_new_bundle_takes_the_place_of_the_old_one_and_goes_back(
+def test_a_new_bundle_replaces_the_old_one_and_rolls_back(
     swapping: Swapping, root: Path, ids: Mapping[str, str]
 ) -> None:
     assert swapping.client.search(QUERIES[0]).bundle_id == ids["one"]
@@ -131,7 +131,7 @@ def test_a_new_bundle_takes_the_place_of_the_old_one_and_goes_back(
     assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO")
 
 
-def test_the_status_says_what_serves_what_served_and_what_was_refused(
+def test_the_status_has_the_current_bundle_the_previous_one_and_the_last_failure(
     swapping: Swapping, root: Path, ids: Mapping[str, str]
 ) -> None:
     status = swapping.admin.status()
@@ -157,7 +157,7 @@ def test_the_status_says_what_serves_what_served_and_what_was_refused(
     assert status.uptime.ToNanoseconds() > 0
 
 
-def test_metrics_of_the_evaluation_are_told(
+def test_the_status_has_the_metrics_of_the_evaluation(
     config: ServerConfig, tiny_bundle: Path, serving: Serving, tmp_path: Path
 ) -> None:
     copy(tiny_bundle, tmp_path / "evaluated")
@@ -169,7 +169,7 @@ def test_metrics_of_the_evaluation_are_told(
         assert both["ndcg@10"]["mean"] == 0.5
 
 
-def test_loading_what_serves_already_changes_nothing(
+def test_loading_the_current_bundle_changes_nothing(
     swapping: Swapping, ids: Mapping[str, str]
 ) -> None:
     swapping.admin.load("fewer")
@@ -322,8 +322,9 @@ def test_a_bad_bundle_is_refused_with_the_reason_and_the_old_one_serves_on(
         assert swapping.client.search(QUERIES[0]).bundle_id == ids["one"]
     assert swapping.engine is alive()
     [fault] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "no-index cannot be opened: ValueError at" in fault.getMessage()
-    assert "in _opened" in fault.getMessage()
+    assert "no-index: ValueError at" in fault.getMessage()
+    assert fault.getMessage().startswith("bundle cannot be opened: path=")
+    assert "in _open" in fault.getMessage()
     assert fault.exc_info is None  # its text may quote a query
     error = refusal(swapping.admin.roll_back)
     assert error.reason == "NOTHING_TO_ROLL_BACK_TO"
@@ -345,7 +346,7 @@ def test_a_directory_that_holds_another_bundle_by_now_is_not_rolled_back_to(
 
 
 def gone(reference: "weakref.ref[Any]") -> bool:
-    """Whether what is referred to is freed, within a moment."""
+    """Return whether an object is freed within seconds."""
     patience = time.monotonic() + 10
     while reference() is not None and time.monotonic() < patience:
         time.sleep(0.01)

@@ -23,8 +23,7 @@ from hypothesis import strategies as st
 from base.memory import resident_bytes
 from server.auth.tokens import Role
 from server.config import ServerConfig
-from server.rpc.admin import SERVICE as ADMIN
-from server.service import SERVICES
+from server.rpc.services import Port, contract_services
 from shortlist.client import Client, Options, ShortlistError
 from shortlist.v1 import (
     admin_service_pb2,
@@ -51,6 +50,7 @@ FILES = (
 SERVED: list[ServiceDescriptor] = [
     service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()
 ]
+[ADMIN] = contract_services(Port.ADMIN)
 METHODS: list[MethodDescriptor] = [method for service in SERVED for method in service.methods]
 
 
@@ -88,7 +88,7 @@ class Victim:
 
 
 def test_every_service_is_attacked() -> None:
-    assert {service.full_name for service in SERVED} == {*SERVICES, ADMIN}
+    assert {service.full_name for service in SERVED} == set(contract_services(*Port))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def victim(config: ServerConfig, tmp_path_factory: pytest.TempPathFactory) -> It
         try:
             assert process.stdout is not None
             found = re.fullmatch(r"listening on (\S+)\n", process.stdout.readline())
-            port = re.search(r"AdminService on port (\d+)", log.read_text())
+            port = re.search(r"service=AdminService .*port=(\d+)", log.read_text())
             assert found, log.read_text()
             assert port, log.read_text()
             yield Victim(process, found[1], f"127.0.0.1:{port[1]}", config.bundle)

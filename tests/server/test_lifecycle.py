@@ -17,16 +17,17 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from base.errors import InputError
 from server.__main__ import main
-from server.cli.health import HealthConfig, is_serving, probe
+from server.cli.health import HealthConfig, ask_health, is_serving
 from server.config import ServerConfig
-from server.rpc.admin import SERVICE as ADMIN_SERVICE
-from server.service import SERVICES
+from server.rpc.services import Port, contract_services
 from shortlist.client import Client, Options, Retry, ShortlistError, Tls
 
 Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
 Status = health_pb2.HealthCheckResponse.ServingStatus
 
 Code = grpc.StatusCode
+SERVICES = contract_services(Port.PUBLIC)
+[ADMIN_SERVICE] = contract_services(Port.ADMIN)
 
 QUERY = "usb c charger"
 
@@ -88,7 +89,7 @@ def test_the_admin_port_tells_health_as_the_public_one_does(
 
 
 def test_health_has_no_admin_service_where_none_is_served(address: str) -> None:
-    assert probe(HealthConfig(address, service=ADMIN_SERVICE)).startswith("NOT_FOUND")
+    assert ask_health(HealthConfig(address, service=ADMIN_SERVICE)).startswith("NOT_FOUND")
 
 
 def test_a_call_that_never_ends_does_not_keep_an_old_connection(
@@ -243,10 +244,10 @@ def test_the_probe_speaks_tls(config: ServerConfig, certificates: Path, serving:
             tls_key=certificates / "client.key",
             tls_name="localhost",
         )
-        assert probe(shown) == "SERVING"
+        assert ask_health(shown) == "SERVING"
         assert is_serving("SERVING")
         for unfit in (replace(shown, tls_name="other"), HealthConfig(server.address)):
-            answer = probe(unfit)
+            answer = ask_health(unfit)
             assert answer.startswith("UNAVAILABLE")
             assert not is_serving(answer)
 
@@ -287,4 +288,5 @@ def test_a_server_that_cannot_keep_compiled_programs_serves_all_the_same(
     file.touch()
     with serving(replace(config, compilation_cache=file / "below")) as server:
         assert answers(server.address, None)
-    assert str(file) in caplog.text
+    [record] = [r for r in caplog.records if "no compilation cache" in r.getMessage()]
+    assert str(file) in vars(record)["fields"]["directory"]

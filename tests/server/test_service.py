@@ -62,7 +62,7 @@ def test_search_answers_as_the_engine_does(client: Client, engine: Engine) -> No
     assert response.bundle_id == engine.bundle_id
 
 
-def test_results_are_ranked_from_one_with_falling_scores(client: Client) -> None:
+def test_ranks_begin_at_one_and_scores_fall(client: Client) -> None:
     results = client.search(QUERY).results
     assert [r.rank for r in results] == list(range(1, 11))
     scores = [r.score for r in results]

@@ -10,10 +10,22 @@ import pytest
 from search.errors import DeadlineExceededError
 from search.runtime.batching import current_context
 from search.runtime.cpu_limit import release_cpu
-from server import worker_pool
-from server.worker_pool import OverloadedError, StoppingError, Worker
+from server.worker_pool import OverloadedError, QueueEstimate, StoppingError, WorkerPool
 
 SOON = 10.0  # seconds that nothing here takes unless it hangs
+
+
+class FakeClock:
+    """A clock that a test advances. It starts at the real time, so real deadlines fit it."""
+
+    def __init__(self) -> None:
+        self._now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
 
 
 class Gate:
@@ -33,35 +45,35 @@ class Gate:
 
 
 @pytest.fixture
-def worker() -> Iterator[Worker]:
-    worker = Worker(queue_size=2)
-    yield worker
-    worker.close()
+def pool() -> Iterator[WorkerPool]:
+    pool = WorkerPool(queue_size=2)
+    yield pool
+    pool.close()
 
 
-async def blocked(worker: Worker) -> tuple[Gate, asyncio.Task[str]]:
-    """Returns the gate that the worker now stands at, and its job."""
+async def blocked(pool: WorkerPool) -> tuple[Gate, asyncio.Task[str]]:
+    """Returns the gate that the pool now waits at, and its job."""
     gate = Gate()
-    task = asyncio.create_task(worker.run(gate))
+    task = asyncio.create_task(pool.run(gate))
     assert await asyncio.to_thread(gate.running.wait, SOON)
     return gate, task
 
 
-def test_answers_come_back_from_one_thread_that_is_not_the_callers(worker: Worker) -> None:
+def test_answers_come_back_from_one_thread_that_is_not_the_callers(pool: WorkerPool) -> None:
     async def scenario() -> set[int]:
-        return {await worker.run(threading.get_ident) for _ in range(5)}
+        return {await pool.run(threading.get_ident) for _ in range(5)}
 
     threads = asyncio.run(scenario())
     assert len(threads) == 1
     assert threading.get_ident() not in threads
 
 
-def test_jobs_run_in_the_order_in_which_they_came(worker: Worker) -> None:
+def test_jobs_run_in_the_order_in_which_they_came(pool: WorkerPool) -> None:
     order: list[int] = []
 
     async def scenario() -> None:
-        gate, first = await blocked(worker)
-        rest = [asyncio.create_task(worker.run(lambda n=n: order.append(n))) for n in (1, 2)]
+        gate, first = await blocked(pool)
+        rest = [asyncio.create_task(pool.run(lambda n=n: order.append(n))) for n in (1, 2)]
         await asyncio.sleep(0)
         gate.open()
         await asyncio.gather(first, *rest)
@@ -70,9 +82,9 @@ def test_jobs_run_in_the_order_in_which_they_came(worker: Worker) -> None:
     assert order == [1, 2]
 
 
-def test_the_event_loop_stays_free_while_a_job_runs(worker: Worker) -> None:
+def test_the_event_loop_stays_free_while_a_job_runs(pool: WorkerPool) -> None:
     async def scenario() -> int:
-        gate, job = await blocked(worker)
+        gate, job = await blocked(pool)
         ticks = 0
         while ticks < 10:
             await asyncio.sleep(0.001)
@@ -84,58 +96,58 @@ def test_the_event_loop_stays_free_while_a_job_runs(worker: Worker) -> None:
     assert asyncio.run(scenario()) == 10
 
 
-def test_an_exception_reaches_the_caller_and_the_worker_goes_on(worker: Worker) -> None:
+def test_an_exception_reaches_the_caller_and_the_pool_goes_on(pool: WorkerPool) -> None:
     def fail() -> None:
         raise KeyError("row")
 
     async def scenario() -> str:
         with pytest.raises(KeyError, match="row"):
-            await worker.run(fail)
-        return await worker.run(lambda: "still here")
+            await pool.run(fail)
+        return await pool.run(lambda: "still here")
 
     assert asyncio.run(scenario()) == "still here"
 
 
-def test_a_full_queue_refuses_and_says_when_to_come_back(worker: Worker) -> None:
+def test_a_full_queue_refuses_and_says_when_to_come_back(pool: WorkerPool) -> None:
     async def scenario() -> float:
-        gate, first = await blocked(worker)
-        queued = [asyncio.create_task(worker.run(lambda: None)) for _ in range(2)]
+        gate, first = await blocked(pool)
+        queued = [asyncio.create_task(pool.run(lambda: None)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError) as refused:
-            await worker.run(lambda: None)
+            await pool.run(lambda: None)
         gate.open()
         await asyncio.gather(first, *queued)
-        await worker.run(lambda: None)  # there is room again
+        await pool.run(lambda: None)  # there is room again
         return refused.value.retry_seconds
 
     assert 0.1 <= asyncio.run(scenario()) <= 10
 
 
-def test_a_job_whose_caller_has_gone_is_never_begun(worker: Worker) -> None:
+def test_a_job_whose_caller_has_gone_is_never_begun(pool: WorkerPool) -> None:
     ran: list[str] = []
 
     async def scenario() -> None:
-        gate, first = await blocked(worker)
-        gone = asyncio.create_task(worker.run(lambda: ran.append("gone")))
+        gate, first = await blocked(pool)
+        gone = asyncio.create_task(pool.run(lambda: ran.append("gone")))
         await asyncio.sleep(0)
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
             await gone
         gate.open()
         assert await first == "through"
-        await worker.run(lambda: ran.append("here"))
+        await pool.run(lambda: ran.append("here"))
 
     asyncio.run(scenario())
     assert ran == ["here"]
 
 
-def test_a_job_whose_deadline_passes_in_the_queue_is_never_begun(worker: Worker) -> None:
+def test_a_job_whose_deadline_passes_in_the_queue_is_never_begun(pool: WorkerPool) -> None:
     ran: list[str] = []
 
     async def scenario() -> None:
-        gate, first = await blocked(worker)
+        gate, first = await blocked(pool)
         late = asyncio.create_task(
-            worker.run(lambda: ran.append("late"), deadline=time.monotonic() + 0.02)
+            pool.run(lambda: ran.append("late"), deadline=time.monotonic() + 0.02)
         )
         await asyncio.sleep(0.04)
         gate.open()
@@ -147,33 +159,33 @@ def test_a_job_whose_deadline_passes_in_the_queue_is_never_begun(worker: Worker)
     assert ran == []
 
 
-def test_a_deadline_in_the_past_is_refused_without_queueing(worker: Worker) -> None:
+def test_a_deadline_in_the_past_is_refused_without_queueing(pool: WorkerPool) -> None:
     async def scenario() -> None:
-        gate, first = await blocked(worker)
+        gate, first = await blocked(pool)
         with pytest.raises(DeadlineExceededError):
-            await worker.run(lambda: None, deadline=time.monotonic() - 1)
+            await pool.run(lambda: None, deadline=time.monotonic() - 1)
         gate.open()
         await first
 
     asyncio.run(scenario())
 
 
-def test_a_closed_worker_takes_no_more_work() -> None:
-    worker = Worker(queue_size=1)
-    worker.close()
-    worker.close()  # closing twice is no error
+def test_a_closed_pool_takes_no_more_work() -> None:
+    pool = WorkerPool(queue_size=1)
+    pool.close()
+    pool.close()  # closing twice is no error
     with pytest.raises(StoppingError):
-        asyncio.run(worker.run(lambda: None))
+        asyncio.run(pool.run(lambda: None))
 
 
 def test_closing_finishes_what_waits() -> None:
-    worker = Worker(queue_size=1)  # so the mark that ends the thread has to wait for room itself
+    pool = WorkerPool(queue_size=1)  # so the mark that ends the thread has to wait for room itself
 
     async def scenario() -> tuple[str, str]:
-        gate, first = await blocked(worker)
-        second = asyncio.create_task(worker.run(lambda: "second"))
+        gate, first = await blocked(pool)
+        second = asyncio.create_task(pool.run(lambda: "second"))
         await asyncio.sleep(0)
-        closing = asyncio.create_task(asyncio.to_thread(worker.close))
+        closing = asyncio.create_task(asyncio.to_thread(pool.close))
         await asyncio.sleep(0.01)
         gate.open()
         answers = await first, await second
@@ -185,7 +197,7 @@ def test_closing_finishes_what_waits() -> None:
 
 def test_several_threads_run_jobs_at_the_same_time() -> None:
     many = 8 * (os.cpu_count() or 1)
-    worker = Worker(queue_size=many, threads=many)
+    pool = WorkerPool(queue_size=many, threads=many)
     together = threading.Barrier(many)
 
     def job() -> int:
@@ -193,15 +205,15 @@ def test_several_threads_run_jobs_at_the_same_time() -> None:
             return together.wait(SOON)
 
     async def scenario() -> list[int]:
-        return await asyncio.gather(*(worker.run(job) for _ in range(many)))
+        return await asyncio.gather(*(pool.run(job) for _ in range(many)))
 
     assert sorted(asyncio.run(scenario())) == list(range(many))
-    worker.close()
+    pool.close()
 
 
 def test_no_more_jobs_compute_at_a_time_than_there_are_cores() -> None:
     cores = os.cpu_count() or 1
-    worker = Worker(queue_size=4 * cores, threads=4 * cores)
+    pool = WorkerPool(queue_size=4 * cores, threads=4 * cores)
     counting, now, most = threading.Lock(), 0, 0
 
     def count(more: int) -> None:
@@ -216,85 +228,86 @@ def test_no_more_jobs_compute_at_a_time_than_there_are_cores() -> None:
         count(-1)
 
     async def scenario() -> None:
-        await asyncio.gather(*(worker.run(job) for _ in range(4 * cores)))
+        await asyncio.gather(*(pool.run(job) for _ in range(4 * cores)))
 
     asyncio.run(scenario())
-    worker.close()
+    pool.close()
     assert 1 <= most <= cores
 
 
-def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once(
-    worker: Worker,
-) -> None:
+def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once() -> None:
+    estimate = QueueEstimate(job_seconds=60.0)
+    pool = WorkerPool(queue_size=2, estimate=estimate)
+
     async def scenario() -> None:
-        worker._mean_seconds = 60.0
         in_time = time.monotonic() + 30  # nothing waits: it may be quicker than most
-        assert await worker.run(lambda: "tried", in_time) == "tried"
-        gate, first = await blocked(worker)
-        second = asyncio.create_task(worker.run(lambda: None))
+        assert await pool.run(lambda: "tried", in_time) == "tried"
+        gate, first = await blocked(pool)
+        second = asyncio.create_task(pool.run(lambda: None))
         await asyncio.sleep(0)
-        worker._mean_seconds, worker._mean_place = 1.0, 60.0
-        worker._learnt = time.monotonic()
+        estimate.job_seconds, estimate.place_seconds = 1.0, 60.0
+        estimate.updated = time.monotonic()
         with pytest.raises(OverloadedError) as refused:
-            await worker.run(lambda: None, time.monotonic() + 100)
+            await pool.run(lambda: None, time.monotonic() + 100)
         assert refused.value.retry_seconds == 10.0  # at most
-        third = asyncio.create_task(worker.run(lambda: "in time", time.monotonic() + 200))
+        third = asyncio.create_task(pool.run(lambda: "in time", time.monotonic() + 200))
         await asyncio.sleep(0)
         gate.open()
         await asyncio.gather(first, second)
         assert await third == "in time"
 
     asyncio.run(scenario())
+    pool.close()
 
 
-def test_it_learns_how_long_the_queue_takes(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_pool, "_HALF_LIFE_SECONDS", math.inf)
+async def a_slow_spell(pool: WorkerPool, clock: FakeClock) -> None:
+    """Two jobs of 0.1 s wait 0.1 s for a third."""
+    gate, first = await blocked(pool)
+    rest = [asyncio.create_task(pool.run(lambda: clock.advance(0.1))) for _ in range(2)]
+    await asyncio.sleep(0)
+    clock.advance(0.1)
+    gate.open()
+    await asyncio.gather(first, *rest)
+
+
+def test_it_learns_how_long_the_queue_takes() -> None:
+    clock = FakeClock()
+    estimate = QueueEstimate(half_life_seconds=math.inf, clock=clock)
+    pool = WorkerPool(queue_size=2, estimate=estimate, clock=clock)
+    assert estimate.seconds_behind(0) == 0.0
+    asyncio.run(a_slow_spell(pool, clock))
+    pool.close()
+    # One job had another ahead of it: it waited 0.2 s for two places, then took 0.1 s. A tenth of
+    # that is in the means, which were 0.
+    assert estimate.place_seconds == pytest.approx(0.01)
+    assert estimate.job_seconds == pytest.approx(0.01)
+    assert estimate.seconds_behind(9) == 10 * estimate.place_seconds + estimate.job_seconds
+
+
+def test_the_estimate_of_a_slow_spell_fades() -> None:
+    clock = FakeClock()
+    estimate = QueueEstimate(half_life_seconds=1.0, clock=clock)
+    pool = WorkerPool(queue_size=2, estimate=estimate, clock=clock)
 
     async def scenario() -> None:
-        assert worker._seconds_behind(0) == 0.0
-        gate, first = await blocked(worker)
-        rest = [asyncio.create_task(worker.run(lambda: time.sleep(0.1))) for _ in range(2)]
-        await asyncio.sleep(0.1)
-        gate.open()
-        await asyncio.gather(first, *rest)
-
-    asyncio.run(scenario())
-    # One had another ahead of it: it waited 0.2 s or more for two places, then took 0.1 s. A tenth
-    # of that is in the means, which were 0.
-    assert worker._mean_place >= 0.01
-    assert worker._mean_seconds >= 0.01
-    assert worker._seconds_behind(9) == 10 * worker._mean_place + worker._mean_seconds
-
-
-def test_what_it_learnt_in_a_slow_spell_does_not_keep_calls_out(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario() -> None:
-        gate, first = await blocked(worker)
-        rest = [asyncio.create_task(worker.run(lambda: time.sleep(0.1))) for _ in range(2)]
-        await asyncio.sleep(0.1)
-        gate.open()
-        await asyncio.gather(first, *rest)
-        deadline = time.monotonic() + SOON
-        worker._mean_seconds = 2 * SOON  # as if it had been much slower
-        gate, first = await blocked(worker)
-        queued = asyncio.create_task(worker.run(lambda: "in time", SOON + time.monotonic()))
+        await a_slow_spell(pool, clock)
+        estimate.job_seconds = 2 * SOON  # as if it had been much slower
+        gate, first = await blocked(pool)
+        queued = asyncio.create_task(pool.run(lambda: "in time", clock() + SOON))
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError):
-            await worker.run(lambda: "too late", deadline)
-        monkeypatch.setattr(worker_pool, "_HALF_LIFE_SECONDS", 0.001)
-        await asyncio.sleep(0.05)
-        late = asyncio.create_task(worker.run(lambda: "in time", SOON + time.monotonic()))
+            await pool.run(lambda: "too late", clock() + SOON)
+        clock.advance(50.0)
+        late = asyncio.create_task(pool.run(lambda: "in time", clock() + SOON))
         await asyncio.sleep(0)
         gate.open()
         assert await asyncio.gather(first, queued, late) == ["through", "in time", "in time"]
 
     asyncio.run(scenario())
+    pool.close()
 
 
-def test_the_model_work_of_a_caller_who_left_is_known_to_be_of_no_use(worker: Worker) -> None:
+def test_a_running_job_sees_that_its_caller_has_left(pool: WorkerPool) -> None:
     begun, seen = threading.Event(), []
 
     def job() -> None:
@@ -307,31 +320,32 @@ def test_the_model_work_of_a_caller_who_left_is_known_to_be_of_no_use(worker: Wo
         seen.append(caller.expired())
 
     async def scenario() -> None:
-        task = asyncio.create_task(worker.run(job))
+        task = asyncio.create_task(pool.run(job))
         await asyncio.to_thread(begun.wait, SOON)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await worker.run(lambda: None)
+        await pool.run(lambda: None)
 
     asyncio.run(scenario())
     assert seen == [True]
 
 
-def test_it_says_how_many_jobs_wait_and_run_and_how_long_each_waited() -> None:
+def test_the_pool_reports_its_jobs_and_their_waits() -> None:
     waits: list[float] = []
-    worker = Worker(queue_size=2, waited=waits.append)
+    clock = FakeClock()
+    pool = WorkerPool(queue_size=2, on_wait=waits.append, clock=clock)
 
     async def scenario() -> None:
-        gate, first = await blocked(worker)
-        rest = [asyncio.create_task(worker.run(lambda: None)) for _ in range(2)]
-        await asyncio.sleep(0.05)
-        assert (worker.running, worker.waiting) == (1, 2)
+        gate, first = await blocked(pool)
+        rest = [asyncio.create_task(pool.run(lambda: None)) for _ in range(2)]
+        await asyncio.sleep(0)
+        clock.advance(0.05)
+        assert (pool.running, pool.waiting) == (1, 2)
         gate.open()
         await asyncio.gather(first, *rest)
 
     asyncio.run(scenario())
-    worker.close()
-    assert (worker.running, worker.waiting) == (0, 0)
-    assert len(waits) == 3
-    assert waits[0] < 0.05 <= min(waits[1:])
+    pool.close()
+    assert (pool.running, pool.waiting) == (0, 0)
+    assert waits == pytest.approx([0.0, 0.05, 0.05])

@@ -152,7 +152,7 @@ def test_client_authorities_are_replaced(
 @pytest.mark.parametrize(
     "broken", ["half a certificate", "another's key", "no file", "no authority"]
 )
-def test_files_that_are_no_good_change_nothing_and_are_logged_once(
+def test_invalid_tls_files_change_nothing_and_are_logged_once(
     server: Any,
     files: Files,
     old: Authority,
@@ -177,10 +177,10 @@ def test_files_that_are_no_good_change_nothing_and_are_logged_once(
             assert connected(server.address, tls(old, old))
         [record] = caplog.records
         assert record.levelname == "ERROR"
-        assert "the ones before stay in use" in record.message
+        assert "not reloaded, the last valid content stays" in record.message
         assert str(files.ca.parent) in record.message
         put(key, files.key)
         put(cert, files.cert)
         put(old.ca, files.ca)
         assert connected(server.address, tls(new, old))
-        assert caplog.records[-1].message == "TLS files: new ones are in use"
+        assert caplog.records[-1].message == "TLS files: reloaded"

@@ -1,4 +1,4 @@
-"""`python -m server check`: what it says of sound and of damaged bundles and states."""
+"""`python -m server check` on sound and damaged bundles and state directories."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ Serving = Callable[[ServerConfig], AbstractContextManager[Running]]
 
 @pytest.fixture
 def check(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> Check:
-    """Checks the tiny bundle, or another one; the exit code and what was printed."""
+    """Run the check on a bundle; return its exit code, output and errors."""
 
     def run(*more: object, root: Path = tiny_bundle) -> tuple[int, str, str]:
         code = main(["check", "--bundle", str(root), *map(str, more)])
@@ -105,8 +105,8 @@ def test_a_new_state_directory_is_sound_and_a_missing_one_is_not(
 ) -> None:
     code, said, _ = check("--state", tmp_path, "--quick")
     assert code == 0
-    assert "golden queries not asked" in said
-    assert f"there is none in {tmp_path} yet" in said
+    assert "golden queries skipped" in said
+    assert f"log: none in {tmp_path} yet" in said
     assert f"a start begins with {tiny_bundle}, and takes 0 items" in said
     code, _, complaints = check("--state", tmp_path / "nowhere", "--quick")
     assert (code, complaints) == (2, f"error: --state {tmp_path / 'nowhere'}: no such directory\n")
@@ -160,7 +160,7 @@ def test_a_damaged_compacted_bundle_is_named_and_passed_over(
     code, said, complaints = check("--state", state, "--quick")
     assert code == 2
     assert complaints == f"error: bundle {built} is not sound: items.parquet is missing\n"
-    assert f"a start passes over {built}" in said
+    assert f"a start skips {built}" in said
     assert f"a start begins with {tiny_bundle}, and takes 4 items" in said
 
 
@@ -177,7 +177,7 @@ def test_a_damaged_log_is_named_and_so_is_the_bundle_beside_it(
     assert second.startswith(f"error: {state / 'writes.sqlite3'}: is damaged (item ")
 
 
-def test_orphans_and_what_was_not_finished_are_named(
+def test_orphans_and_unfinished_bundles_are_named(
     check: Check, state: Path, recall_bundle: Path
 ) -> None:
     bundles = state / bundle_store.BUNDLES
@@ -190,7 +190,7 @@ def test_orphans_and_what_was_not_finished_are_named(
     assert f"{left}: not finished" in said
     assert f"a start begins with {recall_bundle}, and takes 4 items" in said
     (state / "writes.sqlite3").unlink()
-    assert f"{built}: sound, an orphan: it is of another log" in check("--state", state)[1]
+    assert f"{built}: sound, an orphan: it belongs to another log" in check("--state", state)[1]
 
 
 def test_a_state_that_a_server_uses_is_checked_beside_it(

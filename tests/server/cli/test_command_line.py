@@ -1,4 +1,4 @@
-"""`python -m server` and `python -m server search`: what they print and how they exit."""
+"""`python -m server` and its commands: output and exit codes."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ import pytest
 
 from server.__main__ import main
 from server.config import ServerConfig
-from server.service import SERVICES
+from server.rpc.services import Port, contract_services
 from shortlist.client import Client
 
 Flags = tuple[str, ...]
@@ -57,7 +57,9 @@ def test_a_second_start_compiles_nothing(flags: Flags, tmp_path: Path) -> None:
         with server_process(*flags[:-1], str(tmp_path / "xla")) as (process, _):
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=30)
-            found = re.search(r"programs: (\d+) compiled, (\d+) read from the cache", err)
+            found = re.search(
+                r"INFO server.service programs compiled=(\d+) read_from_cache=(\d+)\n", err
+            )
             assert found, err
             said.append(tuple(map(int, found.groups())))
     (compiled, read), (compiled_again, read_again) = said
@@ -92,7 +94,7 @@ def test_a_second_signal_stops_it_at_once(flags: Flags) -> None:
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    """What the command line says, which must be one line, and exits with code 2."""
+    """Return the error of a command line, which must be one line with exit code 2."""
     assert main([str(argument) for argument in arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -166,7 +168,7 @@ def test_unknown_flags_exit_with_two() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_what_is_in_force_and_each_call_are_logged(flags: Flags, form: str) -> None:
+def test_settings_their_sources_and_each_call_are_logged(flags: Flags, form: str) -> None:
     with server_process(*flags, "--log-format", form) as (process, address):
         with Client(address, timeout_seconds=30) as client:
             assert client.search("a private wish").results
@@ -174,13 +176,18 @@ def test_what_is_in_force_and_each_call_are_logged(flags: Flags, form: str) -> N
         _, err = process.communicate(timeout=30)
     assert "private" not in err
     if form == "text":
-        assert re.search(r"INFO server settings settings=\{.*\} sources=\{.*\}\n", err)
+        pair = r' [\w.]+=([^\s"]+|".*?")'  # one of name=value
+        assert re.search(rf"INFO server settings bundle=\S+ state=null({pair}){{30,}}\n", err)
+        given = r"bundle=--bundle port=--port compilation_cache=--compilation-cache"
+        assert re.search(rf"INFO server setting sources {given} log_format=--log-format\n", err)
         assert re.search(r"INFO server.access call method=shortlist.v1.SearchService/Search", err)
         return
     records = [json.loads(line) for line in err.splitlines()]
     [settings] = [record for record in records if record["message"] == "settings"]
-    assert settings["settings"]["log_format"] == "json"
-    assert settings["sources"]["log_format"] == "--log-format"
+    [sources] = [record for record in records if record["message"] == "setting sources"]
+    assert settings["log_format"] == "json"
+    assert settings["engine.recall_depth"] == 200
+    assert sources["log_format"] == "--log-format"
     [call] = [record for record in records if record["logger"] == "server.access"]
     assert call["code"] == "OK"
 
@@ -202,11 +209,13 @@ def test_json_logs_are_json_where_a_handshake_fails(flags: Flags, certificates: 
 
 def test_a_server_that_serves_is_healthy(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["health", "--address", address]) == 0
-    assert main(["health", "--address", address, "--service", SERVICES[0]]) == 0
+    assert (
+        main(["health", "--address", address, "--service", contract_services(Port.PUBLIC)[0]]) == 0
+    )
     assert capsys.readouterr().out == "SERVING\nSERVING\n"
 
 
-def test_what_does_not_serve_is_not_healthy(
+def test_unknown_services_and_missing_servers_are_not_healthy(
     address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["health", "--address", address, "--service", "no.such.Service"]) == 1
@@ -217,7 +226,9 @@ def test_what_does_not_serve_is_not_healthy(
     assert "UNAVAILABLE" in capsys.readouterr().out
 
 
-def test_a_probe_s_tls_file_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_tls_file_of_the_health_command_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert "no-such.pem" in complaint(capsys, "health", "--tls-ca", "no-such.pem")
 
 
@@ -232,7 +243,7 @@ def test_the_terminal_client_prints_a_table(
     printed = capsys.readouterr().out
     with Client(address) as client:
         results = client.search("usb c charger", page_size=3).results
-    for column in ("#", "score", "title", "brand", "price", "stage 1", "lexical", "rerank"):
+    for column in ("#", "score", "title", "brand", "price", "dense", "lexical", "rerank"):
         assert column in printed
     for result in results:
         assert result.item.title in printed

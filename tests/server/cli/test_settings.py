@@ -1,4 +1,4 @@
-"""Settings from flags, the environment and a file: who wins, and what is refused."""
+"""Settings from flags, the environment and a file: precedence and errors."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from base.errors import InputError
+from search.config import ANSWER_SHARE
 from server.cli.settings import load, setting_types
 from server.config import ServerConfig
 
@@ -128,9 +129,7 @@ def test_no_two_settings_share_a_variable() -> None:
         ("port =", "--config {file}: not a TOML file"),
     ],
 )
-def test_what_a_file_gets_wrong_is_named_with_file_and_key(
-    file: Path, text: str, said: str
-) -> None:
+def test_errors_in_a_file_are_named_with_file_and_key(file: Path, text: str, said: str) -> None:
     file.write_text(f"{text}\n")
     assert said.format(file=file) in refusal("--config", str(file), SHORTLIST_BUNDLE="b")
 
@@ -142,6 +141,18 @@ def test_the_docs_example_of_a_file_can_be_used(file: Path) -> None:
     config = load(["--config", str(file)], {}).config
     assert (config.port, config.compilation_cache) == (50052, None)
     assert config.engine.recall_depth == 100
+
+
+def test_help_and_docs_say_which_share_of_a_deadline_is_kept(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        load(["--help"], {})
+    shown = re.sub(r"[\s│]+", " ", capsys.readouterr().out)
+    share = f"{ANSWER_SHARE:.0%}"
+    assert f"at least {share} of the time left" in shown
+    page = (Path(__file__).resolve().parents[3] / "docs" / "serving.md").read_text("utf-8")
+    assert re.search(rf"--engine\.answer-milliseconds`[^`]{{,150}}{share}", page)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -158,7 +169,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("SHORTLIST_GRACE_SECONDS", "long", "SHORTLIST_GRACE_SECONDS: must be a number"),
     ],
 )
-def test_what_the_environment_gets_wrong_is_named(variable: str, value: str, said: str) -> None:
+def test_errors_in_the_environment_are_named(variable: str, value: str, said: str) -> None:
     assert said in refusal("--bundle", "b", **{variable: value})
 
 
@@ -179,16 +190,17 @@ def test_the_bundle_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--bundle" in capsys.readouterr().err
 
 
-def test_the_report_tells_values_and_sources_and_no_secrets() -> None:
+def test_the_log_has_values_and_sources_and_no_secrets() -> None:
     environ = {"SHORTLIST_TLS_KEY": "/run/secrets/hidden.pem", "SHORTLIST_TLS_CERT": "c.pem"}
-    report = load(["--bundle", "b", "--port", "5"], environ).report()
+    settings = load(["--bundle", "b", "--port", "5"], environ)
+    report = settings.loggable()
     assert json.loads(json.dumps(report)) == report
-    assert report["settings"]["port"] == 5
-    assert report["settings"]["tls_cert"] == "c.pem"
-    assert report["settings"]["tls_key"] == "***"
-    assert report["settings"]["client_ca"] is None
-    assert report["settings"]["engine.recall_depth"] == 200
-    assert report["sources"] == {
+    assert report["port"] == 5
+    assert report["tls_cert"] == "c.pem"
+    assert report["tls_key"] == "***"
+    assert report["client_ca"] is None
+    assert report["engine.recall_depth"] == 200
+    assert settings.sources == {
         "bundle": "--bundle",
         "port": "--port",
         "tls_cert": "SHORTLIST_TLS_CERT",
@@ -197,12 +209,11 @@ def test_the_report_tells_values_and_sources_and_no_secrets() -> None:
     assert "hidden" not in json.dumps(report)
 
 
-def test_whether_is_no_secret_and_what_a_url_carries_is() -> None:
-    """Booleans are told whatever they are called; passwords and keys in a URL are not."""
+def test_booleans_are_logged_and_secrets_in_urls_are_not() -> None:
     url = "https://me:hidden@traces.example:4317/v1?api_key=hidden#hidden"
-    report = load(["--bundle", "b", "--trace-endpoint", url, "--tokens-in-clear"], {}).report()
-    assert report["settings"]["tokens_in_clear"] is True
-    assert report["settings"]["trace_endpoint"] == "https://traces.example:4317/v1?***#***"
+    report = load(["--bundle", "b", "--trace-endpoint", url, "--tokens-in-clear"], {}).loggable()
+    assert report["tokens_in_clear"] is True
+    assert report["trace_endpoint"] == "https://traces.example:4317/v1?***#***"
     assert "hidden" not in json.dumps(report)
 
 

@@ -13,7 +13,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from search.errors import RequestError
 from server.interceptors.errors import ErrorInterceptor
-from server.interceptors.handlers import surrounded
+from server.interceptors.handlers import wrap_handler
 from shortlist.client import ShortlistError
 
 Code = grpc.StatusCode
@@ -80,18 +80,18 @@ KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 ECHOES = tuple(KINDS)[:5]
 
 
-class Surrounding(grpc.aio.ServerInterceptor):
-    """Notes how each call ended."""
+class EndRecorder(grpc.aio.ServerInterceptor):
+    """Records how each call ended."""
 
     def __init__(self) -> None:
         self._ended: queue.Queue[str] = queue.Queue()
 
     def ended(self) -> str:
-        """Returns how the next call to end did."""
+        """Return how the next call ended."""
         return self._ended.get(timeout=SOON)
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
-        return surrounded(await continuation(details), self._around)
+        return wrap_handler(await continuation(details), self._around)
 
     @asynccontextmanager
     async def _around(self, _: Any) -> AsyncIterator[None]:
@@ -106,19 +106,19 @@ class Surrounding(grpc.aio.ServerInterceptor):
 
 
 @pytest.fixture
-def surrounding() -> Surrounding:
-    return Surrounding()
+def recorder() -> EndRecorder:
+    return EndRecorder()
 
 
 @pytest.fixture
-def channel(surrounding: Surrounding) -> Iterator[grpc.Channel]:
+def channel(recorder: EndRecorder) -> Iterator[grpc.Channel]:
     """A channel to a server of the methods, on a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
     async def start() -> tuple[grpc.aio.Server, int]:
-        server = grpc.aio.server(interceptors=[surrounding, ErrorInterceptor()])
+        server = grpc.aio.server(interceptors=[recorder, ErrorInterceptor()])
         handlers = {
             name: make(
                 method,
@@ -175,19 +175,19 @@ def error_of(channel: grpc.Channel, name: str, words: Sequence[bytes | str]) -> 
 
 @pytest.mark.parametrize("name", ECHOES)
 def test_every_kind_of_method_answers(
-    channel: grpc.Channel, surrounding: Surrounding, name: str
+    channel: grpc.Channel, recorder: EndRecorder, name: str
 ) -> None:
     answers = {
         "UnaryUnary": ["<a b>"],
         "StreamUnary": ["<a><b>"],
     }
     assert call(channel, name, ["a", "b"]) == answers.get(name, ["<a>", "<b>"])
-    assert surrounding.ended() == "well"
+    assert recorder.ended() == "well"
 
 
 @pytest.mark.parametrize("name", ECHOES)
-def test_what_any_kind_of_method_raises_becomes_a_status(
-    channel: grpc.Channel, surrounding: Surrounding, name: str
+def test_errors_of_every_kind_of_method_become_a_status(
+    channel: grpc.Channel, recorder: EndRecorder, name: str
 ) -> None:
     error = error_of(channel, name, ["wrong"])
     assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "INVALID_FIELD")
@@ -195,7 +195,7 @@ def test_what_any_kind_of_method_raises_becomes_a_status(
     fault = error_of(channel, name, ["fault"])
     assert (fault.code, fault.reason) == (Code.INTERNAL, "INTERNAL_FAULT")
     assert "secret" not in str(fault)
-    assert (surrounding.ended(), surrounding.ended()) == ("AbortError", "AbortError")
+    assert (recorder.ended(), recorder.ended()) == ("AbortError", "AbortError")
 
 
 @pytest.mark.parametrize("name", ECHOES)
@@ -229,10 +229,10 @@ def test_a_method_that_aborts_by_itself_keeps_its_status(channel: grpc.Channel) 
 
 
 def test_a_stream_whose_caller_goes_ends_at_once(
-    channel: grpc.Channel, surrounding: Surrounding
+    channel: grpc.Channel, recorder: EndRecorder
 ) -> None:
     method = channel.unary_stream("/shortlist.v1.EchoService/Endless")
     responses: Any = method(StringValue(value="x" * 10_000).SerializeToString(), timeout=SOON)
     next(responses)
     responses.cancel()
-    assert surrounding.ended() == "CancelledError"
+    assert recorder.ended() == "CancelledError"

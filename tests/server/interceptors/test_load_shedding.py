@@ -1,4 +1,4 @@
-"""Calls refused at the door, over a real server and channel."""
+"""Load shedding, over a real server and channel."""
 
 # ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
 
@@ -22,9 +22,10 @@ from prometheus_client import generate_latest
 from search.config import EngineConfig
 from server.auth.tokens import Tokens
 from server.interceptors.access import AccessInterceptor
-from server.interceptors.load_shedding import SheddingInterceptor
+from server.interceptors.load_shedding import LoadSheddingInterceptor
 from server.observe.metrics import Metrics
-from server.worker_pool import Worker
+from server.rpc.services import QUEUED, ROLES
+from server.worker_pool import WorkerPool
 from shortlist.client import Client
 from shortlist.v1 import (
     catalog_service_pb2,
@@ -47,7 +48,7 @@ class Search(search_service_pb2_grpc.SearchServiceServicer):
 
 
 class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
-    """The same, and waits for no worker."""
+    """Answers nothing, at once, without the pool."""
 
     async def GetItem(self, request, context):
         return catalog_service_pb2.GetItemResponse()
@@ -55,10 +56,10 @@ class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
 
 @asynccontextmanager
 async def serving(
-    worker: Worker, metrics: Metrics, access: AccessInterceptor | None = None
+    pool: WorkerPool, metrics: Metrics, access: AccessInterceptor | None = None
 ) -> AsyncIterator[grpc.aio.Channel]:
     others = [access] if access else []
-    shedding = SheddingInterceptor(worker, metrics, access)
+    shedding = LoadSheddingInterceptor(pool, metrics, QUEUED, access)
     server = grpc.aio.server(interceptors=[shedding, *others])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(Search(), server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(Catalog(), server)
@@ -70,17 +71,17 @@ async def serving(
 
 
 @asynccontextmanager
-async def full(worker: Worker) -> AsyncIterator[None]:
-    """One job runs and one waits, which is all there is room for."""
+async def full(pool: WorkerPool) -> AsyncIterator[None]:
+    """Fill the pool: one job runs and one waits."""
     running, opened = threading.Event(), threading.Event()
 
     def job() -> None:
         running.set()
         assert opened.wait(SOON)
 
-    first = asyncio.create_task(worker.run(job))
+    first = asyncio.create_task(pool.run(job))
     assert await asyncio.to_thread(running.wait, SOON)
-    second = asyncio.create_task(worker.run(lambda: None))
+    second = asyncio.create_task(pool.run(lambda: None))
     await asyncio.sleep(0)  # it is queued by now
     yield
     opened.set()
@@ -103,7 +104,7 @@ async def raw(channel: grpc.aio.Channel, method: str, request: bytes) -> object:
 
 
 async def unfinished(channel: grpc.aio.Channel, method: str) -> object:
-    """What a call ends with whose request never comes."""
+    """Return the end of a call whose request never comes."""
     call = channel.stream_unary(method)(timeout=SOON)
     try:
         await call
@@ -116,7 +117,7 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     metrics = Metrics()
-    worker = Worker(queue_size=1)
+    pool = WorkerPool(queue_size=1)
 
     async def scenario() -> dict[str, list[object]]:
         search, stream = (
@@ -125,9 +126,9 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
         )
         item, none = "/shortlist.v1.CatalogService/GetItem", "/shortlist.v1.SearchService/None"
         methods = (search, stream, item, none)
-        async with serving(worker, metrics) as channel:
+        async with serving(pool, metrics) as channel:
             before = [await raw(channel, method, b"") for method in methods]
-            async with full(worker):
+            async with full(pool):
                 meanwhile = [await raw(channel, method, b"") for method in methods]
                 unread = await raw(channel, search, b"\xff no message of protobuf")
                 unsent = await unfinished(channel, search)
@@ -136,7 +137,7 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
 
     with caplog.at_level(logging.WARNING):
         found = asyncio.run(scenario())
-    worker.close()
+    pool.close()
     for when in ("before", "after"):
         *answered, unknown = found[when]
         assert answered == ["OK", "OK", "OK"]
@@ -155,28 +156,29 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
     counted = generate_latest(metrics.registry).decode()
     label = 'code="RESOURCE_EXHAUSTED",method="shortlist.v1.SearchService/Search"'
     assert f"shortlist_calls_total{{{label}}} 3.0" in counted
-    assert "calls refused because the queue is full: 1" in caplog.messages  # further ones later
+    [logged] = [record for record in caplog.records if record.getMessage() == "queue is full"]
+    assert vars(logged)["fields"] == {"refused_calls": 1}  # the next line comes a second later
 
 
 def test_searches_that_others_wait_behind_do_less(config, serving) -> None:
-    """Of searches that wait for one thread the first have many behind them, the last one none."""
+    """Of the queued searches, the first have many behind them and the last has none."""
     many = 20
     with (
         serving(replace(config, threads=1, engine=EngineConfig(cache_megabytes=0))) as server,
         Client(server.address, timeout_seconds=60) as client,
         ThreadPoolExecutor(many) as callers,
     ):
-        worker, opened = server.service._worker, threading.Event()
-        gate = asyncio.run_coroutine_threadsafe(worker.run(lambda: opened.wait(SOON)), server.loop)
+        pool, opened = server.service.pool, threading.Event()
+        gate = asyncio.run_coroutine_threadsafe(pool.run(lambda: opened.wait(SOON)), server.loop)
         pairs = server.service.bundles.engine_handle.engine.models.pairs
         for shape in pairs.forward.shapes:
             for _ in range(40):
                 pairs.forward.measured(shape, 3.0)
         calls = [callers.submit(client.search, "usb c charger") for _ in range(many)]
         until = time.monotonic() + SOON
-        while worker.waiting < many and time.monotonic() < until:
+        while pool.waiting < many and time.monotonic() < until:
             time.sleep(0.001)
-        assert worker.waiting == many
+        assert pool.waiting == many
         opened.set()
         gate.result(SOON)
         reranked = sorted(call.result().reranked_count for call in calls)
@@ -185,16 +187,18 @@ def test_searches_that_others_wait_behind_do_less(config, serving) -> None:
     assert {reranked[-1]} == targets
 
 
-def test_whoever_may_not_call_is_told_so_also_while_the_queue_is_full(tmp_path: Path) -> None:
+def test_tokens_are_checked_while_the_queue_is_full(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "tokens"
     digest = hashlib.sha256(b"a-secret-of-a-reader").hexdigest()
     file.write_text(f"read: {digest}\n")
-    worker = Worker(queue_size=1)
+    pool = WorkerPool(queue_size=1)
 
     async def scenario() -> list[object]:
-        access = AccessInterceptor(Tokens(file))
+        access = AccessInterceptor(Tokens(file), ROLES)
         method = "/shortlist.v1.SearchService/Search"
-        async with serving(worker, Metrics(), access) as channel, full(worker):
+        async with serving(pool, Metrics(), access) as channel, full(pool):
             call = channel.unary_unary(method)
             codes = []
             for token in ("of nobody", "a-secret-of-a-reader"):
@@ -204,5 +208,5 @@ def test_whoever_may_not_call_is_told_so_also_while_the_queue_is_full(tmp_path: 
         return codes
 
     codes = asyncio.run(scenario())
-    worker.close()
+    pool.close()
     assert codes == [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED]

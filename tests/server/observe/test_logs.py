@@ -1,4 +1,4 @@
-"""What calls leave behind in the log: nothing private."""
+"""The records of calls in the log: nothing private."""
 
 import json
 import logging
@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from server.interceptors.call_log import current_call, note
+from server.interceptors.call_log import current_call, record_answer
 from server.observe.log_format import JsonFormatter, TextFormatter
 from shortlist.client import Client
 from shortlist.v1 import search_service_pb2
 from tests.server.conftest import Running
-from tests.server.observe.observed import QUERY, SECRETS, eventually, make_mistakes, stub
+from tests.server.observe.failing_calls import QUERY, SECRETS, eventually, make_mistakes, stub
 
 
 class Lines(logging.Handler):
@@ -137,8 +137,8 @@ def test_warnings_of_libraries_are_records_too() -> None:
     assert "of old" in json.loads(ran.stderr)["message"]
 
 
-def test_outside_of_a_call_there_is_none_to_take_note_for() -> None:
+def test_answers_outside_of_a_call_are_not_recorded() -> None:
     from search.result import SearchResult
 
-    note(SearchResult((), (), 0, 0), "b")
+    record_answer(SearchResult((), (), 0, 0), "b")
     assert current_call() is None

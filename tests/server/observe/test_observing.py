@@ -1,4 +1,4 @@
-"""What calls leave behind in the metrics and the traces: nothing private."""
+"""Metrics and traces of calls: nothing private."""
 
 import socket
 import subprocess
@@ -25,12 +25,12 @@ from search.bundle import Manifest
 from search.engine import Engine
 from search.runtime.batching import current_context
 from server.config import ServerConfig
-from server.observe.tracing import exporting
+from server.observe.tracing import make_exporter
 from shortlist.client import Client
 from shortlist.v1 import search_service_pb2
 from shortlist.v1.item_pb2 import Item
 from tests.server.conftest import Running
-from tests.server.observe.observed import (
+from tests.server.observe.failing_calls import (
     QUERY,
     SECRETS,
     SOON,
@@ -102,7 +102,7 @@ def test_calls_stages_and_candidates_are_counted(observed: Running, client: Clie
     assert grown("shortlist_batch_calls_count") == grown("shortlist_batch_calls_sum")
 
 
-def test_what_embed_and_get_item_did_is_counted(observed: Running, client: Client) -> None:
+def test_stages_of_embed_and_batch_get_items_are_counted(observed: Running, client: Client) -> None:
     encode = key("shortlist_stage_seconds_count", stage="encode")
     lookup = key("shortlist_stage_seconds_count", stage="lookup")
     before = scrape(observed)
@@ -126,7 +126,7 @@ def test_errors_are_counted_by_code(observed: Running, client: Client) -> None:
     assert eventually(lambda: scrape(observed).get(wanted)) >= 1
 
 
-def test_methods_have_depths_of_their_own_and_none_for_what_they_do_not(
+def test_depths_are_counted_only_for_methods_that_have_the_stage(
     observed: Running, client: Client
 ) -> None:
     retrieve, rerank = "shortlist.v1.RetrievalService/Retrieve", "shortlist.v1.RerankService/Rerank"
@@ -251,7 +251,7 @@ def test_a_call_is_a_span_of_the_callers_trace_with_one_per_stage(
         assert (span.attributes or {})["shortlist.candidates"] == stage.candidate_count
 
 
-def test_what_was_done_in_vain_is_counted_and_traced(
+def test_stages_of_a_call_without_an_answer_are_counted_and_traced(
     observed: Running,
     client: Client,
     exporter: InMemorySpanExporter,
@@ -278,7 +278,7 @@ def test_what_was_done_in_vain_is_counted_and_traced(
     assert scrape(observed)[recall] - before == 1
 
 
-def test_only_the_servers_faults_are_errors_and_none_tells_what_was_asked(
+def test_only_server_faults_are_error_spans_and_no_span_has_the_query(
     client: Client, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exporter.clear()
@@ -305,7 +305,7 @@ def test_only_the_servers_faults_are_errors_and_none_tells_what_was_asked(
 def test_traces_to_a_collector_need_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(InputError, match=r"pip install 'shortlist\[otel\]'"):
-        exporting("http://127.0.0.1:4317")
+        make_exporter("http://127.0.0.1:4317")
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:4317", "ftp://host", "http://", "nonsense"])
@@ -326,7 +326,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
-def test_a_stop_sends_what_is_left_to_the_collector(config: ServerConfig, serving: Serving) -> None:
+def test_a_stop_sends_the_remaining_spans(config: ServerConfig, serving: Serving) -> None:
     collector = Collector()
     receiver = grpc.server(ThreadPoolExecutor(1))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, receiver)
@@ -350,8 +350,8 @@ def test_the_extra_is_not_needed_without_a_collector() -> None:
         "sys.modules['opentelemetry.sdk'] = None\n"
         "sys.modules['opentelemetry.exporter'] = None\n"
         "import server.service\n"
-        "from server.observe.tracing import CallTracer, exporting\n"
-        "assert exporting(None) is None\n"
+        "from server.observe.tracing import CallTracer, make_exporter\n"
+        "assert make_exporter(None) is None\n"
         "with CallTracer().span('a/B', {}) as span:\n"
         "    import grpc\n"
         "    assert span.finish(grpc.StatusCode.OK, None, []) is None\n"

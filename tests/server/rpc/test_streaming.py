@@ -20,7 +20,7 @@ from search.runtime.batching import current_context
 from server.config import ServerConfig
 from server.convert import search as search_messages
 from server.rpc.streaming import parts_of
-from server.worker_pool import Worker
+from server.worker_pool import WorkerPool
 from shortlist import filters
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import coverage_pb2, search_service_pb2
@@ -98,7 +98,7 @@ def test_a_streamed_search_refuses_what_a_search_does(
 
 def test_an_answer_in_parts_that_nobody_waits_for_is_dropped() -> None:
     """As gRPC does when a client cancels, the iteration is cancelled between two parts."""
-    worker, dropped = Worker(queue_size=1), threading.Event()
+    worker, dropped = WorkerPool(queue_size=1), threading.Event()
 
     def work(hand_out: Callable[[int], None]) -> int:
         hand_out(1)
@@ -124,7 +124,7 @@ def test_an_answer_in_parts_that_nobody_waits_for_is_dropped() -> None:
 
 
 def test_parts_come_in_order_and_an_error_after_them() -> None:
-    worker = Worker(queue_size=1)
+    worker = WorkerPool(queue_size=1)
 
     def work(hand_out: Callable[[int], None]) -> int:
         hand_out(1)

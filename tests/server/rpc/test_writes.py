@@ -165,8 +165,8 @@ def test_pages_go_on_after_a_compaction_and_end_with_another_bundle(
         upsert(live.address, UpsertItemsRequest(request_id="a", item=price, update_mask=mask))
         whole = [result.item_id for result in client.search(query, page_size=20).results]
         page = client.search(query, page_size=5)
-        assert live.service._live is not None
-        live.service._live.compact()
+        assert live.service.live is not None
+        live.service.live.compact()
         ids = [result.item_id for result in page.results]
         for number in (1, 2, 3):
             before, token = page.bundle_id, page.next_page_token
@@ -198,8 +198,8 @@ def test_recall_is_in_the_metrics_from_the_start_and_after_a_compaction(
             assert time.monotonic() < end
             time.sleep(0.05)
         upsert(running.address, UpsertItemsRequest(request_id="a", item=LAMP))
-        assert running.service._live is not None
-        running.service._live.compact()
+        assert running.service.live is not None
+        running.service.live.compact()
         assert {"shortlist_index_recall 1.0", "shortlist_compactions_total 1.0"} <= {*metrics()}
 
 

@@ -1,4 +1,4 @@
-"""How a call is named: to its caller, and in the records of it."""
+"""The request id of a call: in its metadata and in the log."""
 
 import logging
 import re
@@ -35,7 +35,7 @@ SECONDS = 30
 def server(
     config: ServerConfig, serving: Serving, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """Takes writes and operators' calls."""
+    """A server with AdminService that takes writes."""
     state = tmp_path_factory.mktemp("state")
     with serving(replace(config, state=state, admin_port=0)) as running:
         yield running
@@ -57,11 +57,11 @@ def search(channel: grpc.Channel, *metadata: tuple[str, str], page_size: int = 1
         return error  # type: ignore[return-value]  # the errors of stubs are calls
 
 
-def test_an_answer_begins_with_the_name_of_its_call(channel: grpc.Channel) -> None:
+def test_an_answer_begins_with_the_request_id(channel: grpc.Channel) -> None:
     assert NAME in search(channel, NAME).initial_metadata()
 
 
-def test_a_stream_begins_with_the_name_of_its_call(channel: grpc.Channel) -> None:
+def test_a_stream_begins_with_the_request_id(channel: grpc.Channel) -> None:
     request = search_service_pb2.StreamSearchRequest(search=QUESTION)
     stub = search_service_pb2_grpc.SearchServiceStub(channel)
     answers = stub.StreamSearch(request, timeout=SECONDS, metadata=[NAME])
@@ -70,7 +70,7 @@ def test_a_stream_begins_with_the_name_of_its_call(channel: grpc.Channel) -> Non
 
 
 @pytest.mark.parametrize("writes", [0, 2])
-def test_a_stream_of_writes_has_it_too_also_an_empty_one(
+def test_a_stream_of_writes_has_the_request_id_even_if_empty(
     channel: grpc.Channel, writes: int
 ) -> None:
     requests = [
@@ -85,7 +85,7 @@ def test_a_stream_of_writes_has_it_too_also_an_empty_one(
     assert NAME in answers.initial_metadata()
 
 
-def test_operators_are_told_as_well(server: Any) -> None:
+def test_admin_calls_have_the_request_id(server: Any) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{server.service.admin_port}") as channel:
         method = admin_service_pb2_grpc.AdminServiceStub(channel).GetStatus
         request = admin_service_pb2.GetStatusRequest()
@@ -93,17 +93,17 @@ def test_operators_are_told_as_well(server: Any) -> None:
     assert NAME in call.initial_metadata()
 
 
-def test_an_error_has_the_name_behind_it_so_that_it_may_be_tried_again(
+def test_an_error_has_the_request_id_in_its_trailing_metadata(
     channel: grpc.Channel,
 ) -> None:
-    """An answer that had begun would not be: gRPC takes it for the call's own."""
+    """gRPC does not retry a call whose answer has begun."""
     failed = search(channel, NAME, page_size=-1)
     assert failed.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert NAME in failed.trailing_metadata()
     assert NAME not in failed.initial_metadata()
 
 
-def test_one_that_is_refused_for_its_token_as_well(
+def test_a_call_refused_for_its_token_has_the_request_id(
     config: ServerConfig, serving: Serving, tmp_path: Path
 ) -> None:
     tokens = tmp_path / "tokens"
@@ -119,14 +119,14 @@ def test_one_that_is_refused_for_its_token_as_well(
 
 
 @pytest.mark.parametrize("given", [(), (("x-request-id", "two words"),)])
-def test_a_call_without_a_name_is_given_one(
+def test_a_call_without_a_valid_request_id_gets_a_new_one(
     channel: grpc.Channel, given: tuple[tuple[str, str], ...]
 ) -> None:
     told = dict(search(channel, *given).initial_metadata())
     assert re.fullmatch("[0-9a-f]{32}", told["x-request-id"])
 
 
-def test_the_log_names_the_bundle_that_answered_and_not_the_one_that_has_come_since(
+def test_the_log_names_the_bundle_that_answered_not_its_successor(
     config: ServerConfig,
     recall_bundle: Path,
     serving: Serving,
@@ -157,7 +157,7 @@ def test_the_log_names_the_bundle_that_answered_and_not_the_one_that_has_come_si
 
 
 def load(server: Any, directory: Path) -> str:
-    """Has a bundle serve, and returns its id."""
+    """Let a server load a bundle, and return its id."""
     with grpc.insecure_channel(f"127.0.0.1:{server.service.admin_port}") as channel:
         stub = admin_service_pb2_grpc.AdminServiceStub(channel)
         request = admin_service_pb2.LoadBundleRequest(path=str(directory))
@@ -165,6 +165,6 @@ def load(server: Any, directory: Path) -> str:
 
 
 def named(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
-    """What was logged of the calls of a name."""
+    """Return the log fields of the calls with a request id."""
     fields = [vars(record).get("fields", {}) for record in caplog.records]
     return [known for known in fields if known.get("request_id") == name]

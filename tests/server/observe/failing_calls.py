@@ -1,4 +1,4 @@
-"""Calls that leave something behind, private words in them included."""
+"""Failing calls, with private words in them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ SECRETS = ("zanzibar", "plumbus", "hush-17", "Geheimnis")
 
 
 def eventually(found: Callable[[], Any]) -> Any:
-    """Returns what is found as soon as it is: callers hear of an error before it is recorded."""
+    """Return the first true result: callers see an error before it is recorded."""
     until = time.monotonic() + SOON
     while not (result := found()):
         assert time.monotonic() < until
@@ -39,7 +39,7 @@ def fail(call: Callable[[], object]) -> ShortlistError:
 
 
 def make_mistakes(client: Client, monkeypatch: pytest.MonkeyPatch) -> ShortlistError:
-    """Fails in every way, with something private in each; returns the internal fault."""
+    """Make calls fail in every way, with private words in each; return the internal error."""
     fail(lambda: client.search(QUERY, page_size=-1))
     fail(lambda: client.search(QUERY, page_token="Geheimnis"))
     fail(lambda: client.get_item("hush-17"))

@@ -1,0 +1,213 @@
+"""The table of services: each method's role and queueing, and the servicer that answers it.
+
+A new RPC needs its proto, a servicer method and an entry in `SERVICES`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from types import ModuleType
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+
+from live.catalogue import LiveCatalogue
+from server.auth.tokens import Role
+from server.bundle_loader import BundleLoader
+from server.rpc.admin import AdminServicer
+from server.rpc.health import Health
+from server.rpc.servicers import CatalogServicer, RerankServicer, RetrievalServicer, SearchServicer
+from server.worker_pool import WorkerPool
+from shortlist.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
+    rerank_service_pb2,
+    rerank_service_pb2_grpc,
+    retrieval_service_pb2,
+    retrieval_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+)
+
+_CONTRACT = "shortlist.v1"
+
+
+class Port(Enum):
+    """A port of the server."""
+
+    PUBLIC = auto()  # --port
+    ADMIN = auto()  # --admin-port
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a method needs."""
+
+    role: Role | None  # the role that a caller's token needs; None: no token is needed
+    queued: bool = False  # waits for the worker pool, so a full queue refuses it unread
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What servicers are built from."""
+
+    bundles: BundleLoader
+    pool: WorkerPool
+    live: LiveCatalogue | None  # None: the server takes no writes
+    health: Health
+
+
+@dataclass(frozen=True)
+class ServiceRow:
+    """One service of the table.
+
+    Raises:
+        ValueError: `methods` are not the methods that the service has in its proto file.
+    """
+
+    descriptor: ServiceDescriptor
+    register: Callable[[Any, grpc.aio.Server], None]  # the generated add_…Servicer_to_server
+    servicer: Callable[[Parts, "Port"], Any]  # builds the servicer for a port
+    methods: Mapping[str, Method]
+    ports: tuple[Port, ...] = (Port.PUBLIC,)
+
+    def __post_init__(self) -> None:
+        declared = {method.name for method in self.descriptor.methods}
+        if wrong := declared ^ set(self.methods):
+            raise ValueError(
+                f"{self.name}: the table of services and the proto file differ in "
+                f"{', '.join(sorted(wrong))}"
+            )
+
+    @property
+    def name(self) -> str:
+        """The full name, such as "shortlist.v1.SearchService"."""
+        return str(self.descriptor.full_name)
+
+    @property
+    def in_contract(self) -> bool:
+        """Whether the service is of `shortlist.v1`, not a standard one of gRPC."""
+        return str(self.descriptor.file.package) == _CONTRACT
+
+
+def _service(module: ModuleType, name: str) -> ServiceDescriptor:
+    descriptor: ServiceDescriptor = module.DESCRIPTOR.services_by_name[name]
+    return descriptor
+
+
+def _reflection(_: Parts, port: Port) -> Any:
+    # The package's stubs lack `aio`.
+    return reflection.aio.ReflectionServicer(service_names(port))  # type: ignore[attr-defined]
+
+
+_MODEL_WORK = Method(Role.READ, queued=True)
+
+SERVICES: tuple[ServiceRow, ...] = (
+    ServiceRow(
+        _service(search_service_pb2, "SearchService"),
+        search_service_pb2_grpc.add_SearchServiceServicer_to_server,
+        lambda parts, _: SearchServicer(parts.bundles.engine_handle, parts.pool),
+        {"Search": _MODEL_WORK, "StreamSearch": _MODEL_WORK},
+    ),
+    ServiceRow(
+        _service(retrieval_service_pb2, "RetrievalService"),
+        retrieval_service_pb2_grpc.add_RetrievalServiceServicer_to_server,
+        lambda parts, _: RetrievalServicer(parts.bundles.engine_handle, parts.pool),
+        {"Retrieve": _MODEL_WORK, "SimilarItems": _MODEL_WORK, "Embed": _MODEL_WORK},
+    ),
+    ServiceRow(
+        _service(rerank_service_pb2, "RerankService"),
+        rerank_service_pb2_grpc.add_RerankServiceServicer_to_server,
+        lambda parts, _: RerankServicer(parts.bundles.engine_handle, parts.pool),
+        {"Rerank": _MODEL_WORK},
+    ),
+    ServiceRow(
+        _service(catalog_service_pb2, "CatalogService"),
+        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server,
+        lambda parts, _: CatalogServicer(parts.bundles.engine_handle, parts.live),
+        {
+            "GetItem": Method(Role.READ),
+            "BatchGetItems": Method(Role.READ),
+            "UpsertItems": Method(Role.WRITE),
+            "DeleteItems": Method(Role.WRITE),
+        },
+    ),
+    ServiceRow(
+        _service(admin_service_pb2, "AdminService"),
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
+        lambda parts, _: AdminServicer(parts.bundles),
+        {
+            "GetStatus": Method(Role.ADMIN),
+            "LoadBundle": Method(Role.ADMIN),
+            "RollBack": Method(Role.ADMIN),
+        },
+        (Port.ADMIN,),
+    ),
+    ServiceRow(
+        _service(health_pb2, "Health"),
+        health_pb2_grpc.add_HealthServicer_to_server,
+        lambda parts, _: parts.health,
+        {"Check": Method(None), "List": Method(None), "Watch": Method(None)},
+        (Port.PUBLIC, Port.ADMIN),
+    ),
+    ServiceRow(
+        _service(reflection_pb2, "ServerReflection"),
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server,
+        _reflection,
+        {"ServerReflectionInfo": Method(None)},
+        (Port.PUBLIC, Port.ADMIN),
+    ),
+)
+
+
+def service_names(port: Port) -> tuple[str, ...]:
+    """Return the full names of all services on a port."""
+    return tuple(row.name for row in SERVICES if port in row.ports)
+
+
+def contract_services(*ports: Port) -> tuple[str, ...]:
+    """Return the full names of the services of `shortlist.v1` on some ports."""
+    return tuple(row.name for row in SERVICES if row.in_contract and set(ports) & set(row.ports))
+
+
+def _methods() -> Iterable[tuple[str, Method]]:
+    for row in SERVICES:
+        for name, method in row.methods.items():
+            yield f"/{row.name}/{name}", method
+
+
+# By full name, such as "/shortlist.v1.SearchService/Search".
+ROLES: Mapping[str, Role | None] = {name: method.role for name, method in _methods()}
+QUEUED: frozenset[str] = frozenset(name for name, method in _methods() if method.queued)
+
+
+def add_services(
+    server: grpc.aio.Server,
+    port: Port,
+    parts: Parts,
+    table: Sequence[ServiceRow] = SERVICES,
+) -> None:
+    """Let a server answer the services of a port.
+
+    Raises:
+        NotImplementedError: A servicer of the contract lacks a method of its service.
+    """
+    for row in table:
+        if port not in row.ports:
+            continue
+        servicer = row.servicer(parts, port)
+        missing = [
+            name
+            for name in row.methods
+            # The generated base class has every method; it answers UNIMPLEMENTED.
+            if row.in_contract and getattr(type(servicer), name).__module__.endswith("_pb2_grpc")
+        ]
+        if missing:
+            names = ", ".join(missing)
+            raise NotImplementedError(f"{type(servicer).__name__} has no method {names}")
+        row.register(servicer, server)
