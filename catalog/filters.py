@@ -251,9 +251,7 @@ def _check_comparison(tree: Equals | In | Range | Exists | Prefix, path: str) ->
             check_interval(interval, kind, f"{path}.interval")
         case Prefix(_, prefix):
             if kind != "text":
-                raise FilterError(
-                    f"{path}.field", "is not a text field; give a text field or an attribute"
-                )
+                raise FilterError(f"{path}.field", "is not text; give a text field or an attribute")
             _check_value(prefix, "text", f"{path}.prefix")
 
 
@@ -276,9 +274,7 @@ def _check_value(value: Value, kind: Kind, path: str) -> None:
     if value == "":
         raise FilterError(path, "is empty; to match items without a value, negate exists")
     if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise FilterError(
-            path, "contains a lone surrogate, which is half a character; correct the text"
-        )
+        raise FilterError(path, "contains a lone surrogate (half a character); correct it")
 
 
 def _compared(

@@ -1,7 +1,7 @@
-"""Turning what a file holds into columns of the schema's types.
+"""Convert the values of a file to columns of the schema's types.
 
-Whole batches are converted at once by Arrow. Only when that fails are the values that are clearly
-wrong picked out one by one, and the batch halved again and again around any that remain.
+Arrow converts whole batches. If a batch fails, the values that are clearly wrong are picked out
+first, and the batch is halved until the other wrong values stand alone.
 """
 
 import json
@@ -17,8 +17,8 @@ import pyarrow.types as is_a
 from base.halving import apply_in_halves
 from catalog.schema import ATTRIBUTES, DATE, FLAG, NUMBER, TEXT, TIME, VECTOR, WHOLE
 
-# What Arrow and Python raise for a value of the wrong kind. Arrow's own errors are among them;
-# AttributeError comes from asking a value that is not an object for its items.
+# What Arrow and Python raise for a value of the wrong type. AttributeError is raised when a value
+# for `attributes` is not a map.
 _REFUSALS = (
     ValueError,
     TypeError,
@@ -49,20 +49,20 @@ _FORMS: Mapping[pa.DataType, re.Pattern[str]] = {
     TIME: re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d){0,2}(\.\d+)?([Zz]|[+-]\d\d(:?\d\d)?)?)?"),
 }
 
-# Takes a batch (a list of csv cells or of JSON values, or an Arrow array) and the type wanted.
+# Takes a batch (a list of csv cells or of JSON values, or an Arrow array) and the target type.
 Converter = Callable[[Any, pa.DataType], pa.Array]
 
 
 def convert(values: Any, kind: pa.DataType, converter: Converter) -> tuple[pa.Array, list[int]]:
-    """Converts a batch, leaving null where a value cannot be converted.
+    """Convert a batch; a value that cannot be converted becomes null.
 
     Args:
-        values: the batch, as the converter takes it.
-        kind: the type wanted.
+        values: The batch, as the converter takes it.
+        kind: The target type.
         converter: `from_text`, `from_json` or `from_arrow`.
 
     Returns:
-        The column, and the indices of the values that could not be converted, rising.
+        The column, and the ascending indices of the values that could not be converted.
     """
     try:
         return converter(values, kind), []
@@ -98,7 +98,7 @@ def _clearly_wrong(values: Any, kind: pa.DataType, converter: Converter) -> list
 
 
 def from_text(values: Sequence[str | None], kind: pa.DataType) -> pa.Array:
-    """Converts csv cells; an empty cell is a missing value, a map or list is JSON text."""
+    """Convert csv cells; an empty cell is a missing value, a map or list is JSON text."""
     if kind in (ATTRIBUTES, VECTOR):
         return from_json(
             [json.loads(value) if value and value.strip() else None for value in values], kind
@@ -115,7 +115,7 @@ def from_text(values: Sequence[str | None], kind: pa.DataType) -> pa.Array:
 
 
 def from_json(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Converts decoded JSON values; null is a missing value, dates and times are ISO 8601 text."""
+    """Convert decoded JSON values; null is a missing value, dates and times are ISO 8601 text."""
     if kind in (NUMBER, WHOLE):
         _only(values, int, float)  # Arrow takes true for 1
         numbers = pa.array(values, NUMBER)
@@ -133,33 +133,33 @@ def from_json(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def from_arrow(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Converts a parquet column whose type `accepts` has accepted."""
+    """Convert a parquet column whose type passes `accepts`."""
     if is_a.is_null(values.type):
         return pa.nulls(len(values), kind)
     if kind == WHOLE and is_a.is_floating(values.type):
         return _as_whole(values.cast(NUMBER))
     if kind == TIME and values.type.tz is None:
-        # `safe` would refuse nanoseconds, which carry more digits than we keep.
+        # `safe` would refuse nanoseconds, because microseconds lose their last digits.
         return pc.assume_timezone(values.cast(pa.timestamp("us"), safe=False), "UTC")
     converted = values.cast(kind, safe=kind == WHOLE)
-    converted.validate(full=True)  # a damaged or careless writer can leave text that is not UTF-8
+    converted.validate(full=True)  # text in the file may not be UTF-8
     return _without_nan(converted)
 
 
-def accepts(found: pa.DataType, kind: pa.DataType) -> bool:
-    """Whether a parquet column of type `found` can stand for one of type `kind`."""
-    if is_a.is_dictionary(found):
-        found = found.value_type
-    return is_a.is_null(found) or any(test(found) for test in _ACCEPTED[kind])
+def accepts(actual: pa.DataType, kind: pa.DataType) -> bool:
+    """Return whether `from_arrow` converts a parquet column of type `actual` to type `kind`."""
+    if is_a.is_dictionary(actual):
+        actual = actual.value_type
+    return is_a.is_null(actual) or any(test(actual) for test in _ACCEPTED[kind])
 
 
-def _is_text_map(found: pa.DataType) -> bool:
-    return is_a.is_map(found) and accepts(found.key_type, TEXT) and accepts(found.item_type, TEXT)
+def _is_text_map(kind: pa.DataType) -> bool:
+    return is_a.is_map(kind) and accepts(kind.key_type, TEXT) and accepts(kind.item_type, TEXT)
 
 
-def _is_number_list(found: pa.DataType) -> bool:
+def _is_number_list(kind: pa.DataType) -> bool:
     lists = (is_a.is_list, is_a.is_large_list, is_a.is_fixed_size_list)
-    return any(test(found) for test in lists) and accepts(found.value_type, NUMBER)
+    return any(test(kind) for test in lists) and accepts(kind.value_type, NUMBER)
 
 
 _ACCEPTED: Mapping[pa.DataType, tuple[Callable[[pa.DataType], bool], ...]] = {
@@ -185,22 +185,22 @@ def _without_empty(text: pa.Array) -> pa.Array:
 
 
 def _without_nan(values: pa.Array) -> pa.Array:
-    """NaN is how data frames write a missing number; it stays visible to the checks as null."""
+    """Replace NaN, which data frames write for a missing number, by null."""
     if values.type != NUMBER:
         return values
     return pc.if_else(pc.is_nan(values), pa.scalar(None, NUMBER), values)
 
 
 def _as_whole(numbers: pa.Array) -> pa.Array:
-    """3.0 is how data frames write a whole number in a column with gaps; 3.5 is refused."""
+    """Convert to whole numbers; refuse 3.5, but take 3.0, which data frames write beside gaps."""
     return _without_nan(numbers).cast(WHOLE)
 
 
 def _as_time(text: pa.Array) -> pa.Array:
-    """Parses ISO 8601; a time without a zone is UTC."""
+    """Parse ISO 8601; a time without a zone is UTC."""
     zoned = pc.match_substring_regex(text, _ZONED)
     none = pa.scalar(None, TEXT)
-    # Parsed as nanoseconds, because Arrow refuses more digits than the unit holds.
+    # Parse as nanoseconds, because Arrow refuses more digits than the unit holds.
     with_zone = pc.if_else(zoned, text, none).cast(pa.timestamp("ns", "UTC"))
     without = pc.if_else(zoned, none, text).cast(pa.timestamp("ns"))
     return pc.coalesce(with_zone, pc.assume_timezone(without, "UTC")).cast(TIME, safe=False)

@@ -1,4 +1,4 @@
-"""Reading one table's file into the schema's columns: parquet, jsonl (gzipped or not) or csv."""
+"""Read the file of one table into the schema's columns: parquet, jsonl, jsonl.gz or csv."""
 
 import csv
 import zlib
@@ -25,32 +25,32 @@ _UNREADABLE = (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException)
 
 @dataclass(frozen=True)
 class RawTable:
-    """A table as its file has it: the schema's types, values not yet checked."""
+    """A table with the schema's types, whose values are not checked yet."""
 
     schema: Schema
     source: Source
-    table: pa.Table  # the known columns that the file has (all its columns where extensible)
-    refused: dict[str, Int[np.ndarray, " bad"]]  # column -> rows already reported, null above
+    table: pa.Table  # the file's known columns; all of its columns if the schema is extensible
+    refused: dict[str, Int[np.ndarray, " bad"]]  # column -> rows already reported, null in `table`
 
     def has(self, name: str) -> bool:
-        """Whether the file has this column, and of the right type."""
+        """Return whether the file has this column with the right type."""
         return name in self.table.column_names
 
-    def sound(self, name: str, rows: Int[np.ndarray, " some"]) -> Int[np.ndarray, " rest"]:
-        """The rows of `rows` whose value in this column was not already reported."""
+    def unreported(self, name: str, rows: Int[np.ndarray, " some"]) -> Int[np.ndarray, " rest"]:
+        """Return those of `rows` whose value in this column was not reported yet."""
         return np.setdiff1d(rows, self.refused[name], assume_unique=True)
 
 
 def read_file(path: Path, schema: Schema, problems: Problems) -> RawTable | None:
-    """Reads one table, adding what is wrong with the file or its types to `problems`.
+    """Read one table; add errors of the file and of its types to `problems`.
 
     Args:
-        path: a file with one of `SUFFIXES`.
-        schema: what it should hold.
-        problems: where errors and warnings go.
+        path: A file with one of `SUFFIXES`.
+        schema: The table's schema.
+        problems: Takes the errors and warnings.
 
     Returns:
-        The table, or None when the file cannot be read at all.
+        The table, or None if the file cannot be read.
     """
     try:
         if path.suffix == ".parquet":
@@ -67,13 +67,13 @@ def read_file(path: Path, schema: Schema, problems: Problems) -> RawTable | None
 
 @dataclass
 class _Builder:
-    """One column, growing batch by batch."""
+    """One column, built batch by batch."""
 
     spec: Column
     converter: Converter
     chunks: list[pa.Array] = field(default_factory=list)
-    refused: list[int] = field(default_factory=list)  # rows whose value was not of the type
-    example: Any = None  # the first such value
+    refused: list[int] = field(default_factory=list)  # rows whose value has another type
+    example: Any = None  # the first refused value
     length: int = 0
 
     def add(self, values: Any) -> None:
@@ -99,7 +99,7 @@ class _Builder:
 
 
 def _read_parquet(path: Path, schema: Schema, problems: Problems) -> RawTable:
-    # Opened by us: given a directory of that name, Arrow would read all the files inside.
+    # Open the file here: Arrow would read all files of a directory with this name.
     with path.open("rb") as handle, pq.ParquetFile(handle) as file:
         names = file.schema_arrow.names
         _check_header(path.name, names, schema, problems)
@@ -109,19 +109,19 @@ def _read_parquet(path: Path, schema: Schema, problems: Problems) -> RawTable:
     specs = {column.name: column for column in schema.columns}
     columns, refused = {}, {}
     for name in table.column_names:
-        found, spec = table.column(name), specs.get(name)
+        column, spec = table.column(name), specs.get(name)
         if spec is None:
-            columns[name] = found
-        elif accepts(found.type, spec.type):
+            columns[name] = column
+        elif accepts(column.type, spec.type):
             builder = _Builder(spec, from_arrow)
-            for chunk in found.chunks:
+            for chunk in column.chunks:
                 builder.add(chunk)
             columns[name] = builder.finish(source, problems)
             refused[name] = np.array(builder.refused, np.int64)
         else:
             problems.error(
-                f"{path.name}, column {name}: holds the Arrow type {found.type}; "
-                f"it must hold {TYPE_HELP[spec.type]}, best as {spec.type}"
+                f"{path.name}, column {name}: has the Arrow type {column.type}; "
+                f"give {TYPE_HELP[spec.type]}, best as {spec.type}"
             )
     return RawTable(schema, source, pa.table(columns), refused)
 
@@ -130,7 +130,7 @@ def _read_text(path: Path, schema: Schema, problems: Problems) -> RawTable:
     is_csv = path.suffix == ".csv"
     empty, converter = ("", from_text) if is_csv else (None, from_json)
     builders = {column.name: _Builder(column, converter) for column in schema.columns}
-    extra: dict[str, list[Any]] = {}  # columns that the schema does not name, where they are kept
+    extra: dict[str, list[Any]] = {}  # columns outside of an extensible schema
     header: list[str] = []
     lines: list[int] = []
     broken: list[tuple[int, str]] = []
@@ -157,11 +157,11 @@ def _read_text(path: Path, schema: Schema, problems: Problems) -> RawTable:
 
 
 def _extra_column(file: str, name: str, values: list[Any], problems: Problems) -> pa.Array:
-    """A column the schema does not name: text from a csv, from jsonl whatever its values are."""
+    """Return a column outside of the schema: text from a csv, any one type from jsonl."""
     try:
         array = pa.array(values)
     except (ValueError, TypeError, OverflowError):
-        problems.error(f"{file}, column {name}: mixes kinds of values; use one kind throughout")
+        problems.error(f"{file}, column {name}: mixes types of values; use one type throughout")
         return pa.nulls(len(values))
     return from_text(values, TEXT) if pa.types.is_string(array.type) else array
 
@@ -173,13 +173,13 @@ def _keeps(schema: Schema, name: str) -> bool:
 def _check_header(file: str, names: Sequence[str], schema: Schema, problems: Problems) -> None:
     for column in schema.columns:
         if column.required and column.name not in names:
-            found = ", ".join(map(quote, names)) if names else "none"
+            present = ", ".join(map(quote, names)) if names else "none"
             problems.error(
-                f"{file}, column {column.name}: missing; add it (columns in the file: {found})"
+                f"{file}, column {column.name}: missing; add it (columns in the file: {present})"
             )
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
-            problems.error(f"{file}, column {name}: there are {names.count(name)}; keep one")
+            problems.error(f"{file}, column {name}: occurs {names.count(name)} times; keep one")
     unknown = [name for name in dict.fromkeys(names) if not _keeps(schema, name)]
     if unknown:
         columns = ", ".join(map(quote, unknown))

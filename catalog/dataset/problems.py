@@ -1,4 +1,4 @@
-"""Collecting everything that is wrong with a dataset, said so that a person can find it."""
+"""Collect the errors and warnings of a dataset, with the place of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,36 +6,36 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-MAX_EXAMPLES = 4  # further rows named beside the first one that has a problem
-MAX_VALUE_CHARACTERS = 60  # of a value that is quoted in a message
+MAX_EXAMPLES = 4  # rows named in a message beside the first
+MAX_VALUE_CHARACTERS = 60  # the most characters of a value that a message quotes
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a table's rows came from, in the numbers a person would look them up by."""
+    """The file of a table, and the line or row number of each of its rows."""
 
     file: str  # file name
-    unit: str  # "line" in text files (the first line of the file is 1), "row" in parquet (from 1)
-    numbers: Int[np.ndarray, " rows"]  # row index -> that number
+    unit: str  # "line" in text files, "row" in parquet files
+    numbers: Int[np.ndarray, " rows"]  # row index -> line or row number, from 1
 
     def where(self, row: int) -> str:
-        """E.g. `items.csv, line 7`."""
+        """Return the place of a row, such as `items.csv, line 7`."""
         return f"{self.file}, {self.unit} {self.numbers[row]}"
 
 
 class Problems:
-    """The errors and warnings found so far, each a sentence or two."""
+    """The errors and warnings so far."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.warnings: list[str] = []
 
     def error(self, text: str) -> None:
-        """Adds an error that concerns no particular row."""
+        """Add an error that concerns no particular row."""
         self.errors.append(text)
 
     def warning(self, text: str) -> None:
-        """Adds a warning."""
+        """Add a warning."""
         self.warnings.append(text)
 
     def rows(
@@ -46,20 +46,20 @@ class Problems:
         say: Callable[[int], str],
         fix: str,
     ) -> None:
-        """Adds one error for all rows with the same problem, or nothing when there are none.
+        """Add one error for all rows with the same problem; none if there are no rows.
 
         Args:
-            source: where the rows came from.
-            column: the column at fault, or None for the row as a whole.
-            rows: indices of the rows at fault, rising.
-            say: what is wrong with the row of this index, used for the first of them.
-            fix: what to do about it.
+            source: The file of the rows.
+            column: The column at fault; None for the row as a whole.
+            rows: Ascending indices of the rows at fault.
+            say: Describes the problem of a row, given its index. Called for the first row.
+            fix: How to correct the problem.
         """
         if not len(rows):
             return
         first = int(rows[0])
-        at = "" if column is None else f", column {column}"
-        text = f"{source.where(first)}{at}: {say(first)}; {fix}"
+        in_column = "" if column is None else f", column {column}"
+        text = f"{source.where(first)}{in_column}: {say(first)}; {fix}"
         if len(rows) > 1:
             others = [str(source.numbers[row]) for row in rows[1 : 1 + MAX_EXAMPLES]]
             more = ", …" if len(rows) > 1 + MAX_EXAMPLES else ""
@@ -68,8 +68,8 @@ class Problems:
 
 
 def quote(value: object) -> str:
-    """A value as a message shows it: `repr`, cut to a readable length."""
-    # A cut before repr keeps a megabyte of text from being escaped for nothing.
+    """Return `repr` of a value, cut to MAX_VALUE_CHARACTERS."""
+    # Cut first, so that repr need not escape a megabyte of text.
     if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
         return repr(value[:MAX_VALUE_CHARACTERS]) + "…"
     shown = repr(value)
@@ -77,5 +77,5 @@ def quote(value: object) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """E.g. `1 row`, `2,000 rows`."""
+    """Return a count with its noun, such as `1 row` or `2,000 rows`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

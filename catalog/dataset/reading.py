@@ -1,4 +1,4 @@
-"""Reading a dataset directory: every table whole and valid, or every problem at once."""
+"""Read a dataset directory: all tables, valid and complete, or an error with all problems."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
 from catalog.schema import ITEMS, SCHEMAS, DatasetInfo, Schema
 
-MAX_PROBLEMS_SHOWN = 30  # in the message of a DatasetError; `problems` has them all
+MAX_PROBLEMS_SHOWN = 30  # in the message of a DatasetError; its `problems` has all
 
 _INFO_FILE = "dataset.json"
 
@@ -35,11 +35,11 @@ class DatasetError(InputError):
     """A dataset directory cannot be used."""
 
     def __init__(self, directory: Path, problems: Sequence[str]) -> None:
-        """Takes every problem found.
+        """Take all problems.
 
         Args:
-            directory: the dataset directory.
-            problems: each names file, row and column, and says what to do. Lines of text files
+            directory: The dataset directory.
+            problems: Each names file, row and column, and says what to do. Lines of text files
                 and rows of parquet files are counted from 1; a csv's header is line 1.
         """
         self.problems = tuple(problems)
@@ -48,55 +48,54 @@ class DatasetError(InputError):
             shown.append(
                 f"  - and {count(len(self.problems) - MAX_PROBLEMS_SHOWN, 'more problem')}"
             )
-        found = count(len(self.problems), "problem")
+        total = count(len(self.problems), "problem")
         counted = "lines and rows are counted from 1, a csv's header is line 1"
-        super().__init__("\n".join([f"dataset {directory}: {found} ({counted})", *shown]))
+        super().__init__("\n".join([f"dataset {directory}: {total} ({counted})", *shown]))
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A valid dataset.
 
-    Each table has all columns of its schema, in the schema's types and order, null where the file
-    has no such column, and its rows in the file's order.
+    Each table has all columns of its schema, in the schema's types and order. A column that the
+    file lacks is null. Rows keep the file's order.
     """
 
     info: DatasetInfo
     items: pa.Table
-    judgments: pa.Table | None  # of known items only, each query and item once; None: no file
-    events: pa.Table | None  # of known items only
-    users: pa.Table | None  # further columns, the users' attributes, after the schema's own
+    judgments: pa.Table | None  # of known items, one per query and item; None: no file
+    events: pa.Table | None  # of known items
+    users: pa.Table | None  # the schema's columns, then the users' attributes
     warnings: tuple[str, ...]
-    fingerprint: str  # SHA-256, in hexadecimal, over the names and contents of the files read
+    fingerprint: str  # hexadecimal SHA-256 of the names and contents of the files
 
 
 def read_dataset(
     directory: Path, *, change: Callable[[pa.Table], pa.Table] | None = None
 ) -> Dataset:
-    """Reads and checks a dataset directory.
+    """Read and check a dataset directory.
 
-    Judgments without query ids get one per query, and without splits one by a hash of the
-    normalised query (80% train, 10% dev, 10% test). Judgments and events of unknown items are
-    left out, as are repeated judgments; warnings say how many. NaN in an optional number is a
-    missing value.
+    Judgments without query ids get one id per query. Judgments without splits get a split by a hash
+    of the normalised query: 80% train, 10% dev, 10% test. Repeated judgments are left out, as are
+    judgments and events of unknown items; warnings give their numbers. NaN in an optional number is
+    a missing value.
 
     Args:
-        directory: holds `items` and perhaps `judgments`, `events` and `users` as .parquet,
-            .jsonl, .jsonl.gz or .csv (in which attributes and embedding are JSON text), and
-            perhaps `dataset.json`.
-        change: makes other items of those read, before judgments and events of unknown ones are
-            left out.
+        directory: Holds `items` and optionally `judgments`, `events` and `users`, each as .parquet,
+            .jsonl, .jsonl.gz or .csv, and optionally `dataset.json`. In a csv, attributes and
+            embedding are JSON text.
+        change: Applied to the items before judgments and events of unknown items are left out.
 
     Returns:
         The dataset.
 
     Raises:
-        DatasetError: there is anything wrong with it; lists all that is.
+        DatasetError: the dataset has errors; the exception lists all of them.
     """
     try:
         names = sorted(path.name for path in directory.iterdir())
     except OSError as error:
-        why = f"no directory to read ({error.strerror}); give the path of a dataset directory"
+        why = f"not a readable directory ({error.strerror}); give the path of a dataset directory"
         raise DatasetError(directory, [why]) from error
     problems = Problems()
     settings = _read_settings(directory / _INFO_FILE, problems) if _INFO_FILE in names else {}
@@ -129,7 +128,7 @@ def read_dataset(
 def _read_tables(
     paths: Mapping[Schema, Path], grade_min: float, problems: Problems
 ) -> dict[str, RawTable]:
-    """The tables that there are files of, each checked by itself."""
+    """Read the tables that have a file, and check each by itself."""
     tables = {}
     for schema in SCHEMAS:
         raw = read_file(paths[schema], schema, problems) if schema in paths else None
@@ -144,18 +143,18 @@ def _read_tables(
 
 
 def _find_files(directory: Path, names: Sequence[str], problems: Problems) -> dict[Schema, Path]:
-    """The one file of each table that there is."""
+    """Return the file of each table that has one."""
     paths = {}
     for schema in SCHEMAS:
         readable = [name for name in names if name in {schema.name + end for end in SUFFIXES}]
         others = [n for n in names if n.startswith(f"{schema.name}.") and n not in readable]
         if len(readable) > 1:
-            found = " and ".join(readable)
-            problems.error(f"{found}: the same table in {len(readable)} files; keep one of them")
+            files = " and ".join(readable)
+            problems.error(f"{files}: the same table in {len(readable)} files; keep one of them")
         elif readable:
             paths[schema] = directory / readable[0]
         elif schema is ITEMS:
-            hint = f" ({', '.join(others)} is in no format that is read)" if others else ""
+            hint = f" (unsupported format: {', '.join(others)})" if others else ""
             choice = ", ".join(schema.name + end for end in SUFFIXES[:-1])
             problems.error(f"no items{hint}; add {choice} or {schema.name}{SUFFIXES[-1]}")
         if others and (readable or schema is not ITEMS):
@@ -164,7 +163,7 @@ def _find_files(directory: Path, names: Sequence[str], problems: Problems) -> di
 
 
 def _read_settings(path: Path, problems: Problems) -> dict[str, Any]:
-    """The valid entries of `dataset.json`."""
+    """Return the valid entries of `dataset.json`."""
     try:
         settings = json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
@@ -196,7 +195,10 @@ def _read_settings(path: Path, problems: Problems) -> dict[str, Any]:
 def _resolve(
     settings: Mapping[str, Any], directory: Path, judgments: pa.Table | None, problems: Problems
 ) -> DatasetInfo:
-    """Fills in defaults; without grades to take the middle of, every grade would be relevant."""
+    """Fill in the defaults of the settings.
+
+    The default of `relevant_from` is the middle between `grade_min` and the highest grade.
+    """
     grade_min = settings.get("grade_min", 0.0)
     highest = pc.max(judgments["grade"]).as_py() if judgments is not None else None
     highest = grade_min if highest is None else highest
@@ -204,24 +206,24 @@ def _resolve(
     if judgments is not None and relevant_from > highest:
         problems.warning(
             f"{_INFO_FILE}, relevant_from: no grade reaches {relevant_from:g}, "
-            f"the highest is {highest:g}: no item counts as relevant"
+            f"the highest is {highest:g}; no item counts as relevant"
         )
     name = settings.get("name", directory.resolve().name)
     return DatasetInfo(name, grade_min, relevant_from)
 
 
 def _complete(raw: RawTable) -> pa.Table:
-    """The table with all of its schema's columns, and further ones where they are kept."""
+    """Return the table with all columns of its schema, then its other columns."""
     columns = {}
     for spec in raw.schema.columns:
-        found = raw.has(spec.name)
         missing = pa.chunked_array([pa.nulls(len(raw.source.numbers), spec.type)])
-        columns[spec.name] = raw.table[spec.name] if found else missing
-    further = [name for name in raw.table.column_names if name not in columns]
-    return pa.table(columns | {name: raw.table[name] for name in further})
+        columns[spec.name] = raw.table[spec.name] if raw.has(spec.name) else missing
+    others = [name for name in raw.table.column_names if name not in columns]
+    return pa.table(columns | {name: raw.table[name] for name in others})
 
 
 def _drop_unknown(table: pa.Table, items: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:
+    """Drop the rows of items that do not exist, with a warning."""
     known = pc.is_in(table["item_id"], value_set=items["item_id"])
     rows = true_rows(pc.invert(known))
     if not len(rows):
@@ -236,7 +238,7 @@ def _drop_unknown(table: pa.Table, items: pa.Table, raw: RawTable, problems: Pro
 
 
 def _finish_judgments(table: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:
-    """Drops repeated judgments, and gives every judgment a query id and a split."""
+    """Drop repeated judgments, and give every judgment a query id and a split."""
     queries = table["query"].combine_chunks()
     first = first_of_equals(pair_codes(queries, table["item_id"].combine_chunks()))
     once = first == np.arange(len(first))
@@ -245,7 +247,7 @@ def _finish_judgments(table: pa.Table, raw: RawTable, problems: Problems) -> pa.
         problems.warning(f"{raw.source.file}: {repeated} left out")
         table = table.filter(pa.array(once))
         queries = table["query"].combine_chunks()
-    # Checked before: these columns are either full or empty.
+    # `check_judgments` has made sure that these columns are either full or empty.
     for name, function in (("query_id", _query_id), ("split", split_of)):
         if table[name].null_count:
             position = table.column_names.index(name)
@@ -258,7 +260,7 @@ def _query_id(query: str) -> str:
 
 
 def split_of(query: str) -> str:
-    """The split of a query that was given none, by its text: 80% train, 10% dev, 10% test."""
+    """Return a split for a query by a hash of its text: 80% train, 10% dev, 10% test."""
     digest = hashlib.sha256(normalise_query(query).encode()).digest()
     bucket = int.from_bytes(digest[:8], "big") % 10
     return {8: "dev", 9: "test"}.get(bucket, "train")

@@ -1,4 +1,4 @@
-"""Reading csv and jsonl files in batches of rows, each row with the line it starts at."""
+"""Read csv and jsonl files in batches of rows, with the first line of each row."""
 
 import csv
 import gzip
@@ -17,26 +17,26 @@ _BLANK = " \t\r\n"
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows of a text file, as strings or decoded JSON values."""
+    """Rows of a text file, as strings or decoded JSON values."""
 
-    names: Sequence[str]  # the csv's header, or the keys these rows of a jsonl have
-    columns: dict[str, list[Any]]  # a value per row, for the names that were wanted
-    lines: list[int]  # the line each row starts at, from 1
-    broken: list[tuple[int, str]]  # lines that are no row, and why
+    names: Sequence[str]  # the csv's header, or all keys of these jsonl rows
+    columns: dict[str, list[Any]]  # a value per row, for the names that are read
+    lines: list[int]  # the first line of each row, from 1
+    broken: list[tuple[int, str]]  # lines that are not a row, and why
 
 
 def csv_batches(path: Path) -> Iterator[Batch]:
-    """Reads a csv file whose first line names the columns.
+    """Read a csv file whose first line names the columns.
 
     Args:
-        path: the file, UTF-8 with or without a byte order mark.
+        path: The file, UTF-8 with or without a byte order mark.
 
     Yields:
-        At least one batch, perhaps of no rows; blank lines are skipped.
+        At least one batch, which may have no rows. Blank lines are skipped.
 
     Raises:
         UnicodeDecodeError: the file is not UTF-8.
-        csv.Error: quoting is so broken that the rest cannot be read; the text names the line.
+        csv.Error: quotes are unbalanced, so the rest cannot be read; the message names the line.
     """
     with _open_text(path) as handle:
         reader = csv.reader(handle, strict=True)
@@ -63,7 +63,7 @@ def _csv_rows(reader: Any) -> Iterator[tuple[int, list[str]]]:
 def _csv_batch(names: list[str], chunk: list[tuple[int, list[str]]]) -> Batch:
     width = len(names)
     broken = [
-        (line, f"{len(row)} cells where the header names {width}")
+        (line, f"{len(row)} cells, but the header names {width}")
         for line, row in chunk
         if len(row) != width
     ]
@@ -74,15 +74,15 @@ def _csv_batch(names: list[str], chunk: list[tuple[int, list[str]]]) -> Batch:
     return Batch(names, columns, [line for line, _ in chunk], broken)
 
 
-def jsonl_batches(path: Path, wanted: Callable[[str], bool]) -> Iterator[Batch]:
-    """Reads a file of one JSON object per line, gzipped where its name ends in `.gz`.
+def jsonl_batches(path: Path, reads: Callable[[str], bool]) -> Iterator[Batch]:
+    """Read a file of one JSON object per line, gzipped if its name ends in `.gz`.
 
     Args:
-        path: the file, UTF-8 with or without a byte order mark.
-        wanted: whether the values of a key are of interest.
+        path: The file, UTF-8 with or without a byte order mark.
+        reads: Whether to read the values of a key.
 
     Yields:
-        At least one batch, perhaps of no rows; blank lines are skipped.
+        At least one batch, which may have no rows. Blank lines are skipped.
 
     Raises:
         UnicodeDecodeError: the file is not UTF-8.
@@ -91,12 +91,12 @@ def jsonl_batches(path: Path, wanted: Callable[[str], bool]) -> Iterator[Batch]:
         numbered = enumerate(handle, start=1)
         while True:
             chunk = list(islice(numbered, _BATCH_ROWS))
-            yield _jsonl_batch([pair for pair in chunk if pair[1].strip(_BLANK)], wanted)
+            yield _jsonl_batch([pair for pair in chunk if pair[1].strip(_BLANK)], reads)
             if len(chunk) < _BATCH_ROWS:
                 return
 
 
-def _jsonl_batch(chunk: list[tuple[int, str]], wanted: Callable[[str], bool]) -> Batch:
+def _jsonl_batch(chunk: list[tuple[int, str]], reads: Callable[[str], bool]) -> Batch:
     rows: list[Any] = []
     lines: list[int] = []
     broken: list[tuple[int, str]] = []
@@ -112,12 +112,12 @@ def _jsonl_batch(chunk: list[tuple[int, str]], wanted: Callable[[str], bool]) ->
         else:
             broken.append((line, "not a JSON object"))
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names if wanted(name)}
+    columns = {name: [row.get(name) for row in rows] for name in names if reads(name)}
     return Batch(names, columns, lines, broken)
 
 
 def first_line_not_utf8(path: Path) -> int:
-    """The number of the first line whose bytes are not UTF-8."""
+    """Return the number of the first line that is not UTF-8."""
     with _open_bytes(path) as handle:
         for number, line in enumerate(handle, start=1):
             try:
@@ -133,6 +133,6 @@ def _open_bytes(path: Path) -> AbstractContextManager[IO[bytes]]:
 
 @contextmanager
 def _open_text(path: Path) -> Iterator[IO[str]]:
-    # The byte order mark that spreadsheets write is skipped; csv wants line ends as they are.
+    # Skip the byte order mark that spreadsheets write; csv needs the original line ends.
     with _open_bytes(path) as raw, TextIOWrapper(raw, "utf-8-sig", newline="") as text:
         yield text

@@ -1,4 +1,4 @@
-"""What the values of a dataset must satisfy, checked a column at a time."""
+"""Check the values of a dataset, column by column."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ Rows = Int[np.ndarray, " some"]
 
 
 def check_table(raw: RawTable, problems: Problems) -> None:
-    """Adds every broken rule of the table's schema to `problems`."""
+    """Check a table against its schema; add the errors to `problems`."""
     for column in raw.schema.columns:
         if raw.has(column.name):
             _check_column(raw, column, problems)
@@ -25,16 +25,16 @@ def check_table(raw: RawTable, problems: Problems) -> None:
     if key is not None and raw.has(key):
         values = _column(raw, key)
         first = first_of_equals(codes(values))
-        again = np.flatnonzero(first != np.arange(len(first)))
+        repeated = np.flatnonzero(first != np.arange(len(first)))
         problems.rows(
             raw.source,
             key,
-            again[np.asarray(pc.is_valid(values))[again]],
+            repeated[np.asarray(pc.is_valid(values))[repeated]],
             lambda row: (
                 f"{quote(values[row].as_py())} is also on "
                 f"{raw.source.unit} {raw.source.numbers[first[row]]}"
             ),
-            "every row needs its own",
+            "give every row its own",
         )
 
 
@@ -42,7 +42,7 @@ def _check_column(raw: RawTable, column: Column, problems: Problems) -> None:
     values = _column(raw, column.name)
 
     def report(mask: pa.Array, say: Callable[[object], str], fix: str) -> None:
-        rows = raw.sound(column.name, true_rows(mask))
+        rows = raw.unreported(column.name, true_rows(mask))
         problems.rows(raw.source, column.name, rows, lambda row: say(values[row].as_py()), fix)
 
     fix = "correct it" if column.required else "correct it or leave it empty"
@@ -55,7 +55,7 @@ def _check_column(raw: RawTable, column: Column, problems: Problems) -> None:
     if column.choices:
         known = pc.is_in(values, value_set=pa.array(column.choices, TEXT))
         wrong = pc.and_(pc.is_valid(values), pc.invert(known))
-        if column.required:  # a blank has been reported above
+        if column.required:  # blank values are reported above
             wrong = pc.and_kleene(wrong, pc.not_equal(pc.utf8_trim_whitespace(values), ""))
         report(wrong, lambda value: f"{quote(value)} is unknown", f"use {_any_of(column.choices)}")
     if column.type == NUMBER:
@@ -85,15 +85,15 @@ def _check_limits(
 
 def _check_vectors(raw: RawTable, name: str, values: pa.Array, problems: Problems) -> None:
     widths = pc.list_value_length(values)
-    found = np.asarray(widths.drop_null())
-    if not len(found):
+    known = np.asarray(widths.drop_null())
+    if not len(known):
         return
-    usual = int(np.bincount(found).argmax())
+    usual = int(np.bincount(known).argmax())
     problems.rows(
         raw.source,
         name,
         true_rows(pc.not_equal(widths, usual)),
-        lambda row: f"{count(widths[row].as_py(), 'number')} where most have {usual}",
+        lambda row: f"{count(widths[row].as_py(), 'number')}, but most have {usual}",
         "give all embeddings one width",
     )
     if usual == 0:
@@ -101,7 +101,7 @@ def _check_vectors(raw: RawTable, name: str, values: pa.Array, problems: Problem
             raw.source,
             name,
             true_rows(pc.equal(widths, 0)),
-            lambda _: "an embedding without numbers",
+            lambda _: "the embedding has no numbers",
             "leave the value out",
         )
     numbers = pc.list_flatten(values)
@@ -117,16 +117,16 @@ def _check_vectors(raw: RawTable, name: str, values: pa.Array, problems: Problem
 
 
 def check_judgments(raw: RawTable, grade_min: float, problems: Problems) -> None:
-    """Adds what is contradictory among judgments: grades, query ids and splits.
+    """Check that grades, query ids and splits of judgments agree; add the errors to `problems`.
 
     Args:
-        raw: the judgments.
-        grade_min: the grade that stands for no gain.
-        problems: where errors go.
+        raw: The judgments.
+        grade_min: The grade without gain.
+        problems: Takes the errors.
     """
     for name in ("query_id", "split"):
         if raw.has(name) and 0 < raw.table[name].null_count < len(raw.table):
-            rows = raw.sound(name, true_rows(pc.is_null(_column(raw, name))))
+            rows = raw.unreported(name, true_rows(pc.is_null(_column(raw, name))))
             fix = f"give every judgment a {name}, or leave the whole column out"
             problems.rows(raw.source, name, rows, lambda _: "missing", fix)
     if raw.has("grade"):
@@ -142,14 +142,14 @@ def check_judgments(raw: RawTable, grade_min: float, problems: Problems) -> None
         return
     queries = _column(raw, "query")
     if raw.has("split"):
-        # The same words in another case are the same query to a model: they may not leak either.
+        # Queries with one normal form are one query to a model, and must not leak between splits.
         normalised = codes(map_queries(queries, normalise_query))
         _check_agreement(
             raw, "split", normalised, queries, "keep each query in one split", problems
         )
     if raw.has("query_id"):
         ids = _column(raw, "query_id")
-        fix = "give each query an id of its own"
+        fix = "give each query its own id"
         _check_agreement(raw, "query", codes(ids), ids, fix, problems)
     if raw.has("item_id") and raw.has("grade"):
         items = _column(raw, "item_id")
@@ -167,10 +167,10 @@ def _check_agreement(
     fix: str,
     problems: Problems,
 ) -> None:
-    """Reports rows whose value in `column` is not that of the first row of their group."""
+    """Report rows whose value in `column` differs from that of the first row of their group."""
     values = _column(raw, column)
     first = first_of_equals(groups)
-    differ = pc.not_equal(values, values.take(pa.array(first)))  # null where either is missing
+    differ = pc.not_equal(values, values.take(pa.array(first)))  # null if either is missing
     same_name = np.asarray(pc.is_valid(names))
     rows = true_rows(differ)
 
@@ -184,28 +184,28 @@ def _check_agreement(
 
 
 def map_queries(queries: pa.Array, function: Callable[[str], str]) -> pa.Array:
-    """`function` of each query, computed once for each different one."""
+    """Apply a function to each query, with one call per distinct query."""
     encoded = queries.dictionary_encode()
-    different = [function(query) for query in encoded.dictionary.to_pylist()]
-    return pa.array(different, TEXT).take(encoded.indices)
+    results = [function(query) for query in encoded.dictionary.to_pylist()]
+    return pa.array(results, TEXT).take(encoded.indices)
 
 
 def codes(values: pa.Array) -> Int[np.ndarray, " rows"]:
-    """A whole number per value, equal where the values are equal; nulls share -1."""
+    """Return a whole number per value, equal for equal values; -1 for null."""
     indices = pc.fill_null(values.dictionary_encode().indices, -1)
     return np.asarray(indices, np.int64)
 
 
 def pair_codes(left: pa.Array, right: pa.Array) -> Int[np.ndarray, " rows"]:
-    """A whole number per row, equal where both values are equal."""
+    """Return a whole number per row, equal for equal pairs of values."""
     right_codes = codes(right)
-    different = int(right_codes.max(initial=0)) + 2  # with null
-    pairs: Int[np.ndarray, " rows"] = codes(left) * different + right_codes + 1
+    distinct = int(right_codes.max(initial=0)) + 2  # including null
+    pairs: Int[np.ndarray, " rows"] = codes(left) * distinct + right_codes + 1
     return pairs
 
 
 def true_rows(mask: pa.Array | pa.ChunkedArray) -> Rows:
-    """The indices where a mask is true (neither false nor null)."""
+    """Return the indices at which a mask is true, neither false nor null."""
     rows: Rows = np.flatnonzero(np.asarray(pc.fill_null(mask, False)))
     return rows
 

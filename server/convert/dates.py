@@ -1,4 +1,4 @@
-"""Between google.type.Date and datetime.date."""
+"""Convert dates between google.type.Date and datetime.date."""
 
 import datetime
 

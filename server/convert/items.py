@@ -1,4 +1,4 @@
-"""Between the contract's items and those of the catalogue, both ways."""
+"""Convert items between the contract's messages and the catalogue's records."""
 
 import datetime
 import math

@@ -1,4 +1,4 @@
-"""Writing small dataset directories in every format, and a write log."""
+"""Write small dataset directories in every format."""
 
 import csv
 import gzip
@@ -42,7 +42,7 @@ def _cell(value: Any) -> str:
 def _arrow(rows: Rows) -> pa.Table:
     names = dict.fromkeys(name for row in rows for name in row)
     table = pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
-    if "attributes" in table.column_names:  # Arrow would make a struct of the dictionaries
+    if "attributes" in table.column_names:  # Arrow would infer a struct
         pairs = [None if v is None else list(v.items()) for v in (r["attributes"] for r in rows)]
         column = pa.array(pairs, pa.map_(pa.string(), pa.string()))
         table = table.set_column(table.column_names.index("attributes"), "attributes", column)
@@ -51,7 +51,7 @@ def _arrow(rows: Rows) -> pa.Table:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Callable[..., Path]:
-    """Writes tables, and `info` as dataset.json; items unless given are a saw and a drill."""
+    """Write tables, and `info` as dataset.json; the default items are a saw and a drill."""
 
     def write(suffix: str = ".jsonl", info: Any = None, **tables: Rows) -> Path:
         for name, rows in {"items": TWO_ITEMS, **tables}.items():
@@ -65,7 +65,7 @@ def dataset(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def problems_of() -> Callable[[Path], tuple[str, ...]]:
-    """Reads a dataset that cannot be used and returns its problems."""
+    """Read a dataset that has errors and return them."""
 
     def read(directory: Path) -> tuple[str, ...]:
         with pytest.raises(InputError) as caught:
@@ -78,7 +78,7 @@ def problems_of() -> Callable[[Path], tuple[str, ...]]:
 
 @pytest.fixture
 def only_problem_of(problems_of) -> Callable[[Path], str]:
-    """Reads a dataset with one problem and returns that."""
+    """Read a dataset with one error and return it."""
 
     def read(directory: Path) -> str:
         (problem,) = problems_of(directory)

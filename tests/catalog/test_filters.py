@@ -286,7 +286,7 @@ def nested(levels: int):
         (Range("price", Interval(below=DAY)), "range.interval.below", "give a finite number"),
         (Range("released", Interval(below=3)), "range.interval.below", "give a date"),
         (Range("attributes.watt", Interval(below=DAY)), "range.interval.below", "finite number"),
-        (Prefix("price", "1"), "prefix.field", "is not a text field"),
+        (Prefix("price", "1"), "prefix.field", "is not text"),
         (Prefix("brand", ""), "prefix.prefix", "is empty"),
         (And(()), "and_group.filters", "give at least one"),
         (Or((Exists("brand"), Or(()))), "or_group.filters[1].or_group.filters", "is empty"),

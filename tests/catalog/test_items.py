@@ -1,4 +1,4 @@
-"""The table of item fields against the record, the log's limits and what the columns mean."""
+"""The table of item fields agrees with the record and the dataset schema."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ NUMBERS = (int, float)
 
 
 def python_type(annotation: object) -> tuple[type, bool]:
-    """The type of a record's value, and whether None may stand for it."""
+    """The type of an annotation without None, and whether None is allowed."""
     choices = get_args(annotation) if get_origin(annotation) is not Mapping else ()
     kinds = [kind for kind in choices if kind is not type(None)] or [annotation]
     (kind,) = kinds

@@ -1,4 +1,4 @@
-"""Converting values: what a batch with a wrong value in it says of the other values."""
+"""Convert values: a wrong value in a batch does not change the others."""
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +20,7 @@ JSON = st.recursive(
 @pytest.mark.parametrize("kind", [NUMBER, WHOLE, FLAG, DATE, TIME], ids=str)
 @settings(max_examples=40)
 @given(cell=SIGNS | DATES | TIMES | st.floats().map(str))
-def test_a_cell_is_judged_the_same_beside_a_wrong_one(kind, cell):
+def test_a_cell_converts_alike_alone_and_beside_a_wrong_one(kind, cell):
     _, alone = convert([cell], kind, from_text)
     column, bad = convert(["wrong", cell, ""], kind, from_text)
 
@@ -34,10 +34,10 @@ def test_a_cell_is_judged_the_same_beside_a_wrong_one(kind, cell):
 @pytest.mark.parametrize("kind", TYPE_HELP, ids=str)
 @settings(max_examples=40)
 @given(value=JSON)
-def test_a_json_value_is_judged_the_same_beside_a_wrong_one(kind, value):
-    wrong = {"wrong": 1}  # of no type: a map has text for values
+def test_a_json_value_converts_alike_alone_and_beside_a_wrong_one(kind, value):
+    wrong = {"wrong": 1}  # of no supported type: the values of a map are text
     expected, alone = convert([value], kind, from_json)
     column, bad = convert([value, wrong], kind, from_json)
 
     assert bad == [*[0 for _ in alone], 1]
-    assert str(column[0]) == str(expected[0])  # as text, for an embedding may hold NaN
+    assert str(column[0]) == str(expected[0])  # as text, because an embedding may hold NaN

@@ -1,4 +1,4 @@
-"""Values that cannot be used: each problem names file, row and column, and what to do."""
+"""Invalid values: each problem names file, row and column, and what to do."""
 
 import pytest
 
@@ -37,11 +37,11 @@ def test_a_repeated_id_names_both_rows(dataset, suffix, only_problem_of):
         suffix, ("line 3", "line 1")
     )
     assert only_problem_of(directory) == (
-        f"items{suffix}, {row}, column item_id: '1' is also on {first}; every row needs its own"
+        f"items{suffix}, {row}, column item_id: '1' is also on {first}; give every row its own"
     )
 
 
-def test_users_have_ids_of_their_own(dataset, problems_of):
+def test_users_have_unique_ids(dataset, problems_of):
     problems = problems_of(dataset(users=[{"user_id": "u"}, {"user_id": "u"}, {"user_id": ""}]))
 
     assert [problem.split(";")[0] for problem in problems] == [
@@ -87,7 +87,7 @@ def test_grades_are_finite(dataset, suffix, grade, expected, only_problem_of):
     assert problem.startswith(f"judgments{suffix}, {row}, column grade: {expected}; ")
 
 
-def test_grades_below_grade_min_have_no_gain(dataset, only_problem_of):
+def test_grades_below_grade_min_are_refused(dataset, only_problem_of):
     assert only_problem_of(dataset(info={"grade_min": 2}, judgments=[JUDGMENT])) == (
         "judgments.jsonl, line 1, column grade: 1.0 is below grade_min, which is 2; "
         "set grade_min in dataset.json to the lowest grade"
@@ -118,7 +118,7 @@ def test_embeddings_have_one_width(dataset, only_problem_of):
     ]
 
     assert only_problem_of(dataset(items=items)) == (
-        "items.jsonl, line 3, column embedding: 3 numbers where most have 2; "
+        "items.jsonl, line 3, column embedding: 3 numbers, but most have 2; "
         "give all embeddings one width (2 lines in all, also 5)"
     )
 
@@ -139,7 +139,7 @@ def test_embeddings_are_finite(dataset, number, only_problem_of):
 def test_embeddings_without_numbers_are_refused(dataset, only_problem_of):
     items = [{"item_id": "1", "title": "Saw", "embedding": []}]
 
-    assert "an embedding without numbers" in only_problem_of(dataset(items=items))
+    assert "the embedding has no numbers" in only_problem_of(dataset(items=items))
 
 
 # Judgments that contradict each other.
@@ -149,7 +149,7 @@ def test_a_query_in_two_splits_names_both_rows(dataset, only_problem_of):
     judgments = [
         JUDGMENT | {"split": "train"},
         {"query": "drill", "item_id": "1", "grade": 1, "split": "dev"},
-        {"query": " SAW", "item_id": "2", "grade": 1, "split": "test"},  # the same to a model
+        {"query": " SAW", "item_id": "2", "grade": 1, "split": "test"},  # the same query to a model
     ]
 
     assert only_problem_of(dataset(judgments=judgments)) == (
@@ -158,7 +158,7 @@ def test_a_query_in_two_splits_names_both_rows(dataset, only_problem_of):
     )
 
 
-def test_unknown_splits_are_named(dataset, only_problem_of):
+def test_unknown_splits_are_refused(dataset, only_problem_of):
     problem = only_problem_of(dataset(judgments=[JUDGMENT | {"split": "valid"}]))
 
     assert problem == (
@@ -190,7 +190,7 @@ def test_one_id_for_two_queries_is_refused(dataset, only_problem_of):
 
     assert only_problem_of(dataset(judgments=judgments)) == (
         "judgments.jsonl, line 2, column query: 'q' has 'axe' here and 'saw' on line 1; "
-        "give each query an id of its own"
+        "give each query its own id"
     )
 
 
@@ -285,7 +285,7 @@ def test_ten_thousand_wrong_types_are_one_problem(dataset, only_problem_of):
     assert "(10,000 lines in all, also 5, 7, 9, 11, …)" in problem
 
 
-def test_wrong_values_of_every_sort_are_counted_together(dataset, only_problem_of):
+def test_wrong_values_of_all_types_are_counted_together(dataset, only_problem_of):
     dates = ["2024-01-31", "2023-02-29", 5, "soon", None, "2024-13-01", ["2024-01-31"]]
     items = [{"item_id": str(n), "title": "Saw", "released": d} for n, d in enumerate(dates)]
 

@@ -1,4 +1,4 @@
-"""Valid datasets: what is read from them, and what is counted in warnings."""
+"""Valid datasets: their tables and warnings."""
 
 import datetime
 import json
@@ -68,7 +68,7 @@ def test_dates_and_times_are_iso_8601_text(dataset, suffix):
     assert found.events.schema.equals(EVENTS.arrow)
 
 
-def test_parquet_types_that_mean_the_same_are_taken(tmp_path):
+def test_equivalent_parquet_types_are_converted(tmp_path):
     noon = datetime.datetime(2024, 1, 31, 12)
     items = pa.table(
         {
@@ -101,7 +101,7 @@ def test_parquet_types_that_mean_the_same_are_taken(tmp_path):
     assert found.events["time"].to_pylist() == [noon.replace(tzinfo=UTC)]
 
 
-def test_what_a_spreadsheet_writes_is_taken(tmp_path):
+def test_a_csv_written_by_a_spreadsheet_is_read(tmp_path):
     lines = ["\ufeffitem_id,title,price,rating_count,in_stock", "1,Saw, 3 ,2.0,TRUE", ""]
     text = "\r\n".join([*lines, "2,Drill,nan,,0"])
     (tmp_path / "items.csv").write_text(text, encoding="utf-8", newline="")
@@ -158,7 +158,7 @@ def test_missing_query_ids_and_splits_are_filled_in(dataset):
     assert ids[2] == ids[3]
     assert len(set(ids)) == 3
     splits = found["split"].to_pylist()
-    assert splits[0] == splits[1]  # the same query to a model
+    assert splits[0] == splits[1]  # one query to a model
     assert splits[2] == splits[3]
 
 
@@ -173,7 +173,7 @@ def test_hashed_splits_are_eighty_ten_ten(dataset):
     assert splits.count("test") == pytest.approx(200, abs=54)
 
 
-def test_given_query_ids_and_splits_are_kept(dataset):
+def test_existing_query_ids_and_splits_are_kept(dataset):
     row = {"query": "saw", "item_id": "1", "grade": 1, "query_id": "q9", "split": "dev"}
 
     found = read_dataset(dataset(judgments=[row])).judgments
@@ -223,7 +223,7 @@ def test_unknown_columns_are_named_and_not_read(dataset, suffix):
     assert found.warnings == (f"items{suffix}: 2 unknown columns not read: 'colour', 'x y'",)
 
 
-def test_unknown_entries_and_unread_formats_are_warned_of(dataset):
+def test_unknown_entries_and_unsupported_formats_give_warnings(dataset):
     directory = dataset(info={"Name": "Shop"})
     (directory / "events.json").write_text("[]")
     (directory / "README.md").write_text("About")
@@ -235,7 +235,7 @@ def test_unknown_entries_and_unread_formats_are_warned_of(dataset):
     assert warnings[1].startswith("events.json: not read; use one of .parquet, ")
 
 
-def test_a_threshold_that_no_grade_reaches_is_warned_of(dataset):
+def test_a_threshold_that_no_grade_reaches_gives_a_warning(dataset):
     judgments = [{"query": "saw", "item_id": "1", "grade": 1}]
 
     warnings = read_dataset(dataset(info={"relevant_from": 2}, judgments=judgments)).warnings
@@ -248,7 +248,7 @@ def test_a_threshold_that_no_grade_reaches_is_warned_of(dataset):
     ("suffix", "age"),
     [(".parquet", [30, None]), (".jsonl", [30, None]), (".csv", ["30", None])],
 )
-def test_further_columns_of_users_are_their_attributes(dataset, suffix, age):
+def test_other_columns_of_users_are_their_attributes(dataset, suffix, age):
     users = [{"user_id": "u1", "age": 30, "plan": "gold"}, {"user_id": "u2", "plan": "free"}]
 
     found = read_dataset(dataset(suffix, users=users))
@@ -269,7 +269,7 @@ def test_user_attributes_may_first_appear_late_in_the_file(dataset):
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
-def test_tables_without_rows_are_taken_where_they_are_optional(dataset, suffix):
+def test_optional_tables_may_be_empty(dataset, suffix):
     directory = dataset(suffix)
     for schema in (JUDGMENTS, EVENTS):
         path = directory / (schema.name + suffix)
@@ -293,7 +293,7 @@ def test_very_long_text_is_read_whole(dataset):
     assert found.items["description"].to_pylist() == [text]
 
 
-def test_the_fingerprint_follows_the_content_and_nothing_else(dataset):
+def test_the_fingerprint_depends_on_the_content_alone(dataset):
     directory = dataset(info={"name": "Shop"})
     first = read_dataset(directory).fingerprint
     assert re.fullmatch("[0-9a-f]{64}", first)

@@ -1,4 +1,4 @@
-"""Files and columns that cannot be read: each named, with its line or row, and what to do."""
+"""Unreadable files and columns: each problem names the line or row, and what to do."""
 
 import gzip
 import json
@@ -30,16 +30,16 @@ def test_a_file_given_as_directory_is_refused(tmp_path, only_problem_of):
     assert "give the path of a dataset directory" in only_problem_of(tmp_path / "items.csv")
 
 
-def test_a_directory_without_items_says_which_files_would_do(tmp_path, only_problem_of):
+def test_a_directory_without_items_says_which_files_to_add(tmp_path, only_problem_of):
     assert only_problem_of(tmp_path) == (
         "no items; add items.parquet, items.jsonl, items.jsonl.gz or items.csv"
     )
 
 
-def test_items_in_a_format_that_is_not_read_are_pointed_out(tmp_path, only_problem_of):
+def test_items_in_an_unsupported_format_are_named(tmp_path, only_problem_of):
     (tmp_path / "items.xlsx").write_bytes(b"")
 
-    assert "items.xlsx is in no format that is read" in only_problem_of(tmp_path)
+    assert "unsupported format: items.xlsx" in only_problem_of(tmp_path)
 
 
 def test_one_table_in_two_files_is_ambiguous(dataset, only_problem_of):
@@ -59,7 +59,7 @@ def test_a_directory_in_place_of_a_file_is_refused(dataset, only_problem_of):
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 garbage PAR1", b"PAR1"])
-def test_a_file_that_is_no_parquet_is_refused(tmp_path, content, only_problem_of):
+def test_a_file_that_is_not_parquet_is_refused(tmp_path, content, only_problem_of):
     (tmp_path / "items.parquet").write_bytes(content)
 
     assert only_problem_of(tmp_path).startswith("items.parquet: cannot be read (")
@@ -131,7 +131,7 @@ def test_lines_that_are_not_json_objects_are_named(tmp_path, only_problem_of):
     assert problem.endswith("; correct the line (4 lines in all, also 4, 5, 6)")
 
 
-def test_nesting_without_end_is_no_json(tmp_path, problems_of):
+def test_too_deep_nesting_is_not_json(tmp_path, problems_of):
     (tmp_path / "items.jsonl").write_text("[" * 100_000)
 
     assert "items.jsonl, line 1: not JSON" in problems_of(tmp_path)[0]
@@ -141,7 +141,7 @@ def test_csv_rows_with_too_many_or_too_few_cells_are_named(tmp_path, only_proble
     (tmp_path / "items.csv").write_text("item_id,title\n1,Saw\n2,Drill,red\n3\n")
 
     assert only_problem_of(tmp_path) == (
-        "items.csv, line 3: 3 cells where the header names 2; correct the line "
+        "items.csv, line 3: 3 cells, but the header names 2; correct the line "
         "(2 lines in all, also 4)"
     )
 
@@ -170,7 +170,7 @@ def test_csv_rows_are_named_by_the_line_they_start_at(tmp_path, only_problem_of)
 # Columns.
 
 
-def test_missing_columns_are_named_beside_those_there_are(dataset, problems_of):
+def test_missing_columns_are_named_with_the_present_ones(dataset, problems_of):
     directory = dataset(".csv", items=[{"Item_ID": "1", "name": "Saw"}])
 
     assert problems_of(directory) == (
@@ -179,29 +179,29 @@ def test_missing_columns_are_named_beside_those_there_are(dataset, problems_of):
     )
 
 
-def test_a_column_that_is_there_twice_is_refused(tmp_path, only_problem_of):
+def test_a_repeated_column_is_refused(tmp_path, only_problem_of):
     (tmp_path / "items.csv").write_text("item_id,title,title\n1,Saw,Drill\n")
-    assert only_problem_of(tmp_path) == "items.csv, column title: there are 2; keep one"
+    assert only_problem_of(tmp_path) == "items.csv, column title: occurs 2 times; keep one"
 
     (tmp_path / "items.csv").unlink()
     table = pa.Table.from_arrays(
         [pa.array(["1"]), pa.array(["a"]), pa.array(["b"])], ["item_id", "title", "title"]
     )
     pq.write_table(table, tmp_path / "items.parquet")
-    assert only_problem_of(tmp_path) == "items.parquet, column title: there are 2; keep one"
+    assert only_problem_of(tmp_path) == "items.parquet, column title: occurs 2 times; keep one"
 
 
 @pytest.mark.parametrize(
     ("column", "values", "expected"),
     [
-        ("item_id", pa.array([1, 2]), "holds the Arrow type int64; it must hold text"),
-        ("title", pa.array([b"a", b"b"]), "holds the Arrow type binary; it must hold text"),
-        ("price", pa.array(["1", "2"]), "holds the Arrow type string; it must hold a number"),
-        ("price", pa.array([True, False]), "holds the Arrow type bool; it must hold a number"),
-        ("in_stock", pa.array([1, 0]), "holds the Arrow type int64; it must hold true or false"),
-        ("released", pa.array(["2024-01-31"] * 2), "it must hold a date such as 2024-01-31"),
+        ("item_id", pa.array([1, 2]), "has the Arrow type int64; give text"),
+        ("title", pa.array([b"a", b"b"]), "has the Arrow type binary; give text"),
+        ("price", pa.array(["1", "2"]), "has the Arrow type string; give a number"),
+        ("price", pa.array([True, False]), "has the Arrow type bool; give a number"),
+        ("in_stock", pa.array([1, 0]), "has the Arrow type int64; give true or false"),
+        ("released", pa.array(["2024-01-31"] * 2), "give a date such as 2024-01-31"),
         ("attributes", pa.array([{"a": "b"}] * 2), "best as map<large_string, large_string"),
-        ("embedding", pa.array([["a"]] * 2), "it must hold a list of numbers"),
+        ("embedding", pa.array([["a"]] * 2), "give a list of numbers"),
     ],
 )
 def test_parquet_columns_of_another_type_are_named(
@@ -268,7 +268,7 @@ def test_csv_cells_of_another_type_are_named(dataset, column, cell, expected, on
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2024-01-31T25:00:00", "1706693400"])
-def test_times_that_are_no_times_are_named(dataset, time, only_problem_of):
+def test_invalid_times_are_named(dataset, time, only_problem_of):
     problem = only_problem_of(dataset(events=[EVENT | {"time": time}]))
 
     assert problem == (
@@ -277,9 +277,9 @@ def test_times_that_are_no_times_are_named(dataset, time, only_problem_of):
     )
 
 
-def test_user_attributes_of_mixed_kinds_are_named(dataset, only_problem_of):
+def test_user_attributes_of_mixed_types_are_named(dataset, only_problem_of):
     users = [{"user_id": "1", "age": 3}, {"user_id": "2", "age": "old"}]
 
     assert only_problem_of(dataset(users=users)) == (
-        "users.jsonl, column age: mixes kinds of values; use one kind throughout"
+        "users.jsonl, column age: mixes types of values; use one type throughout"
     )
