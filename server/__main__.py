@@ -13,17 +13,17 @@ from base.errors import InputError
 logger = logging.getLogger("server")  # not __name__, which is "__main__"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs the command; returns the exit code (2: what was given cannot be used)."""
+def main(arguments: Sequence[str], program: str = "python -m server") -> int:
+    """Run one command; returns the exit code (2: unusable input). Help texts name the `program`."""
     try:
         if arguments[:1] == ["search"]:
-            return _search(arguments[1:])
+            return _search(arguments[1:], program)
         if arguments[:1] == ["health"]:
-            return _health(arguments[1:])
+            return _health(arguments[1:], program)
         if arguments[:1] == ["check"]:
-            _check(arguments[1:])
+            _check(arguments[1:], program)
         else:
-            _serve(arguments)
+            _serve(arguments, program)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -32,12 +32,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _search(arguments: Sequence[str]) -> int:
+def _search(arguments: Sequence[str], program: str) -> int:
     # Imported here, like the server below, so that the one does not wait for the other's imports.
     from server.cli.search import SearchConfig, search
     from shortlist.client import ShortlistError
 
-    config = tyro.cli(SearchConfig, args=arguments, prog="python -m server search")
+    config = tyro.cli(SearchConfig, args=arguments, prog=f"{program} search")
     try:
         search(config)
     except ShortlistError as error:
@@ -48,16 +48,16 @@ def _search(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _check(arguments: Sequence[str]) -> None:
+def _check(arguments: Sequence[str], program: str) -> None:
     from server.cli.check import CheckConfig, check
 
-    check(tyro.cli(CheckConfig, args=arguments, prog="python -m server check"))
+    check(tyro.cli(CheckConfig, args=arguments, prog=f"{program} check"))
 
 
-def _health(arguments: Sequence[str]) -> int:
+def _health(arguments: Sequence[str], program: str) -> int:
     from server.cli.health import HealthConfig, is_serving, probe
 
-    config = tyro.cli(HealthConfig, args=arguments, prog="python -m server health")
+    config = tyro.cli(HealthConfig, args=arguments, prog=f"{program} health")
     try:
         answer = probe(config)
     except (OSError, ValueError) as error:
@@ -66,7 +66,7 @@ def _health(arguments: Sequence[str]) -> int:
     return 0 if is_serving(answer) else 1
 
 
-def _serve(arguments: Sequence[str]) -> None:
+def _serve(arguments: Sequence[str], program: str) -> None:
     # gRPC's core writes plain text between the records, of failed handshakes for instance, which
     # anybody can cause. It looks at this when it is imported, before a setting could be read.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -74,7 +74,7 @@ def _serve(arguments: Sequence[str]) -> None:
     from server.observe.log_format import configure
     from server.service import serve
 
-    settings = load(arguments, os.environ)
+    settings = load(arguments, os.environ, program)
     configure(settings.config.log_format)
     logger.info("settings", extra={"fields": settings.report()})
     asyncio.run(serve(settings.config))

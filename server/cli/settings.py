@@ -28,10 +28,9 @@ _PREFIX = "SHORTLIST_"
 _NOT_SETTINGS = ("SHORTLIST_DATA", "SHORTLIST_FAILPOINT")
 _SECRET = re.compile(r"(^|_)(key|keys|token|tokens|secret|secrets|password|passwords)(_|$)")
 _MASK = "***"
-_PROGRAM = "python -m server"
 _DESCRIPTION = (
-    'Serve a bundle over gRPC. `python -m server search "usb c charger"` asks one, '
-    "`python -m server health` tells whether it serves."
+    'Serve a bundle over gRPC. `shortlist search "usb c charger"` searches a running server, '
+    "`shortlist health` asks for its health."
 )
 
 
@@ -64,12 +63,15 @@ class Settings:
         }
 
 
-def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
+def load(
+    arguments: Sequence[str], environ: Mapping[str, str], program: str = "python -m server"
+) -> Settings:
     """Reads the settings.
 
     Args:
         arguments: The command line behind the program's name.
         environ: The environment.
+        program: The name that the help text shows.
 
     Raises:
         InputError: Something is unknown or cannot be used; says where it stands.
@@ -84,7 +86,7 @@ def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
     sources = {name: found.source for name, found in given.items()} | flags
     try:
         config = tyro.cli(
-            ServerConfig, args=[*first, *arguments], prog=_PROGRAM, description=_DESCRIPTION
+            ServerConfig, args=[*first, *arguments], prog=program, description=_DESCRIPTION
         )
     except InputError as error:
         raise InputError(f"{error}{_culprits(str(error), sources)}") from None
