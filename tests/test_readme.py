@@ -177,7 +177,7 @@ def test_python_examples_compile(page: Path) -> None:
 
 def test_the_example_dataset_is_valid(tmp_path: Path) -> None:
     [example] = [b for b in blocks(ROOT / "docs" / "data.md", "sh") if "<<'END'" in b]
-    written = example[: example.index("python -m train validate --data my-shop")]
+    written = example[: example.index("shortlist validate --data my-shop")]
     subprocess.run(["bash", "-euc", written], cwd=tmp_path, check=True)
     dataset = read_dataset(tmp_path / "my-shop")
     assert dataset.warnings == ()
