@@ -2,12 +2,15 @@
 
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tyro
+import yaml
 
 from catalog.dataset.reading import read_dataset
 from commands.main import COMMANDS as CONSOLE_COMMANDS
@@ -202,6 +205,16 @@ def test_every_pin_has_a_hash_and_no_registry_is_named() -> None:
         pins = re.findall(r"^[\w.-]+(?:\[[\w,]+\])?==.*\\$", text, re.MULTILINE)
         assert pins, path.name
         assert len(pins) == len(re.findall(r"^[\w.-]+.*==", text, re.MULTILINE)), path.name
+
+
+def test_hooks_before_a_commit_run_installed_tools_alone() -> None:
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert {repository["repo"] for repository in repositories} == {"local"}
+    for hook in repositories[0]["hooks"]:
+        assert hook["language"] == "system"
+        program, *words = shlex.split(hook["entry"])
+        assert shutil.which(program, path=str(Path(sys.executable).parent))
+        assert all((ROOT / word).exists() for word in words if word.endswith(".py"))
 
 
 def test_make_help_lists_every_target() -> None:
