@@ -18,7 +18,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-e
 # Else every process would compile all packages anew: uv leaves that to their first import.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint protos check-protos baseline client env lock bench clean
+.PHONY: help demo test lint docs protos check-protos baseline client env lock bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,11 @@ lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/mypy
 	$(BIN)/mypy bench
 	$(BIN)/mypy clients/python
+	$(BIN)/mypy examples docs/site
+
+docs: $(VENV)/.docs  ## build the documentation's site in out/site (needs npm for its scripts)
+	DOCS_SCRIPTS=$(VENV)/scripts NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo 'built out/site/index.html'
 
 protos: $(VENV)/.dev  ## generate the Python stubs from protos/shortlist/v1
 	$(BIN)/python protos/generate.py
@@ -55,6 +60,7 @@ lock: $(VENV)/.tools  ## pin what pyproject.toml asks for (LOCK_FLAGS=--upgrade:
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) pyproject.toml --extra otel -c requirements-dev.txt -o requirements-otel.txt
+	$(COMPILE) pyproject.toml --extra docs -c requirements-dev.txt -o requirements-docs.txt
 
 bench: $(BENCH_VENV)/.peers  ## compare with today's tools (needs SHORTLIST_DATA; ARGS: python -m bench --help)
 	$(BENCH_VENV)/bin/python -m bench $(ARGS)
@@ -80,6 +86,21 @@ $(VENV)/.runtime: $(VENV)/.tools requirements.txt requirements-model.txt pyproje
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	$(INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# Mermaid draws the diagrams, and iframe-worker searches pages that are opened as files. Nothing in
+# the site is loaded from another host, so both are fetched here and checked.
+$(VENV)/.docs: $(VENV)/.dev requirements-docs.txt docs/site/scripts.sha256
+	@command -v npm >/dev/null || { echo 'error: make docs needs npm (Node.js)' >&2; exit 1; }
+	$(INSTALL) --require-hashes -r requirements-docs.txt
+	rm -rf $(VENV)/scripts
+	mkdir -p $(VENV)/scripts
+	cd $(VENV)/scripts && npm pack --silent mermaid@11.16.0 iframe-worker@1.0.4 >/dev/null
+	tar -xzOf $(VENV)/scripts/mermaid-11.16.0.tgz package/dist/mermaid.min.js \
+		> $(VENV)/scripts/mermaid.min.js
+	tar -xzOf $(VENV)/scripts/iframe-worker-1.0.4.tgz package/shim/index.js \
+		> $(VENV)/scripts/iframe-worker.js
+	cd $(VENV)/scripts && sha256sum --check --quiet $(CURDIR)/docs/site/scripts.sha256
 	@touch $@
 
 $(BENCH_VENV)/.peers: bench/requirements.txt requirements.txt requirements-model.txt pyproject.toml

@@ -28,9 +28,9 @@ from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search.channels.append_buffer import AppendBuffer
-from search.channels.dense import Dense
-from search.channels.fusion import Recall
-from search.channels.lexical import Lexical
+from search.channels.dense import DenseChannel
+from search.channels.fusion import Channels
+from search.channels.lexical import LexicalChannel
 from towers.exact import recall
 from towers.index import IndexConfig, build_index, open_index
 from towers.scann import ScannIndex, least_effort
@@ -122,7 +122,7 @@ def _built(file: Path, target: float, directory: Path, state: str) -> BuildResul
 
 
 def _searched(
-    channels: Recall,
+    channels: Channels,
     asked: np.ndarray,
     items: int,
     alive: np.ndarray | None,
@@ -152,12 +152,13 @@ def _searched(
     )
 
 
-def _channels(directory: Path, added: np.ndarray, lexical: LexicalIndex, target: float) -> Recall:
+def _channels(directory: Path, added: np.ndarray, lexical: LexicalIndex, target: float) -> Channels:
     stored, tuned = open_vectors(directory), np.load(directory.parent / "queries.npy")
     index, sketch = open_index(directory), open_sketch(directory, stored, tuned)
     assert isinstance(index, ScannIndex)
     index.effort = least_effort(index, stored, tuned, K, target)
-    return Recall(Dense(index, stored, AppendBuffer(added), sketch), Lexical(lexical))
+    dense = DenseChannel(index, stored, AppendBuffer(added), sketch)
+    return Channels([dense, LexicalChannel(lexical)])
 
 
 def churn(config: ChurnConfig) -> tuple[list[BuildResult], list[SearchResult]]:

@@ -19,7 +19,8 @@ import tyro
 
 from lexical.analysers.english import prepare
 from search.engine import Engine
-from search.result import Channel, Hit
+from search.request import DENSE, LEXICAL, RetrieveRequest, SearchRequest
+from search.result import Hit
 
 TOP = 10
 _MIN_CODE = 5  # characters of a code
@@ -79,10 +80,14 @@ def main(config: CodesConfig) -> None:
         sys.exit(f"error: no item of {config.bundle} has a brand and a code")
     chosen = chance.sample(coded, min(config.queries, len(coded)))
     systems: dict[str, Callable[[str], tuple[Hit, ...]]] = {
-        "dense": lambda query: engine.retrieve(query, limit=TOP, channels=[Channel.DENSE]).hits,
-        "lexical": lambda query: engine.retrieve(query, limit=TOP, channels=[Channel.LEXICAL]).hits,
-        "recall": lambda query: engine.retrieve(query, limit=TOP).hits,
-        "rerank": lambda query: engine.search(query, limit=TOP).hits,
+        "dense": lambda query: (
+            engine.retrieve(RetrieveRequest(query, page_size=TOP, channels=(DENSE,))).hits
+        ),
+        "lexical": lambda query: (
+            engine.retrieve(RetrieveRequest(query, page_size=TOP, channels=(LEXICAL,))).hits
+        ),
+        "recall": lambda query: engine.retrieve(RetrieveRequest(query, page_size=TOP)).hits,
+        "rerank": lambda query: engine.search(SearchRequest(query, page_size=TOP)).hits,
     }
     variants = {
         "as typed": [(item, f"{brand} {code}") for item, brand, code in chosen],

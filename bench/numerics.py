@@ -22,6 +22,7 @@ from bench.report import say
 from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
 from search.engine import Engine
+from search.request import RerankRequest, SearchRequest
 from train.evaluation.metrics import bootstrap
 from train.evaluation.report import DEPTH, full_corpus, judged_queries
 from train.evaluation.runs import Ranking
@@ -58,7 +59,7 @@ def main(config: NumericsConfig) -> None:
     }
     for number, query in enumerate(track(queries, "searching", len(queries))):
         for name, engine in engines.items():
-            hits = engine.search(query.text, limit=DEPTH).hits
+            hits = engine.search(SearchRequest(query.text, page_size=DEPTH)).hits
             runs[name].append(ranking(hits))
         items = runs["float32"][-1].item_ids[: engines["float32"].config.rerank_depth]
         for name, engine in engines.items():
@@ -76,7 +77,7 @@ def main(config: NumericsConfig) -> None:
 
 
 def _scores(engine: Engine, query: str, items: Sequence[str]) -> Float32[np.ndarray, " items"]:
-    by_id = {hit.item_id: hit.score for hit in engine.rerank(query, items).hits}
+    by_id = {hit.item_id: hit.score for hit in engine.rerank(RerankRequest(query, items)).hits}
     return np.array([by_id[item] for item in items], np.float32)
 
 

@@ -20,7 +20,8 @@ from jaxtyping import Float64
 from catalog.dataset.reading import read_dataset
 from search.config import LEXICAL_WEIGHT, EngineConfig
 from search.engine import Engine
-from search.result import Channel, Hit
+from search.request import RetrieveRequest, SearchRequest
+from search.result import Hit
 from train.evaluation.metrics import Interval, bootstrap
 from train.evaluation.report import DEPTH, JudgedQuery, full_corpus, judged_queries
 from train.evaluation.runs import Ranking
@@ -72,11 +73,15 @@ def _recalled(
     for query in track(queries, "recalling", len(queries)):
         for weight in weights:
             engine.config = replace(default, lexical_weight=weight)
-            hits = engine.retrieve(query.text, limit=depth).hits
+            hits = engine.retrieve(RetrieveRequest(query.text, page_size=depth)).hits
             runs.setdefault(_name(weight), []).append(ranking(hits))
         dense, lexical = (
-            ranking(engine.retrieve(query.text, limit=depth, channels=[channel]).hits)
-            for channel in (Channel.DENSE, Channel.LEXICAL)
+            ranking(
+                engine.retrieve(
+                    RetrieveRequest(query.text, page_size=depth, channels=(channel,))
+                ).hits
+            )
+            for channel in (DENSE, LEXICAL)
         )
         runs.setdefault("reciprocal rank fusion", []).append(_fused([dense, lexical]))
         runs.setdefault("lexical", []).append(lexical)
@@ -101,7 +106,9 @@ def _reranked(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, list[
     runs: dict[str, list[Ranking]] = {name: [] for name in configs}
     for query in track(queries, "searching", len(queries)):
         for name, engine.config in configs.items():
-            runs[name].append(ranking(engine.search(query.text, limit=DEPTH).hits))
+            runs[name].append(
+                ranking(engine.search(SearchRequest(query.text, page_size=DEPTH)).hits)
+            )
     return runs
 
 

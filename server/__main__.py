@@ -13,17 +13,20 @@ from base.errors import InputError
 logger = logging.getLogger("server")  # not __name__, which is "__main__"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run a command and return the exit code: 2 when an argument is not valid."""
+def main(arguments: Sequence[str], program: str = "python -m server") -> int:
+    """Run a command and return the exit code: 2 when an argument is not valid.
+
+    Help texts name the `program`.
+    """
     try:
         if arguments[:1] == ["search"]:
-            return _search(arguments[1:])
+            return _search(arguments[1:], program)
         if arguments[:1] == ["health"]:
-            return _health(arguments[1:])
+            return _health(arguments[1:], program)
         if arguments[:1] == ["check"]:
-            _check(arguments[1:])
+            _check(arguments[1:], program)
         else:
-            _serve(arguments)
+            _serve(arguments, program)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -32,12 +35,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _search(arguments: Sequence[str]) -> int:
+def _search(arguments: Sequence[str], program: str) -> int:
     # Each command imports only its own modules: those of the server take seconds.
     from server.cli.search import SearchConfig, search
     from shortlist.client import ShortlistError
 
-    config = tyro.cli(SearchConfig, args=arguments, prog="python -m server search")
+    config = tyro.cli(SearchConfig, args=arguments, prog=f"{program} search")
     try:
         search(config)
     except ShortlistError as error:
@@ -48,16 +51,16 @@ def _search(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _check(arguments: Sequence[str]) -> None:
+def _check(arguments: Sequence[str], program: str) -> None:
     from server.cli.check import CheckConfig, check
 
-    check(tyro.cli(CheckConfig, args=arguments, prog="python -m server check"))
+    check(tyro.cli(CheckConfig, args=arguments, prog=f"{program} check"))
 
 
-def _health(arguments: Sequence[str]) -> int:
+def _health(arguments: Sequence[str], program: str) -> int:
     from server.cli.health import HealthConfig, ask_health, is_serving
 
-    config = tyro.cli(HealthConfig, args=arguments, prog="python -m server health")
+    config = tyro.cli(HealthConfig, args=arguments, prog=f"{program} health")
     try:
         answer = ask_health(config)
     except (OSError, ValueError) as error:
@@ -66,7 +69,7 @@ def _health(arguments: Sequence[str]) -> int:
     return 0 if is_serving(answer) else 1
 
 
-def _serve(arguments: Sequence[str]) -> None:
+def _serve(arguments: Sequence[str], program: str) -> None:
     # gRPC's core would write plain text between the log's records, for failed handshakes among
     # others, which anybody can cause. It reads this variable when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -74,7 +77,7 @@ def _serve(arguments: Sequence[str]) -> None:
     from server.observe.log_format import configure
     from server.service import serve
 
-    settings = load(arguments, os.environ)
+    settings = load(arguments, os.environ, program)
     configure(settings.config.log_format)
     logger.info("settings", extra={"fields": settings.loggable()})
     logger.info("setting sources", extra={"fields": dict(settings.sources)})

@@ -2,14 +2,18 @@
 
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tyro
+import yaml
 
 from catalog.dataset.reading import read_dataset
+from commands.main import COMMANDS as CONSOLE_COMMANDS
 from server.cli.check import CheckConfig
 from server.cli.health import HealthConfig
 from server.cli.search import SearchConfig
@@ -19,7 +23,8 @@ from train.cli.main import COMMANDS
 from train.pipeline.options import FULL, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -43,7 +48,7 @@ def of_program(*program: str) -> list[object]:
     """The arguments given to a program, wherever it is shown."""
     size = len(program)
     return [
-        pytest.param(words[size:], id=f"{page.name}: {' '.join(words)}")
+        pytest.param(words[size:], id=f"{page.relative_to(ROOT)}: {' '.join(words)}")
         for page, words in commands()
         if tuple(words[:size]) == program
     ]
@@ -81,7 +86,45 @@ def test_documented_bench_commands_parse(given: list[str], monkeypatch: pytest.M
     tyro.cli(LatencyConfig, args=given)
 
 
+@pytest.mark.parametrize("given", of_program("shortlist"))
+def test_documented_console_commands_parse(given: list[str]) -> None:
+    command, rest = given[0], given[1:]
+    configs: dict[str, type] = {
+        "validate": ValidateConfig,
+        "evaluate": EvaluateConfig,
+        "check": CheckConfig,
+        "serve": ServerConfig,
+        "search": SearchConfig,
+        "health": HealthConfig,
+    }
+    assert {*configs, "train"} == set(CONSOLE_COMMANDS)
+    if command == "train":
+        rest = rest[1:] if rest[:1] and rest[0] in COMMANDS else rest
+        tyro.cli(TrainConfig, args=[word for word in rest if word != "…"], default=FULL)
+    else:
+        tyro.cli(configs[command], args=rest)
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+def test_every_page_is_in_the_site_s_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r"- ([\w/-]+\.md)$", navigation, re.MULTILINE)
+    pages = [str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted(pages)
+
+
+def test_diagrams_are_of_a_kind_that_mermaid_draws() -> None:
+    diagrams = [block for page in PAGES for block in blocks(page, "mermaid")]
+    assert len(diagrams) >= 4
+    for diagram in diagrams:
+        assert re.match(r"(flowchart (LR|BT|TB)|sequenceDiagram)\n", diagram)
+
+
 def test_all_programs_are_shown_somewhere() -> None:
+    assert of_program("shortlist")
     for program in (("-m", "train"), ("-m", "server"), ("bench/latency.py",)):
         assert of_program("python", *program)
 
@@ -117,7 +160,7 @@ def test_options_named_in_the_text_exist(
         assert named <= options, page.name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in _LINK.findall(page.read_text("utf-8")):
         path, _, anchor = target.partition("#")
@@ -129,7 +172,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors, target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_python_examples_compile(page: Path) -> None:
     for block in blocks(page, "python"):
         compile(block, page.name, "exec")
@@ -137,7 +180,7 @@ def test_python_examples_compile(page: Path) -> None:
 
 def test_the_example_dataset_is_valid(tmp_path: Path) -> None:
     [example] = [b for b in blocks(ROOT / "docs" / "data.md", "sh") if "<<'END'" in b]
-    written = example[: example.index("python -m train validate --data my-shop")]
+    written = example[: example.index("shortlist validate --data my-shop")]
     subprocess.run(["bash", "-euc", written], cwd=tmp_path, check=True)
     dataset = read_dataset(tmp_path / "my-shop")
     assert dataset.warnings == ()
@@ -162,6 +205,16 @@ def test_every_pin_has_a_hash_and_no_registry_is_named() -> None:
         pins = re.findall(r"^[\w.-]+(?:\[[\w,]+\])?==.*\\$", text, re.MULTILINE)
         assert pins, path.name
         assert len(pins) == len(re.findall(r"^[\w.-]+.*==", text, re.MULTILINE)), path.name
+
+
+def test_hooks_before_a_commit_run_installed_tools_alone() -> None:
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert {repository["repo"] for repository in repositories} == {"local"}
+    for hook in repositories[0]["hooks"]:
+        assert hook["language"] == "system"
+        program, *words = shlex.split(hook["entry"])
+        assert shutil.which(program, path=str(Path(sys.executable).parent))
+        assert all((ROOT / word).exists() for word in words if word.endswith(".py"))
 
 
 def test_make_help_lists_every_target() -> None:

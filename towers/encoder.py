@@ -18,7 +18,7 @@ from bert.tokens import Tokenised, Tokenizer
 from towers.model import Towers, encode
 from towers.tokens import tokenise
 
-# Tokens of a full batch of bulk work, as measured (docs/performance.md): a CPU's caches hold so
+# Tokens of a full batch of bulk work, as measured (docs/benchmarks/choices.md): a CPU's caches hold so
 # many, and an accelerator is busy with so many.
 _BULK_TOKENS = {"cpu": 768}
 _BULK_TOKENS_ELSEWHERE = 16_384

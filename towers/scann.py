@@ -31,7 +31,7 @@ TREE_FROM = 100_000  # items from which ScaNN partitions; below, it scans quanti
 _LEAVES_PER_ROOT = 3  # partitions, in square roots of the number of items
 # Each item lies in two partitions, the second chosen to make up for errors of the first (SOAR: Sun
 # et al., 2024, arXiv 2404.00774). Centroids favour directions of queries (AVQ). At equal recall, a
-# search then visits a third of the partitions: see docs/performance.md.
+# search then visits a third of the partitions: see docs/benchmarks/choices.md.
 _SOAR_LAMBDA = 2.5
 _AVQ = 2.5
 _CODE_WORDS_FROM = 25_000  # vectors to learn the code words from

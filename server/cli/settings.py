@@ -28,11 +28,10 @@ _PREFIX = "SHORTLIST_"
 _NOT_SETTINGS = ("SHORTLIST_DATA", "SHORTLIST_FAILPOINT")
 _SECRET = re.compile(r"(^|_)(key|keys|token|tokens|secret|secrets|password|passwords)(_|$)")
 _MASK = "***"
-_PROGRAM = "python -m server"
 _DESCRIPTION = (
-    'Serve a bundle over gRPC. Other commands: `python -m server search "usb c charger"` searches '
-    "a running server, `python -m server health` asks whether it serves, and "
-    "`python -m server check` checks a bundle and a state directory."
+    'Serve a bundle over gRPC. Other commands: `shortlist search "usb c charger"` searches a running '
+    "server, `shortlist health` asks whether it serves, and `shortlist check` checks a bundle and a "
+    "state directory."
 )
 
 
@@ -63,12 +62,15 @@ class Settings:
         return {name: _without_secrets(name, value) for name, value in values.items()}
 
 
-def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
+def load(
+    arguments: Sequence[str], environ: Mapping[str, str], program: str = "python -m server"
+) -> Settings:
     """Read the settings.
 
     Args:
         arguments: The command line after the program's name.
         environ: The environment variables.
+        program: The name that the help text shows.
 
     Raises:
         InputError: A setting is unknown or its value is not valid; the message names its source.
@@ -83,7 +85,7 @@ def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
     sources = {name: other.source for name, other in others.items()} | flags
     try:
         config = tyro.cli(
-            ServerConfig, args=[*first, *arguments], prog=_PROGRAM, description=_DESCRIPTION
+            ServerConfig, args=[*first, *arguments], prog=program, description=_DESCRIPTION
         )
     except InputError as error:
         raise InputError(f"{error}{_sources_of(str(error), sources)}") from None

@@ -29,8 +29,8 @@ _ABOUT = {
 COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run one command, and return the exit code."""
+def main(arguments: Sequence[str], program: str = "python -m train") -> int:
+    """Run one command, and return the exit code. Help texts name the `program`."""
     # force: some libraries configure logging on import.
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("bm25s").setLevel(logging.WARNING)
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     if rest and not rest[0].startswith("-"):
         command, rest = rest[0], rest[1:]
     try:
-        return _dispatch(command, rest)
+        return _dispatch(command, rest, program)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
 
 
-def _dispatch(command: str, rest: list[str]) -> int:
-    program = f"python -m train {command}"
+def _dispatch(command: str, rest: list[str], program: str) -> int:
+    program = f"{program} {command}"
     if command not in COMMANDS:
         print(f"error: no command {command!r}: one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2

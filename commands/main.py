@@ -1,0 +1,93 @@
+"""The console command `shortlist`: one name for the commands of `train` and `server`.
+
+Unlike `python -m train`, a console command does not put the working directory on the import path,
+so a `train.py` or a `server/` in the user's folder is never imported.
+"""
+
+import difflib
+import importlib.metadata
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: the main function behind it, and how that function is called."""
+
+    summary: str  # one line of `shortlist --help`
+    main: Callable[[Sequence[str], str], int]  # takes arguments and the program's name
+    words: tuple[str, ...]  # arguments that come before those of the user
+    program: str  # the name in front of a command in messages of `main`
+
+
+# Each main function imports what its command needs, so `--help` and `health` start at once.
+
+
+def _train(arguments: Sequence[str], program: str) -> int:
+    from train.loop.huge_pages import restart_with_huge_pages
+
+    restart_with_huge_pages()  # before what takes seconds to import
+    from train.cli.main import main as train
+
+    return train(arguments, program)
+
+
+def _server(arguments: Sequence[str], program: str) -> int:
+    from server.__main__ import main as server
+
+    return server(arguments, program)
+
+
+COMMANDS = {
+    "validate": Command("report every problem of a dataset", _train, ("validate",), "shortlist"),
+    "train": Command("train on a dataset and write a bundle", _train, (), "shortlist train"),
+    "evaluate": Command("measure a bundle on judgments", _train, ("evaluate",), "shortlist"),
+    "check": Command("verify a bundle and a state directory", _server, ("check",), "shortlist"),
+    "serve": Command("serve a bundle over gRPC", _server, (), "shortlist serve"),
+    "search": Command("search a running server", _server, ("search",), "shortlist"),
+    "health": Command("ask a running server for its health", _server, ("health",), "shortlist"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Args:
+        arguments: The command line without the program's name; None takes that of the process.
+
+    Returns:
+        The exit code: that of the subcommand, or 2 without a known one.
+    """
+    name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
+    if name in ("-h", "--help"):
+        sys.stdout.write(_help())
+        return 0
+    if name == "--version":
+        sys.stdout.write(f"shortlist {importlib.metadata.version('shortlist')}\n")
+        return 0
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(COMMANDS)}"
+        sys.stderr.write(f"error: no command {name!r}: {hint}\n")
+        return 2
+    command = COMMANDS[name]
+    return command.main([*command.words, *rest], command.program)
+
+
+def _help() -> str:
+    lines = [f"  {name:<10} {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: shortlist COMMAND [options]",
+            "",
+            "Two-stage product search: train it, serve it, search it.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`shortlist COMMAND --help` shows the options of a command.",
+            "`shortlist --version` shows the version.",
+            "",
+        ]
+    )

@@ -1,0 +1,134 @@
+"""The console command `shortlist`: its help, its exit codes, and what it imports."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from commands.main import COMMANDS, main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(command: list[str], directory: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on this source tree, from a directory of the user's."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "protos")])
+    return subprocess.run(
+        command,
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "100", **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> list[str]:
+    """The command line of the installed console command, or of the script that pip would write."""
+    installed = Path(sys.executable).with_name("shortlist")
+    if installed.exists():
+        return [sys.executable, str(installed)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    module, _, function = project["scripts"]["shortlist"].partition(":")
+    path = tmp_path / "bin" / "shortlist"
+    path.parent.mkdir()
+    path.write_text(
+        f"import sys\nfrom {module} import {function}\n"
+        f"if __name__ == '__main__':\n    sys.exit({function}())\n"
+    )
+    return [sys.executable, str(path)]
+
+
+def test_help_lists_every_command_in_one_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    listed = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert listed == list(COMMANDS)
+    assert main([]) == 0
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_help_imports_none_of_the_packages_that_commands_need(tmp_path: Path) -> None:
+    program = (
+        "import sys; from commands.main import main; main(['--help']);"
+        "slow = {'jax', 'flax', 'grpc', 'numpy', 'tyro', 'train', 'server'};"
+        "print(sorted(slow & {*sys.modules}))"
+    )
+    done = run([sys.executable, "-P", "-c", program], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_health_and_search_wait_for_no_model_library(tmp_path: Path) -> None:
+    program = (
+        "import sys; from commands.main import main; code = main(sys.argv[1:]);"
+        "print(code, sorted({'jax', 'flax', 'optax', 'train'} & {*sys.modules}))"
+    )
+    for words in (["health"], ["search", "usb c charger"]):
+        free = [*words, "--address", "127.0.0.1:1", "--timeout-seconds", "0.5"]
+        done = run([sys.executable, "-P", "-c", program, *free], tmp_path)
+        assert done.stdout.splitlines()[-1] == "1 []", done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_under_its_own_name(
+    name: str, tmp_path: Path, script: list[str]
+) -> None:
+    done = run([*script, name, "--help"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: shortlist {name} ")
+    assert "python -m" not in done.stdout.splitlines()[0]
+
+
+def test_a_step_of_training_is_an_argument_of_train(tmp_path: Path, script: list[str]) -> None:
+    done = run([*script, "train", "rerank", "--help"], tmp_path)
+    assert done.stdout.startswith("usage: shortlist train rerank ")
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == "shortlist 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["serv"], "error: no command 'serv': did you mean serve?\n"),
+        (["validate", "--data", "missing"], "error: dataset missing: 1 problem"),
+        (["check", "--bundle", "missing"], "error: missing"),
+        (["serve", "--bundle", "missing"], "error: "),
+    ],
+)
+def test_an_error_is_one_line_and_exits_with_two(
+    words: list[str], error: str, tmp_path: Path, script: list[str]
+) -> None:
+    done = run([*script, *words], tmp_path)
+    assert done.returncode == 2
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert f"{line}\n".startswith(error)
+    assert "Traceback" not in done.stderr
+
+
+def test_files_of_the_user_s_folder_take_nothing_over(tmp_path: Path, script: list[str]) -> None:
+    folder = tmp_path / "shop"
+    for hostile in ("train", "search", "commands", "base", "json"):
+        path = folder / f"{hostile}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("raise SystemExit('taken over')\n")
+    for hostile in ("server", "catalog"):
+        (folder / hostile).mkdir()
+        (folder / hostile / "__init__.py").write_text("raise SystemExit('taken over')\n")
+    (folder / "items.csv").write_text("item_id,title\na,USB C charger\n")
+    done = run([*script, "validate", "--data", "."], folder)
+    assert done.returncode == 0, done.stderr
+    assert "1 items" in done.stdout
+    done = run([*script, "check", "--bundle", "missing"], folder)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: missing")
