@@ -20,7 +20,7 @@ from jaxtyping import Float64
 from catalog.dataset.reading import read_dataset
 from search.config import LEXICAL_WEIGHT, EngineConfig
 from search.engine import Engine
-from search.request import RetrieveRequest, SearchRequest
+from search.request import DENSE, LEXICAL, RetrieveRequest, SearchRequest
 from search.result import Hit
 from train.evaluation.metrics import Interval, bootstrap
 from train.evaluation.report import DEPTH, JudgedQuery, full_corpus, judged_queries

@@ -18,8 +18,8 @@ from bert.tokens import Tokenised, Tokenizer
 from towers.model import Towers, encode
 from towers.tokens import tokenise
 
-# Tokens of a full batch of bulk work, as measured (docs/benchmarks/choices.md): a CPU's caches hold so
-# many, and an accelerator is busy with so many.
+# Tokens of a full batch of bulk work, as measured (docs/benchmarks/choices.md): as many as the
+# caches of a CPU hold, or as keep an accelerator busy.
 _BULK_TOKENS = {"cpu": 768}
 _BULK_TOKENS_ELSEWHERE = 16_384
 

@@ -29,9 +29,9 @@ _NOT_SETTINGS = ("SHORTLIST_DATA", "SHORTLIST_FAILPOINT")
 _SECRET = re.compile(r"(^|_)(key|keys|token|tokens|secret|secrets|password|passwords)(_|$)")
 _MASK = "***"
 _DESCRIPTION = (
-    'Serve a bundle over gRPC. Other commands: `shortlist search "usb c charger"` searches a running '
-    "server, `shortlist health` asks whether it serves, and `shortlist check` checks a bundle and a "
-    "state directory."
+    'Serve a bundle over gRPC. Other commands: `shortlist search "usb c charger"` searches a '
+    "running server, `shortlist health` asks whether it serves, and `shortlist check` checks a "
+    "bundle and a state directory."
 )
 
 
