@@ -17,6 +17,7 @@ from live.config import LiveConfig
 from live.write_ahead_log import Write, WriteLog
 from search.engine import Engine
 from search.engine_handle import EngineHandle
+from search.request import SearchRequest
 from tests.live.faults import Faults, FaultyIndex
 
 SECONDS = 30.0

@@ -51,7 +51,7 @@ def test_a_new_item_takes_part_in_filters_facets_groups_and_browsing(shop):
     most = shop.engine.search(SearchRequest("", filter=ANY_STOCK, page_size=2)).hits
     assert [hit.item_id for hit in most] == ["lamp", "lamp-2"]
     brands = shop.engine.search(
-        SearchRequest("", filter=ANY_STOCK, facets=[Facet("brand", 10)])
+        SearchRequest("", filter=ANY_STOCK, facets=(Facet("brand", 10),))
     ).facets[0]
     assert dict(brands.values) == {"Voltix": 16, "Ampere": 16, "Ohm & Co": 16, "Zyx": 2}
 
@@ -72,7 +72,7 @@ def test_a_deleted_item_is_gone_once_it_is_acknowledged(shop):
     first = found(shop, "voltix usb c charger 65 watt")[0]
     shop.write(first, None)
     count = len(tiny_items()) - 1
-    recall = shop.engine.snapshot.recall
+    recall = shop.engine.snapshot.channels
     for _ in range(2):  # before the lexical index has heard of it, and after
         assert len(found(shop, "voltix usb c charger 65 watt", page_size=100)) == count
         assert first not in found(shop, "voltix usb c charger 65 watt", page_size=100)
@@ -82,7 +82,7 @@ def test_a_deleted_item_is_gone_once_it_is_acknowledged(shop):
         assert first not in found(shop, "", filter=ANY_STOCK, page_size=100)
         with pytest.raises(UnknownItemsError):
             shop.engine.rerank(RerankRequest("charger", [first]))
-        shop.until(lambda: shop.engine.snapshot.recall is not recall)
+        shop.until(lambda: shop.engine.snapshot.channels is not recall)
 
 
 def test_an_item_deleted_before_it_was_shown_is_never_shown(shop):

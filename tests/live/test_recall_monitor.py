@@ -11,6 +11,7 @@ from live.recall_monitor import RecallMonitor
 from search import bundle
 from search.bundle import Manifest
 from search.bundle.building import HELD_OUT, open_held_out
+from search.request import RetrieveRequest
 from tests.live.conftest import LAMP, Shop
 from tests.tiny import HELD_OUT_QUERIES, tiny_items, write_bundle
 from tests.towers.examples import needs_scann

@@ -14,6 +14,7 @@ from catalog.items import Item
 from live.config import LiveConfig
 from live.errors import ClosedError
 from live.write_ahead_log import Write
+from search.request import LEXICAL, RetrieveRequest
 from tests.live.conftest import LAMP, NEVER, SECONDS, Shop, found
 from tests.live.faults import Encode, raising
 from tests.tiny import tiny_items

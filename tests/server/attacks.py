@@ -11,8 +11,9 @@ from google.protobuf.descriptor import MethodDescriptor
 from hypothesis import strategies as st
 
 from server.convert.page_tokens import write_page_token
-from server.convert.search import search_record
+from server.convert.search import search_request
 from shortlist.v1.search_service_pb2 import SearchRequest, StreamSearchRequest
+from tests.server.convert.manifests import manifest
 from tests.server.messages import PAGES, damaged, messages
 
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -88,7 +89,7 @@ def _forged(bundle_id: str, *, streamed: bool) -> st.SearchStrategy[bytes]:
     """Searches with a token that fits them, for a page that nobody was given."""
     # Read here and not while drawing, where checks of types may use no chance of their own.
     searches = [
-        (search.SerializeToString(), search_record(search, bundle_id).token_parts)
+        (search.SerializeToString(), search_request(search, manifest(bundle_id), None))
         for search in (
             SearchRequest(query=query, page_size=size, recall_depth=depth, max_per_group=most)
             for query in ("usb c charger", "é")
@@ -100,10 +101,10 @@ def _forged(bundle_id: str, *, streamed: bool) -> st.SearchStrategy[bytes]:
 
     @st.composite
     def build(draw: Callable[[Any], Any]) -> bytes:
-        content, parts = draw(st.sampled_from(searches))
+        content, parsed = draw(st.sampled_from(searches))
         search = SearchRequest.FromString(content)
         of = draw(st.sampled_from([bundle_id, bundle_id, "another"]))
-        search.page_token = write_page_token(draw(PAGES), of, *parts)
+        search.page_token = write_page_token(draw(PAGES), manifest(of), parsed)
         request = StreamSearchRequest(search=search) if streamed else search
         return request.SerializeToString()
 

@@ -11,7 +11,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
 
+from search.request import SearchRequest
 from server.convert.page_tokens import Page, write_page_token
+from tests.server.convert.manifests import manifest
 
 DEEPEST = 12  # messages within messages: deeper than a filter may be
 
@@ -28,6 +30,8 @@ _DOUBLES = st.one_of(st.sampled_from([0.0, -1.0, 5.0, 1e308, float("nan")]), st.
 _UP_TO_3 = st.integers(0, 3)
 
 # Where a page begins and how much of it is reranked: as a page token can say, however absurd.
+# Made here and not while drawing, where checks of types may use no chance of their own.
+_MANIFESTS, _SEARCH = [manifest("a"), manifest("b")], SearchRequest("q")
 PAGES = st.builds(
     Page,
     st.one_of(st.sampled_from([0, 1, 10, 999, 1_000, 1_001, 2**32 - 1]), st.integers(0, 2**32 - 1)),
@@ -54,7 +58,13 @@ _SCALARS: dict[int, Any] = {
 }
 _NAMED: dict[str, Any] = {
     "page_token": st.one_of(
-        st.builds(write_page_token, PAGES, st.text(max_size=5), st.text(max_size=5)), _TEXTS
+        st.builds(
+            write_page_token,
+            PAGES,
+            st.sampled_from(_MANIFESTS),
+            st.just(_SEARCH),
+        ),
+        _TEXTS,
     ),
 }
 
