@@ -16,7 +16,7 @@ class LiveLexicalIndex:
     """The items of a `LexicalIndex` and of every update. One thread may update at a time.
 
     The index's files never change: tantivy writes to a temporary directory that links to them.
-    Nothing is kept for another process; the write-ahead log is elsewhere (`live.write_ahead_log`).
+    Nothing is kept for another process; the write-ahead log is elsewhere (`live.log`).
     """
 
     def __init__(self, directory: Path, index: LexicalIndex, scratch: Path) -> None:

@@ -10,8 +10,8 @@ from live.bundle_store import State
 from live.compaction import CompactionError
 from live.config import LiveConfig
 from live.delta_index import DeltaIndex
+from live.log.write_ahead_log import Acknowledgement, Outcome, Write, WriteLog
 from live.recall_monitor import RecallMonitor
-from live.write_ahead_log import Acknowledgement, Outcome, Write, WriteLog
 from search.engine import Engine
 from search.engine_handle import EngineHandle
 from search.snapshot import Snapshot

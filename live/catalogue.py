@@ -23,9 +23,9 @@ from live.active_index import ActiveIndex, OpenIndex
 from live.bundle_store import State
 from live.config import LiveConfig
 from live.delta_index import DeltaIndex
+from live.log.write_ahead_log import Acknowledgement, Write, WriteLog
 from live.throttle import Throttle
 from live.workers import Builder, Indexer, Writer
-from live.write_ahead_log import Acknowledgement, Write, WriteLog
 from search.config import EngineConfig
 from search.engine import Engine
 from search.engine_handle import EngineHandle

@@ -24,7 +24,7 @@ from catalog.store import NUMERIC
 from lexical.index import LexicalIndex
 from lexical.live_index import LiveLexicalIndex
 from live.item_vectors import ItemEncoder, item_vectors
-from live.write_ahead_log import Change, Write
+from live.log.write_ahead_log import Change, Write
 from search import bundle
 from search.channels.base import AddedRows
 from search.engine import Engine

@@ -13,14 +13,14 @@ from live.active_index import ActiveIndex
 from live.compaction import CompactionError
 from live.config import LiveConfig
 from live.errors import ClosedError
-from live.log_fields import FieldError
-from live.throttle import Throttle
-from live.write_ahead_log import (
+from live.log.fields import FieldError
+from live.log.write_ahead_log import (
     Acknowledgement,
     NoItemError,
     RequestIdReusedError,
     Write,
 )
+from live.throttle import Throttle
 from search.errors import RequestError, UnknownItemsError
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from opentelemetry.trace import TracerProvider
 from bert.compiled import cached_programs, enable_compilation_cache
 from live import bundle_store
 from live.catalogue import LiveCatalogue, open_newest
+from live.log.write_ahead_log import WriteLog
 from live.throttle import Throttle
-from live.write_ahead_log import WriteLog
 from search.engine import Engine
 from server.auth.tokens import Tokens
 from server.bundle_loader import BundleLoader, log_serving

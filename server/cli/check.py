@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import InputError
-from live import bundle_store, log_reading
+from live import bundle_store
 from live.bundle_store import State
-from live.log_reading import LogSnapshot, NoLogError
+from live.log import reading
+from live.log.reading import LogSnapshot, NoLogError
 from search import bundle
 from search.bundle import Manifest
 from search.config import EngineConfig
@@ -61,7 +62,7 @@ def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> lis
     if not state.is_dir():
         return [f"--state {state}: no such directory"]
     try:
-        log = log_reading.read(state, check=True)
+        log = reading.read(state, check=True)
     except NoLogError:
         _print(f"log: none in {state} yet; a start creates it")
         log = LogSnapshot("", 0, ())

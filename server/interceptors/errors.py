@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 
 from base.error_logging import log_error
 from live.errors import ClosedError, ReadOnlyError
-from live.write_ahead_log import LogError
+from live.log.write_ahead_log import LogError
 from search.errors import DeadlineExceededError, NotSupportedError, RequestError, UnknownItemsError
 from server.auth.tokens import RoleMissingError, UnauthenticatedError
 from server.bundle_loader import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError

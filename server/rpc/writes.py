@@ -11,7 +11,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from catalog.items import Item
 from live.catalogue import LiveCatalogue
 from live.errors import ReadOnlyError
-from live.write_ahead_log import MAX_REQUEST_ID_CHARACTERS, Acknowledgement, Write
+from live.log.write_ahead_log import MAX_REQUEST_ID_CHARACTERS, Acknowledgement, Write
 from search.errors import RequestError
 from server.convert.items import item_record
 from server.interceptors.errors import error_status

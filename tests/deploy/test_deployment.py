@@ -16,7 +16,7 @@ import yaml
 from base.errors import InputError
 from live.catalogue import LiveCatalogue
 from live.config import LiveConfig
-from live.write_ahead_log import WriteLog
+from live.log.write_ahead_log import WriteLog
 from search.engine import Engine
 from search.engine_handle import EngineHandle
 from server.cli.settings import load

@@ -15,10 +15,10 @@ from typing import Any
 from base.failpoints import failpoint
 from live import bundle_store
 from live.bundle_store import State
-from live.write_ahead_log import Change, WriteLog
+from live.log.write_ahead_log import Change, WriteLog
 from search import bundle
 from search.bundle import Manifest
-from tests.live.log_model import BATCHES, append, random_batches, tell
+from tests.live.log.model import BATCHES, append, random_batches, tell
 
 COMPACT_EVERY = 3  # batches
 Items = Mapping[str, Mapping[str, Any]]

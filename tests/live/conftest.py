@@ -14,7 +14,7 @@ from catalog.items import Item
 from live import bundle_store
 from live.catalogue import LiveCatalogue
 from live.config import LiveConfig
-from live.write_ahead_log import Write, WriteLog
+from live.log.write_ahead_log import Write, WriteLog
 from search.engine import Engine
 from search.engine_handle import EngineHandle
 from search.request import SearchRequest

@@ -18,11 +18,11 @@ import pytest
 from base.failpoints import NAMES, VARIABLE
 from live import bundle_store
 from live.bundle_store import State
-from live.write_ahead_log import Write, WriteLog
+from live.log.write_ahead_log import Write, WriteLog
 from search import bundle
 from search.bundle import BundleError, Manifest
 from tests.live.bundle_store_model import changed, compact, current, sound, write_root
-from tests.live.log_model import Model, compare, random_batches
+from tests.live.log.model import Model, compare, random_batches
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("TEST_KILLS", "4"))  # at each place

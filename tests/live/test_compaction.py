@@ -19,7 +19,7 @@ from lexical.config import LexicalConfig
 from live.catalogue import open_newest
 from live.compaction import CompactionError
 from live.config import LiveConfig
-from live.write_ahead_log import WriteLog
+from live.log.write_ahead_log import WriteLog
 from search import bundle
 from search.bundle import Manifest
 from search.config import EngineConfig

@@ -10,7 +10,7 @@ import pytest
 
 from catalog.items import Item
 from live.delta_index import DeltaIndex
-from live.write_ahead_log import Write
+from live.log.write_ahead_log import Write
 from search.engine import Engine
 from search.request import RetrieveRequest
 from tests.live.faults import Encode, Faults, FaultyIndex, nothing

@@ -13,7 +13,7 @@ from catalog.filters import Interval, Range
 from catalog.items import Item
 from live.config import LiveConfig
 from live.errors import ClosedError
-from live.write_ahead_log import Write
+from live.log.write_ahead_log import Write
 from search.request import LEXICAL, RetrieveRequest
 from tests.live.conftest import LAMP, NEVER, SECONDS, Shop, found
 from tests.live.faults import Encode, raising

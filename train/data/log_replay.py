@@ -11,9 +11,10 @@ import pyarrow as pa
 from base.errors import InputError
 from catalog.dataset.problems import count, quote
 from catalog.store import ItemStore
-from live import bundle_store, log_reading
-from live.log_merge import apply_changes
-from live.log_reading import LogSnapshot
+from live import bundle_store
+from live.log import reading
+from live.log.merge import apply_changes
+from live.log.reading import LogSnapshot
 from search import bundle
 from search.bundle import Manifest
 
@@ -40,11 +41,11 @@ class LogReplay:
         Raises:
             InputError: it has no log, or a damaged one.
         """
-        log, items = log_reading.read(directory), None
+        log, items = reading.read(directory), None
         if any(not change.whole for change in log.changes):
             items = _compacted(directory / bundle_store.BUNDLES, log.id)
             # Read again: the bundle may include later writes.
-            log = log_reading.read(directory)
+            log = reading.read(directory)
         logger.info("log replay: state=%s writes=%d", directory, log.sequence)
         return cls(log, items)
 

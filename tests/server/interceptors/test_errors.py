@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from live.errors import ClosedError, ReadOnlyError
-from live.write_ahead_log import LogError
+from live.log.write_ahead_log import LogError
 from search.errors import DeadlineExceededError, NotSupportedError, RequestError, UnknownItemsError
 from server.auth.tokens import Role, RoleMissingError, UnauthenticatedError
 from server.bundle_loader import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError

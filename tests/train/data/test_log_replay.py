@@ -11,7 +11,7 @@ from catalog.store import ItemStore
 from live import bundle_store
 from live.catalogue import LiveCatalogue
 from live.config import LiveConfig
-from live.write_ahead_log import Write, WriteLog
+from live.log.write_ahead_log import Write, WriteLog
 from search import bundle
 from search.bundle import Manifest, list_files, verify
 from search.config import EngineConfig

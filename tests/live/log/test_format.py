@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from live import log_reading
-from live.log_reading import FILE, Change, LogSnapshot
-from live.write_ahead_log import Acknowledgement, RequestIdReusedError, Write, WriteLog
+from live.log import reading
+from live.log.reading import FILE, Change, LogSnapshot
+from live.log.write_ahead_log import Acknowledgement, RequestIdReusedError, Write, WriteLog
 
 # Written in two batches by a log that remembers four requests.
 LOG = Path(__file__).with_name("log_of_0_1_0.sqlite3")
@@ -35,7 +35,7 @@ def state(tmp_path: Path) -> Path:
 
 
 def test_an_earlier_log_is_read_beside_its_server(state):
-    assert log_reading.read(state, check=True) == LogSnapshot(ID, 5, CHANGES)
+    assert reading.read(state, check=True) == LogSnapshot(ID, 5, CHANGES)
 
 
 def test_an_earlier_log_goes_on(state):

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog import schema
-from live.log_fields import FIELDS
-from live.write_ahead_log import (
+from live.log.fields import FIELDS
+from live.log.write_ahead_log import (
     Acknowledgement,
     Change,
     NoItemError,
@@ -22,7 +22,7 @@ from live.write_ahead_log import (
     Write,
     WriteLog,
 )
-from tests.live.log_model import SAW, Model, append, only
+from tests.live.log.model import SAW, Model, append, only
 
 EVERYTHING = {
     "title": "Säge \x00 🪚",
@@ -57,11 +57,12 @@ def test_the_fields_are_the_columns_of_items():
 
 def test_the_log_needs_neither_jax_nor_arrow():
     code = (
-        "import sys, live.write_ahead_log; print({'jax', 'pyarrow', 'numpy'} & sys.modules.keys())"
+        "import sys, live.log.write_ahead_log;"
+        "print({'jax', 'pyarrow', 'numpy'} & sys.modules.keys())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=True,

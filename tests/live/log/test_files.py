@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from base.errors import InputError
-from live.write_ahead_log import FILE, Change, LogError, Write, WriteLog
-from tests.live.log_model import SAW, only
+from live.log.write_ahead_log import FILE, Change, LogError, Write, WriteLog
+from tests.live.log.model import SAW, only
 
 
 def damage(log: WriteLog, statement: str) -> None:

@@ -18,9 +18,9 @@ from typing import Any, TypeAlias
 from base.failpoints import failpoint
 from base.locks import DirectoryLock
 from base.sqlite_log import LogError, LogFile, digest, insert, log_id, make_directory, select_in
-from live import log_reading
-from live.log_fields import canonical, is_text, set_fields, to_json
-from live.log_reading import FILE, Change
+from live.log import reading
+from live.log.fields import canonical, is_text, set_fields, to_json
+from live.log.reading import FILE, Change
 
 __all__ = [
     "FILE",
@@ -122,7 +122,7 @@ class WriteLog:
         self._remembered = remembered
         self._lock = threading.Lock()
         self._closed = False
-        self._sequence = log_reading.last_sequence(connection)
+        self._sequence = reading.last_sequence(connection)
         self.id = log_id(connection)
 
     @classmethod
@@ -138,7 +138,7 @@ class WriteLog:
             LogError: the directory or the file cannot be read or written, or the file belongs to
                 another program or has another format.
         """
-        file = log_reading.log_file(directory)
+        file = reading.log_file(directory)
         directory = file.path.parent
         with file.reporting_directory("cannot be used"):
             make_directory(directory)
@@ -214,7 +214,7 @@ class WriteLog:
             self._file.reporting("cannot be read"),
             closing(self._file.reader()) as reader,
         ):
-            yield from log_reading.changes(self._file, reader, after)
+            yield from reading.changes(self._file, reader, after)
 
     def check(self) -> None:
         """Check the whole file.
@@ -228,7 +228,7 @@ class WriteLog:
             closing(self._file.reader()) as reader,
         ):
             reader.execute("BEGIN")  # all statements read one state of the file
-            log_reading.check_all(self._file, reader)
+            reading.check_all(self._file, reader)
 
     def close(self) -> None:
         """Close the file and let other processes into the directory."""
@@ -254,8 +254,8 @@ class WriteLog:
         writes = [each for each in writes_or_errors if isinstance(each, _CanonicalWrite)]
         requests = self._requests([each.write.request_id for each in writes])
         partial = [each.write.item_id for each in writes if each.partial]
-        before = log_reading.changes_of(self._file, self._connection, partial)
-        transaction = _Transaction(log_reading.last_sequence(self._connection), {}, {})
+        before = reading.changes_of(self._file, self._connection, partial)
+        transaction = _Transaction(reading.last_sequence(self._connection), {}, {})
         outcomes: list[Outcome] = [
             _add(transaction, each, requests, before, exists)
             if isinstance(each, _CanonicalWrite)

@@ -7,8 +7,8 @@ from base.errors import InputError
 from catalog.items import Item
 from catalog.schema import ITEMS
 from catalog.store import ItemStore
-from live.log_merge import apply_changes
-from live.log_reading import Change
+from live.log.merge import apply_changes
+from live.log.reading import Change
 
 GIVEN = [
     Item("a", "A", brand="B", price=1.0, attributes={"colour": "red"}),

@@ -11,7 +11,7 @@ from base.errors import InputError
 from catalog.items import Item
 from catalog.schema import ITEMS
 from catalog.store import ItemStore
-from live.log_reading import Change
+from live.log.reading import Change
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from live.write_ahead_log import Acknowledgement, Change, Write, WriteLog
+from live.log.write_ahead_log import Acknowledgement, Change, Write, WriteLog
 
 BATCHES = 24  # of one seed
 REOPEN_EVERY = 3  # batches

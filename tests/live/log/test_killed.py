@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from base.failpoints import NAMES, VARIABLE
-from live.write_ahead_log import WriteLog
-from tests.live.log_model import BATCHES, Model, compare, random_batches
+from live.log.write_ahead_log import WriteLog
+from tests.live.log.model import BATCHES, Model, compare, random_batches
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("TEST_KILLS", "10"))  # at each place
 LOG_NAMES = sorted(name for name in NAMES if name.startswith("log."))
 MOST_PASSAGES = 5  # every seed gets that far
@@ -35,7 +35,7 @@ def writer(
     if failpoint is not None:
         environment[VARIABLE] = failpoint
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.live.log_model", directory, str(seed), str(batches)],
+        [sys.executable, "-m", "tests.live.log.model", directory, str(seed), str(batches)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

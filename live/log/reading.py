@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from base.sqlite_log import LogError, LogFile, LogFormat, log_id, select_in
-from live.log_fields import from_json
+from live.log.fields import from_json
 
 FILE = "writes.sqlite3"
 
