@@ -32,7 +32,6 @@ class PairScorer:
 
     Attributes:
         forward: The compiled encoder.
-        truncated: Number of pairs cut to the token budget so far.
         width: Width of the vectors that `read_tokenised` returns.
     """
 
@@ -62,7 +61,6 @@ class PairScorer:
             features, output, linear = nnx.merge(heads, state)
             return fuse(features, output, linear, text, values)
 
-        self.truncated = 0
         self.width = reranker.config.fusion
         self.forward = pair_forward(
             read, serving_state(reranker, dtype), reranker.config.max_tokens
@@ -130,9 +128,7 @@ class PairScorer:
 
     def tokenise(self, queries: Sequence[str], texts: Sequence[str]) -> Tokenised:
         """`[CLS] query [SEP] item [SEP]`, the item's text cut to what the budget leaves."""
-        tokenised, cut = tokenise_pairs(self._tokenizer, self._config, queries, texts)
-        self.truncated += cut
-        return tokenised
+        return tokenise_pairs(self._tokenizer, self._config, queries, texts)[0]
 
     def update(self, reranker: Reranker) -> None:
         """Replace the parameters by those of a reranker of the same shape."""

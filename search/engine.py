@@ -13,7 +13,6 @@ from jaxtyping import Float32
 
 from bert.numerics import Numerics, choose_numerics
 from catalog.catalogue import Catalogue
-from catalog.filters import Filter
 from catalog.item_text import item_text, normalise_query
 from catalog.items import Item
 from catalog.store import ItemStore
@@ -21,10 +20,11 @@ from search import bundle
 from search.bundle import golden
 from search.bundle.models import Models
 from search.channels import CHANNELS
-from search.channels.base import Allowed, Query
+from search.channels.base import Query
 from search.config import EngineConfig
 from search.encoding import QueryEncoder, embed
 from search.errors import NotSupportedError, RequestError
+from search.pipeline.filter import passing_items
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import DEEPEST, Depths, SearchState
 from search.pipeline.steps import Pipeline
@@ -198,7 +198,7 @@ class Engine:
         """
         timer, snapshot = self._timer(request.deadline), self.snapshot
         vector = None if isinstance(request.query, str) else self._unit_vector(request.query)
-        passed = _passed(snapshot, request.filter, timer)
+        passed = passing_items(snapshot, request.filter, timer)
         allowed = snapshot.catalogue.alive if passed is None else passed
         query = None
         if isinstance(request.query, str):
@@ -270,7 +270,7 @@ class Engine:
         """
         timer, snapshot = self._timer(request.deadline), self.snapshot
         [row] = snapshot.rows([request.item_id]).tolist()
-        passed = _passed(snapshot, request.filter, timer)
+        passed = passing_items(snapshot, request.filter, timer)
         others = snapshot.other_items(row, passed, exclude_variants=request.exclude_variants)
         with timer.stage("recall") as stage:
             vector = snapshot.channels.vector(row)
@@ -341,11 +341,3 @@ class Engine:
         while newest.successor is not None:
             newest = newest.successor
         return without_deleted(result, searched, newest.snapshot)
-
-
-def _passed(snapshot: Snapshot, filter: Filter | None, timer: StageTimer) -> Allowed:
-    """Return which items pass a filter; None without a filter."""
-    if filter is None:
-        return None
-    with timer.stage("filter", len(snapshot.catalogue)):
-        return snapshot.catalogue.matching(filter)

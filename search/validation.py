@@ -1,6 +1,7 @@
 """Checks of request fields. Each refusal names the field and says what to give instead."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from jaxtyping import Float32
@@ -9,7 +10,7 @@ from catalog import facets as facet_checks
 from catalog import filters
 from catalog.facets import Facet
 from catalog.fields import DISTINCT
-from catalog.items import Item
+from catalog.items import ID, ITEM_FIELDS, Item, ItemField
 from search.errors import RequestError
 from search.rules import (
     MAX_BOOSTS,
@@ -26,6 +27,8 @@ from search.rules import (
 )
 
 MAX_QUERY_CHARACTERS = 2_000
+MAX_ITEM_CHARACTERS = 50_000  # in all texts of an item together
+REQUIRED = frozenset(field.name for field in ITEM_FIELDS if field.required)
 
 
 def check_query(text: str, field: str) -> None:
@@ -94,8 +97,7 @@ def check_candidates(candidates: Sequence[str | Item], most: int) -> None:
             _check_id(item_id, f"{path}.item_id")
         else:
             item_id = candidate.item_id
-            _check_id(item_id, f"{path}.item.item_id")
-            _check_title(f"{path}.item", candidate)
+            check_item(candidate, f"{path}.item")
         if item_id in seen:
             raise RequestError(path, "has the id of an earlier candidate; give each item once")
         seen.add(item_id)
@@ -108,13 +110,43 @@ def check_inputs(inputs: Sequence[str | Item], most: int) -> None:
         if isinstance(given, str):
             check_query(given, f"inputs[{index}].query")
         else:
-            _check_title(f"inputs[{index}].item", given)
+            check_item(given, f"inputs[{index}].item", REQUIRED - {ID})
+
+
+def check_item(item: Item, path: str, required: Collection[str] = REQUIRED) -> None:
+    """Refuse an item that lacks a required field or breaks a limit of `ITEM_FIELDS`."""
+    characters = 0
+    for field in ITEM_FIELDS:
+        value, field_path = getattr(item, field.name), f"{path}.{field.name}"
+        if field.name in required and not value.strip():
+            raise RequestError(field_path, "is empty; every item needs a value")
+        if field.type is str:
+            characters += len(value or "")
+        elif field.type is dict:
+            characters += sum(map(len, (*value.keys(), *value.values())))
+        elif field.type in (float, int) and value is not None:
+            _check_number(value, field, field_path)
+    if characters > MAX_ITEM_CHARACTERS:
+        raise RequestError(path, f"has more than {MAX_ITEM_CHARACTERS:,} characters of text")
 
 
 def check_range(field: str, value: int, low: int, high: int) -> None:
     """Refuse a number out of its range."""
     if not low <= value <= high:
         raise RequestError(field, f"is {value}; give {low} to {high}")
+
+
+def _check_number(number: int | float, field: ItemField, path: str) -> None:
+    low = field.minimum if field.limits_in_requests else None
+    high = field.maximum if field.limits_in_requests else None
+    if low is not None and high is not None and not low <= number <= high:  # also refuses NaN
+        raise RequestError(path, f"must be from {low:g} to {high:g}")
+    if not math.isfinite(number):
+        raise RequestError(path, "must be finite")
+    if low is not None and number < low:
+        raise RequestError(path, f"must be at least {low:g}" if low else "must not be negative")
+    if high is not None and number > high:
+        raise RequestError(path, f"must be at most {high:g}")
 
 
 def _check_boost(path: str, boost: Boost) -> None:
@@ -158,11 +190,6 @@ def _check_pins(pins: Sequence[Pin]) -> None:
 def _check_id(item_id: str, path: str) -> None:
     if not item_id:
         raise RequestError(path, "is empty; name the item")
-
-
-def _check_title(path: str, item: Item) -> None:
-    if not item.title.strip():
-        raise RequestError(f"{path}.title", "is empty; every item needs a title")
 
 
 def _check_at_most(field: str, count: int, most: int) -> None:

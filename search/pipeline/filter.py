@@ -1,17 +1,18 @@
 """Filter: which items the search may find."""
 
+from catalog.filters import Filter
+from search.channels.base import Allowed
 from search.pipeline.active_rules import ActiveRules
 from search.pipeline.state import SearchState
 from search.rules import NO_RULES
+from search.runtime.stage_timer import StageTimer
+from search.snapshot import Snapshot
 
 
 def filter_items(state: SearchState) -> None:
     """Apply the filter of the request, and the exclusions of its rules."""
     request, catalogue = state.request, state.snapshot.catalogue
-    passed = None
-    if request.filter is not None:
-        with state.timer.stage("filter", len(catalogue)):
-            passed = catalogue.matching(request.filter)
+    passed = passing_items(state.snapshot, request.filter, state.timer)
     state.allowed = catalogue.alive if passed is None else passed
     if request.rules != NO_RULES:
         with state.timer.stage("rules", len(catalogue)):
@@ -19,3 +20,11 @@ def filter_items(state: SearchState) -> None:
         state.allowed = state.rules.allowed
     if passed is not None:
         state.matched = state.snapshot.count(state.allowed)
+
+
+def passing_items(snapshot: Snapshot, filter: Filter | None, timer: StageTimer) -> Allowed:
+    """Return which items pass a filter; None without a filter."""
+    if filter is None:
+        return None
+    with timer.stage("filter", len(snapshot.catalogue)):
+        return snapshot.catalogue.matching(filter)

@@ -1,23 +1,18 @@
 """Convert items between the contract's messages and the catalogue's records."""
 
 import datetime
-import math
 from typing import Any
 
 from google.protobuf import field_mask_pb2
 
-from catalog.items import ID, ITEM_FIELDS, Item, ItemField
+from catalog.items import ITEM_FIELDS, Item
 from search.errors import RequestError
 from server.convert.dates import date_message, date_record
 from shortlist.v1 import item_pb2
 
-MAX_ITEM_CHARACTERS = 50_000
-
 _FIELDS = frozenset(field.name for field in ITEM_FIELDS)
-_REQUIRED = [field.name for field in ITEM_FIELDS if field.required and field.name != ID]
-_TEXTS = [field.name for field in ITEM_FIELDS if field.type is str]
+_REQUIRED = [field.name for field in ITEM_FIELDS if field.required]
 _MAPS = [field.name for field in ITEM_FIELDS if field.type is dict]
-_NUMBERS = [field for field in ITEM_FIELDS if field.type in (float, int)]
 _DATES = [field.name for field in ITEM_FIELDS if field.type is datetime.date]
 
 
@@ -47,19 +42,17 @@ def item_message(item: Item, fields: frozenset[str] | None = None) -> item_pb2.I
     return item_pb2.Item(**values)
 
 
-def item_record(message: item_pb2.Item, path: str, *, needs_id: bool) -> Item:
-    """Return the item that a caller described.
+def item_record(message: item_pb2.Item, path: str) -> Item:
+    """Return the item that a caller described, not yet validated.
 
     Args:
         message: The description.
         path: The message's path in the request, such as "inputs[2].item".
-        needs_id: Whether an empty id is an error.
 
     Raises:
-        RequestError: A field breaks a rule of the contract.
+        RequestError: A date does not exist.
     """
-    _check_item(message, path, needs_id=needs_id)
-    values: dict[str, Any] = {ID: ""}
+    values: dict[str, Any] = dict.fromkeys(_REQUIRED, "")
     for field, value in message.ListFields():  # the fields that have a value
         values[field.name] = value
     for name in _DATES:
@@ -69,31 +62,3 @@ def item_record(message: item_pb2.Item, path: str, *, needs_id: bool) -> Item:
         if name in values:
             values[name] = dict(values[name])
     return Item(**values)
-
-
-def _check_item(message: item_pb2.Item, path: str, *, needs_id: bool) -> None:
-    if needs_id and not message.item_id:
-        raise RequestError(f"{path}.{ID}", "must not be empty")
-    for name in _REQUIRED:
-        if not getattr(message, name).strip():
-            raise RequestError(f"{path}.{name}", "must not be empty")
-    texts = [getattr(message, name) for name in _TEXTS]
-    texts += [text for name in _MAPS for pair in getattr(message, name).items() for text in pair]
-    if sum(map(len, texts)) > MAX_ITEM_CHARACTERS:
-        raise RequestError(path, f"has more than {MAX_ITEM_CHARACTERS:,} characters of text")
-    for field in _NUMBERS:
-        if message.HasField(field.name):  # type: ignore[arg-type]  # the stub lists the names
-            _check_number(getattr(message, field.name), field, f"{path}.{field.name}")
-
-
-def _check_number(number: int | float, field: ItemField, path: str) -> None:
-    low = field.minimum if field.limits_in_requests else None
-    high = field.maximum if field.limits_in_requests else None
-    if low is not None and high is not None and not low <= number <= high:  # also refuses NaN
-        raise RequestError(path, f"must be from {low:g} to {high:g}")
-    if not math.isfinite(number):
-        raise RequestError(path, "must be finite")
-    if low is not None and number < low:
-        raise RequestError(path, f"must be at least {low:g}" if low else "must not be negative")
-    if high is not None and number > high:
-        raise RequestError(path, f"must be at most {high:g}")

@@ -20,7 +20,7 @@ def rerank_request(
             case "item_id":
                 candidates.append(candidate.item_id)
             case "item":
-                candidates.append(item_record(candidate.item, f"{path}.item", needs_id=True))
+                candidates.append(item_record(candidate.item, f"{path}.item"))
             case _:
                 raise RequestError(path, "needs an item_id or an item")
     return RerankRequest(message.query, candidates, deadline=deadline)

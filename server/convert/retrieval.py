@@ -117,7 +117,7 @@ def embed_request(
             case "query":
                 inputs.append(given.query)
             case "item":
-                inputs.append(item_record(given.item, f"{path}.item", needs_id=False))
+                inputs.append(item_record(given.item, f"{path}.item"))
             case _:
                 raise RequestError(path, "needs a query or an item")
     return EmbedRequest(inputs, deadline=deadline)

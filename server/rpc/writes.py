@@ -8,21 +8,22 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from catalog.items import Item
+from catalog.items import ID, Item
 from live.catalogue import LiveCatalogue
 from live.errors import ReadOnlyError
 from live.log.write_ahead_log import MAX_REQUEST_ID_CHARACTERS, Acknowledgement, Write
 from search.errors import RequestError
+from search.validation import REQUIRED, check_item
 from server.convert.items import item_record
 from server.interceptors.errors import error_status
-from shortlist.v1 import catalog_service_pb2, item_pb2
+from shortlist.v1 import catalog_service_pb2
 
 # A write that has to wait is offered again after these pauses: the first, and the longest.
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.4
 _MAX_UNANSWERED = 256  # writes of one stream
 
-_FIELDS = frozenset(field.name for field in fields(Item)) - {"item_id"}
+_FIELDS = frozenset(field.name for field in fields(Item)) - {ID}
 
 
 @runtime_checkable
@@ -110,18 +111,13 @@ async def _queue_write(
 def upsert(request: catalog_service_pb2.UpsertItemsRequest) -> Write:
     """Return the write that a request asks for, or raise RequestError."""
     request_id = _request_id(request.request_id)
-    if not request.item.item_id:
-        raise RequestError("item.item_id", "must not be empty")
     paths = _paths(request.update_mask)
+    item = item_record(request.item, "item")
     if not paths:
-        item = item_record(request.item, "item", needs_id=True)
+        check_item(item, "item")
         values = {name: value for name in _FIELDS if (value := getattr(item, name)) is not None}
         return Write(request_id, item.item_id, values)
-    checked = item_pb2.Item()
-    checked.CopyFrom(request.item)
-    if "title" not in paths:
-        checked.title = "-"  # an item needs a title, a partial write does not
-    item = item_record(checked, "item", needs_id=True)
+    check_item(item, "item", REQUIRED & {ID, *paths})
     return Write(
         request_id, item.item_id, {path: getattr(item, path) for path in paths}, whole=False
     )

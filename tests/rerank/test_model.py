@@ -23,6 +23,7 @@ from rerank.model import (
     with_features,
 )
 from rerank.scorer import PairScorer
+from rerank.tokens import tokenise_pairs
 
 COSINE = FEATURE_NAMES.index("cosine")
 CONFIG = RerankerConfig(max_query_tokens=4, max_tokens=24, fusion=8)
@@ -101,14 +102,15 @@ def test_no_items_give_no_scores(scorer):
     assert score(scorer, QUERY, [], np.zeros((0, len(FEATURE_NAMES)), np.float32)).shape == (0,)
 
 
-def test_pairs_are_cut_to_the_budget_and_each_cut_pair_is_counted_once(scorer, tokenizer):
-    before = scorer.truncated
-    tokenised = scorer.tokenise(
+def test_pairs_are_cut_to_the_budget_and_each_cut_pair_is_counted_once(tokenizer):
+    tokenised, cut = tokenise_pairs(
+        tokenizer,
+        CONFIG,
         ["red", "red red red red red", "red", "red red red red red", "red red red red", ""],
         ["desk", "desk", "desk " * 40, "desk " * 40, "desk " * 17, "desk " * 21],
     )
     # The query takes 4 word pieces, the pair 24 with [CLS] and two [SEP]: 17 are left to the item.
-    assert scorer.truncated - before == 3
+    assert cut == 3
     assert tokenised.lengths.tolist() == [5, 8, 24, 24, 24, 24]
     assert tokenised.first_lengths.tolist() == [3, 6, 3, 6, 6, 2]
     red, desk = (int(tokenizer.ids([word], 1)[0].values[0]) for word in ("red", "desk"))

@@ -1,4 +1,3 @@
-import datetime
 import math
 import struct
 from typing import Any
@@ -6,174 +5,26 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.type.date_pb2 import Date
-from hypothesis import given
-from hypothesis import strategies as st
 
-from catalog.items import ITEM_FIELDS, Item, ItemField
+from catalog.items import Item
 from search import request as search
 from search.bundle import Manifest
 from search.channels import CHANNELS
-from search.errors import RequestError
 from search.result import Embeddings, Hit, Lookup, SearchResult, StageReport
 from server.convert import catalog as catalog_messages
 from server.convert import rerank as rerank_messages
 from server.convert import retrieval as retrieval_messages
 from server.convert import search as search_messages
 from server.convert.common import CHANNEL_NAMES
-from server.convert.items import item_fields, item_message, item_record
+from server.convert.items import item_fields, item_message
 from shortlist.v1 import search_service_pb2
 from shortlist.v1.catalog_service_pb2 import BatchGetItemsRequest, GetItemRequest
 from shortlist.v1.item_pb2 import Item as ItemMessage
 from shortlist.v1.rerank_service_pb2 import RerankCandidate, RerankRequest
 from shortlist.v1.retrieval_service_pb2 import EmbedInput, EmbedRequest, RetrieveRequest
 from shortlist.v1.vector_pb2 import Vector
+from tests.server.convert.examples import BARE, WHOLE, refused_field
 from tests.server.convert.manifests import manifest
-
-WHOLE = Item(
-    item_id="b-7",
-    title="Ladegerät 65 W 充電器 🔌",
-    description="Charges a laptop.",
-    brand="Voltix",
-    category="Electronics > Chargers",
-    group_id="voltix-65",
-    price=39.9,
-    rating=4.5,
-    rating_count=12,
-    released=datetime.date(2024, 2, 29),
-    in_stock=False,
-    image_url="https://example.com/b-7.jpg",
-    attributes={"colour": "black", "ports": "2"},
-)
-BARE = Item(item_id="a-1", title="Cable")
-
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-filled = texts.filter(str.strip)
-optional_texts = st.none() | texts.filter(bool)
-items = st.builds(
-    Item,
-    item_id=filled,
-    title=filled,
-    description=optional_texts,
-    brand=optional_texts,
-    category=optional_texts,
-    group_id=optional_texts,
-    price=st.none() | st.floats(allow_nan=False, allow_infinity=False),
-    rating=st.none() | st.floats(0, 5),
-    rating_count=st.none() | st.integers(0, 2**63 - 1),
-    released=st.none() | st.dates(),
-    in_stock=st.none() | st.booleans(),
-    image_url=optional_texts,
-    attributes=st.dictionaries(texts, texts, max_size=3),
-)
-
-
-def refused_field(convert: object, *arguments: object, **named: object) -> str:
-    assert callable(convert)
-    with pytest.raises(RequestError) as refused:
-        convert(*arguments, **named)
-    return refused.value.field
-
-
-# ---- items
-
-
-def test_the_contract_has_the_fields_of_the_table_in_its_order() -> None:
-    fields = ItemMessage.DESCRIPTOR.fields
-    assert [field.name for field in fields] == [field.name for field in ITEM_FIELDS]
-
-
-@pytest.mark.parametrize("field", ITEM_FIELDS, ids=lambda field: field.name)
-def test_the_contract_has_the_types_of_the_table(field: ItemField) -> None:
-    message = ItemMessage.DESCRIPTOR.fields_by_name[field.name]
-    if field.type is dict:
-        assert message.message_type.GetOptions().map_entry
-    elif field.type is datetime.date:
-        assert message.message_type is Date.DESCRIPTOR
-    else:
-        kind = {
-            str: message.TYPE_STRING,
-            float: message.TYPE_DOUBLE,
-            int: message.TYPE_INT64,
-            bool: message.TYPE_BOOL,
-        }[field.type]
-        assert message.type == kind
-        assert message.has_presence == (field.type is not str)
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        ({"price": -math.inf}, "must be finite"),
-        ({"rating": math.inf}, "must be from 0 to 5"),
-        ({"rating": 5.5}, "must be from 0 to 5"),
-        ({"rating_count": -1}, "must not be negative"),
-    ],
-)
-def test_a_number_outside_of_its_limits_is_told_the_limits(
-    change: dict[str, float], problem: str
-) -> None:
-    values: dict[str, Any] = {"item_id": "a", "title": "b", **change}
-    with pytest.raises(RequestError) as refused:
-        item_record(ItemMessage(**values), "item", needs_id=True)
-    assert refused.value.problem == problem
-
-
-def test_a_price_below_zero_is_no_error() -> None:
-    message = ItemMessage(item_id="a", title="b", price=-1.0)
-    assert item_record(message, "item", needs_id=True).price == -1.0
-
-
-@pytest.mark.parametrize("item", [WHOLE, BARE], ids=["whole", "bare"])
-def test_an_item_survives_the_round_trip(item: Item) -> None:
-    sent = ItemMessage.FromString(item_message(item).SerializeToString())
-    assert item_record(sent, "item", needs_id=True) == item
-
-
-@given(items)
-def test_any_item_survives_the_round_trip(item: Item) -> None:
-    sent = ItemMessage.FromString(item_message(item).SerializeToString())
-    assert item_record(sent, "item", needs_id=True) == item
-
-
-def test_absent_numbers_are_absent_and_zeros_are_zeros() -> None:
-    absent = item_message(BARE)
-    zeros = item_message(Item("a", "b", price=0.0, rating=0.0, rating_count=0, in_stock=False))
-    for field in ("price", "rating", "rating_count", "in_stock"):
-        assert not absent.HasField(field)
-        assert zeros.HasField(field)
-    assert not absent.HasField("released")
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"item_id": ""}, "item.item_id"),
-        ({"title": ""}, "item.title"),
-        ({"title": " \t\n"}, "item.title"),
-        ({"price": math.nan}, "item.price"),
-        ({"price": math.inf}, "item.price"),
-        ({"rating": math.nan}, "item.rating"),
-        ({"rating": 5.1}, "item.rating"),
-        ({"rating": -0.1}, "item.rating"),
-        ({"rating_count": -1}, "item.rating_count"),
-        ({"released": Date(year=2023, month=2, day=29)}, "item.released"),
-        ({"released": Date(year=2023)}, "item.released"),
-        ({"released": Date(year=-(2**31), month=1, day=1)}, "item.released"),
-        ({"description": "x" * 50_001}, "item"),
-        ({"attributes": {"k": "x" * 50_000}}, "item"),
-    ],
-)
-def test_an_item_outside_of_the_rules_is_refused(change: dict[str, object], field: str) -> None:
-    values: dict[str, Any] = {"item_id": "a", "title": "b", **change}
-    message = ItemMessage(**values)
-    assert refused_field(item_record, message, "item", needs_id=True) == field
-
-
-def test_an_item_may_have_fifty_thousand_characters() -> None:
-    message = ItemMessage(title="b", description="ü" * 49_990, attributes={"k": "x" * 8})
-    assert item_record(message, "item", needs_id=False).item_id == ""
-
 
 # ---- SearchService
 
