@@ -6,11 +6,11 @@ from typing import Literal
 from base.errors import InputError
 
 MAX_DEPTH = 1_000  # candidates of recall and of reranking
-# `bench.recall`: on Home Depot's `dev`, 0.4 to 1 score alike, less scores lower.
+# On Home Depot's `dev`, weights from 0.4 to 1 score alike and lower ones worse (`bench.recall`).
 LEXICAL_WEIGHT = 0.4
-MAX_RECALL_WEIGHT = 100  # in practice, the recall score alone ranks
-MAX_LEXICAL_WEIGHT = 10  # in practice, the lexical score alone ranks
-ANSWER_SHARE = 0.15  # of the time left; a longer request meets more delays
+MAX_RECALL_WEIGHT = 100  # at this weight the recall score alone decides the order in practice
+MAX_LEXICAL_WEIGHT = 10  # at this weight the lexical score alone decides it in practice
+ANSWER_SHARE = 0.15  # share of the time left that is kept for the answer
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class EngineConfig:
 
     recall_depth: int = 200  # number of candidates that recall finds
     rerank_depth: int = 50  # number of the first candidates that are reranked
-    # weight of the lexical score in recall; the best one counts as this much cosine, 0 as none
+    # weight of the lexical score in recall: the best lexical score counts as this much cosine
     lexical_weight: float = LEXICAL_WEIGHT
     # weight of the recall score beside the reranker's logit; 1 to 2 are best on Home Depot's `dev`
     recall_weight: float = 1.5
@@ -54,5 +54,5 @@ class EngineConfig:
                 )
 
     def with_default_requests(self) -> "EngineConfig":
-        """The same, with the defaults of what a request does."""
+        """Return this configuration with the default values of all request settings."""
         return EngineConfig(numerics=self.numerics, cache_megabytes=self.cache_megabytes)

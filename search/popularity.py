@@ -1,4 +1,4 @@
-"""Lists that no model orders: items by popularity."""
+"""The order of items by popularity, for requests without a query."""
 
 from functools import cached_property
 from typing import TypeAlias
@@ -13,19 +13,20 @@ _Numbers: TypeAlias = tuple[Float64[np.ndarray, "_"], ...]
 
 
 class Popularity:
-    """Items by how many ratings they have, then how good these are, then row.
+    """The order of items by number of ratings, then by mean rating, then by row.
 
-    An item of which either is not known comes behind those of which it is.
+    Items with an unknown number come after those with a known one; the same holds for the mean
+    rating.
     """
 
     def __init__(self, counts: _Numbers, ratings: _Numbers) -> None:
-        """Take the number of ratings and the mean rating of items, by parts of the catalogue."""
+        """Take the number of ratings and the mean rating of each item, by part of the catalogue."""
         self._counts = counts
         self._ratings = ratings
 
     @classmethod
     def of(cls, catalogue: Catalogue, before: "Popularity | None" = None) -> "Popularity":
-        """The popularity of a catalogue's items: the one of before where it is still the same."""
+        """Return the popularity of a catalogue's items; `before` itself if nothing changed."""
         counts, ratings = (
             tuple(part.fields.numbers(name) for part in catalogue.parts)
             for name in ("rating_count", "rating")
@@ -36,20 +37,21 @@ class Popularity:
                 return before
         return cls(counts, ratings)
 
-    def rows(self, allowed: Bool[np.ndarray, " items"]) -> Int32[np.ndarray, " found"]:
-        """The rows that pass a filter, most popular first."""
-        found: Int32[np.ndarray, " found"] = self._order[allowed[self._order]]
-        return found
+    def rows(self, allowed: Bool[np.ndarray, " items"]) -> Int32[np.ndarray, " passed"]:
+        """Return the rows of allowed items, most popular first."""
+        rows: Int32[np.ndarray, " passed"] = self._order[allowed[self._order]]
+        return rows
 
     def scores(self, rows: Int32[np.ndarray, " rows"]) -> Float64[np.ndarray, " rows"]:
-        """The number of ratings of each, 0 where it is not known: it falls along the list."""
+        """Return the number of ratings of each row, 0 if unknown."""
         counts = np.empty(len(rows))
-        for part, (own, at) in zip(self._counts, split(rows, map(len, self._counts)), strict=True):
-            counts[own] = part[at]
+        by_part = split(rows, map(len, self._counts))
+        for part, (positions, part_rows) in zip(self._counts, by_part, strict=True):
+            counts[positions] = part[part_rows]
         return np.nan_to_num(counts)
 
     def warm_up(self) -> None:
-        """Sort, so that the first to browse need not wait for it."""
+        """Sort the items now, so that the first request without a query does not wait."""
         assert len(self._order) == sum(map(len, self._counts))
 
     @cached_property

@@ -1,16 +1,16 @@
-"""Rules: how a merchandiser changes what a search would answer by itself.
+"""Rules: a merchandiser's changes to the result of one search.
 
-They work in one order, each on what the one before has left:
+The rules are applied in this order, each to the result of the one before:
 
-1. Exclusions take items out before anything is recalled.
-2. Recall and reranking go on as without rules.
-3. Boosts (and demotions) add to the scores of the recalled candidates, which are sorted anew.
-4. Diversity re-orders the head of that list (see `diversity`).
-5. Caps go down the list and leave out what their value has been shown often enough for. Pinned
-   items count first.
-6. Pins take the places they name; what is not pinned fills the others, in its order.
+1. Exclusions remove items before recall.
+2. Recall and reranking run as without rules.
+3. Boosts (and demotions) add to the scores of the candidates. The list is then sorted again.
+4. Diversity reorders the head of the list (see `search/pipeline/diversity.py`).
+5. Caps go down the list and remove an item once enough items before it have the same value. Pinned
+   items are counted first.
+6. Pins put items at fixed positions. The other items fill the remaining positions in list order.
 
-Then a page is cut out.
+The page is cut from the list after these steps.
 """
 
 from dataclasses import dataclass
@@ -19,34 +19,34 @@ from enum import StrEnum
 from catalog.filters import Filter
 
 MAX_EXCLUDED = 1_000  # item ids
-MAX_PIN = 50  # the last place there can be a pin for
+MAX_PIN = 50  # largest position of a pin
 MAX_BOOSTS = 20
-MAX_STRENGTH = 10.0  # of a boost, in units of the final score
+MAX_STRENGTH = 10.0  # largest strength of a boost, in units of the final score
 MAX_CAPS = 10
-MAX_PER_VALUE = 100  # results that a cap leaves of one value
-MAX_LEVEL = 20  # of a category
+MAX_PER_VALUE = 100  # largest number of results per value that a cap can allow
+MAX_LEVEL = 20  # largest category level of a cap
 
 
 @dataclass(frozen=True)
 class Boost:
-    """Items that pass a filter are worth more, or less."""
+    """Raise or lower the score of items that pass a filter."""
 
     filter: Filter
-    strength: float  # what is added to the final score; below 0 it demotes
+    strength: float  # added to the final score; a negative strength demotes
 
 
 @dataclass(frozen=True)
 class Cap:
-    """Few results with the same value, on all pages together."""
+    """Limit the number of results with the same value, over all pages together."""
 
     field: str  # brand, category, group_id or `attributes.NAME`
-    most: int  # results of one value; items without a value are never left out
-    level: int = 0  # of a category, how many of its levels have to be alike; 0 for all
+    most: int  # results per value; items without a value are never removed
+    level: int = 0  # number of category levels that are compared; 0 compares all
 
 
 @dataclass(frozen=True)
 class Pin:
-    """An item at a place of the ranked list."""
+    """Put an item at a fixed position of the ranked list."""
 
     item_id: str
     position: int  # from 1
@@ -54,12 +54,12 @@ class Pin:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a request changes; without arguments, nothing."""
+    """The rules of one request; the defaults change nothing."""
 
     excluded_ids: tuple[str, ...] = ()  # items that never appear
-    excluded: Filter | None = None  # items that pass it never appear either
+    excluded: Filter | None = None  # items that pass this filter never appear
     boosts: tuple[Boost, ...] = ()
-    diversity: float = 0.0  # from 0, by score alone, to 1, by difference alone
+    diversity: float = 0.0  # 0 orders by score alone, 1 by difference alone
     caps: tuple[Cap, ...] = ()
     pins: tuple[Pin, ...] = ()
 
@@ -68,23 +68,23 @@ NO_RULES = Rules()
 
 
 class Effect(StrEnum):
-    """What a rule did to a result."""
+    """How a rule changed a result."""
 
-    BOOSTED = "boosted"  # its score was raised or lowered
-    DIVERSIFIED = "diversified"  # diversity moved it
+    BOOSTED = "boosted"  # the score was raised or lowered
+    DIVERSIFIED = "diversified"  # diversity moved the result
     PINNED = "pinned"
 
 
 @dataclass(frozen=True)
 class Adjustment:
-    """What one rule did to one result.
+    """The effect of one rule on one result.
 
     Attributes:
-        rule: Which rule, such as "boosts[2]".
-        effect: What it did.
-        score_change: What it added to the score; 0 but for a boost.
-        from_position: The place in the list, from 1, before diversity moved it; else 0.
-        to_position: The place it was moved to, by diversity or a pin; else 0.
+        rule: The rule, such as "boosts[2]".
+        effect: How the rule changed the result.
+        score_change: The number that a boost added to the score; 0 for other rules.
+        from_position: The position, from 1, before diversity moved the result; 0 for other rules.
+        to_position: The position, from 1, after diversity or a pin moved the result; else 0.
     """
 
     rule: str
@@ -95,23 +95,23 @@ class Adjustment:
 
 
 class PinProblem(StrEnum):
-    """Why a pin shows nothing."""
+    """Why a pinned item is not on its position."""
 
     UNKNOWN_ITEM = "unknown item"
-    FILTERED_OUT = "filtered out"  # it does not pass the filter of the request
+    FILTERED_OUT = "filtered out"  # the item does not pass the filter of the request
     EXCLUDED = "excluded"
 
 
 @dataclass(frozen=True)
 class RuleReport:
-    """What one rule did to the list.
+    """The effect of one rule on the whole list.
 
     Attributes:
-        rule: Which rule, such as "pins[2]".
-        affected: How many items it took out (exclusions: of all that pass the filter; caps: of
-            those ranked above where the next page begins), changed the score of (boosts), moved
-            (diversity) or placed (pins).
-        problem: Why a pin was not placed; None for all others.
+        rule: The rule, such as "pins[2]".
+        affected: Number of items that the rule changed. Exclusions count the removed items among
+            all items that pass the filter. Caps count the removed items that rank above the next
+            page. Boosts count changed scores, diversity moved items, and pins placed items.
+        problem: Why a pin was not placed; None for other rules.
     """
 
     rule: str

@@ -1,4 +1,4 @@
-"""The two models of a bundle, compiled; they stay the same while the catalogue changes."""
+"""The two compiled models of a bundle. Changes of the catalogue do not change them."""
 
 import weakref
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ from towers.saving import load_towers
 
 
 class Models:
-    """Encoder and reranker of a bundle.
+    """The towers and the reranker of a bundle.
 
     Attributes:
         encoder: The towers.
         pairs: The cross-encoder; None if the bundle has no reranker.
-        numerics: Input type of their matrix products, and why.
+        numerics: The input type of matrix products, and the reason for it.
     """
 
     def __init__(self, directory: Path, manifest: bundle.Manifest, numerics: Numerics) -> None:
-        """Open the models of a bundle whose files were verified."""
+        """Open the models of a verified bundle."""
         tokenizer = Tokenizer.from_directory(directory / bundle.TOKENIZER)
         towers = load_towers(directory / bundle.TOWERS)
         self.numerics = numerics
@@ -40,12 +40,12 @@ class Models:
         self._batcher: Batcher | None = None
 
     def are_of(self, manifest: bundle.Manifest, numerics: Numerics) -> bool:
-        """Whether a bundle has the same model files, and would run them with the same numerics."""
+        """Return whether a bundle has the same model files and would use the same numerics."""
         same = bool(self._files) and self._files == _files(manifest)
         return same and numerics.dtype == self.numerics.dtype
 
     def warm_up(self) -> None:
-        """Compile every shape that serving can meet, unless it is compiled already."""
+        """Compile every shape that serving can meet and that is not compiled yet."""
         self.encoder.warm_up()
         if self.pairs is not None:
             self.pairs.warm_up()
@@ -55,9 +55,10 @@ class Models:
         if self._batcher is not None:
             return
         self._batcher = Batcher()
-        # Callers keep a reference to the models, so no work is queued when they are collected.
+        # Callers hold a reference to the models, so no work is queued when the models are
+        # collected.
         weakref.finalize(self, self._batcher.finish).atexit = False
-        # Every search begins with the query's vector, and encoding it is quick.
+        # Queries go first: every search needs the query's vector first, and encoding is quick.
         urgent, patient = self._batcher.shared(priority=0), self._batcher.shared(priority=1)
         self.encoder.route(queries=urgent, items=patient)
         if self.pairs is not None:
@@ -70,7 +71,7 @@ class Models:
 
     @property
     def compilations(self) -> int:
-        """Model programs compiled so far."""
+        """The number of model programs compiled so far."""
         return self.encoder.compilations + (self.pairs.compilations if self.pairs else 0)
 
 

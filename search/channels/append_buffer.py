@@ -1,4 +1,4 @@
-"""Vectors that others are put behind, while some still read those that were there before."""
+"""A buffer of vectors that grows at the end while readers keep using shorter views of it."""
 
 from dataclasses import dataclass
 
@@ -10,30 +10,31 @@ _LEAST_ROOM = 1_024  # rows
 
 @dataclass
 class _Room:
-    """Rows that are filled from the front; those that are filled never change."""
+    """Memory for rows, filled from the front; filled rows never change."""
 
     rows: Float32[np.ndarray, "room dim"]
     filled: int
 
 
 class AppendBuffer:
-    """Vectors that never change. One thread at a time may make longer ones of them.
+    """An immutable list of vectors; one thread at a time may derive a longer list.
 
     Attributes:
         values: The vectors, read-only.
     """
 
     def __init__(self, values: Float32[np.ndarray, "rows dim"]) -> None:
-        """Begin with some vectors."""
+        """Start with the vectors `values`, without a copy."""
         self._hold(_Room(values, len(values)), len(values))
 
     def __len__(self) -> int:
         return len(self.values)
 
     def followed_by(self, more: Float32[np.ndarray, "more dim"]) -> "AppendBuffer":
-        """The same and more behind them, where there is room in memory that both share.
+        """Return these vectors followed by more, in shared memory if there is room.
 
-        Each time that there is none all are copied into twice as much: every vector about once.
+        Without room, all vectors are copied into memory of twice the size. So each vector is copied
+        about once on average.
         """
         size = len(self)
         end = size + len(more)

@@ -1,9 +1,10 @@
-"""The nearest items among those that pass a filter: which plan is cheapest, and never too few.
+"""Find the nearest items among those that pass a filter, by the cheapest of three plans.
 
-The index knows nothing of filters. Where few items pass, all of them are compared with the query.
-Of more, those are compared that the sketch of the vectors takes for near; it reads a thirtieth of
-what the vectors hold, and knows by how much it may be wrong. Only a filter that hardly keeps any
-item out is left to the index, which is asked for a few more than are wanted.
+The vector index cannot filter. If few items pass, a scan compares all of them with the query. If
+more items pass, the sketch of the vectors selects those that are probably near, and only these are
+compared. The sketch reads a thirtieth of the bytes of the vectors, and its error is known. If
+nearly all items pass, the index is asked for some more items than needed. Every plan returns k
+items if k items pass.
 """
 
 import math
@@ -18,19 +19,21 @@ from towers.index import VectorIndex
 from towers.sketch import Sketch
 from towers.vectors import Vectors
 
-# Survivors that are compared whatever the sketch could do: so many, or this share of all items.
-# Comparing one takes 0.14 to 0.35 microseconds (`python -m bench.filtered`, 384 dimensions), an
-# estimate of every item 3 nanoseconds for each.
+# A scan is used up to this number of passing items, or up to this share of all items. Comparing one
+# item takes 0.14 to 0.35 microseconds (`python -m bench.filtered`, 384 dimensions). The estimate of
+# the sketch takes 3 nanoseconds per item of the catalogue.
 SCAN_UP_TO = 5_000
 SCAN_SHARE = 0.02
-# Share of items that pass from which the index is asked: it may find fewer of the nearest (its
-# recall target) than the sketch does, but its time grows more slowly with the catalogue.
+# The index is used if at least this share of items passes. It finds slightly fewer of the nearest
+# items than the sketch (its recall target), but its time grows more slowly with the catalogue.
 INDEX_FROM = 0.9
-MAX_FETCH = 2_048  # most items that the index is asked for: no shape is compiled for more
-_DEVIATIONS = 3.0  # of the number expected to pass: one search in a thousand has to ask again
-_FIRST = 2  # items compared first, for each that is wanted: they say how good the rest must be
-# How far below that an estimate may be, in standard deviations of its error. Half a percent of the
-# nearest lie lower; at 2 it is over one.
+MAX_FETCH = 2_048  # largest number of items to ask the index for; larger shapes are not compiled
+# Safety margin of `enough`, in standard deviations. With 3, one search in a thousand falls back to
+# the sketch.
+_DEVIATIONS = 3.0
+_FIRST = 2  # k times this many items are compared first; their k-th cosine bounds the rest
+# An item is compared if its estimate is at most this many standard deviations below the k-th
+# cosine. Half a percent of the nearest items lie lower; with 2 deviations more than one percent.
 _MARGIN = 2.5
 
 Plan = Literal["scan", "sketch", "index", "index, then sketch"]
@@ -41,14 +44,14 @@ class Filtered:
     """The nearest items that pass a filter, best first.
 
     Attributes:
-        rows: Their rows.
-        cosines: Of their vectors with the query's.
-        plan: How they were found: by a scan of all items that pass, of those that the sketch takes
-            for near, by the index, or with the sketch after the index had given too few.
+        rows: Rows of the items.
+        cosines: Cosines of the items' vectors with the query's vector.
+        plan: How the items were found: by a scan of all passing items, by the sketch, by the index,
+            or by the sketch after the index returned too few.
     """
 
-    rows: Int32[np.ndarray, " found"]
-    cosines: Float32[np.ndarray, " found"]
+    rows: Int32[np.ndarray, " items"]
+    cosines: Float32[np.ndarray, " items"]
     plan: Plan
 
 
@@ -60,14 +63,14 @@ def nearest(
     k: int,
     allowed: Bool[np.ndarray, " items"],
 ) -> Filtered:
-    """The k nearest items that pass; all of them where fewer do.
+    """Return the k nearest items that pass a filter; fewer only if fewer pass.
 
     Args:
-        index: Of the vectors.
-        sketch: Of the vectors; None where all that pass are to be compared.
+        index: The index of the vectors.
+        sketch: The sketch of the vectors; None compares all passing items.
         vectors: Unit vectors of all items.
-        query: A query's unit vector.
-        k: How many are wanted, 1 or more.
+        query: The query's unit vector.
+        k: Number of items to return, 1 or more.
         allowed: Which items pass the filter.
     """
     matches = int(np.count_nonzero(allowed))
@@ -86,10 +89,11 @@ def nearest(
 
 
 def enough(k: int, share: float) -> int:
-    """How many items to fetch so that k of them pass, each with a chance of `share` above 0.
+    """Return the number of items to fetch so that almost surely k of them pass.
 
-    The number to fetch is negative binomial: k / share at its mean, with a standard deviation of
-    sqrt(k (1 - share)) / share.
+    Each item passes with probability `share`, above 0. The number of fetched items until k pass has
+    a negative binomial distribution with mean k / share and standard deviation sqrt(k (1 - share))
+    / share.
     """
     return math.ceil((k + _DEVIATIONS * math.sqrt(k * (1 - share))) / share)
 
@@ -101,15 +105,17 @@ def _sketched(
     k: int,
     allowed: Bool[np.ndarray, " items"],
 ) -> tuple[Int32[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
-    """The k nearest that pass; next to none is missed."""
+    """Return the k nearest passing items by the sketch; see `_MARGIN` for how few it misses."""
     estimates = sketch.estimates(query, allowed)
     bound = estimates.bound(_FIRST * k)
     rows, cosines = nearest_of(vectors, query, k, estimates.rows(bound))
-    # Who is nearer than the k-th of them has an estimate of about that, or more.
+    # An item that is nearer than the k-th of these has an estimate of about the k-th cosine or
+    # more.
     low = float(cosines[-1]) - _MARGIN * sketch.deviation if k else bound
     if low >= bound:
         return rows, cosines
-    more, theirs = nearest_of(vectors, query, k, estimates.rows(low, below=bound))
-    rows, cosines = np.concatenate([rows, more]), np.concatenate([cosines, theirs])
+    more_rows, more_cosines = nearest_of(vectors, query, k, estimates.rows(low, below=bound))
+    rows = np.concatenate([rows, more_rows])
+    cosines = np.concatenate([cosines, more_cosines])
     best = np.lexsort((rows, -cosines))[:k]
     return rows[best], cosines[best]
