@@ -10,7 +10,7 @@ _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 class Authority:
-    """Signs certificates; its own is `ca.pem`."""
+    """A certificate authority; `ca.pem` is its own certificate."""
 
     def __init__(self, directory: Path, name: str) -> None:
         if shutil.which("openssl") is None:
@@ -26,7 +26,7 @@ class Authority:
         return self.directory / "ca.pem"
 
     def sign(self, name: str, days: int = 2) -> tuple[Path, Path]:
-        """A certificate and its key; with negative days one that has expired."""
+        """Write a certificate and its key; negative days make an expired certificate."""
         request = ("req", *_KEY, "-subj", f"/CN={name}", "-out", "request")
         self._openssl(*request, "-keyout", f"{name}.key")
         signed = ("x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key")
@@ -41,7 +41,7 @@ class Authority:
 
 
 def put(source: Path, target: Path) -> None:
-    """Replaces a file at once, as those who rotate do."""
+    """Replace a file atomically, as certificate rotation does."""
     fresh = target.with_name(f".{target.name}.new")
     shutil.copyfile(source, fresh)
     fresh.replace(target)

@@ -1,4 +1,4 @@
-"""What every test runs under, and where the real datasets lie."""
+"""Settings and fixtures of all tests."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bert.tokens import Tokenizer
     from search.engine import Engine
 
-# Before any of the packages is imported: shapes and types in signatures are checked from here on.
+# This comes before any import of our packages, so that shapes and types in signatures are checked.
 install_import_hook(
     [
         "base",
@@ -37,14 +37,14 @@ install_import_hook(
 )
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# No time limit per example: how fast the machine is at the moment says nothing about the code.
+# No time limit per example, because the speed of the machine varies.
 hypothesis.settings.register_profile("shortlist", deadline=None)
 hypothesis.settings.load_profile("shortlist")
 
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    """Commands that a test runs in this process set up logging, which is not for later tests."""
+    """Restore logging after a test, because commands that run in this process set it up."""
     root, ours = logging.getLogger(), [logging.getLogger(name) for name in ("server", "search")]
     handlers, levels = list(root.handlers), [logger.level for logger in ours]
     yield
@@ -57,7 +57,7 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
-    """Finds a dataset directory by name (such as "homedepot"), or skips the test."""
+    """Return a function that finds a dataset by name, such as "homedepot", or skips the test."""
 
     def find(name: str) -> Path:
         root = os.environ.get("SHORTLIST_DATA")
@@ -73,7 +73,7 @@ def real_data() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Shared by all engines and servers, so that only the first of them compiles."""
+    """One cache of compiled programs for all engines and servers of the tests."""
     from bert.compiled import enable_compilation_cache
 
     directory = tmp_path_factory.mktemp("compiled")

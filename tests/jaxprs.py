@@ -1,4 +1,4 @@
-"""What a traced function computes."""
+"""Find the matrix products of a traced function."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
 
 
 def products(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
-    """Every matrix product, the ones inside called functions included."""
+    """Return every matrix product, including those inside called functions."""
     for equation in jaxpr.eqns:
         if equation.primitive.name == "dot_general":
             yield equation
@@ -16,5 +16,5 @@ def products(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
 
 
 def input_types(product: Any) -> list[str]:
-    """The types of what a product multiplies."""
+    """Return the types of the two inputs of a product."""
     return [str(operand.aval.dtype) for operand in product.invars]

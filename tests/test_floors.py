@@ -1,4 +1,4 @@
-"""Who may import whom: the house's floors, kept."""
+"""Floors: a package imports only packages below its own, and rooms form no circle."""
 
 import ast
 import subprocess
@@ -22,7 +22,7 @@ FLOORS = (
     {"commands"},
 )
 FLOOR_OF = {package: floor for floor, packages in enumerate(FLOORS) for package in packages}
-# Third-party modules that a package leaves alone, and so does all it is built from.
+# Third-party modules that a package and all packages below it must not import.
 BANNED: Mapping[str, frozenset[str]] = {
     "server": frozenset({"optax", "orbax", "grain"}),
     "train": frozenset({"grpc", "grpc_health", "grpc_reflection", "grpc_status"}),
@@ -32,12 +32,12 @@ BANNED: Mapping[str, frozenset[str]] = {
     "live": frozenset({"grpc", "grpc_health", "grpc_reflection", "grpc_status", "optax"}),
     "shortlist": frozenset({"jax", "jaxlib", "flax", "optax", "numpy"}),
 }
-# Only the server and clients use the contract, though its floor is below all others.
+# Only the server and clients use the contract, though it is on the lowest floor.
 USES_CONTRACT = {"shortlist", "server"}
 
 
 def imported(source: str, package: str) -> Iterator[tuple[int, str]]:
-    """Line and full name of every import of a module, also inside functions and by name."""
+    """Return the line and full name of every import of a module, also inside functions."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):
@@ -53,7 +53,7 @@ def imported(source: str, package: str) -> Iterator[tuple[int, str]]:
 
 
 def complaints(path: str, source: str) -> list[str]:
-    """What a module imports from where it may not; `path` is relative to the repository."""
+    """Return the forbidden imports of a module; `path` is relative to the repository."""
     package = path.removeprefix("protos/").split("/")[0]
     found = []
     for line, name in imported(source, package):
@@ -66,7 +66,7 @@ def complaints(path: str, source: str) -> list[str]:
 
 
 def modules() -> list[str]:
-    """Every Python module of the house, as git knows them."""
+    """Return every Python module that git tracks."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
         cwd=ROOT,
@@ -86,7 +86,7 @@ def test_every_module_imports_from_floors_below_its_own_alone():
 
 
 def rooms(package: str, sources: Mapping[str, str]) -> dict[str, set[str]]:
-    """What each room of a package imports of the others: a sub-package, or a module beside it."""
+    """Return, for each sub-package or module of a package, which others it imports."""
 
     def room(module: str) -> str:
         return ".".join(module.split(".")[:2])
@@ -111,7 +111,7 @@ def rooms(package: str, sources: Mapping[str, str]) -> dict[str, set[str]]:
 
 
 def circle(graph: Mapping[str, set[str]]) -> list[str]:
-    """The rooms that import one another in a circle, or that lead to one; empty without."""
+    """Return the rooms in an import circle, and those that lead to one; empty if none."""
     left = {room: set(others) for room, others in graph.items()}
     while free := [room for room, others in left.items() if not others & left.keys()]:
         for room in free:

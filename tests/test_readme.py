@@ -1,4 +1,4 @@
-"""What README and docs/ say is so: targets, flags, links and examples."""
+"""README and docs/ are true: make targets, flags, links and examples."""
 
 import re
 import shlex
@@ -35,7 +35,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands() -> Iterator[tuple[Path, list[str]]]:
-    """Every command of every shell example, in words, and the page it is on."""
+    """Return every command of every shell example, split into words, with its page."""
     for page in PAGES:
         for block in blocks(page, "sh"):
             lines = re.sub(r"<<'END'\n.*?^END$", "", block, flags=re.MULTILINE | re.DOTALL)
@@ -45,7 +45,7 @@ def commands() -> Iterator[tuple[Path, list[str]]]:
 
 
 def of_program(*program: str) -> list[object]:
-    """The arguments given to a program, wherever it is shown."""
+    """Return the arguments of every shown call of a program."""
     size = len(program)
     return [
         pytest.param(words[size:], id=f"{page.relative_to(ROOT)}: {' '.join(words)}")

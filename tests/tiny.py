@@ -66,7 +66,7 @@ def tiny_items() -> list[Item]:
 
 
 def tiny_bert(tokenizer: Tokenizer, *, layers: int = 1) -> BertConfig:
-    """An encoder that compiles and runs in no time."""
+    """The configuration of an encoder that compiles and runs in moments."""
     return BertConfig(
         vocab_size=tokenizer.vocab_size,
         hidden_size=32,
@@ -78,7 +78,7 @@ def tiny_bert(tokenizer: Tokenizer, *, layers: int = 1) -> BertConfig:
 
 
 def break_word(towers: Towers, tokenizer: Tokenizer, word: str) -> None:
-    """Make the weights of one word what none can be computed with."""
+    """Set the weights of one word to NaN, so that texts with it have no vector."""
     ids, _ = tokenizer.ids([word], 1)
     words = towers.bert.embeddings.word
     words[...] = words[...].at[int(ids[0][0])].set(np.nan)
@@ -92,7 +92,7 @@ def write_bundle(
     index: IndexConfig | None = None,
     lexical: LexicalConfig | None = None,
 ) -> None:
-    """Writes a whole bundle, both stages with random weights, over some items."""
+    """Write a complete bundle over some items; both stages have random weights."""
     for part in (bundle.TOWERS, bundle.RERANK, bundle.INDEX, bundle.LEXICAL):
         (directory / part).mkdir(parents=True)
     tokenizer = Tokenizer.from_directory(resolve_pretrained(DEFAULT_PRETRAINED))
@@ -126,7 +126,7 @@ def write_bundle(
 
 
 def write_manifest(directory: Path, numerics: Numerics) -> None:
-    """Makes a bundle of a directory that has all parts but the golden queries."""
+    """Complete a bundle directory that lacks only golden queries and manifest."""
     released = newest_release(ItemStore.read(directory / bundle.ITEMS))
 
     manifest = bundle.Manifest(
@@ -145,7 +145,7 @@ def write_manifest(directory: Path, numerics: Numerics) -> None:
 
 
 def write_pretrained(directory: Path) -> Path:
-    """Writes a random BERT as Hugging Face does, to start a training run from."""
+    """Write a random BERT in Hugging Face's format, as initial weights of a training run."""
     tokenizer = Tokenizer.from_directory(resolve_pretrained(DEFAULT_PRETRAINED))
     tokenizer.save(directory)
     bert = Bert(tiny_bert(tokenizer, layers=2), rngs=nnx.Rngs(5))

@@ -1,4 +1,4 @@
-"""Batches with elements that a function fails at."""
+"""Halving of batches that hold elements on which a function fails."""
 
 import pytest
 

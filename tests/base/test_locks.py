@@ -1,4 +1,4 @@
-"""One process at a time has a directory."""
+"""Only one process at a time can lock a directory."""
 
 import subprocess
 import sys

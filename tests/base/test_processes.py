@@ -16,7 +16,7 @@ HOSTILE = ("base", "live", "search", "train", "json.py", "live.py", "search.py",
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
-    """A directory of modules that end every process that imports one."""
+    """A directory of modules; importing any of them ends the process."""
     for name in HOSTILE:
         if name.endswith(".py"):
             (tmp_path / name).write_text("raise SystemExit('hostile')")
@@ -86,7 +86,7 @@ def test_a_checkout_that_is_only_the_working_directory_is_found(tmp_path):
         "command = python_command('-c', 'import base; print(base.__file__)')\n"
         "subprocess.run(command, env=import_environment(), check=True)\n"
     )
-    # -S: not even an installation of our packages is found elsewhere.
+    # With -S, an installed copy of our packages is not found either.
     done = run(sys.executable, "-S", "-c", program, cwd=checkout, env=without_path())
     assert done.stdout.strip() == str(checkout / "base" / "__init__.py"), done.stderr
 

@@ -116,7 +116,7 @@ def test_rows_are_divided_into_the_fastest_batches():
     for rows, batches in {1: [1], 7: [8] * 7, 9: [8] * 8 + [1], 95: [100] * 95}.items():
         assert forward(tokenised_of([5] * rows))[:, 1].tolist() == batches
     assert forward(tokenised_of([5] * 201))[:, 1].tolist() == [100] * 200 + [1]
-    # One batch of 6 takes less time for five rows than batches of 4 and 1.
+    # For five rows, one batch of 6 takes less time than batches of 4 and 1.
     forward = BucketedForward(
         counting, jnp.asarray(1), max_length=16, batch_tokens=1600, small_batches=(1, 4, 6)
     )

@@ -43,7 +43,7 @@ def test_gradients_of_dense_are_those_that_jax_derives(rows):
 def test_products_take_bfloat16_inputs_forward_and_backward():
     gradients = jax.grad(lambda *args: dense(*args, jnp.bfloat16).sum(), (0, 1))
     types = list(map(input_types, products(jax.make_jaxpr(gradients)(*inputs()).jaxpr)))
-    assert types == 3 * [["bfloat16", "bfloat16"]]  # forward, of the input and of the kernel
+    assert types == 3 * [["bfloat16", "bfloat16"]]  # forward and both gradients
     of_x, of_kernel = jax.grad(lambda *args: dense(*args, jnp.bfloat16).sum(), (0, 1))(*inputs())
     exact = jax.grad(lambda *args: dense(*args, jnp.float32).sum(), (0, 1))(*inputs())
     for ours, expected in zip((of_x, of_kernel), exact, strict=True):

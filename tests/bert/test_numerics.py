@@ -51,7 +51,7 @@ def test_the_measured_choice_is_kept_with_the_compiled_programs(tmp_path):
     enable_compilation_cache(tmp_path)
     first = choose("avx512_bf16", float32=1e9, bfloat16=2e9)
     assert first.dtype == "bfloat16"
-    # A later process on a busy machine takes the choice over.
+    # A later process reuses the stored choice, even on a busy machine.
     assert choose("avx512_bf16", float32=2e9, bfloat16=1e9) == first
     (kept,) = tmp_path.glob("*/numerics.json")
     kept.write_text("{")

@@ -130,4 +130,4 @@ def test_items_added_one_by_one_lie_in_few_parts_and_are_seldom_copied(monkeypat
         catalogue = catalogue.with_items([Item(str(number), "t")])
         assert len(catalogue.added) <= 1 + np.log2(number + 1)
     assert [catalogue.id(row) for row in range(256)] == [str(number) for number in range(256)]
-    assert copied < 256 * 16  # copying all each time would be 256 * 128
+    assert copied < 256 * 16  # copying all rows at each change would copy 256 * 128

@@ -70,7 +70,7 @@ def intervals(bounds):
 
 
 def kind(of: type, *fields):
-    """A filter to build later: the type checks of building one draw random numbers."""
+    """The arguments of a filter, built later: building checks types and draws random numbers."""
     return st.tuples(st.just(of), *fields)
 
 
@@ -100,14 +100,14 @@ shapes = st.recursive(
 
 
 def built(shape):
-    """The filter of a shape."""
+    """Build the filter that these arguments describe."""
     if isinstance(shape, tuple) and isinstance(shape[0], type):
         return shape[0](*map(built, shape[1:]))
     return tuple(map(built, shape)) if isinstance(shape, tuple) else shape
 
 
 def value_of(item: Item, field: str):
-    """The value of a field, None for an empty text too."""
+    """Return the value of a field; None for an unknown value and for an empty text."""
     if field.startswith("attributes."):
         return item.attributes.get(field.removeprefix("attributes.")) or None
     value = getattr(item, field)

@@ -18,7 +18,7 @@ QUERY = ("usb", "c", "charger")
 def example(program: Sequence[str], dashes: str) -> Example:
     """Return a function that runs a program whose flags begin with `dashes`."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["GRPC_VERBOSITY"] = "NONE"  # the error of the call tells of a refused handshake
+    environment["GRPC_VERBOSITY"] = "NONE"  # the call's error already reports a refused handshake
 
     def run(flags: Mapping[str, object], words: Sequence[str]) -> tuple[int, Any]:
         arguments = [

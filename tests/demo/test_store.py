@@ -226,7 +226,7 @@ def make_product(leaf: str, **changes) -> Product:
         ("Armchairs", (), None, None, 1),  # the same section
         ("Armchairs", (("colour", "grey"),), None, None, 1),
         ("Armchairs", (("colour", "navy"),), None, None, 0),
-        ("Sofa Covers", (), None, None, 0),  # the product is what the accessory is for
+        ("Sofa Covers", (), None, None, 0),  # an accessory for the product
         ("Laptops", (), None, None, 0),
     ],
 )
@@ -241,7 +241,7 @@ def test_text_grades_of_a_grey_velvet_oakline_sofa(leaf, asked, brand, max_price
     [
         ({"in_stock": False}, 2),
         ({"rating": 3.5, "rating_count": 10}, 2),
-        ({"rating": 3.5, "rating_count": 9}, 3),  # too few to tell
+        ({"rating": 3.5, "rating_count": 9}, 3),  # too few ratings to count
         ({"rating": 3.6}, 3),
         ({"rating": None, "rating_count": 0}, 3),
         ({"in_stock": False, "rating": 2.0}, 1),
@@ -324,11 +324,11 @@ def test_clicks_follow_the_documented_model(store, name):
         chance = attractive * np.array(store.truth["click_models"]["position"]["theta"])
     else:
         assert clicks.sum(axis=1).max() == 1
-        chance = attractive * (np.cumsum(clicks, axis=1) - clicks == 0)  # given no click above
+        chance = attractive * (np.cumsum(clicks, axis=1) - clicks == 0)
     # Each position's clicks within four standard deviations of what the model expects.
     deviation = np.sqrt((chance * (1 - chance)).sum(axis=0))
     assert np.all(np.abs(clicks.sum(axis=0) - chance.sum(axis=0)) < 4 * deviation)
-    # And the other model would not fit.
+    # The clicks do not fit the other model.
     other = attractive if name == "position" else chance / np.arange(1, 11) ** 0.9
     deviation = np.sqrt((other * (1 - other)).sum(axis=0))
     assert np.any(np.abs(clicks.sum(axis=0) - other.sum(axis=0)) > 6 * deviation)
@@ -353,7 +353,7 @@ def test_nothing_but_the_generator_knows_the_truth():
         for path in (root / package).rglob("*.py"):
             text = path.read_text(encoding="utf-8")
             assert "truth.json" not in text, path
-            assert not re.search(r"catalog\.demo\.", text), path  # only write_demo_store itself
+            assert not re.search(r"catalog\.demo\.", text), path  # the generator is not named
 
 
 @pytest.mark.parametrize("field", ["products", "queries", "users", "sessions", "days"])

@@ -145,8 +145,8 @@ def test_a_stop_has_the_time_it_may_take(
 ) -> None:
     config = pod_config(container, image_environment)
     stop = config.drain_seconds + config.grace_seconds
-    assert pod["terminationGracePeriodSeconds"] > stop + 10  # for the last traces
-    # Health is NOT_SERVING meanwhile, and a pod that is stopping must not be killed for it.
+    assert pod["terminationGracePeriodSeconds"] > stop + 10  # time to export the last traces
+    # Health is NOT_SERVING during a stop, and a liveness probe must not kill a stopping pod.
     liveness = container["livenessProbe"]
     assert liveness["periodSeconds"] * liveness["failureThreshold"] > stop
     readiness = container["readinessProbe"]
@@ -247,7 +247,7 @@ def test_images_and_packages_come_from_where_the_operator_says(
 ) -> None:
     images = [rest.split()[0] for word, rest in dockerfile if word == "FROM"]
     for image in (*images, container["image"]):
-        assert re.fullmatch(r"[\w-]+:[\w.-]+", image)  # no host, but a version
+        assert re.fullmatch(r"[\w-]+:[\w.-]+", image)  # no registry host
     assert not re.search("--index-url|--extra-index-url|https?://", str(dockerfile))
 
 

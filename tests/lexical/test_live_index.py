@@ -30,7 +30,7 @@ def test_updates_add_and_remove_rows_and_leave_earlier_indexes_unchanged(live):
 
 def test_rows_of_a_failed_update_are_not_returned(live):
     lamps = {row: Item(str(row), "lamp") for row in range(2, 6)}
-    live.update(lamps, [], 6)  # the caller fails at something else, and repeats the update
+    live.update(lamps, [], 6)  # the caller repeats the update, because another part of it failed
     fewer = live.update({2: lamps[2]}, [], 3)
     assert sorted(fewer.search("lamp", 9)[0].tolist()) == [0, 2]
     more = live.update({3: Item("3", "chair"), 4: lamps[4]}, [], 5)

@@ -24,7 +24,7 @@ COMPACT_EVERY = 3  # batches
 Items = Mapping[str, Mapping[str, Any]]
 
 _ITEMS = "items.json"
-# What stands for models, vectors and indexes: so long that to write it takes a while.
+# Stands in for models, vectors and indexes; long enough that writing takes a while.
 _MODEL, _VECTORS, _INDEX, _ANSWERS = "1" * 3000, "0" * 5000, "2" * 2000, "3" * 500
 
 
@@ -57,20 +57,20 @@ def changed(items: Items, changes: Iterable[Change]) -> Items:
 
 
 def sound(directory: Path) -> Path:
-    """The same directory, after its files were verified."""
+    """Return the directory, after verifying the files in it."""
     bundle.verify(directory)
     return directory
 
 
 def current(log: WriteLog, root: Path, bundles: Path) -> tuple[Path, Items]:
-    """The bundle that a server would start from, and the items with the log's later writes."""
+    """Return the bundle a server would start from, and its items with later writes."""
     newest = bundle_store.newest(root, bundles, State(log.id, log.sequence), sound)
     included = bundle_store.included(Manifest.read(newest), log.id)
     return newest, changed(items_of(newest), log.changes(after=included))
 
 
 def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
-    """Replaces the newest bundle with one of all items."""
+    """Replace the newest bundle by one with all items."""
     state = State(log.id, log.sequence)
     _, items = current(log, root, bundles)
     of = Manifest.read(root).bundle_id
@@ -112,7 +112,7 @@ def _write(directory: Path, files: Mapping[str, str]) -> None:
 
 
 def main(state: Path, root: Path, seed: int, count: int) -> None:
-    """Appends the batches of a seed, and compacts now and then."""
+    """Append the batches of a seed, and compact after every few."""
     tell(sorted({"jax", "pyarrow", "numpy"} & sys.modules.keys()))
     with WriteLog.open(state) as log:
         for number, batch in enumerate(random_batches(seed, count), 1):

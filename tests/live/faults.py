@@ -37,10 +37,10 @@ class Faults:
     """Hooks of a delta index; tests set them, for good or in `with faults.of()`."""
 
     before_apply: Callable[[], None] = nothing
-    during_apply: Callable[[], None] = nothing  # behind the last write, before any is visible
+    during_apply: Callable[[], None] = nothing  # when all writes are applied, none visible
     before_show: Callable[[], None] = nothing
-    before_vectors: Callable[[], None] = nothing  # between the two looks at what is pending
-    encode: Callable[[Encode, Sequence[str]], np.ndarray] = encode_all  # in the encoder's place
+    before_vectors: Callable[[], None] = nothing  # between both reads of the pending items
+    encode: Callable[[Encode, Sequence[str]], np.ndarray] = encode_all  # replaces the encoder
     after_lexical_update: Callable[[], None] = nothing
 
     @contextmanager

@@ -27,8 +27,8 @@ from tests.live.log.model import Model, compare, random_batches
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("TEST_KILLS", "4"))  # at each place
 COMPACTION = {name for name in NAMES if name.startswith("compaction.")}
-MOST_PASSAGES = 5  # every seed gets that far
-MANY = 10_000  # batches: more than anybody waits for
+MOST_PASSAGES = 5  # with every seed, the program passes each failpoint this often
+MANY = 10_000  # batches; the program is killed before it has written all
 
 
 class Shop:
@@ -64,7 +64,7 @@ class Shop:
         told = [line for line in lines if "compacted" not in line]
         done = [json.loads(line)["compacted"] for line in lines if "compacted" in line]
         for directory in bundle_store.finished(self.bundles):
-            bundle.verify(directory)  # what has the name of a bundle is a whole one
+            bundle.verify(directory)  # a directory with the name of a bundle is complete
         self._holds(done)
         compare(self.state, self.model, told, list(random_batches(seed, len(told) + 1)))
         self._holds(done)
@@ -165,7 +165,8 @@ def test_a_start_ignores_bundles_of_another_root_or_another_log(shop: Shop, tmp_
         assert bundle_store.newest(shop.root, shop.bundles, state, sound) == placed
         assert bundle_store.newest(other, shop.bundles, state, sound) == other
         assert bundle_store.newest(shop.root, shop.bundles, State("other", 1), sound) == shop.root
-        # The log was put back: what is written next would be taken for what the bundle has.
+        # The log was restored from a backup, so new writes would get sequences that the bundle has
+        # already.
         assert bundle_store.newest(shop.root, shop.bundles, State(log.id, 0), sound) == shop.root
         with pytest.raises(BundleError, match="up to 1, and the log ends at 0"):
             bundle_store.newest(placed, shop.bundles, State(log.id, 0), sound)

@@ -16,7 +16,7 @@ from search.request import SearchRequest
 from search.result import SearchResult
 from tests.tiny import tiny_items, write_bundle, write_manifest
 
-QUERY = "voltix charger"  # no golden query, which a bundle answers while it is loaded
+QUERY = "voltix charger"  # not a golden query, because loading a bundle caches those
 ITEMS = len(tiny_items())
 
 
@@ -35,7 +35,7 @@ def priced(tmp_path_factory, tiny_bundle) -> Callable[[str, int], Path]:
             reranker = load_reranker(directory / bundle.RERANK)
             weights = reranker.linear.kernel
             weights[...] = weights[...].at[FEATURE_NAMES.index("price")].set(0.5)
-            # A text that says something, so that another pair's would be noticed.
+            # The text changes the score, so that the result of another pair would be noticed.
             reranker.output.kernel[...] = jnp.ones_like(reranker.output.kernel[...])
             save_reranker(reranker, directory / bundle.RERANK)
             write_manifest(directory, choose_numerics())
@@ -65,7 +65,7 @@ def test_a_new_price_changes_scores_at_once_though_all_pairs_are_cached(opened, 
         assert (cached["encode"], cached["rerank"]) == (1, ITEMS)
         changed = {i for i, score in scores(after).items() if score != scores(before)[i]}
         assert changed == {item}
-    with opened(root=priced("all")) as shop:  # it begins with the same write, and cold
+    with opened(root=priced("all")) as shop:  # the second shop has the same write, and empty caches
         cold, cached = search(shop.engine)
         assert (cached["encode"], cached["rerank"]) == (0, 0)
         assert scores(cold) == pytest.approx(scores(after), abs=1e-5)
@@ -94,6 +94,6 @@ def test_another_bundle_begins_with_empty_caches_even_with_the_same_models(opene
         assert shop.engine.models is before.models
         after, cached = search(shop.engine)
         assert not any(cached.values())
-        # Items have other rows now: what was read of an earlier row's item would be another's.
+        # The items have other rows now, so a result cached by row would belong to another item.
         cold, _ = search(Engine.load(priced("fewer", 5)))
         assert scores(after) == pytest.approx(scores(cold), abs=1e-5)

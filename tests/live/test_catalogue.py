@@ -73,7 +73,7 @@ def test_a_deleted_item_is_gone_once_it_is_acknowledged(shop):
     shop.write(first, None)
     count = len(tiny_items()) - 1
     recall = shop.engine.snapshot.channels
-    for _ in range(2):  # before the lexical index has heard of it, and after
+    for _ in range(2):  # before and after the lexical index has the item
         assert len(found(shop, "voltix usb c charger 65 watt", page_size=100)) == count
         assert first not in found(shop, "voltix usb c charger 65 watt", page_size=100)
         hits = shop.engine.retrieve(RetrieveRequest("voltix charger", page_size=100)).hits

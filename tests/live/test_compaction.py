@@ -47,10 +47,10 @@ def test_a_compacted_bundle_gives_the_same_results_and_is_loaded_by_a_restart(
         shop.live.compact()
         assert shop.engine.models is models
         assert shop.engine.config is config
-        assert config.rerank_depth == 7  # other than what golden queries are asked with
+        assert config.rerank_depth == 7  # not the depth that golden queries use
         assert shop.live.report().added == shop.live.report().dead == 0
         after = shop.engine.search(SearchRequest("zyx reading lamp", page_size=100)).hits
-        # Words are worth a little less or more with the statistics of other items.
+        # Lexical scores change a little, because statistics of terms depend on all items.
         assert {hit.item_id for hit in after} == {hit.item_id for hit in hits}
         assert after[0].item == hits[0].item
         assert shop.items() == items
@@ -66,7 +66,7 @@ def test_a_compacted_bundle_gives_the_same_results_and_is_loaded_by_a_restart(
         ]
     damaged = shop.engine.directory / "items.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    with opened() as shop:  # the bundle that was given and the log have all of it
+    with opened() as shop:  # the given bundle and the log hold all writes
         assert shop.engine.directory == tiny_bundle
         assert shop.items() == items | {"lamp": replace(LAMP, price=1.5)}
 
@@ -95,7 +95,7 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
             h.item_id: h.dense_score
             for h in shop.engine.retrieve(RetrieveRequest("lamp", page_size=100)).hits
         }
-        # The new item's vector is rounded now; the others were before.
+        # Only the new item's vector changes: it is rounded now, as the others were before.
         assert after.pop("lamp") == pytest.approx(before.pop("lamp"), abs=2**-9)
         assert after == pytest.approx(before, abs=1e-6)
     with opened(root=root) as shop:
@@ -137,7 +137,7 @@ def test_compaction_refuses_model_files_that_changed_since_they_were_loaded(open
     with opened(root=root) as shop:
         shop.upsert(LAMP)
         config = root / bundle.TOWERS / "config.json"
-        config.write_text(config.read_text() + " ")  # as if another had taken its place
+        config.write_text(config.read_text() + " ")  # as if another bundle had replaced it
         with pytest.raises(CompactionError, match="no longer the bundle that is served"):
             shop.live.compact()
         assert list((tmp_path / "state" / "bundles").iterdir()) == []
@@ -222,7 +222,7 @@ def test_pending_items_stay_pending_in_an_adopted_bundle(shop):
 
     def meanwhile(encode: Encode, given: Sequence[str]) -> np.ndarray:
         texts.extend(given)
-        if len(texts) == 1:  # while the other bundle takes in the first change
+        if len(texts) == 1:  # while the first change is applied to the other bundle
             shop.write("lamp", {"title": "Zyx steel lamp"}, whole=False)
             shop.write(tiny_items()[0].item_id, {"price": 99_000.0}, whole=False)
         return encode(given)

@@ -63,7 +63,7 @@ def test_writes_while_items_are_shown_lose_no_item_and_bring_none_back(
 ):
     draw = random.Random(seed)
     model = {item.item_id: item for item in tiny_items()}
-    names = [*list(model)[:2], "new"]  # few, so that a batch has several writes of one
+    names = [*list(model)[:2], "new"]  # few ids, so that a batch has several writes of one item
     sequence = 0
 
     def write() -> None:
@@ -147,7 +147,7 @@ def test_writes_to_items_set_aside_leave_the_items_of_a_plain_dictionary(
                 i: item for i, item in wanted if i not in cursed
             }
             assert shown.keys() - model.keys() == set()
-            for each in cursed & shown.keys():  # its words are old, its numbers are not
+            for each in cursed & shown.keys():  # old texts, new numbers
                 assert "cursed" not in shown[each].title
                 assert shown[each].price == model[each].price
             count = len(tried)

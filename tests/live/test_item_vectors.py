@@ -1,4 +1,4 @@
-"""Vectors of written items with an encoder that fails at some."""
+"""Vectors of written items, with an encoder that fails on some of them."""
 
 import numpy as np
 import pytest

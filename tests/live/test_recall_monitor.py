@@ -17,7 +17,7 @@ from tests.tiny import HELD_OUT_QUERIES, tiny_items, write_bundle
 from tests.towers.examples import needs_scann
 from towers.index import IndexConfig
 
-GIVEN = 0.125  # no index of the tests finds so little
+GIVEN = 0.125  # lower than any measured recall in these tests
 
 
 def found_of_nearest(shop: Shop) -> float:
@@ -37,7 +37,7 @@ def found_of_nearest(shop: Shop) -> float:
 @needs_scann
 def test_recall_comes_from_the_manifest_until_enough_rows_change(opened, tmp_path):
     root = tmp_path / "root"
-    index = IndexConfig("scann", recall_target=0.1, depth=1)  # it looks at next to nothing
+    index = IndexConfig("scann", recall_target=0.1, depth=1)  # compares very few items
     write_bundle(root, tiny_items(), choose_numerics(), index=index)
     told = {"towers": {"pairs": 3}, "index": {"recall@10": GIVEN, "truncated": 1}}
     replace(Manifest.read(root), reports=told).write(root)
@@ -61,7 +61,7 @@ def test_recall_comes_from_the_manifest_until_enough_rows_change(opened, tmp_pat
         )
         assert built["bytes_per_item"] == round(size / 51)
         assert built["build_seconds"] > 0
-        assert "truncated" not in built  # it is of texts that were encoded elsewhere
+        assert "truncated" not in built  # counts texts of the other bundle
         compacted, given = (d / bundle.INDEX / HELD_OUT for d in (shop.engine.directory, root))
         assert compacted.read_bytes() == given.read_bytes()
 
@@ -88,7 +88,7 @@ def test_recall_missing_in_the_manifest_is_measured_at_once(shop, reports):
 def test_measuring_gives_way_at_each_step_and_can_be_ended(shop):
     steps = []
     RecallMonitor(shop.engine.manifest).update(shop.engine.snapshot, lambda: steps.append(1))
-    assert len(steps) == HELD_OUT_QUERIES + 1  # searches, and blocks of vectors
+    assert len(steps) == HELD_OUT_QUERIES + 1  # the searches, and one block of vectors
 
     def closed() -> None:
         raise ClosedError("nobody wants it any more")

@@ -59,7 +59,7 @@ def test_a_process_is_paused_while_there_are_requests(process, pool):
         with throttle.request():
             with throttle.request():
                 seen(process, paused=True)
-            seen(process, paused=True)  # one of the two is still there
+            seen(process, paused=True)  # one of the two requests is still under way
         seen(process, paused=False)
     end(process, waiting)
 
@@ -88,7 +88,7 @@ def test_a_process_runs_on_once_the_wait_for_it_is_stopped(process, pool):
         stop.set()
         assert waiting.result(SOON) is None
         seen(process, paused=False)
-    with throttle.request():  # nobody waits for it any more
+    with throttle.request():  # no throttle waits for the process any more
         seen(process, paused=False)
 
 
@@ -106,7 +106,7 @@ def test_a_step_of_other_work_waits_for_requests(pool):
     with throttle.request():
         with throttle.request():
             step = pool.submit(throttle.give_way)
-        assert not wait([step], timeout=0.05).done  # one of the two is still there
+        assert not wait([step], timeout=0.05).done  # one of the two requests is still under way
     step.result(SOON)
 
 

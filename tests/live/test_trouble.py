@@ -25,18 +25,18 @@ def test_a_durable_write_that_could_not_be_applied_is_applied_before_it_is_ackno
     item_id = tiny_items()[0].item_id
     with shop.faults.of(during_apply=failing), pytest.raises(MemoryError):
         shop.write(item_id, None, request="deletion")
-    assert item_id in shop.items()  # nobody was told otherwise
+    assert item_id in shop.items()  # no caller was told that the item is gone
     before = shop.live.report().visible_sequence
-    assert before < shop.live.report().sequence  # so no bundle is said to have it
+    assert before < shop.live.report().sequence  # so no bundle claims to include the write
     assert shop.write(item_id, None, request="deletion").repeated
     assert item_id not in shop.items()
-    # The same where another write comes in between.
+    # The same holds with another write in between.
     others = [item.item_id for item in tiny_items()[1:3]]
     with shop.faults.of(during_apply=failing), pytest.raises(MemoryError):
         shop.write(others[0], None)
     shop.write(others[1], None)
     assert not shop.items().keys() & {item_id, *others}
-    # And where what comes next changes a part of what nobody sees.
+    # The same holds if the next write changes a part of the item that is not visible.
     with shop.faults.of(before_apply=failing), pytest.raises(MemoryError):
         shop.upsert(LAMP)
     shop.write(LAMP.item_id, {"price": 7.0}, whole=False)
@@ -112,7 +112,7 @@ def test_a_price_changes_at_once_while_too_many_items_wait_for_the_encoder(opene
             assert shop.live.write_soon(Write("full", "lamp", {"title": "Brass lamp"})) is None
             change = Write("text", second.item_id, {"title": "Zyx"}, whole=False)
             assert shop.live.write_soon(change) is None
-            # Whatever does not make one more item wait is taken, and what need not wait is found.
+            # Writes that need no encoding are accepted and visible at once.
             shop.write(first.item_id, {"price": 99_000.0}, whole=False)
             assert found(shop, "charger", filter=dear) == [first.item_id]
             shop.upsert(replace(second, price=98_000.0))
@@ -128,7 +128,7 @@ def test_a_price_changes_at_once_while_too_many_items_wait_for_the_encoder(opene
 
 
 def failing_at(word: str) -> Callable[[Encode, Sequence[str]], np.ndarray]:
-    """Return a hook that fails at texts with a word."""
+    """Return a hook that fails on texts with this word."""
 
     def items(encode: Encode, texts: Sequence[str]) -> np.ndarray:
         if any(word in text for text in texts):
@@ -148,7 +148,7 @@ def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(sh
     shop.until(lambda: shop.live.report().pending == 0)
     assert {f"lamp-{number}" for number in range(5)} <= shop.items().keys()
     assert "bad" not in shop.items()
-    assert shop.items()[old.item_id] == old  # as it was found before
+    assert shop.items()[old.item_id] == old  # searches still return the item of before
     shop.write(old.item_id, {"price": 1.25}, whole=False)
     assert shop.items()[old.item_id] == replace(old, price=1.25)
     report = shop.live.report()
@@ -187,7 +187,7 @@ def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(opened, capl
         shop.upsert(LAMP)
         shop.until(lambda: "lamp" in shop.items())
         assert shop.live.report().set_aside == 0
-    # The log says what failed and where; what the exception says is of an item.
+    # The log names the failing step, but not the message of the exception, which quotes an item.
     [first, *_] = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "could not be indexed yet: RuntimeError at" in first.getMessage()
     assert "in broken_twice" in first.getMessage()

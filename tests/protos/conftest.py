@@ -131,7 +131,7 @@ async def _one_by_one(messages: Iterable[Any]) -> AsyncIterator[Any]:
 
 @pytest.fixture(params=[Client, BlockingAsyncClient], ids=["sync", "aio"])
 def make_client(request: pytest.FixtureRequest) -> Any:
-    """Either client."""
+    """Make either client: the threaded or the asyncio one."""
     return request.param
 
 

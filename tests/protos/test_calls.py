@@ -31,7 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def attempts(clock: Clock) -> Callable[..., Attempts]:
-    """Returns a function that begins a call of ten seconds, with the least jitter."""
+    """Return a function that begins a call with ten seconds of time and minimal jitter."""
 
     def begin(
         retry: Retry | None = None, jitter: Callable[[float, float], float] = min
@@ -42,7 +42,7 @@ def attempts(clock: Clock) -> Callable[..., Attempts]:
 
 
 def failure(code: Code, retry_seconds: float | None) -> ShortlistError:
-    """The error of a call that ended with a code and a time to wait."""
+    """Return the error of a call with a status code and a retry delay."""
     status = status_pb2.Status()
     if retry_seconds is not None:
         retry = error_details_pb2.RetryInfo()

@@ -174,7 +174,7 @@ def test_every_method_is_called() -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_every_method_raises_shortlist_errors(make_client, address, servicer, name: str) -> None:
-    servicer.failures, servicer.code = 1, Code.UNIMPLEMENTED  # as for methods it lacks
+    servicer.failures, servicer.code = 1, Code.UNIMPLEMENTED  # as a server without this method
     with make_client(address) as client, pytest.raises(ShortlistError) as failed:
         CALLS[name](client)
     assert failed.value.code == Code.UNIMPLEMENTED

@@ -208,8 +208,8 @@ def test_every_answer_has_its_coverage_and_stages() -> None:
 
 def test_every_response_names_the_bundle_that_answered() -> None:
     responses = [method.output_type for method in methods()]
-    streamed = search_service_pb2.StreamSearchResponse.DESCRIPTOR  # its `search` names the bundle
-    writes = [r for r in responses if "sequence" in r.fields_by_name]  # belong to no bundle
+    streamed = search_service_pb2.StreamSearchResponse.DESCRIPTOR  # `search` has the bundle id
+    writes = [r for r in responses if "sequence" in r.fields_by_name]  # writes belong to no bundle
     answers = [r for r in responses if r not in (streamed, *writes)]
     assert len(writes) == 2
     assert all("bundle_id" in r.fields_by_name for r in answers)

@@ -156,7 +156,7 @@ def test_weights_that_do_not_fit_are_refused_once_listing_all(reranker, statisti
 def test_a_reranker_with_fewer_features_in_another_order_scores_as_it_did(
     bert, statistics, features, tokenizer, compilation_cache, tmp_path
 ):
-    """As in a bundle that was made before the table had its other rows."""
+    """Such a bundle was written before the other features existed."""
     names = ("rating", "cosine", "price")
     columns = [FEATURE_NAMES.index(name) for name in names]
     older = Reranker(CONFIG, bert, features=names, rngs=nnx.Rngs(5))

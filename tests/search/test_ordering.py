@@ -35,7 +35,7 @@ def test_scores_never_rise_along_the_list(head, tail):
         assert scores[len(head)] < scores[len(head) - 1]
 
 
-def test_equal_logits_stay_in_the_order_of_stage_1():
+def test_equal_logits_stay_in_the_order_of_recall():
     assert rerank_order(floats(1, 2, 1, 2), floats())[0].tolist() == [1, 3, 0, 2]
 
 

@@ -38,7 +38,7 @@ Scores = Mapping[str, float]
 
 
 def varied_items() -> list[Item]:
-    """Items whose pairs take from a third of a row to a whole one."""
+    """Items whose pairs fill from a third of a packed row to a whole row."""
     changes: list[dict[str, Any]] = [
         {"description": None, "attributes": {}},
         {},
@@ -48,7 +48,7 @@ def varied_items() -> list[Item]:
 
 
 def words_of(query: str) -> np.ndarray:
-    """The share of a query's words that each item has in its title."""
+    """Return, for each item, the share of the query's words that its title has."""
     return word_overlap(query, [item.title for item in varied_items()])
 
 
@@ -94,14 +94,14 @@ def opened(tmp_path_factory, compilation_cache) -> Callable[..., Engine]:
 
 @pytest.fixture(scope="module")
 def exact(opened) -> dict[str, Scores]:
-    """Every item's scores in float32."""
+    """An engine that scores in float32."""
     engine = opened(numerics="float32")
     return {query: ask(engine, query, engine.store.ids)[0] for query in QUERIES}
 
 
 @pytest.fixture(params=["float32", "bfloat16"])
 def served(request, opened) -> Iterator[Engine]:
-    """It joins the work of concurrent calls, as a server's does."""
+    """An engine that batches the work of concurrent calls, as in a server."""
     engine = opened(numerics=request.param)
     engine.share()
     yield engine
@@ -109,7 +109,7 @@ def served(request, opened) -> Iterator[Engine]:
 
 
 def ask(engine: Engine, query: str, item_ids) -> tuple[Scores, int]:
-    """Scores by item, and how many of them were remembered."""
+    """Return the scores by item, and how many results came from the cache."""
     result = engine.rerank(RerankRequest(query, list(item_ids)))
     return {hit.item_id: hit.score for hit in result.hits}, result.stages[-1].cached
 
@@ -141,7 +141,7 @@ def test_a_score_hardly_depends_on_what_else_is_scored_and_what_is_remembered(
     bound = 1e-5 if dtype == "float32" else 2 * np.abs(errors).max()
     assert bound < spread / 5
     assert np.abs(differences(alone)).max() <= bound
-    # Pairs that the head was taught to tell apart; many items differ in none of the query's words.
+    # Only pairs of items that differ in words of the query; the head was trained on those words.
     worth = {query: dict(zip(ids.tolist(), words_of(query), strict=True)) for query in QUERIES}
     same = [
         np.sign(scores[a] - scores[b]) == np.sign(alone[query][a] - alone[query][b])

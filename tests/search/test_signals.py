@@ -47,7 +47,7 @@ def test_raw_values_are_those_of_the_catalogue(source):
     np.testing.assert_array_equal(raw(candidates, "in_stock"), floats(0, 1))
     np.testing.assert_array_equal(
         raw(candidates, "age"), floats(0, 30)
-    )  # counted to the newest item
+    )  # days before the release of the newest item
 
 
 def test_the_lexical_share_does_not_depend_on_the_other_candidates(source):

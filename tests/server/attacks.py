@@ -18,7 +18,7 @@ from tests.server.messages import PAGES, damaged, messages
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
-TOKEN = "all"  # what the server under attack knows
+TOKEN = "all"  # the bearer token that the server accepts
 SHOWN: Metadata = (("authorization", f"Bearer {TOKEN}"),)
 
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
@@ -43,7 +43,7 @@ _HEADERS = {
     "grpc-tags-bin": [],
     "x-unknown-bin": [],
 }
-# What gRPC sends; others are refused by the caller's own.
+# gRPC sends only these; a client library refuses other characters.
 _VALUES = st.one_of(
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=60),
     st.integers(0, 9_000).map(lambda size: "x" * size),
@@ -67,7 +67,7 @@ class Attack:
 
 
 def attacks(methods: Iterable[MethodDescriptor], bundle_id: str) -> st.SearchStrategy[Attack]:
-    """Calls of these methods of a server that serves this bundle and knows TOKEN."""
+    """Draw calls of these methods, for a server that serves this bundle and accepts TOKEN."""
     made = {method: _contents(method, bundle_id) for method in methods}
     return st.sampled_from(list(made)).flatmap(
         lambda method: st.builds(Attack, st.just(method), made[method], _metadata())
@@ -86,8 +86,8 @@ def _contents(method: MethodDescriptor, bundle_id: str) -> st.SearchStrategy[tup
 
 
 def _forged(bundle_id: str, *, streamed: bool) -> st.SearchStrategy[bytes]:
-    """Searches with a token that fits them, for a page that nobody was given."""
-    # Read here and not while drawing, where checks of types may use no chance of their own.
+    """Draw searches with a valid page token, for a page that the server never offered."""
+    # Built here and not while drawing: type checks draw random numbers, which Hypothesis forbids.
     searches = [
         (search.SerializeToString(), search_request(search, manifest(bundle_id), None))
         for search in (
@@ -113,7 +113,7 @@ def _forged(bundle_id: str, *, streamed: bool) -> st.SearchStrategy[bytes]:
 
 @cache
 def _metadata() -> st.SearchStrategy[Metadata]:
-    """Up to three headers of any kind, mostly beside the token that the server knows."""
+    """Draw up to three headers of any kind, mostly beside the valid bearer token."""
 
     def of(key: str) -> st.SearchStrategy[tuple[str, str | bytes]]:
         value = _BYTES if key.endswith("-bin") else _VALUES

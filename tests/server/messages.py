@@ -1,4 +1,4 @@
-"""Requests made from the contract's own descriptors: of any shape that the wire can carry."""
+"""Random requests of every valid wire shape, drawn from the descriptors of the contract."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def messages(descriptor: Descriptor) -> st.SearchStrategy[Message]:
 
 @cache
 def damaged(descriptor: Descriptor) -> st.SearchStrategy[bytes]:
-    """Bytes: of a message, cut or with some of them changed, or of nothing at all."""
+    """Draw bytes: a message, a cut or changed message, or random bytes."""
 
     @st.composite
     def build(draw: Callable[[Any], Any]) -> bytes:

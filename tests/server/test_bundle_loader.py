@@ -74,7 +74,7 @@ class Swapping:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
-    """Three bundles: "one", "fewer" with some of its items and its models, "other" with others."""
+    """Three bundles: "one"; "fewer" with fewer items, same models; "other" with other models."""
     directory = tmp_path_factory.mktemp("bundles")
     copy(tiny_bundle, directory / "one")
     items, numerics = tiny.tiny_items(), choose_numerics()
@@ -91,7 +91,7 @@ def ids(root: Path) -> Mapping[str, str]:
 
 @pytest.fixture
 def swapping(config: ServerConfig, root: Path, serving: Serving) -> Iterator[Swapping]:
-    """A server of "one"."""
+    """A server of the bundle "one"."""
     with serve(config, root / "one", serving) as swapping:
         yield swapping
 
@@ -126,7 +126,7 @@ def test_a_new_bundle_replaces_the_old_one_and_rolls_back(
     assert swapping.client.search(QUERIES[0]).bundle_id == ids["other"]
     assert swapping.admin.roll_back().bundle_id == ids["one"]
     assert swapping.client.search(QUERIES[0]).bundle_id == ids["one"]
-    # A repeated call does not lead back to what was rolled back from.
+    # A second rollback does not return to the bundle that the first one left.
     error = refusal(swapping.admin.roll_back)
     assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO")
 
@@ -186,7 +186,7 @@ def test_no_call_fails_and_no_answer_mixes_two_bundles(
         for query in QUERIES:
             hits = engine.search(SearchRequest(query)).hits
             expected[bundle_id, query] = {hit.item_id: hit.score for hit in hits}
-    # As different as bundles are: no answer of one passes for an answer of another.
+    # The bundles differ so much that an answer identifies its bundle.
     assert len({tuple(sorted(scores.items())) for scores in expected.values()}) == 9
     answers: list[Any] = []
     done = threading.Event()
@@ -297,7 +297,7 @@ def test_a_bad_bundle_is_refused_with_the_reason_and_the_old_one_serves_on(
         shutil.copytree(tiny_bundle, directory)
         path = directory / file
         path.write_bytes(change(path.read_bytes()))
-        if sealed:  # a manifest that fits: built like this, not damaged since
+        if sealed:  # the manifest fits the changed file, as if the bundle had been built so
             manifest = bundle.Manifest.read(directory)
             manifest.with_files(bundle.list_files(directory)).write(directory)
         return name
@@ -325,7 +325,7 @@ def test_a_bad_bundle_is_refused_with_the_reason_and_the_old_one_serves_on(
     assert "no-index: ValueError at" in fault.getMessage()
     assert fault.getMessage().startswith("bundle cannot be opened: path=")
     assert "in _open" in fault.getMessage()
-    assert fault.exc_info is None  # its text may quote a query
+    assert fault.exc_info is None  # the text of the exception may quote a query
     error = refusal(swapping.admin.roll_back)
     assert error.reason == "NOTHING_TO_ROLL_BACK_TO"
 
@@ -371,7 +371,7 @@ def test_a_replaced_engine_is_freed_without_the_garbage_collector(
                 del engine
                 for query in QUERIES:
                     swapping.client.search(query)
-                # Errors hold what raised them: where that holds the error, neither is freed.
+                # An exception holds its frames. If a frame holds the exception, neither is freed.
                 assert refusal(lambda: swapping.client.rerank("cable", ["?"])).reason
                 assert refusal(lambda: swapping.client.search(" ")).reason
                 swapping.admin.load(name)
@@ -398,10 +398,10 @@ def test_memory_returns_to_its_level(
         for turn in range(times):
             swapping.admin.load(pair[turn % 2])
             swapping.client.search(QUERIES[0])
-        time.sleep(1.5)  # for what is freed to be given back
+        time.sleep(1.5)  # lets the allocator return freed memory
         return resident_megabytes()
 
-    # What leaks does so each time; a heap that others have filled and emptied grows now and then.
+    # A leak grows each time; a heap that other tests have used grows only now and then.
     levels, grown = [swap(4)], []
     while len(grown) < 3 and min(grown, default=most) >= most:
         levels.append(swap(swaps))

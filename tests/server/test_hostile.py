@@ -38,7 +38,7 @@ from tests.server.attacks import SHOWN, TOKEN, Attack, attacks
 REQUESTS = int(os.environ.get("TEST_HOSTILE", "1000"))
 SECONDS = 30
 FAULTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
-MAX_GROWTH = 64 * 2**20  # bytes: caches fill; a leak of 1 KiB a request would come to more
+MAX_GROWTH = 64 * 2**20  # bytes; caches fill, and a leak of 1 KiB per request would exceed it
 
 FILES = (
     search_service_pb2,
@@ -73,13 +73,13 @@ PATH_PARTS = (
     *("empty", "damaged", "file", "pipe", "ring", "outside", "bundle", "manifest.json", "é"),
 )
 PATHS = st.lists(st.sampled_from(PATH_PARTS), max_size=12).map("/".join)
-FILES_GRANTED = 256  # to the server, until it asks for more
+FILES_GRANTED = 256  # files the server may hold before it asks for more
 EVERY_TENTH = max(100, REQUESTS // 10)
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A server that takes writes, where it listens, and where for operators."""
+    """A server that takes writes, with its public address and the one for operators."""
 
     process: subprocess.Popen[str]
     address: str
@@ -133,7 +133,7 @@ def nothing_to_load(root: Path, bundle: Path) -> Path:
 
 
 def outcome(channel: grpc.Channel, attack: Attack) -> grpc.StatusCode:
-    """How a call ends."""
+    """Return how a call ends."""
     method, contents = attack.method, attack.contents
     path = f"/{method.containing_service.full_name}/{method.name}"
     one_way = {"request_serializer": bytes, "response_deserializer": bytes}
@@ -215,7 +215,7 @@ def test_a_hostile_path_is_refused_by_name_and_the_bundle_serves_on(victim: Vict
         @example("damaged")
         def attack(path: str) -> None:
             error = refusal(channel, path)
-            if error.reason != "BUNDLE_REFUSED":  # else what lies there is none
+            if error.reason != "BUNDLE_REFUSED":  # another reason means that the path has no bundle
                 assert (error.code.name, error.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD")
                 assert [violation.field for violation in error.field_violations] == ["path"]
             refusals.add(error.reason)
@@ -239,7 +239,7 @@ def test_to_look_for_a_path_longer_than_any_can_be_keeps_nobody_waiting(
 
 
 def refusal(admin: grpc.Channel, path: str) -> ShortlistError:
-    """How loading a bundle from there fails."""
+    """Return how loading a bundle from a path fails."""
     stub = admin_service_pb2_grpc.AdminServiceStub(admin)
     request = admin_service_pb2.LoadBundleRequest(path=path)
     with pytest.raises(grpc.RpcError) as caught:

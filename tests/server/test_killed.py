@@ -33,10 +33,10 @@ from tests.live.test_bundle_store_killed import COMPACTION
 from tests.tiny import tiny_items
 
 ROOT = Path(__file__).parents[2]
-KILLS = os.environ.get("TEST_SERVER_KILLS")  # at every place; else one at each of the few
+KILLS = os.environ.get("TEST_SERVER_KILLS")  # at each failpoint
 FEW = ("log.after-commit", "compaction.before-index")
 PLACES = sorted(NAMES) if KILLS else FEW
-SECONDS = 120.0  # longest wait for a kill or an answer
+SECONDS = 120.0  # longest wait for a kill or an answer, in seconds
 GIVEN = [item.item_id for item in tiny_items()]
 
 Request = UpsertItemsRequest | DeleteItemsRequest
@@ -53,9 +53,9 @@ class Writes:
     chance: random.Random
     items: dict[str, Item]
     gone: set[str] = field(default_factory=set)  # deleted for good, and acknowledged
-    known: set[str] = field(default_factory=lambda: set(GIVEN))  # every id there ever was
+    known: set[str] = field(default_factory=lambda: set(GIVEN))  # every id that was ever written
     last: list[Request] = field(default_factory=list)  # the last stream that was acknowledged
-    pending: list[Request] = field(default_factory=list)  # sent, and not acknowledged
+    pending: list[Request] = field(default_factory=list)  # sent and not acknowledged
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def next_stream(self) -> list[Request]:
@@ -116,7 +116,7 @@ def applied(items: Items, requests: Sequence[Request]) -> dict[str, Item]:
 
 
 def send(address: str, requests: Sequence[Request], writes: Writes) -> list[bool]:
-    """Sends a stream; whether each that was acknowledged was a repeated one."""
+    """Send a stream; return for each acknowledged write whether it was a repeated one."""
     told = []
     with grpc.insecure_channel(address) as channel:
         stub = CatalogServiceStub(channel)
@@ -144,7 +144,7 @@ def send(address: str, requests: Sequence[Request], writes: Writes) -> list[bool
 def server(
     config: ServerConfig, state: Path, failpoint: str | None
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server process and its address, empty if it was killed before it had one."""
+    """Yield a server process and its address; the address is empty if a kill came first."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'protos'}"}
     environment.pop(VARIABLE, None)
     if failpoint:
@@ -175,7 +175,7 @@ def server(
 
 
 def search_until(stop: threading.Event, address: str, writes: Writes, wrong: list[object]) -> None:
-    """Searches and looks items up; what is found of what is gone goes to `wrong`."""
+    """Search and look items up; deleted items that are found go to `wrong`."""
     with Client(address, timeout_seconds=SECONDS) as client:
         while not stop.is_set():
             gone = sorted(writes.gone)
@@ -192,7 +192,7 @@ def search_until(stop: threading.Event, address: str, writes: Writes, wrong: lis
 
 
 def write_until_killed(config: ServerConfig, state: Path, failpoint: str, writes: Writes) -> None:
-    """Writes to a server, and searches it, until it is killed at a failpoint."""
+    """Write to a server and search it until it is killed at a failpoint."""
     stop, wrong = threading.Event(), list[object]()
     with server(config, state, failpoint) as (process, address):
         if address:
@@ -218,7 +218,7 @@ def write_until_killed(config: ServerConfig, state: Path, failpoint: str, writes
 
 
 def compare(config: ServerConfig, state: Path, writes: Writes) -> None:
-    """Starts a server again: it has all that was acknowledged, and takes the rest once more."""
+    """Start a server again: it has all acknowledged writes, and accepts the others again."""
     with server(config, state, None) as (process, address):
         with Client(address, timeout_seconds=SECONDS) as client:
             found = items_of(client, writes)
@@ -226,27 +226,27 @@ def compare(config: ServerConfig, state: Path, writes: Writes) -> None:
                 applied(writes.items, writes.pending[:kept])
                 for kept in range(len(writes.pending) + 1)
             ]
-            assert found in after  # the first of the pending ones, each wholly, or none
+            assert found in after  # a prefix of the pending writes was applied, each one whole
             findable(client, found, writes)
             pending, before = writes.pending, dict(writes.items)
             if writes.last:
                 assert all(send(address, writes.last, writes))
-                writes.items = before  # they were made long ago
+                writes.items = before  # repeated writes do not change items
             if pending:
                 repeated = send(address, pending, writes)
                 assert repeated == sorted(repeated, reverse=True)
                 assert found == applied(before, pending[: sum(repeated)])
             end = time.monotonic() + SECONDS
-            while items_of(client, writes) != writes.items:  # words change a moment later
+            while items_of(client, writes) != writes.items:  # texts become visible a moment later
                 assert time.monotonic() < end, "what was sent again is not there"
                 time.sleep(0.1)
         process.terminate()
         assert process.wait(SECONDS) == 0
-    assert not (state / "scratch").exists()  # neither its own nor the killed one's
+    assert not (state / "scratch").exists()  # both servers removed theirs
 
 
 def items_of(client: Client, writes: Writes) -> Items:
-    """The items that a server has, of all ids that there ever were."""
+    """Return the items that a server has, of all ids that were ever written."""
     found: dict[str, Item] = {}
     ids = sorted(writes.known)
     for start in range(0, len(ids), 100):
@@ -256,7 +256,7 @@ def items_of(client: Client, writes: Writes) -> Items:
 
 
 def findable(client: Client, items: Items, writes: Writes) -> None:
-    """Sees that exactly the items that there are can be found."""
+    """Check that searches find exactly the items that exist."""
     retrieved = {hit.item_id for hit in client.retrieve("thing number", page_size=1000).results}
     assert retrieved == items.keys()
     found = {hit.item_id for hit in client.search("thing number 7", page_size=100).results}

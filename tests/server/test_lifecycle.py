@@ -166,7 +166,7 @@ def test_a_graceful_stop_warns_first_and_loses_no_call(
         health(channel)
         stopping = threading.Thread(target=server.stop)
         stopping.start()
-        time.sleep(0.2)  # within the drain: the news is out, and calls are still answered
+        time.sleep(0.2)  # within the drain: health has changed, and calls are still answered
         assert health(channel) == health_pb2.HealthCheckResponse.NOT_SERVING
         assert health(channel, SERVICES[0]) == health_pb2.HealthCheckResponse.NOT_SERVING
         under_way = [callers.submit(client.search, QUERY) for _ in range(8)]
@@ -205,7 +205,7 @@ def tls_config(config: ServerConfig, certificates: Path, *, mutual: bool) -> Ser
 
 
 def answers(address: str, tls: Tls | None) -> bool:
-    """Whether a client gets an answer; it must be refused as UNAVAILABLE otherwise."""
+    """Return whether a client gets an answer; any refusal must be UNAVAILABLE."""
     with Client(address, tls=tls, timeout_seconds=20) as client:
         error = error_of(lambda: client.batch_get_items(["x"]))
     assert error is None or error.code == Code.UNAVAILABLE

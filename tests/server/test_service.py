@@ -407,7 +407,7 @@ def test_a_batch_tells_found_from_missing(client: Client, engine: Engine) -> Non
 def test_a_call_whose_deadline_is_over_is_given_up(client: Client) -> None:
     error = error_of(client.search, QUERY, timeout_seconds=1e-6)
     assert error.code == Code.DEADLINE_EXCEEDED
-    assert client.search(QUERY).results  # and the server goes on
+    assert client.search(QUERY).results  # the server still answers
 
 
 def test_a_text_with_lone_surrogates_is_never_sent(client: Client) -> None:

@@ -12,7 +12,7 @@ from search.runtime.batching import current_context
 from search.runtime.cpu_limit import release_cpu
 from server.worker_pool import OverloadedError, QueueEstimate, StoppingError, WorkerPool
 
-SOON = 10.0  # seconds that nothing here takes unless it hangs
+SOON = 10.0  # timeout in seconds; only a hang takes longer
 
 
 class FakeClock:
@@ -52,7 +52,7 @@ def pool() -> Iterator[WorkerPool]:
 
 
 async def blocked(pool: WorkerPool) -> tuple[Gate, asyncio.Task[str]]:
-    """Returns the gate that the pool now waits at, and its job."""
+    """Return a gate at which the pool now waits, and the job behind it."""
     gate = Gate()
     task = asyncio.create_task(pool.run(gate))
     assert await asyncio.to_thread(gate.running.wait, SOON)
@@ -179,7 +179,7 @@ def test_a_closed_pool_takes_no_more_work() -> None:
 
 
 def test_closing_finishes_what_waits() -> None:
-    pool = WorkerPool(queue_size=1)  # so the mark that ends the thread has to wait for room itself
+    pool = WorkerPool(queue_size=1)  # so the item that ends the thread has to wait for room, too
 
     async def scenario() -> tuple[str, str]:
         gate, first = await blocked(pool)
@@ -224,7 +224,7 @@ def test_no_more_jobs_compute_at_a_time_than_there_are_cores() -> None:
 
     def job() -> None:
         count(1)
-        time.sleep(0.005)  # the others would begin meanwhile
+        time.sleep(0.005)  # time in which the others could begin
         count(-1)
 
     async def scenario() -> None:
@@ -240,7 +240,7 @@ def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once() ->
     pool = WorkerPool(queue_size=2, estimate=estimate)
 
     async def scenario() -> None:
-        in_time = time.monotonic() + 30  # nothing waits: it may be quicker than most
+        in_time = time.monotonic() + 30  # nothing is queued: no refusal
         assert await pool.run(lambda: "tried", in_time) == "tried"
         gate, first = await blocked(pool)
         second = asyncio.create_task(pool.run(lambda: None))
@@ -261,7 +261,7 @@ def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once() ->
 
 
 async def a_slow_spell(pool: WorkerPool, clock: FakeClock) -> None:
-    """Two jobs of 0.1 s wait 0.1 s for a third."""
+    """Two jobs of 0.1 s each wait 0.1 s behind a third one."""
     gate, first = await blocked(pool)
     rest = [asyncio.create_task(pool.run(lambda: clock.advance(0.1))) for _ in range(2)]
     await asyncio.sleep(0)
@@ -291,7 +291,7 @@ def test_the_estimate_of_a_slow_spell_fades() -> None:
 
     async def scenario() -> None:
         await a_slow_spell(pool, clock)
-        estimate.job_seconds = 2 * SOON  # as if it had been much slower
+        estimate.job_seconds = 2 * SOON  # a much slower estimate
         gate, first = await blocked(pool)
         queued = asyncio.create_task(pool.run(lambda: "in time", clock() + SOON))
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What tests of the indexes share."""
+"""Helpers of the index tests."""
 
 import sys
 
@@ -9,6 +9,6 @@ needs_scann = pytest.mark.skipif(sys.platform != "linux", reason="ScaNN has whee
 
 
 def unit(rows: int, dim: int, seed: int) -> np.ndarray:
-    """Unit vectors that point anywhere."""
+    """Return random unit vectors."""
     vectors = np.random.default_rng(seed).normal(size=(rows, dim)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

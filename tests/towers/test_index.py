@@ -39,7 +39,7 @@ def test_an_index_opens_from_its_files_and_never_unpickles(vectors, queries, tmp
 
 def test_recall_is_the_share_of_true_neighbours_that_are_found(vectors, queries):
     class Half:
-        """Finds every other neighbour and, in place of the rest, items of no use."""
+        """An index that finds every second neighbour, and far items instead of the others."""
 
         def search(self, queries, k):
             rows, scores = ExactIndex(vectors).search(queries, len(vectors))
@@ -87,7 +87,7 @@ def test_bfloat16_vectors_answer_as_float32_to_rounding(vectors, queries, tmp_pa
         open_index(tmp_path / "index").search(queries, 10), (rows, scores), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
-    # An entry is off by 2^-9 of itself at most, so a cosine of unit vectors by that, too.
+    # The relative error of an entry is at most 2^-9, and so is that of a cosine of unit vectors.
     cosines = np.take_along_axis(queries @ vectors.T, rows, axis=1)
     np.testing.assert_allclose(scores, cosines, rtol=0, atol=2**-9)
     assert recall_against_exact(built, vectors, queries, (10,))[10] > 0.97  # of float32
@@ -121,7 +121,7 @@ def test_an_index_of_an_earlier_version_is_refused(vectors, queries, tmp_path):
 )
 def test_the_kind_of_index_goes_by_the_number_of_items(items, kind, monkeypatch):
     assert module._resolve_kind("auto", items) == kind
-    monkeypatch.setitem(sys.modules, "scann", None)  # as where it is not installed
+    monkeypatch.setitem(sys.modules, "scann", None)  # as if ScaNN were not installed
     assert module._resolve_kind("auto", items) == "exact"
 
 

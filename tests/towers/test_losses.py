@@ -73,7 +73,7 @@ def test_gradients_are_finite_beside_masked_logits():
 
     gradients = jax.grad(loss, argnums=(0, 1))(jnp.eye(2), jnp.log(jnp.float32(0.05)))
     assert all(np.isfinite(g).all() for g in gradients)
-    assert gradients[0][0, 1] == 0  # what is masked teaches nothing
+    assert gradients[0][0, 1] == 0  # a masked score has no gradient
 
 
 def test_pairs_count_by_their_weight():

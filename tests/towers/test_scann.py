@@ -67,7 +67,7 @@ def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp
 
 
 def scann_of(vectors: np.ndarray, directory: Path, leaves: int) -> ScannIndex:
-    """A ScaNN index of some vectors, without an effort that was chosen."""
+    """Build a ScaNN index of vectors, without choosing an effort."""
     build_scann(directory, vectors, 10, leaves)
     return open_scann(directory, vectors, leaves, Effort(1.0, 0, leaves))
 
@@ -78,7 +78,7 @@ def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries
     leaves = 134 if tree else 0
     index = scann_of(vectors, tmp_path, leaves)
     looked_at = []
-    for target in (0.5, 0.9, 0.99):  # on one index: ScaNN partitions a little differently each time
+    for target in (0.5, 0.9, 0.99):  # one index: builds differ a little
         index.effort = least_effort(index, vectors, queries, 10, target)
         assert recall_against_exact(index, vectors, queries, (10,))[10] >= target
         looked_at.append(index.effort.leaves * 4_000 / 134 + 20 * index.effort.candidates(10))
@@ -87,7 +87,7 @@ def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries
 
 
 def recalls(index: ScannIndex, vectors: np.ndarray, queries: np.ndarray, effort: Effort):
-    """By query, the share of the 10 nearest that a search with some effort finds."""
+    """Return, by query, the share of the 10 nearest items that a search with this effort finds."""
     index.effort = effort
     nearest = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
     found, _ = index.search(queries, 10)
@@ -118,7 +118,7 @@ def test_queries_that_an_effort_was_not_chosen_on_reach_the_target_too(vectors, 
     tuned, others = unit(300, 32, seed=5), unit(300, 32, seed=6)
     for target in (0.8, 0.95):
         effort = least_effort(index, vectors, tuned, 10, target)
-        assert recalls(index, vectors, others, effort).mean() >= target - 0.02  # trees differ
+        assert recalls(index, vectors, others, effort).mean() >= target - 0.02  # the trees differ
 
 
 @needs_scann

@@ -32,7 +32,7 @@ def test_estimates_are_right_within_their_stated_deviation(items, dim):
 
 def test_384_dimensions_are_off_by_a_few_hundredths():
     vectors, queries = unit(2_000, 384, seed=1), unit(20, 384, seed=2)
-    # Of signs alone: sqrt((pi / 2 - 1) / 384), about 0.039, for vectors without a common part.
+    # With signs alone, the deviation is sqrt((pi / 2 - 1) / 384), about 0.039.
     assert 0.02 < sketch(vectors, queries).deviation < 0.045
 
 

@@ -1,4 +1,4 @@
-"""Item vectors in files: what is written is read, rounded or not."""
+"""Item vectors in files are read as they were written, rounded or not."""
 
 from pathlib import Path
 

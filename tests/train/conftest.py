@@ -31,7 +31,7 @@ def demo(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def flags(pretrained: Path, compilation_cache: Path) -> Callable[..., list[str]]:
-    """Arguments of a training run of tiny models; it shares what others compiled."""
+    """Arguments of a training run of tiny models with a shared compilation cache."""
 
     def make(data: Path, out: Path, *more: str, init: Path = pretrained) -> list[str]:
         (out / "cache").mkdir(parents=True, exist_ok=True)
@@ -74,6 +74,6 @@ def dataset(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def shared_cache(compilation_cache: Path):
-    """Puts back what a training run changed for the whole process."""
+    """Restore the settings of the process that a training run changes."""
     yield
     enable_compilation_cache(compilation_cache)

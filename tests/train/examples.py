@@ -32,7 +32,7 @@ class Example:
     loss: Loss
     batch: np.ndarray
     model: nnx.Module
-    loader: Any  # of a number of devices
+    loader: Any  # takes the number of devices
 
     def load(self, devices: int = 1) -> Any:
         return self.loader(devices)

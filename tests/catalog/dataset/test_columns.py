@@ -40,4 +40,4 @@ def test_a_json_value_converts_alike_alone_and_beside_a_wrong_one(kind, value):
     column, bad = convert([value, wrong], kind, from_json)
 
     assert bad == [*[0 for _ in alone], 1]
-    assert str(column[0]) == str(expected[0])  # as text, because an embedding may hold NaN
+    assert str(column[0]) == str(expected[0])  # compared as text, because NaN differs from itself

@@ -149,7 +149,12 @@ def test_a_query_in_two_splits_names_both_rows(dataset, only_problem_of):
     judgments = [
         JUDGMENT | {"split": "train"},
         {"query": "drill", "item_id": "1", "grade": 1, "split": "dev"},
-        {"query": " SAW", "item_id": "2", "grade": 1, "split": "test"},  # the same query to a model
+        {
+            "query": " SAW",
+            "item_id": "2",
+            "grade": 1,
+            "split": "test",
+        },  # case is ignored
     ]
 
     assert only_problem_of(dataset(judgments=judgments)) == (

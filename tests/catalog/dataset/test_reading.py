@@ -158,7 +158,7 @@ def test_missing_query_ids_and_splits_are_filled_in(dataset):
     assert ids[2] == ids[3]
     assert len(set(ids)) == 3
     splits = found["split"].to_pylist()
-    assert splits[0] == splits[1]  # one query to a model
+    assert splits[0] == splits[1]  # the models see one and the same query
     assert splits[2] == splits[3]
 
 

@@ -45,7 +45,7 @@ class Model:
         return sorted(self.items.values(), key=lambda change: change.sequence)
 
     def append(self, batch: Sequence[Write]) -> list[Any]:
-        """Applies a batch: the sequence of each write and whether it was repeated, or refused."""
+        """Apply a batch; return each write's sequence, and whether it was repeated or refused."""
         return [self._append(write) for write in batch]
 
     def _append(self, write: Write) -> Any:
@@ -81,7 +81,7 @@ def _meaning(write: Write) -> Any:
 
 
 def random_batches(seed: int, count: int = BATCHES) -> Iterator[list[Write]]:
-    """The batches of a seed: upserts, partial ones and deletions, some repeated, some refused."""
+    """Return batches of upserts and deletions; some are partial, repeated or refused."""
     chance = random.Random(seed)
     sent: list[Write] = []
     for _ in range(count):
@@ -106,7 +106,7 @@ def _random_write(chance: random.Random, request_id: str, sent: Sequence[Write])
         fields["released"] = datetime.date(2024, 1, chance.randint(1, 31))
     if chance.random() < 0.3:
         fields["attributes"] = {"colour": chance.choice(["red", "grün"])}
-    if chance.random() < 0.2:  # more than a page, so that a write has several
+    if chance.random() < 0.2:  # larger than a database page
         fields["description"] = chance.choice("ab") * chance.randint(1, 30_000)
     if kind < 0.5:
         fields["brand"] = None
@@ -115,7 +115,7 @@ def _random_write(chance: random.Random, request_id: str, sent: Sequence[Write])
 
 
 def append(log: WriteLog, batch: Sequence[Write]) -> list[Any]:
-    """Appends a batch; the outcome of each write in the form of the model."""
+    """Append a batch to a log; return the outcomes as `Model.append` does."""
     return [
         [each.sequence, each.repeated] if isinstance(each, Acknowledgement) else REFUSED
         for each in log.append(batch)
@@ -144,7 +144,7 @@ def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) 
         found = list(log.changes())
         kept = log.sequence > len(model.requests)
         now = after if kept else model
-        assert found == now.changes  # all of the batch, or nothing of it
+        assert found == now.changes  # the whole batch was written, or nothing
         for batch in batches[max(len(told) - 1, 0) : len(told)]:
             assert append(log, batch) == now.append(batch)
         again = append(log, pending)

@@ -45,7 +45,7 @@ def test_another_thread_than_the_opening_one_can_close_a_log(tmp_path):
     thread = threading.Thread(target=log.close)
     thread.start()
     thread.join()
-    log.close()  # again: nothing
+    log.close()  # closing twice is no error
     WriteLog.open(tmp_path).close()
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_is_no_log_is_refused_and_not_changed(
     assert complaint in str(caught.value)
     assert (path.read_bytes() if path.is_file() else None) == before
     path.rmdir() if path.is_dir() else path.unlink()
-    WriteLog.open(tmp_path).close()  # the directory was let go
+    WriteLog.open(tmp_path).close()  # the lock was released
 
 
 def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path):
@@ -200,7 +200,7 @@ def test_a_full_disk_keeps_acknowledged_writes_and_nothing_of_the_batch(tmp_path
             for n in range(4)
         ]
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))  # no file may be larger
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))  # limits the size of files
         try:
             with pytest.raises(LogError, match=f"{FILE}: cannot be written"):
                 log.append(large)
@@ -209,7 +209,7 @@ def test_a_full_disk_keeps_acknowledged_writes_and_nothing_of_the_batch(tmp_path
         assert only(log) == Change("i", 1, SAW, True)
         assert log.sequence == 1
         log.check()
-        written = log.append(large)  # there is room again
+        written = log.append(large)  # the limit is gone
         assert [each.sequence for each in written] == [2, 3, 4, 5]
     with WriteLog.open(tmp_path) as log:
         log.check()

@@ -58,5 +58,5 @@ def test_an_earlier_log_goes_on(state):
 def test_the_header_of_a_new_log_is_that_of_an_earlier_one(tmp_path):
     WriteLog.open(tmp_path).close()
     new, earlier = (tmp_path / FILE).read_bytes(), LOG.read_bytes()
-    for field in (slice(0, 24), slice(60, 64), slice(68, 72)):  # to the page size; version, program
+    for field in (slice(0, 24), slice(60, 64), slice(68, 72)):  # the others have versions
         assert new[field] == earlier[field]

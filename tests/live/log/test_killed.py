@@ -23,13 +23,13 @@ from tests.live.log.model import BATCHES, Model, compare, random_batches
 ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("TEST_KILLS", "10"))  # at each place
 LOG_NAMES = sorted(name for name in NAMES if name.startswith("log."))
-MOST_PASSAGES = 5  # every seed gets that far
+MOST_PASSAGES = 5  # with every seed, the program passes each failpoint this often
 
 
 def writer(
     directory: Path, seed: int, batches: int, failpoint: str | None
 ) -> subprocess.Popen[str]:
-    """Starts the program that writes."""
+    """Start the program that writes to the log."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop(VARIABLE, None)
     if failpoint is not None:

@@ -125,7 +125,7 @@ def test_a_deleted_item_stays_deleted_until_it_is_written_whole(log):
     )
     assert isinstance(refused, NoItemError)
     assert refused.item_id == "i"
-    assert made == Acknowledgement(3, False)  # what is refused does not take others with it
+    assert made == Acknowledgement(3, False)  # refusals do not affect other writes
     log.append([Write("r3", "i", {"title": "Drill"})])
     assert list(log.changes(3)) == [Change("i", 4, {"title": "Drill"}, True)]
 
@@ -137,7 +137,7 @@ def test_an_item_that_is_neither_written_nor_known_cannot_be_changed_in_part(log
             Write("r1", "bundle's", price, whole=False),
             Write("r2", "nobody's", price, whole=False),
             Write("r3", "nobody's", SAW),
-            Write("r4", "nobody's", price, whole=False),  # by now there is one
+            Write("r4", "nobody's", price, whole=False),  # the item exists by now
             Write("r5", "unknown", None),
         ],
         {"bundle's"}.__contains__,

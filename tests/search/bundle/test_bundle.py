@@ -34,7 +34,7 @@ def refusal(directory: Path) -> str:
 
 
 def overwrite(path: Path, content: bytes) -> None:
-    """Overwrites a file in place: some file systems flush a file that is emptied first."""
+    """Overwrite a file in place, because some file systems flush a file that is truncated first."""
     with path.open("r+b") as file:
         file.write(content)
         file.truncate()
@@ -50,7 +50,7 @@ def edit_manifest(directory: Path, **changes) -> None:
 
 
 def unseal(directory: Path, **changes) -> None:
-    """Turns a manifest into one of format 1, without a digest."""
+    """Turn a manifest into one of format 1, which has no digest."""
     path = directory / "manifest.json"
     values = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
     path.write_text(json.dumps(values | {"format_version": 1} | changes, indent=1) + "\n")
@@ -127,7 +127,7 @@ def test_a_manifest_with_other_fields_is_refused(small):
     "changes",
     [
         {"numerics": "int8"},
-        {"numerics": "bfloat16"},  # not what the answers were made with
+        {"numerics": "bfloat16"},  # the golden answers were recorded with other numerics
         {"as_of": "yesterday"},
         {"created": "yesterday"},
         {"as_of": "2024-01-31"},

@@ -1,4 +1,4 @@
-"""Vectors that grow while others still read them."""
+"""A buffer that grows while readers use earlier views of it."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ def rows(*values: float) -> np.ndarray:
     return np.array([[value, -value] for value in values], np.float32).reshape(-1, 2)
 
 
-def test_longer_ones_leave_those_before_as_they_were():
+def test_longer_buffers_leave_earlier_ones_unchanged():
     states, expected = [AppendBuffer(rows())], [[]]
     for number in range(3_000):
         states.append(states[-1].followed_by(rows(number)))
@@ -19,10 +19,10 @@ def test_longer_ones_leave_those_before_as_they_were():
         np.testing.assert_array_equal(state.values, rows(*values))
     np.testing.assert_array_equal(states[-1].values, rows(*range(3_000)))
     memory = {id(state.values.base) for state in states}
-    assert len(memory) == 4  # without room, then 1,024, 2,050 and 4,102 rows
+    assert len(memory) == 4  # with room for 0, 1,024, 2,050 and 4,102 rows
 
 
-def test_two_that_go_on_from_the_same_do_not_share_what_comes_behind():
+def test_two_buffers_derived_from_one_do_not_share_their_ends():
     first = AppendBuffer(rows(1, 2)).followed_by(rows(3))
     one, other = first.followed_by(rows(4)), first.followed_by(rows(5, 6))
     np.testing.assert_array_equal(first.values, rows(1, 2, 3))

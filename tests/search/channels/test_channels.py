@@ -1,4 +1,4 @@
-"""The lexical channel within a filter: whatever passes, the best of it, and never too few."""
+"""The lexical channel with a filter: it finds the best passing items, and never too few."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ VECTOR = np.ones(1, np.float32)
 
 @pytest.fixture(scope="module")
 def lamps(tmp_path_factory):
-    """Lamps alone, worse from row to row as titles grow; each hundredth is one of oak."""
+    """Lamps whose titles grow from row to row, so that scores fall; each hundredth is of oak."""
     titles = (
         " ".join(["oak"] * (row % 100 == 0) + ["lamp"] + ["shade"] * (row // 100))
         for row in range(ITEMS)

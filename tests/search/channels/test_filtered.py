@@ -29,14 +29,14 @@ SKETCH = sketch(VECTORS, QUERIES)
 
 
 def by_hand(query, k, allowed) -> list[int]:
-    """Rows that pass, by falling cosine."""
+    """Return the passing rows by falling cosine, without an index."""
     cosines = VECTORS @ query
     return sorted(np.flatnonzero(allowed).tolist(), key=lambda row: -cosines[row])[:k]
 
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Use the sketch however few items pass."""
+    """Use the sketch even if few items pass."""
     monkeypatch.setattr(filtered, "SCAN_UP_TO", 0)
     monkeypatch.setattr(filtered, "SCAN_SHARE", 0.0)
 
@@ -109,7 +109,7 @@ def test_few_of_those_that_pass_are_compared(eager, monkeypatch):
     allowed = np.arange(20_000) % 2 == 0
     for query in queries:
         filtered.nearest(INDEX, made, vectors, query, 10, allowed)
-    # Of 10,000 that pass; random vectors have no neighbourhoods, which is the worst case.
+    # 10,000 items pass. Random vectors have no clusters, which is the worst case for the sketch.
     assert sum(compared) / len(queries) < 4_000
 
 
@@ -126,7 +126,7 @@ def test_the_plan_follows_how_many_pass(monkeypatch):
     monkeypatch.setattr(filtered, "SCAN_UP_TO", 5)
     assert (plan(half), plan(few)) == ("sketch", "scan")
     assert plan(np.arange(ITEMS) > 5) == "index"
-    # Nearly all items pass, but none of those fetched.
+    # Nearly all items pass, but none of those that the index returns.
     assert plan(far) == "index, then sketch"
     monkeypatch.setattr(filtered, "SCAN_SHARE", 0.6)
     assert plan(half) == "scan"

@@ -104,7 +104,7 @@ def test_within_a_filter_both_channels_find_only_what_passes(channels, vectors, 
     found = channels.recall(query, len(TITLES), WEIGHTS, allowed=allowed)
     everything = channels.recall(query, len(TITLES), WEIGHTS)
     assert found.rows.tolist() == [row for row in everything.rows.tolist() if allowed[row]]
-    # A share is of the best item of all, so that a filter changes no score.
+    # Lexical scores are shares of the best score of all items, so a filter changes no score.
     scores = dict(zip(everything.rows.tolist(), everything.scores.tolist(), strict=True))
     np.testing.assert_allclose(
         found.scores, [scores[row] for row in found.rows.tolist()], atol=1e-6
@@ -213,5 +213,5 @@ def test_added_rows_reach_every_channel(vectors, lexical, tmp_path):
     found = grown.recall(query, len(titles), weights)
     assert found.rows.tolist() == np.argsort(-scores, kind="stable").tolist()
     assert found.channels(0) == {DENSE: 1, LEXICAL: 1, Popular.name: 2}
-    # The channels before know nothing of the added rows.
+    # The channels of before do not have the added rows.
     assert len(three.recall(query, 100, weights)) == len(TITLES)

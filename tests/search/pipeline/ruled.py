@@ -1,4 +1,4 @@
-"""What tests of rules ask for, and how they look at what they get."""
+"""Requests of the tests of rules, and helpers that read results."""
 
 from dataclasses import replace
 

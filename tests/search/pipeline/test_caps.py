@@ -1,4 +1,4 @@
-"""Caps, against one who goes down the list with a notebook."""
+"""Caps, compared with a plain loop that counts values down the list."""
 
 from collections import Counter
 

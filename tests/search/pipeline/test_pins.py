@@ -43,12 +43,12 @@ def test_what_recall_did_not_find_can_be_pinned_and_is_scored_like_the_rest(rule
             QUERY, page_size=3, recall_depth=5, rerank_depth=0, rules=Rules(pins=(Pin(far, 1),))
         )
     )
-    stage1 = {
+    by_recall = {
         hit.item_id: hit
         for hit in ruled.search(SearchRequest(QUERY, page_size=48, rerank_depth=0)).hits
     }
     assert (alone.hits[0].rerank_score, alone.reranked) == (None, 0)
-    assert alone.hits[0].score == pytest.approx(stage1[far].score, abs=1e-5)
+    assert alone.hits[0].score == pytest.approx(by_recall[far].score, abs=1e-5)
 
 
 def test_pins_beyond_the_list_close_up(ruled):

@@ -17,7 +17,7 @@ from tests.search.pipeline.ruled import CHARGERS, QUERY, VOLTIX, ids, report, wi
 
 @pytest.mark.parametrize("options", [{}, {"filter": CHARGERS}, {"offset": 30, "page_size": 20}])
 def test_without_rules_nothing_is_otherwise(engine, options):
-    engine.search(SearchRequest(QUERY))  # so that all is remembered by both
+    engine.search(SearchRequest(QUERY))  # fills the caches of both engines
     expected = engine.search(SearchRequest(QUERY, **options))
     given_none = engine.search(SearchRequest(QUERY, **options, rules=Rules()))
     assert without_times(given_none) == without_times(
@@ -131,7 +131,7 @@ def test_diversity_re_orders_the_head_alone_and_says_what_it_moved(ruled):
     assert report(result, "diversity").affected == moved
 
 
-def test_diversity_works_on_stage_1_alone_too(ruled):
+def test_diversity_works_on_recall_alone_too(ruled):
     plain = ruled.search(SearchRequest(QUERY, page_size=48, rerank_depth=0))
     result = ruled.search(
         SearchRequest(QUERY, page_size=48, rerank_depth=0, rules=Rules(diversity=0.9))

@@ -95,7 +95,7 @@ def test_rules_hold_on_every_page_and_pages_are_parts_of_one_list(
     assert set(pinned) <= set(ids(whole))
     for name, position in pinned.items():
         at = ids(whole).index(name) + 1
-        # A list too short for a position ends with what is pinned beyond it.
+        # If the list is too short for a position, the pinned item comes last.
         assert at == position or (at < position and set(ids(whole)[at:]) <= set(pinned))
 
     for hit in whole.hits:

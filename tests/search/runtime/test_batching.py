@@ -64,7 +64,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def held(forward: Watched, run, pool: ThreadPoolExecutor) -> Future:
-    """A call that occupies the model thread, so that others queue behind it."""
+    """Occupy the model thread with a call, so that others queue behind it."""
     first = pool.submit(run, tokenised_of(3))
     assert forward.waiting.wait(SOON)
     return first
@@ -234,7 +234,7 @@ def test_the_estimate_includes_the_work_queued_ahead(batcher, pool):
     collected(batcher, 1)
     lengths = np.array([16] * 8)
     assert forward.seconds(lengths) == pytest.approx(60, rel=0.02)
-    assert 60 * 3 < run.seconds(lengths) <= 60 * 4 * 1.02  # it is not known how far the first is
+    assert 60 * 3 < run.seconds(lengths) <= 60 * 4 * 1.02  # the first may be partly done
     forward.go.set()
     first.result(SOON)
     second.result(SOON)
@@ -261,7 +261,7 @@ def test_background_work_comes_last_and_in_small_chunks(batcher, pool):
     urgent.go.set()
     assert last.result(SOON)[:, 0].tolist() == [16] * 3
     first.result(SOON)
-    assert ranked_before[0] <= 1  # the one that the thread may have begun since
+    assert ranked_before[0] <= 1  # the thread may have begun one batch already
     assert background.batches == [(1, 16)] * 3
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from search.runtime.cpu_limit import CpuLimit
 
-SOON = 10.0  # seconds that nothing here takes unless it hangs
+SOON = 10.0  # timeout in seconds; only a hang takes longer
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -48,7 +48,7 @@ def test_the_last_thread_takes_its_turn_after_its_patience() -> None:
     cpus.acquire()
     model = threading.Thread(target=compute)
     model.start()
-    until(lambda: cpus.waiting == 1)  # in line with the others by now
+    until(lambda: cpus.waiting == 1)  # it waits with the others by now
     cpus.release()
     assert taken.wait(SOON)
     model.join(SOON)

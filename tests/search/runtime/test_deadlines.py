@@ -1,4 +1,4 @@
-"""What is left out when time is short. Costs are set and deadlines far off: no test waits."""
+"""Work that is left out when time is short. Estimates are set by hand, so no test waits."""
 
 import time
 
@@ -36,21 +36,21 @@ def ids(result: SearchResult) -> list[str]:
 
 @pytest.fixture
 def fresh(tiny_bundle) -> Engine:
-    """An engine that remembers no text, and whose costs no other test knows."""
+    """An engine with empty caches and with latency estimates of its own."""
     return Engine.load(tiny_bundle, EngineConfig(cache_megabytes=0))
 
 
 def price(engine: Engine, seconds: float, *, but: dict[int, float] | None = None) -> None:
-    """Let batches of the reranker be expected to take so long; those of some sizes otherwise."""
+    """Set the expected time of the reranker's batches, and other times for some batch sizes."""
     assert engine.models.pairs is not None
     forward = engine.models.pairs.forward
     forward.programs.latencies.clear()
     for shape in forward.shapes:
-        for _ in range(40):  # until the deviation has gone
+        for _ in range(40):  # until the estimated deviation is near 0
             forward.measured(shape, (but or {}).get(shape[0], seconds))
 
 
-def test_with_too_little_time_rerank_target_the_order_is_that_of_stage_1(fresh):
+def test_with_too_little_time_the_order_is_that_of_recall(fresh):
     price(fresh, 60.0)
     result = fresh.search(SearchRequest(QUERY, deadline=time.monotonic() + 30))
     assert result.degradations == (Degradation.RERANK_SKIPPED,)
@@ -59,8 +59,8 @@ def test_with_too_little_time_rerank_target_the_order_is_that_of_stage_1(fresh):
     assert all(hit.rerank_score is None for hit in result.hits)
 
 
-def test_with_time_for_some_the_best_of_stage_1_are_reranked(fresh):
-    # There is time for what fills a batch of 12 rows, and for no other batch.
+def test_with_time_for_some_the_best_of_recall_are_reranked(fresh):
+    # The time is enough for one full batch of 12 rows, and for no second batch.
     price(fresh, 60.0, but={12: 0.1})
     result = fresh.search(SearchRequest(QUERY, page_size=48, deadline=time.monotonic() + 30))
     assert result.degradations == (Degradation.RERANK_SHORTENED,)
@@ -149,7 +149,7 @@ def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh):
         )
         assert near.degradations == (Degradation.FACETS_SKIPPED,)
         assert near.facets == ()
-        assert near.reranked == near.rerank_target  # time that is not enough is kept for nothing
+        assert near.reranked == near.rerank_target  # no time is kept for facets
     far = fresh.search(SearchRequest(QUERY, facets=BRANDS, deadline=time.monotonic() + 1000))
     assert (far.degradations, len(far.facets)) == ((), 1)
 
@@ -192,7 +192,7 @@ def test_time_is_kept_back_for_the_answer(tiny_bundle):
     assert whole.left("page") == float("inf")
 
 
-def test_the_page_of_stage_1_comes_before_the_reranked_one(engine):
+def test_the_page_of_recall_comes_before_the_reranked_one(engine):
     pages: list[SearchResult] = []
     last = engine.search(SearchRequest(QUERY, page_size=7, offset=3, facets=BRANDS), pages.append)
     [first] = pages
@@ -205,7 +205,7 @@ def test_the_page_of_stage_1_comes_before_the_reranked_one(engine):
     assert (last.hits, last.facets) == (plain.hits, plain.facets)
 
 
-def test_the_page_of_stage_1_obeys_the_rules_too(engine):
+def test_the_page_of_recall_obeys_the_rules_too(engine):
     pages: list[SearchResult] = []
     last = engine.search(SearchRequest(QUERY, page_size=7, offset=1, rules=RULES), pages.append)
     [first] = pages

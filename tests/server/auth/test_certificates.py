@@ -58,7 +58,7 @@ def server(config: ServerConfig, files: Files, serving: Serving) -> Iterator[Any
 
 
 def connected(address: str, tls: Tls | None) -> bool:
-    """Whether a new connection is let in; whoever is not must see UNAVAILABLE."""
+    """Return whether a new connection is accepted; a refused client must see UNAVAILABLE."""
     # A channel of its own: gRPC shares connections between channels of equal settings.
     with Client(address, tls=tls, timeout_seconds=20) as client:
         code = None
@@ -102,7 +102,7 @@ def test_strangers_are_not_let_in(server: Any, old: Authority, new: Authority, c
 def test_a_certificate_is_replaced_while_clients_come_and_go(
     server: Any, files: Files, old: Authority, new: Authority, tmp_path: Path
 ) -> None:
-    both = tmp_path / "both"  # as clients trust while authorities change
+    both = tmp_path / "both"  # during a rotation, clients trust both authorities
     both.write_bytes(old.ca.read_bytes() + new.ca.read_bytes())
     shown = old.sign("client")
     errors: list[ShortlistError] = []

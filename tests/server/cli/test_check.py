@@ -61,7 +61,7 @@ def compacted(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def state(compacted: Path, tmp_path: Path) -> Path:
-    """A copy of it to damage."""
+    """A copy of the state directory, for a test to damage."""
     return shutil.copytree(compacted, tmp_path / "state")
 
 

@@ -26,14 +26,14 @@ Flags = tuple[str, ...]
 
 @pytest.fixture
 def flags(config: ServerConfig) -> Flags:
-    """What makes a process serve the tiny bundle on a free port."""
+    """The flags with which a process serves the tiny bundle on a free port."""
     cache = str(config.compilation_cache)
     return ("--bundle", str(config.bundle), "--port", "0", "--compilation-cache", cache)
 
 
 @contextmanager
 def server_process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Yields the process and the address it printed."""
+    """Yield the process of a server and the address that it printed."""
     process = subprocess.Popen(
         [sys.executable, "-m", "server", *arguments],
         stdout=subprocess.PIPE,
@@ -65,7 +65,7 @@ def test_a_second_start_compiles_nothing(flags: Flags, tmp_path: Path) -> None:
     (compiled, read), (compiled_again, read_again) = said
     assert compiled > 0
     assert compiled_again == 0
-    # Fewer, where how fast the processor multiplies was measured: that is kept as well.
+    # Fewer programs than files, because the measured product rate may be cached as well.
     assert 0 < read_again <= compiled + read
 
 
@@ -176,7 +176,7 @@ def test_settings_their_sources_and_each_call_are_logged(flags: Flags, form: str
         _, err = process.communicate(timeout=30)
     assert "private" not in err
     if form == "text":
-        pair = r' [\w.]+=([^\s"]+|".*?")'  # one of name=value
+        pair = r' [\w.]+=([^\s"]+|".*?")'  # matches one name=value
         assert re.search(rf"INFO server settings bundle=\S+ state=null({pair}){{30,}}\n", err)
         given = r"bundle=--bundle port=--port compilation_cache=--compilation-cache"
         assert re.search(rf"INFO server setting sources {given} log_format=--log-format\n", err)
@@ -198,7 +198,7 @@ def test_json_logs_are_json_where_a_handshake_fails(flags: Flags, certificates: 
         host, _, port = address.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=30) as plain:
             plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            plain.recv(100)  # until it is refused
+            plain.recv(100)  # returns once the server refuses the connection
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert {"settings", "stopping"} <= {json.loads(line)["message"] for line in err.splitlines()}

@@ -1,4 +1,4 @@
-"""Filters and facets as messages: there and back, refusals by path, and over a real channel."""
+"""Filters and facets as messages: round trips, refusals by path, and over a real channel."""
 
 import datetime
 import math
@@ -172,7 +172,7 @@ def test_a_query_may_be_empty_only_with_a_filter() -> None:
 
 
 def refusal_of(**given: Any) -> str | None:
-    """The field for which a search is refused, None for one that is let through."""
+    """Return the field for which a search is refused; None for a valid search."""
     try:
         request_of(query="q", **given)
     except RequestError as refused:
@@ -295,7 +295,7 @@ def test_a_facet_is_taken_or_refused_as_the_contract_says(
 
 def test_a_tree_too_deep_to_be_read_is_malformed(address: str) -> None:
     tree = nested(90).SerializeToString()
-    for _ in range(10):  # deeper than Python makes messages
+    for _ in range(10):  # deeper than Python can build messages
         size = len(tree)
         tree = b"\x1a" + bytes([size & 127 | 128, size >> 7]) + tree
     request = b"\x0a\x01q\x32" + bytes([len(tree) & 127 | 128, len(tree) >> 7]) + tree

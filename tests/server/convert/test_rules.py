@@ -1,4 +1,4 @@
-"""Rules as messages: there and back, refusals by path, and over a real channel."""
+"""Rules as messages: round trips, refusals by path, and over a real channel."""
 
 import re
 from dataclasses import replace

@@ -38,7 +38,7 @@ ECHO = "/shortlist.v1.SearchService/Echo"
 
 
 class Details(NamedTuple):
-    """What gRPC tells an interceptor of a call."""
+    """The details of a call that gRPC gives to an interceptor."""
 
     method: str
     invocation_metadata: tuple[tuple[str, str], ...]
@@ -100,7 +100,7 @@ class Caller:
 
 
 def reason_of(error: grpc.Call) -> tuple[str, dict[str, str]]:
-    """The reason of the one ErrorInfo that an error has, with its metadata."""
+    """Return the reason and the metadata of the only ErrorInfo of an error."""
     status = rpc_status.from_call(error)
     assert status is not None
     [detail] = status.details
@@ -202,7 +202,7 @@ def test_tokens_are_replaced_under_load(server: Any, file: Path) -> None:
             calls += 1
 
     def ends(token: str, code: Code | None) -> bool:
-        """Whether a token comes to have that end within two seconds."""
+        """Return whether calls with a token end this way within two seconds."""
         patience = time.monotonic() + 2
         while time.monotonic() < patience:
             error = Caller(server, f"Bearer {token}").get_item()
@@ -298,7 +298,7 @@ def test_writes_from_beyond_this_machine_need_tokens_or_certificates(
         ServerConfig(tiny_bundle, host=host, state=tmp_path)
     tls = {"tls_cert": file, "tls_key": file}
     for host in ("0.0.0.0", "::", "shop.example"):
-        ServerConfig(tiny_bundle, host=host)  # nothing can be written
+        ServerConfig(tiny_bundle, host=host)  # a server without writes
         for more in ({}, tls):
             with pytest.raises(
                 InputError, match=f"--host {host}: .*--state.*--tokens or --client-ca"
@@ -309,7 +309,7 @@ def test_writes_from_beyond_this_machine_need_tokens_or_certificates(
 
 
 def _echo(*, streams_in: bool, streams_out: bool) -> grpc.RpcMethodHandler:
-    """A method of the kind that answers each request with itself."""
+    """Return a method of this kind that answers each request with the request."""
 
     async def unary(request: bytes, context: Any) -> bytes:
         return request
@@ -336,7 +336,7 @@ def _echo(*, streams_in: bool, streams_out: bool) -> grpc.RpcMethodHandler:
 
 
 async def _end(tokens: Tokens, token: str, *, streams_in: bool, streams_out: bool) -> Code:
-    """How a call of a method of some kind ends."""
+    """Return how a call of a method of this kind ends."""
     server = grpc.aio.server(interceptors=[AccessInterceptor(tokens, {ECHO: Role.READ})])
     method = _echo(streams_in=streams_in, streams_out=streams_out)
     handler = grpc.method_handlers_generic_handler("shortlist.v1.SearchService", {"Echo": method})

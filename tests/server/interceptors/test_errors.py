@@ -59,7 +59,7 @@ HOSTILE = {
 
 
 class Raising(catalog_service_pb2_grpc.CatalogServiceServicer):
-    """Raises the exception that the id of the item names."""
+    """A servicer that raises the exception named by the item id."""
 
     async def GetItem(  # noqa: N802 - gRPC's name
         self, request: catalog_service_pb2.GetItemRequest, _: object
@@ -166,7 +166,7 @@ def test_a_fault_is_hidden_behind_an_id_that_is_logged(
     [record] = [r for r in caplog.records if r.name == "server.interceptors.errors"]
     assert error_id in record.getMessage()
     assert "KeyError" in record.getMessage()
-    assert "raise EXPECTED" in record.getMessage()  # where it happened
+    assert "raise EXPECTED" in record.getMessage()  # the traceback, with the line that raised
     assert "a secret" not in caplog.text
 
 

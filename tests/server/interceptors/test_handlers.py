@@ -1,4 +1,4 @@
-"""All four kinds of methods: over a real server, around a small service of strings."""
+"""Handlers of all four kinds of methods, on a real server with a small service of strings."""
 
 import asyncio
 import queue
@@ -18,7 +18,7 @@ from shortlist.client import ShortlistError
 
 Code = grpc.StatusCode
 
-SOON = 10.0  # seconds that nothing here takes unless it hangs
+SOON = 10.0  # timeout in seconds; only a hang takes longer
 
 
 def echo(text: str) -> StringValue:
@@ -143,7 +143,7 @@ def channel(recorder: EndRecorder) -> Iterator[grpc.Channel]:
 
 
 def call(channel: grpc.Channel, name: str, words: Sequence[bytes | str]) -> list[str]:
-    """Sends words, as one message or one each, and returns the answers until an error."""
+    """Send words, in one message or one message each; return the answers until an error."""
     path = f"/shortlist.v1.EchoService/{name}"
     raw = [
         word if isinstance(word, bytes) else StringValue(value=word).SerializeToString()

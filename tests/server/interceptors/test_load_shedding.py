@@ -34,11 +34,11 @@ from shortlist.v1 import (
     search_service_pb2_grpc,
 )
 
-SOON = 10.0  # seconds that nothing here takes unless it hangs
+SOON = 10.0  # timeout in seconds; only a hang takes longer
 
 
 class Search(search_service_pb2_grpc.SearchServiceServicer):
-    """Answers nothing, at once."""
+    """Answers every call at once with an empty message."""
 
     async def Search(self, request, context):
         return search_service_pb2.SearchResponse()
@@ -48,7 +48,7 @@ class Search(search_service_pb2_grpc.SearchServiceServicer):
 
 
 class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
-    """Answers nothing, at once, without the pool."""
+    """Answers every call at once with an empty message, without the worker pool."""
 
     async def GetItem(self, request, context):
         return catalog_service_pb2.GetItemResponse()
@@ -82,14 +82,14 @@ async def full(pool: WorkerPool) -> AsyncIterator[None]:
     first = asyncio.create_task(pool.run(job))
     assert await asyncio.to_thread(running.wait, SOON)
     second = asyncio.create_task(pool.run(lambda: None))
-    await asyncio.sleep(0)  # it is queued by now
+    await asyncio.sleep(0)  # lets the job reach the queue
     yield
     opened.set()
     await asyncio.gather(first, second)
 
 
 async def raw(channel: grpc.aio.Channel, method: str, request: bytes) -> object:
-    """What a call with these bytes ends with: "OK", or the error."""
+    """Return how a call with these bytes ends: "OK", or the error."""
     many = method.endswith("StreamSearch")
     call = (channel.unary_stream if many else channel.unary_unary)(method)
     try:
@@ -157,7 +157,7 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
     label = 'code="RESOURCE_EXHAUSTED",method="shortlist.v1.SearchService/Search"'
     assert f"shortlist_calls_total{{{label}}} 3.0" in counted
     [logged] = [record for record in caplog.records if record.getMessage() == "queue is full"]
-    assert vars(logged)["fields"] == {"refused_calls": 1}  # the next line comes a second later
+    assert vars(logged)["fields"] == {"refused_calls": 1}  # such lines are at least a second apart
 
 
 def test_searches_that_others_wait_behind_do_less(config, serving) -> None:

@@ -12,7 +12,7 @@ from search.engine import Engine
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import search_service_pb2_grpc
 
-SOON = 10.0  # seconds that nothing here takes unless it hangs
+SOON = 10.0  # timeout in seconds; only a hang takes longer
 QUERY = "zanzibar plumbus charger"
 SECRETS = ("zanzibar", "plumbus", "hush-17", "Geheimnis")
 

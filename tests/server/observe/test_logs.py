@@ -79,7 +79,7 @@ def test_nothing_private_is_logged_not_even_on_errors(
     fault = make_mistakes(client, monkeypatch)
 
     def all_of_them() -> list[dict[str, Any]] | None:
-        # One whose deadline passed at once may never have reached the server; the fault was last.
+        # A call whose deadline passed at once may not have reached the server. The fault came last.
         calls = log.calls()
         ended = len(calls) >= 9 and any(call["code"] == "INTERNAL" for call in calls)
         return calls if ended else None

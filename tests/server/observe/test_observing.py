@@ -94,11 +94,11 @@ def test_calls_stages_and_candidates_are_counted(observed: Running, client: Clie
         at_most = {at: grown(f"{name}_bucket", method=search, le=f"{at}.0") for at in (5, 10, 20)}
         assert at_most == {at: 2 * (items <= at) for at in (5, 10, 20)}
     assert grown("shortlist_queue_seconds_count") == 2
-    # The second one remembers the query's vector and the pairs of the first.
+    # The second search takes the query's vector and the pairs from the caches.
     assert grown("shortlist_cache_misses_total", cache="queries") == 1
     assert grown("shortlist_cache_hits_total", cache="queries") == 1
     assert grown("shortlist_cache_hits_total", cache="pairs") == 7
-    assert grown("shortlist_batch_rows_sum") == 8  # a query, and seven pairs
+    assert grown("shortlist_batch_rows_sum") == 8  # one query and seven pairs
     assert grown("shortlist_batch_calls_count") == grown("shortlist_batch_calls_sum")
 
 
@@ -203,7 +203,7 @@ def test_a_port_for_metrics_that_is_taken_is_named(config: ServerConfig, serving
 
 
 def spans_of(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
-    """The spans of the one call since they were last cleared."""
+    """Return the spans of the only call since the spans were last cleared."""
 
     def found() -> list[ReadableSpan]:
         spans = list(exporter.get_finished_spans())
@@ -259,7 +259,7 @@ def test_stages_of_a_call_without_an_answer_are_counted_and_traced(
 ) -> None:
     search = Engine.search
 
-    def left_after_stage_1(self: Engine, query: str, **wanted: Any) -> object:
+    def left_after_recall(self: Engine, query: str, **wanted: Any) -> object:
         caller = current_context()
         assert caller is not None
         return search(self, query, **wanted | {"on_recalled": lambda _: caller.cancel()})
@@ -268,7 +268,7 @@ def test_stages_of_a_call_without_an_answer_are_counted_and_traced(
     recall = key("shortlist_stage_seconds_count", stage="recall")
     before = scrape(observed).get(recall, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "search", left_after_stage_1)
+        patch.setattr(Engine, "search", left_after_recall)
         assert fail(lambda: client.search(QUERY)).reason == "DEADLINE_PASSED"
     spans = spans_of(exporter)
     [call] = [span for span in spans if span.kind is SpanKind.SERVER]
@@ -315,7 +315,7 @@ def test_a_trace_endpoint_is_a_url(config: ServerConfig, endpoint: str) -> None:
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps the names of the spans that it is sent."""
+    """A collector that keeps the names of the spans it receives."""
 
     def __init__(self) -> None:
         self.names: list[str] = []

@@ -1,4 +1,4 @@
-"""The table of services: whole, and true of every service."""
+"""The table of services has every service and method of the contract, with the right role."""
 
 import asyncio
 import importlib

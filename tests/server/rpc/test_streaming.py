@@ -50,8 +50,8 @@ def test_a_streamed_search_answers_with_both_stages_in_turn(client: Client) -> N
         (RECALLED, False),
         (RERANKED, True),
     ]
-    stage1 = client.search(QUERY, page_size=7, rerank_depth=0)
-    assert list(first.search.results) == list(stage1.results)
+    recall = client.search(QUERY, page_size=7, rerank_depth=0)
+    assert list(first.search.results) == list(recall.results)
     assert first.search.next_page_token == ""
     assert [stage.name for stage in first.search.stages] == ["encode", "recall"]
     whole = client.search(QUERY, page_size=7)
@@ -97,7 +97,7 @@ def test_a_streamed_search_refuses_what_a_search_does(
 
 
 def test_an_answer_in_parts_that_nobody_waits_for_is_dropped() -> None:
-    """As gRPC does when a client cancels, the iteration is cancelled between two parts."""
+    """The iteration is cancelled between two parts, as gRPC does when a client cancels."""
     worker, dropped = WorkerPool(queue_size=1), threading.Event()
 
     def work(hand_out: Callable[[int], None]) -> int:
@@ -193,7 +193,7 @@ def test_a_path_that_is_no_field_is_refused_by_its_place(client: Client, path: s
 def test_an_answer_says_what_it_left_out_to_be_in_time(
     config: ServerConfig, serving: Serving
 ) -> None:
-    """The reranker is expected to take a minute a batch; no caller here waits that long."""
+    """The estimate says a minute per batch of the reranker, and all deadlines are shorter."""
     config = replace(config, engine=EngineConfig(cache_megabytes=0))
     with serving(config) as running, Client(running.address, timeout_seconds=30) as client:
         assert running.service.bundles is not None

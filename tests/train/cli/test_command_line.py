@@ -1,4 +1,4 @@
-"""`python -m train` on what it cannot use: exit code 2, one message that says why, no traces."""
+"""`python -m train` on bad input: exit code 2, one message with the reason, no traceback."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def complaint(capsys, *arguments) -> str:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Traceback" not in captured.err
-    # Counted at the start of lines: Orbax says itself what it found damaged.
+    # Counted at the start of lines, because Orbax also logs the damage.
     before, _, message = f"\n{captured.err}".partition("\nerror: ")
     assert message, before
     assert "\nerror: " not in message
@@ -137,7 +137,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(
     with monkeypatch.context() as patched:
         patched.setattr(
             "train.pipeline.run.save_towers", lambda *_: 1 / 0
-        )  # killed at the very end
+        )  # killed just before the end
         with pytest.raises(ZeroDivisionError):
             main(["towers", *arguments])
     (unfinished,) = (tmp_path / "out" / "steps").glob("towers-unfinished-*")

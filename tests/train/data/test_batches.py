@@ -38,7 +38,7 @@ def test_fewer_examples_than_a_batch_are_repeated_to_fill_it():
 
 
 def topics(examples: int, of: int) -> np.ndarray:
-    """Vectors of `examples` examples: of `of` each, all alike but for a little noise."""
+    """Return example vectors by topic: those of one topic differ only by a little noise."""
     random = np.random.default_rng(0)
     centres = random.normal(size=(examples // of, 16))
     noise = random.normal(size=(examples, 16)) / 20
@@ -46,7 +46,7 @@ def topics(examples: int, of: int) -> np.ndarray:
 
 
 def neighbours(plan, of: int) -> float:
-    """How many examples of its own topic an example shares its batch with, on average."""
+    """Return how many examples of its own topic share an example's batch, on average."""
     return float(np.mean([np.bincount(batch // of)[batch // of].mean() - 1 for batch in plan]))
 
 

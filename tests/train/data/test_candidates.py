@@ -19,7 +19,7 @@ def floats(*values: float) -> np.ndarray:
 
 
 def test_an_unjudged_item_counts_only_beyond_the_margin_below_the_positives():
-    # Positives at 0.8: what lies at 0.72 or above may be relevant too.
+    # The positive scores 0.8, so items from 0.72 on may be relevant, too.
     rows, cosines = ints(9, 3, 7, 5, 1, 2), floats(0.9, 0.75, 0.72, 0.71, 0.6, 0.5)
     assert unjudged_negatives(rows, cosines, ints(), 0.8, CONFIG).tolist() == [3, 4]
     assert unjudged_negatives(rows, cosines, ints(5, 9), 0.8, CONFIG).tolist() == [4, 5]
@@ -66,7 +66,7 @@ def lists_of(config=CONFIG, relevance=RELEVANCE, seed=0, texts=TEXTS):
 
 def test_a_training_list_is_the_judged_items_and_the_hardest_safe_others():
     found = lists_of()
-    assert found.query.tolist() == [0, 2]  # d has nothing relevant, b is of dev
+    assert found.query.tolist() == [0, 2]  # d has no relevant item, b is in the split dev
     assert found.start.tolist() == [0, 4, 7]
     # a: positives at 0.8, so items 3 (0.70) and 4 (0.50) are safe, and 2 (0.75) is not.
     assert found.row[:4].tolist() == [0, 1, 3, 4]
@@ -113,7 +113,7 @@ def test_so_many_queries_are_chosen_by_seed():
     chosen = {
         tuple(lists_of(replace(CONFIG, max_queries=1), seed=n).query.tolist()) for n in range(9)
     }
-    assert chosen == {(0,), (2,), ()}  # () where the one chosen has nothing relevant
+    assert chosen == {(0,), (2,), ()}  # () if the chosen query has no relevant item
 
 
 def test_dev_lists_are_what_stage_1_recalls_and_serving_would_rerank():

@@ -64,7 +64,7 @@ def test_the_next_bundle_has_what_was_written_and_a_server_goes_on_from_it(
     dataset: Callable[..., Path], flags: Callable[..., list[str]], state: Path, tmp_path, capfd
 ):
     data, out = dataset(items=ROWS, judgments=JUDGED), tmp_path / "out"
-    with WriteLog.open(state) as log:  # a server may be using it
+    with WriteLog.open(state) as log:  # holds the lock, as a running server does
         assert main(flags(data, out, "--from-state", str(state))) == 0
         manifest = verify(out / "bundle")
         assert manifest.state == {"log": log.id, "sequence": 5}
@@ -90,10 +90,10 @@ def test_the_next_bundle_has_what_was_written_and_a_server_goes_on_from_it(
         bundle_store.State(log.id, log.sequence),
         sound,
     )
-    assert newest == out / "bundle"  # what was compacted came from another one
+    assert newest == out / "bundle"  # the compacted bundle was built from another root bundle
     live = LiveCatalogue(EngineHandle(engine), log, state / bundle_store.BUNDLES, LiveConfig())
     assert items(engine) == expected | {"lamp": Item("lamp", LAMP["title"], price=1.0)}
-    assert bundle_store.included(engine.manifest, log.id) == 5  # later ones alone are replayed
+    assert bundle_store.included(engine.manifest, log.id) == 5  # only later writes are replayed
     live.close()
 
 
@@ -114,7 +114,7 @@ def test_a_later_write_makes_the_index_anew_and_not_the_towers(
     assert "index: done" in said
     assert main(["towers", *command[1:]]) == 0
     assert "towers: up to date" in capfd.readouterr().err
-    # Without the writes it is another index.
+    # Without the writes, the index step gives another result.
     assert main(["mine", *flags(data, out)]) == 2
     assert "step index was done with other data or options" in capfd.readouterr().err
 

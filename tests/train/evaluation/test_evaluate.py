@@ -72,7 +72,7 @@ class LexicalEngine:
         self._index = LexicalIndex.build(store, directory)
 
     def retrieve(self, request: RetrieveRequest) -> SearchResult:
-        # There is one index, whatever channels are asked.
+        # This engine has one index, so it ignores the channels.
         rows = np.arange(len(self.store), dtype=np.int32)
         return self._result(request.query, rows, request.page_size, 1.0)
 
@@ -194,7 +194,7 @@ def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
     written = {path.name for path in (tmp_path / "runs").iterdir()}
     judged = {f"{name}{end}.run" for name in names for end in ("", "_judged")}
     assert written == judged | {"lexical.run", "recall.run"}
-    # What an independent tool makes of the run files is what we report.
+    # An independent tool computes the reported metrics from the run files.
     qrels: dict[str, dict[str, int]] = {}
     for query_id, _, row, grade, split in JUDGED:
         if split == "test":
@@ -216,7 +216,7 @@ def test_without_a_reranker_there_is_no_second_system(engine):
 
 
 def test_equal_scores_favour_neither_the_order_of_judgments_nor_of_the_catalogue(engine):
-    # Nothing matches, so everything is equal; the relevant item comes first in both files.
+    # No word matches, so all scores are equal. The relevant item comes first in both files.
     titles = [f"lamp {row}" for row in range(40)]
     judged = [
         (f"q{row}", "sofa", row + place, grade, "test")

@@ -89,7 +89,7 @@ def test_metrics_agree_with_trec_eval():
         "recip_rank": reciprocal_rank(relevant, total),
     }.items():
         theirs = [expected[str(query)][name] for query in range(queries)]
-        # trec_eval gives 0 where we say that the metric is not defined.
+        # trec_eval gives 0 for queries for which our metric is undefined.
         assert np.nan_to_num(ours) == pytest.approx(theirs, abs=1e-6), name
 
 

@@ -29,7 +29,7 @@ CONFIG = FitConfig(learning_rate=1e-4, head_learning_rate=1e-4, warmup=0.5, clip
 def results(example: Example, mesh: Mesh) -> tuple[float, dict, dict]:
     """Loss and gradients of a batch, and the parameters after an update."""
     placed = jax.device_put(example.params, parameter_sharding(mesh, example.params))
-    params = jax.tree.map(jnp.copy, placed)  # a step overwrites its own
+    params = jax.tree.map(jnp.copy, placed)  # copied, because a step overwrites its inputs
     batch = jax.device_put(example.load(mesh.shape["data"])(example.batch), batch_sharding(mesh))
     optimizer = make_optimizer(CONFIG, params, encoder_parameters(example.model), 4)
     moments = replicate_rest(mesh, optimizer.init(params))
@@ -38,7 +38,7 @@ def results(example: Example, mesh: Mesh) -> tuple[float, dict, dict]:
     params, moments, values = step(params, moments, batch, 0)
     gradients = gradients_of(moments)
     params, *_ = step(params, moments, batch, 1)
-    assert step._cache_size() == 1  # what comes out goes in again without compiling anew
+    assert step._cache_size() == 1  # outputs are accepted as inputs without another compilation
     return float(values["loss"]), gradients, jax.device_get(params)
 
 
@@ -51,7 +51,7 @@ def gradients_of(moments: optax.OptState) -> dict:
 
 
 def largest(a: dict, b: dict, where: dict | None = None) -> float:
-    """The largest difference of two sets of arrays, where told to look."""
+    """Return the largest difference of two trees of arrays, over the given leaves."""
     return max(
         float(np.max(np.abs(a[name] - b[name]), initial=0, where=where[name] if where else True))
         for name in a
@@ -75,7 +75,7 @@ def main() -> None:
             )
             found = results(example, mesh)
             alone = alone or found
-            # Adam divides by the gradient: where that is rounding alone, so is the update.
+            # Adam divides by the gradient. If that is only rounding error, so is the update.
             steep = {name: np.abs(gradient) > 1e-4 for name, gradient in alone[1].items()}
             report[f"{name} {shape[0]}x{shape[1]}"] = {
                 "loss": abs(found[0] - alone[0]),

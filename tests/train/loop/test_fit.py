@@ -20,7 +20,7 @@ PLAN = [np.random.default_rng(step).permutation(40)[:8] for step in range(24)]
 CONFIG = FitConfig(
     learning_rate=0.05,
     head_learning_rate=0.02,
-    dropout=True,  # so that resuming has to draw the same noise
+    dropout=True,  # resuming has to draw the same dropout masks
     evaluations=6,
     patience=99,
     checkpoint_every=5,
@@ -63,13 +63,13 @@ def quality(params) -> float:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """What a run that nothing stopped returns."""
+    """The result of a run without interruption."""
     return train(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(autouse=True)
 def cached(compilation_cache):
-    """Every run compiles the same step."""
+    """Cache the compiled step, which is the same in every run."""
 
 
 def train(
@@ -130,10 +130,10 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(tmp_path, whole, stop
     assert equal(again, whole[0])
     assert untimed(report_again) == untimed(whole[1])
     assert list((tmp_path / "scalars").iterdir())
-    # What lies behind the newest checkpoint is not done twice.
+    # Steps before the newest checkpoint do not run again.
     first = (stopped_at - 1) // CONFIG.checkpoint_every * CONFIG.checkpoint_every
     judged = [step for step in range(4, 25, 4) if step > first]
-    assert len(calls) - before == len(judged) + (first == 0)  # the start is judged too
+    assert len(calls) - before == len(judged) + (first == 0)  # initial weights, too
 
 
 def test_a_run_that_had_reached_its_end_has_nothing_left_to_do(tmp_path, whole):
@@ -145,7 +145,7 @@ def test_a_run_that_had_reached_its_end_has_nothing_left_to_do(tmp_path, whole):
 
 
 def script(*metrics: float):
-    """Gives these metrics one after the other and keeps the parameters it was shown."""
+    """Return an evaluation that gives these metrics in turn and keeps the parameters it gets."""
     left, shown = list(metrics), []
 
     def evaluate(params) -> float:
@@ -158,7 +158,7 @@ def script(*metrics: float):
 def test_the_parameters_that_did_best_on_dev_are_kept(tmp_path):
     evaluate, shown = script(0.2, 0.1, 0.5, 0.5, 0.4, 0.2, 0.3)
     found, report = train(tmp_path, evaluate=evaluate)
-    assert equal(found, shown[2])  # the first of equals
+    assert equal(found, shown[2])  # the first of equal scores wins
     assert (report["best"], report["best_step"], report["step"]) == (0.5, 8, 24)
     assert report["last"] == 0.3
 
@@ -187,7 +187,7 @@ def test_a_run_that_stopped_early_does_not_start_again(tmp_path):
 
 
 class Clock:
-    """Goes on when it is told to, so that what a test measures is exact."""
+    """A clock that a test advances, so that measured times are exact."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -196,7 +196,7 @@ class Clock:
         return self.now
 
     def passing(self, seconds: float, of):
-        """A function that takes so long."""
+        """Return a function that advances the clock by some seconds."""
 
         def slow(given):
             self.now += seconds
@@ -206,7 +206,7 @@ class Clock:
 
 
 def scalars(directory, name: str) -> dict[int, float]:
-    """What TensorBoard is given, by step."""
+    """Return the scalars that were written for TensorBoard, by step."""
     [file] = directory.iterdir()
     data, at, found = file.read_bytes(), 0, {}
     while at < len(data):  # length, its checksum, an event, its checksum
@@ -222,7 +222,7 @@ def scalars(directory, name: str) -> dict[int, float]:
 @pytest.mark.parametrize("load_seconds", [0.0, 7.0])
 def test_waiting_for_batches_is_told_from_everything_else(tmp_path, load_seconds):
     clock = Clock()
-    first = clock.passing(load_seconds, load)  # of the first batch: others are made beside steps
+    first = clock.passing(load_seconds, load)  # others load during steps
 
     def make_slow_step(*given):
         step = make_train_step(*given)

@@ -42,11 +42,11 @@ def run(**environment):
 def test_a_process_begins_anew_with_huge_pages():
     process, (first, kilobytes) = run()
     assert process.returncode == 0
-    # The same process, with what it was told.
+    # The same process, with the environment of a training run.
     assert first == f"{process.pid} glibc.malloc.hugetlb=1 ['an argument', '--flag']"
     allowed = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if allowed.exists() and "[never]" not in allowed.read_text():
-        assert int(kilobytes) >= 2_048  # one at least, also where memory is in pieces
+        assert int(kilobytes) >= 2_048  # at least one page, even if memory is fragmented
 
 
 def test_what_was_asked_for_already_is_kept():

@@ -22,12 +22,12 @@ FAST = FitConfig(learning_rate=1e-2, head_learning_rate=1e-2, warmup=0.1)
 
 @pytest.fixture(autouse=True)
 def cached(compilation_cache):
-    """The same steps are compiled more than once."""
+    """Cache compiled steps, because several tests compile the same ones."""
 
 
 @pytest.fixture(scope="module")
 def pairs_of(tokenizer):
-    """Makes training pairs of judged ones, given as queries and of each (item, grade)."""
+    """Return a function that makes training pairs of (item, grade) lists by query."""
     config = TowersConfig(dim=16, max_query_tokens=8, max_item_tokens=16)
 
     def make(texts, *judged):
@@ -136,7 +136,7 @@ def test_a_few_steps_move_every_trainable_leaf_and_lower_the_loss(tokenizer, tmp
         if np.array_equal(value, params[name]) or not np.isfinite(params[name]).all()
     }
     assert still <= NO_GRADIENT
-    if kind != "separate towers":  # compiling takes seconds
+    if kind != "separate towers":  # because compiling takes seconds
         loss = jax.jit(example.loss)
         before, after = (loss(p, load(example.batch), None)[0] for p in (example.params, params))
         assert after < 0.97 * before
@@ -160,11 +160,11 @@ def test_gradients_do_not_pass_the_least_temperature(tokenizer):
     np.testing.assert_allclose(scalars["temperature"], 0.01, rtol=1e-6)
 
 
-# On accelerators, which would rather round what they multiply. No result on a CPU can show it.
+# Accelerators round the inputs of products by default. A CPU does not, so the jaxpr is checked.
 
 
 def exact_only(jaxpr):
-    """Fails for a product of float32 that may be rounded."""
+    """Fail on a float32 product whose inputs may be rounded."""
     found = [each for each in products(jaxpr) if "float32" in input_types(each)]
     assert found
     for product in found:

@@ -76,12 +76,12 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
         path.name for path in (built / "runs").iterdir()
     }
     names = {path.name for path in (built / "steps").iterdir()}
-    assert names == {"towers", "index", "mine", "rerank"}  # nothing unfinished
+    assert names == {"towers", "index", "mine", "rerank"}  # no unfinished step is left
     assert not list((built / "bundle").rglob("step.json"))
 
 
 def test_what_is_trained_beats_what_it_started_from(built):
-    # The start is judged on dev too, and kept where nothing is better.
+    # The initial weights are evaluated on dev, and kept if training does not improve them.
     assert report(built, "towers")["best_step"] > 0
     assert report(built, "rerank")["best_step"] > 0
     figures = json.loads((built / "evaluation.json").read_text())["systems"]
@@ -223,7 +223,7 @@ def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags,
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (stage, step, done.stderr)
     assert "resuming behind step" in done.stderr, (stage, step)
-    # The same weights, vectors and answers, to the last bit, and so the same figures.
+    # The same weights, vectors and results to the last bit, and so the same metrics.
     ours, theirs = (Manifest.read(where / "bundle") for where in (out, built))
     assert ours.metrics == theirs.metrics, (stage, step)
     for name, entry in theirs.files.items():

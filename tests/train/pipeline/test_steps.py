@@ -9,7 +9,7 @@ from train.pipeline.steps import Step, sole_writer
 
 @pytest.fixture
 def step(tmp_path):
-    """A step that counts how often it was done, in `done`."""
+    """A step that records each of its runs in `done`."""
     done = []
 
     def build(directory, unfinished):
@@ -33,7 +33,7 @@ def test_a_step_is_done_once(step, tmp_path):
     assert step.report["count"] == 1
     step.require()
     assert (step.directory / "result").read_text() == "1"
-    # What it would have resumed from is gone, and nothing else is left.
+    # The checkpoints of the changed step are gone, and no other file is left.
     assert [path.name for path in (tmp_path / "steps").iterdir()] == ["towers"]
     assert json.loads((step.directory / "step.json").read_text())["inputs"] == step.inputs
 
@@ -49,7 +49,7 @@ def test_other_inputs_make_it_stale(step):
     assert len(done) == 2
     assert other.done
     assert not step.done
-    assert done[0] != done[1]  # neither resumes from the other's checkpoints
+    assert done[0] != done[1]  # the two runs do not share checkpoints
 
 
 def test_what_a_run_with_other_options_left_unfinished_goes_too(step):
