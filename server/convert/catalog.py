@@ -1,4 +1,4 @@
-"""CatalogService's messages of what is read, and the engine's records; `writes` has the others."""
+"""Convert the messages of CatalogService that read items; `server/rpc/writes.py` has the writes."""
 
 from search.errors import RequestError
 from search.result import Lookup
@@ -12,7 +12,7 @@ MAX_BATCH_GET = 100
 def get_item_record(
     request: catalog_service_pb2.GetItemRequest,
 ) -> tuple[str, frozenset[str] | None]:
-    """Returns the id asked for, and the fields, None for all; raises RequestError."""
+    """Return the requested id and item fields (None: all fields); raise RequestError."""
     if not request.item_id:
         raise RequestError("item_id", "must not be empty")
     return request.item_id, item_fields(request.item_fields, "item_fields")
@@ -21,7 +21,7 @@ def get_item_record(
 def get_item_response(
     found: Lookup, fields: frozenset[str] | None, bundle_id: str
 ) -> catalog_service_pb2.GetItemResponse:
-    """Returns the response with the one item found, and these fields of it."""
+    """Return the response with the one item found, reduced to some fields."""
     [item] = found.items
     return catalog_service_pb2.GetItemResponse(
         item=item_message(item, fields),
@@ -34,7 +34,7 @@ def get_item_response(
 def batch_get_record(
     request: catalog_service_pb2.BatchGetItemsRequest,
 ) -> tuple[list[str], frozenset[str] | None]:
-    """Returns the ids asked for, each once, at its first place, and the fields, None for all.
+    """Return the requested ids without repetitions, and the item fields (None: all fields).
 
     Raises:
         RequestError: a field is out of its limits.
@@ -51,7 +51,7 @@ def batch_get_record(
 def batch_get_response(
     found: Lookup, fields: frozenset[str] | None, bundle_id: str
 ) -> catalog_service_pb2.BatchGetItemsResponse:
-    """Returns the response with the items found, these fields of them, and the ids missing."""
+    """Return the response with the found items, reduced to some fields, and the missing ids."""
     return catalog_service_pb2.BatchGetItemsResponse(
         items=[item_message(item, fields) for item in found.items],
         missing_item_ids=found.missing,

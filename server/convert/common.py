@@ -1,8 +1,8 @@
-"""What the conversions of several services share.
+"""Conversions that several services share.
 
-A conversion judges the shape of a message alone: that a oneof is set, that an enum value is known,
-that nothing is too large to read. The engine's requests judge what the values say. Both raise
-RequestError with the path of the field in the message.
+A conversion checks only the shape of a message: that a oneof is set, an enum value is known, and
+the message is not too large. The engine's requests check the values. Both raise RequestError with
+the path of the field in the message.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _DEGRADATIONS = {
     Degradation.FACETS_SKIPPED: coverage_pb2.DEGRADATION_FACETS_SKIPPED,
 }
 
-COMPLETE = coverage_pb2.Coverage()  # of an answer that is never partial
+COMPLETE = coverage_pb2.Coverage()  # the coverage of a complete answer
 
 
 def filter_of(
@@ -40,12 +40,12 @@ def filter_of(
     | retrieval_service_pb2.RetrieveRequest
     | retrieval_service_pb2.SimilarItemsRequest,
 ) -> Filter | None:
-    """Return the filter of a request, None without one; raise RequestError if it is malformed."""
+    """Return the filter of a request (None: no filter); raise RequestError if it is malformed."""
     return filter_record(message.filter, "filter") if message.HasField("filter") else None
 
 
 def recalled_messages(hit: Hit) -> list[channel_pb2.Recalled]:
-    """Return which channels recalled a hit, and at what rank."""
+    """Return the channels that recalled a hit, each with its rank."""
     return [
         channel_pb2.Recalled(channel=number, rank=hit.channels[name])
         for number, name in CHANNEL_NAMES.items()
@@ -54,7 +54,7 @@ def recalled_messages(hit: Hit) -> list[channel_pb2.Recalled]:
 
 
 def coverage_message(result: SearchResult) -> coverage_pb2.Coverage:
-    """Return what was left out of an answer."""
+    """Return the message that says what an answer leaves out."""
     return coverage_pb2.Coverage(
         degradations=[_DEGRADATIONS[kind] for kind in result.degradations],
         rerank_target_count=result.rerank_target,
@@ -62,7 +62,7 @@ def coverage_message(result: SearchResult) -> coverage_pb2.Coverage:
 
 
 def stage_messages(stages: Sequence[StageReport]) -> list[stage_report_pb2.StageReport]:
-    """Return what the stages of a call did."""
+    """Return the messages of the stages of a call."""
     messages = []
     for stage in stages:
         message = stage_report_pb2.StageReport(

@@ -1,7 +1,7 @@
-"""Between the contract's filters and facets and those of the catalogue, both ways.
+"""Convert filters and facets between the contract and the catalogue.
 
-Only the shape of a message is judged here: that each oneof is set and nothing is too large. What a
-filter says is judged by the engine, with the same paths.
+These functions check only the shape of a message: each oneof is set, and nothing is too large. The
+engine checks the values, and its errors have the same paths.
 """
 
 import datetime
@@ -41,14 +41,14 @@ _SCOPE_OF: Mapping[int, Literal["matched", "recalled"]] = {
 
 
 def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
-    """Returns a filter.
+    """Return the filter of a message.
 
     Args:
-        message: What the caller sent.
-        path: Where it stands in the request, such as "filter".
+        message: The filter in the request.
+        path: The path of the filter in the request, such as "filter".
 
     Raises:
-        RequestError: A part of it is not set, or it is too large.
+        RequestError: a part of the filter is not set, or the filter is too large.
     """
     if message.ByteSize() > MAX_FILTER_KIBIBYTES * 2**10:
         raise RequestError(path, f"is larger than {MAX_FILTER_KIBIBYTES} KiB")
@@ -61,7 +61,7 @@ def facet_records(messages: Sequence[facet_pb2.Facet]) -> tuple[Facet, ...]:
 
 
 def facet_message(counts: FacetCounts) -> facet_pb2.FacetCounts:
-    """Returns the message of what a facet counted."""
+    """Return the message of the counts of a facet."""
     return facet_pb2.FacetCounts(
         field=counts.field,
         scope=_SCOPES[counts.scope],
@@ -77,7 +77,7 @@ def facet_message(counts: FacetCounts) -> facet_pb2.FacetCounts:
 
 
 def value_message(value: Value) -> filter_pb2.Value:
-    """Returns the message of a value."""
+    """Return the message of a value."""
     match value:
         case str():
             return filter_pb2.Value(text=value)

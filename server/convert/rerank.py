@@ -1,4 +1,4 @@
-"""Between RerankService's messages and the engine's records."""
+"""Convert between RerankService's messages and the engine's records."""
 
 from catalog.items import Item
 from search.errors import RequestError

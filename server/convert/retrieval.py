@@ -1,4 +1,4 @@
-"""Between RetrievalService's messages and the engine's records."""
+"""Convert between RetrievalService's messages and the engine's records."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -77,7 +77,7 @@ def retrieve_response(
 def similar_items_request(
     message: retrieval_service_pb2.SimilarItemsRequest, deadline: float | None
 ) -> SimilarItemsRequest:
-    """Return what a message asks for; raise RequestError if it is out of limits."""
+    """Return the request for similar items; raise RequestError if it is out of limits."""
     return SimilarItemsRequest(
         message.item_id,
         filter=filter_of(message),

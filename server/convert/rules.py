@@ -1,7 +1,7 @@
-"""Between the contract's rules and those of the engine, both ways.
+"""Convert rules between the contract and the engine.
 
-Only the shape of a message is judged here; what rules say is judged by the engine, with the same
-paths.
+These functions check only the shape of a message. The engine checks the values, and its errors have
+the same paths.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _PROBLEMS: Mapping[PinProblem, "rules_pb2.PinProblem.ValueType"] = {
 
 
 def rules_record(message: rules_pb2.Rules) -> Rules:
-    """Returns the rules of a request; raises RequestError."""
+    """Return the rules of a request; raise RequestError."""
     excluded = message.excluded if message.HasField("excluded") else None
     return Rules(
         tuple(message.excluded_item_ids),
@@ -36,7 +36,7 @@ def rules_record(message: rules_pb2.Rules) -> Rules:
 
 
 def adjustment_message(adjustment: Adjustment) -> rules_pb2.Adjustment:
-    """Returns the message of what a rule did to a result."""
+    """Return the message of the effect of a rule on one result."""
     match adjustment.effect:
         case Effect.BOOSTED:
             return rules_pb2.Adjustment(rule=adjustment.rule, score_change=adjustment.score_change)
@@ -52,7 +52,7 @@ def adjustment_message(adjustment: Adjustment) -> rules_pb2.Adjustment:
 
 
 def report_message(report: RuleReport) -> rules_pb2.RuleReport:
-    """Returns the message of what a rule did to the list."""
+    """Return the message of the effect of a rule on the list."""
     return rules_pb2.RuleReport(
         rule=report.rule,
         affected_count=report.affected,

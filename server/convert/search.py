@@ -1,4 +1,4 @@
-"""Between SearchService's messages and the engine's records."""
+"""Convert between SearchService's messages and the engine's records."""
 
 from dataclasses import replace
 
@@ -31,9 +31,10 @@ def search_request(
     Sizes above their limits are coerced to them, as the contract says.
 
     Args:
-        message: What the caller sent.
+        message: The request.
         manifest: The manifest of the bundle that answers.
-        deadline: When the caller stops waiting, in seconds of `time.monotonic()`; None: never.
+        deadline: The time at which the caller stops waiting, in seconds of `time.monotonic()`;
+            None: no deadline.
 
     Raises:
         RequestError: a field is out of its limits, or the page token is for another search.

@@ -159,7 +159,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def GetItem(
         self, request: catalog_service_pb2.GetItemRequest, context: CallContext
     ) -> catalog_service_pb2.GetItemResponse:
-        """Returns one item."""
+        """Return one item."""
         engine = self._engine_handle.engine
         item_id, fields = catalog_messages.get_item_record(request)
         found = engine.lookup([item_id])
@@ -171,7 +171,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def BatchGetItems(
         self, request: catalog_service_pb2.BatchGetItemsRequest, context: CallContext
     ) -> catalog_service_pb2.BatchGetItemsResponse:
-        """Returns the items found and the ids missing."""
+        """Return the found items and the missing ids."""
         engine = self._engine_handle.engine
         item_ids, fields = catalog_messages.batch_get_record(request)
         found = engine.lookup(item_ids)
@@ -183,7 +183,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         request_iterator: AsyncIterator[catalog_service_pb2.UpsertItemsRequest],
         context: CallContext,
     ) -> AsyncIterator[catalog_service_pb2.UpsertItemsResponse]:
-        """Creates and changes items."""
+        """Create and change items."""
         method = "shortlist.v1.CatalogService/UpsertItems"
         response = catalog_service_pb2.UpsertItemsResponse
         async for answer in writes.answers(
@@ -196,7 +196,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         request_iterator: AsyncIterator[catalog_service_pb2.DeleteItemsRequest],
         context: CallContext,
     ) -> AsyncIterator[catalog_service_pb2.DeleteItemsResponse]:
-        """Deletes items."""
+        """Delete items."""
         method = "shortlist.v1.CatalogService/DeleteItems"
         response = catalog_service_pb2.DeleteItemsResponse
         async for answer in writes.answers(

@@ -12,7 +12,7 @@ Part = TypeVar("Part")
 async def parts_of(
     worker: WorkerPool, work: Callable[[Callable[[Part], None]], Part], deadline: float | None
 ) -> AsyncGenerator[tuple[Part, bool]]:
-    """Yields what `work` hands to the function it is given, then what it returns.
+    """Yield what `work` hands to the function it is given, then what it returns.
 
     Args:
         worker: Runs the work. Ending the iteration early drops what is left of it.
