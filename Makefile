@@ -1,13 +1,15 @@
-# What people and CI run; `make` alone lists it. Needs Python 3.11 or newer, nothing else.
+# Targets for developers and CI; `make` without a target lists them. All need Python 3.11 or newer;
+# the list says what `docs` and `bench` need in addition.
 
 PYTHON ?= python3
 VENV ?= .venv
-# The peers that `make bench` compares with live apart: they bring torch.
+# The environment of `make bench`. It is separate because the compared libraries depend on torch.
 BENCH_VENV ?= .venv-bench
-# Where the demo's bundle goes, and what else pytest is told.
+# Output directory of `make demo`.
 OUT ?= out/demo
+# Additional arguments for pytest or `python -m bench`.
 ARGS ?=
-# Files of tests that run at a time.
+# Number of test files that run in parallel.
 JOBS ?= 2
 
 BIN := $(VENV)/bin
@@ -15,7 +17,8 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
 	--generate-hashes --custom-compile-command 'make lock' $(LOCK_FLAGS)
 
-# Else every process would compile all packages anew: uv leaves that to their first import.
+# uv installs packages without bytecode, so Python compiles them at the first import. With this
+# variable set, Python would not store the result, and every process would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test lint docs protos check-protos baseline client env lock bench clean
@@ -26,7 +29,7 @@ help:  ## list these targets
 demo: $(VENV)/.runtime  ## train both stages on a generated store, evaluate, serve and search
 	PYTHON=$(BIN)/python OUT=$(OUT) docs/demo.sh
 
-test: $(VENV)/.dev  ## run the tests (ARGS: what else pytest is told; JOBS=0: one at a time)
+test: $(VENV)/.dev  ## run the tests (ARGS: more pytest arguments; JOBS=0: no parallel tests)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev  ## check style, format and types
@@ -37,42 +40,43 @@ lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/mypy clients/python
 	$(BIN)/mypy examples docs/site
 
-docs: $(VENV)/.docs  ## build the documentation's site in out/site (needs npm for its scripts)
+docs: $(VENV)/.docs  ## build the documentation site in out/site (needs npm to download scripts)
 	DOCS_SCRIPTS=$(VENV)/scripts NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo 'built out/site/index.html'
 
 protos: $(VENV)/.dev  ## generate the Python stubs from protos/shortlist/v1
 	$(BIN)/python protos/generate.py
 
-check-protos: $(VENV)/.dev  ## check that stubs are fresh, protos lint clean and nothing breaks clients
+check-protos: $(VENV)/.dev  ## lint the protos, and check that stubs are up to date and clients stay compatible
 	$(BIN)/python protos/generate.py --check --lint --breaking
 
-baseline: $(VENV)/.dev  ## make today's contract the one that check-protos compares with
+baseline: $(VENV)/.dev  ## save the current protos as the baseline of the compatibility check
 	$(BIN)/python protos/generate.py --baseline
 
-client: $(VENV)/.tools  ## build the wheel of the Python client alone, without the models, in dist/
+client: $(VENV)/.tools  ## build the wheel of the Python client, without the models, in dist/
 	cd protos && $(abspath $(BIN))/python -m hatchling build -t wheel -d $(CURDIR)/dist
 
 env: $(VENV)/.dev  ## create the development environment in VENV (.venv)
 
-lock: $(VENV)/.tools  ## pin what pyproject.toml asks for (LOCK_FLAGS=--upgrade: newest versions)
+lock: $(VENV)/.tools  ## pin the dependencies in pyproject.toml (LOCK_FLAGS=--upgrade: newest versions)
 	printf 'uv\nhatchling>=1.27\n' | $(COMPILE) - -o requirements-tools.txt
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) pyproject.toml --extra otel -c requirements-dev.txt -o requirements-otel.txt
 	$(COMPILE) pyproject.toml --extra docs -c requirements-dev.txt -o requirements-docs.txt
 
-bench: $(BENCH_VENV)/.peers  ## compare with today's tools (needs SHORTLIST_DATA; ARGS: python -m bench --help)
+bench: $(BENCH_VENV)/.peers  ## compare speed with other libraries (needs SHORTLIST_DATA; ARGS: see python -m bench --help)
 	$(BENCH_VENV)/bin/python -m bench $(ARGS)
 
-clean:  ## remove the environment, caches and the demo; bundles elsewhere stay
+clean:  ## remove environments, caches and the demo's output; keep other bundles
 	rm -rf $(VENV) $(BENCH_VENV) $(OUT) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# The environment in three layers, each a stamp that is newer than what it was made from.
+# The environment is installed in layers. Each layer has a stamp file, so that make installs the layer
+# again only if a file that it depends on is newer.
 
 $(VENV)/.tools: requirements-tools.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo 'error: $(PYTHON) is not Python 3.11 or newer; name one that is, such as' \
+		echo 'error: $(PYTHON) is not Python 3.11 or newer; choose another, such as' \
 			'"make $(or $(MAKECMDGOALS),demo) PYTHON=python3.12"' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -88,8 +92,8 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	$(INSTALL) --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# Mermaid draws the diagrams, and iframe-worker searches pages that are opened as files. Nothing in
-# the site is loaded from another host, so both are fetched here and checked.
+# Mermaid draws the diagrams, and iframe-worker makes search work on pages opened as local files. The
+# site loads no script from another host, so both are downloaded here and verified by checksum.
 $(VENV)/.docs: $(VENV)/.dev requirements-docs.txt docs/site/scripts.sha256
 	@command -v npm >/dev/null || { echo 'error: make docs needs npm (Node.js)' >&2; exit 1; }
 	$(INSTALL) --require-hashes -r requirements-docs.txt

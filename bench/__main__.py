@@ -1,4 +1,4 @@
-"""`make bench`: run all comparisons or the named ones, print a table and write results.json."""
+"""Run all comparisons or the named ones, print a table and write results.json (`make bench`)."""
 
 import time
 from collections.abc import Callable
@@ -14,17 +14,18 @@ from bench import indexes, inputs, models, report
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """What to compare, and in how many rounds."""
+    """Options of `python -m bench`."""
 
-    only: tuple[Literal["encoding", "reranking", "training", "index"], ...] = ()  # all by default
+    # comparisons to run; empty: all
+    only: tuple[Literal["encoding", "reranking", "training", "index"], ...] = ()
     rounds: int = 7  # timed rounds of each contestant
-    items: int = indexes.ITEMS  # vectors in the index; a million take an hour to encode and index
-    work: Path = Path("out/bench")  # directory of exported models, kept for the next run
+    items: int = indexes.ITEMS  # vectors in the index; a million takes an hour to encode and index
+    work: Path = Path("out/bench")  # directory of models and indexes; later runs reuse them
     results: Path = Path("bench/results.json")  # file for the results
 
 
 def main(config: BenchConfig) -> None:
-    """Run one comparison after another, and write its rows at once."""
+    """Run one comparison after another; write the rows of each as soon as it ends."""
     start = time.perf_counter()
     inputs.dataset()  # fail early if the data is missing
     models.prepare(config.work)

@@ -3,9 +3,9 @@
     python -m bench.abuse --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
 The good client sends an open-loop load of a few calls per second. Other clients open idle
-connections, do not read their answers, reset calls as soon as they begin, or send messages above
-the server's limit. Each abuse comes between two quiet phases. The benchmark starts the server, and
-load, abuse and server share one machine.
+connections, do not read answers, reset calls right after their start, or send messages larger than
+the server allows. A quiet phase precedes and follows each abuse. The benchmark starts the server.
+The good client, the other clients and the server share one machine.
 """
 
 import resource
@@ -30,25 +30,25 @@ from shortlist.v1 import search_service_pb2
 
 _SEARCH = "/shortlist.v1.SearchService/Search"
 _STREAM = "/shortlist.v1.SearchService/StreamSearch"
-_TICK = 0.05  # seconds between bursts of resets
+_TICK = 0.05  # seconds between two bursts of resets
 
 
 @dataclass(frozen=True)
 class AbuseConfig:
-    """What to serve, and how much to misuse the server."""
+    """Options of `python -m bench.abuse`."""
 
     bundle: Path  # the bundle to serve
     data: Path  # dataset directory; the queries come from its judgments
     seconds: float = 20.0  # duration of each phase
-    rounds: int = 3  # how often each abuse is repeated
+    rounds: int = 3  # phases of each abuse
     rate: float = 12.0  # calls per second of the good client, half Retrieve, half GetItem
-    connections: int = 1_000  # idle connections
-    readers: int = 200  # calls with unread answers, plus one more each second
+    connections: int = 1_000  # number of idle connections
+    readers: int = 200  # calls whose answers stay unread; each second adds one call
     resets: float = 500.0  # reset calls per second
     oversized: float = 5.0  # oversized messages per second
     message_mib: int = 9  # size of an oversized message; the limit of the server is 8
     cache: Path = Path("out/bench/xla")  # directory of compiled programs
-    only: tuple[str, ...] = ()  # these abuses only; all by default
+    only: tuple[str, ...] = ()  # names of the abuses to run; empty: all
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Phase:
     Attributes:
         calls: The good client's calls.
         done: Counts of the abuser's actions and errors, by name.
-        memory: The server's memory in MiB, before and after.
+        memory: The server's memory in MiB, before the phase and at its end.
     """
 
     calls: list[Call]
@@ -67,8 +67,8 @@ class Phase:
 
     def quantile(self, share: float) -> float:
         """Return a latency quantile of the answered calls, in milliseconds."""
-        took = [call.took for call in self.calls if call.code == "OK"]
-        return float(1e3 * np.quantile(took or [np.nan], share))
+        latencies = [call.took for call in self.calls if call.code == "OK"]
+        return float(1e3 * np.quantile(latencies or [np.nan], share))
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def idle(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
 
 @contextmanager
 def slow_readers(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
-    """Make calls with large answers, and read no byte of the answers."""
+    """Make calls with large answers, and never read the answers."""
     search = search_service_pb2.SearchRequest(query="charger", page_size=100)
     stream = search_service_pb2.StreamSearchRequest(search=search)
     requests = ((_SEARCH, search.SerializeToString()), (_STREAM, stream.SerializeToString()))
@@ -104,7 +104,7 @@ def slow_readers(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
         done: Counter[str] = Counter()
         for number in range(config.readers):
             call(number, done)
-            time.sleep(0.02)  # spread the calls: a flood of searches is another abuse
+            time.sleep(0.02)  # spread the calls, because a burst would be a different abuse
         with repeated(1.0, call, done):
             yield done
 
@@ -114,7 +114,7 @@ def rapid_resets(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
     """Reset calls as soon as they begin."""
     connections: list[Connection] = []
 
-    def one(_: int, done: Counter[str]) -> None:
+    def reset_burst(_: int, done: Counter[str]) -> None:
         try:
             if not connections:
                 connections.append(Connection(address))
@@ -128,7 +128,7 @@ def rapid_resets(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
                 connection.close()
             connections.clear()
 
-    with repeated(_TICK, one) as done:
+    with repeated(_TICK, reset_burst) as done:
         yield done
     for connection in connections:
         connection.close()
@@ -136,19 +136,19 @@ def rapid_resets(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
 
 @contextmanager
 def oversized(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
-    """Send messages above the server's limit."""
+    """Send messages larger than the server allows."""
     message = bytes(config.message_mib * 2**20)
     unlimited = [("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(address, options=unlimited) as channel:
         call = channel.unary_unary(_SEARCH, request_serializer=None, response_deserializer=None)
 
-        def one(_: int, done: Counter[str]) -> None:
+        def send_message(_: int, done: Counter[str]) -> None:
             try:
                 call(message, timeout=10)
             except grpc.RpcError as error:
                 done[error.code().name] += 1
 
-        with repeated(1 / config.oversized, one) as done:
+        with repeated(1 / config.oversized, send_message) as done:
             yield done
 
 
@@ -169,13 +169,13 @@ ABUSES: dict[str, Abuse] = {
 
 @dataclass
 class Bench:
-    """A server, a good client's load, and the phases so far.
+    """The server, the good client's load, and the finished phases.
 
     Attributes:
         server: The server.
         load: The load of the next phase.
-        config: How much to misuse the server.
-        phases: Measurements by abuse; "" for quiet phases.
+        config: The options.
+        phases: Finished phases by name of the abuse; quiet phases have the name "".
     """
 
     server: Server
@@ -184,7 +184,7 @@ class Bench:
     phases: defaultdict[str, list[Phase]] = field(default_factory=lambda: defaultdict(list))
 
     def measure(self, name: str, abuse: Abuse) -> None:
-        """Send the good client's load during an abuse."""
+        """Measure one phase: send the good client's load during an abuse."""
         before = self.server.memory_mib()
         with abuse(self.server.address, self.config) as done:
             calls = openloop.send(self.load)
@@ -194,25 +194,25 @@ class Bench:
         say(
             f"{name or 'none'}: p50 {phase.quantile(0.5):.1f} ms, p99 {phase.quantile(0.99):.1f} ms"
         )
-        # Each phase sends other queries, or the server would answer from its cache.
+        # Each phase sends different queries; otherwise the server would answer from its cache.
         step = round(self.config.rate * self.config.seconds)
         queries = [*self.load.queries[step:], *self.load.queries[:step]]
         self.load = replace(self.load, queries=queries)
 
     def report(self) -> None:
         """Print the results as a table."""
-        usual = float(np.median([phase.quantile(0.99) for phase in self.phases[""]]))
+        quiet_p99 = float(np.median([phase.quantile(0.99) for phase in self.phases[""]]))
         columns = "others | calls | p50 ms | p99 ms | p99 over quiet | errors | memory MiB | did"
         say(f"| {columns} |")
         for name, phases in self.phases.items():
-            every = Phase([call for phase in phases for call in phase.calls], Counter(), (0, 0))
-            ratios = [phase.quantile(0.99) / usual for phase in phases]
-            errors = Counter(call.code for call in every.calls if call.code != "OK")
+            all_calls = Phase([call for phase in phases for call in phase.calls], Counter(), (0, 0))
+            ratios = [phase.quantile(0.99) / quiet_p99 for phase in phases]
+            errors = Counter(call.code for call in all_calls.calls if call.code != "OK")
             memory = ", ".join("{:.0f} → {:.0f}".format(*phase.memory) for phase in phases)
             done = sum((phase.done for phase in phases), Counter())
             say(
-                f"| {name or 'none'} | {len(every.calls)} | {every.quantile(0.5):.1f} "
-                f"| {every.quantile(0.99):.1f} | {np.median(ratios):.2f} "
+                f"| {name or 'none'} | {len(all_calls.calls)} | {all_calls.quantile(0.5):.1f} "
+                f"| {all_calls.quantile(0.99):.1f} | {np.median(ratios):.2f} "
                 f"[{min(ratios):.2f}, {max(ratios):.2f}] | {dict(errors) or 0} | {memory} "
                 f"| {dict(done) or ''} |"
             )
@@ -225,8 +225,9 @@ def main(config: AbuseConfig) -> None:
     rates = {"Retrieve": config.rate / 2, "GetItem": config.rate / 2}
     say(str(machine()))
     with serving(config.bundle, config.cache) as server:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection takes a file
+        _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Each connection needs a file descriptor.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
         load = Load(server.address, rates, queries, item_ids, 10.0, config.seconds, retries=False)
         bench = Bench(server, load, config)
         openloop.send(replace(load, seconds=5.0))  # warm-up

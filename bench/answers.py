@@ -1,4 +1,4 @@
-"""Compare answers during swaps with each bundle's answers alone, to detect mixtures."""
+"""Compare answers during bundle swaps with recorded answers, to detect mixtures of two bundles."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ from shortlist.client import Client
 # Bundle id, method and query.
 Key = tuple[str, str, str]
 
-# Scores of one pair differ between batch sizes under bfloat16, by at most 0.004 so far.
+# Largest difference between scores that count as equal. In bfloat16, the score of a pair depends on
+# the batch size; the largest difference measured is 0.004.
 _TOLERANCE = 0.01
 
 
@@ -21,10 +22,10 @@ def recorded(
     """Record the answers of Search and Retrieve from one server per bundle.
 
     Returns:
-        The answers, and the share of methods and queries that the bundles answer differently.
+        The answers, and the share of requests (method and query) that bundles answer differently.
 
     Raises:
-        ValueError: the bundles answer everything alike, so a mixture could not be detected.
+        ValueError: all bundles give the same answers, so a mixture could not be detected.
     """
     answers: dict[Key, Answer] = {}
     for bundle in bundles:
@@ -38,18 +39,22 @@ def recorded(
     by_request: dict[tuple[str, str], list[Answer]] = {}
     for (_, method, query), answer in answers.items():
         by_request.setdefault((method, query), []).append(answer)
-    differ = [any(not same(answer, all_[0]) for answer in all_) for all_ in by_request.values()]
+    differ = [
+        any(not same(answer, bundle_answers[0]) for answer in bundle_answers)
+        for bundle_answers in by_request.values()
+    ]
     if not any(differ):
         raise ValueError("all bundles give the same answers, so a mixture could not be detected")
     return answers, sum(differ) / len(differ)
 
 
 def same(answer: Answer, known: Answer) -> bool:
-    """Whether items and scores agree; items of nearly equal scores may swap ranks."""
+    """Return whether items and scores agree; items with nearly equal scores may swap ranks."""
     if len(answer.results) != len(known.results):
         return False
     scores = dict(known.results)
-    last = min(scores.values(), default=0.0)  # items just below the cut may score the same
+    # An item that `known` lacks must have nearly the score of the last item of `known`.
+    last = min(scores.values(), default=0.0)
     return all(
         abs(score - at_rank) <= _TOLERANCE and abs(score - scores.get(item, last)) <= _TOLERANCE
         for (item, score), (_, at_rank) in zip(answer.results, known.results, strict=True)
@@ -57,22 +62,22 @@ def same(answer: Answer, known: Answer) -> bool:
 
 
 def compare(calls: Sequence[Call], known: Mapping[Key, Answer]) -> tuple[str, int]:
-    """Compare each answer with the recorded answer of the bundle that it names.
+    """Compare each answer with the recorded answer of the same bundle to the same request.
 
     Returns:
         A summary line, and the number of answers that differ.
     """
     counts = Counter[str]()
     for call in calls:
-        if call.code != "OK" or call.method == "GetItem":  # GetItem names no bundle
+        if call.code != "OK" or call.method == "GetItem":  # answers of GetItem have no bundle id
             continue
-        alone = known.get((call.answer.bundle, call.method, call.asked))
-        if alone is not None and call.answer.reranked < alone.reranked:
-            counts["shortened"] += 1  # less time: another order is correct
+        expected = known.get((call.answer.bundle, call.method, call.asked))
+        if expected is not None and call.answer.reranked < expected.reranked:
+            counts["shortened"] += 1  # too little time to rerank all: another order is correct
         else:
-            counts["same" if alone is not None and same(call.answer, alone) else "other"] += 1
+            counts["same" if expected is not None and same(call.answer, expected) else "other"] += 1
     return (
-        f"{counts['same']} answers equal those of the named bundle alone, "
+        f"{counts['same']} answers equal the recorded answers of their bundle, "
         f"{counts['other']} differ, {counts['shortened']} not compared (fewer candidates reranked)",
         counts["other"],
     )

@@ -2,8 +2,8 @@
 
     python -m bench.building
 
-The vectors are random around centres. The neighbourhoods hardly matter here, and a million random
-vectors take seconds instead of the hours of encoding a million titles.
+The vectors are random points around random centres. Their neighbourhoods hardly affect the results.
+Making a million random vectors takes seconds; encoding a million titles takes hours.
 """
 
 import os
@@ -38,11 +38,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class BuildingConfig:
-    """What to build."""
+    """Options of `python -m bench.building`."""
 
-    items: int = 100_000
-    dim: int = 384
-    vectors: Stored = "float32"  # how vectors are stored
+    items: int = 100_000  # number of vectors
+    dim: int = 384  # dimensions of a vector
+    vectors: Stored = "float32"  # number type of the stored vectors
     work: Path = Path("out/bench")  # directory for temporary files
 
 
@@ -50,7 +50,8 @@ def _random_vectors(rows: int, dim: int, seed: int) -> np.ndarray:
     centres = np.random.default_rng(_SEED).normal(size=(_CENTRES, dim))
     random = np.random.default_rng(seed)
     spread = centres[random.integers(_CENTRES, size=rows)] + random.normal(size=(rows, dim))
-    spread /= np.sqrt(1 + np.arange(dim) / 8)  # as in encoders: few dimensions vary most
+    # As in real embeddings, a few dimensions have most of the variance.
+    spread /= np.sqrt(1 + np.arange(dim) / 8)
     vectors = spread / np.linalg.norm(spread, axis=1, keepdims=True)
     return vectors.astype(np.float32)
 
@@ -68,13 +69,13 @@ def _stage(name: str, work: Callable[[], Result]) -> Result:
     start = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - start
-    peak, held = peak_bytes() or 0, resident_bytes(files=False) or 0
-    say(f"| {name} | {seconds:.0f} | {peak / 1e9:.2f} | {held / 1e9:.2f} |")
+    peak, resident = peak_bytes() or 0, resident_bytes(files=False) or 0
+    say(f"| {name} | {seconds:.0f} | {peak / 1e9:.2f} | {resident / 1e9:.2f} |")
     return result
 
 
 def main(config: BuildingConfig) -> None:
-    """Print a table of stages, then the size and recall of the index."""
+    """Build the index; print a table of stages, then the size and recall of the index."""
     config.work.mkdir(parents=True, exist_ok=True)
     queries = _random_vectors(_QUERIES, config.dim, 1)
     with tempfile.TemporaryDirectory(dir=config.work) as name:
@@ -91,8 +92,8 @@ def main(config: BuildingConfig) -> None:
         leaves, settings = leaves_of(config.items), IndexConfig()
         depth, target = settings.depth, settings.recall_target
         _stage("ScaNN's files", lambda: build_scann(directory, stored(), depth, leaves))
-        opened = partial(open_scann, directory, stored(), leaves)
-        index = _stage("opened", lambda: opened(Effort(1.0, 0, leaves)))
+        open_index = partial(open_scann, directory, stored(), leaves)
+        index = _stage("opened", lambda: open_index(Effort(1.0, 0, leaves)))
         index.effort = _stage(
             "effort chosen", lambda: least_effort(index, stored(), tuned, depth, target)
         )

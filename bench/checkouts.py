@@ -1,10 +1,10 @@
-"""Compare the speed of this checkout with another one, such as the commit before a change.
+"""Compare the speed of this checkout and another checkout, such as the commit before a change.
 
     git worktree add ../before COMMIT
     python -m bench.checkouts --other ../before --bundle out/homedepot/bundle
 
-Both checkouts run in this environment, so that libraries are the same. They take turns, and each
-runs its own code of `bench.ours`, `bench.process`, the server and the client.
+Both checkouts use this Python environment, so their libraries are the same. The checkouts take
+turns. Each one runs its own `bench.ours`, `bench.process`, server and client.
 """
 
 import hashlib
@@ -36,11 +36,11 @@ _THIS = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class CheckoutsConfig:
-    """What to compare, and in how many rounds."""
+    """Options of `python -m bench.checkouts`."""
 
     other: Path  # root of the other checkout
-    bundle: Path  # bundle that both can serve, trained on Home Depot
-    only: tuple[str, ...] = ()  # rows to run, by name; all by default
+    bundle: Path  # bundle that both checkouts can serve, trained on Home Depot
+    only: tuple[str, ...] = ()  # names of the rows to measure; empty: all
     rounds: int = 15  # timed rounds of each checkout
     titles: int = 1_000  # titles encoded per round
     vectors: int = 20_000  # vectors in the index
@@ -48,7 +48,7 @@ class CheckoutsConfig:
 
 
 def main(config: CheckoutsConfig) -> None:
-    """Print one row per kind of work: the ratio of median speeds, with a 95% interval."""
+    """Print one row per kind of work: the median speed ratio of the rounds, with a 95% interval."""
     pairs = inputs.judged(64 * (_STEPS + 1), relevant=True)
     model = resolve_pretrained(DEFAULT_PRETRAINED)
     queries = inputs.queries_of(inputs.files_of("homedepot")[0].parent, "test")
@@ -71,24 +71,24 @@ def main(config: CheckoutsConfig) -> None:
             continue
         roots = {"other": config.other.absolute(), "this": _THIS}
         timed = contest(
-            {each: (_in_checkout, (root, setup, arguments)) for each, root in roots.items()},
+            {label: (_in_checkout, (root, setup, arguments)) for label, root in roots.items()},
             config.rounds,
         )
-        other, this = (np.array(timed[each].seconds) for each in ("other", "this"))
+        other, this = (np.array(timed[label].seconds) for label in ("other", "this"))
         low, high = _interval(other / this)
         medians = f"{np.median(other):.4f} → {np.median(this):.4f}"
         say(f"| {name} | {np.median(other / this):.3f} | [{low:.3f}, {high:.3f}] | {medians} |")
 
 
 def _interval(ratios: np.ndarray) -> tuple[float, float]:
-    """Return the 95% percentile-bootstrap interval of the median."""
+    """Return the 95% bootstrap interval of the median, by the percentile method."""
     drawn = np.random.default_rng(0).choice(ratios, (_DRAWS, len(ratios)))
     low, high = np.quantile(np.median(drawn, axis=1), (0.025, 0.975))
     return float(low), float(high)
 
 
 def _in_checkout(root: Path, setup: Setup, arguments: tuple[Any, ...]) -> Work:
-    """Set up a contestant with the modules of another checkout."""
+    """Set up a contestant with the modules of the checkout at `root`."""
     paths = [str(root), str(root / "protos")]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None) or ""
@@ -134,7 +134,8 @@ def _serve(
     # Each checkout has its own directory of compiled programs.
     cache = work / hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:8]
     server = process.Server(bundle, cache, "--engine.cache-megabytes", "0")
-    Finalize(None, server.stop, exitpriority=1)  # such a process does not run `atexit`
+    # Child processes of multiprocessing do not run `atexit` handlers.
+    Finalize(None, server.stop, exitpriority=1)
     return make(client.Client(server.address, timeout_seconds=60), queries)
 
 
@@ -153,7 +154,7 @@ def _retrieve(client: Any, queries: Sequence[str]) -> Work:
     rounds = count()
 
     def work() -> None:
-        for query in _some(queries, next(rounds)):
+        for query in _round_queries(queries, next(rounds)):
             client.retrieve(query, page_size=100)
 
     return work
@@ -164,7 +165,7 @@ def _overhead(client: Any, queries: Sequence[str]) -> Work:
 
     def work() -> tuple[float, None]:
         total = 0.0
-        for query in _some(queries, next(rounds)):
+        for query in _round_queries(queries, next(rounds)):
             start = time.perf_counter()
             response = client.search(query, page_size=10)
             total += time.perf_counter() - start
@@ -188,7 +189,7 @@ def _get_item(client: Any, queries: Sequence[str]) -> Work:
     return work
 
 
-def _some(queries: Sequence[str], turn: int) -> list[str]:
+def _round_queries(queries: Sequence[str], turn: int) -> list[str]:
     """Return the queries of one round, the same for both checkouts."""
     start = turn * _CALLS % (len(queries) - _CALLS)
     return list(queries[start : start + _CALLS])

@@ -1,12 +1,14 @@
-"""Measure the vector index as built, after a fifth of the items are rewritten, and compacted.
+"""Measure the vector index as built, after rewriting a fifth of the items, and after compaction.
 
     python -m bench.churn [--items 1000000]
 
-As in the live catalogue, a rewritten item gets a new row in the append buffer; its old row dies.
-Compaction builds an index of the current items; the live catalogue compacts long before a fifth of
-the items are rewritten. Each state is searched one query at a time on one core. Recall@10 is
-measured against exact search, on queries that the index was not tuned on. Each build has its own
-process, to measure peak memory. One index serves all recall targets, which differ in search effort.
+As in the live catalogue, a rewritten item gets a new row in the append buffer, and its old row
+stays in the index as a dead row. Compaction builds a new index of the current items. The live
+catalogue compacts long before a fifth of the items are rewritten.
+
+The benchmark searches each state on one core, one query at a time. It measures recall@10 against
+exact search, on queries that did not tune the index. Each build runs in its own process, where its
+peak memory can be measured. All recall targets use the same index, with different search effort.
 """
 
 import json
@@ -43,10 +45,10 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class ChurnConfig:
-    """What to build and search."""
+    """Options of `python -m bench.churn`."""
 
-    items: int = 1_000_000  # titles; missing vectors are encoded, which takes long
-    share: float = 0.2  # share of the items that is rewritten
+    items: int = 1_000_000  # number of titles; encoding a million titles takes an hour
+    share: float = 0.2  # share of the items to rewrite
     targets: tuple[float, ...] = (0.95, 0.99)  # targets of recall@10
     asked: int = 500  # timed queries
     work: Path = Path("out/bench")  # directory of the vectors
@@ -64,7 +66,7 @@ class SearchResult:
     p50_ms: float
     p99_ms: float
     queries_per_second: float
-    plans: tuple[str, ...]  # see `filtered.Plan`; empty without dead rows
+    plans: tuple[str, ...]  # plans of the searches, see `filtered.Plan`; empty without dead rows
     load: float  # load average of the machine
 
     def line(self) -> str:
@@ -83,7 +85,7 @@ class BuildResult:
     state: str
     seconds: float
     bytes_per_item: float
-    gigabytes: float  # peak memory, pages of the mapped vectors included
+    gigabytes: float  # peak memory, including pages of the memory-mapped vectors
     load: float
 
     def line(self) -> str:
@@ -95,7 +97,7 @@ class BuildResult:
 
 
 def build(file: Path, target: float, directory: Path) -> None:
-    """Build an index of a file of vectors, and print time, peak memory and size as JSON."""
+    """Build an index of the vectors in a file; print time, peak memory and size as JSON."""
     asked = np.load(directory.parent / "queries.npy")
     directory.mkdir()
     start = time.perf_counter()
@@ -109,8 +111,8 @@ def build(file: Path, target: float, directory: Path) -> None:
 
 def _built(file: Path, target: float, directory: Path, state: str) -> BuildResult:
     command = [sys.executable, "-m", "bench.churn", "build", str(file), str(target), str(directory)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
-    measured, items = json.loads(done.stdout), len(np.load(file, mmap_mode="r"))
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - this module
+    measured, items = json.loads(process.stdout), len(np.load(file, mmap_mode="r"))
     return BuildResult(
         items,
         state,
@@ -162,7 +164,7 @@ def _channels(directory: Path, added: np.ndarray, lexical: LexicalIndex, target:
 
 
 def churn(config: ChurnConfig) -> tuple[list[BuildResult], list[SearchResult]]:
-    """Build, rewrite, compact, and search each state."""
+    """Build the index, rewrite items and compact; search the index in each state."""
     file, asked = vectors.make(config.work / "vectors", config.items)
     half = len(asked) // 2
     timed = asked[half : half + config.asked]
@@ -170,20 +172,20 @@ def churn(config: ChurnConfig) -> tuple[list[BuildResult], list[SearchResult]]:
     with tempfile.TemporaryDirectory(dir=config.work) as name:
         directory = Path(name)
         np.save(directory / "queries.npy", asked[:half])
-        # `Recall` needs a lexical index; this benchmark searches vectors only.
+        # `Channels` needs a lexical index, but this benchmark searches only vectors.
         LexicalIndex.build(ItemStore.of([Item("1", "none")]), directory / "lexical")
-        words = LexicalIndex.open(directory / "lexical")
+        lexical = LexicalIndex.open(directory / "lexical")
         stored = np.load(file, mmap_mode="r")
         order = np.random.default_rng(_SEED).permutation(config.items)
-        again = np.sort(order[: round(config.share * config.items)])
-        alive = np.ones(config.items + len(again), bool)
-        alive[again] = False
-        none = np.zeros((0, stored.shape[1]), np.float32)
+        rewritten = np.sort(order[: round(config.share * config.items)])
+        alive = np.ones(config.items + len(rewritten), bool)
+        alive[rewritten] = False
+        no_rows = np.zeros((0, stored.shape[1]), np.float32)
 
-        def search(index: Path, added: np.ndarray, living: np.ndarray | None, state: str) -> None:
+        def search(index: Path, added: np.ndarray, rows: np.ndarray | None, state: str) -> None:
             for target in config.targets:
-                channels = _channels(index, added, words, target)
-                searches.append(_searched(channels, timed, config.items, living, state, target))
+                channels = _channels(index, added, lexical, target)
+                searches.append(_searched(channels, timed, config.items, rows, state, target))
                 sys.stderr.write(searches[-1].line() + "\n")
 
         def built(file: Path, state: str) -> Path:
@@ -193,47 +195,47 @@ def churn(config: ChurnConfig) -> tuple[list[BuildResult], list[SearchResult]]:
             return index
 
         first = built(file, "first")
-        search(first, none, None, "as built")
-        search(first, stored[again], alive, f"{config.share:.0%} rewritten")
+        search(first, no_rows, None, "as built")
+        search(first, stored[rewritten], alive, f"{config.share:.0%} rewritten")
         compacted = directory / "compacted.npy"
-        _write_rows(compacted, stored, again)
-        search(built(compacted, "compaction"), none, None, "compacted")
+        _write_rows(compacted, stored, rewritten)
+        search(built(compacted, "compaction"), no_rows, None, "compacted")
     return builds, searches
 
 
-def _write_rows(path: Path, stored: np.ndarray, again: np.ndarray) -> None:
-    """Write the vectors as compaction leaves them: rewritten items last."""
-    kept = np.setdiff1d(np.arange(len(stored)), again)
-    rows = np.concatenate([kept, again])
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=stored.shape)
+def _write_rows(path: Path, stored: np.ndarray, rewritten: np.ndarray) -> None:
+    """Write the vectors in the row order after compaction: rewritten items last."""
+    unchanged = np.setdiff1d(np.arange(len(stored)), rewritten)
+    rows = np.concatenate([unchanged, rewritten])
+    vectors_out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=stored.shape)
     for start in range(0, len(rows), 20_000):
-        out[start : start + 20_000] = stored[rows[start : start + 20_000]]
-    out.flush()
+        vectors_out[start : start + 20_000] = stored[rows[start : start + 20_000]]
+    vectors_out.flush()
 
 
 def main(config: ChurnConfig) -> None:
-    """Print two tables and write the results."""
+    """Run the benchmark, print two tables and write the results."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     builds, searches = churn(config)
-    loads = [each.load for each in builds] + [each.load for each in searches]
+    loads = [result.load for result in builds] + [result.load for result in searches]
     lines = [
         f"{config.items:,} items",
         "",
         "| build | seconds | bytes per item | peak GB of memory |",
         "| --- | --- | --- | --- |",
-        *(each.line() for each in builds),
+        *(result.line() for result in builds),
         "",
         "| target | state | recall@10 | p50 ms | p99 ms | queries/s | plan |",
         "| --- | --- | --- | --- | --- | --- | --- |",
-        *(each.line() for each in searches),
+        *(result.line() for result in searches),
         "",
         f"load average: {min(loads):.1f} to {max(loads):.1f}",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     results = {
         "machine": machine(),
-        "builds": [asdict(each) for each in builds],
-        "searches": [asdict(each) for each in searches],
+        "builds": [asdict(result) for result in builds],
+        "searches": [asdict(result) for result in searches],
     }
     config.results.write_text(json.dumps(results, indent=1) + "\n")
 

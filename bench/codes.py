@@ -2,9 +2,10 @@
 
     python -m bench.codes --bundle out/icecat/bundle
 
-A code is a word of a title with letters and digits and at least five characters. It is not a size
-such as 500GB and is in no other title. A query is the item's brand and code in lower case. A typo
-swaps two neighbouring characters, or drops, doubles or replaces one character.
+A code is a title word of at least five characters, with letters and digits. A size such as 500GB is
+not a code, and neither is a word that occurs in several titles. A query is the item's brand and
+code in lower case. A typo swaps two neighbouring characters, or drops, doubles or replaces one
+character.
 """
 
 import random
@@ -23,21 +24,21 @@ from search.request import DENSE, LEXICAL, RetrieveRequest, SearchRequest
 from search.result import Hit
 
 TOP = 10
-_MIN_CODE = 5  # characters of a code
+_MIN_CODE = 5  # minimum number of characters in a code
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """What to search."""
+    """Options of `python -m bench.codes`."""
 
     bundle: Path  # the bundle to search
     queries: int = 500  # items to search for, drawn at random
-    seed: int = 0  # seed of items and typos
+    seed: int = 0  # seed of the choice of items and of the typos
 
 
 def codes(engine: Engine) -> Iterator[tuple[str, str, str]]:
-    """Yield id, brand and code of every item that has both."""
+    """Yield the id, brand and code of every item with a brand and a code."""
     store = engine.store
     titles = [title.lower().split() if title else [] for title in store.text("title")]
     in_titles = Counter(word for title in titles for word in set(title))
@@ -72,9 +73,9 @@ def mistyped(code: str, chance: random.Random) -> str:
 
 
 def main(config: CodesConfig) -> None:
-    """Print how often the item is first, and among the first ten, by system."""
+    """Print how often each system returns the item first, and how often among the first ten."""
     engine = Engine.load(config.bundle)
-    chance = random.Random(config.seed)  # noqa: S311 - a sample, no secret
+    chance = random.Random(config.seed)  # noqa: S311 - for samples, not secrets
     coded = list(codes(engine))
     if not coded:
         sys.exit(f"error: no item of {config.bundle} has a brand and a code")

@@ -1,7 +1,7 @@
 """Time contestants in turns on the same inputs, each in its own process.
 
-Separate processes keep one library's thread pools and allocators from disturbing another's. Turns
-keep a change in the machine's speed from favouring any contestant.
+With separate processes, the thread pools and allocators of one library cannot disturb another
+library. With turns, a change in the machine's speed affects all contestants alike.
 """
 
 import multiprocessing
@@ -17,20 +17,20 @@ from unittest.mock import patch
 
 import numpy as np
 
-# Takes the task's arguments, does the work once and returns the answer; (seconds, answer) if only
-# part of the work counts.
+# The timed function of a contestant. It takes the task's arguments and returns the answer, or
+# (seconds, answer) if only a part of the work is timed.
 Work = Callable[..., Any]
-# Makes the work in the contestant's process: loads models, warms up.
+# Runs once in the contestant's process: loads models, warms up, and returns the work.
 Setup = Callable[..., Work]
-# By contestant's name, a module-level function and its arguments.
+# For each contestant by name: a module-level setup function and its arguments.
 Setups: TypeAlias = Mapping[str, tuple[Setup, tuple[Any, ...]]]
 
-_SETTLE_SECONDS = 0.3  # between turns: thread pools keep spinning for a while after work
+_SETTLE_SECONDS = 0.3  # pause between turns, because thread pools spin for a while after work
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A contestant's speed over another's: median, minimum and maximum over rounds."""
+    """One contestant's speed divided by another's: median, minimum and maximum over rounds."""
 
     median: float
     low: float
@@ -45,7 +45,7 @@ class Timed:
     """One contestant's times and answer.
 
     Attributes:
-        seconds: The time of each round.
+        seconds: The time of each round, in seconds.
         answer: The answer of the last round.
     """
 
@@ -53,7 +53,7 @@ class Timed:
     answer: Any
 
     def faster_than(self, other: "Timed") -> Ratio:
-        """Return this contestant's speed over another's, round by round."""
+        """Return this contestant's speed divided by another's, compared round by round."""
         ratios = np.array(other.seconds) / np.array(self.seconds)
         return Ratio(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
 
@@ -66,9 +66,9 @@ def contest(
     """Time contestants in turns.
 
     Args:
-        setups: By name, a module-level function and its arguments.
-        rounds: Rounds per contestant, after one round that does not count.
-        environments: By name, additional environment variables of its process.
+        setups: A module-level setup function and its arguments, by contestant's name.
+        rounds: Timed rounds per contestant; one untimed round precedes them.
+        environments: Additional environment variables of the process, by contestant's name.
     """
     return dict(contests(setups, {"": ()}, rounds, environments))[""]
 
@@ -82,10 +82,13 @@ def contests(
     """Time contestants on several tasks, one task after another; see `contest`.
 
     Args:
-        setups: By name, a module-level function and its arguments.
-        tasks: By name, the arguments of the work.
-        rounds: Rounds per contestant and task, after one round that does not count.
-        environments: By name, additional environment variables of its process.
+        setups: A module-level setup function and its arguments, by contestant's name.
+        tasks: The arguments of the work, by task name.
+        rounds: Timed rounds per contestant and task; one untimed round precedes them.
+        environments: Additional environment variables of the process, by contestant's name.
+
+    Yields:
+        The name of a task, and the result of each contestant by name.
     """
     context = multiprocessing.get_context("spawn")
     children = {}
@@ -94,10 +97,8 @@ def contests(
         process = context.Process(target=_child, args=(child, setup, arguments), daemon=True)
         with patch.dict(os.environ, environments.get(name, {})):
             process.start()
-        child.close()  # so that the death of the process ends the wait
-        _receive(
-            parent, name
-        )  # set up one after another: nothing loads while another contestant is timed
+        child.close()  # otherwise `_receive` would wait forever if the process died
+        _receive(parent, name)  # wait for the setup: no contestant loads while another is timed
         children[name] = (parent, process)
     for task, arguments in tasks.items():
         seconds: dict[str, list[float]] = {name: [] for name in setups}

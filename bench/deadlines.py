@@ -1,9 +1,9 @@
-"""Measure a server's answers within short deadlines, one call at a time.
+"""Measure how often a server answers within short deadlines, one call at a time.
 
     python -m bench.deadlines --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
-An answer counts if it arrives before the deadline, on the caller's clock; otherwise it is late. No
-answer may be late, and no error but DEADLINE_EXCEEDED may occur.
+An answer counts if it arrives before the deadline, on the caller's clock; otherwise it is late. A
+correct server sends no late answer, and its only error is DEADLINE_EXCEEDED.
 """
 
 import sys
@@ -25,18 +25,18 @@ from shortlist.v1 import coverage_pb2
 
 @dataclass(frozen=True)
 class DeadlinesConfig:
-    """What to serve and search."""
+    """Options of `python -m bench.deadlines`."""
 
     bundle: Path  # the bundle to serve
     data: Path  # dataset directory; the queries come from its `test` judgments
-    milliseconds: tuple[int, ...] = (5, 20, 50, 100, 500)  # deadlines
+    milliseconds: tuple[int, ...] = (5, 20, 50, 100, 500)  # deadlines to measure
     calls: int = 1000  # calls per deadline
     warm_up: int = 50  # calls before the measurement
     cache: Path = Path("out/bench/xla")  # directory of compiled programs
 
 
 class Counts:
-    """Outcomes of the calls with one deadline."""
+    """Outcomes of all calls with the same deadline."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -59,8 +59,9 @@ class Counts:
         self.reranked.append(response.reranked_count)
         coverage = response.coverage
         complete = response.reranked_count == coverage.rerank_target_count
+        # A server must report degradations exactly if it reranks fewer candidates than the target.
         if complete == bool(coverage.degradations):
-            self.outcomes["misreported"] += 1  # degraded without saying so, or the reverse
+            self.outcomes["misreported"] += 1
         for kind in coverage.degradations:
             self.degradations[coverage_pb2.Degradation.Name(kind)[len("DEGRADATION_") :]] += 1
 
@@ -68,17 +69,17 @@ class Counts:
         """Return a row of the table."""
         calls = self.outcomes["answered"] + self.outcomes["late"] + self.outcomes["expired"]
         share = self.outcomes["answered"] / max(calls, 1)
-        others = {name: n for name, n in self.outcomes.items() if name != "answered"}
+        other_outcomes = {name: n for name, n in self.outcomes.items() if name != "answered"}
         p50, p999 = 1000 * np.quantile(self.seconds or [np.nan], [0.5, 0.999])
         reranked = np.quantile(self.reranked or [0], [0.0, 0.5, 1.0]).astype(int).tolist()
         return (
             f"| {milliseconds} ms | {share:.2%} | {p50:.1f} | {p999:.1f} | {reranked} "
-            f"| {dict(self.degradations)} | {others} |\n"
+            f"| {dict(self.degradations)} | {other_outcomes} |\n"
         )
 
 
 def main(config: DeadlinesConfig) -> None:
-    """Print a table."""
+    """Measure each deadline, and print a table."""
     queries = inputs.queries_of(config.data, "test")
     sys.stdout.write(f"{machine()}\n")
     columns = "deadline | answered in time | p50 ms | p99.9 ms | reranked (min, median, max)"

@@ -1,9 +1,10 @@
-"""Measure the cost and recall of filter plans, for the constants of `search.channels.filtered`.
+"""Measure time and recall of filtered search, to choose constants of `search.channels.filtered`.
 
     python -m bench.filtered [DIRECTORY]
 
-Vectors and indexes of 100,000 and of a million titles are read from DIRECTORY (out/bench). Missing
-ones are made, which takes an hour for a million titles. A filter keeps a random share of the items.
+The benchmark reads vectors and indexes of 100,000 and of 1,000,000 titles from DIRECTORY (default:
+out/bench). It makes missing vectors and indexes; a million titles take an hour. A filter keeps a
+random share of the items.
 """
 
 import statistics
@@ -30,41 +31,41 @@ from towers.vectors import Vectors, open_vectors
 K = 200
 SHARES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95)
 ITEMS = (100_000, 1_000_000)
-_QUERIES = 20
+_QUERIES = 20  # timed queries
 
 
 @dataclass(frozen=True)
 class FilteredConfig:
-    """Where to keep vectors and indexes."""
+    """Options of `python -m bench.filtered`."""
 
-    directory: tyro.conf.Positional[Path] = Path("out/bench")  # made if missing
+    directory: tyro.conf.Positional[Path] = Path("out/bench")  # directory of vectors and indexes
 
 
 def measured(call: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[float, list[Any]]:
-    """Return the median milliseconds of a query, and all answers, after one warm-up query."""
+    """Return the median milliseconds per query, and all answers; first warm up with one query."""
     call(queries[0])
-    taken, answers = [], []
+    milliseconds, answers = [], []
     for query in queries:
         start = time.perf_counter()
         answers.append(call(query))
-        taken.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(taken), answers
+        milliseconds.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(milliseconds), answers
 
 
 def scanned(vectors: Vectors, rows: np.ndarray, k: int, query: np.ndarray) -> np.ndarray:
-    """Return the k nearest of some rows, by exact search."""
+    """Return the k nearest among the given rows, by exact search."""
     return nearest_of(vectors, query, k, rows)[0]
 
 
 def nearest(
     index: VectorIndex, sketch: Sketch, vectors: Vectors, allowed: np.ndarray, query: np.ndarray
 ) -> filtered.Filtered:
-    """Return the K nearest rows that pass the filter, by the chosen plan."""
+    """Return the K nearest rows that pass the filter, by the plan that `filtered` chooses."""
     return filtered.nearest(index, sketch, vectors, query, K, allowed)
 
 
 def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Sketch) -> None:
-    """Print the cost of each share, by exact scan and by the chosen plan."""
+    """Print, for each share of items, the time of an exact scan and of the chosen plan."""
     random = np.random.default_rng(0)
     for share in SHARES:
         allowed = random.random(len(vectors)) < share
@@ -81,7 +82,7 @@ def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Ske
 
 
 def main(config: FilteredConfig) -> None:
-    """Measure and print."""
+    """Measure filtered search for each number of items, and print the results."""
     for items in ITEMS:
         file, queries = make(config.directory / "vectors", items)
         tuned = queries[len(queries) // 2 :]

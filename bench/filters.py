@@ -2,15 +2,22 @@
 
     python -m bench.filters [--items 1000000] [--rounds 3]
 
-A filter keeps a share of all items. `random` keeps items at random. `near` and `far` keep cells,
-which behave like categories: every item belongs to the nearest of 1,000 random items. `near` keeps
-the cells nearest to the query and `far` the farthest, until the share is full; of the last cell,
-random items are kept. For each filter, each contestant uses the least search effort that reaches a
-recall@10 of 0.99 on some queries, or its maximum, and is timed on other queries. Shortlist has one
-setting.
+A filter keeps a share of all items. There are three kinds of filters:
 
-Shortlist and faiss receive the items that pass. LanceDB finds them by indexed columns. usearch is
-missing because its Python interface takes no filter.
+- `random` keeps random items;
+- `near` keeps the cells nearest to the query;
+- `far` keeps the cells farthest from the query.
+
+Cells behave like categories. 1,000 random items are the centres of the cells, and every item
+belongs to the cell of its nearest centre. To reach the share exactly, `near` and `far` keep
+only random items of the last cell.
+
+For each filter, some queries tune each contestant, and other queries time it. Tuning chooses the
+least search effort that reaches a recall@10 of 0.99, or the maximum effort if none does. Shortlist
+has a single effort setting.
+
+Shortlist and faiss receive a mask of the items that pass the filter. LanceDB finds these items with
+indexes of its columns. usearch is not compared because its Python interface takes no filter.
 """
 
 import os
@@ -39,33 +46,34 @@ TARGET = 0.99
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
 KINDS = ("random", "near", "far")
 _CELLS = 1_000
-_TUNE, _ASKED = 20, 60  # queries
+_TUNE, _ASKED = 20, 60  # numbers of queries for tuning and for timing
 _EFFORTS = (16, 64, 256, 1024)
 _SEED = 0
 
 
 @dataclass(frozen=True)
 class FiltersConfig:
-    """What to compare."""
+    """Options of `python -m bench.filters`."""
 
-    items: int = 1_000_000  # titles; missing vectors are encoded, which takes long
+    items: int = 1_000_000  # number of titles; encoding a million titles takes an hour
     rounds: int = 3  # timed rounds of each contestant and filter
     work: Path = Path("out/bench")  # directory of vectors and indexes
     results: Path = Path("bench/results.json")  # file for the results
+    # contestants to compare with
     against: tuple[str, ...] = ("faiss, HNSW, M 32", "faiss, IVF", "LanceDB, IVF_PQ")
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a filter keeps: whole cells, and a random part of one cell or of all items."""
+    """The items that a filter keeps: whole cells, and a random part of one cell or of all items."""
 
-    cells: np.ndarray  # cells kept whole
-    last: int  # the cell kept in part; -1: all items are kept in part
-    below: float  # kept items of the part have a number below
+    cells: np.ndarray  # cells of which all items are kept
+    last: int  # the cell of which a random part is kept; -1: a random part of all items
+    below: float  # an item of that part is kept if its random number is below this value
 
 
 class Filters:
-    """The filters over one set of vectors, the same in every process."""
+    """The filters over one set of vectors; they are the same in every process."""
 
     def __init__(self, directory: Path, stored: np.ndarray) -> None:
         """Read the cells of the items, or compute them."""
@@ -74,20 +82,21 @@ class Filters:
         self._size = np.bincount(self.cell, minlength=len(self.centres))
 
     def kept(self, kind: str, share: float, query: np.ndarray) -> Kept:
-        """Return what a filter keeps for a query."""
+        """Return the items that a filter of this kind and share keeps for a query."""
         if kind == "random":
             return Kept(np.zeros(0, np.int32), -1, share)
         closeness = self.centres @ query
         order = np.argsort(-closeness if kind == "near" else closeness)
-        full = np.cumsum(self._size[order])
+        cumulative = np.cumsum(self._size[order])
         target = round(share * len(self.cell))
-        whole = int(np.searchsorted(full, target, side="right"))
-        missing = target - (full[whole - 1] if whole else 0)
-        inside = np.sort(self.number[self.cell == order[whole]])
-        return Kept(order[:whole], int(order[whole]), float(np.append(inside, 1.0)[missing]))
+        whole_count = int(np.searchsorted(cumulative, target, side="right"))
+        missing = target - (cumulative[whole_count - 1] if whole_count else 0)
+        cell_numbers = np.sort(self.number[self.cell == order[whole_count]])
+        below = float(np.append(cell_numbers, 1.0)[missing])
+        return Kept(order[:whole_count], int(order[whole_count]), below)
 
     def mask(self, kept: Kept) -> np.ndarray:
-        """Return which items pass."""
+        """Return a mask of the kept items."""
         low = self.number < kept.below
         if kept.last < 0:
             return np.asarray(low)
@@ -111,34 +120,41 @@ def _cells(directory: Path, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Answers:
-    """Rows by query, padded with -1 to K, and milliseconds by query."""
+    """A contestant's answers and times.
+
+    Attributes:
+        rows: The K nearest rows of each query; -1 for missing rows.
+        milliseconds: The time of each query.
+        effort: The search effort.
+    """
 
     rows: np.ndarray
     milliseconds: np.ndarray
     effort: int
 
 
-# Prepares a filter, untimed, and returns the search within the filter.
+# Prepares a filter, which is not timed, and returns a search function for the filtered items. The
+# function takes a query and a search effort.
 Prepare = Callable[[Kept], Callable[[np.ndarray, int], Any]]
 
 
 def _work(
     directory: Path, file: Path, asked: np.ndarray, prepare: Prepare, efforts: tuple[int, ...]
 ) -> Work:
-    """Return a contestant's work: tune on some queries once per filter, answer the others."""
+    """Return a contestant's work: tune once per filter on the first queries, time the others."""
     stored = np.load(file, mmap_mode="r")
     filters = Filters(directory, stored)
     chosen: dict[tuple[str, float], int] = {}
 
     def answers(kind: str, share: float, queries: np.ndarray, effort: int) -> Answers:
-        rows, taken = np.full((len(queries), K), -1), []
+        rows, milliseconds = np.full((len(queries), K), -1), []
         for number, query in enumerate(queries):
             search = prepare(filters.kept(kind, share, query))
             start = time.perf_counter()
             hits = search(query, effort)
-            taken.append(1e3 * (time.perf_counter() - start))
+            milliseconds.append(1e3 * (time.perf_counter() - start))
             rows[number, : len(hits)] = hits
-        return Answers(rows, np.array(taken), effort)
+        return Answers(rows, np.array(milliseconds), effort)
 
     def work(kind: str, share: float) -> tuple[float, Answers]:
         tune, others = asked[:_TUNE], asked[_TUNE : _TUNE + _ASKED]
@@ -157,7 +173,7 @@ def _work(
 def exactly(
     filters: Filters, stored: np.ndarray, kind: str, share: float, queries: np.ndarray
 ) -> np.ndarray:
-    """Return the nearest rows that pass, by exact search, padded with -1 to K."""
+    """Return the K nearest rows that pass the filter, by exact search; -1 for missing rows."""
     rows = np.full((len(queries), K), -1)
     for number, query in enumerate(queries):
         passing = np.flatnonzero(filters.mask(filters.kept(kind, share, query)))
@@ -167,13 +183,13 @@ def exactly(
 
 
 def found_share(exact: Iterable[np.ndarray], rows: Iterable[np.ndarray]) -> float:
-    """Return the recall; a query may have fewer than K rows."""
+    """Return the recall of `rows`; a query may have fewer than K rows."""
     pairs = [(a[a >= 0], b[b >= 0]) for a, b in zip(exact, rows, strict=True)]
     return sum(len(np.intersect1d(a, b)) for a, b in pairs) / sum(len(a) for a, _ in pairs)
 
 
 def _pinned(setup: Setup, *arguments: Any) -> Work:
-    """Set up a contestant on one core, with all threads that it will start."""
+    """Set up a contestant on one core; all threads that it starts run on this core."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     return setup(*arguments)
 
@@ -274,7 +290,7 @@ def _lancedb(directory: Path, file: Path, asked: np.ndarray) -> Work:
 
 
 def filters(config: FiltersConfig) -> list[Row]:
-    """Return the rows of every filter and peer."""
+    """Run the comparison; return one report row per filter and contestant."""
     directory = config.work / f"index-{config.items}-{vectors.key()}"
     file, asked = vectors.make(config.work / "vectors", config.items)
     half = len(asked) // 2
@@ -298,23 +314,23 @@ def filters(config: FiltersConfig) -> list[Row]:
     rows = []
     for name, timed in contests(pinned, tasks, config.rounds):
         exact = exactly(cells, stored, *tasks[name], inputs[2][_TUNE : _TUNE + _ASKED])
-        recalls = {each: found_share(exact, one.answer.rows) for each, one in timed.items()}
+        recalls = {peer: found_share(exact, times.answer.rows) for peer, times in timed.items()}
         full = [
-            np.array_equal((one.answer.rows >= 0).sum(axis=1), (exact >= 0).sum(axis=1))
-            for one in timed.values()
+            np.array_equal((times.answer.rows >= 0).sum(axis=1), (exact >= 0).sum(axis=1))
+            for times in timed.values()
         ]
-        for number, each in enumerate(timed):
-            if each == "ours":
+        for number, peer in enumerate(timed):
+            if peer == "ours":
                 continue
             rows.append(
                 Row(
                     f"{K} nearest of {config.items:,} that pass: {name}",
-                    each,
-                    timed["ours"].faster_than(timed[each]),
+                    peer,
+                    timed["ours"].faster_than(timed[peer]),
                     _figures(timed["ours"], recalls["ours"], full[0]),
-                    _figures(timed[each], recalls[each], full[number]),
-                    min(recalls["ours"], recalls[each]) >= TARGET,
-                    f"recall theirs {recalls[each]:.4f}, ours {recalls['ours']:.4f}",
+                    _figures(timed[peer], recalls[peer], full[number]),
+                    min(recalls["ours"], recalls[peer]) >= TARGET,
+                    f"recall theirs {recalls[peer]:.4f}, ours {recalls['ours']:.4f}",
                     config.rounds,
                 )
             )
@@ -323,14 +339,14 @@ def filters(config: FiltersConfig) -> list[Row]:
 
 
 def _figures(timed: Timed, reached: float, full: bool) -> str:
-    half, most = np.percentile(timed.answer.milliseconds, [50, 99])
-    incomplete = "" if full else ", fewer than exist"
+    median, p99 = np.percentile(timed.answer.milliseconds, [50, 99])
+    incomplete = "" if full else ", fewer results than exist"
     short = "" if reached >= TARGET else f", recall {reached:.3f}"
-    return f"p50 {half:.2f} ms, p99 {most:.2f} ms{short}{incomplete}"
+    return f"p50 {median:.2f} ms, p99 {p99:.2f} ms{short}{incomplete}"
 
 
 def main(config: FiltersConfig) -> None:
-    """Print a table and write the rows."""
+    """Run the comparison, print a table and write the rows."""
     load = os.getloadavg()[0]
     rows = filters(config)
     write(config.results, rows)

@@ -1,12 +1,12 @@
-"""Compare forward passes and a training step with the processor's peak rate.
+"""Compare the speed of forward passes and a training step with the processor's peak rate.
 
     python -m bench.forward
     python -m bench.forward --profile
 
-The peak rate is that of one large dense product in the same numerics, measured in the same run.
-Only the model's dense products on real tokens are counted, so padding, attention, GELU, softmax and
-norms lower the share. `--profile` prints the time of a forward pass by kind of operation instead
-(`bench/profiling.py`).
+The peak rate is the speed of one large matrix product with the same input type, measured in the
+same run. The share of the peak rate counts only operations of dense layers on real tokens. Time
+spent on padding, attention, GELU, softmax and norms lowers the share. With `--profile`, the program
+prints the time of a forward pass by kind of operation instead (`bench/profiling.py`).
 """
 
 import statistics
@@ -31,41 +31,42 @@ from bert.numerics import choose_numerics, product_rates
 from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
 from train.loop.huge_pages import restart_with_huge_pages
 
+# Batch sizes and lengths in tokens.
 SHAPES = ((1, 16), (8, 16), (64, 16), (42, 24), (85, 24), (32, 32), (64, 32), (32, 64), (16, 128))
-# Shapes of --profile: a batch of bulk encoding, and a batch of the reranker's packed rows.
+# Shapes for --profile: a batch of bulk encoding, and a batch of packed rows of the reranker.
 PROFILED = ((38, 20), (21, 48))
 _REPEATS = 7
 _STEPS = 6
 
 
 def operations(config: BertConfig, tokens: int) -> int:
-    """Return the floating-point operations of the dense products of one forward pass."""
+    """Count the floating-point operations of the dense layers in one forward pass."""
     layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
     return 2 * tokens * config.num_layers * layer
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """Return the median time over repeats, after one warm-up call."""
-    taken = []
+    """Return the median time of several calls, after one warm-up call."""
+    times = []
     for _ in range(_REPEATS + 1):
         start = time.perf_counter()
         jax.block_until_ready(call())
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken[1:])
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
 
 
 @dataclass(frozen=True)
 class ForwardConfig:
-    """What to print."""
+    """Options of `python -m bench.forward`."""
 
-    profile: bool = False  # print the time by kind of operation, not shares of the peak rate
+    profile: bool = False  # print times by kind of operation, not shares of the peak rate
 
 
 class Forward:
-    """MiniLM's forward pass as serving runs it, compiled by shape."""
+    """MiniLM's forward pass as in serving, compiled separately for each shape."""
 
     def __init__(self) -> None:
-        """Read the model."""
+        """Load the pretrained model."""
         self.numerics = choose_numerics()
         bert = load_bert(resolve_pretrained(DEFAULT_PRETRAINED))
         self.config, graph = bert.config, nnx.graphdef(bert)
@@ -78,7 +79,7 @@ class Forward:
         self._run = jax.jit(run)
 
     def compiled(self, batch: int, length: int) -> tuple[Any, Callable[[], Any]]:
-        """Return the program for a shape, without padding, and a call of the program."""
+        """Return the compiled program for a batch without padding, and a function that runs it."""
         ids = np.full((batch, length), 2000, np.int32)
         tokens = Tokens(ids, np.ones_like(ids, np.bool_), np.zeros_like(ids))
         program = self._run.lower(self._state, tokens).compile()
@@ -87,12 +88,12 @@ class Forward:
 
 def shares(forward: Forward) -> None:
     """Print the shares of the peak rate as a table."""
-    # The maximum of several: other load can only lower the rate.
+    # Take the maximum of several measurements, because other load can only lower a rate.
     rate = max(product_rates()[forward.numerics.dtype] for _ in range(_REPEATS))
 
-    def row(work: str, taken: float, done: int) -> None:
-        reached = done / taken
-        say(f"| {work} | {taken * 1e3:.1f} | {reached / 1e9:.0f} | {reached / rate:.0%} |")
+    def row(work: str, duration: float, count: int) -> None:
+        reached = count / duration
+        say(f"| {work} | {duration * 1e3:.1f} | {reached / 1e9:.0f} | {reached / rate:.0%} |")
 
     say(f"{forward.numerics.dtype}, one large product at {rate / 1e9:.0f} GFLOP/s")
     say("| work | ms | GFLOP/s | share |\n| --- | --- | --- | --- |")
@@ -105,10 +106,9 @@ def shares(forward: Forward) -> None:
     step = ours.train_towers(pairs, _STEPS)
     step()
     tokens_of_step = round(64 * ours.token_counts(pairs))
-    done = 3 * operations(
-        forward.config, tokens_of_step
-    )  # a forward pass, and twice its products backward
-    row("training step, 64 pairs", step()[0] / _STEPS, done)
+    # One forward pass; the backward pass has twice as many operations.
+    count = 3 * operations(forward.config, tokens_of_step)
+    row("training step, 64 pairs", step()[0] / _STEPS, count)
 
 
 def profile(forward: Forward) -> None:
@@ -118,13 +118,13 @@ def profile(forward: Forward) -> None:
     for batch, length in PROFILED:
         program, call = forward.compiled(batch, length)
         taken, kinds = seconds(call), profiling.by_kind(program, call)
-        # Attention: queries times keys, and the result times values.
+        # Operations of attention: queries times keys, and attention weights times values.
         small = 4 * batch * length**2 * config.hidden_size * config.num_layers
-        done = {profiling.DENSE: operations(config, batch * length), profiling.ATTENTION: small}
+        counts = {profiling.DENSE: operations(config, batch * length), profiling.ATTENTION: small}
         total, cost = sum(kinds.values()), program.cost_analysis()
         cells = []
         for kind, spent in kinds.items():
-            reached = f", {done[kind] / spent / 1e9:.0f} GFLOP/s" if kind in done else ""
+            reached = f", {counts[kind] / spent / 1e9:.0f} GFLOP/s" if kind in counts else ""
             cells.append(f"{spent * 1e3:.2f} ms, {spent / total:.0%}{reached}")
         cells += [f"{total * 1e3:.1f} ms", f"{taken * 1e3:.1f} ms"]
         cells.append(f"{cost['flops'] / 1e9:.1f} GFLOP, {cost['bytes accessed'] / 1e6:.0f} MB")
@@ -143,5 +143,5 @@ def main(config: ForwardConfig) -> None:
 
 
 if __name__ == "__main__":
-    restart_with_huge_pages()  # as `python -m train` does
+    restart_with_huge_pages()  # training uses huge pages, too
     main(tyro.cli(ForwardConfig, prog="python -m bench.forward"))

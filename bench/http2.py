@@ -1,4 +1,4 @@
-"""A minimal HTTP/2 client that can misbehave as no client library does."""
+"""A minimal HTTP/2 client, for misuse that client libraries do not allow."""
 
 import select
 import socket
@@ -7,9 +7,9 @@ from contextlib import suppress
 from enum import IntEnum
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_ACK = 0x1  # a flag of SETTINGS and PING
+_ACK = 0x1  # flag of SETTINGS and PING frames
 _END_STREAM, _END_HEADERS = 0x1, 0x4
-_INITIAL_WINDOW_SIZE = 4  # a setting
+_INITIAL_WINDOW_SIZE = 4  # identifier in a SETTINGS frame
 _CANCEL = 8  # error code of a reset
 _SECONDS = 10.0  # timeout of a connection
 
@@ -30,7 +30,7 @@ class Connection:
 
         Args:
             address: HOST:PORT.
-            window: Bytes of each answer that the server may send; see `call`.
+            window: Bytes of each answer that the server may send; `call` never allows more.
 
         Raises:
             OSError: the server refuses the connection, or does not answer in time.
@@ -47,14 +47,14 @@ class Connection:
         self._socket.sendall(_frame(_Frame.SETTINGS, _ACK, 0))
 
     def call(self, path: str, message: bytes) -> None:
-        """Send a call; never extend the window for its answer."""
+        """Send a call, but never extend the flow-control window of its answer."""
         body = b"\0" + struct.pack(">I", len(message)) + message
         stream = self._next()
         opening = _frame(_Frame.HEADERS, _END_HEADERS, stream, self._head(path))
         self._socket.sendall(opening + _frame(_Frame.DATA, _END_STREAM, stream, body))
 
     def reset(self, path: str, times: int) -> None:
-        """Begin calls and reset each at once."""
+        """Start calls, and reset each call immediately after its start."""
         head, cancel = self._head(path), struct.pack(">I", _CANCEL)
         sent = bytearray()
         for _ in range(times):
@@ -90,7 +90,7 @@ class Connection:
         return self._stream
 
     def _head(self, path: str) -> bytes:
-        """Return the headers of a call as HPACK literals without indexing."""
+        """Return the headers of a call, encoded as HPACK literals without indexing."""
         values = {
             ":method": "POST",
             ":scheme": "http",
@@ -107,5 +107,5 @@ def _frame(kind: _Frame, flags: int, stream: int, payload: bytes | bytearray = b
 
 
 def _text(text: str) -> bytes:
-    """Encode a text below 127 bytes, whose length takes one byte."""
+    """Encode an HPACK string of less than 127 bytes: one byte for the length, then the text."""
     return bytes([len(text)]) + text.encode()

@@ -1,7 +1,7 @@
 """Compare the vector index with hnswlib, faiss and usearch: one thread, one query at a time.
 
 Each contestant uses the least search effort that reaches the recall target on one half of the
-queries, and is timed on the other half. Indexes are built once and kept.
+queries, and is timed on the other half. Indexes are built once and stored for later runs.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ from towers.vectors import Stored
 ITEMS = 100_000
 K = 10
 TARGETS = (0.95, 0.99)
-_IVF_UP_TO = 200_000  # items; above, IVF, the slowest by far, would take most of the time
-# Share of the nearest items that rescoring in bfloat16 loses. The choice of an effort does not see
-# this loss: it counts items before rescoring.
+_IVF_UP_TO = 200_000  # items; IVF is by far the slowest and does not run above this number
+# Share of the nearest items that rescoring in bfloat16 loses. `least_effort` does not see this
+# loss, because it counts items before rescoring.
 _ROUNDED_AWAY = 0.003
 _BUILD_EFFORT = 200  # efConstruction of all graphs; higher values hardly improve recall here
 _EFFORTS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
@@ -43,14 +43,14 @@ Rows = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Answers:
-    """A contestant's answer: rows of items by query, and the size of its index."""
+    """A contestant's answers: the rows of items for each query, and the size of its index."""
 
     rows: Rows
     bytes_per_item: float
 
 
 def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
-    """Return the rows of every recall target and peer."""
+    """Run the comparison; return one report row per recall target and contestant."""
     directory = directory / f"index-{items}-{vectors.key()}"
     file, asked = vectors.make(directory.parent / "vectors", items)
     half = len(asked) // 2
@@ -75,7 +75,7 @@ def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
         for name, timed in results.items():
             if name == "ours":
                 continue
-            recalls = [recall(exact, each.answer.rows) for each in (ours, timed)]
+            recalls = [recall(exact, times.answer.rows) for times in (ours, timed)]
             rows.append(
                 Row(
                     f"search {items:,} vectors, recall@{K} ≥ {target}",
@@ -83,7 +83,7 @@ def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
                     ours.faster_than(timed),
                     _figures(ours, half),
                     _figures(timed, half),
-                    min(recalls) >= target - 0.005,  # the target was reached on other queries
+                    min(recalls) >= target - 0.005,  # tolerance: other queries tuned the effort
                     f"recall theirs {recalls[1]:.4f}, ours {recalls[0]:.4f}",
                     len(ours.seconds),
                 )
@@ -100,7 +100,7 @@ def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: 
     built = kept(directory, target, file, tune, "bfloat16")
     index, stored = open_index(built), np.load(file, mmap_mode="r")
     assert isinstance(index, ScannIndex)
-    # The target counts the nearest of the unrounded vectors, as for every contestant.
+    # As for every contestant, the recall target refers to the unrounded vectors.
     index.effort = least_effort(index, stored, tune, K, target + _ROUNDED_AWAY)
     size = sum(path.stat().st_size for path in built.iterdir())
     return _one_by_one(lambda query: index.search(query, K)[0][0], asked, size, file)
@@ -109,7 +109,7 @@ def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: 
 def kept(
     directory: Path, target: float, file: Path, tune: np.ndarray, stored: Stored = "float32"
 ) -> Path:
-    """Return our index of a file of vectors, built once per version of the code."""
+    """Return the directory of our index of a vector file, built once per version of the code."""
     built = directory / f"scann-{stored}-{target}-{_source()}"
     if not built.is_dir():
         unfinished = fresh_path(built)
@@ -170,7 +170,7 @@ def _faiss(
 
 
 def faiss_index(directory: Path, stored: np.ndarray, kind: str) -> tuple[Any, int]:
-    """Open faiss' index of vectors for one thread, built if missing; also return its bytes."""
+    """Open a faiss index for one thread, built if missing; return the index and its bytes."""
     import faiss
 
     built = directory / f"faiss-{kind}"
@@ -222,7 +222,7 @@ def _tune(
     stored: np.ndarray,
     queries: np.ndarray,
 ) -> None:
-    """Set the least effort that reaches the target, or the maximum."""
+    """Set the least effort that reaches the target, or the maximum if no effort does."""
     exact, _ = ExactIndex(stored).search(queries, K)
     for effort in _EFFORTS:
         set_effort(effort)
@@ -238,7 +238,7 @@ def _one_by_one(
 
 
 def fresh_path(built: Path) -> Path:
-    """Return an unused path for an unfinished index; for ScaNN, make it a directory."""
+    """Return an unused path for an unfinished index; for ScaNN, create a directory there."""
     unfinished = unfinished_path(built)
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished if built.name.startswith("scann") else built.parent).mkdir(
@@ -248,5 +248,5 @@ def fresh_path(built: Path) -> Path:
 
 
 def unfinished_path(built: Path) -> Path:
-    """Return the path of an unfinished index, which is renamed to `built` when complete."""
+    """Return the path of an unfinished index; a complete index is renamed to `built`."""
     return built.with_name(built.name + ".unfinished")

@@ -11,18 +11,18 @@ from catalog.dataset.reading import Dataset, read_dataset
 
 DATASETS = ("homedepot", "icecat")
 TITLES = 5_000
-PAIRS = 50
+PAIRS = 50  # candidates of one query, the default `rerank_depth`
 _SEED = 0
 
 
 @cache
 def dataset() -> Dataset:
-    """Return Home Depot, read from the directory SHORTLIST_DATA."""
+    """Return the Home Depot dataset, read from the directory in SHORTLIST_DATA."""
     return read_dataset(_directory(DATASETS[0]))
 
 
 def all_titles(name: str) -> list[str]:
-    """Return every title of a dataset, in the order of its items."""
+    """Return every title of a dataset, in the order of the items."""
     data = dataset() if name == DATASETS[0] else read_dataset(_directory(name))
     titles: list[str] = data.items["title"].to_pylist()
     return titles
@@ -48,7 +48,7 @@ def titles(count: int = TITLES) -> list[str]:
 
 
 def judged(count: int, *, relevant: bool = False) -> list[tuple[str, str, float]]:
-    """Return random training judgments: query, title and grade as a share of the range."""
+    """Return random training judgments: query, title, and grade scaled from 1–3 to 0–1."""
     data = dataset()
     assert data.judgments is not None
     table = data.judgments
@@ -64,16 +64,16 @@ def judged(count: int, *, relevant: bool = False) -> list[tuple[str, str, float]
 
 
 def queries_of(directory: Path, split: str | None = None) -> list[str]:
-    """Return the distinct queries of a dataset's judgments, or of one split, in their order."""
+    """Return the distinct queries of the judgments, or of one split, in the original order."""
     judgments = read_dataset(directory).judgments
     if judgments is None:
         sys.exit(f"error: {directory} has no judgments to take queries from")
     rows = zip(judgments["query"].to_pylist(), judgments["split"].to_pylist(), strict=True)
-    return list(dict.fromkeys(query for query, of in rows if split in (None, of)))
+    return list(dict.fromkeys(query for query, row_split in rows if split in (None, row_split)))
 
 
 def candidates() -> list[tuple[str, str]]:
-    """Return one query with the titles that BM25 ranks highest, as many as are usually reranked."""
+    """Return one query, paired with each of the `PAIRS` titles that BM25 ranks highest."""
     from catalog.store import ItemStore
     from train.evaluation.baseline import Bm25
 

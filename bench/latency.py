@@ -4,8 +4,8 @@
     python bench/latency.py --bundle out/bundle --data DATASET
 
 One client makes one call at a time, Search and Retrieve in turn, so no call waits in the server's
-queue. A latency is the time of one call, encoding and transport included. Run the script on the
-server's machine: it prints the machine that it runs on.
+queue. A latency is the wall time of one call at the client, including message encoding and
+transport. Run the script on the server's machine, because it describes the machine it runs on.
 """
 
 import os
@@ -38,11 +38,11 @@ _SEED = 0  # seed of the order of queries
 
 @dataclass(frozen=True)
 class LatencyConfig:
-    """Which server to call with which queries, those of --data or of --queries."""
+    """The server to call, and its queries: either from --data or from --queries."""
 
-    bundle: Path  # the bundle that the server serves; its token budgets are printed
+    bundle: Path  # the served bundle; the script prints its token limits
     data: Path | None = None  # dataset directory; the queries come from its `test` judgments
-    queries: Path | None = None  # or a text file with one query per line
+    queries: Path | None = None  # text file with one query per line, instead of --data
     address: str = "127.0.0.1:50051"  # host:port of the server
     calls: int = 300  # measured calls of each method
     warm_up: int = 20  # calls of each method before the measurement
@@ -60,10 +60,10 @@ class Timings:
     """Measured calls of one method."""
 
     seconds: list[float] = field(default_factory=list)  # wall time of each call
-    stages: dict[str, list[float]] = field(default_factory=dict)  # seconds, by stage
+    stages: dict[str, list[float]] = field(default_factory=dict)  # seconds of each call, by stage
 
     def measure(self, call: Callable[[], Answer]) -> Answer:
-        """Make a call, and record its time and the times of its stages."""
+        """Make a call; record its time and the times of its stages."""
         start = time.perf_counter()
         answer = call()
         self.seconds.append(time.perf_counter() - start)
@@ -74,7 +74,7 @@ class Timings:
     def lines(self, name: str, what: str) -> list[str]:
         """Return the latencies in milliseconds, as lines to print."""
         p50, p95 = 1000 * np.percentile(self.seconds, [50, 95])
-        medians = (f"{stage} {1000 * np.median(of):.1f}" for stage, of in self.stages.items())
+        medians = (f"{stage} {1000 * np.median(times):.1f}" for stage, times in self.stages.items())
         return [
             f"{name:<9} p50 {p50:,.1f} ms, p95 {p95:,.1f} ms ({len(self.seconds)} calls, {what})",
             f"{'':<9} medians of its stages, ms: {', '.join(medians)}",
@@ -85,7 +85,7 @@ def read_queries(config: LatencyConfig) -> list[str]:
     """Return the distinct queries, in a fixed random order.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no queries, or the file cannot be read.
     """
     if config.queries is not None:
         try:
@@ -142,7 +142,7 @@ def measure(config: LatencyConfig) -> list[str]:
 
 
 def _stated(config: LatencyConfig, manifest: bundle.Manifest) -> list[str]:
-    """Return the conditions of the measurement: bundle, numerics and machine."""
+    """Return lines on the conditions of the measurement: bundle, number type and machine."""
     towers = read_config(config.bundle / bundle.TOWERS)
     budget = f"query {towers['max_query_tokens']}, item {towers['max_item_tokens']}"
     layers = f"towers {towers['bert']['num_hidden_layers']}"
@@ -154,7 +154,7 @@ def _stated(config: LatencyConfig, manifest: bundle.Manifest) -> list[str]:
     packages = ", ".join(f"{name} {version(name)}" for name in ("shortlist", "jax", "grpcio"))
     return [
         f"bundle {manifest.bundle_id}; tokens at most: {budget}; encoder layers: {layers}",
-        f"matrix products read {numerics.dtype} if the server chose by itself ({numerics.why})",
+        f"matrix products in {numerics.dtype} unless the server sets another ({numerics.why})",
         f"{os.cpu_count()} × {_processor()}, Python {platform.python_version()}, {packages}",
     ]
 

@@ -1,11 +1,12 @@
-"""Measure a live catalogue under load: latency, freshness, memory and limits.
+"""Measure a live catalogue under load: latency, freshness, memory and maximum rates.
 
     python -m bench.live [--seconds 300]
 
-A bundle of 100,000 real and recombined titles is made once, with the pretrained encoder. Retrieve
-runs alone first, then together with updates of price and stock and with new items. Then each kind
-of load runs alone, as fast as it is answered. Another process on the same machine sends the load at
-fixed times (`bench/load.py`). The latency of a call counts from the time it was due.
+The benchmark makes a bundle of 100,000 real and recombined titles once, with the pretrained
+encoder. There are three phases. First, only Retrieve calls run. Second, they run together with
+updates of price and stock, and with new items. Third, each kind of call runs alone, as fast as the
+server answers. Another process on the same machine sends the load (`bench/load.py`). In the first
+two phases, the latency of a call counts from the time it was due.
 """
 
 import json
@@ -45,13 +46,13 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class LiveBenchConfig:
-    """What to serve, and how much load to send."""
+    """Options of `python -m bench.live`."""
 
     items: int = 100_000  # items in the catalogue
-    seconds: int = 300  # duration of all loads together
-    quiet_seconds: int = 60  # duration of Retrieve alone, before
-    limit_seconds: int = 20  # duration of each load alone, as fast as it can
-    retrieves: float = 10.0  # calls per second
+    seconds: int = 300  # duration of the second phase, all loads together
+    quiet_seconds: int = 60  # duration of the first phase, only Retrieve
+    limit_seconds: int = 20  # duration of each load of the third phase
+    retrieves: float = 10.0  # Retrieve calls per second
     updates: float = 500.0  # updates of price and stock per second
     new_items: float = 30.0  # new items per second
     work: Path = Path("out/bench")  # directory of vectors, bundle and compiled programs
@@ -59,7 +60,7 @@ class LiveBenchConfig:
 
 
 def make_bundle(work: Path, items: int) -> Path:
-    """Make a bundle of titles with prices and stock, without reranker, by the steps of `train`."""
+    """Make a bundle of titles, prices and stock without a reranker, by the steps of `train`."""
     target = work / f"catalogue-{items}-{vectors.key()}"
     if (target / "bundle" / bundle.MANIFEST).is_file():
         return target / "bundle"
@@ -116,7 +117,7 @@ class ResourceUse:
     """A process's memory and processor time, and the machine's load average."""
 
     def __init__(self, pid: int) -> None:
-        """Begin; memory and load are sampled once a second."""
+        """Start to sample memory and load once a second."""
         self.megabytes: list[float] = []
         self.loads: list[float] = []
         self._pid, self._stopped = pid, threading.Event()
@@ -125,7 +126,7 @@ class ResourceUse:
         self._thread.start()
 
     def stop(self) -> dict[str, float]:
-        """End, and return the measurements."""
+        """Stop sampling, and return the measurements."""
         self._stopped.set()
         self._thread.join()
         tenth = max(1, len(self.megabytes) // 10)
@@ -139,15 +140,15 @@ class ResourceUse:
         }
 
     def _seconds(self) -> float:
-        """Return the processor time that the process has used."""
+        """Return the processor time of the process so far, in seconds."""
         numbers = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
         return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
     def _sample(self) -> None:
         while not self._stopped.wait(1.0):
-            held = resident_bytes(self._pid, files=False)
-            if held is not None:
-                self.megabytes.append(held / 2**20)
+            resident = resident_bytes(self._pid, files=False)
+            if resident is not None:
+                self.megabytes.append(resident / 2**20)
                 self.loads.append(os.getloadavg()[0])
 
 
@@ -157,21 +158,21 @@ def load(address: str, pid: int, phase: str, **options: Any) -> dict[str, Any]:
     command = [sys.executable, "-m", "bench.load", "--address", address, "--phase", phase]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
-    measured = json.loads(done.stdout) | use.stop()
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our module
+    measured = json.loads(process.stdout) | use.stop()
     sys.stderr.write(f"{phase}: {json.dumps(measured)}\n")
     return dict(measured)
 
 
 def measure(config: LiveBenchConfig) -> dict[str, dict[str, Any]]:
-    """Run all phases; return their measurements by name."""
+    """Run all phases; return the measurements by phase."""
     directory = make_bundle(config.work, config.items)
     questions = config.work / "questions.json"
     questions.write_text(json.dumps(vectors.queries()))
     with tempfile.TemporaryDirectory(dir=config.work) as name:
         titles = Path(name) / "titles.json"
-        beyond = islice(vectors.titles(), config.items, config.items + 50_000)
-        titles.write_text(json.dumps(list(beyond)))
+        new_titles = islice(vectors.titles(), config.items, config.items + 50_000)
+        titles.write_text(json.dumps(list(new_titles)))
         options = {"queries": str(questions), "titles": str(titles), "items": config.items}
         limit = {**options, "seconds": config.limit_seconds}
         with server(directory, Path(name) / "state", config) as (address, pid):
@@ -226,23 +227,23 @@ def table(config: LiveBenchConfig, phases: Mapping[str, Mapping[str, Any]]) -> s
         f"| update: acknowledgement to visible | {milliseconds(together['fresh_update'])} |",
     ]
     for name in ("quiet", "together"):
-        of = phases[name]
-        lines.append(f"| processors of the server, {name} | {of['processors']:.2f} |")
+        phase = phases[name]
+        lines.append(f"| processors of the server, {name} | {phase['processors']:.2f} |")
         lines.append(
-            f"| memory of the server, {name} | {of['megabytes_first']:,.0f} MB at first, "
-            f"{of['megabytes_last']:,.0f} at last, {of['megabytes_most']:,.0f} at peak |"
+            f"| memory of the server, {name} | {phase['megabytes_first']:,.0f} MB at first, "
+            f"{phase['megabytes_last']:,.0f} at last, {phase['megabytes_most']:,.0f} at peak |"
         )
     lines += [
         f"| {name}, as fast as answered | {phases[name]['rate']:,.0f} a second, "
         f"{phases[name]['processors']:.2f} processors |"
         for name in ("updates alone", "new items alone", "Retrieve alone")
     ]
-    loads = ", ".join(f"{name} {of['load']:.1f}" for name, of in phases.items())
+    loads = ", ".join(f"{name} {phase['load']:.1f}" for name, phase in phases.items())
     return "\n".join([*lines, "", f"load average: {loads}"])
 
 
 def main(config: LiveBenchConfig) -> None:
-    """Print a table and write the results."""
+    """Run the benchmark, print a table and write the results."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     phases = measure(config)
     sys.stdout.write(table(config, phases) + "\n")

@@ -1,8 +1,8 @@
-"""The load of `bench/live.py`: calls at fixed times, or without pause.
+"""The load generator of `bench/live.py`: calls at fixed times, or as fast as possible.
 
     python -m bench.load --address HOST:PORT --phase together --seconds 30 …
 
-Print one line of JSON. The load uses only the contract of the server.
+The program prints its measurements as one line of JSON. It uses only the server's public API.
 """
 
 import asyncio
@@ -27,41 +27,45 @@ from shortlist.v1.retrieval_service_pb2 import RetrieveRequest
 from shortlist.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 
 _DEADLINE = 30.0  # deadline of a call, in seconds
-_POLL = 0.02  # seconds between two polls for an item
-# One write of so many is polled until visible; polling is load, too.
+_POLL = 0.02  # seconds between two polls of an item
+# One in 30 new items and one in 100 updates is polled until it is visible. Polling every write
+# would add too much load.
 _POLLED_NEW, _POLLED_UPDATES = 30, 100
-_RETRIEVED = 5  # one polled new item of so many is then searched by Retrieve
-_UNDER_WAY = 1_000  # most unacknowledged writes, if sent as fast as possible
-_CALLERS = 16
-_EOF = grpc.aio.EOF  # type: ignore[attr-defined]  # stubs lack it
+_RETRIEVED = 5  # one in this many polled new items is also searched with Retrieve
+_UNDER_WAY = 1_000  # maximum number of unacknowledged writes in `as_fast`
+_CALLERS = 16  # concurrent callers in `retrieves`
+_EOF = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What one run sends."""
+    """Options of `python -m bench.load`: the load of one run."""
 
     address: str
-    phase: str  # together; or one kind as fast as possible: updates, new items, retrieves
+    # "together" sends all kinds of calls at their rates. "updates", "new items" and "retrieves"
+    # send one kind as fast as possible.
+    phase: str
     queries: str  # file of queries, a JSON list
     titles: str  # file of titles that are not in the catalogue, a JSON list
     items: int  # items in the catalogue, with ids t0000000 and so on
-    seconds: float  # duration
-    retrieves: float = 0.0  # calls per second
-    updates: float = 0.0  # per second
-    new_items: float = 0.0  # per second
+    seconds: float  # duration of the run
+    retrieves: float = 0.0  # Retrieve calls per second
+    updates: float = 0.0  # updates per second
+    new_items: float = 0.0  # new items per second
 
 
 @dataclass
 class Measured:
-    """Measurements, times in seconds."""
+    """Measurements of one run; times are in seconds."""
 
-    retrieve: list[float] = field(default_factory=list)  # from the time the call was due
-    update: list[float] = field(default_factory=list)  # from due to acknowledged
-    new: list[float] = field(default_factory=list)
-    fresh: list[float] = field(default_factory=list)  # new items, from acknowledged to visible
+    retrieve: list[float] = field(default_factory=list)  # Retrieve: due time to answer
+    update: list[float] = field(default_factory=list)  # updates: due time to acknowledgement
+    new: list[float] = field(default_factory=list)  # new items: due time to acknowledgement
+    # acknowledgement to visibility, of new items and of updates
+    fresh: list[float] = field(default_factory=list)
     fresh_update: list[float] = field(default_factory=list)
     errors: int = 0
-    checked: int = 0  # new items searched by Retrieve
+    checked: int = 0  # new items searched with Retrieve
     missed: int = 0  # new items that Retrieve did not return
 
 
@@ -77,7 +81,7 @@ class Load:
         self.titles: list[str] = json.loads(Path(phase.titles).read_text())
         self.random = np.random.default_rng(int(time.time()))
         self.run = f"{time.time_ns():x}"
-        self.group = asyncio.TaskGroup()  # concurrent calls; an error in one ends the run
+        self.group = asyncio.TaskGroup()  # concurrent calls; an exception in a call ends the run
 
     # ---- requests
 
@@ -102,7 +106,7 @@ class Load:
     # ---- calls
 
     async def retrieve(self, due: float, number: int) -> None:
-        """Call Retrieve, timed from when the call was due."""
+        """Call Retrieve, and record the time since the call was due."""
         try:
             request = RetrieveRequest(query=self.queries[number % len(self.queries)], page_size=100)
             await self.retrieval.Retrieve(request, timeout=_DEADLINE)
@@ -111,7 +115,7 @@ class Load:
             self.measured.errors += 1
 
     async def look(self, request: UpsertItemsRequest, acknowledged: float, number: int) -> None:
-        """Poll for a write until it is visible."""
+        """Poll the item of a write until the write is visible; record the time."""
         is_new = not request.update_mask.paths
         item = request.item
         while time.perf_counter() - acknowledged < _DEADLINE:
@@ -120,7 +124,7 @@ class Load:
                 current = (await self.catalogue.GetItem(get, timeout=_DEADLINE)).item
                 if is_new or current.price == item.price:
                     break
-            except grpc.aio.AioRpcError as error:  # a new item is not visible at first
+            except grpc.aio.AioRpcError as error:  # at first, a new item is not visible
                 if error.code() != grpc.StatusCode.NOT_FOUND:
                     self.measured.errors += 1
                     return
@@ -140,14 +144,14 @@ class Load:
     async def write(
         self, make: Callable[[int], UpsertItemsRequest], rate: float, waits: list[float], every: int
     ) -> None:
-        """Stream writes at fixed times; poll one of `every` writes until visible."""
+        """Stream writes at a fixed rate; poll one in `every` writes until it is visible."""
         call = self.catalogue.UpsertItems()
         sent: asyncio.Queue[tuple[float, int, UpsertItemsRequest] | None] = asyncio.Queue()
 
         async def read() -> None:
-            while (one := await sent.get()) is not None:
+            while (pending := await sent.get()) is not None:
                 answer = await call.read()
-                due, number, request = one
+                due, number, request = pending
                 now = time.perf_counter()
                 if answer is _EOF or answer.HasField("error"):
                     self.measured.errors += 1
@@ -168,7 +172,7 @@ class Load:
     # ---- phases
 
     async def together(self) -> dict[str, Any]:
-        """Run all loads at their rates."""
+        """Send all kinds of calls at their rates."""
         phase = self.phase
 
         async def ask() -> None:
@@ -194,9 +198,9 @@ class Load:
         }
 
     async def as_fast(self, make: Callable[[int], UpsertItemsRequest]) -> dict[str, Any]:
-        """Write as fast as writes are acknowledged, and wait until the last is visible."""
+        """Write as fast as writes are acknowledged, then wait until the last write is visible."""
         call, start = self.catalogue.UpsertItems(), time.perf_counter()
-        room, acknowledged = asyncio.Semaphore(_UNDER_WAY), 0
+        slots, acknowledged = asyncio.Semaphore(_UNDER_WAY), 0
         written = 0
 
         async def read() -> None:
@@ -204,12 +208,12 @@ class Load:
             while (answer := await call.read()) is not _EOF:
                 self.measured.errors += answer.HasField("error")
                 acknowledged += 1
-                room.release()
+                slots.release()
 
         reading = asyncio.create_task(read())
         request = make(0)
         for written in count(1):
-            await room.acquire()
+            await slots.acquire()
             await call.write(request)
             if time.perf_counter() - start > self.phase.seconds:
                 break
@@ -227,7 +231,7 @@ class Load:
         }
 
     async def retrieves(self) -> dict[str, Any]:
-        """Run a closed loop of callers of Retrieve."""
+        """Call Retrieve in a closed loop, with several concurrent callers."""
         start = time.perf_counter()
         numbers = count()
 
@@ -245,7 +249,7 @@ class Load:
 
 
 async def ticks(rate: float, seconds: float) -> Any:
-    """Yield the due time and number of each call, at a fixed rate; late calls come at once."""
+    """Yield the due time and the number of each call when the call is due, at a fixed rate."""
     start = time.perf_counter()
     for number in range(round(rate * seconds)):
         due = start + number / rate
@@ -255,11 +259,11 @@ async def ticks(rate: float, seconds: float) -> Any:
 
 
 def summary(values: list[float]) -> dict[str, float]:
-    """Return count and percentiles."""
+    """Return the number of values, their percentiles and their maximum."""
     if not values:
         return {"count": 0}
-    half, most = np.percentile(values, [50, 99])
-    return {"count": len(values), "p50": float(half), "p99": float(most), "most": max(values)}
+    median, p99 = np.percentile(values, [50, 99])
+    return {"count": len(values), "p50": float(median), "p99": float(p99), "most": max(values)}
 
 
 async def main(phase: Phase) -> None:

@@ -1,4 +1,4 @@
-"""Compare encoding, reranking and training steps with torch and ONNX Runtime."""
+"""Compare encoding, reranking and training steps of Shortlist, torch and ONNX Runtime."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -14,14 +14,16 @@ from towers.exact import ExactIndex, recall
 from train.loop.huge_pages import huge_pages
 
 STEPS = 4  # training steps per round
+# Two encoders give the same answers if the cosine of each title's two vectors reaches this value.
 _SAME_COSINE = 0.9999
-_SAME_ORDER = 0.995  # share of pairs
+# Two rerankers give the same answers if they put at least this share of pairs in the same order.
+_SAME_ORDER = 0.995
 _QUERIES = 200  # queries whose nearest titles are compared
 _NEAREST = 10
 
 
 def prepare(directory: Path) -> None:
-    """Make the models that are compared, if missing."""
+    """Make the models of the comparison if they are missing."""
     if not peers.onnx_file(directory, "cross-encoder", "int8").is_file():
         directory.mkdir(parents=True, exist_ok=True)
         peers.make_cross_encoder(directory / "cross-encoder")
@@ -29,9 +31,9 @@ def prepare(directory: Path) -> None:
 
 
 def encoding(directory: Path, rounds: int) -> list[Row]:
-    """Compare bulk encoding of titles; real queries test whether the nearest titles agree."""
+    """Compare bulk encoding of titles, and the nearest titles of real queries."""
     texts, queries = inputs.titles(), vectors.queries()[:_QUERIES]
-    onnx = {each: peers.onnx_file(directory, "encoder", each) for each in ("float32", "int8")}
+    onnx = {name: peers.onnx_file(directory, "encoder", name) for name in ("float32", "int8")}
     setups: Setups = {
         "ours": (ours.encode, ()),
         "sentence-transformers, float32": (peers.st_encode, ("float32",)),
@@ -39,27 +41,27 @@ def encoding(directory: Path, rounds: int) -> list[Row]:
         "ONNX Runtime, float32": (peers.onnx_encode, (onnx["float32"],)),
         "ONNX Runtime, dynamic int8": (peers.onnx_encode, (onnx["int8"],)),
     }
-    done = dict(contests(setups, {"titles": (texts,), "queries": (queries,)}, rounds))
-    found = {
-        name: Timed(timed.seconds, (_unit(timed.answer), _unit(done["queries"][name].answer)))
-        for name, timed in done["titles"].items()
+    answers = dict(contests(setups, {"titles": (texts,), "queries": (queries,)}, rounds))
+    results = {
+        name: Timed(timed.seconds, (_unit(timed.answer), _unit(answers["queries"][name].answer)))
+        for name, timed in answers["titles"].items()
     }
-    exact = found["sentence-transformers, float32"].answer
+    exact = results["sentence-transformers, float32"].answer
 
     def agreement(answer: tuple[np.ndarray, np.ndarray]) -> tuple[bool, str]:
         cosine = float((answer[0] * exact[0]).sum(1).min())
         shared = recall(_nearest(*exact), _nearest(*answer))
-        said = f"least cosine to float32 {cosine:.6f}, {shared:.2%} of a query's {_NEAREST} nearest"
-        return cosine >= _SAME_COSINE, said
+        how = f"least cosine to float32 {cosine:.6f}, {shared:.2%} of a query's {_NEAREST} nearest"
+        return cosine >= _SAME_COSINE, how
 
-    return _rows(f"encode {len(texts):,} titles", found, len(texts), "items/s", agreement)
+    return _rows(f"encode {len(texts):,} titles", results, len(texts), "items/s", agreement)
 
 
 def reranking(directory: Path, rounds: int) -> list[Row]:
-    """Compare reranking of one query's candidates."""
+    """Compare reranking of the candidates of one query."""
     pairs, model = inputs.candidates(), directory / "cross-encoder"
-    onnx = {each: peers.onnx_file(directory, "cross-encoder", each) for each in ("float32", "int8")}
-    found = contest(
+    onnx = {name: peers.onnx_file(directory, "cross-encoder", name) for name in ("float32", "int8")}
+    results = contest(
         {
             "ours": (ours.rerank, (pairs, model)),
             "CrossEncoder.predict, float32": (peers.st_rerank, (pairs, model, "float32")),
@@ -69,14 +71,14 @@ def reranking(directory: Path, rounds: int) -> list[Row]:
         },
         rounds,
     )
-    exact = found["CrossEncoder.predict, float32"].answer
+    exact = results["CrossEncoder.predict, float32"].answer
 
     def agreement(answer: np.ndarray) -> tuple[bool, str]:
-        share, alike = pair_order_agreement(answer, exact), np.corrcoef(answer, exact)[0, 1]
-        said = f"{share:.2%} of pairs in the order of float32, scores' correlation {alike:.6f}"
-        return share >= _SAME_ORDER, said
+        share, correlation = pair_order_agreement(answer, exact), np.corrcoef(answer, exact)[0, 1]
+        how = f"{share:.2%} of pairs in the order of float32, scores' correlation {correlation:.6f}"
+        return share >= _SAME_ORDER, how
 
-    return _rows(f"rerank {len(pairs)} pairs", found, len(pairs), "pairs/s", agreement)
+    return _rows(f"rerank {len(pairs)} pairs", results, len(pairs), "pairs/s", agreement)
 
 
 def training(directory: Path, rounds: int) -> list[Row]:
@@ -103,19 +105,19 @@ def training(directory: Path, rounds: int) -> list[Row]:
             },
         ),
     ):
-        found = contest(setups, rounds, {"ours": huge_pages(os.environ)})
-        rows += _rows(work, found, batch * STEPS, "pairs/s", _not_compared)
+        results = contest(setups, rounds, {"ours": huge_pages(os.environ)})
+        rows += _rows(work, results, batch * STEPS, "pairs/s", _not_compared)
     return rows
 
 
 def _not_compared(_: np.ndarray | None) -> tuple[None, str]:
-    # The rows of encoding and reranking show that the model is the same.
-    same = "the same pairs, weights and learning rate, dropout off"
-    return None, f"{same}; each library's own loss and order"
+    # The rows of encoding and reranking already show that all contestants use the same model.
+    how = "the same pairs, weights and learning rate, dropout off"
+    return None, f"{how}; each library's own loss and order"
 
 
 def pair_order_agreement(scores: np.ndarray, exact: np.ndarray) -> float:
-    """Return the share of item pairs that two scorings put in the same order."""
+    """Return the share of item pairs that two lists of scores put in the same order."""
     first, second = np.triu_indices(len(exact), 1)
     return float(
         (np.sign(scores[first] - scores[second]) == np.sign(exact[first] - exact[second])).mean()
@@ -124,15 +126,15 @@ def pair_order_agreement(scores: np.ndarray, exact: np.ndarray) -> float:
 
 def _rows(
     work: str,
-    found: Mapping[str, Timed],
+    results: Mapping[str, Timed],
     count: int,
     unit: str,
     agreement: Callable[[Any], tuple[bool | None, str]],
 ) -> list[Row]:
-    mine = found["ours"]
+    mine = results["ours"]
     ours_same, ours_how = agreement(mine.answer)
     rows = []
-    for name, timed in found.items():
+    for name, timed in results.items():
         if name != "ours":
             same, how = agreement(timed.answer)
             rows.append(

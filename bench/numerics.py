@@ -1,10 +1,11 @@
-"""Compare bfloat16 with float32 answers, and scores of pairs in a batch with scores one by one.
+"""Compare answers in bfloat16 and float32, and scores of pairs in a batch and one by one.
 
     python -m bench.numerics --bundle out/bundle --data $SHORTLIST_DATA/homedepot --split dev
 
-Print nDCG@10 and Recall@100 of `rerank` in each numerics, and the difference, paired by query. Then
-print how much the candidates' scores differ, and how many pairs keep their order: between float32
-and bfloat16, and between reranking together and one by one.
+The program prints nDCG@10 and Recall@100 of reranked results in each number type, and the
+difference, paired by query. Then it compares the scores of candidates twice: float32 with bfloat16,
+and scores from a batch with scores one by one. For both, it prints how much the scores differ, and
+the share of pairs that keep their order.
 """
 
 from collections.abc import Sequence
@@ -36,21 +37,21 @@ _SEED = 0  # seed of the choice of queries
 
 @dataclass(frozen=True)
 class NumericsConfig:
-    """What to compare on."""
+    """Options of `python -m bench.numerics`."""
 
     bundle: Path  # a bundle with a reranker
     data: Path  # the dataset directory that the bundle was built from
-    split: str = "dev"  # the split of the judgments
-    max_queries: int = 0  # most queries, chosen at random; 0: all
+    split: str = "dev"  # the split whose queries are searched
+    max_queries: int = 0  # maximum number of queries, chosen at random; 0: all
     alone_queries: int = 20  # queries whose candidates are also scored one by one
 
 
 def main(config: NumericsConfig) -> None:
-    """Search with both, query by query, and print the metrics."""
+    """Search each query in both number types, and print the metrics and differences."""
     queries = judged_queries(read_dataset(config.data), config.split)
     chosen = np.random.default_rng(_SEED).permutation(len(queries))
     queries = [queries[number] for number in chosen[: config.max_queries or None]]
-    # Without a cache, which would hide the effect of the batch.
+    # Use no cache: cached scores would hide the effect of the batch.
     kinds = (EngineConfig(numerics=kind, cache_megabytes=0) for kind in _KINDS)
     engines = dict(zip(_KINDS, (Engine.load(config.bundle, kind) for kind in kinds), strict=True))
     runs: dict[str, list[Ranking]] = {name: [] for name in engines}
@@ -69,8 +70,8 @@ def main(config: NumericsConfig) -> None:
             scores[_ONE_BY_ONE].append(np.concatenate(alone))
     for metric in _METRICS:
         values = {name: full_corpus(queries, run)[metric] for name, run in runs.items()}
-        for kind, of in values.items():
-            say(f"{metric} in {kind}: {bootstrap(of)}")
+        for kind, metrics in values.items():
+            say(f"{metric} in {kind}: {bootstrap(metrics)}")
         say(f"{metric}, bfloat16 - float32: {bootstrap(values['bfloat16'] - values['float32'])}")
     _compare(scores, "float32", "bfloat16")
     _compare(scores, "bfloat16", _ONE_BY_ONE)
@@ -81,15 +82,18 @@ def _scores(engine: Engine, query: str, items: Sequence[str]) -> Float32[np.ndar
     return np.array([by_id[item] for item in items], np.float32)
 
 
-def _compare(scores: dict[str, list[Float32[np.ndarray, " items"]]], one: str, other: str) -> None:
-    both = list(zip(scores[one], scores[other], strict=False))
-    apart = np.concatenate([a - b for a, b in both])
+def _compare(
+    scores: dict[str, list[Float32[np.ndarray, " items"]]], first: str, second: str
+) -> None:
+    both = list(zip(scores[first], scores[second], strict=False))
+    differences = np.concatenate([a - b for a, b in both])
     order = np.mean([pair_order_agreement(a, b) for a, b in both])
     spread = np.mean([a.std() for a, _ in both])
     say(
-        f"scores of {len(apart):,} candidates, {other} - {one}: at most {np.abs(apart).max():.4f}, "
-        f"root mean square {np.sqrt(np.square(apart).mean()):.5f}, {order:.2%} of pairs in the "
-        f"same order; a query's candidates have a standard deviation of {spread:.3f}"
+        f"scores of {len(differences):,} candidates, {second} - {first}: at most "
+        f"{np.abs(differences).max():.4f}, root mean square "
+        f"{np.sqrt(np.square(differences).mean()):.5f}, {order:.2%} of pairs in the same order; "
+        f"a query's candidates have a standard deviation of {spread:.3f}"
     )
 
 

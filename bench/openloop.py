@@ -1,7 +1,8 @@
-"""An open-loop load: calls at random times that do not wait for answers, in a separate process.
+"""An open-loop load in a separate process: calls at random times, without waiting for answers.
 
-A closed loop slows down with the server; customers do not. Calls are due at the times of a Poisson
-process, and the latency of a call counts from the time it was due.
+The callers of a closed loop send fewer calls when the server slows down; real customers do not.
+Calls are due at the times of a Poisson process. The latency of a call counts from the time it was
+due.
 """
 
 import asyncio
@@ -22,21 +23,21 @@ from shortlist.client import Options, Retry, ShortlistError
 from shortlist.v1 import retrieval_service_pb2, search_service_pb2
 
 _SEED = 0
-_LOOK_SECONDS = 0.2  # between two checks of the stop event
+_LOOK_SECONDS = 0.2  # seconds between two checks of the stop event
 
 
 @dataclass(frozen=True)
 class Load:
-    """What to send.
+    """The calls to send.
 
     Attributes:
-        address: The address of one server or several.
+        address: The address of one or several servers.
         rates: Calls per second by method: Search, Retrieve, GetItem.
         queries: Queries of Search and Retrieve.
         item_ids: Ids for GetItem.
         deadline_seconds: The deadline of each call.
         seconds: The maximum duration.
-        retries: Whether the client may retry, as by default.
+        retries: Whether the client retries failed calls, which is its default.
     """
 
     address: str
@@ -53,9 +54,9 @@ class Answer:
     """The answer to a call.
 
     Attributes:
-        bundle: The id of the bundle; "" without an answer, or if the answer names none.
+        bundle: The id of the bundle; "" if the call failed or its answer has no bundle id.
         reranked: The number of reranked candidates.
-        results: Ids of items with their scores, best first.
+        results: Ids and scores of the items, best first.
     """
 
     bundle: str = ""
@@ -65,13 +66,13 @@ class Answer:
     @classmethod
     def of_search(cls, response: search_service_pb2.SearchResponse) -> "Answer":
         """Convert an answer of Search."""
-        results = tuple((each.item_id, each.score) for each in response.results)
+        results = tuple((result.item_id, result.score) for result in response.results)
         return cls(response.bundle_id, response.reranked_count, results)
 
     @classmethod
     def of_retrieve(cls, response: retrieval_service_pb2.RetrieveResponse) -> "Answer":
         """Convert an answer of Retrieve."""
-        results = tuple((each.item_id, each.score) for each in response.results)
+        results = tuple((result.item_id, result.score) for result in response.results)
         return cls(response.bundle_id, 0, results)
 
 
@@ -83,7 +84,7 @@ class Call:
         method: The name of the method.
         asked: The query, or the item's id.
         due: When the call was due, in seconds from the start.
-        took: Seconds from due to the end.
+        took: Seconds from the time the call was due to its end.
         code: "OK", or the name of the error's code.
         answer: The answer.
     """
@@ -98,7 +99,7 @@ class Call:
 
 @contextmanager
 def running(load: Load) -> Iterator[tuple[Event, "Future[list[Call]]"]]:
-    """Send a load while the block runs; yield an event that ends the load, and its future calls."""
+    """Send a load while the block runs; yield an event to stop it, and a future of its calls."""
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(1, context) as pool:
         stop = manager.Event()
@@ -107,7 +108,7 @@ def running(load: Load) -> Iterator[tuple[Event, "Future[list[Call]]"]]:
 
 
 def send(load: Load) -> list[Call]:
-    """Send a load to its end."""
+    """Send a load for its maximum duration, and return the calls."""
     with running(load) as (_, calls):
         return calls.result()
 
@@ -115,10 +116,10 @@ def send(load: Load) -> list[Call]:
 def summary(calls: Sequence[Call], seconds: float) -> str:
     """Return one line: counts by code, and the latency of the answered calls."""
     codes = Counter(call.code for call in calls)
-    took = [call.took for call in calls if call.code == "OK"]
-    p50, p99 = np.quantile(took, [0.5, 0.99]) if took else (float("nan"), float("nan"))
+    latencies = [call.took for call in calls if call.code == "OK"]
+    p50, p99 = np.quantile(latencies, [0.5, 0.99]) if latencies else (float("nan"), float("nan"))
     ended = ", ".join(f"{count} {code}" for code, count in sorted(codes.items()))
-    rate = len(took) / seconds
+    rate = len(latencies) / seconds
     return f"{ended}; {rate:.1f} OK/s, p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms"
 
 
@@ -140,7 +141,7 @@ async def _send(load: Load, stop: Event) -> list[Call]:
         start = time.perf_counter()
         over = asyncio.Event()
 
-        async def one(method: str, number: int, due: float) -> None:
+        async def make_call(method: str, number: int, due: float) -> None:
             ask, inputs = methods[method]
             asked, code, answer = inputs[number % len(inputs)], "OK", Answer()
             try:
@@ -151,12 +152,12 @@ async def _send(load: Load, stop: Event) -> list[Call]:
             calls.append(Call(method, asked, due, took, code, answer))
 
         async def arrivals(method: str, rate: float) -> None:
-            chance = random.Random(f"{_SEED} {method}")  # noqa: S311 - times, not secrets
+            chance = random.Random(f"{_SEED} {method}")  # noqa: S311 - for random times, not secrets
             due, number = 0.0, 0
             async with asyncio.TaskGroup() as group:
                 while (due := due + chance.expovariate(rate)) < load.seconds and not over.is_set():
                     await asyncio.sleep(max(0.0, start + due - time.perf_counter()))
-                    group.create_task(one(method, number, due))
+                    group.create_task(make_call(method, number, due))
                     number += 1
 
         async def watch() -> None:

@@ -1,4 +1,4 @@
-"""Shortlist's contestants, which run the code that trains and serves."""
+"""Shortlist's contestants; they run the same code as training and serving."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -48,20 +48,20 @@ def parts() -> tuple[Towers, Tokenizer]:
 
 
 def encode() -> Work:
-    """Encode in bulk, as the index step does."""
+    """Encode titles in bulk, as the index step of training does."""
     return bulk_encoder().items
 
 
 def bulk_encoder() -> TowerEncoder:
-    """Return the encoder of both pretrained towers."""
+    """Return the bulk encoder of the pretrained towers."""
     return TowerEncoder(*parts(), choose_numerics(), bulk=True)
 
 
 def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
-    """Rerank with the cross-encoder in serving's shapes, with the peers' head.
+    """Rerank in the shapes of serving, with the cross-encoder and head of the other contestants.
 
-    The head is part of the program, like the reranker's head, because threads of NumPy's products
-    would spin during the next call.
+    The head is part of the compiled program, like the head of our reranker. If NumPy computed the
+    head, its threads would spin during the next call.
     """
     bert, dtype = load_bert(directory), choose_numerics().input_dtype
     head = {name: value.T for name, value in load_file(directory / WEIGHTS_FILE).items()
@@ -90,11 +90,11 @@ def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
 
 
 def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
-    """Train the towers on batches of 64, packed as in the input pipeline."""
+    """Train the towers on batches of 64 pairs, packed as in the training pipeline."""
     towers, tokenizer = parts()
     encoder = TowerEncoder(towers, tokenizer, choose_numerics())
     count = len(pairs)
-    known = Pairs(
+    data = Pairs(
         queries=encoder.tokenise("query", [query for query, *_ in pairs]),
         items=encoder.tokenise("item", [title for _, title, _ in pairs]),
         query=np.arange(count, dtype=np.int32),
@@ -104,16 +104,16 @@ def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
         text=np.arange(count),
         liked=np.arange(count) * (count + 1),
     )
-    plan = [np.arange(count)[at : at + 64] for at in range(0, count, 64)]
-    load = known.loader(plan, shared=True, devices=1)
+    plan = [np.arange(count)[start : start + 64] for start in range(0, count, 64)]
+    load = data.loader(plan, shared=True, devices=1)
     build, params = split(towers)
     loss = pairs_loss(build, choose_numerics().input_dtype)
-    plan = [plan[at % len(plan)] for at in range(steps + 1)]
+    plan = [plan[step % len(plan)] for step in range(steps + 1)]
     return _stepping(loss, params, encoder_parameters(towers), plan, load)
 
 
 def token_counts(pairs: Sequence[tuple[str, str, float]]) -> float:
-    """Return the mean number of tokens of a query and its title."""
+    """Return the mean number of tokens of a pair, query and title together."""
     encoder = TowerEncoder(*parts(), choose_numerics())
     queries = encoder.tokenise("query", [query for query, *_ in pairs])
     items = encoder.tokenise("item", [title for _, title, _ in pairs])
@@ -123,7 +123,7 @@ def token_counts(pairs: Sequence[tuple[str, str, float]]) -> float:
 def train_cross_encoder(
     pairs: Sequence[tuple[str, str, float]], directory: Path, steps: int
 ) -> Work:
-    """Train the reranker on batches of 32 pairs, with the peers' loss."""
+    """Train the reranker on batches of 32 pairs, with the loss of the other contestants."""
     bert, dtype = load_bert(directory), choose_numerics().input_dtype
     config = RerankerConfig(max_tokens=MAX_TOKENS)
     reranker = pretrained_reranker(bert, config, seed=0)
@@ -132,7 +132,7 @@ def train_cross_encoder(
     first, _ = tokenizer.ids([query for query, *_ in pairs], config.max_query_tokens)
     second, _ = tokenizer.ids([title for _, title, _ in pairs], MAX_TOKENS)
     second = second.cut(MAX_TOKENS - 3 - first.lengths)
-    plan = [np.arange(len(pairs))[at : at + 32] for at in range(0, len(pairs), 32)]
+    plan = [np.arange(len(pairs))[start : start + 32] for start in range(0, len(pairs), 32)]
     packer = Packer.fitting(Tokenised.of_pairs(first, second, tokenizer), plan, devices=1)
     grades = np.array([grade for *_, grade in pairs], np.float32)
 
@@ -145,14 +145,14 @@ def train_cross_encoder(
     def load(numbers: np.ndarray) -> Any:
         return packer(numbers), grades[numbers]
 
-    plan = [plan[at % len(plan)] for at in range(steps + 1)]
+    plan = [plan[step % len(plan)] for step in range(steps + 1)]
     return _stepping(loss, params, encoder_parameters(reranker), plan, load)
 
 
 def _stepping(
     loss: Any, params: Any, encoder: Collection[str], plan: Sequence[np.ndarray], load: Any
 ) -> Work:
-    """Return work of several steps, timed from the end of the first step to the last."""
+    """Return the work of training steps, timed from the end of the first to the end of the last."""
     mesh = make_mesh()
     optimizer = make_optimizer(FitConfig(learning_rate=2e-5), params, encoder, 1000)
     params = jax.device_put(params, parameter_sharding(mesh, params))

@@ -1,4 +1,4 @@
-"""Contestants on torch and ONNX Runtime, each used as its own documentation shows."""
+"""Contestants on torch and ONNX Runtime, each used as its documentation shows."""
 
 import os
 import time
@@ -12,13 +12,13 @@ from bench.contest import Work
 from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
 
 MAX_TOKENS = 64
-_BATCH = 32  # the default of every peer
-# Our training has no dropout, and dropout takes time.
+_BATCH = 32  # the default batch size of every library here
+# Our training uses no dropout. Dropout would cost the other contestants time.
 _NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 def st_encode(dtype: str) -> Work:
-    """`SentenceTransformer.encode`."""
+    """Encode with `SentenceTransformer.encode`."""
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -31,7 +31,7 @@ def st_encode(dtype: str) -> Work:
 
 
 def onnx_encode(file: Path) -> Work:
-    """ONNX Runtime, with batches sorted by length as in sentence-transformers."""
+    """Encode with ONNX Runtime, in batches sorted by length as in sentence-transformers."""
     run = _onnx(file)
 
     def work(texts: Sequence[str]) -> np.ndarray:
@@ -48,27 +48,27 @@ def onnx_encode(file: Path) -> Work:
 
 
 def st_rerank(pairs: Sequence[tuple[str, str]], directory: Path, dtype: str) -> Work:
-    """`CrossEncoder.predict`."""
+    """Rerank with `CrossEncoder.predict`."""
     import torch
     from sentence_transformers import CrossEncoder
 
     model = CrossEncoder(str(directory), device="cpu", max_length=MAX_TOKENS)
     model.model.to(getattr(torch, dtype))
-    given = [list(pair) for pair in pairs]
+    inputs = [list(pair) for pair in pairs]
     return lambda: model.predict(
-        given, show_progress_bar=False, activation_fn=torch.nn.Identity()
+        inputs, show_progress_bar=False, activation_fn=torch.nn.Identity()
     ).astype(np.float32)
 
 
 def onnx_rerank(pairs: Sequence[tuple[str, str]], file: Path) -> Work:
-    """ONNX Runtime, all pairs in one batch."""
+    """Rerank with ONNX Runtime, all pairs in one batch."""
     run = _onnx(file)
     first, second = [query for query, _ in pairs], [text for _, text in pairs]
     return lambda: run(first, second)[0][:, 0]
 
 
 def make_cross_encoder(directory: Path) -> None:
-    """Make MiniLM with a random head, the same for all contestants."""
+    """Save MiniLM with a random head; all contestants use this model."""
     import torch
     from transformers import AutoTokenizer, BertForSequenceClassification
 
@@ -81,16 +81,16 @@ def make_cross_encoder(directory: Path) -> None:
 
 
 def onnx_file(directory: Path, model: str, numerics: str) -> Path:
-    """Return the path of an "encoder" or "cross-encoder" in "float32" or "int8"."""
+    """Return the path of a model ("encoder", "cross-encoder") in "float32" or "int8"."""
     return directory / f"{model}-fused-{numerics}.onnx"
 
 
 def make_onnx(directory: Path) -> None:
     """Export the encoder and the cross-encoder, in float32 and dynamic int8.
 
-    Both go through ONNX Runtime's own optimizer, which makes one operator of a layer's attention.
-    It finds attention only in what the older exporter makes of its plain form: the newer exporter
-    leaves the products apart, and 8% less speed at encoding and reranking in float32.
+    ONNX Runtime's own optimizer fuses the attention of each layer into one operator. The optimizer
+    recognises only attention in its plain ("eager") form, written by the older exporter of torch.
+    Models of the newer exporter stay unfused, and encode and rerank 8% slower in float32.
     """
     import torch
     from onnx import TensorProto
@@ -104,7 +104,7 @@ def make_onnx(directory: Path) -> None:
     }
     names = ["input_ids", "attention_mask", "token_type_ids"]
 
-    class Named(torch.nn.Module):  # the older exporter passes inputs by position
+    class Named(torch.nn.Module):  # because the older exporter passes inputs by position
         def __init__(self, model: Any) -> None:
             super().__init__()
             self.model = model
@@ -120,7 +120,7 @@ def make_onnx(directory: Path) -> None:
             tuple(torch.ones((2, 8), dtype=torch.int64) for _ in names),
             file,
             input_names=names,
-            dynamic_axes={each: {0: "batch", 1: "length"} for each in names},
+            dynamic_axes={name: {0: "batch", 1: "length"} for name in names},
             opset_version=17,
             dynamo=False,
         )
@@ -134,12 +134,12 @@ def make_onnx(directory: Path) -> None:
             file,
             onnx_file(directory, name, "int8"),
             weight_type=QuantType.QInt8,
-            extra_options={"DefaultTensorType": TensorProto.FLOAT},  # of fused operators' results
+            extra_options={"DefaultTensorType": TensorProto.FLOAT},  # results of fused operators
         )
 
 
 def st_train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
-    """Its trainer with MultipleNegativesRankingLoss, batches of 64 and no dropout."""
+    """Train with SentenceTransformerTrainer, MultipleNegativesRankingLoss and batches of 64."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
     from sentence_transformers import SentenceTransformerTrainingArguments as Arguments
@@ -159,7 +159,7 @@ def st_train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work
 def st_train_cross_encoder(
     pairs: Sequence[tuple[str, str, float]], directory: Path, steps: int
 ) -> Work:
-    """Its trainer with BinaryCrossEntropyLoss, batches of 32 and no dropout."""
+    """Train with CrossEncoderTrainer, BinaryCrossEntropyLoss and batches of 32."""
     from datasets import Dataset
     from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTrainer
     from sentence_transformers.cross_encoder import (
@@ -172,7 +172,7 @@ def st_train_cross_encoder(
     )
     columns = ("query", "title", "label")
     data = Dataset.from_dict(
-        {name: [pair[at] for pair in pairs] for at, name in enumerate(columns)}
+        {name: [pair[index] for pair in pairs] for index, name in enumerate(columns)}
     )
     return _trained(CrossEncoderTrainer, Arguments, model, data, BinaryCrossEntropyLoss, 32, steps)
 
@@ -180,7 +180,7 @@ def st_train_cross_encoder(
 def _trained(
     trainer: Any, arguments: Any, model: Any, data: Any, loss: Any, batch: int, steps: int
 ) -> Work:
-    """Trains for some steps; the seconds are those from the end of the first to the last."""
+    """Return the work of training steps, timed from the end of the first to the end of the last."""
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
@@ -218,7 +218,7 @@ def _onnx(file: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = os.cpu_count() or 1
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
+    names = [model_input.name for model_input in session.get_inputs()]
 
     def run(*texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         tokens = tokenizer(

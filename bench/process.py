@@ -1,4 +1,4 @@
-"""A server process, and actions repeated beside its load."""
+"""A server process, and a thread that repeats an action."""
 
 import re
 import signal
@@ -25,7 +25,7 @@ class Server:
     """
 
     def __init__(self, bundle: Path, cache: Path, *flags: str, port: int = 0) -> None:
-        """Start the server, and return once it listens.
+        """Start the server, and wait until it listens.
 
         Args:
             bundle: The bundle to serve.
@@ -34,32 +34,32 @@ class Server:
             port: The port; 0 for a free port.
 
         Raises:
-            RuntimeError: the server did not start; the message has the end of its log.
+            RuntimeError: the server did not start; the message contains the end of its log.
         """
         command = [sys.executable, "-m", "server", "--bundle", str(bundle), "--port", str(port)]
         command += ["--compilation-cache", str(cache), *flags]
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
-        self.process = subprocess.Popen(  # noqa: S603 - ourselves
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - `stop` closes it
+        self.process = subprocess.Popen(  # noqa: S603 - our server
             command, stdout=subprocess.PIPE, stderr=self._log, text=True
         )
         assert self.process.stdout is not None
-        found = re.fullmatch(r"listening on (\S+)\n", self.process.stdout.readline())
-        if found is None:
-            raise RuntimeError(f"the server did not start:\n{self._said()[-2_000:]}")
-        self.address = found[1]
+        listening = re.fullmatch(r"listening on (\S+)\n", self.process.stdout.readline())
+        if listening is None:
+            raise RuntimeError(f"the server did not start:\n{self._log_text()[-2_000:]}")
+        self.address = listening[1]
         self.port = int(self.address.rpartition(":")[2])
 
     def logged(self, pattern: str) -> str:
-        """Return the first group of a pattern in the log."""
-        found = re.search(pattern, self._said())
-        assert found, pattern
-        return found[1]
+        """Return the first group of the first match of a pattern in the log."""
+        match = re.search(pattern, self._log_text())
+        assert match, pattern
+        return match[1]
 
     def memory_mib(self) -> float:
-        """Return the resident memory."""
-        held = resident_bytes(self.process.pid)
-        assert held is not None
-        return held / 2**20
+        """Return the resident memory in MiB."""
+        resident = resident_bytes(self.process.pid)
+        assert resident is not None
+        return resident / 2**20
 
     def stop(self) -> None:
         """Stop the server gracefully."""
@@ -68,7 +68,7 @@ class Server:
         self.process.wait()
         self._log.close()
 
-    def _said(self) -> str:
+    def _log_text(self) -> str:
         self._log.seek(0)
         return self._log.read()
 
@@ -85,16 +85,16 @@ def serving(bundle: Path, cache: Path, *flags: str) -> Iterator[Server]:
 
 @contextmanager
 def repeated(
-    seconds: float, one: Callable[[int, Counter[str]], None], done: Counter[str] | None = None
+    seconds: float, action: Callable[[int, Counter[str]], None], done: Counter[str] | None = None
 ) -> Iterator[Counter[str]]:
-    """Call `one` every so many seconds while the block runs; yield its counts."""
+    """Call `action` every `seconds` seconds while the block runs; yield its counts."""
     counts: Counter[str] = Counter() if done is None else done
     over = threading.Event()
 
     def run() -> None:
         number, start = 0, time.perf_counter()
         while not over.wait(max(0.0, start + number * seconds - time.perf_counter())):
-            one(number, counts)
+            action(number, counts)
             number += 1
 
     thread = threading.Thread(target=run)

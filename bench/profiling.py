@@ -1,7 +1,7 @@
 """The time of a compiled program by kind of operation, from a trace of JAX's profiler.
 
-The trace names each operation that XLA runs. The kind of an operation follows from the text of the
-compiled program: from the operation itself and from the computation that it calls.
+The trace names each operation that XLA runs. The kind of an operation follows from its line in the
+text of the compiled program, and from the computation that the line calls.
 """
 
 import re
@@ -15,12 +15,13 @@ from typing import Any
 import jax
 from jax.profiler import ProfileData, ProfileOptions
 
-PASSES = 20  # traced passes; the median time of an operation counts
+PASSES = 20  # traced passes; the median time of each operation is used
 
 DENSE = "dense products"
 ATTENTION = "attention: products and softmax"
-# The first whose pattern is found; XLA makes one operation of attention's two products and its
-# softmax where it can, and norms are several, with residual sums among them.
+# The kinds, each with a pattern for the program's text; the first pattern that matches decides. XLA
+# fuses the products and softmax of attention into one operation if possible. A norm is several
+# operations, and some of them also compute residual sums.
 _KINDS = (
     (ATTENTION, r" dot\(.*lhs_batch_dims=\{\d| exponential\("),
     (DENSE, r" dot\("),
@@ -37,7 +38,7 @@ def by_kind(program: Any, call: Callable[[], Any]) -> dict[str, float]:
     kinds = dict(_classified(program.as_text()))
     jax.block_until_ready(call())
     options = ProfileOptions()
-    options.python_tracer_level = 0  # Python's own calls would slow down what is measured
+    options.python_tracer_level = 0  # tracing Python's calls would slow down the program
     with tempfile.TemporaryDirectory() as directory:
         with jax.profiler.trace(directory, profiler_options=options):
             for _ in range(PASSES):
@@ -46,7 +47,7 @@ def by_kind(program: Any, call: Callable[[], Any]) -> dict[str, float]:
         times = _durations(ProfileData.from_file(str(file)))
     seconds = dict.fromkeys(KINDS, 0.0)
     for operation, taken in times.items():
-        # Nearly always once a pass; the quotient is right for those in a loop too.
+        # Most operations run once per pass; the quotient is also right for operations in loops.
         seconds[kinds[operation]] += statistics.median(taken) * len(taken) / PASSES
     return seconds
 
@@ -54,23 +55,23 @@ def by_kind(program: Any, call: Callable[[], Any]) -> dict[str, float]:
 def _classified(text: str) -> Iterator[tuple[str, str]]:
     """Yield the operations of a program's text, each with its kind."""
     bodies = {
-        found[1]: found[0]
-        for found in re.finditer(r"^%?(\S+) \([^\n]*\{\n.*?^\}", text, re.M | re.S)
+        match[1]: match[0]
+        for match in re.finditer(r"^%?(\S+) \([^\n]*\{\n.*?^\}", text, re.M | re.S)
     }
     for line in text.splitlines():
-        if found := re.match(r"\s+(?:ROOT )?%(\S+) = ", line):
+        if match := re.match(r"\s+(?:ROOT )?%(\S+) = ", line):
             called = re.search(r"calls=%([^\s,]+)", line)
-            whole = line + (bodies[called[1]] if called else "")
-            fits = (kind for kind, pattern in _KINDS if re.search(pattern, whole))
-            yield found[1], next(fits, REST)
+            definition = line + (bodies[called[1]] if called else "")
+            kinds = (kind for kind, pattern in _KINDS if re.search(pattern, definition))
+            yield match[1], next(kinds, REST)
 
 
 def _durations(profile: ProfileData) -> dict[str, list[float]]:
     """Return the seconds of each run of each XLA operation."""
-    found: dict[str, list[float]] = defaultdict(list)
+    durations: dict[str, list[float]] = defaultdict(list)
     for plane in profile.planes:
         for line in plane.lines:
             for event in line.events:
                 if any(name == "hlo_op" for name, _ in event.stats):
-                    found[event.name].append(event.duration_ns / 1e9)
-    return found
+                    durations[event.name].append(event.duration_ns / 1e9)
+    return durations

@@ -1,11 +1,11 @@
-"""Compare ways to fuse the recall channels, and rerank candidates of one channel or of both.
+"""Compare ways to fuse the recall channels, and reranking of candidates from one or both channels.
 
     python -m bench.recall --bundle out/bundle --data $SHORTLIST_DATA/homedepot --split dev
 
-Print nDCG@10 and Recall@100 of recall by lexical weight, by reciprocal rank fusion and of the
-lexical channel alone, each with its difference from the default weight, paired by query. Then print
-the same metrics of reranked candidates of both channels and of the dense channel, and their
-difference.
+The first table shows nDCG@10 and Recall@100 of recall for each lexical weight, for reciprocal rank
+fusion, and for the lexical channel alone. Each row has its difference from the default weight,
+paired by query. Then the program prints the same metrics of reranked candidates: first from the
+dense channel, then from both channels, and the difference.
 """
 
 import sys
@@ -28,22 +28,22 @@ from train.evaluation.runs import Ranking
 from train.progress import track
 
 _METRICS = ("ndcg@10", "recall@100")
-_RANK_CONSTANT = 60  # of reciprocal rank fusion, as in Cormack et al. (2009)
+_RANK_CONSTANT = 60  # constant of reciprocal rank fusion, as in Cormack et al. (2009)
 
 
 @dataclass(frozen=True)
 class RecallConfig:
-    """What to compare on."""
+    """Options of `python -m bench.recall`."""
 
     bundle: Path  # a bundle, with a reranker if `rerank` is on
     data: Path  # the dataset directory that the bundle was built from
-    split: str = "dev"  # the split of the judgments
-    weights: tuple[float, ...] = (0.0, 0.2, 0.3, 0.5, 0.7, 1.0)  # compared with the default weight
+    split: str = "dev"  # the split whose queries are searched
+    weights: tuple[float, ...] = (0.0, 0.2, 0.3, 0.5, 0.7, 1.0)  # lexical weights to compare
     rerank: bool = True  # also rerank, which takes most of the time
 
 
 def main(config: RecallConfig) -> None:
-    """Answer every query in every way, and print the metrics."""
+    """Answer every query with each way to fuse the channels, and print the metrics."""
     queries = judged_queries(read_dataset(config.data), config.split)
     engine = Engine.load(config.bundle)
     weights = sorted({*config.weights, LEXICAL_WEIGHT})
@@ -52,14 +52,14 @@ def main(config: RecallConfig) -> None:
         return
     metrics = _metrics(queries, _reranked(engine, queries))
     for metric in _METRICS:
-        for name, of in metrics.items():
-            sys.stdout.write(f"{metric} rerank of {name}: {_cell(bootstrap(of[metric]), '')}\n")
+        for name, values in metrics.items():
+            sys.stdout.write(f"{metric} rerank of {name}: {_cell(bootstrap(values[metric]), '')}\n")
         difference = bootstrap(metrics["recall"][metric] - metrics["dense"][metric])
         sys.stdout.write(f"{metric} rerank of recall - rerank of dense: {_cell(difference, '+')}\n")
 
 
 def ranking(hits: Sequence[Hit]) -> Ranking:
-    """Return hits as a ranking."""
+    """Convert hits to a ranking."""
     scores = np.array([hit.score for hit in hits], np.float32)
     return Ranking([hit.item_id for hit in hits], scores)
 
@@ -67,7 +67,7 @@ def ranking(hits: Sequence[Hit]) -> Ranking:
 def _recalled(
     engine: Engine, queries: Sequence[JudgedQuery], weights: Sequence[float]
 ) -> dict[str, list[Ranking]]:
-    """Return recall's rankings by the way the channels are fused."""
+    """Return the rankings of recall for each way to fuse the channels."""
     default, depth = engine.config, engine.config.recall_depth
     runs: dict[str, list[Ranking]] = {}
     for query in track(queries, "recalling", len(queries)):
@@ -90,7 +90,7 @@ def _recalled(
 
 
 def _fused(rankings: Sequence[Ranking]) -> Ranking:
-    """Fuse by reciprocal rank, the sum of 1 / (60 + rank); ties keep the order of the rankings."""
+    """Fuse rankings by the sum of 1 / (60 + rank); ties keep the order of the rankings."""
     scores: dict[str, float] = {}
     for ranking in rankings:
         for rank, item_id in enumerate(ranking.item_ids, start=1):
@@ -100,7 +100,7 @@ def _fused(rankings: Sequence[Ranking]) -> Ranking:
 
 
 def _reranked(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, list[Ranking]]:
-    """Return the reranker's rankings by the system that recalled the candidates."""
+    """Return the reranked rankings for candidates of the dense channel and of both channels."""
     default = EngineConfig()
     configs = {"dense": replace(default, lexical_weight=0.0), "recall": default}
     runs: dict[str, list[Ranking]] = {name: [] for name in configs}
@@ -125,11 +125,11 @@ def _print_table(
     """Print a row per run: each metric, and its difference from the default run."""
     sys.stdout.write("| recall | nDCG@10 | difference | Recall@100 | difference |\n")
     sys.stdout.write("| --- | --- | --- | --- | --- |\n")
-    for name, of in metrics.items():
+    for name, values in metrics.items():
         cells = [name]
         for metric in _METRICS:
-            cells.append(_cell(bootstrap(of[metric]), ""))
-            difference = bootstrap(of[metric] - metrics[default][metric])
+            cells.append(_cell(bootstrap(values[metric]), ""))
+            difference = bootstrap(values[metric] - metrics[default][metric])
             cells.append("" if name == default else _cell(difference, "+"))
         sys.stdout.write(f"| {' | '.join(cells)} |\n")
 

@@ -22,26 +22,26 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison."""
+    """One comparison of Shortlist with another contestant."""
 
-    work: str  # the work
+    work: str  # the measured work, such as "rerank 50 pairs"
     against: str  # the other contestant
-    ratio: Ratio  # our speed over theirs
+    ratio: Ratio  # our speed divided by theirs
     ours: str  # our figure, with its unit
     theirs: str  # their figure
     same_answers: bool | None  # whether both gave the same answers; None if not compared
     agreement: str  # how the answers were compared
-    rounds: int  # rounds of the ratio
+    rounds: int  # number of timed rounds
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
+    """Print a line and flush the output."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine."""
+    """Return the processor, its numbers of cores and its speed at matrix products."""
     numerics = choose_numerics()
     return {
         "processor": _processor(),
@@ -58,35 +58,35 @@ def markdown(rows: Sequence[Row]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        said = {True: "yes", False: "no", None: "not compared"}[row.same_answers]
-        same = f"{said}: {row.agreement}"
+        verdict = {True: "yes", False: "no", None: "not compared"}[row.same_answers]
+        same = f"{verdict}: {row.agreement}"
         cells = (row.work, row.against, str(row.ratio), row.ours, row.theirs, same)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Replace the rows of the same works in a results file.
+    """Write rows to a results file, in place of its rows of the same work.
 
-    The file names one processor and one set of versions, so rows of others are dropped. Each row
-    has the date of its measurement.
+    The file holds results of one processor and one set of package versions, so rows of another
+    processor or other versions are dropped. Each row has the date of its measurement.
     """
-    kept, here = [], machine()
+    old_rows, here = [], machine()
     versions = {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES}
     if path.is_file():
         works, before = {row.work for row in rows}, json.loads(path.read_text())
         processor = before["machine"]["processor"]
         if processor == here["processor"] and before["versions"] == versions:
-            kept = [row for row in before["rows"] if row["work"] not in works]
+            old_rows = [row for row in before["rows"] if row["work"] not in works]
         else:
-            say(f"{path} had rows of another processor or other versions; they are dropped")
+            say(f"{path} had rows of another processor or other versions; these rows are dropped")
     today = datetime.date.today().isoformat()
-    found = {
+    results = {
         "machine": here,
         "versions": versions,
-        "rows": kept + [asdict(row) | {"date": today} for row in rows],
+        "rows": old_rows + [asdict(row) | {"date": today} for row in rows],
     }
-    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
 def _topology() -> str:

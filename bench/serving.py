@@ -1,8 +1,8 @@
-"""Measure concurrency, search overhead and start time of one server.
+"""Measure one server: speed with concurrent callers, search overhead and start time.
 
     python -m bench.serving --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
-Callers are threads of this process, and share the machine's cores with the server.
+Callers are threads of this process. They share the machine's cores with the server.
 """
 
 import sys
@@ -24,19 +24,19 @@ from shortlist.client import Client
 
 @dataclass(frozen=True)
 class ServingConfig:
-    """What to serve, and which calls to make."""
+    """Options of `python -m bench.serving`."""
 
     bundle: Path  # the bundle to serve
     data: Path  # dataset directory; the queries come from its `test` judgments
-    rounds: int = 7  # rounds per number of callers, in turns
-    calls: int = 64  # calls per method and round
+    rounds: int = 7  # rounds; numbers of callers take turns in each round
+    calls: int = 64  # calls per method, round and number of callers
     callers: tuple[int, ...] = (16,)  # numbers of concurrent callers, each compared with one caller
     cache: Path = Path("out/bench/xla")  # directory of compiled programs
 
 
 @contextmanager
 def server(config: ServingConfig) -> Iterator[tuple[Server, float]]:
-    """Run a server without cache; yield the server and its seconds until ready."""
+    """Run a server without result cache; yield the server and the seconds until it is ready."""
     start = time.perf_counter()
     with serving(config.bundle, config.cache, "--engine.cache-megabytes", "0") as running:
         yield running, time.perf_counter() - start
@@ -45,7 +45,7 @@ def server(config: ServingConfig) -> Iterator[tuple[Server, float]]:
 def rate(
     call: Callable[[str], object], queries: Sequence[str], callers: int
 ) -> tuple[float, float]:
-    """Return calls per second, and the 99th percentile of their seconds."""
+    """Return the calls per second, and the 99th percentile of a call's time in seconds."""
 
     def timed(query: str) -> float:
         start = time.perf_counter()
@@ -59,7 +59,7 @@ def rate(
 
 
 def concurrency(config: ServingConfig, address: str, queries: Sequence[str]) -> None:
-    """Compare several callers with one, method by method."""
+    """Compare several callers with one caller, for each method."""
     with Client(address, timeout_seconds=60) as client:
         methods: dict[str, Callable[[str], object]] = {
             "Retrieve": lambda query: client.retrieve(query, page_size=100),
@@ -71,14 +71,15 @@ def concurrency(config: ServingConfig, address: str, queries: Sequence[str]) -> 
             ratios: dict[int, list[float]] = {callers: [] for callers in config.callers}
             tails: dict[int, list[float]] = {callers: [] for callers in config.callers}
             for turn in range(config.rounds + 1):
-                some = queries[turn * config.calls : (turn + 1) * config.calls]
-                one, _ = rate(call, some, 1)
-                asked = {callers: rate(call, some, callers) for callers in config.callers}
-                if turn:  # the first one warms up
-                    alone.append(one)
-                    for callers, (many, tail) in asked.items():
-                        ratios[callers].append(many / one)
-                        tails[callers].append(tail / (callers / many))
+                batch = queries[turn * config.calls : (turn + 1) * config.calls]
+                single_rate, _ = rate(call, batch, 1)
+                results = {callers: rate(call, batch, callers) for callers in config.callers}
+                if turn:  # the first turn is a warm-up
+                    alone.append(single_rate)
+                    for callers, (callers_rate, tail) in results.items():
+                        ratios[callers].append(callers_rate / single_rate)
+                        # In a fair queue, every call takes callers / callers_rate seconds.
+                        tails[callers].append(tail / (callers / callers_rate))
             print_row(f"{name}: 1 caller, calls/s", alone)
             for callers in config.callers:
                 over = f"{name}: {callers} callers"
@@ -110,18 +111,18 @@ def print_row(name: str, values: Sequence[float]) -> None:
 
 
 def main(config: ServingConfig) -> None:
-    """Print the results as rows of a table."""
+    """Run the measurements, and print the results as rows of a table."""
     queries = inputs.queries_of(config.data, "test")
     sys.stdout.write(f"{machine()}\n")
     with server(config):
-        pass  # compiles what is not in the cache yet
+        pass  # compile the programs that the cache lacks
     for _ in range(3):
         with server(config) as (started, seconds):
             print_row("start with compiled programs, seconds to ready", [seconds])
             say(f"| programs of that start | {started.logged('programs (.*)')} |")
-    with server(config) as (asked, _):
-        overhead(asked.address, queries[-100:])
-        concurrency(config, asked.address, queries)
+    with server(config) as (started, _):
+        overhead(started.address, queries[-100:])
+        concurrency(config, started.address, queries)
 
 
 if __name__ == "__main__":

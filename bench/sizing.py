@@ -1,10 +1,10 @@
-"""Measure processor time, throughput and memory of a server by kind of call.
+"""Measure processor time, throughput and memory of a server for each kind of call.
 
     python -m bench.sizing --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
-Callers form a closed loop, one kind of call after another. They share the machine's cores with the
-server, so the throughput is lower than that of a server on its own machine. The processor time is
-that of the server only. The server has no cache.
+The callers form a closed loop, and make one kind of call after another. They share the machine's
+cores with the server, so the throughput is lower than that of a server on its own machine. Only the
+processor time of the server is counted. The server has no result cache.
 """
 
 import threading
@@ -25,23 +25,23 @@ from bench.report import machine, say
 from catalog.dataset.reading import read_dataset
 from shortlist.client import Client
 
-_RERANKED = (0, 10, 50, 100)  # reranked candidates
-_ITEMS = 1_000  # items to look up in turn
+_RERANKED = (0, 10, 50, 100)  # numbers of reranked candidates
+_ITEMS = 1_000  # number of items that GetItem looks up
 
 
 @dataclass(frozen=True)
 class SizingConfig:
-    """What to serve, and how much load to send."""
+    """Options of `python -m bench.sizing`."""
 
     bundle: Path  # the bundle to serve
-    data: Path  # dataset directory; its judgments give the queries, its items the ids
+    data: Path  # dataset directory; queries come from its judgments, ids from its items
     seconds: float = 15.0  # duration of each kind of call
     callers: int = 16  # concurrent callers
     cache: Path = Path("out/bench/xla")  # directory of compiled programs
 
 
 def calls(client: Client, config: SizingConfig) -> Mapping[str, Callable[[int], Any]]:
-    """Return the kinds of calls by name; each takes the number of a call."""
+    """Return a function for each kind of call; its argument is the number of the call."""
     queries = inputs.queries_of(config.data)
     ids = read_dataset(config.data).items["item_id"].to_pylist()[:_ITEMS]
 
@@ -57,7 +57,7 @@ def calls(client: Client, config: SizingConfig) -> Mapping[str, Callable[[int], 
 
 
 def ask(call: Callable[[int], Any], config: SizingConfig) -> int:
-    """Run the callers; return the number of answered calls."""
+    """Run all callers with one kind of call; return the number of answered calls."""
     numbers, stop = count(), time.perf_counter() + config.seconds
     answered = []
 
@@ -77,7 +77,7 @@ def ask(call: Callable[[int], Any], config: SizingConfig) -> int:
 
 
 def main(config: SizingConfig) -> None:
-    """Print a table."""
+    """Measure each kind of call, and print a table."""
     say(str(machine()))
     flags = ("--engine.cache-megabytes", "0")
     with serving(config.bundle, config.cache, *flags) as server:

@@ -1,8 +1,9 @@
-"""Inputs of the index: vectors of product titles, and of real search queries.
+"""Inputs of the index benchmarks: vectors of product titles and of real search queries.
 
-Random vectors have no neighbourhoods, and noisy copies of a vector are too easy to find. So items
-are titles: every distinct title of the datasets, then recombined titles, the beginning of one title
-and the end of another. Queries are real, so no query is made from an item; `make` checks this.
+Random vectors have no neighbourhoods, and noisy copies of a vector are too easy to find. Therefore
+items are titles: first every distinct title of the datasets, then recombined titles. A recombined
+title has the first words of one title and the last words of another. Queries are real search
+queries, not made from items; `make` checks that they are no copies of items.
 """
 
 import hashlib
@@ -22,15 +23,15 @@ from bert.tokens import TOKENIZER_FILE
 from towers.exact import ExactIndex
 
 QUERIES = 2_000
-_CHUNK = 20_000  # titles encoded and written at a time
-_WORDS = 5  # words of each title in a recombined title
+_CHUNK = 20_000  # titles that are encoded and written at a time
+_WORDS = 5  # words that a recombined title takes from each of two titles
 _SEED = 0
 _COPY = 0.98  # cosine above which an item counts as a copy of a query
-_COPIES = 0.005  # largest share of queries with a copy
+_COPIES = 0.005  # maximum share of queries with such a copy
 
 
 def titles() -> Iterator[str]:
-    """Yield distinct titles without end, real ones first; the same on every call."""
+    """Yield distinct titles without end, real titles first; every call yields the same titles."""
     real = list(
         dict.fromkeys(title for name in inputs.DATASETS for title in inputs.all_titles(name))
     )
@@ -47,7 +48,7 @@ def titles() -> Iterator[str]:
 
 
 def queries() -> list[str]:
-    """Return distinct real queries, drawn at random."""
+    """Return distinct real queries; the random choice is the same on every call."""
     judgments = inputs.dataset().judgments
     assert judgments is not None
     distinct = sorted(set(judgments["query"].to_pylist()))
@@ -73,7 +74,7 @@ def make(directory: Path, items: int) -> tuple[Path, np.ndarray]:
     """Return the file of the items' unit vectors, and the queries' vectors; encode them if missing.
 
     Raises:
-        RuntimeError: the items are too easy to find for these queries.
+        RuntimeError: too many queries are copies of items, so searches would be too easy.
     """
     file, asked = directory / f"titles-{key()}-{items}.npy", directory / f"queries-{key()}.npy"
     directory.mkdir(parents=True, exist_ok=True)
@@ -88,8 +89,8 @@ def make(directory: Path, items: int) -> tuple[Path, np.ndarray]:
 
 
 def _encode(file: Path, items: int) -> set[str]:
-    """Write the vectors of titles; return the queries that are titles."""
-    encoder, wanted = ours.bulk_encoder(), {query.casefold() for query in queries()}
+    """Write the vectors of titles; return the queries that equal a title."""
+    encoder, folded = ours.bulk_encoder(), {query.casefold() for query in queries()}
     vectors = np.lib.format.open_memmap(
         file, mode="w+", dtype=np.float32, shape=(items, encoder.dim)
     )
@@ -97,14 +98,14 @@ def _encode(file: Path, items: int) -> set[str]:
     for start in range(0, items, _CHUNK):
         part = list(islice(source, min(_CHUNK, items - start)))
         vectors[start : start + len(part)] = encoder.items(part)
-        same |= wanted & {title.casefold() for title in part}
+        same |= folded & {title.casefold() for title in part}
         sys.stderr.write(f"encoded {start + len(part):,} of {items:,} titles\n")
     vectors.flush()
     return same
 
 
 def _check(same: set[str], vectors: np.ndarray, asked: np.ndarray) -> None:
-    """Check that queries are no copies of items; see `make`."""
+    """Raise an error if too many queries are copies of items; see `make`."""
     nearest = ExactIndex(vectors).search(asked, 1)[1][:, 0]
     share = float((nearest > _COPY).mean())
     sys.stderr.write(
@@ -114,6 +115,6 @@ def _check(same: set[str], vectors: np.ndarray, asked: np.ndarray) -> None:
     if same or share > _COPIES:
         raise RuntimeError(
             f"the vectors are too easy to search: {len(same)} queries are titles "
-            f"({sorted(same)[:3]}), and {share:.2%} have an item nearer than {_COPY}; at most "
-            f"{_COPIES:.2%} may"
+            f"({sorted(same)[:3]}), and {share:.2%} of the queries have an item with a cosine "
+            f"above {_COPY}; the maximum is {_COPIES:.2%}"
         )

@@ -1,11 +1,11 @@
-"""Generate the contract for clients in other languages.
+"""Generate client code in other languages from the protos.
 
     python clients/stubs.py node DIR   TypeScript types and clients for @grpc/grpc-js
-    python clients/stubs.py go DIR     gen/shortlist/v1 of a Go module, shortlist.example
+    python clients/stubs.py go DIR     package gen/shortlist/v1 of the Go module shortlist.example
 
-Needs the `dev` extra and the generator of the language. Node: run `npm install` in clients/node, or
-name its directory with NODE_MODULES. Go: protoc-gen-go and protoc-gen-go-grpc on PATH. Needs no
-network.
+The script needs the `dev` extra and the generator of the language, but no network. For Node, run
+`npm install` in clients/node, or set NODE_MODULES to another node_modules directory. For Go, put
+protoc-gen-go and protoc-gen-go-grpc on PATH.
 """
 
 import argparse
@@ -20,9 +20,9 @@ sys.path.insert(0, str(CLIENTS.parent / "protos"))
 
 import generate as contract  # noqa: E402 - protos/generate.py, found by the path above
 
-# The details of errors; no file of the contract imports them.
+# The protos of error details. No proto of ours imports them, so they are generated explicitly.
 DETAILS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
-# Absent messages and optional scalars are undefined; a oneof is a union.
+# Options of ts-proto: absent messages and optional scalars are undefined; a oneof is a union type.
 TS_OPTIONS = ",".join(
     (
         "outputServices=grpc-js",
@@ -32,7 +32,7 @@ TS_OPTIONS = ",".join(
         "importSuffix=.js",
     )
 )
-# The Go module of the generated package. The contract names none: it belongs to no language.
+# The Go module of the generated package. The protos name none, because they fit every language.
 GO_MODULE = "shortlist.example"
 GO_PACKAGE = f"{GO_MODULE}/gen/shortlist/v1;shortlistv1"
 

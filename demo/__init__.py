@@ -1,7 +1,8 @@
 """The demo store: a generated shop in the dataset format, with known ground truth.
 
-`write_demo_store` is deterministic by seed. The docstrings of `products`, `queries`, `judgments`
-and `behaviour` tell how each part is generated; `vocabulary` and `departments` hold the words.
+With the same seed, `write_demo_store` writes the same store. The docstrings of `products`,
+`queries`, `judgments` and `behaviour` say how each part is generated. `vocabulary` and
+`departments` contain the words.
 """
 
 from demo.write import DemoConfig, write_demo_store

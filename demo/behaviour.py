@@ -1,12 +1,12 @@
 """Users of the demo shop, their result pages, and their actions.
 
 **Tastes.** Each user has a price sensitivity (log-normal), favourite brands, and shares of interest
-in departments (Dirichlet). `users.parquet` holds only facts that a shop knows: a segment, an age
-band and a country. Segment and age band hint at the tastes.
+in departments (Dirichlet). `users.parquet` contains only facts that a real shop has: a segment, an
+age band and a country. Segment and age band depend on the tastes of most users.
 
 **The logging policy** ranks the products that look like the query's intent (same leaf, same
 section, accessories) by text grade + popularity_weight · ln(1 + rating count) + Gumbel noise, and
-shows the top `page_size`. The policy is good but not perfect, and ignores user and stock.
+shows the top `page_size`. The policy is good but not perfect. It ignores the user and the stock.
 
 **Attractiveness** is the probability that a user clicks an examined product:
 
@@ -14,7 +14,7 @@ shows the top `page_size`. The policy is good but not perfect, and ignores user 
                          + brand_weight · [the brand of d is a favourite of u]
                          - price_weight · sensitivity(u) · ln(price of d / median of its leaf))
 
-**Two click models**, for sessions with even and with odd numbers:
+**Two click models**: sessions with even numbers use `position`, the others use `cascade`.
 
 - position (Craswell et al., "An experimental comparison of click position-bias models", WSDM 2008,
   the examination hypothesis; also Richardson et al., WWW 2007): every position k is examined
@@ -45,33 +45,33 @@ from demo.vocabulary import Leaf
 _SEGMENTS = ("premium", "regular", "saver")
 _AGE_BANDS = ("18-29", "30-44", "45-59", "60+")
 _COUNTRIES = ("DE", "FR", "GB", "NL", "US")
-_OPENING = datetime.combine(AS_OF + timedelta(days=1), time(), UTC)  # the log ends before it
+_LOG_END = datetime.combine(AS_OF + timedelta(days=1), time(), UTC)  # all sessions start earlier
 
 
 @dataclass(frozen=True)
 class BehaviourModel:
-    """Parameters of pages and actions, see the module's docstring for the formulas."""
+    """Parameters of pages and actions; the docstring of the module has the formulas."""
 
     page_size: int = 10  # positions shown per search
-    popularity_weight: float = 0.15  # of the logging policy
-    policy_noise: float = 0.7  # scale of its Gumbel noise
+    popularity_weight: float = 0.15  # weight of popularity in the logging policy
+    policy_noise: float = 0.7  # scale of the Gumbel noise in the logging policy
     examination_decay: float = 0.9  # exponent of the position model
-    bias: float = -2.2
-    grade_weight: float = 0.9
-    brand_weight: float = 0.9
-    price_weight: float = 0.6
-    sensitivity_sigma: float = 0.7  # of the log-normal price sensitivity
-    favourite_brands: int = 6  # per user, over all departments
-    department_concentration: float = 0.6  # of the Dirichlet over departments
+    bias: float = -2.2  # bias of attractiveness
+    grade_weight: float = 0.9  # weight of the grade in attractiveness
+    brand_weight: float = 0.9  # weight of a favourite brand in attractiveness
+    price_weight: float = 0.6  # weight of the price in attractiveness
+    sensitivity_sigma: float = 0.7  # sigma of the log-normal price sensitivity
+    favourite_brands: int = 6  # number of favourite brands per user, over all departments
+    department_concentration: float = 0.6  # concentration of the Dirichlet over departments
     more_searches: float = 0.5  # Poisson mean of a session's searches after the first
-    query_popularity_decay: float = 0.6  # Zipf exponent of queries
-    cart_bias: float = -2.2
-    cart_grade_weight: float = 0.7
-    purchase_probability: float = 0.45
-    cheap_below: float = 30.0  # currency units
-    more_of_cheap: float = 0.4  # Poisson mean of a quantity's units after the first
-    more_of_others: float = 0.03  # the same for other products
-    activity_shape: float = 0.8  # of the gamma distribution of sessions over users
+    query_popularity_decay: float = 0.6  # Zipf exponent of query popularity
+    cart_bias: float = -2.2  # bias of the probability to add to the cart
+    cart_grade_weight: float = 0.7  # weight of the grade in that probability
+    purchase_probability: float = 0.45  # probability that the user buys a product in the cart
+    cheap_below: float = 30.0  # price below which a product is cheap, in currency units
+    more_of_cheap: float = 0.4  # Poisson mean of the units after the first, of a cheap product
+    more_of_others: float = 0.03  # Poisson mean of the units after the first, of other products
+    activity_shape: float = 0.8  # shape of the gamma distribution of user activity
     hint_probability: float = 0.7  # probability that segment and age band follow from tastes
 
 
@@ -90,7 +90,7 @@ class User:
 
 @dataclass(frozen=True)
 class Event:
-    """One row of the event log; `quantity` is None for types without one."""
+    """One row of the event log; `quantity` is None for event types without a quantity."""
 
     time: datetime
     product: Product
@@ -103,12 +103,12 @@ class Event:
 
 
 def click_model_of(session_id: str) -> str:
-    """Return the click model of a session: even numbers position, odd ones cascade."""
+    """Return the click model of a session: "position" for even numbers, else "cascade"."""
     return "cascade" if int(session_id[1:]) % 2 else "position"
 
 
 def make_users(rng: np.random.Generator, model: BehaviourModel, count: int) -> tuple[User, ...]:
-    """Make users; the segment and age band of most follow from their tastes."""
+    """Make users; the segment and age band of most users follow from their tastes."""
     names = [department.leaves[0].department for department in DEPARTMENTS]
     brands = [brand for department in DEPARTMENTS for brand in department.brands]
     users = []
@@ -145,16 +145,16 @@ def make_events(
     sessions: int,
     days: int,
 ) -> list[Event]:
-    """Make the log of `sessions` sessions over `days` days, in order of time.
+    """Make the event log of `sessions` sessions over `days` days, in order of time.
 
-    Users search only `train` queries, so nothing that learns from the log sees `test`.
+    Users search only `train` queries, so a model that learns from the log sees no `test` query.
     """
     shop = _Shop(rng, model, products, [query for query in queries if query.split == "train"])
     activity = rng.gamma(model.activity_shape, size=len(users))
     who = rng.choice(len(users), size=sessions, p=activity / activity.sum())
     events: list[Event] = []
     for number, user_index in enumerate(who, start=1):
-        start = _OPENING - timedelta(seconds=float(rng.uniform(7200, days * 86400)))
+        start = _LOG_END - timedelta(seconds=float(rng.uniform(7200, days * 86400)))
         for query in shop.searches(users[user_index]):
             new_events = shop.search(f"S{number:05d}", users[user_index], query, start)
             events += new_events
@@ -194,7 +194,7 @@ class _Shop:
         return [self._queries[index] for index in order[:count]]
 
     def search(self, session_id: str, user: User, query: Query, start: datetime) -> list[Event]:
-        """Return a page's impressions, all at one time, and then the actions, in order of time."""
+        """Return a page's impressions, all at the same time, then the actions in order of time."""
         page = self._page(query)
         events = [
             Event(start, product, "impression", session_id, user, query, position)
@@ -238,7 +238,7 @@ class _Shop:
         )
 
     def _after_click(self, product: Product, grade: int) -> list[tuple[str, int | None]]:
-        """Draw the actions that follow a click, with quantities."""
+        """Draw the actions that follow a click, each with its quantity or None."""
         model = self._model
         cart = _sigmoid(np.array([model.cart_bias + model.cart_grade_weight * grade]))
         if not product.in_stock or self._rng.random() >= cart[0]:
@@ -258,7 +258,7 @@ def clicks(
     name: str,
     attractive: Float[np.ndarray, " positions"],
 ) -> Bool[np.ndarray, " positions"]:
-    """Draw the clicks on one page, from the top, by a click model."""
+    """Draw the clicks on one page by the named click model; positions start at the top."""
     drawn: Bool[np.ndarray, " positions"] = rng.random(len(attractive)) < attractive
     if name == "cascade":
         seen = np.cumsum(drawn) - drawn == 0  # no click above

@@ -3,15 +3,15 @@
 The text grade depends on a product's text and price. The conditions of an intent are its attribute
 values, its brand and its price limit.
 
-- Products of the same leaf category have grade 3 if they meet all conditions, 2 if they miss one of
-  two or more, else 1.
-- Products of another leaf of the same section have grade 1 if they meet all conditions, else 0.
-  Accessories of the leaf, and products that it is an accessory of, have 0.
+- Products of the intent's leaf category have grade 3 if they meet all conditions. They have grade 2
+  if they miss exactly one of at least two conditions, and otherwise grade 1.
+- Products of another leaf of the same section have grade 1 if they meet all conditions, and
+  otherwise grade 0. They also have grade 0 if one of the two leaves has accessories for the other.
 - All other products have grade 0.
 
-The grade is the text grade, less one for products out of stock, and less one for products that at
-least `MIN_RATINGS` people rate below `POOR_RATING` on average; it is at least 0. Texts tell
-neither, so only a model that sees stock, rating and rating count can learn it.
+The grade is the text grade, minus one if the product is out of stock, and minus one if at least
+`MIN_RATINGS` people rate it below `POOR_RATING` on average. The grade is at least 0. Texts contain
+neither stock nor ratings, so only a model that sees these fields can learn the grade.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +26,8 @@ from demo.products import Product
 from demo.queries import Intent, Query
 from demo.vocabulary import Leaf
 
-POOR_RATING = 3.6
-MIN_RATINGS = 10
+POOR_RATING = 3.6  # average rating below which the grade is lowered
+MIN_RATINGS = 10  # number of ratings from which a poor rating counts
 
 
 @dataclass(frozen=True)
@@ -40,27 +40,27 @@ class Judged:
 
 
 def text_grades(intent: Intent, products: Sequence[Product]) -> Int64[np.ndarray, " products"]:
-    """Return the grades by text and price, 0 to 3."""
+    """Return the text grades of products for an intent, 0 to 3."""
     near = siblings(intent.leaf)
     grades = []
     for product in products:
-        held = [product.attributes.get(name) == value for name, value in intent.asked]
+        met = [product.attributes.get(name) == value for name, value in intent.asked]
         if intent.brand is not None:
-            held.append(product.brand == intent.brand)
+            met.append(product.brand == intent.brand)
         if intent.max_price is not None:
-            held.append(product.price <= intent.max_price)
-        missed = held.count(False)
+            met.append(product.price <= intent.max_price)
+        missed = met.count(False)
         if product.leaf is not intent.leaf:
             grades.append(int(missed == 0 and product.leaf in near))
         elif missed == 0:
             grades.append(3)
         else:
-            grades.append(2 if missed == 1 and len(held) > 1 else 1)
+            grades.append(2 if missed == 1 and len(met) > 1 else 1)
     return np.array(grades, np.int64)
 
 
 def grades(intent: Intent, products: Sequence[Product]) -> Int64[np.ndarray, " products"]:
-    """Return the grades, 0 to 3, lowered by stock and ratings."""
+    """Return the grades of products for an intent, 0 to 3, lowered by stock and ratings."""
     faults = [
         int(not product.in_stock)
         + int(
@@ -76,7 +76,7 @@ def grades(intent: Intent, products: Sequence[Product]) -> Int64[np.ndarray, " p
 
 @cache
 def siblings(leaf: Leaf) -> frozenset[Leaf]:
-    """Return the other leaves of the section, except those that go together with the leaf."""
+    """Return the other leaves of the section, except leaves that go together with the leaf."""
     return frozenset(
         other
         for other in LEAVES.values()
@@ -86,7 +86,7 @@ def siblings(leaf: Leaf) -> frozenset[Leaf]:
 
 @cache
 def lookalikes(leaf: Leaf) -> frozenset[Leaf]:
-    """Return the leaves with similar products: its section, and leaves that go together with it."""
+    """Return the leaves of the same section, and the leaves that go together with the leaf."""
     return frozenset(
         other
         for other in LEAVES.values()
@@ -99,7 +99,7 @@ def _go_together(leaf: Leaf, other: Leaf) -> bool:
 
 
 def pools(products: Sequence[Product]) -> Mapping[Leaf, Sequence[Product]]:
-    """Return, for each leaf, the products of its lookalikes, itself included."""
+    """Return, for each leaf, the products of the leaf and of its lookalikes."""
     return {
         leaf: [product for product in products if product.leaf in lookalikes(leaf)]
         for leaf in LEAVES.values()
@@ -111,9 +111,9 @@ def make_judgments(
 ) -> Iterator[Judged]:
     """Yield up to `most` products of grade 1 or more per query, and some of grade 0.
 
-    The best grades are kept; within a grade, chance decides. Products of grade 0 fill the query up
-    to 15 products, with at least 8. Up to half of them are lookalikes, and the others come from
-    other categories.
+    The products with the best grades are chosen; among equal grades, the choice is random. Products
+    of grade 0 fill a query up to 15 products, but there are always at least 8 of them. Up to half
+    are lookalikes, and the others come from other categories.
     """
     pool_of = pools(products)
     for query in queries:

@@ -7,6 +7,7 @@ import numpy as np
 from demo.products import compact
 from demo.vocabulary import FOR, VALUE_WORDS
 
+# Spellings of units in queries.
 _UNITS = {
     "ml": ("ml", "milliliter"),
     "l": ("liter", "litre"),
@@ -21,6 +22,7 @@ _UNITS = {
     "lumen": ("lm", "lumens"),
 }
 
+# The neighbouring keys of each key.
 _BESIDE = {
     "a": "qsz", "b": "vgn", "c": "xdv", "d": "sfe", "e": "wrd", "f": "dgr", "g": "fht",
     "h": "gjy", "i": "uok", "j": "hku", "k": "jli", "l": "kop", "m": "nj", "n": "bmh",
@@ -28,11 +30,12 @@ _BESIDE = {
     "v": "cbf", "w": "qes", "x": "zcs", "y": "tuh", "z": "xa",
 }  # fmt: skip
 
+# Endings of phrases without a plural.
 _UNCOUNTED = ("shampoo", "sunscreen", "footwear", "bedding", "outerwear", "furniture", "wash")
 
 
 def plural(phrase: str) -> str:
-    """Return a phrase with its last word in plural; plurals and uncountable words stay."""
+    """Return a phrase with its last word in plural; keep plurals and uncountable words as is."""
     if phrase.endswith(_UNCOUNTED) or (phrase.endswith("s") and not phrase.endswith("ss")):
         return phrase
     if phrase.endswith("mouse"):
@@ -76,15 +79,15 @@ def described(
 
 
 def has_long_word(text: str) -> bool:
-    """Whether the text has a word of five letters or more, which `mistyped` can change."""
+    """Return whether the text has a word of five or more letters, which `mistyped` can change."""
     return bool(_long_words(text.split()))
 
 
 def mistyped(rng: np.random.Generator, text: str) -> str:
-    """Return the text with one typing error in a longer word; the first letter stays.
+    """Return the text with one typing error in a long word; the first letter stays unchanged.
 
-    A letter is left out, doubled, swapped with the next, or replaced by a neighbouring key. The
-    text must satisfy `has_long_word`.
+    The error omits a letter, doubles it, swaps it with the next letter, or replaces it with the
+    letter of a neighbouring key. The text must satisfy `has_long_word`.
     """
     words = text.split()
     long = _long_words(words)

@@ -3,9 +3,9 @@
 The products of a leaf category come in groups. The variants of a group share brand, range name,
 noun, rating, release date and all attributes except the one that varies in the category. A price
 is the product of the category's base price, the brand's tier, a log-normal factor of the group, and
-factors of the attribute values (`VALUE_PRICE`; for an `ORDERED` attribute, from 0.75 for the
-smallest value to 1.35 for the largest). A title shows only some attributes. The description, which
-may be missing, shows some of the others.
+factors of the attribute values. These factors come from `VALUE_PRICE`; for an `ORDERED` attribute,
+they range from 0.75 for the smallest value to 1.35 for the largest. A title shows only some
+attributes. The description, which may be missing, shows a random half of the attributes.
 """
 
 import math
@@ -18,8 +18,9 @@ import numpy as np
 from demo.departments import DEPARTMENTS, LEAVES
 from demo.vocabulary import FOR, ORDERED, SERIES, VALUE_PRICE, Department, Leaf
 
-AS_OF = date(2025, 6, 30)  # last day of releases and events
+AS_OF = date(2025, 6, 30)  # the last day of releases and events
 
+# Attributes that a title shows at its end, after commas.
 _SHOWN_BEHIND = ORDERED | {"colour", "size", "pack", "resolution", "frame", "factor"}
 _ABBREVIATIONS = frozenset({"usb", "led", "rfid", "uv", "spf", "pvc", "hd", "gb", "tb", "mah"})
 _SMALL_WORDS = frozenset({"for", "with", "and", "of"})
@@ -53,7 +54,7 @@ class Product:
 
 @dataclass(frozen=True)
 class _Group:
-    """The common values of the variants of one product."""
+    """The values that all variants of one product share."""
 
     leaf: Leaf
     brand: str
@@ -62,7 +63,7 @@ class _Group:
     attributes: Mapping[str, str]
     shown: frozenset[str]  # the attributes that the title shows
     titled: bool  # whether the title starts with the brand
-    compact_units: bool  # "500ml" rather than "500 ml"
+    compact_units: bool  # whether the title writes "500ml" instead of "500 ml"
     base_price: float
     rating: float | None
     rating_count: int
@@ -71,7 +72,7 @@ class _Group:
 
 def make_products(rng: np.random.Generator, count: int) -> tuple[Product, ...]:
     """Make exactly `count` products over all leaf categories, in random order."""
-    made: list[tuple[_Group, str, str]] = []  # group, group id, the varying attribute's value
+    made: list[tuple[_Group, str, str]] = []  # group, group id, value of the varying attribute
     group_number = 0
     sizes = iter(_leaf_sizes(rng, count))
     for department in DEPARTMENTS:
@@ -93,7 +94,7 @@ def make_products(rng: np.random.Generator, count: int) -> tuple[Product, ...]:
 
 
 def _leaf_sizes(rng: np.random.Generator, count: int) -> list[int]:
-    """Draw uneven sizes that sum to `count`, by largest remainder."""
+    """Draw uneven sizes of the leaves that sum to `count`, rounded by largest remainder."""
     weights = rng.uniform(0.7, 1.3, size=len(LEAVES))
     shares = count * weights / weights.sum()
     sizes = np.floor(shares).astype(int)
@@ -103,7 +104,7 @@ def _leaf_sizes(rng: np.random.Generator, count: int) -> list[int]:
 
 
 def _names(rng: np.random.Generator, department: Department) -> list[tuple[str, str]]:
-    """Return distinct pairs of brand and range for one leaf, of six of the department's brands."""
+    """Return distinct pairs of brand and range name for a leaf, from six of the brands."""
     brands = rng.permutation(list(department.brands))[:6]
     pairs = [(str(brand), series) for brand in brands for series in SERIES]
     return [pairs[index] for index in rng.permutation(len(pairs))]
@@ -169,7 +170,7 @@ def _value_factor(leaf: Leaf, attributes: Mapping[str, str]) -> float:
 
 
 def _shop_price(price: float) -> float:
-    """Round as shops do: below 20 to halves less a cent, below 100 to units less a cent."""
+    """Round a price as shops do: 12.30 to 11.99, 57.20 to 57.99, 130.40 to 130."""
     if price < 20:
         return round(max(math.floor(price * 2) / 2, 1.5) - 0.01, 2)
     return round(math.floor(price) + 0.99, 2) if price < 100 else float(round(price))
@@ -196,7 +197,7 @@ def _title(group: _Group, attributes: Mapping[str, str]) -> str:
 
 
 def _headed(text: str) -> str:
-    """Capitalise a text for a title, except units and small words."""
+    """Capitalise the words of a title, except units and small words."""
     words = text.split()
     for index, word in enumerate(words):
         if word in _ABBREVIATIONS:
@@ -213,15 +214,15 @@ def compact(value: str) -> str:
 
 
 def _description(rng: np.random.Generator, group: _Group, attributes: Mapping[str, str]) -> str:
-    told = [name for name in attributes if rng.random() < 0.5]
+    shown = [name for name in attributes if rng.random() < 0.5]
     before = [
         attributes[name]
-        for name in told
+        for name in shown
         if name not in FOR and not attributes[name].startswith("with ")
     ]
     behind = [
         f"for {attributes[name]}" if name in FOR else attributes[name]
-        for name in told
+        for name in shown
         if name in FOR or attributes[name].startswith("with ")
     ]
     noun = _pick(rng, group.leaf.nouns)
@@ -234,7 +235,7 @@ def _description(rng: np.random.Generator, group: _Group, attributes: Mapping[st
 
 
 def related_nouns(leaf: Leaf) -> Sequence[str]:
-    """Return nouns of the leaf that an accessory goes with, or of the leaf's accessories."""
+    """Return the nouns of the leaf that an accessory belongs to, or of the leaf's accessories."""
     if leaf.goes_with is not None:
         return LEAVES[leaf.goes_with].nouns
     return [

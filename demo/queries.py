@@ -13,8 +13,8 @@ is one wording of an intent. There are eight kinds, in the same shares in every 
 - `typo`: a query of kind `head`, `synonym` or `attributes` with a typing error.
 
 No intent occurs in two kinds or in two splits. So a `test` query is never a rewording of a `train`
-query, but splits share the words of a category, as in any shop. For bare category names and
-sentences, the words themselves are the intent.
+query, but splits share the words of a category, as in any shop. For category names
+without conditions, and for sentences, different words count as different intents.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ class Intent:
 
 @dataclass(frozen=True)
 class Query:
-    """One wording of an intent."""
+    """A query: one wording of an intent."""
 
     query_id: str
     text: str
@@ -62,14 +62,14 @@ class Query:
     intent: Intent
 
 
-# Identifies an intent; no key occurs twice.
+# A key identifies an intent; no key occurs twice.
 _Key = tuple[object, ...]
 
 
 def make_queries(
     rng: np.random.Generator, products: Sequence[Product], count: int
 ) -> tuple[Query, ...]:
-    """Make `count` queries, each kind's share rounded; no text or intent is in two splits."""
+    """Make `count` queries, up to rounding of the shares; splits share no text and no intent."""
     drawer = _Drawer(rng, products)
     queries: list[tuple[str, str, str, Intent]] = []
     for kind, share in KIND_SHARES.items():
@@ -85,7 +85,7 @@ def make_queries(
 
 
 class _Drawer:
-    """Draws intents and words them; no intent and no text occurs twice."""
+    """Draws intents and their wordings; no intent and no text occurs twice."""
 
     def __init__(self, rng: np.random.Generator, products: Sequence[Product]) -> None:
         self._rng = rng
@@ -96,9 +96,9 @@ class _Drawer:
         self._texts: set[str] = set()
 
     def draw(self, kind: str, count: int) -> Iterator[tuple[tuple[str, ...], Intent, int]]:
-        """Yield one or two wordings with their intent, and the number of texts yielded before.
+        """Yield one or two wordings, their intent, and the number of texts yielded before.
 
-        Ends early only if few products leave no new intent.
+        The iterator ends early only if the products allow no further intents.
         """
         drawn = 0
         for _ in range(200 * count):
@@ -120,9 +120,9 @@ class _Drawer:
             drawn += len(texts)
 
     def _intent(self, kind: str, leaf_name: str) -> tuple[Intent, str, tuple[_Key, ...]]:
-        """Draw an intent that some product satisfies, its words and its keys.
+        """Draw an intent that a product of the leaf meets; return it with its words and keys.
 
-        The words are a name of the category, a sentence, or empty for any name.
+        The words are a name of the category or a sentence; "" allows any name of the category.
         """
         rng, leaf = self._rng, LEAVES[leaf_name]
         product = self._products[leaf_name][int(rng.integers(len(self._products[leaf_name])))]
@@ -148,7 +148,7 @@ class _Drawer:
         return Intent(leaf, asked, brand, limit), core, tuple(keys)
 
     def _limit(self, leaf_name: str, product: Product) -> float:
-        """Return a round price limit that the product meets, above the cheapest third."""
+        """Return a round price limit that the product and the cheapest third of the leaf meet."""
         prices = [other.price for other in self._products[leaf_name]]
         price = max(float(np.quantile(prices, 0.33)), product.price)
         step = 5 if price < 100 else 50

@@ -1,4 +1,4 @@
-"""The vocabulary of the demo shop: types of its tables, and words that all departments share.
+"""The vocabulary of the demo shop: types of the tables, and words that all departments share.
 
 The tables are in `demo.departments`, one module per department. They are the same for every seed.
 A seed decides the products, queries, users and sessions.
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 
-@dataclass(frozen=True, eq=False)  # each leaf is one object, so that it can be a key
+@dataclass(frozen=True, eq=False)  # compare by identity, so that a leaf can be a key
 class Leaf:
-    """One leaf category: attributes of its products, and words for them."""
+    """One leaf category: words for its products, and their attributes."""
 
     path: str  # "Department > Section > Name"
-    nouns: tuple[str, ...]  # names in titles
-    words: tuple[str, ...]  # other names that people use; in no title of the category
+    nouns: tuple[str, ...]  # names of the category in titles
+    words: tuple[str, ...]  # other names of the category; its titles never use them
     needs: tuple[str, ...]  # purposes, as sentences without a name of the category
-    options: Mapping[str, tuple[str, ...]]  # attribute -> values, rising if ORDERED
-    varies: str  # attribute that differs between variants of one product
-    price: int  # of a plain product of tier 1, in currency units
-    goes_with: str | None  # name of the leaf that this is an accessory of
+    options: Mapping[str, tuple[str, ...]]  # attribute -> values, in rising order if ORDERED
+    varies: str  # the attribute that differs between variants of one product
+    price: int  # price of a plain product of tier 1, in currency units
+    goes_with: str | None  # name of the leaf that this leaf has accessories for
 
     @cached_property
     def name(self) -> str:
@@ -77,7 +77,7 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
 
 
-# Attributes whose values are listed from small to large: the price rises along them.
+# Attributes whose values are listed from small to large; the price rises with the value.
 ORDERED = frozenset(
     _listed(
         "capacity, storage, memory, screen, power, length, seats, weight, pack, width, height, "
@@ -85,7 +85,7 @@ ORDERED = frozenset(
     )
 )
 
-# Attributes that titles and queries put after the noun with "for".
+# Attributes that titles and queries put after the noun, with "for" before the value.
 FOR = frozenset(_listed("use, fits, fit, skin, hair, hob"))
 
 # Price factors of attribute values.

@@ -16,8 +16,8 @@ from demo.judgments import Judged, make_judgments
 from demo.products import Product, make_products
 from demo.queries import Query, make_queries
 
-# Limits of sizes: smaller stores can have an empty split or category, and larger ones run out of
-# combinations of words.
+# Minimum and maximum sizes. Smaller stores can have an empty split or category; larger stores run
+# out of combinations of words.
 _LIMITS = {
     "products": (100, 20_000),
     "queries": (50, 2_000),
@@ -32,12 +32,12 @@ _LIMITS = {
 class DemoConfig:
     """Sizes of the demo store, and the behaviour of its users."""
 
-    products: int = 3000
-    queries: int = 1600  # over all splits
-    judged_positives: int = 40  # most judged products of grade 1 or more, per query
-    users: int = 800
-    sessions: int = 2600
-    days: int = 60  # days of the event log
+    products: int = 3000  # number of products
+    queries: int = 1600  # number of queries, over all splits
+    judged_positives: int = 40  # maximum number of judged products per query with grade 1 or more
+    users: int = 800  # number of users
+    sessions: int = 2600  # number of sessions in the event log
+    days: int = 60  # number of days in the event log
     behaviour: BehaviourModel = field(default_factory=BehaviourModel)
 
     def __post_init__(self) -> None:
@@ -53,12 +53,13 @@ DEFAULT = DemoConfig()
 def write_demo_store(directory: Path, *, seed: int, config: DemoConfig = DEFAULT) -> None:
     """Write a demo store to `directory`, and create the directory if necessary.
 
-    Files: items, judgments, events and users (`.parquet`), `dataset.json`, and `truth.json`, which
-    holds the generating parameters and is only for checks. The same seed and config give equal
-    bytes. Each part has its own random stream: a change to one leaves independent parts unchanged.
+    The files are items, judgments, events and users (`.parquet`), `dataset.json` and `truth.json`.
+    `truth.json` has the parameters of the generator and is only for checks. The same seed and
+    config give files with equal bytes. Each part has its own random stream, so a change to one part
+    leaves independent parts unchanged.
 
     Args:
-        directory: Output directory; files of these names are replaced.
+        directory: Output directory; existing files with these names are replaced.
         seed: Seed, 0 or more.
         config: Sizes and behaviour; the default is the store of `--data demo`.
 
@@ -162,7 +163,7 @@ def _user_rows(users: Sequence[User]) -> list[dict[str, object]]:
 def _truth(
     seed: int, config: DemoConfig, queries: Sequence[Query], users: Sequence[User]
 ) -> dict[str, object]:
-    """Return the hidden parameters, tastes and intents."""
+    """Return the content of `truth.json`: hidden parameters, tastes and intents."""
     return {
         "seed": seed,
         "config": asdict(config),

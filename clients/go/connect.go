@@ -8,7 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	_ "google.golang.org/grpc/health" // balancing needs it to watch the health of servers
+	_ "google.golang.org/grpc/health" // lets round_robin watch the health of servers
 )
 
 // serviceConfig spreads calls over the servers of an address ("dns:///search.example:50051") whose
@@ -30,7 +30,7 @@ const serviceConfig = `{
 	}]
 }`
 
-// connect prepares a connection: plain text without ca, TLS with it, mutual TLS with cert and key.
+// connect prepares a connection: plain text without ca, TLS with ca, mutual TLS with ca, cert and key.
 func connect(address, ca, cert, key string) (*grpc.ClientConn, error) {
 	security := grpc.WithInsecure()
 	if ca != "" {

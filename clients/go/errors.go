@@ -16,11 +16,11 @@ type failure struct {
 	Code         string      `json:"code"` // the canonical code
 	Message      string      `json:"message"`
 	Reason       string      `json:"reason"`     // shortlist.v1.ErrorReason without its prefix
-	Violations   []violation `json:"violations"` // for InvalidArgument
+	Violations   []violation `json:"violations"` // only for InvalidArgument
 	RetrySeconds float64     `json:"retrySeconds,omitempty"`
 }
 
-// failureOf returns the details of an error: the google.rpc.Status in its trailers.
+// failureOf returns an error with its details, from the google.rpc.Status in the trailers of the call.
 func failureOf(err error) failure {
 	detailed := status.Convert(err)
 	result := failure{

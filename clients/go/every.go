@@ -21,9 +21,9 @@ import (
 
 const query = "usb c charger"
 
-// suite is what the calls need. There are three servers:
-//   - served, with admin: a server with tokens and --state, with an item, a second bundle and a
-//     revoked token;
+// suite holds the connections and the values that the calls need. There are three servers:
+//   - served (admin is its AdminService): a server with tokens and --state; it has an item, a second
+//     bundle and a revoked token;
 //   - plain: a server without tokens, state or reranker;
 //   - raising: a server whose GetItem fails with a different error for each id of raises.
 type suite struct {
@@ -56,7 +56,7 @@ func (all suite) search(
 	return pb.NewSearchServiceClient(on).Search(ctx, request)
 }
 
-// streamSearch returns whether the last message came.
+// streamSearch returns whether the message marked as last arrived.
 func (all suite) streamSearch(ctx context.Context) (bool, error) {
 	request := &pb.StreamSearchRequest{Search: &pb.SearchRequest{Query: query}}
 	parts, err := pb.NewSearchServiceClient(all.served).StreamSearch(ctx, request)
@@ -73,7 +73,7 @@ func (all suite) streamSearch(ctx context.Context) (bool, error) {
 	return last, err
 }
 
-// writeOutcome returns whether a write was made, or the error in its response.
+// writeOutcome returns whether a write succeeded, or the error in its response.
 func writeOutcome(sequence int64, failed *statuspb.Status) (bool, error) {
 	if failed != nil {
 		return false, status.ErrorProto(failed)
@@ -110,7 +110,7 @@ func erase(ctx context.Context, on *grpc.ClientConn, itemID string) (bool, error
 	return writeOutcome(answer.GetSequence(), answer.GetError())
 }
 
-// call is a call, with the token to send.
+// call is a named call and the token that it sends.
 type call struct {
 	name  string
 	token string
@@ -189,7 +189,8 @@ func (all suite) rollBack(ctx context.Context) (bool, error) {
 	return response.GetBundle() != nil, err
 }
 
-// swaps change the served bundle, on which the other calls depend, so they come last.
+// swaps returns the calls that change the served bundle. They run last, because the other calls
+// depend on the bundle.
 func (all suite) swaps() []call {
 	return []call{
 		{"LoadBundle", all.token, all.load(all.otherBundle)},
@@ -197,7 +198,7 @@ func (all suite) swaps() []call {
 	}
 }
 
-// raised gets an item for each id that is the name of an error.
+// raised returns one GetItem call per error name; the item id names the error that the server returns.
 func (all suite) raised() []call {
 	items := pb.NewCatalogServiceClient(all.raising)
 	calls := []call{}
@@ -264,11 +265,12 @@ func (all suite) mistakes() []call {
 	}
 }
 
-// outcome returns "OK" if the answer of a call is not empty, else the code and the reason.
-func outcome(one call) string {
+// outcome returns "OK" for an answer with content and "nothing" for an empty answer. For an error, it
+// returns the code, the reason and the seconds to wait before a retry.
+func outcome(tested call) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	ok, err := one.make(withToken(ctx, one.token))
+	ok, err := tested.make(withToken(ctx, tested.token))
 	if err != nil {
 		failed := failureOf(err)
 		text := failed.Code + " " + failed.Reason
@@ -288,7 +290,7 @@ func outcome(one call) string {
 func callEverything(arguments []string) {
 	flags := flag.NewFlagSet("every", flag.ExitOnError)
 	address := flags.String("address", "", "the address of a server with tokens and --state")
-	admin := flags.String("admin-address", "", "the address of its AdminService")
+	admin := flags.String("admin-address", "", "the address of the AdminService of that server")
 	plain := flags.String("plain-address", "", "the address of a server without tokens, state or reranker")
 	raising := flags.String("raising-address", "", "the address of a server whose GetItem fails")
 	raises := flags.String("raises", "", "the ids for which GetItem fails, separated by commas")
@@ -317,8 +319,8 @@ func callEverything(arguments []string) {
 	}
 	outcomes := map[string]string{}
 	for _, calls := range [][]call{all.methods(), all.mistakes(), all.raised(), all.swaps()} {
-		for _, one := range calls {
-			outcomes[one.name] = outcome(one)
+		for _, tested := range calls {
+			outcomes[tested.name] = outcome(tested)
 		}
 	}
 	_ = json.NewEncoder(os.Stdout).Encode(outcomes)

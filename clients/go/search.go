@@ -67,7 +67,8 @@ func search(client pb.SearchServiceClient, request *pb.SearchRequest) (*page, er
 	return pageOf(response), nil
 }
 
-// streamSearch returns both messages. Show the first of two messages until the second arrives.
+// streamSearch returns both messages. A user interface would show the first message until the second
+// arrives.
 func streamSearch(client pb.SearchServiceClient, request *pb.SearchRequest) ([]message, error) {
 	ctx, cancel := callContext()
 	defer cancel()
@@ -91,7 +92,7 @@ func streamSearch(client pb.SearchServiceClient, request *pb.SearchRequest) ([]m
 }
 
 // callContext returns the context of a call: a request id for the server's log, and a deadline.
-// Always set a deadline: the server stops when it passes.
+// Always set a deadline: when it passes, the server stops its work on the call.
 func callContext() (context.Context, context.CancelFunc) {
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails on the systems that Go supports

@@ -10,7 +10,7 @@ from shortlist.v1.search_service_pb2 import SearchPhase, SearchResponse, StreamS
 
 @dataclass(frozen=True)
 class Arguments:
-    """A search, and the server to send it to."""
+    """The arguments of a search, and the address of the server."""
 
     query: str
     address: str
@@ -45,7 +45,7 @@ def parse() -> Arguments:
 
 
 def page_json(response: SearchResponse) -> dict[str, object]:
-    """Return a page of results for JSON."""
+    """Convert a page of results to JSON."""
     results = [
         {
             "rank": result.rank,
@@ -60,13 +60,13 @@ def page_json(response: SearchResponse) -> dict[str, object]:
 
 
 def part_json(part: StreamSearchResponse) -> dict[str, object]:
-    """Return a message of StreamSearch for JSON."""
+    """Convert a message of StreamSearch to JSON."""
     phase = SearchPhase.Name(part.phase)
     return {"phase": phase, "last": part.last, "page": page_json(part.search)}
 
 
 def error_json(error: ShortlistError) -> dict[str, object]:
-    """Return the error of a call for JSON."""
+    """Convert the error of a call to JSON."""
     return {
         "code": error.code.name,
         "message": error.message,

@@ -2,9 +2,11 @@
 
 The flags name three servers:
 
-- a server with tokens and `--state`, with an item, a second bundle and a revoked token;
+- a server with tokens and `--state` (`--address` and `--admin-address`); it has an item, a second
+  bundle and a revoked token;
 - a server without tokens, state or reranker (`--plain-address`);
-- a server whose GetItem fails with a different error for each id of `--raises`.
+- a server whose GetItem fails with a different error for each id of `--raises`
+  (`--raising-address`).
 
 clients/node and clients/go have the same program.
 """
@@ -55,13 +57,13 @@ operator = AdminServiceStub(grpc.insecure_channel(flags.admin_address))
 def ask(
     method: Any, request: Any, token: str | None = flags.token, seconds: float = SECONDS
 ) -> Any:
-    """Return the answer of a method, called with a token."""
+    """Call a method with a token, and return the answer."""
     metadata = () if token is None else (("authorization", f"Bearer {token}"),)
     return method(request, timeout=seconds, metadata=metadata)
 
 
 def outcome(call: Callable[[], object]) -> str:
-    """Return "OK" if the answer of a call is not empty, else the code and the reason."""
+    """Return "OK" for an answer with content, "nothing" for an empty one, else the error."""
     try:
         answer = call()
     except grpc.RpcError as rpc_error:
@@ -72,7 +74,7 @@ def outcome(call: Callable[[], object]) -> str:
 
 
 def write_outcome(answers: Iterable[Any]) -> bool | str:
-    """Return whether the only write of a stream was made, or its code and reason if it failed."""
+    """Return whether the only write of a stream succeeded, or the code and reason of its error."""
     [answer] = answers
     if not answer.HasField("error"):
         return bool(answer.sequence)
@@ -96,19 +98,19 @@ def delete(token: str | None = flags.token) -> bool | str:
 
 
 def other_page_token() -> str:
-    """Return a page token of the server with another bundle."""
+    """Return a page token from the plain server, which serves another bundle."""
     request = search.SearchRequest(query=QUERY, page_size=2)
     token: str = ask(SearchServiceStub(plain).Search, request, None).next_page_token
     return token
 
 
 def page(token: str) -> search.SearchRequest:
-    """Return the request for the page of a token."""
+    """Return the request for the page that a token names."""
     return search.SearchRequest(query=QUERY, page_size=2, page_token=token)
 
 
 def fail(name: str) -> object:
-    """Get an item whose id is the name of an error."""
+    """Get an item whose id names the error that the server returns."""
     return ask(raising.GetItem, catalog.GetItemRequest(item_id=name))
 
 
@@ -165,7 +167,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "a damaged bundle": lambda: ask(operator.LoadBundle, admin.LoadBundleRequest(path="damaged")),
     "a rollback without a previous bundle": lambda: ask(operator.RollBack, admin.RollBackRequest()),
     **{f"raised: {name}": partial(fail, name) for name in flags.raises.split(",")},
-    # Last, because they change the bundle on which the calls above depend.
+    # These calls come last, because they change the bundle that the calls above depend on.
     "LoadBundle": lambda: ask(
         operator.LoadBundle, admin.LoadBundleRequest(path=flags.other_bundle)
     ).HasField("bundle"),

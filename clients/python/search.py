@@ -2,7 +2,7 @@
 
 python clients/python/search.py --brand Voltix --below 50 "usb c charger"
 
-With `--stream` it calls StreamSearch and prints both messages.
+With `--stream`, it calls StreamSearch and prints both messages.
 """
 
 import json
@@ -37,7 +37,7 @@ def stream_search(arguments: Arguments) -> Iterator[StreamSearchResponse]:
 
 
 def run(arguments: Arguments) -> object:
-    """Return the output."""
+    """Run the search and return the output for JSON."""
     if arguments.stream:
         return [part_json(part) for part in stream_search(arguments)]
     return page_json(search(arguments))

@@ -36,7 +36,7 @@ async def stream_search(arguments: Arguments) -> AsyncIterator[StreamSearchRespo
 
 
 async def run(arguments: Arguments) -> object:
-    """Return the output."""
+    """Run the search and return the output for JSON."""
     if arguments.stream:
         return [part_json(part) async for part in stream_search(arguments)]
     return page_json(await search(arguments))

@@ -25,7 +25,7 @@ DEPARTMENTS: tuple[Department, ...] = (
     family.DEPARTMENT,
 )
 
-# By name, in the order of the tables.
+# The leaf categories by name, in the order of the departments' tables.
 LEAVES: Mapping[str, Leaf] = {
     leaf.name: leaf for department in DEPARTMENTS for leaf in department.leaves
 }

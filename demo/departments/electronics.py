@@ -1,4 +1,4 @@
-"""Electronics: computers, phones, audio and what goes with them."""
+"""Electronics: computers, phones, audio and their accessories."""
 
 from demo.vocabulary import Department, leaf
 

@@ -16,9 +16,9 @@ export function credentialsFor(tls?: Tls): ChannelCredentials {
   return credentials.createSsl(read(tls.ca), read(tls.key), read(tls.cert));
 }
 
-// UNAVAILABLE is retried, on another server if the address names several servers
-// ("dns:search.example:50051"). Retries are safe: most methods only read, and the server recognises a
-// repeated write by its request_id.
+// Options that retry UNAVAILABLE. If the address names several servers ("dns:search.example:50051"),
+// the retry goes to another server. Retries are safe: most methods only read, and the server recognises
+// a repeated write by its request_id.
 export const options: ClientOptions = {
   "grpc.service_config": JSON.stringify({
     loadBalancingConfig: [{ round_robin: {} }],

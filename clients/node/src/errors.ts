@@ -1,4 +1,4 @@
-// The details of an error: the google.rpc.Status in its trailers.
+// Read the details of an error from the google.rpc.Status in the trailers of the call.
 
 import { type ServiceError, status } from "@grpc/grpc-js";
 
@@ -9,8 +9,8 @@ export interface Failure {
   code: string; // the canonical code
   message: string;
   reason: string; // shortlist.v1.ErrorReason without its prefix; "" if gRPC itself failed
-  violations: { field: string; problem: string }[]; // for INVALID_ARGUMENT
-  retrySeconds?: number; // for RESOURCE_EXHAUSTED
+  violations: { field: string; problem: string }[]; // only for INVALID_ARGUMENT
+  retrySeconds?: number; // seconds to wait before a retry
 }
 
 export function failureOf(error: ServiceError): Failure {

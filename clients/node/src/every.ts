@@ -1,9 +1,10 @@
 // Call every method once, provoke every error, and print the outcome of each call.
 //
 // The flags name three servers:
-// - a server with tokens and --state, with an item, a second bundle and a revoked token;
+// - a server with tokens and --state (--address and --admin-address); it has an item, a second bundle
+//   and a revoked token;
 // - a server without tokens, state or reranker (--plain-address);
-// - a server whose GetItem fails with a different error for each id of --raises.
+// - a server whose GetItem fails with a different error for each id of --raises (--raising-address).
 //
 // clients/python and clients/go have the same program.
 
@@ -89,7 +90,7 @@ function ask<Request, Response>(
   );
 }
 
-// The error of a write. It comes in the response; other calls fail with their error.
+// The error of a write. It arrives inside a response; other errors end the call.
 class WriteError extends Error {
   constructor(readonly status: Status) {
     super(status.message);
@@ -205,12 +206,13 @@ for (const name of flag("raises").split(",")) {
   calls[`raised: ${name}`] = () =>
     ask(raising.getItem.bind(raising), GetItemRequest.fromPartial({ itemId: name }));
 }
-// Last, because they change the bundle on which the calls above depend.
+// These calls come last, because they change the bundle that the calls above depend on.
 calls["LoadBundle"] = async () =>
   (await ask(operator.loadBundle.bind(operator), { path: flag("other-bundle") })).bundle;
 calls["RollBack"] = async () => (await ask(operator.rollBack.bind(operator), {})).bundle;
 
-// Returns "OK" if the answer of a call is not empty, else the code and the reason.
+// Returns "OK" for an answer with content and "nothing" for an empty answer. For an error, returns the
+// code, the reason and the seconds to wait before a retry.
 async function outcome(call: () => Promise<unknown>): Promise<string> {
   try {
     return (await call()) ? "OK" : "nothing";

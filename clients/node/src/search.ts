@@ -79,7 +79,7 @@ interface Message {
   page: object;
 }
 
-// Show the first of two messages until the second arrives.
+// Returns both messages. A user interface would show the first message until the second arrives.
 async function streamSearch(client: SearchServiceClient, request: SearchRequest): Promise<Message[]> {
   const metadata = new Metadata();
   metadata.set("x-request-id", randomUUID());
