@@ -1,1 +1,1 @@
-"""What all packages share: errors, files, locks, processes, memory, failpoints, latencies."""
+"""Helpers that all packages use: errors, files, locks, processes, memory, failpoints, latencies."""

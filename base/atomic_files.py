@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Make a file's content durable; for a directory, the names in it but not their contents."""
+    """Make a file's content durable. For a directory: make its file names durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -15,10 +15,10 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file so that readers see the old content or all of the new one.
+    """Write a UTF-8 file atomically: readers see the whole old content or the whole new content.
 
-    A power failure leaves either of the two as well. A killed process may leave a file whose name
-    is that of `path` with a dot in front and a suffix.
+    This is also true after a power failure. A killed process may leave a temporary file in the same
+    directory, whose name is a dot, the name of `path` and a random suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")

@@ -1,9 +1,9 @@
-"""The one exception for bad input from a person."""
+"""The exception for invalid input from a user."""
 
 
 class InputError(Exception):
-    """A file, row, field or flag from a person cannot be used.
+    """A file, row, field or flag from a user cannot be used.
 
-    The message names it and says what to do. Command lines print the message and exit with code 2;
-    any other exception that reaches them is a bug.
+    The message names this input and says what to do. Commands print the message and exit with code
+    2. Any other exception that ends a command is a bug.
     """

@@ -1,4 +1,4 @@
-"""Apply a function to a batch, and find the elements that it fails at."""
+"""Apply a function to a batch, and find the elements for which it fails."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -22,16 +22,16 @@ def apply_in_halves(
     substitute: Result,
     errors: tuple[type[Exception], ...],
 ) -> tuple[list[Result], list[int]]:
-    """Apply a function to a batch; halve the batch on failure until failing elements stand alone.
+    """Apply a function to a batch; on failure, halve the batch until each bad element is alone.
 
     Args:
-        function: Takes a part of the batch. It fails at a part if it fails at one of its elements.
+        function: Takes a part of the batch. It fails if the part has a bad element.
         batch: The elements, at least one.
-        substitute: Stands for the result of a failing element.
-        errors: What the function raises at a failing element. Others end the work.
+        substitute: The result to use for a bad element.
+        errors: Exceptions that the function raises for a bad element. All others end the work.
 
     Returns:
-        The results of the parts in the order of the batch, and the failing elements' positions.
+        The results of the parts in the order of the batch, and the positions of bad elements.
     """
     try:
         return [function(batch)], []

@@ -1,27 +1,28 @@
-"""Estimates of how long a kind of work takes, from the times that it took before."""
+"""Estimate how long a kind of work takes, from earlier measurements."""
 
 import time
 from collections.abc import Callable
 
 _MEAN_SHARE = 1 / 8  # weight of the latest measurement in the mean
-_DEVIATION_SHARE = 1 / 4  # weight of its distance from the mean in the deviation
-_DEVIATIONS = 2.0  # above the mean: too long an estimate is better than too short a one
+_DEVIATION_SHARE = 1 / 4  # weight of the latest distance from the mean in the deviation
+_DEVIATIONS = 2.0  # added to the mean, because a long estimate is safer than a short one
 _HALF_LIFE_SECONDS = 10.0
 
 
 class LatencyEstimate:
-    """A running estimate of how long one kind of work takes, rather too long than too short.
+    """A running estimate of the duration of one kind of work.
 
-    The estimate is the mean and two deviations, as TCP estimates round trips (Jacobson, 1988). Work
-    with too long an estimate is skipped and then not measured. So the estimate of work that was not
-    measured for a while falls towards the shortest time ever measured, by half every 10 s.
+    The estimate is the mean plus two deviations, as in TCP's estimate of round trips (Jacobson,
+    1988). If an estimate is too long, callers skip the work, so it is not measured again. Therefore
+    an estimate without new measurements falls towards the shortest duration ever measured: the
+    difference halves every 10 s.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        """Begin with no measurement.
+        """Start without measurements.
 
         Args:
-            now: The time in seconds.
+            now: Returns the time in seconds.
         """
         self._now = now
         self._least = 0.0

@@ -13,21 +13,21 @@ LOCK_FILE = ".lock"
 class DirectoryLock:
     """A lock on a directory, held until `release`.
 
-    Any thread may release the lock. The system releases it when the process is killed.
+    Any thread may release the lock. If the process is killed, the operating system releases it.
     """
 
     def __init__(self, directory: Path, conflict: str, *, private: bool = False) -> None:
         """Take the lock of an existing directory.
 
         Args:
-            directory: What to lock.
-            conflict: The error message where another process holds the lock.
-            private: Whether other users may not open the lock file.
+            directory: The directory to lock.
+            conflict: The error message if another process holds the lock.
+            private: Whether only this user may open the lock file.
 
         Raises:
             InputError: another process holds the lock.
         """
-        # The thread that releases the lock may not be the one that took it.
+        # `thread_local=False`, because another thread may release the lock.
         file = directory / LOCK_FILE
         if private:
             self._lock = FileLock(file, mode=0o600, thread_local=False)

@@ -1,4 +1,4 @@
-"""Memory of processes: present, peak, and how to release it."""
+"""Measure the memory of processes, and release memory."""
 
 import ctypes
 import gc
@@ -11,15 +11,15 @@ _PEAK = "5"  # the kernel's code for resetting the peak
 
 
 def forget_peak() -> None:
-    """Reset the peak that `peak_bytes` returns, where the system can."""
+    """Reset the peak that `peak_bytes` returns, if the system supports this."""
     with suppress(OSError):
         _CLEAR.write_text(_PEAK)
 
 
 def peak_bytes() -> int | None:
-    """Return the peak memory with pages of mapped files; None where the system does not report it.
+    """Return the peak memory of this process; None if the system does not report it.
 
-    The system reclaims pages of mapped files when it needs memory.
+    The peak includes pages of mapped files, which the system reclaims when it needs memory.
     """
     return _bytes("self", "VmHWM")
 
@@ -35,7 +35,7 @@ def resident_bytes(process: int | None = None, *, files: bool = True) -> int | N
 
 
 def _bytes(process: str, name: str) -> int | None:
-    """Return a value of a process's status file in bytes."""
+    """Return a value from a process's status file, in bytes; None if there is none."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -45,7 +45,7 @@ def _bytes(process: str, name: str) -> int | None:
 
 
 def give_back_memory() -> None:
-    """Free what compilation left, and return the memory in glibc's arenas to the system."""
+    """Free memory that JAX's compilation left, and return glibc's unused memory to the system."""
     gc.collect()  # JAX leaves reference cycles
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none

@@ -10,20 +10,21 @@ _ROOT = str(Path(__file__).resolve().parents[1])  # the directory of our package
 def python_command(*arguments: str) -> list[str]:
     """Return the command that runs this Python with some arguments.
 
-    `-P` keeps the working directory and a script's directory off `sys.path`, so that a user's files
-    named like our modules, such as `train.py`, are not imported instead.
+    `-P` keeps the working directory and the script's directory off `sys.path`. Otherwise a user's
+    file with the name of one of our modules, such as `train.py`, might be imported instead.
     """
     return [sys.executable, "-P", *arguments]
 
 
 def import_environment() -> dict[str, str]:
-    """Return the environment in which such a command finds our packages.
+    """Return the environment variables with which `python_command` finds our packages.
 
-    An installation, or PYTHONPATH, is found with `-P` too. A checkout that is only the working
-    directory is not, so PYTHONPATH then gets its path.
+    With `-P`, Python still finds installed packages and packages on PYTHONPATH. It does not find
+    packages in the working directory, so their directory is added to PYTHONPATH if necessary.
     """
     environment = dict(os.environ)
-    inserted = 0 if sys.flags.safe_path else 1  # entries for the working or a script's directory
+    # Without -P, the first entry of `sys.path` is the working directory or a script's directory.
+    inserted = 0 if sys.flags.safe_path else 1
     if _ROOT not in sys.path[inserted:]:
         path = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{_ROOT}{os.pathsep}{path}" if path else _ROOT

@@ -1,6 +1,6 @@
-"""The file of a durable log: an SQLite database in WAL mode, with a format and an identity.
+"""The file of a durable log: an SQLite database in WAL mode, with a format and an id.
 
-What a log holds is up to its `LogFormat`. This module creates and opens the file, refuses files of
+A `LogFormat` defines the tables of a log. This module creates and opens the file, refuses files of
 other programs, and reports errors with the file's name.
 """
 
@@ -18,12 +18,12 @@ from base.atomic_files import sync
 from base.errors import InputError
 from base.failpoints import failpoint
 
-# One row: the log's id, which no other log has.
+# This table has one row: the unique id of the log.
 _IDENTITY_TABLE = "CREATE TABLE log (id TEXT NOT NULL)"
 
-# Rows that one statement reads or writes. SQLite releases Python's lock during each statement, and
-# getting it back means waiting for other threads: with one statement a row, writes were slow beside
-# searches.
+# Rows that one statement reads or writes. Each statement releases Python's interpreter lock, and
+# then waits for other threads to get the lock back. With one statement per row, writes were slow
+# while searches ran.
 _ROWS = 500
 _DIGEST_BYTES = 16
 
@@ -36,35 +36,35 @@ class LogError(InputError):
 
 @dataclass(frozen=True)
 class LogFormat:
-    """What all files of one kind of log have in common."""
+    """The properties that all files of one kind of log share."""
 
-    application_id: int  # in the file's header: which program the file belongs to
-    version: int  # the header's user_version
-    tables: tuple[str, ...]  # statements that create the tables, besides that of the log's id
-    other_directory: str  # how a person names another directory, as in "give another --state"
-    restart: str  # what a person can do without the file, as in "start from the bundle alone"
+    application_id: int  # identifies our program in the file's header
+    version: int  # format version: user_version in the file's header
+    tables: tuple[str, ...]  # CREATE statements of all tables but the table of the log's id
+    other_directory: str  # advice to choose another directory, such as "give another --state"
+    restart: str  # advice to go on without the file, such as "start from the bundle alone"
 
 
 @dataclass(frozen=True)
 class LogFile:
-    """The file of one log, which need not exist yet."""
+    """The file of one log. The file may not exist yet."""
 
     path: Path
     format: LogFormat
 
     @property
     def in_use(self) -> bool:
-        """Whether a process has the file open, or was killed while it had."""
+        """Whether a process has the file open for writing, or was killed before closing it."""
         return self.path.with_name(f"{self.path.name}-wal").exists()
 
     def connect(self) -> sqlite3.Connection:
-        """Open the file for writing; create a file that is missing or was not finished.
+        """Open the file for writing; create a missing file, and complete an unfinished one.
 
         Raises:
             LogError: the file belongs to another program or has another format.
         """
         with suppress(FileExistsError):
-            # SQLite gives its other files the permissions of this one.
+            # SQLite creates its other files with the permissions of this file.
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             os.close(os.open(self.path, flags, 0o600))
             failpoint("log.create.empty-file")
@@ -74,7 +74,7 @@ class LogFile:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             if mode != "wal":
                 raise LogError(
-                    f"{self.path}: its file system has no shared memory; "
+                    f"{self.path}: its file system does not support shared memory; "
                     f"{self.format.other_directory}"
                 )
             connection.execute("PRAGMA synchronous = FULL")
@@ -111,11 +111,11 @@ class LogFile:
         return False
 
     def reader(self) -> sqlite3.Connection:
-        """Open a read-only connection, beside the process that writes."""
+        """Open a read-only connection. Another process may write to the file."""
         return self._open("ro")
 
     def lone_reader(self) -> sqlite3.Connection:
-        """Open a read-only connection to a file not in use; it creates no files."""
+        """Open a read-only connection that creates no files. The file must not be in use."""
         return self._open("ro&immutable=1")
 
     def check_integrity(self, reader: sqlite3.Connection) -> None:
@@ -129,7 +129,7 @@ class LogFile:
             raise self.damaged(problems[0])
 
     def damaged(self, problem: str) -> LogError:
-        """Return the error for content that this program did not write."""
+        """Return the error for a file with content that this program did not write."""
         return LogError(
             f"{self.path}: is damaged ({problem}); restore it from a copy, or move it away to "
             f"{self.format.restart}"
@@ -143,7 +143,7 @@ class LogFile:
 
     @contextmanager
     def reporting_directory(self, failure: str) -> Iterator[None]:
-        """Turn errors into LogErrors that name the file's directory."""
+        """Turn errors of SQLite and of the file system into LogErrors that name the directory."""
         with _reporting(self, self.path.parent, failure):
             yield
 
@@ -172,52 +172,52 @@ def _reporting(file: LogFile, path: Path, failure: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.ProgrammingError:
-        raise  # a bug of ours
+        raise  # a bug in this program
     except (sqlite3.Error, OSError) as error:
         why = str(error) if isinstance(error, sqlite3.Error) else error.strerror or str(error)
         if "malformed" in why:
             raise file.damaged(why) from error
         raise LogError(
-            f"{path}: {failure} ({why}); see to the disk or the file, or "
+            f"{path}: {failure} ({why}); check the disk and the file, or "
             f"{file.format.other_directory}"
         ) from error
 
 
 def make_directory(directory: Path) -> None:
-    """Create a missing directory for this user alone, and make its name durable."""
-    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    """Create a missing directory that only this user can access, and make its name durable."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for each in missing:
-        sync(each.parent)
+    for path in missing:
+        sync(path.parent)
 
 
 def log_id(connection: sqlite3.Connection) -> str:
-    """Return the id of a log, which no other log has."""
+    """Return the unique id of a log."""
     (identity,) = connection.execute("SELECT id FROM log").fetchone()
     return str(identity)
 
 
 def digest(content: str) -> bytes:
-    """Return a short hash of a request's content, to recognise the request when it is repeated."""
+    """Return a short hash of a request's content, which shows whether a request is repeated."""
     return hashlib.blake2b(content.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 def select_in(
     connection: sqlite3.Connection, query: str, values: Sequence[str]
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a query that ends in `IN`, for any number of values."""
-    for some in _portions(values):
-        yield from connection.execute(f"{query} ({', '.join('?' * len(some))})", some).fetchall()
+    """Run a query that ends in `IN` for any number of values, and yield its rows."""
+    for part in _split(values):
+        yield from connection.execute(f"{query} ({', '.join('?' * len(part))})", part).fetchall()
 
 
 def insert(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert any number of rows with a statement that ends before `VALUES`."""
-    for some in _portions(rows):
-        placeholders = f"({', '.join('?' * len(some[0]))})"
-        values = [value for row in some for value in row]
-        connection.execute(f"{statement} VALUES {', '.join([placeholders] * len(some))}", values)
+    for part in _split(rows):
+        placeholders = f"({', '.join('?' * len(part[0]))})"
+        values = [value for row in part for value in row]
+        connection.execute(f"{statement} VALUES {', '.join([placeholders] * len(part))}", values)
 
 
-def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _split(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     for start in range(0, len(rows), _ROWS):
         yield rows[start : start + _ROWS]

@@ -1,1 +1,1 @@
-"""Flax BERT: the model, Hugging Face weights, tokens, shape buckets and numerics."""
+"""BERT in Flax: the model, its Hugging Face weights, tokens, compiled shapes, and numerics."""

@@ -16,7 +16,7 @@ class Tokens(NamedTuple):
     Attributes:
         ids: Word-piece ids, `Int["batch length"]`.
         mask: True for a real token, False for padding, `Bool["batch length"]`.
-        types: 0 for tokens of the first text and 1 for those of the second, `Int["batch length"]`.
+        types: 0 for tokens of the first text, 1 for tokens of the second, `Int["batch length"]`.
     """
 
     ids: Int[Array, "batch length"] | Int[np.ndarray, "batch length"]
@@ -27,15 +27,15 @@ class Tokens(NamedTuple):
 class Packed(NamedTuple):
     """Several texts laid end to end in each row, as NumPy or JAX arrays (a pytree).
 
-    Training packs its batches: there is hardly any padding, and a whole run has one shape.
+    Training packs its batches: they have hardly any padding, and all batches have one shape.
 
     Attributes:
         ids: Word-piece ids, `Int["rows length"]`.
-        texts: Number of the text that a token belongs to, -1 for padding, `Int["rows length"]`.
-            Tokens attend only to tokens of the same text.
-        types: 0 for tokens of a text's first part and 1 for the second, `Int["rows length"]`.
-        positions: Position of a token in its text, `Int["rows length"]`.
-        starts: Position of each text's [CLS], counted over all rows, `Int["texts"]`.
+        texts: Number of the text that each token belongs to, -1 for padding, `Int["rows length"]`.
+            A token attends only to tokens of its own text.
+        types: 0 for tokens of a text's first part, 1 for its second part, `Int["rows length"]`.
+        positions: Position of each token in its text, `Int["rows length"]`.
+        starts: Position of each text's [CLS] in the flattened rows, `Int["texts"]`.
     """
 
     ids: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
@@ -48,16 +48,16 @@ class Packed(NamedTuple):
 class PackedRows(NamedTuple):
     """Packed texts that are numbered within each row, as NumPy or JAX arrays (a pytree).
 
-    Serving packs its pairs like this, because rows of several callers can share a batch.
+    Serving packs query-item pairs like this, so that rows of several callers can share a batch.
 
     Attributes:
         ids: Word-piece ids, `Int["rows length"]`.
-        texts: Number, within the row, of the text that a token belongs to, -1 for padding,
+        texts: Number, within the row, of the text that each token belongs to, -1 for padding,
             `Int["rows length"]`. The result of a row of padding is not used.
-        types: 0 for tokens of a text's first part and 1 for the second, `Int["rows length"]`.
-        positions: Position of a token in its text, `Int["rows length"]`.
-        starts: Position in the row of each text's [CLS], 0 for texts that the row does not have,
-            `Int["rows texts"]`.
+        types: 0 for tokens of a text's first part, 1 for its second part, `Int["rows length"]`.
+        positions: Position of each token in its text, `Int["rows length"]`.
+        starts: Position of each text's [CLS] in its row, `Int["rows texts"]`. It is 0 beyond the
+            last text of the row.
     """
 
     ids: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
@@ -70,7 +70,8 @@ class PackedRows(NamedTuple):
 def attention_mask(tokens: Tokens | Packed | PackedRows) -> Bool[Array, "batch queries length"]:
     """Return which tokens (last axis) each token attends to.
 
-    Padded rows have one query line, which holds for all tokens of the row.
+    For `Tokens`, the `queries` axis has the size 1, because all tokens of a row attend to the same
+    tokens.
     """
     if not isinstance(tokens, Tokens):
         texts = jnp.asarray(tokens.texts)
@@ -82,7 +83,7 @@ def mean_pool(
     hidden: Float[Array, "batch length hidden"],
     mask: Bool[Array, "batch length"] | Bool[np.ndarray, "batch length"],
 ) -> Float[Array, "batch hidden"]:
-    """Mean of the hidden states of real tokens; zeros for a row of padding."""
+    """Average the hidden states of each row's real tokens; zeros for a row of padding."""
     weights = jnp.asarray(mask, hidden.dtype)
     total = jnp.einsum("blh,bl->bh", hidden, weights, precision=precision(hidden.dtype))
     return total / jnp.maximum(weights.sum(axis=1, keepdims=True), 1.0)
@@ -91,7 +92,7 @@ def mean_pool(
 def mean_pool_packed(
     hidden: Float[Array, "rows length hidden"], packed: Packed
 ) -> Float[Array, "texts hidden"]:
-    """Mean of the hidden states of each text's tokens."""
+    """Average the hidden states of each text's tokens."""
     count = packed.starts.shape[0]
     owners = jnp.asarray(packed.texts).reshape(-1)
     owners = jnp.where(owners < 0, count, owners)

@@ -30,21 +30,24 @@ from bert.numerics import cpu_flags
 
 logger = logging.getLogger(__name__)
 
+# Lengths that serving pads rows to.
 LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-# Bulk work runs long enough to pay for more programs, which save an eighth of the tokens.
+# Lengths that bulk encoding pads rows to. More lengths save an eighth of the tokens, but need more
+# programs. Bulk encoding runs long enough to make up for their compilation.
 BULK_LENGTHS = (
     8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 36, 40, 48, 56, 64, 80, 96, 112, 128, 160,
     192, 256, 384, 512
 )  # fmt: skip
 
-# JAX's events, and what each means for a program.
+# The cache events of JAX, and the origin of the program that each event reports.
 _CACHE_EVENTS = {
     "/jax/compilation_cache/cache_hits": "read",
     "/jax/compilation_cache/cache_misses": "compiled",
 }
-_counted: Counter[str] = Counter()  # programs, by origin
+_counted: Counter[str] = Counter()  # number of programs, by origin
 
-# Fixed time of a call (dispatch, reading the weights once), as a number of tokens.
+# Fixed time of a call (dispatch, and reading the weights once), as the number of tokens that take
+# the same time.
 _CALL_TOKENS = 32
 # Batches computed in parallel: one computes while the threads of the other wait for each other.
 _PARALLEL_BATCHES = 2
@@ -71,22 +74,22 @@ class Rows(Protocol):
 
 @runtime_checkable
 class Forward(Protocol):
-    """A model over rows of any length and number."""
+    """A model that takes any number of rows, of any length."""
 
     def __call__(self, tokenised: Rows) -> Num[np.ndarray, "rows ..."]:
         """Return the model's result for every row, in order."""
 
     def seconds(self, lengths: Int64[np.ndarray, " rows"]) -> float:
-        """Estimate the time until rows of these lengths are computed; 0 before any was run."""
+        """Estimate the time to compute rows of these lengths; 0 without any measurement."""
 
 
 class Programs:
-    """A function that is compiled once for each shape, and the latency of each program.
+    """The programs that a function is compiled to, one for each shape, and their latencies.
 
     Attributes:
-        jitted: The function.
+        jitted: The function, as `jax.jit` returns it.
         compiled: Programs by (batch, length).
-        latencies: Their latency estimates.
+        latencies: Latency estimates of the programs, by (batch, length).
     """
 
     def __init__(self, fn: Callable[[Any, Any], Array], structure: Any, texts: int | None) -> None:
@@ -100,7 +103,7 @@ class Programs:
         self._compiling: defaultdict[tuple[int, int], threading.Lock] = defaultdict(threading.Lock)
 
     def get(self, leaves: list[Array], batch: int, length: int) -> Any:
-        """Return the program for a shape, and compile it first if necessary."""
+        """Return the program for a shape; compile it at the first call."""
         with self._compiling[batch, length]:
             if (batch, length) not in self.compiled:
                 logger.debug("compiling: batch=%d length=%d", batch, length)
@@ -117,16 +120,16 @@ class Programs:
 
 
 class BucketedForward:
-    """A model that runs over rows of any length and number, in a few fixed shapes.
+    """A model that takes any number of rows, of any length, and runs in a few fixed shapes.
 
-    A row is padded to the shortest length that holds it. Unless lengths are mixed, that length
-    depends on the row alone, and other rows in its batch change its result only by rounding.
+    A row is padded to the shortest of `lengths` that it fits. Unless lengths are mixed, other rows
+    do not affect this length, and they change the result of the row only by rounding errors.
 
     Attributes:
-        lengths: Lengths that rows are padded to, rising.
+        lengths: Lengths that rows are padded to, ascending.
         shapes: Every possible (batch, length).
         programs: The compiled programs; another forward may share them.
-        compilations: Programs compiled so far, by this forward and those that share them.
+        compilations: Number of programs compiled so far, by this forward or one that shares them.
     """
 
     def __init__(
@@ -144,19 +147,20 @@ class BucketedForward:
         """Prepare, without compiling anything.
 
         Args:
-            fn: A pure function `fn(state, tokens)` to an array with the batch as its first axis.
-                Or the programs of another forward whose state has the same structure and shapes.
+            fn: A pure function `fn(state, tokens)`, which returns an array with the batch as its
+                first axis. Alternatively, the `programs` of another forward whose state has the
+                same structure and shapes.
             state: The model's parameters, a pytree; passed to `fn` on every call.
-            max_length: Most tokens of a row; the model has at least as many positions.
-            lengths: Lengths to pad to. `max_length` replaces those that are not below it.
-            batch_tokens: Tokens of a full batch.
+            max_length: Maximum tokens of a row. The model must have at least as many positions.
+            lengths: Lengths to pad to. `max_length` replaces all lengths that are not below it.
+            batch_tokens: Tokens of a full batch, padding included.
             small_batches: Batch sizes, in rows, for the rows left after full batches.
-            mix_lengths: Let rows of several lengths share a batch, padded to the longest of them.
+            mix_lengths: Put rows of several lengths into one batch, padded to the longest row.
                 Nearly all batches are then full, but a row's padding depends on other rows.
-            texts: Most texts in a row of `PackedTexts`; None for rows of one text.
+            texts: Maximum texts in a row of `PackedTexts`; None for rows of one text.
         """
         leaves, structure = jax.tree.flatten(state)
-        # A list, because flattening a model's state in Python on every call takes longer.
+        # Flatten the state once: flattening it in Python on every call takes longer.
         self._leaves = [jax.device_put(leaf) for leaf in leaves]
 
         self.programs = fn if isinstance(fn, Programs) else Programs(fn, structure, texts)
@@ -178,7 +182,7 @@ class BucketedForward:
         return len(self.programs.compiled)
 
     def __call__(self, tokenised: Rows) -> Num[np.ndarray, "rows ..."]:
-        """Run every row.
+        """Compute the result of every row.
 
         Returns:
             The results of `fn`, in the order of the rows.
@@ -214,37 +218,41 @@ class BucketedForward:
         return np.searchsorted(self.lengths, lengths).astype(np.int64)
 
     def batch_size(self, rows: int, length: int) -> int:
-        """Return the size of the first batch in the fastest division of rows into batches."""
+        """Return the size of the first batch in the fastest division of `rows` into batches."""
         return self._first[length][min(rows, self._batches[length][-1])]
 
     def rows_within(self, seconds: float, length: int) -> int:
-        """Return the size of the largest batch that fits a time, or of the smallest batch."""
+        """Return the largest batch size that takes at most `seconds`, or else the smallest size."""
         smallest, *larger = self._batches[length]
         return max(
             [
                 smallest,
-                *(b for b in larger if self.programs.latencies[b, length].seconds <= seconds),
+                *(
+                    size
+                    for size in larger
+                    if self.programs.latencies[size, length].seconds <= seconds
+                ),
             ]
         )
 
     def start(self, tokens: Batch) -> Array:
-        """Start computing one batch of one of `shapes`."""
+        """Start to compute one batch, whose shape is one of `shapes`."""
         batch, length = tokens.ids.shape
         program = self.programs.get(self._leaves, batch, length)
         result: Array = program(self._leaves, tokens)
         return result
 
     def least_seconds(self, length: int) -> float:
-        """Estimate the time of the smallest batch of a length; 0 before `warm_up`."""
+        """Estimate the time to compute the smallest batch of a length; 0 before `warm_up`."""
         return self.programs.latencies[self._batches[length][0], length].seconds
 
     def seconds(self, lengths: Int64[np.ndarray, " rows"]) -> float:
-        """Estimate the time of rows of these lengths; 0 before `warm_up`."""
+        """Estimate the time to compute rows of these lengths; 0 before `warm_up`."""
         counts = np.bincount(self.buckets(lengths), minlength=len(self.lengths)).tolist()
         return sum(map(self.seconds_of, counts, self.lengths), 0.0)
 
     def seconds_of(self, rows: int, length: int) -> float:
-        """Estimate the time of a number of rows padded to a length; 0 before `warm_up`."""
+        """Estimate the time to compute rows that are padded to one length; 0 before `warm_up`."""
         seconds = 0.0
         while rows > 0:
             batch = self.batch_size(rows, length)
@@ -257,7 +265,7 @@ class BucketedForward:
         self.programs.latencies[shape].add(seconds)
 
     def update(self, state: Any) -> None:
-        """Replace the parameters by others of the same shapes; nothing is compiled again."""
+        """Replace the parameters with others of the same shapes; nothing is compiled again."""
         self._leaves = [jax.device_put(leaf) for leaf in jax.tree.leaves(state)]
 
     def warm_up(self) -> None:
@@ -279,7 +287,7 @@ class BucketedForward:
     def _batch(
         self, lengths: Int64[np.ndarray, " rows"]
     ) -> Iterator[tuple[Int64[np.ndarray, " chosen"], int, int]]:
-        """Divide the rows into batches: (row numbers, batch size, length)."""
+        """Divide the rows into batches; yield (row numbers, batch size, length)."""
         buckets = self.buckets(lengths)
         order = np.argsort(-buckets, kind="stable")
         longest_first = -buckets[order]
@@ -299,23 +307,23 @@ class BucketedForward:
 
 
 def _first_batches(sizes: Sequence[int], length: int) -> list[int]:
-    """Compute the answers of `batch_size` for each number of rows up to the largest size.
+    """Compute the results of `batch_size` for each number of rows up to the largest size.
 
-    The time of a batch is taken as its tokens plus `_CALL_TOKENS`.
+    The time of a batch is assumed to be proportional to its tokens plus `_CALL_TOKENS`.
     """
-    least, first = [0], [0]
+    cost, first = [0], [0]  # by number of rows: least cost, and size of the first batch
     for rows in range(1, sizes[-1] + 1):
-        tokens = {size: size * length + _CALL_TOKENS + least[max(0, rows - size)] for size in sizes}
-        first.append(max(sizes, key=lambda size: (-tokens[size], size)))
-        least.append(tokens[first[-1]])
+        costs = {size: size * length + _CALL_TOKENS + cost[max(0, rows - size)] for size in sizes}
+        first.append(max(sizes, key=lambda size: (-costs[size], size)))
+        cost.append(costs[first[-1]])
     return first
 
 
 def serving_state(model: nnx.Module, dtype: DTypeLike) -> Any:
     """Convert the kernels of a model's encoders to the input type of matrix products.
 
-    Training keeps float32. Serving converts once, because converting on every call takes as long
-    as the rest of encoding one short query.
+    Training keeps float32. Serving converts the kernels once. To convert them on every call would
+    take as long as the rest of encoding a short query.
     """
     return nnx.from_flat_state(
         [
@@ -330,8 +338,8 @@ def enable_compilation_cache(
 ) -> None:
     """Keep compiled programs in a directory, for this process and later ones.
 
-    Each processor and version of jaxlib has a folder of its own. So a disk that several machines
-    share never gives a processor code with instructions that the processor lacks.
+    Each combination of processor type and jaxlib version has its own folder. Several machines can
+    therefore share a disk: none of them reads code with instructions that its processor lacks.
 
     Args:
         directory: Created if it does not exist; None switches the cache off.
@@ -348,7 +356,8 @@ def enable_compilation_cache(
         # Even small programs take longer to compile than to read.
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": 0,
-        # XLA's own caches put the directory's path into every key, so a moved cache is useless.
+        # XLA's own caches put the path of the directory into every key, so a moved cache is
+        # useless.
         "jax_persistent_cache_enable_xla_caches": "none",
     }
     for name, value in settings.items():
@@ -360,7 +369,7 @@ def enable_compilation_cache(
 def cached_programs() -> Mapping[str, int]:
     """Count this process's programs: "read" from the cache, or "compiled".
 
-    The counts are empty before `enable_compilation_cache`, and stay 0 without a directory.
+    The result is empty before `enable_compilation_cache`. Without a directory, the counts stay 0.
     """
     return dict(_counted)
 
@@ -371,7 +380,7 @@ def _count(event: str, **_: Any) -> None:
 
 
 def _machine(flags: frozenset[str]) -> str:
-    """Hash everything that compiled programs depend on and that JAX's own keys leave out."""
+    """Hash the facts that compiled programs depend on, but JAX's own cache keys leave out."""
     facts = [platform.machine(), version("jaxlib"), *sorted(flags)]
     return hashlib.sha256(" ".join(facts).encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""The shape of a BERT encoder, as Hugging Face's `config.json` states it."""
+"""The sizes of a BERT encoder, read from and written to Hugging Face's `config.json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from base.errors import InputError
 class BertConfig:
     """Sizes of a BERT encoder."""
 
-    vocab_size: int  # word pieces
+    vocab_size: int  # number of word pieces
     hidden_size: int  # width of every hidden state
-    num_layers: int  # transformer layers
-    num_heads: int  # attention heads; divides hidden_size
+    num_layers: int  # number of transformer layers
+    num_heads: int  # number of attention heads; it divides hidden_size
     intermediate_size: int  # width of the MLP's inner layer
     max_positions: int = 512  # longest input, in tokens
-    type_vocab_size: int = 2  # segment types (first, second text of a pair)
+    type_vocab_size: int = 2  # number of segment types: first and second text of a pair
     layer_norm_eps: float = 1e-12  # added to the variance in layer norm
-    dropout: float = 0.1  # probability of dropping, for hidden states and attention alike
+    dropout: float = 0.1  # dropout rate of hidden states and of attention weights
 
     def __post_init__(self) -> None:
-        """Refuse impossible sizes."""
+        """Check that the sizes are possible."""
         if self.hidden_size % self.num_heads:
             raise InputError(
                 f"BERT config: hidden_size {self.hidden_size} is not a multiple of "
@@ -36,8 +36,8 @@ class BertConfig:
         """Read Hugging Face's `config.json`.
 
         Raises:
-            InputError: a size is missing, or the config needs another architecture, activation or
-                kind of position than this BERT has.
+            InputError: a size is missing, or the architecture, activation or kind of position
+                embedding is not supported.
         """
         missing = [key for key in _HF_SIZES.values() if not isinstance(config.get(key), int)]
         if missing:

@@ -1,8 +1,8 @@
-"""Dense products and the GELU, with hand-written gradients. A BERT spends most of its time here.
+"""Dense products and the GELU, with hand-written gradients.
 
-The gradients that JAX derives are correct but slower. They leave the layout of their products to
-XLA, read float32 inputs even if the forward pass reads bfloat16, and compute the error function of
-a GELU twice in the backward pass.
+A BERT spends most of its time in these functions. The gradients that JAX derives are correct, but
+slower. They leave the layout of their products to XLA, and read float32 even if the forward pass
+reads bfloat16. In the backward pass, they compute the error function of a GELU twice.
 """
 
 import math
@@ -27,9 +27,10 @@ def dense(
     bias: Float[Array, " outputs"],
     dtype: DTypeLike,
 ) -> Float[Array, "*rows outputs"]:
-    """`x @ kernel + bias`: the product reads `dtype` and accumulates in float32.
+    """Compute `x @ kernel + bias`; the product reads `dtype` and accumulates in float32.
 
-    Every dense layer of the model uses it. Its gradients are products of the same kind.
+    Every dense layer of the model uses this function. The products of its gradients also read
+    `dtype` and accumulate in float32.
     """
     rows = x.reshape(-1, x.shape[-1])
     product = _product(rows, kernel, bias, jnp.dtype(dtype))
@@ -75,10 +76,11 @@ def _contract(a: Array, b: Array, axis_a: int, axis_b: int, dtype: DTypeLike) ->
 
 
 def _transposed(x: Array) -> Array:
-    """`x.T` as a copy in its own layout.
+    """Return `x.T` as a copy with its own memory layout.
 
-    Without the copy, XLA lets the product read `x` itself. No bfloat16 kernel on CPUs can do that,
-    so XLA converts both inputs to float32 and multiplies at half the rate.
+    Without the copy, XLA makes the product read `x` itself, with the axes exchanged. On CPUs, no
+    bfloat16 kernel can do so. XLA then converts both inputs to float32 and multiplies at half the
+    rate.
     """
     rows_first = Layout(major_to_minor=(0, 1))
     copy: Array = with_layout_constraint(x.T, rows_first)
@@ -87,9 +89,10 @@ def _transposed(x: Array) -> Array:
 
 @jax.custom_vjp
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """`x * Phi(x)`, with the exact Phi of the normal distribution (Hendrycks and Gimpel, 2016).
+    """Compute `x * Phi(x)`, where Phi is the exact distribution function of the standard normal.
 
-    Hugging Face calls it "gelu". `jax.nn.gelu` approximates it by default.
+    Source: Hendrycks and Gimpel, 2016. Hugging Face calls this function "gelu". By default,
+    `jax.nn.gelu` computes an approximation.
     """
     return x * _normal_distribution(x)
 
@@ -104,8 +107,8 @@ def _gelu_backward(x: Array, gradient: Array) -> tuple[Array]:
 
 
 def _normal_distribution(x: Array) -> Array:
-    # `jax.nn.gelu` computes erfc instead, in twice the time. erfc keeps more digits of the far
-    # tail, but the product with x loses them again.
+    # `jax.nn.gelu` computes erfc instead of erf, which takes twice the time. In the far tail, erfc
+    # has more correct digits, but the product with x loses these digits again.
     return 0.5 + 0.5 * jax.lax.erf(x * math.sqrt(0.5))
 
 

@@ -1,9 +1,9 @@
-"""BERT in Flax NNX: embeddings, self-attention layers, mean pooling.
+"""BERT in Flax NNX: embeddings and self-attention layers.
 
 The model is post-norm BERT (Devlin et al., 2019, arXiv 1810.04805) as Hugging Face's `BertModel`
-computes it, without the pooler: erf GELU, learned positions, layer norm in float32. It holds no
-random state: call `graphdef, state = nnx.split(bert)` once, and `nnx.merge(graphdef, state)` inside
-`jax.jit`. Every sub-module can be called on its own.
+computes it, without the pooler: erf GELU, learned positions, layer norm in float32. The model has
+no random state: call `graphdef, state = nnx.split(bert)` once, and `nnx.merge(graphdef, state)`
+inside `jax.jit`. Every sub-module can be called on its own.
 """
 
 import math
@@ -23,21 +23,21 @@ from bert.batch import Packed, PackedRows, Tokens, attention_mask
 from bert.config import BertConfig
 from bert.matmul import dense, gelu, precision
 
-# Added to the attention scores of padding. Its exp() is exactly zero in float32, and a row of
-# padding still gives finite numbers.
+# Added to the attention scores of padding. In float32, exp() of the sum is exactly zero. With minus
+# infinity, a row of padding would give NaN.
 MASKED_SCORE = -1e9
 INITIAL_STD = 0.02
 
 
 def dropout(x: Float[Array, "*shape"], rate: float, key: Array | None) -> Float[Array, "*shape"]:
-    """Zero a share `rate` of `x` and scale the rest by 1 / (1 - rate); return `x` without a key."""
+    """Zero a share `rate` of `x`, scale the rest by 1 / (1 - rate); without a key, return `x`."""
     if key is None or rate == 0:
         return x
-    # Sixteen random bits an element are enough, and take half the time of bernoulli's 32.
+    # Draw 16 random bits per element: they are enough, and take half the time of bernoulli's 32.
     words = jax.random.bits(key, (math.ceil(x.size / 2),), jnp.uint32)
     draws = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[: x.size].reshape(x.shape)
-    kept = round((1 - rate) * 2**16)
-    return jnp.where(draws < kept, x * (2**16 / kept), 0.0)
+    threshold = round((1 - rate) * 2**16)
+    return jnp.where(draws < threshold, x * (2**16 / threshold), 0.0)
 
 
 class Dense(nnx.Module):
@@ -50,7 +50,7 @@ class Dense(nnx.Module):
     def __call__(
         self, x: Float[Array, "*rows inputs"], dtype: DTypeLike = jnp.float32
     ) -> Float[Array, "*rows outputs"]:
-        """`x @ kernel + bias`."""
+        """Compute `x @ kernel + bias`."""
         return dense(x, self.kernel[...], self.bias[...], dtype)
 
 
@@ -63,7 +63,7 @@ class LayerNorm(nnx.Module):
         self.eps = eps
 
     def __call__(self, x: Float[Array, "*rows size"]) -> Float[Array, "*rows size"]:
-        """`(x - mean) / sqrt(variance + eps) * scale + bias`."""
+        """Compute `(x - mean) / sqrt(variance + eps) * scale + bias`."""
         centred = x - x.mean(axis=-1, keepdims=True)
         variance = jnp.square(centred).mean(axis=-1, keepdims=True)
         normal = centred * jax.lax.rsqrt(variance + self.eps)
@@ -85,15 +85,16 @@ class Embeddings(nnx.Module):
     ) -> Float[Array, "batch length hidden"]:
         """Embed a batch of tokens.
 
-        Rows of packed texts may be longer than the model's positions, but no text in them may.
+        A row of packed texts may have more tokens than the model has positions, but each text in
+        the row must fit.
 
         Raises:
-            ValueError: padded rows are longer than the model's positions.
+            ValueError: a padded row has more tokens than the model has positions.
         """
         length = tokens.ids.shape[1]
         if length > self.position.shape[0] and isinstance(tokens, Tokens):
             raise ValueError(f"{length} tokens, but BERT has {self.position.shape[0]} positions")
-        # A product with one-hot types, because its gradient is a product too, not a slow scatter.
+        # Multiply by one-hot types: the gradient of a product is a product, not a slow scatter.
         types = jax.nn.one_hot(tokens.types, self.type.shape[0], dtype=jnp.float32)
         hidden = self.word[...][jnp.asarray(tokens.ids)]
         if isinstance(tokens, Tokens):
@@ -105,7 +106,7 @@ class Embeddings(nnx.Module):
 
 
 class Attention(nnx.Module):
-    """Self-attention with its residual and norm; query, key and value are one kernel."""
+    """Self-attention with its residual and norm; one kernel projects to query, key and value."""
 
     def __init__(self, config: BertConfig, *, rngs: nnx.Rngs) -> None:
         self.qkv = Dense(config.hidden_size, 3 * config.hidden_size, rngs=rngs)
@@ -121,7 +122,7 @@ class Attention(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Float[Array, "batch length hidden"]:
-        """Mix the hidden states of each row's real tokens."""
+        """Apply attention to all tokens; `mask` says which tokens each token attends to."""
         query, key, value = self._heads(self.qkv(hidden, dtype), dtype)
         return self._mix(hidden, query, key, value, mask, dropout_key)
 
@@ -132,7 +133,7 @@ class Attention(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Float[Array, "_ _ hidden"]:
-        """Compute the result of each text's first token alone; `Packed` gives a row per text."""
+        """Apply attention to the first token of each text; for `Packed`, return a row per text."""
         width = hidden.shape[-1]
         kernel, bias = self.qkv.kernel[...], self.qkv.bias[...]
         key, value = self._heads(dense(hidden, kernel[:, width:], bias[width:], dtype), dtype)
@@ -153,11 +154,11 @@ class Attention(nnx.Module):
     def _heads(
         self, parts: Float[Array, "batch length widths"], dtype: DTypeLike
     ) -> list[Float[Array, "batch heads length head"]]:
-        """Split projections (query, key and value, or some of them) into heads before tokens.
+        """Split the projections (query, key, value, or some of them) into heads.
 
-        The products of attention then read contiguous memory. On CPUs this saves a tenth to a fifth
-        of the whole model's time. XLA transposes the projections one by one much faster than all at
-        once.
+        In the result, the axis of heads is before the axis of tokens, so the products of attention
+        read contiguous memory. On CPUs, this saves a tenth to a fifth of the whole model's time.
+        XLA transposes the projections one by one much faster than all at once.
         """
         batch, length, widths = parts.shape
         width = self.output.kernel.shape[0]
@@ -186,7 +187,7 @@ class Attention(nnx.Module):
 
 
 class Mlp(nnx.Module):
-    """The position-wise MLP with its residual and norm."""
+    """The MLP of each position, with its residual and norm."""
 
     def __init__(self, config: BertConfig, *, rngs: nnx.Rngs) -> None:
         self.up = Dense(config.hidden_size, config.intermediate_size, rngs=rngs)
@@ -197,7 +198,7 @@ class Mlp(nnx.Module):
     def intermediate(
         self, hidden: Float[Array, "*rows hidden"], dtype: DTypeLike = jnp.float32
     ) -> Float[Array, "*rows intermediate"]:
-        """Compute the inner layer, after its erf GELU."""
+        """Compute the inner layer, erf GELU included."""
         return gelu(self.up(hidden, dtype))
 
     def __call__(
@@ -225,7 +226,7 @@ class Layer(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Float[Array, "batch length hidden"]:
-        """Apply both halves."""
+        """Apply attention, then the MLP."""
         attention_key, mlp_key = _split(dropout_key)
         return self.mlp(self.attention(hidden, mask, dtype, attention_key), dtype, mlp_key)
 
@@ -236,7 +237,7 @@ class Layer(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Float[Array, "_ _ hidden"]:
-        """Compute the result of each text's first token alone; `Packed` gives a row per text."""
+        """Apply attention to the first token of each text; for `Packed`, return a row per text."""
         attention_key, mlp_key = _split(dropout_key)
         mixed = self.attention.first(hidden, tokens, dtype, attention_key)
         return self.mlp(mixed, dtype, mlp_key)
@@ -251,7 +252,7 @@ def _apply(
     dtype: DTypeLike,
     dropout_key: Array | None,
 ) -> Float[Array, "batch length hidden"]:
-    """Apply a layer. All layers of a model share one trace, as only their parameters differ."""
+    """Apply a layer. All layers share one JAX trace, because only their parameters differ."""
     layer: Layer = nnx.merge(graph, state)
     return layer(hidden, mask, dtype, dropout_key)
 
@@ -274,13 +275,13 @@ class Bert(nnx.Module):
         """Encode a batch.
 
         Args:
-            tokens: The batch; at most `config.max_positions` long.
-            dtype: Input type of matrix products. They accumulate in float32, and everything else is
-                float32.
-            dropout_key: Draws dropout as in training; None turns dropout off.
+            tokens: The batch; each text has at most `config.max_positions` tokens.
+            dtype: Input type of matrix products. Products accumulate in float32, and everything
+                else is float32.
+            dropout_key: Random key of dropout, for training; None turns dropout off.
 
         Returns:
-            The last hidden states. Those of padding are finite, but meaningless.
+            The last hidden states. The hidden states of padding are finite, but meaningless.
         """
         hidden, keys = self._embed(tokens, dropout_key)
         return self._through(list(self.layers), hidden, tokens, dtype, keys)
@@ -294,11 +295,11 @@ class Bert(nnx.Module):
     ) -> Float[Array, "*texts hidden"]:
         """Return the last hidden state of each text's first token, [CLS].
 
-        The last layer computes only keys and values of the other tokens. The arguments are those of
-        `__call__`.
+        For the other tokens, the last layer computes only keys and values. The arguments are those
+        of `__call__`.
 
         Returns:
-            [rows, texts, hidden] for `PackedRows`, [texts, hidden] for others.
+            [rows, texts, hidden] for `PackedRows`, [texts, hidden] for other batches.
         """
         *below, last = self.layers
         hidden, keys = self._embed(tokens, dropout_key)
@@ -328,13 +329,13 @@ class Bert(nnx.Module):
 
 
 def first_layers(bert: Bert, count: int) -> Bert:
-    """Return an encoder of the first `count` layers, which shares their parameters.
+    """Return an encoder of the first `count` layers of `bert`, which shares their parameters.
 
     Raises:
         InputError: the encoder has fewer layers.
     """
     if not 1 <= count <= len(bert.layers):
-        raise InputError(f"{count} layers are not within the encoder's {len(bert.layers)}")
+        raise InputError(f"{count} layers cannot be kept: the encoder has {len(bert.layers)}")
     config = replace(bert.config, num_layers=count)
     short: Bert = nnx.eval_shape(lambda: Bert(config, rngs=nnx.Rngs(0)))
     short.embeddings = bert.embeddings
@@ -345,7 +346,7 @@ def first_layers(bert: Bert, count: int) -> Bert:
 def _products(
     subscripts: str, a: Float[Array, "batch heads _ _"], b: Float[Array, "batch heads _ _"]
 ) -> Float[Array, "batch heads _ _"]:
-    """Multiply matrices for each head, and accumulate in float32."""
+    """Multiply the matrices of each head, and accumulate in float32."""
     return jnp.einsum(
         subscripts, a, b, preferred_element_type=jnp.float32, precision=precision(a.dtype)
     )

@@ -1,9 +1,9 @@
 """The input type of matrix products: float32 or bfloat16, whichever is faster on this machine.
 
-The choice on a CPU is measured, because bfloat16 instructions need not be fast: Intel's server
-cores without AMX multiply bfloat16 at half the rate of float32, AMD's at nearly twice the rate. The
-choice is kept beside the compiled programs. Another measurement on a busy machine could differ, and
-every program would be compiled again.
+On a CPU, the choice is measured, because bfloat16 instructions are not always fast. Intel's server
+cores without AMX multiply bfloat16 at half the rate of float32; AMD's server cores multiply it at
+nearly twice the rate. The choice is stored with the compiled programs. If every process measured
+anew, one on a busy machine could choose the other type and compile every program again.
 """
 
 import functools
@@ -26,10 +26,11 @@ from base.errors import InputError
 logger = logging.getLogger(__name__)
 
 _SHAPE = (512, 384, 1536)  # rows, inputs and outputs of the timed product: MiniLM's MLP
-_REPEATS = 32  # runs of each type, in turns; the fastest counts
-# bfloat16 rounds, so it must be clearly faster. The margin also guards the choice against noise.
+_REPEATS = 32  # runs of each type, by turns; only the fastest run counts
+# bfloat16 loses precision, so it must be clearly faster. The margin also protects the choice from
+# noise in the measurement.
 _LEAST_SPEEDUP = 1.25
-_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
+_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # flags on x86, x86 and Arm
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Numerics:
     """The input type of matrix products, and why it was chosen."""
 
     dtype: Literal["float32", "bfloat16"]  # input type; products accumulate in float32
-    why: str  # for logs and reports
+    why: str  # reason for the choice, for logs and reports
 
     def write(self, path: Path) -> None:
         """Write the choice to a file, atomically."""
@@ -45,7 +46,7 @@ class Numerics:
 
     @classmethod
     def read(cls, path: Path) -> "Numerics":
-        """Read what `write` wrote.
+        """Read a choice that `write` wrote.
 
         Raises:
             InputError: the file is damaged.
@@ -60,7 +61,7 @@ class Numerics:
 
     @property
     def input_dtype(self) -> np.dtype[Any]:
-        """`dtype` as NumPy's type."""
+        """The input type as a NumPy dtype."""
         return jnp.dtype(self.dtype)
 
 
@@ -80,7 +81,7 @@ def product_rates() -> dict[str, float]:
 
 
 def _product(dtype: str) -> Callable[[], Any]:
-    """Prepare a product as a dense layer computes it; call the result to run the product."""
+    """Return a function that computes one product, in the same way as a dense layer."""
     rows, inputs, outputs = _SHAPE
     x = jnp.ones((rows, inputs), jnp.float32)
     kernel = jnp.ones((inputs, outputs), dtype)
@@ -93,7 +94,7 @@ def _product(dtype: str) -> Callable[[], Any]:
 
 
 def cpu_flags() -> frozenset[str]:
-    """Return the processor's features under Linux's names; empty on other systems."""
+    """Return the names that Linux gives the processor's features; empty on other systems."""
     cpuinfo = Path("/proc/cpuinfo")
     if platform.system() != "Linux" or not cpuinfo.is_file():
         return frozenset()
@@ -112,14 +113,15 @@ def choose_numerics(
 ) -> Numerics:
     """Choose the input type of matrix products.
 
-    `auto` chooses bfloat16 on an accelerator with bfloat16 units. A CPU with such units is measured
-    for some tenths of a second; bfloat16 is chosen if it is at least a quarter faster. The result
-    is kept for this process and, beside JAX's compilation cache if there is one, for later ones.
+    `auto` chooses bfloat16 on an accelerator with bfloat16 units. On a CPU with such units, it
+    measures both types for some tenths of a second, and chooses bfloat16 if that is at least a
+    quarter faster. The process remembers the result. If JAX has a compilation cache, a file in its
+    directory keeps the result for later processes.
 
     Args:
         requested: `auto`, or the type to use.
         flags: Reads the processor's features.
-        rates: Measures the products.
+        rates: Measures the rate of products in each type.
     """
     if requested != "auto":
         return Numerics(requested, "requested")
@@ -139,17 +141,17 @@ _WITHOUT_UNITS = Numerics("float32", "the CPU reports no bfloat16 units")
 
 @functools.cache
 def _measured(cache: str | None, rates: Callable[[], Mapping[str, float]]) -> Numerics:
-    """Return the choice kept beside a compilation cache, or measure."""
-    kept = None if cache is None else Path(cache) / "numerics.json"
-    if kept is not None and kept.is_file():
+    """Return the choice stored in a compilation cache; measure if none is stored."""
+    path = None if cache is None else Path(cache) / "numerics.json"
+    if path is not None and path.is_file():
         try:
-            return Numerics.read(kept)
+            return Numerics.read(path)
         except InputError as error:
             logger.warning("measuring the CPU's product rates again: %s", error)
     measured = _measure(rates())
-    if kept is not None:
+    if path is not None:
         try:
-            measured.write(kept)
+            measured.write(path)
         except OSError as error:
             logger.warning("the choice of numerics is not kept for the next start: %s", error)
     return measured

@@ -1,4 +1,4 @@
-"""Packing: lay many short texts into few rows, to compute little padding."""
+"""Packing: put several short texts into one row, so that a model computes little padding."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jaxtyping import Int, Int32, Int64
 from bert.batch import Packed, PackedRows
 from bert.tokens import Ragged, Tokenised, padding_mask
 
-_CHUNK = 128  # texts packed at a time; the time grows with the square of their number
+_CHUNK = 128  # texts packed at a time; the packing time grows with the square of this number
 
 
 def rows_needed(lengths: Int[np.ndarray, " texts"], length: int) -> int:
@@ -25,13 +25,13 @@ def pack(
     length: int,
     count: int | None = None,
 ) -> Packed:
-    """Lay the chosen texts into rows: the longest first, each into the first row with room.
+    """Put the chosen texts into rows: the longest first, each into the first row with room.
 
     Text i of the result is `chosen[i]`. If `count` is larger than the number of texts, the result
-    has as many starts; those of the additional texts are 0, and these texts have no tokens.
+    has `count` starts. The additional texts have no tokens, and their starts are 0.
 
     Raises:
-        ValueError: the texts need more than `rows` rows, or one is longer than `length`.
+        ValueError: the texts need more than `rows` rows, or a text is longer than `length`.
     """
     chosen = np.asarray(chosen, np.int64)
     lengths = tokenised.lengths[chosen]
@@ -59,11 +59,11 @@ def pack(
 
 @dataclass(frozen=True, eq=False)
 class PackedTexts:
-    """Texts packed into rows, each of which can share a batch with any others.
+    """Texts packed into rows; any rows can share a batch.
 
     Attributes:
         row: Row of each text.
-        slot: Number of each text within its row.
+        slot: Number of each text within its row, from 0.
         lengths: Number of tokens in each row.
     """
 
@@ -76,7 +76,7 @@ class PackedTexts:
 
     @classmethod
     def of(cls, tokenised: Tokenised, *, length: int, most: int) -> "PackedTexts":
-        """Lay up to `most` texts into each row of `length` tokens; longer texts get own rows."""
+        """Put up to `most` texts into each row of `length` tokens; a longer text gets its own."""
         sizes = tokenised.lengths
         row, start = np.zeros((2, len(tokenised)), np.int64)
         count = 0
@@ -131,10 +131,10 @@ class PackedTexts:
 def _first_fit(
     lengths: Int[np.ndarray, " texts"], length: int, most: int | None = None
 ) -> tuple[Int64[np.ndarray, " texts"], int]:
-    """Pack texts by first-fit decreasing, up to `most` in a row.
+    """Pack texts by first-fit decreasing, up to `most` texts in a row.
 
     Returns:
-        The start of each text, counted over all rows, and the number of rows.
+        The start of each text in the flattened rows, and the number of rows.
     """
     if lengths.max(initial=0) > length:
         raise ValueError(f"a text of {lengths.max()} tokens does not fit a row of {length}")

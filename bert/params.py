@@ -1,6 +1,7 @@
-"""Hugging Face BERT weights: the search for them, and the table of tensors and parameters.
+"""Hugging Face BERT weights: find the files, and copy their tensors to the model's parameters.
 
-Only `model.safetensors` is read. The older `*.bin` files are pickles, which can run code.
+Weights are read only from `model.safetensors`. The older `*.bin` files are pickles, which can run
+code.
 """
 
 import dataclasses
@@ -35,17 +36,18 @@ WEIGHTS_FILE = "model.safetensors"
 
 
 class WeightsError(InputError):
-    """Weights do not fit the model. The message lists every tensor at fault."""
+    """Weights do not fit the model. The message lists every wrong tensor."""
 
 
 @dataclass(frozen=True)
 class Package:
     """A Python package that contains a model."""
 
-    module: str  # import name; the module is located but not imported, as it may import torch
-    directory: str  # of the model, inside the package
-    sha256: str  # of its model.safetensors, hexadecimal
-    install: str  # the command that installs it
+    # import name; the module is located but not imported, because it may import torch
+    module: str
+    directory: str  # directory of the model inside the package
+    sha256: str  # SHA-256 of the model.safetensors in that directory, hexadecimal
+    install: str  # command that installs the package
 
 
 PACKAGES = {
@@ -64,9 +66,9 @@ _HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, "tokenizer_config.json"
 class _Entry:
     """One parameter, and the Hugging Face tensors that fill it."""
 
-    path: str  # attributes from Bert down, joined by dots
-    keys: tuple[str, ...]  # several tensors are concatenated along the last axis
-    transposed: bool = False  # torch stores dense kernels as [outputs, inputs]
+    path: str  # attribute names from `Bert` to the parameter, joined by dots
+    keys: tuple[str, ...]  # keys of the tensors; several are concatenated along the last axis
+    transposed: bool = False  # True for dense kernels: torch stores them as [outputs, inputs]
 
 
 _EMBEDDINGS = (
@@ -91,8 +93,8 @@ _LAYER = (
     _Entry("mlp.norm.scale", ("output.LayerNorm.weight",)),
     _Entry("mlp.norm.bias", ("output.LayerNorm.bias",)),
 )
-# Tensors of checkpoints that the encoder does not use: the pooler, a buffer of position numbers,
-# and the heads of pre-training and fine-tuning.
+# Checkpoint tensors that the encoder does not use: the pooler, buffers of position numbers and of
+# token types, and the heads of pre-training and fine-tuning.
 _IGNORED = re.compile(
     r"pooler\..*|embeddings\.(position_ids|token_type_ids)|(cls|classifier|qa_outputs)\..*"
 )
@@ -137,7 +139,7 @@ def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
 
     Args:
         directory: The directory of the two files.
-        num_layers: Number of layers to keep, from the first on; all by default.
+        num_layers: Number of layers to keep, from the first on; None keeps all.
 
     Raises:
         InputError: a file is missing or unreadable, or describes an unsupported model.
@@ -149,7 +151,7 @@ def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
     if num_layers is not None:
         if not 1 <= num_layers <= config.num_layers:
             raise InputError(
-                f"num_layers is {num_layers}, and {directory} has {config.num_layers} layers"
+                f"num_layers is {num_layers}, but {directory} has {config.num_layers} layers"
             )
         for layer in range(num_layers, config.num_layers):
             for entry in _layer_entries(layer):
@@ -176,12 +178,12 @@ def bert_tensors(bert: Bert) -> dict[str, np.ndarray]:
 def fill_bert(bert: Bert, tensors: Mapping[str, np.ndarray]) -> None:
     """Set every parameter from tensors under Hugging Face's keys; the inverse of `bert_tensors`.
 
-    Keys may have the prefix `bert.` or TensorFlow's names for layer norm. Tensors of heads are
-    ignored.
+    Keys may have the prefix `bert.` or TensorFlow's names for layer norm. Tensors that the encoder
+    does not use, such as the pooler's, are ignored.
 
     Raises:
-        WeightsError: tensors are missing, unexpected or of the wrong shape; it lists all of them.
-            The model is unchanged.
+        WeightsError: tensors are missing, unexpected or of the wrong shape. The message lists all
+            of them, and the model is unchanged.
     """
     tensors = _encoder_tensors(tensors)
     entries = {entry.path: entry for entry in _entries(bert.config.num_layers)}
@@ -207,7 +209,7 @@ def fill_bert(bert: Bert, tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def parameter(tensor: np.ndarray) -> Array:
-    """Copy a tensor to JAX as float32, without compiling a program as `jnp.array` does."""
+    """Copy a tensor to JAX as float32. Unlike `jnp.array`, this compiles no program."""
     copy: Array = jax.device_put(np.asarray(tensor, np.float32), may_alias=False)
     return copy
 

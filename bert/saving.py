@@ -1,8 +1,8 @@
-"""Saving and loading of models around a BERT: `config.json` and `model.safetensors`.
+"""Save and load models that contain a BERT: `config.json` and `model.safetensors`.
 
-An attribute that is a `Bert` is stored under Hugging Face's keys, with the attribute's name as
-prefix. So an attribute `bert` looks like any model fine-tuned with Hugging Face. Every other
-parameter is stored under its path.
+If an attribute of the model is a `Bert`, its weights are stored under Hugging Face's keys, with the
+attribute's name as prefix. An attribute `bert` is thus stored like the encoder of a model that was
+fine-tuned with Hugging Face. Every other parameter is stored under its path.
 """
 
 import json
@@ -55,11 +55,11 @@ def load_model(
         directory: Written by `save_model`. Its configuration has the fields of `config`, and the
             encoder's configuration as `bert`.
         config: The configuration's class.
-        model: Called as `model(config, bert_config, rngs=...)`.
-        what: The kind of model, for messages.
+        model: Makes the model; called as `model(config, bert_config, rngs=...)`.
+        what: The kind of model, for error messages.
 
     Raises:
-        InputError: files are missing or damaged, or their tensors do not fit the configuration.
+        InputError: files are missing or damaged, or the tensors do not fit the configuration.
     """
     try:
         values = read_config(directory)
@@ -73,11 +73,12 @@ def load_model(
 
 
 def load_weights(model: nnx.Module, directory: Path) -> None:
-    """Fill every parameter of a model, which may be abstract, from `model.safetensors`.
+    """Set every parameter of a model from `model.safetensors`; the model may be abstract.
 
     Raises:
         InputError: the file is missing or damaged.
-        WeightsError: tensors are missing, unexpected or of the wrong shape; it lists all of them.
+        WeightsError: tensors are missing, unexpected or of the wrong shape. The message lists all
+            of them.
     """
     path = directory / WEIGHTS_FILE
     try:
@@ -88,7 +89,7 @@ def load_weights(model: nnx.Module, directory: Path) -> None:
 
 
 def model_tensors(model: nnx.Module) -> dict[str, np.ndarray]:
-    """Return all weights of a model by the name they are stored under."""
+    """Return all weights of a model by their key in `model.safetensors`."""
     berts = _berts(model)
     tensors = {
         f"{name}.{key}": tensor
@@ -105,16 +106,17 @@ def fill_model(model: nnx.Module, tensors: Mapping[str, np.ndarray]) -> None:
     """Set every parameter of a model; the inverse of `model_tensors`.
 
     Raises:
-        WeightsError: tensors are missing, unexpected or of the wrong shape; it lists all of them.
+        WeightsError: tensors are missing, unexpected or of the wrong shape. The message lists all
+            of them.
     """
-    left = dict(tensors)
+    remaining = dict(tensors)
     problems = []
     berts = _berts(model)
     for name, bert in berts.items():
         prefix = f"{name}."
         keys = [key for key in tensors if key.startswith(prefix)]
         try:
-            fill_bert(bert, {key.removeprefix(prefix): left.pop(key) for key in keys})
+            fill_bert(bert, {key.removeprefix(prefix): remaining.pop(key) for key in keys})
         except WeightsError as error:
             problems.append(f"{name}: {error}")
     leaves = []
@@ -122,14 +124,14 @@ def fill_model(model: nnx.Module, tensors: Mapping[str, np.ndarray]) -> None:
         if path[0] in berts:
             continue
         key = ".".join(map(str, path))
-        tensor = left.pop(key, None)
+        tensor = remaining.pop(key, None)
         if tensor is None:
             problems.append(f"missing {key}")
         elif tensor.shape != leaf.shape:
             problems.append(f"{key} has shape {tensor.shape}, the config says {leaf.shape}")
         else:
             leaves.append((path, leaf.replace(parameter(tensor))))
-    problems += [f"unexpected {key}" for key in sorted(left)]
+    problems += [f"unexpected {key}" for key in sorted(remaining)]
     if problems:
         raise WeightsError("weights do not fit: " + "; ".join(problems))
     nnx.update(model, nnx.from_flat_state(leaves))

@@ -1,7 +1,7 @@
 """Tokenisation: texts to word pieces, and word pieces to the padded batches that BERT reads.
 
-Rows of different lengths lie end to end in one array until a batch is padded. So only the tokenizer
-itself loops over rows or tokens in Python.
+Until a batch is padded, rows of different lengths are stored end to end in one array. Only the
+tokenizer loops over rows or tokens in Python.
 """
 
 import itertools
@@ -19,18 +19,19 @@ from base.errors import InputError
 from bert.batch import Tokens
 
 TOKENIZER_FILE = "tokenizer.json"
-# Files that Hugging Face's tokenizer classes read beside tokenizer.json. This package keeps them.
+# Files that Hugging Face's tokenizer classes read besides tokenizer.json. `Tokenizer.save` writes
+# them, too.
 _COMPANIONS = ("tokenizer_config.json", "special_tokens_map.json")
-# Texts tokenised at a time. An encoding holds far more than its ids, so chunks save memory.
+# Texts tokenised at a time. An encoding takes far more memory than its ids, so chunks save memory.
 _CHUNK = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Rows of whole numbers of different lengths, end to end.
+    """Rows of integers with different lengths, stored end to end.
 
     Attributes:
-        values: All rows, end to end.
+        values: The values of all rows, end to end.
         offsets: Row i is `values[offsets[i]:offsets[i + 1]]`.
     """
 
@@ -39,7 +40,7 @@ class Ragged:
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
-        """Lay rows end to end."""
+        """Store rows end to end."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         offsets = _offsets(lengths)
         values = np.fromiter(itertools.chain.from_iterable(rows), np.int32, int(offsets[-1]))
@@ -58,7 +59,7 @@ class Ragged:
         return np.diff(self.offsets)
 
     def take(self, rows: Int[np.ndarray, " chosen"] | Sequence[int]) -> "Ragged":
-        """Return the chosen rows in the given order; rows may be repeated."""
+        """Return the chosen rows, in the given order; a row may be chosen several times."""
         rows = np.asarray(rows, np.int64)
         lengths = self.lengths[rows]
         offsets = _offsets(lengths)
@@ -67,18 +68,18 @@ class Ragged:
         return Ragged(values, offsets)
 
     def cut(self, most: Int[np.ndarray, " rows"]) -> "Ragged":
-        """Cut each row to its first values, at most `most`."""
+        """Cut each row after `most` values; shorter rows are unchanged."""
         lengths = np.minimum(self.lengths, most)
         return Ragged(self.values[_positions(self.offsets[:-1], lengths)], _offsets(lengths))
 
 
 @dataclass(frozen=True, eq=False)
 class Tokenised:
-    """Texts or pairs as rows of word pieces, with [CLS] and [SEP], ready to be padded.
+    """Texts or pairs as rows of word pieces, with [CLS] and [SEP], before padding.
 
     Attributes:
         ids: Word pieces, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
-        first_lengths: Number of tokens of type 0, which a row starts with.
+        first_lengths: Number of tokens of type 0 at the start of each row.
         pad_id: Id of padding.
     """
 
@@ -99,9 +100,9 @@ class Tokenised:
 
     @classmethod
     def of_pairs(cls, first: Ragged, second: Ragged, tokenizer: "Tokenizer") -> "Tokenised":
-        """Join the word pieces of two texts to `[CLS] first [SEP] second [SEP]`.
+        """Join the word pieces of two texts as `[CLS] first [SEP] second [SEP]`.
 
-        The second text and its [SEP] are of type 1.
+        The second text and its [SEP] have the type 1.
         """
         if len(first) != len(second):
             raise ValueError(f"{len(first)} first texts, {len(second)} second texts")
@@ -155,7 +156,7 @@ class Tokenised:
 def padding_mask(
     lengths: Int64[np.ndarray, " rows"], length: int, batch: int
 ) -> Bool[np.ndarray, "batch length"]:
-    """Return a mask of the tokens of a batch whose first rows have these lengths.
+    """Return the mask of a batch: True for the tokens of rows with these lengths.
 
     Raises:
         ValueError: a row is longer than `length`, or there are more rows than `batch`.
@@ -170,7 +171,7 @@ def padding_mask(
 
 
 def stack(first: Tokenised, second: Tokenised) -> Tokenised:
-    """Concatenate the rows of two results of one tokenizer."""
+    """Concatenate the rows of two `Tokenised` from the same tokenizer."""
     ids = Ragged(
         np.concatenate([first.ids.values, second.ids.values]),
         np.concatenate([first.ids.offsets, second.ids.offsets[1:] + first.ids.offsets[-1]]),
@@ -192,10 +193,10 @@ class Tokenizer:
         """Build from the contents of Hugging Face's files, by name; see `from_directory`."""
         self._files = files
         self._tokenizer = tokenizers.Tokenizer.from_buffer(files[TOKENIZER_FILE])
-        # The file's own settings may cut or pad silently.
+        # The settings in the file may cut or pad texts silently.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        # A "[SEP]" in a text is text, not a separator.
+        # Read "[SEP]" in a text as plain text, not as a separator.
         self._tokenizer.encode_special_tokens = True
         names = _special_names(files)
         self.cls_id = self._special_id(names["cls_token"])
@@ -207,7 +208,7 @@ class Tokenizer:
         """Read `tokenizer.json`, and the files that Hugging Face's classes read beside it.
 
         Raises:
-            InputError: the file is missing, unreadable or no BERT tokenizer.
+            InputError: the file is missing or unreadable, or is not a BERT tokenizer.
         """
         if not (path / TOKENIZER_FILE).is_file():
             raise InputError(f"{path} has no {TOKENIZER_FILE}")
@@ -227,7 +228,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Number of word pieces; every id is smaller."""
+        """Number of word pieces; every id is below it."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def ids(self, texts: Sequence[str], max_tokens: int) -> tuple[Ragged, int]:
@@ -235,7 +236,7 @@ class Tokenizer:
 
         Args:
             texts: Any texts; they may be empty.
-            max_tokens: Word pieces to which longer rows are cut.
+            max_tokens: Maximum word pieces of a row; longer rows are cut.
 
         Returns:
             The rows, and the number of rows that were cut.
@@ -264,7 +265,7 @@ def _offsets(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows_an
 def _positions(
     starts: Int64[np.ndarray, " rows"], lengths: Int64[np.ndarray, " rows"]
 ) -> Int64[np.ndarray, " total"]:
-    """Return the positions of all values of rows: start, start + 1, … for each row."""
+    """Return the positions of the values of all rows: start, start + 1, … for each row."""
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
     return np.repeat(starts - ends + lengths, lengths) + np.arange(total)

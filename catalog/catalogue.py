@@ -1,8 +1,8 @@
-"""The items that a search sees: the items of a bundle with the changes since it was built.
+"""The items that a search sees: the items of a bundle, with all changes since the build.
 
 A catalogue is immutable. A write makes a new catalogue, which shares all unchanged data with the
-old one, so a search sees one state of all items from start to end. A row keeps its number in all
-later catalogues: a changed item gets a new last row, and its old row is dead.
+old one, so a search sees the same state of all items from start to end. A row keeps its number in
+all later catalogues: a changed item gets a new row at the end, and its old row is dead.
 """
 
 from bisect import bisect_right
@@ -22,7 +22,7 @@ from catalog.parts import append_part, split
 from catalog.store import ItemStore
 from catalog.value_codes import ValueCodes
 
-MAX_CODES = 32  # fields whose codes are cached, at four bytes a row
+MAX_CODES = 32  # maximum number of fields with cached codes, at 4 bytes per row
 
 
 @dataclass(frozen=True)
@@ -31,22 +31,22 @@ class Catalogue:
 
     Attributes:
         base: The items of the bundle, in rows from 0.
-        added: New items and new versions of items, in parts. Their rows follow the base's. The last
-            version of an item counts.
+        added: New items and new versions of items, in parts. Their rows follow the rows of the
+            base. The last version of an item counts.
         alive: Whether each row holds the current version of an item; None if all rows do.
     """
 
     base: ItemStore
     added: tuple[ItemStore, ...] = ()
     alive: Bool[np.ndarray, " rows"] | None = None
-    # Cached codes. Changes of numbers and deletions leave the texts, and so the codes, as they are.
+    # Cached codes of text fields. They stay valid after changed numbers and deletions.
     _codes: dict[tuple[str, int], ValueCodes] = field(
         default_factory=dict, compare=False, repr=False
     )
 
     @classmethod
     def of(cls, base: ItemStore) -> "Catalogue":
-        """Return the catalogue of a store without changes."""
+        """Return a catalogue of the items of a store, without changes."""
         return cls(base)
 
     def __len__(self) -> int:
@@ -55,22 +55,22 @@ class Catalogue:
 
     @cached_property
     def parts(self) -> tuple[ItemStore, ...]:
-        """The parts that hold the rows: the base, then the added ones."""
+        """All parts: the base, then the added parts."""
         return (self.base, *self.added)
 
     @property
     def rows_in_all(self) -> int:
-        """The number of rows, including dead ones."""
+        """The number of rows, including dead rows."""
         return len(self.base) + self.added_rows
 
     @property
     def added_rows(self) -> int:
-        """The number of rows after the base's."""
+        """The number of rows after the rows of the base."""
         return sum(map(len, self.added))
 
     @property
     def changed_rows(self) -> int:
-        """The number of rows added to the base, plus dead rows in it."""
+        """The number of added rows, plus the number of dead rows of the base."""
         size = len(self.base)
         return self.rows_in_all - int(np.count_nonzero(self.all_alive[:size]))
 
@@ -130,7 +130,7 @@ class Catalogue:
         return values
 
     def groups(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
-        """Return a number for the group_id of each row, equal for equal ids; -1 without a group."""
+        """Return a number for each row's group_id: equal for equal ids, and -1 without a group."""
         return self.codes("group_id").at(rows)
 
     def codes(self, field: str, level: int = 0) -> ValueCodes:
@@ -139,14 +139,14 @@ class Catalogue:
         codes = self._codes.get(key)
         if codes is None:
             codes = ValueCodes.of(self.parts, field, level)
-            # Two threads may both make the codes; either result will do.
+            # Two threads may both compute the codes; their results are equal.
             self._codes[key] = codes
             for oldest in list(self._codes)[:-MAX_CODES]:
                 self._codes.pop(oldest, None)
         return codes
 
     def matching(self, filter: Filter) -> Bool[np.ndarray, " rows"]:
-        """Return a mask of the items that pass a filter, which `filters.check` accepts."""
+        """Return a mask of the items that pass a filter that `filters.check` accepts."""
         passed = matching(filter, self.base)
         if self.added:
             passed = np.concatenate([passed, *(matching(filter, part) for part in self.added)])
@@ -162,11 +162,11 @@ class Catalogue:
         facet: Facet,
         selection: Bool[np.ndarray, " rows"] | Int32[np.ndarray, " selected"] | None = None,
     ) -> FacetCounts:
-        """Count a facet, which `facets.check` accepts.
+        """Count a facet that `facets.check` accepts.
 
         Args:
             facet: The facet.
-            selection: A mask of rows, or distinct rows; None for all items.
+            selection: A mask of rows, or distinct row numbers; None for all items.
         """
         selection = self.alive if selection is None else selection
         by_part: Sequence[RowSelection]
@@ -203,7 +203,7 @@ class Catalogue:
         return replace(self, alive=alive)
 
     def with_items(self, items: Sequence[Item]) -> "Catalogue":
-        """Return a catalogue with more items, in new last rows; they replace items of the same ids.
+        """Return a catalogue with more items in new rows; they replace items with the same ids.
 
         Raises:
             InputError: two of the items have the same id.
@@ -218,7 +218,7 @@ class Catalogue:
         return replace(self, added=added, alive=alive, _codes={})
 
     def compacted(self) -> ItemStore:
-        """Return a store of the items without dead rows, in the order of their rows."""
+        """Return a store of all items without dead rows, in row order."""
         alive = np.split(self.all_alive, self._starts[1:])
         return ItemStore.concatenate(*zip(self.parts, alive, strict=True))
 

@@ -1,4 +1,4 @@
-"""Rows of a column that are equal to one another."""
+"""Find equal values in a column."""
 
 from collections.abc import Sequence
 

@@ -17,11 +17,11 @@ from catalog.schema import TEXT
 if TYPE_CHECKING:
     from catalog.store import ItemStore
 
-MAX_FACETS = 20  # of one request
-MAX_FACET_VALUES = 200  # of one facet
-MAX_FACET_INTERVALS = 50  # of one facet
+MAX_FACETS = 20  # facets of one request
+MAX_FACET_VALUES = 200  # values of one facet
+MAX_FACET_INTERVALS = 50  # intervals of one facet
 
-# Items of a store: a mask, distinct rows, or a slice.
+# Selected rows of a store: a mask, distinct row numbers, or a slice.
 RowSelection: TypeAlias = Bool[np.ndarray, " items"] | Integer[np.ndarray, " rows"] | slice
 
 
@@ -30,8 +30,8 @@ class Facet:
     """A field to count."""
 
     field: str  # a column that is not in fields.DISTINCT, or `attributes.NAME`
-    max_values: int = 10  # the number of most frequent values returned, of a text or flag
-    intervals: tuple[Interval, ...] = ()  # to count in, for a number, a date or an attribute
+    max_values: int = 10  # how many values of a text or flag to return, the most frequent first
+    intervals: tuple[Interval, ...] = ()  # to count items in; for a number, date or attribute
     # items to count: all that pass the filter, or the recalled candidates
     scope: Literal["matched", "recalled"] = "recalled"
 
@@ -48,7 +48,7 @@ class FacetCounts:
             equal counts keep the order in which they first occur in the catalogue.
         intervals: The number of items in each requested interval.
         smallest: The smallest number or date; None without values, and for texts and flags.
-        largest: The largest number or date, likewise.
+        largest: The largest number or date; None in the same cases as `smallest`.
     """
 
     field: str
@@ -61,7 +61,7 @@ class FacetCounts:
 
 
 def check(facet: Facet, path: str) -> None:
-    """Refuse a facet that is invalid for every catalogue.
+    """Check that a facet is valid. The result does not depend on the catalogue.
 
     Args:
         facet: The facet.
@@ -95,11 +95,11 @@ def check(facet: Facet, path: str) -> None:
 
 
 def count(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]) -> FacetCounts:
-    """Count a facet, which `check` accepts.
+    """Count a facet that `check` accepts.
 
     Args:
         facet: The facet.
-        parts: Stores, each with the selection of its items to count.
+        parts: Stores, each with its rows to count.
     """
     kind = kind_of(facet.field)
     if kind == "text":
@@ -127,9 +127,9 @@ def _count_texts(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]
     for store, selection in parts:
         field = store.fields.text(facet.field)
         assert field.codes is not None  # `check` refuses fields without codes
-        # Shifted by 1, so that the code of a missing value, -1, is counted at 0 and cut off.
+        # Add 1 to the codes: then missing values (code -1) are counted at index 0 and cut off.
         new = np.bincount(field.codes[selection] + 1, minlength=len(field.values) + 1)[1:]
-        # Add to the counts of values known from earlier parts; append the other values.
+        # Add the counts of values that earlier parts have too; append the other values.
         known = pc.index_in(field.values, value_set=values)
         index = np.asarray(known.fill_null(-1)) if len(values) else np.full(len(new), -1)
         np.add.at(counts, index[index >= 0], new[index >= 0])

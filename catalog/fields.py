@@ -1,7 +1,7 @@
 """The fields that filters and facets read: a column of items, or `attributes.NAME`.
 
-A text field is its distinct values and one code per item, so a comparison reads each distinct value
-once. A number is a float64 array. Both are computed on first use and cached.
+A text field is stored as its distinct values and one code per item, so a comparison reads each
+distinct value once. A number field is a float64 array. Both are computed on first use and cached.
 """
 
 import copy
@@ -26,12 +26,12 @@ Kind: TypeAlias = Literal["text", "number", "flag", "date"]
 Number: TypeAlias = int | float
 
 ATTRIBUTE = "attributes."  # the prefix of an attribute's name
-MAX_ATTRIBUTES = 64  # attributes whose codes are cached, at four bytes an item
+MAX_ATTRIBUTES = 64  # maximum number of attributes with cached codes, at 4 bytes per item
 # Columns without codes: nearly all values differ, so codes would cost memory and save nothing.
 DISTINCT = frozenset(field.name for field in ITEM_FIELDS if field.distinct)
 COLUMNS = tuple(c.name for c in ITEMS.columns if c.type not in (ATTRIBUTES, VECTOR))
 
-_EPOCH = datetime.date(1970, 1, 1).toordinal()  # dates are days since then
+_EPOCH = datetime.date(1970, 1, 1).toordinal()  # dates are counted in days since 1970
 
 _KINDS: Mapping[pa.DataType, Kind] = {TEXT: "text", FLAG: "flag", DATE: "date"}
 _KIND_OF = {c.name: _KINDS.get(c.type, "number") for c in ITEMS.columns if c.name in COLUMNS}
@@ -50,14 +50,14 @@ def kind_of(field: str) -> Kind:
 
 
 def number_of(value: Number | datetime.date) -> float:
-    """Return a value as the number that `Fields.numbers` has for it."""
+    """Return a value as a number, encoded as in `Fields.numbers`."""
     if isinstance(value, datetime.date):
         return float(value.toordinal() - _EPOCH)
     return float(value)
 
 
 def value_of(column: str, number: float) -> Number | datetime.date | None:
-    """Return the value that `Item` has for a number of a column; None for NaN."""
+    """Return a number from `Fields.numbers` as the value of an `Item`; None for NaN."""
     if math.isnan(number):
         return None
     kind = ITEMS.arrow.field(column).type
@@ -70,21 +70,21 @@ def value_of(column: str, number: float) -> Number | datetime.date | None:
 
 @dataclass(frozen=True)
 class TextField:
-    """A text field of all items.
+    """The values of a text field for all items.
 
     Attributes:
         values: The distinct values, or the whole column if `codes` is None.
-        codes: By row, the index of the item's value in `values`; -1 without a value.
+        codes: For each row, the index of the item's value in `values`; -1 without a value.
     """
 
     values: pa.Array
     codes: Int32[np.ndarray, " items"] | None
 
     def rows_where(self, holds: pa.Array) -> Bool[np.ndarray, " items"]:
-        """Return a mask of the items whose value passed a test; a missing value never passes.
+        """Return a mask of the items whose value passes a test; missing values never pass.
 
         Args:
-            holds: Whether each of `values` passed; null counts as false.
+            holds: For each of `values`, whether it passes; null counts as false.
         """
         passed = np.asarray(pc.fill_null(holds, False).to_numpy(zero_copy_only=False))
         if self.codes is None:
@@ -98,13 +98,13 @@ class Fields:
     """The fields of one table of items. Safe to use from several threads."""
 
     def __init__(self, columns: Mapping[str, pa.Array], items: int) -> None:
-        """Take the columns of the schema, each as one Arrow array."""
+        """Store the columns of the schema, each as one Arrow array, and the number of items."""
         self._columns = columns
         self._texts = _Texts(columns, items)
         self._numbers: dict[str, Float64[np.ndarray, " items"]] = {}
 
     def text(self, field: str) -> TextField:
-        """Return a text field by row.
+        """Return the values of a text field.
 
         Raises:
             KeyError: there is no such field.
@@ -112,10 +112,10 @@ class Fields:
         return self._texts.field(field)
 
     def numbers(self, field: str) -> Float64[np.ndarray, " items"]:
-        """Return a number by row; NaN without a value.
+        """Return the values of a field as one number per row; NaN without a value.
 
-        A date is days since 1970-01-01, a flag 0 or 1. Attributes give the values that are plain
-        numbers, such as "65" or "-1.5".
+        Dates are days since 1970-01-01, and flags are 0 or 1. Values of an attribute are read as
+        plain numbers, such as "65" or "-1.5"; other values become NaN.
 
         Raises:
             KeyError: there is no such field.
@@ -127,7 +127,7 @@ class Fields:
             column = self._columns[field]
             column = column.cast(pa.int32()) if column.type in (FLAG, DATE) else column
             wide = column.cast(pa.float64(), safe=False)
-            # Two threads may both compute the array; both return the one stored first.
+            # Two threads may both compute the array; both return the array that is stored first.
             numbers = self._numbers.setdefault(field, np.asarray(pc.fill_null(wide, float("nan"))))
         return numbers
 
@@ -149,7 +149,7 @@ class Fields:
 
 
 class _Texts:
-    """The text fields of one table. They never change."""
+    """The text fields of one table, which never change."""
 
     def __init__(self, columns: Mapping[str, pa.Array], items: int) -> None:
         self._columns = columns
@@ -184,12 +184,12 @@ class _Texts:
 
 @dataclass(frozen=True)
 class _Entries:
-    """The attributes of all items in one list, item by item."""
+    """The attributes of all items in one list, ordered by item."""
 
     names: Mapping[str, int]  # attribute name -> its code
     codes: Int32[np.ndarray, " entries"]  # the code of each entry's name
     values: pa.Array  # the value of each entry
-    starts: Int64[np.ndarray, " items_and_1"]  # the first entry of each item
+    starts: Int64[np.ndarray, " items_and_1"]  # index of each item's first entry
 
     @classmethod
     def of(cls, column: pa.Array) -> "_Entries":
@@ -199,7 +199,7 @@ class _Entries:
         return cls(by_name, codes, column.items, starts)
 
     def field(self, name: str, items: int) -> TextField:
-        """Return the values of one attribute; the last of repeated names counts, as in `Item`."""
+        """Return the values of an attribute; the last value counts if an item repeats the name."""
         entries = np.flatnonzero(self.codes == self.names.get(name, -2))
         rows = np.searchsorted(self.starts, entries, side="right") - 1
         known = (rows >= 0) & (rows < items)  # a slice of a table has entries beyond its items
@@ -213,7 +213,7 @@ class _Entries:
 def _encode(column: pa.Array) -> tuple[pa.Array, Int32[np.ndarray, " values"]]:
     """Return the distinct values of a column, and the index of each row's value among them.
 
-    The index is -1 for null and for an empty text, which counts as no value.
+    The index is -1 for null and for an empty text, because an empty text counts as missing.
     """
     coded = column.dictionary_encode()
     codes = np.array(coded.indices.fill_null(-1), np.int32)

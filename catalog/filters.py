@@ -3,11 +3,11 @@
 A field is a column of `items` (`fields.COLUMNS`) or an attribute, `attributes.NAME`. The rules:
 
 - Text is compared exactly, including letter case. Attributes are text.
-- A missing value or an empty text passes no comparison, and so passes `Not` of every comparison.
+- A missing value or an empty text passes no comparison, so it passes the `Not` of every comparison.
 - `Prefix` of a category compares whole levels: "Electronics > Chargers" passes that category and
   all categories below it, but not "Electronics > Chargers and hubs".
-- An interval over an attribute reads values as plain numbers, such as "65" or "-1.5". Other values
-  do not pass.
+- An interval of an attribute reads its values as plain numbers, such as "65" or "-1.5". Other
+  values do not pass.
 """
 
 import datetime
@@ -28,9 +28,9 @@ from catalog.fields import ATTRIBUTE, COLUMNS, Kind, Number, kind_of, number_of
 if TYPE_CHECKING:
     from catalog.store import ItemStore
 
-MAX_FILTER_DEPTH = 8  # filters within filters
+MAX_FILTER_DEPTH = 8  # levels of nested filters
 MAX_FILTER_NODES = 100  # filters in a whole tree
-MAX_FILTER_VALUES = 1_000  # of one In
+MAX_FILTER_VALUES = 1_000  # values of one `In`
 
 Value: TypeAlias = str | Number | bool | datetime.date
 
@@ -69,28 +69,28 @@ class Interval:
 
 @dataclass(frozen=True)
 class And:
-    """Every filter passes."""
+    """Passes if every filter passes."""
 
     filters: tuple["Filter", ...]
 
 
 @dataclass(frozen=True)
 class Or:
-    """At least one filter passes."""
+    """Passes if at least one filter passes."""
 
     filters: tuple["Filter", ...]
 
 
 @dataclass(frozen=True)
 class Not:
-    """The filter does not pass."""
+    """Passes if the filter does not pass."""
 
     filter: "Filter"
 
 
 @dataclass(frozen=True)
 class Equals:
-    """The field has this value."""
+    """Passes if the field has this value."""
 
     field: str
     value: Value
@@ -98,7 +98,7 @@ class Equals:
 
 @dataclass(frozen=True)
 class In:
-    """The field has one of these values."""
+    """Passes if the field has one of these values."""
 
     field: str
     values: tuple[Value, ...]
@@ -106,7 +106,7 @@ class In:
 
 @dataclass(frozen=True)
 class Range:
-    """The field is a number or a date in an interval."""
+    """Passes if the field is a number or a date in an interval."""
 
     field: str
     interval: Interval
@@ -114,14 +114,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Exists:
-    """The field has a value."""
+    """Passes if the field has a value."""
 
     field: str
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """The field is a text with this prefix; the module explains categories."""
+    """Passes if the text of the field has this prefix; see the module for categories."""
 
     field: str
     prefix: str
@@ -131,7 +131,7 @@ Filter: TypeAlias = And | Or | Not | Equals | In | Range | Exists | Prefix
 
 
 def check(tree: Filter, path: str) -> None:
-    """Refuse a filter that is invalid for every catalogue.
+    """Check that a filter is valid. The result does not depend on the catalogue.
 
     Args:
         tree: The filter.
@@ -144,7 +144,7 @@ def check(tree: Filter, path: str) -> None:
 
 
 def matching(tree: Filter, store: "ItemStore") -> Bool[np.ndarray, " items"]:
-    """Return a mask of the items that pass a filter, which `check` accepts."""
+    """Return a mask of the items that pass a filter that `check` accepts."""
     match tree:
         case And(filters):
             return reduce(np.logical_and, [matching(part, store) for part in filters])
@@ -171,7 +171,7 @@ def within(numbers: Float64[np.ndarray, " n"], interval: Interval) -> Bool[np.nd
 
 
 def check_interval(interval: Interval, kind: Kind, path: str) -> None:
-    """Refuse an interval that is empty or whose bounds are not of a field's kind.
+    """Check that an interval is not empty and that its bounds are of the field's kind.
 
     Raises:
         FilterError: the interval is invalid.
@@ -190,7 +190,7 @@ def check_interval(interval: Interval, kind: Kind, path: str) -> None:
 
 
 def check_field(field: str, path: str) -> Kind:
-    """Return the kind of a field.
+    """Check that a field exists, and return its kind.
 
     Raises:
         FilterError: there is no field of that name.

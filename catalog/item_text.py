@@ -25,8 +25,8 @@ class Segment:
 def item_segments(item: Item) -> tuple[Segment, ...]:
     """Return the parts of an item's text in the order of `TEXT_FIELDS`.
 
-    The most informative come first, because models cut long text. Blank parts are left out, and so
-    is a brand that the title names.
+    The most informative parts come first, because models cut long text. Blank parts are left out.
+    The brand is left out if the title contains it.
     """
     texts = {name: field_text(item, name).strip() for name in TEXT_FIELDS}
     if _names(item.title, texts["brand"]):
@@ -35,21 +35,22 @@ def item_segments(item: Item) -> tuple[Segment, ...]:
 
 
 def item_text(item: Item) -> str:
-    """Return all of `item_segments` as one text."""
+    """Return all segments of an item as one text; see `item_segments`."""
     return ". ".join(segment.text for segment in item_segments(item))
 
 
 def normalise_query(query: str) -> str:
     """Return a query in normal form: NFKC, case-folded, white space collapsed."""
-    # Case folding can undo NFKC, hence twice (Unicode 16, section 3.13, definition D146).
+    # NFKC twice, because case folding can undo it (Unicode 16, section 3.13, definition D146).
     folded = unicodedata.normalize("NFKC", query).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def field_text(item: Item, name: str) -> str:
-    """Return the text of one of `TEXT_FIELDS`; "" without a value.
+    """Return the text of one of `TEXT_FIELDS`; "" if the item has no value.
 
-    Attributes become `name value, name value`, sorted by name; those without a value are left out.
+    Attributes become `name value, name value`, sorted by name. Attributes without a value are left
+    out.
     """
     value = getattr(item, name)
     return _attribute_text(value) if isinstance(value, Mapping) else value or ""
@@ -61,7 +62,7 @@ def _attribute_text(attributes: Mapping[str, str]) -> str:
 
 
 def _names(title: str, brand: str) -> bool:
-    """Return whether the title contains the brand's words, consecutive and whole."""
+    """Return whether the title contains all words of the brand, one directly after another."""
     words = _WORD.findall(normalise_query(brand))
     if not words:  # a brand without letters or digits, such as "+"
         return brand.strip() in title

@@ -1,10 +1,10 @@
-"""The item record and the one table of its fields.
+"""The item record, and the table of its fields.
 
 To add a field, add an attribute to `Item`, a row to `ITEM_FIELDS` and a field of the same name to
-`shortlist/v1/item.proto`. The dataset schema, the contract's converters, the write-ahead log,
-filters, facets and the item text all follow the table.
+`shortlist/v1/item.proto`. The dataset schema, the gRPC converters, the write-ahead log, filters,
+facets and the item text all use this table.
 
-The write-ahead log reads the table, and it runs without Arrow and NumPy, so types are Python's.
+The table has Python types, because the write-ahead log uses it without Arrow and NumPy.
 """
 
 import datetime
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Item:
-    """One product, as the catalogue or a caller describes it. None means not known."""
+    """One product, as the catalogue or a caller describes it. None: not known."""
 
     item_id: str
     title: str
@@ -33,23 +33,23 @@ class Item:
 
 @dataclass(frozen=True)
 class ItemField:
-    """What the rest of the program needs to know about one field of items."""
+    """The properties of one field of items."""
 
     name: str
     # str, float, int, bool, datetime.date, or dict for a map from text to text. The type decides
-    # how the dataset, the contract and the log represent a value, and how filters compare it.
+    # how the dataset, the gRPC API and the log store a value, and how filters compare it.
     type: type
     required: bool = False  # every item has a value that is not blank
     minimum: float | None = None  # smallest allowed number
     maximum: float | None = None  # largest allowed number
-    limits_in_requests: bool = True  # False: only datasets are held to the limits
-    # Position in the item text, which the models read, from 1; None: no model reads the field.
-    # Text and attributes only. A change to the item text calls for new training.
+    limits_in_requests: bool = True  # False: the limits apply only to datasets
+    # Position, from 1, in the item text, which the models read. None: no model reads the field.
+    # Only for text and attributes. If the item text changes, train the models again.
     text_position: int | None = None
-    distinct: bool = False  # nearly every item has its own value: filters take it, facets do not
+    distinct: bool = False  # nearly all values differ: filters may use the field, facets not
 
 
-ID = "item_id"  # the field that tells items apart
+ID = "item_id"  # the field that identifies an item
 
 ITEM_FIELDS = (
     ItemField(ID, str, required=True, distinct=True),

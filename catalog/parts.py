@@ -1,4 +1,4 @@
-"""Parts of a catalogue: consecutive runs of rows, each in a store of its own."""
+"""Parts of a catalogue: ranges of consecutive rows, each in its own store."""
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
@@ -9,8 +9,8 @@ from jaxtyping import Bool, Int32
 
 from catalog.store import ItemStore
 
-# The most rows of a part that is built by joining. Joining takes some milliseconds, and no write
-# proceeds meanwhile.
+# Maximum number of rows of a part that is joined from smaller parts. Joining takes some
+# milliseconds, and all writes wait meanwhile.
 PART_ROWS = 8_192
 
 _Rows: TypeAlias = Int32[np.ndarray, "_"]
@@ -19,7 +19,7 @@ _Rows: TypeAlias = Int32[np.ndarray, "_"]
 def split(
     rows: Int32[np.ndarray, " rows"], sizes: Iterable[int]
 ) -> Iterator[tuple[Bool[np.ndarray, " rows"], _Rows]]:
-    """Yield for each part a mask of the rows that lie in it, and those rows counted from its start.
+    """Yield for each part a mask of the rows in the part, and their row numbers within the part.
 
     Raises:
         IndexError: a row is negative or lies beyond the last part.
@@ -32,10 +32,10 @@ def split(
 
 
 def append_part(parts: tuple[ItemStore, ...], new: ItemStore) -> tuple[ItemStore, ...]:
-    """Return the parts with one more at the end.
+    """Return the parts with a new part at the end.
 
-    The new part is joined with preceding parts that are less than twice as long. That keeps the
-    number of parts small, and copies each of n items O(log n) times when few are added at a time.
+    The new part is joined with preceding parts that are less than twice as long. So there are few
+    parts, and each of n items is copied only O(log n) times if few items are added at a time.
     """
     first, rows = len(parts), len(new)
     while first and len(parts[first - 1]) < 2 * rows and len(parts[first - 1]) + rows <= PART_ROWS:

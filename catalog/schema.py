@@ -20,7 +20,7 @@ VECTOR = pa.list_(pa.float32())
 SPLITS = ("train", "dev", "test")
 EVENT_TYPES = ("impression", "click", "add_to_cart", "purchase")
 
-# A description of each type for a person who writes a dataset.
+# A description of each type for error messages.
 TYPE_HELP: Mapping[pa.DataType, str] = {
     TEXT: "text",
     NUMBER: "a number such as 12.5",
@@ -39,7 +39,7 @@ class Column:
 
     name: str
     type: pa.DataType
-    required: bool = False  # the column exists, and none of its values is missing or blank
+    required: bool = False  # the column must exist, and none of its values is missing or blank
     minimum: float | None = None  # smallest allowed value
     maximum: float | None = None  # largest allowed value
     choices: tuple[str, ...] = ()  # allowed values; empty: any
@@ -52,7 +52,7 @@ class Schema:
     name: str  # the file's name without its extension
     columns: tuple[Column, ...]
     key: str | None = None  # the column whose values are unique
-    extensible: bool = False  # other columns are kept; False: they are reported as unknown
+    extensible: bool = False  # True: other columns are kept. False: they are reported as unknown
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ class Schema:
 
     @property
     def arrow(self) -> pa.Schema:
-        """The same columns as an Arrow schema."""
+        """The columns as an Arrow schema."""
         return pa.schema([(column.name, column.type) for column in self.columns])
 
 
@@ -82,7 +82,7 @@ ITEMS = Schema(
             Column(f.name, _ITEM_TYPES[f.type], f.required, f.minimum, f.maximum)
             for f in ITEM_FIELDS
         ),
-        Column("embedding", VECTOR),  # a precomputed vector; one width per dataset
+        Column("embedding", VECTOR),  # a precomputed vector; all have the same width
     ),
     key=ID,
 )
@@ -105,9 +105,9 @@ EVENTS = Schema(
         Column("session_id", TEXT),
         Column("user_id", TEXT),
         Column("query", TEXT),
-        Column("position", WHOLE, minimum=1.0),  # from 1, the top of the list
+        Column("position", WHOLE, minimum=1.0),  # rank of the item in the results, from 1
         Column("price", NUMBER, minimum=0.0),  # currency units
-        Column("quantity", WHOLE),  # negative: a return
+        Column("quantity", WHOLE),  # negative for returned goods
     ),
 )
 USERS = Schema(

@@ -23,16 +23,16 @@ _TEXTS = {column.name for column in ITEMS.columns if column.type == TEXT}
 class ItemStore:
     """Items by row (0, 1, …, in the order of the table) and by id.
 
-    Columns stay in Arrow, and `item` makes a Python object on each call. A million items take about
-    the size of their text and one dictionary of ids.
+    Columns stay in Arrow, and `item` makes a Python object on each call. So the memory of a million
+    items is about the size of their text, plus one dictionary of ids.
     """
 
     def __init__(self, table: pa.Table) -> None:
         """Take a table of items.
 
         Args:
-            table: The columns of `schema.ITEMS`; optional ones may be absent. `read_dataset` has
-                checked the values, or they come from a bundle.
+            table: The columns of `schema.ITEMS`; optional columns may be absent. The values must be
+                valid, as in a table from `read_dataset` or from a bundle.
 
         Raises:
             InputError: a required column is missing, a column cannot be cast to the schema's type,
@@ -53,7 +53,7 @@ class ItemStore:
 
     @classmethod
     def concatenate(cls, *parts: tuple["ItemStore", Bool[np.ndarray, " rows"]]) -> "ItemStore":
-        """Return a store of the rows of several stores that their masks select.
+        """Join several stores into one, with only the rows that each store's mask selects.
 
         Raises:
             InputError: two selected rows have the same id.
@@ -62,7 +62,7 @@ class ItemStore:
 
     @classmethod
     def versions(cls, parts: Sequence["ItemStore"]) -> "ItemStore":
-        """Return a store of all rows of several stores; an item's last row counts."""
+        """Join several stores into one, with all rows; an item's last row counts."""
         if len(parts) == 1:
             return parts[0]
         store = copy.copy(parts[0])
@@ -91,7 +91,7 @@ class ItemStore:
             for name in self.table.column_names
             if name != "embedding"
         }
-        self._changed: frozenset[str] = frozenset()  # columns whose values differ from the table's
+        self._changed: frozenset[str] = frozenset()  # columns with other values than the table
         self._numbers: dict[str, Float32[np.ndarray, " items"]] = {}
         self.fields = Fields(self._columns, len(self.ids))  # for filters and facets
 
@@ -156,7 +156,7 @@ class ItemStore:
         pq.write_table(self._current(), path, compression="zstd")
 
     def _current(self) -> pa.Table:
-        """Return the table with the current numbers."""
+        """Return the table with the current values of numeric columns."""
         table = self.table
         for name in sorted(self._changed):
             position = table.schema.get_field_index(name)

@@ -1,4 +1,4 @@
-"""Numbers for the values of a text field, consistent over all parts of a catalogue."""
+"""Number the values of a text field, in the same way in all parts of a catalogue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,11 +25,12 @@ class ValueCodes:
     """The value of a text field in each row, as a number.
 
     Attributes:
-        size: The number of distinct values; every number is smaller.
+        size: The number of distinct values. Values are numbered from 0 to `size - 1`.
     """
 
     size: int
-    _parts: tuple[tuple[_Numbers, _Numbers], ...]  # by part: codes by row, and numbers by code
+    # For each part: the code of each row, and the number of each code.
+    _parts: tuple[tuple[_Numbers, _Numbers], ...]
 
     @classmethod
     def of(cls, stores: Sequence["ItemStore"], field: str, level: int = 0) -> "ValueCodes":
@@ -38,7 +39,7 @@ class ValueCodes:
         Args:
             stores: The parts of a catalogue, in the order of their rows.
             field: A text column or an attribute.
-            level: The number of leading category levels that are compared; 0 for all.
+            level: How many leading levels of a category are compared; 0 for all levels.
         """
         known, parts = pa.array([], TEXT), list[tuple[_Numbers, _Numbers]]()
         for store in stores:
@@ -50,12 +51,12 @@ class ValueCodes:
             new = numbers < 0
             numbers[new] = len(known) + np.arange(np.count_nonzero(new))
             known = pa.concat_arrays([known, values.filter(pa.array(new))])
-            # The code of a missing value, -1, reads the last entry.
+            # Code -1 of a missing value reads the last entry, which is -1 too.
             parts.append((text.codes, np.append(numbers[indices], np.int32(-1))))
         return cls(len(known), tuple(parts))
 
     def at(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
-        """Return the numbers of some rows, from 0, equal for equal values; -1 without a value.
+        """Return the number of each row's value; -1 for a row without a value.
 
         Raises:
             IndexError: there is no such row.
@@ -69,7 +70,7 @@ class ValueCodes:
 
 
 def _cut_to_level(text: TextField, level: int) -> tuple[pa.Array, Int32[np.ndarray, " values"]]:
-    """Return distinct values cut to a level, and the index among them of each field value."""
+    """Cut values to a level; return the distinct results, and the index of each value's result."""
     if not level:
         return text.values, np.arange(len(text.values), dtype=np.int32)
     short = [LEVEL.join(value.split(LEVEL)[:level]) for value in text.values.to_pylist()]

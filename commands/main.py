@@ -17,8 +17,8 @@ class Command:
 
     summary: str  # one line of `shortlist --help`
     main: Callable[[Sequence[str], str], int]  # takes arguments and the program's name
-    words: tuple[str, ...]  # arguments that come before those of the user
-    program: str  # the name in front of a command in messages of `main`
+    words: tuple[str, ...]  # arguments to put before the user's arguments
+    program: str  # the program's name in messages of `main`
 
 
 # Each main function imports what its command needs, so `--help` and `health` start at once.
@@ -27,7 +27,7 @@ class Command:
 def _train(arguments: Sequence[str], program: str) -> int:
     from train.loop.huge_pages import restart_with_huge_pages
 
-    restart_with_huge_pages()  # before what takes seconds to import
+    restart_with_huge_pages()  # before the next import, which takes seconds
     from train.cli.main import main as train
 
     return train(arguments, program)
@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand.
 
     Args:
-        arguments: The command line without the program's name; None takes that of the process.
+        arguments: The command line without the program's name; None: the process's command line.
 
     Returns:
-        The exit code: that of the subcommand, or 2 without a known one.
+        The subcommand's exit code; 2 if the subcommand is unknown.
     """
     name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
     if name in ("-h", "--help"):

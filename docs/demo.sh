@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# What `make demo` shows: trains both stages on the generated store, evaluates them, serves the
-# bundle and searches it over gRPC. Arguments go to `python -m train`; what is done is not repeated.
+# The program of `make demo`: train both stages on the generated store, evaluate them, serve the
+# bundle and search over gRPC. The script passes its arguments to `python -m train`, which skips
+# finished steps.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python}
 out=${OUT:-out/demo}
-[ -t 1 ] || export COLUMNS="${COLUMNS:-120}" # a log has no width of its own
+[ -t 1 ] || export COLUMNS="${COLUMNS:-120}" # without a terminal, tables need a width
 
 server=
 scratch=$(mktemp -d)
@@ -30,12 +31,12 @@ mkfifo "$scratch/stdout"
 "$python" -m server --bundle "$out/bundle" --port 0 --compilation-cache "$out/cache/xla" \
   >"$scratch/stdout" &
 server=$!
-# The line comes once the server answers calls; end of file instead means that it has failed.
+# The server prints a line once it answers calls. End of file means that it did not start.
 read -r line <"$scratch/stdout" || { echo "error: the server did not start" >&2; exit 1; }
 address=${line#listening on }
 say "Serving on $address after $SECONDS s"
 
-# A plain one, one of attributes, a synonym, and a wish.
+# A product name, a product with attributes, a synonym, and a purpose.
 for query in "usb c charger" "polarized sunglasses for skiing" "hair blower" \
   "shoes for running a marathon"; do
   say "python -m server search \"$query\""
@@ -46,6 +47,6 @@ say "Stopping the server"
 kill -TERM "$server"
 wait "$server"
 server=
-say "Done in $SECONDS s. To go on searching:
+say "Done in $SECONDS s. To search again:
    $python -m server --bundle $out/bundle
    $python -m server search \"coffee machine\""

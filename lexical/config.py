@@ -1,4 +1,4 @@
-"""The configuration of a lexical index, kept beside its files."""
+"""The configuration of a lexical index, stored beside the index."""
 
 import json
 import math
@@ -25,12 +25,12 @@ FIELD_TEXTS: Mapping[str, Callable[[Item], str | None]] = {
 }
 """The text of each item field that can be indexed."""
 
-# An index without a config file has these weights. To change the default weights, give
-# `LexicalConfig` another default instead.
+# The weights of every index without a config file, so they must not change. To change the default
+# weights, change the default of `LexicalConfig.field_weights`.
 _FIRST_WEIGHTS = {
-    "title": 1.0,  # the unit of the other weights
+    "title": 1.0,  # the other weights are relative to this weight
     "brand": 0.5,  # mostly repeats a word of the title
-    "category": 0.5,  # names the kind of product where the title does not
+    "category": 0.5,  # names the kind of product, even if the title does not
     "attributes": 0.3,  # many values, few of them relevant to a query
     "description": 0.3,  # long, and mentions other products
 }
@@ -40,12 +40,12 @@ _FIRST_WEIGHTS = {
 class LexicalConfig:
     """How the lexical index is built."""
 
-    analyser: str = "english"  # how texts become terms: a name in `lexical.analysers`
+    analyser: str = "english"  # turns texts into terms; a name in `lexical.analysers`
     # weight of each item field in the score; 0 leaves the field out of the index
     field_weights: Mapping[str, float] = field(default_factory=_FIRST_WEIGHTS.copy)
 
     def __post_init__(self) -> None:
-        """Check both values.
+        """Check the analyser and the weights.
 
         Raises:
             InputError: the analyser or a field is unknown, or a weight is not a number of at least
@@ -69,15 +69,15 @@ class LexicalConfig:
 
     @property
     def indexed(self) -> dict[str, float]:
-        """The weights of the fields in the index."""
+        """The weights above 0, by field; only these fields are in the index."""
         return {name: weight for name, weight in self.field_weights.items() if weight > 0}
 
     @classmethod
     def read(cls, directory: Path) -> "LexicalConfig":
         """Read the configuration of the index in `directory`.
 
-        An index built before there was a config file has the English analyser and the weights of
-        that time.
+        An old index has no config file; its configuration is the English analyser and
+        `_FIRST_WEIGHTS`.
 
         Raises:
             InputError: the file is malformed, or names an unknown analyser or field.

@@ -1,21 +1,21 @@
 """The lexical index: weighted BM25 over item fields, on tantivy.
 
-Why tantivy (Rust, through tantivy-py) and not bm25s, for a recall channel, a reranker feature and
-hard negatives:
+The scores serve a recall channel, a reranker feature and hard negatives. Reasons for tantivy (Rust,
+through tantivy-py) and against bm25s:
 
 * Field weights: a query is a tree of term queries, each with its own boost, and the score is the
   boosted sum. bm25s has one field per index.
 * Updates: tantivy adds documents to an existing index and deletes documents by query. (Deletion by
   term silently deletes nothing in an integer field in tantivy-py 0.27.) bm25s must be rebuilt.
-* The term dictionary can be read, with the number of items of each term. `lexical.vocabulary`
-  guesses mistyped and unfinished words from it.
-* On disk: plain files, mapped into memory when opened; nothing is unpickled or read ahead.
+* Term dictionary: it can be read, with the number of items of each term. `lexical.vocabulary`
+  corrects mistyped words and completes unfinished words with these terms.
+* Files: they are plain, and are mapped into memory when opened. Nothing is unpickled or read ahead.
 * Speed: BM25 in Rust (k1 = 1.2, b = 0.75) with early termination takes tenths of a millisecond per
-  query over 50,000 items, and holds the interpreter lock only to build the query.
+  query over 50,000 items. The query holds Python's interpreter lock only while it is built.
 
-Two properties of tantivy matter here. It stores a field's length in one byte: exact up to 40 terms,
-rounded down beyond. And it creates a lock file in any directory it opens; a bundle must not change,
-so `LexicalIndex.open` opens a directory of links instead.
+Two properties of tantivy matter here. It stores a field's length in one byte: lengths up to 40
+terms are exact, and larger lengths are rounded down. It also creates a lock file in every directory
+that it opens. A bundle must not change, so `LexicalIndex.open` opens a directory of links instead.
 """
 
 import shutil
@@ -35,14 +35,15 @@ from lexical.schema import ROW, IndexSchema
 from lexical.vocabulary import GUESS_WEIGHT, Vocabulary
 
 MAX_TERMS = 64
-"""Distinct terms of a query that are searched, first ones first; limits the cost of a query."""
+"""Maximum number of distinct terms of a query that are searched; later terms are ignored."""
 
 # Rows scored by one query. Above a thousand rows, tantivy's state no longer fits the processor's
 # cache, and a row takes five microseconds instead of two.
 _SCORE_BATCH = 512
-_MAX_GUESSED = 8  # unknown terms of a query that are guessed; each guess scans all terms
-# A limit, not an allocation. Below the limit (over a million items) the index is one segment. Above
-# the limit, scores stay the same, but a cut through equal scores may keep other rows.
+_MAX_GUESSED = 8  # maximum number of unknown terms per query to guess; a guess scans all terms
+# Memory limit of the writer, not an allocation. Below the limit (over a million items), the index
+# is one segment. Above the limit, scores stay the same. But if several rows have the k-th best
+# score, a search may return other rows of that score.
 _WRITER_BYTES = 1 << 30
 
 
@@ -62,12 +63,12 @@ class LexicalIndex:
     def __init__(
         self, index: tantivy.Index, schema: IndexSchema, rows: int, vocabulary: Vocabulary
     ) -> None:
-        """Wrap opened files; later updates of `index` are not seen. See `open`.
+        """Wrap an opened index; later updates of `index` have no effect here. See `open`.
 
         Args:
-            index: The opened files.
+            index: The opened index of tantivy.
             schema: The schema of `index`.
-            rows: The number of rows, deleted ones included.
+            rows: The number of rows, including deleted rows.
             vocabulary: The terms of `index`.
         """
         self.schema = schema
@@ -82,12 +83,12 @@ class LexicalIndex:
         """Index every item of `store` into `directory`, and open the index.
 
         One writer thread adds the items in row order, so two builds from the same items give the
-        same scores. The file names differ: tantivy draws them at random.
+        same scores. Only the file names differ: tantivy chooses random names.
 
         Args:
             store: The items.
-            directory: An empty directory, or one to create.
-            config: Analyser and field weights, written beside the index. None: the default.
+            directory: An empty directory, or a directory to create.
+            config: The analyser and field weights, written beside the index; None: the defaults.
 
         Raises:
             InputError: `directory` is not empty.
@@ -98,8 +99,8 @@ class LexicalIndex:
                 f"{directory}: not empty; delete it or name another directory, because a lexical "
                 "index is written once"
             )
-        # tantivy puts lock files into the directory it writes to, at any time. So it writes to a
-        # scratch directory, from which only the plain files are copied.
+        # tantivy may create lock files in its directory at any time. So it writes to a scratch
+        # directory, and only the index files are copied.
         with tempfile.TemporaryDirectory(
             prefix="shortlist-lexical-", ignore_cleanup_errors=True
         ) as scratch:
@@ -142,15 +143,15 @@ class LexicalIndex:
         return int(self._searcher.num_docs)
 
     def terms(self, query: str) -> list[str]:
-        """Return the first `MAX_TERMS` distinct terms of `query`, in its order."""
+        """Return the first `MAX_TERMS` distinct terms of `query`, in order."""
         return list(dict.fromkeys(self.schema.terms(query)))[:MAX_TERMS]
 
     def weighted_terms(self, query: str) -> dict[str, float]:
         """Return the terms to search for `query`, each with its weight.
 
-        A term that no item has is replaced by guesses: the last term by its completions, any other
-        term (and a last term without completions) by its corrections. A term without guesses is
-        left out.
+        Guesses replace a term that no item has. The last term is replaced by its completions or, if
+        there are none, by its corrections. Other terms are replaced by their corrections. A term
+        without guesses is left out.
         """
         terms = self.terms(query)
         weights = dict.fromkeys((term for term in terms if term in self.vocabulary), 1.0)
@@ -186,7 +187,7 @@ class LexicalIndex:
             rows: Item rows, in any order; a row may occur twice.
 
         Raises:
-            IndexError: A row is negative or beyond the last item.
+            IndexError: a row is negative or beyond the last row.
         """
         if rows.size and (rows.min() < 0 or rows.max() >= self._rows):
             raise IndexError(f"rows must lie in [0, {self._rows})")
@@ -230,8 +231,8 @@ class LexicalIndex:
         return rows[order], scores[order]
 
     def _restricted(self, query: tantivy.Query, rows: Int32[np.ndarray, "n"]) -> tantivy.Query:
-        """Return the same query over some rows only; scores stay the same."""
-        # Single-term queries: four times faster here than one query for the set of terms.
+        """Return a query that matches the same items in some rows only, with the same scores."""
+        # One query per row is four times faster here than one query for the set of rows.
         allowed = [(tantivy.Occur.Should, self.schema.row_query(row)) for row in rows.tolist()]
         unscored = tantivy.Query.const_score_query(tantivy.Query.boolean_query(allowed), 0.0)
         return tantivy.Query.boolean_query(

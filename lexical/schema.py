@@ -1,4 +1,4 @@
-"""One lexical index's tantivy schema, and the documents, terms and queries that fit it."""
+"""The tantivy schema of a lexical index, and the documents, terms and queries that fit it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ ROW = "row"
 
 
 class IndexSchema:
-    """The schema of an index of one configuration.
+    """The schema of an index with one configuration.
 
     Attributes:
         config: The configuration.
@@ -23,7 +23,7 @@ class IndexSchema:
     """
 
     def __init__(self, config: LexicalConfig) -> None:
-        """Derive everything from the configuration."""
+        """Build the schema for a configuration."""
         self.config = config
         self.weights = config.indexed
         self._analyser = ANALYSERS[config.analyser]
@@ -37,7 +37,7 @@ class IndexSchema:
         self.tantivy = builder.build()
 
     def index(self, directory: Path) -> tantivy.Index:
-        """Open the index in `directory`, or create one there. tantivy writes there either way.
+        """Open or create the index in `directory`. In both cases, tantivy writes to the directory.
 
         Raises:
             ValueError, OSError: the index is damaged, or has another schema.
@@ -49,10 +49,10 @@ class IndexSchema:
     def open_read_only(self, directory: Path, links: Path) -> tantivy.Index:
         """Open the index in `directory` through links to its files.
 
-        tantivy creates a lock file in any directory it opens, and fails where it may not.
+        tantivy creates a lock file in every directory that it opens, and fails if it cannot.
 
         Args:
-            directory: The index. Nothing is written there.
+            directory: The directory of the index; nothing is written to it.
             links: An empty directory for the links.
 
         Raises:
@@ -76,24 +76,24 @@ class IndexSchema:
         return index
 
     def terms(self, text: str) -> list[str]:
-        """The terms of a text, in its order; a term may occur several times."""
+        """Return the terms of a text, in order; a term may occur several times."""
         return list(self._tokenizer.analyze(self._analyser.prepare(text)))
 
     def document(self, row: int, item: Item) -> tantivy.Document:
-        """An item as tantivy indexes it."""
+        """Return an item as a document of tantivy."""
         texts = {name: self._analyser.prepare(text) for name, text in self._texts(item)}
         return tantivy.Document.from_dict({ROW: row, **texts}, self.tantivy)
 
     def item_terms(self, item: Item) -> set[str]:
-        """The distinct terms of an item's indexed fields."""
+        """Return the distinct terms of an item's indexed fields."""
         return {term for _, text in self._texts(item) for term in self.terms(text)}
 
     def row_query(self, row: int) -> tantivy.Query:
-        """The query that matches the item in one row."""
+        """Return the query that matches the item in one row."""
         return tantivy.Query.term_query(self.tantivy, ROW, row, "basic")
 
     def _texts(self, item: Item) -> Iterator[tuple[str, str]]:
-        """The text of each indexed field; blank fields are left out."""
+        """Yield the name and text of each indexed field; skip fields without text."""
         for name in self.weights:
             if text := FIELD_TEXTS[name](item):
                 yield name, text

@@ -1,4 +1,4 @@
-"""Guesses at unknown words of a query, from the terms of the catalogue."""
+"""Complete and correct unknown words of a query, with terms of the catalogue."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
@@ -8,34 +8,34 @@ from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
 
 GUESS_WEIGHT = 0.8  # weight of a guessed term; a term of the query itself has 1
-_MAX_GUESSES = 3  # guesses per term
-_MIN_PREFIX = 3  # characters of a term that is completed
-_MIN_CORRECTED = 4  # characters of a term that is corrected
-_MIN_NUMBER = 6  # digits of a bare number that is corrected: short numbers are rarely typos
-_MIN_TWO_EDITS = 8  # characters of a term that is corrected by two edits
-_CACHED = 4_096  # terms whose corrections are cached
+_MAX_GUESSES = 3  # maximum number of guesses per term
+_MIN_PREFIX = 3  # minimum characters of a term to complete it
+_MIN_CORRECTED = 4  # minimum characters of a term to correct it
+_MIN_NUMBER = 6  # minimum digits of a number to correct it: short numbers are rarely typos
+_MIN_TWO_EDITS = 8  # minimum characters of a term to correct it by two edits
+_CACHED = 4_096  # maximum number of terms whose corrections are cached
 
 
 class Vocabulary:
     """The terms of a catalogue, with the number of items that have each term."""
 
     def __init__(self, counts: Mapping[str, int], base: "Vocabulary | None" = None) -> None:
-        """Take terms with their numbers of items.
+        """Store terms, each with its number of items.
 
         Args:
-            counts: Numbers of items by term.
-            base: A vocabulary that these terms extend; no term is in both.
+            counts: Number of items by term.
+            base: A vocabulary that these terms extend; no term may be in both.
         """
         self._counts = counts
         self._base = base
         self._sorted = sorted(counts)
         self._terms = list(counts)
-        # A partial, not a method: the cache of a method would keep the vocabulary alive.
+        # Cache a partial, not a method: a method's cache would keep the vocabulary in memory.
         corrections = partial(_find_corrections, self._terms, base._corrections if base else None)
         self._corrections: Callable[[str], list[tuple[str, int]]] = lru_cache(_CACHED)(corrections)
 
     def extended(self, counts: Mapping[str, int]) -> "Vocabulary":
-        """Return a vocabulary with more terms; known terms keep their numbers of items."""
+        """Return a vocabulary with more terms; counts of the base's terms do not change."""
         base = self._base or self
         new = {term: count for term, count in counts.items() if term not in base}
         if self._base:
@@ -53,12 +53,12 @@ class Vocabulary:
 
         Args:
             term: A term that is not in the catalogue.
-            is_prefix: Whether the term may be the beginning of a word; then completions come first.
+            is_prefix: Whether the term may be the beginning of a word; then try completions first.
 
         Returns:
-            At most 3 terms, those of most items first: completions, or else the terms that the
-            fewest edits lead to. An edit inserts, deletes or replaces a character or swaps two
-            neighbours; long terms may have two edits.
+            At most 3 terms, ordered by their number of items: completions, or else the terms that
+            need the fewest edits. An edit inserts, deletes or replaces a character, or swaps two
+            neighbouring characters. Only long terms may have two edits.
         """
         if is_prefix and len(term) >= _MIN_PREFIX:
             completions = self._completions(term)
@@ -84,7 +84,7 @@ class Vocabulary:
 def _find_corrections(
     terms: Sequence[str], of_base: Callable[[str], list[tuple[str, int]]] | None, term: str
 ) -> list[tuple[str, int]]:
-    """Find the terms that `term` may be a misspelling of, with their numbers of edits."""
+    """Find known terms that `term` may misspell, each with its number of edits."""
     if len(term) < (_MIN_NUMBER if term.isdigit() else _MIN_CORRECTED):
         return []
     max_edits = 2 if len(term) >= _MIN_TWO_EDITS and not term.isdigit() else 1

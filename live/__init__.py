@@ -1,1 +1,1 @@
-"""The catalogue that changes: write-ahead log, delta index, compaction and bundle store."""
+"""A catalogue that takes writes: write-ahead log, delta index, compaction and bundle store."""

@@ -1,4 +1,4 @@
-"""The delta index in use: its engine answers searches, and it has applied the log's writes."""
+"""The delta index in use, kept up to date with the log; its engine answers searches."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -16,17 +16,17 @@ from search.engine import Engine
 from search.engine_handle import EngineHandle
 from search.snapshot import Snapshot
 
-_REPLAY_ITEMS = 8_192  # shown at a time while no search waits for them
+_REPLAY_ITEMS = 8_192  # items made visible in one step of a replay; no search waits for them
 
 OpenIndex: TypeAlias = Callable[[Engine, Path], DeltaIndex]
 
 
 class ActiveIndex:
-    """The log, and the delta index that is up to date with it. Threads may share it.
+    """The log, and the delta index with all writes of the log. Safe to use from several threads.
 
     Attributes:
-        delta_index: The one in use now; `adopt` replaces it.
-        recall_monitor: Recall of its engine.
+        delta_index: The delta index in use; `adopt` replaces it.
+        recall_monitor: Recall of the engine in use.
     """
 
     def __init__(
@@ -37,40 +37,40 @@ class ActiveIndex:
         config: LiveConfig,
         open_index: OpenIndex = DeltaIndex,
     ) -> None:
-        """Bring the handle's engine up to date with the log.
+        """Apply the log's writes to the engine in use.
 
         Args:
-            engine_handle: Holds the engine that answers searches.
+            engine_handle: Holds the engine in use, which answers searches.
             log: The log of all writes.
             scratch: An empty directory for temporary files.
             config: When to measure recall.
             open_index: Opens the delta index of an engine.
 
         Raises:
-            BundleError: the engine's bundle has later writes than the log.
+            BundleError: the engine's bundle includes writes that the log lacks.
         """
         self._engine_handle = engine_handle
         self._log = log
         self._scratch = scratch
         self._config = config
         self._open_index = open_index
-        self._writing = threading.Lock()  # of the log, and of applying its writes
-        self._showing = threading.Lock()
+        self._writing = threading.Lock()  # held to append to the log and to apply its writes
+        self._showing = threading.Lock()  # held to make items visible
         self.delta_index = open_index(engine_handle.engine, scratch)
         self._replay(self.delta_index)
         self.recall_monitor = self._monitor(engine_handle.engine)
 
     @property
     def last_sequence(self) -> int:
-        """Sequence of the log's last write."""
+        """Sequence number of the log's last write."""
         return self._log.sequence
 
     def commit(self, writes: Sequence[Write]) -> list[Outcome]:
-        """Make writes durable and apply them; return the outcome of each.
+        """Make writes durable and apply them; return the outcome of each write.
 
         Raises:
             LogError: the file cannot be written.
-            Exception: the writes are durable and could not be applied. The next call applies them.
+            Exception: the writes are durable but could not be applied. The next call applies them.
         """
         with self._writing:
             delta_index = self.delta_index
@@ -86,47 +86,48 @@ class ActiveIndex:
             if new and new[0][0] == delta_index.applied + 1:
                 delta_index.apply(new)
             elif any(outcome.sequence > delta_index.applied for outcome, _ in durable):
-                self._apply_log(delta_index)  # an earlier transaction failed after it was durable
+                # An earlier call of `append` failed after its writes were durable.
+                self._apply_log(delta_index)
         return outcomes
 
     def show(self, most: int) -> None:
-        """Make up to so many pending items visible."""
+        """Make at most `most` pending items visible."""
         with self._showing:
             self.delta_index.show(most)
 
     def settled(self) -> tuple[Engine, Snapshot, State]:
-        """Return the engine, its items, and the last write up to which the items have all."""
+        """Return the engine, a snapshot of its items, and the writes that the snapshot includes."""
         with self._writing:
             sequence = self.delta_index.visible_sequence()
             engine = self.delta_index.engine
-            # May have more writes than that one, which a replay applies again.
+            # The snapshot may include some later writes too; a replay applies them again.
             return engine, engine.snapshot, State(self._log.id, sequence)
 
     def adopt(self, engine: Engine, instead_of: Engine | None = None) -> Engine:
-        """Replace the engine, once the new one has all visible writes of the old one.
+        """Apply the log's writes to a new engine, then replace the engine in use by the new one.
 
         Args:
             engine: The new engine.
-            instead_of: The engine to replace; None for the one in use.
+            instead_of: The engine that must be in use; None allows any engine.
 
         Returns:
-            The old engine, which requests may still use.
+            The old engine, which running requests may still use.
 
         Raises:
-            BundleError: the new engine's bundle has later writes than the log.
+            BundleError: the new engine's bundle includes writes that the log lacks.
             CompactionError: the engine in use is no longer `instead_of`.
         """
         delta_index = self._open_index(engine, self._scratch)
         try:
             self._replay(delta_index)
-            # From here on, only deletions and numbers change what is visible.
+            # While this lock is held, only deletions and changed numbers become visible.
             with self._showing:
-                self._replay(delta_index)  # the few writes that came meanwhile
+                self._replay(delta_index)  # the few writes since the first replay
                 with self._writing:
-                    self._apply_log(delta_index)  # the last ones; items among them stay pending
+                    self._apply_log(delta_index)  # the last writes; their items stay pending
                     old = self.delta_index
                     if instead_of not in (None, old.engine):
-                        raise CompactionError("another bundle replaced the one it was built from")
+                        raise CompactionError("another bundle came into use meanwhile")
                     self.delta_index = delta_index
                     self.recall_monitor = self._monitor(engine)
                     old_engine = self._engine_handle.swap(engine)
@@ -145,10 +146,10 @@ class ActiveIndex:
         return RecallMonitor(engine.manifest, self._config.recall_share)
 
     def _replay(self, delta_index: DeltaIndex) -> None:
-        """Apply the log and show all items but those that cannot be encoded.
+        """Apply the log's writes, and make every item visible that can be encoded.
 
         Raises:
-            BundleError: the bundle has later writes than the log, whose numbers would come again.
+            BundleError: the bundle includes writes that the log lacks.
         """
         self._apply_log(delta_index)
         engine, current = delta_index.engine, self._engine_handle.engine
@@ -158,7 +159,11 @@ class ActiveIndex:
             delta_index.show(_REPLAY_ITEMS, known)
 
     def _apply_log(self, delta_index: DeltaIndex) -> None:
-        """Apply the log's writes that a delta index lacks; raises as `_replay`."""
+        """Apply the log's writes that a delta index lacks.
+
+        Raises:
+            BundleError: the bundle includes writes that the log lacks.
+        """
         manifest, state = delta_index.engine.manifest, State(self._log.id, self._log.sequence)
         bundle_store.require_log(delta_index.engine.directory, manifest, state)
         included = bundle_store.included(manifest, self._log.id)

@@ -1,7 +1,7 @@
-"""The bundles of a state directory; each includes the writes of the log up to some sequence.
+"""The bundles of a state directory; each includes the log's writes up to a sequence number.
 
 A server can start from any finished bundle, because the log has the writes that the bundle lacks.
-Only the process that has the log open writes here.
+Only the process that has the log open for writing adds or removes bundles.
 """
 
 import logging
@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 Opened = TypeVar("Opened")
 Filled = TypeVar("Filled")
 
-BUNDLES = "bundles"  # their directory in a state directory
-_DIGITS = 12  # of a sequence in a name, so that names sort
-# The random part keeps names unique: no bundle ever replaces one that is in use.
+BUNDLES = "bundles"  # name of the bundles' directory in a state directory
+_DIGITS = 12  # width of the sequence number in a bundle's name, so that names sort
+# The random part makes each name unique, so a new bundle never overwrites a bundle in use.
 _NAME = re.compile(rf"[0-9]{{{_DIGITS}}}-[0-9a-f]{{8}}")
 
 
@@ -34,7 +34,7 @@ class State:
     """The writes that a bundle's items include."""
 
     log: str  # id of the log
-    sequence: int  # of the last included write
+    sequence: int  # sequence number of the last included write
 
 
 def _warn(_: Path, error: Exception) -> None:
@@ -42,29 +42,29 @@ def _warn(_: Path, error: Exception) -> None:
 
 
 def included(manifest: Manifest, log: str) -> int:
-    """Return the sequence of the last write of a log that a bundle includes, 0 for none."""
+    """Return the sequence number of the last write of a log in a bundle; 0 if it has none."""
     state = manifest.state
     return int(state["sequence"]) if state and state["log"] == log else 0
 
 
 def require_log(directory: Path, manifest: Manifest, state: State) -> None:
-    """Check that a log has all of its writes that a bundle includes.
+    """Check that a log still has all its writes that a bundle includes.
 
-    Otherwise the log would give the sequences of the missing writes to new ones.
+    Otherwise new writes would get the sequence numbers of the missing writes.
 
     Raises:
-        BundleError: the log was restored from an earlier copy.
+        BundleError: the log lacks writes, because it was restored from an earlier copy.
     """
     if (last := included(manifest, state.log)) > state.sequence:
         raise BundleError(
             f"{directory} has writes of the log up to {last}, and the log ends at "
-            f"{state.sequence}: it was put back to an earlier state; restore the later one, or "
-            "give another --state"
+            f"{state.sequence}: an earlier copy replaced the log; restore the later log, or give "
+            "another --state"
         )
 
 
 def add(bundles: Path, state: State, fill: Callable[[Path], Filled]) -> tuple[Path, Filled]:
-    """Add a bundle to those of a state directory, atomically.
+    """Add a bundle to a state directory, atomically.
 
     Args:
         bundles: The directory of bundles.
@@ -72,7 +72,7 @@ def add(bundles: Path, state: State, fill: Callable[[Path], Filled]) -> tuple[Pa
         fill: Writes the bundle into an empty directory, its manifest last.
 
     Returns:
-        The new bundle's directory, and what `fill` returned.
+        The new bundle's directory, and the result of `fill`.
     """
     bundles.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_unfinished(bundles)
@@ -90,17 +90,17 @@ def add(bundles: Path, state: State, fill: Callable[[Path], Filled]) -> tuple[Pa
 
 
 def candidates(root: Path, bundles: Path, state: State) -> Iterator[Path]:
-    """Yield the bundles to start from, the newest compacted from `root` first, `root` itself last.
+    """Yield the bundles that a start may open: compacted from `root`, newest first; then `root`.
 
-    The bundles' files are not checked.
+    Only the bundles' manifests are read; their other files are not checked.
 
     Args:
-        root: The bundle that the server is given.
+        root: The bundle that the server is started with.
         bundles: The directory of compacted bundles.
         state: The log, and its last write.
 
     Raises:
-        BundleError: the root is no bundle, or includes writes that the log lacks.
+        BundleError: `root` is not a bundle, or it includes writes that the log lacks.
     """
     root_manifest = Manifest.read(root)
     require_log(root, root_manifest, state)
@@ -126,17 +126,17 @@ def newest(
 ) -> Opened:
     """Open the first of `candidates` that can be opened.
 
-    Passing over a bundle loses nothing: an earlier bundle and the log have all its writes.
+    No write is lost if a bundle is passed over: an earlier bundle and the log have all its writes.
 
     Args:
-        root: The bundle that the server is given.
+        root: The bundle that the server is started with.
         bundles: The directory of compacted bundles.
         state: The log, and its last write.
         open_bundle: Opens a bundle.
         passed_over: Called with each bundle that cannot be opened, and the error.
 
     Raises:
-        InputError, OSError: as `candidates`; or no bundle can be opened.
+        InputError, OSError: `candidates` fails, or no bundle can be opened.
     """
     for directory in candidates(root, bundles, state):
         try:
@@ -149,7 +149,7 @@ def newest(
 
 
 def remove_others(bundles: Path, keep: Path) -> None:
-    """Remove all bundles but the one that replaced them."""
+    """Remove all bundles except `keep`, which replaced them."""
     failpoint("compaction.before-cleaning")
     for directory in finished(bundles):
         if directory != keep:
@@ -160,38 +160,39 @@ def remove_others(bundles: Path, keep: Path) -> None:
 
 def remove(directory: Path) -> None:
     """Remove a bundle; a process that has its files open can still read them."""
-    # The manifest goes first, so that an interrupted removal leaves no incomplete bundle.
+    # Remove the manifest first: a bundle without a manifest counts as unfinished, so an interrupted
+    # removal is completed later.
     (directory / bundle.MANIFEST).unlink(missing_ok=True)
     failpoint("compaction.before-removal")
     shutil.rmtree(directory, ignore_errors=True)
 
 
 def remove_unfinished(bundles: Path) -> None:
-    """Remove the bundles that killed processes did not finish, or did not remove completely."""
+    """Remove bundles that a killed process did not finish or did not remove completely."""
     for directory in unfinished(bundles):
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def finished(bundles: Path) -> list[Path]:
     """Return the finished bundles of a state directory, the newest first."""
-    return sorted((each for each in _directories(bundles) if _is_finished(each)), reverse=True)
+    return sorted((path for path in _directories(bundles) if _is_finished(path)), reverse=True)
 
 
 def unfinished(bundles: Path) -> list[Path]:
-    """Return the bundles that a process left unfinished, or is writing now."""
-    return sorted(each for each in _directories(bundles) if not _is_finished(each))
+    """Return the bundles without a manifest: a process is writing them, or left them unfinished."""
+    return sorted(path for path in _directories(bundles) if not _is_finished(path))
 
 
 def _directories(bundles: Path) -> list[Path]:
-    """Return the directories that `add` created, and no files of other programs."""
+    """Return the directories that `add` created; leave out files of other programs."""
     if not bundles.is_dir():
         return []
-    named = [each for each in bundles.iterdir() if _NAME.fullmatch(_final_name(each.name))]
-    return [each for each in named if each.is_dir() and not each.is_symlink()]
+    paths = [path for path in bundles.iterdir() if _NAME.fullmatch(_final_name(path.name))]
+    return [path for path in paths if path.is_dir() and not path.is_symlink()]
 
 
 def _final_name(name: str) -> str:
-    """Return a name without the marks that `bundle.write_directory` adds while it writes."""
+    """Return a name without the dot and the suffix that `bundle.write_directory` adds."""
     return name.removeprefix(".").removesuffix(".new").removesuffix(".old")
 
 

@@ -1,10 +1,13 @@
-"""The catalogue changes while it is searched: writes are logged, shown, and built into bundles.
+"""The live catalogue: log writes, make them visible to searches, and build them into bundles.
 
-Three threads do the work (see `live.workers`). The writer makes writes durable, many in one
-transaction, and acknowledges them; deletions and numbers are visible by then. The indexer encodes
-the other items and makes them visible a moment later. While too many items wait for it, writes that
-would add another item wait too. The builder measures recall as the catalogue changes, and compacts:
-it builds a bundle of all items, which replaces the one in use.
+Three threads do the work (see `live.workers`):
+
+- The writer makes writes durable, many in one transaction, and acknowledges them. By then,
+  deletions and changed numbers (such as prices) are visible.
+- The indexer encodes all other written items, and makes them visible a moment later. While too many
+  items wait for the indexer, writes that would add another item wait too.
+- The builder measures recall as the catalogue changes, and compacts: it builds a bundle of all
+  items, which replaces the bundle in use.
 """
 
 import logging
@@ -33,9 +36,9 @@ from search.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
-_SCRATCH = "scratch"  # in a state directory: temporary files of the process that uses it
+_SCRATCH = "scratch"  # directory of temporary files, inside the state directory
 
-# Builds a bundle as `compaction.build` does.
+# A function with the parameters and the result of `compaction.build`.
 BuildBundle: TypeAlias = Callable[
     [Engine, Snapshot, Path, State, threading.Event, Throttle], Engine
 ]
@@ -46,16 +49,17 @@ class LiveReport:
     """The state of a live catalogue.
 
     Attributes:
-        sequence: Sequence of the last write.
-        visible_sequence: All writes up to this one are visible.
-        pending: Items that wait to be encoded and shown.
-        set_aside: Items that cannot be encoded; searches find their earlier version, if any.
-        added: Rows behind those of the bundle.
-        dead: Rows that are no longer items.
-        freshness: Median and 99th percentile of the seconds from acknowledgement to visibility, of
-            the last 1,000 items that had to be encoded; None before the first.
-        recall: Share of the exact 10 nearest items that searches find, see `RecallMonitor`.
-        compactions: New bundles since the start.
+        sequence: Sequence number of the last write.
+        visible_sequence: Sequence number up to which all writes are visible.
+        pending: Number of items that wait to be encoded and made visible.
+        set_aside: Number of items that cannot be encoded. Searches find the earlier version of such
+            an item, if it has one.
+        added: Number of rows added after the bundle's rows.
+        dead: Number of rows whose item was deleted or has a newer version.
+        freshness: Seconds from acknowledgement to visibility: median and 99th percentile over the
+            last 1,000 encoded items. None before the first encoded item.
+        recall: Share of the exact 10 nearest items that searches find; see `RecallMonitor`.
+        compactions: Number of compactions since the start.
     """
 
     sequence: int
@@ -70,7 +74,7 @@ class LiveReport:
 
 
 class LiveCatalogue:
-    """Writes to the items of the engine in use. Safe to use from several threads."""
+    """The items of the engine in use, and writes to them. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -84,16 +88,17 @@ class LiveCatalogue:
         open_index: OpenIndex = DeltaIndex,
         build_bundle: BuildBundle = compaction.build,
     ) -> None:
-        """Bring the engine up to date with the log, and begin to take writes.
+        """Apply the log's writes to the engine, and start to take new writes.
+
+        Temporary files and unfinished bundles that a killed process left are removed.
 
         Args:
-            engine_handle: Holds the engine that writes go to; new engines replace it there.
-            log: Makes writes durable; `close` closes it. Files that a killed process left beside
-                the log are removed.
+            engine_handle: Holds the engine in use. A compaction or `adopt` replaces that engine.
+            log: The write-ahead log; `close` closes it.
             bundles: The directory of compacted bundles.
-            config: How writes are treated.
-            compacted: Called with the old engine and the one of the new bundle that replaced it.
-            throttle: Requests that compacting and measuring give way to.
+            config: When writes become visible, and when to compact.
+            compacted: Called after each compaction with the old engine and the new engine.
+            throttle: Makes compaction and recall measurement wait while there are requests.
             open_index: Opens the delta index of an engine.
             build_bundle: Builds a bundle of all items.
         """
@@ -102,7 +107,7 @@ class LiveCatalogue:
         self._log = log
         self._compacted = compacted
         self._build_bundle = build_bundle
-        self._compacting = threading.Lock()  # one compaction at a time builds and removes bundles
+        self._compacting = threading.Lock()  # only one compaction at a time may run
         self._closing = threading.Lock()
         self._closed = False
         self._compactions = 0
@@ -116,7 +121,7 @@ class LiveCatalogue:
         self._builder = Builder(self._index, config, self._throttle, self._compact)
 
     def write_soon(self, write: Write) -> "Future[Acknowledgement] | None":
-        """Queue a write as `write` does; return None where the write would have to wait.
+        """Queue a write as `write` does, but return None if the write would have to wait.
 
         Raises:
             ClosedError: after `close`.
@@ -126,12 +131,14 @@ class LiveCatalogue:
     def write(self, write: Write) -> "Future[Acknowledgement]":
         """Queue a write; the future is done once the write is durable, or has failed.
 
-        A write waits here while the queue is full, or while too many items wait to be encoded and
-        the write would add another one.
+        The call waits while the queue is full. If the write would add a pending item, the call also
+        waits while too many items are pending.
 
-        Errors of the future: RequestError for a malformed write or for a request id that came
-        before with another write, UnknownItemsError for a partial write to an item that does not
-        exist, LogError when the disk fails.
+        The future's exception is
+
+        - RequestError if the write is malformed, or its request id was used for another write;
+        - UnknownItemsError if the write is partial and the item does not exist;
+        - LogError if the disk fails.
 
         Raises:
             ClosedError: after `close`.
@@ -139,17 +146,17 @@ class LiveCatalogue:
         return self._writer.write(write)
 
     def adopt(self, engine: Engine, instead_of: Engine | None = None) -> Engine:
-        """Replace the engine in use, once the new one has all visible writes of the old one.
+        """Apply the log's writes to a new engine, then replace the engine in use by the new one.
 
         Args:
             engine: The new engine.
-            instead_of: The engine to replace; None for the one in use.
+            instead_of: The engine that must be in use; None allows any engine.
 
         Returns:
-            The old engine, which requests may still use.
+            The old engine, which running requests may still use.
 
         Raises:
-            BundleError: the new engine's bundle has later writes than the log.
+            BundleError: the new engine's bundle includes writes that the log lacks.
             CompactionError: the engine in use is no longer `instead_of`.
         """
         old_engine = self._index.adopt(engine, instead_of)
@@ -157,15 +164,15 @@ class LiveCatalogue:
         return old_engine
 
     def compact(self) -> None:
-        """Build a bundle of all items, and put it to use instead of the present one.
+        """Build a bundle of all items, and replace the bundle in use by it.
 
         Raises:
-            CompactionError: the bundle could not be built; the present one stays in use.
+            CompactionError: the new bundle could not be built; the old one stays in use.
         """
         self._builder.compact()
 
     def report(self) -> LiveReport:
-        """Return the state of the catalogue."""
+        """Return the present state of the catalogue."""
         delta_index = self._index.delta_index
         catalogue = delta_index.engine.snapshot.catalogue
         waits = list(delta_index.waits)
@@ -183,7 +190,7 @@ class LiveCatalogue:
         )
 
     def close(self) -> None:
-        """Finish the queued writes, and stop."""
+        """Finish the queued writes, end the threads, and close the log."""
         workers = (self._writer, self._indexer, self._builder)
         for worker in workers:
             worker.stop()
@@ -204,7 +211,7 @@ class LiveCatalogue:
             try:
                 before = self.adopt(new, instead_of=old)
             except BaseException:
-                bundle_store.remove(new.directory)  # else the next start would try it
+                bundle_store.remove(new.directory)  # else the next start would open this bundle
                 raise
             self._compacted(before, new)
             self._compactions += 1
@@ -213,7 +220,7 @@ class LiveCatalogue:
 
 
 def open_newest(root: Path, log: WriteLog, bundles: Path, config: EngineConfig) -> Engine:
-    """Open the newest bundle compacted from `root` that can be opened, else `root` itself.
+    """Open the newest valid bundle that was compacted from `root`, or `root` if there is none.
 
     Raises:
         BundleError: no bundle can be opened.

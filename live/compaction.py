@@ -1,7 +1,7 @@
-"""Compaction: a new bundle of all items, with the models of the old bundle and new indexes.
+"""Compaction: write a bundle of all current items, with the old models and new indexes.
 
-A process of low priority builds the indexes. It loads no model, and is paused while requests are
-answered.
+A child process of low priority builds the indexes. The process loads no model, and it is paused
+while the server answers requests.
 """
 
 import json
@@ -32,11 +32,15 @@ from search.snapshot import Snapshot
 from towers.index import index_config
 from towers.vectors import Stored, create_vectors
 
-_VECTORS_AT_A_TIME = 20_000  # written
+_VECTORS_AT_A_TIME = 20_000  # vectors copied in one step, to limit memory
 
 
 class CompactionError(Exception):
-    """A bundle could not be built; no part of it is left."""
+    """The new bundle could not be built or put to use; its files are removed."""
+
+
+class CompactionCancelledError(CompactionError):
+    """The compaction was given up, because the server stops."""
 
 
 def build(
@@ -47,23 +51,25 @@ def build(
     cancelled: threading.Event,
     throttle: Throttle,
 ) -> Engine:
-    """Write a bundle of a snapshot's items, with the engine's models, and open it.
+    """Write a bundle of a snapshot's items, with the engine's models, and open the bundle.
 
-    The bundle is opened only once, before its directory gets its final name: opening a ScaNN index
-    of 100,000 items takes a tenth of a second, in which no other thread of this process runs.
+    The bundle is opened only once, before its directory gets its final name. To open a ScaNN index
+    of 100,000 items takes a tenth of a second, and no other thread of this process runs meanwhile.
 
     Args:
-        engine: Has the models, and the bundle that the snapshot began with.
-        snapshot: The items.
+        engine: The engine in use. Its models are copied, and its bundle is the base of the
+            snapshot.
+        snapshot: The items and their vectors.
         bundles: The directory of bundles.
         state: The writes that the snapshot includes.
-        cancelled: Give up once this is set.
-        throttle: Requests that the index build is paused for.
+        cancelled: The index build stops once this event is set.
+        throttle: Pauses the index build while the server answers requests.
 
     Returns:
         The engine of the new bundle, ready to serve.
 
     Raises:
+        CompactionCancelledError: `cancelled` was set.
         CompactionError: the bundle could not be built.
     """
     try:
@@ -84,7 +90,7 @@ def _fill(
     cancelled: threading.Event,
     throttle: Throttle,
 ) -> Engine:
-    """Write the bundle into an empty directory; return its engine, with default requests."""
+    """Write the bundle into an empty directory; return its engine, with default settings."""
     _copy_models(engine, directory)
     alive = np.flatnonzero(snapshot.catalogue.all_alive).astype(np.int32)
     snapshot.catalogue.compacted().write(directory / bundle.ITEMS)
@@ -109,7 +115,7 @@ def _fill(
 def _save_vectors(
     directory: Path, snapshot: Snapshot, rows: Int32[np.ndarray, " rows"], stored: Stored
 ) -> None:
-    """Write the vectors of some rows."""
+    """Write the vectors of some rows of a snapshot into a directory."""
     file = create_vectors(directory, len(rows), snapshot.sample.shape[1], stored)
     for start in range(0, len(rows), _VECTORS_AT_A_TIME):
         part = slice(start, start + _VECTORS_AT_A_TIME)
@@ -118,10 +124,10 @@ def _save_vectors(
 
 
 def _copy_models(engine: Engine, directory: Path) -> None:
-    """Copy the files of an engine's models, if they are still the ones it was loaded from.
+    """Copy an engine's model files, if they have not changed since the engine was loaded.
 
     Raises:
-        CompactionError: the files changed, so the models would not fit the vectors.
+        CompactionError: the files changed, so their models may not fit the vectors.
     """
     parts = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
     for part in parts:
@@ -131,7 +137,7 @@ def _copy_models(engine: Engine, directory: Path) -> None:
     if bundle.list_files(directory) != {p: files[p] for p in files if p.split("/")[0] in parts}:
         raise CompactionError(
             f"{engine.directory} is no longer the bundle that is served; restart the server, and "
-            "let `train` write to another directory than the one a server uses"
+            "let `train` write to a directory that no server uses"
         )
 
 
@@ -142,7 +148,7 @@ def _manifest(engine: Engine, state: State, report: Mapping[str, Any]) -> Manife
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         numerics=engine.numerics.dtype,
         reports={**old.reports, "index": report},
-        metrics={},  # the old ones are of other items
+        metrics={},  # the old bundle's metrics were measured on other items
         state=vars(state),
         root=old.root or old.bundle_id,
     )
@@ -151,17 +157,18 @@ def _manifest(engine: Engine, state: State, report: Mapping[str, Any]) -> Manife
 def _build_indexes(
     directory: Path, old_index: Path, cancelled: threading.Event, throttle: Throttle
 ) -> Mapping[str, Any]:
-    """Build the indexes of a directory in a process of their own; return its report."""
+    """Build the indexes of a directory in a child process; return the report on them."""
     command = python_command("-m", "live.index_build", str(directory), str(old_index))
-    # Nothing is written to the pipe: it ends when this process ends, which tells the child.
+    # This process never writes to the pipe. When this process ends, the pipe closes, and the child
+    # process ends too.
     read, write = os.pipe()
-    process = subprocess.Popen(  # noqa: S603 - ourselves
+    process = subprocess.Popen(  # noqa: S603 - our own command
         command, stdin=read, stderr=subprocess.PIPE, text=True, env=import_environment()
     )
     try:
         errors = throttle.wait(process, cancelled)
         if errors is None:
-            raise CompactionError("the server stops")
+            raise CompactionCancelledError("the server stops")
     finally:
         os.close(read)
         os.close(write)
@@ -169,7 +176,7 @@ def _build_indexes(
             process.kill()
             process.communicate()
     if process.returncode:
-        lines = errors.strip().splitlines() or [f"its process ended with {process.returncode}"]
+        lines = errors.strip().splitlines() or [f"its process ended with code {process.returncode}"]
         raise CompactionError(f"the index was not built: {lines[-1]}")
     report_file = directory / index_build.REPORT
     report: dict[str, Any] = json.loads(report_file.read_text())

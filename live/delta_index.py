@@ -1,9 +1,9 @@
-"""The delta index: the writes since an engine's bundle was built, added to what it searches.
+"""The delta index: it adds writes to the items of a bundle, so that searches see them.
 
-A write is visible as soon as `apply` returns if it deletes an item or changes its numbers (price,
-stock, ratings, release date). Other changes, and new items, are pending until `show` has encoded
-and indexed them; until then, searches find the item's earlier version. An item that cannot be
-encoded is set aside, so that no other item waits for it.
+Deletions and changed numbers (price, stock, ratings, release date) are visible as soon as `apply`
+returns. New items and other changes are pending until `show` has encoded and indexed them; until
+then, searches find the item's earlier version. An item that cannot be encoded is set aside, so that
+other items do not wait for it.
 """
 
 import logging
@@ -33,9 +33,9 @@ from search.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED_WAITS = 1_000  # the reported percentiles are of these
+_REMEMBERED_WAITS = 1_000  # latest waits, of which percentiles are reported
 
-# Makes vectors as `item_vectors` does.
+# A function with the parameters and the result of `item_vectors`.
 MakeVectors: TypeAlias = Callable[
     [ItemEncoder, Sequence[Item], Sequence[Snapshot]],
     tuple[Float32[np.ndarray, "items dim"], list[int]],
@@ -48,12 +48,12 @@ class PendingItem:
     """An item whose latest version is not visible yet."""
 
     item: Item
-    sequence: int  # of the first write that is not visible
+    sequence: int  # sequence number of the first write that is not visible
     since: float  # when that write was acknowledged, in time.monotonic() seconds
 
 
 class DeltaIndex:
-    """The writes on top of one engine's bundle. Only one thread at a time may call `show`."""
+    """The writes to the items of one engine. Only one thread at a time may call `show`."""
 
     def __init__(
         self,
@@ -63,32 +63,32 @@ class DeltaIndex:
         make_vectors: MakeVectors = item_vectors,
         open_lexical: OpenLexicalIndex = LiveLexicalIndex,
     ) -> None:
-        """Begin with a bundle as it was built; from now on, this replaces its engine's snapshot.
+        """Start without writes. From now on, only this object may replace the engine's snapshot.
 
         Args:
             engine: The engine of the bundle.
             scratch: A directory for temporary files.
             make_vectors: Makes the vectors of pending items.
-            open_lexical: Opens the lexical index that pending items are added to.
+            open_lexical: Opens the lexical index to which pending items are added.
         """
         self.engine = engine
         self.pending: dict[str, PendingItem] = {}
         self.aside: dict[str, PendingItem] = {}  # items that cannot be encoded
-        self.waits: deque[float] = deque(maxlen=_REMEMBERED_WAITS)  # seconds until shown
+        self.waits: deque[float] = deque(maxlen=_REMEMBERED_WAITS)  # seconds until visible
         self.applied = 0  # sequence of the last applied write
         self._make_vectors = make_vectors
         self._dead: list[int] = []  # deleted rows that the lexical index still has
         self._lexical = open_lexical(
             engine.directory / bundle.LEXICAL, engine.snapshot.channels.lexical.index, scratch
         )
-        self._lock = threading.Lock()  # of the engine's snapshot and the pending items
+        self._lock = threading.Lock()  # guards the engine's snapshot and the pending items
 
     def has(self, item_id: str) -> bool:
-        """Whether an item exists, visible or not."""
+        """Return whether an item exists, visible or not."""
         return bool(self._waiting(item_id)) or self.engine.snapshot.catalogue.row(item_id) >= 0
 
     def would_wait(self, write: Write) -> bool:
-        """Whether a write would add a pending item; a guess while other writes are applied."""
+        """Return whether a write would add a pending item; a guess while writes are applied."""
         if write.fields is None or self._waiting(write.item_id):
             return False
         visible = self._visible(write.item_id)
@@ -96,15 +96,15 @@ class DeltaIndex:
             return write.whole
         try:
             after = _written(write, visible)
-        except TypeError:  # malformed; `WriteLog.append` refuses the write
+        except TypeError:  # the write is malformed, and `WriteLog.append` will refuse it
             return False
         return not _same_but_numbers(visible, after)
 
     def apply(self, writes: Iterable[tuple[int, Write | Change]]) -> None:
         """Apply writes, each with its sequence; deletions and numbers are visible at once.
 
-        Partial writes to missing items are left out: an earlier bundle had the item, this one has
-        not.
+        Partial writes to missing items are skipped: an earlier bundle had the item, but this bundle
+        does not.
         """
         with self._lock:
             changes, applied = _Changes(self.engine.snapshot), self.applied
@@ -112,7 +112,7 @@ class DeltaIndex:
                 self._apply(changes, sequence, write)
                 applied = sequence
             snapshot = changes.snapshot()
-            # Last, so that the same writes can be applied again if anything above fails.
+            # Assign last: if anything above fails, the same writes can be applied again.
             self._dead += changes.dead
             self.engine.snapshot, self.applied = snapshot, applied
 
@@ -120,8 +120,8 @@ class DeltaIndex:
         """Make pending items visible; return how many were tried.
 
         Args:
-            most: Most items to try.
-            known: Another snapshot of the same models, whose vectors need not be made again.
+            most: Maximum number of items to try.
+            known: Another snapshot of the same models, whose vectors are reused.
         """
         with self._lock:
             taken = {key: self.pending[key] for key in islice(self.pending, most)}
@@ -161,7 +161,7 @@ class DeltaIndex:
         # `apply` changes only the catalogue, so these channels fit a later snapshot too.
         channels = snapshot.channels.extended(AddedRows(items, vectors, lexical))
         with self._lock:
-            snapshot = self.engine.snapshot  # with the deletions and numbers written meanwhile
+            snapshot = self.engine.snapshot  # includes deletions and numbers written meanwhile
             shown = [self._shown(item) for item in items]
             catalogue = snapshot.catalogue.with_items(shown)
             deleted = [
@@ -174,13 +174,13 @@ class DeltaIndex:
             self._settle(taken)
 
     def visible_sequence(self) -> int:
-        """Return the sequence of the last write up to which all writes are visible."""
+        """Return the sequence number up to which all writes are visible."""
         with self._lock:
             invisible = chain(self.pending.values(), self.aside.values())
             return min((item.sequence - 1 for item in invisible), default=self.applied)
 
     def close(self) -> None:
-        """Release what only further writes would need."""
+        """Release resources that only writes need; searches still work."""
         self._lexical.close()
 
     def _apply(self, changes: "_Changes", sequence: int, write: Write | Change) -> None:
@@ -192,7 +192,7 @@ class DeltaIndex:
             changes.remove(item_id)
             return
         if not waiting and not write.whole and fields.keys() <= NUMERIC:
-            changes.renumber(item_id, fields)  # as below, without building the item
+            changes.renumber(item_id, fields)  # same result as below, without building the item
             return
         visible = changes.item(item_id)
         before = waiting.item if waiting else visible
@@ -203,8 +203,8 @@ class DeltaIndex:
             numbers = {name: getattr(after, name) for name in NUMERIC}
             other = {name: n for name, n in numbers.items() if n != getattr(visible, name)}
             changes.renumber(item_id, other)
-        # A waiting item stays pending even if it equals the visible one: `show` may be about to
-        # make an earlier version visible.
+        # A waiting item stays pending even if it equals the visible version: `show` may be about to
+        # make an older pending version visible.
         if waiting or visible is None or not _same_but_numbers(visible, after):
             first = waiting or PendingItem(after, sequence, time.monotonic())
             aside = self.aside.pop(item_id, None)
@@ -232,26 +232,26 @@ class DeltaIndex:
                 pending = self.pending[item_id]
                 if not _same_but_numbers(before.item, pending.item):
                     continue
-                self.aside[item_id] = pending  # first, because `has` looks at both without a lock
+                self.aside[item_id] = pending  # add first: `has` reads both without a lock
                 del self.pending[item_id]
                 logger.error(
                     "item cannot be encoded, and keeps its earlier version: item_id=%r", item_id
                 )
 
     def _shown(self, item: Item) -> Item:
-        """Return an indexed item, with its newest numbers if nothing else changed since."""
+        """Return an indexed item; with newer numbers, if only its numbers changed meanwhile."""
         newest = self.pending.get(item.item_id)
         if newest is not None and _same_but_numbers(item, newest.item):
             return newest.item
         return item
 
     def _deleted_since(self, item_id: str, before: PendingItem) -> bool:
-        """Whether a pending item was deleted since, even if it was written again."""
+        """Return whether an item was deleted after `before`, even if it was written again."""
         pending = self.pending.get(item_id)
         return pending is None or pending.sequence != before.sequence
 
     def _settle(self, taken: Mapping[str, PendingItem]) -> None:
-        """Remove the shown items from the pending ones, unless they changed meanwhile."""
+        """Remove items from the pending items after `show`, unless they changed meanwhile."""
         now = time.monotonic()
         for item_id, before in taken.items():
             if self._deleted_since(item_id, before):
@@ -276,11 +276,11 @@ class _Changes:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._removed: set[str] = set()
-        self._numbers: dict[str, dict[int, Any]] = {}  # by column, the new values by row
+        self._numbers: dict[str, dict[int, Any]] = {}  # column -> row -> new value
         self.dead: list[int] = []
 
     def item(self, item_id: str) -> Item | None:
-        """Return a visible item after the writes so far; None if it is missing."""
+        """Return a visible item after the writes so far; None if there is no such item."""
         row = self._row(item_id)
         if row < 0:
             return None
@@ -300,7 +300,7 @@ class _Changes:
                 self._numbers.setdefault(column, {})[row] = value
 
     def snapshot(self) -> Snapshot:
-        """Return the snapshot after all writes."""
+        """Return the snapshot after all writes of the batch."""
         if not self._numbers and not self.dead:
             return self._snapshot
         catalogue = self._snapshot.catalogue
@@ -311,7 +311,7 @@ class _Changes:
 
 
 def _same_but_numbers(item: Item, other: Item) -> bool:
-    """Whether two versions of an item differ only in numbers."""
+    """Return whether two versions of an item are equal or differ only in numbers."""
     numeric = {field.name for field in fields(Item)} & NUMERIC
     return replace(item, **{name: getattr(other, name) for name in numeric}) == other
 

@@ -1,12 +1,12 @@
-"""Why a server refuses all writes."""
+"""Errors of a server that refuses all writes."""
 
 
 class ClosedError(Exception):
-    """The catalogue takes no more writes."""
+    """The catalogue is closed, so it takes no more writes."""
 
 
 class ReadOnlyError(Exception):
-    """The server keeps no write log, so it takes no writes."""
+    """The server has no write-ahead log, so it takes no writes."""
 
     def __init__(self) -> None:
         super().__init__("this server takes no writes; start it with --state DIR")

@@ -2,8 +2,9 @@
 
     python -m live.index_build DIRECTORY OLD_INDEX
 
-See `search.bundle.building.build_alike`. The process imports little before it ties its life to the
-server's: it may be paused at any moment, and the server may be killed at any moment.
+`search.bundle.building.build_alike` does the work. The process first makes sure that it ends when
+the server ends, and only then imports large modules: the server may be killed at any moment, and
+this process may be paused at that moment.
 """
 
 import ctypes
@@ -14,15 +15,16 @@ import sys
 import threading
 from pathlib import Path
 
-REPORT = "report.json"  # in the directory: the report on the indexes
+REPORT = "report.json"  # file in DIRECTORY: the report on the indexes
 _NICENESS = 19
-_PR_SET_PDEATHSIG = 1  # of linux/prctl.h: send a signal when the thread that forked this one ends
+_PR_SET_PDEATHSIG = 1  # from linux/prctl.h: send a signal when the parent thread ends
 
 
 def end_with_the_server() -> None:
-    """Exit when standard input ends, because the server has ended.
+    """Exit when standard input closes, because that means that the server has ended.
 
-    A paused process reads nothing, so Linux is asked to kill it.
+    A paused process cannot read standard input. So on Linux, the kernel kills this process when the
+    server ends.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -35,8 +37,8 @@ def end_with_the_server() -> None:
 
 
 def main(directory: Path, old_index: Path) -> None:
-    """Build the indexes and write a report on them."""
-    from search.bundle.building import build_alike  # noqa: PLC0415 - takes a second
+    """Build the indexes of a directory and write a report on them."""
+    from search.bundle.building import build_alike  # noqa: PLC0415 - the import takes a second
 
     (directory / REPORT).write_text(json.dumps(build_alike(directory, old_index)))
 

@@ -1,4 +1,4 @@
-"""Vectors of written items; texts that have a vector are not encoded again."""
+"""Vectors of written items; an item whose text is unchanged keeps its vector."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -11,31 +11,31 @@ from catalog.item_text import item_text
 from catalog.items import Item
 from search.snapshot import Snapshot
 
-_PROBE_TEXT = "item"  # an encoder that fails at this text is broken itself
+_PROBE_TEXT = "item"  # an encoder that fails at this text fails at every text
 
 
 @runtime_checkable
 class ItemEncoder(Protocol):
-    """Encodes item texts; a `TowerEncoder` is one."""
+    """An encoder of item texts, such as `TowerEncoder`."""
 
     dim: int
 
     def items(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Return a unit vector of each text."""
+        """Return a unit vector for each text."""
         ...
 
 
 def item_vectors(
     encoder: ItemEncoder, items: Sequence[Item], snapshots: Sequence[Snapshot]
 ) -> tuple[Float32[np.ndarray, "items dim"], list[int]]:
-    """Return vectors of items; reuse those of items whose text is the same in a snapshot.
+    """Return a vector for each item; reuse a snapshot's vector if the item's text is unchanged.
 
     Returns:
-        A unit vector of each item, and the positions of items that cannot be encoded, whose vectors
-        mean nothing.
+        A unit vector for each item, and the positions of items that cannot be encoded. Vectors at
+        these positions are undefined.
 
     Raises:
-        Exception: the encoder fails at any text.
+        Exception: the encoder fails at every text.
     """
     vectors = np.empty((len(items), encoder.dim), np.float32)
     texts = [item_text(item) for item in items]
@@ -56,17 +56,17 @@ def item_vectors(
 
 
 class _RefusedTextsError(Exception):
-    """The encoder fails at some of the texts, though not at every text."""
+    """The encoder fails at some of these texts, but not at every text."""
 
 
 def _encode(
     encoder: ItemEncoder, texts: Sequence[str]
 ) -> tuple[Float32[np.ndarray, "texts dim"], list[int]]:
-    """Return vectors of texts, and the positions of those that the encoder fails at."""
+    """Return the vectors of texts, and the positions of texts that cannot be encoded."""
 
-    def encode(some: Sequence[str]) -> np.ndarray:
+    def encode(part: Sequence[str]) -> np.ndarray:
         try:
-            return encoder.items(some)
+            return encoder.items(part)
         except Exception as error:
             encoder.items([_PROBE_TEXT])  # raises if the encoder fails at every text
             raise _RefusedTextsError from error

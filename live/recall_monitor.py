@@ -1,4 +1,4 @@
-"""Recall of the index in use: known from its build, and measured again as items change."""
+"""Recall of the index in use: read from its build report, and measured again as items change."""
 
 import logging
 from collections.abc import Callable
@@ -13,22 +13,22 @@ class RecallMonitor:
     """The share of the exact 10 nearest items that searches of one bundle find.
 
     Attributes:
-        share: The last measurement, of the bundle's build or later; None before the first one of a
-            bundle whose manifest has none.
+        share: The latest measurement, at first from the bundle's manifest. None if the manifest has
+            no recall and none was measured yet.
     """
 
     def __init__(self, manifest: Manifest, changed_share: float = 0.05) -> None:
-        """Begin with the recall in a bundle's manifest.
+        """Start with the recall in a bundle's manifest.
 
         Args:
-            manifest: Of the bundle.
+            manifest: The bundle's manifest.
             changed_share: Measure again once this share of the bundle's rows has changed.
         """
         self._changed_share = changed_share
         report = manifest.reports.get("index")
         share = report.get("recall@10") if isinstance(report, dict) else None
         self.share = float(share) if isinstance(share, int | float) else None
-        self._changed = 0  # rows that had changed at the last measurement
+        self._changed = 0  # number of changed rows at the last measurement
 
     def update(self, snapshot: Snapshot, give_way: Callable[[], object]) -> None:
         """Measure recall if it is unknown, or if enough rows have changed since it was measured.

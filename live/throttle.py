@@ -1,8 +1,9 @@
-"""Requests come first: a process that builds an index is paused while requests are answered.
+"""Give requests priority: pause other work while the server answers requests.
 
-This process's own work in short steps waits for them too. A low priority is not enough: two
-processors are often two halves of one core. Even an idle priority gets one of them, and whatever
-runs on the other then takes nearly twice as long.
+A child process that builds an index is stopped and resumed by signals. Other work of this process
+runs in short steps, and waits before each step. A low priority is not enough, because two
+processors often share one core. A process of idle priority still gets one of these processors, and
+a request on the other one then takes nearly twice as long.
 """
 
 import signal
@@ -12,31 +13,31 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_PAUSED_SHARE = 0.75  # of a round; after a round with longer pauses the process runs unpaused
-_RUN_SHARE = 0.3  # of a round: how long it then runs
+_PAUSED_SHARE = 0.75  # share of a round; after longer pauses, the process runs without pauses
+_RUN_SHARE = 0.3  # share of a round that the process then runs
 
 
 class Throttle:
-    """Counts requests under way, and pauses other work for them; safe to use from any thread."""
+    """Count running requests, and pause other work meanwhile. Safe to use from several threads."""
 
     def __init__(self, round_seconds: float = 0.5) -> None:
-        """Begin with no requests and no process.
+        """Start without requests and without a process.
 
         Args:
-            round_seconds: The longest wait of one step; the time over which pauses are counted.
+            round_seconds: The longest wait of `give_way`, and the length of a round of `wait`.
         """
         self._round_seconds = round_seconds
         self._lock = threading.Lock()
         self._requests = 0
         self._quiet = threading.Event()
         self._quiet.set()
-        self._process: subprocess.Popen[str] | None = None  # that may be paused now
+        self._process: subprocess.Popen[str] | None = None  # the process to pause during requests
         self._paused_at: float | None = None
-        self._paused_seconds = 0.0  # of all pauses that have ended
+        self._paused_seconds = 0.0  # total length of the pauses that have ended
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Count a request while a caller waits for its answer."""
+        """Count one request until the `with` block ends."""
         self._count(1)
         try:
             yield
@@ -44,18 +45,18 @@ class Throttle:
             self._count(-1)
 
     def give_way(self) -> None:
-        """Wait while there are requests, at most one round; called before each step of other work.
+        """Wait while there are requests, but at most one round. Call this before each step of work.
 
-        Steps of a few hundredths of a second then take less than a tenth of the time.
+        If requests never end, steps of a few hundredths of a second take under 10% of the time.
         """
         self._quiet.wait(self._round_seconds)
 
     def wait(self, process: "subprocess.Popen[str]", stop: threading.Event) -> str | None:
-        """Wait until a process ends, pausing it while there are requests, but never for long.
+        """Wait until a process ends; pause it while there are requests, but never for long.
 
         Returns:
-            What the process wrote to standard error; None if `stop` was set first, and the process
-            still runs.
+            The text that the process wrote to standard error. None if `stop` was set first; then
+            the process still runs.
         """
         try:
             while not stop.is_set():
@@ -82,7 +83,7 @@ class Throttle:
             self._update()
 
     def _pause_for_requests(self, process: "subprocess.Popen[str] | None") -> None:
-        """Pause a process for requests from now on; None: let the present one run."""
+        """From now on, pause a process while there are requests; None resumes the present one."""
         with self._lock:
             if process is None:
                 self._resume()
@@ -90,7 +91,7 @@ class Throttle:
             self._update()
 
     def _update(self) -> None:
-        """Pause or resume the process as the number of requests demands."""
+        """Pause the process if there are requests; resume it if there are none."""
         if not self._requests:
             self._resume()
         elif self._process is not None and self._paused_at is None:

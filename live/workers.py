@@ -1,4 +1,4 @@
-"""The threads of a live catalogue: a writer, an indexer and a builder of bundles."""
+"""The three threads of a live catalogue: the writer, the indexer and the builder of bundles."""
 
 import logging
 import queue
@@ -10,7 +10,7 @@ from typing import TypeAlias
 from base.error_logging import log_error
 from base.errors import InputError
 from live.active_index import ActiveIndex
-from live.compaction import CompactionError
+from live.compaction import CompactionCancelledError, CompactionError
 from live.config import LiveConfig
 from live.errors import ClosedError
 from live.log.fields import FieldError
@@ -38,7 +38,7 @@ class Writer:
 
         Args:
             index: Commits the writes.
-            config: How many writes may wait, and how many share a transaction.
+            config: How many writes may wait, and how many writes one transaction may have.
             committed: Called after each transaction.
         """
         self._index = index
@@ -46,15 +46,16 @@ class Writer:
         self._committed = committed
         self._queue: queue.Queue[QueuedWrite | None] = queue.Queue(maxsize=config.queued_writes)
         self._closed = threading.Event()
-        self._closing = threading.Lock()  # no write is queued behind the None that ends the thread
+        # Held to queue a write and to close: no write may follow the None that ends the thread.
+        self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="catalogue-writer", daemon=True)
         self._thread.start()
 
     def write_soon(self, write: Write) -> "Future[Acknowledgement] | None":
-        """Queue a write as `write` does; return None where the write would have to wait.
+        """Queue a write as `write` does, but return None if the write would have to wait.
 
         Raises:
-            ClosedError: after `close`.
+            ClosedError: after `stop`.
         """
         delta_index = self._index.delta_index
         with self._closing:
@@ -64,7 +65,7 @@ class Writer:
             if too_many and delta_index.would_wait(write):
                 return None
             future: Future[Acknowledgement] = Future()
-            future.set_running_or_notify_cancel()  # the write is made even if its caller leaves
+            future.set_running_or_notify_cancel()  # so that the caller cannot cancel the write
             try:
                 self._queue.put_nowait((write, future))
             except queue.Full:
@@ -72,13 +73,13 @@ class Writer:
             return future
 
     def write(self, write: Write) -> "Future[Acknowledgement]":
-        """Queue a write, waiting for room; see `LiveCatalogue.write`."""
+        """Queue a write, and wait while there is no room; see `LiveCatalogue.write`."""
         while (future := self.write_soon(write)) is None:
             self._closed.wait(self._config.retry_write_seconds)
         return future
 
     def stop(self) -> None:
-        """Take no more writes; the thread ends after the queued ones."""
+        """Refuse new writes; the thread ends after the queued writes are done."""
         with self._closing:
             first = not self._closed.is_set()
             self._closed.set()
@@ -94,7 +95,7 @@ class Writer:
             batch = self._batch(first)
             try:
                 self._commit(batch)
-            except Exception as error:  # the thread must outlive every batch
+            except Exception as error:  # no failure may end the thread
                 log_error(logger, error, "writes could not be made")
                 for _, future in batch:
                     if not future.done():
@@ -103,7 +104,7 @@ class Writer:
             self._closed.wait(self._config.gather_seconds)
 
     def _batch(self, first: QueuedWrite) -> list[QueuedWrite]:
-        """Return a write and those that wait behind it, as many as share a transaction."""
+        """Return the writes of one transaction: `first`, then queued writes up to the limit."""
         batch = [first]
         while len(batch) < self._config.transaction_writes and not self._queue.empty():
             following = self._queue.get()
@@ -115,7 +116,8 @@ class Writer:
 
     def _commit(self, batch: list[QueuedWrite]) -> None:
         outcomes = self._index.commit([write for write, _ in batch])
-        # The last future first: a stream waits for its first one, and then finds all others done.
+        # Complete the last future first. A stream waits for the future of its first write; all of
+        # its other futures in this batch are then done too.
         for outcome, (_, future) in zip(reversed(outcomes), reversed(batch), strict=True):
             if isinstance(outcome, Acknowledgement):
                 future.set_result(outcome)
@@ -141,11 +143,11 @@ class Indexer:
         self._thread.start()
 
     def wake(self) -> None:
-        """Look for pending items."""
+        """Tell the thread to look for pending items."""
         self._wake.set()
 
     def stop(self) -> None:
-        """End the thread; pending items stay pending."""
+        """Tell the thread to end; pending items stay pending."""
         self._closed.set()
         self._wake.set()
 
@@ -159,7 +161,7 @@ class Indexer:
             self._wake.clear()
             try:
                 self._index.show(self._config.show_items)
-            except Exception as error:  # the thread must outlive every failure
+            except Exception as error:  # no failure may end the thread
                 log_error(logger, error, "written items could not be indexed yet")
                 self._closed.wait(self._config.retry_show_seconds)
             if self._index.delta_index.pending:
@@ -168,7 +170,7 @@ class Indexer:
 
 
 class Builder:
-    """A thread that measures recall and compacts once enough rows have changed."""
+    """A thread that measures recall, and compacts, each time enough rows have changed."""
 
     def __init__(
         self,
@@ -180,10 +182,10 @@ class Builder:
         """Start the thread.
 
         Args:
-            index: The items and their recall.
+            index: Has the items and the recall of their index.
             config: When to compact, and when to try again.
-            throttle: Requests that measuring gives way to.
-            compact: Builds a new bundle and puts it to use; gives up once the event is set.
+            throttle: Makes the measurement wait while there are requests.
+            compact: Builds a new bundle and puts it to use; stops early once the event is set.
         """
         self._index = index
         self._config = config
@@ -194,11 +196,11 @@ class Builder:
         self._thread.start()
 
     def compact(self) -> None:
-        """Build a new bundle now, on the caller's thread."""
+        """Build a new bundle now, on the caller's thread, and put it to use."""
         self._compact(self._closed)
 
     def stop(self) -> None:
-        """End the thread, and the compaction under way."""
+        """Tell the thread to end, and cancel a running compaction."""
         self._closed.set()
 
     def join(self) -> None:
@@ -211,15 +213,17 @@ class Builder:
                 self._check()
             except ClosedError:
                 return
+            except CompactionCancelledError:
+                logger.info("compaction ends early because the server stops; all writes are kept")
             except (InputError, OSError, CompactionError) as error:
                 logger.error("no new bundle was built, all writes are kept: %s", error)
                 self._closed.wait(self._config.retry_build_seconds)
-            except Exception as error:  # the thread must outlive every build
+            except Exception as error:  # no failure may end the thread
                 log_error(logger, error, "no new bundle was built, all writes are kept")
                 self._closed.wait(self._config.retry_build_seconds)
 
     def _check(self) -> None:
-        """Measure recall and compact, each if enough rows have changed."""
+        """Measure recall, then compact; do either only if enough rows have changed."""
         index = self._index
         recall_monitor, snapshot = index.recall_monitor, index.delta_index.engine.snapshot
         recall_monitor.update(snapshot, self._give_way)
@@ -229,7 +233,7 @@ class Builder:
             self.compact()
 
     def _give_way(self) -> None:
-        """Let requests go first; raise ClosedError once the thread is to end."""
+        """Wait while there are requests; raise ClosedError if `stop` was called."""
         self._throttle.give_way()
         if self._closed.is_set():
             raise ClosedError("the catalogue is closed")

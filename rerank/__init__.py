@@ -1,1 +1,1 @@
-"""The reranker: a cross-encoder, the features it is fused with, and the ranking losses."""
+"""The reranker: a cross-encoder, its additional features, and the ranking losses."""

@@ -1,8 +1,8 @@
-"""The features that the reranker reads beside the text: one table, `BLOCKS`.
+"""The features that the reranker reads besides the text, in one table: `BLOCKS`.
 
 A feature is one number for each candidate. Its row in the table says where the raw value comes
 from, how the value is transformed, and what a missing value means. A reranker is stored with the
-names of its features, so it keeps working when rows are added.
+names of its features, so an old reranker works after rows are added to the table.
 """
 
 import json
@@ -37,7 +37,7 @@ class Candidates:
         rows: Catalogue row of each candidate.
         catalogue: The items.
         scores: Score of each candidate in each recall channel, by channel name; NaN where unknown.
-        as_of: The day that ages are counted to; None makes ages unknown.
+        as_of: The day on which the ages of items are computed; None makes all ages missing.
     """
 
     query: str
@@ -56,17 +56,17 @@ Transform: TypeAlias = Callable[[Values], Values]
 
 
 def channel(name: str) -> Source:
-    """The score of a recall channel."""
+    """Read the score of a recall channel."""
     return lambda candidates: candidates.scores[name]
 
 
 def column(name: str) -> Source:
-    """A numeric column of the catalogue; flags are 0 or 1."""
+    """Read a numeric column of the catalogue; flags are 0 or 1."""
     return lambda candidates: candidates.catalogue.numbers(name, candidates.rows)
 
 
 def days_since(name: str) -> Source:
-    """Days from a date column to `Candidates.as_of`; 0 for a later date."""
+    """Count the days from a date column to `Candidates.as_of`; 0 for a later date."""
 
     def days(candidates: Candidates) -> Values:
         if candidates.as_of is None:
@@ -78,7 +78,7 @@ def days_since(name: str) -> Source:
 
 
 def query_words_in(name: str) -> Source:
-    """The share of the query's words in a text column; see `word_overlap`."""
+    """Compute the share of the query's words that a text column contains; see `word_overlap`."""
 
     def overlap(candidates: Candidates) -> Values:
         texts = candidates.catalogue.texts(name, candidates.rows)
@@ -96,7 +96,7 @@ def as_is(values: Values) -> Values:
 
 
 def log1p(values: Values) -> Values:
-    """log(1 + x), for amounts without an upper limit; x below 0 counts as 0."""
+    """Compute log(1 + x), for amounts without an upper limit; x below 0 counts as 0."""
     logarithms: Values = np.log1p(np.maximum(values, 0))
     return logarithms
 
@@ -105,15 +105,15 @@ def log1p(values: Values) -> Values:
 class Feature:
     """One row of the table."""
 
-    name: str  # stored with every reranker, so its source and transform never change
-    unit: str  # of the raw value
-    source: Source  # where the raw value comes from
-    transform: Transform  # from the raw value to the feature
+    name: str  # stored with every reranker, so never change the source or transform of a name
+    unit: str  # unit of the raw value
+    source: Source  # computes the raw value
+    transform: Transform  # turns the raw value into the feature
     missing: str  # what a missing value (NaN) means
 
 
-# The table, in blocks by what a feature describes. To add a feature, add a row. To change one, add
-# a row with another name: bundles find their features by name.
+# The table, in blocks by what the features describe. To add a feature, add a row. To change a
+# feature, add a row with a new name, because bundles refer to features by name.
 # fmt: off
 BLOCKS: Mapping[str, tuple[Feature, ...]] = {
     #       name            unit              source                   transform  missing means
@@ -142,7 +142,7 @@ def feature_matrix(candidates: Candidates) -> Float32[np.ndarray, "candidates fe
 
 
 def word_overlap(query: str, texts: Sequence[str]) -> Float32[np.ndarray, " texts"]:
-    """Share of the query's distinct words in each text; NaN for a query without words."""
+    """Return the share of the query's distinct words in each text; NaN if the query has no word."""
     words = _words(query)
     if not words:
         return unknown(len(texts))
@@ -151,20 +151,20 @@ def word_overlap(query: str, texts: Sequence[str]) -> Float32[np.ndarray, " text
 
 
 def unknown(count: int) -> Float32[np.ndarray, " count"]:
-    """Missing values."""
+    """Return an array of missing values (NaN)."""
     return np.full(count, np.nan, np.float32)
 
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """The features of one reranker, and their distribution in its training.
+    """The features of one reranker, and their distribution in its training data.
 
     Attributes:
-        names: The features, in the order of the reranker's inputs.
-        mean: Mean of the known values of each.
-        scale: Standard deviation of each.
-        trained: False for a feature that was missing or constant in training. The reranker learnt
-            nothing from it, so it always counts as missing.
+        names: Names of the features, in the order of the reranker's inputs.
+        mean: Mean of each feature's known values.
+        scale: Standard deviation of each feature's known values.
+        trained: False for a feature that was missing or constant in the training data. The reranker
+            learned nothing from this feature, so its values always count as missing.
     """
 
     names: tuple[str, ...]
@@ -174,7 +174,7 @@ class FeatureStatistics:
 
     @classmethod
     def of(cls, matrix: Float32[np.ndarray, "rows features"]) -> "FeatureStatistics":
-        """Compute the statistics of a `feature_matrix` of training."""
+        """Compute the statistics of the training data's `feature_matrix`."""
         mean, scale, trained = [], [], []
         for values in matrix.T.astype(np.float64):
             known = values[~np.isnan(values)]
@@ -189,8 +189,9 @@ class FeatureStatistics:
     ) -> Float32[np.ndarray, "rows inputs"]:
         """Turn a `feature_matrix` into the network's inputs.
 
-        The reranker's features are picked by name. Each becomes (x - mean) / scale, clipped, or 0
-        if it is missing. Behind them, in the same order, come their missing indicators: 1 or 0.
+        The first inputs are the reranker's features, selected by name: (x - mean) / scale, clipped,
+        or 0 for a missing value. The other inputs are the missing indicators of these features, in
+        the same order: 1 for a missing value, otherwise 0.
         """
         matrix = matrix[:, [FEATURE_NAMES.index(name) for name in self.names]]
         missing: Bool[np.ndarray, "rows features"] = np.isnan(matrix) | ~np.array(

@@ -16,15 +16,15 @@ def weighted_listwise_softmax(
     r"""Cross-entropy between normalised gains and the softmax of scores, with weighted items.
 
     The loss of a list is -sum_i p_i log(w_i exp(s_i) / sum_j w_j exp(s_j)), where p is the list's
-    gains over their sum. With all weights 1 this is ListNet's top-one loss (Cao et al., 2007) with
-    linear gains, which rax's `softmax_loss` computes. A weight below 1 shrinks an item's term in
-    the denominator, so the item counts as a fraction of a negative.
+    gains over their sum. If all weights are 1, this is ListNet's top-one loss (Cao et al., 2007)
+    with linear gains, which rax's `softmax_loss` computes. A weight below 1 shrinks an item's term
+    in the denominator, so the item counts as a fraction of a negative.
 
     Args:
         scores: Logits.
         gains: At least 0; an item with gain 0 is a negative.
         where: False for padding.
-        weights: Above 0; for a negative, the degree of belief that it is one.
+        weights: Above 0. The weight of a negative is the confidence that the item is not relevant.
 
     Returns:
         The mean over lists with a gain above 0; 0 if there is no such list.
@@ -44,18 +44,19 @@ def pairwise_logistic(
     *,
     where: Bool[Array, "*lists items"],
 ) -> Float[Array, ""]:
-    r"""Logistic loss of all pairs of items in a list that differ in gain, weighted by the gap.
+    r"""Logistic loss of all pairs of items with different gains, weighted by the difference.
 
-    With d = g_i - g_j > 0, the loss is the sum of d log(1 + exp(s_j - s_i)) over all such pairs of
-    all lists, divided by the sum of d. This is RankNet (Burges et al., 2005) with weighted pairs.
+    A pair is two items i and j of one list with d = g_i - g_j > 0. The loss is the sum of
+    d log(1 + exp(s_j - s_i)) over all pairs of all lists, divided by the sum of d. This is RankNet
+    (Burges et al., 2005) with weighted pairs.
 
     Args:
         scores: Logits.
         gains: Any numbers; higher for better items.
-        where: False for items to leave out of all pairs.
+        where: False for items that belong to no pair.
 
     Returns:
-        The weighted mean over pairs; 0 if there are none.
+        The weighted mean over pairs; 0 if there is no pair.
     """
     gaps = gains[..., :, None] - gains[..., None, :]
     both = where[..., :, None] & where[..., None, :]

@@ -1,8 +1,9 @@
 """The reranker: a BERT cross-encoder whose [CLS] vector is fused with numeric features.
 
 The score is the sum of a linear part over the features and a small network over [CLS] and features
-(wide & deep, Cheng et al., 2016, arXiv 1606.07792). The network's output starts at zero and the
-linear part as the cosine of the towers, so training starts from the order of the dense scores.
+(wide & deep, Cheng et al., 2016, arXiv 1606.07792). Before training, the network's output is zero
+and the linear part is the standardised cosine of the towers. Training therefore starts from the
+dense ranking.
 """
 
 from dataclasses import asdict, dataclass
@@ -29,25 +30,26 @@ from rerank.features import FEATURE_NAMES, FeatureStatistics
 class RerankerConfig:
     """Token budgets of the reranker's input, and the size of its fusion network."""
 
-    max_query_tokens: int = 24  # word pieces of the query
-    max_tokens: int = 96  # tokens of query and item text together, with [CLS] and [SEP]s
+    max_query_tokens: int = 24  # maximum word pieces of the query
+    max_tokens: int = 96  # maximum tokens of query and item text, [CLS] and both [SEP] included
     fusion: int = 128  # width of the fusion network
 
     def check(self, bert: BertConfig) -> None:
-        """Refuse budgets that do not fit an encoder.
+        """Check that the token budgets are in range and fit an encoder.
 
         Raises:
-            InputError: a budget is out of its limits.
+            InputError: a budget is out of range.
         """
         if not self.max_query_tokens + 3 < self.max_tokens <= bert.max_positions:
             raise InputError(
                 f"reranker: max_tokens {self.max_tokens} must exceed max_query_tokens "
-                f"{self.max_query_tokens} + 3, and not the encoder's {bert.max_positions} positions"
+                f"{self.max_query_tokens} + 3; it must not exceed the encoder's "
+                f"{bert.max_positions} positions"
             )
 
 
 class Reranker(nnx.Module):
-    """Scores of query-item pairs: higher is better, and comparable within one query."""
+    """The reranker: it scores query-item pairs, and scores are comparable within one query."""
 
     def __init__(
         self,
@@ -57,13 +59,13 @@ class Reranker(nnx.Module):
         features: tuple[str, ...] = FEATURE_NAMES,
         rngs: nnx.Rngs,
     ) -> None:
-        """Start with the order of the cosines.
+        """Initialise the weights so that the scores rank candidates like the towers' cosines.
 
         Args:
-            config: Sizes.
-            bert: The encoder's shape.
-            features: Names of the features it reads.
-            rngs: Draws the weights.
+            config: Token budgets, and width of the fusion network.
+            bert: Sizes of the encoder.
+            features: Names of the features that the reranker reads.
+            rngs: Random keys for the initial weights.
         """
         config.check(bert)
         self.config = config
@@ -75,9 +77,10 @@ class Reranker(nnx.Module):
         self.output = Dense(config.fusion, 1, rngs=rngs)
         self.linear = Dense(inputs, 1, rngs=rngs)
         self.output.kernel[...] = jnp.zeros_like(self.output.kernel[...])
-        # The indicator of a feature that training never misses must change no score in serving.
-        values = self.features.kernel[...]
-        self.features.kernel[...] = values.at[len(features) :].set(0.0)
+        # The weights of missing indicators start at 0. If a feature is never missing in training,
+        # the weight of its indicator stays 0. A missing value in serving then changes no score.
+        kernel = self.features.kernel[...]
+        self.features.kernel[...] = kernel.at[len(features) :].set(0.0)
         is_cosine = [name == "cosine" for name in features]
         self.linear.kernel[...] = jnp.zeros((inputs, 1)).at[: len(features), 0].set(is_cosine)
 
@@ -118,7 +121,7 @@ class Reranker(nnx.Module):
     def fuse(
         self, text: Float[Array, "pairs fusion"], features: Float[Array, "pairs inputs"]
     ) -> Float[Array, " pairs"]:
-        """Fuse vectors from `read` with features, in float32, to logits."""
+        """Compute logits, in float32, from vectors of `read` and from features."""
         return fuse(self.features, self.output, self.linear, text, features)
 
 
@@ -129,32 +132,32 @@ def fuse(
     text: Float[Array, "pairs fusion"],
     values: Float[Array, "pairs inputs"],
 ) -> Float[Array, " pairs"]:
-    """`Reranker.fuse` with its layers as arguments, for programs without the encoder."""
+    """Compute `Reranker.fuse` from its layers, for compiled programs without the encoder."""
     return (output(gelu(text + features(values))) + linear(values))[:, 0]
 
 
 def pretrained_reranker(bert: Bert, config: RerankerConfig, *, seed: int) -> Reranker:
-    """Return an untrained reranker over a pretrained encoder."""
+    """Make an untrained reranker with a pretrained encoder."""
     reranker = Reranker(config, bert.config, rngs=nnx.Rngs(seed))
     reranker.bert = bert
     return reranker
 
 
 def with_features(reranker: Reranker, features: tuple[str, ...]) -> Reranker:
-    """Give a reranker other features: weights are kept by name, and new features start at 0."""
+    """Return a reranker with other features; old weights are kept by name, new ones start at 0."""
     if features == reranker.feature_names:
         return reranker
     shape = reranker.bert.config
     widened = Reranker(reranker.config, shape, features=features, rngs=nnx.Rngs(0))
     widened.bert, widened.text, widened.output = reranker.bert, reranker.text, reranker.output
-    kept = [name for name in reranker.feature_names if name in features]
-    before = np.array([reranker.feature_names.index(name) for name in kept], np.int32)
-    after = np.array([features.index(name) for name in kept], np.int32)
+    shared = [name for name in reranker.feature_names if name in features]
+    old_rows = np.array([reranker.feature_names.index(name) for name in shared], np.int32)
+    new_rows = np.array([features.index(name) for name in shared], np.int32)
     for old, new in ((reranker.features, widened.features), (reranker.linear, widened.linear)):
-        # Rows of values, then rows of missing indicators.
+        # The first half of the rows belongs to values, the second half to missing indicators.
         weights = old.kernel[...].reshape(2, len(reranker.feature_names), -1)
         kernel = jnp.zeros((2, len(features), weights.shape[-1]))
-        kernel = kernel.at[:, after].set(weights[:, before])
+        kernel = kernel.at[:, new_rows].set(weights[:, old_rows])
         new.kernel[...] = kernel.reshape(new.kernel.shape)
         new.bias[...] = old.bias[...]
     return widened
@@ -163,18 +166,18 @@ def with_features(reranker: Reranker, features: tuple[str, ...]) -> Reranker:
 def save_reranker(reranker: Reranker, directory: Path) -> None:
     """Write configuration and weights to an existing directory.
 
-    `FeatureStatistics.write` puts the names of the features beside them.
+    `FeatureStatistics.write` writes the names of the features to the same directory.
     """
     values = {**asdict(reranker.config), "bert": reranker.bert.config.to_hf()}
     save_model(reranker, values, directory)
 
 
 def load_reranker(directory: Path) -> Reranker:
-    """Read what `save_reranker` wrote, with the features that `features.json` names.
+    """Load a reranker that `save_reranker` wrote, with the features that `features.json` names.
 
     Raises:
-        InputError: files are missing or damaged, their tensors do not fit the configuration, or a
-            feature is not in the table.
+        InputError: files are missing or damaged, the tensors do not fit the configuration, or a
+            feature is not in the table of `rerank/features.py`.
     """
     features = FeatureStatistics.read(directory).names
     return load_model(directory, RerankerConfig, partial(Reranker, features=features), "reranker")

@@ -1,4 +1,4 @@
-"""Scoring pairs in bulk: texts and features to logits, in compiled shapes."""
+"""Scoring of many query-item pairs by compiled programs of a few fixed shapes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,12 +19,12 @@ from rerank.model import Reranker, fuse
 from rerank.tokens import tokenise_pairs
 
 # Up to four pairs are packed into a row of 48 tokens; a longer pair has a row of its own. Longer
-# rows would save padding, but attention over them takes more time than that.
+# rows would save padding, but their attention would cost more time than the saved padding.
 _ROW_TOKENS = 48
 _ROW_PAIRS = 4
 _LENGTHS = tuple(length for length in LENGTHS if length >= _ROW_TOKENS)
-_BATCHES = (1, 3, 6, 12)  # rows
-_FUSE_SIZES = (64, 512)  # pairs that one compiled program fuses
+_BATCHES = (1, 3, 6, 12)  # batch sizes of the encoder, in rows
+_FUSE_SIZES = (64, 512)  # batch sizes of the fusion network, in pairs
 
 
 class PairScorer:
@@ -79,7 +79,7 @@ class PairScorer:
 
         Args:
             tokenised: Pairs from `tokenise`.
-            features: Their rows of `feature_matrix`.
+            features: Rows of `feature_matrix` for these pairs.
         """
         return self.fuse(self.read_tokenised(tokenised), features)
 
@@ -88,7 +88,7 @@ class PairScorer:
         return read_pairs(self._run, tokenised)
 
     def affordable(self, tokenised: Tokenised, seconds: float) -> int:
-        """Return how many pairs, from the first on, can probably be read in a time."""
+        """Return how many of the first pairs can probably be encoded within `seconds`."""
 
         def latency(count: int) -> float:
             return self._run.seconds(_pack(tokenised.take(range(count))).lengths)
@@ -113,7 +113,7 @@ class PairScorer:
 
         Args:
             text: Vectors from `read_tokenised`.
-            features: Their rows of `feature_matrix`.
+            features: Rows of `feature_matrix` for these pairs.
         """
         values = self._statistics.standardise(features)
         scores = np.empty(len(text), np.float32)
@@ -127,20 +127,24 @@ class PairScorer:
         return scores
 
     def tokenise(self, queries: Sequence[str], texts: Sequence[str]) -> Tokenised:
-        """`[CLS] query [SEP] item [SEP]`, the item's text cut to what the budget leaves."""
+        """Tokenise pairs as `[CLS] query [SEP] item [SEP]`, cut to the token budgets."""
         return tokenise_pairs(self._tokenizer, self._config, queries, texts)[0]
 
     def update(self, reranker: Reranker) -> None:
-        """Replace the parameters by those of a reranker of the same shape."""
+        """Replace the parameters with those of another reranker of the same shape."""
         self._heads = nnx.state(_heads(reranker))
         self.forward.update(serving_state(reranker, self._dtype))
 
     def route(self, through: Callable[[BucketedForward], Forward]) -> None:
-        """Run the encoder through something that shares it with other callers."""
+        """Run the encoder through a shared forward, which batches the work of several callers.
+
+        Args:
+            through: Makes the shared forward from the scorer's own forward.
+        """
         self._run = through(self.forward)
 
     def warm_up(self) -> None:
-        """Compile every shape."""
+        """Compile every shape of the encoder and of the fusion network."""
         self.forward.warm_up()
         for size in _FUSE_SIZES:
             self._fuse_program(size)
@@ -164,9 +168,9 @@ def pair_forward(
     """Compile a cross-encoder for rows of packed pairs.
 
     Args:
-        read: `read(state, tokens)` to an array [rows, pairs, ...].
-        state: Its parameters.
-        max_tokens: Longest pair.
+        read: A function `read(state, tokens)` that returns an array [rows, pairs, ...].
+        state: The parameters that `read` takes.
+        max_tokens: Maximum tokens of a pair.
     """
     return BucketedForward(
         read,
@@ -179,7 +183,7 @@ def pair_forward(
 
 
 def read_pairs(run: Forward, tokenised: Tokenised) -> Num[np.ndarray, "pairs ..."]:
-    """Run a `pair_forward`, or a shared one, and return its result for each pair."""
+    """Run a forward from `pair_forward`, or a shared one; return its result for each pair."""
     packed = _pack(tokenised)
     return np.asarray(run(packed)[packed.row, packed.slot])
 
@@ -189,5 +193,5 @@ def _pack(tokenised: Tokenised) -> PackedTexts:
 
 
 def _heads(reranker: Reranker) -> Any:
-    """The layers that `fuse` takes, as one NNX node."""
+    """Return the layers that `fuse` takes, as one NNX node."""
     return nnx.List([reranker.features, reranker.output, reranker.linear])

@@ -1,4 +1,4 @@
-"""Query-item pairs to the tokens that the reranker reads, in training and in serving."""
+"""Tokenisation of query-item pairs for the reranker, in training and in serving."""
 
 from collections.abc import Sequence
 
@@ -18,14 +18,15 @@ def tokenise_pairs(
     Args:
         tokenizer: The tokenizer that the reranker's encoder was trained with.
         config: The token budgets.
-        queries: The query of each pair; cut to `max_query_tokens`.
-        texts: The item's text of each pair; cut to the rest of `max_tokens`.
+        queries: The query of each pair, cut to `max_query_tokens`.
+        texts: The item's text of each pair, cut to the tokens that the query leaves of
+            `max_tokens`.
 
     Returns:
-        The tokens, and how many pairs were cut.
+        The tokens, and the number of pairs that were cut.
     """
     most_query, most = config.max_query_tokens, config.max_tokens - _SPECIAL_TOKENS
-    # Read one word piece more than fits, to tell which texts are cut.
+    # Tokenise to one word piece more than fits, to detect which texts are cut.
     first, _ = tokenizer.ids(queries, most_query + 1)
     second, _ = tokenizer.ids(texts, most + 1)
     query_room = np.minimum(first.lengths, most_query)

@@ -1,1 +1,1 @@
-"""The engine that answers requests from a bundle. Knows nothing of gRPC."""
+"""The engine, which answers requests from a bundle. This package does not depend on gRPC."""

@@ -1,35 +1,38 @@
-"""The engine's defaults for requests, and when the live catalogue compacts."""
+"""Default values for requests, and settings of the engine."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from base.errors import InputError
 
-MAX_DEPTH = 1_000  # candidates of recall and of reranking
-# On Home Depot's `dev`, weights from 0.4 to 1 score alike and lower ones worse (`bench.recall`).
+MAX_DEPTH = 1_000  # largest number of candidates for recall or for reranking
+# On Home Depot's `dev` split, recall is about the same for weights from 0.4 to 1 and lower for
+# smaller weights (`bench.recall`).
 LEXICAL_WEIGHT = 0.4
-MAX_RECALL_WEIGHT = 100  # at this weight the recall score alone decides the order in practice
-MAX_LEXICAL_WEIGHT = 10  # at this weight the lexical score alone decides it in practice
-ANSWER_SHARE = 0.15  # share of the time left that is kept for the answer
+MAX_RECALL_WEIGHT = 100  # at this weight, only the recall score decides the order in practice
+MAX_LEXICAL_WEIGHT = 10  # at this weight, only the lexical score decides the recall order
+ANSWER_SHARE = 0.15  # share of the time left that is reserved to write and send the answer
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """Defaults of a request."""
+    """Default values for requests, and settings of the engine."""
 
     recall_depth: int = 200  # number of candidates that recall finds
-    rerank_depth: int = 50  # number of the first candidates that are reranked
-    # weight of the lexical score in recall: the best lexical score counts as this much cosine
+    rerank_depth: int = 50  # number of best candidates that are reranked
+    # weight of the lexical score in recall: the best lexical score counts as much as this cosine
     lexical_weight: float = LEXICAL_WEIGHT
-    # weight of the recall score beside the reranker's logit; 1 to 2 are best on Home Depot's `dev`
+    # weight of the recall score, which is added to the reranker's logit; 1 to 2 are the best values
+    # on Home Depot's `dev` split
     recall_weight: float = 1.5
-    numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # inputs of matrix products
-    cache_megabytes: int = 64  # memory for the vectors and logits of recent requests; 0 for none
-    # time kept to write and send the answer; at least 15% of the time left until the deadline
+    # data type of the inputs of matrix products
+    numerics: Literal["auto", "float32", "bfloat16"] = "auto"
+    cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
+    # time reserved to write and send the answer, or 15% of the time left if that is longer
     answer_milliseconds: int = 5
 
     def __post_init__(self) -> None:
-        """Refuse depths that no request could ask for."""
+        """Refuse values out of their limits."""
         if self.cache_megabytes < 0:
             raise InputError(f"engine: cache_megabytes is {self.cache_megabytes}; give 0 or more")
         if self.answer_milliseconds < 0:
@@ -54,5 +57,5 @@ class EngineConfig:
                 )
 
     def with_default_requests(self) -> "EngineConfig":
-        """Return this configuration with the default values of all request settings."""
+        """Return a copy that keeps `numerics` and `cache_megabytes`; other fields get defaults."""
         return EngineConfig(numerics=self.numerics, cache_megabytes=self.cache_megabytes)

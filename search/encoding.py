@@ -1,4 +1,4 @@
-"""Vectors of the texts that requests bring: queries, and items to embed."""
+"""Encode the texts of requests: queries, and items to embed."""
 
 from collections.abc import Sequence
 
@@ -14,20 +14,18 @@ from towers.encoder import TowerEncoder
 
 
 def embed(encoder: TowerEncoder, inputs: Sequence[str | Item], timer: StageTimer) -> Embeddings:
-    """Return unit vectors of queries (texts) and items, each from the tower of its kind.
+    """Return unit vectors: the query tower encodes queries (texts), the item tower items.
 
     Args:
         encoder: The towers.
-        inputs: What to encode.
+        inputs: Queries (texts) and items.
         timer: The timer of the request.
 
     Raises:
         DeadlineExceededError: the deadline passed.
     """
-    queries = {
-        i: normalise_query(given) for i, given in enumerate(inputs) if isinstance(given, str)
-    }
-    items = {i: item_text(given) for i, given in enumerate(inputs) if isinstance(given, Item)}
+    queries = {i: normalise_query(text) for i, text in enumerate(inputs) if isinstance(text, str)}
+    items = {i: item_text(item) for i, item in enumerate(inputs) if isinstance(item, Item)}
     vectors = np.empty((len(inputs), encoder.dim), np.float32)
     for texts, encode in ((queries, encoder.queries), (items, encoder.items)):
         if texts:
@@ -37,10 +35,10 @@ def embed(encoder: TowerEncoder, inputs: Sequence[str | Item], timer: StageTimer
 
 
 class QueryEncoder:
-    """Encodes queries, and remembers their vectors."""
+    """Encodes queries, and caches their vectors."""
 
     def __init__(self, encoder: TowerEncoder, cache: VectorCache) -> None:
-        """Take the towers, and a cache of query vectors."""
+        """Encode with the given towers, and cache query vectors in `cache`."""
         self._encoder = encoder
         self._cache = cache
 
@@ -48,8 +46,8 @@ class QueryEncoder:
         """Return the unit vector of a query.
 
         Args:
-            text: The query in its normal form.
-            stage: Takes note if the vector was remembered.
+            text: The normalised query.
+            stage: The stage whose count of cached results includes a cached vector; None: no stage.
         """
         vectors, cached = self._cache.rows(
             [text], lambda _: self._encoder.queries([text]), self._encoder.dim

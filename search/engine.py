@@ -1,7 +1,7 @@
-"""The engine: searches with recall and reranking, and each of its parts alone.
+"""The engine: searches with recall and reranking, and each part of a search alone.
 
-Offline evaluation and the online service call the same methods. They are synchronous and can be
-called from several threads; `share` then joins the model work of concurrent calls.
+Offline evaluation and the online service call the same methods. The methods are synchronous and
+thread-safe. After `share`, the model work of concurrent calls runs in batches.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ from search.snapshot import Snapshot, without_deleted
 
 
 class Engine:
-    """A loaded bundle, and the state of its items.
+    """A loaded bundle and the current state of its items.
 
     Attributes:
         directory: The directory of the bundle.
@@ -52,8 +52,8 @@ class Engine:
         models: The models of the bundle.
         dim: Width of query and item vectors.
         snapshot: The items that the next request searches.
-        successor: The engine that took its place and takes the writes; None before.
-        config: Defaults of a request.
+        successor: The engine that replaced this one and now receives the writes; None until then.
+        config: Default values for requests, and settings of the engine.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Engine:
         config: EngineConfig,
         models: Models | None = None,
     ) -> None:
-        """Open the parts of a bundle that is known to be sound; see `load`."""
+        """Open the parts of a verified bundle; `load` also verifies the bundle."""
         self.config = config
         self.directory = directory
         self.manifest = manifest
@@ -95,10 +95,10 @@ class Engine:
 
         Args:
             directory: The bundle.
-            config: Defaults of its requests.
-            warm: Whether to compile everything that serving can meet first, as `warm_up` does.
-            models: Models of another bundle, used again if this bundle has the very same.
-            verified: What `bundle.verify` returned for the bundle, to avoid verifying it again.
+            config: Default values for requests, and settings of the engine.
+            warm: Whether to call `warm_up` before the golden queries.
+            models: Models of another bundle, reused if the files and numerics are the same.
+            verified: The result of `bundle.verify` for this bundle; None verifies the bundle here.
 
         Raises:
             BundleError: the bundle is damaged, or its answers changed since it was built.
@@ -135,25 +135,25 @@ class Engine:
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """By channel, the weight of its scores in the recall score."""
+        """The weight of each channel's scores in the recall score, by channel name."""
         weights = {channel.name: channel.default_weight for channel in CHANNELS}
         return weights | {LEXICAL: self.config.lexical_weight}
 
     def warm_up(self) -> None:
-        """Compile every shape that serving can meet."""
+        """Compile every shape that serving uses."""
         self.models.warm_up()
         self.snapshot.warm_up(DEEPEST)
 
     def share(self) -> None:
-        """From now on, join the model work of calls that run at the same time."""
+        """Batch the model work of concurrent calls from now on."""
         self.models.share()
 
     def close(self) -> None:
-        """End what `share` began, after the calls under way."""
+        """End the batching that `share` started, after the queued work."""
         self.models.close()
 
     def cache_reports(self) -> dict[str, CacheReport]:
-        """Return how full the caches of model results are, and how often they had a result."""
+        """Return the size and the hits of each cache of model results."""
         return {name: cache.report() for name, cache in self._caches.items()}
 
     @property
@@ -164,16 +164,16 @@ class Engine:
     def search(
         self, request: SearchRequest, on_recalled: Callable[[SearchResult], None] | None = None
     ) -> SearchResult:
-        """Recall candidates, rerank the first of them, and cut out one page.
+        """Recall candidates, rerank the best of them, and return one page.
 
-        A page is full wherever the catalogue has enough items that pass the filter, the rules and
-        `max_per_group`. If the deadline is near, fewer candidates are reranked or none, and then
-        facets are not counted; `degradations` says so.
+        A page is full if enough items pass the filter, the rules and `max_per_group`. If the
+        deadline is near, the engine reranks fewer candidates or none, and may not count facets. The
+        result's `degradations` list the omitted work.
 
         Args:
             request: What to search for.
-            on_recalled: Takes the page in recall order, without facets, before candidates are
-                reranked; not called if none are to be reranked.
+            on_recalled: Called with the page in recall order, without facets, before reranking
+                starts. Not called if no candidates are to be reranked.
 
         Raises:
             DeadlineExceededError: the deadline passed.
@@ -190,13 +190,17 @@ class Engine:
         return result
 
     def retrieve(self, request: RetrieveRequest) -> SearchResult:
-        """Recall alone: what channels find for a query, or the items nearest to a vector.
+        """Return the items that channels find for a query, or the items nearest to a vector.
 
         Raises:
-            RequestError: the vector has another width than those of the index.
+            NotSupportedError: the bundle was built without a requested channel.
+            RequestError: the vector and the index have different numbers of dimensions.
             DeadlineExceededError: the deadline passed.
         """
         timer, snapshot = self._timer(request.deadline), self.snapshot
+        for name in request.channels:
+            if name not in snapshot.channels.names:
+                raise NotSupportedError(f"this bundle has no channel {name}; build it again")
         vector = None if isinstance(request.query, str) else self._unit_vector(request.query)
         passed = passing_items(snapshot, request.filter, timer)
         allowed = snapshot.catalogue.alive if passed is None else passed
@@ -226,9 +230,10 @@ class Engine:
         return self._without_deleted(result, snapshot)
 
     def rerank(self, request: RerankRequest) -> SearchResult:
-        """Reranking alone: score every candidate, by id or inline, best first.
+        """Score candidates with the reranker, and return them sorted by score.
 
-        Inline items have no lexical score, for they are in no index.
+        A candidate is an id or an inline item. Inline items have no lexical score, because they are
+        not indexed.
 
         Raises:
             UnknownItemsError: an id is not in the catalogue.
@@ -299,7 +304,7 @@ class Engine:
         return embed(self.models.encoder, request.inputs, self._timer(request.deadline))
 
     def lookup(self, item_ids: Sequence[str]) -> Lookup:
-        """Return the items of some ids as they are now, and which of the ids are unknown."""
+        """Return the current items with some ids, and the ids that no item has."""
         return self.snapshot.lookup(item_ids, self._timer(None))
 
     def _begin(self, request: SearchRequest) -> SearchState:
@@ -332,11 +337,11 @@ class Engine:
             raise RequestError(
                 "vector", f"has {vector.size} numbers; the index has {self.dim} dimensions"
             )
-        wide = vector.astype(np.float64)  # squares of the smallest float32 are 0 in float32
+        wide = vector.astype(np.float64)  # in float32, the squares of very small numbers are 0
         return (wide / np.linalg.norm(wide)).astype(np.float32)
 
     def _without_deleted(self, result: SearchResult, searched: Snapshot) -> SearchResult:
-        """Return the result without items that were deleted while the request was under way."""
+        """Return the result without items that were deleted during the request."""
         newest = self
         while newest.successor is not None:
             newest = newest.successor

@@ -1,13 +1,13 @@
-"""Which engine answers: one now, perhaps another for the next request."""
+"""A handle of the engine in use, which can be replaced between two requests."""
 
 from search.engine import Engine
 
 
 class EngineHandle:
-    """Holds the engine that answers. A request takes it once and stays with it to its end."""
+    """Holds the engine in use. A request reads `engine` once and uses that engine to its end."""
 
     def __init__(self, engine: Engine) -> None:
-        """Begin with an engine."""
+        """Start with an engine."""
         self._engine = engine
 
     @property
@@ -16,6 +16,6 @@ class EngineHandle:
         return self._engine
 
     def swap(self, engine: Engine) -> Engine:
-        """Let another engine answer from now on; returns the one before, which may be in use."""
+        """Replace the engine; return the old engine, which running requests may still use."""
         before, self._engine = self._engine, engine
         return before

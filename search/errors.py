@@ -1,14 +1,14 @@
-"""The errors of a request."""
+"""Errors of requests."""
 
 from search.result import StageReport
 
 
 class RequestError(Exception):
-    """A request field holds something the engine cannot use.
+    """A request field has a value that the engine cannot use.
 
     Attributes:
         field: The path of the field, such as "rules.boosts[2].strength".
-        problem: What is wrong with its value, and what to give instead.
+        problem: What is wrong with the value, and which values are allowed.
     """
 
     def __init__(self, field: str, problem: str):
@@ -17,14 +17,14 @@ class RequestError(Exception):
         self.problem = problem
 
     def within(self, field: str) -> "RequestError":
-        """Return the same error for a request that is itself a field of another message."""
+        """Prefix the path with the field that contains the request; return this error."""
         self.field = f"{field}.{self.field}"
         self.args = (f"{self.field}: {self.problem}",)
         return self
 
 
 class UnknownItemsError(Exception):
-    """The request names items that the catalogue does not hold."""
+    """The request names items that the catalogue does not have."""
 
     def __init__(self, item_ids: tuple[str, ...]):
         super().__init__(f"{len(item_ids)} unknown item(s)")
@@ -39,7 +39,7 @@ class DeadlineExceededError(Exception):
     """The deadline of the caller passed before the answer was ready.
 
     Attributes:
-        stages: One report per stage that ran until then, including the interrupted one.
+        stages: One report per stage that ran, including the interrupted stage.
     """
 
     def __init__(self, message: str, stages: tuple[StageReport, ...] = ()):

@@ -1,24 +1,24 @@
-"""One falling order of scores: a reranked head, and a tail that stays behind it."""
+"""Order a list with falling scores: reranked candidates first (head), then the others (tail)."""
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-# The first score behind a list lies this far below the last score of the list.
+# Difference between the last score of the head and the first score of the tail.
 _GAP = 1e-3
 
 
 def rerank_order(
     scores: Float32[np.ndarray, "head"], tail: Float32[np.ndarray, "tail"]
 ) -> tuple[Int64[np.ndarray, "head"], Float32[np.ndarray, "items"]]:
-    """Order the reranked head by score and leave the tail behind it in recall order.
+    """Sort the head by score; the tail follows in recall order.
 
     Args:
-        scores: Scores of the first candidates, in any order.
+        scores: Scores of the reranked candidates, in any order.
         tail: Recall scores of the other candidates; falling.
 
     Returns:
-        The order of the head (equal scores stay in recall order), and scores that fall along the
-        whole list: those of the head, and those of the tail moved below the last of the head.
+        The order of the head, in which equal scores keep the recall order, and the falling scores
+        of the whole list. The scores of the tail are shifted below the last score of the head.
     """
     order = np.argsort(-scores, kind="stable")
     head = scores[order]
@@ -28,7 +28,7 @@ def rerank_order(
 def scores_behind(
     head: Float32[np.ndarray, "head"], tail: Float32[np.ndarray, "tail"]
 ) -> Float32[np.ndarray, "tail"]:
-    """Return the falling scores of a tail, moved as a whole below the last score of the head."""
+    """Shift all scores of a falling tail by one number, to below the last score of the head."""
     if not len(head) or not len(tail):
         return tail
     moved: Float32[np.ndarray, "tail"] = tail - tail[0] + head[-1] - np.float32(_GAP)

@@ -15,18 +15,18 @@ _Numbers: TypeAlias = tuple[Float64[np.ndarray, "_"], ...]
 class Popularity:
     """The order of items by number of ratings, then by mean rating, then by row.
 
-    Items with an unknown number come after those with a known one; the same holds for the mean
-    rating.
+    An unknown number of ratings sorts after all known numbers, and an unknown mean rating after all
+    known ones.
     """
 
     def __init__(self, counts: _Numbers, ratings: _Numbers) -> None:
-        """Take the number of ratings and the mean rating of each item, by part of the catalogue."""
+        """Use the rating counts and the mean ratings of items, one array per catalogue part."""
         self._counts = counts
         self._ratings = ratings
 
     @classmethod
     def of(cls, catalogue: Catalogue, before: "Popularity | None" = None) -> "Popularity":
-        """Return the popularity of a catalogue's items; `before` itself if nothing changed."""
+        """Return the popularity of a catalogue's items; `before` itself if no rating changed."""
         counts, ratings = (
             tuple(part.fields.numbers(name) for part in catalogue.parts)
             for name in ("rating_count", "rating")
@@ -43,7 +43,7 @@ class Popularity:
         return rows
 
     def scores(self, rows: Int32[np.ndarray, " rows"]) -> Float64[np.ndarray, " rows"]:
-        """Return the number of ratings of each row, 0 if unknown."""
+        """Return the number of ratings of the item in each row; 0 if unknown."""
         counts = np.empty(len(rows))
         by_part = split(rows, map(len, self._counts))
         for part, (positions, part_rows) in zip(self._counts, by_part, strict=True):

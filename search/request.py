@@ -1,7 +1,7 @@
-"""Requests to the engine. A request validates itself when it is made.
+"""Requests to the engine. A request checks its fields when it is created.
 
-The server builds these from messages, and Python callers build them directly. Every refusal is a
-`RequestError` that names the field by its path in the contract.
+The server creates requests from protobuf messages; Python callers create them directly. An invalid
+field raises a `RequestError` with the field's path in the contract (the `.proto` files).
 """
 
 from collections.abc import Sequence
@@ -20,25 +20,25 @@ from search.config import MAX_DEPTH
 from search.errors import RequestError
 from search.rules import NO_RULES, Rules
 
-# Names of recall channels. The contract names them too, as CHANNEL_DENSE and so on.
+# Names of the recall channels. The contract names them CHANNEL_DENSE and CHANNEL_LEXICAL.
 DENSE = "dense"
 LEXICAL = "lexical"
 
 MAX_PAGE_SIZE = 100
-MAX_OFFSET = 1_000  # results before a page
+MAX_OFFSET = 1_000  # largest number of results before a page
 MAX_RETRIEVE = 1_000
 MAX_RERANK_ITEMS = 500
 MAX_EMBED_INPUTS = 128
 
-# Fields of a SearchRequest that choose a page of the list, or how long to wait for it.
+# Fields of a SearchRequest that select a page or limit the time, but do not define the list.
 _PAGE_FIELDS = frozenset({"page_size", "offset", "rerank_limit", "deadline"})
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """One search: recall candidates, rerank the best, return one page.
+    """A search: recall candidates, rerank the best, return one page.
 
-    An empty query with a filter browses: it lists what passes the filter by popularity.
+    An empty query with a filter browses: the engine lists the items that pass by popularity.
 
     Raises:
         RequestError: a field is out of its limits.
@@ -46,17 +46,17 @@ class SearchRequest:
 
     query: str = ""  # what the shopper typed
     _: KW_ONLY
-    filter: Filter | None = None  # only items that pass are candidates
-    facets: tuple[Facet, ...] = ()  # what to count
-    rules: Rules = NO_RULES  # what a merchandiser changes
-    max_per_group: int = 0  # results with the same group_id on all pages; 0: any number
+    filter: Filter | None = None  # only items that pass this filter are candidates
+    facets: tuple[Facet, ...] = ()  # fields whose values are counted
+    rules: Rules = NO_RULES  # a merchandiser's changes to the result
+    max_per_group: int = 0  # most results with the same group_id, over all pages; 0: no limit
     recall_depth: int | None = None  # candidates to recall; None: the engine's default
     rerank_depth: int | None = None  # candidates to rerank; None: the engine's default; 0: none
-    # Most candidates to rerank, pinned ones included. A later page repeats what the first page
-    # reranked when time was short.
+    # Most candidates to rerank, including pinned items. If time was short on the first page, later
+    # pages use the number that the first page reranked.
     rerank_limit: int | None = None
-    page_size: int = 10  # most results of the page
-    offset: int = 0  # results before the page
+    page_size: int = 10  # most results on the page
+    offset: int = 0  # number of results before the page
     deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class SearchRequest:
 
     @cached_property
     def text(self) -> str:
-        """The query in the form in which texts are compared; "" for browsing."""
+        """The normalised query; "" when browsing."""
         return normalise_query(self.query) if self.query.strip() else ""
 
     @property
@@ -85,24 +85,24 @@ class SearchRequest:
 
     @property
     def identity(self) -> str:
-        """Every field that decides the list of results, and none that chooses a page of it."""
+        """The fields that define the list of results, as text; without those of `_PAGE_FIELDS`."""
         named = (field.name for field in fields(self) if field.name not in _PAGE_FIELDS)
         return repr([(name, getattr(self, name)) for name in named])
 
 
 @dataclass(frozen=True, eq=False)
 class RetrieveRequest:
-    """Recall alone: what the channels find for a query, or the items nearest to a vector.
+    """Recall only: find items for a query by the recall channels, or the items nearest to a vector.
 
     Raises:
         RequestError: a field is out of its limits.
     """
 
-    query: str | Float32[np.ndarray, " dim"]  # a text, or a query vector of any length above 0
+    query: str | Float32[np.ndarray, " dim"]  # a text, or a query vector of any norm above 0
     _: KW_ONLY
-    channels: tuple[str, ...] = ()  # names of the channels to ask; empty: all that suit the query
-    filter: Filter | None = None  # only items that pass are found
-    page_size: int = 100  # most results; the lexical channel alone may find fewer
+    channels: tuple[str, ...] = ()  # channel names; empty: all channels, or dense for a vector
+    filter: Filter | None = None  # only items that pass this filter are returned
+    page_size: int = 100  # most results; the lexical channel by itself can find fewer
     with_items: bool = False  # return items, not only their ids
     deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
 
@@ -120,14 +120,14 @@ class RetrieveRequest:
 
 @dataclass(frozen=True)
 class RerankRequest:
-    """Reranking alone: order candidates from anywhere, by id or inline.
+    """Reranking only: sort candidates from any source, given by id or as whole items.
 
     Raises:
         RequestError: a field is out of its limits.
     """
 
     query: str
-    candidates: Sequence[str | Item]  # ids of the catalogue, or items described in full
+    candidates: Sequence[str | Item]  # ids of catalogue items, or whole items
     _: KW_ONLY
     deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
 
@@ -147,7 +147,7 @@ class SimilarItemsRequest:
 
     item_id: str
     _: KW_ONLY
-    filter: Filter | None = None  # only items that pass are found
+    filter: Filter | None = None  # only items that pass this filter are returned
     exclude_variants: bool = False  # leave out items with the same group_id
     page_size: int = 10  # most results
     deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
@@ -162,7 +162,7 @@ class SimilarItemsRequest:
 
 @dataclass(frozen=True)
 class EmbedRequest:
-    """Vectors of queries (texts) and of items, which need not be in the catalogue.
+    """Encode queries (texts) and items; the items need not be in the catalogue.
 
     Raises:
         RequestError: a field is out of its limits.

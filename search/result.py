@@ -1,4 +1,4 @@
-"""What the engine answers: hits, stage reports, and what was left out."""
+"""Results of the engine: hits, reports of stages, and degradations (omitted work)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ class Hit:
 
     Attributes:
         item_id: The item's id.
-        score: What the list is ordered by; it falls along the list, but for diversity and pins.
-        dense_score: Cosine of the query and item vectors, in [-1, 1]; None without a query.
-        recall_score: What recall ordered the item by: the weighted sum of the scores of all
-            channels; None without a query.
+        score: The final score. The list is sorted by it before diversity and pins move items.
+        dense_score: Cosine of the query and item vectors, in [-1, 1]; None when browsing.
+        recall_score: The weighted sum of the channels' scores of the item; None when browsing and
+            for a `RerankRequest`.
         rerank_score: The reranker's logit; None for an item that was not reranked.
-        lexical_score: Lexical score over the best one any item has for the query, in [0, 1];
-            None for an item that was not reranked or is in no index.
-        channels: The channels that recalled the item, and the rank from 1 that each gave it.
-        item: The item as it was searched; None where only its id is answered.
-        base_score: The score without what boosts added; None without rules.
-        adjustments: What rules did to it, in the order in which they work.
+        lexical_score: The item's BM25 divided by the best BM25 of any item, in [0, 1]; None for an
+            item that was not reranked or is not indexed.
+        channels: The channels that recalled the item, with the item's rank in each, from 1.
+        item: The item at the time of the search; None if only ids are returned.
+        base_score: The score without boosts; None without rules.
+        adjustments: The effects of rules on the item, in the order of `search.rules`.
     """
 
     item_id: str
@@ -46,14 +46,14 @@ class Hit:
 
 @dataclass(frozen=True)
 class StageReport:
-    """What one stage did.
+    """The report of one stage of a request.
 
     Attributes:
-        name: Which stage.
-        candidates: How many candidates left it.
-        seconds: Its wall time, what it waited for other calls' model work included.
-        cached: How many of its model results were remembered from earlier calls.
-        plan: How a recall with a filter found its candidates (see `filtered.Plan`); else "".
+        name: The name of the stage.
+        candidates: The amount of work: candidates, or what `stage_report.proto` says for the stage.
+        seconds: Wall time of the stage, including waits for the model work of other calls.
+        cached: Number of model results that came from the cache.
+        plan: How recall searched within a filter (see `filtered.Plan`); "" otherwise.
     """
 
     name: str
@@ -64,29 +64,29 @@ class StageReport:
 
 
 class Degradation(StrEnum):
-    """What was left out of an answer, and why."""
+    """Work that was left out of an answer, and why."""
 
     RERANK_SHORTENED = "rerank shortened"  # fewer candidates were reranked, for lack of time
-    RERANK_SKIPPED = "rerank skipped"  # none was, for lack of time
-    RERANK_UNAVAILABLE = "rerank unavailable"  # it was asked for, and the bundle has no reranker
-    FACETS_SKIPPED = "facets skipped"  # nothing was counted, for lack of time
+    RERANK_SKIPPED = "rerank skipped"  # no candidate was reranked, for lack of time
+    RERANK_UNAVAILABLE = "rerank unavailable"  # requested, but the bundle has no reranker
+    FACETS_SKIPPED = "facets skipped"  # facets were not counted, for lack of time
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A ranked list and an account of how it came about.
+    """One page of a ranked list, and how the engine produced the list.
 
     Attributes:
         hits: The results of the page, best first.
         stages: One report per stage that ran, in order.
         recalled: How many candidates recall found.
         reranked: How many candidates the reranker scored.
-        has_more: Whether results follow after this page.
-        matched: Items that pass the filter; None without one.
-        facets: What the facets counted, in the order asked for.
-        degradations: What was left out.
-        rerank_target: Candidates that the reranker would score if there were time enough.
-        rules: What each rule did, in the order in which they work.
+        has_more: Whether there are results after this page.
+        matched: Number of items that pass the filter and are not excluded; None without a filter.
+        facets: The counts of the facets, in the order of the request.
+        degradations: Work that was left out.
+        rerank_target: Number of candidates that the reranker scores if there is enough time.
+        rules: The effect of each rule, in the order of `search.rules`.
     """
 
     hits: tuple[Hit, ...]
@@ -103,10 +103,10 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Vectors, and an account of how they came about.
+    """Vectors, and the reports of the stages that computed them.
 
     Attributes:
-        vectors: One unit vector per input, in their order.
+        vectors: One unit vector per input, in the order of the inputs.
         stages: One report per stage that ran, in order.
     """
 
@@ -116,11 +116,11 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class Lookup:
-    """Items by id, and an account of it.
+    """Items found by id, and the reports of the stages.
 
     Attributes:
-        items: Those found, in the order in which their ids were given.
-        missing: The ids that the catalogue does not have, in the order in which they were given.
+        items: The items found, in the order of the given ids.
+        missing: The ids that the catalogue does not have, in the given order.
         stages: One report per stage that ran, in order.
     """
 
@@ -129,4 +129,4 @@ class Lookup:
     stages: tuple[StageReport, ...]
 
 
-Answer: TypeAlias = SearchResult | Embeddings | Lookup  # what the engine gives for a request
+Answer: TypeAlias = SearchResult | Embeddings | Lookup  # any result of the engine

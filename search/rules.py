@@ -6,8 +6,8 @@ The rules are applied in this order, each to the result of the one before:
 2. Recall and reranking run as without rules.
 3. Boosts (and demotions) add to the scores of the candidates. The list is then sorted again.
 4. Diversity reorders the head of the list (see `search/pipeline/diversity.py`).
-5. Caps go down the list and remove an item once enough items before it have the same value. Pinned
-   items are counted first.
+5. Caps remove an item if enough items before it in the list have the same value. Pinned items are
+   counted first.
 6. Pins put items at fixed positions. The other items fill the remaining positions in list order.
 
 The page is cut from the list after these steps.
@@ -40,7 +40,7 @@ class Cap:
     """Limit the number of results with the same value, over all pages together."""
 
     field: str  # brand, category, group_id or `attributes.NAME`
-    most: int  # results per value; items without a value are never removed
+    most: int  # most results per value; items without a value are never removed
     level: int = 0  # number of category levels that are compared; 0 compares all
 
 
@@ -59,7 +59,7 @@ class Rules:
     excluded_ids: tuple[str, ...] = ()  # items that never appear
     excluded: Filter | None = None  # items that pass this filter never appear
     boosts: tuple[Boost, ...] = ()
-    diversity: float = 0.0  # 0 orders by score alone, 1 by difference alone
+    diversity: float = 0.0  # 0 sorts by score only, 1 by difference between items only
     caps: tuple[Cap, ...] = ()
     pins: tuple[Pin, ...] = ()
 
@@ -84,7 +84,7 @@ class Adjustment:
         effect: How the rule changed the result.
         score_change: The number that a boost added to the score; 0 for other rules.
         from_position: The position, from 1, before diversity moved the result; 0 for other rules.
-        to_position: The position, from 1, after diversity or a pin moved the result; else 0.
+        to_position: The position, from 1, after diversity or a pin moved the result; 0 otherwise.
     """
 
     rule: str
@@ -95,7 +95,7 @@ class Adjustment:
 
 
 class PinProblem(StrEnum):
-    """Why a pinned item is not on its position."""
+    """Why an item was not pinned."""
 
     UNKNOWN_ITEM = "unknown item"
     FILTERED_OUT = "filtered out"  # the item does not pass the filter of the request
@@ -108,9 +108,10 @@ class RuleReport:
 
     Attributes:
         rule: The rule, such as "pins[2]".
-        affected: Number of items that the rule changed. Exclusions count the removed items among
-            all items that pass the filter. Caps count the removed items that rank above the next
-            page. Boosts count changed scores, diversity moved items, and pins placed items.
+        affected: Number of items that the rule changed. An exclusion counts removed items, out of
+            all items that pass the filter. A cap counts removed items that rank above the next
+            page. A boost counts changed scores, diversity counts moved items, and a pin counts 1
+            if its item is placed.
         problem: Why a pin was not placed; None for other rules.
     """
 

@@ -1,4 +1,4 @@
-"""Inputs of the reranker's features, and the order of results from its scores."""
+"""The data from which the reranker's features are computed."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -17,12 +17,12 @@ from search import bundle
 
 @dataclass(frozen=True)
 class SignalSource:
-    """The data that features of catalogue items are computed from.
+    """The data from which the features of items are computed.
 
     Attributes:
         catalogue: The items.
-        lexical: Their lexical index; None for items that are not indexed.
-        as_of: The day that ages are counted to; None makes ages unknown.
+        lexical: The lexical index of the items; None for items that are not indexed.
+        as_of: The day on which item ages are computed; None makes ages unknown.
     """
 
     catalogue: Catalogue
@@ -37,13 +37,13 @@ class SignalSource:
         as_of: date | None,
         lexical: LexicalIndex | None = None,
     ) -> "SignalSource":
-        """Open what features need of a directory.
+        """Create a source from the files of a directory.
 
         Args:
             directory: A bundle, or the `index` step of a training run.
             catalogue: The indexed items.
-            as_of: The day that ages are counted to.
-            lexical: The lexical index of the directory, if it is open already.
+            as_of: The day on which item ages are computed; None makes ages unknown.
+            lexical: The lexical index of the directory; None opens it here.
         """
         return cls(catalogue, lexical or LexicalIndex.open(directory / bundle.LEXICAL), as_of)
 
@@ -81,7 +81,7 @@ def lexical_shares(
 def newest_release(store: ItemStore) -> date | None:
     """Return the release date of the newest item; None without dates.
 
-    Ages are counted to this day, so the answers of a bundle do not change from day to day.
+    Item ages are computed for this day, so the answers of a bundle do not change from day to day.
     """
     days = store.number("released")
     if np.isnan(days).all():

@@ -1,4 +1,4 @@
-"""The snapshot that one request searches: a catalogue with its indexes, all of one moment."""
+"""Snapshots: the catalogue with its indexes at one moment. A request searches one snapshot."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,19 +22,19 @@ from search.runtime.stage_timer import StageTimer
 from search.signals import SignalSource
 from towers.exact import recall
 
-_SAMPLE = 50  # queries that recall is measured on while serving
+_SAMPLE = 50  # number of queries for measuring recall while serving
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A state of all items. It never changes; the next write makes another one.
+    """The state of all items at one moment. A snapshot never changes; a write makes a new one.
 
     Attributes:
         catalogue: The items.
         channels: The recall channels.
-        signals: Where the features of the reranker come from.
-        popularity: The order in which browsing lists items.
-        sample: Unit vectors of queries that the index was not tuned on, to measure recall with.
+        signals: The data from which the reranker's features are computed.
+        popularity: The order of items for requests without a query.
+        sample: Unit vectors of queries for measuring recall. The index was not tuned on them.
     """
 
     catalogue: Catalogue
@@ -45,9 +45,16 @@ class Snapshot:
 
     @classmethod
     def open(cls, directory: Path, manifest: bundle.Manifest) -> "Snapshot":
-        """Open the items of a bundle that is known to be sound."""
+        """Open the items and indexes of a verified bundle."""
         catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS))
-        channels = Channels([channel.open(directory, catalogue) for channel in CHANNELS])
+        unknown = set(manifest.channels) - {channel.name for channel in CHANNELS}
+        if unknown:
+            raise bundle.BundleError(
+                f"{directory} was built with the channels {', '.join(sorted(unknown))}, which this "
+                "version lacks; build the bundle again with this version"
+            )
+        used = [channel for channel in CHANNELS if channel.name in manifest.channels]
+        channels = Channels([channel.open(directory, catalogue) for channel in used])
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         return cls(
             catalogue,
@@ -58,7 +65,7 @@ class Snapshot:
         )
 
     def changed(self, catalogue: Catalogue, channels: Channels | None = None) -> "Snapshot":
-        """Return the snapshot of another state of the catalogue, and of its channels if given."""
+        """Return a snapshot with another catalogue and, if given, with other channels."""
         channels = channels or self.channels
         return Snapshot(
             catalogue,
@@ -69,7 +76,7 @@ class Snapshot:
         )
 
     def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
-        """Return the rows of items; raise UnknownItemsError if some are not there."""
+        """Return the rows of items; raise UnknownItemsError if the catalogue lacks some."""
         rows = self.catalogue.rows(item_ids)
         if (rows < 0).any():
             unknown = [i for i, row in zip(item_ids, rows, strict=True) if row < 0]
@@ -77,7 +84,7 @@ class Snapshot:
         return rows
 
     def lookup(self, item_ids: Sequence[str], timer: StageTimer) -> Lookup:
-        """Return the items of some ids, and which of the ids are unknown."""
+        """Return the items with some ids, and the ids that no item has."""
         with timer.stage("lookup") as stage:
             rows = self.catalogue.rows(item_ids).tolist()
             items = tuple(self.catalogue.item(row) for row in rows if row >= 0)
@@ -86,13 +93,13 @@ class Snapshot:
         return Lookup(items, missing, timer.reports)
 
     def count(self, allowed: Allowed) -> int:
-        """Return how many items may be found."""
+        """Return the number of items that a mask allows."""
         return len(self.catalogue) if allowed is None else int(np.count_nonzero(allowed))
 
     def other_items(
         self, row: int, passed: Allowed, *, exclude_variants: bool
     ) -> Bool[np.ndarray, " items"]:
-        """Return which items pass a filter, but for one item and, if asked, those of its group."""
+        """Return a mask of items that pass a filter, without one item and optionally its group."""
         others = (self.catalogue.all_alive if passed is None else passed).copy()
         others[row] = False
         if exclude_variants:
@@ -104,12 +111,12 @@ class Snapshot:
     def recall_at_10(self, give_way: Callable[[], object] = lambda: None) -> float:
         """Measure the share of the exact 10 nearest items that the index finds.
 
-        The index is as it was built, and some of the items that it finds are deleted. Measuring
-        reads all vectors.
+        The 10 nearest items are those of the present catalogue, including added items and without
+        deleted ones. The measurement reads all vectors.
 
         Args:
-            give_way: Called before each step, of which none takes more than some hundredths of a
-                second; what it raises ends the measurement.
+            give_way: Called before each step. A step takes at most some hundredths of a second. An
+                exception that `give_way` raises ends the measurement.
         """
         alive, hits = self.catalogue.alive, []
         for query in self.sample:
@@ -119,13 +126,13 @@ class Snapshot:
         return recall(exact, np.stack(hits))
 
     def warm_up(self, depth: int) -> None:
-        """Compile or load whatever a first search down to that depth would wait for."""
+        """Compile or load everything that searches to this depth need."""
         self.channels.warm_up(depth)
         self.popularity.warm_up()
 
 
 def without_deleted(result: SearchResult, searched: Snapshot, current: Snapshot) -> SearchResult:
-    """Return a result of one snapshot without items that the current one lacks."""
+    """Return the result without the items that are in `searched` but not in `current`."""
     if current is searched:
         return result
     hits = tuple(hit for hit in result.hits if not _is_deleted(hit, searched, current))

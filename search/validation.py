@@ -1,4 +1,4 @@
-"""Checks of request fields. Each refusal names the field and says what to give instead."""
+"""Checks of request fields. Each error names the field and says which values are allowed."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -32,7 +32,7 @@ REQUIRED = frozenset(field.name for field in ITEM_FIELDS if field.required)
 
 
 def check_query(text: str, field: str) -> None:
-    """Refuse a query that is empty or as long as a document."""
+    """Refuse a query that is empty or too long."""
     if not text.strip():
         raise RequestError(field, "is empty; give the words to search for")
     if len(text) > MAX_QUERY_CHARACTERS:
@@ -42,7 +42,7 @@ def check_query(text: str, field: str) -> None:
 
 
 def check_vector(values: Float32[np.ndarray, " dim"], field: str) -> None:
-    """Refuse a vector without a direction."""
+    """Refuse a vector that is all zeros or has a number that is not finite."""
     if not np.isfinite(values).all():
         raise RequestError(field, "holds a number that is not finite")
     if not values.any():
@@ -50,7 +50,7 @@ def check_vector(values: Float32[np.ndarray, " dim"], field: str) -> None:
 
 
 def check_filter(filter: filters.Filter | None, path: str) -> None:
-    """Refuse a filter that means nothing for any catalogue."""
+    """Refuse a filter that is invalid for every catalogue."""
     try:
         if filter is not None:
             filters.check(filter, path)
@@ -59,7 +59,7 @@ def check_filter(filter: filters.Filter | None, path: str) -> None:
 
 
 def check_facets(facets: Sequence[Facet]) -> None:
-    """Refuse too many facets, and those that count nothing in any catalogue."""
+    """Refuse too many facets, and facets that are invalid for every catalogue."""
     _check_at_most("facets", len(facets), facet_checks.MAX_FACETS)
     try:
         for index, facet in enumerate(facets):
@@ -69,7 +69,7 @@ def check_facets(facets: Sequence[Facet]) -> None:
 
 
 def check_rules(rules: Rules) -> None:
-    """Refuse rules out of their limits."""
+    """Refuse rules with values out of their limits."""
     _check_at_most("rules.excluded_item_ids", len(rules.excluded_ids), MAX_EXCLUDED)
     _check_at_most("rules.boosts", len(rules.boosts), MAX_BOOSTS)
     _check_at_most("rules.caps", len(rules.caps), MAX_CAPS)
@@ -87,7 +87,7 @@ def check_rules(rules: Rules) -> None:
 
 
 def check_candidates(candidates: Sequence[str | Item], most: int) -> None:
-    """Refuse candidates without an id or title, and those that come twice."""
+    """Refuse candidates without an id or title, and two candidates with the same id."""
     _check_count("candidates", len(candidates), most)
     seen = set()
     for index, candidate in enumerate(candidates):
@@ -106,11 +106,11 @@ def check_candidates(candidates: Sequence[str | Item], most: int) -> None:
 def check_inputs(inputs: Sequence[str | Item], most: int) -> None:
     """Refuse empty queries and items without a title."""
     _check_count("inputs", len(inputs), most)
-    for index, given in enumerate(inputs):
-        if isinstance(given, str):
-            check_query(given, f"inputs[{index}].query")
+    for index, query_or_item in enumerate(inputs):
+        if isinstance(query_or_item, str):
+            check_query(query_or_item, f"inputs[{index}].query")
         else:
-            check_item(given, f"inputs[{index}].item", REQUIRED - {ID})
+            check_item(query_or_item, f"inputs[{index}].item", REQUIRED - {ID})
 
 
 def check_item(item: Item, path: str, required: Collection[str] = REQUIRED) -> None:

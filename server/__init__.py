@@ -1,1 +1,1 @@
-"""The gRPC service around the engine, and `python -m server`."""
+"""The gRPC server around the search engine, and its command line, `python -m server`."""

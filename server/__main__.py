@@ -14,9 +14,11 @@ logger = logging.getLogger("server")  # not __name__, which is "__main__"
 
 
 def main(arguments: Sequence[str], program: str = "python -m server") -> int:
-    """Run a command and return the exit code: 2 when an argument is not valid.
+    """Run a command and return its exit code, which is 2 for an invalid argument.
 
-    Help texts name the `program`.
+    Args:
+        arguments: The command line after the program's name.
+        program: The name of the program in help texts.
     """
     try:
         if arguments[:1] == ["search"]:
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str], program: str = "python -m server") -> int:
 
 
 def _search(arguments: Sequence[str], program: str) -> int:
-    # Each command imports only its own modules: those of the server take seconds.
+    # Each command imports only its own modules, because the server's take seconds to import.
     from server.cli.search import SearchConfig, search
     from shortlist.client import ShortlistError
 
@@ -70,8 +72,8 @@ def _health(arguments: Sequence[str], program: str) -> int:
 
 
 def _serve(arguments: Sequence[str], program: str) -> None:
-    # gRPC's core would write plain text between the log's records, for failed handshakes among
-    # others, which anybody can cause. It reads this variable when it is imported.
+    # Without this variable, gRPC's core writes plain text between the log records, for example
+    # after failed handshakes, which any client can cause. gRPC reads the variable at its import.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from server.cli.settings import load
     from server.observe.log_format import configure

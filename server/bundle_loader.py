@@ -1,7 +1,8 @@
-"""Loading bundles while the server runs, swapping them in, and rolling back.
+"""Load bundles while the server runs, swap them in, and roll back.
 
-Running calls keep the engine that they began with. The last of these calls frees the engine:
-nothing else keeps it, so code on a call's path must leave no reference cycles behind.
+A running call keeps the engine that it began with. After a swap, only such calls refer to the old
+engine, so the end of the last such call frees the engine. For this reason, code that runs in a call
+must leave no reference cycles.
 """
 
 import asyncio
@@ -25,16 +26,17 @@ from server.worker_pool import StoppingError
 
 logger = logging.getLogger(__name__)
 
-# Linux's limit, in characters. Longer paths are not resolved: that would block the event loop for a
-# time that grows with the square of the length.
+# Linux's limit on the length of a path. Longer paths are refused: resolving a path blocks the event
+# loop, and the time grows with the square of the length.
 _MAX_PATH_CHARACTERS = 4096
 
-# Wait after a replaced bundle's last call, until all its parts are freed and its memory can go.
+# Time between the release of a replaced engine and the return of its memory to the system. By then,
+# all parts of the engine are freed.
 _SETTLE_SECONDS = 1.0
 
 
 class BundleRefusedError(Exception):
-    """A bundle cannot serve; the current one goes on."""
+    """A bundle cannot serve; the current bundle continues to serve."""
 
 
 class LoadUnderWayError(Exception):
@@ -42,18 +44,19 @@ class LoadUnderWayError(Exception):
 
 
 class NothingToRollBackToError(Exception):
-    """No bundle served before this one, or the server has rolled back to it already."""
+    """There is no previous bundle, or the server has already rolled back to it."""
 
 
 @dataclass(frozen=True)
 class BundleRecord:
-    """A bundle that serves, or served.
+    """A bundle that serves or has served.
 
     Attributes:
         path: The bundle's directory, without symbolic links.
         deployed: The manifest in that directory.
-        manifest: The manifest of the bundle that answers: `deployed`, or compacted from it.
-        since: When it began to serve.
+        manifest: The manifest of the engine's bundle: `deployed`, or the manifest of a bundle that
+            was compacted from that bundle.
+        since: When the bundle began to serve.
     """
 
     path: Path
@@ -64,7 +67,7 @@ class BundleRecord:
 
 @dataclass(frozen=True)
 class LoadInProgress:
-    """A bundle that is being loaded, and the start of the load."""
+    """A load in progress: the directory of the bundle and the start time."""
 
     path: Path
     since: datetime
@@ -72,7 +75,7 @@ class LoadInProgress:
 
 @dataclass(frozen=True)
 class LoadFailure:
-    """A bundle that could not be loaded, when, and why."""
+    """A failed load: the directory of the bundle, the time and the reason."""
 
     path: Path
     time: datetime
@@ -86,16 +89,16 @@ class BundleLoader:
         engine_handle: Holds the engine that answers.
         root: Bundles are loaded only from below this directory.
         current: The bundle that serves.
-        previous: The bundle to roll back to; None without one.
-        loading: The load in progress; None without one.
+        previous: The bundle to roll back to; None if there is none.
+        loading: The load in progress; None if there is none.
         last_failure: The latest failed load; None once a later load succeeds.
     """
 
     def __init__(self, engine: Engine, deployed: Path, root: Path) -> None:
-        """Begin with a loaded engine.
+        """Serve a loaded engine.
 
         Args:
-            engine: Answers from now on.
+            engine: The engine that answers first.
             deployed: The directory of the engine's bundle, or of the bundle it was compacted from.
             root: Bundles are loaded only from below this directory.
         """
@@ -115,20 +118,20 @@ class BundleLoader:
 
     @property
     def leaving(self) -> list[str]:
-        """Ids of replaced bundles that still answer calls which began before."""
+        """Ids of replaced bundles that still answer older calls."""
         return [engine.bundle_id for engine in self._leaving]
 
     def adopt(self, engine: Engine) -> None:
-        """Let a loaded engine answer from now on. Every engine comes to answer through here."""
+        """Swap in a loaded engine: it answers new calls from now on."""
         engine.share()
         self._replaced(self._swap(engine), engine)
 
     def swap_through(self, swap: Callable[[Engine], Engine]) -> None:
-        """Swap engines with a function of the live catalogue, which first adds the writes."""
+        """Swap engines through the live catalogue, which first adds its writes to a new engine."""
         self._swap = swap
 
     def compacted(self, before: Engine, engine: Engine) -> None:
-        """Record that a compacted bundle has replaced the one it was compacted from."""
+        """Record that a compacted bundle has replaced the bundle that it was compacted from."""
         self._replaced(before, engine)
         with self._changing:
             if self.current.manifest is before.manifest:  # no other bundle was loaded since
@@ -140,7 +143,7 @@ class BundleLoader:
             weakref.finalize(before, _on_freed, before.bundle_id).atexit = False
 
     async def load(self, path: str) -> BundleRecord:
-        """Load a bundle and let it serve. The load goes on when the caller leaves.
+        """Load a bundle and swap it in. The load continues if the caller cancels the call.
 
         Args:
             path: The bundle's directory below `root`, absolute or relative to `root`.
@@ -155,18 +158,18 @@ class BundleLoader:
         return await asyncio.wrap_future(self._begin(lambda: directory, self._load))
 
     async def roll_back(self) -> BundleRecord:
-        """Load the previous bundle again, from the same directory, and let it serve.
+        """Load the previous bundle again from its directory, and swap it in.
 
         Raises:
             NothingToRollBackToError: There is no previous bundle.
             LoadUnderWayError: Another bundle is being loaded.
-            BundleRefusedError: The bundle is gone, damaged, or another one.
+            BundleRefusedError: The directory is missing or damaged, or has another bundle now.
             StoppingError: The server is going down.
         """
         return await asyncio.wrap_future(self._begin(self._previous_path, self._load_previous))
 
     def close(self) -> None:
-        """Swap in no more bundles. A load in progress ends without effect."""
+        """Swap in no more bundles; a load in progress then has no effect."""
         with self._changing:
             self._closed = True
 
@@ -175,9 +178,9 @@ class BundleLoader:
         try:
             directory = (self.root / path[:_MAX_PATH_CHARACTERS]).resolve()
             valid = valid and directory.is_relative_to(self.root) and directory.is_dir()
-        except (OSError, ValueError, RuntimeError):  # a null character, a loop of links
+        except (OSError, ValueError, RuntimeError):  # a null character, or a loop of symbolic links
             valid = False
-        if not valid:  # one message for every reason: callers learn nothing of other directories
+        if not valid:  # one message for all reasons, which says nothing about other directories
             raise RequestError("path", f"is no directory below the bundle root {self.root}")
         return directory
 
@@ -189,17 +192,17 @@ class BundleLoader:
     def _begin(
         self, directory: Callable[[], Path], load: Callable[[Path], BundleRecord]
     ) -> Future[BundleRecord]:
-        """Begin to load on a new thread, unless a load is in progress."""
+        """Start a load on a new thread; raise LoadUnderWayError if another load is in progress."""
         with self._changing:
             if self._closed:
                 raise StoppingError("the server is going down")
             if self.loading is not None:
                 since = self.loading.since.isoformat(timespec="seconds")
-                raise LoadUnderWayError(f"{self.loading.path} is being loaded since {since}")
+                raise LoadUnderWayError(f"{self.loading.path} has been loading since {since}")
             self.loading = LoadInProgress(directory(), _now())
         future: Future[BundleRecord] = Future()
-        future.set_running_or_notify_cancel()  # so that a caller that leaves cannot cancel it
-        # A daemon, so that a process that stops need not wait for the load.
+        future.set_running_or_notify_cancel()  # so that a cancelled call does not cancel the load
+        # A daemon thread, so that the process can stop during a load.
         threading.Thread(
             target=self._run, args=(load, self.loading.path, future), name="loader", daemon=True
         ).start()
@@ -228,7 +231,7 @@ class BundleLoader:
             self.loading = None
             future.set_result(record)
         finally:
-            del future  # with an error's traceback it would be a cycle
+            del future  # a future and its error's traceback would form a reference cycle
 
     def _load(self, directory: Path, expected_id: str | None = None) -> BundleRecord:
         engine = self._open(directory, expected_id)
@@ -236,11 +239,12 @@ class BundleLoader:
             raise StoppingError("the server is going down")
         try:
             self.adopt(engine)
-        except InputError as error:  # the bundle has later writes than the server's log
+        except InputError as error:  # the bundle includes writes that the log lacks
             raise BundleRefusedError(str(error)) from None
         with self._changing:
             before, self.current = self.current, _record(engine)
-        if before.deployed.bundle_id != engine.bundle_id:  # else only the directory changed
+        # With an equal id, only the directory changed, so there is nothing to roll back.
+        if before.deployed.bundle_id != engine.bundle_id:
             self.previous = before
         self.last_failure = None
         log_serving(engine)
@@ -249,13 +253,13 @@ class BundleLoader:
     def _load_previous(self, directory: Path) -> BundleRecord:
         assert self.previous is not None
         record = self._load(directory, self.previous.deployed.bundle_id)
-        # Callers repeat a roll-back when they do not know whether it succeeded. The second one must
-        # not return to the bundle that the first one left.
+        # A caller repeats a roll-back if it does not know whether the first call succeeded. The
+        # second call must not swap in the bundle that the first call replaced.
         self.previous = None
         return record
 
     def _open(self, directory: Path, expected_id: str | None) -> Engine:
-        """Open a bundle's engine, ready to serve."""
+        """Load the engine of a bundle, ready to serve."""
         serving = self.engine_handle.engine
         try:
             bundle_id = Manifest.read(directory).bundle_id
@@ -267,7 +271,8 @@ class BundleLoader:
         except Exception as error:
             log_error(logger, error, "bundle cannot be opened: path=%s", directory)
             reason = f"{directory} cannot be opened: {type(error).__name__}; the log says where"
-        # Outside of the handlers: the error's traceback would keep what was loaded so far.
+        # Raised outside the handlers. An error raised in a handler would keep the partly loaded
+        # engine in memory.
         raise BundleRefusedError(reason)
 
 

@@ -24,44 +24,45 @@ def default_compilation_cache() -> Path:
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """Settings of a server."""
+    """The settings of the server."""
 
-    bundle: Path  # the bundle directory to serve, as `python -m train` writes it
-    # directory that keeps writes to the catalogue, created if missing; None: no writes
+    bundle: Path  # directory of the bundle to serve, as `python -m train` writes it
+    # directory that stores writes to the catalogue, created if missing; None: writes are refused
     state: Path | None = None
     config: Path | None = None  # TOML file with any of these settings; flags take precedence
     host: str = "127.0.0.1"  # address to listen on; 0.0.0.0 or :: for every interface
-    port: int = 50051  # port to listen on; 0 picks a free one and prints it
+    port: int = 50051  # port to listen on; 0 picks a free port and prints it
     tls_cert: Path | None = None  # PEM certificate chain for TLS; needs tls_key
     tls_key: Path | None = None  # PEM private key of tls_cert
-    client_ca: Path | None = None  # PEM authorities that must have signed the clients' certificates
-    # file of the accepted tokens, one a line: `ROLE: SHA-256`; None: calls need no token
+    # PEM authorities that sign client certificates; None: clients need no certificate
+    client_ca: Path | None = None
+    # file of the accepted tokens, one per line: `ROLE: SHA-256`; None: calls need no token
     tokens: Path | None = None
-    tokens_in_clear: bool = False  # allow tokens without TLS beyond the loopback interface too
-    # port of AdminService, which swaps bundles; None does not serve it, 0 picks a free one
+    tokens_in_clear: bool = False  # allow tokens without TLS on any interface, not only loopback
+    # port of AdminService, which swaps bundles; 0 picks a free port; None: no AdminService
     admin_port: int | None = None
     admin_host: str = "127.0.0.1"  # address of admin_port
-    # AdminService loads bundles only from below this directory; None: the parent of bundle
+    # AdminService loads bundles only from below this directory; None: the parent of `bundle`
     bundle_root: Path | None = None
-    threads: int = 16  # number of calls that run at a time; their model work shares batches
-    queue_size: int = 64  # number of calls that may wait; more are refused: RESOURCE_EXHAUSTED
-    # age at which a client is asked to reconnect, and so finds new servers
+    threads: int = 16  # number of calls that run at a time and share batches of model work
+    queue_size: int = 64  # number of calls that may wait; the next gets RESOURCE_EXHAUSTED
+    # age of a connection at which its client must reconnect, so that clients find new servers
     connection_age_seconds: float = 300.0
-    # time for calls on such a connection to finish, before they are cut off
+    # time for running calls to finish on a connection that has reached this age
     connection_grace_seconds: float = 3_600.0
-    drain_seconds: float = 0.3  # time for clients to notice NOT_SERVING before a stop
-    grace_seconds: float = 10.0  # time for running calls to finish at a stop
-    # directory that keeps compiled programs for the next start; None keeps none
+    drain_seconds: float = 0.3  # time from reporting NOT_SERVING to the stop
+    grace_seconds: float = 10.0  # time for running calls to finish during a stop
+    # directory that stores compiled programs for the next start; None: nothing is stored
     compilation_cache: Path | None = field(default_factory=default_compilation_cache)
-    log_format: Literal["text", "json"] = "text"  # json: one object a line, for machines
-    metrics_port: int | None = None  # port of GET /metrics for Prometheus; 0 picks a free one
+    log_format: Literal["text", "json"] = "text"  # json writes one object per line
+    # port of GET /metrics for Prometheus; 0 picks a free port; None: no metrics
+    metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"  # address of metrics_port, in plain HTTP
     # URL of an OTLP collector of traces over gRPC, such as http://localhost:4317
     trace_endpoint: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)  # defaults of recall and reranking
-    live: LiveConfig = field(
-        default_factory=LiveConfig
-    )  # when written items are built into a new bundle
+    # when written items become visible, and when they are built into a new bundle
+    live: LiveConfig = field(default_factory=LiveConfig)
 
     def __post_init__(self) -> None:
         for name in ("port", "admin_port", "metrics_port"):
@@ -108,7 +109,7 @@ class ServerConfig:
 
     @property
     def bracketed_host(self) -> str:
-        """The host, in brackets when it is an IPv6 address."""
+        """The host; an IPv6 address is in brackets."""
         return bracketed(self.host)
 
     def credentials(self) -> grpc.ServerCredentials | None:
@@ -125,5 +126,5 @@ class ServerConfig:
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # another name may stand for any address
+    except ValueError:  # another name can resolve to any address
         return False

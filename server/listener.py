@@ -11,7 +11,7 @@ from base.errors import InputError
 
 @dataclass(frozen=True)
 class Listener:
-    """An address to listen on, and the flags that name it."""
+    """An address to listen on, and the command-line flags that set it."""
 
     host: str
     port: int
@@ -19,12 +19,12 @@ class Listener:
 
     @property
     def address(self) -> str:
-        """The host and port as gRPC writes them."""
+        """The host and port in gRPC's form."""
         return f"{bracketed(self.host)}:{self.port}"
 
     @property
     def flags(self) -> str:
-        """The flags that give this address."""
+        """The command-line flags that set this address."""
         return f"--{self.prefix}host {self.host} --{self.prefix}port {self.port}"
 
     def bind(self, server: grpc.aio.Server, credentials: grpc.ServerCredentials | None) -> int:
@@ -46,7 +46,7 @@ class Listener:
             raise InputError(f"{self.flags}: {error}") from None
 
     def _check(self) -> None:
-        """Raise InputError when the address cannot be bound: gRPC gives no reason."""
+        """Raise InputError with the reason if the address cannot be bound; gRPC gives no reason."""
         try:
             addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except OSError as error:
@@ -57,7 +57,8 @@ class Listener:
                 socket.create_server(address[:2], family=family).close()
             except OSError as error:
                 errors.append(error)
-        # A name may have addresses of a family that the machine lacks; one that works is enough.
+        # A host name can have an IPv6 address on a machine without IPv6, so one usable address is
+        # enough.
         in_use = [error for error in errors if error.errno == errno.EADDRINUSE]
         if in_use or len(errors) == len(addresses):
             raise self._refusal((in_use or errors)[0])
@@ -67,5 +68,5 @@ class Listener:
 
 
 def bracketed(host: str) -> str:
-    """Return a host, in brackets when it is an IPv6 address."""
+    """Return a host; an IPv6 address gets brackets."""
     return f"[{host}]" if ":" in host else host

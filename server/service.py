@@ -1,4 +1,4 @@
-"""The server as a whole, from its start to a graceful stop."""
+"""The gRPC server as a whole: start, serve and stop gracefully."""
 
 import asyncio
 import gc
@@ -37,28 +37,28 @@ logger = logging.getLogger(__name__)
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _OPTIONS = (
-    ("grpc.so_reuseport", 0),  # or a second server on the same port would take half of the calls
-    ("grpc.max_receive_message_length", 8 * 2**20),  # 500 items to rerank with room to spare
+    ("grpc.so_reuseport", 0),  # else a second server on this port would get half of the calls
+    ("grpc.max_receive_message_length", 8 * 2**20),  # enough for a request with 500 items to rerank
 )
 
 
 class Service:
-    """A server of one bundle.
+    """A gRPC server that answers calls from one bundle at a time.
 
     Attributes:
-        pool: Runs the engine's work.
-        bundles: Loads and swaps bundles; None before `start`.
+        pool: The threads that run the engine.
+        bundles: The loader of bundles; None before `start`.
         live: The catalogue that takes writes; None before `start` and without `--state`.
         admin_port: The port of AdminService; None before `start` and without `--admin-port`.
     """
 
     def __init__(self, config: ServerConfig, tracer_provider: TracerProvider | None = None):
-        """Prepare to serve.
+        """Create the server without starting it.
 
         Args:
             config: The settings.
-            tracer_provider: Takes the spans when `config` names no collector; None for the
-                process's own provider.
+            tracer_provider: Receives the spans if `config.trace_endpoint` is None; None: the
+                provider of the process.
 
         Raises:
             InputError: The packages that send traces are not installed.
@@ -96,7 +96,7 @@ class Service:
 
     @property
     def metrics_port(self) -> int | None:
-        """The port of the metrics; None when they are not served."""
+        """The port of the metrics; None if metrics are not served."""
         return None if self._metrics_server is None else self._metrics_server.port
 
     async def start(self) -> int:
@@ -106,7 +106,7 @@ class Service:
             InputError: The bundle, an address or a TLS file cannot be used.
         """
         config = self._config
-        port = self._bind()  # first, because it fails at once
+        port = self._bind()  # first, so that a used port is reported at once
         if config.metrics_port is not None:
             self._metrics_server = MetricsServer(
                 self._metrics.registry, config.metrics_host, config.metrics_port
@@ -145,7 +145,7 @@ class Service:
             await asyncio.to_thread(self._exporter.shutdown)
 
     async def abort(self) -> None:
-        """Drop running calls and free the ports. Safe before `start` and after `stop`."""
+        """Cancel running calls and free the ports; allowed before `start` and after `stop`."""
         await self._server.stop(None)
         if self._admin is not None:
             await self._admin.stop(None)
@@ -161,7 +161,7 @@ class Service:
         return None if self._engine is None else self._engine.bundle_id
 
     def _load(self) -> BundleLoader:
-        """Load the bundle, and the writes to its catalogue."""
+        """Load the bundle and, with `--state`, the writes to its catalogue."""
         config = self._config
         root = config.bundle_root or config.bundle.parent
         if config.state is None:
@@ -186,7 +186,7 @@ class Service:
         return bundles
 
     def _bind(self) -> int:
-        """Bind both servers and return the port of the public one."""
+        """Bind the public and the admin server; return the public port."""
         config = self._config
         port = Listener(config.host, config.port).bind(self._server, config.credentials())
         if config.admin_port is not None:
@@ -196,7 +196,7 @@ class Service:
         return port
 
     async def _add_services(self, bundles: BundleLoader) -> None:
-        """Register the services of every port, and report them as serving."""
+        """Register the services of each port, and report SERVING for them."""
         parts = Parts(bundles, self.pool, self.live, self._health)
         servers = {Port.PUBLIC: self._server}
         if self._admin is not None:
@@ -207,8 +207,8 @@ class Service:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
 
-def _log_port(served: str, host: str, port: int | None) -> None:
-    fields = {"service": served, "host": host, "port": port}
+def _log_port(service: str, host: str, port: int | None) -> None:
+    fields = {"service": service, "host": host, "port": port}
     logger.info("listening", extra={"fields": fields})
 
 
@@ -233,7 +233,7 @@ def _enable_compilation_cache(directory: Path | None) -> None:
 
 
 def _raise_open_file_limit() -> None:
-    """Raise the soft limit of open files to the hard one: each connection is an open file."""
+    """Raise the soft limit of open files to the hard limit. Each connection is an open file."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -248,7 +248,7 @@ async def serve(config: ServerConfig) -> None:
     Prints "listening on HOST:PORT" on standard output once the server answers calls.
 
     Raises:
-        InputError: As `Service.start`.
+        InputError: The bundle, an address, a TLS file or the trace exporter cannot be used.
     """
     _raise_open_file_limit()
     service = Service(config)
@@ -256,8 +256,8 @@ async def serve(config: ServerConfig) -> None:
     loop = asyncio.get_running_loop()
     try:
         port = await service.start()
-        # The objects of the start live as long as the server. Frozen, they are left out of garbage
-        # collections, which then take milliseconds. No call is answered during one.
+        # Garbage collection blocks all calls. The objects that exist now stay until the server
+        # stops. `freeze` excludes them from collections, which then take only milliseconds.
         gc.collect()
         gc.freeze()
         for number in _STOP_SIGNALS:

@@ -1,8 +1,8 @@
-"""Threads behind a bounded queue: the engine never runs on the event loop.
+"""A pool of threads with a bounded queue, so that the engine never runs on the event loop.
 
-Each running call has one thread. One other thread does the model work of all calls (see
-`search.runtime.batching`), so more threads do not slow the models down: calls prepare and finish
-their work while others compute.
+Each running call has one thread. One other thread runs the models for all calls (see
+`search.runtime.batching`). More threads therefore do not slow the models down: a call prepares or
+finishes its work while the models compute for other calls.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from search.runtime.cpu_limit import hold_cpu
 Answer = TypeVar("Answer")
 Clock = Callable[[], float]
 
-_NEWEST_SHARE = 0.1  # weight of the latest job in the running means
+_NEWEST_SHARE = 0.1  # weight of the newest job in the running means
 
 
 class OverloadedError(Exception):
-    """The queue is full, or so long that an answer would come too late.
+    """The queue is full, or too long for the deadline of the call.
 
     Attributes:
-        retry_seconds: When the queue is likely to have room.
+        retry_seconds: Seconds until the queue is likely to have room.
     """
 
     def __init__(self, retry_seconds: float):
@@ -44,40 +44,41 @@ class StoppingError(Exception):
 
 @dataclass
 class QueueEstimate:
-    """Running means of how long jobs run and wait in the queue.
+    """Running means of the run times of jobs and of their waits in the queue.
 
-    Only jobs that had others ahead of them count: the rest say nothing about a busy server.
-    Refused jobs give no samples, so `seconds_behind` halves its answer every half-life.
+    A job is a sample only if other jobs waited in front of it; other jobs do not show how fast a
+    busy server works. Refused jobs give no samples. Without samples, the estimate of
+    `seconds_behind` halves every `half_life_seconds`.
     """
 
-    job_seconds: float = 0.0  # how long a job runs
-    place_seconds: float = 0.0  # how long a job waits for each place of the queue
+    job_seconds: float = 0.0  # mean run time of a job
+    place_seconds: float = 0.0  # mean wait of a job per position in the queue
     updated: float = 0.0  # time of the last sample, in seconds of `clock`
     half_life_seconds: float = 2.0
     clock: Clock = time.monotonic
 
     def add(self, place_seconds: float, job_seconds: float) -> None:
-        """Take a finished job into the means."""
+        """Add the times of a finished job to the means."""
         self.place_seconds += _NEWEST_SHARE * (place_seconds - self.place_seconds)
         self.job_seconds += _NEWEST_SHARE * (job_seconds - self.job_seconds)
         self.updated = self.clock()
 
     def seconds_behind(self, ahead: int) -> float:
-        """Return how long a job takes from now until it is done, behind `ahead` others."""
+        """Estimate the time until a new job is done, with `ahead` jobs in front of it."""
         weight: float = 0.5 ** ((self.clock() - self.updated) / self.half_life_seconds)
         return weight * ((ahead + 1) * self.place_seconds + self.job_seconds)
 
     def retry_seconds(self, waiting: int) -> float:
-        """Return how long half of the queue takes, from 0.1 to 10 seconds."""
+        """Estimate the time until half of the `waiting` jobs have started, from 0.1 to 10 s."""
         return min(max(waiting * self.place_seconds / 2, 0.1), 10.0)
 
 
 class WorkerPool:
-    """Starts jobs in their order, a few at a time, each on a thread of its own.
+    """Runs jobs on threads, in the order of their arrival.
 
-    The pool refuses a job that could not be done by its deadline behind those that wait. It drops
-    a queued job whose caller has left or whose deadline has passed, and the remaining model work
-    of such a job that runs.
+    The pool refuses a job if the queue is full, or too long for the deadline of the job. It drops a
+    queued job if the caller cancels it or its deadline passes. If such a job already runs, the pool
+    drops its remaining model work.
     """
 
     def __init__(
@@ -94,12 +95,12 @@ class WorkerPool:
         """Start the threads.
 
         Args:
-            queue_size: How many jobs may wait behind the running ones.
+            queue_size: How many jobs may wait.
             threads: How many jobs may run at a time.
-            on_wait: Called with the seconds that each job waited for its turn.
-            on_batch: Called with the rows and the jobs of each batch of model work.
-            throttle: Counts the jobs that wait or run.
-            estimate: How long jobs run and wait; None starts without samples.
+            on_wait: Called for each job with the seconds that it waited in the queue.
+            on_batch: Called for each batch of model work with its numbers of rows and jobs.
+            throttle: Counts the waiting and running jobs; background work pauses for them.
+            estimate: Estimates run times and waits; None: an estimate without samples.
             clock: Measures waits and run times, in seconds of `time.monotonic()`.
         """
         self._throttle = throttle or Throttle()
@@ -111,8 +112,8 @@ class WorkerPool:
         self._estimate = estimate or QueueEstimate(clock=clock)
         self._clock = clock
         self._closed = False
-        self._closing = threading.Lock()  # keeps jobs from queueing behind the None of `close`
-        # Daemons, so that a process interrupted while it compiles need not wait for them.
+        self._closing = threading.Lock()  # so that `close` queues its None behind all jobs
+        # Daemon threads, so that an interrupted process does not wait for a compilation.
         self._threads = [
             threading.Thread(target=self._run_jobs, name=f"engine-{number}", daemon=True)
             for number in range(threads)
@@ -132,7 +133,7 @@ class WorkerPool:
 
     @property
     def overloaded(self) -> OverloadedError | None:
-        """The error for a job that came now; None while the queue has room."""
+        """The error that a new job would get; None if the queue has room."""
         return self._refusal() if self._jobs.full() else None
 
     async def run(self, work: Callable[[], Answer], deadline: float | None = None) -> Answer:
@@ -140,10 +141,10 @@ class WorkerPool:
 
         Args:
             work: The job. Cancelling this coroutine drops the job, or its remaining model work.
-            deadline: Absolute time.monotonic() seconds; None waits as long as it takes.
+            deadline: In seconds of `time.monotonic()`; None: no deadline.
 
         Raises:
-            DeadlineExceededError: The deadline passed before the job's turn came.
+            DeadlineExceededError: The deadline passed before the job started.
             OverloadedError: The queue is full, or too long for the deadline.
             StoppingError: The pool was closed.
         """
@@ -171,10 +172,11 @@ class WorkerPool:
             caller.cancel()
             raise
         finally:
-            del future  # with an error's traceback it would be a cycle, which keeps the engine
+            # A future and its error's traceback would form a cycle, which keeps the engine.
+            del future
 
     def close(self) -> None:
-        """Refuse new work, finish the queued work and end the threads. Blocks until then."""
+        """Refuse new jobs, finish the queued jobs, and wait until the threads have ended."""
         with self._closing:
             first, self._closed = not self._closed, True
         if first:
@@ -188,7 +190,7 @@ class WorkerPool:
             self._count(1)
             job()
             self._count(-1)
-            del job  # or it would keep its engine until the next job comes
+            del job  # else it would keep its engine until the next job
 
     def _count(self, change: int) -> None:
         with self._counting:
@@ -215,12 +217,12 @@ class WorkerPool:
         try:
             with call_scope(caller), hold_cpu():
                 answer = work()
-        except BaseException as error:  # the thread must outlive every job
+        except BaseException as error:  # an error of a job must not end the thread
             future.set_exception(error)
         else:
             future.set_result(answer)
         finally:
-            del future  # as in `run`
+            del future  # else a cycle, as in `run`
         if ahead:
             self._estimate.add((began - queued) / (ahead + 1), self._clock() - began)
 

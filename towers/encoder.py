@@ -18,8 +18,8 @@ from bert.tokens import Tokenised, Tokenizer
 from towers.model import Towers, encode
 from towers.tokens import tokenise
 
-# Tokens of a full batch of bulk work, as measured (docs/benchmarks/choices.md): as many as the
-# caches of a CPU hold, or as keep an accelerator busy.
+# Tokens in a full batch of bulk encoding. On a CPU, the batch fits into the caches; an accelerator
+# needs more tokens to stay busy. docs/benchmarks/choices.md has the measurements.
 _BULK_TOKENS = {"cpu": 768}
 _BULK_TOKENS_ELSEWHERE = 16_384
 
@@ -39,9 +39,10 @@ class TowerEncoder:
 
         Args:
             towers: The model.
-            tokenizer: The tokenizer its encoder was trained with.
+            tokenizer: The tokenizer that the towers' encoder was trained with.
             numerics: Input type of matrix products.
-            bulk: Pad to finer lengths, in full batches only: faster for many texts, slower for few.
+            bulk: Pad to more lengths, and compute full batches only. This is faster for many texts
+                and slower for few.
         """
         graph = nnx.graphdef(towers.bert)
         self._dtype = dtype = numerics.input_dtype
@@ -75,15 +76,15 @@ class TowerEncoder:
         self._run: dict[str, Forward] = dict(self._forwards)
 
     def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Unit vectors of queries; see `run`."""
+        """Encode queries to unit vectors; see `run`."""
         return self.run("query", self.tokenise("query", texts))
 
     def items(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Unit vectors of items, from their texts; see `run`."""
+        """Encode the texts of items to unit vectors; see `run`."""
         return self.run("item", self.tokenise("item", texts))
 
     def tokenise(self, tower: Literal["query", "item"], texts: Sequence[str]) -> Tokenised:
-        """Tokens of texts within the tower's budget, [CLS] and [SEP] included."""
+        """Tokenise texts, and cut them to the tower's budget; [CLS] and [SEP] count."""
         tokenised, cut = tokenise(self._tokenizer, texts, self._budgets[tower])
         self.truncated += cut
         return tokenised
@@ -91,10 +92,10 @@ class TowerEncoder:
     def run(
         self, tower: Literal["query", "item"], tokenised: Tokenised
     ) -> Float32[np.ndarray, "rows dim"]:
-        """Unit vectors of texts that `tokenise` has already tokenised.
+        """Encode texts from `tokenise` to unit vectors.
 
         Raises:
-            InputError: a vector is not finite: its comparisons with others would mean nothing.
+            InputError: a vector is not finite, so it cannot be compared with other vectors.
         """
         vectors = self._run[tower](tokenised)
         if not np.isfinite(vectors).all():
@@ -105,7 +106,7 @@ class TowerEncoder:
         return vectors
 
     def update(self, towers: Towers) -> None:
-        """Replace the parameters by those of towers of the same shape."""
+        """Replace the parameters with those of other towers of the same shape."""
         state = serving_state(towers, self._dtype)
         for tower, forward in self._forwards.items():
             forward.update(_tower_state(tower, state))
@@ -115,7 +116,12 @@ class TowerEncoder:
         queries: Callable[[BucketedForward], Forward],
         items: Callable[[BucketedForward], Forward],
     ) -> None:
-        """Run each tower through a forward that other callers share."""
+        """Run each tower through a shared forward, which batches the work of several callers.
+
+        Args:
+            queries: Makes the shared forward from the forward of the query tower.
+            items: Makes the shared forward from the forward of the item tower.
+        """
         self._run = {
             "query": queries(self._forwards["query"]),
             "item": items(self._forwards["item"]),
@@ -128,11 +134,11 @@ class TowerEncoder:
 
     @property
     def compilations(self) -> int:
-        """Programs compiled so far."""
+        """Number of programs compiled so far."""
         return self._forwards["item"].compilations
 
 
 def _tower_state(tower: str, state: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return the parameters of a tower's encoder, and its projection."""
+    """Return the parameters of a tower's encoder, and the tower's projection."""
     separate = tower == "item" and "item_bert" in state
     return state["item_bert" if separate else "bert"], state[f"{tower}_projection"]

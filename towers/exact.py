@@ -12,9 +12,11 @@ from jaxtyping import Array, Float, Float32, Int, Int32
 from base.errors import InputError
 from towers.vectors import Vectors
 
-QUERY_BATCHES = (1, 8, 64)  # batch shapes that exact search compiles
-EXACT_DEPTHS = (256, 2048)  # depths that exact search compiles; powers of two beyond
-_CHUNK = 512  # candidates compared at a time: they fit the processor's cache
+QUERY_BATCHES = (1, 8, 64)  # numbers of queries that exact search compiles programs for
+# Numbers of results that exact search compiles programs for. A larger number is rounded up to a
+# power of two.
+EXACT_DEPTHS = (256, 2048)
+_CHUNK = 512  # candidates compared at a time: their vectors fit into the processor's cache
 BLOCK = 10_000  # vectors read from a file and compared at a time
 
 
@@ -44,7 +46,7 @@ class ExactIndex:
         return rows, scores
 
     def warm_up(self, k: int) -> None:
-        """Compile the shapes of one query, at depth k and at every smaller one."""
+        """Compile the programs for one query and up to k results."""
         for depth in {self._depth(min(depth, k, self._items)) for depth in EXACT_DEPTHS}:
             self.search(np.zeros((1, self._vectors.shape[1]), np.float32), depth)
 
@@ -53,7 +55,7 @@ class ExactIndex:
         return {"kind": "exact"}
 
     def _depth(self, k: int) -> int:
-        """Return the compiled depth for k results: there are few, and `warm_up` compiles them."""
+        """Round k up to a number of results that has a compiled program."""
         depth = next((depth for depth in EXACT_DEPTHS if depth >= k), _next_power(k))
         return min(depth, self._items)
 
@@ -66,7 +68,7 @@ def _next_power(k: int) -> int:
 def _exact_top(
     vectors: Float[Array, "items dim"], queries: Float[Array, "queries dim"], k: int
 ) -> tuple[Float[Array, "queries k"], Int[Array, "queries k"]]:
-    # Full float32, also on platforms whose default precision is lower.
+    # Compute in full float32, even if the platform's default precision is lower.
     cosines = jnp.einsum("qd,nd->qn", queries, vectors, precision=jax.lax.Precision.HIGHEST)
     scores, rows = jax.lax.top_k(cosines, k)
     return scores, rows
@@ -75,7 +77,7 @@ def _exact_top(
 def blocks(
     vectors: Vectors, size: int = BLOCK
 ) -> Iterator[tuple[Int32[np.ndarray, " rows"], Float32[np.ndarray, "rows dim"]]]:
-    """Yield rows and their vectors in blocks, so that a file is never in memory as a whole."""
+    """Yield row numbers and vectors in blocks, so that no whole file is in memory."""
     for start in range(0, len(vectors), size):
         part = vectors[start : start + size]
         yield np.arange(start, start + len(part), dtype=np.int32), part
@@ -84,10 +86,11 @@ def blocks(
 def require_finite(kind: str, vectors: Vectors, block: int = BLOCK) -> None:
     """Check that all numbers are finite, a block of vectors at a time.
 
-    NaN is nearest to everything in one kind of search, and to nothing in another.
+    In one kind of index, a vector with NaN is the nearest to every query. In another kind, it is
+    never found.
 
     Raises:
-        InputError: a number is not finite; the message names the first row with one.
+        InputError: a number is not finite; the message names the first such row.
     """
     for rows, part in blocks(vectors, block):
         broken = rows[~np.isfinite(part).all(axis=1)]
@@ -105,25 +108,26 @@ def nearest(
 ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
     """Return rows and scores of the k nearest items of each query, best first, in bounded memory.
 
-    All vectors must be finite, like those of indexes and encoders.
+    All vectors must be finite. The vectors of indexes and encoders always are.
 
     Args:
-        compared: All items in blocks, in row order; equal scores come in that order.
-        queries: Query vectors; the scores of one block with all of them are in memory at once.
-        k: Number of items, at most all.
+        compared: Row numbers and vectors of all items, in blocks, in row order. Items with equal
+            scores stay in this order.
+        queries: Query vectors. Memory holds the scores of all queries for one block at a time.
+        k: Number of items to return for each query; at most the number of all items.
     """
     rows = [np.zeros(0, np.int32) for _ in queries]
     scores = [np.zeros(0, np.float32) for _ in queries]
-    for numbers, vectors in compared:
+    for block_rows, vectors in compared:
         for query, cosines in enumerate(queries @ vectors.T):
-            held = scores[query]
-            # With k items held, a later item with an equal score does not count.
-            least = held[-1] if 0 < k <= len(held) else -np.inf
-            better = np.flatnonzero(cosines > least)
-            merged = np.concatenate([held, cosines[better]])
+            best_scores = scores[query]
+            # Once there are k items, a later item needs a higher score; an equal one is not enough.
+            lowest = best_scores[-1] if 0 < k <= len(best_scores) else -np.inf
+            better = np.flatnonzero(cosines > lowest)
+            merged = np.concatenate([best_scores, cosines[better]])
             best = np.argsort(-merged, kind="stable")[:k]
             scores[query] = merged[best]
-            rows[query] = np.concatenate([rows[query], numbers[better]])[best]
+            rows[query] = np.concatenate([rows[query], block_rows[better]])[best]
     if not rows:
         return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
     return np.stack(rows), np.stack(scores)
@@ -135,30 +139,31 @@ def nearest_of(
     k: int,
     rows: Int[np.ndarray, " candidates"],
 ) -> tuple[Int32[np.ndarray, " results"], Float32[np.ndarray, " results"]]:
-    """Return the nearest of some items, at most k; equal ones come in the order of `rows`.
+    """Return the k nearest of the given items, best first; ties stay in the order of `rows`.
 
     Args:
-        vectors: Unit vectors of all items; may lie in a file (see `open_vectors`).
+        vectors: Unit vectors of all items; may be a memory-mapped file (see `open_vectors`).
         query: A query's unit vector.
-        k: Most items to return.
-        rows: Distinct rows to compare.
+        k: Maximum number of items to return.
+        rows: Distinct rows of the items to compare.
     """
     cosines = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _CHUNK):
         part = slice(start, start + _CHUNK)
         np.dot(vectors.take(rows[part], axis=0), query, out=cosines[part])
-    if k < len(rows) and len(rows) > _CHUNK:  # sorting fewer is faster than selecting
-        # Keep all equals of the k-th best, so that the first of them in order are returned.
-        enough = np.flatnonzero(cosines >= np.partition(cosines, len(rows) - k)[len(rows) - k])
-        rows, cosines = rows[enough], cosines[enough]
+    if k < len(rows) and len(rows) > _CHUNK:  # sorting alone is faster for few rows
+        # Keep all items that tie with the k-th best, so that the sort picks the first of them.
+        kth_best = np.partition(cosines, len(rows) - k)[len(rows) - k]
+        selected = np.flatnonzero(cosines >= kth_best)
+        rows, cosines = rows[selected], cosines[selected]
     order = np.argsort(-cosines, kind="stable")[:k]
     return rows[order].astype(np.int32), cosines[order]
 
 
 def recall(exact: Int[np.ndarray, "queries k"], approximate: Int[np.ndarray, "queries k"]) -> float:
-    """Return the share of exact nearest rows among the approximate ones, whatever their order.
+    """Return the share of the exact nearest rows that are among the approximate rows.
 
-    Without exact rows, the share is 1.
+    The order of rows does not matter. Without exact rows, the share is 1.
     """
     if not exact.size:
         return 1.0

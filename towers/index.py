@@ -1,6 +1,6 @@
 """The vector index: exact search in JAX, or ScaNN, behind one interface.
 
-Rows of the index are rows of the catalogue; ids never enter it.
+Row i of the index is row i of the catalogue. The index does not contain item ids.
 """
 
 import json
@@ -28,48 +28,50 @@ from towers.sketch import SKETCH_FROM, sketch
 from towers.vectors import Stored, Vectors, create_vectors, open_vectors
 
 CONFIG_FILE = "index.json"
-FILES_VERSION = 4  # raised when the files of an index change
+FILES_VERSION = 4  # raise this number when the format of the index files changes
 QUERIES_FILE = "queries.npy"
-SCANN_FROM = 20_000  # items from which ScaNN is faster than exact search
+SCANN_FROM = 20_000  # number of items from which ScaNN is faster than exact search
 
 
 @runtime_checkable
 class VectorIndex(Protocol):
-    """Nearest items by inner product, which for unit vectors is the cosine."""
+    """Search for the nearest items by inner product, which is the cosine of unit vectors."""
 
     def search(
         self, queries: Float32[np.ndarray, "queries dim"], k: int
     ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
         """Return rows and scores of the k best items of each query, best first.
 
-        There are fewer than k only if the index has fewer items.
+        A query has fewer than k results only if the index has fewer than k items.
         """
         ...
 
     def warm_up(self, k: int) -> None:
-        """Compile or load everything that a first search at depth k waits for."""
+        """Compile or load in advance everything that a search for k items needs."""
         ...
 
     def report(self) -> dict[str, Any]:
-        """Return how the index searches, for the report of a build."""
+        """Return the kind and search settings of the index, for the build report."""
         ...
 
 
 @dataclass(frozen=True)
 class IndexConfig:
-    """How the vector index is built."""
+    """Settings of the vector index."""
 
     kind: Literal["auto", "exact", "scann"] = "auto"  # auto: ScaNN from 20,000 items on a CPU
-    # share of the exact nearest items that a search must find, on a sample of queries; the build
-    # chooses the cheapest search that does
+    # share of the exact nearest items that a search must find, measured on sample queries; the
+    # build chooses the cheapest search settings that reach this target
     recall_target: float = 0.99
-    depth: int = 200  # nearest items that the target counts: as many as dense usually recalls
+    # number of nearest items that recall_target refers to; the default is that of recall_depth in
+    # serving
+    depth: int = 200
     # type of the stored item vectors: bfloat16 takes half the bytes, and rounds cosines to about
     # three digits
     vectors: Stored = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse targets and depths out of range."""
+        """Check that the target and the depth are in range."""
         if not 0 < self.recall_target <= 1:
             raise InputError(
                 f"index: recall_target {self.recall_target} is not above 0 and at most 1"
@@ -84,16 +86,17 @@ def build_index(
     config: IndexConfig,
     queries: Float32[np.ndarray, "queries dim"],
 ) -> VectorIndex:
-    """Write vectors and index files to `directory` (existing, empty) and open the result.
+    """Write vectors and index files to an existing, empty directory, and open the index.
 
     Args:
         vectors: Unit vectors of all items; may be a memory-mapped file.
         directory: Directory of the files.
-        config: Kind and target.
-        queries: Unit vectors of a sample of queries, to reach the target on.
+        config: Kind of the index, and recall target.
+        queries: Unit vectors of sample queries, to measure recall on.
 
     Raises:
-        InputError: the kind is ScaNN and the platform has no wheel, or a vector is not finite.
+        InputError: the kind is ScaNN and the platform has no wheel of it, or a vector is not
+            finite.
     """
     _resolve_kind(config.kind, len(vectors))
     items, dim = vectors.shape
@@ -111,15 +114,16 @@ def index_stored(
 ) -> VectorIndex:
     """Build the index of the vectors in `directory` (see `create_vectors`), and open it.
 
-    The vectors are read from their file in blocks. Only ScaNN copies them, while it builds.
+    The vectors are read from their file in blocks. Only ScaNN copies all of them during the build.
 
     Args:
         directory: Directory with the vectors; the other files are written there.
-        config: Kind and target.
-        queries: Unit vectors of a sample of queries, to reach the target on.
+        config: Kind of the index, and recall target.
+        queries: Unit vectors of sample queries, to measure recall on.
 
     Raises:
-        InputError: the kind is ScaNN and the platform has no wheel, or a vector is not finite.
+        InputError: the kind is ScaNN and the platform has no wheel of it, or a vector is not
+            finite.
     """
     vectors = open_vectors(directory)
     items = len(vectors)
@@ -144,8 +148,8 @@ def open_index(directory: Path) -> VectorIndex:
     """Open an index that `build_index` wrote, without verifying its files.
 
     Raises:
-        InputError: the index needs ScaNN and the platform has none, an earlier version built it,
-            or a pickle lies beside it.
+        InputError: the index needs ScaNN and the platform has none, an earlier version of this
+            program built the index, or its directory contains ScaNN's pickle file.
     """
     values = json.loads((directory / CONFIG_FILE).read_text())
     if values["kind"] == "exact":
@@ -161,7 +165,7 @@ def index_config(directory: Path) -> IndexConfig:
     """Read the configuration of the index in a directory.
 
     Raises:
-        InputError: an earlier version built the index.
+        InputError: an earlier version of this program built the index.
     """
     values = json.loads((directory / CONFIG_FILE).read_text())
     if "config" not in values:
@@ -173,7 +177,7 @@ def open_queries(directory: Path) -> Float32[np.ndarray, "queries dim"]:
     """Read the unit vectors of the queries that the index was tuned on.
 
     Raises:
-        InputError: an earlier version built the index.
+        InputError: an earlier version of this program built the index.
     """
     if not (directory / QUERIES_FILE).is_file():
         raise _outdated(directory)
@@ -194,7 +198,7 @@ def recall_against_exact(
     queries: Float32[np.ndarray, "queries dim"],
     depths: Sequence[int],
 ) -> dict[int, float]:
-    """Return, by depth k, the share of the exact k nearest items among the index's k."""
+    """Return, by depth k, the share of the exact k nearest items that the index finds."""
     exact, _ = nearest(blocks(vectors), queries, max(depths))
     return {k: recall(exact[:, :k], index.search(queries, k)[0]) for k in depths}
 

@@ -1,7 +1,7 @@
 """Losses of the towers: pure functions of similarities and masks.
 
-To add a loss, write a function here that is an `InBatchLoss`, and name it as `IN_BATCH_LOSS` in
-`train/pipeline/towers.py`. Nothing else knows which loss is trained with.
+To train with another loss, add a function here with the signature of `InBatchLoss`, and assign it
+to `IN_BATCH_LOSS` in `train/pipeline/towers.py`. No other code depends on the choice.
 """
 
 from typing import Protocol, runtime_checkable
@@ -14,7 +14,9 @@ from jaxtyping import Bool, Float
 
 @runtime_checkable
 class InBatchLoss(Protocol):
-    """A loss over the cosines of a batch of query-item pairs, pair i on the diagonal."""
+    """A loss over the cosines of a batch of query-item pairs; pair i is element [i, i]."""
+
+    __name__: str  # an input of the `towers` step, which runs again if the name changes
 
     def __call__(
         self,
@@ -34,25 +36,25 @@ def symmetric_in_batch_softmax(
     where: Bool[Array, "batch batch"],
     weights: Float[Array, " batch"],
 ) -> Float[Array, ""]:
-    r"""Cross-entropy of each query among the batch's items, and of each item among its queries.
+    r"""Compute the in-batch softmax cross-entropy, averaged over queries and items.
 
-    With logits l = cosine / temperature and pair i on the diagonal, the loss of pair i is the mean
-    of -log softmax(l[i, :])[i] and -log softmax(l[:, i])[i], as in CLIP (Radford et al., 2021,
-    arXiv 2103.00020). Without masks it is sentence-transformers' symmetric
-    MultipleNegativesRankingLoss.
+    With logits l = cosine / temperature, the loss of pair i is the mean of
+    -log softmax(l[i, :])[i] and -log softmax(l[:, i])[i], as in CLIP (Radford et al., 2021,
+    arXiv 2103.00020). Without a mask, this is the symmetric MultipleNegativesRankingLoss of
+    sentence-transformers.
 
     Args:
-        cosines: Query i (rows) against the item of pair j (columns).
+        cosines: Element [i, j] is the cosine of the query of pair i and the item of pair j.
         log_temperature: Natural logarithm of the temperature.
-        where: False for a false negative: query i likes item j of another pair. Both softmaxes
-            leave out such a logit. The diagonal counts as True.
-        weights: Weight of each pair; padding weighs 0.
+        where: False at [i, j] if the item of pair j is also relevant to the query of pair i. Both
+            softmaxes leave out these false negatives. The diagonal always counts as True.
+        weights: Weight of each pair; 0 for padding.
 
     Returns:
         The weighted mean over pairs; 0 where all weights are 0.
     """
-    kept = where | jnp.eye(cosines.shape[0], dtype=bool)
-    logits = jnp.where(kept, cosines * jnp.exp(-log_temperature), -jnp.inf)
+    mask = where | jnp.eye(cosines.shape[0], dtype=bool)
+    logits = jnp.where(mask, cosines * jnp.exp(-log_temperature), -jnp.inf)
     rows = -jnp.diagonal(jax.nn.log_softmax(logits, axis=1))
     columns = -jnp.diagonal(jax.nn.log_softmax(logits, axis=0))
     total = weights.sum()

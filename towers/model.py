@@ -1,7 +1,7 @@
-"""The two towers: queries and items as unit vectors of one space.
+"""The two towers, which encode queries and items as unit vectors in one space.
 
-Each tower is a BERT encoder, a mean over its tokens and a projection to the index dimension. The
-towers share one encoder by default; each has its own projection.
+Each tower is a BERT encoder, a mean over its hidden states, and a projection to the dimension of
+the index. The towers share one encoder by default; each has its own projection.
 """
 
 from collections.abc import Sequence
@@ -23,25 +23,25 @@ from bert.model import Bert
 
 MIN_NORM = 1e-6
 
-# Unit vectors of a batch, and scalars worth watching.
+# Unit vectors of a batch, and diagnostic scalars by name.
 Encoded: TypeAlias = tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]
 
 
 @dataclass(frozen=True)
 class TowersConfig:
-    """What the towers add to their encoder, and the token budgets of their inputs."""
+    """Size of the towers' vectors, token budgets, and start of the temperature."""
 
     dim: int = 384  # width of the vectors in the index; at most the encoder's hidden size
     shared: bool = True  # one encoder for queries and items
-    max_query_tokens: int = 24  # tokens of a query, [CLS] and [SEP] included
-    max_item_tokens: int = 64  # tokens of an item's text, [CLS] and [SEP] included
-    temperature: float = 0.05  # start value of the learned divisor of cosines in the loss
+    max_query_tokens: int = 24  # maximum tokens of a query, [CLS] and [SEP] included
+    max_item_tokens: int = 64  # maximum tokens of an item's text, [CLS] and [SEP] included
+    temperature: float = 0.05  # start value of the loss's temperature, which training learns
 
     def check(self, bert: BertConfig) -> None:
-        """Refuse sizes that cannot work with an encoder.
+        """Check that the values are in range and fit an encoder.
 
         Raises:
-            InputError: names the option and its limits.
+            InputError: a value is out of range; the message names the option and its limits.
         """
         if not 0 < self.dim <= bert.hidden_size:
             raise InputError(
@@ -59,10 +59,10 @@ class TowersConfig:
 
 
 class Towers(nnx.Module):
-    """Query and item tower.
+    """The query tower and the item tower.
 
-    Each projection starts as the first `dim` axes of the encoder, so towers over pretrained
-    sentence-embedding weights are useful before any training.
+    Each projection initially keeps the first `dim` dimensions of the encoder's output. Towers with
+    pretrained sentence-embedding weights are therefore useful before any training.
     """
 
     def __init__(self, config: TowersConfig, bert: BertConfig, *, rngs: nnx.Rngs) -> None:
@@ -81,7 +81,7 @@ class Towers(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Encoded:
-        """Unit vectors of queries, and diagnostics."""
+        """Encode queries to unit vectors, and return diagnostics with them."""
         return encode(self.bert, [self.query_projection], tokens, dtype, dropout_key)[0]
 
     def encode_item(
@@ -91,7 +91,7 @@ class Towers(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> Encoded:
-        """Unit vectors of items, and diagnostics."""
+        """Encode items to unit vectors, and return diagnostics with them."""
         bert = self.bert if self.item_bert is None else self.item_bert
         return encode(bert, [self.item_projection], tokens, dtype, dropout_key)[0]
 
@@ -102,13 +102,13 @@ class Towers(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         dropout_key: Array | None = None,
     ) -> tuple[Encoded, Encoded]:
-        """Unit vectors and diagnostics of a training batch's queries, and those of its items.
+        """Encode the queries and the items of a training batch.
 
         Args:
-            packed: One batch of the queries followed by as many items if the towers share an
-                encoder, which then runs once; else a batch of queries and a batch of items.
+            packed: If the towers share an encoder, one batch: the queries, then as many items. The
+                encoder then runs only once. Otherwise a batch of queries and a batch of items.
             dtype: Input type of matrix products.
-            dropout_key: Draws dropout; None for none.
+            dropout_key: Random key of dropout; None turns dropout off.
         """
         if self.item_bert is None:
             projections = [self.query_projection, self.item_projection]
@@ -128,18 +128,18 @@ def encode(
     dtype: DTypeLike = jnp.float32,
     dropout_key: Array | None = None,
 ) -> list[Encoded]:
-    """Compute unit vectors of texts: the forward pass of a tower, in training and in serving.
+    """Encode texts to unit vectors: the forward pass of a tower, in training and in serving.
 
     Args:
         bert: The tower's encoder.
-        projections: The tower's projection. Towers that share an encoder give theirs together:
-            each projects an equal part of the texts, in order.
+        projections: The tower's projection. For two towers that share an encoder, both projections:
+            the first projects the first half of the texts, the second the other half.
         tokens: Tokens of the texts.
         dtype: Input type of matrix products.
-        dropout_key: Draws dropout; None for none.
+        dropout_key: Random key of dropout; None turns dropout off.
 
     Returns:
-        For each projection, the vectors of its texts and diagnostics.
+        For each projection, the vectors of the projected texts, and diagnostics.
     """
     hidden = bert(tokens, dtype=dtype, dropout_key=dropout_key)
     if isinstance(tokens, Packed):
@@ -158,7 +158,10 @@ def project(
     projection: Float[Array, "hidden dim"],
     dtype: DTypeLike = jnp.float32,
 ) -> Encoded:
-    """Project pooled texts to unit vectors; diagnostics: the mean norm before normalising."""
+    """Project pooled hidden states to unit vectors.
+
+    The diagnostics have one entry, `norm`: the mean norm of the vectors before normalising.
+    """
     vectors = dense(pooled, projection, jnp.zeros(projection.shape[1]), dtype)
     norms = jnp.sqrt(jnp.square(vectors).sum(axis=-1, keepdims=True) + MIN_NORM**2)
     return vectors / norms, {"norm": norms.mean()}

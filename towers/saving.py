@@ -1,4 +1,4 @@
-"""Towers to and from a directory, and towers over pretrained weights."""
+"""Save and load towers, and make towers from pretrained BERT weights."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +16,10 @@ def save_towers(towers: Towers, directory: Path) -> None:
 
 
 def load_towers(directory: Path) -> Towers:
-    """Read what `save_towers` wrote.
+    """Load towers that `save_towers` wrote.
 
     Raises:
-        InputError: files are missing or damaged, or their tensors do not fit the configuration.
+        InputError: files are missing or damaged, or the tensors do not fit the configuration.
     """
     return load_model(directory, TowersConfig, Towers, "towers")
 
@@ -27,12 +27,12 @@ def load_towers(directory: Path) -> Towers:
 def pretrained_towers(
     directory: Path, config: TowersConfig, *, num_layers: int | None = None
 ) -> Towers:
-    """Make towers over a pretrained BERT, with untrained projections.
+    """Make towers from a pretrained BERT, with untrained projections.
 
     Args:
         directory: A Hugging Face BERT directory.
         config: Configuration of the towers.
-        num_layers: First layers of the encoder to keep; None keeps all.
+        num_layers: Number of encoder layers to keep, from the first on; None keeps all.
     """
     bert = load_bert(directory, num_layers=num_layers)
     towers = Towers(config, bert.config, rngs=nnx.Rngs(0))

@@ -1,6 +1,6 @@
-"""Search with ScaNN (Guo et al., 2020, arXiv 1908.10396), as little as a recall target allows.
+"""The ScaNN index (Guo et al., 2020, arXiv 1908.10396), tuned to a recall target at the least cost.
 
-ScaNN's serialisation pickles ids, so the index is built without ids.
+ScaNN would save item ids as a pickle, so the index is built without ids.
 """
 
 import bisect
@@ -26,28 +26,29 @@ from towers.vectors import Vectors, as_float32
 
 logger = logging.getLogger(__name__)
 
-SCANN_PICKLE = "scann_docids.pkl"  # ScaNN unpickles such a file; we never write one
-TREE_FROM = 100_000  # items from which ScaNN partitions; below, it scans quantised vectors
-_LEAVES_PER_ROOT = 3  # partitions, in square roots of the number of items
-# Each item lies in two partitions, the second chosen to make up for errors of the first (SOAR: Sun
-# et al., 2024, arXiv 2404.00774). Centroids favour directions of queries (AVQ). At equal recall, a
-# search then visits a third of the partitions: see docs/benchmarks/choices.md.
+SCANN_PICKLE = "scann_docids.pkl"  # ScaNN would unpickle this file; we never write it
+# Number of items from which ScaNN divides them into partitions, the leaves of a tree. With fewer
+# items, a search scans all quantised vectors.
+TREE_FROM = 100_000
+_LEAVES_PER_ROOT = 3  # number of partitions divided by the square root of the number of items
+# Each item is in two partitions. The second one compensates for errors of the first (SOAR: Sun et
+# al., 2024, arXiv 2404.00774). Centroids are optimised for inner products (AVQ). With both, a
+# search visits a third as many partitions at equal recall: see docs/benchmarks/choices.md.
 _SOAR_LAMBDA = 2.5
 _AVQ = 2.5
-_CODE_WORDS_FROM = 25_000  # vectors to learn the code words from
-# Steps of a search's effort: rescored candidates as multiples of the depth. Each step of partitions
-# is a twentieth more than the previous one.
+_CODE_WORDS_FROM = 25_000  # number of vectors from which ScaNN learns the code words
+# Numbers of rescored candidates that tuning tries, as multiples of the depth.
 _REORDERS = (
     *(1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.6, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0),
     *(10.0, 12.0, 14.0, 16.0, 20.0, 24.0, 28.0, 32.0),
 )
-_FIRST_REORDER = 4.0  # tried first: most targets take about as many
-_LEAF_STEP = 1.05
-# Cost of rescoring one candidate, in scanned quantised items. Rescoring reads sixteen times the
-# bytes, from scattered addresses, and NumPy is slower than ScaNN: 0.3 microseconds against 5
-# nanoseconds, measured on one core with AVX2.
+_FIRST_REORDER = 4.0  # tried first, because most targets need about this multiple
+_LEAF_STEP = 1.05  # ratio of successive numbers of partitions that tuning tries
+# Cost of rescoring one candidate, relative to scanning one quantised item: 0.3 microseconds against
+# 5 nanoseconds, measured on one core with AVX2. Rescoring reads sixteen times the bytes, from
+# scattered addresses, and NumPy is slower than ScaNN.
 _REORDER_COST = 60
-_AVX2 = "_ZN14research_scann14flags_internal15should_use_avx2E"  # a flag in ScaNN's library
+_AVX2 = "_ZN14research_scann14flags_internal15should_use_avx2E"  # a variable of ScaNN's library
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class Effort:
     """How much of a ScaNN index a search reads.
 
     Attributes:
-        reorder: Candidates rescored exactly, per requested item.
-        at_least: Least number of rescored candidates.
-        leaves: Visited partitions; 0 without a tree.
+        reorder: Number of candidates rescored exactly, per requested item.
+        at_least: Minimum number of rescored candidates.
+        leaves: Number of partitions to visit; 0 without a tree.
     """
 
     reorder: float
@@ -70,10 +71,11 @@ class Effort:
 
 
 class ScannIndex:
-    """ScaNN: a quantised scan, or a tree of partitions, rescored with full vectors.
+    """A ScaNN index, whose best candidates are rescored with full vectors.
 
-    NumPy rescores, and the vectors stay in their file. ScaNN would rescore a tenth to a third
-    faster, but it copies all vectors into memory and holds the interpreter lock meanwhile.
+    NumPy rescores the candidates and reads their vectors from the file. ScaNN could rescore a tenth
+    to a third faster. But it would copy all vectors into memory when it opens the index, and hold
+    the interpreter lock during the copy.
     """
 
     def __init__(
@@ -105,18 +107,18 @@ class ScannIndex:
     def look(
         self, query: Float32[np.ndarray, " dim"], k: int, effort: Effort
     ) -> tuple[Int32[np.ndarray, " results"], Float32[np.ndarray, " results"]]:
-        """Return rows and scores of the k best items within an effort, best first.
+        """Return rows and scores of the k best items that an effort finds, best first.
 
-        There are fewer than k if the visited partitions hold fewer items.
+        The result has fewer than k items if the visited partitions have fewer.
         """
         return nearest_of(self._vectors, query, k, self.candidates(query, k, effort))
 
     def candidates(
         self, query: Float32[np.ndarray, " dim"], k: int, effort: Effort
     ) -> Int[np.ndarray, " candidates"]:
-        """Return the rows that an effort rescores, best estimates first."""
+        """Return the rows that a search with this effort rescores, best estimates first."""
         most = effort.candidates(k)
-        # A single query: for several, ScaNN pads the rows of each.
+        # Search one query at a time: for several queries, ScaNN pads missing results.
         rows: np.ndarray = self._searcher.search(query, most, most, effort.leaves or -1)[0]
         return rows.astype(np.intp)
 
@@ -125,7 +127,7 @@ class ScannIndex:
     ) -> tuple[Int32[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
         rows, scores = self.look(query, k, self.effort)
         if len(rows) < k:
-            # The visited partitions held fewer than k items: visit all of them.
+            # The visited partitions have fewer than k items: visit all partitions.
             rows, scores = self.look(query, k, replace(self.effort, leaves=self.leaves))
         return rows, scores
 
@@ -134,25 +136,25 @@ class ScannIndex:
         return {"kind": "scann", "leaves": self.leaves, "effort": asdict(self.effort)}
 
     def warm_up(self, k: int) -> None:
-        """Bring the quantised vectors into memory with one search."""
+        """Load the quantised vectors into memory, by one search."""
         self.search(np.ones((1, self._vectors.shape[1]), np.float32), k)
 
 
 def leaves_of(items: int) -> int:
-    """Return the number of partitions of ScaNN's tree; 0 without a tree."""
+    """Return the number of partitions for a number of items; 0 without a tree."""
     return round(_LEAVES_PER_ROOT * items**0.5) if items >= TREE_FROM else 0
 
 
 def build_scann(directory: Path, vectors: Vectors, depth: int, leaves: int) -> None:
-    """Build an index, and write ScaNN's files.
+    """Build a ScaNN index, and write its files.
 
     Args:
         directory: Directory of the files.
         vectors: The vectors.
         depth: Usual number of results of a search.
-        leaves: Partitions; 0 without a tree. See `leaves_of`.
+        leaves: Number of partitions, from `leaves_of`; 0 without a tree.
     """
-    # Release the float32 copy before writing: ScaNN then takes about a megabyte per partition.
+    # Release the float32 copy first: writing the files takes about a megabyte per partition.
     with as_float32(vectors, directory) as whole:
         searcher = _builder(whole, depth, leaves).build()
     searcher.serialize(str(directory), relative_path=True)
@@ -165,13 +167,13 @@ def _builder(vectors: Float32[np.ndarray, "items dim"], depth: int, leaves: int)
     if leaves:
         builder = builder.tree(
             num_leaves=leaves,
-            num_leaves_to_search=leaves,  # replaced by every search's effort
+            num_leaves_to_search=leaves,  # each search passes its own number
             training_sample_size=min(len(vectors), 250_000),
             soar_lambda=_SOAR_LAMBDA,
             avq=_AVQ,
         )
     # ScaNN's authors advise two dimensions per code word and this threshold for inner products of
-    # unit vectors. Fewer vectors than ScaNN's default of 100,000 teach sixteen code words as well.
+    # unit vectors. To learn sixteen code words, fewer vectors than the default of 100,000 suffice.
     return builder.score_ah(
         2, anisotropic_quantization_threshold=0.2, training_sample_size=_CODE_WORDS_FROM
     )
@@ -181,7 +183,7 @@ def open_scann(directory: Path, vectors: Vectors, leaves: int, effort: Effort) -
     """Open an index that `build_scann` wrote.
 
     Raises:
-        InputError: there is a pickle, which ScaNN would run.
+        InputError: the directory contains ScaNN's pickle file, whose code ScaNN would run.
     """
     if (directory / SCANN_PICKLE).exists():
         raise InputError(f"{directory / SCANN_PICKLE} is a pickle, which can run code: refused")
@@ -191,14 +193,15 @@ def open_scann(directory: Path, vectors: Vectors, leaves: int, effort: Effort) -
 def _library() -> Any:
     """Import ScaNN, and switch on AVX2 if the processor has it.
 
-    Wheels from 1.3.5 on are built without a test of the processor, and would use only SSE4.
+    ScaNN's wheels from 1.3.5 on do not test which instructions the processor has. By default, they
+    use only SSE4.
     """
-    from scann import scann_ops_pybind  # noqa: PLC0415 - has no wheel outside Linux
+    from scann import scann_ops_pybind  # noqa: PLC0415 - no wheel outside Linux
 
     if {"avx2", "fma"} <= cpu_flags():
-        import scann_pybind  # noqa: PLC0415 - as above
+        import scann_pybind  # noqa: PLC0415 - no wheel outside Linux
 
-        with contextlib.suppress(ValueError):  # a release without this flag
+        with contextlib.suppress(ValueError):  # a release without this variable
             ctypes.c_bool.in_dll(ctypes.CDLL(scann_pybind.__file__), _AVX2).value = True
     return scann_ops_pybind
 
@@ -213,25 +216,26 @@ def least_effort(
 ) -> Effort:
     """Return the cheapest effort that reaches the recall target; the greatest if none does.
 
-    The cost of a search is counted in items read, not timed, so that building an index twice gives
-    the same effort. Recall grows with candidates and with partitions. For each number of
-    candidates, a bisection finds the least partitions, among those cheaper than the best so far.
+    The cost of a search is a count of items, not a measured time, so a repeated build chooses the
+    same effort. Recall grows with the number of candidates and with the number of partitions. For
+    each number of candidates, a bisection finds the smallest number of partitions that reaches the
+    target. Efforts that cost more than the best one so far are not tried.
 
     Args:
         index: The index.
-        vectors: The indexed vectors, or their unrounded originals.
-        queries: Unit vectors of a sample of queries. The standard error is subtracted from their
-            recall, so that other queries reach the target as well.
-        depth: Nearest items that the target counts.
+        vectors: The indexed vectors, or the same vectors before they were rounded to bfloat16.
+        queries: Unit vectors of sample queries. Their mean recall minus its standard error must
+            reach the target, so that other queries reach it as well.
+        depth: Number of nearest items that the target refers to.
         recall_target: Share of the exact nearest items to find.
-        reorders: Numbers of rescored candidates to try, as multiples of the depth; rising.
+        reorders: Numbers of rescored candidates to try, as multiples of the depth, ascending.
     """
     depth = min(depth, len(vectors))
     exact, _ = nearest(blocks(vectors), queries, depth)
     most = index.leaves
 
     def cost(effort: Effort) -> float:
-        # In a tree, each item lies in two partitions.
+        # In a tree, each item is in two partitions.
         share = 2 * effort.leaves / most if most else 1.0
         return share * len(vectors) + _REORDER_COST * effort.candidates(depth)
 
@@ -250,19 +254,19 @@ def least_effort(
             best = efforts[bisect.bisect_left(efforts, True, key=reached)]
     if best is not None:
         return best
-    dearest = Effort(reorders[-1], math.ceil(reorders[-1] * depth), most)
+    greatest = Effort(reorders[-1], math.ceil(reorders[-1] * depth), most)
     logger.warning(
         "warning: the index finds at most %.4f of the %d nearest items, and the recall target is "
         "%g: searches use the greatest effort",
-        _shares(index, exact, queries, dearest).mean(),
+        _shares(index, exact, queries, greatest).mean(),
         depth,
         recall_target,
     )
-    return dearest
+    return greatest
 
 
 def _ladder(leaves: int) -> list[int]:
-    """Return the numbers of partitions that a search may visit; only 0 without a tree."""
+    """Return the numbers of partitions that tuning tries, ascending; only 0 without a tree."""
     steps = math.ceil(math.log(leaves, _LEAF_STEP)) if leaves else 0
     return sorted({round(leaves / _LEAF_STEP**step) for step in range(steps + 1)})
 
@@ -273,10 +277,11 @@ def _shares(
     queries: Float32[np.ndarray, "queries dim"],
     effort: Effort,
 ) -> Float[np.ndarray, " shares"]:
-    """Return, by query, the share of the exact nearest items among an effort's candidates.
+    """Return the recall of each query: the share of the exact nearest items among its candidates.
 
-    Exact nearest items come first once they are rescored. The result is 0 if a query has fewer
-    candidates than `depth`: a search then visits more. Without queries, it is 1.
+    Rescoring puts the exact nearest items first, so recall depends only on the candidates. If any
+    query has fewer candidates than `depth`, the result is one 0, because a search would then visit
+    all partitions. Without queries, the result is one 1.
     """
     depth = exact.shape[1]
     shares = np.ones(max(1, len(queries)))
@@ -290,12 +295,12 @@ def _shares(
 
 
 def has_scann() -> bool:
-    """Whether the platform has ScaNN."""
+    """Return whether ScaNN is installed."""
     return importlib.util.find_spec("scann") is not None
 
 
 def require_scann() -> None:
-    """Raise InputError if the platform has no ScaNN."""
+    """Raise InputError if ScaNN is not installed."""
     if not has_scann():
         raise InputError(
             "this index needs ScaNN, which has wheels for Linux only: build it with "

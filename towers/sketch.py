@@ -1,11 +1,13 @@
 """A sketch of all item vectors, one bit per dimension: estimates of cosines under any filter.
 
-A vector is centred, cut to the 256 dimensions that vary most, and rotated at random. The sketch
-keeps the signs of its coordinates, and one number that makes the estimate of an inner product
-unbiased (RaBitQ: Gao and Long, 2024, arXiv 2405.12497). Estimates are off by a few hundredths.
-The build measures this deviation, so that a search can choose a bound that misses almost no item
-before it compares full vectors. A sketch has no partitions, so its recall does not depend on how
-the filter relates to the query.
+The build centres each vector, reduces it to the 256 dimensions that vary most, and rotates it at
+random. The sketch keeps the sign of each coordinate. It also keeps one factor per item, which makes
+the estimate of an inner product unbiased (RaBitQ: Gao and Long, 2024, arXiv 2405.12497).
+
+Estimates differ from cosines by a few hundredths. The build measures this deviation. A search uses
+the deviation to choose a lower bound that almost all nearest items reach. It then compares the full
+vectors of only the items above the bound. A sketch has no partitions, so its recall does not depend
+on which items pass the filter.
 """
 
 from dataclasses import dataclass
@@ -20,16 +22,18 @@ from base.errors import InputError
 from towers.vectors import Vectors
 
 SKETCH_FILE = "sketch.npz"
-SKETCH_FROM = 20_000  # items; fewer are all compared with a query
-# A query's coordinates are rounded to odd multiples of a step, up to 7: three bits each. This step,
-# in standard deviations, has the least error for normal coordinates.
+# Number of items from which a sketch is built. With fewer items, a search compares all of them.
+SKETCH_FROM = 20_000
+# A query's coordinates are rounded to odd multiples of a step, from -7 to 7: three bits each. The
+# step is in standard deviations of the coordinates. This value has the least error for coordinates
+# with a normal distribution.
 _PLANES = 3
 _STEP = 0.293
-_BLOCK = 64  # items per maximum; a search reads the estimates only of blocks with a high maximum
+_BLOCK = 64  # items of a block; a search reads the estimates only of blocks with a high maximum
 _BITS = 32  # bits of a word
-_MOST_BITS = 256  # most bits of an item: dimensions kept, those that vary most
-_CHUNK = 20_000  # vectors coded at a time
-_SAMPLE = 20_000  # items to measure centre and deviation on
+_MOST_BITS = 256  # maximum bits of an item, one for each dimension that is kept
+_CHUNK = 20_000  # vectors encoded at a time
+_SAMPLE = 20_000  # items in the sample on which the centre and the deviation are measured
 _SEED = 0
 
 
@@ -38,23 +42,26 @@ class Estimates:
     """Estimated cosines of a query with the items that pass a filter.
 
     Attributes:
-        values: Estimates, one block of items per column; minus infinity for items that fail.
-        best: Greatest estimate of each column.
+        values: Estimates, one block of items per column; minus infinity for items that do not pass.
+        best: Highest estimate of each column.
     """
 
     values: Float32[np.ndarray, "block columns"]
     best: Float32[np.ndarray, " columns"]
 
     def bound(self, count: int) -> float:
-        """Return an estimate that at least `count` items reach, or all that pass, and few more."""
+        """Return a bound that at least `count` estimates reach, and few more.
+
+        The bound is minus infinity if there are fewer than `count` blocks.
+        """
         columns = len(self.best)
         if count > columns:
             return float("-inf")
         return float(np.partition(self.best, columns - count)[columns - count])
 
     def rows(self, low: float, below: float = float("inf")) -> Int64[np.ndarray, " rows"]:
-        """Return the items with an estimate from `low` to less than `below`, in row order."""
-        low = max(low, float(np.finfo(np.float32).min))  # items that fail have less
+        """Return the rows with an estimate of at least `low` and less than `below`, ascending."""
+        low = max(low, float(np.finfo(np.float32).min))  # leaves out items that do not pass
         columns = np.flatnonzero(self.best >= low)
         values = self.values[:, columns]
         block, column = np.nonzero((values >= low) & (values < below))
@@ -62,7 +69,7 @@ class Estimates:
 
 
 class Sketch:
-    """The codes of all items, ready to be compared with queries."""
+    """The codes of all items, with which queries are compared."""
 
     def __init__(
         self,
@@ -72,14 +79,15 @@ class Sketch:
         rotation: Float32[np.ndarray, "dim bits"],
         deviation: float,
     ) -> None:
-        """Wrap the arrays that `sketch` makes.
+        """Wrap the arrays that `sketch` computes.
 
         Args:
             codes: Signs of the items' coordinates, one bit each; items are padded to whole blocks.
-            factors: For each item, the factor from a sum of signed coordinates to an estimate.
-            centre: Vector that is subtracted first.
-            rotation: Matrix that turns the centred vectors.
-            deviation: Standard deviation of estimates from cosines.
+            factors: For each item, the factor that turns a sum of signed coordinates into an
+                estimate.
+            centre: Mean of the item vectors, which is subtracted before the rotation.
+            rotation: Matrix that reduces and rotates the centred vectors.
+            deviation: Root mean square error of the estimates.
         """
         self.deviation = deviation
         self._codes, self._factors = jnp.asarray(codes), jnp.asarray(factors)
@@ -109,11 +117,11 @@ class Sketch:
         return Estimates(values, values.max(axis=0))
 
     def warm_up(self, items: int) -> None:
-        """Compile the comparison."""
+        """Compile the comparison of a query with the codes."""
         self.estimates(np.ones(len(self._centre), np.float32), np.ones(items, bool))
 
     def save(self, directory: Path) -> None:
-        """Write the sketch beside the vectors."""
+        """Write the sketch to the directory of the vectors."""
         np.savez(
             directory / SKETCH_FILE,
             codes=np.asarray(self._codes),
@@ -140,11 +148,11 @@ class Sketch:
 
 
 def sketch(vectors: Vectors, queries: Float32[np.ndarray, "queries dim"]) -> Sketch:
-    """Make the sketch of some vectors, reading them once, in chunks.
+    """Build the sketch of all items. Their vectors are read in chunks.
 
     Args:
-        vectors: Unit vectors of all items, at least one block.
-        queries: Unit vectors of some queries, to measure the deviation of estimates on.
+        vectors: Unit vectors of all items; at least `_BLOCK` items.
+        queries: Unit vectors of sample queries, on which the deviation is measured.
     """
     items, dim = vectors.shape
     bits = min(-(-dim // _BITS) * _BITS, _MOST_BITS)
@@ -165,22 +173,24 @@ def sketch(vectors: Vectors, queries: Float32[np.ndarray, "queries dim"]) -> Ske
         codes[:, part] = _words(turned >= 0).T
         total = np.abs(turned).sum(axis=1)
         factors[part] = np.sum(turned**2, axis=1) / np.maximum(total, 1e-30)
-    made = Sketch(codes, factors, centre, rotation, 0.0)
-    return Sketch(codes, factors, centre, rotation, _deviation(made, vectors, queries))
+    unmeasured = Sketch(codes, factors, centre, rotation, 0.0)
+    return Sketch(codes, factors, centre, rotation, _deviation(unmeasured, vectors, queries))
 
 
 def _deviation(
-    made: Sketch,
+    unmeasured: Sketch,
     vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
 ) -> float:
-    """Return the root mean square error of estimates, over a sample."""
+    """Return the root mean square error of estimates, over a sample of items and queries."""
     items = len(vectors)
     rows = np.arange(0, items, max(1, items // _SAMPLE))
     allowed = np.zeros(items, bool)
     allowed[rows] = True
     errors = [
-        np.mean((made.estimates(query, allowed).values.ravel()[rows] - vectors[rows] @ query) ** 2)
+        np.mean(
+            (unmeasured.estimates(query, allowed).values.ravel()[rows] - vectors[rows] @ query) ** 2
+        )
         for query in queries[:20]
     ]
     return float(np.sqrt(np.mean(errors)))
@@ -191,9 +201,9 @@ def open_sketch(
     vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
 ) -> Sketch | None:
-    """Open the sketch beside an index; None below `SKETCH_FROM` items.
+    """Open the sketch in the directory of an index; None below `SKETCH_FROM` items.
 
-    An index of an earlier version has no sketch, so this makes one in memory.
+    An index of an earlier version has no sketch file. Its sketch is built in memory.
     """
     if len(vectors) < SKETCH_FROM:
         return None
@@ -217,7 +227,8 @@ def _estimates(
     offset: Float[Array, ""],
     allowed: Bool[Array, " items"],
 ) -> Float[Array, " items"]:
-    # Count the bits that differ; planes weigh 1, 2, 4. XLA fuses this into one loop over the items.
+    # Count the bits that differ between codes and query. The planes weigh 1, 2 and 4. XLA
+    # fuses this into one loop over the items.
     differ = jnp.zeros((), jnp.uint32)
     for plane in reversed(planes):
         differ = differ + differ

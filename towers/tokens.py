@@ -1,4 +1,4 @@
-"""Texts to the tokens that a tower reads, in training and in serving."""
+"""Tokenisation of texts for a tower, in training and in serving."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ _SPECIAL_TOKENS = 2  # [CLS] and [SEP]
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> tuple[Tokenised, int]:
-    """Tokenise texts within a tower's budget.
+    """Tokenise texts, and cut them to a tower's token budget.
 
     Args:
         tokenizer: The tokenizer that the tower's encoder was trained with.
-        texts: Queries, or texts of items.
-        max_tokens: Most tokens of a text, [CLS] and [SEP] included; longer texts are cut.
+        texts: Queries, or the texts of items.
+        max_tokens: Maximum tokens of a text, [CLS] and [SEP] included; longer texts are cut.
 
     Returns:
-        The tokens, and how many texts were cut.
+        The tokens, and the number of texts that were cut.
     """
     pieces, cut = tokenizer.ids(texts, max_tokens - _SPECIAL_TOKENS)
     return Tokenised.of_texts(pieces, tokenizer), cut

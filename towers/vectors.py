@@ -1,8 +1,8 @@
 """The item vectors of an index, stored in a file as float32 or bfloat16.
 
-bfloat16 is the upper 16 bits of a float32. Its file is half as large, and reading rows takes no
-longer: shifting bits costs less than reading twice the bytes. NumPy has no bfloat16, so the file
-holds 16-bit unsigned integers; their type tells the two formats apart.
+bfloat16 is the upper 16 bits of a float32. A bfloat16 file is half as large, and reading rows takes
+no longer: shifting bits costs less than reading twice the bytes. NumPy has no bfloat16, so the file
+contains 16-bit unsigned integers. The type of the array distinguishes the two formats.
 """
 
 import os
@@ -27,11 +27,12 @@ Stored: TypeAlias = Literal["float32", "bfloat16"]
 class Bfloat16Vectors:
     """Vectors that are stored as bfloat16, and read and written as float32.
 
-    They replace an array of vectors: `len`, `shape`, rows by number, slice or array, and `take`.
+    The class has the operations of an array that indexes need: `len`, `shape`, `take`, and access
+    to rows by number, slice or array.
     """
 
     def __init__(self, bits: UInt16[np.ndarray, "items dim"]) -> None:
-        """Wrap the upper halves of float32 numbers."""
+        """Wrap bfloat16 numbers, which are the upper halves of float32 numbers."""
         self._bits = bits
 
     def __len__(self) -> int:
@@ -39,19 +40,20 @@ class Bfloat16Vectors:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Items and dimensions."""
+        """Number of items, and number of dimensions."""
         return self._bits.shape
 
     def __getitem__(self, rows: Any) -> Float32[np.ndarray, "..."]:
         return _widened(self._bits[rows])
 
     def __setitem__(self, rows: Any, vectors: Float32[np.ndarray, "..."]) -> None:
-        self._bits[rows] = vectors.astype(jnp.bfloat16).view(np.uint16)  # to nearest even
+        # The cast rounds to nearest, ties to even.
+        self._bits[rows] = vectors.astype(jnp.bfloat16).view(np.uint16)
 
     def take(
         self, rows: Int[np.ndarray, " rows"], axis: Literal[0]
     ) -> Float32[np.ndarray, "rows dim"]:
-        """Return some rows, like `np.take`."""
+        """Return the given rows, like `np.take`."""
         return _widened(self._bits.take(rows, axis=axis))
 
     def flush(self) -> None:
@@ -73,7 +75,7 @@ def _widened(bits: UInt16[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
 def create_vectors(
     directory: Path, items: int, dim: int, stored: Stored = "float32"
 ) -> Float32[np.memmap, "items dim"] | Bfloat16Vectors:
-    """Create the memory-mapped vectors file of a new index, to be filled with float32 vectors.
+    """Create the memory-mapped vectors file of a new index; the caller fills it with float32.
 
     Raises:
         OSError: the disk is full.
@@ -81,7 +83,7 @@ def create_vectors(
     path = directory / VECTORS_FILE
     dtype = np.float32 if stored == "float32" else np.uint16
     file = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=(items, dim))
-    if hasattr(os, "posix_fallocate"):  # else writing to a full disk kills the process
+    if hasattr(os, "posix_fallocate"):  # otherwise, writing to a full disk kills the process
         with path.open("r+b") as opened:
             try:
                 os.posix_fallocate(opened.fileno(), 0, path.stat().st_size)
@@ -94,13 +96,16 @@ def open_vectors(directory: Path) -> Vectors:
     """Open the memory-mapped item vectors; row i belongs to item row i.
 
     Raises:
-        InputError: the file holds no vectors.
+        InputError: the file does not contain vectors.
     """
     path = directory / VECTORS_FILE
-    # A plain view: reading rows of a np.memmap takes twice as long.
+    # View the file as a plain array: reading rows of a np.memmap takes twice as long.
     file = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
     if file.ndim != 2 or file.dtype not in (np.float32, np.uint16):
-        raise InputError(f"{path} holds {file.dtype} of {file.ndim} dimensions, and no vectors")
+        raise InputError(
+            f"{path} does not contain vectors: its array has the type {file.dtype} and "
+            f"{file.ndim} dimension(s)"
+        )
     return file if file.dtype == np.float32 else Bfloat16Vectors(file)
 
 
@@ -108,12 +113,12 @@ def open_vectors(directory: Path) -> Vectors:
 def as_float32(
     vectors: Vectors, scratch: Path, *, chunk: int = _CHUNK
 ) -> Iterator[Float32[np.ndarray, "items dim"]]:
-    """Yield the vectors as one memory-mapped array, for code that takes nothing else.
+    """Yield the vectors as one float32 array, for code that cannot read `Bfloat16Vectors`.
 
     Args:
         vectors: The vectors.
-        scratch: A directory with room for a float32 copy. The copy is a nameless file, which
-            disappears when it is closed or the process ends.
+        scratch: A directory with room for a float32 copy. The copy is a file without a name, so it
+            is deleted when it is closed or the process ends.
         chunk: Vectors copied at a time.
     """
     if isinstance(vectors, np.ndarray):

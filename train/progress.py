@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-_LINES = 10  # plain lines for one iteration
+_LINES = 10  # number of plain lines from the first to the last element
 
 T = TypeVar("T")
 
@@ -25,11 +25,11 @@ def track(
     """Yield the elements of `iterable`, and show how many of `total` are done.
 
     Args:
-        iterable: The elements; one is done when the next is asked for.
-        description: The work, in a word or two.
+        iterable: The elements. An element is done when the caller asks for the next one.
+        description: The work, in one or two words.
         total: Number of elements.
-        console: Where progress appears, standard error by default: a bar on a terminal, else (a
-            file, a pipe, CI) a line for every tenth of the elements.
+        console: The output, standard error by default. A terminal shows a bar. Another output (a
+            file, a pipe, CI) gets a line for every tenth of the elements.
     """
     console = console or Console(stderr=True)
     show = _bar if console.is_terminal else _lines

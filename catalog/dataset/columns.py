@@ -1,12 +1,12 @@
 """Convert the values of a file to columns of the schema's types.
 
-Arrow converts whole batches. If a batch fails, the values that are clearly wrong are picked out
-first, and the batch is halved until the other wrong values stand alone.
+Arrow converts whole batches. If a batch fails, clearly wrong values are replaced by null first.
+Then the batch is halved until each of the other wrong values is alone.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,10 +15,17 @@ import pyarrow.compute as pc
 import pyarrow.types as is_a
 
 from base.halving import apply_in_halves
+from catalog.dataset.attributes import (
+    RepeatedKeys,
+    accepts_attributes,
+    attributes_from_arrow,
+    attributes_from_json,
+    json_object,
+)
 from catalog.schema import ATTRIBUTES, DATE, FLAG, NUMBER, TEXT, TIME, VECTOR, WHOLE
 
-# What Arrow and Python raise for a value of the wrong type. AttributeError is raised when a value
-# for `attributes` is not a map.
+# Exceptions of Arrow and Python for a value of the wrong type. AttributeError is raised if a value
+# of `attributes` is not a map.
 _REFUSALS = (
     ValueError,
     TypeError,
@@ -31,13 +38,13 @@ _REFUSALS = (
 _ZONED = r":\d\d(\.\d+)?([Zz]|[+-]\d\d(:?\d\d)?)$"
 
 _JSON_TYPES: Mapping[pa.DataType, tuple[type, ...]] = {
-    TEXT: (str,),
+    TEXT: (str, int),
     NUMBER: (int, float),
     WHOLE: (int, float),
-    FLAG: (bool,),
+    FLAG: (bool, int),
     DATE: (str,),
     TIME: (str,),
-    ATTRIBUTES: (dict,),
+    ATTRIBUTES: (dict, RepeatedKeys),
     VECTOR: (list,),
 }
 _NUMBER_FORM = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(?i:nan|inf|infinity)")
@@ -49,7 +56,16 @@ _FORMS: Mapping[pa.DataType, re.Pattern[str]] = {
     TIME: re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d){0,2}(\.\d+)?([Zz]|[+-]\d\d(:?\d\d)?)?)?"),
 }
 
-# Takes a batch (a list of csv cells or of JSON values, or an Arrow array) and the target type.
+# The range of dates in days since 1970, and of times in microseconds since 1970. The upper limits
+# are excluded.
+_DAYS = (-719_162, 2_932_897)
+_YEARS: Mapping[pa.DataType, tuple[int, int]] = {
+    DATE: _DAYS,
+    TIME: (_DAYS[0] * 86_400_000_000, _DAYS[1] * 86_400_000_000),
+}
+
+# A function that converts a batch to a type. The batch is a list of csv cells or of JSON values, or
+# an Arrow array.
 Converter = Callable[[Any, pa.DataType], pa.Array]
 
 
@@ -57,7 +73,7 @@ def convert(values: Any, kind: pa.DataType, converter: Converter) -> tuple[pa.Ar
     """Convert a batch; a value that cannot be converted becomes null.
 
     Args:
-        values: The batch, as the converter takes it.
+        values: The batch, in a form that the converter accepts.
         kind: The target type.
         converter: `from_text`, `from_json` or `from_arrow`.
 
@@ -82,7 +98,7 @@ def convert(values: Any, kind: pa.DataType, converter: Converter) -> tuple[pa.Ar
 
 
 def _clearly_wrong(values: Any, kind: pa.DataType, converter: Converter) -> list[int]:
-    """Return the rows whose Python type or written form is wrong: most of the wrong rows."""
+    """Return rows with a wrong Python type or text form; most wrong rows are found by this."""
     types = _JSON_TYPES[kind] if converter is from_json else (str,)
     form = _FORMS.get(kind)
     if converter is from_arrow or (converter is from_text and form is None):
@@ -98,52 +114,27 @@ def _clearly_wrong(values: Any, kind: pa.DataType, converter: Converter) -> list
 
 
 def from_text(values: Sequence[str | None], kind: pa.DataType) -> pa.Array:
-    """Convert csv cells; an empty cell is a missing value, a map or list is JSON text."""
+    """Convert csv cells. An empty cell is a missing value; a map or list is JSON text."""
     if kind in (ATTRIBUTES, VECTOR):
-        return from_json(
-            [json.loads(value) if value and value.strip() else None for value in values], kind
-        )
+        return from_json([_decoded(value) for value in values], kind)
     text = pa.array(values, TEXT)
     if kind == TEXT:
         return _without_empty(text)
-    text = _without_empty(pc.utf8_trim_whitespace(text))
-    if kind == WHOLE:
-        return _as_whole(text.cast(NUMBER))
-    if kind == TIME:
-        return _as_time(text)
-    return _without_nan(text.cast(kind))
+    return _FROM_TEXT[kind](_without_empty(pc.utf8_trim_whitespace(text)))
 
 
 def from_json(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Convert decoded JSON values; null is a missing value, dates and times are ISO 8601 text."""
-    if kind in (NUMBER, WHOLE):
-        _only(values, int, float)  # Arrow takes true for 1
-        numbers = pa.array(values, NUMBER)
-        return _as_whole(numbers) if kind == WHOLE else _without_nan(numbers)
-    if kind == DATE:
-        return pa.array(values, TEXT).cast(DATE)
-    if kind == TIME:
-        return _as_time(pa.array(values, TEXT))
-    if kind == ATTRIBUTES:
-        return pa.array([None if v is None else list(v.items()) for v in values], ATTRIBUTES)
-    if kind == VECTOR:
-        _only(values, list)  # Arrow takes "" for a list without numbers
-        _only(chain.from_iterable(v for v in values if v is not None), int, float)
-    return pa.array(values, kind)
+    """Convert decoded JSON values. null is a missing value; dates and times are ISO 8601 text."""
+    return _FROM_JSON[kind](values)
 
 
 def from_arrow(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Convert a parquet column whose type passes `accepts`."""
+    if is_a.is_dictionary(values.type):
+        values = values.dictionary_decode()
     if is_a.is_null(values.type):
         return pa.nulls(len(values), kind)
-    if kind == WHOLE and is_a.is_floating(values.type):
-        return _as_whole(values.cast(NUMBER))
-    if kind == TIME and values.type.tz is None:
-        # `safe` would refuse nanoseconds, because microseconds lose their last digits.
-        return pc.assume_timezone(values.cast(pa.timestamp("us"), safe=False), "UTC")
-    converted = values.cast(kind, safe=kind == WHOLE)
-    converted.validate(full=True)  # text in the file may not be UTF-8
-    return _without_nan(converted)
+    return _FROM_ARROW[kind](values)
 
 
 def accepts(actual: pa.DataType, kind: pa.DataType) -> bool:
@@ -153,54 +144,190 @@ def accepts(actual: pa.DataType, kind: pa.DataType) -> bool:
     return is_a.is_null(actual) or any(test(actual) for test in _ACCEPTED[kind])
 
 
-def _is_text_map(kind: pa.DataType) -> bool:
-    return is_a.is_map(kind) and accepts(kind.key_type, TEXT) and accepts(kind.item_type, TEXT)
-
-
 def _is_number_list(kind: pa.DataType) -> bool:
     lists = (is_a.is_list, is_a.is_large_list, is_a.is_fixed_size_list)
     return any(test(kind) for test in lists) and accepts(kind.value_type, NUMBER)
 
 
 _ACCEPTED: Mapping[pa.DataType, tuple[Callable[[pa.DataType], bool], ...]] = {
-    TEXT: (is_a.is_string, is_a.is_large_string, is_a.is_string_view),
+    TEXT: (is_a.is_string, is_a.is_large_string, is_a.is_string_view, is_a.is_integer),
     NUMBER: (is_a.is_integer, is_a.is_floating, is_a.is_decimal),
-    WHOLE: (is_a.is_integer, is_a.is_floating),
-    FLAG: (is_a.is_boolean,),
+    WHOLE: (is_a.is_integer, is_a.is_floating, is_a.is_decimal),
+    FLAG: (is_a.is_boolean, is_a.is_integer, is_a.is_floating),
     DATE: (is_a.is_date, is_a.is_timestamp),
     TIME: (is_a.is_timestamp,),
-    ATTRIBUTES: (_is_text_map,),
+    ATTRIBUTES: (accepts_attributes,),
     VECTOR: (_is_number_list,),
 }
 
 
-def _only(values: Any, *types: type) -> None:
+def _decoded(cell: str | None) -> Any:
+    """Return the JSON value of a csv cell; None for an empty cell."""
+    return json.loads(cell, object_pairs_hook=json_object) if cell and cell.strip() else None
+
+
+def _only(values: Iterable[Any], *types: type) -> None:
     others = set(map(type, values)) - {*types, type(None)}
     if others:
         raise TypeError(f"values of other types: {others}")
+
+
+def _text_of_json(values: Sequence[Any]) -> pa.Array:
+    _only(values, str, int)  # ids and codes may be whole numbers
+    return pa.array([str(v) if isinstance(v, int) else v for v in values], TEXT)
+
+
+def _text_of_arrow(values: pa.Array) -> pa.Array:
+    text = values.cast(TEXT)
+    text.validate(full=True)  # text in the file may be invalid UTF-8
+    return text
 
 
 def _without_empty(text: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, TEXT), text)
 
 
-def _without_nan(values: pa.Array) -> pa.Array:
+def _numbers_of_text(text: pa.Array) -> pa.Array:
+    return _without_nan(text.cast(NUMBER))
+
+
+def _numbers_of_json(values: Sequence[Any]) -> pa.Array:
+    _only(values, int, float)  # Arrow would convert true to 1
+    return _without_nan(pa.array(values, NUMBER))
+
+
+def _numbers_of_arrow(values: pa.Array) -> pa.Array:
+    """Convert numbers to float64; convert decimals and smaller floats through their text.
+
+    So a decimal 19.99 and a float32 19.99 both become the float64 19.99. Arrow's direct cast of the
+    float32 would give 19.989999771118164, and its cast of decimals divides by a power of ten.
+    """
+    if is_a.is_float16(values.type):
+        values = values.cast(pa.float32())
+    if is_a.is_decimal(values.type) or is_a.is_float32(values.type):
+        values = values.cast(pa.string())
+    return _without_nan(values.cast(NUMBER, safe=False))
+
+
+def _without_nan(numbers: pa.Array) -> pa.Array:
     """Replace NaN, which data frames write for a missing number, by null."""
-    if values.type != NUMBER:
-        return values
-    return pc.if_else(pc.is_nan(values), pa.scalar(None, NUMBER), values)
+    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, NUMBER), numbers)
 
 
-def _as_whole(numbers: pa.Array) -> pa.Array:
-    """Convert to whole numbers; refuse 3.5, but take 3.0, which data frames write beside gaps."""
+def _wholes(numbers: pa.Array) -> pa.Array:
+    """Convert to whole numbers; accept 3.0, which data frames write beside nulls; refuse 3.5."""
     return _without_nan(numbers).cast(WHOLE)
 
 
-def _as_time(text: pa.Array) -> pa.Array:
+def _wholes_of_text(text: pa.Array) -> pa.Array:
+    try:
+        return text.cast(WHOLE)  # float64 is exact up to 2**53 only
+    except pa.ArrowInvalid:
+        return _wholes(text.cast(NUMBER))
+
+
+def _wholes_of_json(values: Sequence[Any]) -> pa.Array:
+    if set(map(type, values)) <= {int, type(None)}:
+        return pa.array(values, WHOLE)  # float64 is exact up to 2**53 only
+    return _wholes(_numbers_of_json(values))
+
+
+def _wholes_of_arrow(values: pa.Array) -> pa.Array:
+    if is_a.is_integer(values.type):
+        return values.cast(WHOLE)
+    return _wholes(_numbers_of_arrow(values))
+
+
+def _flags(numbers: pa.Array) -> pa.Array:
+    """Convert 0 and 1 to false and true; refuse other numbers."""
+    known = pc.is_in(numbers, value_set=pa.array([0, 1, None], WHOLE))
+    if not pc.all(known, min_count=0).as_py():
+        raise ValueError("a flag that is neither 0 nor 1")
+    return numbers.cast(FLAG)
+
+
+def _flags_of_json(values: Sequence[Any]) -> pa.Array:
+    _only(values, bool, int)
+    return _flags(pa.array([None if v is None else int(v) for v in values], WHOLE))
+
+
+def _flags_of_arrow(values: pa.Array) -> pa.Array:
+    return values if is_a.is_boolean(values.type) else _flags(_wholes_of_arrow(values))
+
+
+def _dates_of_text(text: pa.Array) -> pa.Array:
+    return _within_years(text.cast(DATE))
+
+
+def _dates_of_arrow(values: pa.Array) -> pa.Array:
+    return _within_years(values.cast(DATE, safe=False))  # `safe` would refuse a time of day
+
+
+def _times_of_text(text: pa.Array) -> pa.Array:
     """Parse ISO 8601; a time without a zone is UTC."""
     zoned = pc.match_substring_regex(text, _ZONED)
-    none = pa.scalar(None, TEXT)
-    # Parse as nanoseconds, because Arrow refuses more digits than the unit holds.
-    with_zone = pc.if_else(zoned, text, none).cast(pa.timestamp("ns", "UTC"))
-    without = pc.if_else(zoned, none, text).cast(pa.timestamp("ns"))
-    return pc.coalesce(with_zone, pc.assume_timezone(without, "UTC")).cast(TIME, safe=False)
+    null = pa.scalar(None, TEXT)
+    # Parse as nanoseconds, because Arrow refuses more digits than the unit has.
+    with_zone = pc.if_else(zoned, text, null).cast(pa.timestamp("ns", "UTC"))
+    without_zone = pc.if_else(zoned, null, text).cast(pa.timestamp("ns"))
+    times = pc.coalesce(with_zone, pc.assume_timezone(without_zone, "UTC"))
+    return _within_years(times.cast(TIME, safe=False))
+
+
+def _times_of_arrow(values: pa.Array) -> pa.Array:
+    # `safe=True` would refuse nanoseconds, because microseconds have fewer digits.
+    times = values.cast(pa.timestamp("us", values.type.tz), safe=values.type.unit != "ns")
+    return _within_years(
+        pc.assume_timezone(times, "UTC") if values.type.tz is None else times.cast(TIME)
+    )
+
+
+def _within_years(values: pa.Array) -> pa.Array:
+    """Refuse dates and times outside of the years 1 to 9999, which Python cannot represent."""
+    first, end = _YEARS[values.type]
+    limits = pc.min_max(values.view(pa.int32() if values.type == DATE else pa.int64()))
+    low, high = limits["min"].as_py(), limits["max"].as_py()
+    if low is not None and not first <= low <= high < end:
+        raise ValueError("a date outside of the years 1 to 9999")
+    return values
+
+
+def _vectors_of_json(values: Sequence[Any]) -> pa.Array:
+    _only(values, list)  # Arrow would convert "" to an empty list
+    _only(chain.from_iterable(v for v in values if v is not None), int, float)
+    return pa.array(values, VECTOR)
+
+
+def _vectors_of_arrow(values: pa.Array) -> pa.Array:
+    vectors = values.cast(VECTOR, safe=False)
+    vectors.validate(full=True)
+    return vectors
+
+
+_FROM_TEXT: Mapping[pa.DataType, Callable[[pa.Array], pa.Array]] = {
+    NUMBER: _numbers_of_text,
+    WHOLE: _wholes_of_text,
+    FLAG: lambda text: text.cast(FLAG),
+    DATE: _dates_of_text,
+    TIME: _times_of_text,
+}
+_FROM_JSON: Mapping[pa.DataType, Callable[[Sequence[Any]], pa.Array]] = {
+    TEXT: _text_of_json,
+    NUMBER: _numbers_of_json,
+    WHOLE: _wholes_of_json,
+    FLAG: _flags_of_json,
+    DATE: lambda values: _dates_of_text(pa.array(values, TEXT)),
+    TIME: lambda values: _times_of_text(pa.array(values, TEXT)),
+    ATTRIBUTES: attributes_from_json,
+    VECTOR: _vectors_of_json,
+}
+_FROM_ARROW: Mapping[pa.DataType, Callable[[pa.Array], pa.Array]] = {
+    TEXT: _text_of_arrow,
+    NUMBER: _numbers_of_arrow,
+    WHOLE: _wholes_of_arrow,
+    FLAG: _flags_of_arrow,
+    DATE: _dates_of_arrow,
+    TIME: _times_of_arrow,
+    ATTRIBUTES: attributes_from_arrow,
+    VECTOR: _vectors_of_arrow,
+}

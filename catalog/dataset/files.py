@@ -15,8 +15,14 @@ from jaxtyping import Int
 
 from catalog.dataset.columns import Converter, accepts, convert, from_arrow, from_json, from_text
 from catalog.dataset.problems import Problems, Source, count, quote
-from catalog.dataset.text_files import csv_batches, first_line_not_utf8, jsonl_batches
-from catalog.schema import TEXT, TYPE_HELP, Column, Schema
+from catalog.dataset.text_files import (
+    csv_batches,
+    csv_dialect,
+    first_line_not_utf8,
+    jsonl_batches,
+    with_decimal_points,
+)
+from catalog.schema import NUMBER, TEXT, TYPE_HELP, WHOLE, Column, Schema
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".csv")
 
@@ -30,19 +36,20 @@ class RawTable:
     schema: Schema
     source: Source
     table: pa.Table  # the file's known columns; all of its columns if the schema is extensible
-    refused: dict[str, Int[np.ndarray, " bad"]]  # column -> rows already reported, null in `table`
+    # column -> rows whose value was reported as an error; the value is null in `table`
+    refused: dict[str, Int[np.ndarray, " bad"]]
 
     def has(self, name: str) -> bool:
         """Return whether the file has this column with the right type."""
         return name in self.table.column_names
 
     def unreported(self, name: str, rows: Int[np.ndarray, " some"]) -> Int[np.ndarray, " rest"]:
-        """Return those of `rows` whose value in this column was not reported yet."""
+        """Return the rows among `rows` whose value in this column was not reported yet."""
         return np.setdiff1d(rows, self.refused[name], assume_unique=True)
 
 
 def read_file(path: Path, schema: Schema, problems: Problems) -> RawTable | None:
-    """Read one table; add errors of the file and of its types to `problems`.
+    """Read one table; add errors about the file and about types to `problems`.
 
     Args:
         path: A file with one of `SUFFIXES`.
@@ -95,50 +102,103 @@ class _Builder:
             value = self.example.as_py() if isinstance(self.example, pa.Scalar) else self.example
         except UnicodeDecodeError:
             return "holds bytes that are not UTF-8 text"
+        except (ValueError, OverflowError):  # a date that Python cannot represent
+            value = self.example.cast(pa.string()).as_py()
         return f"{quote(value)} is not {TYPE_HELP[self.spec.type]}"
 
 
-def _read_parquet(path: Path, schema: Schema, problems: Problems) -> RawTable:
-    # Open the file here: Arrow would read all files of a directory with this name.
-    with path.open("rb") as handle, pq.ParquetFile(handle) as file:
+def _read_parquet(path: Path, schema: Schema, problems: Problems) -> RawTable | None:
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files:
+        problems.error(f"{path.name}: a directory without parquet files; write the table again")
+        return None
+    tables, header = [], list[str]()
+    for file in files:
+        try:
+            names, table = _open_parquet(file, schema)
+        except (OSError, pa.ArrowException) as error:
+            if file is path:
+                raise
+            raise OSError(f"{file.relative_to(path)}: {error}") from error
+        tables.append(table)
+        header += [name for name in names if name not in header or names.count(name) > 1]
+    _check_header(path.name, header, schema, problems)
+    return _finish_parquet(tables, path, schema, problems, files if path.is_dir() else ())
+
+
+def _open_parquet(path: Path, schema: Schema) -> tuple[list[str], pa.Table]:
+    """Return the names of all columns of a file, and a table of the columns to read."""
+    # Open the file here: if the path is a directory, Arrow would read all files in it. Arrow's
+    # default unit for INT96, which Spark writes, is nanoseconds, which end in the year 2262.
+    with (
+        path.open("rb") as handle,
+        pq.ParquetFile(handle, coerce_int96_timestamp_unit="us") as file,
+    ):
         names = file.schema_arrow.names
-        _check_header(path.name, names, schema, problems)
-        once = [name for name in names if names.count(name) == 1]
-        table = file.read(columns=[name for name in once if _keeps(schema, name)])
-    source = Source(path.name, "row", np.arange(1, len(table) + 1))
-    specs = {column.name: column for column in schema.columns}
+        unique_names = [name for name in names if names.count(name) == 1]
+        return names, file.read(columns=[name for name in unique_names if _keeps(schema, name)])
+
+
+def _finish_parquet(
+    tables: Sequence[pa.Table],
+    path: Path,
+    schema: Schema,
+    problems: Problems,
+    files: Sequence[Path] = (),
+) -> RawTable:
+    """Convert the tables of all files to the schema's types, and join them into one table."""
+    numbers = [np.arange(1, len(table) + 1) for table in tables]
+    starts = np.cumsum([0, *map(len, numbers)]).tolist()
+    parts = tuple((str(f.relative_to(path)), s) for f, s in zip(files, starts, strict=False))
+    source = Source(path.name, "row", np.concatenate(numbers), parts)
     columns, refused = {}, {}
-    for name in table.column_names:
-        column, spec = table.column(name), specs.get(name)
-        if spec is None:
-            columns[name] = column
-        elif accepts(column.type, spec.type):
-            builder = _Builder(spec, from_arrow)
+    for spec in schema.columns:
+        if not any(spec.name in table.column_names for table in tables):
+            continue
+        builder = _Builder(spec, from_arrow)
+        for table in tables:
+            if spec.name not in table.column_names:
+                builder.add(pa.nulls(len(table), spec.type))
+                continue
+            column = table.column(spec.name)
+            if not accepts(column.type, spec.type):
+                problems.error(
+                    f"{path.name}, column {spec.name}: has the Arrow type {column.type}; "
+                    f"give {TYPE_HELP[spec.type]}, best as {spec.type}"
+                )
+                break
             for chunk in column.chunks:
                 builder.add(chunk)
-            columns[name] = builder.finish(source, problems)
-            refused[name] = np.array(builder.refused, np.int64)
         else:
-            problems.error(
-                f"{path.name}, column {name}: has the Arrow type {column.type}; "
-                f"give {TYPE_HELP[spec.type]}, best as {spec.type}"
-            )
-    return RawTable(schema, source, pa.table(columns), refused)
+            columns[spec.name] = builder.finish(source, problems)
+            refused[spec.name] = np.array(builder.refused, np.int64)
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    others = [name for name in whole.column_names if name not in schema.names]
+    return RawTable(schema, source, pa.table(columns | {n: whole[n] for n in others}), refused)
 
 
 def _read_text(path: Path, schema: Schema, problems: Problems) -> RawTable:
     is_csv = path.suffix == ".csv"
     empty, converter = ("", from_text) if is_csv else (None, from_json)
     builders = {column.name: _Builder(column, converter) for column in schema.columns}
-    extra: dict[str, list[Any]] = {}  # columns outside of an extensible schema
+    extra: dict[str, list[Any]] = {}  # columns that an extensible schema does not name
     header: list[str] = []
     lines: list[int] = []
     broken: list[tuple[int, str]] = []
-    for batch in csv_batches(path) if is_csv else jsonl_batches(path, partial(_keeps, schema)):
+    decimal_commas: tuple[str, ...] = ()
+    if is_csv:
+        dialect = csv_dialect(path, schema.names)
+        batches = csv_batches(path, dialect)
+        if dialect.may_have_decimal_commas:
+            decimal_commas = tuple(c.name for c in schema.columns if c.type in (NUMBER, WHOLE))
+    else:
+        batches = jsonl_batches(path, partial(_keeps, schema))
+    for batch in batches:
         header = list(batch.names) if is_csv else list(dict.fromkeys([*header, *batch.names]))
         gap = [empty] * len(batch.lines)
         for name, builder in builders.items():
-            builder.add(batch.columns.get(name, gap))
+            cells = batch.columns.get(name, gap)
+            builder.add(with_decimal_points(cells) if name in decimal_commas else cells)
         if schema.extensible:
             for name in set(header) - builders.keys():
                 values = extra.setdefault(name, [empty] * len(lines))
@@ -149,15 +209,15 @@ def _read_text(path: Path, schema: Schema, problems: Problems) -> RawTable:
     if header or lines or is_csv:
         _check_header(path.name, header, schema, problems)
     source = Source(path.name, "line", np.array(lines, np.int64))
-    kept = {name: builder for name, builder in builders.items() if header.count(name) == 1}
-    columns = {name: builder.finish(source, problems) for name, builder in kept.items()}
+    present = {name: builder for name, builder in builders.items() if header.count(name) == 1}
+    columns = {name: builder.finish(source, problems) for name, builder in present.items()}
     columns |= {name: _extra_column(path.name, name, extra[name], problems) for name in extra}
-    refused = {name: np.array(builder.refused, np.int64) for name, builder in kept.items()}
+    refused = {name: np.array(builder.refused, np.int64) for name, builder in present.items()}
     return RawTable(schema, source, pa.table(columns), refused)
 
 
 def _extra_column(file: str, name: str, values: list[Any], problems: Problems) -> pa.Array:
-    """Return a column outside of the schema: text from a csv, any one type from jsonl."""
+    """Return a column that the schema does not name: text in a csv, any single type in jsonl."""
     try:
         array = pa.array(values)
     except (ValueError, TypeError, OverflowError):

@@ -1,4 +1,4 @@
-"""Collect the errors and warnings of a dataset, with the place of each."""
+"""Collect the errors and warnings of a dataset, each with its file and line or row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,32 +6,43 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-MAX_EXAMPLES = 4  # rows named in a message beside the first
-MAX_VALUE_CHARACTERS = 60  # the most characters of a value that a message quotes
+MAX_EXAMPLES = 4  # how many more rows a message names after the first row
+MAX_VALUE_CHARACTERS = 60  # maximum number of characters of a value in a message
 
 
 @dataclass(frozen=True)
 class Source:
-    """The file of a table, and the line or row number of each of its rows."""
+    """The file of a table, and the line or row number in the file for each row."""
 
     file: str  # file name
     unit: str  # "line" in text files, "row" in parquet files
     numbers: Int[np.ndarray, " rows"]  # row index -> line or row number, from 1
+    # Of a directory of files: the name of each file, and the index of its first row.
+    parts: tuple[tuple[str, int], ...] = ()
 
     def where(self, row: int) -> str:
-        """Return the place of a row, such as `items.csv, line 7`."""
-        return f"{self.file}, {self.unit} {self.numbers[row]}"
+        """Return the file and line of a row, such as `items.csv, line 7`."""
+        return f"{self._path(row)}, {self.unit} {self.numbers[row]}"
+
+    def place(self, row: int) -> str:
+        """Return the place of a row within its table, such as `line 7`."""
+        within = f"{self._path(row)}, " if self.parts else ""
+        return f"{within}{self.unit} {self.numbers[row]}"
+
+    def _path(self, row: int) -> str:
+        names = [name for name, first in self.parts if first <= row]
+        return f"{self.file}/{names[-1]}" if names else self.file
 
 
 class Problems:
-    """The errors and warnings so far."""
+    """The errors and warnings found so far."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.warnings: list[str] = []
 
     def error(self, text: str) -> None:
-        """Add an error that concerns no particular row."""
+        """Add an error that is not about particular rows."""
         self.errors.append(text)
 
     def warning(self, text: str) -> None:
@@ -50,9 +61,9 @@ class Problems:
 
         Args:
             source: The file of the rows.
-            column: The column at fault; None for the row as a whole.
-            rows: Ascending indices of the rows at fault.
-            say: Describes the problem of a row, given its index. Called for the first row.
+            column: The column with the problem; None if the whole row has it.
+            rows: Ascending indices of the rows with the problem.
+            say: Returns the problem of a row, given the row's index. Called for the first row.
             fix: How to correct the problem.
         """
         if not len(rows):
@@ -69,7 +80,7 @@ class Problems:
 
 def quote(value: object) -> str:
     """Return `repr` of a value, cut to MAX_VALUE_CHARACTERS."""
-    # Cut first, so that repr need not escape a megabyte of text.
+    # Cut before `repr`, so that `repr` does not escape a megabyte of text.
     if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
         return repr(value[:MAX_VALUE_CHARACTERS]) + "…"
     shown = repr(value)

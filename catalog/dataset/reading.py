@@ -1,4 +1,4 @@
-"""Read a dataset directory: all tables, valid and complete, or an error with all problems."""
+"""Read a dataset directory: return valid tables, or raise one error that lists all problems."""
 
 import hashlib
 import json
@@ -24,9 +24,9 @@ from catalog.dataset.validation import (
 )
 from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
-from catalog.schema import ITEMS, SCHEMAS, DatasetInfo, Schema
+from catalog.schema import ITEMS, NUMBER, SCHEMAS, DatasetInfo, Schema
 
-MAX_PROBLEMS_SHOWN = 30  # in the message of a DatasetError; its `problems` has all
+MAX_PROBLEMS_SHOWN = 30  # in the message of a DatasetError; `problems` has all of them
 
 _INFO_FILE = "dataset.json"
 
@@ -35,12 +35,12 @@ class DatasetError(InputError):
     """A dataset directory cannot be used."""
 
     def __init__(self, directory: Path, problems: Sequence[str]) -> None:
-        """Take all problems.
+        """Store all problems, and write a message about the first ones.
 
         Args:
             directory: The dataset directory.
-            problems: Each names file, row and column, and says what to do. Lines of text files
-                and rows of parquet files are counted from 1; a csv's header is line 1.
+            problems: Each one names the file, row and column, and says what to do. Lines of text
+                files and rows of parquet files are counted from 1; a csv's header is line 1.
         """
         self.problems = tuple(problems)
         shown = [f"  - {problem}" for problem in self.problems[:MAX_PROBLEMS_SHOWN]]
@@ -63,7 +63,7 @@ class Dataset:
 
     info: DatasetInfo
     items: pa.Table
-    judgments: pa.Table | None  # of known items, one per query and item; None: no file
+    judgments: pa.Table | None  # of known items, one per query and item; None if there is no file
     events: pa.Table | None  # of known items
     users: pa.Table | None  # the schema's columns, then the users' attributes
     warnings: tuple[str, ...]
@@ -76,9 +76,9 @@ def read_dataset(
     """Read and check a dataset directory.
 
     Judgments without query ids get one id per query. Judgments without splits get a split by a hash
-    of the normalised query: 80% train, 10% dev, 10% test. Repeated judgments are left out, as are
-    judgments and events of unknown items; warnings give their numbers. NaN in an optional number is
-    a missing value.
+    of the normalised query: 80% train, 10% dev, 10% test. Repeated judgments, and judgments
+    and events of unknown items, are left out; warnings say how many. NaN in an optional number is a
+    missing value.
 
     Args:
         directory: Holds `items` and optionally `judgments`, `events` and `users`, each as .parquet,
@@ -128,7 +128,7 @@ def read_dataset(
 def _read_tables(
     paths: Mapping[Schema, Path], grade_min: float, problems: Problems
 ) -> dict[str, RawTable]:
-    """Read the tables that have a file, and check each by itself."""
+    """Read every table that has a file, and check each table by itself."""
     tables = {}
     for schema in SCHEMAS:
         raw = read_file(paths[schema], schema, problems) if schema in paths else None
@@ -143,7 +143,7 @@ def _read_tables(
 
 
 def _find_files(directory: Path, names: Sequence[str], problems: Problems) -> dict[Schema, Path]:
-    """Return the file of each table that has one."""
+    """Return the file of each table; tables without a file are left out."""
     paths = {}
     for schema in SCHEMAS:
         readable = [name for name in names if name in {schema.name + end for end in SUFFIXES}]
@@ -197,13 +197,27 @@ def _resolve(
 ) -> DatasetInfo:
     """Fill in the defaults of the settings.
 
-    The default of `relevant_from` is the middle between `grade_min` and the highest grade.
+    `relevant_from` defaults to the middle between `grade_min` and the highest grade. If all
+    grades are `grade_min`, no item is relevant.
     """
     grade_min = settings.get("grade_min", 0.0)
-    highest = pc.max(judgments["grade"]).as_py() if judgments is not None else None
-    highest = grade_min if highest is None else highest
-    relevant_from = settings.get("relevant_from", (grade_min + highest) / 2)
-    if judgments is not None and relevant_from > highest:
+    grades = judgments["grade"] if judgments is not None else pa.array([], NUMBER)
+    lowest, highest = (
+        grade_min if limit is None else limit for limit in pc.min_max(grades).as_py().values()
+    )
+    default = (grade_min + highest) / 2 if highest > grade_min else grade_min + 1.0
+    relevant_from = settings.get("relevant_from", default)
+    if len(grades) and highest == grade_min:
+        problems.warning(
+            f"judgments, column grade: all grades are {grade_min:g}, which is grade_min; no item "
+            "counts as relevant, so nothing can be trained or measured on them"
+        )
+    elif len(grades) > 1 and lowest == highest:
+        problems.warning(
+            f"judgments, column grade: all grades are {highest:g}; add judgments of worse items, "
+            "or judged-only metrics are 1 for every order"
+        )
+    if judgments is not None and relevant_from > highest > grade_min:
         problems.warning(
             f"{_INFO_FILE}, relevant_from: no grade reaches {relevant_from:g}, "
             f"the highest is {highest:g}; no item counts as relevant"
@@ -223,7 +237,7 @@ def _complete(raw: RawTable) -> pa.Table:
 
 
 def _drop_unknown(table: pa.Table, items: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:
-    """Drop the rows of items that do not exist, with a warning."""
+    """Drop rows that name an unknown item, and add a warning."""
     known = pc.is_in(table["item_id"], value_set=items["item_id"])
     rows = true_rows(pc.invert(known))
     if not len(rows):
@@ -241,13 +255,13 @@ def _finish_judgments(table: pa.Table, raw: RawTable, problems: Problems) -> pa.
     """Drop repeated judgments, and give every judgment a query id and a split."""
     queries = table["query"].combine_chunks()
     first = first_of_equals(pair_codes(queries, table["item_id"].combine_chunks()))
-    once = first == np.arange(len(first))
-    if not once.all():
-        repeated = count(int((~once).sum()), "repeated judgment")
+    is_first = first == np.arange(len(first))
+    if not is_first.all():
+        repeated = count(int((~is_first).sum()), "repeated judgment")
         problems.warning(f"{raw.source.file}: {repeated} left out")
-        table = table.filter(pa.array(once))
+        table = table.filter(pa.array(is_first))
         queries = table["query"].combine_chunks()
-    # `check_judgments` has made sure that these columns are either full or empty.
+    # `check_judgments` made sure that each of these columns is either full or empty.
     for name, function in (("query_id", _query_id), ("split", split_of)):
         if table[name].null_count:
             position = table.column_names.index(name)
@@ -269,7 +283,8 @@ def split_of(query: str) -> str:
 def _fingerprint(paths: Sequence[Path]) -> str:
     whole = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as handle:
-            content = hashlib.file_digest(handle, "sha256").hexdigest()
-        whole.update(f"{path.name} {content}\n".encode())
+        for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+            with file.open("rb") as handle:
+                content = hashlib.file_digest(handle, "sha256").hexdigest()
+            whole.update(f"{file.relative_to(path.parent)} {content}\n".encode())
     return whole.hexdigest()

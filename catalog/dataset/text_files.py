@@ -1,9 +1,10 @@
-"""Read csv and jsonl files in batches of rows, with the first line of each row."""
+"""Read csv and jsonl files in batches of rows, with the line number of each row."""
 
 import csv
 import gzip
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -11,25 +12,72 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
-_BATCH_ROWS = 65_536  # rows held as Python objects at a time
+from catalog.dataset.attributes import RepeatedKeys, json_object
+from catalog.dataset.problems import quote
+
+# A csv cell may be as long as memory allows; the standard library's limit is 128 KiB.
+csv.field_size_limit(2**31 - 1)
+
+_BATCH_ROWS = 65_536  # maximum number of rows in a batch, held as Python objects
 _BLANK = " \t\r\n"
+_DELIMITERS = (",", ";", "\t", "|")
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}([. \u00a0\u202f]\d{3})+)(,\d+)?")
+_THOUSANDS = re.compile(r"[. \u00a0\u202f]")
 
 
 @dataclass(frozen=True)
 class Batch:
     """Rows of a text file, as strings or decoded JSON values."""
 
-    names: Sequence[str]  # the csv's header, or all keys of these jsonl rows
-    columns: dict[str, list[Any]]  # a value per row, for the names that are read
-    lines: list[int]  # the first line of each row, from 1
-    broken: list[tuple[int, str]]  # lines that are not a row, and why
+    names: Sequence[str]  # the header of a csv, or all keys of the batch's jsonl rows
+    columns: dict[str, list[Any]]  # column name -> one value per row; only columns that are read
+    lines: list[int]  # number of each row's first line, from 1
+    broken: list[tuple[int, str]]  # number of each invalid line, and the problem
 
 
-def csv_batches(path: Path) -> Iterator[Batch]:
+@dataclass(frozen=True)
+class Dialect:
+    """How a csv file separates its cells."""
+
+    delimiter: str
+    first_line: int  # the line of the header, from 1
+
+    @property
+    def may_have_decimal_commas(self) -> bool:
+        """Whether numbers may have decimal commas; False if commas separate the cells."""
+        return self.delimiter != ","
+
+
+def csv_dialect(path: Path, names: Collection[str]) -> Dialect:
+    """Return the dialect of a csv file: the delimiter that gives most known names in the header.
+
+    A first line such as `sep=;`, which Excel reads and writes, names the delimiter.
+
+    Args:
+        path: The file, UTF-8 with or without a byte order mark.
+        names: Known names of columns.
+
+    Raises:
+        UnicodeDecodeError: the file is not UTF-8.
+    """
+    with _open_text(path) as handle:
+        header = handle.readline()
+    if header[:4].lower() == "sep=" and len(header.strip("\r\n")) == 5:
+        return Dialect(header[4], 2)
+
+    def known(delimiter: str) -> int:
+        cells = next(csv.reader([header], delimiter=delimiter), [])
+        return len({cell.strip() for cell in cells} & set(names))
+
+    return Dialect(max(_DELIMITERS, key=known), 1)
+
+
+def csv_batches(path: Path, dialect: Dialect) -> Iterator[Batch]:
     """Read a csv file whose first line names the columns.
 
     Args:
         path: The file, UTF-8 with or without a byte order mark.
+        dialect: The dialect of the file, as `csv_dialect` returns it.
 
     Yields:
         At least one batch, which may have no rows. Blank lines are skipped.
@@ -39,25 +87,43 @@ def csv_batches(path: Path) -> Iterator[Batch]:
         csv.Error: quotes are unbalanced, so the rest cannot be read; the message names the line.
     """
     with _open_text(path) as handle:
-        reader = csv.reader(handle, strict=True)
+        for _ in range(1, dialect.first_line):
+            handle.readline()
+        reader = csv.reader(handle, delimiter=dialect.delimiter, strict=True)
         try:
             names = next(reader, [])
-            rows = _csv_rows(reader)
+            rows = _csv_rows(reader, dialect.first_line - 1)
             while True:
                 chunk = list(islice(rows, _BATCH_ROWS))
                 yield _csv_batch(names, chunk)
                 if len(chunk) < _BATCH_ROWS:
                     return
         except csv.Error as error:
-            raise csv.Error(f"line {reader.line_num}: {error}") from error
+            line = reader.line_num + dialect.first_line - 1
+            raise csv.Error(f"line {line}: {error}") from error
 
 
-def _csv_rows(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    line = reader.line_num + 1
+def _csv_rows(reader: Any, skipped: int) -> Iterator[tuple[int, list[str]]]:
+    line = reader.line_num + 1 + skipped
     for row in reader:
         if row:
             yield line, row
-        line = reader.line_num + 1  # a quoted cell may span lines
+        line = reader.line_num + 1 + skipped  # a quoted cell may span lines
+
+
+def with_decimal_points(cells: list[str]) -> list[str]:
+    """Replace decimal commas by decimal points, if any cell of the column has a comma.
+
+    In such a column, points and spaces group thousands: `1.234,50` is 1234.50.
+    """
+    if not any("," in cell for cell in cells):
+        return cells
+    return [
+        _THOUSANDS.sub("", cell).replace(",", ".")
+        if _DECIMAL_COMMA.fullmatch(cell.strip())
+        else cell
+        for cell in cells
+    ]
 
 
 def _csv_batch(names: list[str], chunk: list[tuple[int, list[str]]]) -> Batch:
@@ -79,7 +145,7 @@ def jsonl_batches(path: Path, reads: Callable[[str], bool]) -> Iterator[Batch]:
 
     Args:
         path: The file, UTF-8 with or without a byte order mark.
-        reads: Whether to read the values of a key.
+        reads: Returns whether to read the values of a key.
 
     Yields:
         At least one batch, which may have no rows. Blank lines are skipped.
@@ -102,11 +168,13 @@ def _jsonl_batch(chunk: list[tuple[int, str]], reads: Callable[[str], bool]) -> 
     broken: list[tuple[int, str]] = []
     for line, text in chunk:
         try:
-            row = json.loads(text)
+            row = json.loads(text, object_pairs_hook=json_object)
         except (ValueError, RecursionError) as error:
             broken.append((line, f"not JSON ({error})"))
             continue
-        if isinstance(row, dict):
+        if isinstance(row, RepeatedKeys):
+            broken.append((line, f"has {quote(row.repeated)} twice"))
+        elif isinstance(row, dict):
             rows.append(row)
             lines.append(line)
         else:
@@ -133,6 +201,7 @@ def _open_bytes(path: Path) -> AbstractContextManager[IO[bytes]]:
 
 @contextmanager
 def _open_text(path: Path) -> Iterator[IO[str]]:
-    # Skip the byte order mark that spreadsheets write; csv needs the original line ends.
+    # utf-8-sig skips the byte order mark that spreadsheets write. The csv reader needs the original
+    # line ends, so newline is "".
     with _open_bytes(path) as raw, TextIOWrapper(raw, "utf-8-sig", newline="") as text:
         yield text

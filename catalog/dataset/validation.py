@@ -1,5 +1,6 @@
 """Check the values of a dataset, column by column."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,18 @@ from catalog.dataset.files import RawTable
 from catalog.dataset.problems import Problems, count, quote
 from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
-from catalog.schema import NUMBER, TEXT, VECTOR, WHOLE, Column
+from catalog.items import ITEM_FIELDS
+from catalog.schema import ITEMS, NUMBER, TEXT, VECTOR, WHOLE, Column
+
+# The text columns that models read.
+_MODEL_TEXTS = tuple(f.name for f in ITEM_FIELDS if f.text_position is not None and f.type is str)
+# Matches an HTML tag or character reference. The pattern means the same in RE2 and in Python.
+_MARKUP = (
+    r"</?(?:a|b|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|script|small|span|strong|style|sub|sup"
+    r"|table|tbody|td|th|tr|u|ul)(?:\s[^<>]*)?/?>"
+    r"|&(?:amp|lt|gt|quot|apos|nbsp|reg|trade|copy|deg|[aeiou](?:acute|grave|uml|circ)|#\d{1,6}"
+    r"|#x[0-9a-fA-F]{1,5});"
+)
 
 Rows = Int[np.ndarray, " some"]
 
@@ -21,6 +33,9 @@ def check_table(raw: RawTable, problems: Problems) -> None:
     for column in raw.schema.columns:
         if raw.has(column.name):
             _check_column(raw, column, problems)
+    for name in _MODEL_TEXTS if raw.schema is ITEMS else ():
+        if raw.has(name):
+            _check_markup(raw, name, problems)
     key = raw.schema.key
     if key is not None and raw.has(key):
         values = _column(raw, key)
@@ -31,8 +46,7 @@ def check_table(raw: RawTable, problems: Problems) -> None:
             key,
             repeated[np.asarray(pc.is_valid(values))[repeated]],
             lambda row: (
-                f"{quote(values[row].as_py())} is also on "
-                f"{raw.source.unit} {raw.source.numbers[first[row]]}"
+                f"{quote(values[row].as_py())} is also on {raw.source.place(int(first[row]))}"
             ),
             "give every row its own",
         )
@@ -66,6 +80,19 @@ def _check_column(raw: RawTable, column: Column, problems: Problems) -> None:
         _check_limits(column, values, report, fix)
     if column.type == VECTOR:
         _check_vectors(raw, column.name, values, problems)
+
+
+def _check_markup(raw: RawTable, name: str, problems: Problems) -> None:
+    """Warn about HTML, because models and the lexical index read tags as words."""
+    rows = true_rows(pc.match_substring_regex(_column(raw, name), _MARKUP))
+    if len(rows):
+        first = int(rows[0])
+        match = re.search(_MARKUP, raw.table[name][first].as_py())
+        shown = quote(match[0]) if match is not None else "a tag"
+        problems.warning(
+            f"{raw.source.where(first)}, column {name}: {count(len(rows), raw.source.unit)} with "
+            f"HTML such as {shown}; write plain text, because models read tags as words"
+        )
 
 
 def _check_limits(
@@ -121,7 +148,7 @@ def check_judgments(raw: RawTable, grade_min: float, problems: Problems) -> None
 
     Args:
         raw: The judgments.
-        grade_min: The grade without gain.
+        grade_min: The grade whose gain is 0.
         problems: Takes the errors.
     """
     for name in ("query_id", "split"):
@@ -141,19 +168,20 @@ def check_judgments(raw: RawTable, grade_min: float, problems: Problems) -> None
     if not raw.has("query"):
         return
     queries = _column(raw, "query")
+    # Models read queries in normal form. So queries with the same normal form must be in the same
+    # split and have the same grades.
+    normalised = map_queries(queries, normalise_query)
     if raw.has("split"):
-        # Queries with one normal form are one query to a model, and must not leak between splits.
-        normalised = codes(map_queries(queries, normalise_query))
-        _check_agreement(
-            raw, "split", normalised, queries, "keep each query in one split", problems
-        )
+        fix = "keep each query in one split"
+        _check_agreement(raw, "split", codes(normalised), queries, fix, problems)
     if raw.has("query_id"):
         ids = _column(raw, "query_id")
         fix = "give each query its own id"
         _check_agreement(raw, "query", codes(ids), ids, fix, problems)
     if raw.has("item_id") and raw.has("grade"):
         items = _column(raw, "item_id")
-        pairs = pair_codes(queries, items)
+        # If the dataset has query ids, they say which queries are the same.
+        pairs = pair_codes(queries if raw.has("query_id") else normalised, items)
         fix = "keep one judgment of each query and item"
         named = pc.if_else(pc.is_valid(items), queries, pa.scalar(None, TEXT))
         _check_agreement(raw, "grade", pairs, named, fix, problems)
@@ -167,45 +195,54 @@ def _check_agreement(
     fix: str,
     problems: Problems,
 ) -> None:
-    """Report rows whose value in `column` differs from that of the first row of their group."""
+    """Report rows whose value in `column` differs from the value in the first row of their group.
+
+    Args:
+        raw: The table.
+        column: The column that must agree.
+        groups: The number of each row's group.
+        names: The name of each row's group, for messages; rows without a name are not reported.
+        fix: How to correct the problem.
+        problems: Takes the errors.
+    """
     values = _column(raw, column)
     first = first_of_equals(groups)
     differ = pc.not_equal(values, values.take(pa.array(first)))  # null if either is missing
-    same_name = np.asarray(pc.is_valid(names))
+    has_name = np.asarray(pc.is_valid(names))
     rows = true_rows(differ)
 
     def say(row: int) -> str:
-        other = f"{raw.source.unit} {raw.source.numbers[first[row]]}"
+        other = raw.source.place(int(first[row]))
         here, there = quote(values[row].as_py()), quote(values[first[row]].as_py())
         item = f" and item {quote(raw.table['item_id'][row].as_py())}" if column == "grade" else ""
         return f"{quote(names[row].as_py())}{item} has {here} here and {there} on {other}"
 
-    problems.rows(raw.source, column, rows[same_name[rows]], say, fix)
+    problems.rows(raw.source, column, rows[has_name[rows]], say, fix)
 
 
 def map_queries(queries: pa.Array, function: Callable[[str], str]) -> pa.Array:
-    """Apply a function to each query, with one call per distinct query."""
+    """Apply a function to each query; call it once per distinct query."""
     encoded = queries.dictionary_encode()
     results = [function(query) for query in encoded.dictionary.to_pylist()]
     return pa.array(results, TEXT).take(encoded.indices)
 
 
 def codes(values: pa.Array) -> Int[np.ndarray, " rows"]:
-    """Return a whole number per value, equal for equal values; -1 for null."""
+    """Return a whole number for each value; equal values get equal numbers, and null gets -1."""
     indices = pc.fill_null(values.dictionary_encode().indices, -1)
     return np.asarray(indices, np.int64)
 
 
 def pair_codes(left: pa.Array, right: pa.Array) -> Int[np.ndarray, " rows"]:
-    """Return a whole number per row, equal for equal pairs of values."""
+    """Return a whole number for each row; equal pairs of values get equal numbers."""
     right_codes = codes(right)
-    distinct = int(right_codes.max(initial=0)) + 2  # including null
+    distinct = int(right_codes.max(initial=0)) + 2  # number of codes, including that of null
     pairs: Int[np.ndarray, " rows"] = codes(left) * distinct + right_codes + 1
     return pairs
 
 
 def true_rows(mask: pa.Array | pa.ChunkedArray) -> Rows:
-    """Return the indices at which a mask is true, neither false nor null."""
+    """Return the indices at which a mask is true (not false and not null)."""
     rows: Rows = np.flatnonzero(np.asarray(pc.fill_null(mask, False)))
     return rows
 

@@ -1,4 +1,4 @@
-"""What MkDocs is told beyond mkdocs.yml: generated pages, links to the repository, diagrams."""
+"""MkDocs hooks: generate reference pages, rewrite links to the repository, draw diagrams."""
 
 import os
 import posixpath
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import protos
 
 ROOT = Path(__file__).resolve().parents[2]
-# Packages of the reference, from the contract's client up to the console command.
+# Packages in the reference by page name, from the client of the contract to the console command.
 PACKAGES = {
     "shortlist": "protos/shortlist",
     "base": "base",
@@ -51,7 +51,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Generate the reference's pages, and copy the scripts into the site."""
+    """Add the generated reference pages and the JavaScript files to the site."""
     for name, text in protos.pages().items():
         files.append(File.generated(config, f"reference/protos/{name}.md", content=text))
     for name, directory in PACKAGES.items():
@@ -76,18 +76,18 @@ def _modules(directory: str) -> Iterator[str]:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Turn links that lead out of docs/ into links to the reference, or into paths."""
-    here = posixpath.dirname(page.file.src_uri)
+    """Replace links to files outside docs/ by links to the reference, or by the files' paths."""
+    page_directory = posixpath.dirname(page.file.src_uri)
 
     def replace(match: re.Match[str]) -> str:
         text, target = match.groups()
-        path = posixpath.normpath(posixpath.join("docs", here, target.partition("#")[0]))
+        path = posixpath.normpath(posixpath.join("docs", page_directory, target.partition("#")[0]))
         if path.startswith("docs/"):
             return match[0]
         if path.startswith("protos/shortlist/v1"):
             name = "search_service" if path.endswith("v1") else Path(path).stem
-            start = posixpath.relpath(f"reference/protos/{name}.md", here or ".")
-            return f"[{text}]({start})"
+            reference = posixpath.relpath(f"reference/protos/{name}.md", page_directory or ".")
+            return f"[{text}]({reference})"
         if not (ROOT / path).exists():
             raise PluginError(f"{page.file.src_uri}: no file {path}")
         return text if path in text else f"{text} (`{path}`)"
@@ -96,7 +96,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
-    """Load Mermaid on pages that have a diagram, before the theme would fetch it from elsewhere."""
+    """Load Mermaid from the site on pages with a diagram; the theme would load it from a CDN."""
     if '<pre class="mermaid">' not in output:
         return output
     source = posixpath.relpath(f"assets/{MERMAID}", posixpath.dirname(page.file.dest_uri) or ".")

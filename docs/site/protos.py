@@ -1,4 +1,4 @@
-"""Pages of the API reference from the comments of `protos/shortlist/v1/*.proto`."""
+"""Generate reference pages from the comments of `protos/shortlist/v1/*.proto`."""
 
 import re
 import sys
@@ -19,16 +19,17 @@ from google.protobuf.descriptor_pb2 import (
 
 PROTOS = Path(__file__).resolve().parents[2] / "protos"
 
-# Field numbers of the descriptor messages: the paths of comments are made of them.
+# Field numbers of the descriptor messages. A comment's path consists of field numbers and indexes.
 _MESSAGE, _ENUM, _SERVICE = 4, 5, 6  # in a file
 _FIELD, _NESTED, _NESTED_ENUM = 2, 3, 4  # in a message
-_VALUE = 2  # in an enum and, for methods, in a service
+_VALUE = 2  # in an enum
+_METHOD = 2  # in a service
 
-Comments = Mapping[tuple[int, ...], str]
+Comments = Mapping[tuple[int, ...], str]  # by the path of the commented element
 
 
 def pages() -> dict[str, str]:
-    """Return a page of Markdown by the name of its .proto file, without the suffix."""
+    """Return the reference pages in Markdown, by the name of the .proto file without suffix."""
     files = _files()
     known = {
         f"{file.package}.{name}": Path(file.name).stem
@@ -81,7 +82,7 @@ def _service(
         response = ("stream " if method.server_streaming else "") + _link(method.output_type, known)
         yield f"### {service.name}.{method.name} {{ #{service.name}.{method.name} }}\n"
         yield f"{request} → {response}\n"
-        yield _text(comments, (*path, _VALUE, index))
+        yield _text(comments, (*path, _METHOD, index))
 
 
 def _message(
@@ -124,7 +125,7 @@ def _enum(
 
 
 def _type(field: FieldDescriptorProto, message: DescriptorProto, known: Mapping[str, str]) -> str:
-    """Return a field's type as a .proto file writes it, linked where it has a page."""
+    """Return a field's type in .proto syntax, with a link if a reference page describes it."""
     for nested in message.nested_type:
         if nested.options.map_entry and field.type_name.endswith(f".{nested.name}"):
             key, value = (_type(part, nested, known) for part in nested.field)
@@ -146,7 +147,7 @@ def _link(type_name: str, known: Mapping[str, str]) -> str:
 
 
 def _text(comments: Comments, path: tuple[int, ...]) -> str:
-    """Return a comment as Markdown: its own lines, without the space behind each `//`."""
+    """Return a comment as Markdown, without the space after each `//`."""
     text = re.sub(r"^ ", "", comments.get(path, ""), flags=re.MULTILINE)
     return text.replace("<", "&lt;").strip() + "\n"
 

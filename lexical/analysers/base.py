@@ -1,4 +1,4 @@
-"""What an analyser is: a row of the table in `lexical.analysers`."""
+"""The type of an analyser; `lexical.analysers` lists all analysers."""
 
 import unicodedata
 from collections.abc import Callable
@@ -8,23 +8,23 @@ import tantivy
 
 
 def normalise(text: str) -> str:
-    """Compose characters and drop what is not valid UTF-8.
+    """Compose characters (NFKC), and drop characters that UTF-8 cannot encode.
 
-    The tokenizer would split a word at a detached accent, and Rust accepts no lone surrogates.
+    The tokenizer would split a word at a separate accent. Rust accepts no lone surrogates.
     """
     return unicodedata.normalize("NFKC", text).encode("utf-8", "ignore").decode("utf-8")
 
 
 @dataclass(frozen=True)
 class Analyser:
-    """How texts of items and queries become terms.
+    """The rules that turn texts of items and queries into terms.
 
     Attributes:
         name: The name in a `LexicalConfig`.
-        tokenizer_name: The tokenizer's name in tantivy's schema. Change it whenever the terms of
-            some text change: then indexes built before are refused instead of misread.
-        build_tokenizer: Make the tokenizer with its filters.
-        prepare: Rewrite a text for the tokenizer. The result is `normalise`d.
+        tokenizer_name: The tokenizer's name in tantivy's schema. Change the name whenever the terms
+            of any text change. Older indexes are then refused, instead of searched for wrong terms.
+        build_tokenizer: Makes the tokenizer with its filters.
+        prepare: Rewrites a text for the tokenizer, and applies `normalise`.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """English: words are stemmed, and sizes and codes are indexed both whole and in parts.
 
 The tokenizer splits at every punctuation mark, which breaks up sizes and codes: 1/2 in., 3.5 mm,
-12-gauge, F8J042-BLK. `prepare` writes the whole size or code before its parts. The whole matches
-any spelling of the same size or code, and each part still matches alone.
+12-gauge, F8J042-BLK. `prepare` writes each size or code as one word before its parts. This word
+matches every spelling of the same size or code, and each part still matches by itself.
 """
 
 import re
@@ -12,7 +12,7 @@ import tantivy
 from lexical.analysers.base import Analyser, normalise
 
 _MAX_TERM_BYTES = 100
-# Spellings of units; the first of each group stands for the unit.
+# Spellings of units. The first spelling of each group is the one that is indexed.
 _UNITS = {
     unit: spellings[0]
     for spellings in (
@@ -37,7 +37,7 @@ _SIGNS = re.compile(r"[-./]")
 
 
 def prepare(text: str) -> str:
-    """Write sizes and codes whole before their parts.
+    """Write each size and code as one word before its parts.
 
     1/2 in. → 1f2in 1f2 in; 3.5mm → 3d5mm 3d5 mm; 12 gauge → 12gauge 12 gauge; AB-12 → AB12 AB 12.
     """
@@ -62,7 +62,7 @@ ANALYSER = Analyser("english", "shortlist_en_2", build_tokenizer, prepare)
 
 
 def _whole_code(joined: re.Match[str]) -> str:
-    """Write a code, which has both letters and digits, whole before its parts."""
+    """Write a code as one word before its parts; a code has both letters and digits."""
     parts = joined[0]
     whole = _SIGNS.sub("", parts)
     is_code = len(whole) <= _LONGEST_CODE and not whole.isdigit() and not whole.isalpha()
@@ -70,5 +70,6 @@ def _whole_code(joined: re.Match[str]) -> str:
 
 
 def _whole_size(size: re.Match[str]) -> str:
+    """Write a size as one word before its number and unit."""
     unit = _UNITS[size[2].lower()]
     return f"{size[1]}{unit} {size[1]} {unit}"

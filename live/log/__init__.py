@@ -1,1 +1,1 @@
-"""The write-ahead log of the live catalogue: its fields, how it is read, merged and written."""
+"""The write-ahead log of the live catalogue: write it, read it, and merge it into a dataset."""

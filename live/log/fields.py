@@ -9,7 +9,7 @@ from typing import Any
 
 from catalog.items import ID, ITEM_FIELDS
 
-# The fields of a write by their types. The id is not among them: it is the log's key.
+# The type of each field of a write. The item id is not a field: it is the log's key.
 FIELDS: Mapping[str, type] = MappingProxyType(
     {field.name: field.type for field in ITEM_FIELDS if field.name != ID}
 )
@@ -20,7 +20,7 @@ _INTEGER_LIMIT = 2**63  # the catalogue stores 64-bit integers
 
 
 class FieldError(ValueError):
-    """A field that items do not have, or a value that is not of its type."""
+    """A field of a write is unknown or missing, or its value has the wrong type."""
 
     def __init__(self, field: str, problem: str):
         super().__init__(f"field {field}: {problem}")
@@ -29,11 +29,11 @@ class FieldError(ValueError):
 
 
 def canonical(fields: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
-    """Return the fields of an upsert in the form that is equal for equivalent upserts.
+    """Return an upsert's fields in canonical form: equivalent upserts get equal fields.
 
     Args:
         fields: Values by field, typed as in `Item`; None clears a field.
-        whole: Whether the fields are the whole item, so that cleared fields can be left out.
+        whole: Whether the fields are the whole item. If so, cleared fields are left out.
 
     Raises:
         FieldError: items have no such field, a value is not of the field's type, or the item would
@@ -47,7 +47,7 @@ def canonical(fields: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
 
 
 def set_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that have a value."""
+    """Return only the fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None and value != {}}
 
 
@@ -63,7 +63,7 @@ def to_json(fields: Mapping[str, Any]) -> str:
 
 
 def from_json(text: Any, *, whole: bool) -> dict[str, Any]:
-    """Return the fields that `to_json` wrote.
+    """Read the fields from text that `to_json` wrote.
 
     Raises:
         ValueError: `to_json` cannot have written the text.
@@ -82,7 +82,7 @@ def from_json(text: Any, *, whole: bool) -> dict[str, Any]:
             try:
                 fields[name] = datetime.date.fromisoformat(value)
             except (TypeError, ValueError):
-                raise FieldError(name, f"{value!r} is no date") from None
+                raise FieldError(name, f"{value!r} is not a date") from None
     return canonical(fields, whole=whole)
 
 
@@ -98,7 +98,11 @@ def is_text(value: Any) -> bool:
 
 
 def _typed(name: str, value: Any) -> Any:
-    """Return a value with exactly the type of its field."""
+    """Return a value, converted to exactly the type of its field.
+
+    Raises:
+        FieldError: there is no such field, or the value cannot be converted.
+    """
     kind = FIELDS.get(name)
     if kind is None:
         raise FieldError(name, "items have no such field in the log")
@@ -107,7 +111,7 @@ def _typed(name: str, value: Any) -> Any:
     if kind is float and type(value) is int and abs(value) < _INTEGER_LIMIT:
         value = float(value)
     if type(value) is float:
-        value += 0.0  # -0.0 becomes 0.0: equal numbers are written alike
+        value += 0.0  # -0.0 becomes 0.0, so that equal numbers give equal text
     if kind is dict and isinstance(value, Mapping):
         value = dict(value)
     if type(value) is not kind or not _in_range(value):

@@ -1,4 +1,4 @@
-"""The items of a dataset after the writes of a log."""
+"""Merge the writes of a log into the items of a dataset."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,14 +16,15 @@ from live.log.reading import Change
 
 @dataclass(frozen=True)
 class MergedItems:
-    """A table of items after the writes of a log.
+    """The items of a dataset after the writes of a log are applied.
 
     Attributes:
-        items: Unwritten items in their order, then written ones in the order of their last writes.
-        written: Number of written items.
+        items: The dataset's unwritten items in their order, then the written items in the order of
+            their last writes.
+        written: Number of written items in the table.
         deleted: Number of the dataset's items that were deleted.
-        unknown: Ids of items left out: only some of their fields were written, and no source has
-            the others.
+        unknown: Ids of items that were left out: their writes are partial, and their other fields
+            are unknown.
     """
 
     items: pa.Table
@@ -40,7 +41,7 @@ def apply_changes(
     Args:
         items: A valid table of `schema.ITEMS`.
         changes: The latest state of each written item.
-        others: Items that the dataset may lack, for writes of only some fields.
+        others: Items to use when a partial write names an item that the dataset lacks.
 
     Raises:
         InputError: no item is left.
@@ -70,7 +71,7 @@ def apply_changes(
 
 
 def _after(change: Change, *stores: ItemStore | None) -> Item | None:
-    """Return the item after its last write; None where no store has its other fields."""
+    """Return the item after its last write; None for a partial write to an item in no store."""
     fields: dict[str, Any] = dict(change.fields or {})
     if change.whole:
         return Item(change.item_id, **fields)
@@ -82,7 +83,7 @@ def _after(change: Change, *stores: ItemStore | None) -> Item | None:
 
 
 def _with_embeddings(written: ItemStore, store: ItemStore) -> pa.Table:
-    """Return written items with their embeddings from the dataset; writes have none."""
+    """Return written items with embeddings from the dataset, because writes have none."""
     rows = store.rows(written.ids)
     column = store.table["embedding"].combine_chunks()
     dataset_rows = pa.array(rows, mask=rows < 0)

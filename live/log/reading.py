@@ -1,4 +1,4 @@
-"""Reading a write-ahead log, in the process that writes to it or in another one."""
+"""Read a write-ahead log, in the process that writes to the log or in another process."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,9 +16,9 @@ _FORMAT = LogFormat(
     application_id=0x53484C47,  # "SHLG"
     version=1,
     tables=(
-        # The key is the sequence, so that a replay reads the file from front to back.
+        # The sequence is the key, so that a replay reads the file from start to end.
         "CREATE TABLE items (sequence INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE,"
-        " fields TEXT, whole INTEGER NOT NULL)",  # fields: a JSON object; null: deleted
+        " fields TEXT, whole INTEGER NOT NULL)",  # fields: a JSON object; null for a deleted item
         "CREATE TABLE requests (sequence INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE,"
         " digest BLOB NOT NULL)",
     ),
@@ -28,7 +28,7 @@ _FORMAT = LogFormat(
 
 
 class NoLogError(LogError):
-    """A directory has no log yet."""
+    """The directory has no log yet."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ class Change:
     """The latest state of one item."""
 
     item_id: str
-    sequence: int  # of the item's last write
-    # None: deleted. A whole item has only the fields that are set; in a partial one, None or {}
+    sequence: int  # sequence number of the item's last write
+    # None: the item is deleted. If `whole`, only fields with a value are here; if not, None or {}
     # clears a field.
     fields: Mapping[str, Any] | None
-    whole: bool  # False: the fields replace those of the bundle's item
+    whole: bool  # False: only these fields of the bundle's item change
 
 
 @dataclass(frozen=True)
 class LogSnapshot:
-    """A log at one moment."""
+    """The content of a log at one moment."""
 
-    id: str  # tells this log from all others
-    sequence: int  # of the last write, 0 before the first
+    id: str  # unique id of the log
+    sequence: int  # sequence number of the last write; 0 before the first write
     changes: tuple[Change, ...]  # one per item that was ever written, in order of sequence
 
 
@@ -58,7 +58,7 @@ def log_file(directory: Path) -> LogFile:
 
 
 def read(directory: Path, *, check: bool = False) -> LogSnapshot:
-    """Read the log in a directory, which another process may be writing to; change nothing.
+    """Read the log in a directory, without changing it. Another process may write to the log.
 
     Args:
         directory: The directory that `--state` names.
@@ -73,14 +73,14 @@ def read(directory: Path, *, check: bool = False) -> LogSnapshot:
         raise _no_log(file)
     if not file.in_use:
         snapshot = _read(file, check, file.lone_reader)
-        if not file.in_use:  # no process began to write meanwhile
+        if not file.in_use:  # no process opened the file for writing meanwhile
             return snapshot
     return _read(file, check, file.reader)
 
 
 def _read(file: LogFile, check: bool, connect: Callable[[], sqlite3.Connection]) -> LogSnapshot:
     with file.reporting("cannot be read"), closing(connect()) as reader:
-        reader.execute("BEGIN")  # all statements read one state of the file
+        reader.execute("BEGIN")  # so that all statements read the same state of the file
         if file.is_new(reader):
             raise _no_log(file)
         if check:
@@ -90,19 +90,19 @@ def _read(file: LogFile, check: bool, connect: Callable[[], sqlite3.Connection])
 
 def _no_log(file: LogFile) -> NoLogError:
     return NoLogError(
-        f"{file.path}: there is no log; name the directory that a server's --state names"
+        f"{file.path}: there is no log; give the directory that a server uses as --state"
     )
 
 
 def last_sequence(connection: sqlite3.Connection) -> int:
-    """Return the sequence of the last write, 0 before the first."""
-    # The last request is never forgotten.
+    """Return the sequence number of the last write; 0 before the first write."""
+    # Old requests are deleted from the table, but the last request never is.
     query = "SELECT coalesce(max(sequence), 0) FROM requests"
     return int(connection.execute(query).fetchone()[0])
 
 
 def changes(file: LogFile, reader: sqlite3.Connection, after: int) -> Iterator[Change]:
-    """Yield the items whose last write is later than a sequence, in order of sequence."""
+    """Yield the state of each item whose last write is later than `after`, in order of sequence."""
     query = "SELECT * FROM items WHERE sequence > ? ORDER BY sequence"
     for row in reader.execute(query, (after,)):
         yield _change(file, row)
@@ -111,14 +111,14 @@ def changes(file: LogFile, reader: sqlite3.Connection, after: int) -> Iterator[C
 def changes_of(
     file: LogFile, connection: sqlite3.Connection, item_ids: Sequence[str]
 ) -> dict[str, Change]:
-    """Return the latest state of some items by id, without those never written."""
+    """Return the latest state of some items, by id; items that were never written are left out."""
     query = "SELECT * FROM items WHERE item_id IN"
     rows = (_change(file, row) for row in select_in(connection, query, item_ids))
     return {change.item_id: change for change in rows}
 
 
 def check_all(file: LogFile, reader: sqlite3.Connection) -> None:
-    """Check the whole file, in a transaction that has begun.
+    """Check the whole file, in a transaction that the caller began.
 
     Raises:
         LogError: the file is damaged.
@@ -131,11 +131,11 @@ def check_all(file: LogFile, reader: sqlite3.Connection) -> None:
         raise file.damaged("the sequence of requests has gaps")
     for change in changes(file, reader, after=-1):
         if not 1 <= change.sequence <= last:
-            raise file.damaged(f"item {change.item_id!r} is of no known write")
+            raise file.damaged(f"item {change.item_id!r} belongs to no known write")
 
 
 def _change(file: LogFile, row: tuple[Any, ...]) -> Change:
-    """Return the change that a row of the table holds."""
+    """Return a row of the table `items` as a `Change`."""
     sequence, item_id, text, whole = row
     if not isinstance(item_id, str) or not item_id or whole not in (0, 1):
         raise file.damaged(f"write {sequence} has no item_id or is neither whole nor partial")

@@ -1,6 +1,6 @@
-"""The write-ahead log of the catalogue: what has changed since the bundle was built.
+"""The write-ahead log of the catalogue: all changes since the bundle was built.
 
-Only an item's latest state matters, so the log has one row per changed item. It also remembers
+Only an item's latest state matters, so the log has one row per changed item. The log also stores
 request ids, so that a repeated write changes nothing. A write is on the disk before `append`
 returns.
 """
@@ -34,7 +34,7 @@ __all__ = [
     "WriteLog",
 ]
 
-REMEMBERED_REQUESTS = 1_000_000  # writes whose request ids are known; at most about 0.2 GB
+REMEMBERED_REQUESTS = 1_000_000  # number of request ids that the log keeps; about 0.2 GB
 MAX_REQUEST_ID_CHARACTERS = 64
 
 
@@ -42,12 +42,12 @@ class NoItemError(Exception):
     """A partial write names an item that does not exist."""
 
     def __init__(self, item_id: str):
-        super().__init__(f"there is no item {item_id!r}; write the whole item to have it")
+        super().__init__(f"there is no item {item_id!r}; write the whole item to create it")
         self.item_id = item_id
 
 
 class RequestIdReusedError(Exception):
-    """A request id came before, with another write."""
+    """A request id was used before, for another write."""
 
     def __init__(self, request_id: str):
         super().__init__(f"request id {request_id!r} was used for another write; choose a new one")
@@ -56,44 +56,44 @@ class RequestIdReusedError(Exception):
 
 @dataclass(frozen=True)
 class Write:
-    """One upsert or deletion, as a caller asks for it."""
+    """One upsert or deletion that a caller requests."""
 
-    request_id: str  # 1 to 64 characters, the caller's choice; a repeated one changes nothing
+    request_id: str  # 1 to 64 characters, chosen by the caller; a repeated id changes nothing
     item_id: str
-    # None: delete. Else columns of schema.ITEMS, as schema.Item has them; a None clears a field.
+    # None: delete the item. Otherwise values by field, typed as in `Item`; None clears a field.
     fields: Mapping[str, Any] | None
-    whole: bool = True  # these are all fields of the item; False: the other fields stay
+    whole: bool = True  # True: the fields are the whole item. False: other fields keep their values
 
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """The answer to a write that is durable."""
+    """The answer to a durable write."""
 
-    sequence: int  # from 1, rising by 1 with every new write; a repeated write has its first one
-    repeated: bool  # the request id was known, and nothing changed
+    sequence: int  # 1, 2, 3, … for new writes; a repeated write gets its first number again
+    repeated: bool  # the request id was known, so nothing changed
 
 
-# The answer to a write, or why it was refused: NoItemError, RequestIdReusedError, or the ValueError
-# of a malformed write.
+# The acknowledgement of a write, or the error of a refused write: NoItemError,
+# RequestIdReusedError, or the ValueError of a malformed write.
 Outcome: TypeAlias = Acknowledgement | Exception
 
 
 @dataclass
 class _Transaction:
-    """What one transaction writes."""
+    """The rows that one transaction writes."""
 
-    last: int  # the log's sequence after the transaction
+    last: int  # the log's last sequence number after the transaction
     changes: dict[str, Change]  # item id -> its new row
     requests: dict[str, tuple[int, bytes]]  # request id -> sequence and digest
 
 
 @dataclass(frozen=True)
 class _CanonicalWrite:
-    """A well-formed write."""
+    """A valid write with canonical fields."""
 
     write: Write
-    fields: Mapping[str, Any] | None  # in their canonical form
-    digest: bytes  # of everything that the write does
+    fields: Mapping[str, Any] | None  # in canonical form; None: delete the item
+    digest: bytes  # hash of the item id, the fields and `whole`
 
     @property
     def partial(self) -> bool:
@@ -102,14 +102,14 @@ class _CanonicalWrite:
 
 
 class WriteLog:
-    """The write-ahead log in one directory, which other processes are kept out of.
+    """The write-ahead log in one directory. A lock keeps other writing processes out.
 
-    Threads may share a log. It takes one batch of writes at a time; readers never wait for writes,
-    nor writes for readers.
+    Threads may share a log. It takes one batch of writes at a time. Readers and writers never wait
+    for each other.
 
     Attributes:
         path: The log's file.
-        id: Tells this log from all others, whose sequences mean nothing here.
+        id: Unique id of this log. Every log counts its own sequence numbers.
     """
 
     def __init__(
@@ -127,14 +127,16 @@ class WriteLog:
 
     @classmethod
     def open(cls, directory: Path, *, remembered: int = REMEMBERED_REQUESTS) -> "WriteLog":
-        """Open the log in a directory; create what is missing of both, for this user alone.
+        """Open the log in a directory; create the directory and the log if they are missing.
+
+        Other users have no access to a created directory or log.
 
         Args:
             directory: The directory that `--state` names.
-            remembered: How many of the last writes have known request ids, from 1.
+            remembered: How many of the latest request ids the log keeps, at least 1.
 
         Raises:
-            InputError: another process has the directory.
+            InputError: another process holds the lock of the directory.
             LogError: the directory or the file cannot be read or written, or the file belongs to
                 another program or has another format.
         """
@@ -172,25 +174,25 @@ class WriteLog:
 
     @property
     def sequence(self) -> int:
-        """Sequence of the last write, 0 before the first."""
+        """Sequence number of the last write; 0 before the first write."""
         return self._sequence
 
     def append(
         self, writes: Sequence[Write], exists: Callable[[str], bool] = lambda _: True
     ) -> list[Outcome]:
-        """Make writes durable in their order, in one transaction without the refused ones.
+        """Make writes durable in their order, in one transaction; leave out refused writes.
 
         Args:
-            writes: What to write.
-            exists: Whether an item exists, asked for partial writes: the log knows only written
-                items.
+            writes: The writes.
+            exists: Returns whether an item exists. Called for partial writes, because the log has
+                only items that were written.
 
         Returns:
-            The acknowledgement of each write, or why it was refused.
+            For each write, its acknowledgement or the error that refuses it.
 
         Raises:
             LogError: the file cannot be written. After a disk failure, the writes may or may not be
-                durable; sending them again with the same request ids is always safe.
+                durable. The caller can safely send them again with the same request ids.
         """
         writes_or_errors = [_canonical(write) for write in writes]
         with self._lock:
@@ -202,9 +204,9 @@ class WriteLog:
         return outcomes
 
     def changes(self, after: int = 0) -> Iterator[Change]:
-        """Yield the items whose last write is later than a sequence, in order of sequence.
+        """Yield the state of each item whose last write is later than `after`, in sequence order.
 
-        Writes made during the iteration do not show.
+        Writes that are made during the iteration are not included.
 
         Raises:
             LogError: the file cannot be read, or is damaged.
@@ -227,11 +229,11 @@ class WriteLog:
             self._file.reporting("cannot be read"),
             closing(self._file.reader()) as reader,
         ):
-            reader.execute("BEGIN")  # all statements read one state of the file
+            reader.execute("BEGIN")  # so that all statements read the same state of the file
             reading.check_all(self._file, reader)
 
     def close(self) -> None:
-        """Close the file and let other processes into the directory."""
+        """Close the file and release the lock of the directory."""
         with self._lock:
             if self._closed:
                 return
@@ -251,21 +253,21 @@ class WriteLog:
         exists: Callable[[str], bool],
     ) -> tuple[_Transaction, list[Outcome]]:
         """Return the transaction for a batch and the outcome of each write; write nothing."""
-        writes = [each for each in writes_or_errors if isinstance(each, _CanonicalWrite)]
-        requests = self._requests([each.write.request_id for each in writes])
-        partial = [each.write.item_id for each in writes if each.partial]
+        valid = [entry for entry in writes_or_errors if isinstance(entry, _CanonicalWrite)]
+        requests = self._requests([entry.write.request_id for entry in valid])
+        partial = [entry.write.item_id for entry in valid if entry.partial]
         before = reading.changes_of(self._file, self._connection, partial)
         transaction = _Transaction(reading.last_sequence(self._connection), {}, {})
         outcomes: list[Outcome] = [
-            _add(transaction, each, requests, before, exists)
-            if isinstance(each, _CanonicalWrite)
-            else each
-            for each in writes_or_errors
+            _add(transaction, entry, requests, before, exists)
+            if isinstance(entry, _CanonicalWrite)
+            else entry
+            for entry in writes_or_errors
         ]
         return transaction, outcomes
 
     def _requests(self, request_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        """Return sequence and digest of the requests that are known, by request id."""
+        """Return the sequence number and digest of each known request, by request id."""
         query = "SELECT request_id, sequence, digest FROM requests WHERE request_id IN"
         rows = select_in(self._connection, query, request_ids)
         return {request_id: (sequence, digest) for request_id, sequence, digest in rows}
@@ -300,12 +302,14 @@ class WriteLog:
 
 
 def _canonical(write: Write) -> _CanonicalWrite | ValueError:
-    """Return a write in its canonical form, or the error of a malformed one."""
+    """Return a write in canonical form, or the error if the write is malformed."""
     if not is_text(write.request_id) or not 1 <= len(write.request_id) <= MAX_REQUEST_ID_CHARACTERS:
         limit = MAX_REQUEST_ID_CHARACTERS
-        return ValueError(f"request_id: {write.request_id!r} is no text of 1 to {limit} characters")
+        return ValueError(
+            f"request_id: {write.request_id!r} is not text of 1 to {limit} characters"
+        )
     if not is_text(write.item_id) or not write.item_id:
-        return ValueError(f"item_id: {write.item_id!r} is no text, or empty")
+        return ValueError(f"item_id: {write.item_id!r} is not text, or is empty")
     fields = None
     if write.fields is not None:
         try:
@@ -319,34 +323,34 @@ def _canonical(write: Write) -> _CanonicalWrite | ValueError:
 
 def _add(
     transaction: _Transaction,
-    each: _CanonicalWrite,
+    new: _CanonicalWrite,
     requests: Mapping[str, tuple[int, bytes]],
     before: Mapping[str, Change],
     exists: Callable[[str], bool],
 ) -> Outcome:
     """Add a write to a transaction, unless the write is repeated or refused; return its outcome."""
-    request_id, item_id = each.write.request_id, each.write.item_id
+    request_id, item_id = new.write.request_id, new.write.item_id
     known = transaction.requests.get(request_id) or requests.get(request_id)
-    if known and known[1] != each.digest:
+    if known and known[1] != new.digest:
         return RequestIdReusedError(request_id)
     if known:
         return Acknowledgement(known[0], repeated=True)
     earlier = transaction.changes.get(item_id)
-    if earlier is None and each.partial and not exists(item_id):
+    if earlier is None and new.partial and not exists(item_id):
         return NoItemError(item_id)
-    change = _merge(earlier or before.get(item_id), each, transaction.last + 1)
+    change = _merge(earlier or before.get(item_id), new, transaction.last + 1)
     if change is None:
         return NoItemError(item_id)
     transaction.last += 1
     transaction.changes[item_id] = change
-    transaction.requests[request_id] = (transaction.last, each.digest)
+    transaction.requests[request_id] = (transaction.last, new.digest)
     return Acknowledgement(transaction.last, repeated=False)
 
 
-def _merge(before: Change | None, each: _CanonicalWrite, sequence: int) -> Change | None:
-    """Return an item's row after a write; None where a partial write finds a deleted item."""
-    item_id, fields = each.write.item_id, each.fields
-    if fields is None or each.write.whole:
+def _merge(before: Change | None, new: _CanonicalWrite, sequence: int) -> Change | None:
+    """Return an item's row after a write; None for a partial write to a deleted item."""
+    item_id, fields = new.write.item_id, new.fields
+    if fields is None or new.write.whole:
         return Change(item_id, sequence, fields, whole=True)
     if before is None:
         return Change(item_id, sequence, fields, whole=False)

@@ -1,4 +1,4 @@
-"""The bundle: manifest, golden queries, models and the building of indexes."""
+"""The bundle: manifest, golden queries, models and index building."""
 
 from search.bundle.manifest import (
     FORMAT_VERSION,

@@ -1,7 +1,7 @@
-"""Building both indexes of a bundle, with a report on them.
+"""Build the two indexes of a bundle (vector and lexical), and report on them.
 
-`train` builds the indexes of the items that it encoded. A server builds them again for the items
-that were written to it (`live.index_build`).
+`train` builds the indexes of a new bundle. A server with live writes builds the indexes of a
+compacted bundle (see `live.index_build`).
 """
 
 import shutil
@@ -26,7 +26,7 @@ from towers.index import (
 )
 from towers.vectors import open_vectors
 
-# Beside the vector index: queries that the index was not tuned on.
+# File in the vector index's directory with queries that the index was not tuned on.
 HELD_OUT = "held_out.npy"
 _RECALL_DEPTHS = (10, 100, 200)
 
@@ -41,20 +41,20 @@ def build_indexes(
     """Build the vector index and the lexical index of items.
 
     Args:
-        directory: The directory of both; its vector index directory has the vectors already.
+        directory: The directory of the bundle. Its vector index directory already has the vectors.
         store: The items.
         config: Configuration of the vector index.
         queries: Unit vectors of queries to tune the vector index on.
         lexical: Configuration of the lexical index.
 
     Returns:
-        The report: the number of `items`; of the vector index, how it stores `vectors`, its
-        `bytes_per_item` with the vectors, `build_seconds`, `build_peak_mib` (peak memory, where the
-        system reports it) and how it searches; and `recall@K` against exact search on the queries
-        of `open_held_out`.
+        The report. `items` is the number of items. For the vector index, `vectors` says how vectors
+        are stored, `bytes_per_item` includes the vectors, and there are `build_seconds`,
+        `build_peak_mib` (peak memory, if the system reports it) and the index's own `report()`.
+        `recall@K` is recall against exact search, on the queries of `open_held_out`.
 
     Raises:
-        InputError: as `towers.index.index_stored`.
+        InputError: see `towers.index.index_stored`.
     """
     index_directory = directory / bundle.INDEX
     forget_peak()
@@ -78,11 +78,14 @@ def build_indexes(
 
 
 def build_alike(directory: Path, like: Path) -> dict[str, Any]:
-    """Build the indexes of the items and vectors in a directory; return as `build_indexes`.
+    """Build indexes with the configuration of another bundle.
 
     Args:
-        directory: Has the items and vectors, and gets the indexes.
-        like: A bundle, whose configuration of both indexes and query samples are used again.
+        directory: The directory with the items and vectors, where the indexes are written.
+        like: The bundle whose index configurations and query samples are used.
+
+    Returns:
+        The report of `build_indexes`.
     """
     index = like / bundle.INDEX
     if (index / HELD_OUT).is_file():
@@ -97,14 +100,14 @@ def build_alike(directory: Path, like: Path) -> dict[str, Any]:
 
 
 def save_held_out(directory: Path, queries: Float32[np.ndarray, "queries dim"]) -> None:
-    """Save queries that a vector index is not tuned on in its directory."""
+    """Save queries that a vector index is not tuned on, in the directory of the index."""
     np.save(directory / HELD_OUT, queries)
 
 
 def open_held_out(directory: Path) -> Float32[np.ndarray, "queries dim"]:
     """Return unit vectors of queries that a vector index was not tuned on.
 
-    A bundle of an earlier version has none: its tuning queries are returned instead.
+    Bundles of earlier versions have no such queries; the tuning queries are returned instead.
     """
     if not (directory / HELD_OUT).is_file():
         return open_queries(directory)

@@ -11,11 +11,11 @@ from search.bundle import BundleError
 from search.request import SearchRequest
 from search.result import SearchResult
 
-ANSWERS = 2  # raised when a change to the engine changes the results of the same files
+ANSWERS = 2  # increase this when an engine change alters the results of unchanged models
 DEPTH = 10
 # Processors round differently; bfloat16 inputs of matrix products round much more than float32.
-TOLERANCE = {True: 1e-3, False: 1e-1}  # of scores, by whether both sides used float32
-MIN_OVERLAP = {True: 0.9, False: 0.7}  # of the top 10
+TOLERANCE = {True: 1e-3, False: 1e-1}  # of scores; key: whether both runs used float32
+MIN_OVERLAP = {True: 0.9, False: 0.7}  # shared part of the top 10; key: as for TOLERANCE
 
 
 @runtime_checkable
@@ -28,7 +28,7 @@ class Searcher(Protocol):
 
 
 def record(engine: Searcher, queries: Sequence[str], path: Path) -> None:
-    """Write the engine's present results, one JSON object a line."""
+    """Write the engine's results for golden queries, one JSON object per line."""
     lines = []
     for query in queries:
         hits = engine.search(SearchRequest(query, page_size=DEPTH)).hits
@@ -49,7 +49,7 @@ def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
     Args:
         engine: The engine under test.
         path: The file that `record` wrote.
-        both_float32: Whether matrix products took float32 inputs then, and do now.
+        both_float32: Whether matrix products use float32 inputs now and did when recorded.
 
     Raises:
         BundleError: a query's top 10 overlap too little, or an item's score changed too much.

@@ -1,9 +1,9 @@
 """The bundle: one immutable, checksummed directory that holds everything serving needs.
 
-The manifest, `manifest.json`, is written last; a directory without it is no bundle. Loading checks
-every file against the manifest first and refuses files that it does not list, so no unknown file
-(such as a pickle that ScaNN would run) is ever opened. The manifest begins with a digest of its own
-content, so that a change of any bit of a bundle is noticed.
+The manifest, `manifest.json`, is written last; a directory without a manifest is not a bundle.
+Loading first checks every file against the manifest, and refuses files that are not listed. So no
+unknown file is ever opened, such as a pickle, which ScaNN would execute. The manifest begins with a
+digest of its own content, so loading detects a change of any bit.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from base.atomic_files import sync, write_text
 from base.errors import InputError
 
 FORMAT_VERSION = 2
-PARTS_VERSION = 1  # of all files but the manifest; training starts over when it changes
-_UNSEALED_VERSION = 1  # also read: a manifest without a digest of its own
+PARTS_VERSION = 1  # of the files other than the manifest; `train` starts over when it changes
+_UNSEALED_VERSION = 1  # can still be read; this manifest has no digest of its content
 MANIFEST = "manifest.json"
-_SEAL = '{\n "sha256": "%s",\n'  # how a manifest begins: with a digest of all later bytes
-_HALF_WRITTEN = f".{MANIFEST}."  # prefix of the files that a killed `write_text` may leave
+_SEAL = '{\n "sha256": "%s",\n'  # beginning of a manifest: the digest of all later bytes
+_HALF_WRITTEN = f".{MANIFEST}."  # prefix of temporary files that a killed `write_text` can leave
 TOWERS = "towers"
 RERANK = "rerank"
 TOKENIZER = "tokenizer"
@@ -31,13 +31,15 @@ INDEX = "index"
 LEXICAL = "lexical"
 ITEMS = "items.parquet"
 GOLDEN = "golden.jsonl"
+# The recall channels of bundles whose manifest does not name any.
+FIRST_CHANNELS = ("dense", "lexical")
 
 
 Result = TypeVar("Result")
 
 
 class BundleError(InputError):
-    """A directory is no valid bundle; the message names the file at fault."""
+    """A directory is not a valid bundle; the message names the faulty file."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,21 @@ class Manifest:
     """Identity, origin and files of a bundle.
 
     Attributes:
-        bundle_id: Hash of all files but the manifest, and of `as_of` and `numerics`; 16
+        bundle_id: Hash of all files but the manifest, and of `as_of`, `numerics` and `channels`; 16
             hexadecimal digits.
         created: UTC time, ISO 8601.
-        as_of: The day to which item ages count, ISO 8601; None if no item has a date.
+        as_of: The day on which item ages are computed, ISO 8601; None if no item has a date.
         numerics: Input type of matrix products when the bundle was built.
         built_from: Resolved configuration, seeds, package versions, dataset fingerprint.
-        reports: The report of each training step, with the index's recall.
-        metrics: Figures of `train evaluate`; empty until it ran.
+        reports: The report of each training step, including the recall of the index.
+        metrics: Metrics of `train evaluate`; empty before the evaluation.
         files: Size in bytes and SHA-256 of every other file, by path.
-        state: `log`, the id of a write-ahead log, and `sequence`, the last of its writes that the
-            items include; None if they include no writes.
-        root: The `bundle_id` of the bundle that this was compacted from; None if `train` built it.
+        state: The writes that the items include. `log` is the id of the write-ahead log, and
+            `sequence` is the number of the last included write. None without writes.
+        root: The `bundle_id` of the trained bundle from which compactions made this bundle; None if
+            `train` built this bundle.
+        channels: The recall channels that the bundle was built with. Others are not asked, so a
+            bundle that was built before a channel existed gives the same results.
     """
 
     bundle_id: str
@@ -69,14 +74,15 @@ class Manifest:
     files: Mapping[str, Mapping[str, Any]]
     state: Mapping[str, Any] | None = None
     root: str | None = None
+    channels: tuple[str, ...] = FIRST_CHANNELS
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
-        """Return the manifest with other files and the `bundle_id` that follows from them."""
+        """Return the manifest with other files, and with the `bundle_id` of these files."""
         filled = replace(self, files=files)
         return replace(filled, bundle_id=filled.identity())
 
     def with_metrics(self, metrics: Mapping[str, Any]) -> "Manifest":
-        """Return the manifest with the figures of an evaluation."""
+        """Return the manifest with the metrics of an evaluation."""
         return replace(self, metrics=metrics)
 
     def write(self, directory: Path) -> None:
@@ -115,6 +121,7 @@ class Manifest:
         if not unaltered:
             raise BundleError(f"{path} was altered: its digest is not that of its content")
         try:
+            values["channels"] = tuple(values.get("channels", FIRST_CHANNELS))
             manifest = cls(**values)
             manifest.check()
         except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -139,16 +146,21 @@ class Manifest:
             isinstance(self.state["log"], str) and isinstance(self.state["sequence"], int)
         ):
             raise TypeError("state is not a log and a sequence")
+        if not all(isinstance(name, str) for name in self.channels):
+            raise TypeError("channels are not names")
         for name in ("built_from", "reports", "metrics"):
             if not isinstance(getattr(self, name), dict):
                 raise TypeError(f"{name} is not an object")
         if self.identity() != self.bundle_id:
-            raise ValueError("bundle_id is not that of its files, numerics and day")
+            raise ValueError("bundle_id is not that of its files, numerics, day and channels")
 
     def identity(self) -> str:
-        """Return the bundle's id: a hash of what decides its results."""
+        """Return the bundle's id: a hash of everything that its results depend on."""
         content = {path: entry["sha256"] for path, entry in self.files.items()}
-        text = json.dumps([content, self.numerics, self.as_of], sort_keys=True)
+        parts: list[Any] = [content, self.numerics, self.as_of]
+        if self.channels != FIRST_CHANNELS:
+            parts.append(self.channels)
+        text = json.dumps(parts, sort_keys=True)
         return _digest(text.encode())[:16]
 
 
@@ -162,7 +174,7 @@ def _digest(content: bytes) -> str:
 
 
 def list_files(directory: Path) -> dict[str, dict[str, Any]]:
-    """Return size and SHA-256 of every file below a directory but the manifest, by path."""
+    """Return the size and SHA-256 of each file below a directory, except the manifest."""
     return {
         path: {"size": (directory / path).stat().st_size, "sha256": _sha256(directory / path)}
         for path in _content(directory)
@@ -173,7 +185,7 @@ def verify(directory: Path) -> Manifest:
     """Check a bundle's files, byte by byte, against its manifest.
 
     Raises:
-        BundleError: files are missing, altered, or not listed; the message has all of them.
+        BundleError: files are missing, altered, or not listed; the message lists all problems.
     """
     manifest = Manifest.read(directory)
     present, listed = set(_content(directory)), set(manifest.files)
@@ -207,11 +219,11 @@ def write_directory(target: Path, build: Callable[[Path], Result]) -> Result:
     """Write a directory atomically, even if the power fails.
 
     Args:
-        target: The directory; an existing one stays until the new one is complete.
-        build: Fills the empty directory that it is given.
+        target: The directory. An existing directory stays until the new directory is complete.
+        build: A function that fills an empty directory, which is passed to the function.
 
     Returns:
-        What `build` returned.
+        The result of `build`.
     """
     target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -237,7 +249,7 @@ def write_directory(target: Path, build: Callable[[Path], Result]) -> Result:
 
 
 def _sync_all(directory: Path) -> None:
-    """Make everything below a directory durable: contents and names."""
+    """Flush a directory and everything below it to the disk: file contents and names."""
     for path in (directory, *directory.rglob("*")):
         if not path.is_symlink():
             sync(path)

@@ -1,4 +1,4 @@
-"""The two compiled models of a bundle. Changes of the catalogue do not change them."""
+"""The compiled models of a bundle. Writes to the catalogue do not change the models."""
 
 import weakref
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ class Models:
     """The towers and the reranker of a bundle.
 
     Attributes:
-        encoder: The towers.
+        encoder: The query tower and the item tower.
         pairs: The cross-encoder; None if the bundle has no reranker.
-        numerics: The input type of matrix products, and the reason for it.
+        numerics: The input type of matrix products, and why it was chosen.
     """
 
     def __init__(self, directory: Path, manifest: bundle.Manifest, numerics: Numerics) -> None:
@@ -40,12 +40,12 @@ class Models:
         self._batcher: Batcher | None = None
 
     def are_of(self, manifest: bundle.Manifest, numerics: Numerics) -> bool:
-        """Return whether a bundle has the same model files and would use the same numerics."""
+        """Return whether a bundle has the same model files and the same numerics."""
         same = bool(self._files) and self._files == _files(manifest)
         return same and numerics.dtype == self.numerics.dtype
 
     def warm_up(self) -> None:
-        """Compile every shape that serving can meet and that is not compiled yet."""
+        """Compile every shape that serving uses and that is not compiled yet."""
         self.encoder.warm_up()
         if self.pairs is not None:
             self.pairs.warm_up()
@@ -55,17 +55,18 @@ class Models:
         if self._batcher is not None:
             return
         self._batcher = Batcher()
-        # Callers hold a reference to the models, so no work is queued when the models are
-        # collected.
+        # Every caller of a model holds a reference to this object. So no work is queued when the
+        # garbage collector removes this object.
         weakref.finalize(self, self._batcher.finish).atexit = False
-        # Queries go first: every search needs the query's vector first, and encoding is quick.
-        urgent, patient = self._batcher.shared(priority=0), self._batcher.shared(priority=1)
-        self.encoder.route(queries=urgent, items=patient)
+        # Queries have priority, because a search starts with the query's vector, and encoding one
+        # query is quick.
+        first, second = self._batcher.shared(priority=0), self._batcher.shared(priority=1)
+        self.encoder.route(queries=first, items=second)
         if self.pairs is not None:
-            self.pairs.route(patient)
+            self.pairs.route(second)
 
     def close(self) -> None:
-        """End the batching that `share` began, after the queued work."""
+        """End the batching that `share` started, after the queued work."""
         if self._batcher is not None:
             self._batcher.close()
 
@@ -76,6 +77,6 @@ class Models:
 
 
 def _files(manifest: bundle.Manifest) -> Mapping[str, Any]:
-    """Return the digests of the model files, by path."""
+    """Return the SHA-256 of each model file, by path."""
     parts = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
     return {p: e["sha256"] for p, e in manifest.files.items() if p.split("/")[0] in parts}

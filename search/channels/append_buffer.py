@@ -1,23 +1,23 @@
-"""A buffer of vectors that grows at the end while readers keep using shorter views of it."""
+"""An append-only buffer of vectors. Readers of an earlier state are not disturbed."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
 
-_LEAST_ROOM = 1_024  # rows
+_MIN_CAPACITY = 1_024  # smallest allocation, in rows
 
 
 @dataclass
-class _Room:
-    """Memory for rows, filled from the front; filled rows never change."""
+class _Storage:
+    """Memory for rows, filled from the first row on. Filled rows never change."""
 
-    rows: Float32[np.ndarray, "room dim"]
-    filled: int
+    rows: Float32[np.ndarray, "capacity dim"]
+    filled: int  # number of filled rows
 
 
 class AppendBuffer:
-    """An immutable list of vectors; one thread at a time may derive a longer list.
+    """An immutable list of vectors. Only one thread at a time may call `followed_by`.
 
     Attributes:
         values: The vectors, read-only.
@@ -25,31 +25,31 @@ class AppendBuffer:
 
     def __init__(self, values: Float32[np.ndarray, "rows dim"]) -> None:
         """Start with the vectors `values`, without a copy."""
-        self._hold(_Room(values, len(values)), len(values))
+        self._use(_Storage(values, len(values)), len(values))
 
     def __len__(self) -> int:
         return len(self.values)
 
     def followed_by(self, more: Float32[np.ndarray, "more dim"]) -> "AppendBuffer":
-        """Return these vectors followed by more, in shared memory if there is room.
+        """Return a buffer with these vectors followed by `more`.
 
-        Without room, all vectors are copied into memory of twice the size. So each vector is copied
-        about once on average.
+        Both buffers share memory if the rows after these vectors are free. Otherwise all vectors
+        are copied into memory of twice the size. On average, each vector is copied about once.
         """
         size = len(self)
         end = size + len(more)
-        room = self._room
-        if room.filled != size or end > len(room.rows):
-            rows = np.empty((max(2 * end, _LEAST_ROOM), more.shape[1]), np.float32)
+        storage = self._storage
+        if storage.filled != size or end > len(storage.rows):
+            rows = np.empty((max(2 * end, _MIN_CAPACITY), more.shape[1]), np.float32)
             rows[:size] = self.values
-            room = _Room(rows, size)
-        room.rows[size:end] = more
-        room.filled = end
+            storage = _Storage(rows, size)
+        storage.rows[size:end] = more
+        storage.filled = end
         grown = AppendBuffer.__new__(AppendBuffer)
-        grown._hold(room, end)
+        grown._use(storage, end)
         return grown
 
-    def _hold(self, room: _Room, size: int) -> None:
-        self._room = room
-        self.values = room.rows[:size]
+    def _use(self, storage: _Storage, size: int) -> None:
+        self._storage = storage
+        self.values = storage.rows[:size]
         self.values.flags.writeable = False

@@ -1,8 +1,8 @@
-"""What a recall channel is.
+"""The interface of recall channels.
 
-A channel finds items for a query in its own way and can score any item. To add one: write its class
-in a file of this folder, list it in `search.channels.CHANNELS`, and add a value of that name to the
-contract's `Channel` enum.
+A channel finds items for a query by a method of its own, and can score any item. To add a channel,
+write its class in a file of this folder, add the class to `search.channels.CHANNELS`, and add the
+name of the channel to the `Channel` enum of the contract (`channel.proto`).
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from catalog.catalogue import Catalogue
 from catalog.items import Item
 from lexical.index import LexicalIndex
 
-# Which rows may be found: those that pass a filter. None: all rows, which must be alive.
+# Mask of the rows that a search may return. None allows all rows; no row may then be deleted.
 Allowed: TypeAlias = Bool[np.ndarray, " items"] | None
 
 
 @dataclass(frozen=True)
 class Query:
-    """A query as channels read it.
+    """A query in the form that channels use.
 
     Attributes:
-        text: The text in its normal form; "" for a query that is a vector alone.
-        vector: Its unit vector.
+        text: The normalised text; "" for a query that is only a vector.
+        vector: The unit vector of the query.
     """
 
     text: str
@@ -36,12 +36,12 @@ class Query:
 
 @dataclass(frozen=True)
 class ChannelHits:
-    """What one channel finds, best first.
+    """The items that one channel finds, best first.
 
     Attributes:
-        rows: Rows of the items, each once.
-        scores: The channel's scores of them; falling.
-        plan: How the channel searched within a filter (see `filtered.Plan`); else "".
+        rows: Rows of the items, without duplicates.
+        scores: The channel's scores of the items; falling.
+        plan: How the channel searched within a filter (see `filtered.Plan`); "" otherwise.
     """
 
     rows: Int32[np.ndarray, " hits"]
@@ -51,12 +51,12 @@ class ChannelHits:
 
 @dataclass(frozen=True)
 class AddedRows:
-    """Rows that were added behind those of a channel.
+    """New rows, which follow the rows that a channel already has.
 
     Attributes:
         items: The items, in the order of their rows.
-        vectors: Their unit vectors.
-        lexical: A lexical index of all rows, those before and the added ones.
+        vectors: The unit vectors of the items.
+        lexical: A lexical index of all rows, old and new.
     """
 
     items: Sequence[Item]
@@ -68,26 +68,26 @@ class AddedRows:
 class Channel(Protocol):
     """A recall channel.
 
-    Its best scores are about 1, so that weights can set channels against each other. A score
-    depends on query and item alone: neither on a filter, nor on what else is found.
+    The best scores of every channel are about 1, so that the weights of channels are comparable. A
+    score depends only on the query and the item, not on a filter or on the other items found.
     """
 
-    name: ClassVar[str]  # in results, weights and, as CHANNEL_NAME, in the contract
-    default_weight: ClassVar[float]  # of its scores in the recall score, in units of cosine
+    name: ClassVar[str]  # used in results and weights; CHANNEL_NAME in the contract
+    default_weight: ClassVar[float]  # weight of its scores in the recall score; cosines have 1
 
     @classmethod
     def open(cls, bundle: Path, catalogue: Catalogue) -> "Channel":
         """Open the channel of a bundle.
 
         Args:
-            bundle: The directory of the bundle, which is known to be sound.
-            catalogue: Its items.
+            bundle: The directory of a verified bundle.
+            catalogue: The items of the bundle.
         """
 
     def search(self, query: Query, depth: int, allowed: Allowed = None) -> ChannelHits:
-        """Return the `depth` best items; fewer where the channel finds fewer.
+        """Return the `depth` best items, or fewer if the channel finds fewer.
 
-        With `allowed`, only items for which it is true are found.
+        With a mask `allowed`, the channel returns only rows for which the mask is true.
         """
 
     def scores(
@@ -96,7 +96,7 @@ class Channel(Protocol):
         """Return the scores of any items, whether or not `search` would find them."""
 
     def extended(self, added: AddedRows) -> "Channel":
-        """Return the channel with more rows. Only one thread at a time may extend a channel."""
+        """Return a channel with more rows. Only one thread at a time may extend a channel."""
 
     def warm_up(self, depth: int) -> None:
-        """Compile or load whatever a first search at that depth would wait for."""
+        """Compile or load everything that searches to this depth need."""

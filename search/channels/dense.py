@@ -19,7 +19,7 @@ from towers.vectors import Vectors, open_vectors
 
 
 class DenseChannel:
-    """The items nearest to the query by cosine. It finds any number of items."""
+    """Finds the items nearest to the query by cosine; can return every item."""
 
     name: ClassVar[str] = DENSE
     default_weight: ClassVar[float] = 1.0
@@ -31,13 +31,14 @@ class DenseChannel:
         added: AppendBuffer,
         sketch: Sketch | None = None,
     ) -> None:
-        """Search an index and the vectors added behind it.
+        """Search an index, and the vectors of rows that were added after the index was built.
 
         Args:
             index: The index of the first rows.
             vectors: The vectors that the index was built from.
-            added: Vectors of the rows behind them, few enough to compare with every query.
-            sketch: A sketch of the indexed vectors; without it, a filter compares all that pass.
+            added: Vectors of the rows after the indexed ones. A query is compared with all of them.
+            sketch: A sketch of the indexed vectors. Without a sketch, a search with a filter
+                compares the query with all items that pass.
         """
         self._index = index
         self._vectors = vectors
@@ -55,23 +56,23 @@ class DenseChannel:
         return cls(open_index(directory), vectors, added, sketch)
 
     def extended(self, added: AddedRows) -> "DenseChannel":
-        """Return the channel with more rows. Only one thread at a time may extend a channel."""
+        """Return a channel with more rows. Only one thread at a time may extend a channel."""
         buffer = self._append_buffer
         if len(added.vectors):
             buffer = buffer.followed_by(added.vectors)
         return DenseChannel(self._index, self._vectors, buffer, self._sketch)
 
     def search(self, query: Query, depth: int, allowed: Allowed = None) -> ChannelHits:
-        """Return the nearest items: never fewer than `depth` where there are more."""
+        """Return the `depth` nearest items; fewer only if fewer items are allowed."""
         plan, size = "", len(self._vectors)
         if allowed is None:
             index_rows, index_scores = self._index.search(query.vector[None], depth)
             rows, cosines = index_rows[0], index_scores[0]
         else:
-            within = filtered.nearest(
+            nearest = filtered.nearest(
                 self._index, self._sketch, self._vectors, query.vector, depth, allowed[:size]
             )
-            rows, cosines, plan = within.rows, within.cosines, within.plan
+            rows, cosines, plan = nearest.rows, nearest.cosines, nearest.plan
         if len(self._added):
             chosen = (
                 np.arange(len(self._added)) if allowed is None else np.flatnonzero(allowed[size:])
@@ -103,7 +104,7 @@ class DenseChannel:
         return vectors
 
     def warm_up(self, depth: int) -> None:
-        """Compile or load whatever a first search at that depth would wait for."""
+        """Compile or load everything that searches to this depth need."""
         self._index.warm_up(depth)
         if self._sketch is not None:
             self._sketch.warm_up(len(self._vectors))

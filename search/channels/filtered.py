@@ -1,10 +1,10 @@
 """Find the nearest items among those that pass a filter, by the cheapest of three plans.
 
 The vector index cannot filter. If few items pass, a scan compares all of them with the query. If
-more items pass, the sketch of the vectors selects those that are probably near, and only these are
-compared. The sketch reads a thirtieth of the bytes of the vectors, and its error is known. If
-nearly all items pass, the index is asked for some more items than needed. Every plan returns k
-items if k items pass.
+more items pass, the sketch of the vectors selects items that are probably near, and only these are
+compared. The sketch reads a thirtieth of the bytes of the vectors, and its error was measured. If
+nearly all items pass, the index returns some more items than needed, and items that fail are
+dropped. Every plan returns k items if k items pass.
 """
 
 import math
@@ -33,7 +33,7 @@ MAX_FETCH = 2_048  # largest number of items to ask the index for; larger shapes
 _DEVIATIONS = 3.0
 _FIRST = 2  # k times this many items are compared first; their k-th cosine bounds the rest
 # An item is compared if its estimate is at most this many standard deviations below the k-th
-# cosine. Half a percent of the nearest items lie lower; with 2 deviations more than one percent.
+# cosine. 0.5% of the nearest items have lower estimates; with 2 deviations, more than 1% do.
 _MARGIN = 2.5
 
 Plan = Literal["scan", "sketch", "index", "index, then sketch"]
@@ -105,12 +105,11 @@ def _sketched(
     k: int,
     allowed: Bool[np.ndarray, " items"],
 ) -> tuple[Int32[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
-    """Return the k nearest passing items by the sketch; see `_MARGIN` for how few it misses."""
+    """Return the k nearest items that pass, found by the sketch; see `_MARGIN` for misses."""
     estimates = sketch.estimates(query, allowed)
     bound = estimates.bound(_FIRST * k)
     rows, cosines = nearest_of(vectors, query, k, estimates.rows(bound))
-    # An item that is nearer than the k-th of these has an estimate of about the k-th cosine or
-    # more.
+    # An item nearer than the k-th item so far has an estimate near the k-th cosine or above.
     low = float(cosines[-1]) - _MARGIN * sketch.deviation if k else bound
     if low >= bound:
         return rows, cosines

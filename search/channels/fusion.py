@@ -1,9 +1,9 @@
-"""Fusion: the channels of one catalogue, and the candidates that they find together.
+"""Fusion: combine the candidates and the scores of all channels of a catalogue.
 
-The recall score is the weighted sum of the scores of all channels. Every score is known exactly for
-every candidate, whichever channel found it, so no candidate loses because another channel cut it
-off. (On Home Depot's `dev`, this sum and reciprocal rank fusion (Cormack et al., 2009) recall the
-same items; the sum orders them better.)
+The recall score is the weighted sum of the scores of all channels. Each channel scores all
+candidates exactly, including candidates that only another channel found. So a candidate is not
+penalised if it is beyond the depth of a channel. On Home Depot's `dev` split, this sum and
+reciprocal rank fusion (Cormack et al., 2009) recall the same items, but the sum orders them better.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -24,14 +24,15 @@ from towers.exact import BLOCK, nearest
 
 @dataclass(frozen=True)
 class Candidates:
-    """What recall finds, best first.
+    """The candidates of recall, best first.
 
     Attributes:
         rows: Rows of the items.
-        scores: Their recall scores; falling.
-        dense_scores: Cosines of their vectors with the vector of the query.
-        ranks: By channel, the rank that it gave each item, from 1; 0 where it did not find it.
-        plan: How the dense channel searched within a filter (see `filtered.Plan`); else "".
+        scores: The recall scores of the items; falling.
+        dense_scores: Cosines of the items' vectors with the query's vector.
+        ranks: The rank of each item in each channel, by channel name. Ranks start at 1; 0 means
+            that the channel did not find the item.
+        plan: How the dense channel searched within a filter (see `filtered.Plan`); "" otherwise.
     """
 
     rows: Int32[np.ndarray, " candidates"]
@@ -44,7 +45,7 @@ class Candidates:
         return len(self.rows)
 
     def hits(self, catalogue: Catalogue, *, with_items: bool = False) -> tuple[Hit, ...]:
-        """Return all of them, by id alone or with their items."""
+        """Return all candidates as hits, with or without their items."""
         return tuple(
             Hit(
                 catalogue.id(row),
@@ -67,24 +68,29 @@ class Channels:
     """The channels of one catalogue."""
 
     def __init__(self, channels: Sequence[Channel]) -> None:
-        """Take the channels; the dense one must be among them."""
+        """Use the given channels, which must include the dense channel."""
         self._channels = tuple(channels)
         self._by_name = {channel.name: channel for channel in channels}
 
     @property
+    def names(self) -> Collection[str]:
+        """The names of the channels."""
+        return self._by_name.keys()
+
+    @property
     def dense(self) -> DenseChannel:
-        """The dense channel: it has a vector of every item, and finds any number of items."""
+        """The dense channel, which has a vector of every item and can return every item."""
         channel = self._by_name[DENSE]
         assert isinstance(channel, DenseChannel)
         return channel
 
     @property
     def lexical(self) -> LexicalChannel:
-        """The lexical channel, whose index the features of the reranker read too."""
-        return next(each for each in self._channels if isinstance(each, LexicalChannel))
+        """The lexical channel. The features of the reranker use the index of this channel too."""
+        return next(channel for channel in self._channels if isinstance(channel, LexicalChannel))
 
     def extended(self, added: AddedRows) -> "Channels":
-        """Return the channels with more rows. Only one thread at a time may extend them."""
+        """Return channels with more rows. Only one thread at a time may extend channels."""
         return Channels([channel.extended(added) for channel in self._channels])
 
     def recall(
@@ -95,15 +101,19 @@ class Channels:
         names: Collection[str] = (),
         allowed: Allowed = None,
     ) -> Candidates:
-        """Return the best of what channels find: as many as there are if dense is among them.
+        """Return the best items that the channels find, by recall score.
+
+        The result has `depth` candidates if the dense channel is asked and enough items are
+        allowed.
 
         Args:
             query: The query.
-            depth: Most candidates, and how many each channel is asked for.
-            weights: By channel, the weight of its scores in the recall score. Of several channels,
-                those without weight are not asked; a single channel gives its own scores.
-            names: The channels to ask; empty for all.
-            allowed: Which items pass a filter; no others are found.
+            depth: Most candidates to return, and most items to ask of each channel.
+            weights: The weight of each channel's scores in the recall score, by channel name. If
+                there are several channels, a channel with weight 0 is not asked. If only one
+                channel is asked, its own scores are the recall scores.
+            names: Names of the channels to ask; empty for all.
+            allowed: Mask of the items that may be returned; None for all.
         """
         asked = [channel for channel in self._channels if not names or channel.name in names]
         if len(asked) > 1:
@@ -111,7 +121,7 @@ class Channels:
         if len(asked) == 1:
             weights = {asked[0].name: 1.0}
         hits = {channel.name: channel.search(query, depth, allowed) for channel in asked}
-        rows = _union([each.rows for each in hits.values()])
+        rows = _union([channel_hits.rows for channel_hits in hits.values()])
         total = np.zeros(len(rows), np.float32)
         scores, ranks = {}, {}
         for channel in asked:
@@ -126,7 +136,7 @@ class Channels:
             total[order],
             self.dense.scores(query, rows) if dense is None else dense[order],
             {name: of_channel[order] for name, of_channel in ranks.items()},
-            "".join(each.plan for each in hits.values()),
+            "".join(channel_hits.plan for channel_hits in hits.values()),
         )
 
     def scores(
@@ -142,15 +152,15 @@ class Channels:
     def nearest(
         self, vector: Float32[np.ndarray, " dim"], depth: int, allowed: Allowed = None
     ) -> Candidates:
-        """Return the items nearest to a vector: never fewer than `depth` where there are more."""
+        """Return the `depth` items nearest to a vector; fewer only if fewer are allowed."""
         return self.recall(Query("", vector), depth, {}, (DENSE,), allowed)
 
     def deepened(
         self, candidates: Candidates, query: Query, depth: int, allowed: Allowed = None
     ) -> Candidates:
-        """Return the candidates with the nearest other items behind them, up to `depth`.
+        """Append the nearest other items to the candidates, up to `depth` items in all.
 
-        Pages beyond the recall depth are cut from this list, so no item is on two pages.
+        Pages beyond the recall depth are parts of this list, so no item is on two pages.
         """
         nearest_hits = self.dense.search(query, depth, allowed)
         is_new = ~np.isin(nearest_hits.rows, candidates.rows)
@@ -190,8 +200,8 @@ class Channels:
 
         Args:
             queries: Unit vectors.
-            k: How many items; all live ones where there are fewer.
-            alive: Which rows are items.
+            k: Number of items per query; all items if there are fewer.
+            alive: Mask of the rows that are not deleted.
             before_each: Called before each block of some thousand items.
         """
         live_rows = np.flatnonzero(alive).astype(np.int32)
@@ -205,13 +215,13 @@ class Channels:
         return nearest(blocks(), queries, k)[0]
 
     def warm_up(self, depth: int) -> None:
-        """Compile or load whatever a first search at that depth would wait for."""
+        """Compile or load everything that searches to this depth need."""
         for channel in self._channels:
             channel.warm_up(depth)
 
 
 def _union(lists: Sequence[Int32[np.ndarray, "_"]]) -> Int32[np.ndarray, " rows"]:
-    """Return the rows of all lists, one list after the other, each row where it comes first."""
+    """Concatenate lists of rows; keep only the first occurrence of each row."""
     if len(lists) == 1:
         return lists[0]
     rows = np.concatenate(lists)
@@ -222,7 +232,7 @@ def _union(lists: Sequence[Int32[np.ndarray, "_"]]) -> Int32[np.ndarray, " rows"
 def _ranks(
     ranked: Int32[np.ndarray, " ranked"], rows: Int32[np.ndarray, " rows"]
 ) -> Int32[np.ndarray, " rows"]:
-    """Return the rank of each row in a ranked list, from 1; 0 where it is not in the list."""
+    """Return the rank of each row in a ranked list, from 1; 0 for a row that is not in the list."""
     if rows is ranked:
         return np.arange(1, len(rows) + 1, dtype=np.int32)
     ranks = {row: rank for rank, row in enumerate(ranked.tolist(), start=1)}
@@ -236,7 +246,7 @@ def _scores(
     rows: Int32[np.ndarray, " rows"],
     ranks: Int32[np.ndarray, " rows"],
 ) -> Float32[np.ndarray, " rows"]:
-    """Return a channel's scores of rows; `hits` has those of ranks above 0 already."""
+    """Return a channel's scores of rows. Rows with a rank above 0 have their scores in `hits`."""
     scores = np.empty(len(rows), np.float32)
     known = ranks > 0
     scores[known] = hits.scores[ranks[known] - 1]

@@ -1,1 +1,1 @@
-"""The pipeline of a search: steps that work on one state, one file each."""
+"""The pipeline of a search: steps that read and change one `SearchState`, one file each."""

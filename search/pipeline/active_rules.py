@@ -1,6 +1,6 @@
-"""The rules of one request, resolved against one state of the catalogue.
+"""The rules of one request, resolved to rows and values of one catalogue.
 
-`search.rules` says in which order rules work.
+See `search.rules` for the order in which rules are applied.
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,18 @@ from search.rules import Adjustment, Effect, PinProblem, RuleReport, Rules
 
 @dataclass(frozen=True)
 class ActiveRules:
-    """Rules with the rows, masks and codes that they mean in a catalogue.
+    """Rules, resolved to rows, masks and value codes of a catalogue.
 
     Attributes:
-        rules: The rules.
-        allowed: Which items may be found after exclusions; None for all rows, which are alive.
+        rules: The rules of the request.
+        allowed: Mask of the items that remain after filter and exclusions; None for all rows, none
+            of which is then deleted.
         pins: Rows of the pinned items, in the order of their positions.
-        pin_names: Their rules, such as "pins[2]".
-        positions: Where they are pinned, from 1; rising.
+        pin_names: The name of each pin, such as "pins[2]".
+        positions: The position of each pin, from 1; rising.
         reports: The reports of exclusions and pins.
-        caps: What each cap looks at, and how many results of one value it allows; a cap of groups
-            comes last.
+        caps: For each cap, the value codes of the capped field and the most results per value. The
+            cap of `max_per_group` is the last.
     """
 
     rules: Rules
@@ -51,8 +52,8 @@ class ActiveRules:
         Args:
             rules: Valid rules.
             catalogue: The items.
-            passed: Which items pass the filter of the request.
-            max_per_group: Most results with the same group_id; 0: any number.
+            passed: Mask of the items that pass the filter of the request; None without a filter.
+            max_per_group: Most results with the same group_id; 0: no limit.
         """
         allowed, reports = _without_excluded(rules, catalogue, passed)
         pins = []
@@ -78,26 +79,27 @@ class ActiveRules:
         )
 
     def suffices(self, rows: Int32[np.ndarray, " candidates"], end: int) -> bool:
-        """Return whether candidates fill a page up to `end` and one place more, in any order.
+        """Return whether candidates, in any order, fill the list to `end` and one position more.
 
-        With several caps, how many items stay depends on the order. In any order at least one in n
-        of the most that can stay do, where n is the number of caps: they are an intersection of n
-        partition matroids, of which every maximal set is that large.
+        With several caps, the number of items that remain depends on the order of the items. With n
+        caps, every order keeps at least 1/n of the largest possible number, because the caps are an
+        intersection of n partition matroids. So n times the needed number must remain here.
         """
         others = rows[~np.isin(rows, self.pins)]
         needed = self.unpinned(end + 1) * max(len(self.caps), 1)
         return len(apply_caps(others, self.caps, self.pins, needed).positions) >= needed
 
     def unpinned(self, count: int) -> int:
-        """Return how many of the first `count` positions no pin takes."""
+        """Return how many of the first `count` positions have no pin."""
         return count - sum(position <= count for position in self.positions)
 
     def with_pins(
         self, others: Int64[np.ndarray, " others"], count: int
     ) -> Int64[np.ndarray, " ranks"]:
-        """Return the others with the pinned items (0 to `len(self.pins)`) at their positions.
+        """Return the first `count` ranks after inserting the pinned items at their positions.
 
-        Where the others do not reach to a position, the item pinned there closes up.
+        Ranks below `len(self.pins)` are pinned items; `others` are the ranks of the other items. If
+        the list is too short for a pin's position, the pinned item follows the last item.
         """
         merged = others.tolist()
         for pin, position in enumerate(self.positions):
@@ -106,23 +108,23 @@ class ActiveRules:
 
     @cached_property
     def boosted(self) -> tuple[Bool[np.ndarray, " rows"], ...]:
-        """By boost, which items it boosts."""
+        """For each boost, a mask of the items that pass the filter of the boost."""
         return tuple(self._catalogue.matching(boost.filter) for boost in self.rules.boosts)
 
 
 @dataclass(frozen=True)
 class RuleEffects:
-    """What rules did to a ranking.
+    """The effects of rules on a ranking.
 
     Attributes:
         active: The rules.
         rows: The rows of the ranking.
-        scores: By rank, the score with what boosts add.
-        base_scores: By rank, the score without boosts.
-        boosted_ranks: How many ranks boosts reach: those of pinned and recalled items.
-        before: The ranks of the others in the order before diversity.
-        after: The ranks of the others in the order after diversity.
-        dropped: By cap, how many items it dropped.
+        scores: The score of each rank, including boosts.
+        base_scores: The score of each rank without boosts.
+        boosted_ranks: Number of ranks that boosts apply to: pinned and recalled items.
+        before: The ranks of items that are not pinned, in the order before diversity.
+        after: The ranks of items that are not pinned, in the order after diversity.
+        dropped: Number of items that each cap removed.
     """
 
     active: ActiveRules
@@ -135,12 +137,12 @@ class RuleEffects:
     dropped: tuple[int, ...]
 
     def explained(self, hits: Sequence[Hit], ranks: Sequence[int], offset: int) -> tuple[Hit, ...]:
-        """Return the hits of a page with what rules did to each.
+        """Return the hits of a page with the effects of rules on each hit.
 
         Args:
             hits: The hits.
-            ranks: Their ranks before rules.
-            offset: How many results come before the page.
+            ranks: The rank of each hit before rules.
+            offset: Number of results before the page.
         """
         return tuple(
             replace(
@@ -153,7 +155,7 @@ class RuleEffects:
 
     @property
     def reports(self) -> tuple[RuleReport, ...]:
-        """What each rule did, in the order in which they work."""
+        """The effect of each rule, in the order of `search.rules`."""
         active, rows = self.active, self.rows[: self.boosted_ranks]
         excluded = [r for r in active.reports if r.rule.startswith("excluded")]
         boosts = [
@@ -185,7 +187,7 @@ class RuleEffects:
 
     @cached_property
     def _moves(self) -> dict[int, tuple[int, int]]:
-        """By rank, the positions from which and to which diversity moved the item."""
+        """The positions before and after diversity of each moved item, by rank."""
         moved = np.flatnonzero(self.before != self.after).tolist()
         to_position = {int(self.after[index]): index + 1 for index in moved}
         return {
@@ -198,7 +200,7 @@ class RuleEffects:
 def _without_excluded(
     rules: Rules, catalogue: Catalogue, passed: Allowed
 ) -> tuple[Allowed, list[RuleReport]]:
-    """Return which of the items that pass a filter remain, and what each exclusion took out."""
+    """Return a mask of the items that remain after exclusions, and a report per exclusion."""
     if not rules.excluded_ids and rules.excluded is None:
         return (catalogue.alive if passed is None else passed), []
     before = catalogue.all_alive if passed is None else passed
@@ -216,7 +218,7 @@ def _without_excluded(
 
 
 def _pin_problem(row: int, passed: Allowed, allowed: Allowed) -> PinProblem | None:
-    """Return why an item cannot be pinned; None where it can."""
+    """Return why an item cannot be pinned; None if the item can be pinned."""
     if row < 0:
         return PinProblem.UNKNOWN_ITEM
     if passed is not None and not passed[row]:

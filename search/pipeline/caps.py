@@ -9,18 +9,18 @@ from jaxtyping import Int32, Int64
 from catalog.catalogue import Catalogue
 from catalog.value_codes import ValueCodes
 
-_CHUNK = 1_024  # rows to look at in one go
+_CHUNK = 1_024  # number of rows processed at a time
 _ANY_NUMBER = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
 class CappedList:
-    """What caps leave of a list.
+    """The part of a list that remains after caps.
 
     Attributes:
-        positions: The positions that stay; rising.
-        dropped: By cap, how many items it dropped above the last position that stays. An item that
-            several caps drop counts for one of them.
+        positions: The positions of the items that remain; rising.
+        dropped: Number of items that each cap removed above the last position that remains. An item
+            that several caps remove counts only for the first of these caps.
     """
 
     positions: Int64[np.ndarray, " positions"]
@@ -30,13 +30,13 @@ class CappedList:
 def capped(
     catalogue: Catalogue, ranked: Int32[np.ndarray, " ranked"], max_per_group: int, count: int
 ) -> Int64[np.ndarray, " positions"]:
-    """Return the first `count` positions of a ranked list that stay when groups are capped.
+    """Limit results per group; return the first `count` positions that remain.
 
     Args:
         catalogue: The items.
         ranked: Rows of items, best first.
-        max_per_group: Most results with the same group_id; 0: any number.
-        count: How many positions; fewer come back where fewer stay.
+        max_per_group: Most results with the same group_id; 0: no limit.
+        count: Most positions to return.
     """
     caps = [(catalogue.codes("group_id"), max_per_group)] if max_per_group else []
     return apply_caps(ranked, caps, np.zeros(0, np.int32), count).positions
@@ -48,13 +48,13 @@ def apply_caps(
     pinned: Int32[np.ndarray, " pinned"],
     count: int,
 ) -> CappedList:
-    """Go down a ranked list and keep each item whose values still have room in every cap.
+    """Keep each item of a ranked list, best first, unless a cap is full for its value.
 
     Args:
         ranked: Rows of items, best first.
-        caps: The values that each cap looks at, and how many results of one value it allows.
-        pinned: Rows that are shown whatever the caps say; they take up room first.
-        count: How many positions to keep; fewer come back where fewer stay.
+        caps: For each cap, the value codes of the capped field and the most results per value.
+        pinned: Rows of pinned items, which caps never remove. They count towards the caps first.
+        count: Most positions to keep.
     """
     if not caps or count <= 0:
         return CappedList(np.arange(max(min(count, len(ranked)), 0)), (0,) * len(caps))
@@ -64,8 +64,8 @@ def apply_caps(
     for start in range(0, len(ranked), _CHUNK):
         chunk = ranked[start : start + _CHUNK]
         values = [codes.at(chunk) for codes, _ in caps]
-        is_full = np.array([room[own] <= 0 for room, own in zip(rooms, values, strict=True)])
-        # By item, the first cap without room for it; -1 for none.
+        is_full = np.array([room[value] <= 0 for room, value in zip(rooms, values, strict=True)])
+        # For each item, the index of the first full cap; -1 if no cap is full.
         dropped_by = np.where(is_full.any(axis=0), is_full.argmax(axis=0), -1)
         for index in np.flatnonzero(dropped_by < 0).tolist():
             if len(positions) >= count:
@@ -90,7 +90,7 @@ def apply_caps(
 def _room(
     codes: ValueCodes, most: int, pinned: Int32[np.ndarray, " pinned"]
 ) -> Int32[np.ndarray, " values_and_1"]:
-    """Return how many more results each value may have; the last entry is for no value."""
+    """Return the results left for each value; the last entry is for items without a value."""
     room = np.full(codes.size + 1, most, np.int32)
     np.subtract.at(room, codes.at(pinned), 1)
     room[-1] = _ANY_NUMBER

@@ -1,4 +1,4 @@
-"""Maximal marginal relevance: results that are good, and not the same good thing again."""
+"""Diversity: order results by maximal marginal relevance."""
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -9,21 +9,21 @@ def mmr_order(
     vectors: Float32[np.ndarray, "items dim"],
     diversity: float,
 ) -> Int64[np.ndarray, " items"]:
-    """The order of maximal marginal relevance (Carbonell & Goldstein, 1998).
+    """Return the order of maximal marginal relevance (Carbonell & Goldstein, 1998).
 
-    One after the other, it takes the item with the largest
+    The next item in the order is always the remaining item with the largest value of
 
-        (1 - diversity) * relevance - diversity * max(cosine with each item taken before)
+        (1 - diversity) * relevance - diversity * max(cosine with each earlier item of the order)
 
-    Relevance is the score brought to [0, 1] by the smallest and the largest of the scores. So it is
-    on the scale of the cosines, whatever scale a model scores on, and keeps the distances between
-    scores; a softmax would give nearly all to the first few, and leave the rest to diversity. The
-    first item is the most relevant one; of equals, the one that comes first in the list is taken.
+    Relevance is the score, scaled linearly so that the smallest score is 0 and the largest is 1. So
+    relevance and cosines have similar scales for every model. (With a softmax, only the first few
+    items would have any relevance, and only diversity would order the rest.) The first item is the
+    most relevant item. Of items with equal values, the first in the list is taken.
 
     Args:
-        scores: In any order.
+        scores: Scores of the items, in any order.
         vectors: Unit vectors of the items.
-        diversity: From 0, by score alone, to 1, by difference alone.
+        diversity: 0 orders by score only, 1 by difference between items only.
     """
     spread = np.ptp(scores) if len(scores) else 0.0
     relevance = (scores - scores.min()) / spread if spread else np.zeros(len(scores))
@@ -31,10 +31,10 @@ def mmr_order(
     worth = (1 - diversity) * relevance
     nearest = np.full(len(scores), -np.inf)
     order = np.empty(len(scores), np.int64)
-    left = np.ones(len(scores), np.bool_)
-    for place in range(len(scores)):
-        marginal = worth - diversity * nearest if place else relevance
-        order[place] = best = int(np.argmax(np.where(left, marginal, -np.inf)))
-        left[best] = False
+    remaining = np.ones(len(scores), np.bool_)
+    for position in range(len(scores)):
+        marginal = worth - diversity * nearest if position else relevance
+        order[position] = best = int(np.argmax(np.where(remaining, marginal, -np.inf)))
+        remaining[best] = False
         np.maximum(nearest, cosines[best], out=nearest)
     return order

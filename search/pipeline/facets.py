@@ -1,4 +1,4 @@
-"""Facets: how often values occur among the items that pass, or among the recalled ones."""
+"""Facets: count values of all items that pass the filter, or of the recalled candidates."""
 
 from dataclasses import replace
 
@@ -7,14 +7,14 @@ from search.result import Degradation
 
 
 def count_facets(state: SearchState) -> None:
-    """Count the facets of the request, each over its own scope, if there is time."""
+    """Count each facet of the request over the items of its scope, if there is time."""
     facets = state.request.facets
     if not facets:
         return
     if state.budget.left("facets") <= 0:
         state.degradations.append(Degradation.FACETS_SKIPPED)
         return
-    if state.candidates is None:  # browsing recalls nothing: count what matched
+    if state.candidates is None:  # browsing has no candidates: count all items that pass
         facets = tuple(replace(facet, scope="matched") for facet in facets)
     recalled = state.recalled_rows[: state.depths.recall]
     with state.timer.stage("facets", len(facets)):

@@ -1,4 +1,4 @@
-"""Filter: which items the search may find."""
+"""Filter: select the items that the search may return."""
 
 from catalog.filters import Filter
 from search.channels.base import Allowed
@@ -10,7 +10,7 @@ from search.snapshot import Snapshot
 
 
 def filter_items(state: SearchState) -> None:
-    """Apply the filter of the request, and the exclusions of its rules."""
+    """Apply the filter and the exclusion rules of the request."""
     request, catalogue = state.request, state.snapshot.catalogue
     passed = passing_items(state.snapshot, request.filter, state.timer)
     state.allowed = catalogue.alive if passed is None else passed
@@ -23,7 +23,7 @@ def filter_items(state: SearchState) -> None:
 
 
 def passing_items(snapshot: Snapshot, filter: Filter | None, timer: StageTimer) -> Allowed:
-    """Return which items pass a filter; None without a filter."""
+    """Return a mask of the items that pass a filter; None without a filter."""
     if filter is None:
         return None
     with timer.stage("filter", len(snapshot.catalogue)):

@@ -1,4 +1,4 @@
-"""Page: the hits of one page, and the account of the search."""
+"""Page: make the hits of one page and the result of the search."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from search.result import Hit, SearchResult
 
 
 def cut_page(state: SearchState) -> None:
-    """Cut the page out of the ranking, and set the result."""
+    """Select the page of the ranking, and set the result."""
     request = state.request
     with state.timer.step("page"):
         ranks = state.shown[request.offset : request.end].tolist()

@@ -1,4 +1,4 @@
-"""Recall: candidates for a query, or for browsing the most popular items that pass the filter."""
+"""Recall: find candidates for a query; without a query, list items by popularity (browsing)."""
 
 import numpy as np
 from jaxtyping import Bool, Int32
@@ -12,14 +12,14 @@ from search.pipeline.state import DEEPEST, Ranking, SearchState
 
 
 class Recall:
-    """Finds candidates. Pinned items come first, whether or not recall finds them."""
+    """Finds candidates. Pinned items come first, even if recall does not find them."""
 
     def __init__(self, encoder: QueryEncoder) -> None:
-        """Take the encoder of queries."""
+        """Encode queries with the given encoder."""
         self._encoder = encoder
 
     def __call__(self, state: SearchState) -> None:
-        """Set the candidates; when browsing, the ranking."""
+        """Set the candidates or, when browsing, the ranking."""
         text = state.request.text
         if not text:
             _browse(state)
@@ -38,11 +38,12 @@ class Recall:
 
 
 def _recall(state: SearchState, query: Query) -> Candidates:
-    """Return candidates for the page and one more, or all there are where these are fewer.
+    """Return enough candidates for the page and one item more, or all items if fewer match.
 
-    The list is recalled to the depth asked for. A page behind it takes the nearest other items, and
-    still more of them only if large groups or rules leave out too many. All pages beyond the depth
-    recall the same list and rerank the same head, so no item is on two pages.
+    Recall finds candidates up to the recall depth. For a page beyond this depth, the nearest other
+    items follow. Still more of the nearest items follow only if groups or rules remove too many
+    candidates. All pages beyond the recall depth use the same list and rerank the same first
+    candidates, so no item is on two pages.
     """
     channels, allowed, depth = state.snapshot.channels, state.allowed, state.depths.recall
     candidates = channels.recall(query, depth, state.weights, allowed=allowed)
@@ -51,14 +52,15 @@ def _recall(state: SearchState, query: Query) -> Candidates:
     for deeper in (first_depth, DEEPEST, matches):
         too_few = not _suffices(state, candidates.rows)
         if len(candidates) < min(deeper, matches) and (deeper == first_depth or too_few):
-            if deeper == matches and allowed is None:  # scan: no index is compiled for so many
+            if deeper == matches and allowed is None:
+                # A mask selects a scan. The index is not compiled for so many items.
                 allowed = state.snapshot.catalogue.all_alive
             candidates = channels.deepened(candidates, query, deeper, allowed)
     return candidates
 
 
 def _suffices(state: SearchState, rows: Int32[np.ndarray, " candidates"]) -> bool:
-    """Return whether candidates fill the page and one place more."""
+    """Return whether candidates fill the page and one position more."""
     request = state.request
     if state.rules is not None:
         return state.rules.suffices(rows, request.end)
@@ -72,8 +74,8 @@ def _pins_first(
     """Put pinned items before all other candidates.
 
     Returns:
-        The candidates, and how many of them to rerank: the pinned ones, and those of the first
-        `target` that are not pinned.
+        The candidates, and the number of candidates to rerank: all pinned items, and the items
+        among the first `target` candidates that are not pinned.
     """
     pins, channels = rules.pins, state.snapshot.channels
     is_other = ~np.isin(candidates.rows, pins)
@@ -99,14 +101,14 @@ def _pins_first(
 
 
 def _browse(state: SearchState) -> None:
-    """Rank all items that pass by popularity, pinned ones first.
+    """Rank all items that pass the filter by popularity, after the pinned items.
 
-    Rules work on the logarithm of 1 + the number of ratings.
+    The score of an item is its number of ratings or, with rules, log(1 + number of ratings).
     """
     popularity, request = state.snapshot.popularity, state.request
     with state.timer.stage("browse", state.snapshot.count(state.allowed)):
         rows = popularity.rows(_mask(state))
-        if state.rules is None:  # what is behind the page needs no scores
+        if state.rules is None:  # items after the page need no scores
             shown = capped(state.snapshot.catalogue, rows, request.max_per_group, request.end + 1)
             rows = rows[shown]
             scores = popularity.scores(rows)

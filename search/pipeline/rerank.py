@@ -1,4 +1,4 @@
-"""Rerank: the logits of the reranker for the first candidates, as many as there is time for."""
+"""Rerank: score the first candidates with the reranker, as many as there is time for."""
 
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import SearchState
@@ -9,11 +9,11 @@ class Rerank:
     """Scores the first candidates with the reranker."""
 
     def __init__(self, scorer: CandidateScorer) -> None:
-        """Take the scorer."""
+        """Score with the given scorer."""
         self._scorer = scorer
 
     def __call__(self, state: SearchState) -> None:
-        """Set the scores, and say so if there are fewer than there should be."""
+        """Set the scores; add a degradation if there are fewer scores than planned."""
         if state.candidates is not None:
             first = slice(state.rerank_target)
             state.scores = self._scorer.scores(
@@ -25,17 +25,17 @@ class Rerank:
                 state.timer,
                 _later_stages(state),
             )
-        # A later page was cut short on purpose: it repeats what the first page had time for.
+        # A request for a later page has `rerank_limit` if time was short on the first page.
         is_short = len(state.scores) < state.rerank_target or state.request.rerank_limit is not None
         if is_short:
-            some = Degradation.RERANK_SHORTENED
-            state.degradations.append(some if len(state.scores) else Degradation.RERANK_SKIPPED)
+            shortened, skipped = Degradation.RERANK_SHORTENED, Degradation.RERANK_SKIPPED
+            state.degradations.append(shortened if len(state.scores) else skipped)
 
 
 def _later_stages(state: SearchState) -> tuple[str, ...]:
-    """Return the stages that reranking has to leave time for."""
+    """Return the later stages for which reranking must leave time."""
     needed = ("page",) if state.rules is None else ("rules", "page")
     with_facets = (*needed, "facets")
     if not state.request.facets or state.budget.left(*with_facets) <= 0:
-        return needed  # facets that there is no time for reserve none
+        return needed  # there is no time for facets, so reserve none for them
     return with_facets

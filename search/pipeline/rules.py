@@ -9,11 +9,11 @@ from search.pipeline.caps import apply_caps, capped
 from search.pipeline.diversity import mmr_order
 from search.pipeline.state import Ranking, SearchState
 
-DIVERSE_DEPTH = 50  # items that diversity re-orders where nothing was reranked
+DIVERSE_DEPTH = 50  # number of items that diversity reorders if nothing was reranked
 
 
 def apply_rules(state: SearchState) -> None:
-    """Rank the candidates, and set which ranks are shown and what rules did."""
+    """Rank the candidates; set the ranks to show and the effects of rules."""
     request, catalogue = state.request, state.snapshot.catalogue
     if state.rules is None:
         state.ranking = _ranking(state)
@@ -27,10 +27,10 @@ def apply_rules(state: SearchState) -> None:
 
 
 def _ranking(state: SearchState) -> Ranking:
-    """Return the candidates by their final score: the reranked ones, then the others."""
+    """Return the candidates by final score: reranked candidates first, then the others."""
     candidates = state.candidates
     if candidates is None:
-        return state.ranking  # browsing has ranked already
+        return state.ranking  # when browsing, `recall` has already set the ranking
     recall_scores, pins, scored = candidates.scores, len(state.pins), len(state.scores)
     final = state.scores.logits + (np.float32(state.config.recall_weight) * recall_scores[:scored])
     behind = max(scored, pins)
@@ -51,12 +51,13 @@ def _ranking(state: SearchState) -> Ranking:
 def _arrange(
     state: SearchState, active: ActiveRules
 ) -> tuple[Int64[np.ndarray, " shown"], RuleEffects]:
-    """Apply boosts, diversity, caps and pins; return the ranks to show and what rules did."""
+    """Apply boosts, diversity, caps and pins; return the ranks to show and the effects of rules."""
     ranking, pins, rules = state.ranking, len(active.pins), active.rules
     rows, count = ranking.rows, state.request.end + 1
     base = ranking.scores.astype(np.float64)
     total = base.copy()
-    last = min(pins + ranking.recalled, len(rows))  # boosts and diversity leave ranks behind it
+    # Boosts and diversity do not change ranks from `last` on.
+    last = min(pins + ranking.recalled, len(rows))
     for is_boosted, boost in zip(active.boosted, rules.boosts, strict=True):
         total[:last] += np.where(is_boosted[rows[:last]], boost.strength, 0.0)
     order = np.arange(pins, len(rows))
@@ -71,6 +72,6 @@ def _arrange(
         vectors = state.snapshot.channels.vectors(rows[head])
         diverse = head[mmr_order(total[head], vectors, rules.diversity)]
         order = np.concatenate([diverse, order[len(head) :]])
-    kept = apply_caps(rows[order], active.caps, active.pins, active.unpinned(count))
-    shown = active.with_pins(order[kept.positions], count)
-    return shown, RuleEffects(active, rows, total, base, last, before, order, kept.dropped)
+    capped_list = apply_caps(rows[order], active.caps, active.pins, active.unpinned(count))
+    shown = active.with_pins(order[capped_list.positions], count)
+    return shown, RuleEffects(active, rows, total, base, last, before, order, capped_list.dropped)

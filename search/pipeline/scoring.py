@@ -1,8 +1,8 @@
-"""Scoring: the logits of the reranker for candidates, within the time there is.
+"""Scoring: compute the reranker's logits for candidates, within the time left.
 
-Where time is short, the scorer reads the first candidates alone: as many as the latency estimates
-of the model say there is time for. XLA cannot be interrupted, so the scorer starts nothing that it
-does not expect to end in time.
+If time is short, the scorer scores only the first candidates, as many as the latency estimates of
+the model allow. A running XLA program cannot be interrupted, so the scorer starts a batch only if
+the batch is expected to end in time.
 """
 
 import numpy as np
@@ -20,16 +20,16 @@ from search.runtime.deadline import DeadlineBudget
 from search.runtime.stage_timer import Stage, StageTimer
 from search.signals import SignalSource
 
-# Shares of the time left that a batch may be expected to take. Other calls can delay it.
-_SHARE_FOR_ALL = 0.7  # a batch of everything that is left to read
-_SHARE_FOR_PART = 0.6  # a first part of it
+# Longest expected time of a batch, as a share of the time left. Other calls can delay the batch.
+_SHARE_FOR_ALL = 0.7  # a batch of all remaining candidates
+_SHARE_FOR_PART = 0.6  # a batch of some of the remaining candidates
 
 
 class CandidateScorer:
     """Scores candidates with the reranker of a bundle, if it has one."""
 
     def __init__(self, pairs: PairScorer | None, cache: VectorCache) -> None:
-        """Take the reranker, and a cache of what it read of query-item pairs."""
+        """Use a reranker, and a cache of its vectors of query-item pairs."""
         self._pairs = pairs
         self._cache = cache
 
@@ -51,16 +51,16 @@ class CandidateScorer:
         """Score all candidates, or the first ones that there is time for.
 
         Args:
-            text: The query in its normal form.
-            rows: The candidates, best first.
-            dense_scores: Cosines of their vectors with the vector of the query.
-            source: Where their features come from.
-            budget: The time of the request.
-            timer: The timer of the request.
-            later_stages: Stages that still follow, for which time must be left.
+            text: The normalised query.
+            rows: Rows of the candidates, best first.
+            dense_scores: Cosines of the candidates' vectors with the query's vector.
+            source: The data from which the candidates' features are computed.
+            budget: The deadline budget of the request.
+            timer: The stage timer of the request.
+            later_stages: Stages that run later and need some of the time.
 
         Raises:
-            DeadlineExceededError: the deadline passed, or is too near and nothing can be left out.
+            DeadlineExceededError: the deadline passed, or is too near for required work.
         """
         later = ("fuse", *later_stages)
         if not len(rows) or self._pairs is None:
@@ -82,7 +82,7 @@ class CandidateScorer:
 
 
 class _Reading:
-    """Reads the texts of one query and its candidates with the cross-encoder."""
+    """Runs the cross-encoder on the texts of one query and its candidates."""
 
     def __init__(
         self,
@@ -103,8 +103,9 @@ class _Reading:
     def read(
         self, text: str, rows: Int32[np.ndarray, " candidates"], stage: Stage
     ) -> Float32[np.ndarray, "scored fusion"]:
-        """Return what the texts contribute to the scores of the first candidates."""
-        # The cache knows items by row, and rows of inline items mean nothing to the next call.
+        """Return the cross-encoder's vectors of the first candidates that there is time for."""
+        # Keys of the cache have rows of the catalogue. Inline items are not cached, because their
+        # rows belong to one request only.
         keys = [] if self._source.lexical is None else [(text, row) for row in rows.tolist()]
         vectors = self._cache.find(keys) if keys else [None] * len(rows)
         missing = [position for position, vector in enumerate(vectors) if vector is None]
@@ -130,18 +131,18 @@ class _Reading:
         return np.stack(first) if first else np.zeros((0, self._pairs.width), np.float32)
 
     def _read_part(self, tokenised: Tokenised) -> Float32[np.ndarray, "pairs fusion"] | None:
-        """Read some pairs; None if there was no time for them and they can be left out."""
+        """Encode some pairs; return None if there is no time and the pairs are optional."""
         try:
             with call_scope(self._budget.caller(*self._later)):
                 return self._pairs.read_tokenised(tokenised)
         except DeadlineExceededError:
-            self._timer.check()  # the deadline of the caller may have passed
+            self._timer.check()  # raises if the deadline of the request has passed
             if not self._budget.limits_optional_work:
                 raise
             return None
 
     def _next_part(self, tokenised: Tokenised, begin: int) -> int:
-        """Return how many pairs to read next; 0 if none are left or there is no time."""
+        """Return the number of pairs to encode next; 0 if no pairs or no time is left."""
         left = self._budget.left(*self._later)
         rest = tokenised if not begin else tokenised.take(range(begin, len(tokenised)))
         if not len(rest):
@@ -149,5 +150,5 @@ class _Reading:
         affordable = self._pairs.affordable
         if np.isinf(left) or affordable(rest, _SHARE_FOR_ALL * left) == len(rest):
             return len(rest)
-        # The last pairs may take whatever time is left.
+        # If no pair is expected to end within that share, one pair may take all of the time left.
         return affordable(rest, _SHARE_FOR_PART * left) or min(1, affordable(rest, left))

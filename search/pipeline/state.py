@@ -1,4 +1,4 @@
-"""The state of one search: what each step of the pipeline reads and sets."""
+"""The state of one search, which the steps of the pipeline read and change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,20 +18,20 @@ from search.runtime.deadline import DeadlineBudget
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
 
-DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # candidates that the last possible page needs
+DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # number of candidates for the last possible page
 
 
 @dataclass(frozen=True)
 class Depths:
-    """How many candidates each stage has."""
+    """The number of candidates of recall and of reranking."""
 
-    recall: int
-    rerank: int  # 0: none
-    rerank_limit: int  # most candidates to rerank, pinned ones included
+    recall: int  # candidates to recall
+    rerank: int  # recalled candidates to rerank; 0: none
+    rerank_limit: int  # most candidates to rerank, including pinned items
 
     @classmethod
     def of(cls, request: SearchRequest, config: EngineConfig, *, can_rerank: bool) -> "Depths":
-        """Return what a request asks for, with the defaults of the engine."""
+        """Return the depths of a request; depths that are not set get the engine's defaults."""
         recall, rerank, limit = request.recall_depth, request.rerank_depth, request.rerank_limit
         if rerank is None:
             rerank = config.rerank_depth
@@ -44,11 +44,11 @@ class Depths:
 
 @dataclass(frozen=True)
 class RerankScores:
-    """What the reranker says of the first candidates: of all it should score, or those in time.
+    """Scores of the first candidates: of all candidates to rerank, or fewer if time was short.
 
     Attributes:
         logits: The logits of the reranker.
-        lexical: The lexical scores; NaN for items that are in no index.
+        lexical: The lexical scores; NaN for items that are not indexed.
     """
 
     logits: Float32[np.ndarray, " scored"]
@@ -63,7 +63,7 @@ class RerankScores:
         rows: Int32[np.ndarray, " candidates"],
         dense_scores: Float32[np.ndarray, " candidates"],
     ) -> list[Hit]:
-        """Return the scored candidates in the order given, by id alone."""
+        """Return hits of the scored candidates in the given order, without items."""
         return [
             Hit(
                 item_id=catalogue.id(int(rows[position])),
@@ -86,12 +86,12 @@ class Ranking:
     """The ranked list before rules work on it.
 
     Attributes:
-        rows: Rows of the items; pinned items come first, the others are ranked behind them.
-        scores: Their scores; those of items that are not pinned fall.
-        candidates: By rank, the position among the candidates; empty when nothing was recalled.
-        recalled: How many of the items behind the pinned ones were recalled. What follows is there
-            for deep pages, and stays there.
-        reranked: How many of the items behind the pinned ones were reranked.
+        rows: Rows of the items: pinned items first, then the other items by rank.
+        scores: The score of each rank; falling after the pinned items.
+        candidates: For each rank, the position among the candidates; empty when browsing.
+        recalled: Number of recalled items after the pinned items. The later items are for deep
+            pages; boosts and diversity do not move them.
+        reranked: Number of reranked items after the pinned items.
     """
 
     rows: Int32[np.ndarray, " ranks"]
@@ -106,29 +106,31 @@ NOTHING = Ranking(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np
 
 @dataclass
 class SearchState:
-    """One search on its way through the pipeline.
+    """The state of one search in the pipeline.
 
     Attributes:
-        request: What the caller asks for.
+        request: The request.
         snapshot: The items that are searched.
         config: Settings of the engine.
-        weights: By channel, the weight of its scores in the recall score.
-        depths: How many candidates each stage has.
-        budget: How much time there is.
-        timer: What each stage took.
-        degradations: What was left out so far, and why.
-        allowed: The items that may be found; None: all rows, which are alive. Set by `filter`.
-        matched: How many items pass the filter and are not excluded; None without a filter.
-        rules: The rules in force; None without any.
-        candidates: What recall found, with pinned items first; None when browsing. Set by `recall`.
-        recalled_rows: What recall found, without pinned items that it did not find.
-        rerank_target: How many of the candidates to rerank if there is time.
-        scores: What the reranker says of the first candidates. Set by `rerank`.
-        facets: What the facets count. Set by `facets`.
-        ranking: The ranked list. Set by `rules`; by `recall` when browsing.
-        shown: The ranks that remain, best first: those up to the page and one more. Set by `rules`.
-        effects: What rules did; None without any.
-        result: The answer. Set by `page`.
+        weights: The weight of each channel's scores in the recall score, by channel name.
+        depths: The number of candidates of recall and of reranking.
+        budget: The deadline budget.
+        timer: The stage timer.
+        degradations: Work that was left out so far, and why.
+        allowed: Mask of the items that may be returned; None for all rows, none of which is then
+            deleted. Set by `filter`.
+        matched: Number of items that pass the filter and are not excluded; None without a filter.
+        rules: The resolved rules; None without rules.
+        candidates: The candidates, pinned items first; None when browsing. Set by `recall`.
+        recalled_rows: Rows that recall found, without pinned items that recall did not find.
+        rerank_target: Number of candidates to rerank if there is time.
+        scores: The reranker's scores of the first candidates. Set by `rerank`.
+        facets: The facet counts. Set by `facets`.
+        ranking: The ranked list. Set by `rules` or, when browsing, by `recall`.
+        shown: The ranks of the results, best first, to the end of the page and one more. Set by
+            `rules`.
+        effects: The effects of rules; None without rules.
+        result: The result. Set by `page`.
     """
 
     request: SearchRequest
@@ -160,5 +162,5 @@ class SearchState:
         return np.zeros(0, np.int32) if self.rules is None else self.rules.pins
 
     def fork(self) -> "SearchState":
-        """Return a state whose further steps leave this one as it is."""
+        """Return a copy. Steps that run on the copy do not change this state."""
         return replace(self, timer=self.timer.fork(), degradations=list(self.degradations))

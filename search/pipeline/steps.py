@@ -1,4 +1,4 @@
-"""The steps of a search in their order. A new step is one file, and one entry here."""
+"""The steps of a search in order. To add a step, write one file and add one entry here."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -18,7 +18,7 @@ Step: TypeAlias = Callable[[SearchState], None]
 
 
 class Pipeline:
-    """The steps of a search. They hold no state of a request."""
+    """The steps of a search. The steps store no data of a request."""
 
     def __init__(self, encoder: QueryEncoder, scorer: CandidateScorer) -> None:
         """Put the steps in order.
@@ -37,9 +37,9 @@ class Pipeline:
         """Run all steps.
 
         Args:
-            state: A search that begins.
-            on_recalled: Takes the page in recall order, without facets, before candidates are
-                reranked; not called if none are to be reranked.
+            state: The state of a new search.
+            on_recalled: Called with the page in recall order, without facets, before reranking
+                starts. Not called if no candidates are to be reranked.
 
         Raises:
             DeadlineExceededError: the deadline passed.

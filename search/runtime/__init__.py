@@ -1,1 +1,1 @@
-"""What requests share: batches, caches, deadlines and the CPU limit."""
+"""The runtime of requests: batching, caches, deadlines, stage timers and the CPU limit."""

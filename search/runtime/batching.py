@@ -1,15 +1,15 @@
 """Batching: one thread runs the model work of all concurrent requests.
 
-Requests run on threads of their own and queue work here when they need a model. While one batch
-runs, more work queues behind it, so batches fill by themselves. The model thread waits for more
-work in one case: before each chunk, requests that wait for a CPU go first, for up to 0.1 s
-(`cpu_limit`). A single request never makes it wait; sixteen that only encode make it wait 26 to
-31 ms (medians, on two cores).
+Each request has its own thread and queues its model work here. New work queues while a batch runs,
+so the next batch fills without a delay. The model thread waits for more work in only one case:
+before each chunk, it lets requests that wait for a CPU go first, for up to 0.1 s (see `cpu_limit`).
+A single request causes no such wait. Sixteen requests that only encode cause a wait of 26 to 31 ms
+(medians, on two cores).
 
-Work runs in chunks of a token budget. Encoding a query comes before the next chunk of any other
-work. Background work, which no request waits for, comes last and in smaller chunks. All other work
-takes turns by arrival. A row's padded length depends on that row alone, so the other rows of its
-batch change its result only by rounding.
+Work runs in chunks: rows of one model and one padded length, with a limited number of tokens. The
+encoding of queries runs before other work. Background work, which no request waits for, runs last
+and in smaller chunks. Work of equal priority runs in order of arrival. A row's padded length
+depends only on that row, so the other rows of its batch change its result only by rounding.
 """
 
 import math
@@ -28,18 +28,18 @@ from bert.compiled import BucketedForward, Forward, Rows
 from search.errors import DeadlineExceededError
 from search.runtime.cpu_limit import hold_cpu, release_cpu
 
-_TURNS = 4  # after other work ran this many times in a row, waiting work has its turn
-_BACKGROUND = 9  # the priority of background work, behind all others
-# While there are requests, a chunk of background work takes at most this long;
+_TURNS = 4  # a waiting priority runs after this many chunks of other priorities
+_BACKGROUND = 9  # the lowest priority, for background work
+# Limit for a chunk of background work while requests are active.
 _BACKGROUND_SECONDS = 0.005
-# and there are requests until this long after the last chunk of one.
+# Requests count as active for this long after the last chunk of a request began.
 _REQUEST_SECONDS = 1.0
 
 Numbers: TypeAlias = Int64[np.ndarray, "_"]
 
 
 class CallContext:
-    """The request behind some model work: until when it needs the result, and if it still does."""
+    """The request behind some model work: its deadline, and whether it was cancelled."""
 
     def __init__(
         self,
@@ -52,13 +52,15 @@ class CallContext:
         """Describe a request, or a part of one.
 
         Args:
-            deadline: When the result is of no use any more, in seconds of `time.monotonic()`; None
-                for never.
-            on_batch: Called once per batch that this request leads, with the numbers of rows and of
-                jobs in the batch; the parent's if None.
-            parent: The request that this is an earlier part of; this is cancelled with it.
-            background: No request waits for the result, so the work of requests comes first.
-            waiting: Returns how many requests wait behind this one.
+            deadline: Time from which the result is useless, in seconds of `time.monotonic()`; None
+                for no deadline.
+            on_batch: Called once per batch whose first rows are from this request, with the numbers
+                of rows and of jobs in the batch. None uses the function of `parent`.
+            parent: The whole request, if this context is for a part of it. Cancelling the parent
+                cancels the part.
+            background: Whether no request waits for the result. Such work runs after all work of
+                requests.
+            waiting: Returns the number of requests that are queued behind this one.
         """
         if on_batch is None and parent is not None:
             on_batch = parent.on_batch
@@ -71,15 +73,15 @@ class CallContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits for the result any more, whatever the deadline."""
+        """Whether the request or its parent was cancelled. The deadline does not count."""
         return self._cancelled or (self._parent is not None and self._parent.cancelled)
 
     def cancel(self) -> None:
-        """Drop the work: nobody waits for the result any more."""
+        """Cancel the request, because nobody waits for its result; its queued work is dropped."""
         self._cancelled = True
 
     def expired(self, seconds: float = 0.0) -> bool:
-        """Whether a result in so many seconds is of no use."""
+        """Return whether a result would be useless if it took `seconds` from now."""
         late = self._deadline is not None and time.monotonic() + seconds >= self._deadline
         parent = self._parent
         return self.cancelled or late or (parent is not None and parent.expired(seconds))
@@ -90,7 +92,7 @@ _context: ContextVar[CallContext | None] = ContextVar("call_context", default=No
 
 @contextmanager
 def call_scope(context: CallContext) -> Iterator[None]:
-    """Run model work for a request, so that it is dropped once nobody waits for the result."""
+    """Run model work for a request; the work is dropped if the request expires."""
     token = _context.set(context)
     try:
         yield
@@ -104,7 +106,7 @@ def current_context() -> CallContext | None:
 
 
 class _Job:
-    """Rows that one request waits for."""
+    """Rows whose results one request waits for."""
 
     def __init__(
         self, forward: BucketedForward, tokenised: Rows, context: CallContext | None
@@ -117,31 +119,31 @@ class _Job:
         self.done = threading.Event()
         self._unfilled = len(tokenised)
         buckets = forward.buckets(tokenised.lengths)
-        # Rows still to run, by padded length.
+        # Rows that have not run yet, by padded length.
         self.left = {
             forward.lengths[bucket]: np.flatnonzero(buckets == bucket)
             for bucket in np.unique(buckets).tolist()
         }
 
     def take(self, length: int, most: int) -> Numbers:
-        """Remove and return rows of a length that are still to run."""
+        """Remove and return at most `most` rows of a length that have not run yet."""
         rows = self.left.pop(length, np.empty(0, np.int64))
         if len(rows) > most:
             self.left[length] = rows[most:]
         return rows[:most]
 
     def seconds(self) -> float:
-        """Estimate how long the rows still to run take."""
+        """Estimate the time for the rows that have not run yet."""
         rows_by_length = list(self.left.items())
         return sum((self.forward.seconds_of(len(rows), n) for n, rows in rows_by_length), 0.0)
 
     def expired(self) -> bool:
-        """Whether the result is of no use to the request any more."""
+        """Return whether the result would be too late, or the request was cancelled."""
         least = min((self.forward.least_seconds(length) for length in self.left), default=0.0)
         return self.context is not None and self.context.expired(least)
 
     def fill(self, rows: Numbers, values: np.ndarray) -> None:
-        """Store results of some rows; the last ones wake the request."""
+        """Store the results of some rows; wake the request once all rows have results."""
         if self.result is None:
             self.result = np.empty((len(self.tokenised), *values.shape[1:]), values.dtype)
         self.result[rows] = values
@@ -150,7 +152,7 @@ class _Job:
             self.done.set()
 
     def fail(self, error: BaseException) -> None:
-        """Give up, and raise an error in the request's thread."""
+        """Drop the remaining rows, and raise an error in the request's thread."""
         self.error = error
         self.left.clear()
         self.done.set()
@@ -158,7 +160,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Rows of one model and one padded length, of one or more jobs."""
+    """Rows for one model with one padded length, from one or more jobs."""
 
     forward: BucketedForward
     length: int
@@ -169,7 +171,7 @@ class _Chunk:
         return self.forward.seconds_of(sum(len(rows) for _, rows in self.parts), self.length)
 
     def run(self) -> None:
-        """Run the rows and give the results to their jobs."""
+        """Run the rows, and pass the results to the jobs of the rows."""
         padded = [job.tokenised.pad(rows, self.length, len(rows)) for job, rows in self.parts]
         kind = type(padded[0])
         tokens = [np.concatenate(arrays) for arrays in zip(*padded, strict=True)]
@@ -177,13 +179,14 @@ class _Chunk:
         begin, total = 0, len(tokens[0])
         while begin < total:
             batch = self.forward.batch_size(total - begin, self.length)
-            some = [array[begin : begin + batch] for array in tokens]
-            room = ((0, batch - len(some[0])), (0, 0))
-            full = kind(*(np.pad(array, room) for array in some))
+            batch_tokens = [array[begin : begin + batch] for array in tokens]
+            size = len(batch_tokens[0])
+            padding = ((0, batch - size), (0, 0))
+            padded_batch = kind(*(np.pad(array, padding) for array in batch_tokens))
             started = time.perf_counter()
-            results.append(np.asarray(self.forward.start(full))[: len(some[0])])
+            results.append(np.asarray(self.forward.start(padded_batch))[:size])
             self.forward.measured((batch, self.length), time.perf_counter() - started)
-            begin += len(some[0])
+            begin += size
         leader = self.parts[0][0].context
         if leader is not None and leader.on_batch is not None:
             leader.on_batch(total, len(self.parts))
@@ -195,7 +198,7 @@ class _Chunk:
 
 @dataclass(frozen=True)
 class _BatchedForward:
-    """A model that runs in a batcher, with a priority."""
+    """A model that runs in a batcher with a given priority."""
 
     batcher: "Batcher"
     forward: BucketedForward
@@ -214,17 +217,18 @@ class Batcher:
     def __init__(self) -> None:
         """Start the thread."""
         self._queues: dict[int, list[_Job]] = {}
-        self._passed_over: dict[int, int] = {}  # turns in a row, by priority
-        self._request_ran = 0.0  # when a chunk of a request last began
+        # For each waiting priority, how many chunks of other priorities ran since its last chunk.
+        self._passed_over: dict[int, int] = {}
+        self._request_ran = 0.0  # time when the last chunk of a request began
         self._arrived = threading.Condition()
         self._closed = False
-        self._free_from = 0.0  # when the running chunk is expected to end
-        # A daemon, so that an interrupted process does not wait for a compilation.
+        self._free_from = 0.0  # expected end time of the running chunk
+        # A daemon thread, so that an interrupted process does not wait for a compilation.
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
     def shared(self, priority: int) -> Callable[[BucketedForward], Forward]:
-        """Return a function that makes a model run here; a lower number has its turn earlier."""
+        """Return a function that routes a model through this batcher; priority 0 runs first."""
         return lambda forward: _BatchedForward(self, forward, priority)
 
     def backlog(self) -> float:
@@ -236,7 +240,7 @@ class Batcher:
         return max(self._free_from - time.monotonic(), 0.0) + waiting
 
     def finish(self) -> None:
-        """Let the thread end after the queued work; return at once."""
+        """Let the thread end after the queued work, without waiting for the end."""
         with self._arrived:
             self._closed = True
             self._arrived.notify()
@@ -271,9 +275,9 @@ class Batcher:
     def _work(self) -> None:
         try:
             while self._wait_for_work():
-                with hold_cpu(last=True):  # requests that are about to queue work share the chunk
+                with hold_cpu(last=True):  # so that requests can still add work to the chunk
                     self._run_next()
-        except BaseException as error:  # a bug here must not leave requests waiting for ever
+        except BaseException as error:  # a bug here must not let requests wait for ever
             with self._arrived:
                 self._closed = True
                 for job in (job for queue in self._queues.values() for job in queue):
@@ -299,7 +303,7 @@ class Batcher:
         try:
             self._free_from = time.monotonic() + chunk.seconds()
             chunk.run()
-        except Exception as error:  # the thread must outlive every chunk
+        except Exception as error:  # the thread must not end because one chunk fails
             for job, _ in chunk.parts:
                 job.fail(error)
 
@@ -309,14 +313,14 @@ class Batcher:
         return [priority for priority, queue in self._queues.items() if queue]
 
     def _turn(self, waiting: list[int]) -> int:
-        """Return whose turn it is: the most urgent priority, or one that waited for `_TURNS`."""
+        """Return the priority to run next: the most urgent, or one that missed `_TURNS` chunks."""
         passed_over = {p: self._passed_over.get(p, 0) for p in waiting}
         turn = next((p for p in waiting if passed_over[p] >= _TURNS), waiting[0])
         self._passed_over = {p: passed_over[p] + 1 for p in waiting if p != turn}
         return turn
 
     def _chunk_of(self, priority: int) -> _Chunk:
-        """Return the next chunk of a priority, a short one for background work beside requests."""
+        """Return the next chunk of a priority; limit background work while requests are active."""
         now = time.monotonic()
         if priority != _BACKGROUND:
             self._request_ran = now
@@ -326,7 +330,7 @@ class Batcher:
 
 
 def _without_expired(queue: list[_Job]) -> list[_Job]:
-    """Return the jobs with rows left; fail those that expired."""
+    """Fail the expired jobs; return the other jobs that still have rows to run."""
     for job in queue:
         if job.left and job.expired():
             job.fail(DeadlineExceededError("the deadline passed before the answer was ready"))
@@ -334,9 +338,9 @@ def _without_expired(queue: list[_Job]) -> list[_Job]:
 
 
 def _first_of(queue: list[_Job], seconds: float = math.inf) -> _Chunk:
-    """Return the first job's next rows, and rows of other jobs for the same model and length.
+    """Return a chunk of the first job's next rows and other rows of the same model and length.
 
-    The chunk takes no longer than some seconds, unless the smallest batch of that length does.
+    The chunk takes at most `seconds`, unless the smallest batch of that length takes longer.
     """
     forward, length = queue[0].forward, next(iter(queue[0].left))
     room = forward.rows_within(seconds, length)

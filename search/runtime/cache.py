@@ -1,8 +1,8 @@
-"""A cache of model results with a limit in bytes; it evicts the least recently used ones.
+"""A cache of model results with a limit in bytes; the least recently used are evicted.
 
-Each engine has its own caches, so results of different bundles never mix. A cached result may
-depend only on its key: a query's vector, or what the text of a (query, item) pair contributes to
-its score. Features that depend on the day, the user or the other candidates are never cached.
+Each engine has its own caches, so results of different bundles never mix. A cached result depends
+only on its key. It is the vector of a query, or the cross-encoder's vector of a (query, item) pair.
+Features that depend on the day, the user or the other candidates are never cached.
 """
 
 import sys
@@ -15,10 +15,10 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32, Int64
 
-# A query, or a query and an item row:
+# A query, or a query and the row of an item.
 Key: TypeAlias = str | tuple[str, int]
 
-_ENTRY_BYTES = 300  # Python's overhead for each entry: the array's header, the key, the dictionary
+_ENTRY_BYTES = 300  # Python's overhead per entry: array header, key and dictionary entry
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class CacheReport:
 
     @property
     def hit_rate(self) -> float:
-        """Share of look-ups that were hits; 0 before the first."""
+        """Share of look-ups that were hits; 0 before the first look-up."""
         lookups = self.hits + self.misses
         return self.hits / lookups if lookups else 0.0
 
 
 class VectorCache:
-    """Vectors of one width by key. Safe to use from several threads."""
+    """A cache of vectors of one width, by key. The cache is thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
-        """Begin empty; a `max_bytes` of 0 keeps nothing."""
+        """Start empty; with a `max_bytes` of 0, the cache stays empty."""
         self._max_bytes = max_bytes
         self._bytes = 0
         self._hits = 0
@@ -55,11 +55,12 @@ class VectorCache:
         compute: Callable[[Int64[np.ndarray, " missing"]], Float32[np.ndarray, "missing width"]],
         width: int,
     ) -> tuple[Float32[np.ndarray, "keys width"], int]:
-        """Return the vectors of some keys, one a row, and how many of them were cached.
+        """Return the vectors of some keys, one per row, and how many of them were cached.
 
         Args:
             keys: The keys to look up.
-            compute: Given the positions in `keys` that are not cached, returns their vectors.
+            compute: Takes positions in `keys` and returns the vectors of these keys. Called for the
+                keys that are not cached.
             width: Length of a vector.
         """
         cached = self.find(keys)
@@ -74,7 +75,7 @@ class VectorCache:
         return result, len(keys) - len(missing)
 
     def find(self, keys: Sequence[Key]) -> list[Float32[np.ndarray, " width"] | None]:
-        """Return the cached vectors of some keys; None where a key is not cached."""
+        """Return the cached vectors of some keys, with None for each key that is not cached."""
         with self._lock:
             vectors = [self._vectors.get(key) for key in keys]
             for key, vector in zip(keys, vectors, strict=True):
@@ -86,7 +87,7 @@ class VectorCache:
         return vectors
 
     def keep(self, keys: Sequence[Key], vectors: Float32[np.ndarray, "keys width"]) -> None:
-        """Cache vectors by their keys; evict the least recently used ones beyond `max_bytes`."""
+        """Cache vectors by their keys; then evict the least recently used above `max_bytes`."""
         with self._lock:
             for key, vector in zip(keys, vectors, strict=True):
                 if key not in self._vectors:

@@ -1,7 +1,7 @@
-"""The CPU limit: no more request threads compute at a time than there are CPUs.
+"""The CPU limit: at most one request thread per CPU computes at a time.
 
-More threads would get no more done. They would all want Python's lock, and the event loop, which
-receives, refuses and answers requests, would wait for the lock behind every one of them.
+More threads would not finish more work, because all of them need Python's global interpreter lock.
+The event loop, which receives and answers requests, would wait for that lock behind all of them.
 """
 
 import os
@@ -17,18 +17,18 @@ def _cpu_count() -> int:
 
 
 class CpuLimit:
-    """A semaphore of CPUs, in which a thread can let all others go first.
+    """A semaphore that counts free CPUs; a thread can let all other threads go first.
 
     Attributes:
-        waiting: Threads that wait for a CPU, without those that let others go first.
+        waiting: Number of threads that wait for a CPU, except threads that let others go first.
     """
 
     def __init__(self, free: int, patience_seconds: float = 0.1) -> None:
-        """Begin with some free CPUs.
+        """Start with a number of free CPUs.
 
         Args:
-            free: How many.
-            patience_seconds: How long a thread lets others go first.
+            free: Number of free CPUs.
+            patience_seconds: Longest time that a thread lets others go first.
         """
         lock = threading.Lock()
         self._free = free
@@ -37,7 +37,10 @@ class CpuLimit:
         self._line, self._last = threading.Condition(lock), threading.Condition(lock)
 
     def acquire(self, *, last: bool = False) -> None:
-        """Wait for a free CPU and take it; with `last`, let others go first for a while."""
+        """Wait for a free CPU and take it.
+
+        With `last`, other threads go first, for up to `patience_seconds`.
+        """
         with self._line:
             if last:
                 self._last.wait_for(lambda: self._free and not self.waiting, self._patience_seconds)
@@ -65,11 +68,11 @@ _this_thread = threading.local()
 
 @contextmanager
 def hold_cpu(*, last: bool = False) -> Iterator[None]:
-    """Hold a CPU while computing; wait for other threads inside `release_cpu`.
+    """Hold a CPU while computing. Use `release_cpu` around waits for other threads.
 
     Args:
-        last: Let all other threads go first, for up to a tenth of a second: the work serves many
-            requests, and gets cheaper with each that joins.
+        last: Let all other threads go first, for up to 0.1 s. The model thread does so, because the
+            cost per request falls when more requests share a batch.
     """
     assert not getattr(_this_thread, "holds_cpu", False), "a thread holds one CPU at most"
     _LIMIT.acquire(last=last)
@@ -83,7 +86,7 @@ def hold_cpu(*, last: bool = False) -> Iterator[None]:
 
 @contextmanager
 def release_cpu() -> Iterator[None]:
-    """Free the CPU that this thread holds while it waits for other threads."""
+    """Release this thread's CPU during a wait for other threads; then take a CPU again."""
     if not getattr(_this_thread, "holds_cpu", False):
         yield
         return

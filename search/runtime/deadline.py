@@ -10,7 +10,7 @@ from search.runtime.batching import CallContext, current_context
 
 
 class LatencyEstimates:
-    """Expected durations of stages, by name, learnt from earlier requests."""
+    """Expected durations of stages, by name, measured on earlier requests."""
 
     def __init__(self) -> None:
         """Start without any estimate."""
@@ -26,10 +26,10 @@ class LatencyEstimates:
 
 
 class DeadlineBudget:
-    """How much time a request has.
+    """The time that a request may take.
 
-    Optional work (reranking, facets) may use the time until the deadline, less a reserve. With n
-    calls waiting behind this one, it may use 1/(n+1) of that time.
+    Optional work (reranking, facets) may use the time until the deadline, except the time reserved
+    for the answer. If n requests wait behind this one, optional work may use 1/(n+1) of that time.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class DeadlineBudget:
         Args:
             deadline: When the caller stops waiting, in seconds of `time.monotonic()`; None: never.
             estimates: Expected durations of stages.
-            reserved_seconds: Least time to reserve for what follows the engine.
+            reserved_seconds: Least time to reserve for writing and sending the answer.
             has_optional_work: Whether the request has parts that can be left out.
         """
         self._deadline = deadline
@@ -58,7 +58,7 @@ class DeadlineBudget:
             self._ready_by = now + (deadline - reserved - now) / callers
 
     def check(self) -> None:
-        """Raise DeadlineExceededError if the deadline passed or the caller is gone."""
+        """Raise DeadlineExceededError if the deadline passed or the request was cancelled."""
         if self._deadline is not None and time.monotonic() >= self._deadline:
             raise DeadlineExceededError("the deadline passed before the answer was ready")
         caller = current_context()
@@ -67,18 +67,18 @@ class DeadlineBudget:
 
     @property
     def limits_optional_work(self) -> bool:
-        """Whether optional work has to end by some time."""
+        """Whether there is a time limit for optional work."""
         return self._ready_by is not None
 
     def left(self, *later_stages: str) -> float:
-        """Return the seconds left for optional work if some stages still follow."""
+        """Return the seconds left for optional work before some later stages."""
         if self._ready_by is None:
             return float("inf")
         return self._ready_by - time.monotonic() - self._estimates.seconds(*later_stages)
 
     def caller(self, *later_stages: str) -> CallContext:
-        """Return the caller of model work that must leave time for some later stages."""
-        by = self._ready_by
-        if by is not None:
-            by -= self._estimates.seconds(*later_stages)
-        return CallContext(by, parent=current_context())
+        """Return the context for model work that must leave time for some later stages."""
+        deadline = self._ready_by
+        if deadline is not None:
+            deadline -= self._estimates.seconds(*later_stages)
+        return CallContext(deadline, parent=current_context())

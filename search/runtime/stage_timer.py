@@ -12,13 +12,13 @@ from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 
 @dataclass
 class Stage:
-    """A stage under way; its code fills in what the report says.
+    """A running stage. The code of the stage sets the fields, which go into the report.
 
     Attributes:
-        name: Which stage.
-        candidates: How many candidates left it.
-        cached: How many of its model results came from the cache.
-        plan: How recall searched within a filter; "" otherwise.
+        name: The name of the stage.
+        candidates: The amount of work, as in `StageReport`.
+        cached: Number of model results that came from the cache.
+        plan: How recall searched within a filter (see `filtered.Plan`); "" otherwise.
     """
 
     name: str
@@ -27,19 +27,19 @@ class Stage:
     plan: str = ""
 
     def report(self, seconds: float) -> StageReport:
-        """Return the report of the stage after it took so many seconds."""
+        """Return the report of the stage, which took `seconds`."""
         return StageReport(self.name, self.candidates, seconds, self.cached, self.plan)
 
 
 class StageTimer:
-    """Times the stages of one request, and stops it when its deadline has passed."""
+    """Measures the stages of one request; raises an error once the deadline has passed."""
 
     def __init__(self, budget: DeadlineBudget, estimates: LatencyEstimates) -> None:
-        """Start with no stage.
+        """Start without reports.
 
         Args:
-            budget: The time of the request.
-            estimates: Takes the duration of each stage and step.
+            budget: The deadline budget of the request.
+            estimates: Records the duration of each stage and step.
         """
         self._budget = budget
         self._estimates = estimates
@@ -47,17 +47,17 @@ class StageTimer:
 
     @property
     def reports(self) -> tuple[StageReport, ...]:
-        """The reports of the stages so far, in the order in which they ran."""
+        """The reports of the stages that have run, in order."""
         return tuple(self._reports)
 
     def fork(self) -> "StageTimer":
-        """Return a timer with the same reports; further stages of one are not in the other."""
+        """Return a copy. Later reports of one timer are not in the other."""
         forked = StageTimer(self._budget, self._estimates)
         forked._reports = list(self._reports)
         return forked
 
     def check(self) -> None:
-        """Raise DeadlineExceededError, with the reports so far, if the time is over."""
+        """Raise DeadlineExceededError, with the reports so far, if the deadline has passed."""
         try:
             self._budget.check()
         except DeadlineExceededError as error:
@@ -66,14 +66,14 @@ class StageTimer:
 
     @contextmanager
     def stage(self, name: str, candidates: int = 0) -> Iterator[Stage]:
-        """Time a stage and report on it.
+        """Measure the time of a stage, and add a report.
 
         Args:
-            name: Which stage.
-            candidates: What the report says if the stage does not set another number.
+            name: The name of the stage.
+            candidates: The initial value of `Stage.candidates`.
 
         Raises:
-            DeadlineExceededError: the time was over before the stage began or while it ran.
+            DeadlineExceededError: the deadline passed before or during the stage.
         """
         self.check()
         stage = Stage(name, candidates)
@@ -81,7 +81,7 @@ class StageTimer:
         try:
             yield stage
         except DeadlineExceededError as error:
-            stage.candidates = 0  # nothing left the interrupted stage
+            stage.candidates = 0  # the interrupted stage has no result
             error.stages = (*self._reports, stage.report(time.perf_counter() - start))
             raise
         seconds = time.perf_counter() - start
@@ -90,7 +90,7 @@ class StageTimer:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time a part of a stage, or work between stages, without a report."""
+        """Measure the time of a part of a stage, or of work between stages. Add no report."""
         start = time.perf_counter()
         yield
         self._estimates.add(name, time.perf_counter() - start)

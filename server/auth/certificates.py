@@ -1,4 +1,4 @@
-"""TLS: the server's certificate and its clients' authorities, reloaded while the server runs."""
+"""TLS credentials of the server; the certificate files are reloaded while it runs."""
 
 import ssl
 from collections.abc import Mapping
@@ -15,12 +15,13 @@ def reloading_credentials(
 ) -> grpc.ServerCredentials:
     """Return TLS credentials that read the files again for each new connection.
 
-    Invalid files, such as a certificate whose key is not written yet, change nothing.
+    While the files are invalid, the last valid content stays in use. For example, a certificate may
+    be replaced before its key.
 
     Args:
         cert: PEM certificate chain.
         key: The PEM private key of `cert`.
-        client_ca: PEM authorities that sign the clients' certificates; None: clients need none.
+        client_ca: PEM authorities of client certificates; None: clients need no certificate.
 
     Raises:
         InputError: A file is missing or not PEM, or key and certificate do not match.
@@ -33,7 +34,7 @@ def reloading_credentials(
         return {flag: _read(flag, path) for flag, path in paths.items()}
 
     def make(content: Mapping[str, bytes]) -> grpc.ServerCertificateConfiguration:
-        _check(cert, key, client_ca)  # reads the files itself
+        _check(cert, key, client_ca)  # ssl reads the files again
         if read() != content:
             raise InputError(f"--tls-cert {cert}: changed while it was read")
         return grpc.ssl_server_certificate_configuration(
@@ -51,13 +52,13 @@ def reloading_credentials(
 
     return grpc.dynamic_ssl_server_credentials(
         current,
-        fetch,  # type: ignore[arg-type]  # the stubs lack the None
+        fetch,  # type: ignore[arg-type]  # the stubs do not allow None
         require_client_authentication=client_ca is not None,
     )
 
 
 def _check(cert: Path, key: Path, client_ca: Path | None) -> None:
-    # gRPC reports only that it cannot listen; ssl reports the reason.
+    # gRPC would report only that it cannot listen; ssl reports what is wrong with the files.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(cert, key, password=_no_password)
@@ -74,7 +75,8 @@ def _check(cert: Path, key: Path, client_ca: Path | None) -> None:
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted")  # ssl would ask on the terminal
+    # Without this function, ssl would ask for a password on the terminal.
+    raise ValueError("the key is encrypted")
 
 
 def _read(flag: str, path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Files that are read again while the server runs; the last valid content stays in use."""
+"""Reload files while the server runs, and keep the last valid content."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class ReloadedFiles(Generic[Content, Value]):
-    """A value made from files, made again when their content changes.
+    """A value that is computed from files, and again when their content changes.
 
     Safe to use from any thread.
     """
@@ -28,17 +28,18 @@ class ReloadedFiles(Generic[Content, Value]):
         interval_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read the files and make the first value.
+        """Read the files and compute the first value.
 
         Args:
-            name: What the files hold, for the log.
-            read: Reads the files. Their times would not do: two changes may fall into one tick.
-            make: Makes the value. Like `read`, it raises InputError when the files are not valid.
-            interval_seconds: How long to wait after one reading before the next.
+            name: The name of the files in the log.
+            read: Reads the files; raises InputError if they cannot be read. Contents are compared,
+                because two versions of a file can have the same modification time.
+            make: Computes the value from the content; raises InputError if the content is invalid.
+            interval_seconds: The shortest time between two reads.
             clock: Measures the interval, in seconds.
 
         Raises:
-            InputError: The files are not valid.
+            InputError: The files cannot be read or are invalid.
         """
         self._name, self._read, self._make = name, read, make
         self._interval_seconds, self._clock = interval_seconds, clock
@@ -49,7 +50,7 @@ class ReloadedFiles(Generic[Content, Value]):
         self._logged_problem = ""
 
     def value(self) -> Value:
-        """Return the value of the current files, or of the last valid ones."""
+        """Return the value of the current files, or of the last valid content."""
         with self._lock:
             if self._clock() >= self._next:
                 try:
@@ -69,6 +70,6 @@ class ReloadedFiles(Generic[Content, Value]):
         logger.info("%s: reloaded", self._name)
 
     def _log_problem(self, problem: str) -> None:
-        if problem != self._logged_problem:  # once, not for every call
+        if problem != self._logged_problem:  # log each problem once, not for every call
             logger.error("%s: not reloaded, the last valid content stays: %s", self._name, problem)
             self._logged_problem = problem

@@ -20,9 +20,9 @@ _LINE = re.compile(r"(\w+)\s*:\s*([0-9a-fA-F]{64})")
 
 
 class Role(StrEnum):
-    """What a token allows; a token may have several roles."""
+    """A permission of a token; a token may have several roles."""
 
-    READ = "read"  # search, retrieve, embed, rerank, look items up
+    READ = "read"  # search, retrieve, embed, rerank, read items
     WRITE = "write"  # change items
     ADMIN = "admin"  # AdminService
 
@@ -32,7 +32,7 @@ FileContent: TypeAlias = tuple[bytes, int]  # the file's bytes and its mode
 
 
 class UnauthenticatedError(Exception):
-    """A call has no token that the server knows."""
+    """A call has no token, or a token that the server does not know."""
 
 
 class RoleMissingError(Exception):
@@ -48,10 +48,10 @@ class RoleMissingError(Exception):
 
 
 class Tokens:
-    """The tokens of a file, one a line: `ROLE: SHA-256 OF THE TOKEN`, in hexadecimal.
+    """The tokens of a file. Each line has a role and the SHA-256 of a token: `read: 9f86d0…`.
 
-    A token with several roles has one line for each. Empty lines and lines that begin with `#`
-    are comments.
+    The SHA-256 is hexadecimal. A token with several roles has one line for each role. Empty lines
+    and lines that begin with `#` are ignored.
     """
 
     def __init__(self, path: Path, reload_seconds: float = 0.5) -> None:
@@ -59,10 +59,10 @@ class Tokens:
 
         Args:
             path: The file of tokens.
-            reload_seconds: How long to wait between two readings of the file.
+            reload_seconds: The shortest time between two reads of the file.
 
         Raises:
-            InputError: The file cannot be read, has a line of another form, or has no token.
+            InputError: The file cannot be read, has an invalid line, or has no token.
         """
         self._path = path
         self._file: ReloadedFiles[FileContent, Entries] = ReloadedFiles(
@@ -73,16 +73,17 @@ class Tokens:
         """Check that a token has a role.
 
         Raises:
-            UnauthenticatedError: There is no token, or the file does not have it.
+            UnauthenticatedError: `token` is None or not in the file.
             RoleMissingError: The token does not have the role.
         """
         if token is None:
             raise UnauthenticatedError("the call needs a token: authorization: Bearer TOKEN")
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-        # Every line is compared, so the time tells nothing about the tokens.
-        roles = {known for known, other in self._file.value() if hmac.compare_digest(digest, other)}
+        # Every line is compared, so that the time taken reveals nothing about the tokens.
+        entries = self._file.value()
+        roles = {granted for granted, known in entries if hmac.compare_digest(digest, known)}
         if not roles:
-            raise UnauthenticatedError("the token is not known, or no longer")
+            raise UnauthenticatedError("the token is unknown or was removed")
         if role not in roles:
             raise RoleMissingError(role)
 

@@ -1,1 +1,1 @@
-"""The commands of `python -m server` and the sources of their settings."""
+"""The commands of `python -m server`, and the loading of the server's settings."""

@@ -22,19 +22,19 @@ _UNSOUND = (InputError, OSError)
 class CheckConfig:
     """Check a bundle, and a state directory if one is given. Change nothing.
 
-    A server may be using both meanwhile.
+    A server may use both during the check.
     """
 
-    bundle: Path  # the bundle directory, as the server's --bundle
-    state: Path | None = None  # the state directory, as the server's --state
-    quick: bool = False  # skip the golden queries
+    bundle: Path  # bundle directory, as in --bundle of the server
+    state: Path | None = None  # state directory, as in --state of the server
+    quick: bool = False  # do not replay the golden queries
 
 
 def check(config: CheckConfig) -> None:
-    """Print what is sound, and what a server's start would do.
+    """Print which parts are valid, and with which bundle and writes a server would start.
 
     Raises:
-        InputError: A file is not sound; the message names every problem.
+        InputError: A file is damaged; the message lists every problem.
     """
     problems: list[str] = []
     engine = None
@@ -57,7 +57,7 @@ def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> lis
     Args:
         config: The command's settings.
         state: The state directory.
-        engine: The engine of `config.bundle`; None when that bundle is not sound.
+        engine: The engine of `config.bundle`; None if that bundle is damaged.
     """
     if not state.is_dir():
         return [f"--state {state}: no such directory"]
@@ -89,7 +89,7 @@ def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> lis
 def _check_compacted(
     directory: Path, log: LogSnapshot, engine: Engine | None
 ) -> Manifest | Exception | None:
-    """Check a compacted bundle and return its manifest or its problem; None if it is gone."""
+    """Check a compacted bundle; return its manifest, the error, or None for a removed bundle."""
     try:
         manifest = bundle.verify(directory)
     except _UNSOUND as error:
@@ -102,7 +102,7 @@ def _check_compacted(
 
 
 def _described(manifest: Manifest, log: LogSnapshot, engine: Engine | None) -> str:
-    """Describe which writes a sound compacted bundle has, or why no start would use it."""
+    """Describe the writes in a valid compacted bundle, or why no server would start with it."""
     if manifest.state is None or manifest.state["log"] != log.id:
         return "an orphan: it belongs to another log"
     sequence = bundle_store.included(manifest, log.id)
@@ -121,7 +121,7 @@ def _start_plan(
     log: LogSnapshot,
     checked: Mapping[Path, Manifest | Exception | None],
 ) -> str:
-    """Describe which bundle a start begins with, and what it takes from the log."""
+    """Describe with which bundle a server would start, and which writes it would read."""
 
     def open_checked(path: Path) -> Engine:
         if path == config.bundle:
@@ -147,7 +147,7 @@ def _start_plan(
 
 
 def _open(directory: Path, quick: bool, verified: Manifest | None = None) -> Engine:
-    """Open a bundle. Its files are read once, or not at all if its manifest was verified before."""
+    """Open a bundle. `verified` is its manifest if its files have already been verified."""
     verified = verified or bundle.verify(directory)
     if quick:
         return Engine(directory, verified, EngineConfig())

@@ -19,11 +19,11 @@ class HealthConfig:
     address: str = "127.0.0.1:50051"  # host:port of the server
     service: str = ""  # full name of one service; empty for the whole server
     timeout_seconds: float = 3.0  # how long to wait for the answer
-    tls: bool = False  # speak TLS; implied by the files below
+    tls: bool = False  # use TLS; the TLS settings below imply it
     tls_ca: Path | None = None  # PEM authorities to trust instead of the system's
-    tls_cert: Path | None = None  # PEM certificate to show the server
+    tls_cert: Path | None = None  # PEM certificate of this client
     tls_key: Path | None = None  # PEM private key of tls_cert
-    tls_name: str | None = None  # the certificate's name, if not the address's host
+    tls_name: str | None = None  # name in the server's certificate, if it is not the host
 
 
 def ask_health(config: HealthConfig) -> str:
@@ -31,7 +31,7 @@ def ask_health(config: HealthConfig) -> str:
 
     Raises:
         OSError: A TLS file cannot be read.
-        ValueError: A flag cannot be used.
+        ValueError: A flag is invalid.
     """
     with _channel(config) as channel:
         request = health_pb2.HealthCheckRequest(service=config.service)
@@ -40,13 +40,13 @@ def ask_health(config: HealthConfig) -> str:
                 request, timeout=config.timeout_seconds
             )
         except grpc.RpcError as error:
-            call = cast(grpc.Call, error)  # every error of a call is a Call
+            call = cast(grpc.Call, error)  # an RpcError of a call is also a grpc.Call
             return f"{call.code().name}: {call.details() or 'no such service'}"
         return _name(answer.status)
 
 
 def is_serving(answer: str) -> bool:
-    """Return whether an answer is that of a server that serves."""
+    """Return whether an answer of `ask_health` is SERVING."""
     return answer == _name(_SERVING)
 
 

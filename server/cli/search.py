@@ -21,12 +21,13 @@ class SearchConfig:
     address: str = "127.0.0.1:50051"  # host:port of the server
     page_size: int = 10  # number of results, up to 100
     timeout_seconds: float = 10.0  # how long to wait for the answer
-    tls: bool = False  # speak TLS; implied by the files below
+    tls: bool = False  # use TLS; the TLS settings below imply it
     tls_ca: Path | None = None  # PEM authorities to trust instead of the system's
-    tls_cert: Path | None = None  # PEM certificate to show the server
+    tls_cert: Path | None = None  # PEM certificate of this client
     tls_key: Path | None = None  # PEM private key of tls_cert
-    tls_name: str | None = None  # the certificate's name, if not the address's host
-    token_file: Path | None = None  # file with the bearer token; without TLS to this machine only
+    tls_name: str | None = None  # name in the server's certificate, if it is not the host
+    # file with the bearer token; without TLS, the token is sent only to this machine
+    token_file: Path | None = None
 
 
 def search(config: SearchConfig) -> None:
@@ -53,7 +54,7 @@ def search(config: SearchConfig) -> None:
 
 
 def results_table(response: search_service_pb2.SearchResponse) -> Table:
-    """Return a table of one row per result, with the scores of each stage."""
+    """Return a table with one row per result and the scores of each stage."""
     table = Table("#", "score", "title", "brand", "price", "dense", "lexical", "rerank")
     for column in table.columns:
         if column.header not in ("title", "brand"):
@@ -64,7 +65,7 @@ def results_table(response: search_service_pb2.SearchResponse) -> Table:
         table.add_row(
             str(result.rank),
             f"{result.score:.3f}",
-            Text(item.title),  # Text: a title is not markup
+            Text(item.title),  # Text, because a title is not markup
             Text(item.brand),
             f"{item.price:.2f}" if item.HasField("price") else "",
             f"{result.dense_score:.3f}" if result.HasField("dense_score") else "",

@@ -1,7 +1,7 @@
-"""The server's settings from flags, the environment, a file and defaults, in this order.
+"""Load the server's settings from flags, the environment, a file or defaults; the first wins.
 
-All of them name the fields of `ServerConfig`: `--engine.recall-depth 100` on the command line is
-`SHORTLIST_ENGINE_RECALL_DEPTH=100` in the environment and, in a TOML file,
+Every source names settings after the fields of `ServerConfig`. The flag `--engine.recall-depth 100`
+is `SHORTLIST_ENGINE_RECALL_DEPTH=100` in the environment. In a TOML file it is
 
     [engine]
     recall_depth = 100
@@ -24,7 +24,7 @@ from base.errors import InputError
 from server.config import ServerConfig
 
 _PREFIX = "SHORTLIST_"
-# Variables with other readers: the tests' datasets, and the failpoints of `base.failpoints`.
+# Variables that are not settings: the datasets of the tests, and failpoints (`base.failpoints`).
 _NOT_SETTINGS = ("SHORTLIST_DATA", "SHORTLIST_FAILPOINT")
 _SECRET = re.compile(r"(^|_)(key|keys|token|tokens|secret|secrets|password|passwords)(_|$)")
 _MASK = "***"
@@ -49,8 +49,8 @@ class Settings:
 
     Attributes:
         config: The values of all settings.
-        sources: The source of each setting that is not a default, by its name, such as
-            "engine.numerics".
+        sources: The source of each setting, by a name such as "engine.numerics". Settings with
+            default values are left out.
     """
 
     config: ServerConfig
@@ -76,16 +76,16 @@ def load(
         InputError: A setting is unknown or its value is not valid; the message names its source.
         SystemExit: The command line cannot be parsed, or asks for help.
     """
-    flags = {name: f"--{_dashed(name)}" for name in setting_types() if _flag(name, arguments)}
+    flags = {name: f"--{_dashed(name)}" for name in setting_types() if _has_flag(name, arguments)}
     others = _from_environment(environ)
     if file := _file(arguments, others):
         others = _from_file(file) | others
-    # They become flags in front of the command line's own, so that one parser checks everything.
-    first = [_as_flag(name, other.value) for name, other in others.items() if name not in flags]
+    # The other settings become flags in front of the command line, so that one parser checks all.
+    added = [_as_flag(name, other.value) for name, other in others.items() if name not in flags]
     sources = {name: other.source for name, other in others.items()} | flags
     try:
         config = tyro.cli(
-            ServerConfig, args=[*first, *arguments], prog=program, description=_DESCRIPTION
+            ServerConfig, args=[*added, *arguments], prog=program, description=_DESCRIPTION
         )
     except InputError as error:
         raise InputError(f"{error}{_sources_of(str(error), sources)}") from None
@@ -129,8 +129,8 @@ def _as_flag(name: str, value: Any) -> str:
     return f"--{_dashed(name)}={value}"
 
 
-def _flag(name: str, arguments: Sequence[str]) -> bool:
-    """Return whether the command line gives a setting."""
+def _has_flag(name: str, arguments: Sequence[str]) -> bool:
+    """Return whether the command line has a flag for a setting."""
     spellings = (_dashed(name), _dashed(_negated(name)))
     return any(
         word.startswith("--") and _dashed(word[2:].partition("=")[0]) in spellings
@@ -139,7 +139,7 @@ def _flag(name: str, arguments: Sequence[str]) -> bool:
 
 
 def _file(arguments: Sequence[str], environ: Mapping[str, _SourcedValue]) -> Path | None:
-    """Return the settings file that the command line or else the environment names."""
+    """Return the settings file from the command line, or else from the environment."""
     path = environ["config"].value if "config" in environ else None
     for word, next_word in zip_longest(arguments, arguments[1:]):
         flag, _, value = word.partition("=")
@@ -157,7 +157,7 @@ def _from_file(path: Path) -> dict[str, _SourcedValue]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"--config {path}: not a TOML file ({error})") from None
     kinds = setting_types()
-    del kinds["config"]  # a settings file cannot name another
+    del kinds["config"]  # a settings file cannot name another file
     settings = {}
     for name, value in _flat(table, "", set(kinds)):
         source = f"{name} in {path}"
@@ -193,15 +193,14 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _SourcedValue]:
 
 
 def _typed(kind: Any, value: object, source: str) -> Any:
-    """Return a value in its setting's type; a text is parsed, as from the environment.
+    """Convert a value to the type of its setting. A text, as from the environment, is parsed.
 
     Raises:
         InputError: The value does not fit the type.
     """
     choices = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    for choice in sorted(
-        choices, key=lambda choice: choice is not type(None)
-    ):  # or "none" would be a path
+    # None is tried first. Otherwise, "none" would be parsed as a path.
+    for choice in sorted(choices, key=lambda choice: choice is not type(None)):
         typed = _converted(choice, value)
         if typed is not _INVALID:
             return typed
@@ -220,7 +219,7 @@ _WORDS: Mapping[type, Mapping[str, bool | None]] = {
 
 
 def _converted(kind: Any, value: object) -> Any:
-    """Return a value as one type, or _INVALID."""
+    """Convert a value to one type; return _INVALID if the value does not fit."""
     if isinstance(value, str):
         return _parsed(kind, value)
     if kind is float and type(value) is int:
@@ -229,7 +228,7 @@ def _converted(kind: Any, value: object) -> Any:
 
 
 def _parsed(kind: Any, text: str) -> Any:
-    """Return a text parsed as one type, or _INVALID."""
+    """Parse a text as one type; return _INVALID if the text does not fit."""
     if get_origin(kind) is Literal:
         return text if text in get_args(kind) else _INVALID
     if kind in _WORDS:
@@ -260,7 +259,7 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def _sources_of(problem: str, sources: Mapping[str, str]) -> str:
-    """Return the sources of the settings that a problem names, without flags, in brackets."""
+    """Return, in brackets, the sources of the settings that a problem names, but no flags."""
     others = [
         source
         for name, source in sources.items()
@@ -285,13 +284,14 @@ def _is_secret(name: str) -> bool:
 
 
 def _without_secrets(name: str, value: Any) -> Any:
-    """Return a setting's value for the log."""
-    if value is None or isinstance(value, bool):  # no secret, whatever the setting's name is
+    """Return a setting's value for the log, with secrets masked."""
+    # Never a secret, even if the setting's name looks secret, as `tokens_in_clear` does.
+    if value is None or isinstance(value, bool):
         return value
     if _is_secret(name):
         return _MASK
     if isinstance(value, str) and "://" in value:
-        # A user and password may stand before an @, and a key behind a ? or a #.
+        # A URL can have a user and password before "@", and a key after "?" or "#".
         parts = urlsplit(value)
         return parts._replace(
             netloc=parts.netloc.rpartition("@")[2],

@@ -1,1 +1,1 @@
-"""Conversion between the messages of the contract and the records of the engine."""
+"""Convert between protobuf messages of the contract (`shortlist.v1`) and engine dataclasses."""

@@ -1,4 +1,4 @@
-"""Convert the messages of CatalogService that read items; `server/rpc/writes.py` has the writes."""
+"""Convert the messages of GetItem and BatchGetItems; `server/rpc/writes.py` converts writes."""
 
 from search.errors import RequestError
 from search.result import Lookup
@@ -12,21 +12,25 @@ MAX_BATCH_GET = 100
 def get_item_record(
     request: catalog_service_pb2.GetItemRequest,
 ) -> tuple[str, frozenset[str] | None]:
-    """Return the requested id and item fields (None: all fields); raise RequestError."""
+    """Return the requested item id and item fields (None: all fields).
+
+    Raises:
+        RequestError: the id is empty, or a requested field does not exist.
+    """
     if not request.item_id:
         raise RequestError("item_id", "must not be empty")
     return request.item_id, item_fields(request.item_fields, "item_fields")
 
 
 def get_item_response(
-    found: Lookup, fields: frozenset[str] | None, bundle_id: str
+    lookup: Lookup, fields: frozenset[str] | None, bundle_id: str
 ) -> catalog_service_pb2.GetItemResponse:
-    """Return the response with the one item found, reduced to some fields."""
-    [item] = found.items
+    """Return the response for one item, with the given item fields (None: all fields)."""
+    [item] = lookup.items
     return catalog_service_pb2.GetItemResponse(
         item=item_message(item, fields),
         bundle_id=bundle_id,
-        stages=stage_messages(found.stages),
+        stages=stage_messages(lookup.stages),
         coverage=COMPLETE,
     )
 
@@ -34,28 +38,29 @@ def get_item_response(
 def batch_get_record(
     request: catalog_service_pb2.BatchGetItemsRequest,
 ) -> tuple[list[str], frozenset[str] | None]:
-    """Return the requested ids without repetitions, and the item fields (None: all fields).
+    """Return the requested item ids without duplicates, and item fields (None: all fields).
 
     Raises:
-        RequestError: a field is out of its limits.
+        RequestError: there are too few or too many ids, an id is empty, or a requested field does
+            not exist.
     """
     if not 1 <= len(request.item_ids) <= MAX_BATCH_GET:
-        raise RequestError("item_ids", f"must be from 1 to {MAX_BATCH_GET}")
-    for place, item_id in enumerate(request.item_ids):
+        raise RequestError("item_ids", f"must have 1 to {MAX_BATCH_GET} ids")
+    for index, item_id in enumerate(request.item_ids):
         if not item_id:
-            raise RequestError(f"item_ids[{place}]", "must not be empty")
+            raise RequestError(f"item_ids[{index}]", "must not be empty")
     fields = item_fields(request.item_fields, "item_fields")
     return list(dict.fromkeys(request.item_ids)), fields
 
 
 def batch_get_response(
-    found: Lookup, fields: frozenset[str] | None, bundle_id: str
+    lookup: Lookup, fields: frozenset[str] | None, bundle_id: str
 ) -> catalog_service_pb2.BatchGetItemsResponse:
-    """Return the response with the found items, reduced to some fields, and the missing ids."""
+    """Return the response for several items, with the given item fields (None: all fields)."""
     return catalog_service_pb2.BatchGetItemsResponse(
-        items=[item_message(item, fields) for item in found.items],
-        missing_item_ids=found.missing,
+        items=[item_message(item, fields) for item in lookup.items],
+        missing_item_ids=lookup.missing,
         bundle_id=bundle_id,
-        stages=stage_messages(found.stages),
+        stages=stage_messages(lookup.stages),
         coverage=COMPLETE,
     )

@@ -1,7 +1,7 @@
 """Conversions that several services share.
 
-A conversion checks only the shape of a message: that a oneof is set, an enum value is known, and
-the message is not too large. The engine's requests check the values. Both raise RequestError with
+The converters check only the shape of a message: every oneof is set, every enum value is known, and
+no filter is too large. The engine's request classes check the values. Both raise RequestError with
 the path of the field in the message.
 """
 
@@ -18,7 +18,7 @@ from shortlist.v1 import (
     stage_report_pb2,
 )
 
-# The names of channels by their values in the contract: CHANNEL_DENSE is "dense".
+# The engine's name of each channel in the contract, such as "dense" for CHANNEL_DENSE.
 CHANNEL_NAMES = {
     value: name.removeprefix("CHANNEL_").lower()
     for name, value in channel_pb2.Channel.items()
@@ -32,7 +32,7 @@ _DEGRADATIONS = {
     Degradation.FACETS_SKIPPED: coverage_pb2.DEGRADATION_FACETS_SKIPPED,
 }
 
-COMPLETE = coverage_pb2.Coverage()  # the coverage of a complete answer
+COMPLETE = coverage_pb2.Coverage()  # for answers from which nothing was left out
 
 
 def filter_of(
@@ -40,12 +40,12 @@ def filter_of(
     | retrieval_service_pb2.RetrieveRequest
     | retrieval_service_pb2.SimilarItemsRequest,
 ) -> Filter | None:
-    """Return the filter of a request (None: no filter); raise RequestError if it is malformed."""
+    """Convert a request's filter (None: no filter); raise RequestError for a malformed filter."""
     return filter_record(message.filter, "filter") if message.HasField("filter") else None
 
 
 def recalled_messages(hit: Hit) -> list[channel_pb2.Recalled]:
-    """Return the channels that recalled a hit, each with its rank."""
+    """Return a message for each channel that recalled a hit, with the hit's rank there."""
     return [
         channel_pb2.Recalled(channel=number, rank=hit.channels[name])
         for number, name in CHANNEL_NAMES.items()
@@ -54,7 +54,7 @@ def recalled_messages(hit: Hit) -> list[channel_pb2.Recalled]:
 
 
 def coverage_message(result: SearchResult) -> coverage_pb2.Coverage:
-    """Return the message that says what an answer leaves out."""
+    """Return a message that says which work was left out of an answer."""
     return coverage_pb2.Coverage(
         degradations=[_DEGRADATIONS[kind] for kind in result.degradations],
         rerank_target_count=result.rerank_target,
@@ -62,7 +62,7 @@ def coverage_message(result: SearchResult) -> coverage_pb2.Coverage:
 
 
 def stage_messages(stages: Sequence[StageReport]) -> list[stage_report_pb2.StageReport]:
-    """Return the messages of the stages of a call."""
+    """Convert the reports of a call's stages to messages."""
     messages = []
     for stage in stages:
         message = stage_report_pb2.StageReport(

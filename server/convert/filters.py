@@ -1,7 +1,7 @@
 """Convert filters and facets between the contract and the catalogue.
 
-These functions check only the shape of a message: each oneof is set, and nothing is too large. The
-engine checks the values, and its errors have the same paths.
+These functions check only the shape of a message: every oneof is set, and no filter is too large.
+The engine checks the values. Its errors name a field by the same path.
 """
 
 import datetime
@@ -41,11 +41,11 @@ _SCOPE_OF: Mapping[int, Literal["matched", "recalled"]] = {
 
 
 def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
-    """Return the filter of a message.
+    """Convert a message to a filter.
 
     Args:
         message: The filter in the request.
-        path: The path of the filter in the request, such as "filter".
+        path: The path of that filter, such as "filter" or "rules.excluded".
 
     Raises:
         RequestError: a part of the filter is not set, or the filter is too large.
@@ -56,12 +56,12 @@ def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
 
 
 def facet_records(messages: Sequence[facet_pb2.Facet]) -> tuple[Facet, ...]:
-    """Return the facets of a request; raise RequestError if one is malformed."""
+    """Convert the facets of a request; raise RequestError for a malformed facet."""
     return tuple(_facet(message, f"facets[{index}]") for index, message in enumerate(messages))
 
 
 def facet_message(counts: FacetCounts) -> facet_pb2.FacetCounts:
-    """Return the message of the counts of a facet."""
+    """Convert the counts of a facet to a message."""
     return facet_pb2.FacetCounts(
         field=counts.field,
         scope=_SCOPES[counts.scope],
@@ -77,7 +77,7 @@ def facet_message(counts: FacetCounts) -> facet_pb2.FacetCounts:
 
 
 def value_message(value: Value) -> filter_pb2.Value:
-    """Return the message of a value."""
+    """Convert a value to a message."""
     match value:
         case str():
             return filter_pb2.Value(text=value)
@@ -103,7 +103,7 @@ def _filter(message: filter_pb2.Filter, path: str) -> Filter:
 
 def _group(message: filter_pb2.FilterGroup, path: str) -> tuple[Filter, ...]:
     parts = enumerate(message.filters)
-    return tuple(_filter(part, f"{path}.filters[{place}]") for place, part in parts)
+    return tuple(_filter(part, f"{path}.filters[{index}]") for index, part in parts)
 
 
 def _comparison(message: filter_pb2.Filter, path: str) -> Equals | In | Range | Exists | Prefix:
@@ -112,9 +112,11 @@ def _comparison(message: filter_pb2.Filter, path: str) -> Equals | In | Range | 
             value = _value(message.equals.value, f"{path}.equals.value")
             return Equals(message.equals.field, value)
         case "in_list":
-            values = enumerate(message.in_list.values)
-            given = [_value(value, f"{path}.in_list.values[{at}]") for at, value in values]
-            return In(message.in_list.field, tuple(given))
+            values = tuple(
+                _value(value, f"{path}.in_list.values[{index}]")
+                for index, value in enumerate(message.in_list.values)
+            )
+            return In(message.in_list.field, values)
         case "range":
             interval = _interval(message.range.interval, f"{path}.range.interval")
             return Range(message.range.field, interval)

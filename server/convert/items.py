@@ -17,23 +17,26 @@ _DATES = [field.name for field in ITEM_FIELDS if field.type is datetime.date]
 
 
 def item_fields(mask: field_mask_pb2.FieldMask, path: str) -> frozenset[str] | None:
-    """Return the fields of items that a mask names, None for all; raise RequestError.
+    """Return the item fields that a field mask names (None: all fields).
 
     Args:
-        mask: The mask; an empty one names all fields.
-        path: The mask's path in the request.
+        mask: The mask. An empty mask and "*" name all fields.
+        path: The path of the mask in the request.
+
+    Raises:
+        RequestError: a name in the mask is not a field of items.
     """
     for index, name in enumerate(mask.paths):
         if name != "*" and name not in _FIELDS:
             raise RequestError(
                 f"{path}.paths[{index}]",
-                "is no field of an item; name whole fields, such as title or attributes",
+                "is not a field of items; give a top-level field, such as title or attributes",
             )
     return None if not mask.paths or "*" in mask.paths else frozenset(mask.paths)
 
 
 def item_message(item: Item, fields: frozenset[str] | None = None) -> item_pb2.Item:
-    """Return the message of an item, with some of its fields or all."""
+    """Convert an item to a message with the given fields (None: all fields)."""
     values: dict[str, Any] = {}
     for name in _FIELDS if fields is None else fields:
         value = getattr(item, name)
@@ -43,17 +46,17 @@ def item_message(item: Item, fields: frozenset[str] | None = None) -> item_pb2.I
 
 
 def item_record(message: item_pb2.Item, path: str) -> Item:
-    """Return the item that a caller described, not yet validated.
+    """Convert a message to an item. The engine validates the item later.
 
     Args:
-        message: The description.
-        path: The message's path in the request, such as "inputs[2].item".
+        message: The item in the request.
+        path: The path of the message in the request, such as "inputs[2].item".
 
     Raises:
-        RequestError: A date does not exist.
+        RequestError: a date is incomplete or does not exist.
     """
     values: dict[str, Any] = dict.fromkeys(_REQUIRED, "")
-    for field, value in message.ListFields():  # the fields that have a value
+    for field, value in message.ListFields():  # only the fields that are set
         values[field.name] = value
     for name in _DATES:
         if name in values:

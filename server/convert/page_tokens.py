@@ -1,7 +1,7 @@
-"""Page tokens: where the next page begins, bound to the search that it continues and its bundle.
+"""Page tokens. A token holds the position of the next page and is valid for one search and bundle.
 
-Compaction keeps the items of a bundle, so the token of a bundle fits the bundles that were
-compacted from it.
+A token is also valid for bundles that were compacted from its bundle, because compaction keeps the
+items.
 """
 
 import base64
@@ -17,35 +17,40 @@ from search.errors import RequestError
 from search.request import MAX_OFFSET, SearchRequest
 
 _VERSION = 3
-# Version, offset, reranked candidates, digest of the bundle, digest of all that and the search.
+# Version, offset, number of reranked candidates, digest of the bundle, and a digest of the search,
+# the offset, that number and the bundle.
 _LAYOUT = struct.Struct(">BIH8s16s")
-_NO_LIMIT = 0xFFFF
+_NO_LIMIT = 0xFFFF  # the number in a token if `Page.reranked` is None
 
 
 class PageTokenError(RequestError):
-    """A page token that does not fit the request."""
+    """The page token is malformed or belongs to another search."""
 
     def __init__(
         self,
         problem: str = "is not a token for this search (query, depths, filter, facets, groups, "
-        "rules); start again without one",
+        "rules); start again without a token",
     ) -> None:
         super().__init__("page_token", problem)
 
 
 class PageTokenExpiredError(PageTokenError):
-    """A page token that fits the request, but comes from another bundle."""
+    """The page token belongs to this search, but to a bundle that no longer serves."""
 
     def __init__(self) -> None:
-        super().__init__("is of a bundle that is no longer served; start again without one")
+        super().__init__(
+            "belongs to a bundle that is no longer served; start again without a token"
+        )
 
 
 @dataclass(frozen=True)
 class Page:
-    """Where a page begins."""
+    """The position of a page in the ranked list."""
 
-    offset: int  # results on the pages before it
-    reranked: int | None = None  # candidates reranked for these, if time was short
+    offset: int  # number of results on earlier pages
+    # number of candidates that the earlier pages reranked, if time was short; this page reranks the
+    # same candidates. None: time was not short
+    reranked: int | None = None
 
 
 def write_page_token(page: Page, manifest: Manifest, request: SearchRequest) -> str:
@@ -58,11 +63,11 @@ def write_page_token(page: Page, manifest: Manifest, request: SearchRequest) -> 
 
 
 def read_page_token(token: str, manifest: Manifest, request: SearchRequest) -> Page:
-    """Return the page that `write_page_token` wrote into a token for the same search.
+    """Return the page that a token from `write_page_token` describes.
 
     Raises:
-        PageTokenError: the token is malformed, or is for another search.
-        PageTokenExpiredError: the token is for the same search on another bundle.
+        PageTokenError: the token is malformed or belongs to another search.
+        PageTokenExpiredError: the token belongs to this search on another bundle.
     """
     try:
         packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
@@ -72,7 +77,7 @@ def read_page_token(token: str, manifest: Manifest, request: SearchRequest) -> P
     expected = _digest(16, offset, depth, bundle.hex(), request.identity)
     if version != _VERSION or digest != expected:
         raise PageTokenError
-    # A caller can compute the digest and forge a token, but not one for an impossible page.
+    # Callers can compute the digest, so a forged token is possible. Refuse numbers out of range.
     if offset > MAX_OFFSET or MAX_DEPTH < depth < _NO_LIMIT:
         raise PageTokenError
     if bundle != _bundle_digest(manifest):
@@ -81,7 +86,7 @@ def read_page_token(token: str, manifest: Manifest, request: SearchRequest) -> P
 
 
 def _bundle_digest(manifest: Manifest) -> bytes:
-    """Return the digest of the bundle, or of the bundle that it was compacted from."""
+    """Return the digest of the id of a bundle, or of the bundle that it was compacted from."""
     return _digest(8, manifest.root or manifest.bundle_id)
 
 

@@ -12,7 +12,7 @@ from shortlist.v1 import rerank_service_pb2
 def rerank_request(
     message: rerank_service_pb2.RerankRequest, deadline: float | None
 ) -> RerankRequest:
-    """Return the reranking that a message asks for; raise RequestError if it is out of limits."""
+    """Convert a message to an engine request; raise RequestError if a field is invalid."""
     candidates: list[str | Item] = []
     for index, candidate in enumerate(message.candidates):
         path = f"candidates[{index}]"
@@ -27,7 +27,7 @@ def rerank_request(
 
 
 def rerank_response(result: SearchResult, bundle_id: str) -> rerank_service_pb2.RerankResponse:
-    """Return the response of a reranking."""
+    """Convert the engine's result to a response."""
     return rerank_service_pb2.RerankResponse(
         results=[
             rerank_service_pb2.RerankResult(

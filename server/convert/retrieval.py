@@ -31,7 +31,7 @@ DEFAULT_SIMILAR = 10
 def retrieve_request(
     message: retrieval_service_pb2.RetrieveRequest, deadline: float | None
 ) -> RetrieveRequest:
-    """Return the retrieval that a message asks for; raise RequestError if it is out of limits."""
+    """Convert a message to an engine request; raise RequestError if a field is invalid."""
     query: str | Float32[np.ndarray, " dim"]
     match message.WhichOneof("input"):
         case "query":
@@ -56,7 +56,7 @@ def retrieve_request(
 def retrieve_response(
     result: SearchResult, bundle_id: str, fields: frozenset[str] | None = None
 ) -> retrieval_service_pb2.RetrieveResponse:
-    """Return the response of a retrieval, with some fields of each item or all."""
+    """Convert a result to a response, with the given item fields (None: all fields)."""
     return retrieval_service_pb2.RetrieveResponse(
         results=[
             retrieval_service_pb2.RetrieveResult(
@@ -77,7 +77,7 @@ def retrieve_response(
 def similar_items_request(
     message: retrieval_service_pb2.SimilarItemsRequest, deadline: float | None
 ) -> SimilarItemsRequest:
-    """Return the request for similar items; raise RequestError if it is out of limits."""
+    """Convert a message to an engine request; raise RequestError if a field is invalid."""
     return SimilarItemsRequest(
         message.item_id,
         filter=filter_of(message),
@@ -90,7 +90,7 @@ def similar_items_request(
 def similar_items_response(
     result: SearchResult, bundle_id: str, fields: frozenset[str] | None = None
 ) -> retrieval_service_pb2.SimilarItemsResponse:
-    """Return the response of a search for similar items."""
+    """Convert a result to a response, with the given item fields (None: all fields)."""
     return retrieval_service_pb2.SimilarItemsResponse(
         results=[
             retrieval_service_pb2.SimilarItemsResult(
@@ -109,22 +109,22 @@ def similar_items_response(
 def embed_request(
     message: retrieval_service_pb2.EmbedRequest, deadline: float | None
 ) -> EmbedRequest:
-    """Return the queries and items to encode; raise RequestError if they are out of limits."""
+    """Convert a message to an engine request; raise RequestError if a field is invalid."""
     inputs: list[str | Item] = []
-    for index, given in enumerate(message.inputs):
+    for index, entry in enumerate(message.inputs):
         path = f"inputs[{index}]"
-        match given.WhichOneof("input"):
+        match entry.WhichOneof("input"):
             case "query":
-                inputs.append(given.query)
+                inputs.append(entry.query)
             case "item":
-                inputs.append(item_record(given.item, f"{path}.item"))
+                inputs.append(item_record(entry.item, f"{path}.item"))
             case _:
                 raise RequestError(path, "needs a query or an item")
     return EmbedRequest(inputs, deadline=deadline)
 
 
 def embed_response(embeddings: Embeddings, bundle_id: str) -> retrieval_service_pb2.EmbedResponse:
-    """Return the response of an encoding."""
+    """Convert embeddings to a response."""
     return retrieval_service_pb2.EmbedResponse(
         embeddings=[vector_pb2.Vector(values=vector.tolist()) for vector in embeddings.vectors],
         bundle_id=bundle_id,

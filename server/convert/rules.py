@@ -1,7 +1,7 @@
 """Convert rules between the contract and the engine.
 
-These functions check only the shape of a message. The engine checks the values, and its errors have
-the same paths.
+These functions check only the shape of a message: every required filter is set. The engine checks
+the values. Its errors name a field by the same path.
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ _PROBLEMS: Mapping[PinProblem, "rules_pb2.PinProblem.ValueType"] = {
 
 
 def rules_record(message: rules_pb2.Rules) -> Rules:
-    """Return the rules of a request; raise RequestError."""
+    """Convert the rules of a request; raise RequestError for a malformed filter."""
     excluded = message.excluded if message.HasField("excluded") else None
     return Rules(
         tuple(message.excluded_item_ids),
         None if excluded is None else filter_record(excluded, "rules.excluded"),
         tuple(
-            Boost(_boosted(boost, f"rules.boosts[{place}].filter"), boost.strength)
-            for place, boost in enumerate(message.boosts)
+            Boost(_boost_filter(boost, f"rules.boosts[{index}].filter"), boost.strength)
+            for index, boost in enumerate(message.boosts)
         ),
         message.diversity,
         tuple(Cap(cap.field, cap.max_results, cap.category_level) for cap in message.caps),
@@ -36,7 +36,7 @@ def rules_record(message: rules_pb2.Rules) -> Rules:
 
 
 def adjustment_message(adjustment: Adjustment) -> rules_pb2.Adjustment:
-    """Return the message of the effect of a rule on one result."""
+    """Convert the effect of a rule on one result to a message."""
     match adjustment.effect:
         case Effect.BOOSTED:
             return rules_pb2.Adjustment(rule=adjustment.rule, score_change=adjustment.score_change)
@@ -52,7 +52,7 @@ def adjustment_message(adjustment: Adjustment) -> rules_pb2.Adjustment:
 
 
 def report_message(report: RuleReport) -> rules_pb2.RuleReport:
-    """Return the message of the effect of a rule on the list."""
+    """Convert the effect of a rule on the whole list to a message."""
     return rules_pb2.RuleReport(
         rule=report.rule,
         affected_count=report.affected,
@@ -62,7 +62,7 @@ def report_message(report: RuleReport) -> rules_pb2.RuleReport:
     )
 
 
-def _boosted(message: rules_pb2.Boost, path: str) -> Filter:
+def _boost_filter(message: rules_pb2.Boost, path: str) -> Filter:
     if not message.HasField("filter"):
-        raise RequestError(path, "is absent; say which items")
+        raise RequestError(path, "is missing; give a filter for the items to boost")
     return filter_record(message.filter, path)

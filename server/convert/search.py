@@ -20,24 +20,24 @@ from shortlist.v1 import search_service_pb2
 
 DEFAULT_PAGE_SIZE = 10
 
-_SHORT = frozenset({Degradation.RERANK_SHORTENED, Degradation.RERANK_SKIPPED})
+# If a page has one of these degradations, later pages rerank only the candidates that it reranked.
+_RERANK_CUT = frozenset({Degradation.RERANK_SHORTENED, Degradation.RERANK_SKIPPED})
 
 
 def search_request(
     message: search_service_pb2.SearchRequest, manifest: Manifest, deadline: float | None
 ) -> SearchRequest:
-    """Return the search that a message asks for.
+    """Convert a message to an engine request.
 
-    Sizes above their limits are coerced to them, as the contract says.
+    A size above its limit is reduced to the limit, as the contract says.
 
     Args:
         message: The request.
         manifest: The manifest of the bundle that answers.
-        deadline: The time at which the caller stops waiting, in seconds of `time.monotonic()`;
-            None: no deadline.
+        deadline: The deadline of the call, in seconds of `time.monotonic()`; None: no deadline.
 
     Raises:
-        RequestError: a field is out of its limits, or the page token is for another search.
+        RequestError: a field is invalid, or the page token belongs to another search or bundle.
     """
     rerank_depth = None
     if message.HasField("rerank_depth"):
@@ -65,7 +65,7 @@ def search_response(
     manifest: Manifest,
     fields: frozenset[str] | None = None,
 ) -> search_service_pb2.SearchResponse:
-    """Return the response of a search, with some fields of each item or all."""
+    """Convert a result to a response, with the given item fields (None: all fields)."""
     return search_service_pb2.SearchResponse(
         results=[
             search_service_pb2.SearchResult(
@@ -98,9 +98,10 @@ def search_response(
 def stream_search_response(
     response: search_service_pb2.SearchResponse, *, last: bool
 ) -> search_service_pb2.StreamSearchResponse:
-    """Return one response of a streamed search."""
+    """Return a response of StreamSearch that contains a response of Search."""
     if not last:
-        response.next_page_token = ""  # how many candidates the next page reranks is not known yet
+        # The token holds the number of reranked candidates, which is not known yet.
+        response.next_page_token = ""
     return search_service_pb2.StreamSearchResponse(
         phase=search_service_pb2.SEARCH_PHASE_RERANKED
         if response.reranked_count
@@ -111,9 +112,9 @@ def stream_search_response(
 
 
 def _next_page_token(request: SearchRequest, result: SearchResult, manifest: Manifest) -> str:
-    """Return the token of the page after a result; "" where there is none."""
+    """Return the token of the next page; "" if there is no next page."""
     end = request.offset + len(result.hits)
     if not (result.has_more and result.hits and end < MAX_OFFSET):
         return ""
-    is_short = _SHORT.intersection(result.degradations)
+    is_short = _RERANK_CUT.intersection(result.degradations)
     return write_page_token(Page(end, result.reranked if is_short else None), manifest, request)

@@ -1,1 +1,1 @@
-"""Interceptors of every call: call log, role check, load shedding and error mapping."""
+"""Interceptors of gRPC calls: call log, role check, load shedding and error mapping."""

@@ -1,4 +1,4 @@
-"""The role check: one interceptor in front of every method, of all four kinds."""
+"""The role check: an interceptor that refuses calls whose token lacks the method's role."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Return the method's handler, or one of the same kind that refuses."""
+        """Return the method's handler, or a handler of the same kind that refuses the call."""
         handler = await continuation(handler_call_details)
         error = self.objection(handler_call_details)
         if handler is None or error is None:
@@ -40,7 +40,7 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  
         return _refusing(handler, error_status(error, handler_call_details.method))
 
     def objection(self, call: grpc.HandlerCallDetails) -> Exception | None:
-        """Return the error of a call that is not allowed; None for an allowed call."""
+        """Return the error for a call that is not allowed; None for an allowed call."""
         role = self._roles.get(call.method, Role.ADMIN)
         try:
             if role is not None:
@@ -51,7 +51,7 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  
 
 
 def bearer_token(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
-    """Return the token of a call; None unless the call has exactly one."""
+    """Return the bearer token of a call; None unless the call has exactly one token."""
     values = [value for key, value in metadata if key == "authorization"]
     if len(values) != 1 or not isinstance(values[0], str):
         return None

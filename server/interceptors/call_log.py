@@ -1,6 +1,6 @@
-"""What the server knows of a running call, and the record it logs at the call's end.
+"""The data of a running call, and the log record at its end.
 
-The record, the metrics and the traces name no query, item or user.
+The log record, the metrics and the traces contain no query, item or user.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from server.observe.tracing import CallTracer, Stages
 logger = logging.getLogger("server.access")
 
 _REQUEST_ID_KEY = "x-request-id"
-# The log takes the caller's id as it came, so the id must look like one.
+# The caller's id is logged unchanged, so only ids of this form are accepted.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -39,12 +39,12 @@ class Call:
         method: The full name, such as "shortlist.v1.SearchService/Search".
         request_id: The caller's `x-request-id`, or a new one.
         code: The status code of the answer.
-        error_id: The id that the log has for an internal error.
-        results: The engine's answers.
-        stages: The reports of the engine's stages, also of a call without an answer, each with
-            its end in nanoseconds since 1970.
-        bundle_id: The bundle that answered; before an answer, the bundle that served when the
-            call began.
+        error_id: The id of an internal error in the log; None for a call without one.
+        results: The answers of the engine.
+        stages: For each engine call, the stage reports, and the end in nanoseconds since 1970.
+            Failed engine calls are included.
+        bundle_id: The bundle that answered. Before an answer: the bundle that served at the start
+            of the call.
     """
 
     method: str
@@ -60,7 +60,7 @@ _current: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 def current_call() -> Call | None:
-    """Return the call that this task answers; None outside of a call."""
+    """Return the call of the current asyncio task; None outside a call."""
     return _current.get()
 
 
@@ -74,28 +74,28 @@ def record_answer(result: Answer, bundle_id: str) -> None:
 
 
 def record_stages(stages: Stages) -> None:
-    """Record what the engine's stages did for the current call, with or without an answer."""
+    """Record stage reports of the current call, whether or not the engine answered."""
     call = current_call()
     if call is not None:
         call.stages.append((stages, time.time_ns()))
 
 
 def request_id_metadata() -> tuple[tuple[str, str], ...]:
-    """Return the metadata that tells the caller the current call's request id."""
+    """Return the metadata with the request id of the current call."""
     call = current_call()
     return () if call is None else ((_REQUEST_ID_KEY, call.request_id),)
 
 
 def request_id_entry(metadata: Mapping[str, str | bytes]) -> tuple[str, str]:
-    """Return the same entry for a call that is not recorded, from the caller's metadata."""
+    """Return the metadata entry of the request id for a call without a `Call` record."""
     return _REQUEST_ID_KEY, _request_id(metadata)
 
 
 async def send_request_id(context: Any) -> None:
     """Send the current call's request id as initial metadata, before its answer.
 
-    A client's gRPC does not retry a call once initial metadata has come. So a call that fails
-    before its first answer has the id in its trailing metadata instead.
+    A gRPC client does not retry a call after it has received initial metadata. A call that fails
+    before its first answer therefore has the id in its trailing metadata.
     """
     await context.send_initial_metadata(request_id_metadata())
 
@@ -108,7 +108,7 @@ class CallLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
 
         Args:
             metrics: Counts the calls.
-            tracer: Makes the spans of the calls.
+            tracer: Creates the spans of the calls.
             bundle_id: Returns the id of the bundle that serves now.
         """
         self._metrics = metrics
@@ -120,7 +120,7 @@ class CallLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Return the method's handler; that of a method of the contract is observed."""
+        """Return the method's handler; wrap it if the method is of the contract."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not in_contract(method):
@@ -131,7 +131,7 @@ class CallLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
     async def _observed(self, method: str, context: Any) -> AsyncIterator[None]:
         metadata = dict(context.invocation_metadata() or ())
         call = Call(method, _request_id(metadata), bundle_id=self._bundle_id())
-        _current.set(call)  # each call has a task of its own, so nothing needs a reset
+        _current.set(call)  # each call has its own task, so the variable needs no reset
         start = time.perf_counter()
         with self._tracer.span(method, metadata) as span:
             try:
@@ -140,7 +140,7 @@ class CallLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
                 call.code = _why_cancelled(context)
                 raise
             except grpc.aio.AbortError:
-                if call.code is grpc.StatusCode.OK:  # the method aborted, not ErrorInterceptor
+                if call.code is grpc.StatusCode.OK:  # the method called `abort` itself
                     call.code = _aborted_with(context)
                 raise
             finally:
@@ -177,13 +177,16 @@ def _request_id(metadata: Mapping[str, str | bytes]) -> str:
 
 
 def _host(peer: str) -> str:
-    """Return the host of a peer that gRPC names like "ipv4:10.0.0.7:4321"."""
+    """Return the host of a peer from gRPC's form, such as "ipv4:10.0.0.7:4321"."""
     kind, _, rest = unquote(peer).partition(":")
     return rest.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else kind
 
 
 def _why_cancelled(context: Any) -> grpc.StatusCode:
-    """Return the code of a cancelled call: gRPC does not say whether its deadline passed."""
+    """Return DEADLINE_EXCEEDED if a cancelled call's deadline has passed, else CANCELLED.
+
+    gRPC cancels the call in both cases without a reason.
+    """
     remaining = context.time_remaining()
     late = remaining is not None and remaining <= 0
     return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED

@@ -1,4 +1,4 @@
-"""Exceptions as canonical gRPC codes with details, in one interceptor for every method."""
+"""Map exceptions to gRPC status codes with error details, in one interceptor for all methods."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _DOMAIN = "shortlist"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _ITEM_TYPE = "shortlist.v1.Item"
 
-# Details travel in HTTP/2 trailers; clients accept 8 KiB of them by default.
+# Error details are sent in HTTP/2 trailers. By default, clients accept 8 KiB of trailers.
 _MAX_MESSAGE_CHARACTERS = 300
 _MAX_ID_CHARACTERS = 100
 _MAX_RESOURCES = 10
@@ -46,8 +46,8 @@ class MalformedRequestError(Exception):
     """The bytes of a request are not a message of the expected type."""
 
 
-# The code and the shortlist.v1.ErrorReason of each exception whose text is written for callers. A
-# subclass without an entry has its parent's.
+# The status code and the shortlist.v1.ErrorReason of each exception whose text may be sent to
+# callers. A subclass without an entry uses the entry of its parent class.
 _CODES_AND_REASONS: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = {
     RequestError: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
     PageTokenError: (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_MISMATCH"),
@@ -70,17 +70,17 @@ _CODES_AND_REASONS: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = 
 
 
 async def abort(context: Any, status: status_pb2.Status) -> None:
-    """End the current call with a status, and its request id in the trailing metadata."""
+    """End the current call with a status; send its request id in the trailing metadata."""
     ending = rpc_status.to_status(status)
     metadata = (*ending.trailing_metadata, *request_id_metadata())
     await context.abort(ending.code, ending.details, metadata)
 
 
 def error_status(error: Exception, method: str) -> status_pb2.Status:
-    """Return the status of an exception; log an exception that has no code of its own.
+    """Return the status of an exception; log an exception without an entry in the table.
 
-    The exception loses its traceback: gRPC keeps the exception for a while, and the traceback's
-    frames would keep the engine they used, which may have been replaced.
+    This function removes the exception's traceback. gRPC keeps the exception for a while, and the
+    frames of the traceback would keep a replaced engine in memory.
 
     Args:
         error: The exception that a servicer raised.
@@ -169,9 +169,9 @@ def _cut(text: str, characters: int) -> str:
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
-    """Answers errors of the contract's methods, and bytes that cannot be parsed, with a status.
+    """Answers errors of the contract's methods, and malformed requests, with a status.
 
-    Methods of other packages (health, reflection) stay as they are.
+    Methods of other packages (health, reflection) are not wrapped.
     """
 
     async def intercept_service(
@@ -179,7 +179,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Return the method's handler; that of a method of the contract is wrapped."""
+        """Return the method's handler; wrap it if the method is of the contract."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not in_contract(method):
@@ -208,7 +208,7 @@ def _raise_if_malformed(request: Message | MalformedRequestError) -> Message:
 
 
 class _ErrorsAsStatus:
-    """Ends a call with the status of the exception that is raised inside."""
+    """Context manager that ends a call with the status of an exception raised inside."""
 
     def __init__(self, method: str, context: Any):
         self._method = method
@@ -231,13 +231,13 @@ class _ErrorsAsStatus:
         if (call := current_call()) is not None:
             call.code = _CODES[status.code]
             call.error_id = _error_id(status)
-        # gRPC keeps the error of `abort` for a while, and with it this frame. Both names would
-        # keep the frames that raised the error, and the engine they used.
+        # gRPC keeps the error of `abort` for a while, and with it this frame. These two variables
+        # would keep the frames that raised the error, and the engine that those frames used.
         del error, trace
         await abort(self._context, status)
 
 
 def _error_id(status: status_pb2.Status) -> str | None:
     info = error_details_pb2.ErrorInfo()
-    status.details[0].Unpack(info)  # `_status` puts it first
+    status.details[0].Unpack(info)  # `_status` puts the ErrorInfo first
     return str(info.metadata["error_id"]) if "error_id" in info.metadata else None

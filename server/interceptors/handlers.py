@@ -1,4 +1,4 @@
-"""gRPC method handlers of all four kinds, wrapped in a context manager for each call."""
+"""Wrap gRPC method handlers of all four kinds, so that each call runs in a context manager."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-# Makes the context manager around a call from the call's context; it sees what the method raises.
+# Creates the context manager of a call from gRPC's context. The manager sees the method's errors.
 CallScope: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
 # Called with a call's context before its first answer.
 BeforeAnswer: TypeAlias = Callable[[Any], Awaitable[None]]
@@ -18,12 +18,12 @@ _CONTRACT = "/shortlist."
 
 
 def in_contract(method: str) -> bool:
-    """Return whether a method is of `shortlist.v1`, not of health, reflection or others."""
+    """Return whether a method is of `shortlist.v1`, and not of health or reflection."""
     return method.startswith(_CONTRACT)
 
 
 def handler_factory(handler: Any) -> Any:
-    """Return gRPC's function that makes handlers of the same kind as a handler."""
+    """Return gRPC's function that creates handlers of the same kind as `handler`."""
     return {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
@@ -47,12 +47,12 @@ def wrap_handler(
     """Return a handler that runs every call inside a context manager.
 
     Args:
-        handler: A handler of any kind. A method with a request stream must read it by iteration.
-        scope: Makes the context manager of each call.
-        deserializer: Replaces the handler's own.
-        convert: Makes the method's request of a deserialized message; runs inside `scope`.
+        handler: A handler of any kind. Its method must read a request stream by iteration.
+        scope: Creates the context manager of each call.
+        deserializer: Replaces the deserializer of the handler.
+        convert: Converts a deserialized message to the method's request; runs inside `scope`.
         before_answer: Called before the answer, or before the first message of a streamed answer,
-            but not before an error. Methods that call `context.write` themselves skip it.
+            but not before an error. Not called for methods that call `context.write` themselves.
     """
 
     async def convert_each(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -69,8 +69,8 @@ def wrap_handler(
             await before_answer(context)
             return response
 
-    # A coroutine that writes, not an asynchronous generator: gRPC leaves a generator unfinished
-    # when the caller leaves during a write, and `scope` would not be closed.
+    # This is a coroutine that writes, not an asynchronous generator. gRPC does not finish a
+    # generator if the caller cancels during a write, so `scope` would stay open.
     async def write_answers(request: Any, context: Any) -> None:
         method = handler.stream_stream if handler.request_streaming else handler.unary_stream
         async with scope(context):

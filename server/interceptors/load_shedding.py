@@ -1,7 +1,7 @@
-"""Load shedding: calls are refused at no cost while the queue is full.
+"""Load shedding: refuse calls at almost no cost while the queue is full.
 
-At ten times the load that a server can answer, it refuses nine calls of ten. If it read, traced and
-logged them, no time would be left for the tenth.
+A server with ten times the load that it can answer must refuse nine of ten calls. If it read,
+traced and logged the refused calls, it would have no time to answer the others.
 """
 
 import logging
@@ -21,14 +21,14 @@ from server.worker_pool import OverloadedError, WorkerPool
 
 logger = logging.getLogger(__name__)
 
-_LOG_SECONDS = 1.0  # between two log lines that count the refused calls
+_LOG_SECONDS = 1.0  # shortest time between two log lines that count the refused calls
 
 
 class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
     """Refuses model work while the pool's queue is full. Must be the first interceptor.
 
-    A refused call is counted and gets its request id; it is not read, traced or logged. A call
-    that its token does not allow passes on to the interceptor that refuses it for that.
+    A refused call is counted and gets its request id. It is not read, traced or logged. A call
+    without the required role is left to `AccessInterceptor`, which refuses it.
     """
 
     def __init__(
@@ -41,17 +41,17 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
         """Prepare to refuse calls.
 
         Args:
-            pool: The pool whose queue counts.
+            pool: The pool whose queue can be full.
             metrics: Counts the refused calls.
-            queued: Full names of the methods that wait for the pool.
-            access: Checks tokens; None when calls need none.
+            queued: Full names of the methods that use the pool.
+            access: Checks tokens; None: calls need no token.
         """
         self._queued = queued
         self._access = access
         self._pool = pool
         self._metrics = metrics
         self._refused = 0  # calls since the last log line
-        self._logged = 0.0  # time of that line, in time.monotonic() seconds
+        self._logged = 0.0  # time of the last log line, in seconds of time.monotonic()
         self._handlers: dict[str, Any] = {}
 
     async def intercept_service(
@@ -59,7 +59,7 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """Return the method's handler, or one that refuses."""
+        """Return the method's handler, or a handler that refuses the call."""
         method = handler_call_details.method
         if method not in self._queued or self._pool.overloaded is None:
             return await continuation(handler_call_details)
@@ -81,7 +81,7 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
             metadata = (*status.trailing_metadata, request_id)
             await context.abort(status.code, status.details, metadata)
 
-        # A stream whatever the method is, so that gRPC does not wait for the request.
+        # A stream handler, also for unary methods, so that gRPC does not wait for the request.
         return grpc.stream_stream_rpc_method_handler(refuse)
 
     def _log(self) -> None:
@@ -95,5 +95,5 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
 
 @lru_cache(maxsize=128)
 def _overloaded_status(tenths: int) -> Any:
-    """Return a refused call's code, text and trailing metadata, by tenths of a second to retry."""
+    """Return the status of a refused call, which says to retry after `tenths` * 0.1 s."""
     return rpc_status.to_status(error_status(OverloadedError(max(tenths, 1) / 10), ""))

@@ -1,4 +1,4 @@
-"""The log's two formats: text for people, or one JSON object a line for machines."""
+"""The two formats of the log: text for people, and JSON for machines."""
 
 import json
 import logging
@@ -9,11 +9,12 @@ from typing import Any, Literal
 LogFormat = Literal["text", "json"]
 
 _WORD = re.compile(r"[^\s\"=]+")
-_LOGGED_FROM_INFO = ("server", "search", "live")  # packages; libraries log from WARNING
+# Packages that log INFO records. Libraries log only WARNING and above.
+_LOGGED_FROM_INFO = ("server", "search", "live")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message and the record's fields."""
+    """Formats a record as one line of JSON: time, level, logger, message and fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -29,34 +30,34 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One line of text, with the record's fields behind the message as key=value."""
+    """Formats a record as text: the message, then the fields as key=value."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Return the line without an exception's text."""
+        """Return the line, without the text of an exception."""
         pairs = [f"{name}={_text(value)}" for name, value in _fields(record).items()]
         return " ".join([super().formatMessage(record), *pairs])
 
 
 def _text(value: Any) -> str:
-    """Return a value as JSON, or without quotes when its text is one word."""
+    """Return a value as JSON; leave out the quotes of a text that is one word."""
     if isinstance(value, str) and _WORD.fullmatch(value):
         return value
     return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the fields that were logged with `extra={"fields": {...}}`."""
+    """Return the fields that the caller logged with `extra={"fields": {...}}`."""
     fields: dict[str, Any] = getattr(record, "fields", {})
     return fields
 
 
 def configure(log_format: LogFormat) -> None:
-    """Log to standard error: the server's and engine's records, and warnings of libraries.
+    """Log to standard error: INFO of the server and the engine, and warnings of libraries.
 
-    A process that has set up its log already keeps its handlers.
+    If the process has already configured logging, its handlers stay in use.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())

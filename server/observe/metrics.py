@@ -1,4 +1,4 @@
-"""Metrics for Prometheus. Labels name methods, codes, stages, caches and bundles, nothing else."""
+"""Metrics for Prometheus. Labels never contain data of a request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from server.worker_pool import WorkerPool
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 _ITEMS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-_READ_TIMEOUT_SECONDS = 10  # for a scraper that sends nothing
+_READ_TIMEOUT_SECONDS = 10  # time for a client to send its request
 
 
 class Metrics:
@@ -70,7 +70,7 @@ class Metrics:
             registry=registry,
         )
         self._recalled = _items(
-            "shortlist_recalled_items", "Candidates that recall gave an answer.", registry
+            "shortlist_recalled_items", "Candidates that recall found for an answer.", registry
         )
         self._reranked = _items(
             "shortlist_reranked_items", "Candidates of an answer that were reranked.", registry
@@ -84,41 +84,41 @@ class Metrics:
     ) -> None:
         """Export the current state of the pool, the engine and the live catalogue.
 
-        The engine and the live catalogue may come later.
+        `engine` and `live` return None until the server has loaded them.
         """
         self.registry.register(_StateCollector(pool, engine, live))
 
     def count_call(self, method: str, code: str, seconds: float) -> None:
-        """Count a call and observe its time."""
+        """Count a call and observe its duration."""
         self._calls.labels(method, code).inc()
         self._call_seconds.labels(method).observe(seconds)
 
     def count_refusal(self, method: str) -> None:
-        """Count a call that was refused unread; its time says nothing."""
+        """Count a call that was refused unread; do not observe its duration."""
         self._calls.labels(method, "RESOURCE_EXHAUSTED").inc()
 
     def observe_stages(self, stages: Iterable[StageReport]) -> None:
-        """Observe the times of the engine's stages, also of a call without an answer."""
+        """Observe the durations of the engine's stages, including stages of failed calls."""
         for stage in stages:
             self._stage_seconds.labels(stage.name).observe(stage.seconds)
 
     def observe_answer(self, method: str, result: Answer) -> None:
-        """Count what an answer left out, and observe its numbers of candidates."""
+        """Count the degradations of an answer, and observe its numbers of candidates."""
         if not isinstance(result, SearchResult):
             return
-        for degradations in result.degradations:
-            self._degradations.labels(degradations.value).inc()
+        for degradation in result.degradations:
+            self._degradations.labels(degradation.value).inc()
         if any(stage.name == "recall" for stage in result.stages):
             self._recalled.labels(method).observe(result.recalled)
         if result.rerank_target:
             self._reranked.labels(method).observe(result.reranked)
 
     def observe_wait(self, seconds: float) -> None:
-        """Observe how long a job waited for its turn."""
+        """Observe how long a job waited in the queue."""
         self._queue_seconds.observe(seconds)
 
     def observe_batch(self, rows: int, calls: int) -> None:
-        """Observe the size of a batch of model work."""
+        """Observe the numbers of rows and calls in a batch of model work."""
         self._batch_rows.observe(rows)
         self._batch_calls.observe(calls)
 
@@ -132,7 +132,7 @@ def _items(name: str, help_text: str, registry: CollectorRegistry) -> Histogram:
 
 
 class _StateCollector(Collector):
-    """The metrics that are read at the moment of a scrape."""
+    """Metrics whose values are read at each scrape."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class _StateCollector(Collector):
         self._live = live
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: `collect` describes its metrics itself."""
+        """Return nothing; the metrics of `collect` include their descriptions."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
@@ -190,7 +190,7 @@ def _engine_metrics(engine: Engine) -> Iterator[Metric]:
             "shortlist_cache_hits", "Look-ups that found an entry.", labels=("cache",)
         ),
         "misses": CounterMetricFamily(
-            "shortlist_cache_misses", "Look-ups that found none.", labels=("cache",)
+            "shortlist_cache_misses", "Look-ups that found no entry.", labels=("cache",)
         ),
     }
     for name, report in engine.cache_reports().items():
@@ -244,17 +244,17 @@ def _gauge(name: str, help_text: str, value: int | float) -> GaugeMetricFamily:
 
 
 class MetricsServer:
-    """Serves `GET /metrics` over HTTP on threads of its own.
+    """Serves `GET /metrics` over HTTP on its own threads.
 
     Attributes:
-        port: The port it listens on.
+        port: The port that the server listens on.
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int):
         """Listen on an address.
 
         Raises:
-            InputError: The address cannot be listened on.
+            InputError: The server cannot listen on this address.
         """
         flags = f"--metrics-host {host} --metrics-port {port}"
         try:
@@ -275,7 +275,7 @@ class MetricsServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, and free the port."""
+        """Stop the server and free the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -289,7 +289,7 @@ class _Handler(WSGIRequestHandler):
     timeout = _READ_TIMEOUT_SECONDS
 
     def log_message(self, *_: Any) -> None:
-        """Log nothing: scrapes are not worth a line."""
+        """Log nothing, because scrapes are frequent."""
 
 
 def _only_metrics(registry: CollectorRegistry) -> Callable[..., Iterable[bytes]]:

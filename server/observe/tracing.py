@@ -1,7 +1,8 @@
-"""OpenTelemetry: a span for every call, with a child span for every stage of the engine.
+"""OpenTelemetry traces: a span for every call, with a child span for every stage of the engine.
 
-The server needs only OpenTelemetry's API package. Spans are dropped unless the process has a tracer
-provider, which an operator's own start-up code can set, or `--trace-endpoint` is given.
+The server needs only OpenTelemetry's API package. With `--trace-endpoint`, spans are exported to a
+collector. Otherwise they go to the tracer provider of the process, which an operator's own start-up
+code can set. Without a provider, spans are dropped.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from base.errors import InputError
 from search.result import StageReport
 
-Stages: TypeAlias = Sequence[StageReport]  # of one call of the engine, in order
+Stages: TypeAlias = Sequence[StageReport]  # the reports of one engine call, in order
 
 _NAME = "shortlist.server"
 _PROPAGATOR = TraceContextTextMapPropagator()
 
-# The codes that mark a server's span as an error, by OpenTelemetry's conventions for gRPC: those of
-# faults of the server, not of the caller.
+# The codes that mark a span as an error. OpenTelemetry's conventions for gRPC list the codes for
+# faults of the server, and not those for faults of the caller.
 _SERVER_ERRORS = frozenset(
     {
         grpc.StatusCode.UNKNOWN,
@@ -41,10 +42,10 @@ _SERVER_ERRORS = frozenset(
 
 @runtime_checkable
 class Exporter(Protocol):
-    """A provider of tracers whose spans go to `--trace-endpoint`."""
+    """A tracer provider that exports spans to `--trace-endpoint`."""
 
     def get_tracer(self, name: str, /) -> Tracer:
-        """Return a tracer whose spans are exported."""
+        """Return a tracer of exported spans."""
 
     def shutdown(self) -> None:
         """Send the remaining spans and stop."""
@@ -63,12 +64,12 @@ class CallSpan:
         bundle_id: str | None,
         stages: Sequence[tuple[Stages, int]],
     ) -> str | None:
-        """Record the call's end and return the trace's id; None when the span is not recorded.
+        """Add the call's data to the span and return the trace id; None for an unrecorded span.
 
         Args:
             code: The call's status code.
             bundle_id: The bundle that answered.
-            stages: The reports of the engine's stages, and their end in nanoseconds since 1970.
+            stages: For each engine call, the stage reports, and the end in nanoseconds since 1970.
         """
         span = self._span
         if not span.is_recording():
@@ -85,20 +86,20 @@ class CallSpan:
 
 
 class CallTracer:
-    """Makes the spans of calls."""
+    """Creates the spans of calls."""
 
     def __init__(self, provider: TracerProvider | Exporter | None = None):
         """Prepare to trace calls.
 
         Args:
-            provider: Takes the spans; None for the process's own provider.
+            provider: Receives the spans; None: the provider of the process.
         """
         provider = provider or trace.get_tracer_provider()
         self._tracer = provider.get_tracer(_NAME)
 
     @contextmanager
     def span(self, method: str, metadata: Mapping[str, Any]) -> Iterator[CallSpan]:
-        """Begin the span of a call, as a child of the span that `traceparent` names."""
+        """Begin the span of a call, as a child of the span in the metadata `traceparent`."""
         carrier = {key: value for key, value in metadata.items() if isinstance(value, str)}
         service, _, name = method.rpartition("/")
         with self._tracer.start_as_current_span(
@@ -106,17 +107,17 @@ class CallTracer:
             context=_PROPAGATOR.extract(carrier),
             kind=SpanKind.SERVER,
             attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
-            record_exception=False,  # its text may quote the query
+            record_exception=False,  # the exception may quote the query
             set_status_on_exception=False,
         ) as span:
             yield CallSpan(self._tracer, span)
 
 
 def _stage_spans(tracer: Tracer, parent: Any, stages: Stages, end: int) -> None:
-    """Make a span per stage.
+    """Create a span for each stage.
 
-    The engine reports how long each stage took, not when. So the stages follow one another without
-    gaps, and the last one ends at `end`.
+    The engine reports the duration of each stage, but not its start. The spans are therefore placed
+    one after another without gaps, and the last span ends at `end`.
     """
     for stage in reversed(stages):
         start = end - int(stage.seconds * 1e9)
@@ -137,10 +138,11 @@ def make_exporter(endpoint: str | None) -> Exporter | None:
     """Return an exporter of spans to an OTLP collector; None without an endpoint.
 
     Args:
-        endpoint: The collector's URL for gRPC, such as "http://localhost:4317"; https:// for TLS.
+        endpoint: The collector's URL for gRPC, such as "http://localhost:4317". "https:" uses
+            TLS.
 
     Raises:
-        InputError: `endpoint` is not such a URL, or the export packages are not installed.
+        InputError: The endpoint is not a valid URL, or the export packages are not installed.
     """
     if endpoint is None:
         return None
@@ -166,7 +168,7 @@ def make_exporter(endpoint: str | None) -> Exporter | None:
 
 
 def check_endpoint(endpoint: str) -> None:
-    """Raise InputError unless spans can be sent to a URL."""
+    """Raise InputError unless the endpoint is an http or https URL with a host."""
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(

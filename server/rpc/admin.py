@@ -1,4 +1,4 @@
-"""AdminService: the server's status, and swaps of the bundle that serves."""
+"""AdminService: report the server's status, load a bundle, and roll back."""
 
 # ruff: noqa: ARG002, N802 - gRPC sets the names and parameters of the methods
 
@@ -18,7 +18,7 @@ from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
 
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
-    """The methods for operators."""
+    """The methods of AdminService, for operators."""
 
     def __init__(self, bundles: BundleLoader):
         self._bundles = bundles
@@ -66,7 +66,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     async def LoadBundle(
         self, request: admin_service_pb2.LoadBundleRequest, context: Any
     ) -> admin_service_pb2.LoadBundleResponse:
-        """Load a bundle and let it serve."""
+        """Load a bundle and swap it in."""
         record = await self._bundles.load(request.path)
         return admin_service_pb2.LoadBundleResponse(
             bundle_id=record.manifest.bundle_id, bundle=_bundle_message(record, record.manifest)
@@ -75,7 +75,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     async def RollBack(
         self, request: admin_service_pb2.RollBackRequest, context: Any
     ) -> admin_service_pb2.RollBackResponse:
-        """Let the previous bundle serve again."""
+        """Load the previous bundle again and swap it in."""
         record = await self._bundles.roll_back()
         return admin_service_pb2.RollBackResponse(
             bundle_id=record.manifest.bundle_id, bundle=_bundle_message(record, record.manifest)
@@ -116,5 +116,5 @@ def _timestamp(time: datetime) -> Timestamp:
 def _version() -> str:
     try:
         return version("shortlist")
-    except PackageNotFoundError:  # run from its sources, not installed
+    except PackageNotFoundError:  # the package is not installed
         return "unknown"

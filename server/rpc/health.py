@@ -1,4 +1,4 @@
-"""The standard gRPC health service; its watchers do not delay a stop."""
+"""The standard gRPC health service, whose Watch calls do not delay a stop of the server."""
 
 import asyncio
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from grpc_health.v1 import health, health_pb2
 
 
-class Health(health.aio.HealthServicer):  # type: ignore[name-defined, misc]  # stubs lack it
+class Health(health.aio.HealthServicer):  # type: ignore[name-defined, misc]  # stubs lack the class
     """Health of the whole server and of each service."""
 
     def __init__(self) -> None:
@@ -14,7 +14,7 @@ class Health(health.aio.HealthServicer):  # type: ignore[name-defined, misc]  # 
         self._ended = asyncio.Event()
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802
-        """Stream every change until the caller leaves or the server ends."""
+        """Stream every change of status until the caller cancels or `end_watches` is called."""
         watching = asyncio.ensure_future(super().Watch(request, context))
         ended = asyncio.ensure_future(self._ended.wait())
         try:
@@ -25,5 +25,5 @@ class Health(health.aio.HealthServicer):  # type: ignore[name-defined, misc]  # 
             await asyncio.gather(watching, ended, return_exceptions=True)
 
     def end_watches(self) -> None:
-        """End every Watch call; otherwise a graceful stop would wait for them until its timeout."""
+        """End all Watch calls. Otherwise, a graceful stop would wait for them until its timeout."""
         self._ended.set()

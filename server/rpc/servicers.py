@@ -1,6 +1,6 @@
-"""The methods of `shortlist.v1`: convert, call the engine on a thread, convert back."""
+"""The methods of `shortlist.v1`: convert the request, call the engine, convert the result."""
 
-# ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
+# ruff: noqa: ARG002, N802 - gRPC sets the names and parameters of the methods
 
 import time
 from collections.abc import AsyncIterator
@@ -40,20 +40,20 @@ from shortlist.v1 import (
 
 @runtime_checkable
 class CallContext(Protocol):
-    """What the methods need of gRPC's context."""
+    """The part of gRPC's call context that the methods use."""
 
     def time_remaining(self) -> float | None:
-        """Return the seconds until the caller's deadline, None without one."""
+        """Return the seconds until the call's deadline; None: no deadline."""
 
 
 def deadline_of(context: CallContext) -> float | None:
-    """Return when the caller stops waiting, in time.monotonic() seconds; None for never."""
+    """Return the call's deadline in seconds of `time.monotonic()`; None: no deadline."""
     remaining = context.time_remaining()
     return None if remaining is None else time.monotonic() + remaining
 
 
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
-    """Search: recall, then reranking."""
+    """The methods of SearchService: recall candidates, then rerank them."""
 
     def __init__(self, engine_handle: EngineHandle, pool: WorkerPool):
         self._engine_handle = engine_handle
@@ -62,7 +62,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     async def Search(
         self, message: search_service_pb2.SearchRequest, context: CallContext
     ) -> search_service_pb2.SearchResponse:
-        """Find the products that answer a query best."""
+        """Return the best items for a query."""
         engine = self._engine_handle.engine
         request = search_request(message, engine.manifest, deadline_of(context))
         fields = item_fields(message.item_fields, "item_fields")
@@ -73,7 +73,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     async def StreamSearch(
         self, message: search_service_pb2.StreamSearchRequest, context: CallContext
     ) -> AsyncIterator[search_service_pb2.StreamSearchResponse]:
-        """Find the same, and answer with the recalled page before that."""
+        """Answer a search twice: with the page in recall order, then with the page of Search."""
         engine = self._engine_handle.engine
         try:
             request = search_request(message.search, engine.manifest, deadline_of(context))
@@ -92,7 +92,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 
 
 class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
-    """Recall alone, and vectors."""
+    """The methods of RetrievalService: recall without reranking, and embeddings."""
 
     def __init__(self, engine_handle: EngineHandle, pool: WorkerPool):
         self._engine_handle = engine_handle
@@ -101,7 +101,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
     async def Retrieve(
         self, message: retrieval_service_pb2.RetrieveRequest, context: CallContext
     ) -> retrieval_service_pb2.RetrieveResponse:
-        """Find the items that channels recall for a query."""
+        """Return the items that the channels recall for a query or a vector."""
         engine = self._engine_handle.engine
         request = retrieve_request(message, deadline_of(context))
         fields = item_fields(message.item_fields, "item_fields")
@@ -112,7 +112,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
     async def SimilarItems(
         self, message: retrieval_service_pb2.SimilarItemsRequest, context: CallContext
     ) -> retrieval_service_pb2.SimilarItemsResponse:
-        """Find the items nearest to another item."""
+        """Return the items whose vectors are nearest to the vector of an item."""
         engine = self._engine_handle.engine
         request = similar_items_request(message, deadline_of(context))
         fields = item_fields(message.item_fields, "item_fields")
@@ -132,7 +132,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
 
 
 class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
-    """Reranking alone."""
+    """The methods of RerankService: reranking without recall."""
 
     def __init__(self, engine_handle: EngineHandle, pool: WorkerPool):
         self._engine_handle = engine_handle
@@ -141,7 +141,7 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
     async def Rerank(
         self, message: rerank_service_pb2.RerankRequest, context: CallContext
     ) -> rerank_service_pb2.RerankResponse:
-        """Order candidates."""
+        """Rerank the candidates that the request names."""
         engine = self._engine_handle.engine
         request = rerank_request(message, deadline_of(context))
         result = await self._pool.run(lambda: engine.rerank(request), request.deadline)
@@ -150,7 +150,7 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
-    """The items. Looking them up is quick, so it does not wait for the worker."""
+    """The methods of CatalogService. Reads are fast, so they do not wait for the worker pool."""
 
     def __init__(self, engine_handle: EngineHandle, live: LiveCatalogue | None):
         self._engine_handle = engine_handle
@@ -162,21 +162,21 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         """Return one item."""
         engine = self._engine_handle.engine
         item_id, fields = catalog_messages.get_item_record(request)
-        found = engine.lookup([item_id])
-        record_answer(found, engine.bundle_id)
-        if found.missing:
-            raise UnknownItemsError(found.missing)
-        return catalog_messages.get_item_response(found, fields, engine.bundle_id)
+        lookup = engine.lookup([item_id])
+        record_answer(lookup, engine.bundle_id)
+        if lookup.missing:
+            raise UnknownItemsError(lookup.missing)
+        return catalog_messages.get_item_response(lookup, fields, engine.bundle_id)
 
     async def BatchGetItems(
         self, request: catalog_service_pb2.BatchGetItemsRequest, context: CallContext
     ) -> catalog_service_pb2.BatchGetItemsResponse:
-        """Return the found items and the missing ids."""
+        """Return the known items of a list of ids, and the unknown ids."""
         engine = self._engine_handle.engine
         item_ids, fields = catalog_messages.batch_get_record(request)
-        found = engine.lookup(item_ids)
-        record_answer(found, engine.bundle_id)
-        return catalog_messages.batch_get_response(found, fields, engine.bundle_id)
+        lookup = engine.lookup(item_ids)
+        record_answer(lookup, engine.bundle_id)
+        return catalog_messages.batch_get_response(lookup, fields, engine.bundle_id)
 
     async def UpsertItems(
         self,

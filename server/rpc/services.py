@@ -46,15 +46,15 @@ class Port(Enum):
 
 @dataclass(frozen=True)
 class Method:
-    """What a method needs."""
+    """The role and the queueing of one method."""
 
     role: Role | None  # the role that a caller's token needs; None: no token is needed
-    queued: bool = False  # waits for the worker pool, so a full queue refuses it unread
+    queued: bool = False  # uses the worker pool; calls are refused unread while its queue is full
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What servicers are built from."""
+    """The objects from which servicers are built."""
 
     bundles: BundleLoader
     pool: WorkerPool
@@ -91,7 +91,7 @@ class ServiceRow:
 
     @property
     def in_contract(self) -> bool:
-        """Whether the service is of `shortlist.v1`, not a standard one of gRPC."""
+        """Whether the service is of `shortlist.v1`, and not a standard service of gRPC."""
         return str(self.descriptor.file.package) == _CONTRACT
 
 
@@ -171,7 +171,7 @@ def service_names(port: Port) -> tuple[str, ...]:
 
 
 def contract_services(*ports: Port) -> tuple[str, ...]:
-    """Return the full names of the services of `shortlist.v1` on some ports."""
+    """Return the full names of the services of `shortlist.v1` on the given ports."""
     return tuple(row.name for row in SERVICES if row.in_contract and set(ports) & set(row.ports))
 
 
@@ -181,7 +181,7 @@ def _methods() -> Iterable[tuple[str, Method]]:
             yield f"/{row.name}/{name}", method
 
 
-# By full name, such as "/shortlist.v1.SearchService/Search".
+# The keys are full names of methods, such as "/shortlist.v1.SearchService/Search".
 ROLES: Mapping[str, Role | None] = {name: method.role for name, method in _methods()}
 QUEUED: frozenset[str] = frozenset(name for name, method in _methods() if method.queued)
 
@@ -192,7 +192,7 @@ def add_services(
     parts: Parts,
     table: Sequence[ServiceRow] = SERVICES,
 ) -> None:
-    """Let a server answer the services of a port.
+    """Register the services of a port with a server.
 
     Raises:
         NotImplementedError: A servicer of the contract lacks a method of its service.
@@ -204,7 +204,7 @@ def add_services(
         missing = [
             name
             for name in row.methods
-            # The generated base class has every method; it answers UNIMPLEMENTED.
+            # A missing method comes from the generated base class, which answers UNIMPLEMENTED.
             if row.in_contract and getattr(type(servicer), name).__module__.endswith("_pb2_grpc")
         ]
         if missing:

@@ -1,4 +1,4 @@
-"""An answer in several parts, handed from a worker's thread to the event loop as they come."""
+"""Stream the parts of an answer from a thread of the worker pool to the event loop."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -12,15 +12,15 @@ Part = TypeVar("Part")
 async def parts_of(
     worker: WorkerPool, work: Callable[[Callable[[Part], None]], Part], deadline: float | None
 ) -> AsyncGenerator[tuple[Part, bool]]:
-    """Yield what `work` hands to the function it is given, then what it returns.
+    """Run `work` in a pool and yield its parts. The errors are those of `WorkerPool.run`.
 
     Args:
-        worker: Runs the work. Ending the iteration early drops what is left of it.
-        work: The job.
-        deadline: As of `WorkerPool.run`, which says what is raised.
+        worker: The pool. If the iteration ends early, the pool drops the remaining work.
+        work: Calls its argument with each early part, and returns the last part.
+        deadline: In seconds of `time.monotonic()`; None: no deadline.
 
     Yields:
-        A part, and whether it is the last.
+        A part, and whether it is the last part.
     """
     loop = asyncio.get_running_loop()
     parts: asyncio.Queue[Part | None] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""Streams of writes to the catalogue: convert, queue, and answer in order."""
+"""Streams of writes to the catalogue: convert and queue the writes, and answer in order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -18,17 +18,17 @@ from server.convert.items import item_record
 from server.interceptors.errors import error_status
 from shortlist.v1 import catalog_service_pb2
 
-# A write that has to wait is offered again after these pauses: the first, and the longest.
+# Pauses between two attempts to queue a write. They double from the first to the longest.
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.4
-_MAX_UNANSWERED = 256  # writes of one stream
+_MAX_UNANSWERED = 256  # writes of one stream that are read but not answered
 
 _FIELDS = frozenset(field.name for field in fields(Item)) - {ID}
 
 
 @runtime_checkable
 class _Request(Protocol):
-    """The field that every write request has."""
+    """The field that all write requests have in common."""
 
     request_id: str
 
@@ -44,12 +44,12 @@ async def answers(
     live: LiveCatalogue | None,
     method: str,
 ) -> AsyncIterator[Response]:
-    """Yield the answer to each write of a stream, in order, as soon as it is known.
+    """Yield the answer to each write of a stream, in the order of the writes.
 
     Args:
-        requests: The stream; it is read no further than answers can follow soon.
-        convert: Makes a write of a request, or raises RequestError.
-        answer: Makes the response from `sequence` and `repeated`, or from an `error`.
+        requests: The stream. Reading pauses while too many writes have no answer yet.
+        convert: Converts a request to a write, or raises RequestError.
+        answer: Creates the response from `sequence` and `repeated`, or from an `error`.
         live: The catalogue; None when the server takes no writes.
         method: The full name of the method, for the log.
 
@@ -68,7 +68,7 @@ async def answers(
         try:
             async for request in requests:
                 await queued.put((request.request_id, await _queue_write(request, convert, live)))
-        except Exception as error:  # raised once the queued writes are answered
+        except Exception as error:  # raised after the queued writes are answered
             failure = error
         await queued.put(None)
         return failure
@@ -100,7 +100,7 @@ async def _queue_write(
         refused: Future[Acknowledgement] = Future()
         refused.set_exception(error)
         return refused
-    # A pause, not a waiting thread: there are few threads, and each switch takes milliseconds.
+    # Pause on the event loop, not in a thread: threads are few, and a switch takes milliseconds.
     pause = _FIRST_PAUSE_SECONDS
     while (future := live.write_soon(write)) is None:
         await asyncio.sleep(pause)
@@ -109,7 +109,7 @@ async def _queue_write(
 
 
 def upsert(request: catalog_service_pb2.UpsertItemsRequest) -> Write:
-    """Return the write that a request asks for, or raise RequestError."""
+    """Convert a request to a write; raise RequestError if a field is invalid."""
     request_id = _request_id(request.request_id)
     paths = _paths(request.update_mask)
     item = item_record(request.item, "item")
@@ -124,7 +124,7 @@ def upsert(request: catalog_service_pb2.UpsertItemsRequest) -> Write:
 
 
 def deletion(request: catalog_service_pb2.DeleteItemsRequest) -> Write:
-    """Return the write that a request asks for, or raise RequestError."""
+    """Convert a request to a write; raise RequestError if a field is invalid."""
     if not request.item_id:
         raise RequestError("item_id", "must not be empty")
     return Write(_request_id(request.request_id), request.item_id, None)

@@ -11,6 +11,7 @@ import pytest
 
 from catalog.filters import Interval, Range
 from catalog.items import Item
+from live import compaction
 from live.config import LiveConfig
 from live.errors import ClosedError
 from live.log.write_ahead_log import Write
@@ -207,6 +208,23 @@ def test_the_log_does_not_quote_errors_of_writes_and_compactions(opened, caplog)
         shop.until(lambda: "no new bundle was built" in caplog.text)
     assert "writes could not be made: RuntimeError at" in caplog.text
     assert said not in caplog.text
+
+
+def test_a_stop_during_a_compaction_is_not_logged_as_an_error(opened, caplog):
+    caplog.set_level(logging.INFO, "live")
+    building = threading.Event()
+
+    def build(engine, snapshot, bundles, state, cancelled, throttle):
+        building.set()
+        assert cancelled.wait(SECONDS)  # the catalogue is being closed
+        return compaction.build(engine, snapshot, bundles, state, cancelled, throttle)
+
+    often = LiveConfig(compact_from=1, compact_share=0.001, check_seconds=0.01)
+    with opened(often, build_bundle=build) as shop:
+        shop.upsert(LAMP)
+        assert building.wait(SECONDS)
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+    assert "compaction ends early because the server stops" in caplog.text
 
 
 def test_closing_does_not_wait_for_pending_items(opened):

@@ -60,7 +60,7 @@ def test_a_bfloat16_file_is_half_as_large_and_written_again_the_same(tmp_path):
 
 def test_a_file_of_other_numbers_is_refused(tmp_path):
     np.save(tmp_path / "vectors.npy", np.zeros((3, 4)))
-    with pytest.raises(InputError, match=r"vectors\.npy holds float64 of 2 dimensions"):
+    with pytest.raises(InputError, match=r"vectors\.npy does not contain vectors: .* float64"):
         open_vectors(tmp_path)
 
 

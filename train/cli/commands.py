@@ -24,9 +24,9 @@ class EvaluateConfig:
 
     bundle: Path = Path("out/bundle")  # the bundle to evaluate
     data: str = DEMO  # dataset directory with judgments, or `demo` for the generated store
-    demo_seed: int = 0  # seed of the generated store, which lies beside the bundle
+    demo_seed: int = 0  # seed of the generated store, in the parent directory of the bundle
     split: str = "test"  # queries to evaluate on: train, dev or test
-    max_queries: int = 0  # most queries to evaluate on, drawn at random; 0 takes all
+    max_queries: int = 0  # maximum number of queries, drawn at random; 0 takes all
     json: Path | None = None  # write the report to this JSON file
     runs: Path | None = None  # write TREC runs to this directory
     engine: EngineConfig = field(default_factory=EngineConfig)  # request defaults and numerics
@@ -62,12 +62,12 @@ def train_all(config: TrainConfig) -> None:
 
 
 def evaluate_bundle(config: EvaluateConfig) -> None:
-    """Evaluate a bundle; print the report, and write it and the runs if asked to."""
+    """Evaluate a bundle, and print the report; also write the report and runs if requested."""
     engine = Engine.load(config.bundle, config.engine)
     directory = dataset_directory(config.data, config.bundle.parent, config.demo_seed)
     if engine.manifest.state is None:
         dataset = read_dataset(directory)
-    else:  # leaves out judgments of deleted items
+    else:  # read the items of the bundle, to leave out judgments of deleted items
         dataset = read_dataset(directory, change=lambda _: engine.store.table)
         for warning in dataset.warnings:
             logger.warning("warning: %s", warning)

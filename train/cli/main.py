@@ -22,7 +22,7 @@ _ABOUT = {
     "all": "Train towers and reranker, build a bundle and evaluate it: all steps in order.",
     "towers": "Train the towers.",
     "index": "Encode the items, and build the vector index and the lexical index.",
-    "mine": "Recall candidates of the queries that the reranker trains on.",
+    "mine": "Recall candidates for the queries that the reranker trains on.",
     "rerank": "Train the reranker.",
     "bundle": "Assemble the bundle from the results of the steps.",
 }
@@ -30,7 +30,7 @@ COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")
 
 
 def main(arguments: Sequence[str], program: str = "python -m train") -> int:
-    """Run one command, and return the exit code. Help texts name the `program`."""
+    """Run one command, and return the exit code; `program` is the name in help texts."""
     # force: some libraries configure logging on import.
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("bm25s").setLevel(logging.WARNING)
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str], program: str = "python -m train") -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # a directory that cannot be written, a full disk
+    except OSError as error:  # such as a directory that cannot be written, or a full disk
         print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
         return 2
 
@@ -72,7 +72,7 @@ def _dispatch(command: str, rest: list[str], program: str) -> int:
 
 
 def _default(rest: list[str]) -> TrainConfig:
-    """Return the values of the preset that --preset and --data select, for flags to override."""
+    """Return the preset that --preset and --data select; other flags override its values."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", default="auto")
     parser.add_argument("--data", default=DEMO)

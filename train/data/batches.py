@@ -1,4 +1,4 @@
-"""Plans, which fix the order of training examples before training, and packed batches."""
+"""Plans of training batches, made before training starts, and packing of the batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from bert.batch import Packed
 from bert.packing import pack, rows_needed
 from bert.tokens import Tokenised
 
-# Least tokens of a packed row. Longer rows save little padding and cost more attention: at 128, a
-# step of Home Depot's pairs takes 8% longer.
+# Minimum number of tokens of a packed row. Longer rows save little padding and cost more attention:
+# with 128 tokens, a training step on Home Depot's pairs takes 8% longer.
 _ROW_TOKENS = 64
 
 
@@ -21,8 +21,8 @@ def shuffled_plan(
 ) -> list[Int64[np.ndarray, "batch"]]:
     """Plan the example numbers of every batch of a run, shuffled anew each epoch.
 
-    An incomplete last batch of an epoch is dropped. Fewer examples than one batch are repeated to
-    fill it.
+    An incomplete last batch of an epoch is dropped. If there are fewer examples than a batch needs,
+    examples are repeated to fill it.
 
     Raises:
         InputError: a batch would be empty.
@@ -47,18 +47,18 @@ def grouped_plan(
     epochs: int,
     seed: int,
 ) -> list[Int64[np.ndarray, "batch"]]:
-    """Plan batches like `shuffled_plan`, but of groups of similar examples.
+    """Plan batches like `shuffled_plan`, but compose them of groups of similar examples.
 
-    With in-batch negatives, the examples of a group are each other's hard negatives at no
+    With in-batch negatives, the examples of a group are each other's hard negatives, at no extra
     cost (topic-aware sampling, Hofstätter et al., 2021, arXiv 2104.06967). The groups are the
     leaves of a random projection tree (Dasgupta and Freund, 2008), drawn anew each epoch.
 
     Args:
         vectors: Vectors that define similarity.
-        batch: Examples of a batch.
-        group: Examples of a group; 1 only shuffles.
-        epochs: Passes over the examples.
-        seed: Seed of groups and order.
+        batch: Number of examples in a batch.
+        group: Number of examples in a group; 1 only shuffles.
+        epochs: Number of passes over the examples.
+        seed: Seed of the groups and of their order.
 
     Raises:
         InputError: a batch or a group would be empty.
@@ -80,15 +80,18 @@ def grouped_plan(
 
 def _groups(
     vectors: Float32[np.ndarray, "examples dim"],
-    numbers: Int64[np.ndarray, "some"],
+    numbers: Int64[np.ndarray, "subset"],
     size: int,
     random: np.random.Generator,
 ) -> list[Int64[np.ndarray, "_"]]:
-    """Halve examples along the line between two random ones, until at most `size` are left."""
+    """Divide examples into groups of at most `size`, by halving them recursively.
+
+    Each step sorts examples along the line between two random ones, and splits near the middle.
+    """
     if len(numbers) <= size:
         return [numbers]
-    one, other = vectors[random.choice(numbers, 2, replace=False)]
-    order = np.argsort(vectors[numbers] @ (one - other), kind="stable")
+    first, second = vectors[random.choice(numbers, 2, replace=False)]
+    order = np.argsort(vectors[numbers] @ (first - second), kind="stable")
     half = max(1, len(numbers) // 2 // size) * size
     return [
         leaf
@@ -99,34 +102,36 @@ def _groups(
 
 @dataclass(frozen=True)
 class Packer:
-    """Packs batches of texts into one shape that holds every batch of a plan.
+    """Packs batches of texts into one shape, in which every batch of a plan fits.
 
-    The whole plan is known before training, so one compiled step serves the whole run.
+    The whole plan is known before training, so the whole run needs only one compiled step.
     """
 
     tokenised: Tokenised  # all texts
-    rows: int  # rows of every batch
-    length: int  # tokens of every row
-    count: int | None = None  # nominal texts of every batch; None: each batch's real number
+    rows: int  # number of rows in every batch
+    length: int  # number of tokens in every row
+    # number of texts to which every batch is padded with empty texts; None for no padding
+    count: int | None = None
 
     @classmethod
     def fitting(
         cls, tokenised: Tokenised, batches: Sequence[Int64[np.ndarray, "_"]], *, devices: int
     ) -> "Packer":
-        """Make a packer of the smallest shape that holds all batches and divides by `devices`.
+        """Make a packer of the smallest shape that fits all batches and is divisible by `devices`.
 
-        All batches nominally have as many texts as the largest, rounded up to divide by `devices`.
+        Every batch is padded to the number of texts of the largest batch, rounded up to a multiple
+        of `devices`.
         """
         length = max(_ROW_TOKENS, int(tokenised.lengths.max(initial=1)))
         rows = max(rows_needed(tokenised.lengths[batch], length) for batch in batches)
         count = max(len(batch) for batch in batches)
-        return cls(tokenised, _even(rows, devices), length, _even(count, devices))
+        return cls(tokenised, _round_up(rows, devices), length, _round_up(count, devices))
 
     def __call__(self, texts: Int64[np.ndarray, "texts"]) -> Packed:
         """Pack one batch."""
         return pack(self.tokenised, texts, rows=self.rows, length=self.length, count=self.count)
 
 
-def _even(number: int, devices: int) -> int:
-    """Round up to a multiple of the number of devices."""
+def _round_up(number: int, devices: int) -> int:
+    """Round a number up to a multiple of the number of devices."""
     return -(-number // devices) * devices

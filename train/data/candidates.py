@@ -1,4 +1,4 @@
-"""Candidate lists to train the reranker on: judged items, and a few recalled unjudged ones."""
+"""Candidate lists of the reranker's training: judged items and a few recalled, unjudged ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,17 +18,18 @@ from train.progress import track
 
 @dataclass(frozen=True)
 class CandidatesConfig:
-    """How the reranker's training lists are made."""
+    """Settings of the reranker's training lists."""
 
-    candidates: int = 10  # most candidates of a list
-    unjudged: int = 4  # most recalled, unjudged candidates of a list
-    # an unjudged candidate's cosine is below the judged positives' mean by this share of it
+    candidates: int = 10  # maximum number of candidates in a list
+    unjudged: int = 4  # maximum number of recalled, unjudged candidates in a list
+    # an unjudged candidate's cosine must be below the mean cosine of the relevant items by more
+    # than this share of the mean
     margin: float = 0.05
-    unjudged_weight: float = 0.5  # weight of an unjudged candidate; a judged one has 1
-    max_queries: int = 0  # most training queries, chosen by seed; 0 takes all
+    unjudged_weight: float = 0.5  # weight of an unjudged candidate; a judged one has weight 1
+    max_queries: int = 0  # maximum number of training queries, drawn at random; 0 takes all
 
     def __post_init__(self) -> None:
-        """Refuse lists without room for a positive, and weights out of range."""
+        """Check that lists have room for a judged item, and that values are in range."""
         if not 0 <= self.unjudged < self.candidates:
             raise InputError(
                 f"candidates: unjudged {self.unjudged} is not between 0 and candidates "
@@ -44,14 +45,14 @@ class CandidatesConfig:
 
 @dataclass(frozen=True)
 class CandidateLists:
-    """Lists of candidates end to end.
+    """Candidate lists, stored end to end.
 
     Attributes:
-        query: Query of each list, as an index into its `Relevance`.
-        start: First candidate of each list, and the total number of candidates.
+        query: Query of each list, as an index into the queries of a `Relevance`.
+        start: Index of the first candidate of each list, then the total number of candidates.
         row: Item row of each candidate.
-        cosine: Tower cosine of each candidate.
-        gain: Grade minus the least grade; 0 for an unjudged candidate.
+        cosine: Cosine of each candidate and its query, from the towers.
+        gain: Grade minus the lowest possible grade; 0 for an unjudged candidate.
         weight: 1 for a judged candidate, less for an unjudged one.
         judged: Whether the candidate has a judgment.
     """
@@ -77,8 +78,8 @@ def unjudged_negatives(
 ) -> Int32[np.ndarray, " ranks"]:
     """Return the ranks of the hardest recalled items that may count as negatives, best first.
 
-    An unjudged item may well be relevant. It counts as a negative only if its cosine is below that
-    of the judged positives by more than the share `margin` of theirs (relative margin, as in
+    An unjudged item may be relevant. It counts as a negative only if its cosine is below
+    `positive_cosine` by more than the share `margin` of `positive_cosine` (relative margin, as in
     NV-Retriever, Moreira et al., 2024, arXiv 2407.15831).
     """
     below = cosines < positive_cosine - config.margin * abs(positive_cosine)
@@ -102,9 +103,9 @@ def training_lists(
         recalled: Recalled candidates of each query of `relevance`.
         vectors: Item vectors by row.
         queries: Vectors of the queries of `relevance`.
-        texts: Item texts by row; an item with the text of a judged one is no negative.
-        config: Sizes and the margin.
-        seed: Chooses the judged items of long lists, and the queries if there is a limit.
+        texts: Item texts by row. An unjudged item with the text of a judged item is no negative.
+        config: Sizes of the lists, and the margin.
+        seed: Seed of the choice of judged items for long lists, and of queries if they are limited.
     """
     random = np.random.default_rng(seed)
     lists = []
@@ -126,11 +127,11 @@ def training_lists(
             float(cosines[relevant].mean()),
             config,
         )
-        kept = _keep(gains, config.candidates - len(ranks), random)
-        row = np.concatenate([judged[kept], recalled.rows[query][ranks]])
-        cosine = np.concatenate([cosines[kept], recalled.cosines[query][ranks]])
-        gain = np.concatenate([gains[kept], np.zeros(len(ranks), np.float32)])
-        is_judged = np.arange(len(row)) < len(kept)
+        chosen = _choose(gains, config.candidates - len(ranks), random)
+        row = np.concatenate([judged[chosen], recalled.rows[query][ranks]])
+        cosine = np.concatenate([cosines[chosen], recalled.cosines[query][ranks]])
+        gain = np.concatenate([gains[chosen], np.zeros(len(ranks), np.float32)])
+        is_judged = np.arange(len(row)) < len(chosen)
         weight = np.where(is_judged, 1.0, config.unjudged_weight)
         if len(row) > 1:
             lists.append((query, row, cosine, gain, weight, is_judged))
@@ -140,7 +141,7 @@ def training_lists(
 def dev_lists(
     relevance: Relevance, recalled: MinedCandidates, *, queries: int, depth: int, seed: int
 ) -> CandidateLists:
-    """Make lists of the recalled candidates of some `dev` queries; unjudged ones have gain 0."""
+    """Make lists of the recalled candidates of `dev` queries; unjudged items have gain 0."""
     dev = [n for n, split in enumerate(relevance.splits) if split == "dev"]
     chosen = sorted(np.random.default_rng(seed).permutation(dev)[:queries].tolist())
     lists = []
@@ -157,7 +158,7 @@ def dev_lists(
 def list_features(
     lists: CandidateLists, relevance: Relevance, source: SignalSource
 ) -> Float32[np.ndarray, "candidates features"]:
-    """Compute the features of every candidate with the code that serves."""
+    """Compute the features of every candidate, with the code that serving uses."""
     parts = []
     for number in track(range(len(lists)), "features", len(lists)):
         inside = slice(lists.start[number], lists.start[number + 1])
@@ -167,10 +168,10 @@ def list_features(
     return np.concatenate(parts)
 
 
-def _keep(
+def _choose(
     gains: Float32[np.ndarray, " judged"], most: int, random: np.random.Generator
-) -> Int32[np.ndarray, " kept"]:
-    """Choose at most `most` judged items: half of them the best, half drawn at random."""
+) -> Int32[np.ndarray, " chosen"]:
+    """Choose at most `most` judged items: one half the best, the other half drawn at random."""
     if len(gains) <= most:
         return np.arange(len(gains), dtype=np.int32)
     order = np.argsort(-gains, kind="stable")

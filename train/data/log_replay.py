@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LogReplay:
-    """The log of a state directory at one moment.
+    """The write-ahead log of a server's state directory, read at one moment.
 
     Attributes:
-        log: The log.
-        items: Items of the last compacted bundle. None if no write needs them, or without such a
-            bundle.
+        log: The writes in the log.
+        items: Items of the last compacted bundle; None if no write needs them, or if there is no
+            such bundle.
     """
 
     log: LogSnapshot
@@ -36,22 +36,22 @@ class LogReplay:
 
     @classmethod
     def read(cls, directory: Path) -> "LogReplay":
-        """Read a state directory; a server may use it meanwhile.
+        """Read a state directory, which a server may use at the same time.
 
         Raises:
-            InputError: it has no log, or a damaged one.
+            InputError: the directory has no log, or the log is damaged.
         """
         log, items = reading.read(directory), None
         if any(not change.whole for change in log.changes):
             items = _compacted(directory / bundle_store.BUNDLES, log.id)
-            # Read again: the bundle may include later writes.
+            # Read the log again: the bundle may include writes that are later than the first read.
             log = reading.read(directory)
         logger.info("log replay: state=%s writes=%d", directory, log.sequence)
         return cls(log, items)
 
     @property
     def state(self) -> Mapping[str, Any]:
-        """The manifest's record of these writes."""
+        """The record of these writes for the manifest of a bundle."""
         return vars(bundle_store.State(self.log.id, self.log.sequence))
 
     def apply(self, items: pa.Table) -> pa.Table:
@@ -73,13 +73,13 @@ class LogReplay:
 
 
 def _compacted(bundles: Path, log: str) -> ItemStore | None:
-    """The items of the last bundle with writes of a log; None where there is none."""
+    """Return the items of the last bundle that includes writes of a log, or None."""
     for directory in bundle_store.finished(bundles):
         try:
             manifest = Manifest.read(directory)
             if manifest.state is not None and manifest.state["log"] == log:
                 bundle.verify(directory)
                 return ItemStore.read(directory / bundle.ITEMS)
-        except (InputError, OSError) as error:  # damaged, or removed by a server meanwhile
+        except (InputError, OSError) as error:  # damaged, or just removed by a server
             logger.warning("warning: skipped a bundle: %s", error)
     return None

@@ -18,12 +18,12 @@ _CHUNK = 256  # queries encoded and searched at a time
 
 @dataclass(frozen=True)
 class MineConfig:
-    """How many candidates are mined."""
+    """Settings of the `mine` step."""
 
-    depth: int = 50  # candidates of each query; serving reranks as many by default
+    depth: int = 50  # number of candidates of each query; the default equals serving's rerank_depth
 
     def __post_init__(self) -> None:
-        """Refuse a depth of 0."""
+        """Check that the depth is at least 1."""
         if self.depth < 1:
             raise InputError(f"mine: depth is {self.depth}; give 1 or more")
 
@@ -33,15 +33,15 @@ class MinedCandidates:
     """Recalled candidates of every query of a `Relevance`, best first."""
 
     rows: Int32[np.ndarray, "queries depth"]  # item rows
-    cosines: Float32[np.ndarray, "queries depth"]  # their cosines
+    cosines: Float32[np.ndarray, "queries depth"]  # cosine of each item and the query
 
     def write(self, directory: Path) -> None:
-        """Write to an existing directory."""
+        """Write the candidates to an existing directory."""
         np.savez(directory / _FILE, rows=self.rows, cosines=self.cosines)
 
     @classmethod
     def read(cls, directory: Path) -> "MinedCandidates":
-        """Read what `write` wrote."""
+        """Read candidates that `write` wrote."""
         with np.load(directory / _FILE, allow_pickle=False) as arrays:
             return cls(arrays["rows"], arrays["cosines"])
 

@@ -1,7 +1,7 @@
-"""Graded query-item pairs: from human judgments, else from shoppers' events.
+"""Graded query-item pairs, from human judgments or else from shoppers' events.
 
-Training, mining and the choice of the best step all read `Relevance`. A shop with clicks and no
-judgments trains by the same code as one with human grades.
+Training, mining and the choice of the best step all read `Relevance`. So a shop that has clicks and
+no judgments trains with the same code as a shop with human grades.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from catalog.dataset.reading import Dataset, split_of
 from catalog.item_text import normalise_query
 from catalog.store import ItemStore
 
-# Grades of events, from 0 to 3. Impressions have none: unclicked items are worse negatives than
-# random ones (Huang et al., 2020, arXiv 2006.11632).
+# Grades of events, from 0 to 3. Impressions have no grade: as negatives, items without a click are
+# worse than random items (Huang et al., 2020, arXiv 2006.11632).
 EVENT_GRADES: Mapping[str, float] = {"click": 1.0, "add_to_cart": 2.0, "purchase": 3.0}
 
 
@@ -28,10 +28,10 @@ class Relevance:
     Attributes:
         queries: Text of each query, normalised.
         splits: `train`, `dev` or `test` of each query.
-        query: Query of each pair, as an index into `queries`, in rising order.
+        query: Query of each pair, as an index into `queries`, in ascending order.
         item: Item row of each pair.
         grade: Grade of each pair.
-        grade_min: The grade with gain 0.
+        grade_min: The lowest grade, which has gain 0.
         relevant_from: The grade from which an item counts as relevant.
     """
 
@@ -50,26 +50,26 @@ class Relevance:
 
     @property
     def gain(self) -> Float32[np.ndarray, "pairs"]:
-        """Grade minus `grade_min`, of each pair."""
+        """The gain of each pair: its grade minus `grade_min`."""
         return self.grade - np.float32(self.grade_min)
 
     def only(self, *splits: str) -> "Relevance":
-        """Return the pairs and queries of some splits, with queries renumbered."""
+        """Return the pairs and queries of the given splits, with queries renumbered."""
         chosen = np.isin(np.array(self.splits, dtype=object), splits)
         number = np.cumsum(chosen, dtype=np.int32) - 1
-        kept = chosen[self.query]
+        in_splits = chosen[self.query]
         return Relevance(
             tuple(q for q, keep in zip(self.queries, chosen, strict=True) if keep),
             tuple(s for s, keep in zip(self.splits, chosen, strict=True) if keep),
-            number[self.query[kept]].astype(np.int32),
-            self.item[kept],
-            self.grade[kept],
+            number[self.query[in_splits]].astype(np.int32),
+            self.item[in_splits],
+            self.grade[in_splits],
             self.grade_min,
             self.relevant_from,
         )
 
     def pairs_of(self, query: int) -> slice:
-        """Return the slice of a query's pairs."""
+        """Return the range of a query's pairs."""
         start, end = np.searchsorted(self.query, [query, query + 1])
         return slice(int(start), int(end))
 
@@ -77,8 +77,8 @@ class Relevance:
 def relevance_of(dataset: Dataset, store: ItemStore) -> Relevance | None:
     """Return the pairs of `train` and `dev`, never those of `test`.
 
-    They come from judgments if any lie outside `test`, else from events with a query. Without both,
-    the result is None.
+    The pairs come from judgments if `train` or `dev` has any, otherwise from events with a query.
+    Without pairs, the result is None.
     """
     judgments = dataset.judgments
     if judgments is not None:
@@ -93,7 +93,7 @@ def relevance_of(dataset: Dataset, store: ItemStore) -> Relevance | None:
 def _from_judgments(dataset: Dataset, judgments: pa.Table, store: ItemStore) -> Relevance:
     keys = judgments["query_id"].to_numpy(zero_copy_only=False)
     _, first, number = np.unique(keys, return_index=True, return_inverse=True)
-    # The engine normalises queries likewise.
+    # The engine normalises queries in the same way.
     texts = [normalise_query(query) for query in judgments["query"].take(first).to_pylist()]
     splits = judgments["split"].to_numpy(zero_copy_only=False)[first]
     return _sorted(
@@ -108,6 +108,7 @@ def _from_judgments(dataset: Dataset, judgments: pa.Table, store: ItemStore) -> 
 
 
 def _from_events(events: pa.Table, store: ItemStore, judged: pa.Table | None) -> Relevance | None:
+    events = outside_test(events, judged)
     events = events.filter(
         pc.and_(
             pc.not_equal(pc.utf8_trim_whitespace(events["query"]), ""),
@@ -120,30 +121,40 @@ def _from_events(events: pa.Table, store: ItemStore, judged: pa.Table | None) ->
     grades = np.array([EVENT_GRADES[kind] for kind in events["type"].to_pylist()], np.float32)
     queries, number = np.unique(np.array(texts, dtype=object), return_inverse=True)
     rows = store.rows(events["item_id"].to_pylist())
-    # The grade of a pair is that of its strongest event.
+    # The grade of a pair is the grade of its strongest event.
     keys, inverse = np.unique(number * np.int64(len(store)) + rows, return_inverse=True)
     best = np.zeros(len(keys), np.float32)
     np.maximum.at(best, inverse, grades)
     texts = queries.tolist()
-    test_queries = _test_queries(judged)
     relevance = _sorted(
         texts,
-        ["test" if text in test_queries else split_of(text) for text in texts],
+        [split_of(text) for text in texts],
         keys // len(store),
         keys % len(store),
         best,
         0.0,
         EVENT_GRADES["click"],
-    ).only("train", "dev")
+    )
     return relevance if relevance.queries else None
 
 
-def _test_queries(judgments: pa.Table | None) -> set[str]:
-    """Return the normalised judged queries of `test`: their events belong to `test` as well."""
-    if judgments is None:
-        return set()
-    queries = judgments.filter(pc.equal(judgments["split"], "test"))["query"].unique()
-    return {normalise_query(query) for query in queries.to_pylist()}
+def outside_test(events: pa.Table, judgments: pa.Table | None) -> pa.Table:
+    """Return the events that training may use: all events whose query is not in `test`.
+
+    Events without a query stay. A query that is judged in `test` is in `test` for events, too.
+    """
+    judged = set()
+    if judgments is not None:
+        queries = judgments.filter(pc.equal(judgments["split"], "test"))["query"].unique()
+        judged = {normalise_query(query) for query in queries.to_pylist()}
+
+    def is_in_test(query: str) -> bool:
+        text = normalise_query(query)
+        return bool(text) and (text in judged or split_of(text) == "test")
+
+    queries = events["query"].combine_chunks().dictionary_encode()
+    in_test = pa.array([is_in_test(query) for query in queries.dictionary.to_pylist()], pa.bool_())
+    return events.filter(pc.invert(pc.fill_null(in_test.take(queries.indices), False)))
 
 
 def _sorted(

@@ -1,7 +1,7 @@
 """The fixed baseline of every evaluation: bm25s with its defaults, independent of `lexical`.
 
-It drops English stop words and stems nothing; title, brand and description have equal weight
-(method "lucene", k1 = 1.5, b = 0.75).
+The baseline drops English stop words and does not stem. Title, brand and description have equal
+weight (method "lucene", k1 = 1.5, b = 0.75).
 """
 
 import bm25s
@@ -22,11 +22,11 @@ class Bm25:
         self._items = len(texts)
         terms = _terms(texts)
         self._model = bm25s.BM25(backend="numpy") if any(terms) else None
-        if self._model is not None:  # bm25s cannot index texts of stop words alone
+        if self._model is not None:  # bm25s cannot index texts without terms
             self._model.index(terms, show_progress=False)
 
     def scores(self, query: str) -> Float32[np.ndarray, "items"]:
-        """Score every item, by row; 0 if no term of the query occurs."""
+        """Score every item, by row; 0 if the item contains no term of the query."""
         terms = _terms([query])[0]
         if not terms or self._model is None:
             return np.zeros(self._items, np.float32)
@@ -36,7 +36,7 @@ class Bm25:
 def best_rows(
     scores: Float32[np.ndarray, "items"], k: int, ties: Int[np.ndarray, "items"]
 ) -> Int[np.ndarray, "n"]:
-    """Return the rows of the `k` highest scores above 0; equal scores come by rising `ties`."""
+    """Return the rows of the `k` highest scores above 0; equal scores are ordered by `ties`."""
     rows = np.flatnonzero(scores > 0)
     return rows[np.lexsort((ties[rows], -scores[rows]))[:k]]
 

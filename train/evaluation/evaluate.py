@@ -1,6 +1,6 @@
-"""Evaluate a bundle: runs of the serving engine and of a fixed BM25, scored by judgments.
+"""Evaluate a bundle: compare rankings of the serving engine and of a fixed BM25 with judgments.
 
-Every run comes from the engine's public methods with the engine's defaults, so the report tells
+The engine's rankings come from its public methods with its default settings, so the report shows
 how the server ranks. `train.evaluation.metrics` and `train.evaluation.report` define the metrics.
 """
 
@@ -41,7 +41,7 @@ from train.evaluation.report import (
 from train.evaluation.runs import Ranking, write_run
 from train.progress import track
 
-# The channels that each system recalls with; "recall" asks all.
+# The recall channels of each system. The empty tuple of "recall" stands for all channels.
 _CHANNELS: Mapping[str, tuple[str, ...]] = {"dense": (DENSE,), "lexical": (LEXICAL,), "recall": ()}
 _TIES_SEED = 0
 _SAMPLE_SEED = 20_240_603  # chooses queries if not all are evaluated
@@ -49,7 +49,7 @@ _SAMPLE_SEED = 20_240_603  # chooses queries if not all are evaluated
 
 @runtime_checkable
 class Engine(Protocol):
-    """The methods under evaluation: those of `search.engine.Engine`, or of a peer."""
+    """The engine methods that an evaluation calls; `search.engine.Engine` has them."""
 
     @property
     def store(self) -> ItemStore:
@@ -60,10 +60,10 @@ class Engine(Protocol):
         """Whether the bundle has a reranker."""
 
     def retrieve(self, request: RetrieveRequest) -> SearchResult:
-        """Recall over the whole catalogue, by some channels or all."""
+        """Recall from the whole catalogue, by the requested channels or by all."""
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Recall and rerank over the whole catalogue."""
+        """Recall from the whole catalogue, and rerank."""
 
     def rerank(self, request: RerankRequest) -> SearchResult:
         """Rerank the given items."""
@@ -80,15 +80,16 @@ def evaluate(
     runs_directory: Path | None = None,
     max_queries: int = 0,
 ) -> Report:
-    """Evaluate on the judgments of one split.
+    """Evaluate an engine on the judgments of one split.
 
     Args:
-        engine: The engine to evaluate; its catalogue is the corpus, also of the baseline.
+        engine: The engine to evaluate. Its catalogue is also the corpus of the baseline.
         dataset: The dataset with the judgments.
         split: `train`, `dev` or `test`.
-        runs_directory: Where each run is written as `<system>.run` (the whole catalogue, 100
-            items a query) or `<system>_judged.run`, in TREC format; None writes no runs.
-        max_queries: Most queries, drawn at random with a fixed seed; 0 takes all.
+        runs_directory: Directory of the runs in TREC format; None writes no runs. A file
+            `<system>.run` ranks the whole catalogue, with 100 items per query, and
+            `<system>_judged.run` ranks the judged items.
+        max_queries: Maximum number of queries, drawn at random with a fixed seed; 0 takes all.
 
     Returns:
         A report on the systems `bm25`, `dense`, `lexical`, `recall` and `random`, and on `rerank`
@@ -105,7 +106,9 @@ def evaluate(
     runs = collect_runs(engine, queries)
     if runs_directory is not None:
         for name, run in runs.items():
-            by_query = {query.query_id: each for query, each in zip(queries, run, strict=True)}
+            by_query = {
+                query.query_id: ranking for query, ranking in zip(queries, run, strict=True)
+            }
             write_run(runs_directory / f"{name}.run", by_query, name)
     return make_report(split, queries, runs)
 
@@ -113,9 +116,9 @@ def evaluate(
 def collect_runs(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, list[Ranking]]:
     """Run every system; return rankings by run name, in the order of `queries`."""
     baseline = Bm25(engine.store)
-    # Equal scores come in one fixed random order. Catalogue order is not neutral: it is often the
-    # order of age, and older items are judged more often. On Home Depot, that adds 0.004 of nDCG@10
-    # to a BM25 over short titles.
+    # Items with equal scores are put in one fixed random order. Catalogue order would not be
+    # neutral: it is often the order of age, and older items are judged more often. On Home Depot,
+    # catalogue order adds 0.004 of nDCG@10 to a BM25 over short titles.
     ties = np.random.default_rng(_TIES_SEED).permutation(len(engine.store))
     runs: dict[str, list[Ranking]] = {}
     for query in track(queries, "evaluating", len(queries)):
@@ -129,7 +132,7 @@ def collect_runs(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, li
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write a report as JSON; the file appears whole or not at all."""
+    """Write a report as JSON, atomically."""
     write_text(path, json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
 
 
@@ -172,7 +175,7 @@ def _recall_rankings(
 def _rerank_rankings(engine: Engine, query: JudgedQuery) -> dict[str, Ranking]:
     judged = list(query.gains)
     hits: list[Hit] = []
-    # An item's score does not depend on the items reranked with it, so parts can be joined.
+    # An item's score does not depend on the other items of a request, so results can be joined.
     for start in range(0, len(judged), MAX_RERANK_ITEMS):
         candidates = judged[start : start + MAX_RERANK_ITEMS]
         hits += engine.rerank(RerankRequest(query.text, candidates)).hits
@@ -204,7 +207,7 @@ def _check(engine: Engine, queries: Sequence[JudgedQuery]) -> None:
         raise InputError(
             f"{len(unknown):,} of {len(judged):,} judged items are not in the bundle, such as "
             f"{unknown[0]!r}; evaluate on the dataset that the bundle was built from, or build "
-            "a bundle of this one with `python -m train --data DIR --init-from BUNDLE`"
+            "a bundle of this dataset with `python -m train --data DIR --init-from BUNDLE`"
         )
     for query in queries:
         if len(query.text) > MAX_QUERY_CHARACTERS:

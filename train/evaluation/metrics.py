@@ -1,8 +1,8 @@
-"""Ranking metrics and their confidence intervals: pure functions of numpy arrays.
+"""Ranking metrics and their confidence intervals: pure functions of NumPy arrays.
 
-Every metric takes one row per query, padded on the right to a common width with gain 0 or "not
-relevant". Unjudged items count likewise. A metric returns one value per query, and NaN if it is
-not defined. `bootstrap` leaves out NaN and reports the number of queries that it averaged.
+Every metric takes one row per query, padded on the right to a common width. Padding and unjudged
+items have gain 0 and are not relevant. A metric returns one value per query, which is NaN where the
+metric is not defined. `bootstrap` leaves out NaN and reports the number of averaged queries.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Float64, Int
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-_SEED = 20_240_601  # one seed for every interval, so that reports repeat
+_SEED = 20_240_601  # one seed for every interval, so that reports are reproducible
 _CHUNK = 1 << 22  # resampled values in memory at a time
 
 
@@ -34,10 +34,10 @@ class Interval:
 
 
 def dcg(gains: Float[np.ndarray, "queries ranks"], k: int) -> Float64[np.ndarray, "queries"]:
-    """Discounted cumulative gain, `sum of gains[r] / log2(r + 2) over r < k`.
+    """Compute discounted cumulative gain, `sum of gains[r] / log2(r + 2) over r < k`.
 
     Args:
-        gains: Gain of the item at each rank, the best rank first, 0 beyond the end of a list.
+        gains: Gain of the item at each rank, the best rank first; 0 after the end of a list.
         k: Number of ranks that count.
 
     Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002),
@@ -53,13 +53,13 @@ def ndcg(
     judged: Float[np.ndarray, "queries judged"],
     k: int,
 ) -> Float64[np.ndarray, "queries"]:
-    """Normalised DCG at `k`: DCG of the list over that of the best order of all judged items.
+    """Compute nDCG at `k`: DCG of a list over DCG of the best order of all judged items.
 
-    A query without positive gain counts as 0, as in trec_eval.
+    The nDCG of a query without a positive gain is 0, as in trec_eval.
 
     Args:
-        gains: Gain (grade - grade_min) of the item at each rank; 0 where unjudged.
-        judged: Gains of all judged items of the query in any order, padded with 0; none negative.
+        gains: Gain (grade - grade_min) of the item at each rank; 0 for an unjudged item.
+        judged: Gains of all judged items of the query in any order, padded with 0; never negative.
         k: Number of ranks that count.
     """
     ideal = dcg(-np.sort(-judged, axis=-1), k)
@@ -71,11 +71,11 @@ def ndcg(
 def recall(
     relevant: Bool[np.ndarray, "queries ranks"], total: Int[np.ndarray, "queries"], k: int
 ) -> Float64[np.ndarray, "queries"]:
-    """Share of a query's relevant items among the first `k`; NaN without relevant items.
+    """Compute the share of relevant items that are in the first `k`; NaN without relevant items.
 
     Args:
         relevant: Whether the item at each rank is relevant.
-        total: Number of items that are relevant to the query.
+        total: Number of all items that are relevant to the query.
         k: Number of ranks that count.
     """
     hits = relevant[:, :k].sum(axis=-1).astype(np.float64)
@@ -87,11 +87,11 @@ def recall(
 def reciprocal_rank(
     relevant: Bool[np.ndarray, "queries ranks"], total: Int[np.ndarray, "queries"]
 ) -> Float64[np.ndarray, "queries"]:
-    """1 / rank of the first relevant item; 0 if the list has none, NaN if none exists.
+    """Compute 1 / rank of the first relevant item; 0 if the list has none, NaN if none exists.
 
     Args:
         relevant: Whether the item at each rank is relevant.
-        total: Number of items that are relevant to the query.
+        total: Number of all items that are relevant to the query.
     """
     ranks = np.arange(1, relevant.shape[1] + 1)
     best = np.max(relevant / ranks, axis=-1, initial=0.0)
@@ -105,29 +105,31 @@ def bootstrap(
     seed: int = _SEED,
     chunk: int = _CHUNK,
 ) -> Interval:
-    """The mean over queries with its 95% percentile interval.
+    """Compute the mean over queries with its 95% percentile interval.
 
-    Over the differences of two systems per query, this is the paired bootstrap: the first system is
-    better if the interval lies above zero.
+    If the values are the differences of two systems per query, this is the paired bootstrap. The
+    first system is better if the interval is above zero.
 
     Args:
         values: One value per query; NaN leaves the query out.
-        resamples: Number of draws of the queries, with replacement.
-        seed: Seed of the draws; equal numbers of queries get equal draws.
-        chunk: Resampled values in memory at a time; results do not depend on it.
+        resamples: Number of samples of the queries, drawn with replacement.
+        seed: Seed of the samples; the same number of queries gives the same samples.
+        chunk: Resampled values in memory at a time; the result does not depend on this number.
 
     Source: Sakai, "Evaluating evaluation metrics based on the bootstrap" (2006).
     """
-    kept = values[~np.isnan(values)].astype(np.float64)
-    if not kept.size:
+    known = values[~np.isnan(values)].astype(np.float64)
+    if not known.size:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     random = np.random.default_rng(seed)
-    rows = max(1, chunk // kept.size)
+    rows = max(1, chunk // known.size)
     means = np.concatenate(
         [
-            kept[random.integers(kept.size, size=(min(rows, resamples - start), kept.size))].mean(1)
+            known[
+                random.integers(known.size, size=(min(rows, resamples - start), known.size))
+            ].mean(1)
             for start in range(0, resamples, rows)
         ]
     )
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(kept.mean()), float(low), float(high), int(kept.size))
+    return Interval(float(known.mean()), float(low), float(high), int(known.size))

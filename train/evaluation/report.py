@@ -17,10 +17,10 @@ from train.evaluation.runs import Ranking
 DEPTH = 100  # ranks of a full-corpus run that are evaluated
 JUDGED = "_judged"  # suffix of the name of a judged-only run
 RANDOM = "random"
-_RANDOM_ORDERS = 20  # averaged per query: a single order leaves ±0.002 of noise in the mean
+_RANDOM_ORDERS = 20  # averaged per query; with a single order, the mean would have ±0.002 of noise
 _RANDOM_SEED = 0
 
-# Systems that are compared, on every metric that both have.
+# Pairs of systems to compare, on every metric that both systems have.
 _PAIRS = (
     ("dense", "bm25"),
     ("recall", "dense"),
@@ -50,8 +50,8 @@ class JudgedQuery:
     Attributes:
         query_id: Id of the query in run files.
         text: Text of the query.
-        gains: Grade above `grade_min` of each judged item.
-        relevant: The judged items that count as relevant.
+        gains: Gain of each judged item: its grade minus `grade_min`.
+        relevant: Ids of the judged items that count as relevant.
     """
 
     query_id: str
@@ -62,7 +62,7 @@ class JudgedQuery:
 
 @dataclass(frozen=True)
 class Difference:
-    """Metric of system `a` minus that of `b`, paired by query."""
+    """Metric of system `a` minus metric of system `b`, paired by query."""
 
     a: str
     b: str
@@ -71,7 +71,7 @@ class Difference:
 
     @property
     def better(self) -> bool:
-        """Whether `a` is better than `b`: the 95% interval lies above zero."""
+        """Whether `a` is better than `b`: the whole 95% interval is above zero."""
         return self.interval.low > 0
 
 
@@ -82,9 +82,10 @@ class Report:
     Attributes:
         split: The evaluated split.
         queries: Number of queries in the split.
-        without_relevant: Number of queries with no relevant item; MRR and Recall@100 leave them
-            out.
-        without_gain: Number of queries whose items all have gain 0; they count as 0 in nDCG.
+        without_relevant: Number of queries with no relevant item. MRR and Recall@100 leave these
+            queries out.
+        without_gain: Number of queries whose judged items all have gain 0. The nDCG of these
+            queries is 0.
         systems: Metrics of each system by name.
         differences: All comparisons.
     """
@@ -97,7 +98,7 @@ class Report:
     differences: tuple[Difference, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain values; a metric over no query is null."""
+        """Return the report as JSON values; a metric without queries is null."""
         return {
             "split": self.split,
             "queries": self.queries,
@@ -108,10 +109,10 @@ class Report:
                 for system, metrics in self.systems.items()
             },
             "differences": [
-                {"a": each.a, "b": each.b, "metric": each.metric}
-                | _plain(each.interval)
-                | {"better": each.better}
-                for each in self.differences
+                {"a": difference.a, "b": difference.b, "metric": difference.metric}
+                | _plain(difference.interval)
+                | {"better": difference.better}
+                for difference in self.differences
             ],
         }
 
@@ -127,8 +128,8 @@ def judged_queries(dataset: Dataset, split: str) -> list[JudgedQuery]:
     if dataset.judgments is not None:
         columns = ("query_id", "query", "item_id", "grade", "split")
         values = [dataset.judgments[column].to_pylist() for column in columns]
-        for query_id, text, item_id, grade, of_split in zip(*values, strict=True):
-            if of_split == split:
+        for query_id, text, item_id, grade, row_split in zip(*values, strict=True):
+            if row_split == split:
                 texts.setdefault(query_id, text)
                 grades.setdefault(query_id, {})[item_id] = grade
     if not grades:
@@ -140,27 +141,27 @@ def judged_queries(dataset: Dataset, split: str) -> list[JudgedQuery]:
         JudgedQuery(
             query_id,
             texts[query_id],
-            {item_id: grade - dataset.info.grade_min for item_id, grade in of_query.items()},
-            frozenset(i for i, grade in of_query.items() if grade >= dataset.info.relevant_from),
+            {item_id: grade - dataset.info.grade_min for item_id, grade in judged.items()},
+            frozenset(i for i, grade in judged.items() if grade >= dataset.info.relevant_from),
         )
-        for query_id, of_query in grades.items()
+        for query_id, judged in grades.items()
     ]
 
 
 def make_report(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, Run]) -> Report:
-    """Compute the metrics of runs, and of a random order.
+    """Compute the metrics of runs, and of random orders of the judged items.
 
     Args:
         split: The name of the split.
         queries: The judged queries of the split.
-        runs: Rankings of each query. The name of a system stands for a run over the whole
-            catalogue, its name with `_judged` for a run over exactly the judged items.
+        runs: Rankings of each query, by run. A run with the name of a system ranks the whole
+            catalogue. A run with the suffix `_judged` ranks exactly the judged items.
     """
     values: dict[str, dict[str, Float64[np.ndarray, "queries"]]] = {}
     for name, run in runs.items():
         system = name.removesuffix(JUDGED)
-        of_run = _judged_only(queries, run) if name.endswith(JUDGED) else full_corpus(queries, run)
-        values.setdefault(system, {}).update(of_run)
+        metrics = _judged_only(queries, run) if name.endswith(JUDGED) else full_corpus(queries, run)
+        values.setdefault(system, {}).update(metrics)
     values[RANDOM] = _random_order(queries)
     return Report(
         split=split,
@@ -168,8 +169,8 @@ def make_report(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, R
         without_relevant=sum(not query.relevant for query in queries),
         without_gain=sum(not any(query.gains.values()) for query in queries),
         systems={
-            system: {name: bootstrap(of[name]) for name in _METRICS if name in of}
-            for system, of in values.items()
+            system: {name: bootstrap(metrics[name]) for name in _METRICS if name in metrics}
+            for system, metrics in values.items()
         },
         differences=tuple(
             Difference(a, b, metric, bootstrap(values[a][metric] - values[b][metric]))
@@ -188,8 +189,8 @@ def metrics_table(report: Report) -> Table:
         title=f"{report.split}: {report.queries:,} queries",
         caption=(
             f"95% intervals. MRR and Recall@100 over {evaluated:,} queries with a relevant item "
-            f"({report.without_relevant:,} left out). {report.without_gain:,} queries have nothing "
-            "to gain and count as 0 in nDCG."
+            f"({report.without_relevant:,} left out). {report.without_gain:,} queries have no item "
+            "with a gain, and their nDCG is 0."
         ),
     )
     table.add_column("system", no_wrap=True)
@@ -204,18 +205,22 @@ def metrics_table(report: Report) -> Table:
 def differences_table(report: Report) -> Table:
     """Format the paired differences between systems, for a terminal."""
     table = Table(
-        title=f"{report.split}: differences", caption="Better: the 95% interval lies above zero."
+        title=f"{report.split}: differences", caption="Better: the 95% interval is above zero."
     )
     for column in ("systems", "metric"):
         table.add_column(column, no_wrap=True)
     table.add_column("difference", justify="right")
     table.add_column("verdict", no_wrap=True)
-    for each in report.differences:
+    for difference in report.differences:
+        interval = difference.interval
         verdict = (
-            "better" if each.better else "worse" if each.interval.high < 0 else "no difference"
+            "better" if difference.better else "worse" if interval.high < 0 else "no difference"
         )
         table.add_row(
-            f"{each.a} - {each.b}", _TITLES[each.metric], _cell(each.interval, "+"), verdict
+            f"{difference.a} - {difference.b}",
+            _TITLES[difference.metric],
+            _cell(interval, "+"),
+            verdict,
         )
     return table
 
@@ -261,7 +266,7 @@ def _random_order(
     random = np.random.default_rng(_RANDOM_SEED)
     total = np.zeros(len(queries))
     for _ in range(_RANDOM_ORDERS):
-        # Padding sorts behind all items of its row.
+        # Padding sorts after all items of its row.
         keys = random.random(judged.shape) + (np.arange(judged.shape[1]) >= counts)
         order = np.argsort(keys, axis=-1)
         total += ndcg(np.take_along_axis(judged, order, axis=-1), judged, 10)

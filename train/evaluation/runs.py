@@ -14,7 +14,7 @@ from base.atomic_files import write_text
 
 @dataclass(frozen=True)
 class Ranking:
-    """A system's answer to one query: items and their scores, best first."""
+    """A system's ranking for one query: items and their scores, best first."""
 
     item_ids: Sequence[str]
     scores: Float32[np.ndarray, "items"]
@@ -23,11 +23,11 @@ class Ranking:
 def write_run(path: Path, rankings: Mapping[str, Ranking], system: str) -> None:
     """Write one TREC run: lines of `query_id Q0 item_id rank score system`.
 
-    The later of two equal scores is lowered to the next float32: TREC tools order by score alone
-    and break ties in their own way. White space inside an id is percent-encoded.
+    If two scores are equal, the later one is lowered to the next float32. TREC tools would
+    otherwise order equal scores in their own way. White space inside an id is percent-encoded.
 
     Args:
-        path: The file to write; it appears whole or not at all.
+        path: The file to write, atomically.
         rankings: The ranking of each query id.
         system: The tag in the last column.
     """

@@ -11,15 +11,15 @@ from base.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-STATE = "state"  # parameters, optimiser, best parameters
-PROGRESS = "progress"  # step (also the position in the plan) and early stopping
+STATE = "state"  # parameters, state of the optimiser, and best parameters
+PROGRESS = "progress"  # step (also the position in the plan), metrics and times
 
 
 class Checkpoints:
     """The newest checkpoint of one run, in a directory of its own.
 
-    Orbax renames a checkpoint into place when it is complete. A process that is killed while
-    writing leaves the previous checkpoint.
+    Orbax renames a checkpoint into place when it is complete. If the process is killed while it
+    writes a checkpoint, the previous checkpoint remains.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -30,17 +30,17 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self._directory, options=options)
 
     def save(self, step: int, state: Any, progress: dict[str, Any]) -> None:
-        """Write one checkpoint to disk, and wait for it."""
+        """Write one checkpoint to disk, and wait until it is complete."""
         arguments = ocp.args.Composite(
             **{STATE: ocp.args.StandardSave(state), PROGRESS: ocp.args.JsonSave(progress)}
         )
         self._manager.save(step, args=arguments)
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
-        """Read the newest checkpoint; return None without one.
+        """Read the newest checkpoint; return None if there is none.
 
         Args:
-            like: A state with the structure, shapes and shardings to restore to.
+            like: A state whose structure, shapes and shardings the restored state gets.
 
         Raises:
             InputError: the checkpoint cannot be read.
@@ -54,7 +54,7 @@ class Checkpoints:
         )
         try:
             restored = self._manager.restore(step, args=arguments)
-        except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file
+        except Exception as error:  # a damaged file raises many types of exception
             logger.debug("restoring failed", exc_info=True)
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]
             raise InputError(

@@ -32,9 +32,9 @@ from train.progress import track
 
 logger = logging.getLogger(__name__)
 
-# A batch: any pytree of NumPy arrays with the examples along each leading axis.
+# A batch: any pytree of NumPy arrays whose first axes are the examples.
 Batch: TypeAlias = Any
-# (params, batch, dropout key or None) -> (loss, scalars worth watching)
+# (params, batch, dropout key or None) -> (loss, scalars to log)
 Loss: TypeAlias = Callable[[Params, Batch, Array | None], tuple[Array, dict[str, Array]]]
 # (loss, optimizer, dropout seed or None, params, moments) -> the compiled step
 MakeStep: TypeAlias = Callable[..., Callable[..., tuple[Params, Any, dict[str, Array]]]]
@@ -42,22 +42,22 @@ MakeStep: TypeAlias = Callable[..., Callable[..., tuple[Params, Any, dict[str, A
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How a model is trained: the towers or the reranker."""
+    """Training settings of one model: the towers or the reranker."""
 
-    learning_rate: float = 3e-5  # peak, after warm-up
-    head_learning_rate: float = 1e-3  # peak for parameters outside the pretrained encoder
-    warmup: float = 0.1  # share of all steps over which the rates rise from 0
-    weight_decay: float = 0.01  # AdamW's, on kernels only
-    clip_norm: float = 1.0  # greatest global norm of gradients
-    dropout: bool = False  # use the encoder's dropout; on CPUs a step then takes half as long again
-    epochs: int = 1  # passes over the training examples
-    evaluations: int = 4  # evaluations on `dev` over the whole run
-    patience: int = 3  # evaluations without a new best before stopping early
-    checkpoint_every: int = 200  # steps between checkpoints
-    log_every: int = 20  # steps between logged losses
+    learning_rate: float = 3e-5  # peak learning rate of the pretrained encoder, after warm-up
+    head_learning_rate: float = 1e-3  # peak learning rate of all other parameters
+    warmup: float = 0.1  # share of all steps over which the learning rates rise from 0
+    weight_decay: float = 0.01  # weight decay of AdamW, applied to kernels only
+    clip_norm: float = 1.0  # maximum global norm of gradients
+    dropout: bool = False  # use the encoder's dropout; on CPUs, a step then takes 50% longer
+    epochs: int = 1  # number of passes over the training examples
+    evaluations: int = 4  # number of evaluations on `dev` in the whole run
+    patience: int = 3  # number of evaluations without a new best before training stops early
+    checkpoint_every: int = 200  # steps from one checkpoint to the next
+    log_every: int = 20  # steps from one logged loss to the next
 
     def __post_init__(self) -> None:
-        """Refuse counts and intervals below 1."""
+        """Check that counts and intervals are at least 1."""
         for name in ("epochs", "evaluations", "patience", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"fit: {name} is {getattr(self, name)}; give 1 or more")
@@ -68,15 +68,15 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """Make AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101) with clipped gradients.
 
-    The rate rises linearly from 0 over `config.warmup` of the steps and falls linearly to 0. Only
-    kernels decay.
+    The rate rises linearly from 0 over the share `config.warmup` of the steps. Then it falls
+    linearly to 0. Weight decay applies only to kernels.
 
     Args:
         config: Rates and limits.
         params: All parameters.
-        encoder: Names of those that train at `learning_rate`; the others train at
-            `head_learning_rate`.
-        steps: Steps of the whole run.
+        encoder: Names of the parameters that train at `learning_rate`; the other parameters train
+            at `head_learning_rate`.
+        steps: Number of steps in the whole run.
     """
     warmup = max(1, round(config.warmup * steps))
 
@@ -118,9 +118,9 @@ def make_train_step(
         optimizer: The optimiser, see `make_optimizer`.
         seed: Seed of dropout; None for no dropout.
         params: Parameters on their devices; the step keeps this sharding.
-        moments: State of the optimiser on its devices; likewise.
+        moments: State of the optimiser on its devices; the step keeps this sharding, too.
     """
-    # Results keep the sharding of the inputs; otherwise the second step compiles anew.
+    # Results keep the sharding of the inputs; otherwise, the second step would be compiled again.
     params_at, moments_at = jax.tree.map(lambda leaf: leaf.sharding, (params, moments))
 
     @partial(jax.jit, donate_argnums=(0, 1), out_shardings=(params_at, moments_at, None))
@@ -129,7 +129,7 @@ def make_train_step(
     ) -> tuple[Params, Any, dict[str, Array]]:
         key = None
         if seed is not None:
-            # rbg is the one random generator that is cheap on every platform.
+            # rbg is the only random generator that is fast on every platform.
             key = jax.random.fold_in(jax.random.key(seed, impl="rbg"), number)
         (value, scalars), gradients = jax.value_and_grad(loss, has_aux=True)(params, batch, key)
         updates, moments = optimizer.update(gradients, moments, params)
@@ -147,16 +147,17 @@ class _State(NamedTuple):
 
 @dataclass(frozen=True)
 class _Progress:
-    step: int = 0  # steps done, and so the position in the plan
+    step: int = 0  # number of steps done, which is also the position in the plan
     last: float = 0.0  # newest `dev` metric
     best: float | None = None  # best `dev` metric
     best_step: int = 0  # step of the best metric
-    stale: int = 0  # evaluations since the best
-    fit_seconds: float = 0.0  # time of steps and of waiting for batches, without `dev`
-    input_wait_seconds: float = 0.0  # time of waiting for batches: a faster `load` saves at most it
+    stale: int = 0  # number of evaluations since the best metric
+    fit_seconds: float = 0.0  # time of steps and of waiting for batches, without evaluations
+    # time of waiting for batches; a faster `load` can save at most this time
+    input_wait_seconds: float = 0.0
 
     def after(self, step: int, seconds: float, waited: float) -> "_Progress":
-        """Add one step and its seconds, of which it waited some for its batch."""
+        """Add one step that took `seconds`, including `waited` seconds of waiting for its batch."""
         return replace(
             self,
             step=step,
@@ -170,7 +171,7 @@ class _Run:
     """Constants of a run."""
 
     step: Callable[..., tuple[Params, Any, dict[str, Array]]]  # see `make_train_step`
-    steps: int  # total, including those before a resumed checkpoint
+    steps: int  # number of all steps, including the steps before a resumed checkpoint
     config: FitConfig
     evaluate: Callable[[Params], float] | None  # the `dev` metric
     saved: Checkpoints
@@ -200,17 +201,17 @@ def fit(
         params: Initial parameters.
         loss: Mean loss of a batch; pure.
         plan: Example numbers of each batch of all epochs, in training order.
-        load: Makes the batch of some examples; runs in a separate thread, ahead of the step.
-        encoder: Names of the parameters that train at `config.learning_rate`; the others train at
-            `config.head_learning_rate`.
-        config: Optimiser, schedule and intervals.
+        load: Makes the batch of the given examples; runs in a separate thread, ahead of the steps.
+        encoder: Names of the parameters that train at `config.learning_rate`; the other parameters
+            train at `config.head_learning_rate`.
+        config: Settings of optimiser, schedule and intervals.
         seed: Seed of dropout.
         mesh: Devices to train on.
-        checkpoints: Directory of this run only; training resumes from a checkpoint in it.
-        scalars: Directory for TensorBoard.
-        evaluate: The `dev` metric, higher is better; None keeps the last parameters. The next step
-            overwrites its argument.
-        clock: Seconds of a monotonic clock.
+        checkpoints: Directory of checkpoints, for this run only; training resumes from the newest.
+        scalars: Directory of TensorBoard files.
+        evaluate: Computes the `dev` metric of parameters; higher is better. It must not keep the
+            parameters, because the next step overwrites them. None returns the last parameters.
+        clock: Returns the seconds of a monotonic clock.
         make_step: Makes the training step.
 
     Returns:
@@ -218,20 +219,20 @@ def fit(
         training, and seconds of waiting for `load`.
 
     Raises:
-        InputError: the checkpoint cannot be read, devices cannot share a batch evenly, or the loss
-            or metric is not finite.
+        InputError: the checkpoint cannot be read, a batch cannot be divided evenly among the
+            devices, or the loss or metric is not finite.
     """
-    ways = mesh.shape["data"]
-    if len(plan[0]) % ways:
-        raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {ways} devices")
+    devices = mesh.shape["data"]
+    if len(plan[0]) % devices:
+        raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {devices} devices")
     optimizer = make_optimizer(config, params, encoder, len(plan))
     saved = Checkpoints(checkpoints)
     state, progress = _first_state(_place(params, optimizer, mesh), saved, evaluate)
     dropout_seed = seed if config.dropout else None
     step_fn = make_step(loss, optimizer, dropout_seed, state.params, state.optimizer)
     if progress.step:
-        logger.info("resuming behind step %d of %d", progress.step, len(plan))
-    # A resumed run that had stopped early has no steps left.
+        logger.info("resuming after step %d of %d", progress.step, len(plan))
+    # If the run had stopped early before it was resumed, no steps are left.
     steps_left = range(0) if progress.stale >= config.patience else range(progress.step, len(plan))
     batches = _batches(plan, load, steps_left, mesh)
     with SummaryWriter(str(scalars), purge_step=progress.step) as writer:
@@ -248,15 +249,16 @@ def _train(
     config = run.config
     eval_every = -(-run.steps // config.evaluations)
     values: dict[str, Array] = {}
-    begun = run.clock()
+    start = run.clock()
     for done, batch in batches:
-        step, waited = done + 1, run.clock() - begun
+        step, waited = done + 1, run.clock() - start
         params, moments, scalars = run.step(state.params, state.optimizer, batch, done)
-        # At most two steps are queued: the device never waits for this loop, and progress is real.
+        # Wait for the previous step, so that at most two steps are queued. The device then never
+        # waits for this loop, and the shown progress is real.
         jax.block_until_ready(values)
         values = scalars
         state = _State(params, moments, state.best)
-        progress = progress.after(step, run.clock() - begun, waited)
+        progress = progress.after(step, run.clock() - start, waited)
         if step % config.log_every == 0:
             _write(run.writer, step, values)
             run.writer.add_scalar("input_wait_seconds", progress.input_wait_seconds, step)
@@ -266,14 +268,14 @@ def _train(
         if step % config.checkpoint_every == 0:
             run.saved.save(step, state, asdict(progress))
         if progress.stale >= config.patience:
-            logger.info("no better on dev for %d evaluations: stopping", progress.stale)
+            logger.info("no better dev metric for %d evaluations: stopping", progress.stale)
             break
-        begun = run.clock()
+        start = run.clock()
     return state, progress
 
 
 def _place(params: Params, optimizer: optax.GradientTransformation, mesh: Mesh) -> _State:
-    """Copy the parameters to the mesh: steps overwrite them, and the caller's stay intact."""
+    """Copy the parameters to the mesh, because steps overwrite the parameters that they get."""
     params = _copy(jax.device_put(params, parameter_sharding(mesh, params)))
     return _State(params, replicate_rest(mesh, optimizer.init(params)), _copy(params))
 
@@ -281,13 +283,13 @@ def _place(params: Params, optimizer: optax.GradientTransformation, mesh: Mesh) 
 def _first_state(
     initial: _State, saved: Checkpoints, evaluate: Callable[[Params], float] | None
 ) -> tuple[_State, _Progress]:
-    """Return where to start, in order of preference."""
-    # 1. This run's own checkpoint, at its step.
+    """Return the state and progress to start from: the first of these that exists."""
+    # 1. This run's own checkpoint. Training continues at its step.
     restored = saved.restore(initial)
     if restored is not None:
         return restored[0], _Progress(**restored[1])
-    # 2. The initial parameters, pretrained or random. They are the first best: training that
-    # improves nothing returns them.
+    # 2. The initial parameters, pretrained or random. Their metric is the first best one, so `fit`
+    # returns them if training improves nothing.
     if evaluate is None:
         return initial, _Progress()
     return _judge(initial, _Progress(), evaluate(initial.params))
@@ -296,7 +298,7 @@ def _first_state(
 def _batches(
     plan: Sequence[np.ndarray], load: Callable[[np.ndarray], Batch], steps: range, mesh: Mesh
 ) -> Iterator[tuple[int, Batch]]:
-    """Yield the batches of some steps on the mesh; a thread makes them ahead of time."""
+    """Yield the batches of the given steps on the mesh; a thread makes them ahead of time."""
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
     source = grain.MapDataset.source(plan)[steps.start : steps.stop].map(load)
     numbers = track(steps, "training", len(steps))

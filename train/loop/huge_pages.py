@@ -1,7 +1,7 @@
-"""Memory in pages of 2 MiB: every training step allocates half a gigabyte anew.
+"""Memory in pages of 2 MiB, because every training step allocates half a gigabyte anew.
 
-With pages of 4 KiB, a step has more than a hundred thousand page faults, a fifth of its time.
-glibc reads the setting from the environment when a process starts.
+With pages of 4 KiB, a step has more than a hundred thousand page faults, which take a fifth of its
+time. glibc reads the page setting from the environment when a process starts.
 """
 
 import os
@@ -11,23 +11,25 @@ from collections.abc import Mapping
 from base.processes import import_environment, python_command
 
 _VARIABLE = "GLIBC_TUNABLES"
-_DONE = "TRAIN_BEGUN_ANEW"  # set in case the loader drops the variable, as for privileged programs
-_SETTING = "glibc.malloc.hugetlb"  # 1: ask for transparent huge pages (glibc 2.35 or newer)
+# Set by the restart, so that there is only one restart. The loader may drop the first variable, for
+# example in privileged programs.
+_DONE = "TRAIN_BEGUN_ANEW"
+_SETTING = "glibc.malloc.hugetlb"  # 1 requests transparent huge pages (glibc 2.35 or newer)
 
 
 def restart_with_huge_pages() -> None:
-    """Restart this process with the setting, unless it has one or the system is not Linux.
+    """Restart this process with huge pages, unless it has the setting or is not on Linux.
 
     Older C libraries, other C libraries, and kernels without huge pages ignore the setting.
     """
-    asked = _SETTING in os.environ.get(_VARIABLE, "") or _DONE in os.environ
-    if sys.platform == "linux" and not asked:
-        again = python_command(*sys.orig_argv[1:])
+    is_set = _SETTING in os.environ.get(_VARIABLE, "") or _DONE in os.environ
+    if sys.platform == "linux" and not is_set:
+        command = python_command(*sys.orig_argv[1:])
         environment = {**import_environment(), **huge_pages(os.environ), _DONE: "1"}
-        os.execve(sys.executable, again, environment)  # noqa: S606 - itself, with its own arguments
+        os.execve(sys.executable, command, environment)  # noqa: S606 - this program, same arguments
 
 
 def huge_pages(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variable that asks for huge pages, added to its present value."""
-    present = environment.get(_VARIABLE)
-    return {_VARIABLE: f"{present}:{_SETTING}=1" if present else f"{_SETTING}=1"}
+    """Return the variable that requests huge pages; the setting is added to its current value."""
+    current = environment.get(_VARIABLE)
+    return {_VARIABLE: f"{current}:{_SETTING}=1" if current else f"{_SETTING}=1"}

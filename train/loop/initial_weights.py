@@ -1,4 +1,4 @@
-"""Initial weights of a run: a pretrained BERT, or an earlier bundle."""
+"""The initial weights of a run: a pretrained BERT, or an earlier bundle."""
 
 import hashlib
 import shutil
@@ -16,12 +16,13 @@ from towers.saving import load_towers, pretrained_towers
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """A source of weights.
+    """The source of the initial weights.
 
     Attributes:
         directory: A Hugging Face BERT, or a verified bundle.
         is_bundle: Whether the directory is a bundle.
-        layers: First layers of a pretrained encoder to keep; None keeps all.
+        layers: Number of layers of a pretrained encoder to keep, from the first on; None keeps
+            all.
     """
 
     directory: Path
@@ -43,7 +44,7 @@ class InitialWeights:
 
     @property
     def digest(self) -> str:
-        """Hash that identifies the weights."""
+        """A hash that identifies the weights."""
         if self.is_bundle:
             return bundle.Manifest.read(self.directory).bundle_id
         whole = hashlib.sha256()
@@ -53,7 +54,7 @@ class InitialWeights:
         return whole.hexdigest()
 
     def tokenizer(self) -> Tokenizer:
-        """Read the tokenizer of the weights."""
+        """Read the tokenizer that belongs to the weights."""
         inside = self.directory / bundle.TOKENIZER
         return Tokenizer.from_directory(inside if self.is_bundle else self.directory)
 
@@ -61,7 +62,7 @@ class InitialWeights:
         """Check options against the sizes of a pretrained encoder, before anything is trained.
 
         Raises:
-            InputError: an option is out of its limits.
+            InputError: an option is out of range.
         """
         if not self.is_bundle:
             bert = read_bert_config(self.directory)
@@ -69,7 +70,7 @@ class InitialWeights:
             reranker.check(bert)
 
     def towers(self, config: TowersConfig) -> Towers:
-        """Make the initial towers; those of a bundle keep their own configuration."""
+        """Make the initial towers; towers from a bundle keep their own configuration."""
         if self.is_bundle:
             return load_towers(self.directory / bundle.TOWERS)
         return pretrained_towers(self.directory, config, num_layers=self.layers)
@@ -80,11 +81,12 @@ class InitialWeights:
         return self.is_bundle and (self.directory / bundle.RERANK).is_dir()
 
     def reranker(self, config: RerankerConfig, encoder: Bert, seed: int) -> Reranker:
-        """Make the initial reranker: that of a bundle, else a new one over the towers' encoder.
+        """Make the initial reranker: the reranker of a bundle, or else a new one.
 
         Args:
-            config: Configuration of a new reranker; that of a bundle keeps its own.
-            encoder: Encoder of a new reranker; trained towers know the catalogue's language.
+            config: Configuration of a new reranker; a reranker from a bundle keeps its own.
+            encoder: Encoder of a new reranker. The encoder of trained towers is a better start than
+                the pretrained one, because it was trained on the catalogue.
             seed: Seed of a new reranker's fusion weights.
         """
         if self.has_reranker:
@@ -92,5 +94,5 @@ class InitialWeights:
         return pretrained_reranker(encoder, config, seed=seed)
 
     def copy_reranker(self, directory: Path) -> None:
-        """Copy the trained reranker of a bundle unchanged."""
+        """Copy the reranker of a bundle, unchanged."""
         shutil.copytree(self.directory / bundle.RERANK, directory, dirs_exist_ok=True)

@@ -45,7 +45,7 @@ def encoder_parameters(model: nnx.Module) -> frozenset[str]:
 
 
 def is_kernel(name: str) -> bool:
-    """Whether a parameter is the matrix of a dense layer: Flax names those `kernel`."""
+    """Return whether a parameter is the matrix of a dense layer, which Flax names `kernel`."""
     return name.endswith("kernel")
 
 
@@ -53,7 +53,7 @@ def make_mesh(model_parallel: int = 1) -> Mesh:
     """Make a mesh (`data`, `model`) of all devices; one CPU is a 1 × 1 mesh.
 
     Raises:
-        InputError: the number of devices is no multiple of `model_parallel`.
+        InputError: the number of devices is not a multiple of `model_parallel`.
     """
     devices = jax.device_count()
     if model_parallel < 1 or devices % model_parallel:
@@ -66,10 +66,10 @@ def make_mesh(model_parallel: int = 1) -> Mesh:
 
 def parameter_sharding(mesh: Mesh, params: Params) -> dict[str, NamedSharding]:
     """Shard kernels along their outputs over `model`; replicate everything else."""
-    ways = mesh.shape["model"]
+    devices = mesh.shape["model"]
 
     def spec(name: str, value: Array) -> PartitionSpec:
-        if is_kernel(name) and value.ndim == 2 and value.shape[1] % ways == 0:
+        if is_kernel(name) and value.ndim == 2 and value.shape[1] % devices == 0:
             return PartitionSpec(None, "model")
         return PartitionSpec()
 
@@ -78,11 +78,11 @@ def parameter_sharding(mesh: Mesh, params: Params) -> dict[str, NamedSharding]:
 
 def replicate_rest(mesh: Mesh, tree: Any) -> Any:
     """Replicate each array that is not on the mesh yet, such as a counter."""
-    everywhere = NamedSharding(mesh, PartitionSpec())
+    replicated = NamedSharding(mesh, PartitionSpec())
 
     def place(leaf: Array) -> Array:
         on_mesh = isinstance(leaf.sharding, NamedSharding)
-        return leaf if on_mesh else jax.device_put(leaf, everywhere)
+        return leaf if on_mesh else jax.device_put(leaf, replicated)
 
     return jax.tree.map(place, tree)
 

@@ -13,6 +13,7 @@ from bert.tokens import Tokenizer
 from catalog.store import ItemStore
 from search import bundle
 from search.bundle import BundleError, Manifest, golden
+from search.channels import CHANNELS
 from search.config import EngineConfig
 from search.engine import Engine
 from search.signals import newest_release
@@ -21,7 +22,7 @@ from train.pipeline.steps import Step
 logger = logging.getLogger(__name__)
 
 _PACKAGES = ("shortlist", "jax", "flax", "optax", "numpy", "scann", "tantivy", "tokenizers")
-_STEP_FILES = "step.json"  # left out of bundles
+_STEP_FILES = "step.json"  # not copied into bundles
 
 
 def assemble(
@@ -37,10 +38,12 @@ def assemble(
 ) -> Path:
     """Write the bundle of finished steps, unless `target` is already that bundle.
 
-    The serving engine answers the golden queries over the bundle's own files. `state` records the
-    writes that the items include, see `Manifest`.
+    The serving engine reads the bundle's files and answers the golden queries; the bundle records
+    the answers. `state` describes the writes that the items include, see `Manifest`.
     """
-    made_of = {name: step.digest for name, step in steps.items()} | {"answers": golden.ANSWERS}
+    channels = tuple(channel.name for channel in CHANNELS)
+    made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
+    made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
     if _is_current(target, made_of):
         logger.info("bundle: up to date")
         return target
@@ -64,6 +67,7 @@ def assemble(
             metrics={},
             files={},
             state=state,
+            channels=channels,
         )
         engine = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
         golden.record(engine, golden_queries, directory / bundle.GOLDEN)
@@ -87,7 +91,7 @@ def _is_current(target: Path, made_of: Mapping[str, Any]) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a step's files, never link them: a damaged bundle must not damage the step."""
+    """Copy a step's files. Links would let damage to the bundle damage the step."""
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(_STEP_FILES))
 
 

@@ -1,4 +1,4 @@
-"""Options of `python -m train`: one frozen dataclass, and tested presets."""
+"""Options of `python -m train`: one frozen dataclass, and presets of its values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,17 +25,20 @@ class TrainConfig:
     """Train towers and reranker, and build and evaluate a bundle."""
 
     data: str = DEMO  # dataset directory, or `demo` for the generated store
-    out: Path = Path("out")  # where steps and the bundle are written
-    preset: PresetName = "auto"  # default values; auto: `demo` for demo data, else `full`
+    out: Path = Path("out")  # output directory of the steps and of the bundle
+    preset: PresetName = "auto"  # set of default values; auto: `demo` for demo data, else `full`
     demo_seed: int = 0  # seed of the generated store
     # a server's --state directory: apply its writes to the dataset's items first
     from_state: Path | None = None
-    seed: int = 0  # seed of the order of examples, of dropout and of every other draw
+    seed: int = 0  # seed of the order of examples, of dropout and of all other random choices
     init_from: str = DEFAULT_PRETRAINED  # initial weights: model name, directory or bundle
-    layers: int | None = None  # first layers of the pretrained encoder to keep; None keeps all
-    # first layers of the towers' encoder that a new reranker keeps; None keeps all
+    # number of layers of the pretrained encoder to keep, from the first on; None keeps all
+    layers: int | None = None
+    # number of layers of the towers' encoder that a new reranker keeps, from the first on; None
+    # keeps all
     rerank_layers: int | None = 4
-    evaluate_queries: int = 0  # most queries that `all` evaluates on, drawn at random; 0 takes all
+    # maximum number of queries that `all` evaluates on, drawn at random; 0 takes all
+    evaluate_queries: int = 0
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # input type of matrix products
     model_parallel: int = 1  # devices that share one copy of the parameters
     towers: TowersConfig = field(default_factory=TowersConfig)
@@ -50,15 +53,16 @@ class TrainConfig:
     rerank_fit: FitConfig = field(default_factory=FitConfig)
 
 
-# One pass over the pairs, and about fifty thousand pairs for the reranker: within an hour on two
-# cores for a catalogue of fifty thousand titles.
+# One pass over all pairs for the towers, and about fifty thousand pairs for the reranker. For a
+# catalogue of fifty thousand titles, training takes less than an hour on two cores.
 FULL = TrainConfig(
     towers_fit=FitConfig(learning_rate=5e-5, head_learning_rate=1e-4),
     candidates=CandidatesConfig(max_queries=6000),
     rerank_fit=FitConfig(learning_rate=5e-5),
 )
-# Three layers, short texts, few examples and large steps: three minutes on two cores. Similar
-# queries are not grouped: in so small a store, they often share relevant items.
+# Three layers, short texts, few examples and a high learning rate: training takes three minutes on
+# two cores. Similar queries are not grouped, because they often share relevant items in a small
+# store.
 DEMO_PRESET = replace(
     FULL,
     layers=3,

@@ -32,21 +32,21 @@ from train.loop.parameters import Params, encoder_parameters, make_mesh, split
 
 logger = logging.getLogger(__name__)
 
-DEV_RANKS = 10  # ranks of the dev metric
+DEV_RANKS = 10  # ranks that the dev metric counts
 
 
 @dataclass(frozen=True)
 class ListsConfig:
-    """How the reranker's training is batched and evaluated on `dev`."""
+    """Batches of the reranker's training, and its evaluation on `dev`."""
 
-    batch: int = 8  # lists of a training step
-    # weight of the pairwise loss among judged items, beside the listwise loss among all
+    batch: int = 8  # number of lists in a training step
+    # weight of the pairwise loss over judged items; the listwise loss over all items has weight 1
     pairwise: float = 0.5
-    dev_queries: int = 100  # `dev` queries to choose the best step by
-    dev_depth: int = 20  # recalled candidates to rerank for each of them
+    dev_queries: int = 100  # number of `dev` queries, on which the best step is chosen
+    dev_depth: int = 20  # recalled candidates to rerank for each `dev` query
 
     def __post_init__(self) -> None:
-        """Refuse empty batches and negative weights."""
+        """Check that counts are at least 1, and the weight is not negative."""
         for name in ("batch", "dev_queries", "dev_depth"):
             if getattr(self, name) < 1:
                 raise InputError(f"lists: {name} is {getattr(self, name)}; give 1 or more")
@@ -55,11 +55,11 @@ class ListsConfig:
 
 
 class ListBatch(NamedTuple):
-    """One training step's inputs: packed pairs, and the positions of each list's candidates."""
+    """The inputs of one training step: packed pairs, and the pairs of each list."""
 
     packed: Packed
     features: Float32[np.ndarray, "pairs inputs"]
-    pair: Int64[np.ndarray, "lists candidates"]  # pair at each position; 0 if the list is shorter
+    pair: Int64[np.ndarray, "lists candidates"]  # pair number; 0 after the end of a list
     where: Bool[np.ndarray, "lists candidates"]
     gains: Float32[np.ndarray, "lists candidates"]
     weights: Float32[np.ndarray, "lists candidates"]
@@ -90,7 +90,7 @@ class ListLoader:
         return cls(lists, features, packer, int(np.diff(lists.start).max()))
 
     def __call__(self, numbers: Int64[np.ndarray, "batch"]) -> ListBatch:
-        """Make the batch of some lists."""
+        """Make one batch from the lists with these numbers."""
         chosen = _candidates(self.lists, numbers)
         sizes = np.diff(self.lists.start)[numbers]
         where = np.arange(self.width) < sizes[:, None]
@@ -124,7 +124,7 @@ def train_reranker(
     checkpoints: Path,
     scalars: Path,
 ) -> tuple[Reranker, FeatureStatistics, dict[str, Any]]:
-    """Train a reranker, and keep the weights that are best on `dev`.
+    """Train a reranker, and return the weights with the best metric on `dev`.
 
     Args:
         reranker: The initial reranker.
@@ -132,24 +132,26 @@ def train_reranker(
         numerics: Input type of matrix products.
         relevance: The relevance that the lists were made from.
         training: Lists to train on.
-        dev: Lists to choose the best step by.
+        dev: Lists on which the best step is chosen.
         source: Signals of catalogue items, gathered as in serving.
-        config: Batches and the `dev` metric.
+        config: Settings of batches and of the `dev` metric.
         fitting: Settings of the training loop.
-        seed: Seed of the order and of dropout.
+        seed: Seed of the training order and of dropout.
         model_parallel: Devices that share one copy of the parameters.
-        checkpoints: Directory of this run alone.
-        scalars: Directory for TensorBoard.
+        checkpoints: Directory of checkpoints, for this run only.
+        scalars: Directory of TensorBoard files.
 
     Returns:
         The trained reranker, the statistics of its features, and a report.
     """
     if not len(training):
-        raise InputError("no query of split train has a relevant item and another: nothing to rank")
+        raise InputError(
+            "no query of split train has a relevant item and another item: nothing to rank"
+        )
     features = list_features(training, relevance, source)
     statistics = FeatureStatistics.of(features)
     log_untrained(statistics)
-    reranker = with_features(reranker, statistics.names)  # an older one may know fewer
+    reranker = with_features(reranker, statistics.names)  # an older one may lack some
     tokenised, cut = _tokenise(training, relevance, source, tokenizer, reranker.config)
     plan = shuffled_plan(len(training), config.batch, epochs=fitting.epochs, seed=seed)
     mesh = make_mesh(model_parallel)
@@ -175,7 +177,7 @@ def train_reranker(
 
 
 def log_untrained(statistics: FeatureStatistics) -> None:
-    """Name the features that training learns nothing from."""
+    """Log the features that training learns nothing from."""
     for feature, trained in zip(FEATURES, statistics.trained, strict=True):
         if not trained:
             logger.info(
@@ -184,7 +186,7 @@ def log_untrained(statistics: FeatureStatistics) -> None:
 
 
 def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: float) -> Loss:
-    """Make the training loss: weighted listwise softmax, plus pairwise loss of judged items."""
+    """Make the training loss: listwise softmax of all items, and pairwise loss of judged items."""
 
     def loss(params: Params, batch: ListBatch, key: Array | None) -> tuple[Array, dict[str, Array]]:
         pairs = build(params).score_packed(
@@ -194,8 +196,8 @@ def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: 
         listwise = weighted_listwise_softmax(
             scores, gains, where=jnp.asarray(batch.where), weights=jnp.asarray(batch.weights)
         )
-        order = pairwise_logistic(scores, gains, where=jnp.asarray(batch.judged))
-        return listwise + pairwise * order, {"listwise": listwise, "pairwise": order}
+        judged = pairwise_logistic(scores, gains, where=jnp.asarray(batch.judged))
+        return listwise + pairwise * judged, {"listwise": listwise, "pairwise": judged}
 
     return loss
 
@@ -210,7 +212,7 @@ def dev_metric(
 ) -> Callable[[Params], float] | None:
     """Make the `dev` metric: nDCG@10 of reranked candidates; None without `dev` queries.
 
-    The ideal order is that of all judged items, recalled or not.
+    The ideal ranking contains all judged items, also those that are not recalled.
     """
     if not len(lists):
         return None
@@ -238,7 +240,7 @@ def _tokenise(
     tokenizer: Tokenizer,
     config: RerankerConfig,
 ) -> tuple[Tokenised, int]:
-    """Tokenise each candidate with its query; also count the pairs that were cut."""
+    """Tokenise each candidate with its query; also return the number of pairs that were cut."""
     queries = np.repeat(lists.query, np.diff(lists.start))
     texts = {row: item_text(source.catalogue.item(row)) for row in np.unique(lists.row).tolist()}
     return tokenise_pairs(
@@ -252,6 +254,6 @@ def _tokenise(
 def _candidates(
     lists: CandidateLists, numbers: Int64[np.ndarray, "batch"]
 ) -> Int64[np.ndarray, "candidates"]:
-    """Return the candidate numbers of some lists, list after list."""
+    """Return the candidate numbers of the given lists, list after list."""
     spans = [np.arange(lists.start[n], lists.start[n + 1]) for n in numbers]
     return np.concatenate(spans).astype(np.int64)

@@ -19,6 +19,7 @@ from catalog.item_text import item_text
 from catalog.store import ItemStore
 from demo import write_demo_store
 from lexical.analysers import ANALYSERS
+from rerank.features import FEATURE_NAMES
 from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle import write_directory
@@ -38,20 +39,20 @@ from train.pipeline.bundle import assemble
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import Step, sole_writer
-from train.pipeline.towers import train_towers
+from train.pipeline.towers import IN_BATCH_LOSS, train_towers
 
 logger = logging.getLogger(__name__)
 
 STEPS = ("towers", "index", "mine", "rerank")
 _RECALL_SAMPLE = 200  # queries to measure the index's recall against exact search on
-_NUMERICS_FILE = "numerics.json"  # the choice of `auto`
+_NUMERICS_FILE = "numerics.json"  # stores the numerics that `auto` chose
 _CHUNK = 20_000  # items encoded and written at a time
-_GOLDEN = 8  # golden queries of a bundle
-_QUERY_CHARACTERS = 200  # first characters of a title that replaces a query
+_GOLDEN = 8  # number of golden queries, whose answers a bundle records
+_QUERY_CHARACTERS = 200  # maximum characters of a title that is used as a query
 
 
 def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
-    """Return the directory that `--data` names; generate the demo store in `out` if it is new."""
+    """Return the directory that `--data` names; generate the demo store if it is missing."""
     if data != DEMO:
         return Path(data)
     directory = out / f"demo-store-{demo_seed}"
@@ -83,7 +84,7 @@ class Pipeline:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The dataset with the writes of `--from-state`: all but the towers are made of it."""
+        """The dataset with the writes of `--from-state`: every step after the towers uses it."""
         config, source = self.config, self.source_dataset
         if self.log_replay is None:
             return source
@@ -96,22 +97,22 @@ class Pipeline:
 
     @cached_property
     def store(self) -> ItemStore:
-        """The catalogue."""
+        """The items of `dataset`."""
         return ItemStore(self.dataset.items)
 
     @cached_property
     def texts(self) -> list[str]:
-        """Text of every item, by row."""
+        """The text of every item, by row."""
         return _texts(self.store, range(len(self.store)))
 
     @cached_property
     def relevance(self) -> Relevance | None:
-        """Relevance outside `test`; None without judgments and events."""
+        """Graded pairs of `train` and `dev`; None without judgments and events."""
         return relevance_of(self.dataset, self.store)
 
     @cached_property
     def initial_weights(self) -> InitialWeights:
-        """The weights to start from, see `--init-from`."""
+        """The weights that `--init-from` names."""
         weights = InitialWeights.find(self.config.init_from, self.config.layers)
         if weights.is_bundle:
             logger.info(
@@ -130,12 +131,12 @@ class Pipeline:
     def numerics(self) -> Numerics:
         """Input type of matrix products.
 
-        The choice of `auto` is kept in the output directory: another choice would invalidate
-        finished steps and checkpoints.
+        A file in the output directory keeps the choice of `auto`. A different choice would
+        invalidate finished steps and checkpoints.
         """
-        kept = self.config.out / _NUMERICS_FILE
-        if self.config.numerics == "auto" and kept.is_file():
-            chosen = Numerics.read(kept)
+        path = self.config.out / _NUMERICS_FILE
+        if self.config.numerics == "auto" and path.is_file():
+            chosen = Numerics.read(path)
         else:
             chosen = choose_numerics(self.config.numerics)
         logger.info("matrix products read %s: %s", chosen.dtype, chosen.why)
@@ -149,7 +150,7 @@ class Pipeline:
                 done.
         """
         steps = self.steps()
-        # Only now is anything written: unusable data or weights leave no files behind.
+        # Up to here, only the demo store is written: unusable data or weights leave no other files.
         with sole_writer(self.config.out):
             enable_compilation_cache(self.config.out / "cache" / "xla")
             if self.config.numerics == "auto":
@@ -163,7 +164,7 @@ class Pipeline:
             return self.bundle(steps)
 
     def steps(self) -> list[Step]:
-        """Return all steps in order, each with the digests of the steps that it builds on."""
+        """Return all steps in order, each with the digests of the steps that it depends on."""
         config = self.config
         shared = {
             "dataset": self.source_dataset.fingerprint,
@@ -175,21 +176,30 @@ class Pipeline:
         }
         self.initial_weights.check(config.towers, config.reranker)
         towers = self._step(
-            "towers", self._towers, shared, config.towers, config.pairs, config.towers_fit
+            "towers",
+            self._towers,
+            {**shared, "loss": IN_BATCH_LOSS.__name__},
+            config.towers,
+            config.pairs,
+            config.towers_fit,
         )
-        of_index: dict[str, Any] = {
+        index_inputs: dict[str, Any] = {
             "towers": towers.digest,
             "analyser": ANALYSERS[config.lexical.analyser].tokenizer_name,
             "files": FILES_VERSION,
         }
         if self.log_replay is not None:
-            of_index["written"] = dict(self.log_replay.state)
-        index = self._step("index", self._index, of_index, config.index, config.lexical)
+            index_inputs["written"] = dict(self.log_replay.state)
+        index = self._step("index", self._index, index_inputs, config.index, config.lexical)
         mined = self._step("mine", self._mine, index.digest, config.mine)
         rerank = self._step(
             "rerank",
             self._rerank,
-            {"mine": mined.digest, "layers": config.rerank_layers},
+            {
+                "mine": mined.digest,
+                "layers": config.rerank_layers,
+                "features": list(FEATURE_NAMES),
+            },
             config.candidates,
             config.reranker,
             config.lists,
@@ -205,7 +215,7 @@ class Pipeline:
         return self.config.out / "steps" / name
 
     def _training(self, name: str, unfinished: Path) -> dict[str, Any]:
-        """Arguments that both models pass to the training loop alike."""
+        """Return the arguments of the training loop that are the same for both models."""
         return {
             "seed": self.config.seed,
             "model_parallel": self.config.model_parallel,
@@ -216,7 +226,7 @@ class Pipeline:
     def _towers(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
         towers = self.initial_weights.towers(self.config.towers)
         relevance, texts = self.relevance, self.texts
-        if self.log_replay is not None:  # the writes are no input of this step
+        if self.log_replay is not None:  # this step does not depend on the writes
             store = ItemStore(self.source_dataset.items)
             relevance, texts = (
                 relevance_of(self.source_dataset, store),
@@ -246,7 +256,7 @@ class Pipeline:
         stored = self.config.index.vectors
         write_vectors(encoder, self.store, directory / bundle.INDEX, stored)
         queries = encoder.queries(self._sample_queries(2 * _RECALL_SAMPLE))
-        # Recall is reported on queries that the index was not tuned on, if there are two or more.
+        # With two or more queries, report recall on queries that the index was not tuned on.
         tuned, measured = queries[::2], queries[1::2] if len(queries) > 1 else queries
         save_held_out(directory / bundle.INDEX, measured)
         report = build_indexes(directory, self.store, self.config.index, tuned, self.config.lexical)
@@ -339,7 +349,7 @@ class Pipeline:
         return TowerEncoder(towers, self.tokenizer, self.numerics, bulk=True)
 
     def _sample_queries(self, count: int) -> list[str]:
-        """Return some queries of `dev`, or titles from all over the catalogue if `dev` has none."""
+        """Return a sample of `dev` queries, or of item titles if `dev` has no queries."""
         dev = self.relevance.only("dev").queries if self.relevance is not None else ()
         candidates = dev or self.store.text("title")
         step = max(1, len(candidates) // count)

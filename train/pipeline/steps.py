@@ -1,4 +1,4 @@
-"""Steps of a training run: each writes one directory, atomically, with a hash of its inputs."""
+"""Steps of a training run. Each writes one directory, atomically, with a hash of its inputs."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ def sole_writer(out: Path) -> Iterator[None]:
     """Lock a directory against other runs; the lock ends with the process.
 
     Raises:
-        InputError: another run is writing there.
+        InputError: another run is writing to the directory.
     """
     out.mkdir(parents=True, exist_ok=True)
     conflict = f"another run is writing to {out}; wait for it, or give another --out"
@@ -40,9 +40,9 @@ class Step:
     Attributes:
         name: Name on the command line.
         directory: Directory that the step writes.
-        inputs: Everything that decides the result, as JSON values.
-        build: Fills an empty directory, its first argument, and returns a report. A killed run
-            resumes from files in the second directory.
+        inputs: Everything that determines the result, as JSON values.
+        build: A function of two directories, which returns a report. It writes the result to the
+            first, empty directory. It keeps checkpoints in the second, from which it resumes.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Step:
 
     @property
     def unfinished(self) -> Path:
-        """Directory of checkpoints, until the step is done."""
+        """The directory of checkpoints, which exists until the step is done."""
         return self.directory.with_name(f"{self.name}-unfinished-{self.digest[:12]}")
 
     @property
     def done(self) -> bool:
-        """Whether the directory holds this step's result of these inputs."""
+        """Whether the directory contains the step's result for these inputs."""
         return _read(self.directory).get("digest") == self.digest
 
     @property
@@ -85,9 +85,9 @@ class Step:
             (directory / _STEP_FILE).write_text(json.dumps(values, indent=1) + "\n")
 
         write_directory(self.directory, build)
-        # Delete checkpoints of this run, and of runs with other options: nobody resumes those.
-        for left in self.directory.parent.glob(f"{self.name}-unfinished-*"):
-            shutil.rmtree(left, ignore_errors=True)
+        # Delete the checkpoints of this run, and of unfinished runs with other options.
+        for checkpoints in self.directory.parent.glob(f"{self.name}-unfinished-*"):
+            shutil.rmtree(checkpoints, ignore_errors=True)
         logger.info("%s: done %s", self.name, _fields(self.report))
 
     def require(self) -> None:

@@ -29,26 +29,28 @@ from train.loop.fit import FitConfig, Loss, fit
 from train.loop.parameters import Params, encoder_parameters, make_mesh, split
 
 IN_BATCH_LOSS: InBatchLoss = symmetric_in_batch_softmax  # the loss that the towers train with
-MIN_TEMPERATURE = 0.01  # as in CLIP: below, logits only overfit
-DEV_DEPTH = 10  # ranks of the dev metric
+MIN_TEMPERATURE = 0.01  # as in CLIP: a lower temperature only overfits
+DEV_DEPTH = 10  # ranks that the dev metric counts
 
 
 @dataclass(frozen=True)
 class PairsConfig:
-    """Which pairs the towers train on, and how they are evaluated on `dev`."""
+    """Training pairs of the towers, and their evaluation on `dev`."""
 
-    batch: int = 64  # pairs of a training step
-    group: int = 32  # pairs with similar queries in a step, as hard negatives of each other
-    max_pairs: int = 0  # most training pairs, drawn at random; 0 takes all
-    dev_queries: int = 300  # `dev` queries to choose the best step by
-    dev_items: int = 3000  # items to rank for them: all judged ones, filled up at random
+    batch: int = 64  # number of pairs in a training step
+    # number of pairs with similar queries that share a step: hard negatives of each other
+    group: int = 32
+    max_pairs: int = 0  # maximum number of training pairs, drawn at random; 0 takes all
+    dev_queries: int = 300  # number of `dev` queries, on which the best step is chosen
+    # number of items to rank for each `dev` query: all judged items, and items drawn at random
+    dev_items: int = 3000
 
 
 class PairBatch(NamedTuple):
-    """One training step's inputs.
+    """The inputs of one training step.
 
-    `packed` is one batch of the queries followed by the items, or a batch of each for towers with
-    separate encoders.
+    `packed` has one batch, the queries followed by the items, for towers with a shared encoder. For
+    separate encoders, it has a batch of queries and a batch of items.
     """
 
     packed: tuple[Packed, ...]
@@ -66,10 +68,10 @@ class Pairs:
         query: Query of each pair.
         item: Item row of each pair.
         weight: Weight of each pair: its gain over the greatest gain.
-        name: For each query, the first query with the identical normalised text.
-        text: For each item row, the first row with the identical text.
-        liked: Sorted codes, `name * items + text`, of all known likes.
-        truncated: Queries and items that were cut to their token budget.
+        name: For each query, the first query with the same normalised text.
+        text: For each item row, the first row with the same text.
+        liked: Sorted codes of all relevant pairs: `name * number of items + text`.
+        truncated: Number of queries and items that were cut to their token budget.
     """
 
     queries: Tokenised
@@ -86,7 +88,11 @@ class Pairs:
         return len(self.query)
 
     def false_negatives(self, pairs: Int64[np.ndarray, "batch"]) -> Bool[np.ndarray, "batch batch"]:
-        """Whether the query of pair i likes the item of pair j, or an item with the same text."""
+        """Return which items of a batch are relevant to which queries.
+
+        Element [i, j] is True if the item of pair j, or an item with the same text, is relevant to
+        the query of pair i.
+        """
         names = self.name[self.query[pairs]]
         codes = names[:, None] * np.int64(len(self.text)) + self.text[self.item[pairs]]
         positions = np.minimum(np.searchsorted(self.liked, codes), len(self.liked) - 1)
@@ -95,7 +101,7 @@ class Pairs:
     def loader(
         self, plan: Sequence[Int64[np.ndarray, "batch"]], *, shared: bool, devices: int
     ) -> Callable[[Int64[np.ndarray, "batch"]], PairBatch]:
-        """Make a function from the pairs of a batch of `plan` to a training step's inputs."""
+        """Return a function that makes the inputs of a training step from a batch of `plan`."""
         if shared:
             texts = stack(self.queries, self.items)
             both = [self._both(pairs) for pairs in plan]
@@ -115,7 +121,7 @@ class Pairs:
         return load
 
     def _both(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "texts"]:
-        """Text numbers of a batch, where the items follow all queries."""
+        """Return the numbers of a batch's texts, counting all queries first, then all items."""
         return np.concatenate([self._queries(pairs), self._items(pairs) + len(self.queries)])
 
     def _queries(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "batch"]:
@@ -128,7 +134,7 @@ class Pairs:
 def make_pairs(
     relevance: Relevance, tokenizer: Tokenizer, config: TowersConfig, texts: Sequence[str]
 ) -> Pairs:
-    """Make pairs of the relevant judgments of `relevance`, with all known likes.
+    """Make training pairs from the relevant query-item pairs of `relevance`.
 
     Args:
         relevance: Training queries only.
@@ -169,7 +175,7 @@ def train_towers(
     checkpoints: Path,
     scalars: Path,
 ) -> tuple[Towers, dict[str, Any]]:
-    """Train towers on the `train` queries, and keep the weights that are best on `dev`.
+    """Train towers on `train` queries, and return the weights with the best metric on `dev`.
 
     Args:
         towers: The initial towers.
@@ -177,12 +183,12 @@ def train_towers(
         numerics: Input type of matrix products.
         relevance: Judged pairs of all splits.
         texts: Text of every catalogue item, by row.
-        config: Choice of pairs and of the `dev` pool.
+        config: Settings of the training pairs and of the `dev` metric.
         fitting: Settings of the training loop.
-        seed: Seed of the order, of dropout and of the pool.
+        seed: Seed of the training order, of dropout and of the items of the `dev` metric.
         model_parallel: Devices that share one copy of the parameters.
-        checkpoints: Directory of this run alone.
-        scalars: Directory for TensorBoard.
+        checkpoints: Directory of checkpoints, for this run only.
+        scalars: Directory of TensorBoard files.
 
     Returns:
         The trained towers, and a report: pairs, steps and the best `dev` metric.
@@ -250,9 +256,9 @@ def dev_metric(
     config: PairsConfig,
     seed: int,
 ) -> Callable[[Params], float] | None:
-    """Make the `dev` metric: nDCG@10 of some queries over a pool; None without `dev` queries.
+    """Make the `dev` metric: nDCG@10 of `dev` queries over a pool of items; None without queries.
 
-    The pool is all items judged for those queries, and others drawn at random.
+    The pool has all items that are judged for these queries, and other items drawn at random.
     """
     random = np.random.default_rng(seed)
     count = min(config.dev_queries, len(relevance.queries))

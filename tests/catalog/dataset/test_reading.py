@@ -183,7 +183,8 @@ def test_existing_query_ids_and_splits_are_kept(dataset):
 
 def test_judgments_and_events_of_unknown_items_are_counted_and_left_out(dataset):
     judgments = [
-        {"query": "saw", "item_id": item_id, "grade": 1} for item_id in ["1", "7", "2", "8"]
+        {"query": "saw", "item_id": item_id, "grade": grade}
+        for grade, item_id in enumerate(["1", "7", "2", "8"])
     ] + [{"query": "drill", "item_id": "7", "grade": 1}]
     events = [
         {"time": "2024-01-31T09:30:00Z", "item_id": item_id, "type": "click"}
@@ -282,7 +283,8 @@ def test_optional_tables_may_be_empty(dataset, suffix):
 
     assert found.judgments.schema.equals(JUDGMENTS.arrow)
     assert len(found.judgments) == len(found.events) == 0
-    assert found.info.relevant_from == 0.0
+    assert found.info.relevant_from == 1.0  # above grade_min, the grade of worthless items
+    assert found.warnings == ()
 
 
 def test_very_long_text_is_read_whole(dataset):
@@ -330,7 +332,8 @@ def test_home_depot_is_valid(real_data):
         "dev": 5_843,
         "test": 7_666,
     }
-    assert found.warnings == ()
+    [markup] = found.warnings
+    assert "1 row with HTML such as '&nbsp;'" in markup
 
 
 @pytest.mark.real

@@ -53,9 +53,18 @@ def test_one_table_in_two_files_is_ambiguous(dataset, only_problem_of):
 
 def test_a_directory_in_place_of_a_file_is_refused(dataset, only_problem_of):
     directory = dataset()
+    (directory / "judgments.csv").mkdir()
+
+    assert only_problem_of(directory).startswith("judgments.csv: cannot be read (Is a dir")
+
+
+def test_a_directory_without_parquet_files_is_refused(dataset, only_problem_of):
+    directory = dataset()
     (directory / "judgments.parquet").mkdir()
 
-    assert only_problem_of(directory).startswith("judgments.parquet: cannot be read (Is a dir")
+    problem = only_problem_of(directory)
+
+    assert problem.startswith("judgments.parquet: a directory without parquet files")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 garbage PAR1", b"PAR1"])
@@ -194,13 +203,13 @@ def test_a_repeated_column_is_refused(tmp_path, only_problem_of):
 @pytest.mark.parametrize(
     ("column", "values", "expected"),
     [
-        ("item_id", pa.array([1, 2]), "has the Arrow type int64; give text"),
+        ("item_id", pa.array([1.0, 2.0]), "has the Arrow type double; give text"),
         ("title", pa.array([b"a", b"b"]), "has the Arrow type binary; give text"),
         ("price", pa.array(["1", "2"]), "has the Arrow type string; give a number"),
         ("price", pa.array([True, False]), "has the Arrow type bool; give a number"),
-        ("in_stock", pa.array([1, 0]), "has the Arrow type int64; give true or false"),
+        ("in_stock", pa.array(["yes", "no"]), "has the Arrow type string; give true or false"),
         ("released", pa.array(["2024-01-31"] * 2), "give a date such as 2024-01-31"),
-        ("attributes", pa.array([{"a": "b"}] * 2), "best as map<large_string, large_string"),
+        ("attributes", pa.array([{"a": {"b": "c"}}] * 2), "best as map<large_string, large_string"),
         ("embedding", pa.array([["a"]] * 2), "give a list of numbers"),
     ],
 )
@@ -219,7 +228,8 @@ def test_parquet_columns_of_another_type_are_named(
 @pytest.mark.parametrize(
     ("column", "value", "expected"),
     [
-        ("title", 3, "3 is not text; correct it"),
+        ("title", 3.5, "3.5 is not text; correct it"),
+        ("title", True, "True is not text; correct it"),
         ("title", "\ud800", "'\\ud800' is not text"),
         ("description", ["a"], "['a'] is not text; correct it or leave it empty"),
         ("price", "12.5", "'12.5' is not a number such as 12.5"),
@@ -227,10 +237,11 @@ def test_parquet_columns_of_another_type_are_named(
         ("price", 10**400, "is not a number"),
         ("rating_count", 2.5, "2.5 is not a whole number such as 3"),
         ("in_stock", "yes", "'yes' is not true or false"),
-        ("in_stock", 1, "1 is not true or false"),
+        ("in_stock", 2, "2 is not true or false"),
         ("released", "31.01.2024", "'31.01.2024' is not a date such as 2024-01-31"),
         ("released", "2023-02-29", "'2023-02-29' is not a date"),
-        ("attributes", {"width": 3}, "{'width': 3} is not a map from text to text"),
+        ("released", "0000-01-01", "'0000-01-01' is not a date"),
+        ("attributes", {"size": {"width": 3}}, "{'size': {'width': 3}} is not a map from text"),
         ("attributes", "red", "'red' is not a map from text to text"),
         ("embedding", [1.0, "2"], "[1.0, '2'] is not a list of numbers"),
         ("embedding", "12", "'12' is not a list of numbers"),

@@ -170,8 +170,8 @@ def test_a_row_that_no_log_wrote_is_refused_when_read(log, statement, complaint)
     ("statement", "complaint"),
     [
         ("DELETE FROM requests WHERE sequence = 2", "has gaps"),
-        ("UPDATE items SET sequence = 4 WHERE sequence = 3", "is of no known write"),
-        ("UPDATE items SET sequence = 0 WHERE sequence = 3", "is of no known write"),
+        ("UPDATE items SET sequence = 4 WHERE sequence = 3", "belongs to no known write"),
+        ("UPDATE items SET sequence = 0 WHERE sequence = 3", "belongs to no known write"),
     ],
 )
 def test_check_finds_writes_that_are_missing(log, statement, complaint):

@@ -135,5 +135,5 @@ def test_a_state_without_a_log_is_refused_and_nothing_is_left(
 ):
     data = dataset(items=ROWS)
     assert main(flags(data, tmp_path / "out", "--from-state", str(tmp_path / "nowhere"))) == 2
-    assert "there is no log; name the directory that a server's --state" in capsys.readouterr().err
+    assert "there is no log; give the directory that" in capsys.readouterr().err
     assert not (tmp_path / "out" / "steps").exists()

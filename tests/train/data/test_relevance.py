@@ -7,7 +7,7 @@ import pytest
 from catalog.dataset.reading import Dataset, split_of
 from catalog.schema import EVENTS, ITEMS, JUDGMENTS, DatasetInfo
 from catalog.store import ItemStore
-from train.data.relevance import relevance_of
+from train.data.relevance import outside_test, relevance_of
 
 INFO = DatasetInfo("shop", grade_min=1.0, relevant_from=2.0)
 NOON = datetime.datetime(2024, 1, 31, 12, tzinfo=datetime.UTC)
@@ -128,3 +128,14 @@ def test_queries_of_events_are_one_in_their_normal_form(query):
     found = found_of(events=[("click", query, "i0"), ("click", "strasse", "i1")])
     assert found.queries == ("strasse",)
     assert found.item.tolist() == [0, 1]
+
+
+def test_training_sees_events_of_no_test_query():
+    queries = [f"lamp {number}" for number in range(60)]
+    unjudged = [("click", query, "i0") for query in queries]
+    dataset = dataset_of(
+        judged=JUDGED, events=[*unjudged, ("click", "Oak  DESK!", "i4"), ("click", None, "i1")]
+    )
+    kept = outside_test(dataset.events, dataset.judgments)["query"].to_pylist()
+    assert kept == [*(query for query in queries if split_of(query) != "test"), None]
+    assert 0 < len(kept) - 1 < len(queries)

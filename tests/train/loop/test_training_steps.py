@@ -10,12 +10,11 @@ from bert.numerics import Numerics
 from tests.jaxprs import input_types, products
 from tests.train.examples import TEXTS, relevance, reranker_example, towers_example
 from towers.encoder import TowerEncoder
-from towers.losses import symmetric_in_batch_softmax
 from towers.model import TowersConfig
 from train.data.relevance import Relevance
 from train.loop.fit import FitConfig, fit
 from train.loop.parameters import encoder_parameters, make_mesh, split
-from train.pipeline.towers import make_pairs
+from train.pipeline.towers import IN_BATCH_LOSS, make_pairs
 
 FAST = FitConfig(learning_rate=1e-2, head_learning_rate=1e-2, warmup=0.1)
 
@@ -94,7 +93,7 @@ def test_the_training_loss_is_that_of_the_vectors_that_serving_computes(tokenize
     queries = encoder.queries(judged.queries)
     items = encoder.items([TEXTS[row] for row in judged.item[judged.relevant]])
     batch = example.load()(example.batch)
-    expected = symmetric_in_batch_softmax(
+    expected = IN_BATCH_LOSS(
         jnp.asarray(queries @ items.T),
         example.model.log_temperature[...],
         where=jnp.asarray(batch.where),

@@ -111,6 +111,21 @@ def test_a_version_that_answers_otherwise_assembles_the_bundle_anew(
     assert verify(out / "bundle").built_from["steps"]["answers"] == -1
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "first"),
+    [("IN_BATCH_LOSS", float, "towers"), ("FEATURE_NAMES", ("cosine",), "rerank")],
+)
+def test_a_version_that_trains_otherwise_trains_anew(
+    built, demo, flags, tmp_path, monkeypatch, capfd, name, value, first
+):
+    out = tmp_path / "out"
+    shutil.copytree(built, out, symlinks=True)
+    monkeypatch.setattr(f"train.pipeline.run.{name}", value)
+    # `bundle` only assembles the steps, so the first stale step is named.
+    assert main(["bundle", *flags(demo, out)]) == 2
+    assert f"step {first} was done with other" in capfd.readouterr().err
+
+
 def test_vectors_are_written_some_at_a_time(built, demo, pretrained, tmp_path):
     towers, tokenizer = (
         load_towers(built / "steps" / "towers"),
@@ -222,7 +237,7 @@ def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags,
     assert not (out / "bundle").exists()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (stage, step, done.stderr)
-    assert "resuming behind step" in done.stderr, (stage, step)
+    assert "resuming after step" in done.stderr, (stage, step)
     # The same weights, vectors and results to the last bit, and so the same metrics.
     ours, theirs = (Manifest.read(where / "bundle") for where in (out, built))
     assert ours.metrics == theirs.metrics, (stage, step)

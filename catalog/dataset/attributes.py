@@ -1,0 +1,182 @@
+"""Convert attributes, in the forms that common tools write, to maps from text to text."""
+
+import datetime
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as is_a
+
+from catalog.schema import ATTRIBUTES
+
+# Written between the values of an attribute that has several values.
+_SEPARATOR = ", "
+_ENTRY = ("key", "value")  # the fields of an entry, if a tool writes a map as a list of entries
+
+
+class RepeatedKeys(dict[str, Any]):
+    """A JSON object in which a key occurs more than once.
+
+    The value of a repeated key is the list of its values.
+
+    Attributes:
+        repeated: The first repeated key.
+    """
+
+    repeated: str
+
+
+def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object as a dict that keeps all values of repeated keys.
+
+    For the argument `object_pairs_hook` of `json.loads`.
+    """
+    values = dict(pairs)
+    if len(values) == len(pairs):
+        return values
+    names = [name for name, _ in pairs]
+    repeated = RepeatedKeys(_grouped(pairs))
+    repeated.repeated = next(name for name in values if names.count(name) > 1)
+    return repeated
+
+
+def attributes_from_json(values: Sequence[dict[str, Any] | None]) -> pa.Array:
+    """Return the column of decoded JSON objects.
+
+    Raises:
+        TypeError: a value has no text, such as an object within an object.
+    """
+    return _column(None if value is None else value.items() for value in values)
+
+
+def attributes_from_arrow(values: pa.Array) -> pa.Array:
+    """Return the column of maps, structs or lists of `key` and `value`.
+
+    Raises:
+        TypeError: a value has no text.
+    """
+    if is_a.is_struct(values.type):
+        return _column(_struct_entries(values))
+    if is_a.is_map(values.type) and not _repeats_a_key(values):
+        converted = values.cast(ATTRIBUTES)
+        converted.validate(full=True)  # text in the file may not be UTF-8
+        if not converted.items.null_count:
+            return converted
+    return _column(None if row is None else map(_entry, row) for row in values.to_pylist())
+
+
+def accepts_attributes(kind: pa.DataType) -> bool:
+    """Return whether `attributes_from_arrow` converts a column of this type."""
+    if is_a.is_struct(kind):
+        return all(_has_text(field.type) for field in kind.fields)
+    if is_a.is_map(kind):
+        return _is_text(kind.key_type) and _has_text(kind.item_type)
+    if _is_list(kind) and is_a.is_struct(kind.value_type):
+        fields = {field.name: field.type for field in kind.value_type.fields}
+        return tuple(sorted(fields)) == _ENTRY and _is_text(fields["key"])
+    return False
+
+
+def attribute_text(value: Any) -> str | None:
+    """Return the text of a value; None if the value is missing.
+
+    The values of a list are joined by a comma and a space. Numbers have their shortest form.
+
+    Raises:
+        TypeError: the value is a map or has another type without a text.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}" if value.is_integer() and abs(value) < 1e6 else repr(value)
+    if isinstance(value, int | Decimal):
+        return str(value)
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, list):
+        texts = dict.fromkeys(text for text in map(attribute_text, value) if text is not None)
+        return _SEPARATOR.join(texts) if texts else None
+    raise TypeError(f"no text of {type(value).__name__}")
+
+
+def _column(rows: Iterable[Iterable[tuple[str, Any]] | None]) -> pa.Array:
+    return pa.array(
+        [None if row is None else list(_texts(row).items()) for row in rows], ATTRIBUTES
+    )
+
+
+def _texts(entries: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    texts = ((key, attribute_text(value)) for key, value in _grouped(entries).items())
+    return {key: text for key, text in texts if text is not None}
+
+
+def _grouped(entries: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the entries as a map; the values of a repeated key are one list."""
+    values: dict[str, Any] = {}
+    repeated = set()
+    for key, value in entries:
+        if key not in values:
+            values[key] = value
+        elif key in repeated:
+            values[key].append(value)
+        else:
+            values[key] = [values[key], value]
+            repeated.add(key)
+    return values
+
+
+def _entry(entry: Any) -> tuple[str, Any]:
+    return (entry["key"], entry["value"]) if isinstance(entry, dict) else entry
+
+
+def _struct_entries(values: pa.Array) -> Iterable[Iterable[tuple[str, Any]] | None]:
+    names = [field.name for field in values.type.fields]
+    columns = [_plain(column) for column in values.flatten()]
+    missing = values.is_null().to_pylist()
+    for row, is_missing in enumerate(missing):
+        yield None if is_missing else zip(names, (column[row] for column in columns), strict=True)
+
+
+def _plain(values: pa.Array) -> list[Any]:
+    # Arrow writes a float32 in its shortest form; Python's float64 would have more digits.
+    shortest = values.cast(pa.string()) if is_a.is_floating(values.type) else values
+    plain: list[Any] = shortest.to_pylist()
+    return plain
+
+
+def _repeats_a_key(values: pa.Array) -> bool:
+    """Return whether any map of a column has a key twice."""
+    offsets = np.asarray(values.offsets)
+    entries = slice(offsets[0], offsets[-1])
+    keys = np.asarray(values.keys.dictionary_encode().indices)[entries]
+    rows = np.repeat(np.arange(len(values)), np.diff(offsets))
+    pairs = rows * (int(keys.max(initial=0)) + 1) + keys
+    return len(np.unique(pairs)) < len(pairs)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in (is_a.is_list, is_a.is_large_list, is_a.is_fixed_size_list))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in (is_a.is_string, is_a.is_large_string, is_a.is_string_view))
+
+
+def _has_text(kind: pa.DataType) -> bool:
+    if is_a.is_dictionary(kind):
+        return _has_text(kind.value_type)
+    if _is_list(kind):
+        return _has_text(kind.value_type)
+    simple = (
+        is_a.is_null,
+        is_a.is_boolean,
+        is_a.is_integer,
+        is_a.is_floating,
+        is_a.is_decimal,
+        is_a.is_date,
+    )
+    return _is_text(kind) or any(test(kind) for test in simple)

@@ -1,0 +1,89 @@
+"""The channels of a bundle are those it was built with."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.bundle import BundleError, Manifest
+from search.channels import CHANNELS
+from search.channels.base import ChannelHits
+from search.config import EngineConfig
+from search.engine import Engine
+from search.errors import NotSupportedError
+from search.request import DENSE, LEXICAL, RetrieveRequest, SearchRequest
+
+QUERY = "usb c charger"
+
+
+class LastItem:
+    """A third channel, which finds only the last item."""
+
+    name = "last"
+    default_weight = 2.0
+
+    def __init__(self, size):
+        self.size = size
+
+    @classmethod
+    def open(cls, _bundle, catalogue):
+        return cls(len(catalogue))
+
+    def search(self, _query, _depth, allowed=None):
+        rows = np.array([self.size - 1], np.int32)
+        rows = rows if allowed is None else rows[allowed[rows]]
+        return ChannelHits(rows, np.ones(len(rows), np.float32))
+
+    def scores(self, _query, rows):
+        return (rows == self.size - 1).astype(np.float32)
+
+    def extended(self, added):
+        return LastItem(self.size + len(added.items))
+
+    def warm_up(self, _depth):
+        pass
+
+
+@pytest.fixture
+def third(monkeypatch):
+    """A version of the program with a third channel."""
+    monkeypatch.setattr("search.snapshot.CHANNELS", (*CHANNELS, LastItem))
+    monkeypatch.setattr("search.engine.CHANNELS", (*CHANNELS, LastItem))
+
+
+@pytest.fixture
+def with_last(tiny_bundle, tmp_path):
+    """The tiny bundle, as a version with the third channel would build it."""
+    directory = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, directory)
+    manifest = replace(Manifest.read(directory), channels=(DENSE, LEXICAL, LastItem.name))
+    replace(manifest, bundle_id=manifest.identity()).write(directory)
+    return directory
+
+
+@pytest.mark.usefixtures("third")
+def test_a_bundle_of_before_a_channel_existed_loads_and_answers_as_before(tiny_bundle, engine):
+    loaded = Engine.load(tiny_bundle)
+    request = SearchRequest(QUERY, rerank_depth=0)
+    assert loaded.search(request).hits == engine.search(request).hits
+    with pytest.raises(NotSupportedError, match="no channel last"):
+        loaded.retrieve(RetrieveRequest(QUERY, channels=(LastItem.name,)))
+
+
+@pytest.mark.usefixtures("third")
+def test_a_bundle_with_the_channel_asks_it(with_last):
+    engine = Engine(with_last, Manifest.read(with_last), EngineConfig())
+    last = engine.store.item(len(engine.store) - 1).item_id
+    [alone] = engine.retrieve(RetrieveRequest(QUERY, channels=(LastItem.name,))).hits
+    assert alone.item_id == last
+    assert engine.retrieve(RetrieveRequest(QUERY)).hits[0].item_id == last  # its weight is 2
+
+
+def test_a_channel_that_this_version_lacks_is_refused(with_last):
+    with pytest.raises(BundleError, match="channels last, which this version lacks"):
+        Engine.load(with_last)
+
+
+def test_the_id_of_a_bundle_depends_on_its_channels(tiny_bundle, with_last):
+    assert Manifest.read(with_last).bundle_id != Manifest.read(tiny_bundle).bundle_id
