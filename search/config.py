@@ -20,7 +20,7 @@ class EngineConfig:
 
     recall_depth: int = 200  # number of candidates that recall finds
     rerank_depth: int = 50  # number of best candidates that are reranked
-    # weight of the lexical score in recall: the best lexical score counts as much as this cosine
+    # weight of the lexical score in recall: the best lexical score adds as much as this cosine
     lexical_weight: float = LEXICAL_WEIGHT
     # weight of the recall score, which is added to the reranker's logit; 1 to 2 are the best values
     # on Home Depot's `dev` split

@@ -14,7 +14,7 @@ from towers.encoder import TowerEncoder
 
 
 def embed(encoder: TowerEncoder, inputs: Sequence[str | Item], timer: StageTimer) -> Embeddings:
-    """Return unit vectors: the query tower encodes queries (texts), the item tower items.
+    """Encode queries (texts) with the query tower and items with the item tower.
 
     Args:
         encoder: The towers.
@@ -47,7 +47,7 @@ class QueryEncoder:
 
         Args:
             text: The normalised query.
-            stage: The stage whose count of cached results includes a cached vector; None: no stage.
+            stage: The stage whose `cached` count increases by 1 if the vector was cached.
         """
         vectors, cached = self._cache.rows(
             [text], lambda _: self._encoder.queries([text]), self._encoder.dim

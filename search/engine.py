@@ -167,8 +167,8 @@ class Engine:
         """Recall candidates, rerank the best of them, and return one page.
 
         A page is full if enough items pass the filter, the rules and `max_per_group`. If the
-        deadline is near, the engine reranks fewer candidates or none, and may not count facets. The
-        result's `degradations` list the omitted work.
+        deadline is near, the engine reranks fewer candidates or none, and skips facets if there is
+        no time for them. The result's `degradations` list the omitted work.
 
         Args:
             request: What to search for.

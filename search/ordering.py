@@ -1,4 +1,4 @@
-"""Order a list with falling scores: reranked candidates first (head), then the others (tail)."""
+"""Order results by falling score: reranked candidates first (head), then the others (tail)."""
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -28,7 +28,7 @@ def rerank_order(
 def scores_behind(
     head: Float32[np.ndarray, "head"], tail: Float32[np.ndarray, "tail"]
 ) -> Float32[np.ndarray, "tail"]:
-    """Shift all scores of a falling tail by one number, to below the last score of the head."""
+    """Shift the falling scores of a tail by a constant, to below the last score of the head."""
     if not len(head) or not len(tail):
         return tail
     moved: Float32[np.ndarray, "tail"] = tail - tail[0] + head[-1] - np.float32(_GAP)

@@ -92,7 +92,7 @@ class SearchRequest:
 
 @dataclass(frozen=True, eq=False)
 class RetrieveRequest:
-    """Recall only: find items for a query by the recall channels, or the items nearest to a vector.
+    """Recall only: find items for a query with the channels, or the items nearest to a vector.
 
     Raises:
         RequestError: a field is out of its limits.

@@ -2,7 +2,9 @@
 
 import datetime
 import json
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -20,7 +22,7 @@ from bert.params import (
 )
 from bert.tokens import Tokenizer
 from catalog.item_text import item_text
-from catalog.items import Item
+from catalog.items import ITEM_FIELDS, Item
 from catalog.store import ItemStore
 from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex
@@ -38,6 +40,19 @@ from towers.model import Towers, TowersConfig
 from towers.saving import save_towers
 
 HELD_OUT_QUERIES = 40  # random ones
+
+
+def sample_fields(without: Collection[str] = ()) -> dict[str, Any]:
+    """Return a value for each field of items, also for those that a test does not know."""
+    values = {
+        str: "text",
+        float: 1.5,
+        int: 2,
+        bool: True,
+        datetime.date: datetime.date(2024, 1, 31),
+        dict: {"colour": "red"},
+    }
+    return {field.name: values[field.type] for field in ITEM_FIELDS if field.name not in without}
 
 
 def tiny_items() -> list[Item]:

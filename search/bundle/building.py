@@ -48,10 +48,10 @@ def build_indexes(
         lexical: Configuration of the lexical index.
 
     Returns:
-        The report. `items` is the number of items. For the vector index, `vectors` says how vectors
-        are stored, `bytes_per_item` includes the vectors, and there are `build_seconds`,
-        `build_peak_mib` (peak memory, if the system reports it) and the index's own `report()`.
-        `recall@K` is recall against exact search, on the queries of `open_held_out`.
+        The report. `items` is the number of items. For the vector index there are `vectors` (how
+        they are stored), `bytes_per_item` (including the vectors), `build_seconds`,
+        `build_peak_mib` (peak memory, if the system reports it) and the values of the index's
+        `report()`. `recall@K` is recall against exact search, on the queries of `open_held_out`.
 
     Raises:
         InputError: see `towers.index.index_stored`.

@@ -14,8 +14,8 @@ from search.result import SearchResult
 ANSWERS = 2  # increase this when an engine change alters the results of unchanged models
 DEPTH = 10
 # Processors round differently; bfloat16 inputs of matrix products round much more than float32.
-TOLERANCE = {True: 1e-3, False: 1e-1}  # of scores; key: whether both runs used float32
-MIN_OVERLAP = {True: 0.9, False: 0.7}  # shared part of the top 10; key: as for TOLERANCE
+TOLERANCE = {True: 1e-3, False: 1e-1}  # allowed change of a score, by whether both used float32
+MIN_OVERLAP = {True: 0.9, False: 0.7}  # least unchanged share of the top 10, by the same keys
 
 
 @runtime_checkable
@@ -49,7 +49,7 @@ def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
     Args:
         engine: The engine under test.
         path: The file that `record` wrote.
-        both_float32: Whether matrix products use float32 inputs now and did when recorded.
+        both_float32: Whether matrix products had float32 inputs at recording and have them now.
 
     Raises:
         BundleError: a query's top 10 overlap too little, or an item's score changed too much.

@@ -19,8 +19,8 @@ from base.atomic_files import sync, write_text
 from base.errors import InputError
 
 FORMAT_VERSION = 2
-PARTS_VERSION = 1  # of the files other than the manifest; `train` starts over when it changes
-_UNSEALED_VERSION = 1  # can still be read; this manifest has no digest of its content
+PARTS_VERSION = 1  # version of all other files; a change makes `train` start over
+_UNSEALED_VERSION = 1  # older format version, without a digest of the manifest; can still be read
 MANIFEST = "manifest.json"
 _SEAL = '{\n "sha256": "%s",\n'  # beginning of a manifest: the digest of all later bytes
 _HALF_WRITTEN = f".{MANIFEST}."  # prefix of temporary files that a killed `write_text` can leave
@@ -60,8 +60,8 @@ class Manifest:
             `sequence` is the number of the last included write. None without writes.
         root: The `bundle_id` of the trained bundle from which compactions made this bundle; None if
             `train` built this bundle.
-        channels: The recall channels that the bundle was built with. Others are not asked, so a
-            bundle that was built before a channel existed gives the same results.
+        channels: The recall channels that the bundle was built with. No other channels are asked,
+            so the results of a bundle stay the same when a version adds a channel.
     """
 
     bundle_id: str
@@ -77,7 +77,7 @@ class Manifest:
     channels: tuple[str, ...] = FIRST_CHANNELS
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
-        """Return the manifest with other files, and with the `bundle_id` of these files."""
+        """Return the manifest with other files and the matching `bundle_id`."""
         filled = replace(self, files=files)
         return replace(filled, bundle_id=filled.identity())
 
@@ -220,7 +220,7 @@ def write_directory(target: Path, build: Callable[[Path], Result]) -> Result:
 
     Args:
         target: The directory. An existing directory stays until the new directory is complete.
-        build: A function that fills an empty directory, which is passed to the function.
+        build: A function that gets the path of an empty directory and fills the directory.
 
     Returns:
         The result of `build`.

@@ -1,4 +1,4 @@
-"""An append-only buffer of vectors. Readers of an earlier state are not disturbed."""
+"""An append-only buffer of vectors. Earlier buffers stay valid after an append."""
 
 from dataclasses import dataclass
 

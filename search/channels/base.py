@@ -17,7 +17,7 @@ from catalog.catalogue import Catalogue
 from catalog.items import Item
 from lexical.index import LexicalIndex
 
-# Mask of the rows that a search may return. None allows all rows; no row may then be deleted.
+# Mask of the rows that a search may return. None: all rows (only used if no row is deleted).
 Allowed: TypeAlias = Bool[np.ndarray, " items"] | None
 
 
@@ -72,8 +72,8 @@ class Channel(Protocol):
     score depends only on the query and the item, not on a filter or on the other items found.
     """
 
-    name: ClassVar[str]  # used in results and weights; CHANNEL_NAME in the contract
-    default_weight: ClassVar[float]  # weight of its scores in the recall score; cosines have 1
+    name: ClassVar[str]  # such as "dense", which is CHANNEL_DENSE in the contract
+    default_weight: ClassVar[float]  # default weight of its scores in the recall score
 
     @classmethod
     def open(cls, bundle: Path, catalogue: Catalogue) -> "Channel":

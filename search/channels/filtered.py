@@ -24,10 +24,10 @@ from towers.vectors import Vectors
 # the sketch takes 3 nanoseconds per item of the catalogue.
 SCAN_UP_TO = 5_000
 SCAN_SHARE = 0.02
-# The index is used if at least this share of items passes. It finds slightly fewer of the nearest
-# items than the sketch (its recall target), but its time grows more slowly with the catalogue.
+# The index is used if at least this share of items passes. The index has slightly lower recall than
+# the sketch, but its time grows more slowly with the size of the catalogue.
 INDEX_FROM = 0.9
-MAX_FETCH = 2_048  # largest number of items to ask the index for; larger shapes are not compiled
+MAX_FETCH = 2_048  # most items to fetch from the index; larger shapes are not compiled
 # Safety margin of `enough`, in standard deviations. With 3, one search in a thousand falls back to
 # the sketch.
 _DEVIATIONS = 3.0
@@ -71,7 +71,7 @@ def nearest(
         vectors: Unit vectors of all items.
         query: The query's unit vector.
         k: Number of items to return, 1 or more.
-        allowed: Which items pass the filter.
+        allowed: Mask of the items that pass the filter.
     """
     matches = int(np.count_nonzero(allowed))
     k = min(k, matches)

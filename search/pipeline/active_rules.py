@@ -24,8 +24,8 @@ class ActiveRules:
 
     Attributes:
         rules: The rules of the request.
-        allowed: Mask of the items that remain after filter and exclusions; None for all rows, none
-            of which is then deleted.
+        allowed: Mask of the items that remain after filter and exclusions; None for all rows (only
+            if no row is deleted).
         pins: Rows of the pinned items, in the order of their positions.
         pin_names: The name of each pin, such as "pins[2]".
         positions: The position of each pin, from 1; rising.
@@ -83,7 +83,8 @@ class ActiveRules:
 
         With several caps, the number of items that remain depends on the order of the items. With n
         caps, every order keeps at least 1/n of the largest possible number, because the caps are an
-        intersection of n partition matroids. So n times the needed number must remain here.
+        intersection of n partition matroids. So in the given order, n times the needed number must
+        remain.
         """
         others = rows[~np.isin(rows, self.pins)]
         needed = self.unpinned(end + 1) * max(len(self.caps), 1)

@@ -48,7 +48,7 @@ def apply_caps(
     pinned: Int32[np.ndarray, " pinned"],
     count: int,
 ) -> CappedList:
-    """Keep each item of a ranked list, best first, unless a cap is full for its value.
+    """Keep the items of a ranked list whose values have not reached the limit of any cap.
 
     Args:
         ranked: Rows of items, best first.

@@ -16,9 +16,9 @@ def mmr_order(
         (1 - diversity) * relevance - diversity * max(cosine with each earlier item of the order)
 
     Relevance is the score, scaled linearly so that the smallest score is 0 and the largest is 1. So
-    relevance and cosines have similar scales for every model. (With a softmax, only the first few
-    items would have any relevance, and only diversity would order the rest.) The first item is the
-    most relevant item. Of items with equal values, the first in the list is taken.
+    relevance and cosines have similar scales for every model. (A softmax would give nearly all
+    relevance to the first few items, and diversity alone would order the rest.) The first item is
+    the most relevant item. Of items with equal values, the first in the list is taken.
 
     Args:
         scores: Scores of the items, in any order.

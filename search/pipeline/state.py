@@ -83,7 +83,7 @@ NOT_RERANKED = RerankScores(np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 @dataclass(frozen=True)
 class Ranking:
-    """The ranked list before rules work on it.
+    """The ranked list before rules are applied.
 
     Attributes:
         rows: Rows of the items: pinned items first, then the other items by rank.
@@ -117,8 +117,8 @@ class SearchState:
         budget: The deadline budget.
         timer: The stage timer.
         degradations: Work that was left out so far, and why.
-        allowed: Mask of the items that may be returned; None for all rows, none of which is then
-            deleted. Set by `filter`.
+        allowed: Mask of the items that may be returned; None for all rows (only if no row is
+            deleted). Set by `filter`.
         matched: Number of items that pass the filter and are not excluded; None without a filter.
         rules: The resolved rules; None without rules.
         candidates: The candidates, pinned items first; None when browsing. Set by `recall`.

@@ -313,14 +313,14 @@ class Batcher:
         return [priority for priority, queue in self._queues.items() if queue]
 
     def _turn(self, waiting: list[int]) -> int:
-        """Return the priority to run next: the most urgent, or one that missed `_TURNS` chunks."""
+        """Return the priority to run next: the most urgent, or one passed over `_TURNS` times."""
         passed_over = {p: self._passed_over.get(p, 0) for p in waiting}
         turn = next((p for p in waiting if passed_over[p] >= _TURNS), waiting[0])
         self._passed_over = {p: passed_over[p] + 1 for p in waiting if p != turn}
         return turn
 
     def _chunk_of(self, priority: int) -> _Chunk:
-        """Return the next chunk of a priority; limit background work while requests are active."""
+        """Return the next chunk of a priority; background chunks are short during requests."""
         now = time.monotonic()
         if priority != _BACKGROUND:
             self._request_ran = now

@@ -1,4 +1,4 @@
-"""A cache of model results with a limit in bytes; the least recently used are evicted.
+"""A cache of model results with a limit in bytes; the least recently used results are evicted.
 
 Each engine has its own caches, so results of different bundles never mix. A cached result depends
 only on its key. It is the vector of a query, or the cross-encoder's vector of a (query, item) pair.
@@ -87,7 +87,7 @@ class VectorCache:
         return vectors
 
     def keep(self, keys: Sequence[Key], vectors: Float32[np.ndarray, "keys width"]) -> None:
-        """Cache vectors by their keys; then evict the least recently used above `max_bytes`."""
+        """Cache vectors by key; evict the least recently used vectors beyond `max_bytes`."""
         with self._lock:
             for key, vector in zip(keys, vectors, strict=True):
                 if key not in self._vectors:

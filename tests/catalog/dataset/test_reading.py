@@ -12,11 +12,12 @@ import pytest
 from catalog.dataset.reading import read_dataset
 from catalog.schema import EVENTS, ITEMS, JUDGMENTS, NUMBER, TEXT, WHOLE
 from catalog.store import ItemStore
+from tests.tiny import sample_fields
 
 UTC = datetime.UTC
 FORMATS = [".parquet", ".jsonl", ".jsonl.gz", ".csv"]
 
-FULL_ITEM = {
+FULL_ITEM = sample_fields(without=("released",)) | {
     "item_id": "ü-1",
     "title": 'Säge, 18" 锯 🪚',
     "description": "First line.\nSecond line.",

@@ -23,8 +23,9 @@ from live.log.write_ahead_log import (
     WriteLog,
 )
 from tests.live.log.model import SAW, Model, append, only
+from tests.tiny import sample_fields
 
-EVERYTHING = {
+EVERYTHING = sample_fields(without=("item_id",)) | {
     "title": "Säge \x00 🪚",
     "description": "A saw.",
     "brand": "Acme",

@@ -1,0 +1,24 @@
+"""The client's options are the fields of the contract's requests."""
+
+from typing import Any
+
+import pytest
+
+from shortlist import requests
+from shortlist.v1.retrieval_service_pb2 import RetrieveRequest, SimilarItemsRequest
+from shortlist.v1.search_service_pb2 import SearchRequest
+
+
+@pytest.mark.parametrize(
+    ("message", "options", "positional"),
+    [
+        (SearchRequest, requests.SearchOptions, {"query"}),
+        (RetrieveRequest, requests.RetrieveOptions, {"query", "vector"}),
+        (SimilarItemsRequest, requests.SimilarOptions, {"item_id"}),
+    ],
+)
+def test_the_options_of_a_call_are_the_fields_of_its_request(
+    message: Any, options: Any, positional: set[str]
+) -> None:
+    fields = {field.name for field in message.DESCRIPTOR.fields}
+    assert set(options.__annotations__) == fields - positional
