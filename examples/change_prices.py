@@ -1,4 +1,4 @@
-"""Write new prices to a running server, which needs `--state`.
+"""Write new prices to a running server that was started with `--state`.
 
 python examples/change_prices.py ch65=19.90 ch20=9.90
 """
@@ -11,13 +11,13 @@ from shortlist.v1.item_pb2 import Item
 
 
 def main() -> None:
-    """Send one write for each price, and print what became of it."""
+    """Send one write for each price, and print the result of each write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("prices", nargs="+", metavar="ITEM_ID=PRICE")
     parser.add_argument("--address", default="127.0.0.1:50051")
     arguments = parser.parse_args()
     prices = [text.rpartition("=") for text in arguments.prices]
-    # With `fields`, a write changes these fields only, and the item has to exist.
+    # With `fields`, a write changes only these fields, and the item must exist.
     writes = [
         upsert(Item(item_id=item_id, price=float(price)), fields=["price"])
         for item_id, _, price in prices

@@ -11,13 +11,13 @@ from shortlist.v1.facet_pb2 import FACET_SCOPE_MATCHED, Facet
 
 
 def main() -> None:
-    """Print what matches, how it is distributed, and the most popular items."""
+    """Print the matching items, the facet counts, and the most popular items."""
     parser = argparse.ArgumentParser()
     parser.add_argument("query")
-    parser.add_argument("--below", type=float, default=50.0, help="highest price")
+    parser.add_argument("--below", type=float, default=50.0, help="upper price limit, excluded")
     parser.add_argument("--address", default="127.0.0.1:50051")
     arguments = parser.parse_args()
-    # A missing value passes no comparison, so the negation keeps items of unknown stock.
+    # A missing value passes no comparison, so the negation also keeps items of unknown stock.
     available = filters.all_of(
         filters.between("price", below=arguments.below),
         filters.negate(filters.equals("in_stock", False)),

@@ -9,7 +9,7 @@ from shortlist.client import Client, ShortlistError
 
 
 def main() -> None:
-    """Print the first results, and what each stage did."""
+    """Print the first results with their scores, and the work and time of each stage."""
     parser = argparse.ArgumentParser()
     parser.add_argument("query")
     parser.add_argument("--address", default="127.0.0.1:50051")

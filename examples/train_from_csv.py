@@ -1,9 +1,10 @@
-"""Turn a shop's own CSV export into a dataset, and build a bundle of it.
+"""Turn a shop's own CSV export into a dataset, and build a bundle from the dataset.
 
     python examples/train_from_csv.py export.csv --out out/my-shop
 
-The export of this example has the columns `sku`, `name`, `maker`, `path` and `gross`; change
-COLUMNS to yours. A pandas data frame of such columns is written with `frame.to_csv("export.csv")`.
+The export of this example has the columns `sku`, `name`, `maker`, `path` and `gross`. For other
+columns, change COLUMNS. A pandas data frame with these columns is exported by
+`frame.to_csv("export.csv")`.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-# Columns of a dataset's items, by the columns of the export.
+# Columns of a dataset's table `items`, by the column of the export.
 COLUMNS = {
     "sku": "item_id",
     "name": "title",
@@ -26,7 +27,7 @@ NUMBERS = {"price"}
 
 
 def item(row: Mapping[str, str]) -> dict[str, str | float]:
-    """Return one item of a dataset; empty cells are left out."""
+    """Return one item of a dataset from a row of the export; empty cells are left out."""
     cells = {COLUMNS[name]: text.strip() for name, text in row.items() if name in COLUMNS}
     return {
         name: float(text.replace(",", ".")) if name in NUMBERS else text
@@ -43,7 +44,7 @@ def write_items(rows: Iterable[Mapping[str, str]], dataset: Path) -> None:
 
 
 def main() -> int:
-    """Convert and train; returns the exit code."""
+    """Convert the export and train; return the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("export", type=Path)
     parser.add_argument("--out", type=Path, default=Path("out/my-shop"))
@@ -52,7 +53,7 @@ def main() -> int:
     with arguments.export.open(encoding="utf-8", newline="") as file:
         write_items(csv.DictReader(file), dataset)
     train = ["train", "--data", str(dataset), "--out", str(arguments.out)]
-    # The same as the command `shortlist train`; -P keeps this folder off the import path.
+    # This is the command `shortlist train`. -P keeps this directory off the import path.
     return subprocess.run([sys.executable, "-P", "-m", "commands", *train], check=False).returncode
 
 

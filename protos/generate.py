@@ -1,4 +1,4 @@
-"""Generate and check what follows from the contract and from the asyncio client.
+"""Generate code from the contract and from the asyncio client, and check contract and code.
 
     python protos/generate.py              write the Python stubs and the threaded client
     python protos/generate.py --check      fail if a committed generated file is stale
@@ -6,9 +6,9 @@
     python protos/generate.py --breaking   fail on a breaking change against baseline.binpb
     python protos/generate.py --baseline   replace the baseline with the current contract
 
-The contract is `protos/shortlist/v1/*.proto`; the stubs lie beside the .proto files. The threaded
-client `shortlist/client.py` comes from `shortlist/aio.py` (see `sync_client.py`). Needs the `dev`
-extra and no network.
+The contract is `protos/shortlist/v1/*.proto`; the stubs are in the same directory. The threaded
+client `shortlist/client.py` is generated from `shortlist/aio.py` (see `sync_client.py`). The script
+needs the `dev` extra, but no network.
 """
 
 import argparse
@@ -38,11 +38,11 @@ STUB_SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 
 
 class ContractError(Exception):
-    """The contract, or a file generated from it, is not as it should be."""
+    """The contract is invalid, or a generated file is stale or cannot be made."""
 
 
 def executable(name: str) -> Path:
-    """Return the program of that name, preferably of the environment that runs this script."""
+    """Return a program's path, preferably in the Python environment that runs this script."""
     path = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if path is None:
         raise ContractError(f"{name} is not installed: pip install -e '.[dev]'")
@@ -92,7 +92,7 @@ def stubs(directory: Path) -> list[Path]:
 
 
 def run_ruff(source: str) -> str:
-    """Return Python source with its imports sorted, and formatted as the repository is."""
+    """Sort the imports of Python source, and format it with the repository's settings."""
     configured = ["--config", REPOSITORY / "pyproject.toml", "--stdin-filename", SYNC_CLIENT, "-"]
     for arguments in (["check", "--fix", "--quiet", "--select", "I"], ["format", "--quiet"]):
         command = [str(word) for word in (executable("ruff"), *arguments, *configured)]
@@ -125,15 +125,15 @@ def check_generated(root: Path = PROTOS) -> None:
 
 
 def generated_files(root: Path) -> dict[Path, bytes]:
-    """Return the contents of the generated files under `root`, by path relative to it."""
+    """Return the contents of the generated files under `root`, by path relative to `root`."""
     paths = [*stubs(root), root / SYNC_CLIENT]
     return {path.relative_to(root): path.read_bytes() for path in paths if path.exists()}
 
 
 def write_image(target: Path, root: Path, *, comments: bool) -> None:
     """Write the contract under `root` and its imports as one FileDescriptorSet."""
-    keep = ["--include_source_info"] if comments else []
-    run_protoc(["--include_imports", *keep, f"--descriptor_set_out={target}"], root)
+    source_info = ["--include_source_info"] if comments else []
+    run_protoc(["--include_imports", *source_info, f"--descriptor_set_out={target}"], root)
 
 
 def run_buf(*arguments: str | Path) -> None:
@@ -162,7 +162,7 @@ def check_breaking(root: Path = PROTOS, baseline: Path = BASELINE) -> None:
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = PROTOS) -> int:
-    """Do what the flags ask for, with the sources under `root`; return the exit code."""
+    """Generate or check as the flags say, with the sources under `root`; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -8,8 +8,8 @@ import re
 
 HEADER = "# Generated from aio.py by `python protos/generate.py`: change aio.py, not this file.\n"
 
-# The parts of docstrings that differ between the clients: (asyncio, threads). Each part must occur
-# exactly once. RULES translate all other docstrings.
+# Parts of docstrings that RULES cannot translate: (asyncio text, threads text). Each asyncio text
+# must occur exactly once.
 OTHER_CLIENT = "`shortlist.aio` has the same client for asyncio.\n"
 TEXTS = (
     (
@@ -36,7 +36,7 @@ RULES = (
     (r"\basync (def|for|with)\b", r"\1"),
     (r"\bawait ", ""),
     (r"\bAwaitable\[(\w+)\]", r"\1"),
-    (r"(?m)^ *Awaitable,\n", ""),  # its import
+    (r"(?m)^ *Awaitable,\n", ""),  # the import of Awaitable
     (r"\bAsync(Client|Iterable|Iterator)\b", r"\1"),
     (r"\b__a(enter|exit)__\b", r"__\1__"),
     (r"\baiter\(", "iter("),
@@ -47,7 +47,7 @@ RULES = (
     (r"\basyncio\.sleep\b", "time.sleep"),
 )
 
-# Asyncio code that no rule translated; only OTHER_CLIENT may match.
+# Asyncio code that no rule has translated. Only OTHER_CLIENT may still match this pattern.
 _ASYNC = re.compile(
     r"async|await|\baio\b|\ba(iter|next)\b|__a(enter|exit|iter|next)__", re.IGNORECASE
 )
@@ -63,7 +63,8 @@ def sync_source(source: str) -> str:
     The result may import a name twice; `generate.py` lets ruff remove the second import.
 
     Raises:
-        UnknownAsyncCodeError: A text of TEXTS does not occur exactly once, or asyncio code is left.
+        UnknownAsyncCodeError: An asyncio text of TEXTS does not occur exactly once, or asyncio code
+            remains.
     """
     for asyncio_text, threads_text in TEXTS:
         if source.count(asyncio_text) != 1:

@@ -102,11 +102,16 @@ def _check_limits(
     fix: str,
 ) -> None:
     finite = pc.is_finite(values)
+    # Of the column's type, because float64 does not hold every whole number.
+    minimum, maximum = (
+        None if limit is None else pa.scalar(limit, NUMBER).cast(column.type)
+        for limit in (column.minimum, column.maximum)
+    )
     if column.minimum is not None:
-        low = pc.and_(finite, pc.less(values, column.minimum))
+        low = pc.and_(finite, pc.less(values, minimum))
         report(low, lambda value: f"{value} is below {column.minimum:g}", fix)
     if column.maximum is not None:
-        high = pc.and_(finite, pc.greater(values, column.maximum))
+        high = pc.and_(finite, pc.greater(values, maximum))
         report(high, lambda value: f"{value} is above {column.maximum:g}", fix)
 
 

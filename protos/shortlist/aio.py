@@ -187,7 +187,7 @@ class AsyncClient:
     ) -> item_pb2.Item:
         """Return one item, or only some of its fields (CatalogService.GetItem).
 
-        `batch_get_items` returns the whole response, with the bundle id and the stages.
+        To get the bundle id and the stages too, use `batch_get_items`.
         """
         request = requests.get_item(item_id, item_fields)
         response = await self._call(self._catalog.GetItem, request, timeout_seconds, request_id)
@@ -214,7 +214,7 @@ class AsyncClient:
     ) -> AsyncIterator[catalog_service_pb2.UpsertItemsResponse]:
         """Write items; yield one response per write, in order (CatalogService.UpsertItems).
 
-        Create writes with `shortlist.requests.upsert`. The response to a failed write has an
+        Create writes with `shortlist.requests.upsert`. If a write fails, its response has an
         `error`. The timeout covers the whole stream.
         """
         method = self._catalog.UpsertItems
@@ -229,7 +229,7 @@ class AsyncClient:
     ) -> AsyncIterator[catalog_service_pb2.DeleteItemsResponse]:
         """Delete items; yield one response per deletion, in order (CatalogService.DeleteItems).
 
-        Create deletions with `shortlist.requests.deletion`. The response to a failed deletion has
+        Create deletions with `shortlist.requests.deletion`. If a deletion fails, its response has
         an `error`. The timeout covers the whole stream.
         """
         method = self._catalog.DeleteItems
@@ -244,8 +244,8 @@ class AsyncClient:
     ) -> AsyncIterator[Response]:
         """Yield the responses of a streaming method.
 
-        A single request is retried, as in `_call`, until the first response arrives. A stream of
-        requests is never retried: its messages are consumed.
+        A call with a single request is retried, as in `_call`, until its first response arrives. A
+        stream of requests is never retried, because its messages are already consumed.
         """
         attempts = self._attempts(timeout_seconds, request_id)
         retryable = isinstance(request, Message)

@@ -10,8 +10,8 @@ import grpc
 from shortlist.errors import ShortlistError
 from shortlist.options import Retry
 
-# A pause is the time that the server asks for times a random factor from 1 to 1.25, so that callers
-# refused together do not come back together.
+# A pause is the time that the server asks to wait, multiplied by a random factor from 1 to 1.25. So
+# callers that were refused at the same time do not all retry at the same time.
 _MAX_JITTER = 0.25
 
 
@@ -31,7 +31,7 @@ class Attempts:
 
         Args:
             retry: When a failed call is retried.
-            timeout_seconds: The time for all attempts together, from now.
+            timeout_seconds: The time from now to the deadline of all attempts.
             request_id: The id of the call; None for a random id.
             clock: Returns the time in seconds.
             jitter: Returns a random number between two bounds.
@@ -56,8 +56,9 @@ class Attempts:
     def pause(self, error: ShortlistError) -> float | None:
         """Return the seconds to wait before the next attempt; None for no further attempt.
 
-        A call is retried only if the server is overloaded and says how long to wait: gRPC itself
-        has already retried UNAVAILABLE. A pause never outlasts the deadline.
+        A call is retried only if the server is overloaded and says how long to wait. If the error
+        is UNAVAILABLE, gRPC itself has already retried the call. A pause never outlasts the
+        deadline.
         """
         self._failed += 1
         if (

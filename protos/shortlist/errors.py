@@ -36,7 +36,7 @@ class ShortlistError(Exception):
     """
 
     def __init__(self, error: grpc.RpcError | grpc.Call, request_id: str = "") -> None:
-        call = cast(grpc.Call, error)  # every RpcError that a stub raises has a call's methods
+        call = cast(grpc.Call, error)  # every RpcError that a stub raises is also a Call
         self.code: grpc.StatusCode = call.code()
         self.message: str = call.details() or ""
         self.reason: str = ""
@@ -52,7 +52,7 @@ class ShortlistError(Exception):
         super().__init__(f"{self.code.name}: {self.message}")
 
     def _read_details(self, packed: bytes) -> None:
-        """Read the details. Skip unreadable bytes: a proxy may have written something else."""
+        """Read the error details. Ignore bytes that are no Status: a proxy may have sent them."""
         try:
             for detail in status_pb2.Status.FromString(packed).details:
                 self._read_detail(detail)

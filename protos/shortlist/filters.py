@@ -1,7 +1,7 @@
 """Builders of filters: `all_of(equals("brand", "Voltix"), between("price", below=30))`.
 
-They return messages of the contract and validate nothing. The server validates filters and names
-the position of a problem.
+The functions return messages of the contract and validate nothing. The server validates filters and
+names the position of a problem.
 """
 
 import datetime
@@ -23,7 +23,7 @@ def any_of(*filters: filter_pb2.Filter) -> filter_pb2.Filter:
 
 
 def negate(filter: filter_pb2.Filter) -> filter_pb2.Filter:
-    """Return the filter that passes if the given filter does not."""
+    """Return the filter that passes if the given filter does not pass."""
     return filter_pb2.Filter(not_filter=filter)
 
 
@@ -59,7 +59,7 @@ def exists(field: str) -> filter_pb2.Filter:
 def prefix(field: str, text: str) -> filter_pb2.Filter:
     """Return the filter for items whose text begins with a prefix.
 
-    For a category: items of the category itself and of all categories below it.
+    For the field "category": the items of this category and of all categories below it.
     """
     return filter_pb2.Filter(prefix=filter_pb2.PrefixFilter(field=field, prefix=text))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import grpc
 
-# A bearer token, a file that contains it, or a function that returns it. The file is read and the
-# function is called for every call, so a token may change while the client lives.
+# A bearer token, a file that contains a token, or a function that returns one. The file is read or
+# the function is called for every call, so the token may change while the client is in use.
 Token = str | Path | Callable[[], str]
 
 # The schemes of addresses that may name several servers.
@@ -24,8 +24,8 @@ class Tls:
     ca: Path | None = None  # PEM file of trusted certificate authorities; None: the system's
     cert: Path | None = None  # PEM certificate chain of the client (mutual TLS)
     key: Path | None = None  # PEM private key of `cert`
-    # The name in the server's certificate, if it differs from the address: several addresses, a
-    # tunnel.
+    # The name in the server's certificate, if it differs from the address. Examples are an address
+    # with several servers, and a tunnel.
     server_name: str | None = None
 
     def credentials(self) -> grpc.ChannelCredentials:
@@ -69,15 +69,15 @@ class Options:
 
     retry: Retry = field(default_factory=Retry)  # when a failed call is retried
     # Whether to spread calls over all servers that the address names and whose health is SERVING.
-    # None: if the address begins with "dns:", "ipv4:" or "ipv6:".
+    # None: only if the address begins with "dns:", "ipv4:" or "ipv6:".
     balance: bool | None = None
-    # Seconds of silence after which a connection with running calls is probed; None never probes.
-    # Servers close connections that probe more often than they allow, by default every 300 seconds.
-    # Load balancers drop connections after 350 seconds of silence or more.
+    # Seconds without traffic before the client probes a connection with running calls; None never
+    # probes. By default, servers close connections that are probed more often than every 300
+    # seconds. Load balancers drop connections after 350 seconds without traffic, or later.
     keepalive_seconds: float | None = 330.0
     keepalive_timeout_seconds: float = 20.0  # longest wait for the answer to a probe
-    max_message_bytes: int = 64 * 2**20  # largest response; RESOURCE_EXHAUSTED beyond
-    # Compression of requests. Worth its time for many inline items over a slow network.
+    max_message_bytes: int = 64 * 2**20  # largest response; RESOURCE_EXHAUSTED for larger ones
+    # Compression of requests. Useful for many inline items over a slow network.
     compression: grpc.Compression = grpc.Compression.NoCompression
     token_in_clear: bool = False  # allow a token without TLS, to servers on this machine only
 
@@ -101,9 +101,10 @@ class Options:
             arguments += [
                 ("grpc.keepalive_time_ms", round(self.keepalive_seconds * 1000)),
                 ("grpc.keepalive_timeout_ms", timeout),
-                # For the probes that measure bandwidth: gRPC sends one probe at a time.
+                # The timeout of probes that measure bandwidth: gRPC sends one probe at a time, so a
+                # lost probe of this kind would delay the keepalive probes.
                 ("grpc.http2.ping_timeout_ms", timeout),
-                # Without this, probing stops after two probes: a health watch sends no data.
+                # Otherwise probing stops after two probes, because a health watch sends no data.
                 ("grpc.http2.max_pings_without_data", 0),
             ]
         if tls is not None and tls.server_name is not None:
@@ -139,7 +140,7 @@ def check_token(token: Token | None, address: str, tls: Tls | None, options: Opt
         return
     if not options.token_in_clear:
         raise ValueError("a token needs TLS: give tls=Tls(), or Options(token_in_clear=True)")
-    if not all(map(_is_here, _hosts(address))):
+    if not all(map(_is_loopback, _hosts(address))):
         raise ValueError(f"{address}: a token without TLS goes to servers on this machine only")
 
 
@@ -190,7 +191,7 @@ def _host(address: str) -> str:
     return address if address.count(":") > 1 else address.partition(":")[0]
 
 
-def _is_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -21,7 +21,7 @@ from shortlist.v1.catalog_service_pb2 import DeleteItemsRequest
 
 
 class SearchOptions(TypedDict, total=False):
-    """The fields of a SearchRequest except the query. The server has a default for each."""
+    """The fields of a SearchRequest except the query. The server has a default for every field."""
 
     filter: filter_pb2.Filter | None  # see `shortlist.filters`; with a filter the query may be ""
     facets: Sequence[facet_pb2.Facet]
@@ -35,7 +35,7 @@ class SearchOptions(TypedDict, total=False):
 
 
 class SimilarOptions(TypedDict, total=False):
-    """The fields of a SimilarItemsRequest except the item. The server has a default for each."""
+    """The fields of a SimilarItemsRequest except the item; the server has defaults for them."""
 
     filter: filter_pb2.Filter | None
     page_size: int
@@ -44,7 +44,7 @@ class SimilarOptions(TypedDict, total=False):
 
 
 class RetrieveOptions(TypedDict, total=False):
-    """The fields of a RetrieveRequest except the query. The server has a default for each."""
+    """The fields of a RetrieveRequest except the query; the server has defaults for them."""
 
     filter: filter_pb2.Filter | None
     page_size: int
@@ -55,7 +55,7 @@ class RetrieveOptions(TypedDict, total=False):
 def retrieve(
     query: str | Iterable[float], options: RetrieveOptions
 ) -> retrieval_service_pb2.RetrieveRequest:
-    """Return the request for a query text or vector."""
+    """Return a RetrieveRequest for a query text or a vector."""
     fields = options.pop("item_fields", ())
     request = retrieval_service_pb2.RetrieveRequest(**options)  # type: ignore[arg-type]
     request.item_fields.paths.extend(fields)
@@ -67,7 +67,7 @@ def retrieve(
 
 
 def search(query: str, options: SearchOptions) -> search_service_pb2.SearchRequest:
-    """Return the request for a query text."""
+    """Return a SearchRequest for a query text."""
     fields = options.pop("item_fields", ())
     request = search_service_pb2.SearchRequest(query=query, **options)  # type: ignore[arg-type]
     request.item_fields.paths.extend(fields)
@@ -75,14 +75,14 @@ def search(query: str, options: SearchOptions) -> search_service_pb2.SearchReque
 
 
 def stream_search(query: str, options: SearchOptions) -> search_service_pb2.StreamSearchRequest:
-    """Return the request for a query text."""
+    """Return a StreamSearchRequest for a query text."""
     return search_service_pb2.StreamSearchRequest(search=search(query, options))
 
 
 def similar_items(
     item_id: str, options: SimilarOptions
 ) -> retrieval_service_pb2.SimilarItemsRequest:
-    """Return the request for an item of the catalogue."""
+    """Return a SimilarItemsRequest for an item of the catalogue."""
     fields = options.pop("item_fields", ())
     request = retrieval_service_pb2.SimilarItemsRequest(item_id=item_id, **options)  # type: ignore[arg-type]
     request.item_fields.paths.extend(fields)
@@ -90,7 +90,7 @@ def similar_items(
 
 
 def get_item(item_id: str, item_fields: Iterable[str]) -> catalog_service_pb2.GetItemRequest:
-    """Return the request for an item and its fields to return; empty means all fields."""
+    """Return a GetItemRequest; empty `item_fields` means all fields."""
     fields = field_mask_pb2.FieldMask(paths=item_fields)
     return catalog_service_pb2.GetItemRequest(item_id=item_id, item_fields=fields)
 
@@ -98,7 +98,7 @@ def get_item(item_id: str, item_fields: Iterable[str]) -> catalog_service_pb2.Ge
 def batch_get_items(
     item_ids: Sequence[str], item_fields: Iterable[str]
 ) -> catalog_service_pb2.BatchGetItemsRequest:
-    """Return the request for items and their fields to return; empty means all fields."""
+    """Return a BatchGetItemsRequest; empty `item_fields` means all fields."""
     fields = field_mask_pb2.FieldMask(paths=item_fields)
     return catalog_service_pb2.BatchGetItemsRequest(item_ids=item_ids, item_fields=fields)
 
@@ -109,10 +109,10 @@ def upsert(
     """Return a write of an item.
 
     Args:
-        item: The item. Fields without a value are cleared.
+        item: The item. The server clears the fields to write that have no value here.
         fields: The fields to write, such as "price"; empty creates or replaces the whole item.
-        request_id: The id of the write: sending a write again with the same id changes nothing.
-            None means a random id.
+        request_id: The id of the write; None means a random id. Sending the write again with the
+            same id changes nothing.
     """
     return catalog_service_pb2.UpsertItemsRequest(
         request_id=request_id or uuid.uuid4().hex,
@@ -127,7 +127,7 @@ def deletion(item_id: str, *, request_id: str | None = None) -> DeleteItemsReque
 
 
 def embed(inputs: Sequence[str | item_pb2.Item]) -> retrieval_service_pb2.EmbedRequest:
-    """Return the request for query texts and items."""
+    """Return an EmbedRequest for query texts and items."""
     return retrieval_service_pb2.EmbedRequest(
         inputs=[
             retrieval_service_pb2.EmbedInput(query=value)
@@ -141,7 +141,7 @@ def embed(inputs: Sequence[str | item_pb2.Item]) -> retrieval_service_pb2.EmbedR
 def rerank(
     query: str, candidates: Sequence[str | item_pb2.Item]
 ) -> rerank_service_pb2.RerankRequest:
-    """Return the request for candidates given as ids or as whole items."""
+    """Return a RerankRequest for candidates, given as ids or as whole items."""
     return rerank_service_pb2.RerankRequest(
         query=query,
         candidates=[

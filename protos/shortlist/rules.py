@@ -1,7 +1,7 @@
 """Builders of rules: `rules(pins={"ch-65": 1}, boosts=[(equals("brand", "Voltix"), 0.5)])`.
 
-They return messages of the contract and validate nothing. The server validates rules and names the
-position of a problem.
+The functions return messages of the contract and validate nothing. The server validates rules and
+names the position of a problem.
 """
 
 from collections.abc import Iterable, Mapping

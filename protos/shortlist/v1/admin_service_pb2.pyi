@@ -72,10 +72,10 @@ class GetStatusResponse(_message.Message):
     numerics: _builtins.str
     """The input type of matrix products on this machine: "float32" or "bfloat16"."""
     numerics_reason: _builtins.str
-    """Why the server uses that input type."""
+    """Why the server uses the type in `numerics`."""
     ready_program_count: _builtins.int
-    """The number of model programs that are ready, one per input shape. It grows while serving only
-    if a call has an input shape that was not compiled in advance.
+    """The number of model programs that are ready, one per input shape. While the server serves, this
+    number grows only if a call has an input shape that was not compiled in advance.
     """
     compiled_program_count: _builtins.int
     """The number of programs that this process compiled because the disk cache did not have them."""
@@ -93,11 +93,13 @@ class GetStatusResponse(_message.Message):
 
     @_builtins.property
     def loading(self) -> Global___BundleLoad:
-        """The bundle that is loading. Absent if none is."""
+        """The bundle that is loading. Absent if no bundle is loading."""
 
     @_builtins.property
     def last_failure(self) -> Global___FailedBundleLoad:
-        """The last bundle that was refused. Absent if none was since the current bundle began to serve."""
+        """The last refused bundle. Absent if no bundle was refused since the current bundle began to
+        serve.
+        """
 
     @_builtins.property
     def leaving_bundle_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -28,11 +28,11 @@ if _version_not_supported:
 class AdminServiceStub:
     """Operation of one server: its status, and the bundle that it serves.
 
-    The service has a port of its own and is off unless the server is started with that port.
+    The service has its own port. It is off unless a setting of the server names this port.
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "admin" in its metadata, as
+    If the server has tokens, a call must send a token of the role "admin" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -68,11 +68,11 @@ class AdminServiceStub:
 class AdminServiceServicer:
     """Operation of one server: its status, and the bundle that it serves.
 
-    The service has a port of its own and is off unless the server is started with that port.
+    The service has its own port. It is off unless a setting of the server names this port.
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "admin" in its metadata, as
+    If the server has tokens, a call must send a token of the role "admin" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -85,7 +85,7 @@ class AdminServiceServicer:
     def GetStatus(self, request, context):
         """Returns the status of the server. Never waits, even while a bundle is loading.
 
-        Errors: none of its own.
+        Errors: only those that every method may return (see ErrorReason).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,13 +99,13 @@ class AdminServiceServicer:
         finish on the bundle on which they began. For a while, memory must hold both bundles.
 
         The call returns once the new bundle serves. Loading continues if the caller cancels or its
-        deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is no
-        error, so the call is safe to repeat.
+        deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is
+        not an error, so it is safe to repeat the call.
 
         Errors: INVALID_ARGUMENT for a path that is no directory below the bundle root; ABORTED with
         LOAD_UNDER_WAY while another bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED and the
         reason for a bundle that is damaged, has another format, or answers the golden queries
-        differently than when it was built (the current bundle goes on serving); UNAVAILABLE while the
+        differently than when it was built (the current bundle keeps serving); UNAVAILABLE while the
         server shuts down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -113,10 +113,11 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RollBack(self, request, context):
-        """Serves the previous bundle again. It is loaded from its old path and checked as by LoadBundle.
+        """Serves the previous bundle again. The server loads this bundle from its old path and checks it
+        as in LoadBundle.
 
         A rollback goes back one bundle only. A second call fails with NOTHING_TO_ROLL_BACK_TO, so a
-        repeated call does not return to the bundle that was left.
+        repeated call never loads the replaced bundle again.
 
         Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO if there is no previous bundle;
         ABORTED with LOAD_UNDER_WAY while a bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED
@@ -156,11 +157,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
 class AdminService:
     """Operation of one server: its status, and the bundle that it serves.
 
-    The service has a port of its own and is off unless the server is started with that port.
+    The service has its own port. It is off unless a setting of the server names this port.
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "admin" in its metadata, as
+    If the server has tokens, a call must send a token of the role "admin" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 

@@ -29,11 +29,11 @@ GRPC_VERSION: str
 class AdminServiceStub:
     """Operation of one server: its status, and the bundle that it serves.
 
-    The service has a port of its own and is off unless the server is started with that port.
+    The service has its own port. It is off unless a setting of the server names this port.
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "admin" in its metadata, as
+    If the server has tokens, a call must send a token of the role "admin" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -50,7 +50,7 @@ class AdminServiceStub:
     GetStatus: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatusRequest, _admin_service_pb2.GetStatusResponse]
     """Returns the status of the server. Never waits, even while a bundle is loading.
 
-    Errors: none of its own.
+    Errors: only those that every method may return (see ErrorReason).
     """
     LoadBundle: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.LoadBundleRequest, _admin_service_pb2.LoadBundleResponse]
     """Loads a bundle beside the current one, then serves the new bundle.
@@ -60,20 +60,21 @@ class AdminServiceStub:
     finish on the bundle on which they began. For a while, memory must hold both bundles.
 
     The call returns once the new bundle serves. Loading continues if the caller cancels or its
-    deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is no
-    error, so the call is safe to repeat.
+    deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is
+    not an error, so it is safe to repeat the call.
 
     Errors: INVALID_ARGUMENT for a path that is no directory below the bundle root; ABORTED with
     LOAD_UNDER_WAY while another bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED and the
     reason for a bundle that is damaged, has another format, or answers the golden queries
-    differently than when it was built (the current bundle goes on serving); UNAVAILABLE while the
+    differently than when it was built (the current bundle keeps serving); UNAVAILABLE while the
     server shuts down.
     """
     RollBack: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RollBackRequest, _admin_service_pb2.RollBackResponse]
-    """Serves the previous bundle again. It is loaded from its old path and checked as by LoadBundle.
+    """Serves the previous bundle again. The server loads this bundle from its old path and checks it
+    as in LoadBundle.
 
     A rollback goes back one bundle only. A second call fails with NOTHING_TO_ROLL_BACK_TO, so a
-    repeated call does not return to the bundle that was left.
+    repeated call never loads the replaced bundle again.
 
     Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO if there is no previous bundle;
     ABORTED with LOAD_UNDER_WAY while a bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED
@@ -85,11 +86,11 @@ class AdminServiceStub:
 class AdminServiceAsyncStub(AdminServiceStub):
     """Operation of one server: its status, and the bundle that it serves.
 
-    The service has a port of its own and is off unless the server is started with that port.
+    The service has its own port. It is off unless a setting of the server names this port.
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "admin" in its metadata, as
+    If the server has tokens, a call must send a token of the role "admin" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -103,7 +104,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetStatus: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatusRequest, _admin_service_pb2.GetStatusResponse]  # type: ignore[assignment]
     """Returns the status of the server. Never waits, even while a bundle is loading.
 
-    Errors: none of its own.
+    Errors: only those that every method may return (see ErrorReason).
     """
     LoadBundle: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.LoadBundleRequest, _admin_service_pb2.LoadBundleResponse]  # type: ignore[assignment]
     """Loads a bundle beside the current one, then serves the new bundle.
@@ -113,20 +114,21 @@ class AdminServiceAsyncStub(AdminServiceStub):
     finish on the bundle on which they began. For a while, memory must hold both bundles.
 
     The call returns once the new bundle serves. Loading continues if the caller cancels or its
-    deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is no
-    error, so the call is safe to repeat.
+    deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is
+    not an error, so it is safe to repeat the call.
 
     Errors: INVALID_ARGUMENT for a path that is no directory below the bundle root; ABORTED with
     LOAD_UNDER_WAY while another bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED and the
     reason for a bundle that is damaged, has another format, or answers the golden queries
-    differently than when it was built (the current bundle goes on serving); UNAVAILABLE while the
+    differently than when it was built (the current bundle keeps serving); UNAVAILABLE while the
     server shuts down.
     """
     RollBack: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RollBackRequest, _admin_service_pb2.RollBackResponse]  # type: ignore[assignment]
-    """Serves the previous bundle again. It is loaded from its old path and checked as by LoadBundle.
+    """Serves the previous bundle again. The server loads this bundle from its old path and checks it
+    as in LoadBundle.
 
     A rollback goes back one bundle only. A second call fails with NOTHING_TO_ROLL_BACK_TO, so a
-    repeated call does not return to the bundle that was left.
+    repeated call never loads the replaced bundle again.
 
     Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO if there is no previous bundle;
     ABORTED with LOAD_UNDER_WAY while a bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED
@@ -137,11 +139,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Operation of one server: its status, and the bundle that it serves.
 
-    The service has a port of its own and is off unless the server is started with that port.
+    The service has its own port. It is off unless a setting of the server names this port.
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "admin" in its metadata, as
+    If the server has tokens, a call must send a token of the role "admin" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -159,7 +161,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_service_pb2.GetStatusResponse, _abc.Awaitable[_admin_service_pb2.GetStatusResponse]]:
         """Returns the status of the server. Never waits, even while a bundle is loading.
 
-        Errors: none of its own.
+        Errors: only those that every method may return (see ErrorReason).
         """
 
     @_abc_1.abstractmethod
@@ -175,13 +177,13 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         finish on the bundle on which they began. For a while, memory must hold both bundles.
 
         The call returns once the new bundle serves. Loading continues if the caller cancels or its
-        deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is no
-        error, so the call is safe to repeat.
+        deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is
+        not an error, so it is safe to repeat the call.
 
         Errors: INVALID_ARGUMENT for a path that is no directory below the bundle root; ABORTED with
         LOAD_UNDER_WAY while another bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED and the
         reason for a bundle that is damaged, has another format, or answers the golden queries
-        differently than when it was built (the current bundle goes on serving); UNAVAILABLE while the
+        differently than when it was built (the current bundle keeps serving); UNAVAILABLE while the
         server shuts down.
         """
 
@@ -191,10 +193,11 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.RollBackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.RollBackResponse, _abc.Awaitable[_admin_service_pb2.RollBackResponse]]:
-        """Serves the previous bundle again. It is loaded from its old path and checked as by LoadBundle.
+        """Serves the previous bundle again. The server loads this bundle from its old path and checks it
+        as in LoadBundle.
 
         A rollback goes back one bundle only. A second call fails with NOTHING_TO_ROLL_BACK_TO, so a
-        repeated call does not return to the bundle that was left.
+        repeated call never loads the replaced bundle again.
 
         Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO if there is no previous bundle;
         ABORTED with LOAD_UNDER_WAY while a bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED

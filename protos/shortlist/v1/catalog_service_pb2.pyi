@@ -110,8 +110,9 @@ class BatchGetItemsRequest(_message.Message):
 
     @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """The fields of each item to return, as in GetItemRequest.item_fields. If they do not include
-        "item_id", match the items by position: `item_ids` without `missing_item_ids`.
+        """The fields of each item to return, as in GetItemRequest.item_fields. If the fields do not
+        include "item_id", match the items by position: they are in the order of `item_ids` without
+        `missing_item_ids`.
         """
 
     def __init__(
@@ -233,9 +234,9 @@ class UpsertItemsResponse(_message.Message):
     request_id: _builtins.str
     """The `request_id` of the write."""
     sequence: _builtins.int
-    """The position of the write among all writes to this server, from 1. 0 with an error."""
+    """The position of the write among all writes to this server, from 1. 0 if the write failed."""
     repeated: _builtins.bool
-    """Whether the write had been made before. `sequence` is then that of the first time."""
+    """Whether the same write was made before. `sequence` is then that of the first write."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
         """Why the write failed, with the details that ErrorReason describes. Absent if it succeeded."""
@@ -295,9 +296,9 @@ class DeleteItemsResponse(_message.Message):
     request_id: _builtins.str
     """The `request_id` of the deletion."""
     sequence: _builtins.int
-    """The position of the deletion among all writes to this server, from 1. 0 with an error."""
+    """The position of the deletion among all writes to this server, from 1. 0 if the deletion failed."""
     repeated: _builtins.bool
-    """Whether the deletion had been made before. `sequence` is then that of the first time."""
+    """Whether the same deletion was made before. `sequence` is then that of the first deletion."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
         """Why the deletion failed, with the details that ErrorReason describes. Absent if it succeeded."""

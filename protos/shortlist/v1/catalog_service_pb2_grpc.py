@@ -26,15 +26,15 @@ if _version_not_supported:
 
 
 class CatalogServiceStub:
-    """The items being served: the items of the bundle, with all writes since the bundle was built.
-    Calls of this service never wait for model work.
+    """The items that the server serves: the items of the bundle, with all writes since the bundle was
+    built. Calls of this service never wait for model work.
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one in its metadata, as `authorization: Bearer TOKEN`:
-    of the role "write" for UpsertItems and DeleteItems, of the role "read" for the other methods. A
-    call without a known token fails with UNAUTHENTICATED; a call whose token lacks the role fails
-    with PERMISSION_DENIED.
+    If the server has tokens, a call must send a token in its metadata: `authorization: Bearer
+    TOKEN`. UpsertItems and DeleteItems need a token of the role "write", the other methods a token
+    of the role "read". A call without a known token fails with UNAUTHENTICATED; a call whose token
+    lacks the role fails with PERMISSION_DENIED.
 
     A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
     `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
@@ -71,15 +71,15 @@ class CatalogServiceStub:
 
 
 class CatalogServiceServicer:
-    """The items being served: the items of the bundle, with all writes since the bundle was built.
-    Calls of this service never wait for model work.
+    """The items that the server serves: the items of the bundle, with all writes since the bundle was
+    built. Calls of this service never wait for model work.
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one in its metadata, as `authorization: Bearer TOKEN`:
-    of the role "write" for UpsertItems and DeleteItems, of the role "read" for the other methods. A
-    call without a known token fails with UNAUTHENTICATED; a call whose token lacks the role fails
-    with PERMISSION_DENIED.
+    If the server has tokens, a call must send a token in its metadata: `authorization: Bearer
+    TOKEN`. UpsertItems and DeleteItems need a token of the role "write", the other methods a token
+    of the role "read". A call without a known token fails with UNAUTHENTICATED; a call whose token
+    lacks the role fails with PERMISSION_DENIED.
 
     A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
     `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
@@ -111,15 +111,14 @@ class CatalogServiceServicer:
         """Creates and changes items while the server runs. Takes a stream of writes and answers each
         write, in order.
 
-        The server answers a write once it is on disk; after the answer no crash or restart loses it.
-        By then searches see a new price, stock, rating or release day. A new item or a new text is
-        usually visible within a second. A write that fails is answered with its error, and the stream
-        goes on with the next write.
+        The server answers a write once the write is on disk; after the answer, no crash or restart
+        loses the write. From the answer on, searches see a new price, stock, rating or release day. A
+        new item or a new text is usually visible within a second. If a write fails, its answer
+        contains the error, and the stream continues with the next write.
 
         Errors of the stream: FAILED_PRECONDITION with READ_ONLY if the server was started without a
-        state directory; UNAVAILABLE with SHUTTING_DOWN while the server shuts down. Writes without an
-        answer may have been made by then; it is always safe to send them again with the same
-        `request_id`.
+        state directory; UNAVAILABLE with SHUTTING_DOWN while the server shuts down. A write without an
+        answer may already be on disk. It is always safe to send it again with the same `request_id`.
 
         Errors of a write: INVALID_ARGUMENT for a field outside its limits; NOT_FOUND for a change of
         some fields of an item that does not exist; UNAVAILABLE with DISK_FAILED if the write cannot be
@@ -133,8 +132,9 @@ class CatalogServiceServicer:
         """Deletes items while the server runs. Takes a stream of deletions and answers each deletion, in
         order.
 
-        The server answers a deletion once it is on disk. No call that ends after that returns the
-        item, unless the item is written again. Deleting an item that does not exist is no error.
+        The server answers a deletion once the deletion is on disk. No call that ends after this answer
+        returns the item, unless the item is written again. Deleting an item that does not exist is no
+        error.
 
         The errors of the stream and of a deletion are those of UpsertItems.
         """
@@ -174,15 +174,15 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
-    """The items being served: the items of the bundle, with all writes since the bundle was built.
-    Calls of this service never wait for model work.
+    """The items that the server serves: the items of the bundle, with all writes since the bundle was
+    built. Calls of this service never wait for model work.
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one in its metadata, as `authorization: Bearer TOKEN`:
-    of the role "write" for UpsertItems and DeleteItems, of the role "read" for the other methods. A
-    call without a known token fails with UNAUTHENTICATED; a call whose token lacks the role fails
-    with PERMISSION_DENIED.
+    If the server has tokens, a call must send a token in its metadata: `authorization: Bearer
+    TOKEN`. UpsertItems and DeleteItems need a token of the role "write", the other methods a token
+    of the role "read". A call without a known token fails with UNAUTHENTICATED; a call whose token
+    lacks the role fails with PERMISSION_DENIED.
 
     A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
     `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the

@@ -29,8 +29,8 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """Never sent."""
     DEGRADATION_RERANK_SHORTENED: _Degradation.ValueType  # 1
     """Fewer candidates were reranked than requested, because the deadline or waiting calls left no
-    time for more. The best candidates in recall order were reranked; the others follow in recall
-    order.
+    time for more. The best candidates in recall order were reranked; all other candidates follow
+    in recall order.
     """
     DEGRADATION_RERANK_SKIPPED: _Degradation.ValueType  # 2
     """Nothing was reranked, because the deadline or waiting calls left no time. The results are in
@@ -54,8 +54,8 @@ DEGRADATION_UNSPECIFIED: Degradation.ValueType  # 0
 """Never sent."""
 DEGRADATION_RERANK_SHORTENED: Degradation.ValueType  # 1
 """Fewer candidates were reranked than requested, because the deadline or waiting calls left no
-time for more. The best candidates in recall order were reranked; the others follow in recall
-order.
+time for more. The best candidates in recall order were reranked; all other candidates follow
+in recall order.
 """
 DEGRADATION_RERANK_SKIPPED: Degradation.ValueType  # 2
 """Nothing was reranked, because the deadline or waiting calls left no time. The results are in
@@ -73,10 +73,10 @@ Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
 @_typing.final
 class Coverage(_message.Message):
-    """How completely a request was answered. Beside it, a response has the counts and durations of each
-    stage in `stages`, and the bundle that answered in `bundle_id`. Responses to writes have none of
-    the three: a write is made as a whole or refused, runs no stage and belongs to no bundle.
-    Responses of AdminService have a `bundle_id` only.
+    """How completely a request was answered. A response with a coverage also has the counts and
+    durations of each stage in `stages`, and the id of the bundle that answered in `bundle_id`.
+    Responses to writes have none of these three fields: a write is made as a whole or refused, runs
+    no stage and belongs to no bundle. Responses of AdminService have only a `bundle_id`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

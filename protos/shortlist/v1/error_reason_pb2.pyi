@@ -36,8 +36,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PAGE_TOKEN_MISMATCH: _ErrorReason.ValueType  # 3
     """INVALID_ARGUMENT: the page token does not come from this service, or it was issued for another
-    query, filter, depth or another value that it is bound to. A google.rpc.BadRequest names the
-    field. Start again without a token.
+    query, filter or depth, or for another value of a field to which it is bound. A
+    google.rpc.BadRequest names the field. Start again without a token.
     """
     ERROR_REASON_UNKNOWN_ITEM: _ErrorReason.ValueType  # 4
     """NOT_FOUND: the catalogue does not have the item. A google.rpc.ResourceInfo of type
@@ -73,16 +73,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Start again without a token.
     """
     ERROR_REASON_BUNDLE_REFUSED: _ErrorReason.ValueType  # 13
-    """FAILED_PRECONDITION: the bundle cannot serve; the message says why. The current bundle goes on
+    """FAILED_PRECONDITION: the bundle cannot serve; the message says why. The current bundle keeps
     serving.
     """
     ERROR_REASON_LOAD_UNDER_WAY: _ErrorReason.ValueType  # 14
-    """ABORTED: another bundle is loading. Try again once it serves or was refused."""
+    """ABORTED: another bundle is loading. Try again once that bundle serves or was refused."""
     ERROR_REASON_NOTHING_TO_ROLL_BACK_TO: _ErrorReason.ValueType  # 15
     """FAILED_PRECONDITION: there is no previous bundle, or the last change was a rollback."""
     ERROR_REASON_TOKEN_REQUIRED: _ErrorReason.ValueType  # 16
-    """UNAUTHENTICATED: the call has no bearer token, or a token that the server does not know (any
-    more).
+    """UNAUTHENTICATED: the call has no bearer token, or a token that the server does not know or no
+    longer knows.
     """
     ERROR_REASON_ROLE_MISSING: _ErrorReason.ValueType  # 17
     """PERMISSION_DENIED: the server knows the token, but the token lacks the role that the method
@@ -95,17 +95,17 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     Every error of these services carries a google.rpc.ErrorInfo. Its `domain` is "shortlist" and its
     `reason` is the name of a value below without the prefix ERROR_REASON_, such as "OVERLOADED".
     Later versions may add values, so a client must accept values that it does not know. The
-    canonical code of the error says what to do in general; the reason says which known cause it was.
-    Errors of gRPC itself carry no ErrorInfo: no connection, a deadline that passed in the client, or
-    a message over the size limit of 8 MiB (RESOURCE_EXHAUSTED).
+    canonical code of the error says what a client can do in general; the reason names the cause.
+    Errors of gRPC itself carry no ErrorInfo. Examples are a missing connection, a deadline that
+    passed in the client, and a message over the size limit of 8 MiB (RESOURCE_EXHAUSTED).
 
     If a comment of this contract names INVALID_ARGUMENT without a reason, the reason is
     INVALID_FIELD; for NOT_FOUND it is UNKNOWN_ITEM. Every method may also fail with
     MALFORMED_REQUEST, TOKEN_REQUIRED, ROLE_MISSING or INTERNAL_FAULT; the comments of methods do not
     repeat these.
 
-    If a call sends an `x-request-id` in its metadata, the server's log has that id beside the id of
-    the error, if there is one, and the metadata of the error has it too.
+    If a call sends an `x-request-id` in its metadata, the metadata of the error and the server's log
+    contain this id. The log also contains the id of the error, if the error has an id.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -122,8 +122,8 @@ that is not UTF-8, a truncated message, or messages nested more than 100 deep).
 """
 ERROR_REASON_PAGE_TOKEN_MISMATCH: ErrorReason.ValueType  # 3
 """INVALID_ARGUMENT: the page token does not come from this service, or it was issued for another
-query, filter, depth or another value that it is bound to. A google.rpc.BadRequest names the
-field. Start again without a token.
+query, filter or depth, or for another value of a field to which it is bound. A
+google.rpc.BadRequest names the field. Start again without a token.
 """
 ERROR_REASON_UNKNOWN_ITEM: ErrorReason.ValueType  # 4
 """NOT_FOUND: the catalogue does not have the item. A google.rpc.ResourceInfo of type
@@ -159,16 +159,16 @@ current bundle was not compacted from that bundle. A google.rpc.BadRequest names
 Start again without a token.
 """
 ERROR_REASON_BUNDLE_REFUSED: ErrorReason.ValueType  # 13
-"""FAILED_PRECONDITION: the bundle cannot serve; the message says why. The current bundle goes on
+"""FAILED_PRECONDITION: the bundle cannot serve; the message says why. The current bundle keeps
 serving.
 """
 ERROR_REASON_LOAD_UNDER_WAY: ErrorReason.ValueType  # 14
-"""ABORTED: another bundle is loading. Try again once it serves or was refused."""
+"""ABORTED: another bundle is loading. Try again once that bundle serves or was refused."""
 ERROR_REASON_NOTHING_TO_ROLL_BACK_TO: ErrorReason.ValueType  # 15
 """FAILED_PRECONDITION: there is no previous bundle, or the last change was a rollback."""
 ERROR_REASON_TOKEN_REQUIRED: ErrorReason.ValueType  # 16
-"""UNAUTHENTICATED: the call has no bearer token, or a token that the server does not know (any
-more).
+"""UNAUTHENTICATED: the call has no bearer token, or a token that the server does not know or no
+longer knows.
 """
 ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 17
 """PERMISSION_DENIED: the server knows the token, but the token lacks the role that the method

@@ -34,8 +34,8 @@ class _FacetScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FacetScope
     """
     FACET_SCOPE_RECALLED: _FacetScope.ValueType  # 2
     """The first `recall_depth` recalled candidates, which match the query best; the same candidates
-    on every page. A search without a query recalls nothing and uses FACET_SCOPE_MATCHED, which the
-    `scope` of the response then says.
+    on every page. A search without a query recalls nothing, so it uses FACET_SCOPE_MATCHED
+    instead; the `scope` in the response is then FACET_SCOPE_MATCHED.
     """
 
 class FacetScope(_FacetScope, metaclass=_FacetScopeEnumTypeWrapper):
@@ -52,8 +52,8 @@ filter and exclusions: the whole catalogue.
 """
 FACET_SCOPE_RECALLED: FacetScope.ValueType  # 2
 """The first `recall_depth` recalled candidates, which match the query best; the same candidates
-on every page. A search without a query recalls nothing and uses FACET_SCOPE_MATCHED, which the
-`scope` of the response then says.
+on every page. A search without a query recalls nothing, so it uses FACET_SCOPE_MATCHED
+instead; the `scope` in the response is then FACET_SCOPE_MATCHED.
 """
 Global___FacetScope: _TypeAlias = FacetScope  # noqa: Y015
 
@@ -124,8 +124,8 @@ class FacetCounts(_message.Message):
     scope: Global___FacetScope.ValueType
     """The items that were counted."""
     known_count: _builtins.int
-    """The number of counted items that have a value. For an attribute any value counts, whether or
-    not it reads as a number.
+    """The number of counted items that have a value. For an attribute, every value counts, whether or
+    not it can be read as a number.
     """
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
@@ -144,7 +144,7 @@ class FacetCounts(_message.Message):
 
     @_builtins.property
     def largest(self) -> _filter_pb2.Value:
-        """The largest number or date. Absent like `smallest`."""
+        """The largest number or date. Absent if `smallest` is absent."""
 
     def __init__(
         self,

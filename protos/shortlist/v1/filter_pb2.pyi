@@ -27,14 +27,14 @@ class Filter(_message.Message):
     A comparison names a field: "item_id", "title", "description", "brand", "category", "group_id",
     "price", "rating", "rating_count", "released", "in_stock", "image_url", or an attribute as
     "attributes.NAME", where NAME is one or more characters of any kind. Names are case-sensitive.
-    INVALID_ARGUMENT for any other name. An attribute that no item has is an attribute without
-    values.
+    INVALID_ARGUMENT for any other name. An attribute that no item has is not an error: all items
+    lack a value for it.
 
     "price", "rating" and "rating_count" are numbers, "released" is a date and "in_stock" is a flag.
     All other fields, including attributes, are texts. Texts are compared exactly, including letter
-    case. Numbers are compared as doubles, so a "rating_count" above 2^53 may equal a neighbour. A
-    missing value (or an empty text) passes no comparison, so `not_filter` of a comparison is true
-    for it.
+    case. Numbers are compared as doubles, so a "rating_count" above 2^53 may equal a neighbouring
+    number. If the value of a field is missing (or an empty text), an item passes no comparison of
+    this field. So it passes a `not_filter` of such a comparison.
 
     A tree has at most 8 levels, counted from 1 at the root, at most 100 filters in all, and at most
     256 KiB as a message, which also limits the length of a text. INVALID_ARGUMENT otherwise.
@@ -64,7 +64,7 @@ class Filter(_message.Message):
 
     @_builtins.property
     def not_filter(self) -> Global___Filter:
-        """The filter does not pass, possibly because a value is missing."""
+        """The item does not pass this filter, possibly because a value is missing."""
 
     @_builtins.property
     def equals(self) -> Global___EqualsFilter:

@@ -23,11 +23,11 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Item(_message.Message):
     """A product of the catalogue.
 
-    In a response it is the item as it is served, with every field unless the request names some. In
-    a request the caller describes the item in full, whether or not the catalogue has it: the server
-    looks up nothing to complete it. All texts of an item in a request, including the names and
-    values of attributes, may have at most 50,000 characters (Unicode code points) together;
-    INVALID_ARGUMENT otherwise. No single text has a limit.
+    In a response, this is the item as it is served. It has every field, unless the request names the
+    fields to return. In a request, the caller describes the whole item, even if the catalogue has
+    it: the server does not add fields from the catalogue. All texts of an item in a request,
+    including the names and values of attributes, may have at most 50,000 characters (Unicode code
+    points) together; INVALID_ARGUMENT otherwise. A single text has no other limit.
 
     An empty string means an absent text.
 

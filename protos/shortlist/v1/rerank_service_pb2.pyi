@@ -65,9 +65,9 @@ class RerankCandidate(_message.Message):
     """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """An inline item, described by the caller. It needs an id, which names it in the response. It
-        is scored as described even if the catalogue has an item of that id. INVALID_ARGUMENT if it
-        has no id or breaks a rule of Item.
+        """An inline item, described by the caller. The item needs an id, which the response contains.
+        The server scores the item as the caller describes it, even if the catalogue has an item with
+        this id. INVALID_ARGUMENT if the item has no id or breaks a rule of Item.
         """
 
     def __init__(
@@ -108,8 +108,8 @@ class RerankResponse(_message.Message):
 
     @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
-        """How completely the request was answered. Every candidate is scored or the call fails, because
-        only the caller knows which candidates may be left out; so `degradations` is empty.
+        """How completely the request was answered. Only the caller knows which candidates may be left
+        out, so the server scores every candidate or the call fails. `degradations` is therefore empty.
         """
 
     def __init__(
@@ -141,7 +141,7 @@ class RerankResult(_message.Message):
     item_id: _builtins.str
     """The id of the candidate."""
     score: _builtins.float
-    """The score that orders the results. Scores fall along the list and are comparable within one
+    """The score that orders the results. Scores decrease along the list and are comparable within one
     query only.
     """
     dense_score: _builtins.float

@@ -30,7 +30,7 @@ class RerankServiceStub:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -58,7 +58,7 @@ class RerankServiceServicer:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -102,7 +102,7 @@ class RerankService:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 

@@ -31,7 +31,7 @@ class RerankServiceStub:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -61,7 +61,7 @@ class RerankServiceAsyncStub(RerankServiceStub):
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -87,7 +87,7 @@ class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 

@@ -46,8 +46,8 @@ class RetrieveRequest(_message.Message):
     @_builtins.property
     def vector(self) -> _vector_pb2.Vector:
         """A vector, for example from Embed. INVALID_ARGUMENT unless it has the dimension of the
-        bundle's vectors and its coordinates are finite and not all 0. It need not have unit length:
-        the server normalises it.
+        bundle's vectors and its coordinates are finite and not all 0. The vector need not have unit
+        length: the server normalises it.
         """
 
     @_builtins.property
@@ -56,9 +56,9 @@ class RetrieveRequest(_message.Message):
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_channel_pb2.Channel.ValueType]:
-        """The channels that recall. Empty means all channels of a search. A vector allows CHANNEL_DENSE
-        only. INVALID_ARGUMENT for a vector with another channel, and for an unspecified or unknown
-        channel. A channel named twice counts once.
+        """The channels that recall items. Empty means all channels that Search uses. A vector allows
+        CHANNEL_DENSE only. INVALID_ARGUMENT for a vector with another channel, and for an unspecified
+        or unknown channel. A channel named twice counts once.
         """
 
     @_builtins.property
@@ -103,8 +103,8 @@ class RetrieveResponse(_message.Message):
     """The id of the bundle that answered."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetrieveResult]:
-        """The hits, best first. There are `page_size` hits unless fewer items pass the filter.
-        CHANNEL_LEXICAL alone returns no item that has no word in common with the query.
+        """The hits, best first. There are `page_size` hits unless fewer items pass the filter. With
+        CHANNEL_LEXICAL alone, every hit has a word in common with the query.
         """
 
     @_builtins.property
@@ -149,7 +149,7 @@ class RetrieveResult(_message.Message):
     score: _builtins.float
     """The recall score, which orders the results: the weighted sum of the scores of the channels that
     were asked. A single channel gives its own score, such as the cosine of CHANNEL_DENSE. Scores
-    fall along the list and are comparable within one retrieval only.
+    decrease along the list and are comparable within one retrieval only.
     """
     dense_score: _builtins.float
     """The cosine of the vectors of query and item, from -1 to 1. Always present, whichever channels
@@ -161,7 +161,9 @@ class RetrieveResult(_message.Message):
 
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """The item as it is served, with the fields that `item_fields` names. Absent if it names none."""
+        """The item as it is served, with the fields that `item_fields` names. Absent if `item_fields`
+        names no field.
+        """
 
     def __init__(
         self,
@@ -194,8 +196,8 @@ class SimilarItemsRequest(_message.Message):
     EXCLUDE_VARIANTS_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """The id of the item whose neighbours to find. INVALID_ARGUMENT if it is empty; NOT_FOUND if the
-    catalogue does not have the item.
+    """The id of the item for which to find similar items. INVALID_ARGUMENT if it is empty; NOT_FOUND
+    if the catalogue does not have the item.
     """
     page_size: _builtins.int
     """The maximum number of results. 0 means 10; values above 100 are coerced to 100; a negative
@@ -207,8 +209,8 @@ class SimilarItemsRequest(_message.Message):
     """
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
-        """Restricts the results to items that pass. Absent: all items are searched. The item itself need
-        not pass.
+        """Restricts the results to items that pass. Absent: all items are searched. The item of the
+        request need not pass.
         """
 
     @_builtins.property
@@ -346,8 +348,8 @@ class EmbedInput(_message.Message):
     """A query for the query tower, with the limits of SearchRequest.query; never empty."""
     @_builtins.property
     def item(self) -> _item_pb2.Item:
-        """An item for the item tower. It needs a title but no id. To encode a bare text as an item,
-        send an item that has only a title. INVALID_ARGUMENT if it breaks a rule of Item.
+        """An item for the item tower. The item needs a title but no id. To encode a bare text as an
+        item, send an item that has only a title. INVALID_ARGUMENT if it breaks a rule of Item.
         """
 
     def __init__(
@@ -385,7 +387,7 @@ class EmbedResponse(_message.Message):
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
         """One report per stage, in the order in which the stages ran: "encode" for the queries, then
-        "encode" for the items, each only if there are any.
+        "encode" for the items. A report is left out if there are no such inputs.
         """
 
     @_builtins.property

@@ -31,7 +31,7 @@ class RetrievalServiceStub:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -70,7 +70,7 @@ class RetrievalServiceServicer:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -81,7 +81,7 @@ class RetrievalServiceServicer:
     """
 
     def Retrieve(self, request, context):
-        """Recalls items for a query as a search does, or finds the items nearest to a vector.
+        """Recalls items for a query in the same way as Search, or finds the items nearest to a vector.
 
         Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
         if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
@@ -147,7 +147,7 @@ class RetrievalService:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 

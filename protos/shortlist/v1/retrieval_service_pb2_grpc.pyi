@@ -32,7 +32,7 @@ class RetrievalServiceStub:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -47,7 +47,7 @@ class RetrievalServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RetrievalServiceAsyncStub: ...
     Retrieve: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRequest, _retrieval_service_pb2.RetrieveResponse]
-    """Recalls items for a query as a search does, or finds the items nearest to a vector.
+    """Recalls items for a query in the same way as Search, or finds the items nearest to a vector.
 
     Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
     if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
@@ -77,7 +77,7 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -89,7 +89,7 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Retrieve: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRequest, _retrieval_service_pb2.RetrieveResponse]  # type: ignore[assignment]
-    """Recalls items for a query as a search does, or finds the items nearest to a vector.
+    """Recalls items for a query in the same way as Search, or finds the items nearest to a vector.
 
     Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
     if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is
@@ -118,7 +118,7 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -134,7 +134,7 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retrieval_service_pb2.RetrieveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_service_pb2.RetrieveResponse, _abc.Awaitable[_retrieval_service_pb2.RetrieveResponse]]:
-        """Recalls items for a query as a search does, or finds the items nearest to a vector.
+        """Recalls items for a query in the same way as Search, or finds the items nearest to a vector.
 
         Errors: INVALID_ARGUMENT for a field outside its limits; DEADLINE_EXCEEDED with DEADLINE_PASSED
         if the deadline passes first; RESOURCE_EXHAUSTED with OVERLOADED if the queue of the server is

@@ -56,7 +56,7 @@ class Rules(_message.Message):
     1. Exclusions remove items before recall.
     2. Recall and reranking run as without rules. Pinned items get all scores too.
     3. Boosts add to the scores of the first `recall_depth` candidates, which are then sorted again.
-    4. Diversity re-orders the head of that list.
+    4. Diversity re-orders the first items of that list.
     5. Caps leave out items, from the top of the list down.
     6. Pins take the positions that they name; all other items fill the other positions, in order.
 
@@ -104,8 +104,8 @@ class Rules(_message.Message):
 
     @_builtins.property
     def boosts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Boost]:
-        """Changes of scores: at most 20, INVALID_ARGUMENT otherwise. An item that passes several boosts
-        gets the sum of them.
+        """Changes of scores: at most 20, INVALID_ARGUMENT otherwise. If an item passes the filters of
+        several boosts, their strengths are added.
         """
 
     @_builtins.property
@@ -171,9 +171,9 @@ Global___Boost: _TypeAlias = Boost  # noqa: Y015
 
 @_typing.final
 class Cap(_message.Message):
-    """Limits the number of results with the same value, over all pages together: the best results are
-    kept, the others left out. `max_per_group` is such a cap on "group_id". Items without a value are
-    never left out. Pinned items are never left out either, but they count first.
+    """Limits the number of results with the same value, over all pages together. The best results are
+    kept, and the other results are left out. `max_per_group` is such a cap on "group_id". Items
+    without a value are never left out. Pinned items are never left out either, but they count first.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -188,9 +188,9 @@ class Cap(_message.Message):
     max_results: _builtins.int
     """The maximum number of results: 1 to 100, INVALID_ARGUMENT otherwise."""
     category_level: _builtins.int
-    """For "category", the number of levels, from the top, that make two categories the same; such as
-    2 for everything within "Electronics > Chargers". 0 means all levels. From 0 to 20, and 0 for
-    other fields; INVALID_ARGUMENT otherwise.
+    """For "category", the number of levels, from the top, that are compared. With 2, all categories
+    within "Electronics > Chargers" count as the same value. 0 means all levels. From 0 to 20, and
+    0 for other fields; INVALID_ARGUMENT otherwise.
     """
     def __init__(
         self,
@@ -209,9 +209,10 @@ Global___Cap: _TypeAlias = Cap  # noqa: Y015
 
 @_typing.final
 class Pin(_message.Message):
-    """Puts an item at a position of the list, whatever its score and whether or not it was recalled. An
-    item that is not in the catalogue, does not pass the filter of the request or is excluded is left
-    out: see RuleReport. If the list is shorter than the position, the item goes to its end.
+    """Puts an item at a position of the list, whatever its score and whether or not it was recalled. If
+    the item is not in the catalogue, does not pass the filter of the request or is excluded, the pin
+    is left out: see RuleReport. If the list is shorter than the position, the item goes to the end
+    of the list.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -251,7 +252,7 @@ class Adjustment(_message.Message):
     score_change: _builtins.float
     """A boost added this number to the score."""
     pinned_position: _builtins.int
-    """A pin put the result here: this is its `rank`."""
+    """A pin put the result at this position, which is its `rank`."""
     @_builtins.property
     def move(self) -> Global___Move:
         """Diversity moved the result."""

@@ -76,7 +76,8 @@ class SearchRequest(_message.Message):
 
     With a filter the query may be empty. The search then browses: it returns all items that pass
     the filter, ordered by popularity (`rating_count`, then `rating`, then catalogue order; missing
-    values last). No model runs, and the score of a result is its `rating_count`.
+    values last). No model runs. The score of a result is its `rating_count`, or with `rules` the
+    score that Rules describes.
     """
     page_size: _builtins.int
     """The maximum number of results. 0 means 10; values above 100 are coerced to 100; a negative
@@ -128,11 +129,11 @@ class SearchRequest(_message.Message):
 
     @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """The numbers 10 to 19 are kept for the user and the context of a request, which come later.
+        """The field numbers 10 to 19 are reserved for later fields about the user and the context.
 
         The fields of each result's `item` to return, by name, such as "title" or "attributes" (all
         attributes). Absent, empty and "*" mean every field. INVALID_ARGUMENT for a path that is no
-        field of Item or that leads into a field. The pages of one search may differ in it.
+        field of Item or that leads into a field. The pages of one search may name different fields.
         """
 
     def __init__(
@@ -249,7 +250,7 @@ class StreamSearchRequest(_message.Message):
     @_builtins.property
     def search(self) -> Global___SearchRequest:
         """The search, with the limits and defaults of its fields. INVALID_ARGUMENT for every search that
-        Search refuses, and if it is absent, because its query is then empty.
+        Search refuses. An absent search is refused because its query is empty.
         """
 
     def __init__(
@@ -323,8 +324,8 @@ class SearchResult(_message.Message):
     rank: _builtins.int
     """The position of the result in the whole result list, counted from 1 over all pages."""
     score: _builtins.float
-    """The score that orders the results; comparable within one search only. Scores fall along the
-    list, except at pinned results, which keep the position of their pin, and at results that
+    """The score that orders the results; comparable within one search only. Scores decrease along the
+    list. Exceptions are pinned results, which keep the position of their pin, and results that
     `rules.diversity` re-ordered.
     """
     dense_score: _builtins.float

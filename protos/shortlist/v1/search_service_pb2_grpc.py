@@ -31,7 +31,7 @@ class SearchServiceStub:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -41,7 +41,7 @@ class SearchServiceStub:
     an id gets one from the server.
 
     The server respects the deadline of a call. If the deadline is near or other calls are waiting,
-    the server does less and says so in `coverage`: it reranks fewer candidates, the best ones in
+    the server does less and reports this in `coverage`. It reranks only the best candidates in
     recall order, as many as the measured cost of the model allows. If there is no time to rerank at
     all, it does not count facets either. Encoding the query, filtering and recall are never left
     out. Without a deadline nothing is left out, and a call may wait for all calls before it.
@@ -71,7 +71,7 @@ class SearchServiceServicer:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -81,7 +81,7 @@ class SearchServiceServicer:
     an id gets one from the server.
 
     The server respects the deadline of a call. If the deadline is near or other calls are waiting,
-    the server does less and says so in `coverage`: it reranks fewer candidates, the best ones in
+    the server does less and reports this in `coverage`. It reranks only the best candidates in
     recall order, as many as the measured cost of the model allows. If there is no time to rerank at
     all, it does not count facets either. Encoding the query, filtering and recall are never left
     out. Without a deadline nothing is left out, and a call may wait for all calls before it.
@@ -101,9 +101,9 @@ class SearchServiceServicer:
 
     def StreamSearch(self, request, context):
         """Searches like Search and answers twice: first with the page in recall order, as soon as recall
-        is done, then with the page that Search returns. Only the second answer is sent if nothing can
-        be reranked: no reranker, a `rerank_depth` of 0, no query, or nothing recalled. Cancelling the
-        call after the first answer stops the remaining work.
+        is done, then with the page that Search returns. If nothing can be reranked (no reranker, a
+        `rerank_depth` of 0, no query, or nothing recalled), only the second answer is sent. Cancelling
+        the call after the first answer stops the remaining work.
 
         Errors: those of Search, with field paths that begin with "search.". An error may follow the
         first answer; the page of the first answer stays valid.
@@ -139,7 +139,7 @@ class SearchService:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -149,7 +149,7 @@ class SearchService:
     an id gets one from the server.
 
     The server respects the deadline of a call. If the deadline is near or other calls are waiting,
-    the server does less and says so in `coverage`: it reranks fewer candidates, the best ones in
+    the server does less and reports this in `coverage`. It reranks only the best candidates in
     recall order, as many as the measured cost of the model allows. If there is no time to rerank at
     all, it does not count facets either. Encoding the query, filtering and recall are never left
     out. Without a deadline nothing is left out, and a call may wait for all calls before it.

@@ -32,7 +32,7 @@ class SearchServiceStub:
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -42,7 +42,7 @@ class SearchServiceStub:
     an id gets one from the server.
 
     The server respects the deadline of a call. If the deadline is near or other calls are waiting,
-    the server does less and says so in `coverage`: it reranks fewer candidates, the best ones in
+    the server does less and reports this in `coverage`. It reranks only the best candidates in
     recall order, as many as the measured cost of the model allows. If there is no time to rerank at
     all, it does not count facets either. Encoding the query, filtering and recall are never left
     out. Without a deadline nothing is left out, and a call may wait for all calls before it.
@@ -62,9 +62,9 @@ class SearchServiceStub:
     """
     StreamSearch: _grpc.UnaryStreamMultiCallable[_search_service_pb2.StreamSearchRequest, _search_service_pb2.StreamSearchResponse]
     """Searches like Search and answers twice: first with the page in recall order, as soon as recall
-    is done, then with the page that Search returns. Only the second answer is sent if nothing can
-    be reranked: no reranker, a `rerank_depth` of 0, no query, or nothing recalled. Cancelling the
-    call after the first answer stops the remaining work.
+    is done, then with the page that Search returns. If nothing can be reranked (no reranker, a
+    `rerank_depth` of 0, no query, or nothing recalled), only the second answer is sent. Cancelling
+    the call after the first answer stops the remaining work.
 
     Errors: those of Search, with field paths that begin with "search.". An error may follow the
     first answer; the page of the first answer stays valid.
@@ -77,7 +77,7 @@ class SearchServiceAsyncStub(SearchServiceStub):
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -87,7 +87,7 @@ class SearchServiceAsyncStub(SearchServiceStub):
     an id gets one from the server.
 
     The server respects the deadline of a call. If the deadline is near or other calls are waiting,
-    the server does less and says so in `coverage`: it reranks fewer candidates, the best ones in
+    the server does less and reports this in `coverage`. It reranks only the best candidates in
     recall order, as many as the measured cost of the model allows. If there is no time to rerank at
     all, it does not count facets either. Encoding the query, filtering and recall are never left
     out. Without a deadline nothing is left out, and a call may wait for all calls before it.
@@ -104,9 +104,9 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """
     StreamSearch: _aio.UnaryStreamMultiCallable[_search_service_pb2.StreamSearchRequest, _search_service_pb2.StreamSearchResponse]  # type: ignore[assignment]
     """Searches like Search and answers twice: first with the page in recall order, as soon as recall
-    is done, then with the page that Search returns. Only the second answer is sent if nothing can
-    be reranked: no reranker, a `rerank_depth` of 0, no query, or nothing recalled. Cancelling the
-    call after the first answer stops the remaining work.
+    is done, then with the page that Search returns. If nothing can be reranked (no reranker, a
+    `rerank_depth` of 0, no query, or nothing recalled), only the second answer is sent. Cancelling
+    the call after the first answer stops the remaining work.
 
     Errors: those of Search, with field paths that begin with "search.". An error may follow the
     first answer; the page of the first answer stays valid.
@@ -118,7 +118,7 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every error carries the details that ErrorReason describes.
 
-    If the server has tokens, a call must send one of the role "read" in its metadata, as
+    If the server has tokens, a call must send a token of the role "read" in its metadata, as
     `authorization: Bearer TOKEN`. A call without a known token fails with UNAUTHENTICATED; a call
     whose token lacks the role fails with PERMISSION_DENIED.
 
@@ -128,7 +128,7 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     an id gets one from the server.
 
     The server respects the deadline of a call. If the deadline is near or other calls are waiting,
-    the server does less and says so in `coverage`: it reranks fewer candidates, the best ones in
+    the server does less and reports this in `coverage`. It reranks only the best candidates in
     recall order, as many as the measured cost of the model allows. If there is no time to rerank at
     all, it does not count facets either. Encoding the query, filtering and recall are never left
     out. Without a deadline nothing is left out, and a call may wait for all calls before it.
@@ -155,9 +155,9 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_search_service_pb2.StreamSearchResponse], _abc.AsyncIterator[_search_service_pb2.StreamSearchResponse]]:
         """Searches like Search and answers twice: first with the page in recall order, as soon as recall
-        is done, then with the page that Search returns. Only the second answer is sent if nothing can
-        be reranked: no reranker, a `rerank_depth` of 0, no query, or nothing recalled. Cancelling the
-        call after the first answer stops the remaining work.
+        is done, then with the page that Search returns. If nothing can be reranked (no reranker, a
+        `rerank_depth` of 0, no query, or nothing recalled), only the second answer is sent. Cancelling
+        the call after the first answer stops the remaining work.
 
         Errors: those of Search, with field paths that begin with "search.". An error may follow the
         first answer; the page of the first answer stays valid.

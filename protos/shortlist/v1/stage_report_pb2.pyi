@@ -41,7 +41,7 @@ class StageReport(_message.Message):
     - "facets": count facets.
     - "lookup": find items by id.
 
-    A stage may run more than once, such as "encode" of Embed for queries and then for items. Later
+    A stage may run more than once: Embed runs "encode" for queries and then for items. Later
     versions may add names, so a client must accept names that it does not know.
     """
     candidate_count: _builtins.int
@@ -62,8 +62,8 @@ class StageReport(_message.Message):
     plan: _builtins.str
     """How a "recall" with a filter found its candidates: "scan" compared all items that pass with the
     query; "sketch" compared the items whose vector sketches are near; "index" took enough items
-    that pass from the vector index; "index, then sketch" did not find enough in the vector index.
-    Empty otherwise.
+    that pass from the vector index; "index, then sketch" did not find enough in the vector index
+    and used the sketch after it. Empty for a recall without a filter and for other stages.
     """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:

@@ -32,9 +32,9 @@ class Vector(_message.Message):
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """The coordinates; their number is the dimension of the bundle's vectors (the length of every
-        vector that Embed returns). In requests they must be finite and not all 0; INVALID_ARGUMENT, at
-        the vector and not at the coordinate, otherwise. A vector in a request need not have unit
-        length: the server normalises it.
+        vector that Embed returns). In requests, the coordinates must be finite and not all 0;
+        otherwise INVALID_ARGUMENT, which names the vector and not the coordinate. A vector in a
+        request need not have unit length: the server normalises it.
         """
 
     def __init__(

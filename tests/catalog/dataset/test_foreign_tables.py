@@ -1,0 +1,356 @@
+"""Tables as other tools write them come back equal, or are refused by name."""
+
+import datetime
+import decimal
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from catalog.dataset.reading import Dataset, DatasetError, read_dataset
+
+CENTS = ["19.99", "0.35", "4.35", "20.00", "0.07", "99999999.99"]
+
+
+def write_parquet(directory: Path, table: pa.Table, **options: Any) -> Path:
+    pq.write_table(table, directory / "items.parquet", **options)
+    return directory
+
+
+def write_text(directory: Path, name: str, text: str) -> Path:
+    (directory / name).write_text(text, encoding="utf-8")
+    return directory
+
+
+def column(directory: Path, name: str) -> list[Any]:
+    values: list[Any] = read_dataset(directory).items[name].to_pylist()
+    return values
+
+
+def items_with(**columns: Any) -> pa.Table:
+    size = len(next(iter(columns.values())))
+    ids = {"item_id": [f"i{row}" for row in range(size)], "title": ["mug"] * size}
+    return pa.table(ids | columns)
+
+
+# Numbers.
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(10, 2), pa.decimal256(40, 6)], ids=str)
+def test_decimals_become_the_nearest_doubles(tmp_path, kind):
+    prices = pa.array([decimal.Decimal(text) for text in CENTS], kind)
+    directory = write_parquet(tmp_path, items_with(price=prices))
+    assert column(directory, "price") == [float(text) for text in CENTS]
+
+
+def test_single_precision_prices_keep_their_shortest_form(tmp_path):
+    prices = np.array([19.99, 0.35, 4.35], np.float32)
+    directory = write_parquet(tmp_path, items_with(price=prices))
+    assert column(directory, "price") == [19.99, 0.35, 4.35]
+
+
+def test_whole_numbers_beyond_double_precision_are_exact(tmp_path):
+    counts = [2**53 + 1, 2**63 - 1]
+    rows = "".join(f'{{"item_id":"{n}","title":"mug","rating_count":{n}}}\n' for n in counts)
+    assert column(write_text(tmp_path, "items.jsonl", rows), "rating_count") == counts
+    (tmp_path / "items.jsonl").unlink()
+    text = "item_id,title,rating_count\n" + "".join(f"{n},mug,{n}\n" for n in counts)
+    assert column(write_text(tmp_path, "items.csv", text), "rating_count") == counts
+
+
+# Dates.
+
+
+def test_spark_s_int96_dates_are_read_in_every_year(tmp_path):
+    days = [datetime.datetime(9999, 12, 31), datetime.datetime(1600, 1, 1)]
+    table = items_with(released=pa.array(days, pa.timestamp("ms")))
+    directory = write_parquet(tmp_path, table, use_deprecated_int96_timestamps=True)
+    assert column(directory, "released") == [day.date() for day in days]
+
+
+@pytest.mark.parametrize("day", [-719_163, 2_932_897], ids=["year 0", "year 10000"])
+def test_a_date_outside_of_the_years_1_to_9999_is_refused_by_row(tmp_path, only_problem_of, day):
+    table = items_with(released=pa.array([0, day], pa.int32()).cast(pa.date32()))
+    problem = only_problem_of(write_parquet(tmp_path, table))
+    assert problem.startswith("items.parquet, row 2, column released: ")
+    assert "is not a date such as 2024-01-31" in problem
+
+
+def test_year_zero_in_a_csv_is_refused_by_line(tmp_path, only_problem_of):
+    directory = write_text(tmp_path, "items.csv", "item_id,title,released\na,mug,0000-01-01\n")
+    assert only_problem_of(directory).startswith("items.csv, line 2, column released: '0000-01-01'")
+
+
+# Flags and ids.
+
+
+@pytest.mark.parametrize("values", [[1, 0, None], [1.0, 0.0, None], [True, False, None]], ids=str)
+def test_flags_may_be_numbers(tmp_path, values):
+    directory = write_parquet(tmp_path, items_with(in_stock=pa.array(values)))
+    assert column(directory, "in_stock") == [True, False, None]
+
+
+def test_a_flag_of_another_number_is_refused_by_row(tmp_path, only_problem_of):
+    directory = write_parquet(tmp_path, items_with(in_stock=[1, 2]))
+    assert only_problem_of(directory).startswith("items.parquet, row 2, column in_stock: 2 is not")
+
+
+def test_ids_may_be_whole_numbers_in_every_table(tmp_path):
+    write_text(tmp_path, "items.jsonl", '{"item_id":7,"title":"mug"}\n')
+    pq.write_table(
+        pa.table({"query": ["mug"], "item_id": [7], "grade": [1.0]}),
+        tmp_path / "judgments.parquet",
+    )
+    dataset = read_dataset(tmp_path)
+    assert dataset.items["item_id"].to_pylist() == ["7"]
+    assert dataset.judgments["item_id"].to_pylist() == ["7"]
+
+
+# Attributes.
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pa.array([[("colour", "red"), ("colour", "blue"), ("size", "L")]], pa.map_("str", "str")),
+        pa.array([{"colour": ["red", "blue"], "size": "L"}]),
+        pa.array([[{"key": "colour", "value": "red"}, {"key": "colour", "value": "blue"},
+                   {"key": "size", "value": "L"}]]),
+    ],
+    ids=["map", "struct", "list of entries"],
+)  # fmt: skip
+def test_an_attribute_with_several_values_keeps_all_of_them(tmp_path, attributes):
+    directory = write_parquet(tmp_path, items_with(attributes=attributes))
+    assert column(directory, "attributes") == [[("colour", "red, blue"), ("size", "L")]]
+
+
+def test_json_attributes_may_be_numbers_flags_lists_and_repeated(tmp_path):
+    text = (
+        '{"item_id":"a","title":"shirt","attributes":{"size":["S","M","S"],"weight_kg":0.2,'
+        '"organic":true,"pieces":3,"none":null,"colour":"red","colour":"blue"}}\n'
+    )
+    assert column(write_text(tmp_path, "items.jsonl", text), "attributes") == [
+        [
+            ("size", "S, M"),
+            ("weight_kg", "0.2"),
+            ("organic", "true"),
+            ("pieces", "3"),
+            ("colour", "red, blue"),
+        ]
+    ]
+
+
+def test_structs_have_no_attribute_for_a_missing_value(tmp_path):
+    attributes = [{"colour": "red", "size": "L"}, {"colour": "blue"}, None]
+    directory = write_parquet(tmp_path, items_with(attributes=attributes))
+    assert column(directory, "attributes") == [
+        [("colour", "red"), ("size", "L")], [("colour", "blue")], None
+    ]  # fmt: skip
+
+
+def test_a_row_with_a_repeated_key_is_refused_by_line(tmp_path, only_problem_of):
+    text = '{"item_id":"a","title":"mug"}\n{"item_id":"b","title":"mug","title":"cup"}\n'
+    problem = only_problem_of(write_text(tmp_path, "items.jsonl", text))
+    assert problem == "items.jsonl, line 2: has 'title' twice; correct the line"
+
+
+# Dialects of csv.
+
+
+@pytest.mark.parametrize(
+    ("text", "prices"),
+    [
+        ("item_id;title;price\na;Stuhl;10,5\nb;Tisch;1.234,50\n", [10.5, 1234.5]),
+        ("item_id;title;price\na;chair;10.5\nb;table;1.25\n", [10.5, 1.25]),
+        ("item_id\ttitle\tprice\na\tchair\t10.5\nb\ttable, oak\t20\n", [10.5, 20.0]),
+        ("item_id|title|price\na|chair|10.5\nb|table|20\n", [10.5, 20.0]),
+        ("sep=;\nitem_id;title;price\na;Stuhl;10,5\nb;Tisch;20\n", [10.5, 20.0]),
+        ("\ufeffitem_id;title;price\na;Stuhl;1\u202f234,5\nb;Tisch;20\n", [1234.5, 20.0]),
+    ],
+    ids=["semicolon", "semicolon with points", "tab", "pipe", "sep", "byte order mark"],
+)
+def test_delimiters_and_decimal_commas_are_recognised(tmp_path, text, prices):
+    assert column(write_text(tmp_path, "items.csv", text), "price") == prices
+
+
+def test_lines_are_counted_behind_a_separator_line(tmp_path, only_problem_of):
+    text = "sep=;\nitem_id;title;price\na;Stuhl;teuer\n"
+    problem = only_problem_of(write_text(tmp_path, "items.csv", text))
+    assert problem.startswith("items.csv, line 3, column price: 'teuer' is not a number")
+
+
+def test_a_cell_may_be_longer_than_the_standard_library_s_limit(tmp_path):
+    description = "word " * 40_000
+    text = f'item_id,title,description\na,manual,"{description}"\n'
+    assert column(write_text(tmp_path, "items.csv", text), "description") == [description]
+
+
+# Directories of parquet files.
+
+
+def test_a_directory_of_parquet_files_is_one_table(tmp_path, problems_of):
+    parts = tmp_path / "items.parquet"
+    (parts / "day=1").mkdir(parents=True)
+    pq.write_table(
+        pa.table({"item_id": ["a"], "title": ["mug"], "price": [1]}), parts / "0.parquet"
+    )
+    pq.write_table(pa.table({"item_id": ["b"], "title": ["cup"]}), parts / "day=1" / "1.parquet")
+    dataset = read_dataset(tmp_path)
+    assert dataset.items["item_id"].to_pylist() == ["a", "b"]
+    assert dataset.items["price"].to_pylist() == [1.0, None]
+
+    pq.write_table(pa.table({"item_id": ["a"], "title": [""]}), parts / "day=1" / "1.parquet")
+    assert set(problems_of(tmp_path)) == {
+        "items.parquet/day=1/1.parquet, row 1, column title: missing or blank; every row needs one",
+        "items.parquet/day=1/1.parquet, row 1, column item_id: 'a' is also on "
+        "items.parquet/0.parquet, row 1; give every row its own",
+    }
+
+
+def test_the_fingerprint_covers_every_part(tmp_path):
+    parts = tmp_path / "items.parquet"
+    parts.mkdir()
+    pq.write_table(pa.table({"item_id": ["a"], "title": ["mug"]}), parts / "0.parquet")
+    before = read_dataset(tmp_path).fingerprint
+    pq.write_table(pa.table({"item_id": ["b"], "title": ["cup"]}), parts / "1.parquet")
+    assert read_dataset(tmp_path).fingerprint != before
+
+
+# Judgments.
+
+
+def judged(directory: Path, *rows: str) -> Dataset:
+    write_text(
+        directory, "items.jsonl", '{"item_id":"a","title":"lamp"}\n{"item_id":"b","title":"x"}\n'
+    )
+    write_text(directory, "judgments.jsonl", "".join(f"{{{row}}}\n" for row in rows))
+    return read_dataset(directory)
+
+
+def test_one_query_in_two_spellings_must_not_have_two_grades(tmp_path):
+    with pytest.raises(DatasetError, match=r"'LAMP ' and item 'a' has 0.0 here and 3.0 on line 1"):
+        judged(
+            tmp_path,
+            '"query":"lamp","item_id":"a","grade":3',
+            '"query":"LAMP ","item_id":"a","grade":0',
+        )
+
+
+def test_query_ids_say_that_two_spellings_are_two_queries(tmp_path):
+    dataset = judged(
+        tmp_path,
+        '"query":"lamp","item_id":"a","grade":3,"query_id":"1"',
+        '"query":"LAMP","item_id":"a","grade":0,"query_id":"2"',
+    )
+    assert dataset.judgments["grade"].to_pylist() == [3.0, 0.0]
+
+
+def test_grades_without_any_gain_make_no_item_relevant(tmp_path):
+    rows = [f'"query":"lamp","item_id":"{item}","grade":0' for item in "ab"]
+    dataset = judged(tmp_path, *rows)
+    assert dataset.info.relevant_from > 0
+    assert "all grades are 0, which is grade_min" in dataset.warnings[0]
+
+
+def test_equal_grades_are_warned_of(tmp_path):
+    rows = [f'"query":"lamp","item_id":"{item}","grade":2' for item in "ab"]
+    dataset = judged(tmp_path, *rows)
+    assert dataset.info.relevant_from == 1.0
+    assert "all grades are 2" in dataset.warnings[0]
+
+
+# HTML.
+
+
+@pytest.mark.parametrize(
+    ("text", "is_markup"),
+    [
+        ("<p>Loose leaf</p>", True),
+        ("Tea &amp; co", True),
+        ("line<br/>break", True),
+        ("from 5 < x > 3", False),
+        ("Tea & co; R&D", False),
+        ("<brand> lamp", False),
+    ],
+)
+def test_html_is_warned_of_with_its_count(tmp_path, text, is_markup):
+    directory = write_parquet(tmp_path, items_with(description=[text, text]))
+    warnings = read_dataset(directory).warnings
+    assert len(warnings) == is_markup
+    if is_markup:
+        assert warnings[0].startswith("items.parquet, row 1, column description: 2 rows with HTML")
+
+
+# Random tables of all types that hold a price, a date, a flag or an id.
+
+PRICES = {
+    "float32": st.floats(0, 2**20, width=32),
+    "float64": st.floats(0, 1e12),
+    "int8": st.integers(0, 127),
+    "int64": st.integers(0, 2**53),
+    "decimal": st.integers(0, 10**9).map(lambda cents: decimal.Decimal(cents) / 100),
+}
+FLAGS = {"bool": st.booleans(), "int8": st.integers(0, 1), "float64": st.sampled_from([0.0, 1.0])}
+DAYS = st.dates(datetime.date(1, 1, 1), datetime.date(9999, 12, 31))
+RECENT = st.dates(datetime.date(1700, 1, 1), datetime.date(2200, 1, 1))
+
+
+def pyarrow_writer(path: Path, columns: dict[str, list[Any]]) -> None:
+    pq.write_table(pa.table(columns), path)
+
+
+def pandas_writer(path: Path, columns: dict[str, list[Any]]) -> None:
+    pd.DataFrame(columns).to_parquet(path)
+
+
+def polars_writer(path: Path, columns: dict[str, list[Any]]) -> None:
+    pl.DataFrame(columns, strict=False).write_parquet(path)
+
+
+def expected_price(value: Any, kind: str) -> float | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    # The double nearest to the shortest decimal form of a float32.
+    return float(str(np.float32(value))) if kind == "float32" else float(value)
+
+
+@pytest.mark.parametrize("write", [pyarrow_writer, pandas_writer, polars_writer])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_random_tables_come_back_equal(tmp_path_factory, write, data):
+    kind = data.draw(st.sampled_from(sorted(PRICES)))
+    flag_kind = data.draw(st.sampled_from(sorted(FLAGS)))
+    size = data.draw(st.integers(1, 5))
+
+    def rows(values: st.SearchStrategy[Any], *, gaps: bool = True) -> list[Any]:
+        drawn = values | st.none() if gaps else values
+        return data.draw(st.lists(drawn, min_size=size, max_size=size))
+
+    gaps = data.draw(st.booleans())
+    prices = rows(PRICES[kind], gaps=gaps)
+    flags = rows(FLAGS[flag_kind], gaps=gaps)
+    days = rows(DAYS if write is pyarrow_writer else RECENT, gaps=gaps)
+    ids = data.draw(st.lists(st.integers(0, 2**63 - 1), min_size=size, max_size=size, unique=True))
+    if kind == "float32":
+        written: Any = np.array([math.nan if p is None else p for p in prices], np.float32)
+    else:
+        written = prices
+    directory = tmp_path_factory.mktemp("table")
+    columns = {"item_id": ids, "title": ["mug"] * size, "price": written, "in_stock": flags,
+               "released": days}  # fmt: skip
+
+    write(directory / "items.parquet", columns)
+
+    items = read_dataset(directory).items
+    assert items["item_id"].to_pylist() == list(map(str, ids))
+    assert items["price"].to_pylist() == [expected_price(price, kind) for price in prices]
+    assert items["in_stock"].to_pylist() == [None if f is None else bool(f) for f in flags]
+    assert items["released"].to_pylist() == days
