@@ -4,6 +4,19 @@ import os
 import uuid
 from pathlib import Path
 
+_UMASK = os.umask(0)  # the only way to read it; `os.umask` sets it, so this runs once, on import
+os.umask(_UMASK)
+
+
+def make_readable(directory: Path) -> None:
+    """Give all files below a directory the permissions of the umask.
+
+    Some libraries create files that only their owner may read, such as model weights.
+    """
+    for path in directory.rglob("*"):
+        if not path.is_symlink():
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~_UMASK)
+
 
 def sync(path: Path) -> None:
     """Make a file's content durable. For a directory: make its file names durable."""
@@ -17,8 +30,8 @@ def sync(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically: readers see the whole old content or the whole new content.
 
-    This is also true after a power failure. A killed process may leave a temporary file in the same
-    directory, whose name is a dot, the name of `path` and a random suffix.
+    This is also true after a power failure. A killed process may leave a temporary file beside
+    `path`. The file's name is a dot, the name of `path` and a random suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")

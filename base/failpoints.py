@@ -1,7 +1,7 @@
 """Failpoints: named places in the code where a test kills the process, to test crashes.
 
 `SHORTLIST_FAILPOINT=log.before-commit` kills the process when it reaches that failpoint.
-`SHORTLIST_FAILPOINT=log.before-commit:3` kills it when it reaches the failpoint for the third time.
+`SHORTLIST_FAILPOINT=log.before-commit:3` kills the process when it gets there for the third time.
 The signal is SIGKILL, so nothing is flushed, closed or cleaned up. The variable is read once, on
 import.
 """
@@ -19,7 +19,7 @@ NAMES = frozenset(
         "log.create.before-tables",  # a new log: its header is written but not committed
         "log.create.after-tables",  # a new log: header and tables are committed
         "log.before-begin",  # a batch is checked; its transaction has not begun
-        "log.after-insert",  # all rows of items are written, in an open transaction
+        "log.after-insert",  # the rows of items are written; the transaction is still open
         "log.before-prune",  # the batch is written; its transaction is still open
         "log.before-commit",  # old request ids are removed too; the transaction is still open
         "log.after-commit",  # the batch is durable but not acknowledged
@@ -28,11 +28,11 @@ NAMES = frozenset(
         "compaction.before-items",  # the new bundle's directory exists and is empty
         "compaction.before-index",  # the new bundle has models, items and vectors
         "compaction.after-index",  # the new bundle has both indexes
-        "compaction.before-manifest",  # the new bundle has all files but the manifest
+        "compaction.before-manifest",  # the new bundle has all files except the manifest
         "compaction.after-manifest",  # the new bundle is complete, under a temporary name
         "compaction.after-rename",  # the new bundle has its final name but is not in use
-        "compaction.before-cleaning",  # the new bundle is in use; older ones still exist
-        "compaction.before-removal",  # an older bundle has lost its manifest, but no other file
+        "compaction.before-cleaning",  # the new bundle is in use; older bundles still exist
+        "compaction.before-removal",  # only the manifest of an older bundle is removed
         "compaction.after-cleaning",
     }
 )
@@ -44,7 +44,7 @@ def _parse(text: str | None) -> tuple[str | None, int]:
     With a count of 3, the process is killed when it reaches the failpoint for the third time.
 
     Raises:
-        InputError: the failpoint does not exist, or the count is not a whole number from 1.
+        InputError: the failpoint does not exist, or the count is not a whole number of at least 1.
     """
     if not text:
         return None, 0
@@ -61,7 +61,7 @@ _lock = threading.Lock()
 
 
 def failpoint(name: str) -> None:
-    """Kill the process if the variable names this failpoint and its count is reached.
+    """Kill the process if the environment variable names this failpoint and its count is reached.
 
     Args:
         name: One of `NAMES`.

@@ -28,7 +28,7 @@ def apply_in_halves(
         function: Takes a part of the batch. It fails if the part has a bad element.
         batch: The elements, at least one.
         substitute: The result to use for a bad element.
-        errors: Exceptions that the function raises for a bad element. All others end the work.
+        errors: Exceptions that the function raises for a bad element. Others are not caught.
 
     Returns:
         The results of the parts in the order of the batch, and the positions of bad elements.

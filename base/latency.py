@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 _MEAN_SHARE = 1 / 8  # weight of the latest measurement in the mean
 _DEVIATION_SHARE = 1 / 4  # weight of the latest distance from the mean in the deviation
-_DEVIATIONS = 2.0  # added to the mean, because a long estimate is safer than a short one
+_DEVIATIONS = 2.0  # how many deviations to add to the mean: a long estimate is safer
 _HALF_LIFE_SECONDS = 10.0
 
 
@@ -14,8 +14,8 @@ class LatencyEstimate:
 
     The estimate is the mean plus two deviations, as in TCP's estimate of round trips (Jacobson,
     1988). If an estimate is too long, callers skip the work, so it is not measured again. Therefore
-    an estimate without new measurements falls towards the shortest duration ever measured: the
-    difference halves every 10 s.
+    an estimate without new measurements falls towards the shortest duration ever measured: its
+    distance from this duration halves every 10 s.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

@@ -35,7 +35,7 @@ def resident_bytes(process: int | None = None, *, files: bool = True) -> int | N
 
 
 def _bytes(process: str, name: str) -> int | None:
-    """Return a value from a process's status file, in bytes; None if there is none."""
+    """Return a value from a process's status file, in bytes; None if the file lacks the value."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -48,6 +48,6 @@ def give_back_memory() -> None:
     """Free memory that JAX's compilation left, and return glibc's unused memory to the system."""
     gc.collect()  # JAX leaves reference cycles
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has this function
         if trim is not None:
             trim(0)

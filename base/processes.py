@@ -19,8 +19,8 @@ def python_command(*arguments: str) -> list[str]:
 def import_environment() -> dict[str, str]:
     """Return the environment variables with which `python_command` finds our packages.
 
-    With `-P`, Python still finds installed packages and packages on PYTHONPATH. It does not find
-    packages in the working directory, so their directory is added to PYTHONPATH if necessary.
+    With `-P`, Python still finds installed packages and packages on PYTHONPATH, but no packages in
+    the working directory. If our packages are only there, their directory is added to PYTHONPATH.
     """
     environment = dict(os.environ)
     # Without -P, the first entry of `sys.path` is the working directory or a script's directory.

@@ -21,9 +21,9 @@ from base.failpoints import failpoint
 # This table has one row: the unique id of the log.
 _IDENTITY_TABLE = "CREATE TABLE log (id TEXT NOT NULL)"
 
-# Rows that one statement reads or writes. Each statement releases Python's interpreter lock, and
-# then waits for other threads to get the lock back. With one statement per row, writes were slow
-# while searches ran.
+# Maximum number of rows that one statement reads or writes. Each statement releases Python's
+# interpreter lock, and then waits until the other threads release it. Therefore, writes with one
+# statement per row were slow while searches ran.
 _ROWS = 500
 _DIGEST_BYTES = 16
 
@@ -40,7 +40,7 @@ class LogFormat:
 
     application_id: int  # identifies our program in the file's header
     version: int  # format version: user_version in the file's header
-    tables: tuple[str, ...]  # CREATE statements of all tables but the table of the log's id
+    tables: tuple[str, ...]  # CREATE statements of all tables, except the table of the log's id
     other_directory: str  # advice to choose another directory, such as "give another --state"
     restart: str  # advice to go on without the file, such as "start from the bundle alone"
 
@@ -58,7 +58,7 @@ class LogFile:
         return self.path.with_name(f"{self.path.name}-wal").exists()
 
     def connect(self) -> sqlite3.Connection:
-        """Open the file for writing; create a missing file, and complete an unfinished one.
+        """Open the file for writing; create it if it is missing, and add tables if it has none.
 
         Raises:
             LogError: the file belongs to another program or has another format.
@@ -198,7 +198,7 @@ def log_id(connection: sqlite3.Connection) -> str:
 
 
 def digest(content: str) -> bytes:
-    """Return a short hash of a request's content, which shows whether a request is repeated."""
+    """Return a short hash of a request's content; a repeated request has the same hash."""
     return hashlib.blake2b(content.encode(), digest_size=_DIGEST_BYTES).digest()
 
 

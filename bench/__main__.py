@@ -19,13 +19,13 @@ class BenchConfig:
     # comparisons to run; empty: all
     only: tuple[Literal["encoding", "reranking", "training", "index"], ...] = ()
     rounds: int = 7  # timed rounds of each contestant
-    items: int = indexes.ITEMS  # vectors in the index; a million takes an hour to encode and index
+    items: int = indexes.ITEMS  # vectors in the index; a million take an hour to encode
     work: Path = Path("out/bench")  # directory of models and indexes; later runs reuse them
     results: Path = Path("bench/results.json")  # file for the results
 
 
 def main(config: BenchConfig) -> None:
-    """Run one comparison after another; write the rows of each as soon as it ends."""
+    """Run one comparison after another; write a comparison's rows as soon as it ends."""
     start = time.perf_counter()
     inputs.dataset()  # fail early if the data is missing
     models.prepare(config.work)

@@ -4,8 +4,8 @@
 
 The good client sends an open-loop load of a few calls per second. Other clients open idle
 connections, do not read answers, reset calls right after their start, or send messages larger than
-the server allows. A quiet phase precedes and follows each abuse. The benchmark starts the server.
-The good client, the other clients and the server share one machine.
+the server allows. There is a quiet phase before and after each abuse. The benchmark starts the
+server. The good client, the other clients and the server share one machine.
 """
 
 import resource
@@ -40,13 +40,13 @@ class AbuseConfig:
     bundle: Path  # the bundle to serve
     data: Path  # dataset directory; the queries come from its judgments
     seconds: float = 20.0  # duration of each phase
-    rounds: int = 3  # phases of each abuse
+    rounds: int = 3  # number of phases per abuse
     rate: float = 12.0  # calls per second of the good client, half Retrieve, half GetItem
     connections: int = 1_000  # number of idle connections
-    readers: int = 200  # calls whose answers stay unread; each second adds one call
+    readers: int = 200  # initial calls with unread answers; each second adds one call
     resets: float = 500.0  # reset calls per second
     oversized: float = 5.0  # oversized messages per second
-    message_mib: int = 9  # size of an oversized message; the limit of the server is 8
+    message_mib: int = 9  # size of an oversized message in MiB; the server's limit is 8 MiB
     cache: Path = Path("out/bench/xla")  # directory of compiled programs
     only: tuple[str, ...] = ()  # names of the abuses to run; empty: all
 

@@ -8,11 +8,11 @@ from bench.openloop import Answer, Call
 from bench.process import serving
 from shortlist.client import Client
 
-# Bundle id, method and query.
+# The key of a recorded answer: bundle id, method and query.
 Key = tuple[str, str, str]
 
-# Largest difference between scores that count as equal. In bfloat16, the score of a pair depends on
-# the batch size; the largest difference measured is 0.004.
+# Scores count as equal if they differ by at most this value. In bfloat16, the score of a pair
+# depends on the batch size; the largest measured difference is 0.004.
 _TOLERANCE = 0.01
 
 
@@ -22,7 +22,8 @@ def recorded(
     """Record the answers of Search and Retrieve from one server per bundle.
 
     Returns:
-        The answers, and the share of requests (method and query) that bundles answer differently.
+        The answers, and the share of requests (method and query) that the bundles answer
+        differently.
 
     Raises:
         ValueError: all bundles give the same answers, so a mixture could not be detected.
@@ -53,7 +54,7 @@ def same(answer: Answer, known: Answer) -> bool:
     if len(answer.results) != len(known.results):
         return False
     scores = dict(known.results)
-    # An item that `known` lacks must have nearly the score of the last item of `known`.
+    # An item may be missing from `known` only if its score nearly equals the last score of `known`.
     last = min(scores.values(), default=0.0)
     return all(
         abs(score - at_rank) <= _TOLERANCE and abs(score - scores.get(item, last)) <= _TOLERANCE
@@ -73,7 +74,7 @@ def compare(calls: Sequence[Call], known: Mapping[Key, Answer]) -> tuple[str, in
             continue
         expected = known.get((call.answer.bundle, call.method, call.asked))
         if expected is not None and call.answer.reranked < expected.reranked:
-            counts["shortened"] += 1  # too little time to rerank all: another order is correct
+            counts["shortened"] += 1  # too little time: another order is correct
         else:
             counts["same" if expected is not None and same(call.answer, expected) else "other"] += 1
     return (

@@ -2,8 +2,9 @@
 
     python -m bench.building
 
-The vectors are random points around random centres. Their neighbourhoods hardly affect the results.
-Making a million random vectors takes seconds; encoding a million titles takes hours.
+The vectors are random, because a million random vectors take seconds to make, but a million titles
+take an hour to encode. Each vector is a random point near a random centre. The exact neighbourhoods
+hardly affect the results.
 """
 
 import os
@@ -31,7 +32,7 @@ from towers.vectors import Stored, create_vectors, open_vectors
 
 _CHUNK = 20_000
 _CENTRES = 3_000
-_QUERIES = 400  # half tune the index, the other half measure recall
+_QUERIES = 400  # one half tunes the index, the other half measures recall
 _SEED = 0
 Result = TypeVar("Result")
 

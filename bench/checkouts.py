@@ -4,7 +4,7 @@
     python -m bench.checkouts --other ../before --bundle out/homedepot/bundle
 
 Both checkouts use this Python environment, so their libraries are the same. The checkouts take
-turns. Each one runs its own `bench.ours`, `bench.process`, server and client.
+turns. Each checkout runs its own `bench.ours`, `bench.process`, server and client.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Measure the vector index as built, after rewriting a fifth of the items, and after compaction.
+"""Measure the vector index as built, with a fifth of the items rewritten, and after compaction.
 
     python -m bench.churn [--items 1000000]
 
@@ -7,8 +7,9 @@ stays in the index as a dead row. Compaction builds a new index of the current i
 catalogue compacts long before a fifth of the items are rewritten.
 
 The benchmark searches each state on one core, one query at a time. It measures recall@10 against
-exact search, on queries that did not tune the index. Each build runs in its own process, where its
-peak memory can be measured. All recall targets use the same index, with different search effort.
+exact search, on queries that did not tune the index. Each build runs in its own process, so that
+the benchmark can measure the build's peak memory. All recall targets use the same index, with
+different search effort.
 """
 
 import json
@@ -204,7 +205,7 @@ def churn(config: ChurnConfig) -> tuple[list[BuildResult], list[SearchResult]]:
 
 
 def _write_rows(path: Path, stored: np.ndarray, rewritten: np.ndarray) -> None:
-    """Write the vectors in the row order after compaction: rewritten items last."""
+    """Write the vectors in the order of compacted rows: rewritten items last."""
     unchanged = np.setdiff1d(np.arange(len(stored)), rewritten)
     rows = np.concatenate([unchanged, rewritten])
     vectors_out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=stored.shape)

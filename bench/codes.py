@@ -1,10 +1,10 @@
-"""Measure how often a query of brand and model code finds its item, as typed and with one typo.
+"""Measure how often a query of brand and model code finds its item, with and without a typo.
 
     python -m bench.codes --bundle out/icecat/bundle
 
 A code is a title word of at least five characters, with letters and digits. A size such as 500GB is
-not a code, and neither is a word that occurs in several titles. A query is the item's brand and
-code in lower case. A typo swaps two neighbouring characters, or drops, doubles or replaces one
+not a code. A word that occurs in several titles is not a code either. A query is the item's brand
+and code in lower case. A typo swaps two neighbouring characters, or drops, doubles or replaces one
 character.
 """
 

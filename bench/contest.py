@@ -1,7 +1,7 @@
 """Time contestants in turns on the same inputs, each in its own process.
 
 With separate processes, the thread pools and allocators of one library cannot disturb another
-library. With turns, a change in the machine's speed affects all contestants alike.
+library. Because contestants take turns, a change in the machine's speed affects all of them alike.
 """
 
 import multiprocessing
@@ -20,7 +20,8 @@ import numpy as np
 # The timed function of a contestant. It takes the task's arguments and returns the answer, or
 # (seconds, answer) if only a part of the work is timed.
 Work = Callable[..., Any]
-# Runs once in the contestant's process: loads models, warms up, and returns the work.
+# The setup function of a contestant. It runs once in the contestant's process, loads models, warms
+# up, and returns the timed function.
 Setup = Callable[..., Work]
 # For each contestant by name: a module-level setup function and its arguments.
 Setups: TypeAlias = Mapping[str, tuple[Setup, tuple[Any, ...]]]
@@ -98,7 +99,7 @@ def contests(
         with patch.dict(os.environ, environments.get(name, {})):
             process.start()
         child.close()  # otherwise `_receive` would wait forever if the process died
-        _receive(parent, name)  # wait for the setup: no contestant loads while another is timed
+        _receive(parent, name)  # wait, so that no contestant loads while another is timed
         children[name] = (parent, process)
     for task, arguments in tasks.items():
         seconds: dict[str, list[float]] = {name: [] for name in setups}

@@ -59,7 +59,8 @@ class Counts:
         self.reranked.append(response.reranked_count)
         coverage = response.coverage
         complete = response.reranked_count == coverage.rerank_target_count
-        # A server must report degradations exactly if it reranks fewer candidates than the target.
+        # A server must report degradations if it reranks fewer candidates than the target, and only
+        # then.
         if complete == bool(coverage.degradations):
             self.outcomes["misreported"] += 1
         for kind in coverage.degradations:

@@ -42,7 +42,7 @@ class FilteredConfig:
 
 
 def measured(call: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[float, list[Any]]:
-    """Return the median milliseconds per query, and all answers; first warm up with one query."""
+    """After a warm-up query, return the median milliseconds per query, and all answers."""
     call(queries[0])
     milliseconds, answers = [], []
     for query in queries:
@@ -65,7 +65,7 @@ def nearest(
 
 
 def plans(vectors: Vectors, queries: np.ndarray, index: VectorIndex, sketch: Sketch) -> None:
-    """Print, for each share of items, the time of an exact scan and of the chosen plan."""
+    """Print, for each share of items, the times of an exact scan and of the chosen plan."""
     random = np.random.default_rng(0)
     for share in SHARES:
         allowed = random.random(len(vectors)) < share

@@ -9,12 +9,12 @@ A filter keeps a share of all items. There are three kinds of filters:
 - `far` keeps the cells farthest from the query.
 
 Cells behave like categories. 1,000 random items are the centres of the cells, and every item
-belongs to the cell of its nearest centre. To reach the share exactly, `near` and `far` keep
-only random items of the last cell.
+belongs to the cell of its nearest centre. To reach the share exactly, `near` and `far` keep only a
+random part of the last cell's items.
 
 For each filter, some queries tune each contestant, and other queries time it. Tuning chooses the
-least search effort that reaches a recall@10 of 0.99, or the maximum effort if none does. Shortlist
-has a single effort setting.
+least search effort that reaches a recall@10 of 0.99, or the maximum effort if no effort reaches
+this recall. Shortlist has a single effort setting.
 
 Shortlist and faiss receive a mask of the items that pass the filter. LanceDB finds these items with
 indexes of its columns. usearch is not compared because its Python interface takes no filter.
@@ -67,9 +67,9 @@ class FiltersConfig:
 class Kept:
     """The items that a filter keeps: whole cells, and a random part of one cell or of all items."""
 
-    cells: np.ndarray  # cells of which all items are kept
-    last: int  # the cell of which a random part is kept; -1: a random part of all items
-    below: float  # an item of that part is kept if its random number is below this value
+    cells: np.ndarray  # cells whose items are all kept
+    last: int  # the cell that is kept in part; -1: a part of all items is kept
+    below: float  # of `last`, items with a random number below this value are kept
 
 
 class Filters:
@@ -133,15 +133,15 @@ class Answers:
     effort: int
 
 
-# Prepares a filter, which is not timed, and returns a search function for the filtered items. The
-# function takes a query and a search effort.
+# The function that prepares a filter; its time is not measured. It returns the search function for
+# the filtered items, which takes a query and a search effort.
 Prepare = Callable[[Kept], Callable[[np.ndarray, int], Any]]
 
 
 def _work(
     directory: Path, file: Path, asked: np.ndarray, prepare: Prepare, efforts: tuple[int, ...]
 ) -> Work:
-    """Return a contestant's work: tune once per filter on the first queries, time the others."""
+    """Return a function that tunes once per filter on the first queries, and times the others."""
     stored = np.load(file, mmap_mode="r")
     filters = Filters(directory, stored)
     chosen: dict[tuple[str, float], int] = {}

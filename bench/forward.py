@@ -106,7 +106,7 @@ def shares(forward: Forward) -> None:
     step = ours.train_towers(pairs, _STEPS)
     step()
     tokens_of_step = round(64 * ours.token_counts(pairs))
-    # One forward pass; the backward pass has twice as many operations.
+    # A step has a forward pass, and a backward pass with twice as many operations.
     count = 3 * operations(forward.config, tokens_of_step)
     row("training step, 64 pairs", step()[0] / _STEPS, count)
 
@@ -118,7 +118,7 @@ def profile(forward: Forward) -> None:
     for batch, length in PROFILED:
         program, call = forward.compiled(batch, length)
         taken, kinds = seconds(call), profiling.by_kind(program, call)
-        # Operations of attention: queries times keys, and attention weights times values.
+        # Attention multiplies queries by keys, and attention weights by values.
         small = 4 * batch * length**2 * config.hidden_size * config.num_layers
         counts = {profiling.DENSE: operations(config, batch * length), profiling.ATTENTION: small}
         total, cost = sum(kinds.values()), program.cost_analysis()

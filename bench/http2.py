@@ -30,7 +30,8 @@ class Connection:
 
         Args:
             address: HOST:PORT.
-            window: Bytes of each answer that the server may send; `call` never allows more.
+            window: The number of bytes of an answer that the server may send; `call` keeps it
+                fixed.
 
         Raises:
             OSError: the server refuses the connection, or does not answer in time.

@@ -31,9 +31,9 @@ from towers.vectors import Stored
 ITEMS = 100_000
 K = 10
 TARGETS = (0.95, 0.99)
-_IVF_UP_TO = 200_000  # items; IVF is by far the slowest and does not run above this number
-# Share of the nearest items that rescoring in bfloat16 loses. `least_effort` does not see this
-# loss, because it counts items before rescoring.
+_IVF_UP_TO = 200_000  # maximum number of items for IVF, which is by far the slowest
+# Share of the nearest items that rescoring in bfloat16 loses. It is added to the recall target of
+# `least_effort`, which measures recall before rescoring and does not see this loss.
 _ROUNDED_AWAY = 0.003
 _BUILD_EFFORT = 200  # efConstruction of all graphs; higher values hardly improve recall here
 _EFFORTS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
@@ -83,7 +83,7 @@ def indexes(directory: Path, rounds: int, items: int = ITEMS) -> list[Row]:
                     ours.faster_than(timed),
                     _figures(ours, half),
                     _figures(timed, half),
-                    min(recalls) >= target - 0.005,  # tolerance: other queries tuned the effort
+                    min(recalls) >= target - 0.005,  # tolerance, as other queries set the effort
                     f"recall theirs {recalls[1]:.4f}, ours {recalls[0]:.4f}",
                     len(ours.seconds),
                 )
@@ -100,7 +100,7 @@ def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: 
     built = kept(directory, target, file, tune, "bfloat16")
     index, stored = open_index(built), np.load(file, mmap_mode="r")
     assert isinstance(index, ScannIndex)
-    # As for every contestant, the recall target refers to the unrounded vectors.
+    # For our index too, recall is measured against the unrounded vectors.
     index.effort = least_effort(index, stored, tune, K, target + _ROUNDED_AWAY)
     size = sum(path.stat().st_size for path in built.iterdir())
     return _one_by_one(lambda query: index.search(query, K)[0][0], asked, size, file)
@@ -109,7 +109,7 @@ def _scann(target: float, directory: Path, file: Path, tune: np.ndarray, asked: 
 def kept(
     directory: Path, target: float, file: Path, tune: np.ndarray, stored: Stored = "float32"
 ) -> Path:
-    """Return the directory of our index of a vector file, built once per version of the code."""
+    """Return the directory of our index of a vector file; build it once per version of the code."""
     built = directory / f"scann-{stored}-{target}-{_source()}"
     if not built.is_dir():
         unfinished = fresh_path(built)
@@ -170,7 +170,7 @@ def _faiss(
 
 
 def faiss_index(directory: Path, stored: np.ndarray, kind: str) -> tuple[Any, int]:
-    """Open a faiss index for one thread, built if missing; return the index and its bytes."""
+    """Open a faiss index for one thread; build it if missing. Return the index and its bytes."""
     import faiss
 
     built = directory / f"faiss-{kind}"

@@ -11,7 +11,7 @@ from catalog.dataset.reading import Dataset, read_dataset
 
 DATASETS = ("homedepot", "icecat")
 TITLES = 5_000
-PAIRS = 50  # candidates of one query, the default `rerank_depth`
+PAIRS = 50  # number of candidates per query; equals the default `rerank_depth`
 _SEED = 0
 
 

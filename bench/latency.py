@@ -5,7 +5,8 @@
 
 One client makes one call at a time, Search and Retrieve in turn, so no call waits in the server's
 queue. A latency is the wall time of one call at the client, including message encoding and
-transport. Run the script on the server's machine, because it describes the machine it runs on.
+transport. Run the script on the server's machine, because the script also prints a description of
+its machine.
 """
 
 import os

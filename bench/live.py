@@ -3,10 +3,10 @@
     python -m bench.live [--seconds 300]
 
 The benchmark makes a bundle of 100,000 real and recombined titles once, with the pretrained
-encoder. There are three phases. First, only Retrieve calls run. Second, they run together with
-updates of price and stock, and with new items. Third, each kind of call runs alone, as fast as the
-server answers. Another process on the same machine sends the load (`bench/load.py`). In the first
-two phases, the latency of a call counts from the time it was due.
+encoder. There are three phases. First, only Retrieve calls run. Second, Retrieve calls run together
+with updates of price and stock, and with writes of new items. Third, each kind of call runs alone,
+as fast as the server answers. Another process on the same machine sends the load (`bench/load.py`).
+In the first two phases, the latency of a call counts from its due time.
 """
 
 import json

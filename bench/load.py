@@ -31,7 +31,7 @@ _POLL = 0.02  # seconds between two polls of an item
 # One in 30 new items and one in 100 updates is polled until it is visible. Polling every write
 # would add too much load.
 _POLLED_NEW, _POLLED_UPDATES = 30, 100
-_RETRIEVED = 5  # one in this many polled new items is also searched with Retrieve
+_RETRIEVED = 5  # one in 5 polled new items is also searched with Retrieve
 _UNDER_WAY = 1_000  # maximum number of unacknowledged writes in `as_fast`
 _CALLERS = 16  # concurrent callers in `retrieves`
 _EOF = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
@@ -42,8 +42,8 @@ class Phase:
     """Options of `python -m bench.load`: the load of one run."""
 
     address: str
-    # "together" sends all kinds of calls at their rates. "updates", "new items" and "retrieves"
-    # send one kind as fast as possible.
+    # "together" sends all kinds of calls at the rates below. "updates", "new items" and "retrieves"
+    # send one kind of call as fast as possible.
     phase: str
     queries: str  # file of queries, a JSON list
     titles: str  # file of titles that are not in the catalogue, a JSON list
@@ -58,10 +58,10 @@ class Phase:
 class Measured:
     """Measurements of one run; times are in seconds."""
 
-    retrieve: list[float] = field(default_factory=list)  # Retrieve: due time to answer
-    update: list[float] = field(default_factory=list)  # updates: due time to acknowledgement
-    new: list[float] = field(default_factory=list)  # new items: due time to acknowledgement
-    # acknowledgement to visibility, of new items and of updates
+    retrieve: list[float] = field(default_factory=list)  # from due time to answer
+    update: list[float] = field(default_factory=list)  # from due time to acknowledgement
+    new: list[float] = field(default_factory=list)  # from due time to acknowledgement
+    # From acknowledgement to visibility: first of new items, then of updates.
     fresh: list[float] = field(default_factory=list)
     fresh_update: list[float] = field(default_factory=list)
     errors: int = 0
@@ -75,7 +75,7 @@ class Load:
     def __init__(self, phase: Phase, channel: grpc.aio.Channel) -> None:
         """Read the queries and titles."""
         self.phase, self.measured = phase, Measured()
-        self.catalogue: Any = CatalogServiceStub(channel)  # the stubs have synchronous types
+        self.catalogue: Any = CatalogServiceStub(channel)  # Any, as stub types are for threads
         self.retrieval: Any = RetrievalServiceStub(channel)
         self.queries: list[str] = json.loads(Path(phase.queries).read_text())
         self.titles: list[str] = json.loads(Path(phase.titles).read_text())
@@ -172,7 +172,7 @@ class Load:
     # ---- phases
 
     async def together(self) -> dict[str, Any]:
-        """Send all kinds of calls at their rates."""
+        """Send all kinds of calls at the configured rates."""
         phase = self.phase
 
         async def ask() -> None:

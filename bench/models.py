@@ -111,7 +111,8 @@ def training(directory: Path, rounds: int) -> list[Row]:
 
 
 def _not_compared(_: np.ndarray | None) -> tuple[None, str]:
-    # The rows of encoding and reranking already show that all contestants use the same model.
+    # Training needs no comparison of answers: the rows of encoding and reranking already show that
+    # all contestants use the same model.
     how = "the same pairs, weights and learning rate, dropout off"
     return None, f"{how}; each library's own loss and order"
 

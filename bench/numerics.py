@@ -4,8 +4,8 @@
 
 The program prints nDCG@10 and Recall@100 of reranked results in each number type, and the
 difference, paired by query. Then it compares the scores of candidates twice: float32 with bfloat16,
-and scores from a batch with scores one by one. For both, it prints how much the scores differ, and
-the share of pairs that keep their order.
+and scores from a batch with scores one by one. For each comparison, it prints how much the scores
+differ, and the share of candidate pairs that keep their order.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """An open-loop load in a separate process: calls at random times, without waiting for answers.
 
-The callers of a closed loop send fewer calls when the server slows down; real customers do not.
-Calls are due at the times of a Poisson process. The latency of a call counts from the time it was
-due.
+Real customers do not send fewer calls when the server slows down. The callers of a closed loop do,
+so a closed loop would underestimate latency. Here, calls are due at the times of a Poisson process.
+The latency of a call counts from its due time.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Load:
         item_ids: Ids for GetItem.
         deadline_seconds: The deadline of each call.
         seconds: The maximum duration.
-        retries: Whether the client retries failed calls, which is its default.
+        retries: Whether the client retries failed calls; retrying is the client's default.
     """
 
     address: str
@@ -99,7 +99,7 @@ class Call:
 
 @contextmanager
 def running(load: Load) -> Iterator[tuple[Event, "Future[list[Call]]"]]:
-    """Send a load while the block runs; yield an event to stop it, and a future of its calls."""
+    """Send a load while the block runs; yield an event that stops it, and a future of the calls."""
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(1, context) as pool:
         stop = manager.Event()

@@ -1,4 +1,4 @@
-"""Restart, swap and overload servers under an open-loop load.
+"""Restart servers, swap bundles and overload a server, under an open-loop load.
 
     python -m bench.operations restarts --bundle BUNDLE --data DIR
     python -m bench.operations overload --bundle BUNDLE --data DIR
@@ -33,7 +33,7 @@ from shortlist.client import Client, Options, Retry, ShortlistError
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
 
 _CALLERS = 16  # callers of the closed loop that measures the maximum rate
-_RECORDED = 200  # queries of `swaps`; before, each bundle answers them alone
+_RECORDED = 200  # number of queries of `swaps`; answers are recorded before the swaps
 _HEALTH_SECONDS = 0.1  # seconds between two health checks
 _MIX = {"Retrieve": 0.6, "GetItem": 0.35, "Search": 0.05}  # shares of calls
 # The same mix without GetItem, whose calls never wait in the queue.
@@ -109,7 +109,7 @@ def restarts(config: OperationsConfig, load: Load) -> None:
 
 
 def swaps(config: OperationsConfig, load: Load) -> None:
-    """Swap two bundles under load, and check that no answer mixes them."""
+    """Swap two bundles under load, and check that no answer mixes the two bundles."""
     if config.other is None:
         sys.exit("error: swaps need --other BUNDLE")
     times = config.times or 200

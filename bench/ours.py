@@ -58,10 +58,10 @@ def bulk_encoder() -> TowerEncoder:
 
 
 def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
-    """Rerank in the shapes of serving, with the cross-encoder and head of the other contestants.
+    """Rerank in the batch shapes of serving, with the other contestants' cross-encoder and head.
 
     The head is part of the compiled program, like the head of our reranker. If NumPy computed the
-    head, its threads would spin during the next call.
+    head, NumPy's threads would spin during the next call and slow it down.
     """
     bert, dtype = load_bert(directory), choose_numerics().input_dtype
     head = {name: value.T for name, value in load_file(directory / WEIGHTS_FILE).items()
@@ -152,7 +152,7 @@ def train_cross_encoder(
 def _stepping(
     loss: Any, params: Any, encoder: Collection[str], plan: Sequence[np.ndarray], load: Any
 ) -> Work:
-    """Return the work of training steps, timed from the end of the first to the end of the last."""
+    """Return a function that trains, timed from the end of the first step to that of the last."""
     mesh = make_mesh()
     optimizer = make_optimizer(FitConfig(learning_rate=2e-5), params, encoder, 1000)
     params = jax.device_put(params, parameter_sharding(mesh, params))

@@ -13,7 +13,7 @@ from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
 
 MAX_TOKENS = 64
 _BATCH = 32  # the default batch size of every library here
-# Our training uses no dropout. Dropout would cost the other contestants time.
+# Dropout is off, as in our training; it would cost the other contestants time.
 _NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
@@ -89,8 +89,9 @@ def make_onnx(directory: Path) -> None:
     """Export the encoder and the cross-encoder, in float32 and dynamic int8.
 
     ONNX Runtime's own optimizer fuses the attention of each layer into one operator. The optimizer
-    recognises only attention in its plain ("eager") form, written by the older exporter of torch.
-    Models of the newer exporter stay unfused, and encode and rerank 8% slower in float32.
+    recognises only plain ("eager") attention that torch's older exporter has written. The attention
+    of models from the newer exporter is not fused. These models encode and rerank 8% slower in
+    float32.
     """
     import torch
     from onnx import TensorProto
@@ -104,7 +105,7 @@ def make_onnx(directory: Path) -> None:
     }
     names = ["input_ids", "attention_mask", "token_type_ids"]
 
-    class Named(torch.nn.Module):  # because the older exporter passes inputs by position
+    class Named(torch.nn.Module):  # names the inputs that the older exporter passes by position
         def __init__(self, model: Any) -> None:
             super().__init__()
             self.model = model
@@ -180,7 +181,7 @@ def st_train_cross_encoder(
 def _trained(
     trainer: Any, arguments: Any, model: Any, data: Any, loss: Any, batch: int, steps: int
 ) -> Work:
-    """Return the work of training steps, timed from the end of the first to the end of the last."""
+    """Return a function that trains, timed from the end of the first step to that of the last."""
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):

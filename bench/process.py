@@ -87,7 +87,7 @@ def serving(bundle: Path, cache: Path, *flags: str) -> Iterator[Server]:
 def repeated(
     seconds: float, action: Callable[[int, Counter[str]], None], done: Counter[str] | None = None
 ) -> Iterator[Counter[str]]:
-    """Call `action` every `seconds` seconds while the block runs; yield its counts."""
+    """Call `action` every `seconds` seconds while the block runs; yield the counter it updates."""
     counts: Counter[str] = Counter() if done is None else done
     over = threading.Event()
 

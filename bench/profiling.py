@@ -19,9 +19,9 @@ PASSES = 20  # traced passes; the median time of each operation is used
 
 DENSE = "dense products"
 ATTENTION = "attention: products and softmax"
-# The kinds, each with a pattern for the program's text; the first pattern that matches decides. XLA
-# fuses the products and softmax of attention into one operation if possible. A norm is several
-# operations, and some of them also compute residual sums.
+# Kinds of operations, each with a pattern for the program's text. An operation has the kind of the
+# first pattern that matches. XLA fuses the products and softmax of attention into one operation if
+# possible. A norm consists of several operations; some of these also compute residual sums.
 _KINDS = (
     (ATTENTION, r" dot\(.*lhs_batch_dims=\{\d| exponential\("),
     (DENSE, r" dot\("),
@@ -47,7 +47,7 @@ def by_kind(program: Any, call: Callable[[], Any]) -> dict[str, float]:
         times = _durations(ProfileData.from_file(str(file)))
     seconds = dict.fromkeys(KINDS, 0.0)
     for operation, taken in times.items():
-        # Most operations run once per pass; the quotient is also right for operations in loops.
+        # The quotient is the number of runs per pass: one for most operations, more in loops.
         seconds[kinds[operation]] += statistics.median(taken) * len(taken) / PASSES
     return seconds
 

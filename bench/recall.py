@@ -1,11 +1,11 @@
-"""Compare ways to fuse the recall channels, and reranking of candidates from one or both channels.
+"""Compare ways to fuse the recall channels, and reranking after one channel and after both.
 
     python -m bench.recall --bundle out/bundle --data $SHORTLIST_DATA/homedepot --split dev
 
 The first table shows nDCG@10 and Recall@100 of recall for each lexical weight, for reciprocal rank
-fusion, and for the lexical channel alone. Each row has its difference from the default weight,
-paired by query. Then the program prints the same metrics of reranked candidates: first from the
-dense channel, then from both channels, and the difference.
+fusion, and for the lexical channel alone. Each row shows the difference from the default weight,
+paired by query. Then the program prints the same metrics after reranking: for candidates of the
+dense channel, for candidates of both channels, and the difference between the two.
 """
 
 import sys

@@ -66,7 +66,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows to a results file, in place of its rows of the same work.
+    """Write rows to a results file; they replace earlier rows of the same work.
 
     The file holds results of one processor and one set of package versions, so rows of another
     processor or other versions are dropped. Each row has the date of its measurement.
@@ -90,7 +90,7 @@ def write(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _topology() -> str:
-    """Return the numbers of processors and of physical cores."""
+    """Return the numbers of logical processors and of physical cores."""
     directory = Path("/sys/devices/system/cpu")
     cores = {file.read_text() for file in directory.glob("cpu[0-9]*/topology/core_cpus_list")}
     return f"{os.cpu_count()} processors, threads of {len(cores) or 'unknown'} cores"

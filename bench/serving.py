@@ -28,7 +28,7 @@ class ServingConfig:
 
     bundle: Path  # the bundle to serve
     data: Path  # dataset directory; the queries come from its `test` judgments
-    rounds: int = 7  # rounds; numbers of callers take turns in each round
+    rounds: int = 7  # number of rounds; each round measures every number of callers
     calls: int = 64  # calls per method, round and number of callers
     callers: tuple[int, ...] = (16,)  # numbers of concurrent callers, each compared with one caller
     cache: Path = Path("out/bench/xla")  # directory of compiled programs
@@ -115,7 +115,7 @@ def main(config: ServingConfig) -> None:
     queries = inputs.queries_of(config.data, "test")
     sys.stdout.write(f"{machine()}\n")
     with server(config):
-        pass  # compile the programs that the cache lacks
+        pass  # the first start compiles the programs that the cache lacks
     for _ in range(3):
         with server(config) as (started, seconds):
             print_row("start with compiled programs, seconds to ready", [seconds])

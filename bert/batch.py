@@ -16,7 +16,7 @@ class Tokens(NamedTuple):
     Attributes:
         ids: Word-piece ids, `Int["batch length"]`.
         mask: True for a real token, False for padding, `Bool["batch length"]`.
-        types: 0 for tokens of the first text, 1 for tokens of the second, `Int["batch length"]`.
+        types: 0 for tokens of the first text, 1 for the second text, `Int["batch length"]`.
     """
 
     ids: Int[Array, "batch length"] | Int[np.ndarray, "batch length"]
@@ -27,7 +27,7 @@ class Tokens(NamedTuple):
 class Packed(NamedTuple):
     """Several texts laid end to end in each row, as NumPy or JAX arrays (a pytree).
 
-    Training packs its batches: they have hardly any padding, and all batches have one shape.
+    Training packs its batches. Packed batches have hardly any padding, and all have one shape.
 
     Attributes:
         ids: Word-piece ids, `Int["rows length"]`.
@@ -53,11 +53,11 @@ class PackedRows(NamedTuple):
     Attributes:
         ids: Word-piece ids, `Int["rows length"]`.
         texts: Number, within the row, of the text that each token belongs to, -1 for padding,
-            `Int["rows length"]`. The result of a row of padding is not used.
+            `Int["rows length"]`. The model's result for a row of padding is not used.
         types: 0 for tokens of a text's first part, 1 for its second part, `Int["rows length"]`.
         positions: Position of each token in its text, `Int["rows length"]`.
-        starts: Position of each text's [CLS] in its row, `Int["rows texts"]`. It is 0 beyond the
-            last text of the row.
+        starts: Position of each text's [CLS] in its row, `Int["rows texts"]`. After the row's last
+            text, the positions are 0.
     """
 
     ids: Int[Array, "rows length"] | Int[np.ndarray, "rows length"]
@@ -83,7 +83,7 @@ def mean_pool(
     hidden: Float[Array, "batch length hidden"],
     mask: Bool[Array, "batch length"] | Bool[np.ndarray, "batch length"],
 ) -> Float[Array, "batch hidden"]:
-    """Average the hidden states of each row's real tokens; zeros for a row of padding."""
+    """Average the hidden states of each row's real tokens; a row of padding gives zeros."""
     weights = jnp.asarray(mask, hidden.dtype)
     total = jnp.einsum("blh,bl->bh", hidden, weights, precision=precision(hidden.dtype))
     return total / jnp.maximum(weights.sum(axis=1, keepdims=True), 1.0)

@@ -32,8 +32,9 @@ logger = logging.getLogger(__name__)
 
 # Lengths that serving pads rows to.
 LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-# Lengths that bulk encoding pads rows to. More lengths save an eighth of the tokens, but need more
-# programs. Bulk encoding runs long enough to make up for their compilation.
+# Lengths that bulk encoding pads rows to. Compared with `LENGTHS`, they save an eighth of the
+# tokens, but need more programs. Bulk encoding runs so long that the saved time exceeds the time of
+# compiling these programs.
 BULK_LENGTHS = (
     8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 36, 40, 48, 56, 64, 80, 96, 112, 128, 160,
     192, 256, 384, 512
@@ -46,10 +47,11 @@ _CACHE_EVENTS = {
 }
 _counted: Counter[str] = Counter()  # number of programs, by origin
 
-# Fixed time of a call (dispatch, and reading the weights once), as the number of tokens that take
-# the same time.
+# Fixed time of a call (dispatch, and reading the weights once), measured in tokens: computing this
+# number of tokens takes the same time.
 _CALL_TOKENS = 32
-# Batches computed in parallel: one computes while the threads of the other wait for each other.
+# Number of batches computed in parallel. While the threads of one batch wait for each other, the
+# other batch computes.
 _PARALLEL_BATCHES = 2
 
 
@@ -122,14 +124,15 @@ class Programs:
 class BucketedForward:
     """A model that takes any number of rows, of any length, and runs in a few fixed shapes.
 
-    A row is padded to the shortest of `lengths` that it fits. Unless lengths are mixed, other rows
-    do not affect this length, and they change the result of the row only by rounding errors.
+    A row is padded to the shortest of `lengths` that it fits. Without `mix_lengths`, the other rows
+    of a call do not affect this length. They change the row's result only by rounding errors.
 
     Attributes:
         lengths: Lengths that rows are padded to, ascending.
         shapes: Every possible (batch, length).
         programs: The compiled programs; another forward may share them.
-        compilations: Number of programs compiled so far, by this forward or one that shares them.
+        compilations: Number of programs compiled so far, including those compiled by other forwards
+            that share `programs`.
     """
 
     def __init__(
@@ -152,9 +155,9 @@ class BucketedForward:
                 same structure and shapes.
             state: The model's parameters, a pytree; passed to `fn` on every call.
             max_length: Maximum tokens of a row. The model must have at least as many positions.
-            lengths: Lengths to pad to. `max_length` replaces all lengths that are not below it.
+            lengths: Lengths to pad to. `max_length` replaces all lengths of `max_length` or more.
             batch_tokens: Tokens of a full batch, padding included.
-            small_batches: Batch sizes, in rows, for the rows left after full batches.
+            small_batches: Smaller batch sizes, in rows, for rows that do not fill a batch.
             mix_lengths: Put rows of several lengths into one batch, padded to the longest row.
                 Nearly all batches are then full, but a row's padding depends on other rows.
             texts: Maximum texts in a row of `PackedTexts`; None for rows of one text.
@@ -222,7 +225,7 @@ class BucketedForward:
         return self._first[length][min(rows, self._batches[length][-1])]
 
     def rows_within(self, seconds: float, length: int) -> int:
-        """Return the largest batch size that takes at most `seconds`, or else the smallest size."""
+        """Return the largest batch size that fits in `seconds`; if none fits, the smallest."""
         smallest, *larger = self._batches[length]
         return max(
             [
@@ -307,11 +310,11 @@ class BucketedForward:
 
 
 def _first_batches(sizes: Sequence[int], length: int) -> list[int]:
-    """Compute the results of `batch_size` for each number of rows up to the largest size.
+    """Compute the result of `batch_size` for each number of rows up to the largest batch size.
 
     The time of a batch is assumed to be proportional to its tokens plus `_CALL_TOKENS`.
     """
-    cost, first = [0], [0]  # by number of rows: least cost, and size of the first batch
+    cost, first = [0], [0]  # indexed by number of rows: least cost, and size of the first batch
     for rows in range(1, sizes[-1] + 1):
         costs = {size: size * length + _CALL_TOKENS + cost[max(0, rows - size)] for size in sizes}
         first.append(max(sizes, key=lambda size: (-costs[size], size)))
@@ -356,8 +359,8 @@ def enable_compilation_cache(
         # Even small programs take longer to compile than to read.
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": 0,
-        # XLA's own caches put the path of the directory into every key, so a moved cache is
-        # useless.
+        # Switch XLA's own caches off: their keys contain the path of the directory, so they would
+        # be useless in a moved directory.
         "jax_persistent_cache_enable_xla_caches": "none",
     }
     for name, value in settings.items():
@@ -367,7 +370,7 @@ def enable_compilation_cache(
 
 
 def cached_programs() -> Mapping[str, int]:
-    """Count this process's programs: "read" from the cache, or "compiled".
+    """Count this process's programs by their origin: "read" from the cache, or "compiled".
 
     The result is empty before `enable_compilation_cache`. Without a directory, the counts stay 0.
     """
@@ -380,7 +383,7 @@ def _count(event: str, **_: Any) -> None:
 
 
 def _machine(flags: frozenset[str]) -> str:
-    """Hash the facts that compiled programs depend on, but JAX's own cache keys leave out."""
+    """Hash the facts that compiled programs depend on, but that JAX's cache keys do not contain."""
     facts = [platform.machine(), version("jaxlib"), *sorted(flags)]
     return hashlib.sha256(" ".join(facts).encode()).hexdigest()[:16]
 

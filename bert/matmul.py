@@ -27,10 +27,10 @@ def dense(
     bias: Float[Array, " outputs"],
     dtype: DTypeLike,
 ) -> Float[Array, "*rows outputs"]:
-    """Compute `x @ kernel + bias`; the product reads `dtype` and accumulates in float32.
+    """Compute `x @ kernel + bias`; the product reads `dtype` inputs and accumulates in float32.
 
     Every dense layer of the model uses this function. The products of its gradients also read
-    `dtype` and accumulate in float32.
+    `dtype` inputs and accumulate in float32.
     """
     rows = x.reshape(-1, x.shape[-1])
     product = _product(rows, kernel, bias, jnp.dtype(dtype))
@@ -79,8 +79,8 @@ def _transposed(x: Array) -> Array:
     """Return `x.T` as a copy with its own memory layout.
 
     Without the copy, XLA makes the product read `x` itself, with the axes exchanged. On CPUs, no
-    bfloat16 kernel can do so. XLA then converts both inputs to float32 and multiplies at half the
-    rate.
+    bfloat16 kernel can read exchanged axes. XLA then converts both inputs to float32 and multiplies
+    at half the rate.
     """
     rows_first = Layout(major_to_minor=(0, 1))
     copy: Array = with_layout_constraint(x.T, rows_first)

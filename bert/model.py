@@ -2,8 +2,8 @@
 
 The model is post-norm BERT (Devlin et al., 2019, arXiv 1810.04805) as Hugging Face's `BertModel`
 computes it, without the pooler: erf GELU, learned positions, layer norm in float32. The model has
-no random state: call `graphdef, state = nnx.split(bert)` once, and `nnx.merge(graphdef, state)`
-inside `jax.jit`. Every sub-module can be called on its own.
+no random state. To compile it, call `graphdef, state = nnx.split(bert)` once, and
+`nnx.merge(graphdef, state)` inside `jax.jit`. Every sub-module can be called on its own.
 """
 
 import math
@@ -33,7 +33,8 @@ def dropout(x: Float[Array, "*shape"], rate: float, key: Array | None) -> Float[
     """Zero a share `rate` of `x`, scale the rest by 1 / (1 - rate); without a key, return `x`."""
     if key is None or rate == 0:
         return x
-    # Draw 16 random bits per element: they are enough, and take half the time of bernoulli's 32.
+    # Draw 16 random bits per element. They are precise enough, and take half the time of the 32
+    # bits that `jax.random.bernoulli` draws.
     words = jax.random.bits(key, (math.ceil(x.size / 2),), jnp.uint32)
     draws = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[: x.size].reshape(x.shape)
     threshold = round((1 - rate) * 2**16)
@@ -94,7 +95,8 @@ class Embeddings(nnx.Module):
         length = tokens.ids.shape[1]
         if length > self.position.shape[0] and isinstance(tokens, Tokens):
             raise ValueError(f"{length} tokens, but BERT has {self.position.shape[0]} positions")
-        # Multiply by one-hot types: the gradient of a product is a product, not a slow scatter.
+        # Multiply by one-hot types instead of indexing. The gradient is then also a product, not a
+        # slow scatter.
         types = jax.nn.one_hot(tokens.types, self.type.shape[0], dtype=jnp.float32)
         hidden = self.word[...][jnp.asarray(tokens.ids)]
         if isinstance(tokens, Tokens):
@@ -158,7 +160,7 @@ class Attention(nnx.Module):
 
         In the result, the axis of heads is before the axis of tokens, so the products of attention
         read contiguous memory. On CPUs, this saves a tenth to a fifth of the whole model's time.
-        XLA transposes the projections one by one much faster than all at once.
+        The projections are transposed one by one, because XLA takes much longer for all at once.
         """
         batch, length, widths = parts.shape
         width = self.output.kernel.shape[0]
@@ -198,7 +200,7 @@ class Mlp(nnx.Module):
     def intermediate(
         self, hidden: Float[Array, "*rows hidden"], dtype: DTypeLike = jnp.float32
     ) -> Float[Array, "*rows intermediate"]:
-        """Compute the inner layer, erf GELU included."""
+        """Compute the inner layer, including its GELU."""
         return gelu(self.up(hidden, dtype))
 
     def __call__(
@@ -329,10 +331,10 @@ class Bert(nnx.Module):
 
 
 def first_layers(bert: Bert, count: int) -> Bert:
-    """Return an encoder of the first `count` layers of `bert`, which shares their parameters.
+    """Return an encoder with the first `count` layers of `bert`; it shares their parameters.
 
     Raises:
-        InputError: the encoder has fewer layers.
+        InputError: the encoder has fewer than `count` layers, or `count` is below 1.
     """
     if not 1 <= count <= len(bert.layers):
         raise InputError(f"{count} layers cannot be kept: the encoder has {len(bert.layers)}")

@@ -1,9 +1,10 @@
 """The input type of matrix products: float32 or bfloat16, whichever is faster on this machine.
 
 On a CPU, the choice is measured, because bfloat16 instructions are not always fast. Intel's server
-cores without AMX multiply bfloat16 at half the rate of float32; AMD's server cores multiply it at
-nearly twice the rate. The choice is stored with the compiled programs. If every process measured
-anew, one on a busy machine could choose the other type and compile every program again.
+cores without AMX multiply bfloat16 at half the rate of float32. AMD's server cores multiply
+bfloat16 at nearly twice the rate of float32. The choice is stored with the compiled programs. If
+every process measured anew, a process on a busy machine could choose the other type, and would have
+to compile every program again.
 """
 
 import functools
@@ -25,12 +26,13 @@ from base.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-_SHAPE = (512, 384, 1536)  # rows, inputs and outputs of the timed product: MiniLM's MLP
-_REPEATS = 32  # runs of each type, by turns; only the fastest run counts
+_SHAPE = (512, 384, 1536)  # rows, inputs and outputs of the timed product, as in MiniLM's MLP
+_REPEATS = 32  # timed runs of each type, in turn; only the fastest run of each counts
 # bfloat16 loses precision, so it must be clearly faster. The margin also protects the choice from
 # noise in the measurement.
 _LEAST_SPEEDUP = 1.25
-_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # flags on x86, x86 and Arm
+# Processor flags for bfloat16 units: the first two are x86 flags, and the third is an Arm flag.
+_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,10 @@ def choose_numerics(
     """Choose the input type of matrix products.
 
     `auto` chooses bfloat16 on an accelerator with bfloat16 units. On a CPU with such units, it
-    measures both types for some tenths of a second, and chooses bfloat16 if that is at least a
-    quarter faster. The process remembers the result. If JAX has a compilation cache, a file in its
-    directory keeps the result for later processes.
+    measures both types for some tenths of a second, and chooses bfloat16 if bfloat16 is at least a
+    quarter faster. In all other cases, `auto` chooses float32. The process remembers a measured
+    choice. If JAX has a compilation cache, a file in its directory keeps the choice for later
+    processes.
 
     Args:
         requested: `auto`, or the type to use.

@@ -59,7 +59,7 @@ def pack(
 
 @dataclass(frozen=True, eq=False)
 class PackedTexts:
-    """Texts packed into rows; any rows can share a batch.
+    """Texts packed into rows; any of these rows can share a batch.
 
     Attributes:
         row: Row of each text.
@@ -76,7 +76,7 @@ class PackedTexts:
 
     @classmethod
     def of(cls, tokenised: Tokenised, *, length: int, most: int) -> "PackedTexts":
-        """Put up to `most` texts into each row of `length` tokens; a longer text gets its own."""
+        """Put up to `most` texts into a row of `length` tokens; a longer text gets its own row."""
         sizes = tokenised.lengths
         row, start = np.zeros((2, len(tokenised)), np.int64)
         count = 0

@@ -67,7 +67,7 @@ class _Entry:
     """One parameter, and the Hugging Face tensors that fill it."""
 
     path: str  # attribute names from `Bert` to the parameter, joined by dots
-    keys: tuple[str, ...]  # keys of the tensors; several are concatenated along the last axis
+    keys: tuple[str, ...]  # tensor keys; several tensors are concatenated along the last axis
     transposed: bool = False  # True for dense kernels: torch stores them as [outputs, inputs]
 
 
@@ -98,7 +98,7 @@ _LAYER = (
 _IGNORED = re.compile(
     r"pooler\..*|embeddings\.(position_ids|token_type_ids)|(cls|classifier|qa_outputs)\..*"
 )
-# Names of layer norm's weights in checkpoints converted from TensorFlow.
+# Layer norm's weights: names in checkpoints converted from TensorFlow, and Hugging Face's names.
 _OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
@@ -164,7 +164,7 @@ def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
 
 
 def bert_tensors(bert: Bert) -> dict[str, np.ndarray]:
-    """Return the weights under Hugging Face's keys: float32, in torch's orientation."""
+    """Return the weights under Hugging Face's keys, in float32; kernels are [outputs, inputs]."""
     parameters = {_path(path): leaf for path, leaf in nnx.to_flat_state(nnx.state(bert))}
     tensors = {}
     for entry in _entries(bert.config.num_layers):
@@ -209,7 +209,7 @@ def fill_bert(bert: Bert, tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def parameter(tensor: np.ndarray) -> Array:
-    """Copy a tensor to JAX as float32. Unlike `jnp.array`, this compiles no program."""
+    """Copy a tensor to JAX as float32. Unlike `jnp.array`, this function compiles no program."""
     copy: Array = jax.device_put(np.asarray(tensor, np.float32), may_alias=False)
     return copy
 

@@ -1,8 +1,8 @@
 """Save and load models that contain a BERT: `config.json` and `model.safetensors`.
 
-If an attribute of the model is a `Bert`, its weights are stored under Hugging Face's keys, with the
-attribute's name as prefix. An attribute `bert` is thus stored like the encoder of a model that was
-fine-tuned with Hugging Face. Every other parameter is stored under its path.
+The weights of an attribute of type `Bert` are stored under Hugging Face's keys, with the name of
+the attribute as prefix. An attribute named `bert` is thus stored like the encoder of a model that
+was fine-tuned with Hugging Face. Every other parameter is stored under its path.
 """
 
 import json
@@ -52,8 +52,8 @@ def load_model(
     """Load a model that has a configuration and a BERT.
 
     Args:
-        directory: Written by `save_model`. Its configuration has the fields of `config`, and the
-            encoder's configuration as `bert`.
+        directory: Directory that `save_model` wrote. Its `config.json` has the fields of `config`,
+            and the encoder's configuration under `bert`.
         config: The configuration's class.
         model: Makes the model; called as `model(config, bert_config, rngs=...)`.
         what: The kind of model, for error messages.
@@ -73,7 +73,9 @@ def load_model(
 
 
 def load_weights(model: nnx.Module, directory: Path) -> None:
-    """Set every parameter of a model from `model.safetensors`; the model may be abstract.
+    """Set every parameter of a model from `model.safetensors`.
+
+    The model may be abstract: its parameters may have shapes but no values yet.
 
     Raises:
         InputError: the file is missing or damaged.

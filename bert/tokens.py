@@ -22,7 +22,8 @@ TOKENIZER_FILE = "tokenizer.json"
 # Files that Hugging Face's tokenizer classes read besides tokenizer.json. `Tokenizer.save` writes
 # them, too.
 _COMPANIONS = ("tokenizer_config.json", "special_tokens_map.json")
-# Texts tokenised at a time. An encoding takes far more memory than its ids, so chunks save memory.
+# Texts tokenised at a time. The library's encoding of a text takes far more memory than its ids, so
+# only the encodings of one chunk are in memory.
 _CHUNK = 1024
 
 
@@ -190,10 +191,10 @@ class Tokenizer:
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:
-        """Build from the contents of Hugging Face's files, by name; see `from_directory`."""
+        """Build from the contents of Hugging Face's files by file name; see `from_directory`."""
         self._files = files
         self._tokenizer = tokenizers.Tokenizer.from_buffer(files[TOKENIZER_FILE])
-        # The settings in the file may cut or pad texts silently.
+        # Switch off settings in the file that would silently cut or pad texts.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         # Read "[SEP]" in a text as plain text, not as a separator.
@@ -217,7 +218,7 @@ class Tokenizer:
             return cls({name: (path / name).read_bytes() for name in names})
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        except Exception as error:  # tokenizers has no exception class of its own
+        except Exception as error:  # the library has no exception class of its own
             raise InputError(f"{path / TOKENIZER_FILE} is no tokenizer: {error}") from error
 
     def save(self, path: Path) -> None:
@@ -228,7 +229,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Number of word pieces; every id is below it."""
+        """Number of word pieces; every id is below this number."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     def ids(self, texts: Sequence[str], max_tokens: int) -> tuple[Ragged, int]:

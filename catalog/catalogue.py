@@ -1,7 +1,7 @@
 """The items that a search sees: the items of a bundle, with all changes since the build.
 
-A catalogue is immutable. A write makes a new catalogue, which shares all unchanged data with the
-old one, so a search sees the same state of all items from start to end. A row keeps its number in
+A catalogue is immutable, so a search sees the same state of all items from start to end. A write
+makes a new catalogue, which shares all unchanged data with the old one. A row keeps its number in
 all later catalogues: a changed item gets a new row at the end, and its old row is dead.
 """
 
@@ -22,7 +22,7 @@ from catalog.parts import append_part, split
 from catalog.store import ItemStore
 from catalog.value_codes import ValueCodes
 
-MAX_CODES = 32  # maximum number of fields with cached codes, at 4 bytes per row
+MAX_CODES = 32  # maximum number of cached `ValueCodes`, each with 4 bytes per row
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Catalogue:
     base: ItemStore
     added: tuple[ItemStore, ...] = ()
     alive: Bool[np.ndarray, " rows"] | None = None
-    # Cached codes of text fields. They stay valid after changed numbers and deletions.
+    # Cached codes of text fields. They stay valid when numbers change or items are deleted.
     _codes: dict[tuple[str, int], ValueCodes] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -105,7 +105,7 @@ class Catalogue:
         return np.fromiter((self.row(item_id) for item_id in item_ids), np.int32, len(item_ids))
 
     def texts(self, column: str, rows: Int32[np.ndarray, " rows"]) -> list[str | None]:
-        """Return a text column of some rows; None for an item without a value.
+        """Return the values of a text column in some rows; None for an item without a value.
 
         Raises:
             IndexError: there is no such row.
@@ -119,7 +119,7 @@ class Catalogue:
     def numbers(
         self, column: str, rows: Int32[np.ndarray, " rows"]
     ) -> Float32[np.ndarray, " rows"]:
-        """Return a numeric column of some rows, encoded as in `ItemStore.number`.
+        """Return the values of a numeric column in some rows, encoded as in `ItemStore.number`.
 
         Raises:
             IndexError: there is no such row.
@@ -146,7 +146,7 @@ class Catalogue:
         return codes
 
     def matching(self, filter: Filter) -> Bool[np.ndarray, " rows"]:
-        """Return a mask of the items that pass a filter that `filters.check` accepts."""
+        """Return a mask of the items that pass a valid filter (see `filters.check`)."""
         passed = matching(filter, self.base)
         if self.added:
             passed = np.concatenate([passed, *(matching(filter, part) for part in self.added)])
@@ -154,7 +154,7 @@ class Catalogue:
 
     @cached_property
     def all_alive(self) -> Bool[np.ndarray, " rows"]:
-        """A mask of the rows that hold an item."""
+        """A mask of the rows that hold the current version of an item."""
         return np.ones(self.rows_in_all, np.bool_) if self.alive is None else self.alive
 
     def count(
@@ -162,7 +162,7 @@ class Catalogue:
         facet: Facet,
         selection: Bool[np.ndarray, " rows"] | Int32[np.ndarray, " selected"] | None = None,
     ) -> FacetCounts:
-        """Count a facet that `facets.check` accepts.
+        """Count a valid facet (see `facets.check`).
 
         Args:
             facet: The facet.
@@ -182,7 +182,7 @@ class Catalogue:
         """Return a catalogue with other numbers in some rows.
 
         Args:
-            changes: By column, new values by row; None removes a value.
+            changes: New values, by column and row; None removes a value.
         """
         by_part: dict[int, dict[str, dict[int, Any]]] = {}
         for column, values in changes.items():

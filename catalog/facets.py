@@ -17,9 +17,9 @@ from catalog.schema import TEXT
 if TYPE_CHECKING:
     from catalog.store import ItemStore
 
-MAX_FACETS = 20  # facets of one request
-MAX_FACET_VALUES = 200  # values of one facet
-MAX_FACET_INTERVALS = 50  # intervals of one facet
+MAX_FACETS = 20  # maximum number of facets in a request
+MAX_FACET_VALUES = 200  # maximum of `Facet.max_values`
+MAX_FACET_INTERVALS = 50  # maximum number of intervals of a facet
 
 # Selected rows of a store: a mask, distinct row numbers, or a slice.
 RowSelection: TypeAlias = Bool[np.ndarray, " items"] | Integer[np.ndarray, " rows"] | slice
@@ -30,9 +30,11 @@ class Facet:
     """A field to count."""
 
     field: str  # a column that is not in fields.DISTINCT, or `attributes.NAME`
-    max_values: int = 10  # how many values of a text or flag to return, the most frequent first
-    intervals: tuple[Interval, ...] = ()  # to count items in; for a number, date or attribute
-    # items to count: all that pass the filter, or the recalled candidates
+    # maximum number of values to return for a text or flag: the most frequent values
+    max_values: int = 10
+    # for a number, date or attribute: count the items in each of these intervals
+    intervals: tuple[Interval, ...] = ()
+    # "matched": count all items that pass the filter; "recalled": only the recalled candidates
     scope: Literal["matched", "recalled"] = "recalled"
 
 
@@ -42,13 +44,13 @@ class FacetCounts:
 
     Attributes:
         field: The field.
-        scope: The counted items: all that pass the filter, or the recalled candidates.
+        scope: Which items are counted; see `Facet.scope`.
         known: The number of counted items that have a value.
         values: Values of a text or flag with their counts, the most frequent first. Values with
             equal counts keep the order in which they first occur in the catalogue.
         intervals: The number of items in each requested interval.
-        smallest: The smallest number or date; None without values, and for texts and flags.
-        largest: The largest number or date; None in the same cases as `smallest`.
+        smallest: The smallest number or date. None if no item has a value, and for texts and flags.
+        largest: The largest number or date. None in the same cases.
     """
 
     field: str
@@ -95,7 +97,7 @@ def check(facet: Facet, path: str) -> None:
 
 
 def count(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]) -> FacetCounts:
-    """Count a facet that `check` accepts.
+    """Count a valid facet (see `check`).
 
     Args:
         facet: The facet.
@@ -127,7 +129,7 @@ def _count_texts(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]
     for store, selection in parts:
         field = store.fields.text(facet.field)
         assert field.codes is not None  # `check` refuses fields without codes
-        # Add 1 to the codes: then missing values (code -1) are counted at index 0 and cut off.
+        # Add 1 to the codes, so that missing values (-1) are counted at index 0, which is cut off.
         new = np.bincount(field.codes[selection] + 1, minlength=len(field.values) + 1)[1:]
         # Add the counts of values that earlier parts have too; append the other values.
         known = pc.index_in(field.values, value_set=values)

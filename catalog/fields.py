@@ -1,7 +1,8 @@
 """The fields that filters and facets read: a column of items, or `attributes.NAME`.
 
-A text field is stored as its distinct values and one code per item, so a comparison reads each
-distinct value once. A number field is a float64 array. Both are computed on first use and cached.
+A text field is stored as its distinct values, and for each item a code: the index of its value. So
+a comparison reads each distinct value only once. A number field is a float64 array. Both kinds are
+computed on first use and cached.
 """
 
 import copy
@@ -25,9 +26,9 @@ from catalog.schema import ATTRIBUTES, DATE, FLAG, ITEMS, TEXT, VECTOR, WHOLE
 Kind: TypeAlias = Literal["text", "number", "flag", "date"]
 Number: TypeAlias = int | float
 
-ATTRIBUTE = "attributes."  # the prefix of an attribute's name
-MAX_ATTRIBUTES = 64  # maximum number of attributes with cached codes, at 4 bytes per item
-# Columns without codes: nearly all values differ, so codes would cost memory and save nothing.
+ATTRIBUTE = "attributes."  # the prefix of every field that is an attribute
+MAX_ATTRIBUTES = 64  # maximum number of attributes with cached codes (4 bytes per item)
+# Columns without codes: nearly all items have different values, so codes would save nothing.
 DISTINCT = frozenset(field.name for field in ITEM_FIELDS if field.distinct)
 COLUMNS = tuple(c.name for c in ITEMS.columns if c.type not in (ATTRIBUTES, VECTOR))
 
@@ -57,7 +58,7 @@ def number_of(value: Number | datetime.date) -> float:
 
 
 def value_of(column: str, number: float) -> Number | datetime.date | None:
-    """Return a number from `Fields.numbers` as the value of an `Item`; None for NaN."""
+    """Convert a number from `Fields.numbers` to the value of an `Item`; return None for NaN."""
     if math.isnan(number):
         return None
     kind = ITEMS.arrow.field(column).type
@@ -89,7 +90,7 @@ class TextField:
         passed = np.asarray(pc.fill_null(holds, False).to_numpy(zero_copy_only=False))
         if self.codes is None:
             return passed
-        # Code -1 of a missing value reads the False appended at the end.
+        # The code of a missing value is -1, which reads the False at the end.
         rows: Bool[np.ndarray, " items"] = np.append(passed, False)[self.codes]
         return rows
 
@@ -137,7 +138,7 @@ class Fields:
         """Return fields with other numbers, flags or dates in some rows; other data is shared.
 
         Args:
-            changes: By column, new values by row; None removes a value.
+            changes: New values, by column and row; None removes a value.
         """
         fields = copy.copy(self)
         fields._numbers = dict(self._numbers)

@@ -4,10 +4,10 @@ A field is a column of `items` (`fields.COLUMNS`) or an attribute, `attributes.N
 
 - Text is compared exactly, including letter case. Attributes are text.
 - A missing value or an empty text passes no comparison, so it passes the `Not` of every comparison.
-- `Prefix` of a category compares whole levels: "Electronics > Chargers" passes that category and
-  all categories below it, but not "Electronics > Chargers and hubs".
-- An interval of an attribute reads its values as plain numbers, such as "65" or "-1.5". Other
-  values do not pass.
+- `Prefix` of a category compares whole levels. For the prefix "Electronics > Chargers", items of
+  this category and of all categories below it pass, but not "Electronics > Chargers and hubs".
+- `Range` of an attribute reads the attribute's values as plain numbers, such as "65" or "-1.5".
+  Other values do not pass.
 """
 
 import datetime
@@ -28,9 +28,9 @@ from catalog.fields import ATTRIBUTE, COLUMNS, Kind, Number, kind_of, number_of
 if TYPE_CHECKING:
     from catalog.store import ItemStore
 
-MAX_FILTER_DEPTH = 8  # levels of nested filters
-MAX_FILTER_NODES = 100  # filters in a whole tree
-MAX_FILTER_VALUES = 1_000  # values of one `In`
+MAX_FILTER_DEPTH = 8  # maximum number of levels of nested filters
+MAX_FILTER_NODES = 100  # maximum number of filters in a tree
+MAX_FILTER_VALUES = 1_000  # maximum number of values of an `In`
 
 Value: TypeAlias = str | Number | bool | datetime.date
 
@@ -47,7 +47,7 @@ class FilterError(InputError):
     """A filter or facet is invalid.
 
     Attributes:
-        path: The path of the field at fault, such as "filter.and_group.filters[2].range.field".
+        path: The path of the invalid field, such as "filter.and_group.filters[2].range.field".
         problem: What is wrong, and how to correct it.
     """
 
@@ -121,7 +121,7 @@ class Exists:
 
 @dataclass(frozen=True)
 class Prefix:
-    """Passes if the text of the field has this prefix; see the module for categories."""
+    """Passes if the field's text begins with this prefix; for categories, see the module."""
 
     field: str
     prefix: str
@@ -144,7 +144,7 @@ def check(tree: Filter, path: str) -> None:
 
 
 def matching(tree: Filter, store: "ItemStore") -> Bool[np.ndarray, " items"]:
-    """Return a mask of the items that pass a filter that `check` accepts."""
+    """Return a mask of the items that pass a valid filter (see `check`)."""
     match tree:
         case And(filters):
             return reduce(np.logical_and, [matching(part, store) for part in filters])
@@ -157,7 +157,7 @@ def matching(tree: Filter, store: "ItemStore") -> Bool[np.ndarray, " items"]:
 
 
 def within(numbers: Float64[np.ndarray, " n"], interval: Interval) -> Bool[np.ndarray, " n"]:
-    """Return whether each number lies in an interval; NaN lies in none."""
+    """Return whether each number lies in an interval; NaN lies in no interval."""
     passed: Bool[np.ndarray, " n"] = ~np.isnan(numbers)
     for bound, holds in (
         (interval.at_least, np.greater_equal),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from catalog.items import ITEM_FIELDS, Item
 
-# The fields that models read, in the order of the text.
+# The fields that models read, in their order in the item text.
 TEXT_FIELDS = tuple(
     name for _, name in sorted((f.text_position, f.name) for f in ITEM_FIELDS if f.text_position)
 )
@@ -41,7 +41,7 @@ def item_text(item: Item) -> str:
 
 def normalise_query(query: str) -> str:
     """Return a query in normal form: NFKC, case-folded, white space collapsed."""
-    # NFKC twice, because case folding can undo it (Unicode 16, section 3.13, definition D146).
+    # NFKC twice, because case folding can undo the first NFKC (Unicode 16, 3.13, definition D146).
     folded = unicodedata.normalize("NFKC", query).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 

@@ -4,7 +4,7 @@ To add a field, add an attribute to `Item`, a row to `ITEM_FIELDS` and a field o
 `shortlist/v1/item.proto`. The dataset schema, the gRPC converters, the write-ahead log, filters,
 facets and the item text all use this table.
 
-The table has Python types, because the write-ahead log uses it without Arrow and NumPy.
+The types in the table are Python types, so that the write-ahead log needs no Arrow and NumPy.
 """
 
 import datetime
@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Item:
-    """One product, as the catalogue or a caller describes it. None: not known."""
+    """One product, as the catalogue or a caller describes it. A value of None is not known."""
 
     item_id: str
     title: str
     description: str | None = None
     brand: str | None = None
     category: str | None = None  # "A > B > C"
-    group_id: str | None = None  # variants of one product share it
+    group_id: str | None = None  # the same for all variants of one product
     price: float | None = None  # currency units
     rating: float | None = None  # stars, 0 to 5
     rating_count: int | None = None
@@ -39,14 +39,15 @@ class ItemField:
     # str, float, int, bool, datetime.date, or dict for a map from text to text. The type decides
     # how the dataset, the gRPC API and the log store a value, and how filters compare it.
     type: type
-    required: bool = False  # every item has a value that is not blank
+    required: bool = False  # True: every item must have a value that is not blank
     minimum: float | None = None  # smallest allowed number
     maximum: float | None = None  # largest allowed number
     limits_in_requests: bool = True  # False: the limits apply only to datasets
-    # Position, from 1, in the item text, which the models read. None: no model reads the field.
-    # Only for text and attributes. If the item text changes, train the models again.
+    # Position of the field in the item text, which models read; from 1. None: no model reads the
+    # field. Only for text and attributes. If the item text changes, train the models again.
     text_position: int | None = None
-    distinct: bool = False  # nearly all values differ: filters may use the field, facets not
+    # True: nearly all items have different values, so filters may use the field, but facets not
+    distinct: bool = False
 
 
 ID = "item_id"  # the field that identifies an item

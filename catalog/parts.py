@@ -19,7 +19,7 @@ _Rows: TypeAlias = Int32[np.ndarray, "_"]
 def split(
     rows: Int32[np.ndarray, " rows"], sizes: Iterable[int]
 ) -> Iterator[tuple[Bool[np.ndarray, " rows"], _Rows]]:
-    """Yield for each part a mask of the rows in the part, and their row numbers within the part.
+    """For each part, yield a mask that selects its rows, and their row numbers in the part.
 
     Raises:
         IndexError: a row is negative or lies beyond the last part.
@@ -34,8 +34,9 @@ def split(
 def append_part(parts: tuple[ItemStore, ...], new: ItemStore) -> tuple[ItemStore, ...]:
     """Return the parts with a new part at the end.
 
-    The new part is joined with preceding parts that are less than twice as long. So there are few
-    parts, and each of n items is copied only O(log n) times if few items are added at a time.
+    The new part is joined with preceding parts that are less than twice as long. This keeps the
+    number of parts small. Even if n items are added a few at a time, each item is copied only
+    O(log n) times.
     """
     first, rows = len(parts), len(new)
     while first and len(parts[first - 1]) < 2 * rows and len(parts[first - 1]) + rows <= PART_ROWS:

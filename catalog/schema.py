@@ -42,7 +42,7 @@ class Column:
     required: bool = False  # the column must exist, and none of its values is missing or blank
     minimum: float | None = None  # smallest allowed value
     maximum: float | None = None  # largest allowed value
-    choices: tuple[str, ...] = ()  # allowed values; empty: any
+    choices: tuple[str, ...] = ()  # allowed values; if empty, every value is allowed
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ ITEMS = Schema(
             Column(f.name, _ITEM_TYPES[f.type], f.required, f.minimum, f.maximum)
             for f in ITEM_FIELDS
         ),
-        Column("embedding", VECTOR),  # a precomputed vector; all have the same width
+        Column("embedding", VECTOR),  # a precomputed vector; all vectors have the same width
     ),
     key=ID,
 )

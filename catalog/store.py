@@ -15,7 +15,7 @@ from catalog.fields import Fields, value_of
 from catalog.items import Item
 from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE
 
-# Columns that can change in place: no model and no index reads them.
+# Columns that no model and no index reads: their values can change without a new row.
 NUMERIC = {column.name for column in ITEMS.columns if column.type in (NUMBER, WHOLE, FLAG, DATE)}
 _TEXTS = {column.name for column in ITEMS.columns if column.type == TEXT}
 
@@ -23,8 +23,8 @@ _TEXTS = {column.name for column in ITEMS.columns if column.type == TEXT}
 class ItemStore:
     """Items by row (0, 1, …, in the order of the table) and by id.
 
-    Columns stay in Arrow, and `item` makes a Python object on each call. So the memory of a million
-    items is about the size of their text, plus one dictionary of ids.
+    Columns stay in Arrow, and `item` makes a Python object on each call. So items need about as
+    much memory as their text, plus one dictionary of ids.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -62,7 +62,7 @@ class ItemStore:
 
     @classmethod
     def versions(cls, parts: Sequence["ItemStore"]) -> "ItemStore":
-        """Join several stores into one, with all rows; an item's last row counts."""
+        """Join all rows of several stores; a lookup by id gives an item's last row."""
         if len(parts) == 1:
             return parts[0]
         store = copy.copy(parts[0])
@@ -73,7 +73,7 @@ class ItemStore:
         """Return a store with other values in numeric columns; it shares all other data.
 
         Args:
-            changes: By column (see `NUMERIC`), new values by row; None removes a value.
+            changes: New values, by column of `NUMERIC` and row; None removes a value.
         """
         store = copy.copy(self)
         store.fields = self.fields.with_numbers(changes)
@@ -91,7 +91,7 @@ class ItemStore:
             for name in self.table.column_names
             if name != "embedding"
         }
-        self._changed: frozenset[str] = frozenset()  # columns with other values than the table
+        self._changed: frozenset[str] = frozenset()  # columns whose values in `table` are old
         self._numbers: dict[str, Float32[np.ndarray, " items"]] = {}
         self.fields = Fields(self._columns, len(self.ids))  # for filters and facets
 

@@ -1,4 +1,4 @@
-"""Number the values of a text field, in the same way in all parts of a catalogue."""
+"""Number the values of a text field; equal values in different parts get the same number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class ValueCodes:
     """
 
     size: int
-    # For each part: the code of each row, and the number of each code.
+    # For each part: the code of each row's value in this part, and the number of each code.
     _parts: tuple[tuple[_Numbers, _Numbers], ...]
 
     @classmethod
@@ -39,7 +39,7 @@ class ValueCodes:
         Args:
             stores: The parts of a catalogue, in the order of their rows.
             field: A text column or an attribute.
-            level: How many leading levels of a category are compared; 0 for all levels.
+            level: Number of leading levels of a category to compare; 0 for all levels.
         """
         known, parts = pa.array([], TEXT), list[tuple[_Numbers, _Numbers]]()
         for store in stores:
@@ -51,7 +51,7 @@ class ValueCodes:
             new = numbers < 0
             numbers[new] = len(known) + np.arange(np.count_nonzero(new))
             known = pa.concat_arrays([known, values.filter(pa.array(new))])
-            # Code -1 of a missing value reads the last entry, which is -1 too.
+            # The code of a missing value is -1, which reads the -1 at the end.
             parts.append((text.codes, np.append(numbers[indices], np.int32(-1))))
         return cls(len(known), tuple(parts))
 
@@ -70,7 +70,7 @@ class ValueCodes:
 
 
 def _cut_to_level(text: TextField, level: int) -> tuple[pa.Array, Int32[np.ndarray, " values"]]:
-    """Cut values to a level; return the distinct results, and the index of each value's result."""
+    """Cut values to `level` levels; return the distinct results, and each value's index in them."""
     if not level:
         return text.values, np.arange(len(text.values), dtype=np.int32)
     short = [LEVEL.join(value.split(LEVEL)[:level]) for value in text.values.to_pylist()]

@@ -1,7 +1,7 @@
 """The console command `shortlist`: one name for the commands of `train` and `server`.
 
-Unlike `python -m train`, a console command does not put the working directory on the import path,
-so a `train.py` or a `server/` in the user's folder is never imported.
+Unlike `python -m train`, a console command does not put the working directory on the import path.
+So a `train.py` or a `server/` in the user's folder is never imported.
 """
 
 import difflib
@@ -21,13 +21,13 @@ class Command:
     program: str  # the program's name in messages of `main`
 
 
-# Each main function imports what its command needs, so `--help` and `health` start at once.
+# Each function imports only what its command needs, so `--help` and `health` start at once.
 
 
 def _train(arguments: Sequence[str], program: str) -> int:
     from train.loop.huge_pages import restart_with_huge_pages
 
-    restart_with_huge_pages()  # before the next import, which takes seconds
+    restart_with_huge_pages()  # first: a restart would repeat the next import, which is slow
     from train.cli.main import main as train
 
     return train(arguments, program)

@@ -2,7 +2,7 @@
 
 **Tastes.** Each user has a price sensitivity (log-normal), favourite brands, and shares of interest
 in departments (Dirichlet). `users.parquet` contains only facts that a real shop has: a segment, an
-age band and a country. Segment and age band depend on the tastes of most users.
+age band and a country. For most users, segment and age band follow from the tastes.
 
 **The logging policy** ranks the products that look like the query's intent (same leaf, same
 section, accessories) by text grade + popularity_weight · ln(1 + rating count) + Gumbel noise, and
@@ -24,9 +24,9 @@ shows the top `page_size`. The policy is good but not perfect. It ignores the us
   click, so P(click at k) = a_k · Π_{j<k} (1 - a_j).
 
 **After a click**, the user adds the product to the cart with probability
-sigmoid(cart_bias + cart_grade_weight · grade), but never a product out of stock. The user buys a
-product in the cart with probability `purchase_probability`. Quantities are one plus a Poisson
-number.
+sigmoid(cart_bias + cart_grade_weight · grade), but never adds a product that is out of stock. The
+user buys a product in the cart with probability `purchase_probability`. A quantity is one plus a
+number from a Poisson distribution.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ from demo.vocabulary import Leaf
 _SEGMENTS = ("premium", "regular", "saver")
 _AGE_BANDS = ("18-29", "30-44", "45-59", "60+")
 _COUNTRIES = ("DE", "FR", "GB", "NL", "US")
-_LOG_END = datetime.combine(AS_OF + timedelta(days=1), time(), UTC)  # all sessions start earlier
+_LOG_END = datetime.combine(AS_OF + timedelta(days=1), time(), UTC)  # end of the last day
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class BehaviourModel:
     more_searches: float = 0.5  # Poisson mean of a session's searches after the first
     query_popularity_decay: float = 0.6  # Zipf exponent of query popularity
     cart_bias: float = -2.2  # bias of the probability to add to the cart
-    cart_grade_weight: float = 0.7  # weight of the grade in that probability
+    cart_grade_weight: float = 0.7  # weight of the grade in the probability to add to the cart
     purchase_probability: float = 0.45  # probability that the user buys a product in the cart
     cheap_below: float = 30.0  # price below which a product is cheap, in currency units
-    more_of_cheap: float = 0.4  # Poisson mean of the units after the first, of a cheap product
-    more_of_others: float = 0.03  # Poisson mean of the units after the first, of other products
+    more_of_cheap: float = 0.4  # Poisson mean of the extra units of a cheap product
+    more_of_others: float = 0.03  # Poisson mean of the extra units of another product
     activity_shape: float = 0.8  # shape of the gamma distribution of user activity
-    hint_probability: float = 0.7  # probability that segment and age band follow from tastes
+    hint_probability: float = 0.7  # probability that segment and age band follow from the tastes
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class User:
     user_id: str
     price_sensitivity: float
     favourite_brands: tuple[str, ...]
-    departments: Mapping[str, float]  # probabilities
+    departments: Mapping[str, float]  # share of interest by department
     segment: str
     age_band: str
     country: str
@@ -178,7 +178,7 @@ class _Shop:
         for product in products:
             prices.setdefault(product.leaf, []).append(product.price)
         self._median_price = {leaf: float(np.median(values)) for leaf, values in prices.items()}
-        self._policy: dict[str, Float[np.ndarray, " pool"]] = {}  # scores by query id
+        self._policy: dict[str, Float[np.ndarray, " pool"]] = {}  # noiseless scores by query id
         ranks = rng.permutation(len(queries)) + 1.0
         self._popularity = ranks**-model.query_popularity_decay
         names = [department.leaves[0].department for department in DEPARTMENTS]
@@ -194,7 +194,7 @@ class _Shop:
         return [self._queries[index] for index in order[:count]]
 
     def search(self, session_id: str, user: User, query: Query, start: datetime) -> list[Event]:
-        """Return a page's impressions, all at the same time, then the actions in order of time."""
+        """Return a page's impressions, all at one time, then the actions in order of time."""
         page = self._page(query)
         events = [
             Event(start, product, "impression", session_id, user, query, position)
@@ -261,7 +261,7 @@ def clicks(
     """Draw the clicks on one page by the named click model; positions start at the top."""
     drawn: Bool[np.ndarray, " positions"] = rng.random(len(attractive)) < attractive
     if name == "cascade":
-        seen = np.cumsum(drawn) - drawn == 0  # no click above
+        seen = np.cumsum(drawn) - drawn == 0  # examined until the first click
     else:
         seen = rng.random(len(attractive)) < examination(model)[: len(attractive)]
     clicked: Bool[np.ndarray, " positions"] = drawn & seen

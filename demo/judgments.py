@@ -6,10 +6,10 @@ values, its brand and its price limit.
 - Products of the intent's leaf category have grade 3 if they meet all conditions. They have grade 2
   if they miss exactly one of at least two conditions, and otherwise grade 1.
 - Products of another leaf of the same section have grade 1 if they meet all conditions, and
-  otherwise grade 0. They also have grade 0 if one of the two leaves has accessories for the other.
+  otherwise grade 0. If one of the two leaves has accessories for the other, the grade is always 0.
 - All other products have grade 0.
 
-The grade is the text grade, minus one if the product is out of stock, and minus one if at least
+The grade is the text grade, lowered by one if the product is out of stock, and by one if at least
 `MIN_RATINGS` people rate it below `POOR_RATING` on average. The grade is at least 0. Texts contain
 neither stock nor ratings, so only a model that sees these fields can learn the grade.
 """
@@ -27,7 +27,7 @@ from demo.queries import Intent, Query
 from demo.vocabulary import Leaf
 
 POOR_RATING = 3.6  # average rating below which the grade is lowered
-MIN_RATINGS = 10  # number of ratings from which a poor rating counts
+MIN_RATINGS = 10  # minimum number of ratings for a poor average to count
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def grades(intent: Intent, products: Sequence[Product]) -> Int64[np.ndarray, " p
 
 @cache
 def siblings(leaf: Leaf) -> frozenset[Leaf]:
-    """Return the other leaves of the section, except leaves that go together with the leaf."""
+    """Return the other leaves of the section, except leaves linked to the leaf by `goes_with`."""
     return frozenset(
         other
         for other in LEAVES.values()
@@ -86,7 +86,7 @@ def siblings(leaf: Leaf) -> frozenset[Leaf]:
 
 @cache
 def lookalikes(leaf: Leaf) -> frozenset[Leaf]:
-    """Return the leaves of the same section, and the leaves that go together with the leaf."""
+    """Return the leaves of the same section, and the leaves linked to the leaf by `goes_with`."""
     return frozenset(
         other
         for other in LEAVES.values()
@@ -109,11 +109,11 @@ def pools(products: Sequence[Product]) -> Mapping[Leaf, Sequence[Product]]:
 def make_judgments(
     rng: np.random.Generator, products: Sequence[Product], queries: Sequence[Query], most: int
 ) -> Iterator[Judged]:
-    """Yield up to `most` products of grade 1 or more per query, and some of grade 0.
+    """Yield, per query, up to `most` products of grade 1 or more and some products of grade 0.
 
     The products with the best grades are chosen; among equal grades, the choice is random. Products
-    of grade 0 fill a query up to 15 products, but there are always at least 8 of them. Up to half
-    are lookalikes, and the others come from other categories.
+    of grade 0 fill a query up to 15 products; at least 8 of them are added. Up to half of the
+    products of grade 0 are from the leaf and its lookalikes. The others are from other leaves.
     """
     pool_of = pools(products)
     for query in queries:

@@ -104,7 +104,7 @@ def _leaf_sizes(rng: np.random.Generator, count: int) -> list[int]:
 
 
 def _names(rng: np.random.Generator, department: Department) -> list[tuple[str, str]]:
-    """Return distinct pairs of brand and range name for a leaf, from six of the brands."""
+    """Return distinct pairs of brand and range name for a leaf, from six random brands."""
     brands = rng.permutation(list(department.brands))[:6]
     pairs = [(str(brand), series) for brand in brands for series in SERIES]
     return [pairs[index] for index in rng.permutation(len(pairs))]
@@ -235,7 +235,7 @@ def _description(rng: np.random.Generator, group: _Group, attributes: Mapping[st
 
 
 def related_nouns(leaf: Leaf) -> Sequence[str]:
-    """Return the nouns of the leaf that an accessory belongs to, or of the leaf's accessories."""
+    """Return the nouns of the leaf that `goes_with` names, or else of the leaf's accessories."""
     if leaf.goes_with is not None:
         return LEAVES[leaf.goes_with].nouns
     return [

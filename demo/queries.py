@@ -1,7 +1,8 @@
 """The queries of the demo shop: intents, and their wordings.
 
 An intent is a leaf category with attribute values, and sometimes a brand and a price limit. A query
-is one wording of an intent. There are eight kinds, in the same shares in every split:
+is one wording of an intent. There are eight kinds of queries; every split has the same shares of
+the kinds:
 
 - `head`: a name of the category from titles ("sofa", "frying pans");
 - `synonym`: a name that titles never use ("couch", "settee grey");
@@ -12,8 +13,8 @@ is one wording of an intent. There are eight kinds, in the same shares in every 
 - `budget`: a price limit ("tent under 150");
 - `typo`: a query of kind `head`, `synonym` or `attributes` with a typing error.
 
-No intent occurs in two kinds or in two splits. So a `test` query is never a rewording of a `train`
-query, but splits share the words of a category, as in any shop. For category names
+No intent occurs in two kinds or in two splits. Therefore, a `test` query is never a rewording of a
+`train` query. However, the splits share the words of a category, as in any shop. For category names
 without conditions, and for sentences, different words count as different intents.
 """
 
@@ -46,9 +47,9 @@ class Intent:
     """The need behind a query."""
 
     leaf: Leaf
-    asked: tuple[tuple[str, str], ...] = ()  # attribute and value, sorted
+    asked: tuple[tuple[str, str], ...] = ()  # sorted pairs of attribute and value
     brand: str | None = None
-    max_price: float | None = None  # currency units
+    max_price: float | None = None  # in currency units
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class _Drawer:
             drawn += len(texts)
 
     def _intent(self, kind: str, leaf_name: str) -> tuple[Intent, str, tuple[_Key, ...]]:
-        """Draw an intent that a product of the leaf meets; return it with its words and keys.
+        """Draw an intent that a product of the leaf meets; return the intent, words and keys.
 
         The words are a name of the category or a sentence; "" allows any name of the category.
         """

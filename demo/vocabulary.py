@@ -15,9 +15,9 @@ class Leaf:
 
     path: str  # "Department > Section > Name"
     nouns: tuple[str, ...]  # names of the category in titles
-    words: tuple[str, ...]  # other names of the category; its titles never use them
+    words: tuple[str, ...]  # other names of the category, never used in titles
     needs: tuple[str, ...]  # purposes, as sentences without a name of the category
-    options: Mapping[str, tuple[str, ...]]  # attribute -> values, in rising order if ORDERED
+    options: Mapping[str, tuple[str, ...]]  # values by attribute; small to large if in ORDERED
     varies: str  # the attribute that differs between variants of one product
     price: int  # price of a plain product of tier 1, in currency units
     goes_with: str | None  # name of the leaf that this leaf has accessories for

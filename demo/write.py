@@ -55,7 +55,7 @@ def write_demo_store(directory: Path, *, seed: int, config: DemoConfig = DEFAULT
 
     The files are items, judgments, events and users (`.parquet`), `dataset.json` and `truth.json`.
     `truth.json` has the parameters of the generator and is only for checks. The same seed and
-    config give files with equal bytes. Each part has its own random stream, so a change to one part
+    config always give identical files. Each part has its own random stream, so a change to one part
     leaves independent parts unchanged.
 
     Args:

@@ -25,8 +25,8 @@ FIELD_TEXTS: Mapping[str, Callable[[Item], str | None]] = {
 }
 """The text of each item field that can be indexed."""
 
-# The weights of every index without a config file, so they must not change. To change the default
-# weights, change the default of `LexicalConfig.field_weights`.
+# The weights of old indexes, which have no config file. So these weights must not change. To change
+# the default weights, change the default of `LexicalConfig.field_weights`.
 _FIRST_WEIGHTS = {
     "title": 1.0,  # the other weights are relative to this weight
     "brand": 0.5,  # mostly repeats a word of the title

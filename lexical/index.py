@@ -5,13 +5,14 @@ through tantivy-py) and against bm25s:
 
 * Field weights: a query is a tree of term queries, each with its own boost, and the score is the
   boosted sum. bm25s has one field per index.
-* Updates: tantivy adds documents to an existing index and deletes documents by query. (Deletion by
-  term silently deletes nothing in an integer field in tantivy-py 0.27.) bm25s must be rebuilt.
+* Updates: tantivy adds documents to an existing index and deletes documents by query. (In
+  tantivy-py 0.27, deletion by term silently deletes nothing if the field is an integer.) An index
+  of bm25s must be rebuilt.
 * Term dictionary: it can be read, with the number of items of each term. `lexical.vocabulary`
   corrects mistyped words and completes unfinished words with these terms.
-* Files: they are plain, and are mapped into memory when opened. Nothing is unpickled or read ahead.
+* Files: tantivy maps its files into memory. Nothing is unpickled, and nothing is read in advance.
 * Speed: BM25 in Rust (k1 = 1.2, b = 0.75) with early termination takes tenths of a millisecond per
-  query over 50,000 items. The query holds Python's interpreter lock only while it is built.
+  query over 50,000 items. Python's interpreter lock is held only while the query is built.
 
 Two properties of tantivy matter here. It stores a field's length in one byte: lengths up to 40
 terms are exact, and larger lengths are rounded down. It also creates a lock file in every directory
@@ -37,13 +38,13 @@ from lexical.vocabulary import GUESS_WEIGHT, Vocabulary
 MAX_TERMS = 64
 """Maximum number of distinct terms of a query that are searched; later terms are ignored."""
 
-# Rows scored by one query. Above a thousand rows, tantivy's state no longer fits the processor's
-# cache, and a row takes five microseconds instead of two.
+# Maximum number of rows that one query scores. Above a thousand rows, tantivy's state no longer
+# fits the processor's cache, and a row takes five microseconds instead of two.
 _SCORE_BATCH = 512
-_MAX_GUESSED = 8  # maximum number of unknown terms per query to guess; a guess scans all terms
-# Memory limit of the writer, not an allocation. Below the limit (over a million items), the index
-# is one segment. Above the limit, scores stay the same. But if several rows have the k-th best
-# score, a search may return other rows of that score.
+_MAX_GUESSED = 8  # maximum number of unknown terms of a query to guess; a guess scans all terms
+# Memory limit of the writer, not an allocation. Over a million items fit, and their index is one
+# segment. An index above the limit has several segments. Its scores are the same, but if several
+# rows have the k-th best score, a search may return other rows of that score.
 _WRITER_BYTES = 1 << 30
 
 
@@ -63,7 +64,7 @@ class LexicalIndex:
     def __init__(
         self, index: tantivy.Index, schema: IndexSchema, rows: int, vocabulary: Vocabulary
     ) -> None:
-        """Wrap an opened index; later updates of `index` have no effect here. See `open`.
+        """Wrap an opened index; later updates of `index` do not change this object.
 
         Args:
             index: The opened index of tantivy.
@@ -128,7 +129,7 @@ class LexicalIndex:
                 cannot be used.
         """
         schema = IndexSchema(LexicalConfig.read(directory))
-        # Cleanup fails if tantivy creates its lock file while the directory is being removed.
+        # Ignore errors of the cleanup: it fails if tantivy creates its lock file at the same time.
         with tempfile.TemporaryDirectory(
             prefix="shortlist-lexical-", ignore_cleanup_errors=True
         ) as links:
@@ -147,7 +148,7 @@ class LexicalIndex:
         return list(dict.fromkeys(self.schema.terms(query)))[:MAX_TERMS]
 
     def weighted_terms(self, query: str) -> dict[str, float]:
-        """Return the terms to search for `query`, each with its weight.
+        """Return the terms that a search for `query` uses, each with its weight.
 
         Guesses replace a term that no item has. The last term is replaced by its completions or, if
         there are none, by its corrections. Other terms are replaced by their corrections. A term
@@ -232,7 +233,7 @@ class LexicalIndex:
 
     def _restricted(self, query: tantivy.Query, rows: Int32[np.ndarray, "n"]) -> tantivy.Query:
         """Return a query that matches the same items in some rows only, with the same scores."""
-        # One query per row is four times faster here than one query for the set of rows.
+        # One term query per row is four times faster here than one query for the set of rows.
         allowed = [(tantivy.Occur.Should, self.schema.row_query(row)) for row in rows.tolist()]
         unscored = tantivy.Query.const_score_query(tantivy.Query.boolean_query(allowed), 0.0)
         return tantivy.Query.boolean_query(

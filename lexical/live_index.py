@@ -1,4 +1,4 @@
-"""A lexical index that takes updates: the files of a built index, plus the changes since."""
+"""A lexical index that takes updates: the files of a built index, plus later changes."""
 
 import tempfile
 from collections import Counter
@@ -16,8 +16,8 @@ class LiveLexicalIndex:
     """A `LexicalIndex` that takes updates, from one thread at a time.
 
     The files of the built index never change: tantivy writes to a temporary directory with links to
-    these files. Updates are lost when the process ends; the write-ahead log (`live.log`) keeps all
-    writes.
+    these files. Updates are lost when the process ends. They can be repeated, because the
+    write-ahead log (`live.log`) keeps all writes.
     """
 
     def __init__(self, directory: Path, index: LexicalIndex, scratch: Path) -> None:
@@ -42,11 +42,11 @@ class LiveLexicalIndex:
         self._max_rows = len(index)  # largest number of rows of any update, even a failed one
 
     def update(self, added: Mapping[int, Item], removed: Iterable[int], rows: int) -> LexicalIndex:
-        """Add and remove rows, and return the changed index; earlier results do not change.
+        """Add and remove rows, and return the new index; earlier indexes do not change.
 
         If an update fails, or the caller's next step fails, the caller may repeat the update with
-        other items. Rows that the failed update added are then replaced, or removed if their number
-        is `rows` or more.
+        other items. The new update then replaces the rows of the failed update; it removes them if
+        their row number is `rows` or more.
 
         Args:
             added: New items by row.

@@ -7,12 +7,12 @@ from functools import lru_cache, partial
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
 
-GUESS_WEIGHT = 0.8  # weight of a guessed term; a term of the query itself has 1
+GUESS_WEIGHT = 0.8  # weight of a guessed term; a term of the query itself has weight 1
 _MAX_GUESSES = 3  # maximum number of guesses per term
-_MIN_PREFIX = 3  # minimum characters of a term to complete it
-_MIN_CORRECTED = 4  # minimum characters of a term to correct it
-_MIN_NUMBER = 6  # minimum digits of a number to correct it: short numbers are rarely typos
-_MIN_TWO_EDITS = 8  # minimum characters of a term to correct it by two edits
+_MIN_PREFIX = 3  # minimum number of characters of a term that is completed
+_MIN_CORRECTED = 4  # minimum number of characters of a term that is corrected
+_MIN_NUMBER = 6  # minimum digits of a number that is corrected; short numbers are rarely typos
+_MIN_TWO_EDITS = 8  # minimum number of characters of a term that is corrected by two edits
 _CACHED = 4_096  # maximum number of terms whose corrections are cached
 
 
@@ -53,12 +53,13 @@ class Vocabulary:
 
         Args:
             term: A term that is not in the catalogue.
-            is_prefix: Whether the term may be the beginning of a word; then try completions first.
+            is_prefix: Whether the term may be the beginning of a word. If so, completions come
+                before corrections.
 
         Returns:
-            At most 3 terms, ordered by their number of items: completions, or else the terms that
-            need the fewest edits. An edit inserts, deletes or replaces a character, or swaps two
-            neighbouring characters. Only long terms may have two edits.
+            At most 3 terms, ordered by their number of items. They are completions or, if there
+            are none, the terms that need the fewest edits. An edit inserts, deletes or replaces a
+            character, or swaps two neighbouring characters. Only long terms may have two edits.
         """
         if is_prefix and len(term) >= _MIN_PREFIX:
             completions = self._completions(term)
@@ -84,7 +85,7 @@ class Vocabulary:
 def _find_corrections(
     terms: Sequence[str], of_base: Callable[[str], list[tuple[str, int]]] | None, term: str
 ) -> list[tuple[str, int]]:
-    """Find known terms that `term` may misspell, each with its number of edits."""
+    """Find the known terms that differ from `term` by few edits, each with its number of edits."""
     if len(term) < (_MIN_NUMBER if term.isdigit() else _MIN_CORRECTED):
         return []
     max_edits = 2 if len(term) >= _MIN_TWO_EDITS and not term.isdigit() else 1

@@ -1,4 +1,4 @@
-"""The delta index in use, kept up to date with the log; its engine answers searches."""
+"""The delta index in use: it has all writes of the log, and its engine answers searches."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -16,7 +16,8 @@ from search.engine import Engine
 from search.engine_handle import EngineHandle
 from search.snapshot import Snapshot
 
-_REPLAY_ITEMS = 8_192  # items made visible in one step of a replay; no search waits for them
+# items made visible in one step of a replay; a step may be long, because no search waits for it
+_REPLAY_ITEMS = 8_192
 
 OpenIndex: TypeAlias = Callable[[Engine, Path], DeltaIndex]
 
@@ -75,7 +76,7 @@ class ActiveIndex:
         with self._writing:
             delta_index = self.delta_index
             if delta_index.applied < self._log.sequence:
-                self._apply_log(delta_index)  # earlier writes that could not be applied
+                self._apply_log(delta_index)  # earlier writes that failed to apply
             outcomes = self._log.append(writes, delta_index.has)
             durable = [
                 (outcome, write)
@@ -86,7 +87,7 @@ class ActiveIndex:
             if new and new[0][0] == delta_index.applied + 1:
                 delta_index.apply(new)
             elif any(outcome.sequence > delta_index.applied for outcome, _ in durable):
-                # An earlier call of `append` failed after its writes were durable.
+                # An earlier `append` failed after its writes were durable: apply them now.
                 self._apply_log(delta_index)
         return outcomes
 
@@ -108,7 +109,7 @@ class ActiveIndex:
 
         Args:
             engine: The new engine.
-            instead_of: The engine that must be in use; None allows any engine.
+            instead_of: The engine to replace; None for whichever engine is in use.
 
         Returns:
             The old engine, which running requests may still use.

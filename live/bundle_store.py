@@ -24,7 +24,7 @@ Opened = TypeVar("Opened")
 Filled = TypeVar("Filled")
 
 BUNDLES = "bundles"  # name of the bundles' directory in a state directory
-_DIGITS = 12  # width of the sequence number in a bundle's name, so that names sort
+_DIGITS = 12  # width of the sequence number in a bundle's name, so that names sort by the number
 # The random part makes each name unique, so a new bundle never overwrites a bundle in use.
 _NAME = re.compile(rf"[0-9]{{{_DIGITS}}}-[0-9a-f]{{8}}")
 
@@ -42,15 +42,15 @@ def _warn(_: Path, error: Exception) -> None:
 
 
 def included(manifest: Manifest, log: str) -> int:
-    """Return the sequence number of the last write of a log in a bundle; 0 if it has none."""
+    """Return the sequence number of a log's last write that a bundle includes; 0 if it has none."""
     state = manifest.state
     return int(state["sequence"]) if state and state["log"] == log else 0
 
 
 def require_log(directory: Path, manifest: Manifest, state: State) -> None:
-    """Check that a log still has all its writes that a bundle includes.
+    """Check that a log still has all of its writes that a bundle includes.
 
-    Otherwise new writes would get the sequence numbers of the missing writes.
+    If the log has lost writes, new writes would get the sequence numbers of the lost writes.
 
     Raises:
         BundleError: the log lacks writes, because it was restored from an earlier copy.
@@ -90,9 +90,10 @@ def add(bundles: Path, state: State, fill: Callable[[Path], Filled]) -> tuple[Pa
 
 
 def candidates(root: Path, bundles: Path, state: State) -> Iterator[Path]:
-    """Yield the bundles that a start may open: compacted from `root`, newest first; then `root`.
+    """Yield the bundles that a server may start from: the newest first, `root` last.
 
-    Only the bundles' manifests are read; their other files are not checked.
+    These bundles are compacted from `root`. Only their manifests are read; other files are not
+    checked.
 
     Args:
         root: The bundle that the server is started with.
@@ -126,7 +127,7 @@ def newest(
 ) -> Opened:
     """Open the first of `candidates` that can be opened.
 
-    No write is lost if a bundle is passed over: an earlier bundle and the log have all its writes.
+    No write is lost if a bundle is passed over: the log has the writes that earlier bundles lack.
 
     Args:
         root: The bundle that the server is started with.

@@ -2,8 +2,8 @@
 
 Three threads do the work (see `live.workers`):
 
-- The writer makes writes durable, many in one transaction, and acknowledges them. By then,
-  deletions and changed numbers (such as prices) are visible.
+- The writer makes writes durable, many in one transaction, and acknowledges them. When a write is
+  acknowledged, deletions and changed numbers (such as prices) are already visible.
 - The indexer encodes all other written items, and makes them visible a moment later. While too many
   items wait for the indexer, writes that would add another item wait too.
 - The builder measures recall as the catalogue changes, and compacts: it builds a bundle of all
@@ -56,8 +56,8 @@ class LiveReport:
             an item, if it has one.
         added: Number of rows added after the bundle's rows.
         dead: Number of rows whose item was deleted or has a newer version.
-        freshness: Seconds from acknowledgement to visibility: median and 99th percentile over the
-            last 1,000 encoded items. None before the first encoded item.
+        freshness: Median and 99th percentile of the seconds from acknowledgement to visibility,
+            over the last 1,000 encoded items. None before the first encoded item.
         recall: Share of the exact 10 nearest items that searches find; see `RecallMonitor`.
         compactions: Number of compactions since the start.
     """
@@ -107,7 +107,7 @@ class LiveCatalogue:
         self._log = log
         self._compacted = compacted
         self._build_bundle = build_bundle
-        self._compacting = threading.Lock()  # only one compaction at a time may run
+        self._compacting = threading.Lock()  # held during a compaction: only one may run
         self._closing = threading.Lock()
         self._closed = False
         self._compactions = 0
@@ -150,7 +150,7 @@ class LiveCatalogue:
 
         Args:
             engine: The new engine.
-            instead_of: The engine that must be in use; None allows any engine.
+            instead_of: The engine to replace; None for whichever engine is in use.
 
         Returns:
             The old engine, which running requests may still use.
@@ -167,7 +167,7 @@ class LiveCatalogue:
         """Build a bundle of all items, and replace the bundle in use by it.
 
         Raises:
-            CompactionError: the new bundle could not be built; the old one stays in use.
+            CompactionError: the new bundle could not be built; the old bundle stays in use.
         """
         self._builder.compact()
 
@@ -211,7 +211,7 @@ class LiveCatalogue:
             try:
                 before = self.adopt(new, instead_of=old)
             except BaseException:
-                bundle_store.remove(new.directory)  # else the next start would open this bundle
+                bundle_store.remove(new.directory)  # or the next start would open it
                 raise
             self._compacted(before, new)
             self._compactions += 1

@@ -32,7 +32,7 @@ from search.snapshot import Snapshot
 from towers.index import index_config
 from towers.vectors import Stored, create_vectors
 
-_VECTORS_AT_A_TIME = 20_000  # vectors copied in one step, to limit memory
+_VECTORS_AT_A_TIME = 20_000  # number of vectors copied in one step; limits the memory
 
 
 class CompactionError(Exception):
@@ -53,8 +53,8 @@ def build(
 ) -> Engine:
     """Write a bundle of a snapshot's items, with the engine's models, and open the bundle.
 
-    The bundle is opened only once, before its directory gets its final name. To open a ScaNN index
-    of 100,000 items takes a tenth of a second, and no other thread of this process runs meanwhile.
+    The bundle is opened only once, before its directory gets its final name. Opening is slow: a
+    ScaNN index of 100,000 items takes a tenth of a second, in which no other thread runs.
 
     Args:
         engine: The engine in use. Its models are copied, and its bundle is the base of the
@@ -127,7 +127,7 @@ def _copy_models(engine: Engine, directory: Path) -> None:
     """Copy an engine's model files, if they have not changed since the engine was loaded.
 
     Raises:
-        CompactionError: the files changed, so their models may not fit the vectors.
+        CompactionError: the files have changed, so the models may not fit the vectors.
     """
     parts = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
     for part in parts:

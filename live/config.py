@@ -9,20 +9,24 @@ from base.errors import InputError
 class LiveConfig:
     """When writes become visible, and when a new bundle is built."""
 
-    compact_share: float = 0.05  # compact once this share of the bundle's rows was added or deleted
+    # compact once the number of added and deleted rows is this share of the bundle's rows
+    compact_share: float = 0.05
     compact_from: int = 2_000  # never compact before this many rows were added or deleted
     check_seconds: float = 1.0  # pause between two checks of how many rows have changed
     retry_build_seconds: float = 60.0  # pause after a failed compaction
-    recall_share: float = 0.05  # measure recall again once this share of the bundle's rows changed
+    # measure recall again once the number of added and deleted rows has grown by this share of the
+    # bundle's rows
+    recall_share: float = 0.05
     transaction_writes: int = 1_000  # maximum number of writes in one transaction
-    # pause between two transactions: few large ones slow searches less than many small ones
+    # pause between two transactions, because a few large transactions slow searches less than many
+    # small ones
     gather_seconds: float = 0.01
     queued_writes: int = 1_000  # maximum number of writes that wait for a transaction
     retry_write_seconds: float = 0.02  # pause between two attempts to queue a write
-    # maximum number of items that wait for the encoder; beyond it, a write that adds an item waits
+    # maximum number of items that wait for the encoder; writes that would add one more item wait
     pending_items: int = 10_000
     show_items: int = 128  # maximum number of items made visible in one step
-    show_seconds: float = 0.2  # pause before more items are made visible
+    show_seconds: float = 0.2  # pause between two steps that make items visible
     retry_show_seconds: float = 1.0  # pause after a failure to make items visible
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ from search.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED_WAITS = 1_000  # latest waits, of which percentiles are reported
+_REMEMBERED_WAITS = 1_000  # number of latest waits that are kept, to report percentiles
 
 # A function with the parameters and the result of `item_vectors`.
 MakeVectors: TypeAlias = Callable[
@@ -74,7 +74,7 @@ class DeltaIndex:
         self.engine = engine
         self.pending: dict[str, PendingItem] = {}
         self.aside: dict[str, PendingItem] = {}  # items that cannot be encoded
-        self.waits: deque[float] = deque(maxlen=_REMEMBERED_WAITS)  # seconds until visible
+        self.waits: deque[float] = deque(maxlen=_REMEMBERED_WAITS)  # latest waits, in seconds
         self.applied = 0  # sequence of the last applied write
         self._make_vectors = make_vectors
         self._dead: list[int] = []  # deleted rows that the lexical index still has
@@ -88,7 +88,7 @@ class DeltaIndex:
         return bool(self._waiting(item_id)) or self.engine.snapshot.catalogue.row(item_id) >= 0
 
     def would_wait(self, write: Write) -> bool:
-        """Return whether a write would add a pending item; a guess while writes are applied."""
+        """Return whether a write would add a pending item; during `apply`, only a guess."""
         if write.fields is None or self._waiting(write.item_id):
             return False
         visible = self._visible(write.item_id)
@@ -101,10 +101,10 @@ class DeltaIndex:
         return not _same_but_numbers(visible, after)
 
     def apply(self, writes: Iterable[tuple[int, Write | Change]]) -> None:
-        """Apply writes, each with its sequence; deletions and numbers are visible at once.
+        """Apply writes with their sequence numbers; deletions and numbers are visible at once.
 
-        Partial writes to missing items are skipped: an earlier bundle had the item, but this bundle
-        does not.
+        A partial write to a missing item is skipped: an earlier bundle had the item, but this
+        bundle does not.
         """
         with self._lock:
             changes, applied = _Changes(self.engine.snapshot), self.applied
@@ -117,11 +117,11 @@ class DeltaIndex:
             self.engine.snapshot, self.applied = snapshot, applied
 
     def show(self, most: int, known: Snapshot | None = None) -> int:
-        """Make pending items visible; return how many were tried.
+        """Make pending items visible; return how many items were tried.
 
         Args:
             most: Maximum number of items to try.
-            known: Another snapshot of the same models, whose vectors are reused.
+            known: Another snapshot of the same models. Its vector of an unchanged item is reused.
         """
         with self._lock:
             taken = {key: self.pending[key] for key in islice(self.pending, most)}
@@ -131,7 +131,7 @@ class DeltaIndex:
         try:
             self._show(taken, snapshot, dead, known)
         except BaseException:
-            with self._lock:  # re-deleting missing rows is safe
+            with self._lock:  # the next call deletes these rows again, which is safe
                 self._dead = dead + self._dead
             raise
         return len(taken)
@@ -232,14 +232,14 @@ class DeltaIndex:
                 pending = self.pending[item_id]
                 if not _same_but_numbers(before.item, pending.item):
                     continue
-                self.aside[item_id] = pending  # add first: `has` reads both without a lock
+                self.aside[item_id] = pending  # add, then delete: `has` reads both without a lock
                 del self.pending[item_id]
                 logger.error(
                     "item cannot be encoded, and keeps its earlier version: item_id=%r", item_id
                 )
 
     def _shown(self, item: Item) -> Item:
-        """Return an indexed item; with newer numbers, if only its numbers changed meanwhile."""
+        """Return an indexed item, with newer numbers if only its numbers changed meanwhile."""
         newest = self.pending.get(item.item_id)
         if newest is not None and _same_but_numbers(item, newest.item):
             return newest.item
@@ -320,7 +320,7 @@ def _written(write: Write | Change, before: Item | None) -> Item:
     """Return an item after a write that does not delete it.
 
     Raises:
-        TypeError: the write names fields that items do not have, or lacks a required one.
+        TypeError: the write names fields that items do not have, or lacks a required field.
     """
     assert write.fields is not None
     if write.whole or before is None:

@@ -2,9 +2,9 @@
 
     python -m live.index_build DIRECTORY OLD_INDEX
 
-`search.bundle.building.build_alike` does the work. The process first makes sure that it ends when
-the server ends, and only then imports large modules: the server may be killed at any moment, and
-this process may be paused at that moment.
+`search.bundle.building.build_alike` does the work. Before the process imports large modules, it
+makes sure that it ends when the server ends. The server may be killed at any moment, even while
+this process is paused.
 """
 
 import ctypes
@@ -23,8 +23,8 @@ _PR_SET_PDEATHSIG = 1  # from linux/prctl.h: send a signal when the parent threa
 def end_with_the_server() -> None:
     """Exit when standard input closes, because that means that the server has ended.
 
-    A paused process cannot read standard input. So on Linux, the kernel kills this process when the
-    server ends.
+    A paused process does not notice that standard input closes. Therefore on Linux, the kernel
+    kills this process when the server ends.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -7,11 +7,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from base.halving import apply_in_halves
+from base.panics import panics_as_errors
 from catalog.item_text import item_text
 from catalog.items import Item
 from search.snapshot import Snapshot
 
-_PROBE_TEXT = "item"  # an encoder that fails at this text fails at every text
+_PROBE_TEXT = "item"  # if the encoder fails at this text, it fails at every text
 
 
 @runtime_checkable
@@ -66,7 +67,8 @@ def _encode(
 
     def encode(part: Sequence[str]) -> np.ndarray:
         try:
-            return encoder.items(part)
+            with panics_as_errors():
+                return encoder.items(part)
         except Exception as error:
             encoder.items([_PROBE_TEXT])  # raises if the encoder fails at every text
             raise _RefusedTextsError from error

@@ -13,8 +13,8 @@ class RecallMonitor:
     """The share of the exact 10 nearest items that searches of one bundle find.
 
     Attributes:
-        share: The latest measurement, at first from the bundle's manifest. None if the manifest has
-            no recall and none was measured yet.
+        share: The latest measured recall; before the first measurement, the recall in the bundle's
+            manifest. None if the manifest has no recall either.
     """
 
     def __init__(self, manifest: Manifest, changed_share: float = 0.05) -> None:
@@ -22,7 +22,8 @@ class RecallMonitor:
 
         Args:
             manifest: The bundle's manifest.
-            changed_share: Measure again once this share of the bundle's rows has changed.
+            changed_share: Measure again once the number of changed rows has grown by this share of
+                the bundle's rows.
         """
         self._changed_share = changed_share
         report = manifest.reports.get("index")

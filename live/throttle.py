@@ -1,7 +1,7 @@
 """Give requests priority: pause other work while the server answers requests.
 
 A child process that builds an index is stopped and resumed by signals. Other work of this process
-runs in short steps, and waits before each step. A low priority is not enough, because two
+runs in short steps, and waits before each step. A low priority is not enough, because two logical
 processors often share one core. A process of idle priority still gets one of these processors, and
 a request on the other one then takes nearly twice as long.
 """
@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_PAUSED_SHARE = 0.75  # share of a round; after longer pauses, the process runs without pauses
-_RUN_SHARE = 0.3  # share of a round that the process then runs
+# If the process is paused for more than this share of a round, it then runs without pauses.
+_PAUSED_SHARE = 0.75
+_RUN_SHARE = 0.3  # how long the process then runs without pauses, as a share of a round
 
 
 class Throttle:
@@ -47,7 +48,8 @@ class Throttle:
     def give_way(self) -> None:
         """Wait while there are requests, but at most one round. Call this before each step of work.
 
-        If requests never end, steps of a few hundredths of a second take under 10% of the time.
+        If requests never end, the caller waits for one round before each step. Steps of a few
+        hundredths of a second then run for less than 10% of the time.
         """
         self._quiet.wait(self._round_seconds)
 
@@ -83,7 +85,7 @@ class Throttle:
             self._update()
 
     def _pause_for_requests(self, process: "subprocess.Popen[str] | None") -> None:
-        """From now on, pause a process while there are requests; None resumes the present one."""
+        """Set the process to pause while there are requests; None resumes the present process."""
         with self._lock:
             if process is None:
                 self._resume()

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from base.error_logging import log_error
 from base.errors import InputError
+from base.panics import panics_as_errors
 from live.active_index import ActiveIndex
 from live.compaction import CompactionCancelledError, CompactionError
 from live.config import LiveConfig
@@ -94,7 +95,8 @@ class Writer:
         while (first := self._queue.get()) is not None:
             batch = self._batch(first)
             try:
-                self._commit(batch)
+                with panics_as_errors():
+                    self._commit(batch)
             except Exception as error:  # no failure may end the thread
                 log_error(logger, error, "writes could not be made")
                 for _, future in batch:
@@ -116,8 +118,8 @@ class Writer:
 
     def _commit(self, batch: list[QueuedWrite]) -> None:
         outcomes = self._index.commit([write for write, _ in batch])
-        # Complete the last future first. A stream waits for the future of its first write; all of
-        # its other futures in this batch are then done too.
+        # Complete the last future first. A stream waits for the future of its first write, and
+        # expects that its other futures in this batch are then done too.
         for outcome, (_, future) in zip(reversed(outcomes), reversed(batch), strict=True):
             if isinstance(outcome, Acknowledgement):
                 future.set_result(outcome)
@@ -160,7 +162,8 @@ class Indexer:
             self._wake.wait()
             self._wake.clear()
             try:
-                self._index.show(self._config.show_items)
+                with panics_as_errors():
+                    self._index.show(self._config.show_items)
             except Exception as error:  # no failure may end the thread
                 log_error(logger, error, "written items could not be indexed yet")
                 self._closed.wait(self._config.retry_show_seconds)
@@ -210,7 +213,8 @@ class Builder:
     def _run(self) -> None:
         while not self._closed.wait(self._config.check_seconds):
             try:
-                self._check()
+                with panics_as_errors():
+                    self._check()
             except ClosedError:
                 return
             except CompactionCancelledError:

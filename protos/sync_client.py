@@ -41,7 +41,7 @@ RULES = (
     (r"\b__a(enter|exit)__\b", r"__\1__"),
     (r"\baiter\(", "iter("),
     (r"\bgrpc\.aio\.", "grpc."),
-    (r"\bclose\(grace=None\)", "close()"),  # the channel for threads has no such argument
+    (r"\bclose\(grace=None\)", "close()"),  # threaded channels have no `grace`
     (r"\bread_token_async\b", "read_token"),
     (r"\bimport asyncio\b", "import time"),
     (r"\basyncio\.sleep\b", "time.sleep"),

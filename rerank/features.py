@@ -36,7 +36,7 @@ class Candidates:
         query: The query.
         rows: Catalogue row of each candidate.
         catalogue: The items.
-        scores: Score of each candidate in each recall channel, by channel name; NaN where unknown.
+        scores: Score of each candidate in each recall channel, by channel name; NaN if unknown.
         as_of: The day on which the ages of items are computed; None makes all ages missing.
     """
 
@@ -52,7 +52,7 @@ Source: TypeAlias = Callable[[Candidates], Values]
 Transform: TypeAlias = Callable[[Values], Values]
 
 
-# Sources. Each gives one raw value for each candidate; NaN if the value is missing.
+# Sources. Each source gives one raw value for each candidate, or NaN if the value is missing.
 
 
 def channel(name: str) -> Source:
@@ -61,12 +61,12 @@ def channel(name: str) -> Source:
 
 
 def column(name: str) -> Source:
-    """Read a numeric column of the catalogue; flags are 0 or 1."""
+    """Read a numeric column of the catalogue; boolean columns give 0 or 1."""
     return lambda candidates: candidates.catalogue.numbers(name, candidates.rows)
 
 
 def days_since(name: str) -> Source:
-    """Count the days from a date column to `Candidates.as_of`; 0 for a later date."""
+    """Count the days from a date column to `Candidates.as_of`; a later date gives 0."""
 
     def days(candidates: Candidates) -> Values:
         if candidates.as_of is None:
@@ -105,15 +105,15 @@ def log1p(values: Values) -> Values:
 class Feature:
     """One row of the table."""
 
-    name: str  # stored with every reranker, so never change the source or transform of a name
+    name: str  # stored with rerankers: never change the source or transform of this name
     unit: str  # unit of the raw value
     source: Source  # computes the raw value
     transform: Transform  # turns the raw value into the feature
     missing: str  # what a missing value (NaN) means
 
 
-# The table, in blocks by what the features describe. To add a feature, add a row. To change a
-# feature, add a row with a new name, because bundles refer to features by name.
+# The table, in blocks. The features of a block describe the same subject. To add a feature, add a
+# row. To change a feature, add a row with a new name, because bundles refer to features by name.
 # fmt: off
 BLOCKS: Mapping[str, tuple[Feature, ...]] = {
     #       name            unit              source                   transform  missing means
@@ -142,7 +142,7 @@ def feature_matrix(candidates: Candidates) -> Float32[np.ndarray, "candidates fe
 
 
 def word_overlap(query: str, texts: Sequence[str]) -> Float32[np.ndarray, " texts"]:
-    """Return the share of the query's distinct words in each text; NaN if the query has no word."""
+    """Return the share of the query's distinct words that are in each text; NaN without words."""
     words = _words(query)
     if not words:
         return unknown(len(texts))

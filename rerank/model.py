@@ -2,8 +2,8 @@
 
 The score is the sum of a linear part over the features and a small network over [CLS] and features
 (wide & deep, Cheng et al., 2016, arXiv 1606.07792). Before training, the network's output is zero
-and the linear part is the standardised cosine of the towers. Training therefore starts from the
-dense ranking.
+and the linear part is the standardised cosine of the towers. Training therefore starts from
+the ranking by the towers' cosines.
 """
 
 from dataclasses import asdict, dataclass
@@ -31,7 +31,7 @@ class RerankerConfig:
     """Token budgets of the reranker's input, and the size of its fusion network."""
 
     max_query_tokens: int = 24  # maximum word pieces of the query
-    max_tokens: int = 96  # maximum tokens of query and item text, [CLS] and both [SEP] included
+    max_tokens: int = 96  # maximum tokens of a pair: [CLS], query, [SEP], item text, [SEP]
     fusion: int = 128  # width of the fusion network
 
     def check(self, bert: BertConfig) -> None:
@@ -49,7 +49,7 @@ class RerankerConfig:
 
 
 class Reranker(nnx.Module):
-    """The reranker: it scores query-item pairs, and scores are comparable within one query."""
+    """The reranker, which scores query-item pairs; only scores of one query are comparable."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Reranker(nnx.Module):
         self.linear = Dense(inputs, 1, rngs=rngs)
         self.output.kernel[...] = jnp.zeros_like(self.output.kernel[...])
         # The weights of missing indicators start at 0. If a feature is never missing in training,
-        # the weight of its indicator stays 0. A missing value in serving then changes no score.
+        # the weights of its indicator stay 0, so the indicator has no effect in serving.
         kernel = self.features.kernel[...]
         self.features.kernel[...] = kernel.at[len(features) :].set(0.0)
         is_cosine = [name == "cosine" for name in features]
@@ -132,7 +132,7 @@ def fuse(
     text: Float[Array, "pairs fusion"],
     values: Float[Array, "pairs inputs"],
 ) -> Float[Array, " pairs"]:
-    """Compute `Reranker.fuse` from its layers, for compiled programs without the encoder."""
+    """Compute `Reranker.fuse` from the fusion layers, for programs without the encoder."""
     return (output(gelu(text + features(values))) + linear(values))[:, 0]
 
 
@@ -144,7 +144,7 @@ def pretrained_reranker(bert: Bert, config: RerankerConfig, *, seed: int) -> Rer
 
 
 def with_features(reranker: Reranker, features: tuple[str, ...]) -> Reranker:
-    """Return a reranker with other features; old weights are kept by name, new ones start at 0."""
+    """Return a reranker with these features; shared features keep their weights, others get 0."""
     if features == reranker.feature_names:
         return reranker
     shape = reranker.bert.config

@@ -19,7 +19,7 @@ from rerank.model import Reranker, fuse
 from rerank.tokens import tokenise_pairs
 
 # Up to four pairs are packed into a row of 48 tokens; a longer pair has a row of its own. Longer
-# rows would save padding, but their attention would cost more time than the saved padding.
+# rows would have less padding, but their attention would take more time than this saves.
 _ROW_TOKENS = 48
 _ROW_PAIRS = 4
 _LENGTHS = tuple(length for length in LENGTHS if length >= _ROW_TOKENS)
@@ -88,7 +88,7 @@ class PairScorer:
         return read_pairs(self._run, tokenised)
 
     def affordable(self, tokenised: Tokenised, seconds: float) -> int:
-        """Return how many of the first pairs can probably be encoded within `seconds`."""
+        """Estimate how many pairs, from the first on, can be encoded within `seconds`."""
 
         def latency(count: int) -> float:
             return self._run.seconds(_pack(tokenised.take(range(count))).lengths)
@@ -183,7 +183,7 @@ def pair_forward(
 
 
 def read_pairs(run: Forward, tokenised: Tokenised) -> Num[np.ndarray, "pairs ..."]:
-    """Run a forward from `pair_forward`, or a shared one; return its result for each pair."""
+    """Run a forward from `pair_forward`, or its shared forward; return a result for each pair."""
     packed = _pack(tokenised)
     return np.asarray(run(packed)[packed.row, packed.slot])
 

@@ -19,8 +19,7 @@ def tokenise_pairs(
         tokenizer: The tokenizer that the reranker's encoder was trained with.
         config: The token budgets.
         queries: The query of each pair, cut to `max_query_tokens`.
-        texts: The item's text of each pair, cut to the tokens that the query leaves of
-            `max_tokens`.
+        texts: The item text of each pair, cut so that the pair has at most `max_tokens` tokens.
 
     Returns:
         The tokens, and the number of pairs that were cut.

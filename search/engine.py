@@ -4,6 +4,7 @@ Offline evaluation and the online service call the same methods. The methods are
 thread-safe. After `share`, the model work of concurrent calls runs in batches.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from base.errors import InputError
+from base.panics import panics_as_errors
 from bert.numerics import Numerics, choose_numerics
 from catalog.catalogue import Catalogue
 from catalog.item_text import item_text, normalise_query
 from catalog.items import Item
 from catalog.store import ItemStore
 from search import bundle
-from search.bundle import golden
+from search.bundle import BundleError, golden
 from search.bundle.models import Models
 from search.channels import CHANNELS
 from search.channels.base import Query
@@ -41,6 +44,10 @@ from search.runtime.cache import CacheReport, VectorCache
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot, without_deleted
+
+logger = logging.getLogger(__name__)
+
+_SHOWN_CHARACTERS = 300  # of the text of an unexpected error
 
 
 class Engine:
@@ -104,12 +111,20 @@ class Engine:
             BundleError: the bundle is damaged, or its answers changed since it was built.
         """
         manifest = verified or bundle.verify(directory)
-        # Golden queries were recorded with default settings.
-        engine = cls(directory, manifest, config.with_default_requests(), models)
-        if warm:
-            engine.warm_up()
-        exact = {engine.numerics.dtype, manifest.numerics} == {"float32"}
-        golden.replay(engine, directory / bundle.GOLDEN, both_float32=exact)
+        try:
+            with panics_as_errors():
+                # Golden queries were recorded with default settings.
+                engine = cls(directory, manifest, config.with_default_requests(), models)
+                if warm:
+                    engine.warm_up()
+                exact = {engine.numerics.dtype, manifest.numerics} == {"float32"}
+                golden.replay(engine, directory / bundle.GOLDEN, both_float32=exact)
+        except InputError:
+            raise
+        except Exception as error:  # the manifest fits its files, but a file cannot be used
+            logger.debug("bundle cannot be opened", exc_info=True)
+            why = f"{type(error).__name__}: {str(error)[:_SHOWN_CHARACTERS]}"
+            raise BundleError(f"{directory} cannot be opened ({why}); build it again") from None
         engine.config = config
         return engine
 

@@ -36,9 +36,15 @@ logger = logging.getLogger(__name__)
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+_PENDING_CALLS = 100_000
+
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # else a second server on this port would get half of the calls
     ("grpc.max_receive_message_length", 8 * 2**20),  # enough for a request with 500 items to rerank
+    # gRPC cancels calls without details while so many wait to be accepted. By default it starts at
+    # 1,000, so a burst would never reach the load shedding of this server.
+    ("grpc.server.max_pending_requests", _PENDING_CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", _PENDING_CALLS),
 )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from base.panics import panics_as_errors
 from live.throttle import Throttle
 from search.errors import DeadlineExceededError
 from search.runtime.batching import CallContext, call_scope
@@ -215,7 +216,7 @@ class WorkerPool:
             )
             return
         try:
-            with call_scope(caller), hold_cpu():
+            with panics_as_errors(), call_scope(caller), hold_cpu():
                 answer = work()
         except BaseException as error:  # an error of a job must not end the thread
             future.set_exception(error)

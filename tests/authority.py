@@ -10,7 +10,7 @@ _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 class Authority:
-    """A certificate authority; `ca.pem` is its own certificate."""
+    """A certificate authority. Its own certificate is in `ca.pem`."""
 
     def __init__(self, directory: Path, name: str) -> None:
         if shutil.which("openssl") is None:
@@ -26,7 +26,7 @@ class Authority:
         return self.directory / "ca.pem"
 
     def sign(self, name: str, days: int = 2) -> tuple[Path, Path]:
-        """Write a certificate and its key; negative days make an expired certificate."""
+        """Write a certificate and its key. With negative days, the certificate is expired."""
         request = ("req", *_KEY, "-subj", f"/CN={name}", "-out", "request")
         self._openssl(*request, "-keyout", f"{name}.key")
         signed = ("x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bert.tokens import Tokenizer
     from search.engine import Engine
 
-# This comes before any import of our packages, so that shapes and types in signatures are checked.
+# The hook checks shapes and types in signatures. It must precede every import of our packages.
 install_import_hook(
     [
         "base",
@@ -44,7 +44,7 @@ hypothesis.settings.load_profile("shortlist")
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    """Restore logging after a test, because commands that run in this process set it up."""
+    """Restore logging after a test, because a tested command configures this process's logging."""
     root, ours = logging.getLogger(), [logging.getLogger(name) for name in ("server", "search")]
     handlers, levels = list(root.handlers), [logger.level for logger in ours]
     yield
@@ -57,7 +57,7 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
-    """Return a function that finds a dataset by name, such as "homedepot", or skips the test."""
+    """Return a function that finds a dataset by name; without the dataset, it skips the test."""
 
     def find(name: str) -> Path:
         root = os.environ.get("SHORTLIST_DATA")
@@ -84,7 +84,7 @@ def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, compilation_cache: Path) -> Path:
-    """A whole bundle, both stages with random weights, over a few dozen items."""
+    """A complete bundle of a few dozen items. Both stages have random weights."""
     from bert.numerics import choose_numerics
     from tests import tiny
 
@@ -126,9 +126,10 @@ def tokenizer() -> "Tokenizer":
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca, server, client, expired, stranger (another authority) and foreign (signed by that one).
+    """A directory with certificates NAME.pem and keys NAME.key.
 
-    Each is NAME.pem and NAME.key.
+    The authority is `ca`. It signed `server`, `client` and `expired`. A second authority,
+    `stranger`, signed `foreign`.
     """
     scratch = tmp_path_factory.mktemp("certificates")
     authority, stranger = Authority(scratch, "ca"), Authority(scratch, "stranger")

@@ -18,8 +18,8 @@ from bert.tokens import Tokenised, Tokenizer
 from towers.model import Towers, encode
 from towers.tokens import tokenise
 
-# Tokens in a full batch of bulk encoding. On a CPU, the batch fits into the caches; an accelerator
-# needs more tokens to stay busy. docs/benchmarks/choices.md has the measurements.
+# Tokens in a full batch of bulk encoding. On a CPU, a batch of this size fits into the caches. An
+# accelerator needs larger batches to stay busy. docs/benchmarks/choices.md has the measurements.
 _BULK_TOKENS = {"cpu": 768}
 _BULK_TOKENS_ELSEWHERE = 16_384
 
@@ -72,7 +72,8 @@ class TowerEncoder:
                 small_batches=() if bulk else (1, 8),
                 mix_lengths=bulk,
             )
-            programs = self._forwards[tower].programs  # the towers differ only in parameters
+            # The query tower shares the item tower's programs: only their parameters differ.
+            programs = self._forwards[tower].programs
         self._run: dict[str, Forward] = dict(self._forwards)
 
     def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
@@ -84,7 +85,7 @@ class TowerEncoder:
         return self.run("item", self.tokenise("item", texts))
 
     def tokenise(self, tower: Literal["query", "item"], texts: Sequence[str]) -> Tokenised:
-        """Tokenise texts, and cut them to the tower's budget; [CLS] and [SEP] count."""
+        """Tokenise texts, and cut them to the tower's budget, which includes [CLS] and [SEP]."""
         tokenised, cut = tokenise(self._tokenizer, texts, self._budgets[tower])
         self.truncated += cut
         return tokenised

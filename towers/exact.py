@@ -13,8 +13,8 @@ from base.errors import InputError
 from towers.vectors import Vectors
 
 QUERY_BATCHES = (1, 8, 64)  # numbers of queries that exact search compiles programs for
-# Numbers of results that exact search compiles programs for. A larger number is rounded up to a
-# power of two.
+# Numbers of results that exact search compiles programs for in advance. A search for more results
+# than the largest number uses the next power of two.
 EXACT_DEPTHS = (256, 2048)
 _CHUNK = 512  # candidates compared at a time: their vectors fit into the processor's cache
 BLOCK = 10_000  # vectors read from a file and compared at a time
@@ -30,7 +30,7 @@ class ExactIndex:
     def search(
         self, queries: Float32[np.ndarray, "queries dim"], k: int
     ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
-        """See `index.VectorIndex.search`. Equal scores come in row order."""
+        """See `index.VectorIndex.search`. Items with equal scores are in row order."""
         k = min(k, self._items)
         depth = self._depth(k)
         rows = np.empty((len(queries), k), np.int32)
@@ -77,7 +77,7 @@ def _exact_top(
 def blocks(
     vectors: Vectors, size: int = BLOCK
 ) -> Iterator[tuple[Int32[np.ndarray, " rows"], Float32[np.ndarray, "rows dim"]]]:
-    """Yield row numbers and vectors in blocks, so that no whole file is in memory."""
+    """Yield row numbers and vectors in blocks, so that the whole file is never in memory."""
     for start in range(0, len(vectors), size):
         part = vectors[start : start + size]
         yield np.arange(start, start + len(part), dtype=np.int32), part
@@ -86,11 +86,11 @@ def blocks(
 def require_finite(kind: str, vectors: Vectors, block: int = BLOCK) -> None:
     """Check that all numbers are finite, a block of vectors at a time.
 
-    In one kind of index, a vector with NaN is the nearest to every query. In another kind, it is
-    never found.
+    A vector with NaN would give wrong results: in one kind of index, it is the nearest to every
+    query; in another kind, it is never found.
 
     Raises:
-        InputError: a number is not finite; the message names the first such row.
+        InputError: a number is not finite; the message names the first row with such a number.
     """
     for rows, part in blocks(vectors, block):
         broken = rows[~np.isfinite(part).all(axis=1)]
@@ -108,7 +108,7 @@ def nearest(
 ) -> tuple[Int32[np.ndarray, "queries k"], Float32[np.ndarray, "queries k"]]:
     """Return rows and scores of the k nearest items of each query, best first, in bounded memory.
 
-    All vectors must be finite. The vectors of indexes and encoders always are.
+    All vectors must be finite. The vectors of indexes and encoders are always finite.
 
     Args:
         compared: Row numbers and vectors of all items, in blocks, in row order. Items with equal
@@ -121,7 +121,8 @@ def nearest(
     for block_rows, vectors in compared:
         for query, cosines in enumerate(queries @ vectors.T):
             best_scores = scores[query]
-            # Once there are k items, a later item needs a higher score; an equal one is not enough.
+            # Once a query has k items, add only items with a higher score than the k-th item. Of
+            # several items with equal scores, the first ones are therefore kept.
             lowest = best_scores[-1] if 0 < k <= len(best_scores) else -np.inf
             better = np.flatnonzero(cosines > lowest)
             merged = np.concatenate([best_scores, cosines[better]])
@@ -151,8 +152,8 @@ def nearest_of(
     for start in range(0, len(rows), _CHUNK):
         part = slice(start, start + _CHUNK)
         np.dot(vectors.take(rows[part], axis=0), query, out=cosines[part])
-    if k < len(rows) and len(rows) > _CHUNK:  # sorting alone is faster for few rows
-        # Keep all items that tie with the k-th best, so that the sort picks the first of them.
+    if k < len(rows) and len(rows) > _CHUNK:  # for few rows, sorting all is faster
+        # Keep all items that tie with the k-th best, so that the sort picks the first tied items.
         kth_best = np.partition(cosines, len(rows) - k)[len(rows) - k]
         selected = np.flatnonzero(cosines >= kth_best)
         rows, cosines = rows[selected], cosines[selected]

@@ -63,8 +63,8 @@ class IndexConfig:
     # share of the exact nearest items that a search must find, measured on sample queries; the
     # build chooses the cheapest search settings that reach this target
     recall_target: float = 0.99
-    # number of nearest items that recall_target refers to; the default is that of recall_depth in
-    # serving
+    # number of nearest items that recall_target refers to; the default equals serving's default of
+    # recall_depth
     depth: int = 200
     # type of the stored item vectors: bfloat16 takes half the bytes, and rounds cosines to about
     # three digits
@@ -95,8 +95,7 @@ def build_index(
         queries: Unit vectors of sample queries, to measure recall on.
 
     Raises:
-        InputError: the kind is ScaNN and the platform has no wheel of it, or a vector is not
-            finite.
+        InputError: the kind is ScaNN and ScaNN is not installed, or a vector is not finite.
     """
     _resolve_kind(config.kind, len(vectors))
     items, dim = vectors.shape
@@ -114,7 +113,7 @@ def index_stored(
 ) -> VectorIndex:
     """Build the index of the vectors in `directory` (see `create_vectors`), and open it.
 
-    The vectors are read from their file in blocks. Only ScaNN copies all of them during the build.
+    The vectors are read from their file in blocks. Only ScaNN's build copies all vectors.
 
     Args:
         directory: Directory with the vectors; the other files are written there.
@@ -122,8 +121,7 @@ def index_stored(
         queries: Unit vectors of sample queries, to measure recall on.
 
     Raises:
-        InputError: the kind is ScaNN and the platform has no wheel of it, or a vector is not
-            finite.
+        InputError: the kind is ScaNN and ScaNN is not installed, or a vector is not finite.
     """
     vectors = open_vectors(directory)
     items = len(vectors)
@@ -148,7 +146,7 @@ def open_index(directory: Path) -> VectorIndex:
     """Open an index that `build_index` wrote, without verifying its files.
 
     Raises:
-        InputError: the index needs ScaNN and the platform has none, an earlier version of this
+        InputError: the index needs ScaNN and ScaNN is not installed, an earlier version of this
             program built the index, or its directory contains ScaNN's pickle file.
     """
     values = json.loads((directory / CONFIG_FILE).read_text())
@@ -198,7 +196,7 @@ def recall_against_exact(
     queries: Float32[np.ndarray, "queries dim"],
     depths: Sequence[int],
 ) -> dict[int, float]:
-    """Return, by depth k, the share of the exact k nearest items that the index finds."""
+    """Return the share of the exact k nearest items that the index finds, for each depth k."""
     exact, _ = nearest(blocks(vectors), queries, max(depths))
     return {k: recall(exact[:, :k], index.search(queries, k)[0]) for k in depths}
 

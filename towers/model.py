@@ -32,7 +32,7 @@ class TowersConfig:
     """Size of the towers' vectors, token budgets, and start of the temperature."""
 
     dim: int = 384  # width of the vectors in the index; at most the encoder's hidden size
-    shared: bool = True  # one encoder for queries and items
+    shared: bool = True  # use one encoder for both queries and items
     max_query_tokens: int = 24  # maximum tokens of a query, [CLS] and [SEP] included
     max_item_tokens: int = 64  # maximum tokens of an item's text, [CLS] and [SEP] included
     temperature: float = 0.05  # start value of the loss's temperature, which training learns
@@ -105,8 +105,9 @@ class Towers(nnx.Module):
         """Encode the queries and the items of a training batch.
 
         Args:
-            packed: If the towers share an encoder, one batch: the queries, then as many items. The
-                encoder then runs only once. Otherwise a batch of queries and a batch of items.
+            packed: For a shared encoder, one batch with all queries first, then all items, so that
+                the encoder runs only once. For separate encoders, two batches: one of queries, and
+                one of items.
             dtype: Input type of matrix products.
             dropout_key: Random key of dropout; None turns dropout off.
         """

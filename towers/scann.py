@@ -26,27 +26,28 @@ from towers.vectors import Vectors, as_float32
 
 logger = logging.getLogger(__name__)
 
-SCANN_PICKLE = "scann_docids.pkl"  # ScaNN would unpickle this file; we never write it
-# Number of items from which ScaNN divides them into partitions, the leaves of a tree. With fewer
-# items, a search scans all quantised vectors.
+SCANN_PICKLE = "scann_docids.pkl"  # ScaNN unpickles this file if it exists; no build writes it
+# Minimum number of items for partitions, which are the leaves of ScaNN's tree. With fewer items, a
+# search scans all quantised vectors.
 TREE_FROM = 100_000
 _LEAVES_PER_ROOT = 3  # number of partitions divided by the square root of the number of items
-# Each item is in two partitions. The second one compensates for errors of the first (SOAR: Sun et
-# al., 2024, arXiv 2404.00774). Centroids are optimised for inner products (AVQ). With both, a
-# search visits a third as many partitions at equal recall: see docs/benchmarks/choices.md.
+# Each item is in two partitions. The second partition compensates for errors of the first (SOAR:
+# Sun et al., 2024, arXiv 2404.00774). Centroids are optimised for inner products (AVQ). With SOAR
+# and AVQ, a search visits a third as many partitions at equal recall: see
+# docs/benchmarks/choices.md.
 _SOAR_LAMBDA = 2.5
 _AVQ = 2.5
-_CODE_WORDS_FROM = 25_000  # number of vectors from which ScaNN learns the code words
+_CODE_WORDS_FROM = 25_000  # size of the sample of vectors from which ScaNN learns the code words
 # Numbers of rescored candidates that tuning tries, as multiples of the depth.
 _REORDERS = (
     *(1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.6, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0),
     *(10.0, 12.0, 14.0, 16.0, 20.0, 24.0, 28.0, 32.0),
 )
-_FIRST_REORDER = 4.0  # tried first, because most targets need about this multiple
+_FIRST_REORDER = 4.0  # multiple to try first: most targets need about this multiple
 _LEAF_STEP = 1.05  # ratio of successive numbers of partitions that tuning tries
 # Cost of rescoring one candidate, relative to scanning one quantised item: 0.3 microseconds against
-# 5 nanoseconds, measured on one core with AVX2. Rescoring reads sixteen times the bytes, from
-# scattered addresses, and NumPy is slower than ScaNN.
+# 5 nanoseconds, measured on one core with AVX2. Rescoring is slower because it reads sixteen times
+# the bytes, from scattered addresses, and because NumPy is slower than ScaNN.
 _REORDER_COST = 60
 _AVX2 = "_ZN14research_scann14flags_internal15should_use_avx2E"  # a variable of ScaNN's library
 
@@ -74,8 +75,8 @@ class ScannIndex:
     """A ScaNN index, whose best candidates are rescored with full vectors.
 
     NumPy rescores the candidates and reads their vectors from the file. ScaNN could rescore a tenth
-    to a third faster. But it would copy all vectors into memory when it opens the index, and hold
-    the interpreter lock during the copy.
+    to a third faster. But ScaNN would copy all vectors into memory when it opens the index, and
+    would hold the interpreter lock during the copy.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class ScannIndex:
     ) -> tuple[Int32[np.ndarray, " results"], Float32[np.ndarray, " results"]]:
         """Return rows and scores of the k best items that an effort finds, best first.
 
-        The result has fewer than k items if the visited partitions have fewer.
+        The result has fewer than k items if the visited partitions have fewer than k.
         """
         return nearest_of(self._vectors, query, k, self.candidates(query, k, effort))
 
@@ -154,7 +155,8 @@ def build_scann(directory: Path, vectors: Vectors, depth: int, leaves: int) -> N
         depth: Usual number of results of a search.
         leaves: Number of partitions, from `leaves_of`; 0 without a tree.
     """
-    # Release the float32 copy first: writing the files takes about a megabyte per partition.
+    # Release the float32 copy before the files are written, because writing takes about a megabyte
+    # of memory per partition.
     with as_float32(vectors, directory) as whole:
         searcher = _builder(whole, depth, leaves).build()
     searcher.serialize(str(directory), relative_path=True)
@@ -201,7 +203,7 @@ def _library() -> Any:
     if {"avx2", "fma"} <= cpu_flags():
         import scann_pybind  # noqa: PLC0415 - no wheel outside Linux
 
-        with contextlib.suppress(ValueError):  # a release without this variable
+        with contextlib.suppress(ValueError):  # some releases lack this variable
             ctypes.c_bool.in_dll(ctypes.CDLL(scann_pybind.__file__), _AVX2).value = True
     return scann_ops_pybind
 
@@ -214,7 +216,7 @@ def least_effort(
     recall_target: float,
     reorders: Sequence[float] = _REORDERS,
 ) -> Effort:
-    """Return the cheapest effort that reaches the recall target; the greatest if none does.
+    """Return the cheapest effort that reaches the recall target; the greatest effort if none does.
 
     The cost of a search is a count of items, not a measured time, so a repeated build chooses the
     same effort. Recall grows with the number of candidates and with the number of partitions. For
@@ -235,7 +237,7 @@ def least_effort(
     most = index.leaves
 
     def cost(effort: Effort) -> float:
-        # In a tree, each item is in two partitions.
+        # In a tree, each item is in two partitions, so the partitions have twice as many entries.
         share = 2 * effort.leaves / most if most else 1.0
         return share * len(vectors) + _REORDER_COST * effort.candidates(depth)
 
@@ -266,7 +268,7 @@ def least_effort(
 
 
 def _ladder(leaves: int) -> list[int]:
-    """Return the numbers of partitions that tuning tries, ascending; only 0 without a tree."""
+    """Return the numbers of partitions that tuning tries, ascending; [0] without a tree."""
     steps = math.ceil(math.log(leaves, _LEAF_STEP)) if leaves else 0
     return sorted({round(leaves / _LEAF_STEP**step) for step in range(steps + 1)})
 
@@ -277,11 +279,11 @@ def _shares(
     queries: Float32[np.ndarray, "queries dim"],
     effort: Effort,
 ) -> Float[np.ndarray, " shares"]:
-    """Return the recall of each query: the share of the exact nearest items among its candidates.
+    """Return the recall of each query: the share of its exact nearest items that are candidates.
 
     Rescoring puts the exact nearest items first, so recall depends only on the candidates. If any
-    query has fewer candidates than `depth`, the result is one 0, because a search would then visit
-    all partitions. Without queries, the result is one 1.
+    query has fewer than `depth` candidates, the effort is unsuitable, because a search would then
+    visit all partitions: the result is a single 0. Without queries, the result is a single 1.
     """
     depth = exact.shape[1]
     shares = np.ones(max(1, len(queries)))

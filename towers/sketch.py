@@ -1,4 +1,4 @@
-"""A sketch of all item vectors, one bit per dimension: estimates of cosines under any filter.
+"""A sketch of all item vectors with one bit per dimension, to estimate cosines under any filter.
 
 The build centres each vector, reduces it to the 256 dimensions that vary most, and rotates it at
 random. The sketch keeps the sign of each coordinate. It also keeps one factor per item, which makes
@@ -22,14 +22,14 @@ from base.errors import InputError
 from towers.vectors import Vectors
 
 SKETCH_FILE = "sketch.npz"
-# Number of items from which a sketch is built. With fewer items, a search compares all of them.
+# Minimum number of items for a sketch. With fewer items, a search compares all items.
 SKETCH_FROM = 20_000
-# A query's coordinates are rounded to odd multiples of a step, from -7 to 7: three bits each. The
-# step is in standard deviations of the coordinates. This value has the least error for coordinates
-# with a normal distribution.
+# A query's coordinates are rounded to odd multiples of a step, from -7 to 7, which take three bits.
+# The step is given in standard deviations of the coordinates. This value of the step has the least
+# error for coordinates with a normal distribution.
 _PLANES = 3
 _STEP = 0.293
-_BLOCK = 64  # items of a block; a search reads the estimates only of blocks with a high maximum
+_BLOCK = 64  # items in a block; a search reads only blocks whose best estimate is high enough
 _BITS = 32  # bits of a word
 _MOST_BITS = 256  # maximum bits of an item, one for each dimension that is kept
 _CHUNK = 20_000  # vectors encoded at a time
@@ -50,7 +50,7 @@ class Estimates:
     best: Float32[np.ndarray, " columns"]
 
     def bound(self, count: int) -> float:
-        """Return a bound that at least `count` estimates reach, and few more.
+        """Return a lower bound that at least `count` estimates reach, but not many more.
 
         The bound is minus infinity if there are fewer than `count` blocks.
         """
@@ -61,7 +61,7 @@ class Estimates:
 
     def rows(self, low: float, below: float = float("inf")) -> Int64[np.ndarray, " rows"]:
         """Return the rows with an estimate of at least `low` and less than `below`, ascending."""
-        low = max(low, float(np.finfo(np.float32).min))  # leaves out items that do not pass
+        low = max(low, float(np.finfo(np.float32).min))  # excludes items that do not pass
         columns = np.flatnonzero(self.best >= low)
         values = self.values[:, columns]
         block, column = np.nonzero((values >= low) & (values < below))
@@ -69,7 +69,7 @@ class Estimates:
 
 
 class Sketch:
-    """The codes of all items, with which queries are compared."""
+    """The codes of all items, which are compared with queries."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class Sketch:
 
 
 def sketch(vectors: Vectors, queries: Float32[np.ndarray, "queries dim"]) -> Sketch:
-    """Build the sketch of all items. Their vectors are read in chunks.
+    """Build the sketch of all items, reading their vectors in chunks.
 
     Args:
         vectors: Unit vectors of all items; at least `_BLOCK` items.
@@ -201,9 +201,9 @@ def open_sketch(
     vectors: Vectors,
     queries: Float32[np.ndarray, "queries dim"],
 ) -> Sketch | None:
-    """Open the sketch in the directory of an index; None below `SKETCH_FROM` items.
+    """Open the sketch in the directory of an index; None for fewer than `SKETCH_FROM` items.
 
-    An index of an earlier version has no sketch file. Its sketch is built in memory.
+    An index of an earlier version has no sketch file. In this case, build its sketch in memory.
     """
     if len(vectors) < SKETCH_FROM:
         return None
@@ -227,8 +227,8 @@ def _estimates(
     offset: Float[Array, ""],
     allowed: Bool[Array, " items"],
 ) -> Float[Array, " items"]:
-    # Count the bits that differ between codes and query. The planes weigh 1, 2 and 4. XLA
-    # fuses this into one loop over the items.
+    # Count the bits that differ between each item's code and the query's bit planes. The planes
+    # have the weights 1, 2 and 4. XLA fuses this code into one loop over the items.
     differ = jnp.zeros((), jnp.uint32)
     for plane in reversed(planes):
         differ = differ + differ

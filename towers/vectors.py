@@ -1,8 +1,8 @@
 """The item vectors of an index, stored in a file as float32 or bfloat16.
 
-bfloat16 is the upper 16 bits of a float32. A bfloat16 file is half as large, and reading rows takes
-no longer: shifting bits costs less than reading twice the bytes. NumPy has no bfloat16, so the file
-contains 16-bit unsigned integers. The type of the array distinguishes the two formats.
+bfloat16 is the upper 16 bits of a float32. A bfloat16 file is half as large. Reading its rows takes
+no longer, because shifting the bits costs less than reading twice the bytes. NumPy has no bfloat16,
+so the file contains 16-bit unsigned integers. The type of the array distinguishes the two formats.
 """
 
 import os
@@ -83,7 +83,8 @@ def create_vectors(
     path = directory / VECTORS_FILE
     dtype = np.float32 if stored == "float32" else np.uint16
     file = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=(items, dim))
-    if hasattr(os, "posix_fallocate"):  # otherwise, writing to a full disk kills the process
+    # Reserve the space now: writing to a mapped file on a full disk would kill the process.
+    if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as opened:
             try:
                 os.posix_fallocate(opened.fileno(), 0, path.stat().st_size)

@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-_LINES = 10  # number of plain lines from the first to the last element
+_LINES = 10  # number of plain lines for all elements
 
 T = TypeVar("T")
 

@@ -31,7 +31,7 @@ class RepeatedKeys(dict[str, Any]):
 def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object as a dict that keeps all values of repeated keys.
 
-    For the argument `object_pairs_hook` of `json.loads`.
+    Pass this function to `json.loads` as `object_pairs_hook`.
     """
     values = dict(pairs)
     if len(values) == len(pairs):
@@ -43,7 +43,7 @@ def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def attributes_from_json(values: Sequence[dict[str, Any] | None]) -> pa.Array:
-    """Return the column of decoded JSON objects.
+    """Convert decoded JSON objects to a column of maps.
 
     Raises:
         TypeError: a value has no text, such as an object within an object.
@@ -52,7 +52,7 @@ def attributes_from_json(values: Sequence[dict[str, Any] | None]) -> pa.Array:
 
 
 def attributes_from_arrow(values: pa.Array) -> pa.Array:
-    """Return the column of maps, structs or lists of `key` and `value`.
+    """Convert maps, structs or lists of entries (`key` and `value`) to a column of maps.
 
     Raises:
         TypeError: a value has no text.
@@ -61,7 +61,7 @@ def attributes_from_arrow(values: pa.Array) -> pa.Array:
         return _column(_struct_entries(values))
     if is_a.is_map(values.type) and not _repeats_a_key(values):
         converted = values.cast(ATTRIBUTES)
-        converted.validate(full=True)  # text in the file may not be UTF-8
+        converted.validate(full=True)  # the file may contain invalid UTF-8
         if not converted.items.null_count:
             return converted
     return _column(None if row is None else map(_entry, row) for row in values.to_pylist())
@@ -82,7 +82,8 @@ def accepts_attributes(kind: pa.DataType) -> bool:
 def attribute_text(value: Any) -> str | None:
     """Return the text of a value; None if the value is missing.
 
-    The values of a list are joined by a comma and a space. Numbers have their shortest form.
+    The values of a list are joined by a comma and a space. Numbers are written in the shortest
+    form.
 
     Raises:
         TypeError: the value is a map or has another type without a text.
@@ -115,7 +116,7 @@ def _texts(entries: Iterable[tuple[str, Any]]) -> dict[str, str]:
 
 
 def _grouped(entries: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the entries as a map; the values of a repeated key are one list."""
+    """Return the entries as a map; the values of a repeated key become one list."""
     values: dict[str, Any] = {}
     repeated = set()
     for key, value in entries:
@@ -142,7 +143,7 @@ def _struct_entries(values: pa.Array) -> Iterable[Iterable[tuple[str, Any]] | No
 
 
 def _plain(values: pa.Array) -> list[Any]:
-    # Arrow writes a float32 in its shortest form; Python's float64 would have more digits.
+    # Arrow writes the float32 19.99 as 19.99; Python would write 19.989999771118164.
     shortest = values.cast(pa.string()) if is_a.is_floating(values.type) else values
     plain: list[Any] = shortest.to_pylist()
     return plain

@@ -1,7 +1,7 @@
 """Convert the values of a file to columns of the schema's types.
 
-Arrow converts whole batches. If a batch fails, clearly wrong values are replaced by null first.
-Then the batch is halved until each of the other wrong values is alone.
+Arrow converts whole batches. If a batch has wrong values, the conversion fails. Then the clearly
+wrong values are replaced by null, and the batch is halved until each other wrong value is alone.
 """
 
 import json
@@ -98,7 +98,7 @@ def convert(values: Any, kind: pa.DataType, converter: Converter) -> tuple[pa.Ar
 
 
 def _clearly_wrong(values: Any, kind: pa.DataType, converter: Converter) -> list[int]:
-    """Return rows with a wrong Python type or text form; most wrong rows are found by this."""
+    """Return the rows whose value has a wrong Python type or text form: most of the wrong rows."""
     types = _JSON_TYPES[kind] if converter is from_json else (str,)
     form = _FORMS.get(kind)
     if converter is from_arrow or (converter is from_text and form is None):
@@ -179,7 +179,7 @@ def _text_of_json(values: Sequence[Any]) -> pa.Array:
 
 def _text_of_arrow(values: pa.Array) -> pa.Array:
     text = values.cast(TEXT)
-    text.validate(full=True)  # text in the file may be invalid UTF-8
+    text.validate(full=True)  # the file may contain invalid UTF-8
     return text
 
 
@@ -199,8 +199,9 @@ def _numbers_of_json(values: Sequence[Any]) -> pa.Array:
 def _numbers_of_arrow(values: pa.Array) -> pa.Array:
     """Convert numbers to float64; convert decimals and smaller floats through their text.
 
-    So a decimal 19.99 and a float32 19.99 both become the float64 19.99. Arrow's direct cast of the
-    float32 would give 19.989999771118164, and its cast of decimals divides by a power of ten.
+    In this way, a decimal 19.99 and a float32 19.99 both become the float64 19.99. Arrow's direct
+    cast of the float32 would give 19.989999771118164. Its direct cast of the decimal would divide
+    by a power of ten, which may round differently.
     """
     if is_a.is_float16(values.type):
         values = values.cast(pa.float32())
@@ -215,20 +216,20 @@ def _without_nan(numbers: pa.Array) -> pa.Array:
 
 
 def _wholes(numbers: pa.Array) -> pa.Array:
-    """Convert to whole numbers; accept 3.0, which data frames write beside nulls; refuse 3.5."""
+    """Convert 3.0 to 3, because data frames write 3.0 if other values are missing; refuse 3.5."""
     return _without_nan(numbers).cast(WHOLE)
 
 
 def _wholes_of_text(text: pa.Array) -> pa.Array:
     try:
-        return text.cast(WHOLE)  # float64 is exact up to 2**53 only
+        return text.cast(WHOLE)  # not through float64, which is exact only up to 2**53
     except pa.ArrowInvalid:
         return _wholes(text.cast(NUMBER))
 
 
 def _wholes_of_json(values: Sequence[Any]) -> pa.Array:
     if set(map(type, values)) <= {int, type(None)}:
-        return pa.array(values, WHOLE)  # float64 is exact up to 2**53 only
+        return pa.array(values, WHOLE)  # not through float64, which is exact only up to 2**53
     return _wholes(_numbers_of_json(values))
 
 
@@ -260,14 +261,14 @@ def _dates_of_text(text: pa.Array) -> pa.Array:
 
 
 def _dates_of_arrow(values: pa.Array) -> pa.Array:
-    return _within_years(values.cast(DATE, safe=False))  # `safe` would refuse a time of day
+    return _within_years(values.cast(DATE, safe=False))  # `safe=True` would refuse a time of day
 
 
 def _times_of_text(text: pa.Array) -> pa.Array:
     """Parse ISO 8601; a time without a zone is UTC."""
     zoned = pc.match_substring_regex(text, _ZONED)
     null = pa.scalar(None, TEXT)
-    # Parse as nanoseconds, because Arrow refuses more digits than the unit has.
+    # Parse as nanoseconds, because Arrow refuses a text with more decimals than the unit has.
     with_zone = pc.if_else(zoned, text, null).cast(pa.timestamp("ns", "UTC"))
     without_zone = pc.if_else(zoned, null, text).cast(pa.timestamp("ns"))
     times = pc.coalesce(with_zone, pc.assume_timezone(without_zone, "UTC"))
@@ -275,7 +276,7 @@ def _times_of_text(text: pa.Array) -> pa.Array:
 
 
 def _times_of_arrow(values: pa.Array) -> pa.Array:
-    # `safe=True` would refuse nanoseconds, because microseconds have fewer digits.
+    # `safe=True` would refuse times that are not a whole number of microseconds.
     times = values.cast(pa.timestamp("us", values.type.tz), safe=values.type.unit != "ns")
     return _within_years(
         pc.assume_timezone(times, "UTC") if values.type.tz is None else times.cast(TIME)

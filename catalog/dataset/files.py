@@ -36,7 +36,7 @@ class RawTable:
     schema: Schema
     source: Source
     table: pa.Table  # the file's known columns; all of its columns if the schema is extensible
-    # column -> rows whose value was reported as an error; the value is null in `table`
+    # column -> rows whose value has a wrong type; it is already reported, and null in `table`
     refused: dict[str, Int[np.ndarray, " bad"]]
 
     def has(self, name: str) -> bool:
@@ -44,7 +44,7 @@ class RawTable:
         return name in self.table.column_names
 
     def unreported(self, name: str, rows: Int[np.ndarray, " some"]) -> Int[np.ndarray, " rest"]:
-        """Return the rows among `rows` whose value in this column was not reported yet."""
+        """Return `rows` without the rows whose value in this column is reported already."""
         return np.setdiff1d(rows, self.refused[name], assume_unique=True)
 
 
@@ -79,7 +79,7 @@ class _Builder:
     spec: Column
     converter: Converter
     chunks: list[pa.Array] = field(default_factory=list)
-    refused: list[int] = field(default_factory=list)  # rows whose value has another type
+    refused: list[int] = field(default_factory=list)  # rows whose value has a wrong type
     example: Any = None  # the first refused value
     length: int = 0
 
@@ -127,9 +127,9 @@ def _read_parquet(path: Path, schema: Schema, problems: Problems) -> RawTable | 
 
 
 def _open_parquet(path: Path, schema: Schema) -> tuple[list[str], pa.Table]:
-    """Return the names of all columns of a file, and a table of the columns to read."""
-    # Open the file here: if the path is a directory, Arrow would read all files in it. Arrow's
-    # default unit for INT96, which Spark writes, is nanoseconds, which end in the year 2262.
+    """Return the names of all columns of a file, and a table of the columns that are used."""
+    # Open the file here: if the path is a directory, Arrow would read all files in it. Read INT96,
+    # the times that Spark writes, in microseconds: Arrow's default, nanoseconds, ends in 2262.
     with (
         path.open("rb") as handle,
         pq.ParquetFile(handle, coerce_int96_timestamp_unit="us") as file,

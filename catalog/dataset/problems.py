@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-MAX_EXAMPLES = 4  # how many more rows a message names after the first row
+MAX_EXAMPLES = 4  # maximum number of rows that a message names besides the first row
 MAX_VALUE_CHARACTERS = 60  # maximum number of characters of a value in a message
 
 
@@ -17,7 +17,7 @@ class Source:
     file: str  # file name
     unit: str  # "line" in text files, "row" in parquet files
     numbers: Int[np.ndarray, " rows"]  # row index -> line or row number, from 1
-    # Of a directory of files: the name of each file, and the index of its first row.
+    # If the table is a directory of files: each file's name, and the index of its first row.
     parts: tuple[tuple[str, int], ...] = ()
 
     def where(self, row: int) -> str:
@@ -57,7 +57,7 @@ class Problems:
         say: Callable[[int], str],
         fix: str,
     ) -> None:
-        """Add one error for all rows with the same problem; none if there are no rows.
+        """Add one error for all rows with the same problem; do nothing if there are no rows.
 
         Args:
             source: The file of the rows.

@@ -26,7 +26,7 @@ from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
 from catalog.schema import ITEMS, NUMBER, SCHEMAS, DatasetInfo, Schema
 
-MAX_PROBLEMS_SHOWN = 30  # in the message of a DatasetError; `problems` has all of them
+MAX_PROBLEMS_SHOWN = 30  # maximum number of problems in the message of a DatasetError
 
 _INFO_FILE = "dataset.json"
 
@@ -39,7 +39,7 @@ class DatasetError(InputError):
 
         Args:
             directory: The dataset directory.
-            problems: Each one names the file, row and column, and says what to do. Lines of text
+            problems: Each text names the file, row and column, and says what to do. Lines of text
                 files and rows of parquet files are counted from 1; a csv's header is line 1.
         """
         self.problems = tuple(problems)
@@ -63,9 +63,11 @@ class Dataset:
 
     info: DatasetInfo
     items: pa.Table
-    judgments: pa.Table | None  # of known items, one per query and item; None if there is no file
-    events: pa.Table | None  # of known items
-    users: pa.Table | None  # the schema's columns, then the users' attributes
+    # only of items in `items`; one row per query and item; None if there is no file
+    judgments: pa.Table | None
+    events: pa.Table | None  # only of items in `items`; None if there is no file
+    # the schema's columns, then the users' attributes; None if there is no file
+    users: pa.Table | None
     warnings: tuple[str, ...]
     fingerprint: str  # hexadecimal SHA-256 of the names and contents of the files
 
@@ -75,16 +77,16 @@ def read_dataset(
 ) -> Dataset:
     """Read and check a dataset directory.
 
-    Judgments without query ids get one id per query. Judgments without splits get a split by a hash
-    of the normalised query: 80% train, 10% dev, 10% test. Repeated judgments, and judgments
-    and events of unknown items, are left out; warnings say how many. NaN in an optional number is a
-    missing value.
+    If judgments have no query ids, each query gets an id. If they have no splits, a hash of the
+    normalised query chooses the split: 80% train, 10% dev, 10% test. Repeated judgments are left
+    out, and so are judgments and events of unknown items; warnings say how many. NaN in an optional
+    number is a missing value.
 
     Args:
         directory: Holds `items` and optionally `judgments`, `events` and `users`, each as .parquet,
             .jsonl, .jsonl.gz or .csv, and optionally `dataset.json`. In a csv, attributes and
             embedding are JSON text.
-        change: Applied to the items before judgments and events of unknown items are left out.
+        change: Changes the items, before judgments and events of unknown items are left out.
 
     Returns:
         The dataset.
@@ -261,7 +263,7 @@ def _finish_judgments(table: pa.Table, raw: RawTable, problems: Problems) -> pa.
         problems.warning(f"{raw.source.file}: {repeated} left out")
         table = table.filter(pa.array(is_first))
         queries = table["query"].combine_chunks()
-    # `check_judgments` made sure that each of these columns is either full or empty.
+    # `check_judgments` made sure that each of these columns has all values or no values.
     for name, function in (("query_id", _query_id), ("split", split_of)):
         if table[name].null_count:
             position = table.column_names.index(name)
@@ -274,7 +276,7 @@ def _query_id(query: str) -> str:
 
 
 def split_of(query: str) -> str:
-    """Return a split for a query by a hash of its text: 80% train, 10% dev, 10% test."""
+    """Choose a query's split by a hash of its normalised text: 80% train, 10% dev, 10% test."""
     digest = hashlib.sha256(normalise_query(query).encode()).digest()
     bucket = int.from_bytes(digest[:8], "big") % 10
     return {8: "dev", 9: "test"}.get(bucket, "train")

@@ -15,10 +15,10 @@ from typing import IO, Any, cast
 from catalog.dataset.attributes import RepeatedKeys, json_object
 from catalog.dataset.problems import quote
 
-# A csv cell may be as long as memory allows; the standard library's limit is 128 KiB.
+# Allow long csv cells: the default limit of the standard library is 128 KiB.
 csv.field_size_limit(2**31 - 1)
 
-_BATCH_ROWS = 65_536  # maximum number of rows in a batch, held as Python objects
+_BATCH_ROWS = 65_536  # maximum number of rows that are in memory as Python objects
 _BLANK = " \t\r\n"
 _DELIMITERS = (",", ";", "\t", "|")
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}([. \u00a0\u202f]\d{3})+)(,\d+)?")
@@ -31,8 +31,8 @@ class Batch:
 
     names: Sequence[str]  # the header of a csv, or all keys of the batch's jsonl rows
     columns: dict[str, list[Any]]  # column name -> one value per row; only columns that are read
-    lines: list[int]  # number of each row's first line, from 1
-    broken: list[tuple[int, str]]  # number of each invalid line, and the problem
+    lines: list[int]  # for each row, the number of its first line, from 1
+    broken: list[tuple[int, str]]  # for each invalid line, its number and its problem
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Dialect:
     """How a csv file separates its cells."""
 
     delimiter: str
-    first_line: int  # the line of the header, from 1
+    first_line: int  # line number of the header, from 1
 
     @property
     def may_have_decimal_commas(self) -> bool:
@@ -49,7 +49,7 @@ class Dialect:
 
 
 def csv_dialect(path: Path, names: Collection[str]) -> Dialect:
-    """Return the dialect of a csv file: the delimiter that gives most known names in the header.
+    """Find the dialect of a csv file: the delimiter with which the header has most known names.
 
     A first line such as `sep=;`, which Excel reads and writes, names the delimiter.
 
@@ -73,7 +73,7 @@ def csv_dialect(path: Path, names: Collection[str]) -> Dialect:
 
 
 def csv_batches(path: Path, dialect: Dialect) -> Iterator[Batch]:
-    """Read a csv file whose first line names the columns.
+    """Read a csv file whose header names the columns.
 
     Args:
         path: The file, UTF-8 with or without a byte order mark.
@@ -108,7 +108,7 @@ def _csv_rows(reader: Any, skipped: int) -> Iterator[tuple[int, list[str]]]:
     for row in reader:
         if row:
             yield line, row
-        line = reader.line_num + 1 + skipped  # a quoted cell may span lines
+        line = reader.line_num + 1 + skipped  # not `line + 1`: a quoted cell may span lines
 
 
 def with_decimal_points(cells: list[str]) -> list[str]:

@@ -185,7 +185,7 @@ def check_judgments(raw: RawTable, grade_min: float, problems: Problems) -> None
         _check_agreement(raw, "query", codes(ids), ids, fix, problems)
     if raw.has("item_id") and raw.has("grade"):
         items = _column(raw, "item_id")
-        # If the dataset has query ids, they say which queries are the same.
+        # Without query ids, queries with the same normal form count as one query.
         pairs = pair_codes(queries if raw.has("query_id") else normalised, items)
         fix = "keep one judgment of each query and item"
         named = pc.if_else(pc.is_valid(items), queries, pa.scalar(None, TEXT))
@@ -212,7 +212,7 @@ def _check_agreement(
     """
     values = _column(raw, column)
     first = first_of_equals(groups)
-    differ = pc.not_equal(values, values.take(pa.array(first)))  # null if either is missing
+    differ = pc.not_equal(values, values.take(pa.array(first)))  # null if a value is missing
     has_name = np.asarray(pc.is_valid(names))
     rows = true_rows(differ)
 
@@ -241,7 +241,7 @@ def codes(values: pa.Array) -> Int[np.ndarray, " rows"]:
 def pair_codes(left: pa.Array, right: pa.Array) -> Int[np.ndarray, " rows"]:
     """Return a whole number for each row; equal pairs of values get equal numbers."""
     right_codes = codes(right)
-    distinct = int(right_codes.max(initial=0)) + 2  # number of codes, including that of null
+    distinct = int(right_codes.max(initial=0)) + 2  # number of codes, including the code of null
     pairs: Int[np.ndarray, " rows"] = codes(left) * distinct + right_codes + 1
     return pairs
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import protos
 
 ROOT = Path(__file__).resolve().parents[2]
-# Packages in the reference by page name, from the client of the contract to the console command.
+# Directories of the packages in the Python reference, by page name, in the order of the pages.
 PACKAGES = {
     "shortlist": "protos/shortlist",
     "base": "base",
@@ -96,7 +96,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
-    """Load Mermaid from the site on pages with a diagram; the theme would load it from a CDN."""
+    """Load Mermaid from the site on pages with a diagram; otherwise the theme would use a CDN."""
     if '<pre class="mermaid">' not in output:
         return output
     source = posixpath.relpath(f"assets/{MERMAID}", posixpath.dirname(page.file.dest_uri) or ".")

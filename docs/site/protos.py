@@ -20,12 +20,12 @@ from google.protobuf.descriptor_pb2 import (
 PROTOS = Path(__file__).resolve().parents[2] / "protos"
 
 # Field numbers of the descriptor messages. A comment's path consists of field numbers and indexes.
-_MESSAGE, _ENUM, _SERVICE = 4, 5, 6  # in a file
-_FIELD, _NESTED, _NESTED_ENUM = 2, 3, 4  # in a message
-_VALUE = 2  # in an enum
-_METHOD = 2  # in a service
+_MESSAGE, _ENUM, _SERVICE = 4, 5, 6  # in FileDescriptorProto
+_FIELD, _NESTED, _NESTED_ENUM = 2, 3, 4  # in DescriptorProto
+_VALUE = 2  # in EnumDescriptorProto
+_METHOD = 2  # in ServiceDescriptorProto
 
-Comments = Mapping[tuple[int, ...], str]  # by the path of the commented element
+Comments = Mapping[tuple[int, ...], str]  # each comment, by its path
 
 
 def pages() -> dict[str, str]:

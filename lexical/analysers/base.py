@@ -10,7 +10,8 @@ import tantivy
 def normalise(text: str) -> str:
     """Compose characters (NFKC), and drop characters that UTF-8 cannot encode.
 
-    The tokenizer would split a word at a separate accent. Rust accepts no lone surrogates.
+    Without NFKC, the tokenizer would split a word at a separate accent. UTF-8 cannot encode lone
+    surrogates, and Rust accepts only UTF-8.
     """
     return unicodedata.normalize("NFKC", text).encode("utf-8", "ignore").decode("utf-8")
 

@@ -12,7 +12,7 @@ import tantivy
 from lexical.analysers.base import Analyser, normalise
 
 _MAX_TERM_BYTES = 100
-# Spellings of units. The first spelling of each group is the one that is indexed.
+# Spellings of units. The first spelling of each group is indexed.
 _UNITS = {
     unit: spellings[0]
     for spellings in (
@@ -30,9 +30,9 @@ _UNITS = {
 _FRACTION = re.compile(r"(?<![\w/])(\d+)/(\d+)(?![\w/])")
 _DECIMAL = re.compile(r"(?<=\d)\.(?=\d)")
 _SIZE = re.compile(rf"(?<!\w)(\d+(?:[df]\d+)?)[\s-]*({'|'.join(_UNITS)})\b", re.IGNORECASE)
-# Parts joined by hyphens, dots or slashes.
+# Matches parts that are joined by hyphens, dots or slashes, as in a code.
 _JOINED = re.compile(r"(?<![\w./-])\w+(?:[-./]\w+)+")
-_LONGEST_CODE = 60  # characters
+_LONGEST_CODE = 60  # maximum number of characters of a code
 _SIGNS = re.compile(r"[-./]")
 
 
@@ -47,7 +47,7 @@ def prepare(text: str) -> str:
 
 
 def build_tokenizer() -> tantivy.TextAnalyzer:
-    """Split into runs of letters and digits, lower-case, fold to ASCII, and stem."""
+    """Return a tokenizer; its terms are stemmed runs of letters and digits in lower-case ASCII."""
     return (
         tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
         .filter(tantivy.Filter.remove_long(_MAX_TERM_BYTES))
@@ -62,7 +62,7 @@ ANALYSER = Analyser("english", "shortlist_en_2", build_tokenizer, prepare)
 
 
 def _whole_code(joined: re.Match[str]) -> str:
-    """Write a code as one word before its parts; a code has both letters and digits."""
+    """Write a code, which has both letters and digits, as one word before its parts."""
     parts = joined[0]
     whole = _SIGNS.sub("", parts)
     is_code = len(whole) <= _LONGEST_CODE and not whole.isdigit() and not whole.isalpha()

@@ -9,7 +9,7 @@ from typing import Any
 
 from catalog.items import ID, ITEM_FIELDS
 
-# The type of each field of a write. The item id is not a field: it is the log's key.
+# The type of each field of a write. The item id is not among them: `Write.item_id` has it.
 FIELDS: Mapping[str, type] = MappingProxyType(
     {field.name: field.type for field in ITEM_FIELDS if field.name != ID}
 )

@@ -41,7 +41,7 @@ def apply_changes(
     Args:
         items: A valid table of `schema.ITEMS`.
         changes: The latest state of each written item.
-        others: Items to use when a partial write names an item that the dataset lacks.
+        others: If the dataset lacks the item of a partial write, the other fields come from here.
 
     Raises:
         InputError: no item is left.
@@ -71,7 +71,7 @@ def apply_changes(
 
 
 def _after(change: Change, *stores: ItemStore | None) -> Item | None:
-    """Return the item after its last write; None for a partial write to an item in no store."""
+    """Return the item after its last write; None for a partial write if no store has the item."""
     fields: dict[str, Any] = dict(change.fields or {})
     if change.whole:
         return Item(change.item_id, **fields)
@@ -83,7 +83,7 @@ def _after(change: Change, *stores: ItemStore | None) -> Item | None:
 
 
 def _with_embeddings(written: ItemStore, store: ItemStore) -> pa.Table:
-    """Return written items with embeddings from the dataset, because writes have none."""
+    """Return written items with the dataset's embeddings, because writes have no embeddings."""
     rows = store.rows(written.ids)
     column = store.table["embedding"].combine_chunks()
     dataset_rows = pa.array(rows, mask=rows < 0)

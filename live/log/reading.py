@@ -37,10 +37,10 @@ class Change:
 
     item_id: str
     sequence: int  # sequence number of the item's last write
-    # None: the item is deleted. If `whole`, only fields with a value are here; if not, None or {}
-    # clears a field.
+    # None: the item is deleted. If `whole` is true, these are only the fields that have a value. If
+    # `whole` is false, a value of None or {} clears the field.
     fields: Mapping[str, Any] | None
-    whole: bool  # False: only these fields of the bundle's item change
+    whole: bool  # False: the item's other fields keep their values from the bundle
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class LogSnapshot:
 
     id: str  # unique id of the log
     sequence: int  # sequence number of the last write; 0 before the first write
-    changes: tuple[Change, ...]  # one per item that was ever written, in order of sequence
+    changes: tuple[Change, ...]  # one change per item that was ever written, ordered by sequence
 
 
 def log_file(directory: Path) -> LogFile:

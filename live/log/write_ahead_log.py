@@ -34,7 +34,7 @@ __all__ = [
     "WriteLog",
 ]
 
-REMEMBERED_REQUESTS = 1_000_000  # number of request ids that the log keeps; about 0.2 GB
+REMEMBERED_REQUESTS = 1_000_000  # number of request ids that the log keeps, in about 0.2 GB
 MAX_REQUEST_ID_CHARACTERS = 64
 
 
@@ -58,7 +58,8 @@ class RequestIdReusedError(Exception):
 class Write:
     """One upsert or deletion that a caller requests."""
 
-    request_id: str  # 1 to 64 characters, chosen by the caller; a repeated id changes nothing
+    # 1 to 64 characters, chosen by the caller; a write with a known request id changes nothing
+    request_id: str
     item_id: str
     # None: delete the item. Otherwise values by field, typed as in `Item`; None clears a field.
     fields: Mapping[str, Any] | None
@@ -69,7 +70,7 @@ class Write:
 class Acknowledgement:
     """The answer to a durable write."""
 
-    sequence: int  # 1, 2, 3, … for new writes; a repeated write gets its first number again
+    sequence: int  # 1, 2, 3, … for new writes; the first write's number for a repeated write
     repeated: bool  # the request id was known, so nothing changed
 
 

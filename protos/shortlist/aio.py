@@ -21,7 +21,7 @@ import grpc
 from google.protobuf.message import Message
 
 from shortlist import requests
-from shortlist.calls import Attempts
+from shortlist.calls import Attempts, RetryBudget
 from shortlist.errors import FieldViolation, ShortlistError
 from shortlist.options import Options, Retry, Tls, Token, check_token, read_token_async
 from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions
@@ -83,6 +83,7 @@ class AsyncClient:
         )
         self._token = token
         self._timeout_seconds = timeout_seconds
+        self._budget = RetryBudget()
         self._search = search_service_pb2_grpc.SearchServiceStub(self._channel)
         self._retrieval = retrieval_service_pb2_grpc.RetrievalServiceStub(self._channel)
         self._rerank = rerank_service_pb2_grpc.RerankServiceStub(self._channel)
@@ -256,6 +257,7 @@ class AsyncClient:
                 async for response in call:
                     retryable = False
                     yield response
+                attempts.succeed()
                 return
             except grpc.RpcError as error:
                 failure = ShortlistError(error, attempts.request_id)
@@ -278,17 +280,20 @@ class AsyncClient:
         while True:
             metadata = attempts.metadata(await self._read_token())
             try:
-                return await method(request, timeout=attempts.seconds_left, metadata=metadata)
+                response = await method(request, timeout=attempts.seconds_left, metadata=metadata)
             except grpc.RpcError as error:
                 failure = ShortlistError(error, attempts.request_id)
                 pause = attempts.pause(failure)
                 if pause is None:
                     raise failure from error
+            else:
+                attempts.succeed()
+                return response
             await asyncio.sleep(pause)
 
     def _attempts(self, timeout_seconds: float | None, request_id: str | None) -> Attempts:
         seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        return Attempts(self._options.retry, seconds, request_id)
+        return Attempts(self._options.retry, seconds, request_id, self._budget)
 
     async def _read_token(self) -> str | None:
         return None if self._token is None else await read_token_async(self._token)

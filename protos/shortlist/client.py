@@ -20,7 +20,7 @@ import grpc
 from google.protobuf.message import Message
 
 from shortlist import requests
-from shortlist.calls import Attempts
+from shortlist.calls import Attempts, RetryBudget
 from shortlist.errors import FieldViolation, ShortlistError
 from shortlist.options import Options, Retry, Tls, Token, check_token, read_token
 from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions
@@ -82,6 +82,7 @@ class Client:
         )
         self._token = token
         self._timeout_seconds = timeout_seconds
+        self._budget = RetryBudget()
         self._search = search_service_pb2_grpc.SearchServiceStub(self._channel)
         self._retrieval = retrieval_service_pb2_grpc.RetrievalServiceStub(self._channel)
         self._rerank = rerank_service_pb2_grpc.RerankServiceStub(self._channel)
@@ -255,6 +256,7 @@ class Client:
                 for response in call:
                     retryable = False
                     yield response
+                attempts.succeed()
                 return
             except grpc.RpcError as error:
                 failure = ShortlistError(error, attempts.request_id)
@@ -277,17 +279,20 @@ class Client:
         while True:
             metadata = attempts.metadata(self._read_token())
             try:
-                return method(request, timeout=attempts.seconds_left, metadata=metadata)
+                response = method(request, timeout=attempts.seconds_left, metadata=metadata)
             except grpc.RpcError as error:
                 failure = ShortlistError(error, attempts.request_id)
                 pause = attempts.pause(failure)
                 if pause is None:
                     raise failure from error
+            else:
+                attempts.succeed()
+                return response
             time.sleep(pause)
 
     def _attempts(self, timeout_seconds: float | None, request_id: str | None) -> Attempts:
         seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        return Attempts(self._options.retry, seconds, request_id)
+        return Attempts(self._options.retry, seconds, request_id, self._budget)
 
     def _read_token(self) -> str | None:
         return None if self._token is None else read_token(self._token)

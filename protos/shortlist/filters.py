@@ -13,17 +13,17 @@ from shortlist.v1 import filter_pb2
 
 
 def all_of(*filters: filter_pb2.Filter) -> filter_pb2.Filter:
-    """Return the filter that passes if every filter passes."""
+    """Return the filter that an item passes if it passes all the given filters."""
     return filter_pb2.Filter(and_group=filter_pb2.FilterGroup(filters=filters))
 
 
 def any_of(*filters: filter_pb2.Filter) -> filter_pb2.Filter:
-    """Return the filter that passes if at least one filter passes."""
+    """Return the filter that an item passes if it passes at least one of the given filters."""
     return filter_pb2.Filter(or_group=filter_pb2.FilterGroup(filters=filters))
 
 
 def negate(filter: filter_pb2.Filter) -> filter_pb2.Filter:
-    """Return the filter that passes if the given filter does not pass."""
+    """Return the filter that an item passes if it does not pass the given filter."""
     return filter_pb2.Filter(not_filter=filter)
 
 
@@ -59,7 +59,7 @@ def exists(field: str) -> filter_pb2.Filter:
 def prefix(field: str, text: str) -> filter_pb2.Filter:
     """Return the filter for items whose text begins with a prefix.
 
-    For the field "category": the items of this category and of all categories below it.
+    For the field "category", these are the items of the category and of all categories below it.
     """
     return filter_pb2.Filter(prefix=filter_pb2.PrefixFilter(field=field, prefix=text))
 

@@ -38,22 +38,29 @@ class Tls:
         return grpc.ssl_channel_credentials(ca, key, cert)
 
 
+# A client retries while more than half of these tokens are left. A failed attempt takes a token,
+# and a successful one gives back a tenth. So retries add only a few calls to a long outage. Source:
+# retry throttling of gRPC (proposal A6).
+MAX_TOKENS = 10
+TOKEN_RATIO = 0.1
+
+
 @dataclass(frozen=True)
 class Retry:
-    """When a failed call is retried, always within its deadline.
+    """The settings of retries. A call is only retried before its deadline.
 
     Retries are safe: most methods only read, and the server recognises a repeated write by its
     request id.
 
-    gRPC itself retries UNAVAILABLE (the call did not begin, or its server went away): it waits a
-    random time up to the backoff, then asks another server if there is one.
+    gRPC itself retries UNAVAILABLE (the call did not begin, or the server stopped). gRPC waits a
+    random time up to the backoff, then calls another server if there is one.
     """
 
     attempts: int = 4  # attempts in all: from 1 (no retry) to 5 (the limit of gRPC)
-    backoff_seconds: float = 0.1  # longest wait before the second attempt; doubles per attempt
+    backoff_seconds: float = 0.1  # longest wait before attempt 2; doubles for each later attempt
     max_backoff_seconds: float = 1.0  # longest wait before any attempt
-    # Whether to retry a call that an overloaded server refused (RESOURCE_EXHAUSTED, OVERLOADED)
-    # with a time to wait.
+    # Whether to retry a call that an overloaded server refused (RESOURCE_EXHAUSTED, OVERLOADED),
+    # after the time that the server asks to wait.
     overloaded: bool = True
 
     def __post_init__(self) -> None:
@@ -67,7 +74,7 @@ class Retry:
 class Options:
     """The settings of a connection. The defaults suit most applications."""
 
-    retry: Retry = field(default_factory=Retry)  # when a failed call is retried
+    retry: Retry = field(default_factory=Retry)  # settings of retries
     # Whether to spread calls over all servers that the address names and whose health is SERVING.
     # None: only if the address begins with "dns:", "ipv4:" or "ipv6:".
     balance: bool | None = None
@@ -120,17 +127,17 @@ class Options:
                 "initialBackoff": _duration(self.retry.backoff_seconds),
                 "maxBackoff": _duration(self.retry.max_backoff_seconds),
                 "backoffMultiplier": 2,
-                # calls.Attempts retries RESOURCE_EXHAUSTED: gRPC would also retry requests that
-                # are too large, and would ignore the time to wait in the server's RetryInfo.
+                # calls.Attempts retries RESOURCE_EXHAUSTED, because gRPC would also retry requests
+                # that are too large, and would ignore the time to wait in the server's RetryInfo.
                 "retryableStatusCodes": ["UNAVAILABLE"],
             }
             config["methodConfig"] = [{"name": [{}], "retryPolicy": policy}]
-            # If most calls fail, retries would only add load to the servers.
-            config["retryThrottling"] = {"maxTokens": 100, "tokenRatio": 0.1}
+            # Stop retries if most calls fail, because retries would then only add load.
+            config["retryThrottling"] = {"maxTokens": MAX_TOKENS, "tokenRatio": TOKEN_RATIO}
         balance = address.startswith(_MULTIPLE) if self.balance is None else self.balance
         if balance:
             config["loadBalancingConfig"] = [{"round_robin": {}}]
-            config["healthCheckConfig"] = {"serviceName": ""}  # the health of the whole server
+            config["healthCheckConfig"] = {"serviceName": ""}  # "" means the whole server
         return config
 
 
@@ -167,7 +174,7 @@ async def read_token_async(token: Token) -> str:
     """Return `read_token(token)` without blocking the event loop."""
     if isinstance(token, str):
         return read_token(token)
-    return await asyncio.to_thread(read_token, token)  # reads a file, or runs the caller's code
+    return await asyncio.to_thread(read_token, token)  # a file or a function may block
 
 
 def _duration(seconds: float) -> str:

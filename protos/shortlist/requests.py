@@ -109,7 +109,7 @@ def upsert(
     """Return a write of an item.
 
     Args:
-        item: The item. The server clears the fields to write that have no value here.
+        item: The item. The server clears a field to write that has no value in the item.
         fields: The fields to write, such as "price"; empty creates or replaces the whole item.
         request_id: The id of the write; None means a random id. Sending the write again with the
             same id changes nothing.

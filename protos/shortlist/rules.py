@@ -24,8 +24,8 @@ def rules(
         boosts: Pairs of a filter and a number to add to the score of items that pass; a negative
             number demotes.
         diversity: From 0 (order by score alone) to 1 (order by difference alone).
-        caps: The maximum number of results with the same value, by field; or caps as messages, such
-            as those of `category_cap`.
+        caps: The maximum number of results with the same value, by field; or `Cap` messages, such
+            as those from `category_cap`.
         pins: The position in the list, counted from 1, by item id.
     """
     return rules_pb2.Rules(

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from base.atomic_files import sync, write_text
+from base.atomic_files import make_readable, sync, write_text
 from base.errors import InputError
 
 FORMAT_VERSION = 2
@@ -236,6 +236,7 @@ def write_directory(target: Path, build: Callable[[Path], Result]) -> Result:
     fresh.mkdir()
     try:
         result = build(fresh)
+        make_readable(fresh)
         _sync_all(fresh)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)

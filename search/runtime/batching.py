@@ -24,6 +24,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Int64, Num
 
+from base.panics import panics_as_errors
 from bert.compiled import BucketedForward, Forward, Rows
 from search.errors import DeadlineExceededError
 from search.runtime.cpu_limit import hold_cpu, release_cpu
@@ -302,7 +303,8 @@ class Batcher:
             chunk = self._chunk_of(self._turn(waiting))
         try:
             self._free_from = time.monotonic() + chunk.seconds()
-            chunk.run()
+            with panics_as_errors():
+                chunk.run()
         except Exception as error:  # the thread must not end because one chunk fails
             for job, _ in chunk.parts:
                 job.fail(error)

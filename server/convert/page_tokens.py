@@ -28,8 +28,8 @@ class PageTokenError(RequestError):
 
     def __init__(
         self,
-        problem: str = "is not a token for this search; repeat the request that returned the token, "
-        "or start again without a token",
+        problem: str = "is not a token for this search; repeat the request that returned the "
+        "token, or start again without a token",
     ) -> None:
         super().__init__("page_token", problem)
 

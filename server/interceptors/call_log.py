@@ -143,6 +143,10 @@ class CallLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
                 if call.code is grpc.StatusCode.OK:  # the method called `abort` itself
                     call.code = _aborted_with(context)
                 raise
+            except BaseException:
+                if call.code is grpc.StatusCode.OK:  # the caller did not get an answer
+                    call.code = grpc.StatusCode.INTERNAL
+                raise
             finally:
                 seconds = time.perf_counter() - start
                 self._metrics.count_call(method, call.code.name, seconds)

@@ -28,6 +28,7 @@ from server.interceptors.call_log import (
     send_request_id,
 )
 from server.interceptors.handlers import in_contract, wrap_handler
+from server.interceptors.wire import MAX_FIELDS, has_too_many_fields, request_type
 from server.worker_pool import OverloadedError, StoppingError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ _MAX_RESOURCES = 10
 
 
 class MalformedRequestError(Exception):
-    """The bytes of a request are not a message of the expected type."""
+    """The bytes of a request are not a message of the expected type, or have too many fields."""
 
 
 # The status code and the shortlist.v1.ErrorReason of each exception whose text may be sent to
@@ -131,7 +132,7 @@ def _status(
 def _message(error: Exception) -> str:
     match error:
         case MalformedRequestError():
-            return "the request cannot be parsed"
+            return str(error) or "the request cannot be parsed"
         case LogError():  # its text names a file of the server
             return "the server cannot write to its disk"
         case UnknownItemsError():
@@ -185,7 +186,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         if handler is None or not in_contract(method):
             return handler
 
+        message = request_type(method)
+
         def parse(raw: bytes) -> Message | MalformedRequestError:
+            if has_too_many_fields(raw, message):
+                return MalformedRequestError(
+                    f"the request has more than {MAX_FIELDS:,} fields; split it into several calls"
+                )
             try:
                 request: Message = handler.request_deserializer(raw)
             except DecodeError:  # gRPC would answer INTERNAL

@@ -28,7 +28,8 @@ def test_the_estimate_is_the_mean_and_two_deviations(now):
     estimate = LatencyEstimate(now)
     estimate.add(0.010)
     assert estimate.seconds == pytest.approx(0.010 + 2 * 0.005)
-    estimate.add(0.018)  # mean 0.010 + 0.008 / 8, deviation 0.005 + (0.008 - 0.005) / 4
+    # The mean becomes 0.010 + 0.008 / 8, and the deviation 0.005 + (0.008 - 0.005) / 4.
+    estimate.add(0.018)
     assert estimate.seconds == pytest.approx(0.011 + 2 * 0.00575)
 
 

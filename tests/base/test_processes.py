@@ -1,4 +1,4 @@
-"""Child processes and restarts import our packages, whatever lies in the working directory."""
+"""Child processes and restarts import our packages, not modules of the working directory."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ HOSTILE = ("base", "live", "search", "train", "json.py", "live.py", "search.py",
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
-    """A directory of modules; importing any of them ends the process."""
+    """A directory of modules that end the process when they are imported."""
     for name in HOSTILE:
         if name.endswith(".py"):
             (tmp_path / name).write_text("raise SystemExit('hostile')")
@@ -56,7 +56,8 @@ def test_the_index_build_starts_from_a_directory_with_modules_of_the_same_names(
         check=False,
         timeout=120,
     )
-    assert done.returncode == 1  # standard input has ended, so the process ends too
+    # The build ends with code 1, because its standard input has ended.
+    assert done.returncode == 1
     assert "hostile" not in done.stderr
 
 
@@ -86,7 +87,7 @@ def test_a_checkout_that_is_only_the_working_directory_is_found(tmp_path):
         "command = python_command('-c', 'import base; print(base.__file__)')\n"
         "subprocess.run(command, env=import_environment(), check=True)\n"
     )
-    # With -S, an installed copy of our packages is not found either.
+    # With -S, Python does not find an installed copy of our packages.
     done = run(sys.executable, "-S", "-c", program, cwd=checkout, env=without_path())
     assert done.stdout.strip() == str(checkout / "base" / "__init__.py"), done.stderr
 

@@ -6,8 +6,8 @@ a separate virtual environment:
     pip install torch==2.13.0 transformers==5.23.0
     python tests/bert/make_references.py DIRECTORY_OF_ALL_MINILM_L6_V2
 
-To be small, the file holds three tokens of each row. It holds every fourth feature of all outputs
-but the last layer's.
+The file is small because it holds only three tokens of each row. Outputs of the last layer have all
+features; other outputs have only every fourth feature.
 """
 
 import sys
@@ -31,7 +31,7 @@ TEXTS = [
     "antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis",
     "drill 18v " * 100,
 ]
-# Batches of the model: single texts of different lengths, and pairs (first, second), by number.
+# Two batches, as indices into TEXTS: single texts of different lengths, and pairs of texts.
 SINGLES = [1, 4, 7, 0]
 PAIRS = [(1, 2), (0, 3), (5, 6)]
 MAX_TOKENS = 64

@@ -30,13 +30,13 @@ def pooled(tiny_config):
 
 
 def alone(pooled, tokenised: Tokenised) -> np.ndarray:
-    """Run every row by itself, in a shape that no bucket has."""
+    """Run every row in a batch of its own, with a shape that no bucket has."""
     fn, state = jax.jit(pooled[0]), pooled[1]
     return np.concatenate([fn(state, tokenised.pad([i], 39, 1)) for i in range(len(tokenised))])
 
 
 def counting(state, tokens: Tokens):
-    """Return for each row the sum of its ids, and the shape of its batch: no model."""
+    """Stand in for a model: return the sum of each row's ids, and the shape of its batch."""
     batch, length = tokens.ids.shape
     shape = jnp.tile(jnp.asarray([batch, length]), (batch, 1))
     return jnp.concatenate([tokens.ids.sum(axis=1, keepdims=True) * state, shape], axis=1)
@@ -100,7 +100,7 @@ def test_rows_of_mixed_lengths_fill_batches(pooled):
         small_batches=(1,),
         mix_lengths=True,
     )
-    # The longest two in a batch of 2 x 40, the next three in 3 x 24, the rest in 5 x 16.
+    # The two longest texts form a batch of 2 x 40, the next three 3 x 24, the others 5 x 16.
     shapes = seen(tokenised_of([1, 40, 17, 16, 24, 25, 20, 3]))[:, 1:].tolist()
     assert shapes == [[5, 16], [2, 40], [3, 24], [5, 16], [3, 24], [2, 40], [3, 24], [5, 16]]
     tokenised = tokenised_of([3, 39, 1, 3, 16, 38, 9])
@@ -150,7 +150,8 @@ def test_a_row_too_long_is_refused():
 def test_nothing_is_compiled_after_warm_up():
     forward = BucketedForward(counting, jnp.asarray(2), max_length=24, batch_tokens=64)
     forward.warm_up()
-    assert forward.compilations == len(forward.shapes) == 4  # (1, 16) (4, 16) (1, 24) (2, 24)
+    # The shapes are (1, 16), (4, 16), (1, 24) and (2, 24).
+    assert forward.compilations == len(forward.shapes) == 4
     for rows in (1, 2, 3, 5, 17):
         tokenised = tokenised_of(np.random.default_rng(rows).integers(1, 25, rows), seed=rows)
         forward(tokenised)
@@ -211,7 +212,8 @@ def test_serving_state_changes_no_result(tiny_config):
 
 
 def test_compiled_programs_are_kept_on_disk(tmp_path):
-    jax.jit(lambda x: x + 1)(jnp.ones(3))  # JAX decides here that it has no cache
+    # At its first compilation, JAX decides that it has no cache.
+    jax.jit(lambda x: x + 1)(jnp.ones(3))
     enable_compilation_cache(tmp_path / "cache")
     try:
         forward = BucketedForward(counting, jnp.asarray(1), max_length=16)

@@ -33,12 +33,12 @@ def jitted(graphdef, dtype, state, tokens, key):
     return nnx.merge(graphdef, state)(tokens, dtype=dtype, dropout_key=key)
 
 
-# Parity with Hugging Face on torch, at the tokens and features that the references hold.
+# Parity with Hugging Face on torch, for the tokens and features in references.npz.
 
 
 @pytest.fixture(scope="module", params=["single", "pair"])
 def parity(request, minilm, references):
-    """Outputs of this model and the references for one batch, by module."""
+    """Our outputs and the reference outputs for one batch, each by the name of its module."""
     theirs = {
         name.removeprefix(f"{request.param}."): value
         for name, value in references.items()
@@ -72,8 +72,8 @@ def test_every_module_computes_what_hugging_face_computes(parity):
     modules = ours.keys() - {"last", "pooled", "first"}
     assert len(modules) == 1 + 3 * 6
     for name in sorted(modules):
-        # Not normalised, the intermediate layer reaches 24, where 2e-6 is one unit in the last
-        # place; everything else is held to 1e-5 alone.
+        # Intermediate outputs are not normalised and reach 24. There, float32 numbers are 2e-6
+        # apart, so only these outputs have a relative tolerance too.
         rtol = 1e-6 if name.startswith("intermediate") else 0
         values = ours[name][theirs["rows"], theirs["columns"], ::4]
         np.testing.assert_allclose(values, theirs[name], rtol=rtol, atol=1e-5, err_msg=name)
@@ -114,8 +114,8 @@ def test_bfloat16_products_stay_close_to_float32(minilm, references):
     cosine = (pooled * exact).sum(axis=1) / (
         np.linalg.norm(pooled, axis=1) * np.linalg.norm(exact, axis=1)
     )
-    # Inputs of products are rounded to 8 bits, each off by 1 / 512 at most; errors of both signs
-    # mostly cancel. `bench.models` calls this the same answer.
+    # bfloat16 rounds each input of a product to 8 bits, a relative error of at most 1 / 512. Most
+    # of these errors cancel. `bench.models` uses the same bound for equal answers.
     assert cosine.min() > 0.9999
 
 
@@ -165,7 +165,7 @@ def test_dense_is_a_product_and_a_bias():
 
 
 def test_dense_accumulates_in_float32():
-    # 256 ones and a 1/256: with sums in bfloat16 (8 bits) the last addend would be lost.
+    # The sum of 256 ones and 1/256 needs more than the 8 bits of bfloat16.
     x = jnp.asarray([[1.0] * 256 + [1 / 256]])
     product = dense(x, jnp.ones((257, 1)), jnp.zeros(1), jnp.bfloat16)
     assert product.dtype == jnp.float32
@@ -197,8 +197,8 @@ def test_the_gradient_reaches_every_parameter(tiny):
 def test_all_state_is_parameters(tiny):
     _, parameters, rest = nnx.split(tiny, nnx.Param, ...)
     assert not jax.tree.leaves(rest)
-    # 50 + 40 + 2 embeddings and 2 norm vectors of 16; a layer: 4 16x16 kernels and biases,
-    # 16x24 and back with biases 24 and 16, and two norms of 2 x 16.
+    # 50 + 40 + 2 embeddings and 2 vectors of a norm have 16 values each. A layer has four 16x16
+    # kernels with biases, a 16x24 and a 24x16 kernel with biases, and two norms of 2 x 16 values.
     layer = 4 * (16 * 16 + 16) + 2 * 16 * 24 + 24 + 16 + 4 * 16
     assert sum(leaf.size for leaf in jax.tree.leaves(parameters)) == 94 * 16 + 2 * layer
 
@@ -223,7 +223,8 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean(shape):
     dropped = np.asarray(dropout(jnp.ones(shape), 0.25, jax.random.key(3)))
     values = np.unique(dropped)
     assert all(value == 0 or math.isclose(value, 4 / 3, rel_tol=1e-4) for value in values)
-    if dropped.size > 1:  # four standard deviations
+    if dropped.size > 1:
+        # The share of zeros is within four standard deviations of 0.25.
         spread = 4 * math.sqrt(0.25 * 0.75 / dropped.size)
         assert abs((dropped == 0).mean() - 0.25) < spread
 

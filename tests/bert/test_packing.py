@@ -17,13 +17,15 @@ def tokenised_of(*rows: list[int], first_lengths=None) -> Tokenised:
 
 def test_texts_are_laid_longest_first_into_the_first_row_with_room():
     tokenised = tokenised_of([1, 2], [3, 4, 5, 6], [9], [7, 8, 9], first_lengths=[2, 4, 1, 2])
-    packed = pack(tokenised, [0, 1, 3], rows=3, length=5)  # 4 | 3 + 2 | nothing
+    # The first row holds a text of 4 tokens, the second texts of 3 and 2 tokens, the third none.
+    packed = pack(tokenised, [0, 1, 3], rows=3, length=5)
     assert packed.ids.tolist() == [[3, 4, 5, 6, 0], [7, 8, 9, 1, 2], [0] * 5]
     assert packed.texts.tolist() == [[1, 1, 1, 1, -1], [2, 2, 2, 0, 0], [-1] * 5]
     assert packed.positions.tolist() == [[0, 1, 2, 3, 0], [0, 1, 2, 0, 1], [0] * 5]
     assert packed.types.tolist() == [[0] * 5, [0, 0, 1, 0, 0], [0] * 5]
     assert packed.starts.tolist() == [8, 0, 5]
-    assert rows_needed(tokenised.lengths, 5) == 2  # 4 + 1 | 3 + 2
+    # All four texts fit in two rows, of 4 + 1 and 3 + 2 tokens.
+    assert rows_needed(tokenised.lengths, 5) == 2
 
 
 def test_texts_that_do_not_fit_are_refused():
@@ -63,7 +65,8 @@ def test_packed_rows_hold_a_few_texts_each_or_one_long_text():
     tokenised = tokenised_of(
         [1, 2], [3, 4, 5, 6], [9], [7, 8, 9], [1] * 6, first_lengths=[2, 4, 1, 2, 5]
     )
-    packed = PackedTexts.of(tokenised, length=5, most=2)  # 4 + 1 | 3 + 2 | 6
+    # The rows hold texts of 4 + 1, 3 + 2 and 6 tokens.
+    packed = PackedTexts.of(tokenised, length=5, most=2)
     assert packed.lengths.tolist() == [5, 5, 6]
     assert packed.row.tolist() == [1, 0, 0, 1, 2]
     assert packed.slot.tolist() == [1, 0, 1, 0, 0]

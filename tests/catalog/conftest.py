@@ -42,7 +42,7 @@ def _cell(value: Any) -> str:
 def _arrow(rows: Rows) -> pa.Table:
     names = dict.fromkeys(name for row in rows for name in row)
     table = pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
-    if "attributes" in table.column_names:  # Arrow would infer a struct
+    if "attributes" in table.column_names:  # not a struct, which Arrow would infer
         pairs = [None if v is None else list(v.items()) for v in (r["attributes"] for r in rows)]
         column = pa.array(pairs, pa.map_(pa.string(), pa.string()))
         table = table.set_column(table.column_names.index("attributes"), "attributes", column)
@@ -51,7 +51,7 @@ def _arrow(rows: Rows) -> pa.Table:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Callable[..., Path]:
-    """Write tables, and `info` as dataset.json; the default items are a saw and a drill."""
+    """Write tables, and `info` as dataset.json. By default, the items are a saw and a drill."""
 
     def write(suffix: str = ".jsonl", info: Any = None, **tables: Rows) -> Path:
         for name, rows in {"items": TWO_ITEMS, **tables}.items():
@@ -65,7 +65,7 @@ def dataset(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def problems_of() -> Callable[[Path], tuple[str, ...]]:
-    """Read a dataset that has errors and return them."""
+    """Read an invalid dataset and return its errors."""
 
     def read(directory: Path) -> tuple[str, ...]:
         with pytest.raises(InputError) as caught:
@@ -78,7 +78,7 @@ def problems_of() -> Callable[[Path], tuple[str, ...]]:
 
 @pytest.fixture
 def only_problem_of(problems_of) -> Callable[[Path], str]:
-    """Read a dataset with one error and return it."""
+    """Read a dataset that has one error and return the error."""
 
     def read(directory: Path) -> str:
         (problem,) = problems_of(directory)

@@ -15,7 +15,7 @@ from catalog.store import ItemStore
 
 
 class Model:
-    """Rows as a list: the item of each row, and whether the row is alive."""
+    """A model of a catalogue: lists of each row's item, and of whether the row is alive."""
 
     def __init__(self, items: list[Item]) -> None:
         self.rows = list(items)
@@ -130,4 +130,5 @@ def test_items_added_one_by_one_lie_in_few_parts_and_are_seldom_copied(monkeypat
         catalogue = catalogue.with_items([Item(str(number), "t")])
         assert len(catalogue.added) <= 1 + np.log2(number + 1)
     assert [catalogue.id(row) for row in range(256)] == [str(number) for number in range(256)]
-    assert copied < 256 * 16  # copying all rows at each change would copy 256 * 128
+    # If each change copied all rows, 256 * 128 rows would be copied.
+    assert copied < 256 * 16

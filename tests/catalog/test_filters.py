@@ -1,4 +1,4 @@
-"""Masks of filters, compared with the same rules applied item by item."""
+"""Filter masks, compared with a second implementation that tests items one by one."""
 
 import datetime
 import re
@@ -56,7 +56,7 @@ stores = st.lists(
 
 
 def intervals(bounds):
-    """Intervals that `check` lets through."""
+    """Return a strategy for intervals that are valid for `check`."""
     low, high = st.sampled_from(["at_least", "above"]), st.sampled_from(["at_most", "below"])
     return (
         st.builds(lambda name, bound: Interval(**{name: bound}), low | high, bounds)
@@ -70,7 +70,10 @@ def intervals(bounds):
 
 
 def kind(of: type, *fields):
-    """The arguments of a filter, built later: building checks types and draws random numbers."""
+    """Return a strategy for a filter's type and arguments, from which `built` makes the filter.
+
+    The strategy cannot make filters, because the type checks of a new filter draw random numbers.
+    """
     return st.tuples(st.just(of), *fields)
 
 
@@ -100,14 +103,14 @@ shapes = st.recursive(
 
 
 def built(shape):
-    """Build the filter that these arguments describe."""
+    """Make a filter from the type and arguments that `kind` draws."""
     if isinstance(shape, tuple) and isinstance(shape[0], type):
         return shape[0](*map(built, shape[1:]))
     return tuple(map(built, shape)) if isinstance(shape, tuple) else shape
 
 
 def value_of(item: Item, field: str):
-    """Return the value of a field; None for an unknown value and for an empty text."""
+    """Return the value of a field, or None if the value is unknown or an empty text."""
     if field.startswith("attributes."):
         return item.attributes.get(field.removeprefix("attributes.")) or None
     value = getattr(item, field)
@@ -115,7 +118,7 @@ def value_of(item: Item, field: str):
 
 
 def passes(tree, item: Item) -> bool:
-    """Apply a filter to one item by the rules of the module."""
+    """Return whether an item passes a filter, by the documented rules of `catalog.filters`."""
     if isinstance(tree, And):
         return all(passes(part, item) for part in tree.filters)
     if isinstance(tree, Or):

@@ -79,13 +79,13 @@ def test_an_inline_item_may_lack_a_title():
         ("Bosch drill", "Bosch", False),
         ("The BOSCH drill", "bosch", False),
         ("Drill by Black & Decker", "Black+Decker", False),
-        ("Boschmann drill", "Bosch", True),  # only part of a word
-        ("Black drill, Decker style", "Black Decker", True),  # not consecutive
-        ("Straße lamp", "STRASSE", False),  # case folding, not lower case
+        ("Boschmann drill", "Bosch", True),  # the brand is only part of a word
+        ("Black drill, Decker style", "Black Decker", True),  # the words are not consecutive
+        ("Straße lamp", "STRASSE", False),  # ß is ss after case folding
         ("\uff2c\uff27 monitor", "LG", False),  # full-width letters
         ("C drill", "+", True),
         ("Canal + box", "+", False),
-        ("Drill", "Drill Bosch", True),  # longer than the title
+        ("Drill", "Drill Bosch", True),  # the brand is longer than the title
     ],
 )
 def test_a_brand_is_left_out_if_the_title_names_it(title, brand, kept):

@@ -13,7 +13,7 @@ NUMBERS = (int, float)
 
 
 def python_type(annotation: object) -> tuple[type, bool]:
-    """The type of an annotation without None, and whether None is allowed."""
+    """Return the type of an annotation, and whether the annotation also allows None."""
     choices = get_args(annotation) if get_origin(annotation) is not Mapping else ()
     kinds = [kind for kind in choices if kind is not type(None)] or [annotation]
     (kind,) = kinds

@@ -1,4 +1,4 @@
-"""Numbers for text values, equal over all parts of a catalogue."""
+"""Numbers for text values: equal values have equal numbers in all parts of a catalogue."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,8 @@ from typing import Any
 from tests import tiny
 from tests.clients.conftest import Servers
 
-# Runs an example with flags and the words of a query; returns its exit code and its JSON output.
+# A function that runs an example program with flags and the words of a query. It returns the exit
+# code and the JSON output of the program.
 Example = Callable[[Mapping[str, object], Sequence[str]], tuple[int, Any]]
 
 QUERY = ("usb", "c", "charger")
@@ -18,7 +19,8 @@ QUERY = ("usb", "c", "charger")
 def example(program: Sequence[str], dashes: str) -> Example:
     """Return a function that runs a program whose flags begin with `dashes`."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["GRPC_VERBOSITY"] = "NONE"  # the call's error already reports a refused handshake
+    # gRPC need not log a failed handshake, because the error of the call reports the failure.
+    environment["GRPC_VERBOSITY"] = "NONE"
 
     def run(flags: Mapping[str, object], words: Sequence[str]) -> tuple[int, Any]:
         arguments = [
@@ -40,14 +42,14 @@ def example(program: Sequence[str], dashes: str) -> Example:
 
 
 def check_search_with_filter(run: Example, servers: Servers) -> None:
-    """The results pass the filter and have the values of the catalogue."""
+    """Check that results pass the filter and have the titles and prices of the catalogue."""
     code, printed = run(cheap_flags(servers), QUERY)
     assert code == 0
     check_cheap_page(printed)
 
 
 def check_stream_with_filter(run: Example, servers: Servers) -> None:
-    """Both pages come, each with its phase; the last page equals the page of Search."""
+    """Check that a stream has two pages with their phases, and that the last is Search's page."""
     code, messages = run(cheap_flags(servers) | {"stream": True}, QUERY)
     assert code == 0
     assert [(message["phase"], message["last"]) for message in messages] == [
@@ -64,12 +66,12 @@ def check_stream_with_filter(run: Example, servers: Servers) -> None:
 
 
 def cheap_flags(servers: Servers) -> dict[str, object]:
-    """The flags for a few cheap items of a brand."""
+    """Return the flags of a search for three cheap items of a brand."""
     return {"address": servers.plain, "brand": "Voltix", "below": 42.5, "page-size": 3}
 
 
 def check_cheap_page(printed: Any) -> None:
-    """The page has three cheap items with the values of the catalogue, ordered by score."""
+    """Check a page of three cheap items, ordered by score, with values of the catalogue."""
     items = {item.item_id: item for item in tiny.tiny_items()}
     passing = {
         item.item_id
@@ -88,7 +90,7 @@ def check_cheap_page(printed: Any) -> None:
 
 
 def check_error_details(run: Example, servers: Servers, code_name: str) -> None:
-    """An error has its reason and the fields at fault."""
+    """Check that an error has its code, its reason and the names of the invalid fields."""
     code, printed = run({"address": servers.plain, "brand": "Voltix", "page-size": -1}, QUERY)
     assert code == 1
     assert (printed["code"], printed["reason"]) == (code_name, "INVALID_FIELD")
@@ -98,13 +100,14 @@ def check_error_details(run: Example, servers: Servers, code_name: str) -> None:
 
 
 def check_filter_error_path(run: Example, servers: Servers) -> None:
-    """The error of an empty text in a filter has the path of the text."""
+    """Check that the error about an empty text in a filter has the path of that text."""
     _, printed = run({"address": servers.plain}, QUERY)
     [violation] = printed["violations"]
     assert violation["field"] == "filter.and_group.filters[0].equals.value"
 
 
-# Handshakes that must fail: the certificate of the client, and the authority that it trusts.
+# Handshakes that must fail. Each has the names of the client's certificate and of the authority
+# that the client trusts.
 REFUSED: Mapping[str, tuple[str, str]] = {
     "no certificate": ("", "ca"),
     "an expired certificate": ("expired", "ca"),
@@ -114,20 +117,20 @@ REFUSED: Mapping[str, tuple[str, str]] = {
 
 
 def check_mutual_tls(run: Example, servers: Servers) -> None:
-    """A client with a certificate of the authority gets an answer."""
+    """Check that a client with a certificate of the authority gets an answer."""
     code, printed = run(tls_flags(servers, "client", "ca"), QUERY)
     assert code == 0
     assert printed["results"]
 
 
 def check_refused(run: Example, servers: Servers, what: str, unavailable: str) -> None:
-    """The handshake fails."""
+    """Check that a handshake of REFUSED fails."""
     code, printed = run(tls_flags(servers, *REFUSED[what]), QUERY)
     assert (code, printed["code"]) == (1, unavailable)
 
 
 def tls_flags(servers: Servers, shows: str, trusts: str) -> dict[str, object]:
-    """The flags of a search on the server with mutual TLS."""
+    """Return the flags of a search on the server with mutual TLS."""
     files = servers.certificates
     address = servers.mutual.replace("127.0.0.1", "localhost")  # Node needs a host name
     flags = {"address": address, "brand": "Voltix", "ca": files / f"{trusts}.pem"}

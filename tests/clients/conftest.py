@@ -15,7 +15,7 @@ from shortlist.client import Client, Options, ShortlistError
 from tests.server.conftest import run_server
 from tests.server.interceptors.test_errors import EXPECTED, run_raising
 
-# Their assertion errors then contain the output of the client.
+# With rewriting, failed assertions of these modules show the output of the client.
 pytest.register_assert_rewrite("tests.clients.behaviour", "tests.clients.every")
 
 ROLES = (("read", "all"), ("write", "all"), ("admin", "all"), ("read", "reader"))
@@ -23,7 +23,7 @@ ROLES = (("read", "all"), ("write", "all"), ("admin", "all"), ("read", "reader")
 
 @dataclass(frozen=True)
 class Servers:
-    """The addresses of servers with plain text and with mutual TLS, and the certificates."""
+    """The addresses of a server without TLS and of one with mutual TLS, and the certificates."""
 
     plain: str
     mutual: str
@@ -32,13 +32,13 @@ class Servers:
 
 @pytest.fixture(scope="session")
 def config(tiny_bundle: Path, compilation_cache: Path) -> ServerConfig:
-    """A server of the tiny bundle on a free port."""
+    """The configuration of a server of the tiny bundle on a free port."""
     return ServerConfig(tiny_bundle, port=0, drain_seconds=0.0, compilation_cache=compilation_cache)
 
 
 @pytest.fixture(scope="session")
 def mutual_config(config: ServerConfig, certificates: Path) -> ServerConfig:
-    """The same server with mutual TLS."""
+    """The configuration of the same server with mutual TLS."""
     return replace(
         config,
         tls_cert=certificates / "server.pem",
@@ -51,7 +51,7 @@ def mutual_config(config: ServerConfig, certificates: Path) -> ServerConfig:
 def servers(
     config: ServerConfig, mutual_config: ServerConfig, certificates: Path
 ) -> Iterator[Servers]:
-    """Both servers, running."""
+    """Running servers with the two configurations."""
     with run_server(config) as plain, run_server(mutual_config) as mutual:
         yield Servers(plain.address, mutual.address, certificates)
 
@@ -63,7 +63,11 @@ def every_flags(
     recall_bundle: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mapping[str, str]]:
-    """The flags of `every`, for three servers: one with every option, a plain and a failing one."""
+    """The flags of the programs that make every call.
+
+    They name three servers: a server with every option, a plain server without a reranker, and a
+    server that raises every exception.
+    """
     directory = tmp_path_factory.mktemp("everything")
     tokens = directory / "tokens"
     write_tokens(tokens, *ROLES, ("read", "revoked"))
@@ -99,7 +103,7 @@ def every_flags(
 
 
 def copy_with_fewer_golden_queries(source: Path, directory: Path) -> None:
-    """Write another bundle of the same models, so that nothing is compiled again."""
+    """Write a different bundle with the same models, so that nothing is compiled again."""
     shutil.copytree(source, directory)
     golden = directory / bundle.GOLDEN
     golden.write_text("".join(golden.read_text().splitlines(keepends=True)[:-1]))

@@ -1,4 +1,4 @@
-"""The outcome of every method and every error, for the clients of every language."""
+"""The expected outcome of every method and every error, for clients in every language."""
 
 import re
 from collections.abc import Mapping
@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from tests.clients.behaviour import Example
 from tests.server.interceptors.test_errors import EXPECTED
 
-# The outcome of each exception of the server: code, reason, seconds to wait.
+# The outcome of each exception of the server: its code, its reason and, for OVERLOADED, the seconds
+# until a retry.
 RAISED: Mapping[str, str] = {
     f"raised: {name}": f"{code.name} {reason}" + " 1.25" * (reason == "OVERLOADED")
     for name, (_, code, reason) in EXPECTED.items()
 }
-# The outcome of each call, by the name of the call.
+# The outcome of each call: its code and, for an error, its reason.
 OUTCOMES: Mapping[str, str] = {
     "Search": "OK",
     "StreamSearch": "OK",
@@ -49,7 +50,7 @@ WITHOUT_REASON = "a deadline that passes"
 
 
 def check_every_call(run: Example, flags: Mapping[str, object]) -> None:
-    """Every call has the expected outcome."""
+    """Check that every call has the expected outcome."""
     code, printed = run(flags, ())
     assert code == 0
     outcomes = {name: canonical(outcome) for name, outcome in printed.items()}
@@ -58,7 +59,10 @@ def check_every_call(run: Example, flags: Mapping[str, object]) -> None:
 
 
 def canonical(outcome: str) -> str:
-    """Return an outcome with the code as in the contract; Go writes InvalidArgument."""
+    """Return an outcome with the code as in the contract.
+
+    Go prints InvalidArgument; the contract has INVALID_ARGUMENT.
+    """
     code, space, reason = outcome.partition(" ")
     if not code.isupper():
         code = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).upper()

@@ -14,7 +14,7 @@ from shortlist.aio import AsyncClient
 from shortlist.client import Client, Options, Retry, Tls
 from tests.server.conftest import Running, run_server
 
-# No retries, so that the tests see balancing alone.
+# Without retries, a call that goes to a stopped server fails the test.
 ONCE = Options(retry=Retry(attempts=1))
 SECONDS = 30.0
 DRAIN_SECONDS = 2.0
@@ -70,7 +70,7 @@ class Callers:
                     self._progress.notify()
 
     def wait_for(self, names: set[str]) -> None:
-        """Wait until 20 consecutive calls are answered by all of these bundles and no others."""
+        """Wait until 20 consecutive answers come from all of these bundles and from no other."""
         answered: list[str] = []
         while set(answered) != names and not self.failed:
             with self._progress:
@@ -94,7 +94,8 @@ def test_no_call_fails_while_a_server_drains_and_stops(pair: tuple[Running, Runn
         stopping = threading.Thread(target=first.stop)
         stopping.start()
         callers.wait_for({names[1]})
-        draining = stopping.is_alive()  # the server would still answer
+        # No call goes to the first server, although it still answers while it drains.
+        draining = stopping.is_alive()
         stopping.join()
         took = time.monotonic() - begun
         after = len(callers.answered)

@@ -1,4 +1,4 @@
-"""The code blocks of docs/clients.md are those of the examples, and its programs run."""
+"""The code blocks of docs/clients.md equal code of the example programs, and they run."""
 
 import json
 import re
@@ -17,7 +17,7 @@ TEXT = (tools.ROOT / "docs" / "clients.md").read_text("utf-8")
 SHOWN = re.findall(r"<!-- (clients/\S+) -->\n```\w+\n(.*?)```", TEXT, re.S)
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.S)
 
-# The topics that each language must show, with the code that shows them.
+# The topics that docs/clients.md must show for each language, each with a piece of its code.
 TOPICS = {
     ("python", "filter"): "filters.equals(",
     ("python", "stream"): "client.stream_search(",
@@ -53,7 +53,7 @@ def test_a_block_is_taken_from_an_example_or_a_whole_program_of_python() -> None
 
 
 def python_with(text: str) -> str:
-    """The only Python program that contains a text."""
+    """Return the only Python program of the page that contains a text."""
     [program] = [block for language, block in BLOCKS if language == "python" and text in block]
     return program
 

@@ -26,7 +26,7 @@ def test_methods_of_every_service_are_called() -> None:
             methods = {method.name for method in service.methods}
             assert called & methods, service.name
             called -= methods
-    assert called == set()  # no call of a method that does not exist
+    assert called == set()  # every called method exists
 
 
 def test_every_reason_occurs() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.clients import behaviour, every, tools
 from tests.clients.conftest import Servers
 
-# The sources of Debian's golang-*-dev packages.
+# The directory of Go sources from Debian's golang-*-dev packages.
 DEBIAN = Path("/usr/share/gocode")
 
 
@@ -25,7 +25,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     module = path / "src" / "shortlist.example"
     shutil.copytree(tools.CLIENTS / "go", module, ignore=shutil.ignore_patterns("gen"))
     if (libraries / "src" / "github.com/golang/protobuf/proto/table_marshal.go").exists():
-        shutil.copy(Path(__file__).with_name("codec.go"), module)  # older than version 1.4
+        # This protobuf library is older than version 1.4.
+        shutil.copy(Path(__file__).with_name("codec.go"), module)
     tools.generate("go", module)
     environment = {
         "GO111MODULE": "off",

@@ -1,4 +1,4 @@
-"""The Python client as users install it: its wheel in an environment of its own."""
+"""The Python client as users install it: from its wheel, in a new virtual environment."""
 
 import os
 import subprocess
@@ -27,7 +27,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with the wheel and its dependencies, cached if possible."""
+    """The Python of a virtual environment with the wheel and its dependencies.
+
+    Dependencies come from the cache of uv if it has all of them.
+    """
     environment = tmp_path_factory.mktemp("environment") / "venv"
     uv = Path(sys.executable).with_name("uv")
     tools.run([uv, "venv", "--python", sys.executable, environment], tools.ROOT)

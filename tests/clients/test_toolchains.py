@@ -1,4 +1,4 @@
-"""CI fails without the toolchains of other languages, unless CLIENT_LANGUAGES leaves them out."""
+"""CI fails if a language has no toolchain, unless CLIENT_LANGUAGES leaves the language out."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ NEEDED = ("bash", "id", "tr")  # the programs that the script itself uses
 
 
 def toolchains(programs: Path, languages: str | None) -> tuple[int, str]:
-    """The exit code and output of the script, on a machine with only these programs."""
+    """Run .ci/toolchains with these programs only; return its exit code and its output."""
     environment = {"PATH": str(programs)}
     if languages is not None:
         environment[tools.LANGUAGES] = languages
@@ -23,7 +23,7 @@ def toolchains(programs: Path, languages: str | None) -> tuple[int, str]:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """The programs of a machine without toolchains and without a package manager."""
+    """A directory of programs without toolchains and without a package manager."""
     for name in NEEDED:
         program = shutil.which(name)
         assert program is not None

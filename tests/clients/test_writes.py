@@ -18,7 +18,7 @@ LAMP = Item(item_id="zyx-lamp", title="Zyx brass reading lamp", brand="Zyx", pri
 
 @pytest.fixture(params=[Client, BlockingAsyncClient], ids=["sync", "aio"])
 def client(request: pytest.FixtureRequest, every_flags: Mapping[str, str]) -> Iterator[Any]:
-    """Either client, of the server with every option."""
+    """A threaded or an asyncio client of the server with every option."""
     options = Options(token_in_clear=True)
     address, token = every_flags["address"], every_flags["token"]
     with request.param(address, token=token, options=options, timeout_seconds=SECONDS) as client:
@@ -30,8 +30,9 @@ def test_a_written_item_is_found_until_it_is_deleted(client: Any) -> None:
     first, again, refused = client.upsert_items([write, write, upsert(Item(title="A lamp"))])
     assert first.sequence == again.sequence > 0
     assert (first.repeated, again.repeated) == (False, True)
-    assert (refused.sequence, refused.error.code) == (0, 3)  # INVALID_ARGUMENT
-    deadline = time.monotonic() + SECONDS  # a new text is encoded after the answer
+    assert (refused.sequence, refused.error.code) == (0, 3)  # code 3 is INVALID_ARGUMENT
+    # The server encodes a new text after the answer, so the item becomes visible later.
+    deadline = time.monotonic() + SECONDS
     while not client.batch_get_items(["zyx-lamp"]).items:
         assert time.monotonic() < deadline
     assert client.get_item("zyx-lamp") == LAMP

@@ -14,13 +14,14 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
 STUBS = CLIENTS / "stubs.py"
 
-# The variable with which CI names the languages to test. Their tests fail without a toolchain;
-# other languages are skipped. If it is not set, languages without a toolchain are skipped.
+# The environment variable in which CI names the languages to test. Tests of a named language fail
+# without its toolchain; tests of all other languages are skipped. If the variable is not set, only
+# tests of languages without a toolchain are skipped.
 LANGUAGES = "CLIENT_LANGUAGES"
 
 
 def cache(name: str) -> Path:
-    """A cache directory that outlives the test run."""
+    """Return a cache directory that remains after the test run."""
     base = os.environ.get("TEST_TOOLS_CACHE")
     directory = (Path(base) if base else ROOT / ".cache" / "clients") / name
     directory.mkdir(parents=True, exist_ok=True)
@@ -28,7 +29,7 @@ def cache(name: str) -> Path:
 
 
 def missing(language: str, problem: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Skip the test, or fail it if the language must be tested."""
+    """Skip the test, or fail it if LANGUAGES names the language."""
     reason = f"{problem}; .ci/toolchains installs what the tests of other languages need"
     if language in environment.get(LANGUAGES, "").split():
         pytest.fail(reason)
@@ -36,7 +37,7 @@ def missing(language: str, problem: str, environment: Mapping[str, str] = os.env
 
 
 def need(language: str, *programs: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Skip the test if the language is left out; require all programs otherwise."""
+    """Skip the test if LANGUAGES leaves the language out. Otherwise, require all programs."""
     if language not in environment.get(LANGUAGES, language).split():
         pytest.skip(f"{LANGUAGES} leaves {language} out")
     for program in programs:
@@ -47,7 +48,7 @@ def need(language: str, *programs: str, environment: Mapping[str, str] = os.envi
 def run(
     command: Sequence[str | Path], cwd: Path, environment: Mapping[str, str] | None = None
 ) -> None:
-    """Run a step of a build; a failure contains its output."""
+    """Run a command of a build. The error of a failed command contains its output."""
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -61,12 +62,12 @@ def run(
 
 
 def generate(language: str, out: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Generate the contract for a language."""
+    """Generate the contract's code in a language."""
     run([sys.executable, STUBS, language, out], ROOT, environment)
 
 
 def npm_packages() -> Path:
-    """The node_modules of clients/node, installed once per package.json."""
+    """Return the node_modules of clients/node, which are installed once per package.json."""
     package = CLIENTS / "node" / "package.json"
     name = hashlib.sha256(package.read_bytes()).hexdigest()[:16]
     directory = cache("npm") / name

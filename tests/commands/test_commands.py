@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(command: list[str], directory: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a command on this source tree, from a directory of the user's."""
+    """Run a command of this source tree in another working directory."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "protos")])
     return subprocess.run(
         command,
@@ -29,7 +29,7 @@ def run(command: list[str], directory: Path, **environ: str) -> subprocess.Compl
 
 @pytest.fixture
 def script(tmp_path: Path) -> list[str]:
-    """The command line of the installed console command, or of the script that pip would write."""
+    """The command line of the console command: the installed script, or a copy of pip's script."""
     installed = Path(sys.executable).with_name("shortlist")
     if installed.exists():
         return [sys.executable, str(installed)]

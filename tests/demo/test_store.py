@@ -23,7 +23,7 @@ TABLES = ("items.parquet", "judgments.parquet", "events.parquet", "users.parquet
 
 
 class Store:
-    """A written store, read back without our own reader."""
+    """A demo store, read from its files without our own reader."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -43,7 +43,7 @@ def store(tmp_path_factory) -> Store:
 
 
 def expected_grade(want: dict, item: dict) -> int:
-    """The documented rules, on the rows of the files instead of the generator's objects."""
+    """Return the grade by the documented rules, from rows of the files."""
     attributes = dict(item["attributes"])
     held = [attributes.get(name) == value for name, value in want["asked"].items()]
     if want["brand"]:
@@ -220,13 +220,13 @@ def make_product(leaf: str, **changes) -> Product:
         ("Sofas", (("colour", "navy"),), None, None, 1),
         ("Sofas", (("colour", "grey"), ("material", "linen")), None, None, 2),
         ("Sofas", (("colour", "navy"), ("material", "linen")), None, None, 1),
-        ("Sofas", (("colour", "grey"), ("seats", "2 seater")), None, None, 2),  # unknown: missed
+        ("Sofas", (("colour", "grey"), ("seats", "2 seater")), None, None, 2),  # no known seats
         ("Sofas", (("colour", "grey"),), "Velmora", None, 2),
         ("Sofas", (), None, 99.99, 1),
-        ("Armchairs", (), None, None, 1),  # the same section
+        ("Armchairs", (), None, None, 1),  # in the same section as sofas
         ("Armchairs", (("colour", "grey"),), None, None, 1),
         ("Armchairs", (("colour", "navy"),), None, None, 0),
-        ("Sofa Covers", (), None, None, 0),  # an accessory for the product
+        ("Sofa Covers", (), None, None, 0),  # only an accessory of sofas
         ("Laptops", (), None, None, 0),
     ],
 )
@@ -241,7 +241,7 @@ def test_text_grades_of_a_grey_velvet_oakline_sofa(leaf, asked, brand, max_price
     [
         ({"in_stock": False}, 2),
         ({"rating": 3.5, "rating_count": 10}, 2),
-        ({"rating": 3.5, "rating_count": 9}, 3),  # too few ratings to count
+        ({"rating": 3.5, "rating_count": 9}, 3),  # fewer than 10 ratings do not count
         ({"rating": 3.6}, 3),
         ({"rating": None, "rating_count": 0}, 3),
         ({"in_stock": False, "rating": 2.0}, 1),
@@ -281,7 +281,10 @@ def test_every_step_follows_the_one_before(store):
 
 
 def pages(store: Store) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """Attractiveness (from truth.json alone) and clicks of every page, by click model."""
+    """Return the attractiveness and the clicks of each page's items, by click model.
+
+    Attractiveness is computed from truth.json alone.
+    """
     shown, clicked = defaultdict(dict), defaultdict(set)
     for row in store.events:
         key = (row["session_id"], row["user_id"], row["query"])
@@ -325,10 +328,10 @@ def test_clicks_follow_the_documented_model(store, name):
     else:
         assert clicks.sum(axis=1).max() == 1
         chance = attractive * (np.cumsum(clicks, axis=1) - clicks == 0)
-    # Each position's clicks within four standard deviations of what the model expects.
+    # The clicks at each position are within four standard deviations of the model's expectation.
     deviation = np.sqrt((chance * (1 - chance)).sum(axis=0))
     assert np.all(np.abs(clicks.sum(axis=0) - chance.sum(axis=0)) < 4 * deviation)
-    # The clicks do not fit the other model.
+    # At some position, the clicks are far from the expectation of the other model.
     other = attractive if name == "position" else chance / np.arange(1, 11) ** 0.9
     deviation = np.sqrt((other * (1 - other)).sum(axis=0))
     assert np.any(np.abs(clicks.sum(axis=0) - other.sum(axis=0)) > 6 * deviation)
@@ -353,7 +356,7 @@ def test_nothing_but_the_generator_knows_the_truth():
         for path in (root / package).rglob("*.py"):
             text = path.read_text(encoding="utf-8")
             assert "truth.json" not in text, path
-            assert not re.search(r"catalog\.demo\.", text), path  # the generator is not named
+            assert not re.search(r"catalog\.demo\.", text), path  # no mention of the generator
 
 
 @pytest.mark.parametrize("field", ["products", "queries", "users", "sessions", "days"])

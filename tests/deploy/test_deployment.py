@@ -71,7 +71,7 @@ def image_environment(dockerfile: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def pod_config(container: dict[str, Any], image_environment: dict[str, str]) -> ServerConfig:
-    """The server's settings from the image's variables and the pod's."""
+    """Return the server's settings from the environment variables of the image and the pod."""
     environ = image_environment | {each["name"]: each["value"] for each in container["env"]}
     return load([], environ).config
 
@@ -145,7 +145,7 @@ def test_a_stop_has_the_time_it_may_take(
 ) -> None:
     config = pod_config(container, image_environment)
     stop = config.drain_seconds + config.grace_seconds
-    assert pod["terminationGracePeriodSeconds"] > stop + 10  # time to export the last traces
+    assert pod["terminationGracePeriodSeconds"] > stop + 10  # 10 s for the last traces
     # Health is NOT_SERVING during a stop, and a liveness probe must not kill a stopping pod.
     liveness = container["livenessProbe"]
     assert liveness["periodSeconds"] * liveness["failureThreshold"] > stop
@@ -247,7 +247,7 @@ def test_images_and_packages_come_from_where_the_operator_says(
 ) -> None:
     images = [rest.split()[0] for word, rest in dockerfile if word == "FROM"]
     for image in (*images, container["image"]):
-        assert re.fullmatch(r"[\w-]+:[\w.-]+", image)  # no registry host
+        assert re.fullmatch(r"[\w-]+:[\w.-]+", image)  # without a registry host
     assert not re.search("--index-url|--extra-index-url|https?://", str(dockerfile))
 
 
@@ -290,7 +290,7 @@ def test_the_dashboard_shows_metrics_that_the_server_exports(exported: set[str])
         for name in re.findall(r"\b(?:shortlist|process|python)_\w+|\w+(?=\{)", expression)
     }
     assert named - exported == set()
-    # The metrics that an operator has to see.
+    # The dashboard shows at least these metrics.
     assert named >= {
         "shortlist_calls_total",
         "shortlist_call_seconds_bucket",

@@ -1,4 +1,4 @@
-"""Every program in examples/ runs against a real server, or trains a real bundle."""
+"""Every program in examples/ runs: against a real server, or to train a bundle."""
 
 import ast
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(name: str, *arguments: str) -> list[str]:
-    """Run an example as its docstring says; returns the lines it prints."""
+    """Run an example as its docstring says, and return the lines that it prints."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "protos")])
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / name), *arguments],

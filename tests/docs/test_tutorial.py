@@ -1,4 +1,4 @@
-"""The tutorial's data, commands and programs give what the page shows."""
+"""The commands and programs of docs/tutorial.md print what the page shows."""
 
 import itertools
 import os
@@ -18,12 +18,12 @@ from tests.server.conftest import run_server
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-# Each block with the one that follows: a command or a program, and what it prints.
+# Each block with its next block. If the first is a command or program, the second is its output.
 PAIRS = list(itertools.pairwise(BLOCKS))
 
 
 class Shop(NamedTuple):
-    """The tutorial's folder, and a server of its first bundle."""
+    """The tutorial's folder, and the address of a server of the tutorial's first bundle."""
 
     folder: Path
     address: str
@@ -45,7 +45,7 @@ def shortlist(*arguments: str, folder: Path) -> str:
 
 
 def write_tables(folder: Path) -> None:
-    """Run the parts of the shell examples that write the tables."""
+    """Run the shell examples of the tutorial, up to the end of the tables that they write."""
     for language, block in BLOCKS:
         if language == "sh" and "<<'END'" in block:
             lines = block[: block.rindex("\nEND\n") + len("\nEND\n")]
@@ -54,7 +54,7 @@ def write_tables(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, compilation_cache: Path) -> Iterator[Shop]:
-    """The tutorial up to its third step."""
+    """The folder and the server of the tutorial's third step."""
     folder = tmp_path_factory.mktemp("tutorial")
     write_tables(folder)
     for later in ("events", "judgments"):
@@ -103,7 +103,7 @@ def test_the_search_finds_the_items_shown(shop: Shop) -> None:
         lines = [line for line in text.splitlines() if line.startswith("│")]
         return [[cell.strip() for cell in line.split("│")] for line in lines]
 
-    # Scores differ between processors by the error of bfloat16.
+    # Scores differ a little between processors, because not all of them compute in bfloat16.
     found, expected = rows(printed), rows(shown)
     assert [row[3:6] for row in found] == [row[3:6] for row in expected]
     scores = [[float(row[2]) for row in table] for table in (found, expected)]

@@ -1,4 +1,4 @@
-"""The configuration of a lexical index: what is written is read, and nothing else is accepted."""
+"""The configuration of a lexical index: it is read as written, or refused if it is invalid."""
 
 import json
 import math

@@ -32,7 +32,7 @@ def build(tmp_path: Path):
 
 
 def bm25(term: str, field: list[list[str]], row: int) -> float:
-    """Textbook BM25 of one term in one field (Robertson and Zaragoza 2009, idf as in Lucene)."""
+    """Return BM25 of a term in one field of a row (Robertson and Zaragoza 2009; idf of Lucene)."""
     containing = sum(term in words for words in field)
     idf = math.log(1 + (len(field) - containing + 0.5) / (containing + 0.5))
     mean_length = sum(map(len, field)) / len(field)
@@ -114,7 +114,7 @@ def test_search_gives_every_match_when_k_exceeds_them(build):
 def test_scores_equal_those_of_search_and_are_zero_elsewhere(build):
     random = np.random.default_rng(0)
     words = [f"word{number}" for number in range(40)]
-    items = 1_300  # more than one batch of scores
+    items = 1_300  # scores are computed in more than one batch
     index = build(titles(*(" ".join(random.choice(words, 6)) for _ in range(items))))
     query = "word1 word2 word3 word4"
     rows, scores = index.search(query, items)
@@ -184,7 +184,7 @@ def tools(tmp_path_factory):
     [
         ("dcd771c2", 0),
         ("dcd-771c2", 0),
-        ("dewalt dcd719d2", 1),  # neighbours swapped
+        ("dewalt dcd719d2", 1),  # two neighbouring digits are swapped
         ("oak tabel", 2),
         ("screwdri", 3),
         ("half inch 1/2-inch", 3),
@@ -202,7 +202,7 @@ def test_a_guess_scores_less_than_the_word_itself(tools):
 
 
 def test_only_the_last_word_is_completed(tools):
-    for query in ("screwdr", "screwdr "):  # the engine strips spaces
+    for query in ("screwdr", "screwdr "):
         assert tools.weighted_terms(query) == {"screwdriv": 0.8}
     assert "screwdriv" not in tools.weighted_terms("screwdr oak")
 
@@ -237,7 +237,8 @@ def test_a_10_kb_query_counts_its_first_distinct_terms(build):
     index = build(titles("lamp", "desk", f"{MAX_TERMS:08}"))
     filler = [f"{number:08}" for number in range(2_000)]
     assert len(index.terms(" ".join(filler))) == MAX_TERMS
-    far = [filler[0], *filler[1_000:]]  # all more than one edit from the third title
+    # Each of these words is more than one edit from the third title.
+    far = [filler[0], *filler[1_000:]]
     assert index.search(" ".join(["lamp", *far]), 5)[0].tolist() == [0]
     assert index.search("x" * 10_000, 5)[0].tolist() == []
     assert index.search("lamp " * 2_000, 5)[0].tolist() == [0]
@@ -338,7 +339,7 @@ def test_an_index_answers_with_the_weights_it_was_built_with(tmp_path):
     assert index.schema.config == config
     expected = 2.0 * bm25("zebra", [["zebra"], ["horse"]], 0)
     assert index.search("zebra", 5)[1] == pytest.approx([expected])
-    assert index.search("lamp", 5)[0].tolist() == []  # the brand is not indexed
+    assert index.search("lamp", 5)[0].tolist() == []  # weight 0: the brand is not indexed
 
 
 def test_an_index_without_a_config_file_is_english_with_the_first_weights(tmp_path):

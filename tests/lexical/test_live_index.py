@@ -1,4 +1,4 @@
-"""A lexical index that takes updates, failed ones included."""
+"""A lexical index while it is updated, also by updates that fail."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,8 @@ def test_updates_add_and_remove_rows_and_leave_earlier_indexes_unchanged(live):
 
 def test_rows_of_a_failed_update_are_not_returned(live):
     lamps = {row: Item(str(row), "lamp") for row in range(2, 6)}
-    live.update(lamps, [], 6)  # the caller repeats the update, because another part of it failed
+    # The caller repeats this update with other rows, because another step of the caller failed.
+    live.update(lamps, [], 6)
     fewer = live.update({2: lamps[2]}, [], 3)
     assert sorted(fewer.search("lamp", 9)[0].tolist()) == [0, 2]
     more = live.update({3: Item("3", "chair"), 4: lamps[4]}, [], 5)
@@ -39,7 +40,8 @@ def test_rows_of_a_failed_update_are_not_returned(live):
 
 def test_rows_of_an_update_that_failed_half_way_are_not_returned(live):
     lamps = {row: Item(str(row), "lamp") for row in (2, 3, -1)}
-    with pytest.raises(ValueError, match="-1"):  # the rows before are uncommitted
+    # The update adds rows 2 and 3 before it fails, but does not commit them.
+    with pytest.raises(ValueError, match="-1"):
         live.update(lamps, [], 5)
     after = live.update({2: lamps[2]}, [], 3)
     assert sorted(after.search("lamp", 9)[0].tolist()) == [0, 2]

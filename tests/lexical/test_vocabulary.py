@@ -27,16 +27,16 @@ def vocabulary():
 @pytest.mark.parametrize(
     ("term", "expected"),
     [
-        ("chargr", ["charger", "charge"]),  # one edit from both; more items have the first
+        ("chargr", ["charger", "charge"]),  # both need one edit; more items have "charger"
         ("chargeer", ["charger"]),
-        ("lapm", ["lamp"]),  # neighbours swapped
+        ("lapm", ["lamp"]),  # two neighbouring letters are swapped
         ("lxmp", ["lamp", "lump"]),
-        ("screwdirvv", ["screwdriv"]),  # long terms are corrected by two edits
+        ("screwdirvv", ["screwdriv"]),  # a long term may need two edits
         ("dcd771c", ["dcd771c2"]),
         ("dcd772c2", ["dcd771c2"]),
-        ("2018", []),  # short numbers are not corrected
+        ("2018", []),  # a short number is not corrected
         ("123456", ["1234567"]),
-        ("lmp", []),  # too short
+        ("lmp", []),  # too short for a correction
         ("zebra", []),
         ("", []),
     ],
@@ -52,7 +52,7 @@ def test_a_misspelt_term_is_corrected_by_the_fewest_edits(vocabulary, term, expe
         ("cha", ["charger", "chart", "charge"]),
         ("ch", []),
         ("screwd", ["screwdriv"]),
-        ("chargr", ["charger", "charge"]),  # begins no term, so it is corrected
+        ("chargr", ["charger", "charge"]),  # no term begins so, so corrections follow
     ],
 )
 def test_an_unfinished_term_is_completed_by_the_most_common_terms(vocabulary, term, expected):

@@ -1,8 +1,8 @@
 """A program that writes to a log and compacts it into bundles, and a model of its results.
 
-Its bundles hold items as JSON, and plain text for models and indexes, so that it imports no JAX and
-starts fast enough to be killed hundreds of times. It writes them in the order that a server does,
-and passes the same failpoints.
+The bundles of the program contain items as JSON, and plain text instead of models and indexes. So
+the program does not import JAX, and starts fast enough to be killed hundreds of times. It writes
+the files in the same order as a server, and calls the same failpoints.
 """
 
 import json
@@ -20,16 +20,16 @@ from search import bundle
 from search.bundle import Manifest
 from tests.live.log.model import BATCHES, append, random_batches, tell
 
-COMPACT_EVERY = 3  # batches
+COMPACT_EVERY = 3  # batches between two compactions
 Items = Mapping[str, Mapping[str, Any]]
 
 _ITEMS = "items.json"
-# Stands in for models, vectors and indexes; long enough that writing takes a while.
+# Contents of the files instead of real models and indexes. They are long, so writing takes time.
 _MODEL, _VECTORS, _INDEX, _ANSWERS = "1" * 3000, "0" * 5000, "2" * 2000, "3" * 500
 
 
 def write_root(directory: Path) -> Items:
-    """Writes a bundle of the items that `random_batches` writes to; returns them."""
+    """Write a bundle of the items that `random_batches` changes, and return the items."""
     items = {f"item {number}": {"title": f"title {number}", "brand": "b"} for number in range(8)}
     directory.mkdir()
     _fill(directory, items, None, None)
@@ -37,13 +37,13 @@ def write_root(directory: Path) -> Items:
 
 
 def items_of(directory: Path) -> Items:
-    """The items of a bundle."""
+    """Return the items of a bundle."""
     items: Items = json.loads((directory / _ITEMS).read_text())
     return items
 
 
 def changed(items: Items, changes: Iterable[Change]) -> Items:
-    """Items after some changes, with fields as in JSON."""
+    """Return the items after some changes, with fields as in JSON."""
     after = dict(items)
     for change in changes:
         if change.fields is None:
@@ -57,20 +57,20 @@ def changed(items: Items, changes: Iterable[Change]) -> Items:
 
 
 def sound(directory: Path) -> Path:
-    """Return the directory, after verifying the files in it."""
+    """Verify the files of a bundle, and return its directory."""
     bundle.verify(directory)
     return directory
 
 
 def current(log: WriteLog, root: Path, bundles: Path) -> tuple[Path, Items]:
-    """Return the bundle a server would start from, and its items with later writes."""
+    """Return the bundle that a server would load, and its items after the later writes."""
     newest = bundle_store.newest(root, bundles, State(log.id, log.sequence), sound)
     included = bundle_store.included(Manifest.read(newest), log.id)
     return newest, changed(items_of(newest), log.changes(after=included))
 
 
 def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
-    """Replace the newest bundle by one with all items."""
+    """Replace the newest bundle by a bundle with all current items; return its directory."""
     state = State(log.id, log.sequence)
     _, items = current(log, root, bundles)
     of = Manifest.read(root).bundle_id
@@ -81,7 +81,7 @@ def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
 
 
 def _fill(directory: Path, items: Items, state: State | None, root: str | None) -> None:
-    """Writes a bundle as `live.compaction` does, with the same failpoints."""
+    """Write a bundle in the steps of `live.compaction`, with the same failpoints."""
     given = {"towers/model": _MODEL, _ITEMS: json.dumps(items), "index/vectors": _VECTORS}
     _write(directory, given)
     failpoint("compaction.before-index")
@@ -112,7 +112,7 @@ def _write(directory: Path, files: Mapping[str, str]) -> None:
 
 
 def main(state: Path, root: Path, seed: int, count: int) -> None:
-    """Append the batches of a seed, and compact after every few."""
+    """Append the batches of a seed, and compact after every COMPACT_EVERY batches."""
     tell(sorted({"jax", "pyarrow", "numpy"} & sys.modules.keys()))
     with WriteLog.open(state) as log:
         for number, batch in enumerate(random_batches(seed, count), 1):

@@ -25,7 +25,7 @@ NEVER = LiveConfig(compact_from=1_000_000)
 
 
 class Shop:
-    """A live catalogue with helpers of the tests."""
+    """A live catalogue with helper methods for tests."""
 
     def __init__(self, engine_handle: EngineHandle, live: LiveCatalogue, faults: Faults) -> None:
         self.engine_handle = engine_handle
@@ -63,7 +63,7 @@ class Shop:
 
 @pytest.fixture
 def opened(tiny_bundle: Path, engine: Engine, tmp_path: Path) -> Callable[..., object]:
-    """Opens a shop; all tests share its compiled models, and no test changes them."""
+    """Return a function that opens a shop. All shops share the compiled models of one engine."""
     load = partial(Engine.load, models=engine.models)
 
     @contextmanager

@@ -18,7 +18,7 @@ Encode: TypeAlias = Callable[[Sequence[str]], np.ndarray]
 
 
 def nothing() -> None:
-    """The default of all hooks."""
+    """Do nothing: the default of most hooks."""
 
 
 def encode_all(encode: Encode, texts: Sequence[str]) -> np.ndarray:
@@ -34,13 +34,13 @@ def raising(error: BaseException) -> Callable[..., NoReturn]:
 
 @dataclass
 class Faults:
-    """Hooks of a delta index; tests set them, for good or in `with faults.of()`."""
+    """Hooks of a delta index. Tests set them as attributes, or for a block in `with faults.of()`."""
 
     before_apply: Callable[[], None] = nothing
-    during_apply: Callable[[], None] = nothing  # when all writes are applied, none visible
+    during_apply: Callable[[], None] = nothing  # after all writes, before they are visible
     before_show: Callable[[], None] = nothing
-    before_vectors: Callable[[], None] = nothing  # between both reads of the pending items
-    encode: Callable[[Encode, Sequence[str]], np.ndarray] = encode_all  # replaces the encoder
+    before_vectors: Callable[[], None] = nothing  # after the pending items are read
+    encode: Callable[[Encode, Sequence[str]], np.ndarray] = encode_all  # called instead of it
     after_lexical_update: Callable[[], None] = nothing
 
     @contextmanager

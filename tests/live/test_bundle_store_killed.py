@@ -1,7 +1,7 @@
 """Compaction whose process is killed at every failpoint, and at random moments.
 
-Four times at each place; `TEST_KILLS=100` asks for a hundred. The process has no models; a whole
-server is killed in `tests/server/test_killed.py`.
+By default, the tests kill four processes at each failpoint; `TEST_KILLS=100` sets a hundred. These
+processes have no models. `tests/server/test_killed.py` kills whole servers.
 """
 
 import json
@@ -25,10 +25,11 @@ from tests.live.bundle_store_model import changed, compact, current, sound, writ
 from tests.live.log.model import Model, compare, random_batches
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("TEST_KILLS", "4"))  # at each place
+KILLS = int(os.environ.get("TEST_KILLS", "4"))  # kills per failpoint
 COMPACTION = {name for name in NAMES if name.startswith("compaction.")}
-MOST_PASSAGES = 5  # with every seed, the program passes each failpoint this often
-MANY = 10_000  # batches; the program is killed before it has written all
+# With every seed, the program calls each failpoint at least this often.
+MOST_PASSAGES = 5
+MANY = 10_000  # batches: more than the program can write before it is killed
 
 
 class Shop:
@@ -42,7 +43,7 @@ class Shop:
         self.given = write_root(self.root)
 
     def start(self, seed: int, failpoint: str | None, *count: int) -> subprocess.Popen[str]:
-        """Starts the program that writes and compacts."""
+        """Start the program that writes and compacts."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment.pop(VARIABLE, None)
         if failpoint is not None:
@@ -58,13 +59,14 @@ class Shop:
         )
 
     def examine(self, seed: int, output: str, *, and_compact: bool) -> None:
-        """Compares the files of a killed process with the answers that it got, and writes on."""
+        """Compare the files of a killed process with the answers that it printed; write more."""
         modules, *lines = output.splitlines()
         assert json.loads(modules) == []
         told = [line for line in lines if "compacted" not in line]
         done = [json.loads(line)["compacted"] for line in lines if "compacted" in line]
         for directory in bundle_store.finished(self.bundles):
-            bundle.verify(directory)  # a directory with the name of a bundle is complete
+            # A directory has the name of a bundle only if its files are complete.
+            bundle.verify(directory)
         self._holds(done)
         compare(self.state, self.model, told, list(random_batches(seed, len(told) + 1)))
         self._holds(done)
@@ -165,8 +167,8 @@ def test_a_start_ignores_bundles_of_another_root_or_another_log(shop: Shop, tmp_
         assert bundle_store.newest(shop.root, shop.bundles, state, sound) == placed
         assert bundle_store.newest(other, shop.bundles, state, sound) == other
         assert bundle_store.newest(shop.root, shop.bundles, State("other", 1), sound) == shop.root
-        # The log was restored from a backup, so new writes would get sequences that the bundle has
-        # already.
+        # A log that is shorter than a bundle was restored from a backup. Its new writes would get
+        # sequence numbers that the bundle already includes, so the bundle is not used.
         assert bundle_store.newest(shop.root, shop.bundles, State(log.id, 0), sound) == shop.root
         with pytest.raises(BundleError, match="up to 1, and the log ends at 0"):
             bundle_store.newest(placed, shop.bundles, State(log.id, 0), sound)

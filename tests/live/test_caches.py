@@ -16,13 +16,17 @@ from search.request import SearchRequest
 from search.result import SearchResult
 from tests.tiny import tiny_items, write_bundle, write_manifest
 
-QUERY = "voltix charger"  # not a golden query, because loading a bundle caches those
+# This is not a golden query, because loading a bundle caches the results of golden queries.
+QUERY = "voltix charger"
 ITEMS = len(tiny_items())
 
 
 @pytest.fixture(scope="module")
 def priced(tmp_path_factory, tiny_bundle) -> Callable[[str, int], Path]:
-    """Writes bundles without some first items; their reranker has a weight for the price."""
+    """Return a function that writes a bundle, which may lack the first few items.
+
+    The reranker of the bundle has a weight for the price.
+    """
     root = tmp_path_factory.mktemp("priced")
 
     def priced(name: str, without: int = 0) -> Path:
@@ -35,7 +39,7 @@ def priced(tmp_path_factory, tiny_bundle) -> Callable[[str, int], Path]:
             reranker = load_reranker(directory / bundle.RERANK)
             weights = reranker.linear.kernel
             weights[...] = weights[...].at[FEATURE_NAMES.index("price")].set(0.5)
-            # The text changes the score, so that the result of another pair would be noticed.
+            # The score depends on the text, so a cached result of another pair would change it.
             reranker.output.kernel[...] = jnp.ones_like(reranker.output.kernel[...])
             save_reranker(reranker, directory / bundle.RERANK)
             write_manifest(directory, choose_numerics())
@@ -45,7 +49,7 @@ def priced(tmp_path_factory, tiny_bundle) -> Callable[[str, int], Path]:
 
 
 def search(engine: Engine) -> tuple[SearchResult, Mapping[str, int]]:
-    """A search that reranks every item, and how many results each stage took from a cache."""
+    """Rerank every item; return the result, and how many results each stage took from a cache."""
     result = engine.search(SearchRequest(QUERY, page_size=ITEMS, rerank_depth=ITEMS))
     return result, {stage.name: stage.cached for stage in result.stages}
 
@@ -65,7 +69,8 @@ def test_a_new_price_changes_scores_at_once_though_all_pairs_are_cached(opened, 
         assert (cached["encode"], cached["rerank"]) == (1, ITEMS)
         changed = {i for i, score in scores(after).items() if score != scores(before)[i]}
         assert changed == {item}
-    with opened(root=priced("all")) as shop:  # the second shop has the same write, and empty caches
+    # The second shop reads the same write from the log. Its caches are empty.
+    with opened(root=priced("all")) as shop:
         cold, cached = search(shop.engine)
         assert (cached["encode"], cached["rerank"]) == (0, 0)
         assert scores(cold) == pytest.approx(scores(after), abs=1e-5)
@@ -94,6 +99,6 @@ def test_another_bundle_begins_with_empty_caches_even_with_the_same_models(opene
         assert shop.engine.models is before.models
         after, cached = search(shop.engine)
         assert not any(cached.values())
-        # The items have other rows now, so a result cached by row would belong to another item.
+        # Items have other rows in this bundle, so a result cached by row would be of another item.
         cold, _ = search(Engine.load(priced("fewer", 5)))
         assert scores(after) == pytest.approx(scores(cold), abs=1e-5)

@@ -59,7 +59,7 @@ def test_a_new_item_takes_part_in_filters_facets_groups_and_browsing(shop):
 def test_price_and_stock_have_changed_once_a_write_is_acknowledged(shop):
     item = tiny_items()[0]
     shop.write(item.item_id, {"price": 99_000.0, "in_stock": True}, whole=False)
-    assert shop.live.report().pending == 0  # nothing to encode
+    assert shop.live.report().pending == 0  # no text changed, so nothing is encoded
     dear = Range("price", Interval(at_least=90_000))
     hit = shop.engine.search(SearchRequest("charger", filter=dear)).hits[0]
     assert hit.item == replace(item, price=99_000.0, in_stock=True)
@@ -73,7 +73,8 @@ def test_a_deleted_item_is_gone_once_it_is_acknowledged(shop):
     shop.write(first, None)
     count = len(tiny_items()) - 1
     recall = shop.engine.snapshot.channels
-    for _ in range(2):  # before and after the lexical index has the item
+    # The first round may come before the lexical index is updated; the second comes after.
+    for _ in range(2):
         assert len(found(shop, "voltix usb c charger 65 watt", page_size=100)) == count
         assert first not in found(shop, "voltix usb c charger 65 watt", page_size=100)
         hits = shop.engine.retrieve(RetrieveRequest("voltix charger", page_size=100)).hits
@@ -144,7 +145,7 @@ def test_recall_is_that_of_an_exact_search(shop):
     for item in tiny_items()[:20]:
         shop.write(item.item_id, None)
     shop.shown()
-    assert shop.engine.snapshot.recall_at_10() == 1.0  # the tiny index is exact
+    assert shop.engine.snapshot.recall_at_10() == 1.0  # a tiny bundle has an exact index
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,4 +1,4 @@
-"""A live catalogue changes its bundle: to a compacted one, or to one of the operator."""
+"""A live catalogue changes to another bundle: a compacted one, or one that it adopts."""
 
 import contextlib
 import os
@@ -47,10 +47,10 @@ def test_a_compacted_bundle_gives_the_same_results_and_is_loaded_by_a_restart(
         shop.live.compact()
         assert shop.engine.models is models
         assert shop.engine.config is config
-        assert config.rerank_depth == 7  # not the depth that golden queries use
+        assert config.rerank_depth == 7  # the depth of golden queries is not kept
         assert shop.live.report().added == shop.live.report().dead == 0
         after = shop.engine.search(SearchRequest("zyx reading lamp", page_size=100)).hits
-        # Lexical scores change a little, because statistics of terms depend on all items.
+        # Scores may change a little, because term statistics depend on all items; so compare ids.
         assert {hit.item_id for hit in after} == {hit.item_id for hit in hits}
         assert after[0].item == hits[0].item
         assert shop.items() == items
@@ -66,7 +66,8 @@ def test_a_compacted_bundle_gives_the_same_results_and_is_loaded_by_a_restart(
         ]
     damaged = shop.engine.directory / "items.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    with opened() as shop:  # the given bundle and the log hold all writes
+    # The compacted bundle is damaged, but the root bundle and the log still hold all items.
+    with opened() as shop:
         assert shop.engine.directory == tiny_bundle
         assert shop.items() == items | {"lamp": replace(LAMP, price=1.5)}
 
@@ -95,7 +96,7 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
             h.item_id: h.dense_score
             for h in shop.engine.retrieve(RetrieveRequest("lamp", page_size=100)).hits
         }
-        # Only the new item's vector changes: it is rounded now, as the others were before.
+        # Only the new item's vector changes: compaction rounds it. The others were already rounded.
         assert after.pop("lamp") == pytest.approx(before.pop("lamp"), abs=2**-9)
         assert after == pytest.approx(before, abs=1e-6)
     with opened(root=root) as shop:
@@ -137,7 +138,7 @@ def test_compaction_refuses_model_files_that_changed_since_they_were_loaded(open
     with opened(root=root) as shop:
         shop.upsert(LAMP)
         config = root / bundle.TOWERS / "config.json"
-        config.write_text(config.read_text() + " ")  # as if another bundle had replaced it
+        config.write_text(config.read_text() + " ")  # another bundle replaces it
         with pytest.raises(CompactionError, match="no longer the bundle that is served"):
             shop.live.compact()
         assert list((tmp_path / "state" / "bundles").iterdir()) == []
@@ -189,7 +190,7 @@ def test_many_changes_trigger_a_compaction_and_a_measurement(opened):
         for number in range(30):
             shop.upsert(replace(LAMP, item_id=f"lamp-{number}", title=f"Lamp number {number}"))
         shop.until(lambda: shop.live.report().compactions >= 1)
-        assert shop.live.report().recall == 1.0  # the tiny index is exact
+        assert shop.live.report().recall == 1.0  # a tiny bundle has an exact index
         shop.until(lambda: shop.live.report().pending == 0)
         assert len(shop.items()) == len(tiny_items()) + 30
 
@@ -222,12 +223,14 @@ def test_pending_items_stay_pending_in_an_adopted_bundle(shop):
 
     def meanwhile(encode: Encode, given: Sequence[str]) -> np.ndarray:
         texts.extend(given)
-        if len(texts) == 1:  # while the first change is applied to the other bundle
+        # Two more writes come while `adopt` encodes the copper lamp for the other bundle.
+        if len(texts) == 1:
             shop.write("lamp", {"title": "Zyx steel lamp"}, whole=False)
             shop.write(tiny_items()[0].item_id, {"price": 99_000.0}, whole=False)
         return encode(given)
 
-    shop.faults.before_show = indexer_waits  # so that the other bundle comes first
+    # The indexer waits, so the other bundle is adopted before the copper lamp becomes visible.
+    shop.faults.before_show = indexer_waits
     shop.write("lamp", {"title": "Zyx copper lamp"}, whole=False)
     shop.faults.encode = meanwhile
     adopting.start()

@@ -1,4 +1,4 @@
-"""Settings of the live catalogue: which values are refused."""
+"""Settings of the live catalogue: values out of range are refused."""
 
 import pytest
 
@@ -12,10 +12,10 @@ from live.config import LiveConfig
         ("compact_share", 0.0, "give more than 0"),
         ("compact_share", float("nan"), "give more than 0"),
         ("compact_from", 0, "give 1 or more"),
-        ("queued_writes", 0, "give 1 or more"),  # the queue would have no limit
+        ("queued_writes", 0, "give 1 or more"),  # with 0, the queue would have no limit
         ("pending_items", -1, "give 0 or more"),
         ("gather_seconds", -0.1, "give 0 or more"),
-        ("check_seconds", 0.0, "give more than 0"),  # the thread would never sleep
+        ("check_seconds", 0.0, "give more than 0"),  # with 0, the thread would never sleep
         ("show_seconds", 0.0, "give more than 0"),
     ],
 )

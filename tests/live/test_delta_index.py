@@ -1,4 +1,4 @@
-"""Writes that are applied while others are encoded and indexed."""
+"""Writes that are applied while earlier writes are encoded and indexed."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ def visible(delta_index: DeltaIndex) -> dict[str, Item]:
 
 
 def current(delta_index: DeltaIndex, item_id: str) -> Item | None:
-    """An item as it was last written, visible or not."""
+    """Return an item as it was last written, even if that version is not visible yet."""
     waiting = delta_index.pending.get(item_id) or delta_index.aside.get(item_id)
     item = waiting.item if waiting else visible(delta_index).get(item_id)
     assert delta_index.has(item_id) == (item is not None)
@@ -63,7 +63,8 @@ def test_writes_while_items_are_shown_lose_no_item_and_bring_none_back(
 ):
     draw = random.Random(seed)
     model = {item.item_id: item for item in tiny_items()}
-    names = [*list(model)[:2], "new"]  # few ids, so that a batch has several writes of one item
+    # With only three ids, a batch often has several writes of the same item.
+    names = [*list(model)[:2], "new"]
     sequence = 0
 
     def write() -> None:
@@ -96,9 +97,8 @@ def test_writes_while_items_are_shown_lose_no_item_and_bring_none_back(
         delta_index.show(draw.choice([1, 100]))
         now = visible(delta_index).keys()
         assert now <= model.keys()
-        assert (
-            known & model.keys()
-        ) - now <= delta_index.pending.keys()  # deleted, and written again
+        # An existing item that is no longer visible was deleted and written again.
+        assert (known & model.keys()) - now <= delta_index.pending.keys()
     delta_index.faults.before_vectors = nothing
     while delta_index.pending:
         delta_index.show(100)
@@ -147,7 +147,8 @@ def test_writes_to_items_set_aside_leave_the_items_of_a_plain_dictionary(
                 i: item for i, item in wanted if i not in cursed
             }
             assert shown.keys() - model.keys() == set()
-            for each in cursed & shown.keys():  # old texts, new numbers
+            # A visible item that cannot be encoded has its old text, but its new numbers.
+            for each in cursed & shown.keys():
                 assert "cursed" not in shown[each].title
                 assert shown[each].price == model[each].price
             count = len(tried)

@@ -1,4 +1,4 @@
-"""Vectors of written items, with an encoder that fails on some of them."""
+"""Vectors of written items, with an encoder that fails on some of the items."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Recall of the index in use: its first value, and when it is measured again."""
+"""Recall of the index in use: its first value, and the changes after which it is measured."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ GIVEN = 0.125  # lower than any measured recall in these tests
 
 
 def found_of_nearest(shop: Shop) -> float:
-    """The share of the 10 nearest items that searches find, counted one by one."""
+    """Return the mean share of the 10 nearest items that a search finds, without the monitor."""
     snapshot, shares = shop.engine.snapshot, []
     rows = np.flatnonzero(snapshot.catalogue.all_alive).astype(np.int32)
     vectors = snapshot.channels.vectors(rows)
@@ -37,13 +37,15 @@ def found_of_nearest(shop: Shop) -> float:
 @needs_scann
 def test_recall_comes_from_the_manifest_until_enough_rows_change(opened, tmp_path):
     root = tmp_path / "root"
-    index = IndexConfig("scann", recall_target=0.1, depth=1)  # compares very few items
+    # With these settings, a search compares very few items, so recall is below 1.
+    index = IndexConfig("scann", recall_target=0.1, depth=1)
     write_bundle(root, tiny_items(), choose_numerics(), index=index)
     told = {"towers": {"pairs": 3}, "index": {"recall@10": GIVEN, "truncated": 1}}
     replace(Manifest.read(root), reports=told).write(root)
     with opened(root=root) as shop:
         assert shop.live.report().recall == GIVEN
-        for number in range(3):  # of 48
+        # Three rows are more than a twentieth of 48 items.
+        for number in range(3):
             shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
         shop.until(lambda: shop.live.report().recall != GIVEN)
         measured = shop.live.report().recall
@@ -61,7 +63,8 @@ def test_recall_comes_from_the_manifest_until_enough_rows_change(opened, tmp_pat
         )
         assert built["bytes_per_item"] == round(size / 51)
         assert built["build_seconds"] > 0
-        assert "truncated" not in built  # counts texts of the other bundle
+        # This number counts texts of the root bundle, so the compacted bundle must not repeat it.
+        assert "truncated" not in built
         compacted, given = (d / bundle.INDEX / HELD_OUT for d in (shop.engine.directory, root))
         assert compacted.read_bytes() == given.read_bytes()
 
@@ -70,7 +73,8 @@ def test_recall_is_measured_again_once_a_twentieth_of_the_rows_has_changed(shop)
     told = {"index": {"recall@10": GIVEN}}
     recall_monitor = RecallMonitor(replace(shop.engine.manifest, reports=told))
     shares = []
-    for item in tiny_items()[:4]:  # of 48
+    # After three changes, more than a twentieth of 48 rows has changed: the fourth round measures.
+    for item in tiny_items()[:4]:
         recall_monitor.update(shop.engine.snapshot, lambda: None)
         shares.append(recall_monitor.share)
         shop.write(item.item_id, None)
@@ -88,7 +92,8 @@ def test_recall_missing_in_the_manifest_is_measured_at_once(shop, reports):
 def test_measuring_gives_way_at_each_step_and_can_be_ended(shop):
     steps = []
     RecallMonitor(shop.engine.manifest).update(shop.engine.snapshot, lambda: steps.append(1))
-    assert len(steps) == HELD_OUT_QUERIES + 1  # the searches, and one block of vectors
+    # A step is a search of one query, or the comparison with one block of vectors.
+    assert len(steps) == HELD_OUT_QUERIES + 1
 
     def closed() -> None:
         raise ClosedError("nobody wants it any more")

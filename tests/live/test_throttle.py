@@ -1,4 +1,4 @@
-"""A process that is paused for requests, observed by the state that the kernel reports."""
+"""A process that is paused during requests. The kernel reports its state."""
 
 import os
 import signal
@@ -32,12 +32,12 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def state(process: "subprocess.Popen[str]") -> str:
-    """The process's state: T if it is stopped, else R or S."""
+    """Return the process's state: T if it is paused, otherwise R or S."""
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def seen(process: "subprocess.Popen[str]", *, paused: bool) -> None:
-    """Wait until a process is paused, or is not."""
+    """Wait until a process is paused, or until it is not paused."""
     until = time.monotonic() + SOON
     while (state(process) == "T") != paused:
         assert time.monotonic() < until, f"paused is not {paused}"
@@ -45,7 +45,7 @@ def seen(process: "subprocess.Popen[str]", *, paused: bool) -> None:
 
 
 def end(process: "subprocess.Popen[str]", waiting: "Future[str | None]") -> None:
-    """Ask a process to end; a paused one ends as soon as it runs again."""
+    """Ask a process to end, and wait for its end."""
     process.terminate()
     assert waiting.result(SOON) == ""
     assert process.returncode == -signal.SIGTERM
@@ -59,7 +59,8 @@ def test_a_process_is_paused_while_there_are_requests(process, pool):
         with throttle.request():
             with throttle.request():
                 seen(process, paused=True)
-            seen(process, paused=True)  # one of the two requests is still under way
+            # The inner request has ended, but the outer request is still running.
+            seen(process, paused=True)
         seen(process, paused=False)
     end(process, waiting)
 
@@ -88,7 +89,7 @@ def test_a_process_runs_on_once_the_wait_for_it_is_stopped(process, pool):
         stop.set()
         assert waiting.result(SOON) is None
         seen(process, paused=False)
-    with throttle.request():  # no throttle waits for the process any more
+    with throttle.request():  # the throttle no longer pauses the process
         seen(process, paused=False)
 
 
@@ -106,7 +107,8 @@ def test_a_step_of_other_work_waits_for_requests(pool):
     with throttle.request():
         with throttle.request():
             step = pool.submit(throttle.give_way)
-        assert not wait([step], timeout=0.05).done  # one of the two requests is still under way
+        # The inner request has ended, but the outer request is still running.
+        assert not wait([step], timeout=0.05).done
     step.result(SOON)
 
 

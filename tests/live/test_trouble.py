@@ -26,18 +26,20 @@ def test_a_durable_write_that_could_not_be_applied_is_applied_before_it_is_ackno
     item_id = tiny_items()[0].item_id
     with shop.faults.of(during_apply=failing), pytest.raises(MemoryError):
         shop.write(item_id, None, request="deletion")
-    assert item_id in shop.items()  # no caller was told that the item is gone
+    # The item may remain, because the deletion was not acknowledged.
+    assert item_id in shop.items()
     before = shop.live.report().visible_sequence
-    assert before < shop.live.report().sequence  # so no bundle claims to include the write
+    # The write is not visible, so no compacted bundle counts it as included.
+    assert before < shop.live.report().sequence
     assert shop.write(item_id, None, request="deletion").repeated
     assert item_id not in shop.items()
-    # The same holds with another write in between.
+    # A later write also applies an earlier durable write.
     others = [item.item_id for item in tiny_items()[1:3]]
     with shop.faults.of(during_apply=failing), pytest.raises(MemoryError):
         shop.write(others[0], None)
     shop.write(others[1], None)
     assert not shop.items().keys() & {item_id, *others}
-    # The same holds if the next write changes a part of the item that is not visible.
+    # So does a partial write of an item whose earlier write is not visible.
     with shop.faults.of(before_apply=failing), pytest.raises(MemoryError):
         shop.upsert(LAMP)
     shop.write(LAMP.item_id, {"price": 7.0}, whole=False)
@@ -89,7 +91,7 @@ def test_a_failed_update_of_the_lexical_index_is_repeated_and_finds_no_item_twic
 
 @contextmanager
 def nothing_encoded(shop: Shop) -> Iterator[None]:
-    """Let the encoder wait inside the block."""
+    """Make the encoder wait until the `with` block ends."""
     may = threading.Event()
 
     def wait(encode: Encode, texts: Sequence[str]) -> np.ndarray:
@@ -129,7 +131,7 @@ def test_a_price_changes_at_once_while_too_many_items_wait_for_the_encoder(opene
 
 
 def failing_at(word: str) -> Callable[[Encode, Sequence[str]], np.ndarray]:
-    """Return a hook that fails on texts with this word."""
+    """Return an encoder hook that fails on texts with this word."""
 
     def items(encode: Encode, texts: Sequence[str]) -> np.ndarray:
         if any(word in text for text in texts):
@@ -149,7 +151,7 @@ def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(sh
     shop.until(lambda: shop.live.report().pending == 0)
     assert {f"lamp-{number}" for number in range(5)} <= shop.items().keys()
     assert "bad" not in shop.items()
-    assert shop.items()[old.item_id] == old  # searches still return the item of before
+    assert shop.items()[old.item_id] == old  # the old version stays visible
     shop.write(old.item_id, {"price": 1.25}, whole=False)
     assert shop.items()[old.item_id] == replace(old, price=1.25)
     report = shop.live.report()
@@ -161,7 +163,8 @@ def test_an_item_that_cannot_be_encoded_is_set_aside_and_the_others_are_found(sh
     ]
     assert "cursed" not in caplog.text
 
-    shop.write("bad", {"title": "A good lamp"}, whole=False)  # another text is tried again
+    # The index encodes the item again, because its text has changed.
+    shop.write("bad", {"title": "A good lamp"}, whole=False)
     shop.shown()
     assert shop.items()["bad"] == replace(LAMP, item_id="bad", title="A good lamp")
     shop.write(old.item_id, None)
@@ -188,7 +191,7 @@ def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(opened, capl
         shop.upsert(LAMP)
         shop.until(lambda: "lamp" in shop.items())
         assert shop.live.report().set_aside == 0
-    # The log names the failing step, but not the message of the exception, which quotes an item.
+    # The log names the failing line. It has no message of the exception, which quotes an item.
     [first, *_] = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "could not be indexed yet: RuntimeError at" in first.getMessage()
     assert "in broken_twice" in first.getMessage()
@@ -216,7 +219,7 @@ def test_a_stop_during_a_compaction_is_not_logged_as_an_error(opened, caplog):
 
     def build(engine, snapshot, bundles, state, cancelled, throttle):
         building.set()
-        assert cancelled.wait(SECONDS)  # the catalogue is being closed
+        assert cancelled.wait(SECONDS)  # closing the catalogue sets it
         return compaction.build(engine, snapshot, bundles, state, cancelled, throttle)
 
     often = LiveConfig(compact_from=1, compact_share=0.001, check_seconds=0.01)

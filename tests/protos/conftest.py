@@ -1,4 +1,4 @@
-"""A server that fails and delays on demand, and both clients of it."""
+"""A server that fails and delays as a test asks, and two clients: threaded and asyncio."""
 
 import asyncio
 import threading
@@ -29,19 +29,19 @@ from shortlist.v1.search_service_pb2_grpc import (
 
 
 class FaultyServicer(CatalogServiceServicer, SearchServiceServicer):
-    """Delays every call, fails the first calls, then answers.
+    """Delays every call; fails the first calls and answers the others.
 
-    `closing` ends all delays.
+    A test sets the attributes. The event `closing` ends all delays.
     """
 
     def __init__(self) -> None:
         self.code = grpc.StatusCode.UNAVAILABLE
-        self.failures = 0  # how many calls fail
-        self.seconds = 0.0  # the delay of every call
+        self.failures = 0  # number of calls that fail
+        self.seconds = 0.0  # delay of every call
         self.closing = threading.Event()
         self.retry_seconds: float | None = None
-        self.details: bytes | None = None  # sent instead of the details of the failure
-        self.fails_after = 0  # how many parts of a stream come before a failure
+        self.details: bytes | None = None  # sent instead of real error details
+        self.fails_after = 0  # parts of a stream before its failure
         self.calls = 0
         self.times: list[float] = []
         self.seen: list[dict[str, str | bytes]] = []
@@ -89,7 +89,7 @@ class FaultyServicer(CatalogServiceServicer, SearchServiceServicer):
 
 
 class BlockingAsyncClient:
-    """An AsyncClient with the interface of a Client, so that one test covers both clients."""
+    """An AsyncClient with the interface of Client, so that the same tests run for both."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._runner = asyncio.Runner()
@@ -131,7 +131,7 @@ async def _one_by_one(messages: Iterable[Any]) -> AsyncIterator[Any]:
 
 @pytest.fixture(params=[Client, BlockingAsyncClient], ids=["sync", "aio"])
 def make_client(request: pytest.FixtureRequest) -> Any:
-    """Make either client: the threaded or the asyncio one."""
+    """Return the class of the threaded client or of the asyncio client."""
     return request.param
 
 

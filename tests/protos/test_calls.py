@@ -1,4 +1,4 @@
-"""When a failed call is retried, on a clock that the test moves."""
+"""Decisions whether and when to retry a failed call, on a clock that the test advances."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from shortlist.calls import Attempts
+from shortlist.calls import Attempts, RetryBudget
 from shortlist.errors import ShortlistError
 from shortlist.options import Retry
 
@@ -15,7 +15,7 @@ Code = grpc.StatusCode
 
 
 class Clock:
-    """A clock that stands still until a test moves it."""
+    """A clock that only a test advances."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
@@ -31,18 +31,19 @@ def clock() -> Clock:
 
 @pytest.fixture
 def attempts(clock: Clock) -> Callable[..., Attempts]:
-    """Return a function that begins a call with ten seconds of time and minimal jitter."""
+    """Return a function that begins a call with a deadline of 10 s and, by default, least jitter."""
 
     def begin(
         retry: Retry | None = None, jitter: Callable[[float, float], float] = min
     ) -> Attempts:
-        return Attempts(retry or Retry(), 10.0, "basket-7", clock=clock, jitter=jitter)
+        budget = RetryBudget()
+        return Attempts(retry or Retry(), 10.0, "basket-7", budget, clock=clock, jitter=jitter)
 
     return begin
 
 
 def failure(code: Code, retry_seconds: float | None) -> ShortlistError:
-    """Return the error of a call with a status code and a retry delay."""
+    """Return an error with a status code and, if it is not None, a retry delay."""
     status = status_pb2.Status()
     if retry_seconds is not None:
         retry = error_details_pb2.RetryInfo()
@@ -107,5 +108,22 @@ def test_the_metadata_names_the_call_and_shows_the_token(attempts) -> None:
 
 
 def test_a_call_without_an_id_gets_a_random_one() -> None:
-    ids = {Attempts(Retry(), 1.0, None).request_id for _ in range(10)}
+    ids = {Attempts(Retry(), 1.0, None, RetryBudget()).request_id for _ in range(10)}
     assert len(ids) == 10
+
+
+def test_a_client_stops_retrying_when_most_calls_fail(clock: Clock) -> None:
+    overloaded, budget = failure(Code.RESOURCE_EXHAUSTED, 0.1), RetryBudget()
+
+    def begin() -> Attempts:
+        return Attempts(Retry(), 10.0, "basket-7", budget, clock=clock, jitter=min)
+
+    retried = [begin().pause(overloaded) is not None for _ in range(100)]
+    assert retried == [True] * 4 + [False] * 96  # from 10 tokens to more than 5
+    for _ in range(70):
+        begin().succeed()
+    assert begin().pause(overloaded) == 0.1
+
+
+def test_a_negative_time_to_wait_is_no_wait(attempts) -> None:
+    assert attempts().pause(failure(Code.RESOURCE_EXHAUSTED, -5.0)) == 0.0

@@ -174,7 +174,8 @@ def test_every_method_is_called() -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_every_method_raises_shortlist_errors(make_client, address, servicer, name: str) -> None:
-    servicer.failures, servicer.code = 1, Code.UNIMPLEMENTED  # as a server without this method
+    # A server without the method also answers UNIMPLEMENTED.
+    servicer.failures, servicer.code = 1, Code.UNIMPLEMENTED
     with make_client(address) as client, pytest.raises(ShortlistError) as failed:
         CALLS[name](client)
     assert failed.value.code == Code.UNIMPLEMENTED
@@ -187,7 +188,7 @@ def test_an_unknown_field_of_a_request_is_refused(make_client, address) -> None:
 
 
 def methods(kind: type) -> dict[str, inspect.Signature]:
-    """The signatures of a client's methods."""
+    """Return the signature of each public method of a client."""
     return {
         name: inspect.signature(method)
         for name, method in vars(kind).items()
@@ -196,7 +197,7 @@ def methods(kind: type) -> dict[str, inspect.Signature]:
 
 
 def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
-    # The types of streams differ: AsyncIterator and Iterator.
+    # Streams have different types in both clients: AsyncIterator and Iterator.
     streams = {"stream_search", "upsert_items", "delete_items"}
     sync, asynchronous = (
         {name: signature for name, signature in methods(kind).items() if name not in streams}

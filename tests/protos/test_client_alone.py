@@ -1,4 +1,4 @@
-"""The client imports grpc and protobuf, but no other code of this repository and no models."""
+"""The client imports grpc and protobuf, but no model library and no other package of ours."""
 
 import subprocess
 import sys

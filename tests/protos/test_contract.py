@@ -26,7 +26,7 @@ Edit = Callable[[str, str, str], Path]
 
 @pytest.fixture
 def edited(tmp_path: Path) -> Edit:
-    """Returns a function that copies the contract with one text of one file replaced."""
+    """Return a function that copies the contract and replaces one text in one file of the copy."""
 
     def edit(name: str, old: str, new: str) -> Path:
         shutil.copytree(generate.PROTOS / generate.PACKAGE, tmp_path / generate.PACKAGE)
@@ -74,7 +74,7 @@ def test_the_promised_methods_are_there() -> None:
 
 
 def reached_from(roots: Iterable[Descriptor]) -> list[Descriptor]:
-    """Return the messages of the contract reachable from some messages, including those."""
+    """Return the contract's messages that some root messages contain, and the roots themselves."""
     reached: dict[str, Descriptor] = {}
     waiting = list(roots)
     while waiting:
@@ -117,7 +117,7 @@ def test_every_field_of_a_response_that_no_request_has_is_output_only() -> None:
 
 
 def undocumented(root: Path, image: Path) -> tuple[list[str], int]:
-    """Return the elements of the contract under `root` without a comment, and the number of all."""
+    """Return the contract elements under `root` that lack a comment, and the number of elements."""
     generate.write_image(image, root, comments=True)
     bare, count = [], 0
     for file in FileDescriptorSet.FromString(image.read_bytes()).file:
@@ -209,8 +209,9 @@ def test_every_answer_has_its_coverage_and_stages() -> None:
 
 def test_every_response_names_the_bundle_that_answered() -> None:
     responses = [method.output_type for method in methods()]
-    streamed = search_service_pb2.StreamSearchResponse.DESCRIPTOR  # `search` has the bundle id
-    writes = [r for r in responses if "sequence" in r.fields_by_name]  # writes belong to no bundle
+    # In a streamed response, the field `search` has the bundle id. Writes belong to no bundle.
+    streamed = search_service_pb2.StreamSearchResponse.DESCRIPTOR
+    writes = [r for r in responses if "sequence" in r.fields_by_name]
     answers = [r for r in responses if r not in (streamed, *writes)]
     assert writes
     assert all("bundle_id" in r.fields_by_name for r in answers)

@@ -1,4 +1,4 @@
-"""The options of a connection, observed from the network."""
+"""The options of a connection, observed in its network traffic."""
 
 import socket
 import threading
@@ -28,7 +28,7 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def lose(self) -> None:
-        """Drop all further traffic of the open connections, without closing them."""
+        """Drop all further traffic of the open connections, but keep them open."""
         self._lost.update(range(self.connections + 1))
 
     def _accept(self) -> None:

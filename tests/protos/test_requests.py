@@ -1,4 +1,4 @@
-"""The client's options are the fields of the contract's requests."""
+"""The client has an option for each field of the contract's requests, and no other option."""
 
 from typing import Any
 

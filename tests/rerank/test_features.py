@@ -23,7 +23,7 @@ NAN = float("nan")
 
 
 def matrix(**raw: list[float]) -> np.ndarray:
-    """The feature matrix of two candidates; raw values that are not named are missing."""
+    """Return the feature matrix of two candidates; values that are not given are missing."""
     columns = [
         feature.transform(np.array(raw.get(feature.name, [NAN, NAN]), np.float32))
         for feature in FEATURES
@@ -81,7 +81,7 @@ def test_every_feature_has_a_name_of_its_own_a_unit_and_a_meaning_of_missing():
 def test_features_are_standardised_by_the_statistics_of_training():
     statistics = FeatureStatistics.of(matrix(rating=[2, 4]))
     inputs = statistics.standardise(matrix(rating=[3, 5]))
-    # Mean 3, standard deviation 1.
+    # The training ratings have the mean 3 and the standard deviation 1.
     np.testing.assert_allclose(inputs[:, column("rating")], [0, 2])
     np.testing.assert_array_equal(inputs[:, len(FEATURES) + column("rating")], 0)
 
@@ -132,12 +132,12 @@ def test_inputs_are_finite_whatever_the_raw_values():
     [
         ("usb c charger", "Charger, USB-C (65 W)", 1),
         ("usb c charger", "charger for bikes", 1 / 3),
-        ("lamp lamp desk", "lamp", 1 / 2),  # distinct words
-        ("lamp", "lampshade", 0),  # whole words
+        ("lamp lamp desk", "lamp", 1 / 2),  # repeated words count once
+        ("lamp", "lampshade", 0),  # only whole words count
         ("lamp", "", 0),
         ("STRASSE", "Straße", 1),
         ("ｆｕｌｌ width", "full width", 1),
-        ("café", "cafe\u0301 crème", 1),  # composed or not
+        ("café", "cafe\u0301 crème", 1),  # é as one or two characters
         ("充电器", "充电器 65W", 1),
         ("!?", "lamp", NAN),
         ("", "lamp", NAN),

@@ -22,7 +22,7 @@ def loss_of(scores, gains, where=None, weights=None) -> float:
 
 
 def test_the_loss_of_a_list_is_the_arithmetic_of_its_formula():
-    # Gains 3 and 1 of 4: the items have the shares 3/4 and 1/4.
+    # The gains 3 and 1 sum to 4, so the target shares are 3/4 and 1/4.
     total = exp(1) + exp(0) + exp(-1)
     expected = -(3 / 4) * (1 - log(total)) - (1 / 4) * (0 - log(total))
     assert loss_of([[1, 0, -1]], [[3, 1, 0]]) == pytest.approx(expected, rel=1e-6)
@@ -89,7 +89,8 @@ def order_of(scores, gains, where=None) -> float:
 
 
 def test_the_loss_of_pairs_is_the_arithmetic_of_its_formula():
-    # Gaps 2 (first over third), 1 (first over second) and 1 (second over third), four in all.
+    # A pair is weighted by its difference in gain: 2 for the first and third item, 1 for the
+    # first and second, 1 for the second and third. The weights sum to 4.
     expected = (2 * log(1 + exp(-2)) + log(1 + exp(-1)) + log(1 + exp(-1))) / 4
     assert order_of([[1, 0, -1]], [[2, 1, 0]]) == pytest.approx(expected, rel=1e-6)
 

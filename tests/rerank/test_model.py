@@ -109,7 +109,7 @@ def test_pairs_are_cut_to_the_budget_and_each_cut_pair_is_counted_once(tokenizer
         ["red", "red red red red red", "red", "red red red red red", "red red red red", ""],
         ["desk", "desk", "desk " * 40, "desk " * 40, "desk " * 17, "desk " * 21],
     )
-    # The query takes 4 word pieces, the pair 24 with [CLS] and two [SEP]: 17 are left to the item.
+    # A pair has 24 tokens: up to 4 of the query, [CLS], two [SEP], and so up to 17 of the item.
     assert cut == 3
     assert tokenised.lengths.tolist() == [5, 8, 24, 24, 24, 24]
     assert tokenised.first_lengths.tolist() == [3, 6, 3, 6, 6, 2]
@@ -135,7 +135,7 @@ def test_a_saved_reranker_loads_back_bit_by_bit(reranker, statistics, tmp_path):
     again = load_reranker(tmp_path)
     assert again.config == CONFIG
     jax.tree.map(np.testing.assert_array_equal, nnx.state(reranker), nnx.state(again))
-    # The encoder has Hugging Face's keys.
+    # The weights of the encoder have the same names as in Hugging Face's BERT.
     assert "bert.encoder.layer.0.output.dense.weight" in load_file(tmp_path / "model.safetensors")
 
 
@@ -156,7 +156,7 @@ def test_weights_that_do_not_fit_are_refused_once_listing_all(reranker, statisti
 def test_a_reranker_with_fewer_features_in_another_order_scores_as_it_did(
     bert, statistics, features, tokenizer, compilation_cache, tmp_path
 ):
-    """Such a bundle was written before the other features existed."""
+    """An earlier version had fewer features and wrote such rerankers."""
     names = ("rating", "cosine", "price")
     columns = [FEATURE_NAMES.index(name) for name in names]
     older = Reranker(CONFIG, bert, features=names, rngs=nnx.Rngs(5))

@@ -77,8 +77,8 @@ def test_search_scores_are_those_of_rerank_and_of_the_vectors(engine):
         assert hit.dense_score == pytest.approx(again[hit.item_id].dense_score, abs=1e-5)
         assert hit.lexical_score == again[hit.item_id].lexical_score
         assert hit.dense_score == pytest.approx(score, abs=1e-5)
-        # The same item falls into another length bucket here, and products are rounded on some
-        # machines.
+        # `embed` may put an item into a batch of another length. In bfloat16, the rounding then
+        # differs.
         assert hit.dense_score == pytest.approx(cosine, abs=2e-2)
 
 
@@ -208,7 +208,7 @@ def test_items_are_reranked_by_id_and_inline_alike(engine):
     assert scores == sorted(scores, reverse=True)
     assert (result.recalled, result.reranked, result.has_more) == (0, 3, False)
     by_id = {hit.item_id: hit for hit in result.hits}
-    # The same product, but in no index: it has no lexical score.
+    # This inline item equals an indexed item. It has no lexical score, because it is in no index.
     assert by_id["elsewhere"].lexical_score is None
     assert by_id[inline.item_id].lexical_score is not None
     assert by_id["elsewhere"].dense_score == pytest.approx(
@@ -287,7 +287,7 @@ def test_without_a_second_stage_search_is_stage_1(stage1, engine):
     assert result.reranked == 0
     assert [stage.name for stage in result.stages] == ["encode", "recall"]
     assert ids(result) == ids(engine.retrieve(RetrieveRequest("usb c charger", page_size=9)))
-    assert all(hit.score >= hit.dense_score for hit in result.hits)  # words add to the cosine
+    assert all(hit.score >= hit.dense_score for hit in result.hits)  # lexical scores add to cosines
     with pytest.raises(NotSupportedError, match="no reranker"):
         stage1.rerank(RerankRequest("cable", [stage1.store.ids[0]]))
 

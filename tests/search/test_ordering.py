@@ -11,7 +11,7 @@ def floats(*values: float) -> np.ndarray:
 def test_the_head_is_ordered_by_logit_and_the_tail_follows_in_its_own_order():
     order, scores = rerank_order(floats(0.5, 2.0, -1.0), floats(0.9, 0.7, 0.4))
     assert order.tolist() == [1, 0, 2]
-    # The tail keeps its distances, 0.001 below the last logit.
+    # The tail begins 0.001 below the last logit and keeps its differences of score.
     np.testing.assert_allclose(scores, [2.0, 0.5, -1.0, -1.001, -1.201, -1.501], rtol=1e-6)
 
 

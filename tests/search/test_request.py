@@ -1,4 +1,4 @@
-"""Requests validate themselves, and name the field at fault by its path in the contract."""
+"""Requests validate themselves. An error names the invalid field by its path in the contract."""
 
 import numpy as np
 import pytest

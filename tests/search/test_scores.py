@@ -1,8 +1,8 @@
-"""Scores of a real encoder through the engine: what else is scored, and what is remembered.
+"""Scores of a real encoder hardly depend on other pairs of a batch, or on cached results.
 
-Pairs are packed into rows, and rows into batches, with whatever else is asked for and is not
-remembered. A pair attends to itself alone, so this moves it to another place and into a batch of
-another size, where XLA may take sums in another order.
+The engine packs all pairs that are not cached into rows, and rows into batches. Other pairs do not
+change what a pair attends to. But they change the pair's place in a row and the size of the batch,
+and XLA may then add numbers in another order.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +38,7 @@ Scores = Mapping[str, float]
 
 
 def varied_items() -> list[Item]:
-    """Items whose pairs fill from a third of a packed row to a whole row."""
+    """Return items of different lengths: their pairs fill a third of a packed row, or up to all."""
     changes: list[dict[str, Any]] = [
         {"description": None, "attributes": {}},
         {},
@@ -53,9 +53,9 @@ def words_of(query: str) -> np.ndarray:
 
 
 def teach(reranker: Reranker, directory: Path) -> None:
-    """Make it score by the text alone, for the query's words in the title: by least squares.
+    """Fit the head by least squares, so that scores count the query's words in the title.
 
-    With a head at random, noise would be as good a direction as any meaning.
+    With a random head, scores would have no meaning, and rounding errors could change the order.
     """
     for kernel in (reranker.features.kernel, reranker.linear.kernel):
         kernel[...] = jnp.zeros_like(kernel[...])
@@ -76,7 +76,7 @@ def teach(reranker: Reranker, directory: Path) -> None:
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory, compilation_cache) -> Callable[..., Engine]:
-    """Opens a bundle whose reranker has the real encoder, with as many layers as training keeps."""
+    """Return a function that opens a bundle whose reranker has four layers of the real encoder."""
     directory = tmp_path_factory.mktemp("scores") / "bundle"
     write_bundle(directory, varied_items(), choose_numerics())
     encoder = first_layers(load_bert(resolve_pretrained(DEFAULT_PRETRAINED)), 4)
@@ -94,7 +94,7 @@ def opened(tmp_path_factory, compilation_cache) -> Callable[..., Engine]:
 
 @pytest.fixture(scope="module")
 def exact(opened) -> dict[str, Scores]:
-    """An engine that scores in float32."""
+    """Scores of all items in float32, by query."""
     engine = opened(numerics="float32")
     return {query: ask(engine, query, engine.store.ids)[0] for query in QUERIES}
 
@@ -136,12 +136,13 @@ def test_a_score_hardly_depends_on_what_else_is_scored_and_what_is_remembered(
 
     spread = np.mean([np.std(list(scores.values())) for scores in exact.values()])
     errors = [alone[q][i] - exact[q][i] for q in QUERIES for i in ids.tolist()]
-    # Other sums round other activations to bfloat16 the other way: an error of the same kind as
-    # that of bfloat16 against float32, on both sides.
+    # Two bfloat16 scores of a pair may have errors in opposite directions, so the bound is twice
+    # the largest error of bfloat16 against float32.
     bound = 1e-5 if dtype == "float32" else 2 * np.abs(errors).max()
     assert bound < spread / 5
     assert np.abs(differences(alone)).max() <= bound
-    # Only pairs of items that differ in words of the query; the head was trained on those words.
+    # Compare the order of two items only if their titles differ in the number of query words,
+    # because the head was trained for that.
     worth = {query: dict(zip(ids.tolist(), words_of(query), strict=True)) for query in QUERIES}
     same = [
         np.sign(scores[a] - scores[b]) == np.sign(alone[query][a] - alone[query][b])

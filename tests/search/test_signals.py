@@ -25,7 +25,7 @@ def floats(*values: float) -> np.ndarray:
 
 
 def raw(candidates: Candidates, name: str) -> np.ndarray:
-    """The raw values of a feature."""
+    """Return the raw values of a feature."""
     return next(feature.source(candidates) for feature in FEATURES if feature.name == name)
 
 
@@ -45,9 +45,8 @@ def test_raw_values_are_those_of_the_catalogue(source):
     np.testing.assert_array_equal(raw(candidates, "rating"), floats(NAN, 4))
     np.testing.assert_array_equal(raw(candidates, "rating_count"), floats(NAN, 3))
     np.testing.assert_array_equal(raw(candidates, "in_stock"), floats(0, 1))
-    np.testing.assert_array_equal(
-        raw(candidates, "age"), floats(0, 30)
-    )  # days before the release of the newest item
+    # The age counts days before the release of the newest item.
+    np.testing.assert_array_equal(raw(candidates, "age"), floats(0, 30))
 
 
 def test_the_lexical_share_does_not_depend_on_the_other_candidates(source):

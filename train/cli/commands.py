@@ -24,12 +24,12 @@ class EvaluateConfig:
 
     bundle: Path = Path("out/bundle")  # the bundle to evaluate
     data: str = DEMO  # dataset directory with judgments, or `demo` for the generated store
-    demo_seed: int = 0  # seed of the generated store, in the parent directory of the bundle
+    demo_seed: int = 0  # seed of the generated store beside the bundle
     split: str = "test"  # queries to evaluate on: train, dev or test
     max_queries: int = 0  # maximum number of queries, drawn at random; 0 takes all
     json: Path | None = None  # write the report to this JSON file
     runs: Path | None = None  # write TREC runs to this directory
-    engine: EngineConfig = field(default_factory=EngineConfig)  # request defaults and numerics
+    engine: EngineConfig = field(default_factory=EngineConfig)  # request defaults, numerics
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def evaluate_bundle(config: EvaluateConfig) -> None:
     directory = dataset_directory(config.data, config.bundle.parent, config.demo_seed)
     if engine.manifest.state is None:
         dataset = read_dataset(directory)
-    else:  # read the items of the bundle, to leave out judgments of deleted items
+    else:  # use the bundle's items, to leave out judgments of deleted items
         dataset = read_dataset(directory, change=lambda _: engine.store.table)
         for warning in dataset.warnings:
             logger.warning("warning: %s", warning)

@@ -31,7 +31,7 @@ COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")
 
 def main(arguments: Sequence[str], program: str = "python -m train") -> int:
     """Run one command, and return the exit code; `program` is the name in help texts."""
-    # force: some libraries configure logging on import.
+    # `force` replaces the logging configuration that some libraries make on import.
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("bm25s").setLevel(logging.WARNING)
     for package in ("train", "bert", "search"):

@@ -86,7 +86,7 @@ def _groups(
 ) -> list[Int64[np.ndarray, "_"]]:
     """Divide examples into groups of at most `size`, by halving them recursively.
 
-    Each step sorts examples along the line between two random ones, and splits near the middle.
+    Each step sorts the examples along the line through two random ones, and cuts near the middle.
     """
     if len(numbers) <= size:
         return [numbers]
@@ -110,7 +110,7 @@ class Packer:
     tokenised: Tokenised  # all texts
     rows: int  # number of rows in every batch
     length: int  # number of tokens in every row
-    # number of texts to which every batch is padded with empty texts; None for no padding
+    # number of texts in every batch, reached by adding empty texts; None adds no texts
     count: int | None = None
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Candidate lists of the reranker's training: judged items and a few recalled, unjudged ones."""
+"""Candidate lists of the reranker's training: judged items, and a few unjudged recalled items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def unjudged_negatives(
 ) -> Int32[np.ndarray, " ranks"]:
     """Return the ranks of the hardest recalled items that may count as negatives, best first.
 
-    An unjudged item may be relevant. It counts as a negative only if its cosine is below
+    An unjudged item may be relevant, so it counts as a negative only if its cosine is below
     `positive_cosine` by more than the share `margin` of `positive_cosine` (relative margin, as in
     NV-Retriever, Moreira et al., 2024, arXiv 2407.15831).
     """
@@ -105,7 +105,8 @@ def training_lists(
         queries: Vectors of the queries of `relevance`.
         texts: Item texts by row. An unjudged item with the text of a judged item is no negative.
         config: Sizes of the lists, and the margin.
-        seed: Seed of the choice of judged items for long lists, and of queries if they are limited.
+        seed: Seed of the judged items drawn for long lists, and of the queries drawn if
+            `max_queries` limits them.
     """
     random = np.random.default_rng(seed)
     lists = []
@@ -171,7 +172,7 @@ def list_features(
 def _choose(
     gains: Float32[np.ndarray, " judged"], most: int, random: np.random.Generator
 ) -> Int32[np.ndarray, " chosen"]:
-    """Choose at most `most` judged items: one half the best, the other half drawn at random."""
+    """Choose at most `most` judged items: the best for one half, random items for the other."""
     if len(gains) <= most:
         return np.arange(len(gains), dtype=np.int32)
     order = np.argsort(-gains, kind="stable")

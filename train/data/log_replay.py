@@ -44,7 +44,7 @@ class LogReplay:
         log, items = reading.read(directory), None
         if any(not change.whole for change in log.changes):
             items = _compacted(directory / bundle_store.BUNDLES, log.id)
-            # Read the log again: the bundle may include writes that are later than the first read.
+            # Read the log again: the bundle may include writes that were made after the first read.
             log = reading.read(directory)
         logger.info("log replay: state=%s writes=%d", directory, log.sequence)
         return cls(log, items)

@@ -1,7 +1,7 @@
 """Graded query-item pairs, from human judgments or else from shoppers' events.
 
-Training, mining and the choice of the best step all read `Relevance`. So a shop that has clicks and
-no judgments trains with the same code as a shop with human grades.
+Training, mining and the choice of the best step all read `Relevance`. A shop that has clicks but no
+judgments therefore trains with the same code as a shop with human grades.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from catalog.dataset.reading import Dataset, split_of
 from catalog.item_text import normalise_query
 from catalog.store import ItemStore
 
-# Grades of events, from 0 to 3. Impressions have no grade: as negatives, items without a click are
-# worse than random items (Huang et al., 2020, arXiv 2006.11632).
+# Grades of events, from 0 to 3. Impressions have no grade, because items that were shown but not
+# clicked are worse negatives than random items (Huang et al., 2020, arXiv 2006.11632).
 EVENT_GRADES: Mapping[str, float] = {"click": 1.0, "add_to_cart": 2.0, "purchase": 3.0}
 
 
@@ -141,7 +141,7 @@ def _from_events(events: pa.Table, store: ItemStore, judged: pa.Table | None) ->
 def outside_test(events: pa.Table, judgments: pa.Table | None) -> pa.Table:
     """Return the events that training may use: all events whose query is not in `test`.
 
-    Events without a query stay. A query that is judged in `test` is in `test` for events, too.
+    Events without a query are kept. If a query is judged in `test`, its events are in `test`, too.
     """
     judged = set()
     if judgments is not None:

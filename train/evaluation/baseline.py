@@ -1,7 +1,7 @@
 """The fixed baseline of every evaluation: bm25s with its defaults, independent of `lexical`.
 
-The baseline drops English stop words and does not stem. Title, brand and description have equal
-weight (method "lucene", k1 = 1.5, b = 0.75).
+The defaults of bm25s are the method "lucene", k1 = 1.5 and b = 0.75. The baseline drops English
+stop words and does not stem. Title, brand and description have equal weight.
 """
 
 import bm25s

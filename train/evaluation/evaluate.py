@@ -44,7 +44,7 @@ from train.progress import track
 # The recall channels of each system. The empty tuple of "recall" stands for all channels.
 _CHANNELS: Mapping[str, tuple[str, ...]] = {"dense": (DENSE,), "lexical": (LEXICAL,), "recall": ()}
 _TIES_SEED = 0
-_SAMPLE_SEED = 20_240_603  # chooses queries if not all are evaluated
+_SAMPLE_SEED = 20_240_603  # seed of the sample of queries, if max_queries limits them
 
 
 @runtime_checkable
@@ -60,7 +60,7 @@ class Engine(Protocol):
         """Whether the bundle has a reranker."""
 
     def retrieve(self, request: RetrieveRequest) -> SearchResult:
-        """Recall from the whole catalogue, by the requested channels or by all."""
+        """Recall from the whole catalogue, by the requested channels or by all channels."""
 
     def search(self, request: SearchRequest) -> SearchResult:
         """Recall from the whole catalogue, and rerank."""
@@ -118,7 +118,7 @@ def collect_runs(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, li
     baseline = Bm25(engine.store)
     # Items with equal scores are put in one fixed random order. Catalogue order would not be
     # neutral: it is often the order of age, and older items are judged more often. On Home Depot,
-    # catalogue order adds 0.004 of nDCG@10 to a BM25 over short titles.
+    # catalogue order adds 0.004 to the nDCG@10 of a BM25 over short titles.
     ties = np.random.default_rng(_TIES_SEED).permutation(len(engine.store))
     runs: dict[str, list[Ranking]] = {}
     for query in track(queries, "evaluating", len(queries)):
@@ -175,7 +175,8 @@ def _recall_rankings(
 def _rerank_rankings(engine: Engine, query: JudgedQuery) -> dict[str, Ranking]:
     judged = list(query.gains)
     hits: list[Hit] = []
-    # An item's score does not depend on the other items of a request, so results can be joined.
+    # An item's score does not depend on the other items of a request, so the results of several
+    # requests can be joined.
     for start in range(0, len(judged), MAX_RERANK_ITEMS):
         candidates = judged[start : start + MAX_RERANK_ITEMS]
         hits += engine.rerank(RerankRequest(query.text, candidates)).hits

@@ -53,7 +53,7 @@ def ndcg(
     judged: Float[np.ndarray, "queries judged"],
     k: int,
 ) -> Float64[np.ndarray, "queries"]:
-    """Compute nDCG at `k`: DCG of a list over DCG of the best order of all judged items.
+    """Compute nDCG at `k`: DCG of a list divided by DCG of the best order of all judged items.
 
     The nDCG of a query without a positive gain is 0, as in trec_eval.
 
@@ -71,11 +71,11 @@ def ndcg(
 def recall(
     relevant: Bool[np.ndarray, "queries ranks"], total: Int[np.ndarray, "queries"], k: int
 ) -> Float64[np.ndarray, "queries"]:
-    """Compute the share of relevant items that are in the first `k`; NaN without relevant items.
+    """Compute the share of relevant items in the first `k` ranks; NaN without relevant items.
 
     Args:
         relevant: Whether the item at each rank is relevant.
-        total: Number of all items that are relevant to the query.
+        total: Number of relevant items of each query, in the list or not.
         k: Number of ranks that count.
     """
     hits = relevant[:, :k].sum(axis=-1).astype(np.float64)
@@ -87,11 +87,13 @@ def recall(
 def reciprocal_rank(
     relevant: Bool[np.ndarray, "queries ranks"], total: Int[np.ndarray, "queries"]
 ) -> Float64[np.ndarray, "queries"]:
-    """Compute 1 / rank of the first relevant item; 0 if the list has none, NaN if none exists.
+    """Compute 1 / rank of the first relevant item.
+
+    The result is 0 if the list has no relevant item, and NaN if the query has no relevant item.
 
     Args:
         relevant: Whether the item at each rank is relevant.
-        total: Number of all items that are relevant to the query.
+        total: Number of relevant items of each query, in the list or not.
     """
     ranks = np.arange(1, relevant.shape[1] + 1)
     best = np.max(relevant / ranks, axis=-1, initial=0.0)
@@ -107,8 +109,8 @@ def bootstrap(
 ) -> Interval:
     """Compute the mean over queries with its 95% percentile interval.
 
-    If the values are the differences of two systems per query, this is the paired bootstrap. The
-    first system is better if the interval is above zero.
+    If each value is the difference between two systems on one query, this is the paired bootstrap.
+    The first system is better if the interval is above zero.
 
     Args:
         values: One value per query; NaN leaves the query out.

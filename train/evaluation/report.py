@@ -17,7 +17,8 @@ from train.evaluation.runs import Ranking
 DEPTH = 100  # ranks of a full-corpus run that are evaluated
 JUDGED = "_judged"  # suffix of the name of a judged-only run
 RANDOM = "random"
-_RANDOM_ORDERS = 20  # averaged per query; with a single order, the mean would have ±0.002 of noise
+# Number of random orders averaged per query. A single order would add noise of ±0.002 to the mean.
+_RANDOM_ORDERS = 20
 _RANDOM_SEED = 0
 
 # Pairs of systems to compare, on every metric that both systems have.
@@ -87,7 +88,7 @@ class Report:
         without_gain: Number of queries whose judged items all have gain 0. The nDCG of these
             queries is 0.
         systems: Metrics of each system by name.
-        differences: All comparisons.
+        differences: All differences between two systems, by pair of systems and metric.
     """
 
     split: str
@@ -154,8 +155,8 @@ def make_report(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, R
     Args:
         split: The name of the split.
         queries: The judged queries of the split.
-        runs: Rankings of each query, by run. A run with the name of a system ranks the whole
-            catalogue. A run with the suffix `_judged` ranks exactly the judged items.
+        runs: Rankings of each query, by name of the run. A run with the name of a system ranks the
+            whole catalogue. A run with the suffix `_judged` ranks exactly the judged items.
     """
     values: dict[str, dict[str, Float64[np.ndarray, "queries"]]] = {}
     for name, run in runs.items():

@@ -23,8 +23,8 @@ class Ranking:
 def write_run(path: Path, rankings: Mapping[str, Ranking], system: str) -> None:
     """Write one TREC run: lines of `query_id Q0 item_id rank score system`.
 
-    If two scores are equal, the later one is lowered to the next float32. TREC tools would
-    otherwise order equal scores in their own way. White space inside an id is percent-encoded.
+    If two scores are equal, the later score is lowered to the next smaller float32. Otherwise, TREC
+    tools would order equal scores in their own way. White space inside an id is percent-encoded.
 
     Args:
         path: The file to write, atomically.

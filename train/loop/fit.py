@@ -52,7 +52,7 @@ class FitConfig:
     dropout: bool = False  # use the encoder's dropout; on CPUs, a step then takes 50% longer
     epochs: int = 1  # number of passes over the training examples
     evaluations: int = 4  # number of evaluations on `dev` in the whole run
-    patience: int = 3  # number of evaluations without a new best before training stops early
+    patience: int = 3  # evaluations without a new best metric before training stops early
     checkpoint_every: int = 200  # steps from one checkpoint to the next
     log_every: int = 20  # steps from one logged loss to the next
 
@@ -68,11 +68,11 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """Make AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101) with clipped gradients.
 
-    The rate rises linearly from 0 over the share `config.warmup` of the steps. Then it falls
-    linearly to 0. Weight decay applies only to kernels.
+    The learning rate rises linearly from 0 over the share `config.warmup` of the steps. Then it
+    falls linearly to 0. Weight decay applies only to kernels.
 
     Args:
-        config: Rates and limits.
+        config: Learning rates, weight decay and the limit of gradients.
         params: All parameters.
         encoder: Names of the parameters that train at `learning_rate`; the other parameters train
             at `head_learning_rate`.
@@ -210,7 +210,8 @@ def fit(
         checkpoints: Directory of checkpoints, for this run only; training resumes from the newest.
         scalars: Directory of TensorBoard files.
         evaluate: Computes the `dev` metric of parameters; higher is better. It must not keep the
-            parameters, because the next step overwrites them. None returns the last parameters.
+            parameters, because the next step overwrites them. With None, `fit` returns the last
+            parameters.
         clock: Returns the seconds of a monotonic clock.
         make_step: Makes the training step.
 
@@ -275,7 +276,7 @@ def _train(
 
 
 def _place(params: Params, optimizer: optax.GradientTransformation, mesh: Mesh) -> _State:
-    """Copy the parameters to the mesh, because steps overwrite the parameters that they get."""
+    """Copy the parameters to the mesh, because training steps overwrite their inputs."""
     params = _copy(jax.device_put(params, parameter_sharding(mesh, params)))
     return _State(params, replicate_rest(mesh, optimizer.init(params)), _copy(params))
 
@@ -283,13 +284,13 @@ def _place(params: Params, optimizer: optax.GradientTransformation, mesh: Mesh) 
 def _first_state(
     initial: _State, saved: Checkpoints, evaluate: Callable[[Params], float] | None
 ) -> tuple[_State, _Progress]:
-    """Return the state and progress to start from: the first of these that exists."""
+    """Return the state and progress to start from: a checkpoint, or else the initial parameters."""
     # 1. This run's own checkpoint. Training continues at its step.
     restored = saved.restore(initial)
     if restored is not None:
         return restored[0], _Progress(**restored[1])
-    # 2. The initial parameters, pretrained or random. Their metric is the first best one, so `fit`
-    # returns them if training improves nothing.
+    # 2. The initial parameters, pretrained or random. Their `dev` metric is the first best metric,
+    # so `fit` returns them if training does not improve the metric.
     if evaluate is None:
         return initial, _Progress()
     return _judge(initial, _Progress(), evaluate(initial.params))

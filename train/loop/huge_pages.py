@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from base.processes import import_environment, python_command
 
 _VARIABLE = "GLIBC_TUNABLES"
-# Set by the restart, so that there is only one restart. The loader may drop the first variable, for
-# example in privileged programs.
+# The restart sets this variable, so that there is only one restart. `GLIBC_TUNABLES` cannot prove a
+# restart, because the loader may drop it, for example in privileged programs.
 _DONE = "TRAIN_BEGUN_ANEW"
 _SETTING = "glibc.malloc.hugetlb"  # 1 requests transparent huge pages (glibc 2.35 or newer)
 
 
 def restart_with_huge_pages() -> None:
-    """Restart this process with huge pages, unless it has the setting or is not on Linux.
+    """Restart this process with huge pages, if it is on Linux and does not have the setting yet.
 
     Older C libraries, other C libraries, and kernels without huge pages ignore the setting.
     """

@@ -35,7 +35,7 @@ def split(model: Model) -> tuple[Callable[[Params], Model], Params]:
 
 
 def encoder_parameters(model: nnx.Module) -> frozenset[str]:
-    """Return the names, as `split` gives them, of the parameters inside BERT encoders."""
+    """Return the names of all parameters inside BERT encoders, as `split` names them."""
     names = set()
     for path, module in nnx.iter_modules(model):
         if isinstance(module, Bert):

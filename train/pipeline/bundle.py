@@ -91,7 +91,7 @@ def _is_current(target: Path, made_of: Mapping[str, Any]) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a step's files. Links would let damage to the bundle damage the step."""
+    """Copy a step's files. With links, damage to the bundle would also damage the step."""
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(_STEP_FILES))
 
 

@@ -28,7 +28,7 @@ class TrainConfig:
     out: Path = Path("out")  # output directory of the steps and of the bundle
     preset: PresetName = "auto"  # set of default values; auto: `demo` for demo data, else `full`
     demo_seed: int = 0  # seed of the generated store
-    # a server's --state directory: apply its writes to the dataset's items first
+    # a server's --state directory, whose writes are first applied to the dataset's items
     from_state: Path | None = None
     seed: int = 0  # seed of the order of examples, of dropout and of all other random choices
     init_from: str = DEFAULT_PRETRAINED  # initial weights: model name, directory or bundle
@@ -37,7 +37,7 @@ class TrainConfig:
     # number of layers of the towers' encoder that a new reranker keeps, from the first on; None
     # keeps all
     rerank_layers: int | None = 4
-    # maximum number of queries that `all` evaluates on, drawn at random; 0 takes all
+    # maximum number of queries that the command `all` evaluates on, drawn at random; 0 takes all
     evaluate_queries: int = 0
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # input type of matrix products
     model_parallel: int = 1  # devices that share one copy of the parameters
@@ -53,16 +53,16 @@ class TrainConfig:
     rerank_fit: FitConfig = field(default_factory=FitConfig)
 
 
-# One pass over all pairs for the towers, and about fifty thousand pairs for the reranker. For a
+# The towers train on all pairs once, and the reranker on about fifty thousand pairs. For a
 # catalogue of fifty thousand titles, training takes less than an hour on two cores.
 FULL = TrainConfig(
     towers_fit=FitConfig(learning_rate=5e-5, head_learning_rate=1e-4),
     candidates=CandidatesConfig(max_queries=6000),
     rerank_fit=FitConfig(learning_rate=5e-5),
 )
-# Three layers, short texts, few examples and a high learning rate: training takes three minutes on
-# two cores. Similar queries are not grouped, because they often share relevant items in a small
-# store.
+# With three layers, short texts, few examples and a high learning rate, training takes three
+# minutes on two cores. Training does not group similar queries (`group=1`), because they often
+# share relevant items in a small store.
 DEMO_PRESET = replace(
     FULL,
     layers=3,

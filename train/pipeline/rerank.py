@@ -59,7 +59,7 @@ class ListBatch(NamedTuple):
 
     packed: Packed
     features: Float32[np.ndarray, "pairs inputs"]
-    pair: Int64[np.ndarray, "lists candidates"]  # pair number; 0 after the end of a list
+    pair: Int64[np.ndarray, "lists candidates"]  # pair numbers; 0 after a list's end
     where: Bool[np.ndarray, "lists candidates"]
     gains: Float32[np.ndarray, "lists candidates"]
     weights: Float32[np.ndarray, "lists candidates"]
@@ -73,7 +73,7 @@ class ListLoader:
     lists: CandidateLists
     features: Float32[np.ndarray, "candidates inputs"]  # standardised
     packer: Packer
-    width: int  # candidates of the longest list
+    width: int  # number of candidates in the longest list
 
     @classmethod
     def fitting(
@@ -128,7 +128,7 @@ def train_reranker(
 
     Args:
         reranker: The initial reranker.
-        tokenizer: The tokenizer of its encoder.
+        tokenizer: The tokenizer of the reranker's encoder.
         numerics: Input type of matrix products.
         relevance: The relevance that the lists were made from.
         training: Lists to train on.
@@ -151,7 +151,7 @@ def train_reranker(
     features = list_features(training, relevance, source)
     statistics = FeatureStatistics.of(features)
     log_untrained(statistics)
-    reranker = with_features(reranker, statistics.names)  # an older one may lack some
+    reranker = with_features(reranker, statistics.names)  # an older reranker may lack features
     tokenised, cut = _tokenise(training, relevance, source, tokenizer, reranker.config)
     plan = shuffled_plan(len(training), config.batch, epochs=fitting.epochs, seed=seed)
     mesh = make_mesh(model_parallel)
@@ -212,7 +212,7 @@ def dev_metric(
 ) -> Callable[[Params], float] | None:
     """Make the `dev` metric: nDCG@10 of reranked candidates; None without `dev` queries.
 
-    The ideal ranking contains all judged items, also those that are not recalled.
+    The ideal ranking contains all judged items, including items that are not recalled.
     """
     if not len(lists):
         return None

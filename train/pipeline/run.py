@@ -44,11 +44,11 @@ from train.pipeline.towers import IN_BATCH_LOSS, train_towers
 logger = logging.getLogger(__name__)
 
 STEPS = ("towers", "index", "mine", "rerank")
-_RECALL_SAMPLE = 200  # queries to measure the index's recall against exact search on
+_RECALL_SAMPLE = 200  # number of queries to tune the index on, and to measure its recall on
 _NUMERICS_FILE = "numerics.json"  # stores the numerics that `auto` chose
 _CHUNK = 20_000  # items encoded and written at a time
 _GOLDEN = 8  # number of golden queries, whose answers a bundle records
-_QUERY_CHARACTERS = 200  # maximum characters of a title that is used as a query
+_QUERY_CHARACTERS = 200  # maximum characters of a sample query; a longer title is cut
 
 
 def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
@@ -131,8 +131,8 @@ class Pipeline:
     def numerics(self) -> Numerics:
         """Input type of matrix products.
 
-        A file in the output directory keeps the choice of `auto`. A different choice would
-        invalidate finished steps and checkpoints.
+        A file in the output directory keeps the choice of `auto` for later runs. A different choice
+        would invalidate the finished steps and checkpoints.
         """
         path = self.config.out / _NUMERICS_FILE
         if self.config.numerics == "auto" and path.is_file():
@@ -143,14 +143,15 @@ class Pipeline:
         return chosen
 
     def run(self, only: str | None = None) -> Path:
-        """Run all steps and build the bundle, or run one step; return the written directory.
+        """Run all steps and build the bundle, or run only one step; return the written directory.
 
         Raises:
             InputError: the data, weights or options cannot be used, or a step before `only` is not
                 done.
         """
         steps = self.steps()
-        # Up to here, only the demo store is written: unusable data or weights leave no other files.
+        # Up to here, only the demo store is written, so a run with unusable data or weights leaves
+        # no other files.
         with sole_writer(self.config.out):
             enable_compilation_cache(self.config.out / "cache" / "xla")
             if self.config.numerics == "auto":
@@ -226,7 +227,7 @@ class Pipeline:
     def _towers(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
         towers = self.initial_weights.towers(self.config.towers)
         relevance, texts = self.relevance, self.texts
-        if self.log_replay is not None:  # this step does not depend on the writes
+        if self.log_replay is not None:  # the towers do not train on the writes
             store = ItemStore(self.source_dataset.items)
             relevance, texts = (
                 relevance_of(self.source_dataset, store),

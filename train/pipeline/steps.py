@@ -22,7 +22,7 @@ _STEP_FILE = "step.json"
 
 @contextmanager
 def sole_writer(out: Path) -> Iterator[None]:
-    """Lock a directory against other runs; the lock ends with the process.
+    """Lock a directory against other runs; if the process ends, the lock ends, too.
 
     Raises:
         InputError: another run is writing to the directory.
@@ -42,7 +42,8 @@ class Step:
         directory: Directory that the step writes.
         inputs: Everything that determines the result, as JSON values.
         build: A function of two directories, which returns a report. It writes the result to the
-            first, empty directory. It keeps checkpoints in the second, from which it resumes.
+            first directory, which is empty. It keeps checkpoints in the second directory, and
+            resumes from these checkpoints.
     """
 
     name: str

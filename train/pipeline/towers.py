@@ -29,7 +29,7 @@ from train.loop.fit import FitConfig, Loss, fit
 from train.loop.parameters import Params, encoder_parameters, make_mesh, split
 
 IN_BATCH_LOSS: InBatchLoss = symmetric_in_batch_softmax  # the loss that the towers train with
-MIN_TEMPERATURE = 0.01  # as in CLIP: a lower temperature only overfits
+MIN_TEMPERATURE = 0.01  # lower limit, as in CLIP; lower temperatures only overfit
 DEV_DEPTH = 10  # ranks that the dev metric counts
 
 
@@ -38,7 +38,7 @@ class PairsConfig:
     """Training pairs of the towers, and their evaluation on `dev`."""
 
     batch: int = 64  # number of pairs in a training step
-    # number of pairs with similar queries that share a step: hard negatives of each other
+    # number of pairs with similar queries that share a step and are each other's hard negatives
     group: int = 32
     max_pairs: int = 0  # maximum number of training pairs, drawn at random; 0 takes all
     dev_queries: int = 300  # number of `dev` queries, on which the best step is chosen
@@ -49,8 +49,8 @@ class PairsConfig:
 class PairBatch(NamedTuple):
     """The inputs of one training step.
 
-    `packed` has one batch, the queries followed by the items, for towers with a shared encoder. For
-    separate encoders, it has a batch of queries and a batch of items.
+    For towers with a shared encoder, `packed` has one batch: the queries, then the items. For
+    separate encoders, it has two batches: one of queries, and one of items.
     """
 
     packed: tuple[Packed, ...]
@@ -67,7 +67,7 @@ class Pairs:
         items: Tokens of each catalogue item.
         query: Query of each pair.
         item: Item row of each pair.
-        weight: Weight of each pair: its gain over the greatest gain.
+        weight: Weight of each pair: its gain divided by the greatest gain.
         name: For each query, the first query with the same normalised text.
         text: For each item row, the first row with the same text.
         liked: Sorted codes of all relevant pairs: `name * number of items + text`.
@@ -121,7 +121,7 @@ class Pairs:
         return load
 
     def _both(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "texts"]:
-        """Return the numbers of a batch's texts, counting all queries first, then all items."""
+        """Return the numbers of a batch's texts; items are numbered after all queries."""
         return np.concatenate([self._queries(pairs), self._items(pairs) + len(self.queries)])
 
     def _queries(self, pairs: Int64[np.ndarray, "batch"]) -> Int64[np.ndarray, "batch"]:
@@ -179,7 +179,7 @@ def train_towers(
 
     Args:
         towers: The initial towers.
-        tokenizer: The tokenizer of their encoder.
+        tokenizer: The tokenizer of the towers' encoder.
         numerics: Input type of matrix products.
         relevance: Judged pairs of all splits.
         texts: Text of every catalogue item, by row.

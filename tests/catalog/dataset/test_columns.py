@@ -35,9 +35,10 @@ def test_a_cell_converts_alike_alone_and_beside_a_wrong_one(kind, cell):
 @settings(max_examples=40)
 @given(value=JSON)
 def test_a_json_value_converts_alike_alone_and_beside_a_wrong_one(kind, value):
-    wrong = {"wrong": {"deep": 1}}  # no type has maps within maps
+    wrong = {"wrong": {"deep": 1}}  # wrong for every type, because no type has nested maps
     expected, alone = convert([value], kind, from_json)
     column, bad = convert([value, wrong], kind, from_json)
 
     assert bad == [*[0 for _ in alone], 1]
-    assert str(column[0]) == str(expected[0])  # compared as text, because NaN differs from itself
+    # Compare texts, because NaN differs from itself.
+    assert str(column[0]) == str(expected[0])

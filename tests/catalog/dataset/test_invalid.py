@@ -1,4 +1,4 @@
-"""Invalid values: each problem names file, row and column, and what to do."""
+"""Invalid values: each problem names its file, row and column, and tells what to do."""
 
 import pytest
 
@@ -149,12 +149,13 @@ def test_a_query_in_two_splits_names_both_rows(dataset, only_problem_of):
     judgments = [
         JUDGMENT | {"split": "train"},
         {"query": "drill", "item_id": "1", "grade": 1, "split": "dev"},
+        # Queries that differ only in case and outer spaces are equal.
         {
             "query": " SAW",
             "item_id": "2",
             "grade": 1,
             "split": "test",
-        },  # case is ignored
+        },
     ]
 
     assert only_problem_of(dataset(judgments=judgments)) == (
@@ -230,7 +231,7 @@ def test_an_info_file_that_is_not_utf8_is_refused(dataset, only_problem_of):
     assert only_problem_of(directory).startswith("dataset.json: cannot be read as JSON")
 
 
-# All at once.
+# Problems of all kinds at once.
 
 
 def test_all_problems_of_all_files_are_reported_together(dataset, problems_of):

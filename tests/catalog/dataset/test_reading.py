@@ -132,14 +132,14 @@ def test_the_info_file_may_be_absent(dataset):
 
     assert info.name == directory.name
     assert info.grade_min == 0.0
-    assert info.relevant_from == 1.5  # the middle of 0 and 3
+    assert info.relevant_from == 1.5  # the middle between 0 and the highest grade, 3
 
 
 def test_the_info_file_sets_name_and_grades(dataset):
     judgments = [{"query": "saw", "item_id": "1", "grade": 3}]
     found = read_dataset(dataset(info={"name": "Shop", "grade_min": 1}, judgments=judgments))
     assert (found.info.name, found.info.grade_min) == ("Shop", 1.0)
-    assert found.info.relevant_from == 2.0  # the middle of 1 and 3
+    assert found.info.relevant_from == 2.0  # the middle between 1 and the highest grade
 
     found = read_dataset(dataset(info={"relevant_from": 2.5}, judgments=judgments))
     assert found.info.relevant_from == 2.5
@@ -159,7 +159,8 @@ def test_missing_query_ids_and_splits_are_filled_in(dataset):
     assert ids[2] == ids[3]
     assert len(set(ids)) == 3
     splits = found["split"].to_pylist()
-    assert splits[0] == splits[1]  # the models see one and the same query
+    # "Saw" and " saw " are the same query for the models.
+    assert splits[0] == splits[1]
     assert splits[2] == splits[3]
 
 
@@ -168,7 +169,7 @@ def test_hashed_splits_are_eighty_ten_ten(dataset):
 
     splits = read_dataset(dataset(judgments=judgments)).judgments["split"].to_pylist()
 
-    # Within four standard deviations of a binomial: 2000 * 0.8 +- 72, 2000 * 0.1 +- 54.
+    # Four standard deviations of the binomial distribution are 72 for 80%, and 54 for 10%.
     assert splits.count("train") == pytest.approx(1600, abs=72)
     assert splits.count("dev") == pytest.approx(200, abs=54)
     assert splits.count("test") == pytest.approx(200, abs=54)
@@ -284,7 +285,8 @@ def test_optional_tables_may_be_empty(dataset, suffix):
 
     assert found.judgments.schema.equals(JUDGMENTS.arrow)
     assert len(found.judgments) == len(found.events) == 0
-    assert found.info.relevant_from == 1.0  # above grade_min, the grade of worthless items
+    # Without grades, the threshold is 1 above grade_min, the grade of irrelevant items.
+    assert found.info.relevant_from == 1.0
     assert found.warnings == ()
 
 

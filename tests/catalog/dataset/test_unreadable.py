@@ -1,4 +1,4 @@
-"""Unreadable files and columns: each problem names the line or row, and what to do."""
+"""Unreadable files and columns: each problem names its line or row, and tells what to do."""
 
 import gzip
 import json

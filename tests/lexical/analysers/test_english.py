@@ -1,4 +1,4 @@
-"""English terms: sizes and codes are written whole before their parts."""
+"""English text preparation: a whole size or code is written before its parts."""
 
 import pytest
 
@@ -18,11 +18,12 @@ from lexical.analysers.english import prepare
         ("WD-40", "WD40 WD-40"),
         ("24/7 help", "24f7 help"),
         ("2 by 4", "2 by 4"),
-        ("USB-C cable", "USB-C cable"),  # no digit: two words
-        ("2019-2021", "2019-2021"),  # no letter
+        ("USB-C cable", "USB-C cable"),  # no code, because it has no digit
+        ("2019-2021", "2019-2021"),  # no code, because it has no letter
         ("v2", "v2"),
         ("5m mast", "5m 5 m mast"),
-        ("a lamp. 2 in stock", "a lamp. 2in 2 in stock"),  # read as a size; its parts remain
+        # "2 in" looks like a size, but its parts remain searchable.
+        ("a lamp. 2 in stock", "a lamp. 2in 2 in stock"),
         ("ﬁlter \ud800", "filter "),
         ("", ""),
     ],

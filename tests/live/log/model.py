@@ -1,7 +1,7 @@
 """A model of a write log in plain dictionaries, and a program that writes to a log.
 
-The program imports nothing but the log, so that it starts fast enough to be killed a thousand
-times. It appends the batches of a seed and prints what became of each as soon as it is told.
+The program imports nothing but the log, so it starts fast enough to be killed a thousand times. It
+appends the batches of a seed. For each batch, it prints the log's answers as soon as it has them.
 """
 
 import datetime
@@ -14,8 +14,8 @@ from typing import Any
 
 from live.log.write_ahead_log import Acknowledgement, Change, Write, WriteLog
 
-BATCHES = 24  # of one seed
-REOPEN_EVERY = 3  # batches
+BATCHES = 24  # batches per seed
+REOPEN_EVERY = 3  # batches after which the program opens the log again
 REFUSED = "refused"
 SAW = {"title": "Saw", "brand": "Acme", "price": 12.5}
 
@@ -23,7 +23,7 @@ _ITEMS = [f"item {number}" for number in range(8)]
 
 
 def only(log: WriteLog) -> Change:
-    """The one change of a log."""
+    """Return the only change of a log."""
     (change,) = log.changes()
     return change
 
@@ -45,7 +45,7 @@ class Model:
         return sorted(self.items.values(), key=lambda change: change.sequence)
 
     def append(self, batch: Sequence[Write]) -> list[Any]:
-        """Apply a batch; return each write's sequence, and whether it was repeated or refused."""
+        """Apply a batch. For each write, return REFUSED or [sequence, whether it is repeated]."""
         return [self._append(write) for write in batch]
 
     def _append(self, write: Write) -> Any:
@@ -81,7 +81,7 @@ def _meaning(write: Write) -> Any:
 
 
 def random_batches(seed: int, count: int = BATCHES) -> Iterator[list[Write]]:
-    """Return batches of upserts and deletions; some are partial, repeated or refused."""
+    """Yield batches of upserts and deletions; some writes are partial, repeated or refused."""
     chance = random.Random(seed)
     sent: list[Write] = []
     for _ in range(count):
@@ -115,7 +115,7 @@ def _random_write(chance: random.Random, request_id: str, sent: Sequence[Write])
 
 
 def append(log: WriteLog, batch: Sequence[Write]) -> list[Any]:
-    """Append a batch to a log; return the outcomes as `Model.append` does."""
+    """Append a batch to a log; return the answers in the form of `Model.append`."""
     return [
         [each.sequence, each.repeated] if isinstance(each, Acknowledgement) else REFUSED
         for each in log.append(batch)
@@ -123,16 +123,16 @@ def append(log: WriteLog, batch: Sequence[Write]) -> list[Any]:
 
 
 def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) -> bool:
-    """Compares a log with the answers that its killed writer got, and sends the rest again.
+    """Compare a log with the answers that its killed writer printed, then repeat the last batches.
 
     Args:
-        directory: Where the log is.
-        model: What it held before the writer; brought to what it holds afterwards.
-        told: What the writer printed, one line per batch.
-        batches: What it appended.
+        directory: Directory of the log.
+        model: The log's content before the writer started. Updated to its final content.
+        told: The answers that the writer printed, one line per batch.
+        batches: The batches of the writer, in order. The writer printed no answer for the last.
 
     Returns:
-        Whether the batch that nobody acknowledged is there.
+        Whether the log had the first batch without an answer before it was repeated.
     """
     for batch, line in zip(batches, told, strict=False):
         assert model.append(batch) == json.loads(line)
@@ -144,7 +144,8 @@ def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) 
         found = list(log.changes())
         kept = log.sequence > len(model.requests)
         now = after if kept else model
-        assert found == now.changes  # the whole batch was written, or nothing
+        # The log has the whole batch without an answer, or nothing of it.
+        assert found == now.changes
         for batch in batches[max(len(told) - 1, 0) : len(told)]:
             assert append(log, batch) == now.append(batch)
         again = append(log, pending)
@@ -160,13 +161,13 @@ def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) 
 
 
 def tell(value: Any) -> None:
-    """Writes a line of JSON."""
+    """Print a line of JSON."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
 
 def main(directory: Path, seed: int, count: int) -> None:
-    """Appends the batches of a seed, opening the log again now and then."""
+    """Append the batches of a seed; open the log again after every REOPEN_EVERY batches."""
     tell(sorted({"jax", "pyarrow", "numpy"} & sys.modules.keys()))
     log = WriteLog.open(directory)
     for number, batch in enumerate(random_batches(seed, count), 1):

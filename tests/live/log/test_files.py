@@ -15,7 +15,7 @@ from tests.live.log.model import SAW, only
 
 
 def damage(log: WriteLog, statement: str) -> None:
-    """Changes the file of an open log."""
+    """Run an SQL statement on the file of an open log."""
     other = sqlite3.connect(log.path)
     with other:
         other.execute(statement)
@@ -69,7 +69,7 @@ def test_other_users_cannot_read_the_files(tmp_path):
 
 
 def test_every_commit_waits_for_the_disk(log):
-    assert log._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert log._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # 2 is FULL
     assert log._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -200,7 +200,7 @@ def test_a_full_disk_keeps_acknowledged_writes_and_nothing_of_the_batch(tmp_path
             for n in range(4)
         ]
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))  # limits the size of files
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))  # 1 MiB per file
         try:
             with pytest.raises(LogError, match=f"{FILE}: cannot be written"):
                 log.append(large)
@@ -209,7 +209,7 @@ def test_a_full_disk_keeps_acknowledged_writes_and_nothing_of_the_batch(tmp_path
         assert only(log) == Change("i", 1, SAW, True)
         assert log.sequence == 1
         log.check()
-        written = log.append(large)  # the limit is gone
+        written = log.append(large)  # possible without the limit
         assert [each.sequence for each in written] == [2, 3, 4, 5]
     with WriteLog.open(tmp_path) as log:
         log.check()

@@ -1,4 +1,4 @@
-"""A log that version 0.1.0 wrote is read, repeated writes are known, and new ones are added."""
+"""A log of version 0.1.0 is read; it recognises repeated writes and accepts new writes."""
 
 import datetime
 import shutil
@@ -10,7 +10,7 @@ from live.log import reading
 from live.log.reading import FILE, Change, LogSnapshot
 from live.log.write_ahead_log import Acknowledgement, RequestIdReusedError, Write, WriteLog
 
-# Written in two batches by a log that remembers four requests.
+# Version 0.1.0 wrote this log, in two batches. It remembers the last four request ids.
 LOG = Path(__file__).with_name("log_of_0_1_0.sqlite3")
 ID = "f891a98742cb473eb9f6ebca1c6cac4b"
 LAMP = {
@@ -58,5 +58,6 @@ def test_an_earlier_log_goes_on(state):
 def test_the_header_of_a_new_log_is_that_of_an_earlier_one(tmp_path):
     WriteLog.open(tmp_path).close()
     new, earlier = (tmp_path / FILE).read_bytes(), LOG.read_bytes()
-    for field in (slice(0, 24), slice(60, 64), slice(68, 72)):  # the others have versions
+    # The other fields of SQLite's header depend on the content and on SQLite's version.
+    for field in (slice(0, 24), slice(60, 64), slice(68, 72)):
         assert new[field] == earlier[field]

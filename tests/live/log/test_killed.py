@@ -1,7 +1,8 @@
 """A write log whose process is killed at every failpoint, and at random moments.
 
-Ten times at each place; a thousand kills take some minutes, so `TEST_KILLS=100` asks for a
-hundred at each. A kill is no power failure: what the system was given to write, it writes.
+By default, the tests kill ten processes at each failpoint. `TEST_KILLS=100` sets a hundred kills
+per failpoint, about a thousand in all; they take some minutes. A kill is not a power failure: the
+operating system still writes all data that the process gave it.
 """
 
 import ast
@@ -21,9 +22,10 @@ from live.log.write_ahead_log import WriteLog
 from tests.live.log.model import BATCHES, Model, compare, random_batches
 
 ROOT = Path(__file__).parents[3]
-KILLS = int(os.environ.get("TEST_KILLS", "10"))  # at each place
+KILLS = int(os.environ.get("TEST_KILLS", "10"))  # kills per failpoint
 LOG_NAMES = sorted(name for name in NAMES if name.startswith("log."))
-MOST_PASSAGES = 5  # with every seed, the program passes each failpoint this often
+# With every seed, the program calls each failpoint at least this often.
+MOST_PASSAGES = 5
 
 
 def writer(
@@ -85,7 +87,7 @@ def test_a_killed_process_releases_its_lock(tmp_path: Path):
 
 
 def calls() -> Mapping[str, list[str]]:
-    """The files that call each failpoint, by its name."""
+    """Return the names of the files that call each failpoint, by the failpoint's name."""
     found: dict[str, list[str]] = {}
     for package in (
         "base",

@@ -1,4 +1,4 @@
-"""Reading a log beside the process that writes to it."""
+"""Reading a log while another process writes to it."""
 
 import signal
 import sqlite3

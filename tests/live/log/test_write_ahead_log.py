@@ -138,7 +138,7 @@ def test_an_item_that_is_neither_written_nor_known_cannot_be_changed_in_part(log
             Write("r1", "bundle's", price, whole=False),
             Write("r2", "nobody's", price, whole=False),
             Write("r3", "nobody's", SAW),
-            Write("r4", "nobody's", price, whole=False),  # the item exists by now
+            Write("r4", "nobody's", price, whole=False),  # "r3" has written the item
             Write("r5", "unknown", None),
         ],
         {"bundle's"}.__contains__,

@@ -16,7 +16,7 @@ from search.result import Hit, SearchResult
 
 @pytest.fixture
 def small(tmp_path) -> Path:
-    """A bundle whose files are valid for its manifest, but not for an engine."""
+    """A bundle whose files match its manifest, although no engine can open them."""
     directory = tmp_path / "bundle"
     (directory / "index").mkdir(parents=True)
     (directory / "items.parquet").write_bytes(b"items")
@@ -34,14 +34,14 @@ def refusal(directory: Path) -> str:
 
 
 def overwrite(path: Path, content: bytes) -> None:
-    """Overwrite a file in place, because some file systems flush a file that is truncated first."""
+    """Overwrite a file without truncating it first, because that is slow on some file systems."""
     with path.open("r+b") as file:
         file.write(content)
         file.truncate()
 
 
 def edit_manifest(directory: Path, **changes) -> None:
-    """Alters a manifest together with its digest."""
+    """Change fields of a manifest, and update the digest in the manifest."""
     path = directory / "manifest.json"
     values = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"} | changes
     content = json.dumps(values)[1:].encode()
@@ -50,7 +50,7 @@ def edit_manifest(directory: Path, **changes) -> None:
 
 
 def unseal(directory: Path, **changes) -> None:
-    """Turn a manifest into one of format 1, which has no digest."""
+    """Change a manifest to format 1, which has no digest."""
     path = directory / "manifest.json"
     values = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
     path.write_text(json.dumps(values | {"format_version": 1} | changes, indent=1) + "\n")
@@ -127,7 +127,7 @@ def test_a_manifest_with_other_fields_is_refused(small):
     "changes",
     [
         {"numerics": "int8"},
-        {"numerics": "bfloat16"},  # the golden answers were recorded with other numerics
+        {"numerics": "bfloat16"},  # the bundle id does not match it
         {"as_of": "yesterday"},
         {"created": "yesterday"},
         {"as_of": "2024-01-31"},
@@ -185,7 +185,7 @@ def test_every_flipped_bit_and_every_cut_of_a_manifest_is_refused(small):
 
 
 def damages(directory: Path, count: int, seed: int):
-    """Random bit flips and cuts over all files: (path, damaged content)."""
+    """Yield (path, damaged content): all files in turn, with a random bit flip or cut."""
     random = np.random.default_rng(seed)
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     for number in range(count):

@@ -1,4 +1,4 @@
-"""The channels of a bundle are those it was built with."""
+"""A bundle is searched with the channels that existed when it was built."""
 
 import shutil
 from dataclasses import replace
@@ -47,14 +47,14 @@ class LastItem:
 
 @pytest.fixture
 def third(monkeypatch):
-    """A version of the program with a third channel."""
+    """Add a third channel to the program, as a later version might."""
     monkeypatch.setattr("search.snapshot.CHANNELS", (*CHANNELS, LastItem))
     monkeypatch.setattr("search.engine.CHANNELS", (*CHANNELS, LastItem))
 
 
 @pytest.fixture
 def with_last(tiny_bundle, tmp_path):
-    """The tiny bundle, as a version with the third channel would build it."""
+    """The tiny bundle, with a manifest of the version that has the third channel."""
     directory = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, directory)
     manifest = replace(Manifest.read(directory), channels=(DENSE, LEXICAL, LastItem.name))
@@ -77,7 +77,8 @@ def test_a_bundle_with_the_channel_asks_it(with_last):
     last = engine.store.item(len(engine.store) - 1).item_id
     [alone] = engine.retrieve(RetrieveRequest(QUERY, channels=(LastItem.name,))).hits
     assert alone.item_id == last
-    assert engine.retrieve(RetrieveRequest(QUERY)).hits[0].item_id == last  # its weight is 2
+    # The last item is first, because its channel has the weight 2.
+    assert engine.retrieve(RetrieveRequest(QUERY)).hits[0].item_id == last
 
 
 def test_a_channel_that_this_version_lacks_is_refused(with_last):

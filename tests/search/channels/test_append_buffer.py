@@ -19,7 +19,7 @@ def test_longer_buffers_leave_earlier_ones_unchanged():
         np.testing.assert_array_equal(state.values, rows(*values))
     np.testing.assert_array_equal(states[-1].values, rows(*range(3_000)))
     memory = {id(state.values.base) for state in states}
-    assert len(memory) == 4  # with room for 0, 1,024, 2,050 and 4,102 rows
+    assert len(memory) == 4  # arrays of 0, 1,024, 2,050 and 4,102 rows
 
 
 def test_two_buffers_derived_from_one_do_not_share_their_ends():

@@ -1,4 +1,4 @@
-"""The lexical channel with a filter: it finds the best passing items, and never too few."""
+"""The lexical channel with a filter: it finds the best passing items, as many as possible."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ VECTOR = np.ones(1, np.float32)
 
 @pytest.fixture(scope="module")
 def lamps(tmp_path_factory):
-    """Lamps whose titles grow from row to row, so that scores fall; each hundredth is of oak."""
+    """A channel over lamps. Titles get longer every 100 rows, so scores fall; every 100th has "oak"."""
     titles = (
         " ".join(["oak"] * (row % 100 == 0) + ["lamp"] + ["shade"] * (row // 100))
         for row in range(ITEMS)
@@ -34,7 +34,7 @@ def passing(*, rows: slice = slice(None), share: float = 1.0) -> np.ndarray:
 FILTERS = {
     "none": passing(share=0.0),
     "all": passing(),
-    "a few of the worst": passing(rows=slice(-20, None)),  # all of them behind 2,048 others
+    "a few of the worst": passing(rows=slice(-20, None)),  # over 2,048 others score higher
     "all but the best": passing(rows=slice(200, None)),
     "the worst half": passing(rows=slice(ITEMS // 2, None)),
     "the best half": passing(rows=slice(ITEMS // 2)),

@@ -1,4 +1,4 @@
-"""Channels, fused and extended, on a catalogue small enough to work out by hand."""
+"""Fusion and extension of channels, on a catalogue that is small enough for paper."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,8 @@ def test_within_a_filter_both_channels_find_only_what_passes(channels, vectors, 
     found = channels.recall(query, len(TITLES), WEIGHTS, allowed=allowed)
     everything = channels.recall(query, len(TITLES), WEIGHTS)
     assert found.rows.tolist() == [row for row in everything.rows.tolist() if allowed[row]]
-    # Lexical scores are shares of the best score of all items, so a filter changes no score.
+    # A lexical score is divided by the best score of all items, also of items that do not pass.
+    # So a filter changes no score.
     scores = dict(zip(everything.rows.tolist(), everything.scores.tolist(), strict=True))
     np.testing.assert_allclose(
         found.scores, [scores[row] for row in found.rows.tolist()], atol=1e-6
@@ -139,7 +140,7 @@ SHARES = np.array([0, 0.1, 0.9, 0, 1, 0.8, 0], np.float32)
 
 
 class Popular:
-    """A third channel: the same items for every query."""
+    """A third channel, which scores items by popularity, whatever the query is."""
 
     name = "popular"
     default_weight = 1.0
@@ -161,7 +162,7 @@ class Popular:
         return self.shares[rows]
 
     def extended(self, added):
-        # Added items are as popular as their rating says.
+        # The popularity of an added item is a fifth of its rating.
         more = [item.rating / 5 for item in added.items]
         return Popular(np.append(self.shares, more).astype(np.float32))
 
@@ -180,7 +181,7 @@ def test_a_third_channel_is_joined_like_the_two(vectors, lexical, depth):
     np.testing.assert_allclose(three.scores(query, everything, weights), scores, atol=1e-6)
     best = np.argsort(-scores, kind="stable").tolist()
     found = three.recall(query, depth, weights)
-    # At depth 2 as well: the best two by all scores are the most popular two.
+    # This also holds at depth 2, because the two best items are the two most popular ones.
     assert found.rows.tolist() == best[:depth]
     np.testing.assert_allclose(found.scores, scores[found.rows], atol=1e-6)
     assert found.channels(0)[Popular.name] == 1
@@ -213,5 +214,5 @@ def test_added_rows_reach_every_channel(vectors, lexical, tmp_path):
     found = grown.recall(query, len(titles), weights)
     assert found.rows.tolist() == np.argsort(-scores, kind="stable").tolist()
     assert found.channels(0) == {DENSE: 1, LEXICAL: 1, Popular.name: 2}
-    # The channels of before do not have the added rows.
+    # The channels before the extension do not have the added rows.
     assert len(three.recall(query, 100, weights)) == len(TITLES)

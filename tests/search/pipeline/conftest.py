@@ -1,4 +1,4 @@
-"""An engine for rules."""
+"""An engine for tests of rules."""
 
 from dataclasses import replace
 
@@ -11,7 +11,10 @@ from tests.tiny import tiny_items, write_bundle
 
 @pytest.fixture(scope="session")
 def ruled(tmp_path_factory, compilation_cache) -> Engine:
-    """The tiny bundle in groups of two or three, every sixth item in none, and some colours."""
+    """An engine of the tiny items, with groups of two or three items, and with colours.
+
+    Every sixth item has no group, and every fifth has no colour.
+    """
     items = [
         replace(
             item,

@@ -1,4 +1,4 @@
-"""Requests of the tests of rules, and helpers that read results."""
+"""Filters and helpers for tests of rules."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Caps, compared with a plain loop that counts values down the list."""
+"""Caps, compared with a plain loop over the list that counts each value."""
 
 from collections import Counter
 
@@ -77,7 +77,7 @@ def test_without_caps_all_stay():
 
 
 def first_of_groups(groups, ranked, most, wanted):
-    """The positions that stay of items in these groups; -1 for an item in none."""
+    """Return the positions that a cap of `most` items per group keeps; group -1 means no group."""
     items = [
         Item(str(row), "t", group_id=None if group < 0 else str(group))
         for row, group in enumerate(groups)

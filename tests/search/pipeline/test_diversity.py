@@ -1,4 +1,4 @@
-"""Maximal marginal relevance, by hand and against its definition."""
+"""Maximal marginal relevance, compared with results on paper and with its definition."""
 
 import numpy as np
 import pytest
@@ -14,18 +14,19 @@ def unit(degrees):
 
 
 def test_a_near_double_gives_way_to_something_else():
-    # Relevance 1, 0.9, 0.5, 0. After the first: 0.45 - 0.5 * 1 = -0.05 for its double, and
-    # 0.25 - 0.5 * 0 = 0.25 for the third, -0.5 * -1 = 0.5 for the last, which points away.
+    # Relevance is 1, 0.9, 0.5 and 0, and the first item leads. Then its double has the value
+    # 0.5 * 0.9 - 0.5 * 1 = -0.05, the third item 0.5 * 0.5 - 0.5 * 0 = 0.25, and the last item,
+    # whose vector is opposite, 0 - 0.5 * -1 = 0.5.
     scores, vectors = np.array([10.0, 9.0, 5.0, 0.0]), unit([0, 0, 90, 180])
     assert mmr_order(scores, vectors, 0.5).tolist() == [0, 3, 2, 1]
-    # With a fifth: 0.72, 0.4 and 0.2 * -1 are taken from, or added to: still by score.
+    # With diversity 0.2, the values 0.72 - 0.2, 0.4 - 0 and 0 + 0.2 keep the order of scores.
     assert mmr_order(scores, vectors, 0.2).tolist() == [0, 1, 2, 3]
 
 
 def test_scores_alone_and_difference_alone():
     scores, vectors = np.array([1.0, 3.0, 2.0]), unit([0, 10, 20])
     assert mmr_order(scores, vectors, 0.0).tolist() == [1, 2, 0]
-    # The best leads; both others are 10 degrees from it, so the first of them follows.
+    # The item with the best score leads, although scores do not count later.
     assert mmr_order(scores, unit([0, 10, 20]), 1.0).tolist()[0] == 1
     assert mmr_order(np.array([1.0, 3.0, 2.0]), unit([90, 0, 5]), 1.0).tolist() == [1, 0, 2]
 

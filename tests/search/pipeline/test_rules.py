@@ -1,4 +1,4 @@
-"""Rules through the engine: each by itself, and what is refused."""
+"""Rules in searches of an engine: each kind by itself, and invalid rules."""
 
 from collections import Counter
 
@@ -17,7 +17,7 @@ from tests.search.pipeline.ruled import CHARGERS, QUERY, VOLTIX, ids, report, wi
 
 @pytest.mark.parametrize("options", [{}, {"filter": CHARGERS}, {"offset": 30, "page_size": 20}])
 def test_without_rules_nothing_is_otherwise(engine, options):
-    engine.search(SearchRequest(QUERY))  # fills the caches of both engines
+    engine.search(SearchRequest(QUERY))  # fills the caches
     expected = engine.search(SearchRequest(QUERY, **options))
     given_none = engine.search(SearchRequest(QUERY, **options, rules=Rules()))
     assert without_times(given_none) == without_times(
@@ -208,7 +208,8 @@ def test_caps_are_looked_behind_for_full_pages(ruled, monkeypatch):
 
 
 def test_browsing_counts_a_boost_against_the_logarithm_of_ratings(ruled):
-    # 65 watts: ln(66) = 4.19; 100: ln(101) = 4.62. A boost of 1 puts 65 above 100, 0.4 does not.
+    # Without a query, the score is ln(1 + ratings): 4.19 for 65 ratings, 4.62 for 100. A boost of
+    # 1 lifts an item with 65 ratings above one with 100; a boost of 0.4 does not.
     options = {"filter": CHARGERS, "page_size": 6}
     large = Range("rating_count", Interval(at_least=65, at_most=65))
     weak = ruled.search(SearchRequest("", **options, rules=Rules(boosts=(Boost(large, 0.4),))))

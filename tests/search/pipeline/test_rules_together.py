@@ -16,8 +16,8 @@ NAMES = [item.item_id for item in tiny.tiny_items()]
 filters = st.sampled_from(
     [VOLTIX, CHARGERS, Not(VOLTIX), Exists("attributes.colour"), Equals("in_stock", False)]
 )
-# Plain values, of which the test makes the rules: beartype draws at random as records are made,
-# and Hypothesis will not have that within strategies.
+# Strategies draw plain values, and the test makes rules of them. beartype draws random numbers when
+# a record is made, which Hypothesis does not allow in strategies.
 EXCLUDED = [None, Equals("brand", "Ampere"), Equals("in_stock", False)]
 CAPS = [Cap("brand", 5), Cap("group_id", 1), Cap("attributes.colour", 4), Cap("category", 9)]
 names = st.sampled_from([*NAMES, "?"])
@@ -95,7 +95,7 @@ def test_rules_hold_on_every_page_and_pages_are_parts_of_one_list(
     assert set(pinned) <= set(ids(whole))
     for name, position in pinned.items():
         at = ids(whole).index(name) + 1
-        # If the list is too short for a position, the pinned item comes last.
+        # If the list is shorter than the position, the item is last or only pinned items follow.
         assert at == position or (at < position and set(ids(whole)[at:]) <= set(pinned))
 
     for hit in whole.hits:

@@ -29,7 +29,7 @@ def of_filter(engine, passes) -> set[str]:
 
 @pytest.fixture(scope="module")
 def grouped(tmp_path_factory, compilation_cache) -> Engine:
-    """The tiny bundle with the brands of a product as its variants; every sixth is in no group."""
+    """An engine of the tiny items, grouped by product; every sixth item is in no group."""
     items = [
         replace(item, group_id=None if row % 6 == 5 else item.item_id.rsplit("-", 1)[0])
         for row, item in enumerate(tiny.tiny_items())
@@ -158,7 +158,7 @@ def test_a_group_is_shown_so_often_at_most_over_all_pages(grouped, query, most):
     assert [name for page in pages for name in ids(page)] == ids(whole)
     groups = [grouped.store.item(grouped.store.row(name)).group_id for name in ids(whole)]
     assert groups.count(None) == 8
-    # Each group has two or three variants.
+    # Each group has two or three items, so every group reaches the maximum.
     assert all(groups.count(group) == most for group in set(groups) - {None})
     uncapped = ids(grouped.search(SearchRequest(query, page_size=100, filter=Exists("price"))))
     assert [name for name in uncapped if name in set(ids(whole))] == ids(whole)

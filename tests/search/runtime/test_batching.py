@@ -1,4 +1,4 @@
-"""The batcher with small real programs, which tests hold and release."""
+"""The batcher, with small compiled programs that a test can stop and start."""
 
 import os
 import threading
@@ -26,14 +26,14 @@ def tokenised_of(*lengths: int, value: int = 1) -> Tokenised:
 
 
 def sums(state, tokens: Tokens):
-    """The sum, the padded length and the batch size of each row."""
+    """Return, for each row, its sum, its padded length and the size of its batch."""
     batch, length = tokens.ids.shape
     seen = tokens.ids.sum(axis=1) * state
     return jnp.stack([seen, jnp.full((batch,), length), jnp.full((batch,), batch)], axis=1)
 
 
 class Watched(BucketedForward):
-    """Records its batches, and waits before the first one until a test sets `go`."""
+    """Records its batches. Every batch waits until a test sets `go`."""
 
     def __init__(self, **options) -> None:
         super().__init__(sums, jnp.asarray(1), max_length=32, batch_tokens=128, **options)
@@ -64,14 +64,14 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def held(forward: Watched, run, pool: ThreadPoolExecutor) -> Future:
-    """Occupy the model thread with a call, so that others queue behind it."""
+    """Occupy the model thread with a call, so that later calls wait in the queue."""
     first = pool.submit(run, tokenised_of(3))
     assert forward.waiting.wait(SOON)
     return first
 
 
 def collected(batcher: Batcher, count: int) -> None:
-    """Wait until so many calls are queued behind the running one."""
+    """Wait until `count` calls have work that has not started."""
     until = time.monotonic() + SOON
     while sum(bool(job.left) for queue in batcher._queues.values() for job in queue) < count:
         assert time.monotonic() < until
@@ -128,7 +128,7 @@ def test_endless_urgent_work_does_not_stop_other_work(batcher, pool):
     ask, rank = batcher.shared(0)(urgent), batcher.shared(1)(patient)
     first = pool.submit(ask, tokenised_of(3))
     assert urgent.waiting.wait(SOON)
-    flood = [pool.submit(ask, tokenised_of(*[16] * 8)) for _ in range(12)]  # a full batch each
+    flood = [pool.submit(ask, tokenised_of(*[16] * 8)) for _ in range(12)]  # full batches
     waits = pool.submit(rank, tokenised_of(5))
     collected(batcher, 13)
     done_before: list[int] = []
@@ -234,7 +234,8 @@ def test_the_estimate_includes_the_work_queued_ahead(batcher, pool):
     collected(batcher, 1)
     lengths = np.array([16] * 8)
     assert forward.seconds(lengths) == pytest.approx(60, rel=0.02)
-    assert 60 * 3 < run.seconds(lengths) <= 60 * 4 * 1.02  # the first may be partly done
+    # Four batches of 60 s: the running one, which is partly done, two queued ones, and this call.
+    assert 60 * 3 < run.seconds(lengths) <= 60 * 4 * 1.02
     forward.go.set()
     first.result(SOON)
     second.result(SOON)
@@ -242,7 +243,8 @@ def test_the_estimate_includes_the_work_queued_ahead(batcher, pool):
 
 def test_background_work_comes_last_and_in_small_chunks(batcher, pool):
     urgent, other, background = Watched(), Watched(), Watched()
-    for shape in background.shapes:  # a small batch is quick enough, and a full one is not
+    # A batch of one row is fast enough for background work; a full batch is not.
+    for shape in background.shapes:
         background.measured(shape, 0.001 if shape[0] == 1 else 1.0)
     background.go.set()
     other.go.set()
@@ -261,7 +263,8 @@ def test_background_work_comes_last_and_in_small_chunks(batcher, pool):
     urgent.go.set()
     assert last.result(SOON)[:, 0].tolist() == [16] * 3
     first.result(SOON)
-    assert ranked_before[0] <= 1  # the thread may have begun one batch already
+    # When the other call ends, the thread may have begun the first background batch.
+    assert ranked_before[0] <= 1
     assert background.batches == [(1, 16)] * 3
 
 

@@ -7,7 +7,7 @@ WIDTH = 4
 
 
 class Counting:
-    """Computes vectors and records the positions it was asked for."""
+    """Computes vectors, and records the positions of the keys whose vectors it computes."""
 
     def __init__(self, keys) -> None:
         self.keys = keys
@@ -51,7 +51,7 @@ def test_the_least_recently_used_vectors_are_evicted_to_bound_the_bytes():
     size = probe.report().bytes
     cache = VectorCache(3 * size)
     ask(cache, ["a", "b", "c"])
-    ask(cache, ["a"])  # now b is the least recently used
+    ask(cache, ["a"])  # now "b" is the least recently used key
     ask(cache, ["d"])
     assert cache.report().entries == 3
     assert cache.report().bytes <= 3 * size

@@ -48,7 +48,7 @@ def test_the_last_thread_takes_its_turn_after_its_patience() -> None:
     cpus.acquire()
     model = threading.Thread(target=compute)
     model.start()
-    until(lambda: cpus.waiting == 1)  # it waits with the others by now
+    until(lambda: cpus.waiting == 1)  # after its patience, it waits as others do
     cpus.release()
     assert taken.wait(SOON)
     model.join(SOON)

@@ -1,4 +1,4 @@
-"""Work that is left out when time is short. Estimates are set by hand, so no test waits."""
+"""Work that is left out when time is short. Tests set the estimated times, so none waits."""
 
 import time
 
@@ -36,12 +36,12 @@ def ids(result: SearchResult) -> list[str]:
 
 @pytest.fixture
 def fresh(tiny_bundle) -> Engine:
-    """An engine with empty caches and with latency estimates of its own."""
+    """An engine without caches and with its own estimates of latency."""
     return Engine.load(tiny_bundle, EngineConfig(cache_megabytes=0))
 
 
 def price(engine: Engine, seconds: float, *, but: dict[int, float] | None = None) -> None:
-    """Set the expected time of the reranker's batches, and other times for some batch sizes."""
+    """Set the expected seconds of a reranker batch; `but` has other seconds by batch size."""
     assert engine.models.pairs is not None
     forward = engine.models.pairs.forward
     forward.programs.latencies.clear()
@@ -60,7 +60,7 @@ def test_with_too_little_time_the_order_is_that_of_recall(fresh):
 
 
 def test_with_time_for_some_the_best_of_recall_are_reranked(fresh):
-    # The time is enough for one full batch of 12 rows, and for no second batch.
+    # There is time for one full batch of 12 rows, but not for a second batch.
     price(fresh, 60.0, but={12: 0.1})
     result = fresh.search(SearchRequest(QUERY, page_size=48, deadline=time.monotonic() + 30))
     assert result.degradations == (Degradation.RERANK_SHORTENED,)
@@ -107,7 +107,7 @@ def test_rules_hold_for_an_order_of_which_there_was_time_for_some(fresh):
         SearchRequest(QUERY, page_size=48, **options, deadline=time.monotonic() + 30)
     )
     assert result.degradations == (Degradation.RERANK_SHORTENED,)
-    assert 2 < result.reranked < result.rerank_target == 25  # and a pinned one
+    assert 2 < result.reranked < result.rerank_target == 25  # 24 and a pinned item
     assert (ids(result)[1], ids(result)[8]) == ("Ca-1-voltix", "Ca-5-ampere")
     assert "Ch-65-voltix" not in ids(result)
     assert {hit.item.brand for hit in result.hits} == {"Voltix", "Ampere"}
@@ -149,7 +149,7 @@ def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh):
         )
         assert near.degradations == (Degradation.FACETS_SKIPPED,)
         assert near.facets == ()
-        assert near.reranked == near.rerank_target  # no time is kept for facets
+        assert near.reranked == near.rerank_target  # reranking leaves no time for facets
     far = fresh.search(SearchRequest(QUERY, facets=BRANDS, deadline=time.monotonic() + 1000))
     assert (far.degradations, len(far.facets)) == ((), 1)
 
@@ -184,7 +184,8 @@ def test_time_is_kept_back_for_the_answer(tiny_bundle):
     assert DeadlineBudget(now + 1000, nothing, 5.0).left() == pytest.approx(850, abs=1)
     assert DeadlineBudget(now + 1000, nothing, 300.0).left() == pytest.approx(700, abs=1)
     estimates = LatencyEstimates()
-    estimates.add("page", 100.0)  # a mean of 100 and two deviations of half of it
+    # The estimate of a page is 200 s: the mean of 100, and two deviations of 50.
+    estimates.add("page", 100.0)
     budget = DeadlineBudget(now + 1000, estimates)
     assert budget.left("page", "facets") == pytest.approx(650, abs=1)
     assert DeadlineBudget(None, estimates).left("page") == float("inf")

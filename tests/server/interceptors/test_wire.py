@@ -1,0 +1,70 @@
+"""Requests with too many fields are refused before protobuf parses them."""
+
+import time
+
+import grpc
+import pytest
+from hypothesis import given, settings
+
+from server.interceptors.wire import MAX_FIELDS, UNCOUNTED_BYTES, has_too_many_fields, request_type
+from shortlist.client import Client
+from shortlist.v1 import rerank_service_pb2, search_service_pb2
+from tests.server.messages import damaged
+
+SEARCH = search_service_pb2.SearchRequest.DESCRIPTOR
+RERANK = rerank_service_pb2.RerankRequest.DESCRIPTOR
+
+
+def rules_with(empty: bytes, count: int) -> bytes:
+    """Return a SearchRequest whose rules consist of one empty sub-message, repeated."""
+    rules = empty * count
+    field = SEARCH.fields_by_name["rules"].number
+    size, length = len(rules), b""
+    while size > 0x7F:
+        length, size = length + bytes([size & 0x7F | 0x80]), size >> 7
+    return bytes([field << 3 | 2]) + length + bytes([size]) + rules
+
+
+@pytest.mark.parametrize("name", ["pins", "caps", "boosts"])
+def test_millions_of_empty_messages_are_too_many(name: str) -> None:
+    number = SEARCH.fields_by_name["rules"].message_type.fields_by_name[name].number
+    content = rules_with(bytes([number << 3 | 2, 0]), 2_000_000)
+    start = time.perf_counter()
+    assert has_too_many_fields(content, SEARCH)
+    assert time.perf_counter() - start < 1.0  # the count stops at the limit
+
+
+def test_the_largest_request_is_not_too_much() -> None:
+    attributes = {f"attribute {number}": "value" for number in range(60)}
+    candidate = rerank_service_pb2.RerankCandidate()
+    candidate.item.title, candidate.item.item_id = "a charger", "id"
+    candidate.item.attributes.update(attributes)
+    request = rerank_service_pb2.RerankRequest(query="q", candidates=[candidate] * 200)
+    content = request.SerializeToString()
+    assert len(content) > UNCOUNTED_BYTES
+    assert not has_too_many_fields(content, RERANK)
+
+
+@settings(max_examples=200)
+@given(damaged(SEARCH))
+def test_any_bytes_can_be_counted(content: bytes) -> None:
+    padded = content * (UNCOUNTED_BYTES // max(len(content), 1) + 1)
+    assert has_too_many_fields(padded, SEARCH) in (False, True)
+
+
+def test_a_method_outside_of_the_contract_is_not_counted() -> None:
+    assert request_type("/shortlist.v1.SearchService/Search") is SEARCH
+    assert request_type("/shortlist.tests.Words/Join") is None
+    assert not has_too_many_fields(bytes(2 * UNCOUNTED_BYTES), None)
+
+
+def test_a_caller_is_told_how_many_fields_are_allowed(address: str) -> None:
+    number = SEARCH.fields_by_name["rules"].message_type.fields_by_name["pins"].number
+    with grpc.insecure_channel(address) as channel:
+        call = channel.unary_unary("/shortlist.v1.SearchService/Search")
+        with pytest.raises(grpc.RpcError) as refused:
+            call(rules_with(bytes([number << 3 | 2, 0]), MAX_FIELDS), timeout=20)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "more than 50,000 fields" in refused.value.details()
+    with Client(address) as client:
+        assert client.search("cable").results  # the server still answers
