@@ -52,7 +52,7 @@ class Callers:
         self._client = client
         self._ended = threading.Event()
         self._progress = threading.Condition()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(2)]
+        self._threads = [threading.Thread(daemon=True, target=self._ask) for _ in range(2)]
         for thread in self._threads:
             thread.start()
 
@@ -91,7 +91,7 @@ def test_no_call_fails_while_a_server_drains_and_stops(pair: tuple[Running, Runn
         callers = Callers(client)
         callers.wait_for(set(names))
         begun = time.monotonic()
-        stopping = threading.Thread(target=first.stop)
+        stopping = threading.Thread(daemon=True, target=first.stop)
         stopping.start()
         callers.wait_for({names[1]})
         # No call goes to the first server, although it still answers while it drains.

@@ -286,7 +286,7 @@ def test_threads_share_an_index(build):
     def search() -> None:
         results.extend(index.search("lamp 42", 10)[0].tolist() for _ in range(50))
 
-    threads = [threading.Thread(target=search) for _ in range(4)]
+    threads = [threading.Thread(daemon=True, target=search) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

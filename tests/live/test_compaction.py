@@ -215,7 +215,10 @@ def test_pending_items_stay_pending_in_an_adopted_bundle(shop):
     shop.shown()
     engine = Engine.load(shop.engine.directory, models=shop.engine.models)
     texts: list[str] = []
-    adopting, may = threading.Thread(target=shop.live.adopt, args=(engine,)), threading.Event()
+    adopting, may = (
+        threading.Thread(daemon=True, target=shop.live.adopt, args=(engine,)),
+        threading.Event(),
+    )
 
     def indexer_waits() -> None:
         if threading.current_thread() is not adopting:

@@ -242,7 +242,7 @@ def test_closing_does_not_wait_for_pending_items(opened):
     with opened(replace(NEVER, pending_items=0)) as shop:
         shop.faults.before_show = raising(OSError("nothing is ever shown"))
         shop.write("lamp-1", {"title": "A lamp"})
-        waiting = threading.Thread(target=one_more)
+        waiting = threading.Thread(daemon=True, target=one_more)
         waiting.start()
     waiting.join(SECONDS)
     assert len(refused) == 1

@@ -36,7 +36,7 @@ def run_server(
     config: ServerConfig, tracer_provider: TracerProvider | None = None
 ) -> Iterator[Running]:
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(daemon=True, target=loop.run_forever)
     thread.start()
 
     async def start() -> Running:

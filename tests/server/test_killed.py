@@ -196,7 +196,9 @@ def write_until_killed(config: ServerConfig, state: Path, failpoint: str, writes
     stop, wrong = threading.Event(), list[object]()
     with server(config, state, failpoint) as (process, address):
         if address:
-            searcher = threading.Thread(target=search_until, args=(stop, address, writes, wrong))
+            searcher = threading.Thread(
+                daemon=True, daemon=True, target=search_until, args=(stop, address, writes, wrong)
+            )
             searcher.start()
             try:
                 end = time.monotonic() + SECONDS

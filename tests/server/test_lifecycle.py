@@ -164,7 +164,7 @@ def test_a_graceful_stop_warns_first_and_loses_no_call(
         ThreadPoolExecutor(8) as callers,
     ):
         health(channel)
-        stopping = threading.Thread(target=server.stop)
+        stopping = threading.Thread(daemon=True, target=server.stop)
         stopping.start()
         time.sleep(0.2)  # within the drain: health has changed, and calls are still answered
         assert health(channel) == health_pb2.HealthCheckResponse.NOT_SERVING

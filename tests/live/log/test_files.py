@@ -42,7 +42,7 @@ def test_only_one_log_at_a_time_has_a_directory(tmp_path):
 
 def test_another_thread_than_the_opening_one_can_close_a_log(tmp_path):
     log = WriteLog.open(tmp_path)
-    thread = threading.Thread(target=log.close)
+    thread = threading.Thread(daemon=True, target=log.close)
     thread.start()
     thread.join()
     log.close()  # closing twice is no error

@@ -287,7 +287,7 @@ def test_readers_see_whole_batches_while_another_thread_writes(log):
             log.append([Write(f"{n} {i}", i, {"title": str(n)}) for i in ("a", "b")])
         done.set()
 
-    thread = threading.Thread(target=write)
+    thread = threading.Thread(daemon=True, target=write)
     thread.start()
     seen, last = 0, -1
     while not done.is_set():

@@ -23,10 +23,11 @@ def test_the_last_thread_lets_waiting_threads_go_first() -> None:
         cpus.release()
 
     cpus.acquire()
-    model = threading.Thread(target=compute, args=("model",), kwargs={"last": True})
+    model = threading.Thread(daemon=True, target=compute, args=("model",), kwargs={"last": True})
     model.start()
     calls = [
-        threading.Thread(target=compute, args=("call",), kwargs={"last": False}) for _ in range(3)
+        threading.Thread(daemon=True, target=compute, args=("call",), kwargs={"last": False})
+        for _ in range(3)
     ]
     for call in calls:
         call.start()
@@ -46,7 +47,7 @@ def test_the_last_thread_takes_its_turn_after_its_patience() -> None:
         cpus.release()
 
     cpus.acquire()
-    model = threading.Thread(target=compute)
+    model = threading.Thread(daemon=True, target=compute)
     model.start()
     until(lambda: cpus.waiting == 1)  # after its patience, it waits as others do
     cpus.release()

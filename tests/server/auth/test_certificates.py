@@ -124,7 +124,7 @@ def test_a_certificate_is_replaced_while_clients_come_and_go(
             assert time.monotonic() < patience
             time.sleep(0.01)
 
-    thread = threading.Thread(target=come_and_go)
+    thread = threading.Thread(daemon=True, target=come_and_go)
     thread.start()
     try:
         for authority in (old, new, new):

@@ -211,7 +211,7 @@ def test_tokens_are_replaced_under_load(server: Any, file: Path) -> None:
             time.sleep(0.05)
         return False
 
-    thread = threading.Thread(target=call)
+    thread = threading.Thread(daemon=True, target=call)
     thread.start()
     try:
         assert ends("next", Code.UNAUTHENTICATED)

@@ -73,7 +73,7 @@ class Raising(catalog_service_pb2_grpc.CatalogServiceServicer):
 def run_raising() -> Iterator[str]:
     """The address of a server that raises, on a thread of its own."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(daemon=True, target=loop.run_forever)
     thread.start()
 
     async def start() -> tuple[grpc.aio.Server, int]:

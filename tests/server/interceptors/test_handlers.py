@@ -114,7 +114,7 @@ def recorder() -> EndRecorder:
 def channel(recorder: EndRecorder) -> Iterator[grpc.Channel]:
     """A channel to a server of the methods, on a thread of its own."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(daemon=True, target=loop.run_forever)
     thread.start()
 
     async def start() -> tuple[grpc.aio.Server, int]:
