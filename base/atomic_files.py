@@ -4,7 +4,7 @@ import os
 import uuid
 from pathlib import Path
 
-_UMASK = os.umask(0)  # the only way to read it; `os.umask` sets it, so this runs once, on import
+_UMASK = os.umask(0)  # the umask can only be read by setting it, so read it once, on import
 os.umask(_UMASK)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from catalog.store import ItemStore
 
 MAX_FACETS = 20  # maximum number of facets in a request
-MAX_FACET_VALUES = 200  # maximum of `Facet.max_values`
+MAX_FACET_VALUES = 200  # highest allowed value of `Facet.max_values`
 MAX_FACET_INTERVALS = 50  # maximum number of intervals of a facet
 
 # Selected rows of a store: a mask, distinct row numbers, or a slice.
@@ -50,7 +50,7 @@ class FacetCounts:
             equal counts keep the order in which they first occur in the catalogue.
         intervals: The number of items in each requested interval.
         smallest: The smallest number or date. None if no item has a value, and for texts and flags.
-        largest: The largest number or date. None in the same cases.
+        largest: The largest number or date. None in the same cases as `smallest`.
     """
 
     field: str

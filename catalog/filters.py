@@ -5,7 +5,8 @@ A field is a column of `items` (`fields.COLUMNS`) or an attribute, `attributes.N
 - Text is compared exactly, including letter case. Attributes are text.
 - A missing value or an empty text passes no comparison, so it passes the `Not` of every comparison.
 - `Prefix` of a category compares whole levels. For the prefix "Electronics > Chargers", items of
-  this category and of all categories below it pass, but not "Electronics > Chargers and hubs".
+  this category and of all categories below it pass. Items of "Electronics > Chargers and hubs" do
+  not pass.
 - `Range` of an attribute reads the attribute's values as plain numbers, such as "65" or "-1.5".
   Other values do not pass.
 """

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Item:
-    """One product, as the catalogue or a caller describes it. A value of None is not known."""
+    """One product, as the catalogue or a caller describes it. None: the value is not known."""
 
     item_id: str
     title: str
@@ -43,7 +43,7 @@ class ItemField:
     minimum: float | None = None  # smallest allowed number
     maximum: float | None = None  # largest allowed number
     limits_in_requests: bool = True  # False: the limits apply only to datasets
-    # Position of the field in the item text, which models read; from 1. None: no model reads the
+    # Position of the field, from 1, in the item text that models read. None: no model reads the
     # field. Only for text and attributes. If the item text changes, train the models again.
     text_position: int | None = None
     # True: nearly all items have different values, so filters may use the field, but facets not

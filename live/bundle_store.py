@@ -92,8 +92,8 @@ def add(bundles: Path, state: State, fill: Callable[[Path], Filled]) -> tuple[Pa
 def candidates(root: Path, bundles: Path, state: State) -> Iterator[Path]:
     """Yield the bundles that a server may start from: the newest first, `root` last.
 
-    These bundles are compacted from `root`. Only their manifests are read; other files are not
-    checked.
+    All bundles except `root` were compacted from `root`. Only the manifests are read; other files
+    are not checked.
 
     Args:
         root: The bundle that the server is started with.

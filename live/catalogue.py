@@ -107,7 +107,7 @@ class LiveCatalogue:
         self._log = log
         self._compacted = compacted
         self._build_bundle = build_bundle
-        self._compacting = threading.Lock()  # held during a compaction: only one may run
+        self._compacting = threading.Lock()  # held during a compaction: only one may run at a time
         self._closing = threading.Lock()
         self._closed = False
         self._compactions = 0
@@ -211,7 +211,7 @@ class LiveCatalogue:
             try:
                 before = self.adopt(new, instead_of=old)
             except BaseException:
-                bundle_store.remove(new.directory)  # or the next start would open it
+                bundle_store.remove(new.directory)  # or the next server start would open it
                 raise
             self._compacted(before, new)
             self._compactions += 1

@@ -9,7 +9,7 @@ from base.errors import InputError
 class LiveConfig:
     """When writes become visible, and when a new bundle is built."""
 
-    # compact once the number of added and deleted rows is this share of the bundle's rows
+    # compact once the number of added and deleted rows reaches this share of the bundle's rows
     compact_share: float = 0.05
     compact_from: int = 2_000  # never compact before this many rows were added or deleted
     check_seconds: float = 1.0  # pause between two checks of how many rows have changed

@@ -1,4 +1,8 @@
-"""Floors: a package imports only packages below its own, and rooms form no circle."""
+"""Imports: a package imports only packages of lower floors, and its modules form no circle.
+
+A floor is a set of packages that do not import each other. A room is a module or sub-package that
+lies directly in a package.
+"""
 
 import ast
 import subprocess
@@ -9,8 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# From the ground up; packages on one floor never import each other. `shortlist` is the package
-# that lies in protos/.
+# The floors, from the lowest to the highest. The package `shortlist` is in protos/.
 FLOORS = (
     {"shortlist", "base"},
     {"catalog"},
@@ -32,12 +35,12 @@ BANNED: Mapping[str, frozenset[str]] = {
     "live": frozenset({"grpc", "grpc_health", "grpc_reflection", "grpc_status", "optax"}),
     "shortlist": frozenset({"jax", "jaxlib", "flax", "optax", "numpy"}),
 }
-# Only the server and clients use the contract, though it is on the lowest floor.
+# Only these packages may import `shortlist`, the contract, although it is on the lowest floor.
 USES_CONTRACT = {"shortlist", "server"}
 
 
 def imported(source: str, package: str) -> Iterator[tuple[int, str]]:
-    """Return the line and full name of every import of a module, also inside functions."""
+    """Yield the line and full name of every import of a module, including imports in functions."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):
@@ -53,7 +56,7 @@ def imported(source: str, package: str) -> Iterator[tuple[int, str]]:
 
 
 def complaints(path: str, source: str) -> list[str]:
-    """Return the forbidden imports of a module; `path` is relative to the repository."""
+    """Return a message for each forbidden import of a module; `path` is relative to ROOT."""
     package = path.removeprefix("protos/").split("/")[0]
     found = []
     for line, name in imported(source, package):
@@ -66,7 +69,7 @@ def complaints(path: str, source: str) -> list[str]:
 
 
 def modules() -> list[str]:
-    """Return every Python module that git tracks."""
+    """Return the path of every Python module of the packages that git does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
         cwd=ROOT,
@@ -86,7 +89,7 @@ def test_every_module_imports_from_floors_below_its_own_alone():
 
 
 def rooms(package: str, sources: Mapping[str, str]) -> dict[str, set[str]]:
-    """Return, for each sub-package or module of a package, which others it imports."""
+    """Return, for each room of a package, the other rooms that it imports."""
 
     def room(module: str) -> str:
         return ".".join(module.split(".")[:2])
@@ -111,7 +114,7 @@ def rooms(package: str, sources: Mapping[str, str]) -> dict[str, set[str]]:
 
 
 def circle(graph: Mapping[str, set[str]]) -> list[str]:
-    """Return the rooms in an import circle, and those that lead to one; empty if none."""
+    """Return the rooms that import themselves through others, and the rooms that import these."""
     left = {room: set(others) for room, others in graph.items()}
     while free := [room for room, others in left.items() if not others & left.keys()]:
         for room in free:

@@ -1,4 +1,4 @@
-"""README and docs/ are true: make targets, flags, links and examples."""
+"""README and docs/ are correct: make targets, flags, links and examples."""
 
 import re
 import shlex
@@ -35,7 +35,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands() -> Iterator[tuple[Path, list[str]]]:
-    """Return every command of every shell example, split into words, with its page."""
+    """Yield the page and the words of every command in a shell example."""
     for page in PAGES:
         for block in blocks(page, "sh"):
             lines = re.sub(r"<<'END'\n.*?^END$", "", block, flags=re.MULTILINE | re.DOTALL)
@@ -45,7 +45,7 @@ def commands() -> Iterator[tuple[Path, list[str]]]:
 
 
 def of_program(*program: str) -> list[object]:
-    """Return the arguments of every shown call of a program."""
+    """Return the arguments of every command that starts with the words of a program."""
     size = len(program)
     return [
         pytest.param(words[size:], id=f"{page.relative_to(ROOT)}: {' '.join(words)}")

@@ -1,4 +1,4 @@
-"""Small but whole models, tokenizers and bundles, shared by the tests of every package."""
+"""Small but complete models, tokenizers and bundles for the tests of every package."""
 
 import datetime
 import json
@@ -39,11 +39,11 @@ from towers.index import IndexConfig, build_index
 from towers.model import Towers, TowersConfig
 from towers.saving import save_towers
 
-HELD_OUT_QUERIES = 40  # random ones
+HELD_OUT_QUERIES = 40  # number of random query vectors
 
 
 def sample_fields(without: Collection[str] = ()) -> dict[str, Any]:
-    """Return a value for each field of items, also for those that a test does not know."""
+    """Return a value for each field of an item, including fields that are added later."""
     values = {
         str: "text",
         float: 1.5,
@@ -56,7 +56,7 @@ def sample_fields(without: Collection[str] = ()) -> dict[str, Any]:
 
 
 def tiny_items() -> list[Item]:
-    """48 products: chargers and cables, in sizes and brands."""
+    """Return 48 items: chargers and cables of eight sizes and three brands."""
     return [
         Item(
             item_id=f"{kind[:2]}-{size}-{brand.lower()}",
@@ -81,7 +81,7 @@ def tiny_items() -> list[Item]:
 
 
 def tiny_bert(tokenizer: Tokenizer, *, layers: int = 1) -> BertConfig:
-    """The configuration of an encoder that compiles and runs in moments."""
+    """Return the configuration of an encoder that compiles and runs fast."""
     return BertConfig(
         vocab_size=tokenizer.vocab_size,
         hidden_size=32,
@@ -141,7 +141,7 @@ def write_bundle(
 
 
 def write_manifest(directory: Path, numerics: Numerics) -> None:
-    """Complete a bundle directory that lacks only golden queries and manifest."""
+    """Write the golden queries and the manifest of a bundle that has all other files."""
     released = newest_release(ItemStore.read(directory / bundle.ITEMS))
 
     manifest = bundle.Manifest(

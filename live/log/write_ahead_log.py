@@ -70,7 +70,7 @@ class Write:
 class Acknowledgement:
     """The answer to a durable write."""
 
-    sequence: int  # 1, 2, 3, … for new writes; the first write's number for a repeated write
+    sequence: int  # 1, 2, 3, … for new writes; a repeated write gets its first number again
     repeated: bool  # the request id was known, so nothing changed
 
 

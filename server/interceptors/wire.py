@@ -5,13 +5,27 @@ message of 8 MiB could hold millions of them, and parsing would stop the event l
 """
 
 from google.protobuf import descriptor_pool
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 # Smaller messages are not counted: parsing them takes at most some milliseconds.
 UNCOUNTED_BYTES = 16 * 1024
 MAX_FIELDS = 50_000  # 500 items with 100 fields or attributes each
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # wire types
+# So many bytes of packed numbers count as one field: a parser reads them quickly.
+_PACKED_BYTES = 8
+_PACKED_TYPES = frozenset(
+    {
+        FieldDescriptor.CPPTYPE_BOOL,
+        FieldDescriptor.CPPTYPE_DOUBLE,
+        FieldDescriptor.CPPTYPE_ENUM,
+        FieldDescriptor.CPPTYPE_FLOAT,
+        FieldDescriptor.CPPTYPE_INT32,
+        FieldDescriptor.CPPTYPE_INT64,
+        FieldDescriptor.CPPTYPE_UINT32,
+        FieldDescriptor.CPPTYPE_UINT64,
+    }
+)
 _FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
 
 
@@ -51,12 +65,14 @@ def has_too_many_fields(content: bytes, message: Descriptor | None, most: int = 
                 field = kind.fields_by_number.get(tag >> 3)
                 if field is not None and field.message_type is not None:
                     parts.append((position, min(position + size, end), field.message_type))
+                elif field is not None and field.cpp_type in _PACKED_TYPES:
+                    count += size // _PACKED_BYTES
                 position += size
             elif wire_type in _FIXED_BYTES:
                 position += _FIXED_BYTES[wire_type]
             else:
                 return False
-    return False
+    return count > most
 
 
 def _varint(content: bytes, position: int, end: int) -> tuple[int, int]:

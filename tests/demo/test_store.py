@@ -220,7 +220,7 @@ def make_product(leaf: str, **changes) -> Product:
         ("Sofas", (("colour", "navy"),), None, None, 1),
         ("Sofas", (("colour", "grey"), ("material", "linen")), None, None, 2),
         ("Sofas", (("colour", "navy"), ("material", "linen")), None, None, 1),
-        ("Sofas", (("colour", "grey"), ("seats", "2 seater")), None, None, 2),  # no known seats
+        ("Sofas", (("colour", "grey"), ("seats", "2 seater")), None, None, 2),  # seats unknown
         ("Sofas", (("colour", "grey"),), "Velmora", None, 2),
         ("Sofas", (), None, 99.99, 1),
         ("Armchairs", (), None, None, 1),  # in the same section as sofas

@@ -34,7 +34,7 @@ def raising(error: BaseException) -> Callable[..., NoReturn]:
 
 @dataclass
 class Faults:
-    """Hooks of a delta index. Tests set them as attributes, or for a block in `with faults.of()`."""
+    """Hooks of a delta index. Tests set them as attributes, or for a block with `faults.of()`."""
 
     before_apply: Callable[[], None] = nothing
     during_apply: Callable[[], None] = nothing  # after all writes, before they are visible

@@ -31,7 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def attempts(clock: Clock) -> Callable[..., Attempts]:
-    """Return a function that begins a call with a deadline of 10 s and, by default, least jitter."""
+    """Return a function that begins a call with a deadline of 10 s and, by default, no jitter."""
 
     def begin(
         retry: Retry | None = None, jitter: Callable[[float, float], float] = min

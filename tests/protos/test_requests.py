@@ -1,4 +1,4 @@
-"""The client has an option for each field of the contract's requests, and no other option."""
+"""The options of the client's calls are the fields of the contract's requests."""
 
 from typing import Any
 

@@ -18,7 +18,7 @@ from tests.server.messages import PAGES, damaged, messages
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
-TOKEN = "all"  # the bearer token that the server accepts
+TOKEN = "all"  # the only bearer token that the server accepts
 SHOWN: Metadata = (("authorization", f"Bearer {TOKEN}"),)
 
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
@@ -43,7 +43,7 @@ _HEADERS = {
     "grpc-tags-bin": [],
     "x-unknown-bin": [],
 }
-# gRPC sends only these; a client library refuses other characters.
+# Header values. A client library refuses characters outside this range.
 _VALUES = st.one_of(
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=60),
     st.integers(0, 9_000).map(lambda size: "x" * size),
@@ -53,12 +53,12 @@ _BYTES = st.binary(max_size=300)
 
 @dataclass(frozen=True)
 class Attack:
-    """One call.
+    """A call with hostile content.
 
     Attributes:
-        method: What is called.
-        contents: The bytes of its requests; one where the method does not take a stream of them.
-        metadata: What is sent beside them.
+        method: The called method.
+        contents: The bytes of each request. Only a method that takes a stream may have several.
+        metadata: The headers of the call.
     """
 
     method: MethodDescriptor
@@ -67,7 +67,7 @@ class Attack:
 
 
 def attacks(methods: Iterable[MethodDescriptor], bundle_id: str) -> st.SearchStrategy[Attack]:
-    """Draw calls of these methods, for a server that serves this bundle and accepts TOKEN."""
+    """Draw calls of these methods to a server that serves this bundle and accepts TOKEN."""
     made = {method: _contents(method, bundle_id) for method in methods}
     return st.sampled_from(list(made)).flatmap(
         lambda method: st.builds(Attack, st.just(method), made[method], _metadata())
@@ -86,8 +86,9 @@ def _contents(method: MethodDescriptor, bundle_id: str) -> st.SearchStrategy[tup
 
 
 def _forged(bundle_id: str, *, streamed: bool) -> st.SearchStrategy[bytes]:
-    """Draw searches with a valid page token, for a page that the server never offered."""
-    # Built here and not while drawing: type checks draw random numbers, which Hypothesis forbids.
+    """Draw searches with forged page tokens: valid, but for pages that the server never offered."""
+    # These records are made before drawing: the type checks of a new record draw random numbers,
+    # which Hypothesis forbids while drawing.
     searches = [
         (search.SerializeToString(), search_request(search, manifest(bundle_id), None))
         for search in (
@@ -113,7 +114,7 @@ def _forged(bundle_id: str, *, streamed: bool) -> st.SearchStrategy[bytes]:
 
 @cache
 def _metadata() -> st.SearchStrategy[Metadata]:
-    """Draw up to three headers of any kind, mostly beside the valid bearer token."""
+    """Draw up to three headers of any kind, in most cases together with the valid bearer token."""
 
     def of(key: str) -> st.SearchStrategy[tuple[str, str | bytes]]:
         value = _BYTES if key.endswith("-bin") else _VALUES

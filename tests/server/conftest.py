@@ -1,4 +1,4 @@
-"""A real server around a real engine, and clients of it."""
+"""A real server with a real engine, and clients of the server."""
 
 import asyncio
 import threading
@@ -27,7 +27,7 @@ class Running:
     loop: asyncio.AbstractEventLoop
 
     def stop(self) -> None:
-        """Stop gracefully."""
+        """Stop the server gracefully."""
         asyncio.run_coroutine_threadsafe(self.service.stop(), self.loop).result()
 
 
@@ -56,13 +56,13 @@ def run_server(
 
 @pytest.fixture(scope="session")
 def config(tiny_bundle: Path, compilation_cache: Path) -> ServerConfig:
-    """Serves the tiny bundle on a free port."""
+    """The configuration of a server of the tiny bundle on a free port."""
     return ServerConfig(tiny_bundle, port=0, drain_seconds=0.0, compilation_cache=compilation_cache)
 
 
 @pytest.fixture(scope="session")
 def serving() -> Callable[[ServerConfig], AbstractContextManager[Running]]:
-    """Serves a configuration while a `with` block runs."""
+    """Return a context manager that runs a server with a configuration."""
     return run_server
 
 
@@ -75,7 +75,7 @@ def address(config: ServerConfig) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def exporter() -> InMemorySpanExporter:
-    """Keeps the spans of the observed server."""
+    """An exporter that keeps the spans of the observed server."""
     return InMemorySpanExporter()
 
 
@@ -90,6 +90,6 @@ def observed(config: ServerConfig, exporter: InMemorySpanExporter) -> Iterator[R
 
 @pytest.fixture
 def client(address: str) -> Iterator[Client]:
-    """A client of that server."""
+    """A client of the server at `address`."""
     with Client(address, timeout_seconds=30) as client:
         yield client

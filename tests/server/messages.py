@@ -1,4 +1,4 @@
-"""Random requests of every valid wire shape, drawn from the descriptors of the contract."""
+"""Random request messages with any fields of the contract, drawn from its descriptors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search.request import SearchRequest
 from server.convert.page_tokens import Page, write_page_token
 from tests.server.convert.manifests import manifest
 
-DEEPEST = 12  # messages within messages: deeper than a filter may be
+DEEPEST = 12  # levels of nested messages: more than a filter may have
 
 _TEXTS = st.one_of(
     st.sampled_from(
@@ -29,8 +29,8 @@ _DOUBLES = st.one_of(st.sampled_from([0.0, -1.0, 5.0, 1e308, float("nan")]), st.
 
 _UP_TO_3 = st.integers(0, 3)
 
-# Where a page begins and how much of it is reranked: as a page token can say, however absurd.
-# Made here and not while drawing, where checks of types may use no chance of their own.
+# All pages that a page token can encode, including impossible ones. Manifests and searches are made
+# before drawing: type checks of a new record draw random numbers, which Hypothesis then forbids.
 _MANIFESTS, _SEARCH = [manifest("a"), manifest("b")], SearchRequest("q")
 PAGES = st.builds(
     Page,
@@ -69,10 +69,10 @@ _NAMED: dict[str, Any] = {
 }
 
 
-# Kept, because Hypothesis takes longer to check a new strategy than to draw from a known one.
+# Strategies are cached, because Hypothesis checks each new strategy, which takes long.
 @cache
 def messages(descriptor: Descriptor) -> st.SearchStrategy[Message]:
-    """Messages of a type, with any of its fields set to anything."""
+    """Draw messages of a type, with any fields and any values."""
     kind = GetMessageClass(descriptor)
 
     @st.composite
@@ -86,7 +86,7 @@ def messages(descriptor: Descriptor) -> st.SearchStrategy[Message]:
 
 @cache
 def damaged(descriptor: Descriptor) -> st.SearchStrategy[bytes]:
-    """Draw bytes: a message, a cut or changed message, or random bytes."""
+    """Draw bytes: a message, a message that is cut or changed, or random bytes."""
 
     @st.composite
     def build(draw: Callable[[Any], Any]) -> bytes:

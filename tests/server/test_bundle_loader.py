@@ -35,7 +35,7 @@ QUERIES = ("usb c charger", "hdmi cable 2 metre", "ampere 30 watt")
 
 
 class Admin:
-    """Client of AdminService that raises ShortlistError."""
+    """A client of AdminService whose errors are ShortlistError."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._stub = admin_service_pb2_grpc.AdminServiceStub(channel)
@@ -60,7 +60,7 @@ class Admin:
 
 @dataclass(frozen=True)
 class Swapping:
-    """A server with its public client and its AdminService."""
+    """A server, with clients of its public services and of its AdminService."""
 
     server: Any
     client: Client
@@ -74,7 +74,11 @@ class Swapping:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
-    """Three bundles: "one"; "fewer" with fewer items, same models; "other" with other models."""
+    """A directory of three bundles.
+
+    "one" is the tiny bundle. "fewer" has fewer items and the same models. "other" has the same
+    items and other models.
+    """
     directory = tmp_path_factory.mktemp("bundles")
     copy(tiny_bundle, directory / "one")
     items, numerics = tiny.tiny_items(), choose_numerics()
@@ -126,7 +130,7 @@ def test_a_new_bundle_replaces_the_old_one_and_rolls_back(
     assert swapping.client.search(QUERIES[0]).bundle_id == ids["other"]
     assert swapping.admin.roll_back().bundle_id == ids["one"]
     assert swapping.client.search(QUERIES[0]).bundle_id == ids["one"]
-    # A second rollback does not return to the bundle that the first one left.
+    # After a rollback, there is no previous bundle, so a second rollback fails.
     error = refusal(swapping.admin.roll_back)
     assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO")
 
@@ -186,7 +190,7 @@ def test_no_call_fails_and_no_answer_mixes_two_bundles(
         for query in QUERIES:
             hits = engine.search(SearchRequest(query)).hits
             expected[bundle_id, query] = {hit.item_id: hit.score for hit in hits}
-    # The bundles differ so much that an answer identifies its bundle.
+    # All nine results differ, so the scores of an answer show its bundle.
     assert len({tuple(sorted(scores.items())) for scores in expected.values()}) == 9
     answers: list[Any] = []
     done = threading.Event()
@@ -297,7 +301,8 @@ def test_a_bad_bundle_is_refused_with_the_reason_and_the_old_one_serves_on(
         shutil.copytree(tiny_bundle, directory)
         path = directory / file
         path.write_bytes(change(path.read_bytes()))
-        if sealed:  # the manifest fits the changed file, as if the bundle had been built so
+        # A sealed manifest matches the changed file, as if the bundle had been built with it.
+        if sealed:
             manifest = bundle.Manifest.read(directory)
             manifest.with_files(bundle.list_files(directory)).write(directory)
         return name
@@ -325,7 +330,7 @@ def test_a_bad_bundle_is_refused_with_the_reason_and_the_old_one_serves_on(
     assert "no-index: ValueError at" in fault.getMessage()
     assert fault.getMessage().startswith("bundle cannot be opened: path=")
     assert "in _open" in fault.getMessage()
-    assert fault.exc_info is None  # the text of the exception may quote a query
+    assert fault.exc_info is None  # an exception's text may quote a query
     error = refusal(swapping.admin.roll_back)
     assert error.reason == "NOTHING_TO_ROLL_BACK_TO"
 
@@ -346,7 +351,7 @@ def test_a_directory_that_holds_another_bundle_by_now_is_not_rolled_back_to(
 
 
 def gone(reference: "weakref.ref[Any]") -> bool:
-    """Return whether an object is freed within seconds."""
+    """Return whether an object is freed within ten seconds."""
     patience = time.monotonic() + 10
     while reference() is not None and time.monotonic() < patience:
         time.sleep(0.01)
@@ -357,7 +362,8 @@ def test_a_replaced_engine_is_freed_without_the_garbage_collector(
     config: ServerConfig, root: Path, serving: Serving
 ) -> None:
     gc.disable()
-    others = [thread.name for thread in threading.enumerate()].count("model")  # of other tests
+    # Engines of other tests may have model threads.
+    others = [thread.name for thread in threading.enumerate()].count("model")
     try:
         with serve(config, root / "one", serving) as swapping:
             references = []
@@ -371,7 +377,8 @@ def test_a_replaced_engine_is_freed_without_the_garbage_collector(
                 del engine
                 for query in QUERIES:
                     swapping.client.search(query)
-                # An exception holds its frames. If a frame holds the exception, neither is freed.
+                # An exception refers to its frames. A frame that refers to the exception would keep
+                # both, and the engine, in memory.
                 assert refusal(lambda: swapping.client.rerank("cable", ["?"])).reason
                 assert refusal(lambda: swapping.client.search(" ")).reason
                 swapping.admin.load(name)
@@ -398,10 +405,11 @@ def test_memory_returns_to_its_level(
         for turn in range(times):
             swapping.admin.load(pair[turn % 2])
             swapping.client.search(QUERIES[0])
-        time.sleep(1.5)  # lets the allocator return freed memory
+        # In this time, the allocator returns freed memory to the system.
+        time.sleep(1.5)
         return resident_megabytes()
 
-    # A leak grows each time; a heap that other tests have used grows only now and then.
+    # A leak grows in every round. Without a leak, the heap grows only in some rounds.
     levels, grown = [swap(4)], []
     while len(grown) < 3 and min(grown, default=most) >= most:
         levels.append(swap(swaps))

@@ -1,4 +1,4 @@
-"""The README's client, and the latency bench, against a real server."""
+"""The client code of the documentation, and the latency benchmark, with a real server."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_the_filters_and_facets_of_the_docs_do_what_they_show(
     program = example.replace("127.0.0.1:50051", address).replace("=2.0", "=30.0")
     exec(compile(program, "serving.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
-    # Of those that cost 11 to 40, the ones of 15 and 30 watts are out of stock.
+    # The filter keeps prices from 10 to 50: sizes 1 to 30. Sizes 15 and 30 are out of stock.
     assert lines[0] == "12 match"
     assert lines[1] == "brand [('Voltix', 4), ('Ampere', 4), ('Ohm & Co', 4)] []"
     assert lines[2] == "price [] [9]"

@@ -1,6 +1,6 @@
-"""Whatever is sent, the server answers with an error of ours or with a result, and goes on.
+"""The server answers every hostile call with a result or with one of our errors, and goes on.
 
-1,000 requests by default; `TEST_HOSTILE=100000` sends what a release has to survive.
+The default is 1,000 calls. A release must survive 100,000 calls: `TEST_HOSTILE=100000`.
 """
 
 import hashlib
@@ -38,7 +38,9 @@ from tests.server.attacks import SHOWN, TOKEN, Attack, attacks
 REQUESTS = int(os.environ.get("TEST_HOSTILE", "1000"))
 SECONDS = 30
 FAULTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
-MAX_GROWTH = 64 * 2**20  # bytes; caches fill, and a leak of 1 KiB per request would exceed it
+# Allowed growth of memory in bytes, because caches fill. With 100,000 requests, a leak of 1 KiB per
+# request exceeds it.
+MAX_GROWTH = 64 * 2**20
 
 FILES = (
     search_service_pb2,
@@ -73,13 +75,13 @@ PATH_PARTS = (
     *("empty", "damaged", "file", "pipe", "ring", "outside", "bundle", "manifest.json", "é"),
 )
 PATHS = st.lists(st.sampled_from(PATH_PARTS), max_size=12).map("/".join)
-FILES_GRANTED = 256  # files the server may hold before it asks for more
+FILES_GRANTED = 256  # soft limit of open files; the server may raise the limit
 EVERY_TENTH = max(100, REQUESTS // 10)
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A server that takes writes, with its public address and the one for operators."""
+    """The process of a server that accepts writes, its public address and its admin address."""
 
     process: subprocess.Popen[str]
     address: str
@@ -121,7 +123,7 @@ def victim(config: ServerConfig, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def nothing_to_load(root: Path, bundle: Path) -> Path:
-    """A bundle root with everything but a bundle below it."""
+    """Fill a bundle root with files, directories and links, none of which is a valid bundle."""
     (root / "empty").mkdir()
     (root / "damaged").mkdir()
     (root / "damaged" / "manifest.json").write_text('{"files": [' * 9_000)
@@ -133,7 +135,7 @@ def nothing_to_load(root: Path, bundle: Path) -> Path:
 
 
 def outcome(channel: grpc.Channel, attack: Attack) -> grpc.StatusCode:
-    """Return how a call ends."""
+    """Make a call, and return its status code."""
     method, contents = attack.method, attack.contents
     path = f"/{method.containing_service.full_name}/{method.name}"
     one_way = {"request_serializer": bytes, "response_deserializer": bytes}
@@ -215,7 +217,8 @@ def test_a_hostile_path_is_refused_by_name_and_the_bundle_serves_on(victim: Vict
         @example("damaged")
         def attack(path: str) -> None:
             error = refusal(channel, path)
-            if error.reason != "BUNDLE_REFUSED":  # another reason means that the path has no bundle
+            # BUNDLE_REFUSED: the bundle is invalid. Otherwise, the root has no such directory.
+            if error.reason != "BUNDLE_REFUSED":
                 assert (error.code.name, error.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD")
                 assert [violation.field for violation in error.field_violations] == ["path"]
             refusals.add(error.reason)
@@ -239,7 +242,7 @@ def test_to_look_for_a_path_longer_than_any_can_be_keeps_nobody_waiting(
 
 
 def refusal(admin: grpc.Channel, path: str) -> ShortlistError:
-    """Return how loading a bundle from a path fails."""
+    """Load a bundle from a path, and return the error."""
     stub = admin_service_pb2_grpc.AdminServiceStub(admin)
     request = admin_service_pb2.LoadBundleRequest(path=path)
     with pytest.raises(grpc.RpcError) as caught:

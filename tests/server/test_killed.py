@@ -1,8 +1,8 @@
-"""A whole server that is killed while it is written to and searched: what its successor has.
+"""A whole server is killed during writes and searches; the next server must have the right items.
 
-One kill at each of a few places; `TEST_SERVER_KILLS=3` asks for three at every one that there
-is, which takes many minutes. Processes without models are killed much more often, in
-`tests/live/test_log_killed.py` and `tests/live/test_bundle_store_killed.py`.
+By default, the test kills a server once at each of two failpoints. `TEST_SERVER_KILLS=3` sets three
+kills at every failpoint, which take many minutes. `tests/live/log/test_killed.py` and
+`tests/live/test_bundle_store_killed.py` kill processes without models much more often.
 """
 
 import itertools
@@ -33,10 +33,10 @@ from tests.live.test_bundle_store_killed import COMPACTION
 from tests.tiny import tiny_items
 
 ROOT = Path(__file__).parents[2]
-KILLS = os.environ.get("TEST_SERVER_KILLS")  # at each failpoint
+KILLS = os.environ.get("TEST_SERVER_KILLS")  # kills per failpoint
 FEW = ("log.after-commit", "compaction.before-index")
 PLACES = sorted(NAMES) if KILLS else FEW
-SECONDS = 120.0  # longest wait for a kill or an answer, in seconds
+SECONDS = 120.0  # maximum time until a kill or an answer
 GIVEN = [item.item_id for item in tiny_items()]
 
 Request = UpsertItemsRequest | DeleteItemsRequest
@@ -48,25 +48,25 @@ Items = Mapping[str, Item]
 
 @dataclass
 class Writes:
-    """What a client wrote, and the items that should be there after what was acknowledged."""
+    """The writes of a client, and the items that must exist after the acknowledged writes."""
 
     chance: random.Random
     items: dict[str, Item]
-    gone: set[str] = field(default_factory=set)  # deleted for good, and acknowledged
-    known: set[str] = field(default_factory=lambda: set(GIVEN))  # every id that was ever written
-    last: list[Request] = field(default_factory=list)  # the last stream that was acknowledged
-    pending: list[Request] = field(default_factory=list)  # sent and not acknowledged
+    gone: set[str] = field(default_factory=set)  # items with an acknowledged, final deletion
+    known: set[str] = field(default_factory=lambda: set(GIVEN))  # all ids that ever existed
+    last: list[Request] = field(default_factory=list)  # last stream, fully acknowledged
+    pending: list[Request] = field(default_factory=list)  # sent, but not acknowledged
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def next_stream(self) -> list[Request]:
-        """Upserts, whole and partial, or deletions."""
+        """Return a stream of whole and partial upserts, or of deletions."""
         number = next(self._numbers)
         if number % 2:
             doomed = [i for i in self.items if i.startswith("brief")]
             doomed += self.chance.sample(sorted(self.items), 1)
             return [
                 DeleteItemsRequest(request_id=f"{number}-{i}", item_id=i)
-                for i in dict.fromkeys(doomed)  # a brief one may have been drawn, too
+                for i in dict.fromkeys(doomed)  # without duplicates
             ]
         names = [f"brief {number}", *(f"thing {self.chance.randrange(12)}" for _ in range(3))]
         requests = [
@@ -97,7 +97,7 @@ class Writes:
 
 
 def applied(items: Items, requests: Sequence[Request]) -> dict[str, Item]:
-    """Items after some writes."""
+    """Return the items after some writes."""
     after = dict(items)
     for request in requests:
         if isinstance(request, DeleteItemsRequest):
@@ -116,7 +116,7 @@ def applied(items: Items, requests: Sequence[Request]) -> dict[str, Item]:
 
 
 def send(address: str, requests: Sequence[Request], writes: Writes) -> list[bool]:
-    """Send a stream; return for each acknowledged write whether it was a repeated one."""
+    """Send a stream of writes; return, for each acknowledged write, whether it was repeated."""
     told = []
     with grpc.insecure_channel(address) as channel:
         stub = CatalogServiceStub(channel)
@@ -144,7 +144,7 @@ def send(address: str, requests: Sequence[Request], writes: Writes) -> list[bool
 def server(
     config: ServerConfig, state: Path, failpoint: str | None
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Yield a server process and its address; the address is empty if a kill came first."""
+    """Yield a server process and its address, which is empty if the start was killed."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'protos'}"}
     environment.pop(VARIABLE, None)
     if failpoint:
@@ -175,7 +175,7 @@ def server(
 
 
 def search_until(stop: threading.Event, address: str, writes: Writes, wrong: list[object]) -> None:
-    """Search and look items up; deleted items that are found go to `wrong`."""
+    """Search and read items until `stop` is set; add deleted items in the answers to `wrong`."""
     with Client(address, timeout_seconds=SECONDS) as client:
         while not stop.is_set():
             gone = sorted(writes.gone)
@@ -192,12 +192,12 @@ def search_until(stop: threading.Event, address: str, writes: Writes, wrong: lis
 
 
 def write_until_killed(config: ServerConfig, state: Path, failpoint: str, writes: Writes) -> None:
-    """Write to a server and search it until it is killed at a failpoint."""
+    """Write to a server, and search it, until a failpoint kills it."""
     stop, wrong = threading.Event(), list[object]()
     with server(config, state, failpoint) as (process, address):
         if address:
             searcher = threading.Thread(
-                daemon=True, daemon=True, target=search_until, args=(stop, address, writes, wrong)
+                daemon=True, target=search_until, args=(stop, address, writes, wrong)
             )
             searcher.start()
             try:
@@ -220,7 +220,7 @@ def write_until_killed(config: ServerConfig, state: Path, failpoint: str, writes
 
 
 def compare(config: ServerConfig, state: Path, writes: Writes) -> None:
-    """Start a server again: it has all acknowledged writes, and accepts the others again."""
+    """Check that a new server has all acknowledged writes, and accepts the pending ones again."""
     with server(config, state, None) as (process, address):
         with Client(address, timeout_seconds=SECONDS) as client:
             found = items_of(client, writes)
@@ -228,7 +228,8 @@ def compare(config: ServerConfig, state: Path, writes: Writes) -> None:
                 applied(writes.items, writes.pending[:kept])
                 for kept in range(len(writes.pending) + 1)
             ]
-            assert found in after  # a prefix of the pending writes was applied, each one whole
+            # The killed server applied the first few pending writes, each completely.
+            assert found in after
             findable(client, found, writes)
             pending, before = writes.pending, dict(writes.items)
             if writes.last:
@@ -239,16 +240,18 @@ def compare(config: ServerConfig, state: Path, writes: Writes) -> None:
                 assert repeated == sorted(repeated, reverse=True)
                 assert found == applied(before, pending[: sum(repeated)])
             end = time.monotonic() + SECONDS
-            while items_of(client, writes) != writes.items:  # texts become visible a moment later
+            # New texts become visible a moment after the answer.
+            while items_of(client, writes) != writes.items:
                 assert time.monotonic() < end, "what was sent again is not there"
                 time.sleep(0.1)
         process.terminate()
         assert process.wait(SECONDS) == 0
-    assert not (state / "scratch").exists()  # both servers removed theirs
+    # The new server removed the killed server's temporary files and, at its end, its own.
+    assert not (state / "scratch").exists()
 
 
 def items_of(client: Client, writes: Writes) -> Items:
-    """Return the items that a server has, of all ids that were ever written."""
+    """Return the items of a server, of all ids that ever existed."""
     found: dict[str, Item] = {}
     ids = sorted(writes.known)
     for start in range(0, len(ids), 100):

@@ -1,4 +1,4 @@
-"""Start, health, overload, TLS and stop of a whole server."""
+"""Start, health, overload, TLS and stop of a real server."""
 
 import subprocess
 import threading
@@ -151,7 +151,7 @@ def test_a_full_queue_refuses_and_health_and_items_still_answer(
             assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, "OVERLOADED")
             assert error.retry_seconds is not None
             assert 0.1 <= error.retry_seconds <= 10
-        assert client.search(QUERY).results  # back to normal
+        assert client.search(QUERY).results  # the server accepts calls again
 
 
 def test_a_graceful_stop_warns_first_and_loses_no_call(
@@ -166,7 +166,8 @@ def test_a_graceful_stop_warns_first_and_loses_no_call(
         health(channel)
         stopping = threading.Thread(daemon=True, target=server.stop)
         stopping.start()
-        time.sleep(0.2)  # within the drain: health has changed, and calls are still answered
+        # The server is draining now: its health has changed, but it still answers calls.
+        time.sleep(0.2)
         assert health(channel) == health_pb2.HealthCheckResponse.NOT_SERVING
         assert health(channel, SERVICES[0]) == health_pb2.HealthCheckResponse.NOT_SERVING
         under_way = [callers.submit(client.search, QUERY) for _ in range(8)]
@@ -205,7 +206,7 @@ def tls_config(config: ServerConfig, certificates: Path, *, mutual: bool) -> Ser
 
 
 def answers(address: str, tls: Tls | None) -> bool:
-    """Return whether a client gets an answer; any refusal must be UNAVAILABLE."""
+    """Return whether a client gets an answer. A refusal must be UNAVAILABLE."""
     with Client(address, tls=tls, timeout_seconds=20) as client:
         error = error_of(lambda: client.batch_get_items(["x"]))
     assert error is None or error.code == Code.UNAVAILABLE

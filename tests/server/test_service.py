@@ -1,4 +1,4 @@
-"""Every method over a real channel, against the engine called directly."""
+"""Every method over a real channel, compared with direct calls of the engine."""
 
 import logging
 import math
@@ -37,7 +37,7 @@ def error_of(call: object, *arguments: object, **named: object) -> ShortlistErro
 
 
 def refused_field(call: object, *arguments: object, **named: object) -> str:
-    """The field that the server refuses, which must be exactly one."""
+    """Return the field in the error of a refused call; the error must name exactly one field."""
     error = error_of(call, *arguments, **named)
     assert error.code == Code.INVALID_ARGUMENT, error
     [violation] = error.field_violations
@@ -97,9 +97,9 @@ def test_calls_at_the_same_time_answer_as_each_would_alone(client: Client, engin
             hit.item_id: hit.score
             for hit in engine.search(engine_requests.SearchRequest(query, page_size=20)).hits
         }
-        # What shares a batch has sums taken in another order. In bfloat16 that rounds some of what
-        # is summed the other way, so each side may be off float32 by as much as bfloat16 is at
-        # all: 1.7e-3 at most in this bundle (measured for these queries).
+        # In another batch, numbers are added in another order, so bfloat16 may round otherwise.
+        # Each of the two scores differs from the float32 score by at most 1.7e-3 (measured for
+        # these queries and this bundle), so they differ from each other by at most twice that.
         tolerance = TOLERANCE if engine.numerics.dtype == "float32" else 2 * 1.7e-3
         for result in answer.results:
             assert result.score == pytest.approx(alone[result.item_id], abs=tolerance)
@@ -422,7 +422,8 @@ def test_a_message_over_the_limit_is_refused_and_the_server_goes_on(client: Clie
 
 
 def test_clients_with_unknown_fields_are_answered(address: str) -> None:
-    newer = SearchRequest(query=QUERY).SerializeToString() + b"\xfa\x3f\x03new"  # field 1023
+    # A newer client sends a field with number 1023, which the contract does not have.
+    newer = SearchRequest(query=QUERY).SerializeToString() + b"\xfa\x3f\x03new"
     with grpc.insecure_channel(address) as channel:
         answer = channel.unary_unary("/shortlist.v1.SearchService/Search")(newer, timeout=30)
         plain = SearchServiceStub(channel).Search(SearchRequest(query=QUERY), timeout=30)

@@ -16,7 +16,7 @@ SOON = 10.0  # timeout in seconds; only a hang takes longer
 
 
 class FakeClock:
-    """A clock that a test advances. It starts at the real time, so real deadlines fit it."""
+    """A clock that a test advances. It starts at the real time, so real deadlines are valid."""
 
     def __init__(self) -> None:
         self._now = time.monotonic()
@@ -29,7 +29,7 @@ class FakeClock:
 
 
 class Gate:
-    """A job that waits until it is opened, so that others queue behind it."""
+    """A job that waits until a test opens it, so that later jobs wait in the queue."""
 
     def __init__(self) -> None:
         self.running = threading.Event()
@@ -52,7 +52,7 @@ def pool() -> Iterator[WorkerPool]:
 
 
 async def blocked(pool: WorkerPool) -> tuple[Gate, asyncio.Task[str]]:
-    """Return a gate at which the pool now waits, and the job behind it."""
+    """Run a gate in the pool, which then waits; return the gate and its task."""
     gate = Gate()
     task = asyncio.create_task(pool.run(gate))
     assert await asyncio.to_thread(gate.running.wait, SOON)
@@ -117,7 +117,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(pool: WorkerPool) -> No
             await pool.run(lambda: None)
         gate.open()
         await asyncio.gather(first, *queued)
-        await pool.run(lambda: None)  # there is room again
+        await pool.run(lambda: None)  # the queue has room again
         return refused.value.retry_seconds
 
     assert 0.1 <= asyncio.run(scenario()) <= 10
@@ -179,7 +179,8 @@ def test_a_closed_pool_takes_no_more_work() -> None:
 
 
 def test_closing_finishes_what_waits() -> None:
-    pool = WorkerPool(queue_size=1)  # so the item that ends the thread has to wait for room, too
+    # The queue has one place, so the entry that ends the thread must wait for that place too.
+    pool = WorkerPool(queue_size=1)
 
     async def scenario() -> tuple[str, str]:
         gate, first = await blocked(pool)
@@ -224,7 +225,8 @@ def test_no_more_jobs_compute_at_a_time_than_there_are_cores() -> None:
 
     def job() -> None:
         count(1)
-        time.sleep(0.005)  # time in which the others could begin
+        # Other jobs could start in this time.
+        time.sleep(0.005)
         count(-1)
 
     async def scenario() -> None:
@@ -240,7 +242,8 @@ def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once() ->
     pool = WorkerPool(queue_size=2, estimate=estimate)
 
     async def scenario() -> None:
-        in_time = time.monotonic() + 30  # nothing is queued: no refusal
+        # Without queued jobs, the pool runs a job even if the estimate exceeds its deadline.
+        in_time = time.monotonic() + 30
         assert await pool.run(lambda: "tried", in_time) == "tried"
         gate, first = await blocked(pool)
         second = asyncio.create_task(pool.run(lambda: None))
@@ -249,7 +252,7 @@ def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once() ->
         estimate.updated = time.monotonic()
         with pytest.raises(OverloadedError) as refused:
             await pool.run(lambda: None, time.monotonic() + 100)
-        assert refused.value.retry_seconds == 10.0  # at most
+        assert refused.value.retry_seconds == 10.0  # the maximum
         third = asyncio.create_task(pool.run(lambda: "in time", time.monotonic() + 200))
         await asyncio.sleep(0)
         gate.open()
@@ -261,7 +264,7 @@ def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once() ->
 
 
 async def a_slow_spell(pool: WorkerPool, clock: FakeClock) -> None:
-    """Two jobs of 0.1 s each wait 0.1 s behind a third one."""
+    """Two jobs of 0.1 s wait behind a gate that takes 0.1 s."""
     gate, first = await blocked(pool)
     rest = [asyncio.create_task(pool.run(lambda: clock.advance(0.1))) for _ in range(2)]
     await asyncio.sleep(0)
@@ -277,8 +280,8 @@ def test_it_learns_how_long_the_queue_takes() -> None:
     assert estimate.seconds_behind(0) == 0.0
     asyncio.run(a_slow_spell(pool, clock))
     pool.close()
-    # One job had another ahead of it: it waited 0.2 s for two places, then took 0.1 s. A tenth of
-    # that is in the means, which were 0.
+    # Only the last job is a sample, because a job waited in front of it. It waited 0.2 s for two
+    # places and ran for 0.1 s. A sample moves the means, which were 0, by a tenth.
     assert estimate.place_seconds == pytest.approx(0.01)
     assert estimate.job_seconds == pytest.approx(0.01)
     assert estimate.seconds_behind(9) == 10 * estimate.place_seconds + estimate.job_seconds
@@ -291,7 +294,7 @@ def test_the_estimate_of_a_slow_spell_fades() -> None:
 
     async def scenario() -> None:
         await a_slow_spell(pool, clock)
-        estimate.job_seconds = 2 * SOON  # a much slower estimate
+        estimate.job_seconds = 2 * SOON  # an estimate beyond the deadlines below
         gate, first = await blocked(pool)
         queued = asyncio.create_task(pool.run(lambda: "in time", clock() + SOON))
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Item vectors and query vectors of the index tests."""
+"""Item vectors and query vectors for tests of the index."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.towers.examples import unit
 
 @pytest.fixture(scope="package")
 def vectors() -> np.ndarray:
-    """2,000 item vectors in 50 clusters, as product vectors have."""
+    """2,000 item vectors in 50 clusters, because vectors of real products also form clusters."""
     centres, spread = unit(50, 32, seed=1), unit(2_000, 32, seed=2)
     vectors = np.repeat(centres, 40, axis=0) + 0.6 * spread
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Helpers of the index tests."""
+"""Helpers for tests of the index."""
 
 import sys
 

@@ -40,7 +40,7 @@ def test_no_queries_find_nothing(vectors):
 
 
 def whole(rows: int, dim: int, most: int, seed: int) -> np.ndarray:
-    """Return vectors of whole numbers: their products have exact sums in any order."""
+    """Return vectors of whole numbers, whose products do not depend on the order of summation."""
     found = np.random.default_rng(seed).integers(-most, most + 1, size=(rows, dim))
     return found.astype(np.float32)
 
@@ -50,7 +50,8 @@ def test_blocks_of_a_mapped_file_give_what_the_whole_gives(tmp_path):
     np.save(tmp_path / "vectors.npy", vectors)
     stored = np.load(tmp_path / "vectors.npy", mmap_mode="r")
     assert [len(part) for _, part in blocks(stored, 300)] == [300] * 6 + [200]
-    for k in (1, 40, 400):  # fewer and more than the rows of a block
+    # A block has 300 rows.
+    for k in (1, 40, 400):
         rows, scores = nearest(blocks(stored, 300), queries, k)
         expected_rows, expected_scores = ExactIndex(vectors).search(queries, k)
         np.testing.assert_array_equal(rows, expected_rows)

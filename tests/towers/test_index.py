@@ -25,7 +25,8 @@ def test_an_index_opens_from_its_files_and_never_unpickles(vectors, queries, tmp
     assert isinstance(built, VectorIndex)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"vectors.npy", "index.json", "queries.npy"}
-    assert json.loads((tmp_path / "index.json").read_text())["kind"] == "exact"  # below 20,000
+    # An index of fewer than 20,000 items is exact by default.
+    assert json.loads((tmp_path / "index.json").read_text())["kind"] == "exact"
     np.testing.assert_array_equal(open_vectors(tmp_path), vectors)
     for found, expected in zip(
         open_index(tmp_path).search(queries, 5), built.search(queries, 5), strict=True
@@ -39,7 +40,7 @@ def test_an_index_opens_from_its_files_and_never_unpickles(vectors, queries, tmp
 
 def test_recall_is_the_share_of_true_neighbours_that_are_found(vectors, queries):
     class Half:
-        """An index that finds every second neighbour, and far items instead of the others."""
+        """An index that replaces every second of the nearest items by a far item."""
 
         def search(self, queries, k):
             rows, scores = ExactIndex(vectors).search(queries, len(vectors))
@@ -87,10 +88,12 @@ def test_bfloat16_vectors_answer_as_float32_to_rounding(vectors, queries, tmp_pa
         open_index(tmp_path / "index").search(queries, 10), (rows, scores), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
-    # The relative error of an entry is at most 2^-9, and so is that of a cosine of unit vectors.
+    # The relative error of each number is at most 2^-9. So a cosine of unit vectors is off by at
+    # most 2^-9.
     cosines = np.take_along_axis(queries @ vectors.T, rows, axis=1)
     np.testing.assert_allclose(scores, cosines, rtol=0, atol=2**-9)
-    assert recall_against_exact(built, vectors, queries, (10,))[10] > 0.97  # of float32
+    # Recall counts the nearest items by float32 vectors.
+    assert recall_against_exact(built, vectors, queries, (10,))[10] > 0.97
     names = {path.name for path in (tmp_path / "index").iterdir()}
     scann = {"serialized_partitioner.pb", "datapoint_to_token.npy", "ah_codebook.pb"}
     assert names - scann >= {"vectors.npy", "index.json", "queries.npy"}

@@ -36,7 +36,8 @@ def test_equal_cosines_cost_the_logarithm_of_the_batch():
 
 
 def test_a_false_negative_leaves_both_softmaxes():
-    # Query 0 likes item 1 too: its row is item 0 alone, and so is item 1's column query 1 alone.
+    # Item 1 is relevant for query 0 too, so the pair is masked. The row of query 0 has only item 0,
+    # and the column of item 1 only query 1: both losses are 0.
     where = [[True, False], [True, True]]
     row_1 = log(1 + exp(0.2 - 0.9))
     column_0 = log(1 + exp(0.2 - 0.8))
@@ -73,7 +74,7 @@ def test_gradients_are_finite_beside_masked_logits():
 
     gradients = jax.grad(loss, argnums=(0, 1))(jnp.eye(2), jnp.log(jnp.float32(0.05)))
     assert all(np.isfinite(g).all() for g in gradients)
-    assert gradients[0][0, 1] == 0  # a masked score has no gradient
+    assert gradients[0][0, 1] == 0  # the gradient of a masked score
 
 
 def test_pairs_count_by_their_weight():

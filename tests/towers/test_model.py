@@ -65,7 +65,8 @@ def test_texts_beyond_the_budget_are_cut_and_counted(towers, tokenizer):
     tokenised = encoder.tokenise("query", TEXTS)
     assert tokenised.lengths.max() == 16
     assert encoder.truncated == 1
-    encoder.tokenise("item", ["cable", "cable " * 22, "cable " * 23])  # 22 words and 2 specials fit
+    # 22 words and two special tokens fit in the budget; 23 words do not.
+    encoder.tokenise("item", ["cable", "cable " * 22, "cable " * 23])
     assert encoder.truncated == 2
 
 
@@ -77,7 +78,8 @@ def test_each_tower_is_encoded_with_parameters_of_its_own(bert, tokenizer, share
         model.item_projection[...] = model.item_projection[...][:, ::-1]
     encoder = TowerEncoder(towers, tokenizer, FLOAT32)
     encoder.warm_up()
-    # (1, 12) (8, 12) (85, 12) of queries; (1, 16) (8, 16) (64, 16) (1, 24) (8, 24) (42, 24)
+    # The shapes of queries are (1, 12), (8, 12) and (85, 12). Those of items are (1, 16), (8, 16),
+    # (64, 16), (1, 24), (8, 24) and (42, 24).
     assert encoder.compilations == 9
     for model in (towers, others):
         encoder.update(model)

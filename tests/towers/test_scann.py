@@ -38,7 +38,7 @@ def test_scann_scans_quantised_vectors_and_finds_nearly_all(vectors, queries, tm
     assert (rows.dtype, scores.dtype) == (np.int32, np.float32)
     assert (np.diff(scores, axis=1) <= 0).all()
     cosines = np.take_along_axis(queries @ vectors.T, rows, axis=1)
-    np.testing.assert_allclose(scores, cosines, atol=1e-5)  # rescored with full vectors
+    np.testing.assert_allclose(scores, cosines, atol=1e-5)  # scores come from the full vectors
 
 
 @needs_scann
@@ -56,9 +56,9 @@ def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp
     config = IndexConfig(kind="scann", depth=10, recall_target=0.4)
     built = build_index(vectors, tmp_path, config, queries)
     values = json.loads((tmp_path / "index.json").read_text())
-    assert values["leaves"] == 134  # 3√2000
+    assert values["leaves"] == 134  # 3√2000, rounded
     assert values["effort"]["leaves"] < 40
-    # The leaves that are visited hold a few hundred items.
+    # With this effort, a search visits leaves that hold a few hundred items, fewer than k.
     for k in (1_000, 2_000, 2_001):
         rows, scores = built.search(queries[:5], k)
         assert rows.shape == (5, min(k, 2_000))
@@ -67,7 +67,7 @@ def test_a_tree_visits_all_leaves_when_few_hold_too_little(vectors, queries, tmp
 
 
 def scann_of(vectors: np.ndarray, directory: Path, leaves: int) -> ScannIndex:
-    """Build a ScaNN index of vectors, without choosing an effort."""
+    """Build a ScaNN index whose searches visit all leaves."""
     build_scann(directory, vectors, 10, leaves)
     return open_scann(directory, vectors, leaves, Effort(1.0, 0, leaves))
 
@@ -78,7 +78,8 @@ def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries
     leaves = 134 if tree else 0
     index = scann_of(vectors, tmp_path, leaves)
     looked_at = []
-    for target in (0.5, 0.9, 0.99):  # one index: builds differ a little
+    # All targets use the same index, because two builds differ a little.
+    for target in (0.5, 0.9, 0.99):
         index.effort = least_effort(index, vectors, queries, 10, target)
         assert recall_against_exact(index, vectors, queries, (10,))[10] >= target
         looked_at.append(index.effort.leaves * 4_000 / 134 + 20 * index.effort.candidates(10))
@@ -87,7 +88,7 @@ def test_an_index_looks_at_no_more_than_its_recall_target_takes(vectors, queries
 
 
 def recalls(index: ScannIndex, vectors: np.ndarray, queries: np.ndarray, effort: Effort):
-    """Return, by query, the share of the 10 nearest items that a search with this effort finds."""
+    """Return each query's share of the 10 nearest items that a search with this effort finds."""
     index.effort = effort
     nearest = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
     found, _ = index.search(queries, 10)
@@ -118,7 +119,8 @@ def test_queries_that_an_effort_was_not_chosen_on_reach_the_target_too(vectors, 
     tuned, others = unit(300, 32, seed=5), unit(300, 32, seed=6)
     for target in (0.8, 0.95):
         effort = least_effort(index, vectors, tuned, 10, target)
-        assert recalls(index, vectors, others, effort).mean() >= target - 0.02  # the trees differ
+        # The margin of 0.02 allows for differences between two builds of the tree.
+        assert recalls(index, vectors, others, effort).mean() >= target - 0.02
 
 
 @needs_scann

@@ -1,4 +1,4 @@
-"""The sketch's estimates against the cosines themselves."""
+"""The cosines that a sketch estimates, compared with the exact cosines."""
 
 import json
 
@@ -32,7 +32,8 @@ def test_estimates_are_right_within_their_stated_deviation(items, dim):
 
 def test_384_dimensions_are_off_by_a_few_hundredths():
     vectors, queries = unit(2_000, 384, seed=1), unit(20, 384, seed=2)
-    # With signs alone, the deviation is sqrt((pi / 2 - 1) / 384), about 0.039.
+    # Item vectors are rounded to signs. This alone gives a deviation of
+    # sqrt((pi / 2 - 1) / 384), about 0.039.
     assert 0.02 < sketch(vectors, queries).deviation < 0.045
 
 
@@ -41,11 +42,12 @@ def test_the_estimate_is_the_published_one():
     made = sketch(vectors, query[None])
     centre, rotation = np.asarray(made._centre, np.float64), np.asarray(made._rotation, np.float64)
     turned = (vectors - centre) @ rotation
-    signs = np.where(turned >= 0, 1, -1) / 8  # a unit vector of 64 signs
+    signs = np.where(turned >= 0, 1, -1) / 8  # unit vectors of 64 signs
     norms = np.linalg.norm(turned, axis=1)
     alignment = np.sum(signs * turned, axis=1) / norms  # <o-bar, o>
     expected = query @ centre + norms * (signs @ (query @ rotation)) / alignment
-    # The query is read in steps of 0.59 standard deviations: 0.19 of one are lost on average.
+    # Query coordinates are rounded to steps of 0.59 standard deviations, with an error of 0.19
+    # standard deviations on average.
     np.testing.assert_allclose(estimated(made, query, 100), expected, atol=0.1)
     assert np.std(estimated(made, query, 100) - expected) < 0.04
 
@@ -97,7 +99,8 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_an_index_of_many_items_has_one_and_an_earlier_index_gets_one(tmp_path, monkeypatch):
     vectors, queries = unit(400, 16, seed=1), unit(5, 16, seed=2)
     build_index(vectors, tmp_path, IndexConfig(kind="exact"), queries)
-    assert not (tmp_path / SKETCH_FILE).exists()  # below 20,000
+    # An index of fewer than 20,000 items has no sketch.
+    assert not (tmp_path / SKETCH_FILE).exists()
     assert open_sketch(tmp_path, open_vectors(tmp_path), open_queries(tmp_path)) is None
     for floor in ("towers.sketch.SKETCH_FROM", "towers.index.SKETCH_FROM"):
         monkeypatch.setattr(floor, 400)

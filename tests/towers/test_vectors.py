@@ -1,4 +1,4 @@
-"""Item vectors in files are read as they were written, rounded or not."""
+"""Item vectors in files: float32 vectors stay exact, and bfloat16 vectors are rounded."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def stored(directory: Path, values: np.ndarray, how: module.Stored):
 
 
 def test_bfloat16_keeps_seven_bits_after_the_first_and_rounds_ties_to_even(tmp_path):
-    step = 2.0**-7  # between numbers from 1 to 2
+    step = 2.0**-7  # distance of bfloat16 numbers between 1 and 2
     given = [1 + 0.4 * step, 1 + 0.5 * step, 1 + 1.5 * step, -(1 + 1.6 * step), 0.0, 3e-5]
     found = stored(tmp_path, np.array([given], np.float32), "bfloat16")[0]
     assert found[:5].tolist() == [1.0, 1.0, 1 + 2 * step, -(1 + 2 * step), 0.0]
@@ -52,7 +52,8 @@ def test_a_bfloat16_file_is_half_as_large_and_written_again_the_same(tmp_path):
     for how in ("float32", "bfloat16"):
         (tmp_path / how).mkdir()
         read = stored(tmp_path / how, values, how)
-        sizes.append((tmp_path / how / "vectors.npy").stat().st_size - 128)  # NumPy's header
+        # NumPy's header has 128 bytes.
+        sizes.append((tmp_path / how / "vectors.npy").stat().st_size - 128)
     assert sizes == [100 * 64 * 4, 100 * 64 * 2]
     (tmp_path / "again").mkdir()
     np.testing.assert_array_equal(stored(tmp_path / "again", read[:], "bfloat16")[:], read[:])

@@ -1,4 +1,4 @@
-"""Small datasets, and training runs over them that take seconds."""
+"""Small datasets, and flags with which a training run takes seconds."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +16,13 @@ Rows = Sequence[Mapping[str, Any]]
 
 @pytest.fixture(scope="session")
 def pretrained(tmp_path_factory) -> Path:
-    """A random BERT of two small layers."""
+    """The directory of a random BERT with two small layers."""
     return write_pretrained(tmp_path_factory.mktemp("pretrained"))
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory) -> Path:
-    """A small demo store."""
+    """The dataset directory of a small demo store."""
     directory = tmp_path_factory.mktemp("demo")
     config = DemoConfig(products=300, queries=120, users=30, sessions=80)
     write_demo_store(directory, seed=5, config=config)
@@ -31,7 +31,10 @@ def demo(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def flags(pretrained: Path, compilation_cache: Path) -> Callable[..., list[str]]:
-    """Arguments of a training run of tiny models with a shared compilation cache."""
+    """Return a function that makes the arguments of a training run with tiny models.
+
+    All runs share a compilation cache.
+    """
 
     def make(data: Path, out: Path, *more: str, init: Path = pretrained) -> list[str]:
         (out / "cache").mkdir(parents=True, exist_ok=True)
@@ -57,7 +60,7 @@ def flags(pretrained: Path, compilation_cache: Path) -> Callable[..., list[str]]
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Callable[..., Path]:
-    """Writes tables as a dataset directory."""
+    """Return a function that writes a dataset directory."""
 
     def write(name: str = "data", info: Any = None, **tables: Rows) -> Path:
         directory = tmp_path / name
@@ -74,6 +77,6 @@ def dataset(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def shared_cache(compilation_cache: Path):
-    """Restore the settings of the process that a training run changes."""
+    """Restore the compilation cache after a test, because a training run changes it."""
     yield
     enable_compilation_cache(compilation_cache)

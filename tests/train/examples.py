@@ -1,4 +1,4 @@
-"""One small training batch for the towers and for the reranker, with model and loss."""
+"""Examples for training tests: a small batch for the towers, and one for the reranker."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,20 +26,20 @@ TEXTS = [item_text(item) for item in tiny_items()]
 
 @dataclass(frozen=True)
 class Example:
-    """Arguments of `fit`: parameters, loss, one batch of eight examples, and its loader."""
+    """Arguments of `fit`: parameters, loss, a batch of eight examples, and the batch's loader."""
 
     params: Params
     loss: Loss
     batch: np.ndarray
     model: nnx.Module
-    loader: Any  # takes the number of devices
+    loader: Any  # takes a number of devices; returns a function that loads a batch
 
     def load(self, devices: int = 1) -> Any:
         return self.loader(devices)
 
 
 def relevance() -> Relevance:
-    """Eight queries, each with an item that is relevant and one that is not."""
+    """Return judgments of eight queries, each with a relevant and an irrelevant item."""
     return Relevance(
         queries=tuple(text.split(".")[0].lower() for text in TEXTS[::6]),
         splits=("train",) * 8,
@@ -70,7 +70,8 @@ def reranker_example(tokenizer: Tokenizer) -> Example:
     config = RerankerConfig(max_query_tokens=8, max_tokens=32, fusion=8)
     reranker = Reranker(config, tiny_bert(tokenizer), rngs=nnx.Rngs(2))
     random = np.random.default_rng(3)
-    # Lists of 2 to 5 candidates, 27 in all: no number of devices shares those evenly.
+    # The lists have 2 to 5 candidates. All 27 candidates do not divide evenly among 2, 4 or 8
+    # devices.
     start = np.cumsum([0, 2, 5, 3, 4, 3, 5, 2, 3]).astype(np.int32)
     row = random.permutation(len(TEXTS))[: start[-1]].astype(np.int32)
     features = random.normal(size=(len(row), len(FEATURES))).astype(np.float32)

@@ -34,7 +34,7 @@ def refusal(directory: Path) -> str:
 
 
 def overwrite(path: Path, content: bytes) -> None:
-    """Overwrite a file without truncating it first, because that is slow on some file systems."""
+    """Overwrite a file without truncating it first: some file systems flush truncated files."""
     with path.open("r+b") as file:
         file.write(content)
         file.truncate()

@@ -16,7 +16,7 @@ VECTOR = np.ones(1, np.float32)
 
 @pytest.fixture(scope="module")
 def lamps(tmp_path_factory):
-    """A channel over lamps. Titles get longer every 100 rows, so scores fall; every 100th has "oak"."""
+    """A channel over titles that get longer every 100 rows, so scores fall. Some have "oak"."""
     titles = (
         " ".join(["oak"] * (row % 100 == 0) + ["lamp"] + ["shade"] * (row // 100))
         for row in range(ITEMS)

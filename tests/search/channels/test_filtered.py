@@ -36,7 +36,7 @@ def by_hand(query, k, allowed) -> list[int]:
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Never scan instead of using the sketch, even if few items pass."""
+    """Use the sketch even if few items pass a filter; by default, these items are scanned."""
     monkeypatch.setattr(filtered, "SCAN_UP_TO", 0)
     monkeypatch.setattr(filtered, "SCAN_SHARE", 0.0)
 

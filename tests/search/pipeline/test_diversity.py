@@ -26,7 +26,7 @@ def test_a_near_double_gives_way_to_something_else():
 def test_scores_alone_and_difference_alone():
     scores, vectors = np.array([1.0, 3.0, 2.0]), unit([0, 10, 20])
     assert mmr_order(scores, vectors, 0.0).tolist() == [1, 2, 0]
-    # The item with the best score leads, although scores do not count later.
+    # With diversity 1, the item with the best score still comes first.
     assert mmr_order(scores, unit([0, 10, 20]), 1.0).tolist()[0] == 1
     assert mmr_order(np.array([1.0, 3.0, 2.0]), unit([90, 0, 5]), 1.0).tolist() == [1, 0, 2]
 

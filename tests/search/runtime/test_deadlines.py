@@ -149,7 +149,7 @@ def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh):
         )
         assert near.degradations == (Degradation.FACETS_SKIPPED,)
         assert near.facets == ()
-        assert near.reranked == near.rerank_target  # reranking leaves no time for facets
+        assert near.reranked == near.rerank_target  # not shortened for facets
     far = fresh.search(SearchRequest(QUERY, facets=BRANDS, deadline=time.monotonic() + 1000))
     assert (far.degradations, len(far.facets)) == ((), 1)
 

@@ -50,7 +50,7 @@ def files(tmp_path: Path, old: Authority) -> Files:
 
 @pytest.fixture
 def server(config: ServerConfig, files: Files, serving: Serving) -> Iterator[Any]:
-    """A server that asks for certificates."""
+    """A server that requires client certificates."""
     with serving(
         replace(config, tls_cert=files.cert, tls_key=files.key, client_ca=files.ca, admin_port=0)
     ) as server:
@@ -58,8 +58,8 @@ def server(config: ServerConfig, files: Files, serving: Serving) -> Iterator[Any
 
 
 def connected(address: str, tls: Tls | None) -> bool:
-    """Return whether a new connection is accepted; a refused client must see UNAVAILABLE."""
-    # A channel of its own: gRPC shares connections between channels of equal settings.
+    """Return whether the server accepts a new connection. A refusal must be UNAVAILABLE."""
+    # This client has its own channel, because gRPC shares connections between equal channels.
     with Client(address, tls=tls, timeout_seconds=20) as client:
         code = None
         try:
@@ -102,7 +102,8 @@ def test_strangers_are_not_let_in(server: Any, old: Authority, new: Authority, c
 def test_a_certificate_is_replaced_while_clients_come_and_go(
     server: Any, files: Files, old: Authority, new: Authority, tmp_path: Path
 ) -> None:
-    both = tmp_path / "both"  # during a rotation, clients trust both authorities
+    # During a rotation, clients trust both authorities.
+    both = tmp_path / "both"
     both.write_bytes(old.ca.read_bytes() + new.ca.read_bytes())
     shown = old.sign("client")
     errors: list[ShortlistError] = []

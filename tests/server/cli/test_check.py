@@ -32,7 +32,7 @@ Serving = Callable[[ServerConfig], AbstractContextManager[Running]]
 
 @pytest.fixture
 def check(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> Check:
-    """Run the check on a bundle; return its exit code, output and errors."""
+    """Return a function that checks a bundle and returns the exit code, stdout and stderr."""
 
     def run(*more: object, root: Path = tiny_bundle) -> tuple[int, str, str]:
         code = main(["check", "--bundle", str(root), *map(str, more)])
@@ -43,7 +43,7 @@ def check(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> Check:
 
 @pytest.fixture(scope="module")
 def compacted(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state directory with a bundle of two writes, and two items written since."""
+    """A state directory whose bundle includes two writes. Later writes changed two more items."""
     state = tmp_path_factory.mktemp("compacted") / "state"
     log = WriteLog.open(state)
     engine_handle = EngineHandle(Engine.load(tiny_bundle))
@@ -61,7 +61,7 @@ def compacted(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def state(compacted: Path, tmp_path: Path) -> Path:
-    """A copy of the state directory, for a test to damage."""
+    """A copy of the state directory, which a test may damage."""
     return shutil.copytree(compacted, tmp_path / "state")
 
 

@@ -26,7 +26,7 @@ Flags = tuple[str, ...]
 
 @pytest.fixture
 def flags(config: ServerConfig) -> Flags:
-    """The flags with which a process serves the tiny bundle on a free port."""
+    """The flags of a server process with the tiny bundle on a free port."""
     cache = str(config.compilation_cache)
     return ("--bundle", str(config.bundle), "--port", "0", "--compilation-cache", cache)
 
@@ -65,7 +65,7 @@ def test_a_second_start_compiles_nothing(flags: Flags, tmp_path: Path) -> None:
     (compiled, read), (compiled_again, read_again) = said
     assert compiled > 0
     assert compiled_again == 0
-    # Fewer programs than files, because the measured product rate may be cached as well.
+    # The second start may read fewer programs, because it need not measure product rates again.
     assert 0 < read_again <= compiled + read
 
 
@@ -94,7 +94,7 @@ def test_a_second_signal_stops_it_at_once(flags: Flags) -> None:
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    """Return the error of a command line, which must be one line with exit code 2."""
+    """Run an invalid command line; return its error, which must be one line with exit code 2."""
     assert main([str(argument) for argument in arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -176,7 +176,7 @@ def test_settings_their_sources_and_each_call_are_logged(flags: Flags, form: str
         _, err = process.communicate(timeout=30)
     assert "private" not in err
     if form == "text":
-        pair = r' [\w.]+=([^\s"]+|".*?")'  # matches one name=value
+        pair = r' [\w.]+=([^\s"]+|".*?")'  # one name=value pair
         assert re.search(rf"INFO server settings bundle=\S+ state=null({pair}){{30,}}\n", err)
         given = r"bundle=--bundle port=--port compilation_cache=--compilation-cache"
         assert re.search(rf"INFO server setting sources {given} log_format=--log-format\n", err)
@@ -198,7 +198,8 @@ def test_json_logs_are_json_where_a_handshake_fails(flags: Flags, certificates: 
         host, _, port = address.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=30) as plain:
             plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            plain.recv(100)  # returns once the server refuses the connection
+            # The call returns when the server has refused the connection.
+            plain.recv(100)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert {"settings", "stopping"} <= {json.loads(line)["message"] for line in err.splitlines()}

@@ -129,7 +129,7 @@ def test_no_page_begins_beyond_the_thousandth_result() -> None:
     def token_at(offset: int) -> str:
         return token_after(search.SearchRequest("q", page_size=1, offset=offset), manifest())
 
-    assert token_at(998) != ""  # the next begins with the 1,000th
+    assert token_at(998) != ""  # the next page begins with the 1,000th result
     assert token_at(999) == ""
 
 

@@ -54,7 +54,7 @@ def refused_field(convert: object, *arguments: object, **named: object) -> str:
 
 
 def violation_of(call: object, *arguments: object, **named: object) -> str:
-    """The field that the server refuses, which must be exactly one."""
+    """Return the field in the error of a refused call; the error must name exactly one field."""
     assert callable(call)
     with pytest.raises(ShortlistError) as failed:
         call(*arguments, **named)
@@ -172,7 +172,7 @@ def test_a_query_may_be_empty_only_with_a_filter() -> None:
 
 
 def refusal_of(**given: Any) -> str | None:
-    """Return the field for which a search is refused; None for a valid search."""
+    """Return the field in the error of an invalid search, or None if the search is valid."""
     try:
         request_of(query="q", **given)
     except RequestError as refused:
@@ -287,7 +287,8 @@ def test_a_facet_is_taken_or_refused_as_the_contract_says(
     facet: FacetMessage, field: str | None
 ) -> None:
     assert refusal_of(facets=[facet]) == field
-    assert refusal_of(facets=[facet] * 2) == field  # the same field twice is no error
+    # Two facets may have the same field.
+    assert refusal_of(facets=[facet] * 2) == field
 
 
 # ---- over a real channel
@@ -295,7 +296,8 @@ def test_a_facet_is_taken_or_refused_as_the_contract_says(
 
 def test_a_tree_too_deep_to_be_read_is_malformed(address: str) -> None:
     tree = nested(90).SerializeToString()
-    for _ in range(10):  # deeper than Python can build messages
+    # Nest the filter deeper than Python can build messages.
+    for _ in range(10):
         size = len(tree)
         tree = b"\x1a" + bytes([size & 127 | 128, size >> 7]) + tree
     request = b"\x0a\x01q\x32" + bytes([len(tree) & 127 | 128, len(tree) >> 7]) + tree

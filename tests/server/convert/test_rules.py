@@ -118,7 +118,7 @@ def test_a_search_by_rules_answers_as_the_engine_does(client: Client, engine: En
         )
     )
     assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
-    assert len(response.results) == 3  # at most three of one category
+    assert len(response.results) == 3  # the cap is three results per category
     for result, hit in zip(response.results, expected.hits, strict=True):
         assert list(result.adjustments) == [adjustment_message(a) for a in hit.adjustments]
         changes = sum(a.score_change for a in result.adjustments)

@@ -38,7 +38,7 @@ ECHO = "/shortlist.v1.SearchService/Echo"
 
 
 class Details(NamedTuple):
-    """The details of a call that gRPC gives to an interceptor."""
+    """The details of a call, as gRPC passes them to an interceptor."""
 
     method: str
     invocation_metadata: tuple[tuple[str, str], ...]
@@ -69,7 +69,7 @@ def server(config: ServerConfig, file: Path, serving: Serving) -> Iterator[Any]:
 
 
 class Caller:
-    """Makes calls with a token and returns their errors."""
+    """Makes calls with a token. Each call returns its error, or None."""
 
     def __init__(self, server: Any, authorization: str | None) -> None:
         self._server = server
@@ -100,7 +100,7 @@ class Caller:
 
 
 def reason_of(error: grpc.Call) -> tuple[str, dict[str, str]]:
-    """Return the reason and the metadata of the only ErrorInfo of an error."""
+    """Return the reason and the metadata of an error's ErrorInfo, its only detail."""
     status = rpc_status.from_call(error)
     assert status is not None
     [detail] = status.details
@@ -202,7 +202,7 @@ def test_tokens_are_replaced_under_load(server: Any, file: Path) -> None:
             calls += 1
 
     def ends(token: str, code: Code | None) -> bool:
-        """Return whether calls with a token end this way within two seconds."""
+        """Return whether a call with a token ends with this code within two seconds."""
         patience = time.monotonic() + 2
         while time.monotonic() < patience:
             error = Caller(server, f"Bearer {token}").get_item()
@@ -284,7 +284,7 @@ def test_tokens_in_clear_stay_on_this_machine(tiny_bundle: Path, file: Path) -> 
             ServerConfig(tiny_bundle, host=host, tokens=file)
         ServerConfig(tiny_bundle, host=host, tokens=file, tokens_in_clear=True)
         ServerConfig(tiny_bundle, host=host, tokens=file, tls_cert=file, tls_key=file)
-        ServerConfig(tiny_bundle, admin_host=host, tokens=file)  # not served
+        ServerConfig(tiny_bundle, admin_host=host, tokens=file)  # no admin port
         with pytest.raises(InputError, match=f"--admin-host {host}: tokens would travel"):
             ServerConfig(tiny_bundle, admin_host=host, admin_port=0, tokens=file)
         with pytest.raises(InputError, match="beyond this machine needs --tokens"):
@@ -309,7 +309,7 @@ def test_writes_from_beyond_this_machine_need_tokens_or_certificates(
 
 
 def _echo(*, streams_in: bool, streams_out: bool) -> grpc.RpcMethodHandler:
-    """Return a method of this kind that answers each request with the request."""
+    """Return the handler of a method of this kind, which answers with its requests."""
 
     async def unary(request: bytes, context: Any) -> bytes:
         return request
@@ -336,7 +336,7 @@ def _echo(*, streams_in: bool, streams_out: bool) -> grpc.RpcMethodHandler:
 
 
 async def _end(tokens: Tokens, token: str, *, streams_in: bool, streams_out: bool) -> Code:
-    """Return how a call of a method of this kind ends."""
+    """Call a method of this kind with a token; return the code with which the call ends."""
     server = grpc.aio.server(interceptors=[AccessInterceptor(tokens, {ECHO: Role.READ})])
     method = _echo(streams_in=streams_in, streams_out=streams_out)
     handler = grpc.method_handlers_generic_handler("shortlist.v1.SearchService", {"Echo": method})

@@ -1,4 +1,4 @@
-"""Every exception a method can raise, as a caller sees it: over a real server and channel."""
+"""Every exception that a method can raise, as a client of a real server sees it."""
 
 import asyncio
 import logging
@@ -59,7 +59,7 @@ HOSTILE = {
 
 
 class Raising(catalog_service_pb2_grpc.CatalogServiceServicer):
-    """A servicer that raises the exception named by the item id."""
+    """A servicer that raises the exception whose name is the item id."""
 
     async def GetItem(  # noqa: N802 - gRPC's name
         self, request: catalog_service_pb2.GetItemRequest, _: object
@@ -71,7 +71,7 @@ class Raising(catalog_service_pb2_grpc.CatalogServiceServicer):
 
 @contextmanager
 def run_raising() -> Iterator[str]:
-    """The address of a server that raises, on a thread of its own."""
+    """Run a server of `Raising` on its own thread, and yield its address."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(daemon=True, target=loop.run_forever)
     thread.start()
@@ -166,7 +166,8 @@ def test_a_fault_is_hidden_behind_an_id_that_is_logged(
     [record] = [r for r in caplog.records if r.name == "server.interceptors.errors"]
     assert error_id in record.getMessage()
     assert "KeyError" in record.getMessage()
-    assert "raise EXPECTED" in record.getMessage()  # the traceback, with the line that raised
+    # The traceback shows the line that raised the exception.
+    assert "raise EXPECTED" in record.getMessage()
     assert "a secret" not in caplog.text
 
 
@@ -187,7 +188,7 @@ def test_bytes_that_are_no_message_are_the_callers_fault(address: str, raw: byte
     with grpc.insecure_channel(address) as channel:
         method = channel.unary_unary("/shortlist.v1.CatalogService/GetItem")
         with pytest.raises(grpc.RpcError) as failed:
-            method(raw, timeout=10)  # no serializer: the bytes go as they are
+            method(raw, timeout=10)  # without a serializer, the bytes are sent
     assert isinstance(failed.value, grpc.Call)
     error = ShortlistError(failed.value)
     assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "MALFORMED_REQUEST")

@@ -1,4 +1,4 @@
-"""Handlers of all four kinds of methods, on a real server with a small service of strings."""
+"""Handlers of all four kinds of methods, on a real server whose service echoes strings."""
 
 import asyncio
 import queue
@@ -87,7 +87,7 @@ class EndRecorder(grpc.aio.ServerInterceptor):
         self._ended: queue.Queue[str] = queue.Queue()
 
     def ended(self) -> str:
-        """Return how the next call ended."""
+        """Return how a call ended; each result is returned once, in order."""
         return self._ended.get(timeout=SOON)
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
@@ -112,7 +112,7 @@ def recorder() -> EndRecorder:
 
 @pytest.fixture
 def channel(recorder: EndRecorder) -> Iterator[grpc.Channel]:
-    """A channel to a server of the methods, on a thread of its own."""
+    """A channel to a server of the methods in KINDS. The server has its own thread."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(daemon=True, target=loop.run_forever)
     thread.start()
@@ -143,7 +143,11 @@ def channel(recorder: EndRecorder) -> Iterator[grpc.Channel]:
 
 
 def call(channel: grpc.Channel, name: str, words: Sequence[bytes | str]) -> list[str]:
-    """Send words, in one message or one message each; return the answers until an error."""
+    """Send words: in one message, or each in its own to a streaming method.
+
+    Returns:
+        The answers, up to the first error.
+    """
     path = f"/shortlist.v1.EchoService/{name}"
     raw = [
         word if isinstance(word, bytes) else StringValue(value=word).SerializeToString()

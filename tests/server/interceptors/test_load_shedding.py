@@ -1,6 +1,6 @@
 """Load shedding, over a real server and channel."""
 
-# ruff: noqa: ARG002, N802 - gRPC sets the names of the methods and what they are given
+# ruff: noqa: ARG002, N802 - gRPC defines the names and the arguments of the methods
 
 import asyncio
 import hashlib
@@ -48,7 +48,7 @@ class Search(search_service_pb2_grpc.SearchServiceServicer):
 
 
 class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
-    """Answers every call at once with an empty message, without the worker pool."""
+    """Answers every call at once with an empty message. Its calls do not use the worker pool."""
 
     async def GetItem(self, request, context):
         return catalog_service_pb2.GetItemResponse()
@@ -82,14 +82,15 @@ async def full(pool: WorkerPool) -> AsyncIterator[None]:
     first = asyncio.create_task(pool.run(job))
     assert await asyncio.to_thread(running.wait, SOON)
     second = asyncio.create_task(pool.run(lambda: None))
-    await asyncio.sleep(0)  # lets the job reach the queue
+    # The event loop now starts the second task, so its job enters the queue.
+    await asyncio.sleep(0)
     yield
     opened.set()
     await asyncio.gather(first, second)
 
 
 async def raw(channel: grpc.aio.Channel, method: str, request: bytes) -> object:
-    """Return how a call with these bytes ends: "OK", or the error."""
+    """Make a call with these bytes; return "OK" or the error."""
     many = method.endswith("StreamSearch")
     call = (channel.unary_stream if many else channel.unary_unary)(method)
     try:
@@ -104,7 +105,7 @@ async def raw(channel: grpc.aio.Channel, method: str, request: bytes) -> object:
 
 
 async def unfinished(channel: grpc.aio.Channel, method: str) -> object:
-    """Return the end of a call whose request never comes."""
+    """Make a call without ever sending its request; return "OK" or the error."""
     call = channel.stream_unary(method)(timeout=SOON)
     try:
         await call
@@ -157,11 +158,12 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
     label = 'code="RESOURCE_EXHAUSTED",method="shortlist.v1.SearchService/Search"'
     assert f"shortlist_calls_total{{{label}}} 3.0" in counted
     [logged] = [record for record in caplog.records if record.getMessage() == "queue is full"]
-    assert vars(logged)["fields"] == {"refused_calls": 1}  # such lines are at least a second apart
+    # Such a line is logged at most once per second. It counts the calls since the previous line.
+    assert vars(logged)["fields"] == {"refused_calls": 1}
 
 
 def test_searches_that_others_wait_behind_do_less(config, serving) -> None:
-    """Of the queued searches, the first have many behind them and the last has none."""
+    """Many searches wait behind the first one, and no search waits behind the last one."""
     many = 20
     with (
         serving(replace(config, threads=1, engine=EngineConfig(cache_megabytes=0))) as server,

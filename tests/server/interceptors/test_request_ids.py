@@ -1,4 +1,4 @@
-"""The request id of a call: in its metadata and in the log."""
+"""The request id of a call, in the call's metadata and in the log."""
 
 import logging
 import re
@@ -35,7 +35,7 @@ SECONDS = 30
 def server(
     config: ServerConfig, serving: Serving, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """A server with AdminService that takes writes."""
+    """A server that accepts writes and has an AdminService."""
     state = tmp_path_factory.mktemp("state")
     with serving(replace(config, state=state, admin_port=0)) as running:
         yield running
@@ -48,7 +48,7 @@ def channel(server: Any) -> Iterator[grpc.Channel]:
 
 
 def search(channel: grpc.Channel, *metadata: tuple[str, str], page_size: int = 1) -> grpc.Call:
-    """One call of Search, at its end."""
+    """Call Search, and return the finished call."""
     request = search_service_pb2.SearchRequest(query="usb c charger", page_size=page_size)
     method = search_service_pb2_grpc.SearchServiceStub(channel).Search
     try:
@@ -96,7 +96,7 @@ def test_admin_calls_have_the_request_id(server: Any) -> None:
 def test_an_error_has_the_request_id_in_its_trailing_metadata(
     channel: grpc.Channel,
 ) -> None:
-    """gRPC does not retry a call whose answer has begun."""
+    """Initial metadata begin an answer, and gRPC does not retry a call whose answer has begun."""
     failed = search(channel, NAME, page_size=-1)
     assert failed.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert NAME in failed.trailing_metadata()
@@ -157,7 +157,7 @@ def test_the_log_names_the_bundle_that_answered_not_its_successor(
 
 
 def load(server: Any, directory: Path) -> str:
-    """Let a server load a bundle, and return its id."""
+    """Make a server load a bundle, and return the bundle's id."""
     with grpc.insecure_channel(f"127.0.0.1:{server.service.admin_port}") as channel:
         stub = admin_service_pb2_grpc.AdminServiceStub(channel)
         request = admin_service_pb2.LoadBundleRequest(path=str(directory))
@@ -165,6 +165,6 @@ def load(server: Any, directory: Path) -> str:
 
 
 def named(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
-    """Return the log fields of the calls with a request id."""
+    """Return the log fields of all calls with this request id."""
     fields = [vars(record).get("fields", {}) for record in caplog.records]
     return [known for known in fields if known.get("request_id") == name]

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 
 from server.interceptors.wire import MAX_FIELDS, UNCOUNTED_BYTES, has_too_many_fields, request_type
 from shortlist.client import Client
-from shortlist.v1 import rerank_service_pb2, search_service_pb2
+from shortlist.v1 import rerank_service_pb2, retrieval_service_pb2, search_service_pb2
 from tests.server.messages import damaged
 
 SEARCH = search_service_pb2.SearchRequest.DESCRIPTOR
+RETRIEVE = retrieval_service_pb2.RetrieveRequest.DESCRIPTOR
 RERANK = rerank_service_pb2.RerankRequest.DESCRIPTOR
 
 
@@ -43,6 +44,18 @@ def test_the_largest_request_is_not_too_much() -> None:
     content = request.SerializeToString()
     assert len(content) > UNCOUNTED_BYTES
     assert not has_too_many_fields(content, RERANK)
+
+
+def test_packed_numbers_are_counted_by_their_bytes() -> None:
+    def has_too_many(numbers: int) -> bool:
+        request = retrieval_service_pb2.RetrieveRequest(vector={"values": [1.0] * numbers})
+        return has_too_many_fields(request.SerializeToString(), RETRIEVE)
+
+    assert not has_too_many(50_000)
+    assert has_too_many(3 * MAX_FIELDS)
+    channels = RETRIEVE.fields_by_name["channels"].number
+    packed = bytes([channels << 3 | 2, 0x80, 0x80, 0x40]) + b"\1" * 2**20
+    assert has_too_many_fields(packed, RETRIEVE)
 
 
 @settings(max_examples=200)

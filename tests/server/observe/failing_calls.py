@@ -1,4 +1,4 @@
-"""Failing calls, with private words in them."""
+"""Failing calls whose requests contain private words."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ SECRETS = ("zanzibar", "plumbus", "hush-17", "Geheimnis")
 
 
 def eventually(found: Callable[[], Any]) -> Any:
-    """Return the first true result: callers see an error before it is recorded."""
+    """Call a function until its result is true. The record of a call comes after its error."""
     until = time.monotonic() + SOON
     while not (result := found()):
         assert time.monotonic() < until
@@ -39,7 +39,7 @@ def fail(call: Callable[[], object]) -> ShortlistError:
 
 
 def make_mistakes(client: Client, monkeypatch: pytest.MonkeyPatch) -> ShortlistError:
-    """Make calls fail in every way, with private words in each; return the internal error."""
+    """Make calls with private words fail in several ways; return the error of an internal fault."""
     fail(lambda: client.search(QUERY, page_size=-1))
     fail(lambda: client.search(QUERY, page_token="Geheimnis"))
     fail(lambda: client.get_item("hush-17"))

@@ -1,4 +1,4 @@
-"""The records of calls in the log: nothing private."""
+"""Log records of calls contain nothing private."""
 
 import json
 import logging
@@ -79,7 +79,8 @@ def test_nothing_private_is_logged_not_even_on_errors(
     fault = make_mistakes(client, monkeypatch)
 
     def all_of_them() -> list[dict[str, Any]] | None:
-        # A call whose deadline passed at once may not have reached the server. The fault came last.
+        # The internal fault is the last call. The call with a tiny deadline may be missing: it
+        # possibly never reached the server.
         calls = log.calls()
         ended = len(calls) >= 9 and any(call["code"] == "INTERNAL" for call in calls)
         return calls if ended else None

@@ -1,4 +1,4 @@
-"""Metrics and traces of calls: nothing private."""
+"""Metrics and traces of calls contain nothing private."""
 
 import socket
 import subprocess
@@ -54,7 +54,7 @@ def client(observed: Running) -> Iterator[Client]:
 
 
 def scrape(observed: Running) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every sample's value by its name and labels."""
+    """Return the value of each metric sample by its name and labels."""
     url = f"http://127.0.0.1:{observed.service.metrics_port}/metrics"
     with urllib.request.urlopen(url, timeout=SOON) as answer:
         text = answer.read().decode()
@@ -94,7 +94,7 @@ def test_calls_stages_and_candidates_are_counted(observed: Running, client: Clie
         at_most = {at: grown(f"{name}_bucket", method=search, le=f"{at}.0") for at in (5, 10, 20)}
         assert at_most == {at: 2 * (items <= at) for at in (5, 10, 20)}
     assert grown("shortlist_queue_seconds_count") == 2
-    # The second search takes the query's vector and the pairs from the caches.
+    # The second search finds the query's vector and all pairs in the caches.
     assert grown("shortlist_cache_misses_total", cache="queries") == 1
     assert grown("shortlist_cache_hits_total", cache="queries") == 1
     assert grown("shortlist_cache_hits_total", cache="pairs") == 7
@@ -203,7 +203,7 @@ def test_a_port_for_metrics_that_is_taken_is_named(config: ServerConfig, serving
 
 
 def spans_of(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
-    """Return the spans of the only call since the spans were last cleared."""
+    """Return all spans since the exporter was cleared; a test makes one call in between."""
 
     def found() -> list[ReadableSpan]:
         spans = list(exporter.get_finished_spans())
@@ -292,9 +292,8 @@ def test_only_server_faults_are_error_spans_and_no_span_has_the_query(
             if span.kind is SpanKind.SERVER
         }
 
-    status = eventually(
-        lambda: found if codes.INTERNAL.value[0] in (found := statuses()) else None  # the last one
-    )
+    # The internal fault is the last call.
+    status = eventually(lambda: found if codes.INTERNAL.value[0] in (found := statuses()) else None)
     assert status[codes.INVALID_ARGUMENT.value[0]] is StatusCode.UNSET
     assert status[codes.NOT_FOUND.value[0]] is StatusCode.UNSET
     assert status[codes.INTERNAL.value[0]] is StatusCode.ERROR
@@ -315,7 +314,7 @@ def test_a_trace_endpoint_is_a_url(config: ServerConfig, endpoint: str) -> None:
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """A collector that keeps the names of the spans it receives."""
+    """A trace collector that keeps the names of the spans that it receives."""
 
     def __init__(self) -> None:
         self.names: list[str] = []

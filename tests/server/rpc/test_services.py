@@ -1,4 +1,4 @@
-"""The table of services has every service and method of the contract, with the right role."""
+"""The table of services has every service and method of the contract, with the right roles."""
 
 import asyncio
 import importlib
@@ -28,7 +28,7 @@ from tests.server.conftest import Running
 
 
 def contract() -> dict[str, Any]:
-    """Every service of the contract by its full name, as the proto files declare it."""
+    """Return the descriptor of every service of the contract, by full name."""
     modules = (
         importlib.import_module(f"shortlist.v1.{module.name}")
         for module in pkgutil.iter_modules(shortlist.v1.__path__)
@@ -65,7 +65,7 @@ def test_a_servicer_that_lacks_a_method_cannot_be_served(observed: Running) -> N
     pool = WorkerPool(queue_size=1)
 
     class Unfinished(SearchServiceServicer):
-        """Inherits StreamSearch from the generated class, which answers UNIMPLEMENTED."""
+        """A servicer without its own StreamSearch; the inherited method answers UNIMPLEMENTED."""
 
         async def Search(self, request: object, context: object) -> None:  # noqa: N802
             """Answers nothing."""

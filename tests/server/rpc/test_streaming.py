@@ -1,4 +1,4 @@
-"""Answers in two parts, similar items, chosen fields and pages over a swap, on a real channel."""
+"""Answers in two parts, similar items, item fields, and pages across a change of bundles."""
 
 import asyncio
 import threading
@@ -97,7 +97,7 @@ def test_a_streamed_search_refuses_what_a_search_does(
 
 
 def test_an_answer_in_parts_that_nobody_waits_for_is_dropped() -> None:
-    """The iteration is cancelled between two parts, as gRPC does when a client cancels."""
+    """The test cancels the iteration between two parts, as gRPC does when a client cancels."""
     worker, dropped = WorkerPool(queue_size=1), threading.Event()
 
     def work(hand_out: Callable[[int], None]) -> int:
@@ -193,7 +193,7 @@ def test_a_path_that_is_no_field_is_refused_by_its_place(client: Client, path: s
 def test_an_answer_says_what_it_left_out_to_be_in_time(
     config: ServerConfig, serving: Serving
 ) -> None:
-    """The estimate says a minute per batch of the reranker, and all deadlines are shorter."""
+    """A batch of the reranker is estimated to take a minute, too long for most deadlines here."""
     config = replace(config, engine=EngineConfig(cache_megabytes=0))
     with serving(config) as running, Client(running.address, timeout_seconds=30) as client:
         assert running.service.bundles is not None

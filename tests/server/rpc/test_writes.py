@@ -194,7 +194,7 @@ def test_recall_is_in_the_metrics_from_the_start_and_after_a_compaction(
             return text.splitlines()
 
         end = time.monotonic() + SECONDS
-        while "shortlist_index_recall 1.0" not in metrics():  # the tiny index is exact
+        while "shortlist_index_recall 1.0" not in metrics():  # exact index
             assert time.monotonic() < end
             time.sleep(0.05)
         upsert(running.address, UpsertItemsRequest(request_id="a", item=LAMP))

@@ -17,7 +17,7 @@ def complaint(capsys, *arguments) -> str:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Traceback" not in captured.err
-    # Counted at the start of lines, because Orbax also logs the damage.
+    # Only lines that begin with "error: " count, because Orbax also logs errors.
     before, _, message = f"\n{captured.err}".partition("\nerror: ")
     assert message, before
     assert "\nerror: " not in message
@@ -135,9 +135,8 @@ def test_a_damaged_checkpoint_is_refused_by_name(
         data, tmp_path / "out", "--pairs.batch", "2", "--towers-fit.checkpoint-every", "3"
     )
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "train.pipeline.run.save_towers", lambda *_: 1 / 0
-        )  # killed just before the end
+        # The step fails just before its end.
+        patched.setattr("train.pipeline.run.save_towers", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             main(["towers", *arguments])
     (unfinished,) = (tmp_path / "out" / "steps").glob("towers-unfinished-*")

@@ -19,7 +19,7 @@ def floats(*values: float) -> np.ndarray:
 
 
 def test_an_unjudged_item_counts_only_beyond_the_margin_below_the_positives():
-    # The positive scores 0.8, so items from 0.72 on may be relevant, too.
+    # The positive has the cosine 0.8, so unjudged items from 0.72 on may also be relevant.
     rows, cosines = ints(9, 3, 7, 5, 1, 2), floats(0.9, 0.75, 0.72, 0.71, 0.6, 0.5)
     assert unjudged_negatives(rows, cosines, ints(), 0.8, CONFIG).tolist() == [3, 4]
     assert unjudged_negatives(rows, cosines, ints(5, 9), 0.8, CONFIG).tolist() == [4, 5]
@@ -31,8 +31,8 @@ def test_the_margin_lies_below_the_positives_also_where_their_cosine_is_negative
     assert found.tolist() == [2]
 
 
-# Two train queries, a dev query and a train query without a relevant item; vectors on axes, so
-# that a query's vector lists its cosines with items 0 to 7.
+# Queries a, c and d are train queries, and b is a dev query. Query d has no relevant item.
+# Item vectors are axes, so a query's vector consists of its cosines with items 0 to 7.
 RELEVANCE = Relevance(
     queries=("a", "b", "c", "d"),
     splits=("train", "dev", "train", "train"),
@@ -66,15 +66,17 @@ def lists_of(config=CONFIG, relevance=RELEVANCE, seed=0, texts=TEXTS):
 
 def test_a_training_list_is_the_judged_items_and_the_hardest_safe_others():
     found = lists_of()
-    assert found.query.tolist() == [0, 2]  # d has no relevant item, b is in the split dev
+    assert found.query.tolist() == [0, 2]  # only a and c
     assert found.start.tolist() == [0, 4, 7]
-    # a: positives at 0.8, so items 3 (0.70) and 4 (0.50) are safe, and 2 (0.75) is not.
+    # Query a: the positive has the cosine 0.8. So items 3 (0.70) and 4 (0.50) are safe negatives,
+    # but item 2 (0.75) is not.
     assert found.row[:4].tolist() == [0, 1, 3, 4]
     np.testing.assert_allclose(found.cosine[:4], [0.8, 0.3, 0.7, 0.5])
     np.testing.assert_allclose(found.gain[:4], [2, 0, 0, 0])
     np.testing.assert_allclose(found.weight[:4], [1, 1, 0.25, 0.25])
     assert found.judged[:4].tolist() == [True, True, False, False]
-    # c: the one positive lies at 0.2; item 0 (0.9) was recalled above it, the others at 0.1.
+    # Query c: the positive, item 5, has the cosine 0.2. Item 0 (0.9) is above it, so it is no safe
+    # negative; items 1 and 2 (0.1) are.
     assert found.row[4:].tolist() == [5, 1, 2]
 
 
@@ -113,14 +115,16 @@ def test_so_many_queries_are_chosen_by_seed():
     chosen = {
         tuple(lists_of(replace(CONFIG, max_queries=1), seed=n).query.tolist()) for n in range(9)
     }
-    assert chosen == {(0,), (2,), ()}  # () if the chosen query has no relevant item
+    # There is no list if the chosen query, d, has no relevant item.
+    assert chosen == {(0,), (2,), ()}
 
 
 def test_dev_lists_are_what_stage_1_recalls_and_serving_would_rerank():
     found = dev_lists(RELEVANCE, RECALLED, queries=10, depth=4, seed=0)
     assert found.query.tolist() == [1]
     assert found.row.tolist() == [7, 6, 5, 4]
-    np.testing.assert_allclose(found.gain, [0, 2, 0, 0])  # item 2 was judged and not recalled
+    # Item 2 is judged, but not recalled, so it is not in the list.
+    np.testing.assert_allclose(found.gain, [0, 2, 0, 0])
     np.testing.assert_allclose(found.weight, 1)
 
 

@@ -1,4 +1,4 @@
-"""`python -m train --from-state`: the next bundle has what was written to the last one."""
+"""`python -m train --from-state`: the new bundle includes the writes to a running server."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("shared_cache")
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    """A state directory with writes, and a compacted bundle with an item of its own."""
+    """A state directory with writes, and with a compacted bundle of one item, "compacted"."""
     state = tmp_path / "state"
     with WriteLog.open(state) as log:
         log.append([Write("a", DELETED.item_id, None), Write("b", "lamp", LAMP)])
@@ -64,14 +64,16 @@ def test_the_next_bundle_has_what_was_written_and_a_server_goes_on_from_it(
     dataset: Callable[..., Path], flags: Callable[..., list[str]], state: Path, tmp_path, capfd
 ):
     data, out = dataset(items=ROWS, judgments=JUDGED), tmp_path / "out"
-    with WriteLog.open(state) as log:  # holds the lock, as a running server does
+    # The open log holds the lock of the directory, as a running server does.
+    with WriteLog.open(state) as log:
         assert main(flags(data, out, "--from-state", str(state))) == 0
         manifest = verify(out / "bundle")
         assert manifest.state == {"log": log.id, "sequence": 5}
         assert manifest.root is None
     said = capfd.readouterr().err
     assert "1 item left out, such as 'nobody': only some fields were written" in said
-    assert said.count("is not among the items; 1 of 3 judgments") == 2  # 'lamp', then the deleted
+    # Before the writes, the lamp is not among the items. After them, the deleted item is not.
+    assert said.count("is not among the items; 1 of 3 judgments") == 2
     expected = {item.item_id: item for item in GIVEN[2:]} | {
         "lamp": Item("lamp", **LAMP),
         CHEAPER.item_id: Item(CHEAPER.item_id, CHEAPER.title, price=0.5),
@@ -90,10 +92,12 @@ def test_the_next_bundle_has_what_was_written_and_a_server_goes_on_from_it(
         bundle_store.State(log.id, log.sequence),
         sound,
     )
-    assert newest == out / "bundle"  # the compacted bundle was built from another root bundle
+    # The compacted bundle does not count, because it was built from another root bundle.
+    assert newest == out / "bundle"
     live = LiveCatalogue(EngineHandle(engine), log, state / bundle_store.BUNDLES, LiveConfig())
     assert items(engine) == expected | {"lamp": Item("lamp", LAMP["title"], price=1.0)}
-    assert bundle_store.included(engine.manifest, log.id) == 5  # only later writes are replayed
+    # The bundle includes five writes; a server replays only later writes.
+    assert bundle_store.included(engine.manifest, log.id) == 5
     live.close()
 
 
@@ -114,7 +118,7 @@ def test_a_later_write_makes_the_index_anew_and_not_the_towers(
     assert "index: done" in said
     assert main(["towers", *command[1:]]) == 0
     assert "towers: up to date" in capfd.readouterr().err
-    # Without the writes, the index step gives another result.
+    # Without --from-state, the inputs of the index step differ, so its result is out of date.
     assert main(["mine", *flags(data, out)]) == 2
     assert "step index was done with other data or options" in capfd.readouterr().err
 

@@ -61,9 +61,9 @@ def dataset_of(judged=JUDGED, titles=TITLES) -> Dataset:
 
 
 class LexicalEngine:
-    """An engine over the lexical index only, with the methods that evaluation uses.
+    """An engine of a lexical index, with only the methods that evaluation calls.
 
-    Its reranker reverses the recalled order, so that the two differ.
+    Its reranker reverses the recalled order, so reranked results differ from recalled results.
     """
 
     def __init__(self, store: ItemStore, directory: Path, *, has_reranker: bool) -> None:
@@ -72,7 +72,7 @@ class LexicalEngine:
         self._index = LexicalIndex.build(store, directory)
 
     def retrieve(self, request: RetrieveRequest) -> SearchResult:
-        # This engine has one index, so it ignores the channels.
+        # The channels of the request are ignored, because this engine has only one channel.
         rows = np.arange(len(self.store), dtype=np.int32)
         return self._result(request.query, rows, request.page_size, 1.0)
 
@@ -119,12 +119,14 @@ def test_figures_are_those_worked_out_on_paper():
     queries = judged_queries(dataset_of(), "test")
     full = [ranking("i3", "i1", "i0"), ranking("i4"), ranking("i5", "i0")]
     found = make_report("test", queries, {"dense": full}).systems["dense"]
-    # q lamp: gains 0, 1, 2 against the ideal 2, 1, 0; q-chair: 0.5 against 1, 0.5; q-none: 0.
+    # The gains of "q lamp" are 0, 1, 2, ideally 2, 1, 0. Those of "q-chair" are 0.5, ideally 1,
+    # 0.5. "q-none" has nDCG 0.
     lamp = (1 / log2(3) + 2 / log2(4)) / (2 + 1 / log2(3))
     chair = 0.5 / (1 + 0.5 / log2(3))
     assert found["ndcg@10"].mean == pytest.approx((lamp + chair + 0) / 3)
     assert found["ndcg@10"].queries == 3
-    # q lamp finds both of its relevant items, the first at rank 2; q-chair finds none.
+    # "q lamp" finds both of its relevant items, the first at rank 2. "q-chair" does not find its
+    # only relevant item.
     assert found["recall@100"].mean == pytest.approx((2 / 2 + 0 / 1) / 2)
     assert found["mrr"].mean == pytest.approx((1 / 2 + 0) / 2)
     assert found["mrr"].queries == found["recall@100"].queries == 2
@@ -194,7 +196,7 @@ def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
     written = {path.name for path in (tmp_path / "runs").iterdir()}
     judged = {f"{name}{end}.run" for name in names for end in ("", "_judged")}
     assert written == judged | {"lexical.run", "recall.run"}
-    # An independent tool computes the reported metrics from the run files.
+    # trec_eval, an independent tool, computes the same metrics from the run files.
     qrels: dict[str, dict[str, int]] = {}
     for query_id, _, row, grade, split in JUDGED:
         if split == "test":
@@ -216,7 +218,8 @@ def test_without_a_reranker_there_is_no_second_system(engine):
 
 
 def test_equal_scores_favour_neither_the_order_of_judgments_nor_of_the_catalogue(engine):
-    # No word matches, so all scores are equal. The relevant item comes first in both files.
+    # No word matches, so all scores are equal. The more relevant item comes first in the judgments
+    # and in the catalogue, but it must not be ranked first because of that.
     titles = [f"lamp {row}" for row in range(40)]
     judged = [
         (f"q{row}", "sofa", row + place, grade, "test")
@@ -347,8 +350,8 @@ def test_home_depot_figures_agree_with_those_measured_elsewhere(real_data):
         run.append(Ranking([store.ids[row] for row in rows], scores[rows]))
     found = make_report("test", queries, {"bm25": run})
     assert found.queries == 1_192
-    # bm25s on its own, and a random order of the judged items, judged by other code. The order of
-    # equal scores was another there; it moves nDCG@10 by 0.004 and MRR by 0.007 either way.
+    # Other code measured these values, with bm25s and with a random order of the judged items. It
+    # ordered equal scores otherwise, which changes nDCG@10 by up to 0.004 and MRR by up to 0.007.
     assert found.systems["bm25"]["recall@100"].mean == pytest.approx(0.675, abs=0.003)
     assert found.systems["bm25"]["ndcg@10"].mean == pytest.approx(0.316, abs=0.008)
     assert found.systems["bm25"]["mrr"].mean == pytest.approx(0.382, abs=0.014)

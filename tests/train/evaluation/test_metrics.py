@@ -25,7 +25,7 @@ def test_dcg_stops_at_k():
 
 
 def test_ndcg_divides_by_the_best_order_of_all_judged_items_listed_or_not():
-    # The item with gain 2 was never found.
+    # The item with gain 2 is not in the list.
     found = ndcg(rows([0, 1]), rows([1, 0, 2]), 10)
     assert found == pytest.approx([(1 / log2(3)) / (2 + 1 / log2(3))])
 

@@ -1,6 +1,7 @@
-"""Run by test_mesh.py in a process of its own that simulates eight devices.
+"""Train towers and reranker on meshes of eight simulated devices.
 
-Trains towers and reranker on meshes of several shapes, and prints their distance from one device.
+Print how far the results on meshes of several shapes are from the results on one device.
+test_mesh.py runs this program in a separate process.
 """
 
 import json
@@ -27,23 +28,24 @@ CONFIG = FitConfig(learning_rate=1e-4, head_learning_rate=1e-4, warmup=0.5, clip
 
 
 def results(example: Example, mesh: Mesh) -> tuple[float, dict, dict]:
-    """Loss and gradients of a batch, and the parameters after an update."""
+    """Return the loss and the gradients of a batch, and the parameters after an update."""
     placed = jax.device_put(example.params, parameter_sharding(mesh, example.params))
     params = jax.tree.map(jnp.copy, placed)  # copied, because a step overwrites its inputs
     batch = jax.device_put(example.load(mesh.shape["data"])(example.batch), batch_sharding(mesh))
     optimizer = make_optimizer(CONFIG, params, encoder_parameters(example.model), 4)
     moments = replicate_rest(mesh, optimizer.init(params))
     step = make_train_step(example.loss, optimizer, None, params, moments)
-    # The first step has the rate 0, so the second is one update at the same gradient.
+    # The learning rate of the first step is 0, so the second step updates with the same gradients.
     params, moments, values = step(params, moments, batch, 0)
     gradients = gradients_of(moments)
     params, *_ = step(params, moments, batch, 1)
-    assert step._cache_size() == 1  # outputs are accepted as inputs without another compilation
+    # The second step takes the outputs of the first one without another compilation.
+    assert step._cache_size() == 1
     return float(values["loss"]), gradients, jax.device_get(params)
 
 
 def gradients_of(moments: optax.OptState) -> dict:
-    """Adam's first moments after one step are a tenth of the gradients."""
+    """Return the gradients of the first step: ten times Adam's first moments."""
     found = {}
     for _, group in optax.tree.get_all_with_path(moments, "mu"):
         found |= {name: 10 * np.asarray(m) for name, m in group.items() if isinstance(m, jax.Array)}
@@ -51,7 +53,7 @@ def gradients_of(moments: optax.OptState) -> dict:
 
 
 def largest(a: dict, b: dict, where: dict | None = None) -> float:
-    """Return the largest difference of two trees of arrays, over the given leaves."""
+    """Return the largest difference of two dicts of arrays, at the elements that `where` marks."""
     return max(
         float(np.max(np.abs(a[name] - b[name]), initial=0, where=where[name] if where else True))
         for name in a
@@ -75,7 +77,8 @@ def main() -> None:
             )
             found = results(example, mesh)
             alone = alone or found
-            # Adam divides by the gradient. If that is only rounding error, so is the update.
+            # Adam divides by the gradient's size. So updates of elements whose gradients are only
+            # rounding errors are not compared.
             steep = {name: np.abs(gradient) > 1e-4 for name, gradient in alone[1].items()}
             report[f"{name} {shape[0]}x{shape[1]}"] = {
                 "loss": abs(found[0] - alone[0]),

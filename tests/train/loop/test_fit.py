@@ -1,4 +1,4 @@
-"""The training loop, on a model small enough to follow: one kernel and one bias in each group."""
+"""The training loop, on a tiny model: one kernel and one bias in each parameter group."""
 
 import struct
 from dataclasses import replace
@@ -20,7 +20,7 @@ PLAN = [np.random.default_rng(step).permutation(40)[:8] for step in range(24)]
 CONFIG = FitConfig(
     learning_rate=0.05,
     head_learning_rate=0.02,
-    dropout=True,  # resuming has to draw the same dropout masks
+    dropout=True,  # a resumed run must draw the same dropout masks
     evaluations=6,
     patience=99,
     checkpoint_every=5,
@@ -63,7 +63,7 @@ def quality(params) -> float:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The result of a run without interruption."""
+    """The result of a run that is not interrupted."""
     return train(tmp_path_factory.mktemp("whole"))
 
 
@@ -130,10 +130,11 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(tmp_path, whole, stop
     assert equal(again, whole[0])
     assert untimed(report_again) == untimed(whole[1])
     assert list((tmp_path / "scalars").iterdir())
-    # Steps before the newest checkpoint do not run again.
+    # Steps up to the newest checkpoint, `first`, do not run again. Without a checkpoint, the
+    # initial weights are evaluated again, too.
     first = (stopped_at - 1) // CONFIG.checkpoint_every * CONFIG.checkpoint_every
     judged = [step for step in range(4, 25, 4) if step > first]
-    assert len(calls) - before == len(judged) + (first == 0)  # initial weights, too
+    assert len(calls) - before == len(judged) + (first == 0)
 
 
 def test_a_run_that_had_reached_its_end_has_nothing_left_to_do(tmp_path, whole):
@@ -145,11 +146,12 @@ def test_a_run_that_had_reached_its_end_has_nothing_left_to_do(tmp_path, whole):
 
 
 def script(*metrics: float):
-    """Return an evaluation that gives these metrics in turn and keeps the parameters it gets."""
+    """Return an evaluation that returns these metrics in turn, and the list of its parameters."""
     left, shown = list(metrics), []
 
     def evaluate(params) -> float:
-        shown.append(jax.tree.map(jnp.copy, params))  # the next step overwrites them
+        # Copy the parameters, because the next step overwrites them.
+        shown.append(jax.tree.map(jnp.copy, params))
         return left.pop(0)
 
     return evaluate, shown
@@ -158,7 +160,7 @@ def script(*metrics: float):
 def test_the_parameters_that_did_best_on_dev_are_kept(tmp_path):
     evaluate, shown = script(0.2, 0.1, 0.5, 0.5, 0.4, 0.2, 0.3)
     found, report = train(tmp_path, evaluate=evaluate)
-    assert equal(found, shown[2])  # the first of equal scores wins
+    assert equal(found, shown[2])  # the first of two equal metrics
     assert (report["best"], report["best_step"], report["step"]) == (0.5, 8, 24)
     assert report["last"] == 0.3
 
@@ -196,7 +198,7 @@ class Clock:
         return self.now
 
     def passing(self, seconds: float, of):
-        """Return a function that advances the clock by some seconds."""
+        """Return a function that advances the clock and then calls `of`."""
 
         def slow(given):
             self.now += seconds
@@ -206,10 +208,11 @@ class Clock:
 
 
 def scalars(directory, name: str) -> dict[int, float]:
-    """Return the scalars that were written for TensorBoard, by step."""
+    """Return the values of a TensorBoard scalar by step."""
     [file] = directory.iterdir()
     data, at, found = file.read_bytes(), 0, {}
-    while at < len(data):  # length, its checksum, an event, its checksum
+    # A record is a length, the length's checksum, an event, and the event's checksum.
+    while at < len(data):
         (size,) = struct.unpack_from("<Q", data, at)
         event = Event.FromString(data[at + 12 : at + 12 + size])
         for value in event.summary.value:
@@ -222,7 +225,8 @@ def scalars(directory, name: str) -> dict[int, float]:
 @pytest.mark.parametrize("load_seconds", [0.0, 7.0])
 def test_waiting_for_batches_is_told_from_everything_else(tmp_path, load_seconds):
     clock = Clock()
-    first = clock.passing(load_seconds, load)  # others load during steps
+    # Only the first batch makes the loop wait. Later batches are loaded during steps.
+    first = clock.passing(load_seconds, load)
 
     def make_slow_step(*given):
         step = make_train_step(*given)
@@ -281,7 +285,7 @@ def updates_of(config: FitConfig, gradients: dict, start: dict, steps: int) -> l
 
 
 def test_rates_rise_over_the_warm_up_and_fall_to_zero():
-    # Adam's step under a constant gradient is the rate itself.
+    # With a constant gradient, the size of Adam's update is the learning rate.
     gradients = {"bert.bias": jnp.full(1, 0.01), "output.bias": jnp.full(1, 0.01)}
     start = jax.tree.map(jnp.zeros_like, gradients)
     config = FitConfig(learning_rate=1.0, head_learning_rate=10.0, warmup=0.2)
@@ -308,5 +312,6 @@ def test_gradients_are_clipped_by_their_norm_over_all_parameters():
     _, state = optimizer.update(gradients, optimizer.init(gradients), gradients)
     moments = [leaf for leaf in jax.tree.leaves(optax.tree.get_all_with_path(state, "mu"))
                if isinstance(leaf, jax.Array)]  # fmt: skip
-    # Norm 50: Adam's first moment is a tenth of 0.6 and of 0.8.
+    # The norm 50 is clipped to 1, so the gradients become 0.6 and 0.8. Adam's first moments are a
+    # tenth of that.
     assert sorted(round(float(m[0]), 4) for m in moments) == [0.06, 0.08]

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 REPOSITORY = Path(__file__).parents[3]
-# Allocates 64 MiB as NumPy does, and prints how much of the process lies in huge pages.
+# A program that allocates 64 MiB with NumPy, and prints how much of its memory is in huge pages.
 PROGRAM = """
 from train.loop.huge_pages import restart_with_huge_pages
 restart_with_huge_pages()
@@ -42,11 +42,12 @@ def run(**environment):
 def test_a_process_begins_anew_with_huge_pages():
     process, (first, kilobytes) = run()
     assert process.returncode == 0
-    # The same process, with the environment of a training run.
+    # The restart keeps the process id and the arguments, and sets the environment variable.
     assert first == f"{process.pid} glibc.malloc.hugetlb=1 ['an argument', '--flag']"
     allowed = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if allowed.exists() and "[never]" not in allowed.read_text():
-        assert int(kilobytes) >= 2_048  # at least one page, even if memory is fragmented
+        # Even in fragmented memory, there is at least one huge page of 2 MiB.
+        assert int(kilobytes) >= 2_048
 
 
 def test_what_was_asked_for_already_is_kept():

@@ -1,4 +1,4 @@
-"""Training steps of towers and reranker: their inputs, and that every parameter learns."""
+"""Training steps of towers and reranker: their inputs, and the updates of every parameter."""
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ def cached(compilation_cache):
 
 @pytest.fixture(scope="module")
 def pairs_of(tokenizer):
-    """Return a function that makes training pairs of (item, grade) lists by query."""
+    """Return a function that makes training pairs of queries with lists of (item, grade)."""
     config = TowersConfig(dim=16, max_query_tokens=8, max_item_tokens=16)
 
     def make(texts, *judged):
@@ -56,7 +56,8 @@ def test_pairs_are_what_is_relevant_weighted_by_its_gain(pairs_of):
 
 
 def test_false_negatives_are_liked_items_and_their_likes(pairs_of):
-    # Items 0 and 3 have one text. Queries 0 and 2 are one when written the same way.
+    # Items 0 and 3 have the same text. Queries 0 and 2 differ only in case and spaces, so they
+    # count as the same query.
     texts = ["saw", "drill", "lamp", "saw"]
     pairs = pairs_of(
         texts, ("tool", [(0, 3), (1, 3)]), ("light", [(2, 3)]), ("TOOL ", [(2, 3)]), ("x", [(3, 3)])
@@ -65,12 +66,12 @@ def test_false_negatives_are_liked_items_and_their_likes(pairs_of):
         (0, 0), (0, 1), (1, 2), (2, 2), (3, 3)
     ]  # fmt: skip
     expected = [
-        # item: saw 0, drill, lamp, lamp, saw 3
-        [1, 1, 1, 1, 1],  # tool likes 0, so 3 too; 1; and 2, for TOOL does
+        # A row is the query of a pair; columns are all items: saw 0, drill, lamp, lamp, saw 3.
+        [1, 1, 1, 1, 1],  # tool: items 0 and 1, item 3 as item 0, and item 2 as TOOL
         [1, 1, 1, 1, 1],
-        [0, 0, 1, 1, 0],  # light likes 2 alone
+        [0, 0, 1, 1, 0],  # light: item 2
         [1, 1, 1, 1, 1],
-        [1, 0, 0, 0, 1],  # x likes 3, so 0 too
+        [1, 0, 0, 0, 1],  # x: item 3, and item 0 as item 3
     ]
     found = pairs.false_negatives(np.arange(5))
     np.testing.assert_array_equal(found, np.array(expected, bool))
@@ -104,7 +105,7 @@ def test_the_training_loss_is_that_of_the_vectors_that_serving_computes(tokenize
     np.testing.assert_allclose(scalars["temperature"], 0.05, rtol=1e-6)
 
 
-# Added to every score of a list alike, so the listwise loss has no gradient in them.
+# These biases add the same number to all scores of a list, so they do not change the listwise loss.
 NO_GRADIENT = {"output.bias", "linear.bias"}
 
 
@@ -135,7 +136,8 @@ def test_a_few_steps_move_every_trainable_leaf_and_lower_the_loss(tokenizer, tmp
         if np.array_equal(value, params[name]) or not np.isfinite(params[name]).all()
     }
     assert still <= NO_GRADIENT
-    if kind != "separate towers":  # because compiling takes seconds
+    # For separate towers, the loss is not checked, because its compilation takes seconds.
+    if kind != "separate towers":
         loss = jax.jit(example.loss)
         before, after = (loss(p, load(example.batch), None)[0] for p in (example.params, params))
         assert after < 0.97 * before
@@ -159,7 +161,8 @@ def test_gradients_do_not_pass_the_least_temperature(tokenizer):
     np.testing.assert_allclose(scalars["temperature"], 0.01, rtol=1e-6)
 
 
-# Accelerators round the inputs of products by default. A CPU does not, so the jaxpr is checked.
+# By default, accelerators round the inputs of products, but a CPU does not. So a test on a CPU must
+# check the precision in the jaxpr.
 
 
 def exact_only(jaxpr):

@@ -27,7 +27,7 @@ def test_home_depot_s_judgments_are_graded_pairs_of_its_items(real_data):
     assert (found.gain >= 0).all()
     assert (np.diff(found.query) >= 0).all()
     assert len(found.only("train").queries) > 5 * len(found.only("dev").queries) > 2_000
-    # One query, computed independently.
+    # Compare the grades of one query with the rows of the dataset.
     row = dataset.judgments.slice(1_000, 1).to_pylist()[0]
     of_query = dataset.judgments.filter(pc.equal(dataset.judgments["query_id"], row["query_id"]))
     expected = {store.row(r["item_id"]): r["grade"] for r in of_query.to_pylist()}

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("shared_cache")
 
 @pytest.fixture(scope="module")
 def built(demo, flags, tmp_path_factory) -> Path:
-    """The output directory of one whole run over the small demo store."""
+    """The output directory of a complete run on the small demo store."""
     out = tmp_path_factory.mktemp("run") / "out"
     assert main(flags(demo, out)) == 0
     return out
@@ -65,7 +65,7 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     tuned, measured = open_queries(index), open_held_out(index)
     assert len(measured)
     assert not (tuned[:, None] == measured).all(axis=-1).any()
-    assert manifest.reports["index"]["recall@100"] == 1  # exact search
+    assert manifest.reports["index"]["recall@100"] == 1  # the index is exact
     assert manifest.reports["index"]["build_seconds"] >= 0
     assert sys.platform != "linux" or manifest.reports["index"]["build_peak_mib"] > 0
     figures = json.loads((built / "evaluation.json").read_text())
@@ -76,12 +76,12 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
         path.name for path in (built / "runs").iterdir()
     }
     names = {path.name for path in (built / "steps").iterdir()}
-    assert names == {"towers", "index", "mine", "rerank"}  # no unfinished step is left
+    assert names == {"towers", "index", "mine", "rerank"}  # and no unfinished step
     assert not list((built / "bundle").rglob("step.json"))
 
 
 def test_what_is_trained_beats_what_it_started_from(built):
-    # The initial weights are evaluated on dev, and kept if training does not improve them.
+    # Best step 0 would mean that no trained weights are better on dev than the initial weights.
     assert report(built, "towers")["best_step"] > 0
     assert report(built, "rerank")["best_step"] > 0
     figures = json.loads((built / "evaluation.json").read_text())["systems"]
@@ -121,7 +121,7 @@ def test_a_version_that_trains_otherwise_trains_anew(
     out = tmp_path / "out"
     shutil.copytree(built, out, symlinks=True)
     monkeypatch.setattr(f"train.pipeline.run.{name}", value)
-    # `bundle` only assembles the steps, so the first stale step is named.
+    # `bundle` does not run other steps; it names the first step that is out of date.
     assert main(["bundle", *flags(demo, out)]) == 2
     assert f"step {first} was done with other" in capfd.readouterr().err
 
@@ -238,7 +238,7 @@ def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags,
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (stage, step, done.stderr)
     assert "resuming after step" in done.stderr, (stage, step)
-    # The same weights, vectors and results to the last bit, and so the same metrics.
+    # Weights, vectors and results are equal to the last bit, so the metrics are equal too.
     ours, theirs = (Manifest.read(where / "bundle") for where in (out, built))
     assert ours.metrics == theirs.metrics, (stage, step)
     for name, entry in theirs.files.items():

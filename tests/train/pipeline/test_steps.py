@@ -9,7 +9,7 @@ from train.pipeline.steps import Step, sole_writer
 
 @pytest.fixture
 def step(tmp_path):
-    """A step that records each of its runs in `done`."""
+    """A step, and the list `done`, to which each run of the step adds an entry."""
     done = []
 
     def build(directory, unfinished):
@@ -33,7 +33,7 @@ def test_a_step_is_done_once(step, tmp_path):
     assert step.report["count"] == 1
     step.require()
     assert (step.directory / "result").read_text() == "1"
-    # The checkpoints of the changed step are gone, and no other file is left.
+    # The checkpoints of the finished step are deleted: only the step's directory is left.
     assert [path.name for path in (tmp_path / "steps").iterdir()] == ["towers"]
     assert json.loads((step.directory / "step.json").read_text())["inputs"] == step.inputs
 
