@@ -3,8 +3,8 @@
     python -m bench.building
 
 The vectors are random, because a million random vectors take seconds to make, but a million titles
-take an hour to encode. Each vector is a random point near a random centre. The exact neighbourhoods
-hardly affect the results.
+take an hour to encode. Each vector is a random point near a random centre. Real vectors
+would have other neighbours, but that hardly changes the time and memory of a build.
 """
 
 import os

@@ -317,7 +317,7 @@ def _same_but_numbers(item: Item, other: Item) -> bool:
 
 
 def _written(write: Write | Change, before: Item | None) -> Item:
-    """Return an item after a write that does not delete it.
+    """Return the state of an item after a write; the write must not be a deletion.
 
     Raises:
         TypeError: the write names fields that items do not have, or lacks a required field.

@@ -57,7 +57,7 @@ def item_vectors(
 
 
 class _RefusedTextsError(Exception):
-    """The encoder fails at some of these texts, but not at every text."""
+    """The encoder fails at some of these texts, but it still works for other texts."""
 
 
 def _encode(

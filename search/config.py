@@ -20,7 +20,8 @@ class EngineConfig:
 
     recall_depth: int = 200  # number of candidates that recall finds
     rerank_depth: int = 50  # number of best candidates that are reranked
-    # weight of the lexical score in recall: the best lexical score adds as much as this cosine
+    # weight of the lexical score in the recall score; the best lexical score is 1, so it adds this
+    # number to the recall score
     lexical_weight: float = LEXICAL_WEIGHT
     # weight of the recall score, which is added to the reranker's logit; 1 to 2 are the best values
     # on Home Depot's `dev` split
@@ -28,7 +29,8 @@ class EngineConfig:
     # data type of the inputs of matrix products
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
-    # time reserved to write and send the answer, or 15% of the time left if that is longer
+    # time reserved to write and send the answer; if 15% of the time left is longer, that time is
+    # reserved instead
     answer_milliseconds: int = 5
 
     def __post_init__(self) -> None:

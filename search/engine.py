@@ -1,4 +1,4 @@
-"""The engine: searches with recall and reranking, and each part of a search alone.
+"""The engine: complete searches (recall and reranking), and each part of a search by itself.
 
 Offline evaluation and the online service call the same methods. The methods are synchronous and
 thread-safe. After `share`, the model work of concurrent calls runs in batches.
@@ -59,7 +59,8 @@ class Engine:
         models: The models of the bundle.
         dim: Width of query and item vectors.
         snapshot: The items that the next request searches.
-        successor: The engine that replaced this one and now receives the writes; None until then.
+        successor: The engine that replaced this engine and now receives the writes; None if this
+            engine was not replaced.
         config: Default values for requests, and settings of the engine.
     """
 
@@ -104,7 +105,8 @@ class Engine:
             directory: The bundle.
             config: Default values for requests, and settings of the engine.
             warm: Whether to call `warm_up` before the golden queries.
-            models: Models of another bundle, reused if the files and numerics are the same.
+            models: Models of another bundle, reused if this bundle has the same model files and
+                numerics.
             verified: The result of `bundle.verify` for this bundle; None verifies the bundle here.
 
         Raises:
@@ -113,7 +115,7 @@ class Engine:
         manifest = verified or bundle.verify(directory)
         try:
             with panics_as_errors():
-                # Golden queries were recorded with default settings.
+                # Golden queries were recorded with default settings, so replay them with these.
                 engine = cls(directory, manifest, config.with_default_requests(), models)
                 if warm:
                     engine.warm_up()
@@ -164,7 +166,7 @@ class Engine:
         self.models.share()
 
     def close(self) -> None:
-        """End the batching that `share` started, after the queued work."""
+        """Finish the queued work, then end the batching that `share` started."""
         self.models.close()
 
     def cache_reports(self) -> dict[str, CacheReport]:
@@ -319,7 +321,7 @@ class Engine:
         return embed(self.models.encoder, request.inputs, self._timer(request.deadline))
 
     def lookup(self, item_ids: Sequence[str]) -> Lookup:
-        """Return the current items with some ids, and the ids that no item has."""
+        """Return the current items that have the given ids, and the given ids that no item has."""
         return self.snapshot.lookup(item_ids, self._timer(None))
 
     def _begin(self, request: SearchRequest) -> SearchState:

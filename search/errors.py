@@ -17,7 +17,7 @@ class RequestError(Exception):
         self.problem = problem
 
     def within(self, field: str) -> "RequestError":
-        """Prefix the path with the field that contains the request; return this error."""
+        """Prefix the path with the name of the field that has the request; return this error."""
         self.field = f"{field}.{self.field}"
         self.args = (f"{self.field}: {self.problem}",)
         return self

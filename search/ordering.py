@@ -17,8 +17,9 @@ def rerank_order(
         tail: Recall scores of the other candidates; falling.
 
     Returns:
-        The order of the head, in which equal scores keep the recall order, and the falling scores
-        of the whole list. The scores of the tail are shifted below the last score of the head.
+        The order of the head, and the falling scores of the whole list. In the head, items with
+        equal scores keep the recall order. The scores of the tail are shifted below the last score
+        of the head.
     """
     order = np.argsort(-scores, kind="stable")
     head = scores[order]

@@ -38,7 +38,8 @@ _PAGE_FIELDS = frozenset({"page_size", "offset", "rerank_limit", "deadline"})
 class SearchRequest:
     """A search: recall candidates, rerank the best, return one page.
 
-    An empty query with a filter browses: the engine lists the items that pass by popularity.
+    A request with a filter and an empty query is browsing: the engine lists the items that pass the
+    filter, most popular first.
 
     Raises:
         RequestError: a field is out of its limits.
@@ -49,13 +50,15 @@ class SearchRequest:
     filter: Filter | None = None  # only items that pass this filter are candidates
     facets: tuple[Facet, ...] = ()  # fields whose values are counted
     rules: Rules = NO_RULES  # a merchandiser's changes to the result
-    max_per_group: int = 0  # most results with the same group_id, over all pages; 0: no limit
-    recall_depth: int | None = None  # candidates to recall; None: the engine's default
-    rerank_depth: int | None = None  # candidates to rerank; None: the engine's default; 0: none
-    # Most candidates to rerank, including pinned items. If time was short on the first page, later
-    # pages use the number that the first page reranked.
+    # maximum number of results with the same group_id, over all pages; 0: no limit
+    max_per_group: int = 0
+    recall_depth: int | None = None  # number of candidates to recall; None: the engine's default
+    # number of candidates to rerank; None: the engine's default; 0: no reranking
+    rerank_depth: int | None = None
+    # maximum number of candidates to rerank, including pinned items; if time was short on the first
+    # page, requests for later pages set the number of candidates that the first page reranked
     rerank_limit: int | None = None
-    page_size: int = 10  # most results on the page
+    page_size: int = 10  # maximum number of results on the page
     offset: int = 0  # number of results before the page
     deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
 
@@ -85,7 +88,7 @@ class SearchRequest:
 
     @property
     def identity(self) -> str:
-        """The fields that define the list of results, as text; without those of `_PAGE_FIELDS`."""
+        """A text of all fields that define the list of results: all fields but `_PAGE_FIELDS`."""
         named = (field.name for field in fields(self) if field.name not in _PAGE_FIELDS)
         return repr([(name, getattr(self, name)) for name in named])
 
@@ -100,9 +103,10 @@ class RetrieveRequest:
 
     query: str | Float32[np.ndarray, " dim"]  # a text, or a query vector of any norm above 0
     _: KW_ONLY
-    channels: tuple[str, ...] = ()  # channel names; empty: all channels, or dense for a vector
+    # names of channels; empty: all channels for a text, the dense channel for a vector
+    channels: tuple[str, ...] = ()
     filter: Filter | None = None  # only items that pass this filter are returned
-    page_size: int = 100  # most results; the lexical channel by itself can find fewer
+    page_size: int = 100  # maximum number of results; the lexical channel alone can find fewer
     with_items: bool = False  # return items, not only their ids
     deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
 
@@ -149,7 +153,7 @@ class SimilarItemsRequest:
     _: KW_ONLY
     filter: Filter | None = None  # only items that pass this filter are returned
     exclude_variants: bool = False  # leave out items with the same group_id
-    page_size: int = 10  # most results
+    page_size: int = 10  # maximum number of results
     deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
 
     def __post_init__(self) -> None:

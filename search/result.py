@@ -19,14 +19,14 @@ class Hit:
 
     Attributes:
         item_id: The item's id.
-        score: The final score. The list is sorted by it before diversity and pins move items.
+        score: The final score. It sorts the list; after that, diversity and pins move items.
         dense_score: Cosine of the query and item vectors, in [-1, 1]; None when browsing.
         recall_score: The weighted sum of the channels' scores of the item; None when browsing and
             for a `RerankRequest`.
         rerank_score: The reranker's logit; None for an item that was not reranked.
         lexical_score: The item's BM25 divided by the best BM25 of any item, in [0, 1]; None for an
             item that was not reranked or is not indexed.
-        channels: The channels that recalled the item, with the item's rank in each, from 1.
+        channels: The item's rank (from 1) in each channel that recalled the item, by channel name.
         item: The item at the time of the search; None if only ids are returned.
         base_score: The score without boosts; None without rules.
         adjustments: The effects of rules on the item, in the order of `search.rules`.

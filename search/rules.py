@@ -1,13 +1,13 @@
 """Rules: a merchandiser's changes to the result of one search.
 
-The rules are applied in this order, each to the result of the one before:
+The engine takes these steps. Each step changes the result of the step before:
 
 1. Exclusions remove items before recall.
 2. Recall and reranking run as without rules.
 3. Boosts (and demotions) add to the scores of the candidates. The list is then sorted again.
 4. Diversity reorders the head of the list (see `search/pipeline/diversity.py`).
-5. Caps remove an item if enough items before it in the list have the same value. Pinned items are
-   counted first.
+5. A cap removes an item if earlier items in the list with the same value already reach the cap's
+   limit. Pinned items are counted before all other items.
 6. Pins put items at fixed positions. The other items fill the remaining positions in list order.
 
 The page is cut from the list after these steps.
@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from catalog.filters import Filter
 
-MAX_EXCLUDED = 1_000  # item ids
+MAX_EXCLUDED = 1_000  # largest number of excluded item ids
 MAX_PIN = 50  # largest position of a pin
 MAX_BOOSTS = 20
 MAX_STRENGTH = 10.0  # largest strength of a boost, in units of the final score
@@ -40,7 +40,7 @@ class Cap:
     """Limit the number of results with the same value, over all pages together."""
 
     field: str  # brand, category, group_id or `attributes.NAME`
-    most: int  # most results per value; items without a value are never removed
+    most: int  # maximum number of results per value; items without a value always stay
     level: int = 0  # number of category levels that are compared; 0 compares all
 
 

@@ -84,7 +84,7 @@ class Snapshot:
         return rows
 
     def lookup(self, item_ids: Sequence[str], timer: StageTimer) -> Lookup:
-        """Return the items with some ids, and the ids that no item has."""
+        """Return the items that have the given ids, and the given ids that no item has."""
         with timer.stage("lookup") as stage:
             rows = self.catalogue.rows(item_ids).tolist()
             items = tuple(self.catalogue.item(row) for row in rows if row >= 0)
@@ -111,8 +111,8 @@ class Snapshot:
     def recall_at_10(self, give_way: Callable[[], object] = lambda: None) -> float:
         """Measure the share of the exact 10 nearest items that the index finds.
 
-        The 10 nearest items are those of the present catalogue, including added items and without
-        deleted ones. The measurement reads all vectors.
+        The exact search includes the added items of the present catalogue, and excludes deleted
+        items. It reads all vectors.
 
         Args:
             give_way: Called before each step. A step takes at most some hundredths of a second. An
@@ -126,7 +126,7 @@ class Snapshot:
         return recall(exact, np.stack(hits))
 
     def warm_up(self, depth: int) -> None:
-        """Compile or load everything that searches to this depth need."""
+        """Compile or load everything that a search for `depth` items needs."""
         self.channels.warm_up(depth)
         self.popularity.warm_up()
 

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str], program: str = "python -m server") -> int:
 
 
 def _search(arguments: Sequence[str], program: str) -> int:
-    # Each command imports only its own modules, because the server's take seconds to import.
+    # Each command imports only its own modules, because those of the server take seconds to import.
     from server.cli.search import SearchConfig, search
     from shortlist.client import ShortlistError
 
@@ -73,7 +73,8 @@ def _health(arguments: Sequence[str], program: str) -> int:
 
 def _serve(arguments: Sequence[str], program: str) -> None:
     # Without this variable, gRPC's core writes plain text between the log records, for example
-    # after failed handshakes, which any client can cause. gRPC reads the variable at its import.
+    # after a failed handshake. Any client can cause failed handshakes. gRPC reads the variable when
+    # it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from server.cli.settings import load
     from server.observe.log_format import configure

@@ -1,8 +1,8 @@
 """Load bundles while the server runs, swap them in, and roll back.
 
-A running call keeps the engine that it began with. After a swap, only such calls refer to the old
-engine, so the end of the last such call frees the engine. For this reason, code that runs in a call
-must leave no reference cycles.
+A running call keeps the engine that it began with. After a swap, only these calls refer to the old
+engine, and the end of the last of these calls frees the engine. A reference cycle would keep the
+engine in memory, so code that runs in a call must leave no reference cycles.
 """
 
 import asyncio
@@ -53,9 +53,9 @@ class BundleRecord:
 
     Attributes:
         path: The bundle's directory, without symbolic links.
-        deployed: The manifest in that directory.
-        manifest: The manifest of the engine's bundle: `deployed`, or the manifest of a bundle that
-            was compacted from that bundle.
+        deployed: The manifest in the directory `path`.
+        manifest: The manifest of the engine's bundle. It is `deployed`, or the manifest of a bundle
+            that was compacted from the bundle in `path`.
         since: When the bundle began to serve.
     """
 
@@ -99,7 +99,8 @@ class BundleLoader:
 
         Args:
             engine: The engine that answers first.
-            deployed: The directory of the engine's bundle, or of the bundle it was compacted from.
+            deployed: The directory of the engine's bundle; for a compacted bundle, the directory of
+                the bundle that it was compacted from.
             root: Bundles are loaded only from below this directory.
         """
         self.engine_handle = EngineHandle(engine)
@@ -243,7 +244,8 @@ class BundleLoader:
             raise BundleRefusedError(str(error)) from None
         with self._changing:
             before, self.current = self.current, _record(engine)
-        # With an equal id, only the directory changed, so there is nothing to roll back.
+        # If the ids are equal, the same bundle was loaded again, perhaps from another directory, so
+        # there is nothing to roll back.
         if before.deployed.bundle_id != engine.bundle_id:
             self.previous = before
         self.last_failure = None
@@ -271,8 +273,8 @@ class BundleLoader:
         except Exception as error:
             log_error(logger, error, "bundle cannot be opened: path=%s", directory)
             reason = f"{directory} cannot be opened: {type(error).__name__}; the log says where"
-        # Raised outside the handlers. An error raised in a handler would keep the partly loaded
-        # engine in memory.
+        # Raise the error after the `except` blocks. An error raised inside would keep the partly
+        # loaded engine in memory.
         raise BundleRefusedError(reason)
 
 

@@ -41,14 +41,14 @@ class ServerConfig:
     tokens_in_clear: bool = False  # allow tokens without TLS on any interface, not only loopback
     # port of AdminService, which swaps bundles; 0 picks a free port; None: no AdminService
     admin_port: int | None = None
-    admin_host: str = "127.0.0.1"  # address of admin_port
+    admin_host: str = "127.0.0.1"  # address to listen on for AdminService
     # AdminService loads bundles only from below this directory; None: the parent of `bundle`
     bundle_root: Path | None = None
     threads: int = 16  # number of calls that run at a time and share batches of model work
     queue_size: int = 64  # number of calls that may wait; the next gets RESOURCE_EXHAUSTED
     # age of a connection at which its client must reconnect, so that clients find new servers
     connection_age_seconds: float = 300.0
-    # time for running calls to finish on a connection that has reached this age
+    # time for running calls to finish on a connection that has reached connection_age_seconds
     connection_grace_seconds: float = 3_600.0
     drain_seconds: float = 0.3  # time from reporting NOT_SERVING to the stop
     grace_seconds: float = 10.0  # time for running calls to finish during a stop
@@ -57,7 +57,7 @@ class ServerConfig:
     log_format: Literal["text", "json"] = "text"  # json writes one object per line
     # port of GET /metrics for Prometheus; 0 picks a free port; None: no metrics
     metrics_port: int | None = None
-    metrics_host: str = "127.0.0.1"  # address of metrics_port, in plain HTTP
+    metrics_host: str = "127.0.0.1"  # address to listen on for metrics, in plain HTTP
     # URL of an OTLP collector of traces over gRPC, such as http://localhost:4317
     trace_endpoint: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)  # defaults of recall and reranking

@@ -39,7 +39,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PENDING_CALLS = 100_000
 
 _OPTIONS = (
-    ("grpc.so_reuseport", 0),  # else a second server on this port would get half of the calls
+    ("grpc.so_reuseport", 0),  # with 1, a second server on this port would get half of the calls
     ("grpc.max_receive_message_length", 8 * 2**20),  # enough for a request with 500 items to rerank
     # gRPC cancels calls without details while so many wait to be accepted. By default it starts at
     # 1,000, so a burst would never reach the load shedding of this server.
@@ -63,8 +63,8 @@ class Service:
 
         Args:
             config: The settings.
-            tracer_provider: Receives the spans if `config.trace_endpoint` is None; None: the
-                provider of the process.
+            tracer_provider: Receives the spans if the settings have no `trace_endpoint`. None
+                uses the provider of the process.
 
         Raises:
             InputError: The packages that send traces are not installed.
@@ -112,7 +112,7 @@ class Service:
             InputError: The bundle, an address or a TLS file cannot be used.
         """
         config = self._config
-        port = self._bind()  # first, so that a used port is reported at once
+        port = self._bind()  # first, so that a port in use is reported at once
         if config.metrics_port is not None:
             self._metrics_server = MetricsServer(
                 self._metrics.registry, config.metrics_host, config.metrics_port

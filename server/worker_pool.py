@@ -47,9 +47,9 @@ class StoppingError(Exception):
 class QueueEstimate:
     """Running means of the run times of jobs and of their waits in the queue.
 
-    A job is a sample only if other jobs waited in front of it; other jobs do not show how fast a
-    busy server works. Refused jobs give no samples. Without samples, the estimate of
-    `seconds_behind` halves every `half_life_seconds`.
+    Only jobs that waited behind other jobs are samples. The times of a job that did not wait do not
+    show how fast a busy server works. Refused jobs give no samples. Without samples, the estimate
+    of `seconds_behind` halves every `half_life_seconds`.
     """
 
     job_seconds: float = 0.0  # mean run time of a job
@@ -113,7 +113,7 @@ class WorkerPool:
         self._estimate = estimate or QueueEstimate(clock=clock)
         self._clock = clock
         self._closed = False
-        self._closing = threading.Lock()  # so that `close` queues its None behind all jobs
+        self._closing = threading.Lock()  # makes `close` queue its Nones behind all jobs
         # Daemon threads, so that an interrupted process does not wait for a compilation.
         self._threads = [
             threading.Thread(target=self._run_jobs, name=f"engine-{number}", daemon=True)
@@ -173,7 +173,8 @@ class WorkerPool:
             caller.cancel()
             raise
         finally:
-            # A future and its error's traceback would form a cycle, which keeps the engine.
+            # A future and its error's traceback would form a reference cycle, which would keep the
+            # engine in memory.
             del future
 
     def close(self) -> None:
@@ -191,7 +192,7 @@ class WorkerPool:
             self._count(1)
             job()
             self._count(-1)
-            del job  # else it would keep its engine until the next job
+            del job  # the reference would keep the job's engine until the next job
 
     def _count(self, change: int) -> None:
         with self._counting:
@@ -223,7 +224,7 @@ class WorkerPool:
         else:
             future.set_result(answer)
         finally:
-            del future  # else a cycle, as in `run`
+            del future  # avoid a reference cycle, as in `run`
         if ahead:
             self._estimate.add((began - queued) / (ahead + 1), self._clock() - began)
 

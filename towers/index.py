@@ -146,8 +146,8 @@ def open_index(directory: Path) -> VectorIndex:
     """Open an index that `build_index` wrote, without verifying its files.
 
     Raises:
-        InputError: the index needs ScaNN and ScaNN is not installed, an earlier version of this
-            program built the index, or its directory contains ScaNN's pickle file.
+        InputError: ScaNN is needed but not installed. Or the index was built by an earlier version
+            of this program. Or the directory contains ScaNN's pickle file.
     """
     values = json.loads((directory / CONFIG_FILE).read_text())
     if values["kind"] == "exact":

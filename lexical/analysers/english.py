@@ -1,8 +1,8 @@
 """English: words are stemmed, and sizes and codes are indexed both whole and in parts.
 
 The tokenizer splits at every punctuation mark, which breaks up sizes and codes: 1/2 in., 3.5 mm,
-12-gauge, F8J042-BLK. `prepare` writes each size or code as one word before its parts. This word
-matches every spelling of the same size or code, and each part still matches by itself.
+12-gauge, F8J042-BLK. `prepare` replaces each size or code by one word, followed by its parts. The
+word matches every spelling of the size or code, and each part still matches by itself.
 """
 
 import re
@@ -37,7 +37,7 @@ _SIGNS = re.compile(r"[-./]")
 
 
 def prepare(text: str) -> str:
-    """Write each size and code as one word before its parts.
+    """Replace each size and code by one word, followed by its parts.
 
     1/2 in. → 1f2in 1f2 in; 3.5mm → 3d5mm 3d5 mm; 12 gauge → 12gauge 12 gauge; AB-12 → AB12 AB 12.
     """
@@ -62,7 +62,7 @@ ANALYSER = Analyser("english", "shortlist_en_2", build_tokenizer, prepare)
 
 
 def _whole_code(joined: re.Match[str]) -> str:
-    """Write a code, which has both letters and digits, as one word before its parts."""
+    """Return a code (letters and digits) as one word, followed by its parts."""
     parts = joined[0]
     whole = _SIGNS.sub("", parts)
     is_code = len(whole) <= _LONGEST_CODE and not whole.isdigit() and not whole.isalpha()

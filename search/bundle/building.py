@@ -26,7 +26,7 @@ from towers.index import (
 )
 from towers.vectors import open_vectors
 
-# File in the vector index's directory with queries that the index was not tuned on.
+# A file in the directory of the vector index. It has queries that the index was not tuned on.
 HELD_OUT = "held_out.npy"
 _RECALL_DEPTHS = (10, 100, 200)
 
@@ -48,13 +48,14 @@ def build_indexes(
         lexical: Configuration of the lexical index.
 
     Returns:
-        The report. `items` is the number of items. For the vector index there are `vectors` (how
-        they are stored), `bytes_per_item` (including the vectors), `build_seconds`,
-        `build_peak_mib` (peak memory, if the system reports it) and the values of the index's
-        `report()`. `recall@K` is recall against exact search, on the queries of `open_held_out`.
+        The report. `items` is the number of items. All other values describe the vector index:
+        `vectors` (how vectors are stored), `bytes_per_item` (including the vectors),
+        `build_seconds`, `build_peak_mib` (peak memory, if the system reports it) and the values of
+        the index's `report()`. `recall@K` is the share of the exact K nearest items that the index
+        finds, for the queries of `open_held_out`.
 
     Raises:
-        InputError: see `towers.index.index_stored`.
+        InputError: the kind is ScaNN and ScaNN is not installed, or a vector is not finite.
     """
     index_directory = directory / bundle.INDEX
     forget_peak()
@@ -81,7 +82,8 @@ def build_alike(directory: Path, like: Path) -> dict[str, Any]:
     """Build indexes with the configuration of another bundle.
 
     Args:
-        directory: The directory with the items and vectors, where the indexes are written.
+        directory: The directory of the new bundle. It already has the items and the vectors, and
+            gets the indexes.
         like: The bundle whose index configurations and query samples are used.
 
     Returns:
@@ -107,7 +109,8 @@ def save_held_out(directory: Path, queries: Float32[np.ndarray, "queries dim"]) 
 def open_held_out(directory: Path) -> Float32[np.ndarray, "queries dim"]:
     """Return unit vectors of queries that a vector index was not tuned on.
 
-    Bundles of earlier versions have no such queries; the tuning queries are returned instead.
+    Bundles of earlier versions have no such queries. For these bundles, return the queries that the
+    index was tuned on.
     """
     if not (directory / HELD_OUT).is_file():
         return open_queries(directory)

@@ -1,4 +1,4 @@
-"""Golden queries: their results are recorded when a bundle is built, and compared on loading."""
+"""Golden queries: queries whose results are recorded at the build and checked at each load."""
 
 import json
 from collections.abc import Sequence
@@ -13,9 +13,10 @@ from search.result import SearchResult
 
 ANSWERS = 2  # increase this when an engine change alters the results of unchanged models
 DEPTH = 10
-# Processors round differently; bfloat16 inputs of matrix products round much more than float32.
-TOLERANCE = {True: 1e-3, False: 1e-1}  # allowed change of a score, by whether both used float32
-MIN_OVERLAP = {True: 0.9, False: 0.7}  # least unchanged share of the top 10, by the same keys
+# The keys say whether matrix products had float32 inputs both at recording and at loading.
+# Processors round differently, and bfloat16 inputs are rounded much more than float32 inputs.
+TOLERANCE = {True: 1e-3, False: 1e-1}  # allowed change of a score
+MIN_OVERLAP = {True: 0.9, False: 0.7}  # smallest share of the recorded top 10 to find again
 
 
 @runtime_checkable
@@ -49,12 +50,17 @@ def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
     Args:
         engine: The engine under test.
         path: The file that `record` wrote.
-        both_float32: Whether matrix products had float32 inputs at recording and have them now.
+        both_float32: Whether matrix products had float32 inputs at recording and also have float32
+            inputs now.
 
     Raises:
-        BundleError: a query's top 10 overlap too little, or an item's score changed too much.
+        BundleError: too few items of a recorded top 10 are found again, or the score of an item
+            changed too much.
     """
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if not lines:
+        raise BundleError(f"{path} has no queries, so nothing shows that answers are as before")
+    for number, line in enumerate(lines, start=1):
         golden = json.loads(line)
         expected = dict(golden["hits"])
         request = SearchRequest(golden["query"], page_size=DEPTH)

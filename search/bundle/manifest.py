@@ -1,14 +1,15 @@
 """The bundle: one immutable, checksummed directory that holds everything serving needs.
 
 The manifest, `manifest.json`, is written last; a directory without a manifest is not a bundle.
-Loading first checks every file against the manifest, and refuses files that are not listed. So no
-unknown file is ever opened, such as a pickle, which ScaNN would execute. The manifest begins with a
-digest of its own content, so loading detects a change of any bit.
+Loading first checks every file against the manifest, and refuses a bundle with unlisted files. So
+no unlisted file is ever opened. This matters for pickle files, because ScaNN would execute them.
+The manifest begins with a digest of the rest of its content, so loading detects any changed bit.
 """
 
 import hashlib
 import json
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -19,7 +20,7 @@ from base.atomic_files import make_readable, sync, write_text
 from base.errors import InputError
 
 FORMAT_VERSION = 2
-PARTS_VERSION = 1  # version of all other files; a change makes `train` start over
+PARTS_VERSION = 1  # version of all files but the manifest; `train` starts over if it changes
 _UNSEALED_VERSION = 1  # older format version, without a digest of the manifest; can still be read
 MANIFEST = "manifest.json"
 _SEAL = '{\n "sha256": "%s",\n'  # beginning of a manifest: the digest of all later bytes
@@ -31,7 +32,8 @@ INDEX = "index"
 LEXICAL = "lexical"
 ITEMS = "items.parquet"
 GOLDEN = "golden.jsonl"
-# The recall channels of bundles whose manifest does not name any.
+_MAX_MANIFEST_BYTES = 16 * 2**20
+# The recall channels of bundles whose manifest names no channels.
 FIRST_CHANNELS = ("dense", "lexical")
 
 
@@ -57,11 +59,12 @@ class Manifest:
         metrics: Metrics of `train evaluate`; empty before the evaluation.
         files: Size in bytes and SHA-256 of every other file, by path.
         state: The writes that the items include. `log` is the id of the write-ahead log, and
-            `sequence` is the number of the last included write. None without writes.
+            `sequence` is the number of the last included write. None if no writes are included.
         root: The `bundle_id` of the trained bundle from which compactions made this bundle; None if
             `train` built this bundle.
-        channels: The recall channels that the bundle was built with. No other channels are asked,
-            so the results of a bundle stay the same when a version adds a channel.
+        channels: The recall channels that the bundle was built with. Searches use no other
+            channels. So the results of a bundle stay the same when a later version of the program
+            adds a channel.
     """
 
     bundle_id: str
@@ -77,12 +80,12 @@ class Manifest:
     channels: tuple[str, ...] = FIRST_CHANNELS
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
-        """Return the manifest with other files and the matching `bundle_id`."""
+        """Return a copy with the given files and the `bundle_id` that belongs to them."""
         filled = replace(self, files=files)
         return replace(filled, bundle_id=filled.identity())
 
     def with_metrics(self, metrics: Mapping[str, Any]) -> "Manifest":
-        """Return the manifest with the metrics of an evaluation."""
+        """Return a copy with the metrics of an evaluation."""
         return replace(self, metrics=metrics)
 
     def write(self, directory: Path) -> None:
@@ -102,7 +105,7 @@ class Manifest:
         if not directory.is_dir():
             raise BundleError(f"{directory} is not a directory; name one that `train` built")
         try:
-            content = path.read_bytes()
+            content = _read_small_file(path)
             values = json.loads(content.decode("utf-8"))
             version, digest = values.pop("format_version"), values.pop("sha256", None)
         except FileNotFoundError:
@@ -164,6 +167,16 @@ class Manifest:
         return _digest(text.encode())[:16]
 
 
+def _read_small_file(path: Path) -> bytes:
+    """Read a manifest; raise ValueError if the file is too large for one, or not a regular file."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    if status.st_size > _MAX_MANIFEST_BYTES:
+        raise ValueError(f"it has {status.st_size:,} bytes; a manifest has a few thousand")
+    return path.read_bytes()
+
+
 def _is_sealed(content: bytes) -> bool:
     rest = content[len(_SEAL % _digest(b"")) :]
     return content == (_SEAL % _digest(rest)).encode() + rest
@@ -192,16 +205,27 @@ def verify(directory: Path) -> Manifest:
     problems = [f"{path} is not listed in the manifest" for path in sorted(present - listed)]
     problems += [f"{path} is missing" for path in sorted(listed - present)]
     for path in sorted(present & listed):
-        file, entry = directory / path, manifest.files[path]
-        if file.is_symlink():
-            problems.append(f"{path} is a link")
-        elif file.stat().st_size != entry["size"]:
-            problems.append(f"{path} has {file.stat().st_size} bytes, not {entry['size']}")
-        elif _sha256(file) != entry["sha256"]:
-            problems.append(f"{path} was altered: its SHA-256 is not the manifest's")
+        try:
+            problem = _problem_of(directory / path, manifest.files[path])
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror}"
+        if problem is not None:
+            problems.append(f"{path} {problem}")
     if problems:
         raise BundleError(f"bundle {directory} is not sound: " + "; ".join(problems))
     return manifest
+
+
+def _problem_of(file: Path, entry: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a file; None if it fits its entry in the manifest."""
+    status = file.lstat()
+    if not stat.S_ISREG(status.st_mode):  # a link, or a pipe, which would never end
+        return "is not a regular file"
+    if status.st_size != entry["size"]:
+        return f"has {status.st_size} bytes, not {entry['size']}"
+    if _sha256(file) != entry["sha256"]:
+        return "was altered: its SHA-256 is not the manifest's"
+    return None
 
 
 def _content(directory: Path) -> list[str]:
@@ -230,7 +254,7 @@ def write_directory(target: Path, build: Callable[[Path], Result]) -> Result:
     old = target.with_name(f".{target.name}.old")
     fresh = target.with_name(f".{target.name}.new")
     if old.is_dir() and not target.exists():
-        old.rename(target)  # a process was killed between the two renames below
+        old.rename(target)  # an earlier process was killed between the two renames below
     for leftover in (old, fresh):
         shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir()
@@ -250,7 +274,7 @@ def write_directory(target: Path, build: Callable[[Path], Result]) -> Result:
 
 
 def _sync_all(directory: Path) -> None:
-    """Flush a directory and everything below it to the disk: file contents and names."""
+    """Flush the contents and the names of all files below a directory to the disk."""
     for path in (directory, *directory.rglob("*")):
         if not path.is_symlink():
             sync(path)

@@ -40,7 +40,7 @@ class Models:
         self._batcher: Batcher | None = None
 
     def are_of(self, manifest: bundle.Manifest, numerics: Numerics) -> bool:
-        """Return whether a bundle has the same model files and the same numerics."""
+        """Return whether these are the models of a bundle: same files and same numerics."""
         same = bool(self._files) and self._files == _files(manifest)
         return same and numerics.dtype == self.numerics.dtype
 
@@ -66,7 +66,7 @@ class Models:
             self.pairs.route(second)
 
     def close(self) -> None:
-        """End the batching that `share` started, after the queued work."""
+        """Finish the queued work, then end the batching that `share` started."""
         if self._batcher is not None:
             self._batcher.close()
 

@@ -1,4 +1,4 @@
-"""An append-only buffer of vectors. Earlier buffers stay valid after an append."""
+"""An append-only buffer of vectors. An append makes a new buffer; old buffers stay valid."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,8 @@ class AppendBuffer:
         """Return a buffer with these vectors followed by `more`.
 
         Both buffers share memory if the rows after these vectors are free. Otherwise all vectors
-        are copied into memory of twice the size. On average, each vector is copied about once.
+        are copied into new memory, which has room for twice as many vectors. On average, each
+        vector is copied about once.
         """
         size = len(self)
         end = size + len(more)

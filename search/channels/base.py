@@ -72,8 +72,8 @@ class Channel(Protocol):
     score depends only on the query and the item, not on a filter or on the other items found.
     """
 
-    name: ClassVar[str]  # such as "dense", which is CHANNEL_DENSE in the contract
-    default_weight: ClassVar[float]  # default weight of its scores in the recall score
+    name: ClassVar[str]  # such as "dense" for CHANNEL_DENSE in the contract
+    default_weight: ClassVar[float]  # default weight of the channel's scores in recall
 
     @classmethod
     def open(cls, bundle: Path, catalogue: Catalogue) -> "Channel":
@@ -99,4 +99,4 @@ class Channel(Protocol):
         """Return a channel with more rows. Only one thread at a time may extend a channel."""
 
     def warm_up(self, depth: int) -> None:
-        """Compile or load everything that searches to this depth need."""
+        """Compile or load everything that a search for `depth` items needs."""

@@ -19,7 +19,7 @@ from towers.vectors import Vectors, open_vectors
 
 
 class DenseChannel:
-    """Finds the items nearest to the query by cosine; can return every item."""
+    """Finds the items nearest to the query by cosine. Every item can be found."""
 
     name: ClassVar[str] = DENSE
     default_weight: ClassVar[float] = 1.0
@@ -34,9 +34,10 @@ class DenseChannel:
         """Search an index, and the vectors of rows that were added after the index was built.
 
         Args:
-            index: The index of the first rows.
+            index: The index of the first rows of the catalogue.
             vectors: The vectors that the index was built from.
-            added: Vectors of the rows after the indexed ones. A query is compared with all of them.
+            added: Vectors of the rows that follow the indexed rows. A search compares the query
+                with these vectors directly, without an index.
             sketch: A sketch of the indexed vectors. Without a sketch, a search with a filter
                 compares the query with all items that pass.
         """
@@ -104,7 +105,7 @@ class DenseChannel:
         return vectors
 
     def warm_up(self, depth: int) -> None:
-        """Compile or load everything that searches to this depth need."""
+        """Compile or load everything that a search for `depth` items needs."""
         self._index.warm_up(depth)
         if self._sketch is not None:
             self._sketch.warm_up(len(self._vectors))

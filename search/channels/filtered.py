@@ -1,10 +1,15 @@
 """Find the nearest items among those that pass a filter, by the cheapest of three plans.
 
-The vector index cannot filter. If few items pass, a scan compares all of them with the query. If
-more items pass, the sketch of the vectors selects items that are probably near, and only these are
-compared. The sketch reads a thirtieth of the bytes of the vectors, and its error was measured. If
-nearly all items pass, the index returns some more items than needed, and items that fail are
-dropped. Every plan returns k items if k items pass.
+The vector index cannot filter. The number of items that pass decides the plan:
+
+- Few items pass: a scan compares the query with the vectors of all items that pass.
+- More items pass: the sketch (see `towers.sketch`) selects items that are probably near. Only the
+  vectors of these items are compared with the query. The sketch reads a thirtieth of the bytes of
+  the vectors, and the build of the sketch measures its error.
+- Nearly all items pass: the index returns more items than needed, and the items that do not pass
+  are dropped.
+
+Every plan returns k items if at least k items pass.
 """
 
 import math
@@ -19,21 +24,25 @@ from towers.index import VectorIndex
 from towers.sketch import Sketch
 from towers.vectors import Vectors
 
-# A scan is used up to this number of passing items, or up to this share of all items. Comparing one
-# item takes 0.14 to 0.35 microseconds (`python -m bench.filtered`, 384 dimensions). The estimate of
-# the sketch takes 3 nanoseconds per item of the catalogue.
+# A scan is used if the number of items that pass is at most the larger of two limits: SCAN_UP_TO
+# items, and SCAN_SHARE of all items. A scan takes 0.14 to 0.35 microseconds per item that passes
+# (`python -m bench.filtered`, 384 dimensions). The sketch takes 3 nanoseconds per item of the
+# catalogue, so the sketch is faster if many items pass.
 SCAN_UP_TO = 5_000
 SCAN_SHARE = 0.02
 # The index is used if at least this share of items passes. The index has slightly lower recall than
 # the sketch, but its time grows more slowly with the size of the catalogue.
 INDEX_FROM = 0.9
 MAX_FETCH = 2_048  # most items to fetch from the index; larger shapes are not compiled
-# Safety margin of `enough`, in standard deviations. With 3, one search in a thousand falls back to
-# the sketch.
+# Safety margin of `enough`, in standard deviations. With 3 deviations, too few of the fetched items
+# pass in one search of a thousand, and the sketch is used instead.
 _DEVIATIONS = 3.0
-_FIRST = 2  # k times this many items are compared first; their k-th cosine bounds the rest
-# An item is compared if its estimate is at most this many standard deviations below the k-th
-# cosine. 0.5% of the nearest items have lower estimates; with 2 deviations, more than 1% do.
+# The search first compares this number times k items. The k-th largest of their cosines decides
+# which other items are compared.
+_FIRST = 2
+# An item is compared if its estimate is at most this number of standard deviations below the k-th
+# cosine. 0.5% of the nearest items have lower estimates and are missed. With 2 deviations, more
+# than 1% of the nearest items would be missed.
 _MARGIN = 2.5
 
 Plan = Literal["scan", "sketch", "index", "index, then sketch"]
@@ -67,7 +76,7 @@ def nearest(
 
     Args:
         index: The index of the vectors.
-        sketch: The sketch of the vectors; None compares all passing items.
+        sketch: The sketch of the vectors; None: the query is compared with all items that pass.
         vectors: Unit vectors of all items.
         query: The query's unit vector.
         k: Number of items to return, 1 or more.
@@ -105,11 +114,11 @@ def _sketched(
     k: int,
     allowed: Bool[np.ndarray, " items"],
 ) -> tuple[Int32[np.ndarray, " k"], Float32[np.ndarray, " k"]]:
-    """Return the k nearest items that pass, found by the sketch; see `_MARGIN` for misses."""
+    """Return the k nearest items that pass, by the sketch; a few are missed (see `_MARGIN`)."""
     estimates = sketch.estimates(query, allowed)
     bound = estimates.bound(_FIRST * k)
     rows, cosines = nearest_of(vectors, query, k, estimates.rows(bound))
-    # An item nearer than the k-th item so far has an estimate near the k-th cosine or above.
+    # If an item is nearer than the k-th of these items, its estimate is probably at least `low`.
     low = float(cosines[-1]) - _MARGIN * sketch.deviation if k else bound
     if low >= bound:
         return rows, cosines

@@ -1,9 +1,9 @@
 """Fusion: combine the candidates and the scores of all channels of a catalogue.
 
 The recall score is the weighted sum of the scores of all channels. Each channel scores all
-candidates exactly, including candidates that only another channel found. So a candidate is not
-penalised if it is beyond the depth of a channel. On Home Depot's `dev` split, this sum and
-reciprocal rank fusion (Cormack et al., 2009) recall the same items, but the sum orders them better.
+candidates exactly, including candidates that only another channel found. So a candidate also has a
+score in each channel that did not find it. On Home Depot's `dev` split, this sum and reciprocal
+rank fusion (Cormack et al., 2009) recall the same items, but the sum orders them better.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ class Candidates:
         )
 
     def channels(self, position: int) -> dict[str, int]:
-        """Return the channels that found the candidate at a position, and its rank in each."""
+        """Return the rank of a candidate in each channel that found it, by channel name."""
         ranks = {channel: int(ranks[position]) for channel, ranks in self.ranks.items()}
         return {channel: rank for channel, rank in ranks.items() if rank}
 
@@ -108,7 +108,7 @@ class Channels:
 
         Args:
             query: The query.
-            depth: Most candidates to return, and most items to ask of each channel.
+            depth: Maximum number of candidates to return, and of items to ask each channel for.
             weights: The weight of each channel's scores in the recall score, by channel name. If
                 there are several channels, a channel with weight 0 is not asked. If only one
                 channel is asked, its own scores are the recall scores.
@@ -196,13 +196,13 @@ class Channels:
         alive: Bool[np.ndarray, " items"],
         before_each: Callable[[], object] = lambda: None,
     ) -> Int32[np.ndarray, "queries k"]:
-        """Return the k nearest items of each query by comparing all items.
+        """Return the k nearest items of each query by comparing the query with all items.
 
         Args:
             queries: Unit vectors.
             k: Number of items per query; all items if there are fewer.
             alive: Mask of the rows that are not deleted.
-            before_each: Called before each block of some thousand items.
+            before_each: Called before each block of some thousand items is compared.
         """
         live_rows = np.flatnonzero(alive).astype(np.int32)
 
@@ -215,7 +215,7 @@ class Channels:
         return nearest(blocks(), queries, k)[0]
 
     def warm_up(self, depth: int) -> None:
-        """Compile or load everything that searches to this depth need."""
+        """Compile or load everything that a search for `depth` items needs."""
         for channel in self._channels:
             channel.warm_up(depth)
 

@@ -30,8 +30,8 @@ class ActiveRules:
         pin_names: The name of each pin, such as "pins[2]".
         positions: The position of each pin, from 1; rising.
         reports: The reports of exclusions and pins.
-        caps: For each cap, the value codes of the capped field and the most results per value. The
-            cap of `max_per_group` is the last.
+        caps: For each cap, the value codes of the capped field and the maximum number of results
+            per value. The cap of `max_per_group` comes last.
     """
 
     rules: Rules
@@ -53,7 +53,7 @@ class ActiveRules:
             rules: Valid rules.
             catalogue: The items.
             passed: Mask of the items that pass the filter of the request; None without a filter.
-            max_per_group: Most results with the same group_id; 0: no limit.
+            max_per_group: Maximum number of results with the same group_id; 0: no limit.
         """
         allowed, reports = _without_excluded(rules, catalogue, passed)
         pins = []
@@ -79,12 +79,12 @@ class ActiveRules:
         )
 
     def suffices(self, rows: Int32[np.ndarray, " candidates"], end: int) -> bool:
-        """Return whether candidates, in any order, fill the list to `end` and one position more.
+        """Return whether candidates, in every order, fill the list up to position `end` + 1.
 
-        With several caps, the number of items that remain depends on the order of the items. With n
-        caps, every order keeps at least 1/n of the largest possible number, because the caps are an
-        intersection of n partition matroids. So in the given order, n times the needed number must
-        remain.
+        Reranking changes the order later. With several caps, the number of items that remain
+        depends on the order. With n caps, every order keeps at least 1/n of the items that the best
+        order keeps, because the caps are an intersection of n partition matroids. So n times the
+        needed number of items must remain in the given order.
         """
         others = rows[~np.isin(rows, self.pins)]
         needed = self.unpinned(end + 1) * max(len(self.caps), 1)
@@ -109,7 +109,7 @@ class ActiveRules:
 
     @cached_property
     def boosted(self) -> tuple[Bool[np.ndarray, " rows"], ...]:
-        """For each boost, a mask of the items that pass the filter of the boost."""
+        """One mask per boost: the items that pass the filter of the boost."""
         return tuple(self._catalogue.matching(boost.filter) for boost in self.rules.boosts)
 
 
@@ -188,7 +188,7 @@ class RuleEffects:
 
     @cached_property
     def _moves(self) -> dict[int, tuple[int, int]]:
-        """The positions before and after diversity of each moved item, by rank."""
+        """The positions before and after diversity, by rank, of the items that diversity moved."""
         moved = np.flatnonzero(self.before != self.after).tolist()
         to_position = {int(self.after[index]): index + 1 for index in moved}
         return {

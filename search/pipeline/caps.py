@@ -19,8 +19,8 @@ class CappedList:
 
     Attributes:
         positions: The positions of the items that remain; rising.
-        dropped: Number of items that each cap removed above the last position that remains. An item
-            that several caps remove counts only for the first of these caps.
+        dropped: For each cap, the number of removed items above the last position that remains. An
+            item that several caps remove counts only for the first of these caps.
     """
 
     positions: Int64[np.ndarray, " positions"]
@@ -35,8 +35,8 @@ def capped(
     Args:
         catalogue: The items.
         ranked: Rows of items, best first.
-        max_per_group: Most results with the same group_id; 0: no limit.
-        count: Most positions to return.
+        max_per_group: Maximum number of results with the same group_id; 0: no limit.
+        count: Maximum number of positions to return.
     """
     caps = [(catalogue.codes("group_id"), max_per_group)] if max_per_group else []
     return apply_caps(ranked, caps, np.zeros(0, np.int32), count).positions
@@ -52,9 +52,11 @@ def apply_caps(
 
     Args:
         ranked: Rows of items, best first.
-        caps: For each cap, the value codes of the capped field and the most results per value.
-        pinned: Rows of pinned items, which caps never remove. They count towards the caps first.
-        count: Most positions to keep.
+        caps: For each cap, the value codes of the capped field and the maximum number of results
+            per value.
+        pinned: Rows of pinned items. Caps never remove them, but count them before all other
+            items.
+        count: Maximum number of positions to keep.
     """
     if not caps or count <= 0:
         return CappedList(np.arange(max(min(count, len(ranked)), 0)), (0,) * len(caps))
@@ -90,7 +92,7 @@ def apply_caps(
 def _room(
     codes: ValueCodes, most: int, pinned: Int32[np.ndarray, " pinned"]
 ) -> Int32[np.ndarray, " values_and_1"]:
-    """Return the results left for each value; the last entry is for items without a value."""
+    """Return how many more results each value may have; the last entry: items without a value."""
     room = np.full(codes.size + 1, most, np.int32)
     np.subtract.at(room, codes.at(pinned), 1)
     room[-1] = _ANY_NUMBER

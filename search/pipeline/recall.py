@@ -38,12 +38,12 @@ class Recall:
 
 
 def _recall(state: SearchState, query: Query) -> Candidates:
-    """Return enough candidates for the page and one item more, or all items if fewer match.
+    """Return enough candidates for the page and one more item, or all items if fewer match.
 
-    Recall finds candidates up to the recall depth. For a page beyond this depth, the nearest other
-    items follow. Still more of the nearest items follow only if groups or rules remove too many
-    candidates. All pages beyond the recall depth use the same list and rerank the same first
-    candidates, so no item is on two pages.
+    The channels find candidates up to the recall depth. For a page beyond this depth, the nearest
+    other items are appended. If groups or rules remove too many candidates, more of the nearest
+    items are appended. All pages beyond the recall depth use the same list and rerank the same
+    first candidates, so no item is on two pages.
     """
     channels, allowed, depth = state.snapshot.channels, state.allowed, state.depths.recall
     candidates = channels.recall(query, depth, state.weights, allowed=allowed)
@@ -53,7 +53,8 @@ def _recall(state: SearchState, query: Query) -> Candidates:
         too_few = not _suffices(state, candidates.rows)
         if len(candidates) < min(deeper, matches) and (deeper == first_depth or too_few):
             if deeper == matches and allowed is None:
-                # A mask selects a scan. The index is not compiled for so many items.
+                # Without a mask, the dense channel would search the index, which is not compiled
+                # for so many items. With a mask, it uses the index only up to `MAX_FETCH` items.
                 allowed = state.snapshot.catalogue.all_alive
             candidates = channels.deepened(candidates, query, deeper, allowed)
     return candidates
@@ -74,8 +75,8 @@ def _pins_first(
     """Put pinned items before all other candidates.
 
     Returns:
-        The candidates, and the number of candidates to rerank: all pinned items, and the items
-        among the first `target` candidates that are not pinned.
+        The candidates, and the number of candidates to rerank. This number counts all pinned items,
+        and the items among the first `target` candidates that are not pinned; 0 if `target` is 0.
     """
     pins, channels = rules.pins, state.snapshot.channels
     is_other = ~np.isin(candidates.rows, pins)
@@ -84,7 +85,7 @@ def _pins_first(
     pin_positions = np.array([positions.get(row, -1) for row in pins.tolist()], np.int64)
     ranks: dict[str, Int32[np.ndarray, " candidates"]] = {}
     for channel, of_channel in candidates.ranks.items():
-        # A pin that was not recalled has position -1, which reads the 0 appended at the end.
+        # A pin that was not recalled has position -1, so it gets the 0 that is appended at the end.
         of_pins = np.append(of_channel, np.int32(0))[pin_positions]
         ranks[channel] = np.concatenate([of_pins, of_channel[is_other]])
     scores = channels.scores(query, pins, state.weights)
@@ -108,7 +109,7 @@ def _browse(state: SearchState) -> None:
     popularity, request = state.snapshot.popularity, state.request
     with state.timer.stage("browse", state.snapshot.count(state.allowed)):
         rows = popularity.rows(_mask(state))
-        if state.rules is None:  # items after the page need no scores
+        if state.rules is None:  # compute no scores of items after the page
             shown = capped(state.snapshot.catalogue, rows, request.max_per_group, request.end + 1)
             rows = rows[shown]
             scores = popularity.scores(rows)

@@ -25,7 +25,8 @@ class Rerank:
                 state.timer,
                 _later_stages(state),
             )
-        # A request for a later page has `rerank_limit` if time was short on the first page.
+        # If time was short on the first page, the requests for later pages have `rerank_limit`.
+        # These pages report the same degradation.
         is_short = len(state.scores) < state.rerank_target or state.request.rerank_limit is not None
         if is_short:
             shortened, skipped = Degradation.RERANK_SHORTENED, Degradation.RERANK_SKIPPED
@@ -37,5 +38,5 @@ def _later_stages(state: SearchState) -> tuple[str, ...]:
     needed = ("page",) if state.rules is None else ("rules", "page")
     with_facets = (*needed, "facets")
     if not state.request.facets or state.budget.left(*with_facets) <= 0:
-        return needed  # there is no time for facets, so reserve none for them
+        return needed  # there is too little time for facets, so reserve no time for them
     return with_facets

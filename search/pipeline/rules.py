@@ -56,7 +56,7 @@ def _arrange(
     rows, count = ranking.rows, state.request.end + 1
     base = ranking.scores.astype(np.float64)
     total = base.copy()
-    # Boosts and diversity do not change ranks from `last` on.
+    # Boosts and diversity do not move the items from rank `last` on.
     last = min(pins + ranking.recalled, len(rows))
     for is_boosted, boost in zip(active.boosted, rules.boosts, strict=True):
         total[:last] += np.where(is_boosted[rows[:last]], boost.strength, 0.0)

@@ -20,9 +20,10 @@ from search.runtime.deadline import DeadlineBudget
 from search.runtime.stage_timer import Stage, StageTimer
 from search.signals import SignalSource
 
-# Longest expected time of a batch, as a share of the time left. Other calls can delay the batch.
-_SHARE_FOR_ALL = 0.7  # a batch of all remaining candidates
-_SHARE_FOR_PART = 0.6  # a batch of some of the remaining candidates
+# The expected time of a batch is at most this share of the time left. The rest of the time is a
+# safety margin, because other calls can delay the batch.
+_SHARE_FOR_ALL = 0.7  # for a batch of all remaining candidates
+_SHARE_FOR_PART = 0.6  # for a batch of some of the remaining candidates
 
 
 class CandidateScorer:
@@ -48,7 +49,7 @@ class CandidateScorer:
         timer: StageTimer,
         later_stages: tuple[str, ...] = (),
     ) -> RerankScores:
-        """Score all candidates, or the first ones that there is time for.
+        """Score all candidates, or only the first candidates if time is short.
 
         Args:
             text: The normalised query.
@@ -103,9 +104,9 @@ class _Reading:
     def read(
         self, text: str, rows: Int32[np.ndarray, " candidates"], stage: Stage
     ) -> Float32[np.ndarray, "scored fusion"]:
-        """Return the cross-encoder's vectors of the first candidates that there is time for."""
-        # Keys of the cache have rows of the catalogue. Inline items are not cached, because their
-        # rows belong to one request only.
+        """Return the cross-encoder's vectors of the candidates; fewer if time is short."""
+        # Keys of the cache contain rows of the catalogue. Rows of inline items are valid for one
+        # request only, so vectors of inline items are not cached.
         keys = [] if self._source.lexical is None else [(text, row) for row in rows.tolist()]
         vectors = self._cache.find(keys) if keys else [None] * len(rows)
         missing = [position for position, vector in enumerate(vectors) if vector is None]

@@ -27,11 +27,11 @@ class Depths:
 
     recall: int  # candidates to recall
     rerank: int  # recalled candidates to rerank; 0: none
-    rerank_limit: int  # most candidates to rerank, including pinned items
+    rerank_limit: int  # maximum number of candidates to rerank, including pinned items
 
     @classmethod
     def of(cls, request: SearchRequest, config: EngineConfig, *, can_rerank: bool) -> "Depths":
-        """Return the depths of a request; depths that are not set get the engine's defaults."""
+        """Return the depths of a request. The engine's defaults replace depths that are not set."""
         recall, rerank, limit = request.recall_depth, request.rerank_depth, request.rerank_limit
         if rerank is None:
             rerank = config.rerank_depth
@@ -89,8 +89,8 @@ class Ranking:
         rows: Rows of the items: pinned items first, then the other items by rank.
         scores: The score of each rank; falling after the pinned items.
         candidates: For each rank, the position among the candidates; empty when browsing.
-        recalled: Number of recalled items after the pinned items. The later items are for deep
-            pages; boosts and diversity do not move them.
+        recalled: Number of recalled items after the pinned items. The items after the recalled
+            items are for deep pages; boosts and diversity do not move them.
         reranked: Number of reranked items after the pinned items.
     """
 
@@ -127,7 +127,7 @@ class SearchState:
         scores: The reranker's scores of the first candidates. Set by `rerank`.
         facets: The facet counts. Set by `facets`.
         ranking: The ranked list. Set by `rules` or, when browsing, by `recall`.
-        shown: The ranks of the results, best first, to the end of the page and one more. Set by
+        shown: The ranks of the results, best first, up to the first result after the page. Set by
             `rules`.
         effects: The effects of rules; None without rules.
         result: The result. Set by `page`.

@@ -1,15 +1,16 @@
 """Batching: one thread runs the model work of all concurrent requests.
 
 Each request has its own thread and queues its model work here. New work queues while a batch runs,
-so the next batch fills without a delay. The model thread waits for more work in only one case:
-before each chunk, it lets requests that wait for a CPU go first, for up to 0.1 s (see `cpu_limit`).
-A single request causes no such wait. Sixteen requests that only encode cause a wait of 26 to 31 ms
-(medians, on two cores).
+so the next batch fills without a delay. The model thread delays a chunk in only one case: if
+requests wait for a CPU, the model thread lets them go first, for up to 0.1 s (see `cpu_limit`).
+A single request causes no such delay. Sixteen requests that only encode cause a delay of 26 to 31
+ms (medians, on two cores).
 
-Work runs in chunks: rows of one model and one padded length, with a limited number of tokens. The
-encoding of queries runs before other work. Background work, which no request waits for, runs last
-and in smaller chunks. Work of equal priority runs in order of arrival. A row's padded length
-depends only on that row, so the other rows of its batch change its result only by rounding.
+Work runs in chunks. A chunk has rows of one model and one padded length, and a limited number of
+tokens. The encoding of queries runs before other work. Background work, which no request waits
+for, runs last and in smaller chunks. Work of equal priority runs in order of arrival. A row's
+padded length depends only on that row, so the other rows of its batch change its result only by
+rounding.
 """
 
 import math
@@ -31,7 +32,7 @@ from search.runtime.cpu_limit import hold_cpu, release_cpu
 
 _TURNS = 4  # a waiting priority runs after this many chunks of other priorities
 _BACKGROUND = 9  # the lowest priority, for background work
-# Limit for a chunk of background work while requests are active.
+# Longest expected time of a chunk of background work while requests are active.
 _BACKGROUND_SECONDS = 0.005
 # Requests count as active for this long after the last chunk of a request began.
 _REQUEST_SECONDS = 1.0
@@ -59,8 +60,8 @@ class CallContext:
                 of rows and of jobs in the batch. None uses the function of `parent`.
             parent: The whole request, if this context is for a part of it. Cancelling the parent
                 cancels the part.
-            background: Whether no request waits for the result. Such work runs after all work of
-                requests.
+            background: True if no request waits for the result. Background work runs after all work
+                of requests.
             waiting: Returns the number of requests that are queued behind this one.
         """
         if on_batch is None and parent is not None:
@@ -74,7 +75,7 @@ class CallContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the request or its parent was cancelled. The deadline does not count."""
+        """Whether the request or its parent was cancelled. A passed deadline does not count."""
         return self._cancelled or (self._parent is not None and self._parent.cancelled)
 
     def cancel(self) -> None:
@@ -82,7 +83,7 @@ class CallContext:
         self._cancelled = True
 
     def expired(self, seconds: float = 0.0) -> bool:
-        """Return whether a result would be useless if it took `seconds` from now."""
+        """Return whether a result that is ready in `seconds` seconds would be useless."""
         late = self._deadline is not None and time.monotonic() + seconds >= self._deadline
         parent = self._parent
         return self.cancelled or late or (parent is not None and parent.expired(seconds))
@@ -127,7 +128,7 @@ class _Job:
         }
 
     def take(self, length: int, most: int) -> Numbers:
-        """Remove and return at most `most` rows of a length that have not run yet."""
+        """Remove at most `most` rows of a padded length from the remaining rows; return them."""
         rows = self.left.pop(length, np.empty(0, np.int64))
         if len(rows) > most:
             self.left[length] = rows[most:]
@@ -276,7 +277,7 @@ class Batcher:
     def _work(self) -> None:
         try:
             while self._wait_for_work():
-                with hold_cpu(last=True):  # so that requests can still add work to the chunk
+                with hold_cpu(last=True):  # requests go first and can add work to the chunk
                     self._run_next()
         except BaseException as error:  # a bug here must not let requests wait for ever
             with self._arrived:
@@ -322,7 +323,7 @@ class Batcher:
         return turn
 
     def _chunk_of(self, priority: int) -> _Chunk:
-        """Return the next chunk of a priority; background chunks are short during requests."""
+        """Return the next chunk of a priority; background chunks are short while requests run."""
         now = time.monotonic()
         if priority != _BACKGROUND:
             self._request_ran = now

@@ -15,7 +15,8 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32, Int64
 
-# A query, or a query and the row of an item.
+# The key of a query's vector is the query. The key of a pair's vector is the query and the item's
+# row.
 Key: TypeAlias = str | tuple[str, int]
 
 _ENTRY_BYTES = 300  # Python's overhead per entry: array header, key and dictionary entry

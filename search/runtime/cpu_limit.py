@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 def _cpu_count() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
+    if hasattr(os, "sched_getaffinity"):  # macOS lacks this function
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
@@ -71,8 +71,8 @@ def hold_cpu(*, last: bool = False) -> Iterator[None]:
     """Hold a CPU while computing. Use `release_cpu` around waits for other threads.
 
     Args:
-        last: Let all other threads go first, for up to 0.1 s. The model thread does so, because the
-            cost per request falls when more requests share a batch.
+        last: Let all other threads go first, for up to 0.1 s. The model thread does this, because
+            the cost per request falls when more requests share a batch.
     """
     assert not getattr(_this_thread, "holds_cpu", False), "a thread holds one CPU at most"
     _LIMIT.acquire(last=last)

@@ -28,8 +28,9 @@ class LatencyEstimates:
 class DeadlineBudget:
     """The time that a request may take.
 
-    Optional work (reranking, facets) may use the time until the deadline, except the time reserved
-    for the answer. If n requests wait behind this one, optional work may use 1/(n+1) of that time.
+    A part of the time until the deadline is reserved for writing and sending the answer. Optional
+    work (reranking, facets) may use the rest. If n requests wait behind this request, optional work
+    may use only 1/(n+1) of the rest.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class DeadlineBudget:
         return self._ready_by is not None
 
     def left(self, *later_stages: str) -> float:
-        """Return the seconds left for optional work before some later stages."""
+        """Return the seconds left for optional work, less the expected time of later stages."""
         if self._ready_by is None:
             return float("inf")
         return self._ready_by - time.monotonic() - self._estimates.seconds(*later_stages)

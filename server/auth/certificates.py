@@ -15,8 +15,8 @@ def reloading_credentials(
 ) -> grpc.ServerCredentials:
     """Return TLS credentials that read the files again for each new connection.
 
-    While the files are invalid, the last valid content stays in use. For example, a certificate may
-    be replaced before its key.
+    While the files are invalid, the last valid content stays in use. For example, the files are
+    invalid for a moment when a certificate is replaced before its key.
 
     Args:
         cert: PEM certificate chain.
@@ -34,7 +34,8 @@ def reloading_credentials(
         return {flag: _read(flag, path) for flag, path in paths.items()}
 
     def make(content: Mapping[str, bytes]) -> grpc.ServerCertificateConfiguration:
-        _check(cert, key, client_ca)  # ssl reads the files again
+        # ssl reads the files itself. They may have changed since `content` was read.
+        _check(cert, key, client_ca)
         if read() != content:
             raise InputError(f"--tls-cert {cert}: changed while it was read")
         return grpc.ssl_server_certificate_configuration(

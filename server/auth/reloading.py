@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class ReloadedFiles(Generic[Content, Value]):
-    """A value that is computed from files, and again when their content changes.
+    """A value that is computed from files, and computed again when their content changes.
 
     Safe to use from any thread.
     """
@@ -32,8 +32,8 @@ class ReloadedFiles(Generic[Content, Value]):
 
         Args:
             name: The name of the files in the log.
-            read: Reads the files; raises InputError if they cannot be read. Contents are compared,
-                because two versions of a file can have the same modification time.
+            read: Reads the files; raises InputError if they cannot be read. A change is detected by
+                content, because two versions of a file can have the same modification time.
             make: Computes the value from the content; raises InputError if the content is invalid.
             interval_seconds: The shortest time between two reads.
             clock: Measures the interval, in seconds.

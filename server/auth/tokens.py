@@ -24,7 +24,7 @@ class Role(StrEnum):
 
     READ = "read"  # search, retrieve, embed, rerank, read items
     WRITE = "write"  # change items
-    ADMIN = "admin"  # AdminService
+    ADMIN = "admin"  # use AdminService
 
 
 Entries: TypeAlias = Sequence[tuple[Role, str]]  # a role and the SHA-256 of a token
@@ -32,7 +32,7 @@ FileContent: TypeAlias = tuple[bytes, int]  # the file's bytes and its mode
 
 
 class UnauthenticatedError(Exception):
-    """A call has no token, or a token that the server does not know."""
+    """A call has no token, or its token is not in the token file."""
 
 
 class RoleMissingError(Exception):
@@ -79,7 +79,7 @@ class Tokens:
         if token is None:
             raise UnauthenticatedError("the call needs a token: authorization: Bearer TOKEN")
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-        # Every line is compared, so that the time taken reveals nothing about the tokens.
+        # All entries are compared, so that the time of a check reveals nothing about the tokens.
         entries = self._file.value()
         roles = {granted for granted, known in entries if hmac.compare_digest(digest, known)}
         if not roles:

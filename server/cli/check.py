@@ -89,7 +89,7 @@ def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> lis
 def _check_compacted(
     directory: Path, log: LogSnapshot, engine: Engine | None
 ) -> Manifest | Exception | None:
-    """Check a compacted bundle; return its manifest, the error, or None for a removed bundle."""
+    """Check a compacted bundle; return its manifest, its error, or None if it was removed."""
     try:
         manifest = bundle.verify(directory)
     except _UNSOUND as error:

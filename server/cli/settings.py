@@ -80,7 +80,8 @@ def load(
     others = _from_environment(environ)
     if file := _file(arguments, others):
         others = _from_file(file) | others
-    # The other settings become flags in front of the command line, so that one parser checks all.
+    # Settings from other sources become flags in front of the command line, so that one parser
+    # checks all settings.
     added = [_as_flag(name, other.value) for name, other in others.items() if name not in flags]
     sources = {name: other.source for name, other in others.items()} | flags
     try:
@@ -193,7 +194,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _SourcedValue]:
 
 
 def _typed(kind: Any, value: object, source: str) -> Any:
-    """Convert a value to the type of its setting. A text, as from the environment, is parsed.
+    """Convert a value to the type of its setting.
+
+    A text is parsed, because the environment has only texts.
 
     Raises:
         InputError: The value does not fit the type.
@@ -259,7 +262,7 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def _sources_of(problem: str, sources: Mapping[str, str]) -> str:
-    """Return, in brackets, the sources of the settings that a problem names, but no flags."""
+    """Return, in brackets, where the settings in an error message come from; omit flags."""
     others = [
         source
         for name, source in sources.items()
@@ -285,7 +288,8 @@ def _is_secret(name: str) -> bool:
 
 def _without_secrets(name: str, value: Any) -> Any:
     """Return a setting's value for the log, with secrets masked."""
-    # Never a secret, even if the setting's name looks secret, as `tokens_in_clear` does.
+    # None and booleans are never secret, even if the name of the setting looks secret, such as
+    # `tokens_in_clear`.
     if value is None or isinstance(value, bool):
         return value
     if _is_secret(name):

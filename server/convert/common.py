@@ -1,8 +1,8 @@
 """Conversions that several services share.
 
 The converters check only the shape of a message: every oneof is set, every enum value is known, and
-no filter is too large. The engine's request classes check the values. Both raise RequestError with
-the path of the field in the message.
+no filter is too large. The engine's request classes check the values. Converters and request
+classes raise RequestError with the path of the field in the protobuf message.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def filter_of(
 
 
 def recalled_messages(hit: Hit) -> list[channel_pb2.Recalled]:
-    """Return a message for each channel that recalled a hit, with the hit's rank there."""
+    """Return one message, with the rank of the hit, for each channel that recalled the hit."""
     return [
         channel_pb2.Recalled(channel=number, rank=hit.channels[name])
         for number, name in CHANNEL_NAMES.items()

@@ -1,7 +1,7 @@
 """Convert filters and facets between the contract and the catalogue.
 
 These functions check only the shape of a message: every oneof is set, and no filter is too large.
-The engine checks the values. Its errors name a field by the same path.
+The engine checks the values. Its errors name a field by the same path as errors raised here.
 """
 
 import datetime

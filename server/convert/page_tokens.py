@@ -17,10 +17,10 @@ from search.errors import RequestError
 from search.request import MAX_OFFSET, SearchRequest
 
 _VERSION = 3
-# Version, offset, number of reranked candidates, digest of the bundle, and a digest of the search,
-# the offset, that number and the bundle.
+# The fields of a token: version, offset, number of reranked candidates, digest of the bundle, and a
+# digest of the search. The last digest also includes the three fields before it.
 _LAYOUT = struct.Struct(">BIH8s16s")
-_NO_LIMIT = 0xFFFF  # the number in a token if `Page.reranked` is None
+_NO_LIMIT = 0xFFFF  # number of reranked candidates in a token if `Page.reranked` is None
 
 
 class PageTokenError(RequestError):
@@ -86,7 +86,7 @@ def read_page_token(token: str, manifest: Manifest, request: SearchRequest) -> P
 
 
 def _bundle_digest(manifest: Manifest) -> bytes:
-    """Return the digest of the id of a bundle, or of the bundle that it was compacted from."""
+    """Return the digest of a bundle's id; for a compacted bundle, of its trained bundle's id."""
     return _digest(8, manifest.root or manifest.bundle_id)
 
 

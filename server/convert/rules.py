@@ -1,7 +1,7 @@
 """Convert rules between the contract and the engine.
 
 These functions check only the shape of a message: every required filter is set. The engine checks
-the values. Its errors name a field by the same path.
+the values. Its errors name a field by the same path as errors raised here.
 """
 
 from collections.abc import Mapping

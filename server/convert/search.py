@@ -20,7 +20,8 @@ from shortlist.v1 import search_service_pb2
 
 DEFAULT_PAGE_SIZE = 10
 
-# If a page has one of these degradations, later pages rerank only the candidates that it reranked.
+# If a page has one of these degradations, later pages rerank only the candidates that this page
+# reranked.
 _RERANK_CUT = frozenset({Degradation.RERANK_SHORTENED, Degradation.RERANK_SKIPPED})
 
 

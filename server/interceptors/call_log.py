@@ -39,12 +39,12 @@ class Call:
         method: The full name, such as "shortlist.v1.SearchService/Search".
         request_id: The caller's `x-request-id`, or a new one.
         code: The status code of the answer.
-        error_id: The id of an internal error in the log; None for a call without one.
+        error_id: The id of the call's internal error in the log; None without an internal error.
         results: The answers of the engine.
-        stages: For each engine call, the stage reports, and the end in nanoseconds since 1970.
+        stages: For each engine call, its stage reports and its end time in nanoseconds since 1970.
             Failed engine calls are included.
-        bundle_id: The bundle that answered. Before an answer: the bundle that served at the start
-            of the call.
+        bundle_id: The id of the bundle that answered. Before the answer, it is the id of the bundle
+            that served at the start of the call.
     """
 
     method: str
@@ -94,8 +94,9 @@ def request_id_entry(metadata: Mapping[str, str | bytes]) -> tuple[str, str]:
 async def send_request_id(context: Any) -> None:
     """Send the current call's request id as initial metadata, before its answer.
 
-    A gRPC client does not retry a call after it has received initial metadata. A call that fails
-    before its first answer therefore has the id in its trailing metadata.
+    Once a gRPC client has received initial metadata, it does not retry the call. So the metadata is
+    sent as late as possible. A call that fails before its first answer has the id in its trailing
+    metadata instead.
     """
     await context.send_initial_metadata(request_id_metadata())
 
@@ -189,7 +190,7 @@ def _host(peer: str) -> str:
 def _why_cancelled(context: Any) -> grpc.StatusCode:
     """Return DEADLINE_EXCEEDED if a cancelled call's deadline has passed, else CANCELLED.
 
-    gRPC cancels the call in both cases without a reason.
+    gRPC cancels the call in both cases, and gives no reason.
     """
     remaining = context.time_remaining()
     late = remaining is not None and remaining <= 0

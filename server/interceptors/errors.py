@@ -37,7 +37,8 @@ _DOMAIN = "shortlist"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _ITEM_TYPE = "shortlist.v1.Item"
 
-# Error details are sent in HTTP/2 trailers. By default, clients accept 8 KiB of trailers.
+# Error details are sent in HTTP/2 trailers. By default, clients accept only 8 KiB of trailers, so
+# the texts and the number of details are limited.
 _MAX_MESSAGE_CHARACTERS = 300
 _MAX_ID_CHARACTERS = 100
 _MAX_RESOURCES = 10
@@ -78,7 +79,7 @@ async def abort(context: Any, status: status_pb2.Status) -> None:
 
 
 def error_status(error: Exception, method: str) -> status_pb2.Status:
-    """Return the status of an exception; log an exception without an entry in the table.
+    """Return the status of an exception; log an exception that `_CODES_AND_REASONS` lacks.
 
     This function removes the exception's traceback. gRPC keeps the exception for a while, and the
     frames of the traceback would keep a replaced engine in memory.
@@ -133,7 +134,7 @@ def _message(error: Exception) -> str:
     match error:
         case MalformedRequestError():
             return str(error) or "the request cannot be parsed"
-        case LogError():  # its text names a file of the server
+        case LogError():  # the text of the error names a file of the server
             return "the server cannot write to its disk"
         case UnknownItemsError():
             first = _cut(error.item_ids[0], _MAX_ID_CHARACTERS)
@@ -195,7 +196,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
                 )
             try:
                 request: Message = handler.request_deserializer(raw)
-            except DecodeError:  # gRPC would answer INTERNAL
+            except DecodeError:  # by itself, gRPC would answer INTERNAL
                 return MalformedRequestError()
             return request
 
@@ -238,8 +239,8 @@ class _ErrorsAsStatus:
         if (call := current_call()) is not None:
             call.code = _CODES[status.code]
             call.error_id = _error_id(status)
-        # gRPC keeps the error of `abort` for a while, and with it this frame. These two variables
-        # would keep the frames that raised the error, and the engine that those frames used.
+        # gRPC keeps the error of `abort` for a while, and that error keeps this frame in memory.
+        # Without the deletion, this frame would keep the engine that the failed method used.
         del error, trace
         await abort(self._context, status)
 

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import grpc
 
-# Creates the context manager of a call from gRPC's context. The manager sees the method's errors.
+# Creates the context manager of a call from gRPC's context. The method's errors are raised inside
+# the context manager.
 CallScope: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
 # Called with a call's context before its first answer.
 BeforeAnswer: TypeAlias = Callable[[Any], Awaitable[None]]

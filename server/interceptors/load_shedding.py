@@ -50,7 +50,7 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
         self._access = access
         self._pool = pool
         self._metrics = metrics
-        self._refused = 0  # calls since the last log line
+        self._refused = 0  # refused calls since the last log line
         self._logged = 0.0  # time of the last log line, in seconds of time.monotonic()
         self._handlers: dict[str, Any] = {}
 
@@ -81,7 +81,8 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
             metadata = (*status.trailing_metadata, request_id)
             await context.abort(status.code, status.details, metadata)
 
-        # A stream handler, also for unary methods, so that gRPC does not wait for the request.
+        # Unary methods get a stream handler too, because gRPC calls a stream handler before the
+        # request arrives.
         return grpc.stream_stream_rpc_method_handler(refuse)
 
     def _log(self) -> None:

@@ -26,8 +26,8 @@ Stages: TypeAlias = Sequence[StageReport]  # the reports of one engine call, in 
 _NAME = "shortlist.server"
 _PROPAGATOR = TraceContextTextMapPropagator()
 
-# The codes that mark a span as an error. OpenTelemetry's conventions for gRPC list the codes for
-# faults of the server, and not those for faults of the caller.
+# A span with one of these codes is marked as an error. As in OpenTelemetry's conventions for gRPC,
+# these are the codes for faults of the server. Faults of the caller are not marked.
 _SERVER_ERRORS = frozenset(
     {
         grpc.StatusCode.UNKNOWN,
@@ -69,7 +69,8 @@ class CallSpan:
         Args:
             code: The call's status code.
             bundle_id: The bundle that answered.
-            stages: For each engine call, the stage reports, and the end in nanoseconds since 1970.
+            stages: For each engine call, its stage reports and its end time in nanoseconds since
+                1970.
         """
         span = self._span
         if not span.is_recording():

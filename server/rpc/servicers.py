@@ -73,7 +73,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     async def StreamSearch(
         self, message: search_service_pb2.StreamSearchRequest, context: CallContext
     ) -> AsyncIterator[search_service_pb2.StreamSearchResponse]:
-        """Answer a search twice: with the page in recall order, then with the page of Search."""
+        """Answer a search twice: with the page in recall order, then with the answer of Search."""
         engine = self._engine_handle.engine
         try:
             request = search_request(message.search, engine.manifest, deadline_of(context))

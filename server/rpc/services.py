@@ -49,7 +49,9 @@ class Method:
     """The role and the queueing of one method."""
 
     role: Role | None  # the role that a caller's token needs; None: no token is needed
-    queued: bool = False  # uses the worker pool; calls are refused unread while its queue is full
+    # whether the method uses the worker pool; while the pool's queue is full, the server refuses
+    # calls without reading their requests
+    queued: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ Part = TypeVar("Part")
 async def parts_of(
     worker: WorkerPool, work: Callable[[Callable[[Part], None]], Part], deadline: float | None
 ) -> AsyncGenerator[tuple[Part, bool]]:
-    """Run `work` in a pool and yield its parts. The errors are those of `WorkerPool.run`.
+    """Run `work` in a pool and yield the parts of its answer; raise the errors of `WorkerPool.run`.
 
     Args:
         worker: The pool. If the iteration ends early, the pool drops the remaining work.

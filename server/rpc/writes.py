@@ -18,10 +18,11 @@ from server.convert.items import item_record
 from server.interceptors.errors import error_status
 from shortlist.v1 import catalog_service_pb2
 
-# Pauses between two attempts to queue a write. They double from the first to the longest.
+# The first and the longest pause between two attempts to queue a write. Each pause is twice the
+# pause before it.
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.4
-_MAX_UNANSWERED = 256  # writes of one stream that are read but not answered
+_MAX_UNANSWERED = 256  # largest number of writes of a stream that are read but not answered
 
 _FIELDS = frozenset(field.name for field in fields(Item)) - {ID}
 

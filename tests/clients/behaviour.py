@@ -71,7 +71,7 @@ def cheap_flags(servers: Servers) -> dict[str, object]:
 
 
 def check_cheap_page(printed: Any) -> None:
-    """Check a page of three cheap items, ordered by score, with values of the catalogue."""
+    """Check a page of three cheap items: their order by score, and their values."""
     items = {item.item_id: item for item in tiny.tiny_items()}
     passing = {
         item.item_id

@@ -1,4 +1,4 @@
-"""English text preparation: a whole size or code is written before its parts."""
+"""English text preparation: a size or code becomes one word, followed by its parts."""
 
 import pytest
 

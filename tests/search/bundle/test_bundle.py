@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from base.errors import InputError
 from search import bundle
 from search.bundle import BundleError, Manifest, golden, list_files, verify, write_directory
 from search.engine import Engine
@@ -94,7 +95,7 @@ def test_links_are_refused_even_to_the_right_content(small, tmp_path, place):
         target.mkdir()
     (small / place).symlink_to(target)
     message = refusal(small)
-    assert f"{place} is a link" in message or f"{place} is not listed" in message
+    assert f"{place} is not a regular file" in message or f"{place} is not listed" in message
 
 
 def test_a_directory_without_a_manifest_is_no_bundle(small, tmp_path):
@@ -341,3 +342,74 @@ def test_an_engine_refuses_a_bundle_whose_results_changed_since_it_was_built(tin
 def test_loading_changes_no_file_of_a_bundle(tiny_bundle, engine):
     engine.search(SearchRequest("cable"))
     verify(tiny_bundle)
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_without_reading_it(small):
+    (small / "items.parquet").unlink()
+    os.mkfifo(small / "items.parquet")
+    assert "items.parquet is not a regular file" in refusal(small)
+
+
+def test_a_pipe_or_a_huge_file_in_place_of_the_manifest_is_refused(small):
+    path = small / "manifest.json"
+    path.unlink()
+    os.mkfifo(path)
+    assert "it is not a regular file" in refusal(small)
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(2**40)  # a sparse file of one TiB
+    assert "a manifest has a few thousand" in refusal(small)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
+def test_a_file_that_cannot_be_read_is_named(small):
+    (small / "items.parquet").chmod(0)
+    assert "items.parquet cannot be read: Permission denied" in refusal(small)
+
+
+def test_files_of_a_written_directory_have_the_permissions_of_the_umask(tmp_path):
+    def build(directory: Path) -> None:
+        (directory / "model").mkdir(mode=0o700)
+        (directory / "model" / "weights").touch(mode=0o600)
+
+    (tmp_path / "usual").touch()
+    write_directory(tmp_path / "bundle", build)
+    weights = tmp_path / "bundle" / "model" / "weights"
+    assert weights.stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+RESEALED = {
+    "towers/config.json": b'{"layers": 1000000000}',
+    "towers/model.safetensors": b"\xff" * 64,
+    "rerank/config.json": b"[]",
+    "rerank/features.json": b"{",
+    "tokenizer/tokenizer.json": b"{}",
+    "index/index.json": b'{"kind": "scann"}',
+    "index/vectors.npy": b"\x93NUMPY\x01\x00",
+    "lexical/meta.json": b"{}",
+    "items.parquet": b"PAR1PAR1",
+    "golden.jsonl": b'{"query": 7}\n',
+}
+
+
+@pytest.mark.parametrize("path", RESEALED)
+def test_a_broken_file_that_fits_its_manifest_is_refused_in_one_line(tiny_bundle, tmp_path, path):
+    directory = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, directory)
+    assert (directory / path).is_file()
+    (directory / path).write_bytes(RESEALED[path])
+    manifest = Manifest.read(directory)
+    manifest.with_files(list_files(directory)).write(directory)
+    with pytest.raises(InputError) as refused:
+        Engine.load(directory)
+    assert str(directory) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_golden_queries_must_not_be_empty(tiny_bundle, tmp_path):
+    directory = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, directory)
+    (directory / "golden.jsonl").write_bytes(b"")
+    Manifest.read(directory).with_files(list_files(directory)).write(directory)
+    with pytest.raises(BundleError, match=r"golden\.jsonl has no queries"):
+        Engine.load(directory)
