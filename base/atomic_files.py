@@ -1,21 +1,21 @@
 """Files that are written atomically and durably."""
 
 import os
+import stat
 import uuid
 from pathlib import Path
 
-_UMASK = os.umask(0)  # the umask can only be read by setting it, so read it once, on import
-os.umask(_UMASK)
-
 
 def make_readable(directory: Path) -> None:
-    """Give all files below a directory the permissions of the umask.
+    """Give all files below a new directory the permissions that the directory itself has.
 
-    Some libraries create files that only their owner may read, such as model weights.
+    Some libraries create files that only their owner may read, such as model weights. The process
+    that made the directory gave it the permissions of its umask.
     """
+    mode = stat.S_IMODE(directory.stat().st_mode)
     for path in directory.rglob("*"):
         if not path.is_symlink():
-            path.chmod((0o777 if path.is_dir() else 0o666) & ~_UMASK)
+            path.chmod(mode if path.is_dir() else mode & 0o666)
 
 
 def sync(path: Path) -> None:

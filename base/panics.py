@@ -20,5 +20,6 @@ def panics_as_errors() -> Iterator[None]:
     except BaseException as error:
         # The class is made anew by every native library, so only its name can be compared.
         if type(error).__name__ == "PanicException":
-            raise NativePanicError(f"a native library panicked: {error}") from error
+            panic = NativePanicError(f"a native library panicked: {error}")
+            raise panic.with_traceback(error.__traceback__) from error  # the log shows its frames
         raise

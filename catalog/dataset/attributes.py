@@ -1,6 +1,8 @@
 """Convert attributes, in the forms that common tools write, to maps from text to text."""
 
 import datetime
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -13,6 +15,7 @@ from catalog.schema import ATTRIBUTES
 
 # Written between the values of an attribute that has several values.
 _SEPARATOR = ", "
+_LARGEST_WHOLE = 1e15  # larger whole numbers keep their exponent
 _ENTRY = ("key", "value")  # the fields of an entry, if a tool writes a map as a list of entries
 
 
@@ -36,9 +39,9 @@ def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) == len(pairs):
         return values
-    names = [name for name, _ in pairs]
+    counts = Counter(name for name, _ in pairs)
     repeated = RepeatedKeys(_grouped(pairs))
-    repeated.repeated = next(name for name in values if names.count(name) > 1)
+    repeated.repeated = next(name for name in values if counts[name] > 1)
     return repeated
 
 
@@ -52,19 +55,26 @@ def attributes_from_json(values: Sequence[dict[str, Any] | None]) -> pa.Array:
 
 
 def attributes_from_arrow(values: pa.Array) -> pa.Array:
-    """Convert maps, structs or lists of entries (`key` and `value`) to a column of maps.
+    """Convert a column of maps, structs or lists of `key` and `value`.
 
     Raises:
         TypeError: a value has no text.
     """
-    if is_a.is_struct(values.type):
+    kind = values.type
+    if is_a.is_struct(kind):
         return _column(_struct_entries(values))
-    if is_a.is_map(values.type) and not _repeats_a_key(values):
+    if is_a.is_map(kind) and _is_text(kind.item_type) and not _repeats_a_key(values):
         converted = values.cast(ATTRIBUTES)
-        converted.validate(full=True)  # the file may contain invalid UTF-8
+        converted.validate(full=True)  # text in the file may not be UTF-8
         if not converted.items.null_count:
             return converted
-    return _column(None if row is None else map(_entry, row) for row in values.to_pylist())
+    item_type = kind.item_type if is_a.is_map(kind) else kind.value_type.field("value").type
+    return _column(
+        None
+        if row is None
+        else [(key, _plain(value, item_type)) for key, value in map(_entry, row)]
+        for row in values.to_pylist()
+    )
 
 
 def accepts_attributes(kind: pa.DataType) -> bool:
@@ -80,28 +90,31 @@ def accepts_attributes(kind: pa.DataType) -> bool:
 
 
 def attribute_text(value: Any) -> str | None:
-    """Return the text of a value; None if the value is missing.
+    """Return the text of a value; None for a missing value and for NaN.
 
-    The values of a list are joined by a comma and a space. Numbers are written in the shortest
-    form.
+    Several values are joined by a comma and a space. Numbers have their shortest form.
 
     Raises:
-        TypeError: the value is a map or has another type without a text.
+        TypeError: the value is a map, or has another type without a text.
     """
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return f"{value:g}" if value.is_integer() and abs(value) < 1e6 else repr(value)
-    if isinstance(value, int | Decimal):
-        return str(value)
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, list):
-        texts = dict.fromkeys(text for text in map(attribute_text, value) if text is not None)
-        return _SEPARATOR.join(texts) if texts else None
-    raise TypeError(f"no text of {type(value).__name__}")
+    match value:
+        case None | str():
+            text = value
+        case bool():
+            text = "true" if value else "false"
+        case float():
+            is_whole = value.is_integer() and abs(value) < _LARGEST_WHOLE
+            text = None if math.isnan(value) else f"{value:.0f}" if is_whole else repr(value)
+        case int() | Decimal():
+            text = str(value)
+        case datetime.date():
+            text = value.isoformat()
+        case list():
+            texts = dict.fromkeys(each for each in map(attribute_text, value) if each is not None)
+            text = _SEPARATOR.join(texts) or None
+        case _:
+            raise TypeError(f"no text of {type(value).__name__}")
+    return text
 
 
 def _column(rows: Iterable[Iterable[tuple[str, Any]] | None]) -> pa.Array:
@@ -135,18 +148,20 @@ def _entry(entry: Any) -> tuple[str, Any]:
 
 
 def _struct_entries(values: pa.Array) -> Iterable[Iterable[tuple[str, Any]] | None]:
-    names = [field.name for field in values.type.fields]
-    columns = [_plain(column) for column in values.flatten()]
-    missing = values.is_null().to_pylist()
-    for row, is_missing in enumerate(missing):
-        yield None if is_missing else zip(names, (column[row] for column in columns), strict=True)
+    kinds = {field.name: field.type for field in values.type.fields}
+    for row in values.to_pylist():
+        yield row and [(name, _plain(value, kinds[name])) for name, value in row.items()]
 
 
-def _plain(values: pa.Array) -> list[Any]:
-    # Arrow writes the float32 19.99 as 19.99; Python would write 19.989999771118164.
-    shortest = values.cast(pa.string()) if is_a.is_floating(values.type) else values
-    plain: list[Any] = shortest.to_pylist()
-    return plain
+def _plain(value: Any, kind: pa.DataType) -> Any:
+    """Return a value whose floats are the doubles nearest to their shortest form."""
+    if value is None:
+        return value
+    if is_a.is_float32(kind) or is_a.is_float16(kind):
+        return float(str(kind.to_pandas_dtype()(value)))
+    if _is_list(kind):
+        return [_plain(each, kind.value_type) for each in value]
+    return value
 
 
 def _repeats_a_key(values: pa.Array) -> bool:

@@ -221,10 +221,10 @@ def _wholes(numbers: pa.Array) -> pa.Array:
 
 
 def _wholes_of_text(text: pa.Array) -> pa.Array:
-    try:
-        return text.cast(WHOLE)  # not through float64, which is exact only up to 2**53
-    except pa.ArrowInvalid:
-        return _wholes(text.cast(NUMBER))
+    digits = pc.match_substring_regex(text, r"^-?\d+$")
+    none = pa.scalar(None, TEXT)
+    exact = pc.if_else(digits, text, none).cast(WHOLE)  # float64 is exact only up to 2**53
+    return pc.coalesce(exact, _wholes(pc.if_else(digits, none, text).cast(NUMBER)))
 
 
 def _wholes_of_json(values: Sequence[Any]) -> pa.Array:

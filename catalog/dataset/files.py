@@ -2,7 +2,7 @@
 
 import csv
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 from jaxtyping import Int
 
 from catalog.dataset.columns import Converter, accepts, convert, from_arrow, from_json, from_text
+from catalog.dataset.decimal_commas import columns_with_decimal_commas, with_decimal_points
 from catalog.dataset.problems import Problems, Source, count, quote
 from catalog.dataset.text_files import (
     csv_batches,
     csv_dialect,
     first_line_not_utf8,
     jsonl_batches,
-    with_decimal_points,
 )
 from catalog.schema import NUMBER, TEXT, TYPE_HELP, WHOLE, Column, Schema
 
@@ -108,7 +108,7 @@ class _Builder:
 
 
 def _read_parquet(path: Path, schema: Schema, problems: Problems) -> RawTable | None:
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    files = parquet_files(path)
     if not files:
         problems.error(f"{path.name}: a directory without parquet files; write the table again")
         return None
@@ -123,7 +123,28 @@ def _read_parquet(path: Path, schema: Schema, problems: Problems) -> RawTable | 
         tables.append(table)
         header += [name for name in names if name not in header or names.count(name) > 1]
     _check_header(path.name, header, schema, problems)
+    for folder in sorted({part for file in files for part in file.relative_to(path).parts[:-1]}):
+        name = folder.partition("=")[0]
+        if "=" in folder and name in schema.names and name not in header:
+            problems.error(
+                f"{path.name}, column {name}: only in the name of the folder {quote(folder)}; "
+                "write the column into the files"
+            )
     return _finish_parquet(tables, path, schema, problems, files if path.is_dir() else ())
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """Return the parquet files of a table: the file itself, or all in a directory, by name.
+
+    Names that begin with `.` or `_` are left out: tools use them for unfinished files and logs.
+    """
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        file
+        for file in path.rglob("*.parquet")
+        if not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
+    )
 
 
 def _open_parquet(path: Path, schema: Schema) -> tuple[list[str], pa.Table]:
@@ -172,9 +193,11 @@ def _finish_parquet(
         else:
             columns[spec.name] = builder.finish(source, problems)
             refused[spec.name] = np.array(builder.refused, np.int64)
-    whole = pa.concat_tables(tables, promote_options="permissive")
-    others = [name for name in whole.column_names if name not in schema.names]
-    return RawTable(schema, source, pa.table(columns | {n: whole[n] for n in others}), refused)
+    if schema.extensible:
+        others = [t.drop_columns([n for n in t.column_names if n in schema.names]) for t in tables]
+        whole = pa.concat_tables(others, promote_options="permissive")
+        columns |= {name: whole[name] for name in whole.column_names}
+    return RawTable(schema, source, pa.table(columns), refused)
 
 
 def _read_text(path: Path, schema: Schema, problems: Problems) -> RawTable:
@@ -185,12 +208,13 @@ def _read_text(path: Path, schema: Schema, problems: Problems) -> RawTable:
     header: list[str] = []
     lines: list[int] = []
     broken: list[tuple[int, str]] = []
-    decimal_commas: tuple[str, ...] = ()
+    decimal_commas: Collection[str] = ()
     if is_csv:
         dialect = csv_dialect(path, schema.names)
         batches = csv_batches(path, dialect)
         if dialect.may_have_decimal_commas:
-            decimal_commas = tuple(c.name for c in schema.columns if c.type in (NUMBER, WHOLE))
+            numbers = [c.name for c in schema.columns if c.type in (NUMBER, WHOLE)]
+            decimal_commas = columns_with_decimal_commas(path, dialect, numbers, problems)
     else:
         batches = jsonl_batches(path, partial(_keeps, schema))
     for batch in batches:

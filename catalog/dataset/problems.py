@@ -72,7 +72,9 @@ class Problems:
         in_column = "" if column is None else f", column {column}"
         text = f"{source.where(first)}{in_column}: {say(first)}; {fix}"
         if len(rows) > 1:
-            others = [str(source.numbers[row]) for row in rows[1 : 1 + MAX_EXAMPLES]]
+            others = [source.place(int(row)) for row in rows[1 : 1 + MAX_EXAMPLES]]
+            if not source.parts:
+                others = [place.removeprefix(f"{source.unit} ") for place in others]
             more = ", …" if len(rows) > 1 + MAX_EXAMPLES else ""
             text += f" ({len(rows):,} {source.unit}s in all, also {', '.join(others)}{more})"
         self.error(text)

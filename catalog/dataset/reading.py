@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from base.errors import InputError
-from catalog.dataset.files import SUFFIXES, RawTable, read_file
+from catalog.dataset.files import SUFFIXES, RawTable, parquet_files, read_file
 from catalog.dataset.problems import Problems, count, quote
 from catalog.dataset.validation import (
     check_judgments,
@@ -256,7 +256,9 @@ def _drop_unknown(table: pa.Table, items: pa.Table, raw: RawTable, problems: Pro
 def _finish_judgments(table: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:
     """Drop repeated judgments, and give every judgment a query id and a split."""
     queries = table["query"].combine_chunks()
-    first = first_of_equals(pair_codes(queries, table["item_id"].combine_chunks()))
+    # Without ids, queries with the same normal form are one query.
+    same = queries if raw.has("query_id") else map_queries(queries, normalise_query)
+    first = first_of_equals(pair_codes(same, table["item_id"].combine_chunks()))
     is_first = first == np.arange(len(first))
     if not is_first.all():
         repeated = count(int((~is_first).sum()), "repeated judgment")
@@ -272,7 +274,7 @@ def _finish_judgments(table: pa.Table, raw: RawTable, problems: Problems) -> pa.
 
 
 def _query_id(query: str) -> str:
-    return "q" + hashlib.sha256(query.encode()).hexdigest()[:16]
+    return "q" + hashlib.sha256(normalise_query(query).encode()).hexdigest()[:16]
 
 
 def split_of(query: str) -> str:
@@ -285,7 +287,7 @@ def split_of(query: str) -> str:
 def _fingerprint(paths: Sequence[Path]) -> str:
     whole = hashlib.sha256()
     for path in paths:
-        for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+        for file in parquet_files(path):
             with file.open("rb") as handle:
                 content = hashlib.file_digest(handle, "sha256").hexdigest()
             whole.update(f"{file.relative_to(path.parent)} {content}\n".encode())

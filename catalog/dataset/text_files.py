@@ -3,7 +3,6 @@
 import csv
 import gzip
 import json
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ csv.field_size_limit(2**31 - 1)
 _BATCH_ROWS = 65_536  # maximum number of rows that are in memory as Python objects
 _BLANK = " \t\r\n"
 _DELIMITERS = (",", ";", "\t", "|")
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}([. \u00a0\u202f]\d{3})+)(,\d+)?")
-_THOUSANDS = re.compile(r"[. \u00a0\u202f]")
 
 
 @dataclass(frozen=True)
@@ -109,21 +106,6 @@ def _csv_rows(reader: Any, skipped: int) -> Iterator[tuple[int, list[str]]]:
         if row:
             yield line, row
         line = reader.line_num + 1 + skipped  # not `line + 1`: a quoted cell may span lines
-
-
-def with_decimal_points(cells: list[str]) -> list[str]:
-    """Replace decimal commas by decimal points, if any cell of the column has a comma.
-
-    In such a column, points and spaces group thousands: `1.234,50` is 1234.50.
-    """
-    if not any("," in cell for cell in cells):
-        return cells
-    return [
-        _THOUSANDS.sub("", cell).replace(",", ".")
-        if _DECIMAL_COMMA.fullmatch(cell.strip())
-        else cell
-        for cell in cells
-    ]
 
 
 def _csv_batch(names: list[str], chunk: list[tuple[int, list[str]]]) -> Batch:

@@ -29,7 +29,7 @@ class RetryBudget:
             self._tokens = min(self._tokens + TOKEN_RATIO, MAX_TOKENS)
 
     def fail(self) -> bool:
-        """Record a failed attempt; return whether the client may retry it."""
+        """Record that an overloaded server refused an attempt; return whether to retry it."""
         with self._lock:
             self._tokens = max(self._tokens - 1, 0.0)
             return self._tokens > MAX_TOKENS / 2
@@ -88,13 +88,12 @@ class Attempts:
         retried the call. A pause never outlasts the deadline.
         """
         self._failed += 1
-        in_budget = self._budget.fail()
         if (
-            not in_budget
-            or not self._retry.overloaded
+            not self._retry.overloaded
             or self._failed >= self._retry.attempts
             or error.code != grpc.StatusCode.RESOURCE_EXHAUSTED
             or error.retry_seconds is None
+            or not self._budget.fail()
         ):
             return None
         pause = max(error.retry_seconds, 0.0) * self._jitter(1, 1 + _MAX_JITTER)

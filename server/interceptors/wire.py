@@ -4,28 +4,21 @@ An empty sub-message takes two bytes on the wire and hundreds in memory. Without
 message of 8 MiB could hold millions of them, and parsing would stop the event loop for seconds.
 """
 
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal
+
 from google.protobuf import descriptor_pool
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor
 
 # Smaller messages are not counted: parsing them takes at most some milliseconds.
 UNCOUNTED_BYTES = 16 * 1024
-MAX_FIELDS = 50_000  # 500 items with 100 fields or attributes each
+MAX_FIELDS = 75_000  # more than 500 items with 100 attributes each have
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # wire types
+_GROUPS = (3, 4)  # begin and end of a group; the parser accepts unknown groups
 # So many bytes of packed numbers count as one field: a parser reads them quickly.
 _PACKED_BYTES = 8
-_PACKED_TYPES = frozenset(
-    {
-        FieldDescriptor.CPPTYPE_BOOL,
-        FieldDescriptor.CPPTYPE_DOUBLE,
-        FieldDescriptor.CPPTYPE_ENUM,
-        FieldDescriptor.CPPTYPE_FLOAT,
-        FieldDescriptor.CPPTYPE_INT32,
-        FieldDescriptor.CPPTYPE_INT64,
-        FieldDescriptor.CPPTYPE_UINT32,
-        FieldDescriptor.CPPTYPE_UINT64,
-    }
-)
 _FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
 
 
@@ -44,35 +37,47 @@ def request_type(method: str) -> Descriptor | None:
 def has_too_many_fields(content: bytes, message: Descriptor | None, most: int = MAX_FIELDS) -> bool:
     """Return whether a serialised message has more than `most` fields, sub-messages included.
 
-    Stop at the first malformed field: the parser will refuse the message.
+    An entry of a map counts as one field. Counting ends at a malformed field, as parsing does.
     """
     if message is None or len(content) <= UNCOUNTED_BYTES:
         return False
     count = 0
-    parts = [(0, len(content), message)]
+    parts = [(0, len(content), _counted_fields(message))]
     while parts:
-        position, end, kind = parts.pop()
+        position, end, fields = parts.pop()
         while position < end:
             count += 1
             if count > most:
                 return True
             tag, position = _varint(content, position, end)
             wire_type = tag & 7
-            if wire_type == _VARINT:
-                _, position = _varint(content, position, end)
-            elif wire_type == _LENGTH:
+            if wire_type == _LENGTH:
                 size, position = _varint(content, position, end)
-                field = kind.fields_by_number.get(tag >> 3)
-                if field is not None and field.message_type is not None:
-                    parts.append((position, min(position + size, end), field.message_type))
-                elif field is not None and field.cpp_type in _PACKED_TYPES:
+                kind = fields.get(tag >> 3) if size else None
+                if kind == "packed":
                     count += size // _PACKED_BYTES
+                elif kind is not None:
+                    parts.append((position, min(position + size, end), _counted_fields(kind)))
                 position += size
+            elif wire_type == _VARINT:
+                _, position = _varint(content, position, end)
             elif wire_type in _FIXED_BYTES:
                 position += _FIXED_BYTES[wire_type]
-            else:
-                return False
+            elif wire_type not in _GROUPS:
+                break  # malformed; the parts that wait are still counted
     return count > most
+
+
+@cache
+def _counted_fields(message: Descriptor) -> Mapping[int, Descriptor | Literal["packed"]]:
+    """Return the fields, by number, whose content is counted: sub-messages and packed numbers."""
+    fields: dict[int, Descriptor | Literal["packed"]] = {}
+    for field in message.fields:
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            fields[field.number] = field.message_type
+        elif field.is_packed:
+            fields[field.number] = "packed"
+    return fields
 
 
 def _varint(content: bytes, position: int, end: int) -> tuple[int, int]:
@@ -81,8 +86,8 @@ def _varint(content: bytes, position: int, end: int) -> tuple[int, int]:
     while position < end and shift < 70:
         byte = content[position]
         position += 1
-        value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, position
+            return value | byte << shift, position
+        value |= (byte & 0x7F) << shift
         shift += 7
     return 0, end

@@ -127,3 +127,11 @@ def test_a_client_stops_retrying_when_most_calls_fail(clock: Clock) -> None:
 
 def test_a_negative_time_to_wait_is_no_wait(attempts) -> None:
     assert attempts().pause(failure(Code.RESOURCE_EXHAUSTED, -5.0)) == 0.0
+
+
+def test_errors_that_are_no_overload_leave_the_budget_alone(clock: Clock) -> None:
+    budget = RetryBudget()
+    for code in (Code.NOT_FOUND, Code.INVALID_ARGUMENT, Code.UNAVAILABLE) * 10:
+        Attempts(Retry(), 10.0, "x", budget, clock=clock, jitter=min).pause(failure(code, None))
+    overloaded = failure(Code.RESOURCE_EXHAUSTED, 0.1)
+    assert Attempts(Retry(), 10.0, "x", budget, clock=clock, jitter=min).pause(overloaded) == 0.1

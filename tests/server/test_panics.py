@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,8 @@ def test_calls_on_an_index_that_went_bad_get_an_internal_error(tiny_bundle, tmp_
             reasons.append(refused.value.reason)
         assert set(reasons) == {"INTERNAL_FAULT"}
         assert len(client.embed(["cable"]).embeddings) == 1  # the threads still answer
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{running.service.metrics_port}/metrics")
+        counted = metrics.read().decode()
+    calls = 'shortlist_calls_total{code="%s",method="shortlist.v1.SearchService/Search"}'
+    assert f"{calls % 'INTERNAL'} {len(QUERIES)}.0" in counted
+    assert calls % "OK" not in counted

@@ -148,6 +148,41 @@ def test_json_attributes_may_be_numbers_flags_lists_and_repeated(tmp_path):
     ]
 
 
+FLOATS = pa.array([19.99, 0.1], pa.float32())
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pa.array([[("w", 19.99), ("none", None)]], pa.map_("str", "f4")),
+        pa.StructArray.from_arrays([FLOATS[:1]], ["w"]),
+        pa.array([[{"key": "w", "value": 19.99}]],
+                 pa.list_(pa.struct([("key", "str"), ("value", "f4")]))),
+    ],
+    ids=["map", "struct", "list of entries"],
+)  # fmt: skip
+def test_single_precision_attributes_have_their_shortest_form(tmp_path, attributes):
+    directory = write_parquet(tmp_path, items_with(attributes=attributes))
+    assert column(directory, "attributes") == [[("w", "19.99")]]
+
+
+def test_lists_within_maps_and_structs_are_joined(tmp_path):
+    floats = pa.array([[19.99, 0.1]], pa.list_(pa.float32()))
+    directory = write_parquet(
+        tmp_path, items_with(attributes=pa.StructArray.from_arrays([floats], ["w"]))
+    )
+    assert column(directory, "attributes") == [[("w", "19.99, 0.1")]]
+    texts = pa.array([[("s", ["S", "M"])]], pa.map_("str", pa.list_(pa.string())))
+    write_parquet(tmp_path, items_with(attributes=texts))
+    assert column(directory, "attributes") == [[("s", "S, M")]]
+
+
+@pytest.mark.parametrize("value", ["NaN", "null"])
+def test_a_missing_number_is_no_attribute(tmp_path, value):
+    text = f'{{"item_id":"a","title":"mug","attributes":{{"w":{value},"big":1e6}}}}\n'
+    assert column(write_text(tmp_path, "items.jsonl", text), "attributes") == [[("big", "1000000")]]
+
+
 def test_structs_have_no_attribute_for_a_missing_value(tmp_path):
     attributes = [{"colour": "red", "size": "L"}, {"colour": "blue"}, None]
     directory = write_parquet(tmp_path, items_with(attributes=attributes))
@@ -179,6 +214,42 @@ def test_a_row_with_a_repeated_key_is_refused_by_line(tmp_path, only_problem_of)
 )
 def test_delimiters_and_decimal_commas_are_recognised(tmp_path, text, prices):
     assert column(write_text(tmp_path, "items.csv", text), "price") == prices
+
+
+@pytest.mark.parametrize(
+    ("cells", "unclear"),
+    [(["1,234", "12,000"], "1,234"), (["1.234", "7"], "1.234")],
+    ids=["commas", "points"],
+)
+def test_a_sign_that_may_be_decimal_or_group_thousands_is_refused(
+    tmp_path, problems_of, cells, unclear
+):
+    text = "item_id;title;price\n" + "".join(f"{n};x;{cell}\n" for n, cell in enumerate(cells))
+    problem, *_ = problems_of(write_text(tmp_path, "items.csv", text))
+    assert problem.startswith(f"items.csv, column price: '{unclear}' has a sign that may be")
+
+
+def test_thousands_beside_decimal_points_are_refused_by_line(tmp_path, only_problem_of):
+    text = "item_id\ttitle\tprice\n1\tx\t1,234\n2\ty\t10.50\n"
+    problem = only_problem_of(write_text(tmp_path, "items.csv", text))
+    assert problem.startswith("items.csv, line 2, column price: '1,234' is not a number")
+
+
+def test_decimal_commas_hold_for_the_whole_column(tmp_path):
+    rows = 70_000  # more than a batch
+    cells = ["10,50"] * rows + ["1.234"]
+    text = "item_id;title;price\n" + "".join(f"{n};x;{cell}\n" for n, cell in enumerate(cells))
+    prices = column(write_text(tmp_path, "items.csv", text), "price")
+    assert prices[0] == 10.5
+    assert prices[-1] == 1234.0
+
+
+def test_hexadecimal_numbers_are_refused(tmp_path, only_problem_of):
+    text = "item_id,title,rating_count\n1,x,0x10\n"
+    problem = only_problem_of(write_text(tmp_path, "items.csv", text))
+    assert problem.startswith(
+        "items.csv, line 2, column rating_count: '0x10' is not a whole number"
+    )
 
 
 def test_lines_are_counted_behind_a_separator_line(tmp_path, only_problem_of):
@@ -215,6 +286,34 @@ def test_a_directory_of_parquet_files_is_one_table(tmp_path, problems_of):
     }
 
 
+def test_a_column_that_only_the_names_of_folders_have_is_refused(tmp_path, problems_of):
+    folder = tmp_path / "items.parquet" / "category=Shoes"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"item_id": ["a"], "title": ["mug"]}), folder / "0.parquet")
+    assert problems_of(tmp_path) == (
+        "items.parquet, column category: only in the name of the folder 'category=Shoes'; "
+        "write the column into the files",
+    )
+
+
+@pytest.mark.parametrize("name", ["_temporary", ".staging", "_delta_log"])
+def test_unfinished_files_of_other_tools_are_not_read(tmp_path, name):
+    parts = tmp_path / "items.parquet"
+    (parts / name).mkdir(parents=True)
+    table = pa.table({"item_id": ["a"], "title": ["mug"]})
+    pq.write_table(table, parts / "0.parquet")
+    pq.write_table(table, parts / name / "0.parquet")
+    assert len(read_dataset(tmp_path).items) == 1
+
+
+def test_parts_may_have_the_column_in_different_types(tmp_path):
+    parts = tmp_path / "items.parquet"
+    parts.mkdir()
+    pq.write_table(pa.table({"item_id": [1], "title": ["mug"]}), parts / "0.parquet")
+    pq.write_table(pa.table({"item_id": ["b"], "title": ["cup"]}), parts / "1.parquet")
+    assert read_dataset(tmp_path).items["item_id"].to_pylist() == ["1", "b"]
+
+
 def test_the_fingerprint_covers_every_part(tmp_path):
     parts = tmp_path / "items.parquet"
     parts.mkdir()
@@ -242,6 +341,18 @@ def test_one_query_in_two_spellings_must_not_have_two_grades(tmp_path):
             '"query":"lamp","item_id":"a","grade":3',
             '"query":"LAMP ","item_id":"a","grade":0',
         )
+
+
+def test_without_query_ids_two_spellings_are_one_query(tmp_path):
+    dataset = judged(
+        tmp_path,
+        '"query":"lamp","item_id":"a","grade":1',
+        '"query":"LAMP","item_id":"a","grade":1',
+        '"query":"LAMP","item_id":"b","grade":0',
+    )
+    assert dataset.judgments["item_id"].to_pylist() == ["a", "b"]
+    assert len(set(dataset.judgments["query_id"].to_pylist())) == 1
+    assert "1 repeated judgment" in dataset.warnings[0]
 
 
 def test_query_ids_say_that_two_spellings_are_two_queries(tmp_path):
