@@ -17,6 +17,8 @@ from server.config import ServerConfig
 from server.service import Service
 from shortlist.client import Client
 
+_SECONDS = 120.0  # longest wait for a start or a stop; only a stuck server takes longer
+
 
 @dataclass(frozen=True)
 class Running:
@@ -28,7 +30,7 @@ class Running:
 
     def stop(self) -> None:
         """Stop the server gracefully."""
-        asyncio.run_coroutine_threadsafe(self.service.stop(), self.loop).result()
+        asyncio.run_coroutine_threadsafe(self.service.stop(), self.loop).result(_SECONDS)
 
 
 @contextmanager
@@ -45,12 +47,13 @@ def run_server(
         return Running(f"{config.bracketed_host}:{port}", service, loop)
 
     try:
-        server = asyncio.run_coroutine_threadsafe(start(), loop).result()
+        server = asyncio.run_coroutine_threadsafe(start(), loop).result(_SECONDS)
         yield server
         server.stop()
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+        thread.join(_SECONDS)
+        assert not thread.is_alive(), "the event loop is stuck"
         loop.close()
 
 
