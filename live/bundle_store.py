@@ -101,7 +101,8 @@ def candidates(root: Path, bundles: Path, state: State) -> Iterator[Path]:
         state: The log, and its last write.
 
     Raises:
-        BundleError: `root` is not a bundle, or it includes writes that the log lacks.
+        BundleError: `root` is not a bundle, it includes writes that the log lacks, or a compacted
+            bundle includes writes of another log.
     """
     root_manifest = Manifest.read(root)
     require_log(root, root_manifest, state)
@@ -111,11 +112,24 @@ def candidates(root: Path, bundles: Path, state: State) -> Iterator[Path]:
         except BundleError as error:
             logger.warning("passed over: %s", error)
             continue
+        _refuse_lost_log(directory, manifest, state)
         of_root = manifest.root == (root_manifest.root or root_manifest.bundle_id)
-        of_log = manifest.state is not None and manifest.state["log"] == state.log
-        if of_root and of_log and included(manifest, state.log) <= state.sequence:
+        if of_root and included(manifest, state.log) <= state.sequence:
             yield directory
     yield root
+
+
+def _refuse_lost_log(directory: Path, manifest: Manifest, state: State) -> None:
+    """Raise BundleError if a compacted bundle has writes of a log that is no longer there."""
+    if _log_of(manifest) != state.log:
+        raise BundleError(
+            f"{directory} has writes of another log, so the log of this state directory was lost "
+            f"or replaced; restore the log, or move {directory.parent} away to go on without them"
+        )
+
+
+def _log_of(manifest: Manifest) -> str | None:
+    return None if manifest.state is None else str(manifest.state["log"])
 
 
 def newest(
@@ -150,13 +164,21 @@ def newest(
 
 
 def remove_others(bundles: Path, keep: Path) -> None:
-    """Remove all bundles except `keep`, which replaced them."""
+    """Remove the bundles that `keep` replaced; bundles of another log stay."""
     failpoint("compaction.before-cleaning")
+    log = _log_of(Manifest.read(keep))
     for directory in finished(bundles):
-        if directory != keep:
+        if directory != keep and _belongs_to(directory, log):
             remove(directory)
     remove_unfinished(bundles)
     failpoint("compaction.after-cleaning")
+
+
+def _belongs_to(directory: Path, log: str | None) -> bool:
+    try:
+        return _log_of(Manifest.read(directory)) == log
+    except BundleError:  # such a bundle cannot be used
+        return True
 
 
 def remove(directory: Path) -> None:

@@ -10,6 +10,7 @@ from catalog import facets as facet_checks
 from catalog import filters
 from catalog.facets import Facet
 from catalog.fields import DISTINCT
+from catalog.item_text import normalise_query
 from catalog.items import ID, ITEM_FIELDS, Item, ItemField
 from search.errors import RequestError
 from search.rules import (
@@ -35,9 +36,11 @@ def check_query(text: str, field: str) -> None:
     """Refuse a query that is empty or too long."""
     if not text.strip():
         raise RequestError(field, "is empty; give the words to search for")
-    if len(text) > MAX_QUERY_CHARACTERS:
+    # The normal form of a text can be eighteen times as long, so both are limited.
+    characters = max(len(text), len(normalise_query(text[: MAX_QUERY_CHARACTERS + 1])))
+    if characters > MAX_QUERY_CHARACTERS:
         raise RequestError(
-            field, f"has {len(text):,} characters; at most {MAX_QUERY_CHARACTERS:,} are allowed"
+            field, f"has {characters:,} characters; at most {MAX_QUERY_CHARACTERS:,} are allowed"
         )
 
 

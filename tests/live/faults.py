@@ -40,7 +40,7 @@ class Faults:
     during_apply: Callable[[], None] = nothing  # after all writes, before they are visible
     before_show: Callable[[], None] = nothing
     before_vectors: Callable[[], None] = nothing  # after the pending items are read
-    encode: Callable[[Encode, Sequence[str]], np.ndarray] = encode_all  # called instead of it
+    encode: Callable[[Encode, Sequence[str]], np.ndarray] = encode_all  # replaces the encoder
     after_lexical_update: Callable[[], None] = nothing
 
     @contextmanager

@@ -18,10 +18,11 @@ import pytest
 from base.failpoints import NAMES, VARIABLE
 from live import bundle_store
 from live.bundle_store import State
+from live.log.reading import FILE
 from live.log.write_ahead_log import Write, WriteLog
 from search import bundle
 from search.bundle import BundleError, Manifest
-from tests.live.bundle_store_model import changed, compact, current, sound, write_root
+from tests.live.bundle_store_model import _fill, changed, compact, current, sound, write_root
 from tests.live.log.model import Model, compare, random_batches
 
 ROOT = Path(__file__).parents[2]
@@ -154,7 +155,7 @@ def test_the_same_writes_compacted_twice_never_touch_the_bundle_in_use(shop: Sho
         assert second != first
 
 
-def test_a_start_ignores_bundles_of_another_root_or_another_log(shop: Shop, tmp_path: Path):
+def test_a_start_ignores_bundles_of_another_root(shop: Shop, tmp_path: Path):
     other = tmp_path / "other"
     write_root(other)
     (other / "more").touch()
@@ -166,12 +167,26 @@ def test_a_start_ignores_bundles_of_another_root_or_another_log(shop: Shop, tmp_
         state = State(log.id, log.sequence)
         assert bundle_store.newest(shop.root, shop.bundles, state, sound) == placed
         assert bundle_store.newest(other, shop.bundles, state, sound) == other
-        assert bundle_store.newest(shop.root, shop.bundles, State("other", 1), sound) == shop.root
         # A log that is shorter than a bundle was restored from a backup. Its new writes would get
         # sequence numbers that the bundle already includes, so the bundle is not used.
         assert bundle_store.newest(shop.root, shop.bundles, State(log.id, 0), sound) == shop.root
         with pytest.raises(BundleError, match="up to 1, and the log ends at 0"):
             bundle_store.newest(placed, shop.bundles, State(log.id, 0), sound)
+
+
+def test_a_lost_log_is_refused_and_its_bundles_stay(shop: Shop):
+    with WriteLog.open(shop.state) as log:
+        write(log, 1)
+        placed = compact(log, shop.root, shop.bundles)
+    (shop.state / FILE).unlink()
+    with WriteLog.open(shop.state) as log:
+        state = State(log.id, log.sequence)
+        with pytest.raises(BundleError, match=r"has writes of another log.*restore the log"):
+            bundle_store.newest(shop.root, shop.bundles, state, sound)
+        # A bundle of the new log does not remove the last copy of the lost writes.
+        other, _ = bundle_store.add(shop.bundles, state, lambda new: _fill(new, {}, state, None))
+        bundle_store.remove_others(shop.bundles, keep=other)
+    assert sorted(bundle_store.finished(shop.bundles)) == sorted([placed, other])
 
 
 def test_only_files_of_compaction_are_removed(shop: Shop):

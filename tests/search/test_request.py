@@ -146,3 +146,10 @@ def test_candidates_are_named_once_each_and_have_titles():
 def test_similar_items_need_an_item_and_a_page():
     assert refusal(SimilarItemsRequest, "").startswith("item_id: is empty")
     assert refusal(SimilarItemsRequest, "a", page_size=101).startswith("page_size: is 101")
+
+
+def test_a_query_whose_normal_form_is_too_long_is_refused():
+    ligature = "\ufdfa"  # one character, whose normal form has eighteen
+    SearchRequest(ligature * 100)
+    with pytest.raises(RequestError, match="query: has 36,000 characters; at most 2,000"):
+        SearchRequest(ligature * 2_000)

@@ -1,4 +1,4 @@
-"""Answers in two parts, similar items, item fields, and pages across a change of bundles."""
+"""Similar items, item fields, pages across a change of bundles, and answers in two parts."""
 
 import asyncio
 import threading
