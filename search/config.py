@@ -29,8 +29,7 @@ class EngineConfig:
     # data type of the inputs of matrix products
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
-    # time reserved to write and send the answer; if 15% of the time left is longer, that time is
-    # reserved instead
+    # time reserved to write and send the answer; at least 15% of the time left is reserved
     answer_milliseconds: int = 5
 
     def __post_init__(self) -> None:

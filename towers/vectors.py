@@ -101,7 +101,10 @@ def open_vectors(directory: Path) -> Vectors:
     """
     path = directory / VECTORS_FILE
     # View the file as a plain array: reading rows of a np.memmap takes twice as long.
-    file = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    try:
+        file = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    except ValueError as error:  # NumPy's message would advise to unpickle the file
+        raise InputError(f"{path} does not contain vectors: it is not a NumPy array") from error
     if file.ndim != 2 or file.dtype not in (np.float32, np.uint16):
         raise InputError(
             f"{path} does not contain vectors: its array has the type {file.dtype} and "

@@ -34,7 +34,7 @@ _TURNS = 4  # a waiting priority runs after this many chunks of other priorities
 _BACKGROUND = 9  # the lowest priority, for background work
 # Longest expected time of a chunk of background work while requests are active.
 _BACKGROUND_SECONDS = 0.005
-# Requests count as active for this long after the last chunk of a request began.
+# Requests count as active until this long after the latest chunk of any request began.
 _REQUEST_SECONDS = 1.0
 
 Numbers: TypeAlias = Int64[np.ndarray, "_"]

@@ -100,12 +100,13 @@ def _forged(bundle_id: str, *, streamed: bool) -> st.SearchStrategy[bytes]:
         )
     ]
 
+    manifests = [manifest(bundle_id), manifest(bundle_id), manifest("another")]
+
     @st.composite
     def build(draw: Callable[[Any], Any]) -> bytes:
         content, parsed = draw(st.sampled_from(searches))
         search = SearchRequest.FromString(content)
-        of = draw(st.sampled_from([bundle_id, bundle_id, "another"]))
-        search.page_token = write_page_token(draw(PAGES), manifest(of), parsed)
+        search.page_token = write_page_token(draw(PAGES), draw(st.sampled_from(manifests)), parsed)
         request = StreamSearchRequest(search=search) if streamed else search
         return request.SerializeToString()
 

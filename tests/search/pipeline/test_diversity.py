@@ -1,4 +1,4 @@
-"""Maximal marginal relevance, compared with results on paper and with its definition."""
+"""Maximal marginal relevance, compared with results calculated by hand and with its definition."""
 
 import numpy as np
 import pytest
