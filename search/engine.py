@@ -5,6 +5,7 @@ thread-safe. After `share`, the model work of concurrent calls runs in batches.
 """
 
 import logging
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,8 +47,6 @@ from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot, without_deleted
 
 logger = logging.getLogger(__name__)
-
-_SHOWN_CHARACTERS = 300  # of the text of an unexpected error
 
 
 class Engine:
@@ -125,8 +124,10 @@ class Engine:
             raise
         except Exception as error:  # the manifest fits its files, but a file cannot be used
             logger.debug("bundle cannot be opened", exc_info=True)
-            why = f"{type(error).__name__}: {str(error)[:_SHOWN_CHARACTERS]}"
-            raise BundleError(f"{directory} cannot be opened ({why}); build it again") from None
+            # Without the text of the error, which may quote a golden query.
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name}"
+            raise BundleError(f"{directory} cannot be opened ({where}); build it again") from None
         engine.config = config
         return engine
 

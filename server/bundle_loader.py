@@ -270,9 +270,6 @@ class BundleLoader:
             return Engine.load(directory, serving.config, warm=True, models=serving.models)
         except InputError as error:
             reason = str(error)
-        except Exception as error:
-            log_error(logger, error, "bundle cannot be opened: path=%s", directory)
-            reason = f"{directory} cannot be opened: {type(error).__name__}; the log says where"
         # Raise the error after the `except` blocks. An error raised inside would keep the partly
         # loaded engine in memory.
         raise BundleRefusedError(reason)

@@ -326,11 +326,7 @@ def test_a_bad_bundle_is_refused_with_the_reason_and_the_old_one_serves_on(
         assert reason in error.message
         assert swapping.client.search(QUERIES[0]).bundle_id == ids["one"]
     assert swapping.engine is alive()
-    [fault] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "no-index: ValueError at" in fault.getMessage()
-    assert fault.getMessage().startswith("bundle cannot be opened: path=")
-    assert "in _open" in fault.getMessage()
-    assert fault.exc_info is None  # an exception's text may quote a query
+    assert [record for record in caplog.records if record.levelno == logging.ERROR] == []
     error = refusal(swapping.admin.roll_back)
     assert error.reason == "NOTHING_TO_ROLL_BACK_TO"
 
