@@ -27,7 +27,7 @@ _CHUNK = 20_000  # titles that are encoded and written at a time
 _WORDS = 5  # words that a recombined title takes from each of two titles
 _SEED = 0
 _COPY = 0.98  # cosine above which an item counts as a copy of a query
-_COPIES = 0.005  # maximum share of queries with such a copy
+_COPIES = 0.005  # maximum share of queries that have an item as a copy
 
 
 def titles() -> Iterator[str]:

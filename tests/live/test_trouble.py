@@ -39,7 +39,7 @@ def test_a_durable_write_that_could_not_be_applied_is_applied_before_it_is_ackno
         shop.write(others[0], None)
     shop.write(others[1], None)
     assert not shop.items().keys() & {item_id, *others}
-    # So does a partial write of an item whose earlier write is not visible.
+    # A partial write of an item also applies the earlier durable write of the same item.
     with shop.faults.of(before_apply=failing), pytest.raises(MemoryError):
         shop.upsert(LAMP)
     shop.write(LAMP.item_id, {"price": 7.0}, whole=False)

@@ -18,7 +18,7 @@ SECRETS = ("zanzibar", "plumbus", "hush-17", "Geheimnis")
 
 
 def eventually(found: Callable[[], Any]) -> Any:
-    """Call a function until its result is true. The record of a call comes after its error."""
+    """Call a function until its result is true, because the server records a call after its end."""
     until = time.monotonic() + SOON
     while not (result := found()):
         assert time.monotonic() < until

@@ -119,8 +119,8 @@ def test_figures_are_those_worked_out_on_paper():
     queries = judged_queries(dataset_of(), "test")
     full = [ranking("i3", "i1", "i0"), ranking("i4"), ranking("i5", "i0")]
     found = make_report("test", queries, {"dense": full}).systems["dense"]
-    # The gains of "q lamp" are 0, 1, 2, ideally 2, 1, 0. Those of "q-chair" are 0.5, ideally 1,
-    # 0.5. "q-none" has nDCG 0.
+    # Gains in ranked order: "q lamp" has [0, 1, 2], and its ideal order is [2, 1, 0]. "q-chair" has
+    # [0.5], and its ideal order is [1, 0.5]. "q-none" has nDCG 0.
     lamp = (1 / log2(3) + 2 / log2(4)) / (2 + 1 / log2(3))
     chair = 0.5 / (1 + 0.5 / log2(3))
     assert found["ndcg@10"].mean == pytest.approx((lamp + chair + 0) / 3)

@@ -66,12 +66,13 @@ def test_false_negatives_are_liked_items_and_their_likes(pairs_of):
         (0, 0), (0, 1), (1, 2), (2, 2), (3, 3)
     ]  # fmt: skip
     expected = [
-        # A row is the query of a pair; columns are all items: saw 0, drill, lamp, lamp, saw 3.
-        [1, 1, 1, 1, 1],  # tool: items 0 and 1, item 3 as item 0, and item 2 as TOOL
+        # A row is the query of a pair, a column the item of a pair: items 0, 1, 2, 2 and 3.
+        # tool: items 0 and 1; item 3, whose text is that of item 0; item 2, judged for TOOL
+        [1, 1, 1, 1, 1],
         [1, 1, 1, 1, 1],
         [0, 0, 1, 1, 0],  # light: item 2
         [1, 1, 1, 1, 1],
-        [1, 0, 0, 0, 1],  # x: item 3, and item 0 as item 3
+        [1, 0, 0, 0, 1],  # x: item 3; item 0, whose text is that of item 3
     ]
     found = pairs.false_negatives(np.arange(5))
     np.testing.assert_array_equal(found, np.array(expected, bool))
