@@ -13,7 +13,7 @@ from catalog.items import Item
 from lexical.analysers import ANALYSERS
 
 CONFIG_FILE = "config.json"
-_REBUILD = "build it again with `python -m train index`"
+_REBUILD = "build it again with `shortlist train index`"
 
 
 FIELD_TEXTS: Mapping[str, Callable[[Item], str | None]] = {

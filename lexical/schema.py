@@ -61,7 +61,7 @@ class IndexSchema:
         if not (directory / "meta.json").is_file():
             raise InputError(
                 f"{directory}: no lexical index there (meta.json is missing); build it with "
-                "`python -m train index`"
+                "`shortlist train index`"
             )
         for file in directory.iterdir():
             (links / file.name).symlink_to(file.resolve())
@@ -71,7 +71,7 @@ class IndexSchema:
         except (ValueError, OSError) as error:
             raise InputError(
                 f"{directory}: the lexical index cannot be opened ({error}); build it again "
-                "with `python -m train index`"
+                "with `shortlist train index`"
             ) from error
         return index
 

@@ -78,7 +78,7 @@ def check_rules(rules: Rules) -> None:
     _check_at_most("rules.caps", len(rules.caps), MAX_CAPS)
     _check_at_most("rules.pins", len(rules.pins), MAX_PIN)
     for index, item_id in enumerate(rules.excluded_ids):
-        _check_id(item_id, f"rules.excluded_item_ids[{index}]")
+        check_id(item_id, f"rules.excluded_item_ids[{index}]")
     if not 0 <= rules.diversity <= 1:  # NaN is refused too
         raise RequestError("rules.diversity", f"is {rules.diversity}; give 0 to 1")
     check_filter(rules.excluded, "rules.excluded")
@@ -91,13 +91,13 @@ def check_rules(rules: Rules) -> None:
 
 def check_candidates(candidates: Sequence[str | Item], most: int) -> None:
     """Refuse candidates without an id or title, and two candidates with the same id."""
-    _check_count("candidates", len(candidates), most)
+    check_count("candidates", len(candidates), most)
     seen = set()
     for index, candidate in enumerate(candidates):
         path = f"candidates[{index}]"
         if isinstance(candidate, str):
             item_id = candidate
-            _check_id(item_id, f"{path}.item_id")
+            check_id(item_id, f"{path}.item_id")
         else:
             item_id = candidate.item_id
             check_item(candidate, f"{path}.item")
@@ -108,7 +108,7 @@ def check_candidates(candidates: Sequence[str | Item], most: int) -> None:
 
 def check_inputs(inputs: Sequence[str | Item], most: int) -> None:
     """Refuse empty queries and items without a title."""
-    _check_count("inputs", len(inputs), most)
+    check_count("inputs", len(inputs), most)
     for index, query_or_item in enumerate(inputs):
         if isinstance(query_or_item, str):
             check_query(query_or_item, f"inputs[{index}].query")
@@ -181,7 +181,7 @@ def _check_pins(pins: Sequence[Pin]) -> None:
     for index, pin in enumerate(pins):
         path = f"rules.pins[{index}]"
         check_range(f"{path}.position", pin.position, 1, MAX_PIN)
-        _check_id(pin.item_id, f"{path}.item_id")
+        check_id(pin.item_id, f"{path}.item_id")
         if pin.item_id in ids:
             raise RequestError(f"{path}.item_id", "is pinned already; pin each item once")
         if pin.position in positions:
@@ -190,7 +190,8 @@ def _check_pins(pins: Sequence[Pin]) -> None:
         positions.add(pin.position)
 
 
-def _check_id(item_id: str, path: str) -> None:
+def check_id(item_id: str, path: str) -> None:
+    """Refuse an empty id."""
     if not item_id:
         raise RequestError(path, "is empty; name the item")
 
@@ -200,6 +201,7 @@ def _check_at_most(field: str, count: int, most: int) -> None:
         raise RequestError(field, f"has {count} entries; at most {most:,} are allowed")
 
 
-def _check_count(field: str, count: int, most: int) -> None:
+def check_count(field: str, count: int, most: int) -> None:
+    """Refuse no entries, and too many."""
     if not 1 <= count <= most:
         raise RequestError(field, f"has {count} entries; give 1 to {most}")

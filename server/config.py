@@ -26,7 +26,7 @@ def default_compilation_cache() -> Path:
 class ServerConfig:
     """The settings of the server."""
 
-    bundle: Path  # directory of the bundle to serve, as `python -m train` writes it
+    bundle: Path  # directory of the bundle to serve, as `shortlist train` writes it
     # directory that stores writes to the catalogue, created if missing; None: writes are refused
     state: Path | None = None
     config: Path | None = None  # TOML file with any of these settings; flags take precedence

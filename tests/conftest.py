@@ -100,7 +100,7 @@ def recall_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
     from search import bundle
     from tests import tiny
 
-    directory = tmp_path_factory.mktemp("stage1") / "bundle"
+    directory = tmp_path_factory.mktemp("recall") / "bundle"
     shutil.copytree(tiny_bundle, directory)
     shutil.rmtree(directory / bundle.RERANK)
     tiny.write_manifest(directory, choose_numerics())

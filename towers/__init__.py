@@ -1,1 +1,1 @@
-"""Stage 1: the query and item towers, their losses, bulk encoding, and the vector index."""
+"""The query and item towers, their losses, bulk encoding, and the vector index."""

@@ -1,7 +1,7 @@
 """Convert the messages of GetItem and BatchGetItems; `server/rpc/writes.py` converts writes."""
 
-from search.errors import RequestError
 from search.result import Lookup
+from search.validation import check_count, check_id
 from server.convert.common import COMPLETE, stage_messages
 from server.convert.items import item_fields, item_message
 from shortlist.v1 import catalog_service_pb2
@@ -17,8 +17,7 @@ def get_item_record(
     Raises:
         RequestError: the id is empty, or a requested field does not exist.
     """
-    if not request.item_id:
-        raise RequestError("item_id", "must not be empty")
+    check_id(request.item_id, "item_id")
     return request.item_id, item_fields(request.item_fields, "item_fields")
 
 
@@ -44,11 +43,9 @@ def batch_get_record(
         RequestError: there are too few or too many ids, an id is empty, or a requested field does
             not exist.
     """
-    if not 1 <= len(request.item_ids) <= MAX_BATCH_GET:
-        raise RequestError("item_ids", f"must have 1 to {MAX_BATCH_GET} ids")
+    check_count("item_ids", len(request.item_ids), MAX_BATCH_GET)
     for index, item_id in enumerate(request.item_ids):
-        if not item_id:
-            raise RequestError(f"item_ids[{index}]", "must not be empty")
+        check_id(item_id, f"item_ids[{index}]")
     fields = item_fields(request.item_fields, "item_fields")
     return list(dict.fromkeys(request.item_ids)), fields
 

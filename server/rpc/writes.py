@@ -13,7 +13,7 @@ from live.catalogue import LiveCatalogue
 from live.errors import ReadOnlyError
 from live.log.write_ahead_log import MAX_REQUEST_ID_CHARACTERS, Acknowledgement, Write
 from search.errors import RequestError
-from search.validation import REQUIRED, check_item
+from search.validation import REQUIRED, check_id, check_item
 from server.convert.items import item_record
 from server.interceptors.errors import error_status
 from shortlist.v1 import catalog_service_pb2
@@ -126,8 +126,7 @@ def upsert(request: catalog_service_pb2.UpsertItemsRequest) -> Write:
 
 def deletion(request: catalog_service_pb2.DeleteItemsRequest) -> Write:
     """Convert a request to a write; raise RequestError if a field is invalid."""
-    if not request.item_id:
-        raise RequestError("item_id", "must not be empty")
+    check_id(request.item_id, "item_id")
     return Write(_request_id(request.request_id), request.item_id, None)
 
 

@@ -202,8 +202,8 @@ def test_the_image_s_ports_are_the_pods(
 def test_the_image_starts_and_probes_the_server(dockerfile: list[tuple[str, str]]) -> None:
     [start] = [rest for word, rest in dockerfile if word == "ENTRYPOINT"]
     [health] = [rest for word, rest in dockerfile if word == "HEALTHCHECK"]
-    assert json.loads(start) == ["python", "-m", "server"]
-    assert json.loads(health.partition("CMD ")[2]) == ["python", "-m", "server", "health"]
+    assert json.loads(start) == ["python", "-P", "-m", "server"]
+    assert json.loads(health.partition("CMD ")[2]) == ["python", "-P", "-m", "server", "health"]
 
 
 def test_every_package_is_in_the_image_and_nothing_that_is_not_there(

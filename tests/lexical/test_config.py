@@ -46,7 +46,7 @@ SOUND = {"analyser": "english", "field_weights": {"title": 1.0}}
 def test_a_malformed_config_is_refused_in_one_line_with_its_path(tmp_path, values):
     path = tmp_path / CONFIG_FILE
     path.write_text(json.dumps(values))
-    with pytest.raises(InputError, match=r"python -m train index") as error:
+    with pytest.raises(InputError, match=r"shortlist train index") as error:
         LexicalConfig.read(tmp_path)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)

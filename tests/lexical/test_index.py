@@ -306,7 +306,7 @@ def test_opening_a_missing_index_says_how_to_build_one(tmp_path, present):
     directory = tmp_path / "lexical"
     if present:
         directory.mkdir()
-    with pytest.raises(InputError, match=r"no lexical index .*`python -m train index`"):
+    with pytest.raises(InputError, match=r"no lexical index .*`shortlist train index`"):
         LexicalIndex.open(directory)
     assert directory.exists() == present
 

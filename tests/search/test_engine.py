@@ -27,7 +27,7 @@ def ids(result) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def stage1(recall_bundle) -> Engine:
+def recall_only(recall_bundle) -> Engine:
     return Engine.load(recall_bundle)
 
 
@@ -43,13 +43,13 @@ def test_a_search_recalls_reranks_and_accounts_for_both(engine):
     assert result.has_more
 
 
-def test_the_head_is_in_the_reranker_s_order_and_the_rest_in_stage_1_s(engine):
+def test_the_head_is_in_the_reranker_s_order_and_the_rest_in_recall_s(engine):
     result = engine.search(SearchRequest("usb c charger", page_size=40, rerank_depth=12))
-    stage1 = engine.retrieve(RetrieveRequest("usb c charger", page_size=40))
-    assert sorted(ids(result)[:12]) == sorted(ids(stage1)[:12])
-    assert ids(result)[12:] == ids(stage1)[12:]
+    recall_only = engine.retrieve(RetrieveRequest("usb c charger", page_size=40))
+    assert sorted(ids(result)[:12]) == sorted(ids(recall_only)[:12])
+    assert ids(result)[12:] == ids(recall_only)[12:]
     head, tail = result.hits[:12], result.hits[12:]
-    recalled = {hit.item_id: hit.score for hit in stage1.hits}
+    recalled = {hit.item_id: hit.score for hit in recall_only.hits}
     np.testing.assert_allclose(
         [hit.score for hit in head],
         [hit.rerank_score + 1.5 * recalled[hit.item_id] for hit in head],
@@ -71,8 +71,8 @@ def test_search_scores_are_those_of_rerank_and_of_the_vectors(engine):
         EmbedRequest([engine.store.item(engine.store.row(h.item_id)) for h in head])
     ).vectors
     cosines = vectors @ engine.embed(EmbedRequest(["hdmi cable"])).vectors[0]
-    stage1 = engine.dense_scores("hdmi cable", [h.item_id for h in head])
-    for hit, cosine, score in zip(head, cosines, stage1, strict=True):
+    recall_only = engine.dense_scores("hdmi cable", [h.item_id for h in head])
+    for hit, cosine, score in zip(head, cosines, recall_only, strict=True):
         assert hit.rerank_score == pytest.approx(again[hit.item_id].rerank_score, abs=1e-5)
         assert hit.dense_score == pytest.approx(again[hit.item_id].dense_score, abs=1e-5)
         assert hit.lexical_score == again[hit.item_id].lexical_score
@@ -281,15 +281,15 @@ def test_a_retrieval_has_items_only_where_they_are_wanted(engine):
         assert hit.item == engine.store.item(engine.store.row(hit.item_id))
 
 
-def test_without_a_second_stage_search_is_stage_1(stage1, engine):
-    assert not stage1.has_reranker
-    result = stage1.search(SearchRequest("usb c charger", page_size=9))
+def test_without_a_second_stage_search_is_recall(recall_only, engine):
+    assert not recall_only.has_reranker
+    result = recall_only.search(SearchRequest("usb c charger", page_size=9))
     assert result.reranked == 0
     assert [stage.name for stage in result.stages] == ["encode", "recall"]
     assert ids(result) == ids(engine.retrieve(RetrieveRequest("usb c charger", page_size=9)))
     assert all(hit.score >= hit.dense_score for hit in result.hits)  # lexical scores add to cosines
     with pytest.raises(NotSupportedError, match="no reranker"):
-        stage1.rerank(RerankRequest("cable", [stage1.store.ids[0]]))
+        recall_only.rerank(RerankRequest("cable", [recall_only.store.ids[0]]))
 
 
 def test_after_warming_up_searching_compiles_nothing(engine):

@@ -208,7 +208,7 @@ def _check(engine: Engine, queries: Sequence[JudgedQuery]) -> None:
         raise InputError(
             f"{len(unknown):,} of {len(judged):,} judged items are not in the bundle, such as "
             f"{unknown[0]!r}; evaluate on the dataset that the bundle was built from, or build "
-            "a bundle of this dataset with `python -m train --data DIR --init-from BUNDLE`"
+            "a bundle of this dataset with `shortlist train --data DIR --init-from BUNDLE`"
         )
     for query in queries:
         if len(query.text) > MAX_QUERY_CHARACTERS:

@@ -102,8 +102,8 @@ class Step:
                 "was done with other data or options" if _read(self.directory) else "is not done"
             )
             raise InputError(
-                f"step {self.name} {state}: run `python -m train {self.name}` with the same "
-                "options first, or `python -m train all`"
+                f"step {self.name} {state}: run `shortlist train {self.name}` with the same "
+                "options first, or `shortlist train all`"
             )
 
 

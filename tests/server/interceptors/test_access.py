@@ -5,8 +5,8 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -335,6 +335,16 @@ def _echo(*, streams_in: bool, streams_out: bool) -> grpc.RpcMethodHandler:
             return grpc.stream_stream_rpc_method_handler(stream_stream)
 
 
+async def _messages(*, sent: bool) -> AsyncIterator[bytes]:
+    """Yield one message, or none and never end: a refused call must not wait for its messages.
+
+    A client that sends while the server ends the call may report an internal error of gRPC instead.
+    """
+    if not sent:
+        await asyncio.Event().wait()
+    yield b"hello"
+
+
 async def _end(tokens: Tokens, token: str, *, streams_in: bool, streams_out: bool) -> Code:
     """Call a method of this kind with a token; return the code with which the call ends."""
     server = grpc.aio.server(interceptors=[AccessInterceptor(tokens, {ECHO: Role.READ})])
@@ -343,10 +353,14 @@ async def _end(tokens: Tokens, token: str, *, streams_in: bool, streams_out: boo
     server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with (
+        AsyncExitStack() as stack,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        stack.push_async_callback(server.stop, None)
         kind = f"{'stream' if streams_in else 'unary'}_{'stream' if streams_out else 'unary'}"
         call = getattr(channel, kind)(ECHO)(
-            iter([b"hello"]) if streams_in else b"hello",
+            _messages(sent=token == "reader") if streams_in else b"hello",
             metadata=(("authorization", f"Bearer {token}"),),
             timeout=20,
         )
@@ -358,7 +372,6 @@ async def _end(tokens: Tokens, token: str, *, streams_in: bool, streams_out: boo
             assert status is not None
             assert len(status.details) == 1
         code: Code = await call.code()
-    await server.stop(None)
     return code
 
 

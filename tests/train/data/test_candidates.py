@@ -119,7 +119,7 @@ def test_so_many_queries_are_chosen_by_seed():
     assert chosen == {(0,), (2,), ()}
 
 
-def test_dev_lists_are_what_stage_1_recalls_and_serving_would_rerank():
+def test_dev_lists_are_what_serving_would_rerank():
     found = dev_lists(RELEVANCE, RECALLED, queries=10, depth=4, seed=0)
     assert found.query.tolist() == [1]
     assert found.row.tolist() == [7, 6, 5, 4]

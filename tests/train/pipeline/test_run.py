@@ -167,7 +167,7 @@ def test_the_lexical_index_is_built_as_configured(built, demo, flags, tmp_path):
 
 def test_one_step_insists_on_those_before_it(built, demo, flags, tmp_path, capsys):
     assert main(["rerank", *flags(demo, tmp_path / "out")]) == 2
-    assert "step towers is not done: run `python -m train towers`" in capsys.readouterr().err
+    assert "step towers is not done: run `shortlist train towers`" in capsys.readouterr().err
     assert not (tmp_path / "out" / "steps").exists()
     assert main(["rerank", *flags(demo, built, "--pairs.batch", "16")]) == 2
     assert "step towers was done with other data or options" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def test_one_run_at_a_time_writes_to_a_directory(tmp_path):
 
 def test_a_step_that_is_not_done_is_asked_for_by_its_command(step):
     step, _ = step
-    with pytest.raises(InputError, match="towers is not done: run `python -m train towers`"):
+    with pytest.raises(InputError, match="towers is not done: run `shortlist train towers`"):
         step.require()
 
 
