@@ -63,7 +63,7 @@ def attributes_from_arrow(values: pa.Array) -> pa.Array:
     kind = values.type
     if is_a.is_struct(kind):
         return _column(_struct_entries(values))
-    if is_a.is_map(kind) and _is_text(kind.item_type) and not _repeats_a_key(values):
+    if is_a.is_map(kind) and is_text(kind.item_type) and not _repeats_a_key(values):
         converted = values.cast(ATTRIBUTES)
         converted.validate(full=True)  # text in the file may not be UTF-8
         if not converted.items.null_count:
@@ -82,10 +82,10 @@ def accepts_attributes(kind: pa.DataType) -> bool:
     if is_a.is_struct(kind):
         return all(_has_text(field.type) for field in kind.fields)
     if is_a.is_map(kind):
-        return _is_text(kind.key_type) and _has_text(kind.item_type)
-    if _is_list(kind) and is_a.is_struct(kind.value_type):
+        return is_text(kind.key_type) and _has_text(kind.item_type)
+    if is_list(kind) and is_a.is_struct(kind.value_type):
         fields = {field.name: field.type for field in kind.value_type.fields}
-        return tuple(sorted(fields)) == _ENTRY and _is_text(fields["key"])
+        return tuple(sorted(fields)) == _ENTRY and is_text(fields["key"])
     return False
 
 
@@ -159,7 +159,7 @@ def _plain(value: Any, kind: pa.DataType) -> Any:
         return value
     if is_a.is_float32(kind) or is_a.is_float16(kind):
         return float(str(kind.to_pandas_dtype()(value)))
-    if _is_list(kind):
+    if is_list(kind):
         return [_plain(each, kind.value_type) for each in value]
     return value
 
@@ -174,18 +174,18 @@ def _repeats_a_key(values: pa.Array) -> bool:
     return len(np.unique(pairs)) < len(pairs)
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Return whether an Arrow type is one of the types of lists."""
     return any(test(kind) for test in (is_a.is_list, is_a.is_large_list, is_a.is_fixed_size_list))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether an Arrow type is one of the types of text."""
     return any(test(kind) for test in (is_a.is_string, is_a.is_large_string, is_a.is_string_view))
 
 
 def _has_text(kind: pa.DataType) -> bool:
-    if is_a.is_dictionary(kind):
-        return _has_text(kind.value_type)
-    if _is_list(kind):
+    if is_a.is_dictionary(kind) or is_list(kind):
         return _has_text(kind.value_type)
     simple = (
         is_a.is_null,
@@ -195,4 +195,4 @@ def _has_text(kind: pa.DataType) -> bool:
         is_a.is_decimal,
         is_a.is_date,
     )
-    return _is_text(kind) or any(test(kind) for test in simple)
+    return is_text(kind) or any(test(kind) for test in simple)

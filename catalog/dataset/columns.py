@@ -20,6 +20,8 @@ from catalog.dataset.attributes import (
     accepts_attributes,
     attributes_from_arrow,
     attributes_from_json,
+    is_list,
+    is_text,
     json_object,
 )
 from catalog.schema import ATTRIBUTES, DATE, FLAG, NUMBER, TEXT, TIME, VECTOR, WHOLE
@@ -145,12 +147,11 @@ def accepts(actual: pa.DataType, kind: pa.DataType) -> bool:
 
 
 def _is_number_list(kind: pa.DataType) -> bool:
-    lists = (is_a.is_list, is_a.is_large_list, is_a.is_fixed_size_list)
-    return any(test(kind) for test in lists) and accepts(kind.value_type, NUMBER)
+    return is_list(kind) and accepts(kind.value_type, NUMBER)
 
 
 _ACCEPTED: Mapping[pa.DataType, tuple[Callable[[pa.DataType], bool], ...]] = {
-    TEXT: (is_a.is_string, is_a.is_large_string, is_a.is_string_view, is_a.is_integer),
+    TEXT: (is_text, is_a.is_integer),
     NUMBER: (is_a.is_integer, is_a.is_floating, is_a.is_decimal),
     WHOLE: (is_a.is_integer, is_a.is_floating, is_a.is_decimal),
     FLAG: (is_a.is_boolean, is_a.is_integer, is_a.is_floating),

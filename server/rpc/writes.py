@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from dataclasses import fields
 from typing import Protocol, TypeVar, runtime_checkable
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from catalog.items import ID, Item
+from catalog.items import ID, ITEM_FIELDS
 from live.catalogue import LiveCatalogue
 from live.errors import ReadOnlyError
 from live.log.write_ahead_log import MAX_REQUEST_ID_CHARACTERS, Acknowledgement, Write
@@ -24,7 +23,7 @@ _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.4
 _MAX_UNANSWERED = 256  # largest number of writes of a stream that are read but not answered
 
-_FIELDS = frozenset(field.name for field in fields(Item)) - {ID}
+_FIELDS = frozenset(field.name for field in ITEM_FIELDS) - {ID}
 
 
 @runtime_checkable

@@ -32,7 +32,7 @@ def write_root(directory: Path) -> Items:
     """Write a bundle of the items that `random_batches` changes, and return the items."""
     items = {f"item {number}": {"title": f"title {number}", "brand": "b"} for number in range(8)}
     directory.mkdir()
-    _fill(directory, items, None, None)
+    fill(directory, items, None, None)
     return items
 
 
@@ -74,13 +74,13 @@ def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
     state = State(log.id, log.sequence)
     _, items = current(log, root, bundles)
     of = Manifest.read(root).bundle_id
-    placed, _ = bundle_store.add(bundles, state, lambda new: _fill(new, items, state, of))
+    placed, _ = bundle_store.add(bundles, state, lambda new: fill(new, items, state, of))
     assert Manifest.read(bundle_store.newest(root, bundles, state, sound)).state == vars(state)
     bundle_store.remove_others(bundles, keep=placed)
     return placed
 
 
-def _fill(directory: Path, items: Items, state: State | None, root: str | None) -> None:
+def fill(directory: Path, items: Items, state: State | None, root: str | None) -> None:
     """Write a bundle in the steps of `live.compaction`, with the same failpoints."""
     given = {"towers/model": _MODEL, _ITEMS: json.dumps(items), "index/vectors": _VECTORS}
     _write(directory, given)

@@ -22,7 +22,7 @@ from live.log.reading import FILE
 from live.log.write_ahead_log import Write, WriteLog
 from search import bundle
 from search.bundle import BundleError, Manifest
-from tests.live.bundle_store_model import _fill, changed, compact, current, sound, write_root
+from tests.live.bundle_store_model import changed, compact, current, fill, sound, write_root
 from tests.live.log.model import Model, compare, random_batches
 
 ROOT = Path(__file__).parents[2]
@@ -184,7 +184,7 @@ def test_a_lost_log_is_refused_and_its_bundles_stay(shop: Shop):
         with pytest.raises(BundleError, match=r"has writes of another log.*restore the log"):
             bundle_store.newest(shop.root, shop.bundles, state, sound)
         # A bundle of the new log does not remove the last copy of the lost writes.
-        other, _ = bundle_store.add(shop.bundles, state, lambda new: _fill(new, {}, state, None))
+        other, _ = bundle_store.add(shop.bundles, state, lambda new: fill(new, {}, state, None))
         bundle_store.remove_others(shop.bundles, keep=other)
     assert sorted(bundle_store.finished(shop.bundles)) == sorted([placed, other])
 

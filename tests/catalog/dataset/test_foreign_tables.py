@@ -2,43 +2,17 @@
 
 import datetime
 import decimal
-import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from catalog.dataset.reading import Dataset, DatasetError, read_dataset
+from tests.catalog.dataset.tables import column, items_with, write_parquet, write_text
 
 CENTS = ["19.99", "0.35", "4.35", "20.00", "0.07", "99999999.99"]
-
-
-def write_parquet(directory: Path, table: pa.Table, **options: Any) -> Path:
-    pq.write_table(table, directory / "items.parquet", **options)
-    return directory
-
-
-def write_text(directory: Path, name: str, text: str) -> Path:
-    (directory / name).write_text(text, encoding="utf-8")
-    return directory
-
-
-def column(directory: Path, name: str) -> list[Any]:
-    values: list[Any] = read_dataset(directory).items[name].to_pylist()
-    return values
-
-
-def items_with(**columns: Any) -> pa.Table:
-    size = len(next(iter(columns.values())))
-    ids = {"item_id": [f"i{row}" for row in range(size)], "title": ["mug"] * size}
-    return pa.table(ids | columns)
 
 
 # Numbers.
@@ -197,73 +171,6 @@ def test_a_row_with_a_repeated_key_is_refused_by_line(tmp_path, only_problem_of)
     assert problem == "items.jsonl, line 2: has 'title' twice; correct the line"
 
 
-# Dialects of csv.
-
-
-@pytest.mark.parametrize(
-    ("text", "prices"),
-    [
-        ("item_id;title;price\na;Stuhl;10,5\nb;Tisch;1.234,50\n", [10.5, 1234.5]),
-        ("item_id;title;price\na;chair;10.5\nb;table;1.25\n", [10.5, 1.25]),
-        ("item_id\ttitle\tprice\na\tchair\t10.5\nb\ttable, oak\t20\n", [10.5, 20.0]),
-        ("item_id|title|price\na|chair|10.5\nb|table|20\n", [10.5, 20.0]),
-        ("sep=;\nitem_id;title;price\na;Stuhl;10,5\nb;Tisch;20\n", [10.5, 20.0]),
-        ("\ufeffitem_id;title;price\na;Stuhl;1\u202f234,5\nb;Tisch;20\n", [1234.5, 20.0]),
-    ],
-    ids=["semicolon", "semicolon with points", "tab", "pipe", "sep", "byte order mark"],
-)
-def test_delimiters_and_decimal_commas_are_recognised(tmp_path, text, prices):
-    assert column(write_text(tmp_path, "items.csv", text), "price") == prices
-
-
-@pytest.mark.parametrize(
-    ("cells", "unclear"),
-    [(["1,234", "12,000"], "1,234"), (["1.234", "7"], "1.234")],
-    ids=["commas", "points"],
-)
-def test_a_sign_that_may_be_decimal_or_group_thousands_is_refused(
-    tmp_path, problems_of, cells, unclear
-):
-    text = "item_id;title;price\n" + "".join(f"{n};x;{cell}\n" for n, cell in enumerate(cells))
-    problem, *_ = problems_of(write_text(tmp_path, "items.csv", text))
-    assert problem.startswith(f"items.csv, column price: '{unclear}' has a sign that may be")
-
-
-def test_thousands_beside_decimal_points_are_refused_by_line(tmp_path, only_problem_of):
-    text = "item_id\ttitle\tprice\n1\tx\t1,234\n2\ty\t10.50\n"
-    problem = only_problem_of(write_text(tmp_path, "items.csv", text))
-    assert problem.startswith("items.csv, line 2, column price: '1,234' is not a number")
-
-
-def test_decimal_commas_hold_for_the_whole_column(tmp_path):
-    rows = 70_000  # more than a batch
-    cells = ["10,50"] * rows + ["1.234"]
-    text = "item_id;title;price\n" + "".join(f"{n};x;{cell}\n" for n, cell in enumerate(cells))
-    prices = column(write_text(tmp_path, "items.csv", text), "price")
-    assert prices[0] == 10.5
-    assert prices[-1] == 1234.0
-
-
-def test_hexadecimal_numbers_are_refused(tmp_path, only_problem_of):
-    text = "item_id,title,rating_count\n1,x,0x10\n"
-    problem = only_problem_of(write_text(tmp_path, "items.csv", text))
-    assert problem.startswith(
-        "items.csv, line 2, column rating_count: '0x10' is not a whole number"
-    )
-
-
-def test_lines_are_counted_behind_a_separator_line(tmp_path, only_problem_of):
-    text = "sep=;\nitem_id;title;price\na;Stuhl;teuer\n"
-    problem = only_problem_of(write_text(tmp_path, "items.csv", text))
-    assert problem.startswith("items.csv, line 3, column price: 'teuer' is not a number")
-
-
-def test_a_cell_may_be_longer_than_the_standard_library_s_limit(tmp_path):
-    description = "word " * 40_000
-    text = f'item_id,title,description\na,manual,"{description}"\n'
-    assert column(write_text(tmp_path, "items.csv", text), "description") == [description]
-
-
 # Directories of parquet files.
 
 
@@ -398,70 +305,3 @@ def test_html_is_warned_of_with_its_count(tmp_path, text, is_markup):
     assert len(warnings) == is_markup
     if is_markup:
         assert warnings[0].startswith("items.parquet, row 1, column description: 2 rows with HTML")
-
-
-# Random tables of all types that hold a price, a date, a flag or an id.
-
-PRICES = {
-    "float32": st.floats(0, 2**20, width=32),
-    "float64": st.floats(0, 1e12),
-    "int8": st.integers(0, 127),
-    "int64": st.integers(0, 2**53),
-    "decimal": st.integers(0, 10**9).map(lambda cents: decimal.Decimal(cents) / 100),
-}
-FLAGS = {"bool": st.booleans(), "int8": st.integers(0, 1), "float64": st.sampled_from([0.0, 1.0])}
-DAYS = st.dates(datetime.date(1, 1, 1), datetime.date(9999, 12, 31))
-RECENT = st.dates(datetime.date(1700, 1, 1), datetime.date(2200, 1, 1))
-
-
-def pyarrow_writer(path: Path, columns: dict[str, list[Any]]) -> None:
-    pq.write_table(pa.table(columns), path)
-
-
-def pandas_writer(path: Path, columns: dict[str, list[Any]]) -> None:
-    pd.DataFrame(columns).to_parquet(path)
-
-
-def polars_writer(path: Path, columns: dict[str, list[Any]]) -> None:
-    pl.DataFrame(columns, strict=False).write_parquet(path)
-
-
-def expected_price(value: Any, kind: str) -> float | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    # The double nearest to the shortest decimal form of a float32.
-    return float(str(np.float32(value))) if kind == "float32" else float(value)
-
-
-@pytest.mark.parametrize("write", [pyarrow_writer, pandas_writer, polars_writer])
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_random_tables_come_back_equal(tmp_path_factory, write, data):
-    kind = data.draw(st.sampled_from(sorted(PRICES)))
-    flag_kind = data.draw(st.sampled_from(sorted(FLAGS)))
-    size = data.draw(st.integers(1, 5))
-
-    def rows(values: st.SearchStrategy[Any], *, gaps: bool = True) -> list[Any]:
-        drawn = values | st.none() if gaps else values
-        return data.draw(st.lists(drawn, min_size=size, max_size=size))
-
-    gaps = data.draw(st.booleans())
-    prices = rows(PRICES[kind], gaps=gaps)
-    flags = rows(FLAGS[flag_kind], gaps=gaps)
-    days = rows(DAYS if write is pyarrow_writer else RECENT, gaps=gaps)
-    ids = data.draw(st.lists(st.integers(0, 2**63 - 1), min_size=size, max_size=size, unique=True))
-    if kind == "float32":
-        written: Any = np.array([math.nan if p is None else p for p in prices], np.float32)
-    else:
-        written = prices
-    directory = tmp_path_factory.mktemp("table")
-    columns = {"item_id": ids, "title": ["mug"] * size, "price": written, "in_stock": flags,
-               "released": days}  # fmt: skip
-
-    write(directory / "items.parquet", columns)
-
-    items = read_dataset(directory).items
-    assert items["item_id"].to_pylist() == list(map(str, ids))
-    assert items["price"].to_pylist() == [expected_price(price, kind) for price in prices]
-    assert items["in_stock"].to_pylist() == [None if f is None else bool(f) for f in flags]
-    assert items["released"].to_pylist() == days
