@@ -6,9 +6,10 @@ from pathlib import Path
 import tantivy
 
 from base.errors import InputError
+from catalog.item_text import field_text
 from catalog.items import Item
 from lexical.analysers import ANALYSERS
-from lexical.config import FIELD_TEXTS, LexicalConfig
+from lexical.config import LexicalConfig
 
 ROW = "row"
 
@@ -95,5 +96,5 @@ class IndexSchema:
     def _texts(self, item: Item) -> Iterator[tuple[str, str]]:
         """Yield the name and text of each indexed field; skip fields without text."""
         for name in self.weights:
-            if text := FIELD_TEXTS[name](item):
+            if text := field_text(item, name):
                 yield name, text
