@@ -83,7 +83,7 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
         shop.write(tiny_items()[1].item_id, None)
         shop.shown()
         before = {
-            h.item_id: h.dense_score
+            h.item_id: h.channel_scores["dense"]
             for h in shop.engine.retrieve(RetrieveRequest("lamp", page_size=100)).hits
         }
         assert "lamp" in before
@@ -93,7 +93,7 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
         assert index_config(made) == config
         assert isinstance(open_vectors(made), Bfloat16Vectors)
         after = {
-            h.item_id: h.dense_score
+            h.item_id: h.channel_scores["dense"]
             for h in shop.engine.retrieve(RetrieveRequest("lamp", page_size=100)).hits
         }
         # Only the new item's vector changes: compaction rounds it. The others were already rounded.

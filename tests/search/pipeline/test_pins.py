@@ -34,7 +34,7 @@ def test_what_recall_did_not_find_can_be_pinned_and_is_scored_like_the_rest(rule
     assert ids(result)[0] == far
     assert (result.recalled, result.reranked) == (5, 4)
     pinned = result.hits[0]
-    assert pinned.channels == {}
+    assert pinned.channel_ranks == {}
     for score in ("score", "base_score", "dense_score", "rerank_score", "lexical_score"):
         expected = "score" if score == "base_score" else score
         assert getattr(pinned, score) == pytest.approx(getattr(by_id[far], expected), abs=1e-4)
