@@ -35,7 +35,7 @@ from towers.vectors import Stored, create_vectors
 _VECTORS_AT_A_TIME = 20_000  # number of vectors copied in one step; limits the memory
 
 
-class CompactionError(Exception):
+class CompactionError(InputError):
     """The new bundle could not be built or put to use; its files are removed."""
 
 
@@ -76,6 +76,8 @@ def build(
         directory, new_engine = bundle_store.add(
             bundles, state, lambda new: _fill(new, engine, snapshot, state, cancelled, throttle)
         )
+    except CompactionError:
+        raise
     except (OSError, InputError) as error:
         raise CompactionError(str(error)) from error
     new_engine.directory, new_engine.config = directory, engine.config

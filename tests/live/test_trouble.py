@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,10 +15,10 @@ from catalog.items import Item
 from live import compaction
 from live.config import LiveConfig
 from live.errors import ClosedError
-from live.log.write_ahead_log import Write
+from live.log.write_ahead_log import LogError, Write
 from search.request import LEXICAL, RetrieveRequest
 from tests.live.conftest import LAMP, NEVER, SECONDS, Shop, found
-from tests.live.faults import Encode, raising
+from tests.live.faults import Encode, nothing, raising
 from tests.tiny import tiny_items
 
 
@@ -211,6 +212,36 @@ def test_the_log_does_not_quote_errors_of_writes_and_compactions(opened, caplog)
         shop.until(lambda: "no new bundle was built" in caplog.text)
     assert "writes could not be made: RuntimeError at" in caplog.text
     assert said not in caplog.text
+
+
+def test_many_failed_writes_are_logged_once(shop, caplog):
+    full = raising(LogError("state/writes.sqlite3: cannot be written (disk is full)"))
+    with shop.faults.of(before_apply=full):
+        for _ in range(20):
+            with pytest.raises(LogError):
+                shop.upsert(LAMP)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "writes could not be made: state/writes.sqlite3: cannot be written (disk is full)"
+    ]
+
+
+def test_the_pause_after_a_failure_doubles_up_to_16_times_the_first(opened):
+    times: list[float] = []
+
+    def fail() -> None:
+        times.append(time.monotonic())
+        raise OSError("nothing is shown")
+
+    with opened(replace(NEVER, retry_show_seconds=0.02, show_seconds=1e-6)) as shop:
+        shop.faults.before_show = fail
+        shop.upsert(LAMP)
+        shop.until(lambda: len(times) == 8)
+        shop.faults.before_show = nothing
+        shop.until(lambda: "lamp" in shop.items())
+    # A later failure may follow later than this, never earlier.
+    pauses = np.diff(times) / 0.02
+    assert (pauses >= [1, 2, 4, 8, 16, 16, 16]).all()
+    assert pauses[-1] < 64
 
 
 def test_a_stop_during_a_compaction_is_not_logged_as_an_error(opened, caplog):
