@@ -52,6 +52,8 @@ class LiveReport:
         sequence: Sequence number of the last write.
         visible_sequence: Sequence number up to which all writes are visible.
         pending: Number of items that wait to be encoded and made visible.
+        oldest_wait: How long the oldest of these items has waited, in seconds, but not longer than
+            since the bundle in use was opened. 0 if no item waits.
         set_aside: Number of items that cannot be encoded. Searches find the earlier version of such
             an item, if it has one.
         added: Number of rows added after the bundle's rows.
@@ -65,6 +67,7 @@ class LiveReport:
     sequence: int
     visible_sequence: int
     pending: int
+    oldest_wait: float
     set_aside: int
     added: int
     dead: int
@@ -114,9 +117,9 @@ class LiveCatalogue:
         bundle_store.remove_unfinished(bundles)
         self._scratch = log.path.parent / _SCRATCH
         shutil.rmtree(self._scratch, ignore_errors=True)
-        self._scratch.mkdir(mode=0o700, exist_ok=True)
         self._index = ActiveIndex(engine_handle, log, self._scratch, config, open_index)
         self._indexer = Indexer(self._index, config)
+        self._indexer.wake()  # some items may still be pending
         self._writer = Writer(self._index, config, committed=self._indexer.wake)
         self._builder = Builder(self._index, config, self._throttle, self._compact)
 
@@ -181,6 +184,7 @@ class LiveCatalogue:
             sequence=last_sequence,
             visible_sequence=delta_index.visible_sequence(),
             pending=len(delta_index.pending),
+            oldest_wait=delta_index.oldest_wait(),
             set_aside=len(delta_index.aside),
             added=catalogue.added_rows,
             dead=catalogue.rows_in_all - len(catalogue),

@@ -32,6 +32,7 @@ from search.snapshot import Snapshot
 from towers.index import index_config
 from towers.vectors import Stored, create_vectors
 
+_MODELS = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
 _VECTORS_AT_A_TIME = 20_000  # number of vectors copied in one step; limits the memory
 
 
@@ -129,18 +130,12 @@ def _copy_models(engine: Engine, directory: Path) -> None:
     """Copy an engine's model files, if they have not changed since the engine was loaded.
 
     Raises:
-        CompactionError: the files have changed, so the models may not fit the vectors.
+        BundleError: the files have changed, so the models may not fit the vectors.
     """
-    parts = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
-    for part in parts:
+    for part in _MODELS:
         if (engine.directory / part).is_dir():
             shutil.copytree(engine.directory / part, directory / part)
-    files = engine.manifest.files
-    if bundle.list_files(directory) != {p: files[p] for p in files if p.split("/")[0] in parts}:
-        raise CompactionError(
-            f"{engine.directory} is no longer the bundle that is served; restart the server, and "
-            "let `train` write to a directory that no server uses"
-        )
+    bundle.require_unchanged(engine.directory, engine.manifest, *_MODELS, copies=directory)
 
 
 def _manifest(engine: Engine, state: State, report: Mapping[str, Any]) -> Manifest:

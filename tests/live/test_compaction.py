@@ -254,6 +254,9 @@ def test_a_start_removes_the_scratch_files_of_a_killed_process_and_a_stop_its_ow
     (left / "link").symlink_to(tmp_path)
     with opened() as shop:
         assert not left.exists()
+        assert not scratch.exists()  # nothing is written before there is an item to index
+        shop.upsert(LAMP)
+        shop.shown()
         [own] = scratch.iterdir()
         shop.live.adopt(Engine.load(shop.engine.directory, models=shop.engine.models))
         [other] = scratch.iterdir()

@@ -12,6 +12,7 @@ import pytest
 
 from catalog.filters import Interval, Range
 from catalog.items import Item
+from lexical.live_index import LexicalWriteError
 from live import compaction
 from live.config import LiveConfig
 from live.errors import ClosedError
@@ -19,6 +20,7 @@ from live.log.write_ahead_log import LogError, Write
 from search.request import LEXICAL, RetrieveRequest
 from tests.live.conftest import LAMP, NEVER, SECONDS, Shop, found
 from tests.live.faults import Encode, nothing, raising
+from tests.small_disk import small_disk
 from tests.tiny import tiny_items
 
 
@@ -88,6 +90,67 @@ def test_a_failed_update_of_the_lexical_index_is_repeated_and_finds_no_item_twic
     shop.until(lambda: bool(failures) and shop.live.report().pending == 0)
     words = shop.engine.retrieve(RetrieveRequest("zyx brass", channels=(LEXICAL,))).hits
     assert [hit.item_id for hit in words] == ["lamp"]
+
+
+def words(shop: Shop, query: str) -> set[str]:
+    hits = shop.engine.retrieve(RetrieveRequest(query, page_size=100, channels=(LEXICAL,))).hits
+    return {hit.item_id for hit in hits}
+
+
+def test_all_items_are_found_after_the_lexical_index_failed(opened):
+    old, gone = tiny_items()[:2]
+    with opened(replace(NEVER, retry_show_seconds=0.01)) as shop:
+        for number in range(4):
+            shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
+        shop.write(gone.item_id, None)
+        shop.shown()
+        shop.write("lamp-1", None)
+        failures = []
+
+        def fail() -> None:
+            failures.append(1)
+            raise LexicalWriteError("scratch: the disk is full")
+
+        shop.faults.after_lexical_update = fail
+        shop.upsert(replace(LAMP, item_id="new"))
+        shop.write("lamp-2", {"title": "Zyx copper kettle"}, whole=False)
+        shop.write(old.item_id, {"title": "Zyx brass lantern"}, whole=False)
+        shop.until(lambda: len(failures) >= 3)
+        shop.write("lamp-3", None)
+        assert words(shop, "zyx") == {"lamp-0", "lamp-2"}  # searches find the earlier versions
+        assert shop.live.report().pending == 3
+        shop.faults.after_lexical_update = nothing
+        shop.shown()
+        assert words(shop, "zyx") == {"lamp-0", "lamp-2", "new", old.item_id}
+        assert words(shop, "brass") == {"lamp-0", "new", old.item_id}
+        assert words(shop, "kettle") == {"lamp-2"}
+        everything = " ".join(item.title for item in tiny_items())
+        assert gone.item_id not in words(shop, everything)
+
+
+def test_items_written_on_a_full_disk_are_found_once_it_has_room(opened, tmp_path, caplog):
+    (tmp_path / "state").mkdir()
+    with (
+        small_disk(tmp_path / "state" / "scratch", "2m") as disk,
+        opened(replace(NEVER, retry_show_seconds=0.02)) as shop,
+    ):
+        shop.upsert(replace(LAMP, item_id="lamp-0"))
+        shop.shown()
+        disk.fill()
+        for number in range(1, 30):
+            shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
+        shop.until(lambda: "could not be indexed yet" in caplog.text)
+        assert words(shop, "zyx") == {"lamp-0"}
+        report = shop.live.report()
+        assert report.pending == 29
+        assert report.visible_sequence == 1
+        disk.free()
+        shop.shown()
+        assert words(shop, "zyx") == {f"lamp-{number}" for number in range(30)}
+        assert shop.live.report().visible_sequence == 30
+    [logged] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert f"{tmp_path / 'state' / 'scratch'}: the index" in logged.getMessage()
+    assert "\n" not in logged.getMessage()
 
 
 @contextmanager
