@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from towers.index import index_config
 from towers.vectors import Stored, create_vectors
 
 _MODELS = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
+_ROOM_MARGIN = 1.1  # texts of new items may be longer than those of the bundle
 _VECTORS_AT_A_TIME = 20_000  # number of vectors copied in one step; limits the memory
 
 
@@ -44,6 +45,11 @@ class CompactionCancelledError(CompactionError):
     """The compaction was given up, because the server stops."""
 
 
+def free_bytes(directory: Path) -> int:
+    """Return the free space of the disk that has a directory, in bytes."""
+    return shutil.disk_usage(directory).free
+
+
 def build(
     engine: Engine,
     snapshot: Snapshot,
@@ -51,6 +57,7 @@ def build(
     state: State,
     cancelled: threading.Event,
     throttle: Throttle,
+    free_bytes: Callable[[Path], int] = free_bytes,
 ) -> Engine:
     """Write a bundle of a snapshot's items, with the engine's models, and open the bundle.
 
@@ -65,15 +72,17 @@ def build(
         state: The writes that the snapshot includes.
         cancelled: The index build stops once this event is set.
         throttle: Pauses the index build while the server answers requests.
+        free_bytes: Returns the free space of the disk that has a directory.
 
     Returns:
         The engine of the new bundle, ready to serve.
 
     Raises:
         CompactionCancelledError: `cancelled` was set.
-        CompactionError: the bundle could not be built.
+        CompactionError: the disk has no room for the bundle, or the bundle could not be built.
     """
     try:
+        _require_room(bundles, room_needed(engine, snapshot), free_bytes)
         directory, new_engine = bundle_store.add(
             bundles, state, lambda new: _fill(new, engine, snapshot, state, cancelled, throttle)
         )
@@ -83,6 +92,33 @@ def build(
         raise CompactionError(str(error)) from error
     new_engine.directory, new_engine.config = directory, engine.config
     return new_engine
+
+
+def room_needed(engine: Engine, snapshot: Snapshot) -> int:
+    """Estimate the disk space that `build` needs, in bytes.
+
+    The models are copied. The other files grow in proportion to the number of items. A tenth is
+    added to both. While ScaNN reads bfloat16 vectors, it needs a float32 copy of them.
+    """
+    manifest, catalogue = engine.manifest, snapshot.catalogue
+    models, total = (
+        sum(entry["size"] for entry in files.values())
+        for files in (manifest.files_of(*_MODELS), manifest.files)
+    )
+    growth = len(catalogue) / max(1, len(catalogue.base))
+    room = _ROOM_MARGIN * (models + growth * (total - models))
+    if index_config(engine.directory / bundle.INDEX).vectors == "bfloat16":
+        room += len(catalogue) * snapshot.sample.shape[1] * np.dtype(np.float32).itemsize
+    return int(room)
+
+
+def _require_room(bundles: Path, needed: int, free_bytes: Callable[[Path], int]) -> None:
+    free = free_bytes(bundles if bundles.is_dir() else bundles.parent)
+    if free < needed:
+        raise CompactionError(
+            f"{bundles}: a new bundle needs about {needed / 1e6:,.0f} MB, and the disk has "
+            f"{free / 1e6:,.0f} MB free; free space, or move the state to a larger disk"
+        )
 
 
 def _fill(
