@@ -58,6 +58,7 @@ class IndexSchema:
 
         Raises:
             InputError: there is no index, or it is damaged or of another format.
+            OSError: the links cannot be made.
         """
         if not (directory / "meta.json").is_file():
             raise InputError(
@@ -71,8 +72,8 @@ class IndexSchema:
             index.config_reader(reload_policy="manual")
         except (ValueError, OSError) as error:
             raise InputError(
-                f"{directory}: the lexical index cannot be opened ({error}); build it again "
-                "with `shortlist train index`"
+                f"{directory}: the lexical index cannot be opened ({error}); check the free space "
+                f"of {links.parent}, or build the index again with `shortlist train index`"
             ) from error
         return index
 

@@ -92,6 +92,10 @@ class Manifest:
         """Return a copy with the metrics of an evaluation."""
         return replace(self, metrics=metrics)
 
+    def files_of(self, *parts: str) -> dict[str, Mapping[str, Any]]:
+        """Return the entries of the files in some parts (such as `TOWERS`), by path."""
+        return {p: entry for p, entry in self.files.items() if p.split("/")[0] in parts}
+
     def write(self, directory: Path) -> None:
         """Write the manifest atomically."""
         weights = None if self.weights is None else asdict(self.weights)
@@ -205,6 +209,32 @@ def list_files(directory: Path) -> dict[str, dict[str, Any]]:
         path: {"size": (directory / path).stat().st_size, "sha256": _sha256(directory / path)}
         for path in _content(directory)
     }
+
+
+def require_unchanged(
+    directory: Path, manifest: Manifest, *parts: str, copies: Path | None = None
+) -> None:
+    """Check that some parts of a bundle in use have not changed since the bundle was loaded.
+
+    Args:
+        directory: The directory of the bundle.
+        manifest: The manifest of the loaded bundle.
+        parts: Names of directories in the bundle, such as `TOWERS`.
+        copies: A directory with copies of the parts, which are checked; None: check the originals.
+
+    Raises:
+        BundleError: files are missing, altered or added.
+    """
+    present = {
+        f"{part}/{path}": entry
+        for part in parts
+        for path, entry in list_files((copies or directory) / part).items()
+    }
+    if present != manifest.files_of(*parts):
+        raise BundleError(
+            f"{directory} is no longer the bundle that is served; restart the server, and let "
+            "`train` write to a directory that no server uses"
+        )
 
 
 def verify(directory: Path) -> Manifest:
