@@ -35,7 +35,7 @@ def test_what_recall_did_not_find_can_be_pinned_and_is_scored_like_the_rest(rule
     assert (result.recalled, result.reranked) == (5, 4)
     pinned = result.hits[0]
     assert pinned.channel_ranks == {}
-    for score in ("score", "base_score", "dense_score", "rerank_score", "lexical_score"):
+    for score in ("score", "base_score", "rerank_score", "channel_scores"):
         expected = "score" if score == "base_score" else score
         assert getattr(pinned, score) == pytest.approx(getattr(by_id[far], expected), abs=1e-4)
     alone = ruled.search(
