@@ -1,6 +1,7 @@
 """Bearer tokens: their roles, and their replacement while the server runs."""
 
 import asyncio
+import hashlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
