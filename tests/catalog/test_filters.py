@@ -254,10 +254,10 @@ def test_more_attributes_than_the_cache_holds_are_read_correctly():
             assert rows(Equals(f"attributes.{name}", "x"), store) == [row]
 
 
-def nested(levels: int):
+def nested(levels: int, group=Not):
     tree = Exists("brand")
     for _ in range(levels - 1):
-        tree = Not(tree)
+        tree = Not(tree) if group is Not else group((tree,))
     return tree
 
 
@@ -276,6 +276,7 @@ def nested(levels: int):
         (Equals("brand", 3), "equals.value", "give text"),
         (Equals("brand", ""), "equals.value", "negate exists"),
         (Equals("brand", "\ud800"), "equals.value", "surrogate"),
+        (Equals("brand", "an \udfff"), "equals.value", "surrogate"),
         (Equals("attributes.watt", 65), "equals.value", "give text"),
         (In("brand", ()), "in_list.values", "has 0 values; give 1 to 1,000"),
         (In("brand", ("x",) * 1_001), "in_list.values", "has 1001 values"),
@@ -284,6 +285,7 @@ def nested(levels: int):
         (Range("in_stock", Interval(above=1)), "range.field", "has no order"),
         (Range("price", Interval()), "range.interval", "has no bound"),
         (Range("price", Interval(above=1, at_least=1)), "range.interval", "two bounds"),
+        (Range("price", Interval(below=1, at_most=1)), "range.interval", "two bounds"),
         (Range("price", Interval(above=2, below=1)), "range.interval", "is empty"),
         (Range("price", Interval(below=float("inf"))), "range.interval.below", "finite"),
         (Range("price", Interval(below=DAY)), "range.interval.below", "give a finite number"),
@@ -295,6 +297,8 @@ def nested(levels: int):
         (Or((Exists("brand"), Or(()))), "or_group.filters[1].or_group.filters", "is empty"),
         (Not(Exists("x")), "not_filter.exists.field", "names no field"),
         (nested(9), ".".join(["not_filter"] * 8), "deeper than 8 levels"),
+        (nested(9, And), ".".join(["and_group.filters[0]"] * 8), "deeper than 8 levels"),
+        (nested(9, Or), ".".join(["or_group.filters[0]"] * 8), "deeper than 8 levels"),
         (Or((Exists("brand"),) * 100), "or_group.filters[99]", "more than the 100"),
     ],
 )  # fmt: skip
@@ -306,6 +310,10 @@ def test_an_invalid_filter_is_refused_by_its_path(tree, path, problem):
 
 
 def test_filters_at_their_limits_are_accepted():
-    check(nested(8), "filter")
+    for group in (Not, And, Or):
+        check(nested(8, group), "filter")
+    check(In("brand", ("x",)), "filter")
+    check(Range("price", Interval(at_least=1, at_most=1)), "filter")
+    check(Equals("brand", "\ud7ff \ue000 \U0001f50c"), "filter")  # beside the surrogates
     check(Or((Exists("brand"),) * 99), "filter")
     check(In("brand", ("x",) * 1_000), "filter")
