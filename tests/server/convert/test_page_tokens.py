@@ -91,11 +91,11 @@ def test_every_flipped_bit_is_noticed() -> None:
             read_page_token(base64.urlsafe_b64encode(flipped).decode().rstrip("="), BUNDLE, SEARCH)
 
 
-def test_a_character_that_no_token_has_is_refused() -> None:
+def test_characters_that_no_token_has_are_refused() -> None:
     token = write_page_token(Page(10), BUNDLE, SEARCH)
     for other in ("!", " ", "\n", "+", "/", "é"):
         with pytest.raises(PageTokenError):
-            read_page_token(token[:5] + other + token[5:], BUNDLE, SEARCH)
+            read_page_token(token[:5] + 4 * other + token[5:], BUNDLE, SEARCH)
 
 
 def test_a_token_does_not_show_the_query() -> None:
