@@ -4,6 +4,7 @@ A `LogFormat` defines the tables of a log. This module creates and opens the fil
 other programs, and reports errors with the file's name.
 """
 
+import errno
 import hashlib
 import os
 import sqlite3
@@ -34,6 +35,10 @@ class LogError(InputError):
     """The log's file cannot be used, or cannot be written to now."""
 
 
+class FullDiskError(LogError):
+    """The log's file cannot be opened or written to, because the disk is full."""
+
+
 @dataclass(frozen=True)
 class LogFormat:
     """The properties that all files of one kind of log share."""
@@ -54,8 +59,14 @@ class LogFile:
 
     @property
     def in_use(self) -> bool:
-        """Whether a process has the file open for writing, or was killed before closing it."""
-        return self.path.with_name(f"{self.path.name}-wal").exists()
+        """Whether a process may be writing to the file, or was killed before closing it.
+
+        A process that wrote nothing may leave an empty file beside it, for example on a full disk.
+        """
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     def connect(self) -> sqlite3.Connection:
         """Open the file for writing; create it if it is missing, and add tables if it has none.
@@ -177,10 +188,23 @@ def _reporting(file: LogFile, path: Path, failure: str) -> Iterator[None]:
         why = str(error) if isinstance(error, sqlite3.Error) else error.strerror or str(error)
         if "malformed" in why:
             raise file.damaged(why) from error
+        if _is_full_disk(error):
+            advice = f"free space, or {file.format.other_directory}"
+            raise FullDiskError(f"{path}: {failure} (the disk is full); {advice}") from error
         raise LogError(
             f"{path}: {failure} ({why}); check the disk and the file, or "
             f"{file.format.other_directory}"
         ) from error
+
+
+def _is_full_disk(error: sqlite3.Error | OSError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # SQLite needs a file of 32 KB beside an open database. IOERR_SHMSIZE: there is no room for it.
+    full = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+    return (
+        getattr(error, "sqlite_errorcode", None) in full
+    )  # errors of `sqlite3` itself have no code
 
 
 def make_directory(directory: Path) -> None:

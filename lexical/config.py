@@ -2,28 +2,17 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from base.atomic_files import write_text
 from base.errors import InputError
-from catalog.item_text import field_text
-from catalog.items import Item
+from catalog.item_text import TEXT_FIELDS
 from lexical.analysers import ANALYSERS
 
 CONFIG_FILE = "config.json"
 _REBUILD = "build it again with `shortlist train index`"
-
-
-FIELD_TEXTS: Mapping[str, Callable[[Item], str | None]] = {
-    "title": lambda item: item.title,
-    "brand": lambda item: item.brand,
-    "category": lambda item: item.category,
-    "attributes": lambda item: field_text(item, "attributes"),
-    "description": lambda item: item.description,
-}
-"""The text of each item field that can be indexed."""
 
 # The weights of old indexes, which have no config file. So these weights must not change. To change
 # the default weights, change the default of `LexicalConfig.field_weights`.
@@ -56,9 +45,9 @@ class LexicalConfig:
                 f"lexical: analyser {self.analyser!r} is unknown; use {', '.join(ANALYSERS)}"
             )
         for name, weight in self.field_weights.items():
-            if name not in FIELD_TEXTS:
+            if name not in TEXT_FIELDS:
                 raise InputError(
-                    f"lexical: field {name!r} is unknown; use {', '.join(FIELD_TEXTS)}"
+                    f"lexical: field {name!r} is unknown; use {', '.join(TEXT_FIELDS)}"
                 )
             if not (math.isfinite(weight) and weight >= 0):
                 raise InputError(

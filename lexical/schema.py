@@ -6,9 +6,10 @@ from pathlib import Path
 import tantivy
 
 from base.errors import InputError
+from catalog.item_text import field_text
 from catalog.items import Item
 from lexical.analysers import ANALYSERS
-from lexical.config import FIELD_TEXTS, LexicalConfig
+from lexical.config import LexicalConfig
 
 ROW = "row"
 
@@ -57,6 +58,7 @@ class IndexSchema:
 
         Raises:
             InputError: there is no index, or it is damaged or of another format.
+            OSError: the links cannot be made.
         """
         if not (directory / "meta.json").is_file():
             raise InputError(
@@ -70,8 +72,8 @@ class IndexSchema:
             index.config_reader(reload_policy="manual")
         except (ValueError, OSError) as error:
             raise InputError(
-                f"{directory}: the lexical index cannot be opened ({error}); build it again "
-                "with `shortlist train index`"
+                f"{directory}: the lexical index cannot be opened ({error}); check the free space "
+                f"of {links.parent}, or build the index again with `shortlist train index`"
             ) from error
         return index
 
@@ -95,5 +97,5 @@ class IndexSchema:
     def _texts(self, item: Item) -> Iterator[tuple[str, str]]:
         """Yield the name and text of each indexed field; skip fields without text."""
         for name in self.weights:
-            if text := FIELD_TEXTS[name](item):
+            if text := field_text(item, name):
                 yield name, text

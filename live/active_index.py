@@ -1,10 +1,12 @@
 """The delta index in use: it has all writes of the log, and its engine answers searches."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from lexical.live_index import LexicalWriteError
 from live import bundle_store
 from live.bundle_store import State
 from live.compaction import CompactionError
@@ -15,6 +17,8 @@ from live.recall_monitor import RecallMonitor
 from search.engine import Engine
 from search.engine_handle import EngineHandle
 from search.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
 
 # items made visible in one step of a replay; a step may be long, because no search waits for it
 _REPLAY_ITEMS = 8_192
@@ -40,10 +44,13 @@ class ActiveIndex:
     ) -> None:
         """Apply the log's writes to the engine in use.
 
+        If the written items cannot be indexed, for example because the disk is full, they stay
+        pending.
+
         Args:
             engine_handle: Holds the engine in use, which answers searches.
             log: The log of all writes.
-            scratch: An empty directory for temporary files.
+            scratch: A directory for temporary files, created when it is needed.
             config: When to measure recall.
             open_index: Opens the delta index of an engine.
 
@@ -58,7 +65,10 @@ class ActiveIndex:
         self._writing = threading.Lock()  # held to append to the log and to apply its writes
         self._showing = threading.Lock()  # held to make items visible
         self.delta_index = open_index(engine_handle.engine, scratch)
-        self._replay(self.delta_index)
+        try:
+            self._replay(self.delta_index)
+        except LexicalWriteError as error:
+            logger.error("written items could not be indexed yet: %s", error)
         self.recall_monitor = self._monitor(engine_handle.engine)
 
     @property

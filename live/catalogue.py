@@ -16,14 +16,17 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
+from base.error_logging import operator_text
 from live import bundle_store, compaction
 from live.active_index import ActiveIndex, OpenIndex
 from live.bundle_store import State
+from live.compaction import CompactionCancelledError
 from live.config import LiveConfig
 from live.delta_index import DeltaIndex
 from live.log.write_ahead_log import Acknowledgement, Write, WriteLog
@@ -45,6 +48,14 @@ BuildBundle: TypeAlias = Callable[
 
 
 @dataclass(frozen=True)
+class CompactionFailure:
+    """A failed compaction: its end and the reason."""
+
+    time: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
 class LiveReport:
     """The state of a live catalogue.
 
@@ -52,6 +63,8 @@ class LiveReport:
         sequence: Sequence number of the last write.
         visible_sequence: Sequence number up to which all writes are visible.
         pending: Number of items that wait to be encoded and made visible.
+        oldest_wait: How long the oldest of these items has waited, in seconds, but not longer than
+            since the bundle in use was opened. 0 if no item waits.
         set_aside: Number of items that cannot be encoded. Searches find the earlier version of such
             an item, if it has one.
         added: Number of rows added after the bundle's rows.
@@ -59,18 +72,23 @@ class LiveReport:
         freshness: Median and 99th percentile of the seconds from acknowledgement to visibility,
             over the last 1,000 encoded items. None before the first encoded item.
         recall: Share of the exact 10 nearest items that searches find; see `RecallMonitor`.
-        compactions: Number of compactions since the start.
+        compactions: Number of compactions since the start that built a bundle.
+        failed_compactions: Number of compactions since the start that failed.
+        compaction_failure: The last compaction, if it failed.
     """
 
     sequence: int
     visible_sequence: int
     pending: int
+    oldest_wait: float
     set_aside: int
     added: int
     dead: int
     freshness: tuple[float, float] | None
     recall: float | None
     compactions: int
+    failed_compactions: int
+    compaction_failure: CompactionFailure | None
 
 
 class LiveCatalogue:
@@ -110,13 +128,14 @@ class LiveCatalogue:
         self._compacting = threading.Lock()  # held during a compaction: only one may run at a time
         self._closing = threading.Lock()
         self._closed = False
-        self._compactions = 0
+        self._compactions = self._failed_compactions = 0
+        self._compaction_failure: CompactionFailure | None = None
         bundle_store.remove_unfinished(bundles)
         self._scratch = log.path.parent / _SCRATCH
         shutil.rmtree(self._scratch, ignore_errors=True)
-        self._scratch.mkdir(mode=0o700, exist_ok=True)
         self._index = ActiveIndex(engine_handle, log, self._scratch, config, open_index)
         self._indexer = Indexer(self._index, config)
+        self._indexer.wake()  # some items may still be pending
         self._writer = Writer(self._index, config, committed=self._indexer.wake)
         self._builder = Builder(self._index, config, self._throttle, self._compact)
 
@@ -181,12 +200,15 @@ class LiveCatalogue:
             sequence=last_sequence,
             visible_sequence=delta_index.visible_sequence(),
             pending=len(delta_index.pending),
+            oldest_wait=delta_index.oldest_wait(),
             set_aside=len(delta_index.aside),
             added=catalogue.added_rows,
             dead=catalogue.rows_in_all - len(catalogue),
             freshness=(float(np.median(waits)), float(np.quantile(waits, 0.99))) if waits else None,
             recall=self._index.recall_monitor.share,
             compactions=self._compactions,
+            failed_compactions=self._failed_compactions,
+            compaction_failure=self._compaction_failure,
         )
 
     def close(self) -> None:
@@ -206,17 +228,29 @@ class LiveCatalogue:
 
     def _compact(self, cancelled: threading.Event) -> None:
         with self._compacting:
-            old, snapshot, state = self._index.settled()
-            new = self._build_bundle(old, snapshot, self._bundles, state, cancelled, self._throttle)
             try:
-                before = self.adopt(new, instead_of=old)
-            except BaseException:
-                bundle_store.remove(new.directory)  # or the next server start would open it
+                self._build_and_adopt(cancelled)
+            except CompactionCancelledError:
                 raise
-            self._compacted(before, new)
+            except Exception as error:
+                self._failed_compactions += 1
+                reason = operator_text(error)
+                self._compaction_failure = CompactionFailure(datetime.now(UTC), reason)
+                raise
             self._compactions += 1
-            bundle_store.remove_others(self._bundles, keep=new.directory)
-            logger.info("compacted bundle_id=%s sequence=%d", new.bundle_id, state.sequence)
+            self._compaction_failure = None
+
+    def _build_and_adopt(self, cancelled: threading.Event) -> None:
+        old, snapshot, state = self._index.settled()
+        new = self._build_bundle(old, snapshot, self._bundles, state, cancelled, self._throttle)
+        try:
+            before = self.adopt(new, instead_of=old)
+        except BaseException:
+            bundle_store.remove(new.directory)  # or the next server start would open it
+            raise
+        self._compacted(before, new)
+        bundle_store.remove_others(self._bundles, keep=new.directory)
+        logger.info("compacted bundle_id=%s sequence=%d", new.bundle_id, state.sequence)
 
 
 def open_newest(root: Path, log: WriteLog, bundles: Path, config: EngineConfig) -> Engine:

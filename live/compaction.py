@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,15 +32,22 @@ from search.snapshot import Snapshot
 from towers.index import index_config
 from towers.vectors import Stored, create_vectors
 
+_MODELS = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
+_ROOM_MARGIN = 1.1  # texts of new items may be longer than those of the bundle
 _VECTORS_AT_A_TIME = 20_000  # number of vectors copied in one step; limits the memory
 
 
-class CompactionError(Exception):
+class CompactionError(InputError):
     """The new bundle could not be built or put to use; its files are removed."""
 
 
 class CompactionCancelledError(CompactionError):
     """The compaction was given up, because the server stops."""
+
+
+def free_bytes(directory: Path) -> int:
+    """Return the free space of the disk that has a directory, in bytes."""
+    return shutil.disk_usage(directory).free
 
 
 def build(
@@ -50,6 +57,7 @@ def build(
     state: State,
     cancelled: threading.Event,
     throttle: Throttle,
+    free_bytes: Callable[[Path], int] = free_bytes,
 ) -> Engine:
     """Write a bundle of a snapshot's items, with the engine's models, and open the bundle.
 
@@ -64,22 +72,53 @@ def build(
         state: The writes that the snapshot includes.
         cancelled: The index build stops once this event is set.
         throttle: Pauses the index build while the server answers requests.
+        free_bytes: Returns the free space of the disk that has a directory.
 
     Returns:
         The engine of the new bundle, ready to serve.
 
     Raises:
         CompactionCancelledError: `cancelled` was set.
-        CompactionError: the bundle could not be built.
+        CompactionError: the disk has no room for the bundle, or the bundle could not be built.
     """
     try:
+        _require_room(bundles, room_needed(engine, snapshot), free_bytes)
         directory, new_engine = bundle_store.add(
             bundles, state, lambda new: _fill(new, engine, snapshot, state, cancelled, throttle)
         )
+    except CompactionError:
+        raise
     except (OSError, InputError) as error:
         raise CompactionError(str(error)) from error
     new_engine.directory, new_engine.config = directory, engine.config
     return new_engine
+
+
+def room_needed(engine: Engine, snapshot: Snapshot) -> int:
+    """Estimate the disk space that `build` needs, in bytes.
+
+    The models are copied. The other files grow in proportion to the number of items. A tenth is
+    added to both. While ScaNN reads bfloat16 vectors, it needs a float32 copy of them.
+    """
+    manifest, catalogue = engine.manifest, snapshot.catalogue
+    models, total = (
+        sum(entry["size"] for entry in files.values())
+        for files in (manifest.files_of(*_MODELS), manifest.files)
+    )
+    growth = len(catalogue) / max(1, len(catalogue.base))
+    room = _ROOM_MARGIN * (models + growth * (total - models))
+    if index_config(engine.directory / bundle.INDEX).vectors == "bfloat16":
+        room += len(catalogue) * snapshot.sample.shape[1] * np.dtype(np.float32).itemsize
+    return int(room)
+
+
+def _require_room(bundles: Path, needed: int, free_bytes: Callable[[Path], int]) -> None:
+    free = free_bytes(bundles if bundles.is_dir() else bundles.parent)
+    if free < needed:
+        raise CompactionError(
+            f"{bundles}: a new bundle needs about {needed / 1e6:,.0f} MB, and the disk has "
+            f"{free / 1e6:,.0f} MB free; free space, or move the state to a larger disk"
+        )
 
 
 def _fill(
@@ -127,18 +166,12 @@ def _copy_models(engine: Engine, directory: Path) -> None:
     """Copy an engine's model files, if they have not changed since the engine was loaded.
 
     Raises:
-        CompactionError: the files have changed, so the models may not fit the vectors.
+        BundleError: the files have changed, so the models may not fit the vectors.
     """
-    parts = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
-    for part in parts:
+    for part in _MODELS:
         if (engine.directory / part).is_dir():
             shutil.copytree(engine.directory / part, directory / part)
-    files = engine.manifest.files
-    if bundle.list_files(directory) != {p: files[p] for p in files if p.split("/")[0] in parts}:
-        raise CompactionError(
-            f"{engine.directory} is no longer the bundle that is served; restart the server, and "
-            "let `train` write to a directory that no server uses"
-        )
+    bundle.require_unchanged(engine.directory, engine.manifest, *_MODELS, copies=directory)
 
 
 def _manifest(engine: Engine, state: State, report: Mapping[str, Any]) -> Manifest:

@@ -27,7 +27,9 @@ class LiveConfig:
     pending_items: int = 10_000
     show_items: int = 128  # maximum number of items made visible in one step
     show_seconds: float = 0.2  # pause between two steps that make items visible
-    retry_show_seconds: float = 1.0  # pause after a failure to make items visible
+    # pause after a failure to make items visible; each further failure doubles the pause, up to 16
+    # times this value
+    retry_show_seconds: float = 1.0
 
     def __post_init__(self) -> None:
         """Check that no value is too small: the server must not loop without a pause.

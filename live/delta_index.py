@@ -49,7 +49,7 @@ class PendingItem:
 
     item: Item
     sequence: int  # sequence number of the first write that is not visible
-    since: float  # when that write was acknowledged, in time.monotonic() seconds
+    since: float  # when that write was acknowledged, in seconds of the clock
 
 
 class DeltaIndex:
@@ -62,14 +62,16 @@ class DeltaIndex:
         *,
         make_vectors: MakeVectors = item_vectors,
         open_lexical: OpenLexicalIndex = LiveLexicalIndex,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start without writes. From now on, only this object may replace the engine's snapshot.
 
         Args:
             engine: The engine of the bundle.
-            scratch: A directory for temporary files.
+            scratch: A directory for temporary files, created when it is needed.
             make_vectors: Makes the vectors of pending items.
             open_lexical: Opens the lexical index to which pending items are added.
+            clock: Measures how long items wait, in seconds.
         """
         self.engine = engine
         self.pending: dict[str, PendingItem] = {}
@@ -77,10 +79,12 @@ class DeltaIndex:
         self.waits: deque[float] = deque(maxlen=_REMEMBERED_WAITS)  # latest waits, in seconds
         self.applied = 0  # sequence of the last applied write
         self._make_vectors = make_vectors
+        self._clock = clock
         self._dead: list[int] = []  # deleted rows that the lexical index still has
-        self._lexical = open_lexical(
-            engine.directory / bundle.LEXICAL, engine.snapshot.channels.lexical.index, scratch
-        )
+        self._scratch = scratch
+        self._open_lexical = open_lexical
+        self._built_lexical = engine.snapshot.channels.lexical.index
+        self._lexical: LiveLexicalIndex | None = None  # opened by the next update, if it is None
         self._lock = threading.Lock()  # guards the engine's snapshot and the pending items
 
     def has(self, item_id: str) -> bool:
@@ -153,11 +157,24 @@ class DeltaIndex:
             taken = {key: taken[key] for key in keys if key not in bad}
             vectors = np.delete(vectors, failed, axis=0)
         items = [pending.item for pending in taken.values()]
+        try:
+            self._index(taken, items, vectors, snapshot, dead)
+        except BaseException:
+            self.close()  # it may have rows that the snapshot lacks
+            raise
+
+    def _index(
+        self,
+        taken: Mapping[str, PendingItem],
+        items: Sequence[Item],
+        vectors: Float32[np.ndarray, "items dim"],
+        snapshot: Snapshot,
+        dead: Sequence[int],
+    ) -> None:
+        """Add encoded items to the indexes, and make them visible."""
         first = snapshot.catalogue.rows_in_all
         old = [row for row in snapshot.catalogue.rows(list(taken)).tolist() if row >= 0]
-        lexical = self._lexical.update(
-            dict(enumerate(items, start=first)), [*old, *dead], first + len(items)
-        )
+        lexical = self._update_lexical(snapshot, items, [*old, *dead])
         # `apply` changes only the catalogue, so these channels fit a later snapshot too.
         channels = snapshot.channels.extended(AddedRows(items, vectors, lexical))
         with self._lock:
@@ -169,9 +186,32 @@ class DeltaIndex:
                 for row, (item_id, before) in enumerate(taken.items(), start=first)
                 if self._deleted_since(item_id, before)
             ]
-            self._dead += deleted
             self.engine.snapshot = snapshot.changed(catalogue.without(deleted), channels)
+            self._dead += deleted
             self._settle(taken)
+
+    def _update_lexical(
+        self, snapshot: Snapshot, items: Sequence[Item], removed: Sequence[int]
+    ) -> LexicalIndex:
+        """Return a lexical index of a snapshot's rows and of further items, without some rows."""
+        catalogue = snapshot.catalogue
+        rows = catalogue.rows_in_all
+        added = dict(enumerate(items, start=rows))
+        if self._lexical is None:  # open the index of the bundle, and add all items written so far
+            self._lexical = self._opened_lexical()
+            alive = catalogue.all_alive.copy()
+            alive[list(removed)] = False
+            size = len(catalogue.base)
+            written = (size + np.flatnonzero(alive[size:])).tolist()
+            added = {row: catalogue.item(row) for row in written} | added
+            removed = np.flatnonzero(~alive[:size]).tolist()
+        return self._lexical.update(added, removed, rows + len(items))
+
+    def _opened_lexical(self) -> LiveLexicalIndex:
+        engine = self.engine
+        bundle.require_unchanged(engine.directory, engine.manifest, bundle.LEXICAL)
+        directory = engine.directory / bundle.LEXICAL
+        return self._open_lexical(directory, self._built_lexical, self._scratch)
 
     def visible_sequence(self) -> int:
         """Return the sequence number up to which all writes are visible."""
@@ -179,9 +219,20 @@ class DeltaIndex:
             invisible = chain(self.pending.values(), self.aside.values())
             return min((item.sequence - 1 for item in invisible), default=self.applied)
 
+    def oldest_wait(self) -> float:
+        """Return how long the oldest pending item has waited, in seconds; 0 if none is pending.
+
+        The time before this index was opened does not count.
+        """
+        with self._lock:
+            now = self._clock()
+            return max((now - item.since for item in self.pending.values()), default=0.0)
+
     def close(self) -> None:
         """Release resources that only writes need; searches still work."""
-        self._lexical.close()
+        if self._lexical is not None:
+            self._lexical.close()
+            self._lexical = None
 
     def _apply(self, changes: "_Changes", sequence: int, write: Write | Change) -> None:
         item_id, fields = write.item_id, write.fields
@@ -206,14 +257,14 @@ class DeltaIndex:
         # A waiting item stays pending even if it equals the visible version: `show` may be about to
         # make an older pending version visible.
         if waiting or visible is None or not _same_but_numbers(visible, after):
-            first = waiting or PendingItem(after, sequence, time.monotonic())
+            first = waiting or PendingItem(after, sequence, self._clock())
             aside = self.aside.pop(item_id, None)
             if aside is None:
                 self.pending[item_id] = replace(first, item=after)
             elif _same_but_numbers(aside.item, after):
                 self.aside[item_id] = replace(aside, item=after)  # the encoder would fail again
             else:
-                self.pending[item_id] = replace(aside, item=after, since=time.monotonic())
+                self.pending[item_id] = replace(aside, item=after, since=self._clock())
 
     def _waiting(self, item_id: str) -> PendingItem | None:
         return self.pending.get(item_id) or self.aside.get(item_id)
@@ -252,7 +303,7 @@ class DeltaIndex:
 
     def _settle(self, taken: Mapping[str, PendingItem]) -> None:
         """Remove items from the pending items after `show`, unless they changed meanwhile."""
-        now = time.monotonic()
+        now = self._clock()
         for item_id, before in taken.items():
             if self._deleted_since(item_id, before):
                 continue

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeAlias
 
-from base.error_logging import log_error
-from base.errors import InputError
+from base.error_logging import RepeatedErrors
 from base.panics import panics_as_errors
 from live.active_index import ActiveIndex
-from live.compaction import CompactionCancelledError, CompactionError
+from live.compaction import CompactionCancelledError
 from live.config import LiveConfig
 from live.errors import ClosedError
 from live.log.fields import FieldError
@@ -27,6 +26,8 @@ from search.errors import RequestError, UnknownItemsError
 logger = logging.getLogger(__name__)
 
 QueuedWrite: TypeAlias = tuple[Write, "Future[Acknowledgement]"]
+
+_LONGEST_RETRY = 16  # longest pause after failures, as a multiple of the first pause
 
 
 class Writer:
@@ -45,6 +46,7 @@ class Writer:
         self._index = index
         self._config = config
         self._committed = committed
+        self._errors = RepeatedErrors(logger)
         self._queue: queue.Queue[QueuedWrite | None] = queue.Queue(maxsize=config.queued_writes)
         self._closed = threading.Event()
         # Held to queue a write and to close: no write may follow the None that ends the thread.
@@ -98,7 +100,7 @@ class Writer:
                 with panics_as_errors():
                     self._commit(batch)
             except Exception as error:  # no failure may end the thread
-                log_error(logger, error, "writes could not be made")
+                self._errors.log(error, "writes could not be made")
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
@@ -139,6 +141,7 @@ class Indexer:
         """
         self._index = index
         self._config = config
+        self._errors = RepeatedErrors(logger)
         self._closed = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="catalogue-indexer", daemon=True)
@@ -158,15 +161,18 @@ class Indexer:
         self._thread.join()
 
     def _run(self) -> None:
+        first_pause = pause = self._config.retry_show_seconds
         while not self._closed.is_set():
             self._wake.wait()
             self._wake.clear()
             try:
                 with panics_as_errors():
                     self._index.show(self._config.show_items)
+                pause = first_pause
             except Exception as error:  # no failure may end the thread
-                log_error(logger, error, "written items could not be indexed yet")
-                self._closed.wait(self._config.retry_show_seconds)
+                self._errors.log(error, "written items could not be indexed yet")
+                self._closed.wait(pause)
+                pause = min(2 * pause, _LONGEST_RETRY * first_pause)
             if self._index.delta_index.pending:
                 self._wake.set()
             self._closed.wait(self._config.show_seconds)
@@ -194,6 +200,7 @@ class Builder:
         self._config = config
         self._throttle = throttle
         self._compact = compact
+        self._errors = RepeatedErrors(logger)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="catalogue-builder", daemon=True)
         self._thread.start()
@@ -219,11 +226,8 @@ class Builder:
                 return
             except CompactionCancelledError:
                 logger.info("compaction ends early because the server stops; all writes are kept")
-            except (InputError, OSError, CompactionError) as error:
-                logger.error("no new bundle was built, all writes are kept: %s", error)
-                self._closed.wait(self._config.retry_build_seconds)
             except Exception as error:  # no failure may end the thread
-                log_error(logger, error, "no new bundle was built, all writes are kept")
+                self._errors.log(error, "no new bundle was built, all writes are kept")
                 self._closed.wait(self._config.retry_build_seconds)
 
     def _check(self) -> None:

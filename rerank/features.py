@@ -29,26 +29,26 @@ _CLIP = 5.0
 
 
 @dataclass(frozen=True)
-class Candidates:
+class FeatureInputs:
     """The candidates of one query, and the data that their features are computed from.
 
     Attributes:
         query: The query.
         rows: Catalogue row of each candidate.
         catalogue: The items.
-        scores: Score of each candidate in each recall channel, by channel name; NaN if unknown.
+        channel_scores: Scores of the candidates by the name of the recall channel; NaN if unknown.
         as_of: The day on which the ages of items are computed; None makes all ages missing.
     """
 
     query: str
     rows: Int32[np.ndarray, " candidates"]
     catalogue: Catalogue
-    scores: Mapping[str, Float32[np.ndarray, " candidates"]]
+    channel_scores: Mapping[str, Float32[np.ndarray, " candidates"]]
     as_of: date | None
 
 
 Values: TypeAlias = Float32[np.ndarray, " candidates"]
-Source: TypeAlias = Callable[[Candidates], Values]
+Source: TypeAlias = Callable[[FeatureInputs], Values]
 Transform: TypeAlias = Callable[[Values], Values]
 
 
@@ -56,23 +56,28 @@ Transform: TypeAlias = Callable[[Values], Values]
 
 
 def channel(name: str) -> Source:
-    """Read the score of a recall channel."""
-    return lambda candidates: candidates.scores[name]
+    """Read the score of a recall channel; the score is missing if the bundle lacks the channel."""
+
+    def scores(inputs: FeatureInputs) -> Values:
+        of_channel = inputs.channel_scores.get(name)
+        return unknown(len(inputs.rows)) if of_channel is None else of_channel
+
+    return scores
 
 
 def column(name: str) -> Source:
     """Read a numeric column of the catalogue; boolean columns give 0 or 1."""
-    return lambda candidates: candidates.catalogue.numbers(name, candidates.rows)
+    return lambda inputs: inputs.catalogue.numbers(name, inputs.rows)
 
 
 def days_since(name: str) -> Source:
-    """Count the days from a date column to `Candidates.as_of`; a later date gives 0."""
+    """Count the days from a date column to `FeatureInputs.as_of`; a later date gives 0."""
 
-    def days(candidates: Candidates) -> Values:
-        if candidates.as_of is None:
-            return unknown(len(candidates.rows))
-        today = np.float32(number_of(candidates.as_of))
-        return np.maximum(today - column(name)(candidates), np.float32(0))
+    def days(inputs: FeatureInputs) -> Values:
+        if inputs.as_of is None:
+            return unknown(len(inputs.rows))
+        today = np.float32(number_of(inputs.as_of))
+        return np.maximum(today - column(name)(inputs), np.float32(0))
 
     return days
 
@@ -80,9 +85,9 @@ def days_since(name: str) -> Source:
 def query_words_in(name: str) -> Source:
     """Compute the share of the query's words that a text column contains; see `word_overlap`."""
 
-    def overlap(candidates: Candidates) -> Values:
-        texts = candidates.catalogue.texts(name, candidates.rows)
-        return word_overlap(candidates.query, [text or "" for text in texts])
+    def overlap(inputs: FeatureInputs) -> Values:
+        texts = inputs.catalogue.texts(name, inputs.rows)
+        return word_overlap(inputs.query, [text or "" for text in texts])
 
     return overlap
 
@@ -135,9 +140,9 @@ FEATURES = tuple(chain.from_iterable(BLOCKS.values()))
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 
 
-def feature_matrix(candidates: Candidates) -> Float32[np.ndarray, "candidates features"]:
+def feature_matrix(inputs: FeatureInputs) -> Float32[np.ndarray, "candidates features"]:
     """Compute every feature of the table, one column each in the order of `FEATURES`."""
-    columns = [feature.transform(feature.source(candidates)) for feature in FEATURES]
+    columns = [feature.transform(feature.source(inputs)) for feature in FEATURES]
     return np.stack(columns, axis=1).astype(np.float32)
 
 

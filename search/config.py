@@ -4,13 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from base.errors import InputError
+from search.weights import MAX_WEIGHT, parse_channel_weights
 
 MAX_DEPTH = 1_000  # largest number of candidates for recall or for reranking
-# On Home Depot's `dev` split, recall is about the same for weights from 0.4 to 1 and lower for
-# smaller weights (`bench.recall`).
-LEXICAL_WEIGHT = 0.4
-MAX_RECALL_WEIGHT = 100  # at this weight, only the recall score decides the order in practice
-MAX_LEXICAL_WEIGHT = 10  # at this weight, only the lexical score decides the recall order
 ANSWER_SHARE = 0.15  # share of the time left that is reserved to write and send the answer
 
 
@@ -20,12 +16,12 @@ class EngineConfig:
 
     recall_depth: int = 200  # number of candidates that recall finds
     rerank_depth: int = 50  # number of best candidates that are reranked
-    # weight of the lexical score in the recall score; the best lexical score is 1, so it adds this
-    # number to the recall score
-    lexical_weight: float = LEXICAL_WEIGHT
-    # weight of the recall score, which is added to the reranker's logit; 1 to 2 are the best values
-    # on Home Depot's `dev` split
-    recall_weight: float = 1.5
+    # weights of the channels' scores in the recall score, such as "dense=1,lexical=0.4"; 0 turns a
+    # channel off; a channel without a weight here has the weight that training chose
+    channel_weights: str = ""
+    # weight of the recall score, which is added to the reranker's logit; None: the weight that
+    # training chose
+    recall_weight: float | None = None
     # data type of the inputs of matrix products
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
@@ -40,15 +36,11 @@ class EngineConfig:
             raise InputError(
                 f"engine: answer_milliseconds is {self.answer_milliseconds}; give 0 or more"
             )
-        if not 0 <= self.lexical_weight <= MAX_LEXICAL_WEIGHT:
-            raise InputError(
-                f"engine: lexical_weight is {self.lexical_weight}; it must lie between 0 and "
-                f"{MAX_LEXICAL_WEIGHT}"
-            )
-        if not 0 <= self.recall_weight <= MAX_RECALL_WEIGHT:
+        parse_channel_weights(self.channel_weights)
+        if self.recall_weight is not None and not 0 <= self.recall_weight <= MAX_WEIGHT:
             raise InputError(
                 f"engine: recall_weight is {self.recall_weight}; it must lie between 0 and "
-                f"{MAX_RECALL_WEIGHT}"
+                f"{MAX_WEIGHT}"
             )
         for name, low in (("recall_depth", 1), ("rerank_depth", 0)):
             if not low <= getattr(self, name) <= MAX_DEPTH:

@@ -6,7 +6,7 @@ thread-safe. After `share`, the model work of concurrent calls runs in batches.
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from catalog.store import ItemStore
 from search import bundle
 from search.bundle import BundleError, golden
 from search.bundle.models import Models
-from search.channels import CHANNELS
 from search.channels.base import Query
 from search.config import EngineConfig
 from search.encoding import QueryEncoder, embed
@@ -33,7 +32,7 @@ from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import DEEPEST, Depths, SearchState
 from search.pipeline.steps import Pipeline
 from search.request import (
-    LEXICAL,
+    DENSE,
     EmbedRequest,
     RerankRequest,
     RetrieveRequest,
@@ -45,6 +44,7 @@ from search.runtime.cache import CacheReport, VectorCache
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot, without_deleted
+from search.weights import RECALL_WEIGHT, Weights, parse_channel_weights
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +110,7 @@ class Engine:
 
         Raises:
             BundleError: the bundle is damaged, or its answers changed since it was built.
+            InputError: the settings name an unknown channel, or turn every channel off.
         """
         manifest = verified or bundle.verify(directory)
         try:
@@ -129,6 +130,7 @@ class Engine:
             where = f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name}"
             raise BundleError(f"{directory} cannot be opened ({where}); build it again") from None
         engine.config = config
+        engine._check_weights()
         return engine
 
     @property
@@ -152,10 +154,16 @@ class Engine:
         return self._scorer.has_reranker
 
     @property
-    def weights(self) -> Mapping[str, float]:
-        """The weight of each channel's scores in the recall score, by channel name."""
-        weights = {channel.name: channel.default_weight for channel in CHANNELS}
-        return weights | {LEXICAL: self.config.lexical_weight}
+    def weights(self) -> Weights:
+        """The weights of scores: of the settings, else of the bundle, else the defaults."""
+        defaults = self.snapshot.channels.default_weights
+        chosen = self.manifest.weights or Weights({}, RECALL_WEIGHT)
+        set_here = parse_channel_weights(self.config.channel_weights)
+        channels = {**defaults, **chosen.channels, **set_here}
+        recall = self.config.recall_weight
+        return Weights(
+            {name: channels[name] for name in defaults}, chosen.recall if recall is None else recall
+        )
 
     def warm_up(self) -> None:
         """Compile every shape that serving uses."""
@@ -230,7 +238,7 @@ class Engine:
         with timer.stage("recall") as stage:
             if query is not None:
                 candidates = snapshot.channels.recall(
-                    query, request.page_size, self.weights, request.channels, allowed
+                    query, request.page_size, self.weights.channels, request.channels, allowed
                 )
             else:
                 assert vector is not None
@@ -269,15 +277,15 @@ class Engine:
             query = Query(text, self._queries.vector(text, stage))
             vectors = self.models.encoder.items([item_text(item) for item in inline])
         described = Catalogue.of(ItemStore.of(inline))
-        inline_source = replace(snapshot.signals, catalogue=described, lexical=None)
+        inline_source = replace(snapshot.feature_source, catalogue=described, channels=None)
         inline_rows = np.arange(len(inline), dtype=np.int32)
         hits: list[Hit] = []
-        for source, source_rows, dense_scores in (
-            (snapshot.signals, rows, snapshot.channels.dense.scores(query, rows)),
-            (inline_source, inline_rows, vectors @ query.vector),
+        for source, source_rows, known in (
+            (snapshot.feature_source, rows, {}),
+            (inline_source, inline_rows, {DENSE: vectors @ query.vector}),
         ):
-            scores = self._scorer.scores(text, source_rows, dense_scores, source, budget, timer)
-            hits += scores.hits(source.catalogue, source_rows, dense_scores)
+            scores = self._scorer.scores(query, source_rows, known, source, budget, timer)
+            hits += scores.hits(source.catalogue, source_rows)
         hits.sort(key=lambda hit: -hit.score)
         result = SearchResult(
             tuple(hits), timer.reports, recalled=0, reranked=len(hits), rerank_target=len(hits)
@@ -324,6 +332,16 @@ class Engine:
     def lookup(self, item_ids: Sequence[str]) -> Lookup:
         """Return the current items that have the given ids, and the given ids that no item has."""
         return self.snapshot.lookup(item_ids, self._timer(None))
+
+    def _check_weights(self) -> None:
+        weights = self.weights.channels
+        if unknown := parse_channel_weights(self.config.channel_weights).keys() - weights.keys():
+            raise InputError(
+                f"engine: channel_weights names {', '.join(sorted(unknown))}; the bundle has the "
+                f"channels {', '.join(weights)}"
+            )
+        if not any(weights.values()):
+            raise InputError("engine: channel_weights turns every channel off; give one a weight")
 
     def _begin(self, request: SearchRequest) -> SearchState:
         budget = self._budget(request.deadline)

@@ -20,13 +20,14 @@ class Hit:
     Attributes:
         item_id: The item's id.
         score: The final score. It sorts the list; after that, diversity and pins move items.
-        dense_score: Cosine of the query and item vectors, in [-1, 1]; None when browsing.
+        channel_scores: The item's score in each channel that scored the item, by channel name:
+            "dense" is the cosine of the query and item vectors, in [-1, 1], and "lexical" is the
+            item's BM25 divided by the best BM25 of any item, in [0, 1]. Empty when browsing.
+        channel_ranks: The item's rank (from 1) in each channel that recalled the item, by channel
+            name.
         recall_score: The weighted sum of the channels' scores of the item; None when browsing and
             for a `RerankRequest`.
         rerank_score: The reranker's logit; None for an item that was not reranked.
-        lexical_score: The item's BM25 divided by the best BM25 of any item, in [0, 1]; None for an
-            item that was not reranked or is not indexed.
-        channels: The item's rank (from 1) in each channel that recalled the item, by channel name.
         item: The item at the time of the search; None if only ids are returned.
         base_score: The score without boosts; None without rules.
         adjustments: The effects of rules on the item, in the order of `search.rules`.
@@ -34,11 +35,10 @@ class Hit:
 
     item_id: str
     score: float
-    dense_score: float | None = None
+    channel_scores: Mapping[str, float] = field(default_factory=dict)
+    channel_ranks: Mapping[str, int] = field(default_factory=dict)
     recall_score: float | None = None
     rerank_score: float | None = None
-    lexical_score: float | None = None
-    channels: Mapping[str, int] = field(default_factory=dict)
     item: Item | None = None
     base_score: float | None = None
     adjustments: tuple[Adjustment, ...] = ()

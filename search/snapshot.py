@@ -12,14 +12,13 @@ from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
 from search import bundle
 from search.bundle.building import open_held_out
-from search.channels import CHANNELS
 from search.channels.base import Allowed
 from search.channels.fusion import Channels
 from search.errors import UnknownItemsError
+from search.feature_source import FeatureSource
 from search.popularity import Popularity
 from search.result import Hit, Lookup, SearchResult
 from search.runtime.stage_timer import StageTimer
-from search.signals import SignalSource
 from towers.exact import recall
 
 _SAMPLE = 50  # number of queries for measuring recall while serving
@@ -32,14 +31,14 @@ class Snapshot:
     Attributes:
         catalogue: The items.
         channels: The recall channels.
-        signals: The data from which the reranker's features are computed.
+        feature_source: The source of the reranker's features.
         popularity: The order of items for requests without a query.
         sample: Unit vectors of queries for measuring recall. The index was not tuned on them.
     """
 
     catalogue: Catalogue
     channels: Channels
-    signals: SignalSource
+    feature_source: FeatureSource
     popularity: Popularity
     sample: Float32[np.ndarray, "sample dim"]
 
@@ -47,19 +46,13 @@ class Snapshot:
     def open(cls, directory: Path, manifest: bundle.Manifest) -> "Snapshot":
         """Open the items and indexes of a verified bundle."""
         catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS))
-        unknown = set(manifest.channels) - {channel.name for channel in CHANNELS}
-        if unknown:
-            raise bundle.BundleError(
-                f"{directory} was built with the channels {', '.join(sorted(unknown))}, which this "
-                "version lacks; build the bundle again with this version"
-            )
-        used = [channel for channel in CHANNELS if channel.name in manifest.channels]
-        channels = Channels([channel.open(directory, catalogue) for channel in used])
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
+        source = FeatureSource.open(directory, catalogue, as_of, manifest.channels)
+        assert source.channels is not None
         return cls(
             catalogue,
-            channels,
-            SignalSource.open(directory, catalogue, as_of, channels.lexical.index),
+            source.channels,
+            source,
             Popularity.of(catalogue),
             open_held_out(directory / bundle.INDEX)[:_SAMPLE],
         )
@@ -67,12 +60,12 @@ class Snapshot:
     def changed(self, catalogue: Catalogue, channels: Channels | None = None) -> "Snapshot":
         """Return a snapshot with another catalogue and, if given, with other channels."""
         channels = channels or self.channels
-        return Snapshot(
-            catalogue,
-            channels,
-            replace(self.signals, catalogue=catalogue, lexical=channels.lexical.index),
-            Popularity.of(catalogue, self.popularity),
-            self.sample,
+        return replace(
+            self,
+            catalogue=catalogue,
+            channels=channels,
+            feature_source=replace(self.feature_source, catalogue=catalogue, channels=channels),
+            popularity=Popularity.of(catalogue, self.popularity),
         )
 
     def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:

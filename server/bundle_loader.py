@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from base.error_logging import log_error
+from base.error_logging import log_error, operator_text
 from base.errors import InputError
 from base.memory import give_back_memory
 from search.bundle import Manifest
@@ -223,7 +223,7 @@ class BundleLoader:
                 fields = {"path": str(directory), "reason": reason}
                 logger.warning("bundle not loaded", extra={"fields": fields})
             else:
-                reason = f"{type(error).__name__}; the log says where"
+                reason = operator_text(error)
                 log_error(logger, error, "bundle not loaded: path=%s", directory)
             self.last_failure, self.loading = LoadFailure(directory, _now(), reason), None
             future.set_exception(error)

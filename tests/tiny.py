@@ -33,7 +33,7 @@ from search.bundle import golden
 from search.bundle.building import save_held_out
 from search.config import EngineConfig
 from search.engine import Engine
-from search.signals import newest_release
+from search.feature_source import newest_release
 from towers.encoder import TowerEncoder
 from towers.index import IndexConfig, build_index
 from towers.model import Towers, TowersConfig

@@ -6,6 +6,7 @@ returns.
 """
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,10 +18,19 @@ from typing import Any, TypeAlias
 
 from base.failpoints import failpoint
 from base.locks import DirectoryLock
-from base.sqlite_log import LogError, LogFile, digest, insert, log_id, make_directory, select_in
+from base.sqlite_log import (
+    FullDiskError,
+    LogError,
+    LogFile,
+    digest,
+    insert,
+    log_id,
+    make_directory,
+    select_in,
+)
 from live.log import reading
 from live.log.fields import canonical, is_text, set_fields, to_json
-from live.log.reading import FILE, Change
+from live.log.reading import FILE, Change, LogSnapshot
 
 __all__ = [
     "FILE",
@@ -33,6 +43,8 @@ __all__ = [
     "Write",
     "WriteLog",
 ]
+
+logger = logging.getLogger(__name__)
 
 REMEMBERED_REQUESTS = 1_000_000  # number of request ids that the log keeps, in about 0.2 GB
 MAX_REQUEST_ID_CHARACTERS = 64
@@ -114,23 +126,31 @@ class WriteLog:
     """
 
     def __init__(
-        self, file: LogFile, connection: sqlite3.Connection, lock: DirectoryLock, remembered: int
+        self,
+        file: LogFile,
+        opened: sqlite3.Connection | LogSnapshot,
+        lock: DirectoryLock,
+        remembered: int,
     ) -> None:
         self.path = file.path
         self._file = file
-        self._connection = connection
+        # The content of the file, until the disk has room to open the file for writing.
+        self._opened = opened
         self._directory_lock = lock
         self._remembered = remembered
         self._lock = threading.Lock()
         self._closed = False
-        self._sequence = reading.last_sequence(connection)
-        self.id = log_id(connection)
+        if isinstance(opened, LogSnapshot):
+            self._sequence, self.id = opened.sequence, opened.id
+        else:
+            self._sequence, self.id = reading.last_sequence(opened), log_id(opened)
 
     @classmethod
     def open(cls, directory: Path, *, remembered: int = REMEMBERED_REQUESTS) -> "WriteLog":
         """Open the log in a directory; create the directory and the log if they are missing.
 
-        Other users have no access to a created directory or log.
+        Other users have no access to a created directory or log. If the disk is too full to open a
+        log for writing, the log can be read, and each `append` tries again.
 
         Args:
             directory: The directory that `--state` names.
@@ -150,15 +170,14 @@ class WriteLog:
                 f"another server is writing to {directory}; stop it, or give another --state",
                 private=True,
             )
+        opened: sqlite3.Connection | LogSnapshot | None = None
         try:
             with file.reporting("cannot be opened"):
-                connection = file.connect()
-                try:
-                    return cls(file, connection, lock, remembered)
-                except BaseException:
-                    connection.close()
-                    raise
+                opened = _open(file)
+                return cls(file, opened, lock, remembered)
         except BaseException:
+            if isinstance(opened, sqlite3.Connection):
+                opened.close()
             lock.release()
             raise
 
@@ -213,6 +232,9 @@ class WriteLog:
             LogError: the file cannot be read, or is damaged.
         """
         self._require_open()
+        if isinstance(opened := self._opened, LogSnapshot):
+            yield from (change for change in opened.changes if change.sequence > after)
+            return
         with (
             self._file.reporting("cannot be read"),
             closing(self._file.reader()) as reader,
@@ -240,9 +262,17 @@ class WriteLog:
                 return
             self._closed = True
             failpoint("log.before-close")
-            self._connection.close()
+            if isinstance(self._opened, sqlite3.Connection):
+                self._opened.close()
             failpoint("log.after-close")
             self._directory_lock.release()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """The connection for writing; the first use opens the file if the disk was full before."""
+        if isinstance(self._opened, LogSnapshot):
+            self._opened = self._file.connect()
+        return self._opened
 
     def _require_open(self) -> None:
         if self._closed:
@@ -300,6 +330,20 @@ class WriteLog:
             raise
         self._sequence = transaction.last
         failpoint("log.after-commit")
+
+
+def _open(file: LogFile) -> sqlite3.Connection | LogSnapshot:
+    """Open a log for writing. If the disk is too full to open it, return its content."""
+    try:
+        with file.reporting("cannot be opened"):
+            return file.connect()
+    except FullDiskError as error:
+        try:
+            content = reading.read(file.path.parent)
+        except LogError:
+            raise error from None
+        logger.error("%s; until then, the server takes no writes", error)
+        return content
 
 
 def _canonical(write: Write) -> _CanonicalWrite | ValueError:

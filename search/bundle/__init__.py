@@ -14,6 +14,7 @@ from search.bundle.manifest import (
     BundleError,
     Manifest,
     list_files,
+    require_unchanged,
     verify,
     write_directory,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "BundleError",
     "Manifest",
     "list_files",
+    "require_unchanged",
     "verify",
     "write_directory",
 ]

@@ -11,13 +11,14 @@ import json
 import shutil
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from base.atomic_files import make_readable, sync, write_text
 from base.errors import InputError
+from search.weights import MAX_WEIGHT, Weights
 
 FORMAT_VERSION = 2
 PARTS_VERSION = 1  # version of all files but the manifest; `train` starts over if it changes
@@ -49,8 +50,8 @@ class Manifest:
     """Identity, origin and files of a bundle.
 
     Attributes:
-        bundle_id: Hash of all files but the manifest, and of `as_of`, `numerics` and `channels`; 16
-            hexadecimal digits.
+        bundle_id: Hash of all files but the manifest, and of `as_of`, `numerics`, `channels` and
+            `weights`; 16 hexadecimal digits.
         created: UTC time, ISO 8601.
         as_of: The day on which item ages are computed, ISO 8601; None if no item has a date.
         numerics: Input type of matrix products when the bundle was built.
@@ -62,6 +63,8 @@ class Manifest:
             `sequence` is the number of the last included write. None if no writes are included.
         root: The `bundle_id` of the trained bundle from which compactions made this bundle; None if
             `train` built this bundle.
+        weights: The weights of scores that training chose on the `dev` split; None in bundles of
+            earlier versions.
         channels: The recall channels that the bundle was built with. Searches use no other
             channels. So the results of a bundle stay the same when a later version of the program
             adds a channel.
@@ -78,6 +81,7 @@ class Manifest:
     state: Mapping[str, Any] | None = None
     root: str | None = None
     channels: tuple[str, ...] = FIRST_CHANNELS
+    weights: Weights | None = None
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
         """Return a copy with the given files and the `bundle_id` that belongs to them."""
@@ -88,9 +92,14 @@ class Manifest:
         """Return a copy with the metrics of an evaluation."""
         return replace(self, metrics=metrics)
 
+    def files_of(self, *parts: str) -> dict[str, Mapping[str, Any]]:
+        """Return the entries of the files in some parts (such as `TOWERS`), by path."""
+        return {p: entry for p, entry in self.files.items() if p.split("/")[0] in parts}
+
     def write(self, directory: Path) -> None:
         """Write the manifest atomically."""
-        values = {"format_version": FORMAT_VERSION, **vars(self)}
+        weights = None if self.weights is None else asdict(self.weights)
+        values = {"format_version": FORMAT_VERSION, **vars(self), "weights": weights}
         content = json.dumps(values, indent=1).removeprefix("{\n") + "\n"
         write_text(directory / MANIFEST, _SEAL % _digest(content.encode()) + content)
 
@@ -125,6 +134,8 @@ class Manifest:
             raise BundleError(f"{path} was altered: its digest is not that of its content")
         try:
             values["channels"] = tuple(values.get("channels", FIRST_CHANNELS))
+            if values.get("weights") is not None:
+                values["weights"] = Weights(**values["weights"])
             manifest = cls(**values)
             manifest.check()
         except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -151,11 +162,15 @@ class Manifest:
             raise TypeError("state is not a log and a sequence")
         if not all(isinstance(name, str) for name in self.channels):
             raise TypeError("channels are not names")
+        if self.weights is not None:
+            for weight in (self.weights.recall, *self.weights.channels.values()):
+                if not 0 <= weight <= MAX_WEIGHT:
+                    raise ValueError(f"weights has {weight}")
         for name in ("built_from", "reports", "metrics"):
             if not isinstance(getattr(self, name), dict):
                 raise TypeError(f"{name} is not an object")
         if self.identity() != self.bundle_id:
-            raise ValueError("bundle_id is not that of its files, numerics, day and channels")
+            raise ValueError("bundle_id does not fit the files and settings")
 
     def identity(self) -> str:
         """Return the bundle's id: a hash of everything that its results depend on."""
@@ -163,6 +178,8 @@ class Manifest:
         parts: list[Any] = [content, self.numerics, self.as_of]
         if self.channels != FIRST_CHANNELS:
             parts.append(self.channels)
+        if self.weights is not None:
+            parts.append(asdict(self.weights))
         text = json.dumps(parts, sort_keys=True)
         return _digest(text.encode())[:16]
 
@@ -192,6 +209,32 @@ def list_files(directory: Path) -> dict[str, dict[str, Any]]:
         path: {"size": (directory / path).stat().st_size, "sha256": _sha256(directory / path)}
         for path in _content(directory)
     }
+
+
+def require_unchanged(
+    directory: Path, manifest: Manifest, *parts: str, copies: Path | None = None
+) -> None:
+    """Check that some parts of a bundle in use have not changed since the bundle was loaded.
+
+    Args:
+        directory: The directory of the bundle.
+        manifest: The manifest of the loaded bundle.
+        parts: Names of directories in the bundle, such as `TOWERS`.
+        copies: A directory with copies of the parts, which are checked; None: check the originals.
+
+    Raises:
+        BundleError: files are missing, altered or added.
+    """
+    present = {
+        f"{part}/{path}": entry
+        for part in parts
+        for path, entry in list_files((copies or directory) / part).items()
+    }
+    if present != manifest.files_of(*parts):
+        raise BundleError(
+            f"{directory} is no longer the bundle that is served; restart the server, and let "
+            "`train` write to a directory that no server uses"
+        )
 
 
 def verify(directory: Path) -> Manifest:

@@ -8,11 +8,16 @@ rank fusion (Cormack et al., 2009) recall the same items, but the sum orders the
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from catalog.catalogue import Catalogue
+from search.bundle import BundleError
+from search.channels import CHANNELS
 from search.channels.base import AddedRows, Allowed, Channel, ChannelHits, Query
 from search.channels.dense import DenseChannel
 from search.channels.lexical import LexicalChannel
@@ -21,6 +26,9 @@ from search.request import DENSE
 from search.result import Hit
 from towers.exact import BLOCK, nearest
 
+# Scores of some items in several channels, by channel name; NaN if not computed.
+ChannelScores: TypeAlias = Mapping[str, Float32[np.ndarray, " items"]]
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -28,16 +36,17 @@ class Candidates:
 
     Attributes:
         rows: Rows of the items.
-        scores: The recall scores of the items; falling.
-        dense_scores: Cosines of the items' vectors with the query's vector.
+        recall_scores: The recall scores of the items; falling.
+        channel_scores: Each channel's scores of the items, by channel name; NaN if not computed.
+            The dense channel always has scores of all items.
         ranks: The rank of each item in each channel, by channel name. Ranks start at 1; 0 means
             that the channel did not find the item.
         plan: How the dense channel searched within a filter (see `filtered.Plan`); "" otherwise.
     """
 
     rows: Int32[np.ndarray, " candidates"]
-    scores: Float32[np.ndarray, " candidates"]
-    dense_scores: Float32[np.ndarray, " candidates"]
+    recall_scores: Float32[np.ndarray, " candidates"]
+    channel_scores: ChannelScores
     ranks: Mapping[str, Int32[np.ndarray, " candidates"]]
     plan: str = ""
 
@@ -49,19 +58,25 @@ class Candidates:
         return tuple(
             Hit(
                 catalogue.id(row),
-                float(self.scores[position]),
-                dense_score=float(self.dense_scores[position]),
-                recall_score=float(self.scores[position]),
-                channels=self.channels(position),
+                float(self.recall_scores[position]),
+                channel_scores=scores_at(self.channel_scores, position),
+                channel_ranks=self.ranks_at(position),
+                recall_score=float(self.recall_scores[position]),
                 item=catalogue.item(row) if with_items else None,
             )
             for position, row in enumerate(self.rows.tolist())
         )
 
-    def channels(self, position: int) -> dict[str, int]:
+    def ranks_at(self, position: int) -> dict[str, int]:
         """Return the rank of a candidate in each channel that found it, by channel name."""
         ranks = {channel: int(ranks[position]) for channel, ranks in self.ranks.items()}
         return {channel: rank for channel, rank in ranks.items() if rank}
+
+
+def scores_at(scores: ChannelScores, position: int) -> dict[str, float]:
+    """Return one item's score in each channel that scored it, by channel name."""
+    of_item = {channel: float(of_channel[position]) for channel, of_channel in scores.items()}
+    return {channel: score for channel, score in of_item.items() if not np.isnan(score)}
 
 
 class Channels:
@@ -72,10 +87,38 @@ class Channels:
         self._channels = tuple(channels)
         self._by_name = {channel.name: channel for channel in channels}
 
+    @classmethod
+    def open(
+        cls, directory: Path, catalogue: Catalogue, names: Collection[str] | None = None
+    ) -> "Channels":
+        """Open channels of a bundle or of the `index` step of a training run.
+
+        Args:
+            directory: The directory with the files of the channels.
+            catalogue: The items.
+            names: The names of the channels to open; None for all.
+
+        Raises:
+            BundleError: this version lacks a channel.
+        """
+        available = {channel.name: channel for channel in CHANNELS}
+        if unknown := set(names or ()) - available.keys():
+            raise BundleError(
+                f"{directory} was built with the channels {', '.join(sorted(unknown))}, which this "
+                "version lacks; build the bundle again with this version"
+            )
+        used = [name for name in available if names is None or name in names]
+        return cls([available[name].open(directory, catalogue) for name in used])
+
     @property
     def names(self) -> Collection[str]:
         """The names of the channels."""
         return self._by_name.keys()
+
+    @property
+    def default_weights(self) -> dict[str, float]:
+        """The default weight of each channel's scores in the recall score, by channel name."""
+        return {channel.name: channel.default_weight for channel in self._channels}
 
     @property
     def dense(self) -> DenseChannel:
@@ -86,7 +129,7 @@ class Channels:
 
     @property
     def lexical(self) -> LexicalChannel:
-        """The lexical channel. The features of the reranker use the index of this channel too."""
+        """The lexical channel, whose index the delta index extends."""
         return next(channel for channel in self._channels if isinstance(channel, LexicalChannel))
 
     def extended(self, added: AddedRows) -> "Channels":
@@ -110,44 +153,56 @@ class Channels:
             query: The query.
             depth: Maximum number of candidates to return, and of items to ask each channel for.
             weights: The weight of each channel's scores in the recall score, by channel name. If
-                there are several channels, a channel with weight 0 is not asked. If only one
-                channel is asked, its own scores are the recall scores.
+                there are several channels, a channel with weight 0 is not asked. If `names`
+                leave only one channel, its own scores are the recall scores.
             names: Names of the channels to ask; empty for all.
             allowed: Mask of the items that may be returned; None for all.
         """
         asked = [channel for channel in self._channels if not names or channel.name in names]
         if len(asked) > 1:
             asked = [channel for channel in asked if weights.get(channel.name)]
-        if len(asked) == 1:
+        if names and len(asked) == 1:
             weights = {asked[0].name: 1.0}
         hits = {channel.name: channel.search(query, depth, allowed) for channel in asked}
         rows = _union([channel_hits.rows for channel_hits in hits.values()])
-        total = np.zeros(len(rows), np.float32)
-        scores, ranks = {}, {}
-        for channel in asked:
-            name = channel.name
-            ranks[name] = _ranks(hits[name].rows, rows)
-            scores[name] = _scores(channel, query, hits[name], rows, ranks[name])
-            total += np.float32(weights[name]) * scores[name]
+        ranks = {name: _ranks(channel_hits.rows, rows) for name, channel_hits in hits.items()}
+        scores = {
+            channel.name: _scores(channel, query, hits[channel.name], rows, ranks[channel.name])
+            for channel in asked
+        }
+        total = recall_scores(scores, weights)
         order = np.argsort(-total, kind="stable")[:depth]
-        rows, dense = rows[order], scores.get(DENSE)
+        rows = rows[order]
+        channel_scores = {name: of_channel[order] for name, of_channel in scores.items()}
+        if DENSE not in channel_scores:
+            channel_scores[DENSE] = self.dense.scores(query, rows)
         return Candidates(
             rows,
             total[order],
-            self.dense.scores(query, rows) if dense is None else dense[order],
+            channel_scores,
             {name: of_channel[order] for name, of_channel in ranks.items()},
             "".join(channel_hits.plan for channel_hits in hits.values()),
         )
 
     def scores(
-        self, query: Query, rows: Int32[np.ndarray, " items"], weights: Mapping[str, float]
-    ) -> Float32[np.ndarray, " items"]:
-        """Return the recall scores of any items, whether or not `recall` would find them."""
-        total = np.zeros(len(rows), np.float32)
-        for channel in self._channels:
-            if weight := weights.get(channel.name):
-                total += np.float32(weight) * channel.scores(query, rows)
-        return total
+        self,
+        query: Query,
+        rows: Int32[np.ndarray, " items"],
+        known: ChannelScores = MappingProxyType({}),
+    ) -> dict[str, Float32[np.ndarray, " items"]]:
+        """Return every channel's scores of any items, whether or not a search would find them.
+
+        Args:
+            query: The query.
+            rows: The rows of the items.
+            known: Scores of these items. A channel with known scores of all items is not asked.
+        """
+        unknown = [
+            channel
+            for channel in self._channels
+            if channel.name not in known or np.isnan(known[channel.name]).any()
+        ]
+        return {**known, **{channel.name: channel.scores(query, rows) for channel in unknown}}
 
     def nearest(
         self, vector: Float32[np.ndarray, " dim"], depth: int, allowed: Allowed = None
@@ -165,17 +220,22 @@ class Channels:
         nearest_hits = self.dense.search(query, depth, allowed)
         is_new = ~np.isin(nearest_hits.rows, candidates.rows)
         rows, cosines = nearest_hits.rows[is_new], nearest_hits.scores[is_new]
+        unknown = np.full(len(rows), np.nan, np.float32)
         ranks = {
             channel: np.concatenate([of_channel, _ranks(nearest_hits.rows, rows)])
             if channel == DENSE
             else np.pad(of_channel, (0, len(rows)))
             for channel, of_channel in candidates.ranks.items()
         }
-        behind = scores_behind(candidates.scores, cosines)
+        channel_scores = {
+            channel: np.concatenate([of_channel, cosines if channel == DENSE else unknown])
+            for channel, of_channel in candidates.channel_scores.items()
+        }
+        behind = scores_behind(candidates.recall_scores, cosines)
         return Candidates(
             np.concatenate([candidates.rows, rows])[:depth],
-            np.concatenate([candidates.scores, behind])[:depth],
-            np.concatenate([candidates.dense_scores, cosines])[:depth],
+            np.concatenate([candidates.recall_scores, behind])[:depth],
+            {channel: of_channel[:depth] for channel, of_channel in channel_scores.items()},
             {channel: of_channel[:depth] for channel, of_channel in ranks.items()},
             nearest_hits.plan,
         )
@@ -218,6 +278,19 @@ class Channels:
         """Compile or load everything that a search for `depth` items needs."""
         for channel in self._channels:
             channel.warm_up(depth)
+
+
+def recall_scores(
+    channel_scores: ChannelScores, weights: Mapping[str, float]
+) -> Float32[np.ndarray, " items"]:
+    """Return the weighted sum of the scores of items in the channels with a weight above 0."""
+    weighted = [
+        np.float32(weights[channel]) * of_channel
+        for channel, of_channel in channel_scores.items()
+        if weights.get(channel)
+    ]
+    total: Float32[np.ndarray, " items"] = np.sum(np.stack(weighted), axis=0)
+    return total
 
 
 def _union(lists: Sequence[Int32[np.ndarray, "_"]]) -> Int32[np.ndarray, " rows"]:

@@ -1,7 +1,6 @@
 """Page: make the hits of one page and the result of the search."""
 
-import numpy as np
-
+from search.channels.fusion import scores_at
 from search.pipeline.state import SearchState
 from search.result import Hit, SearchResult
 
@@ -37,14 +36,15 @@ def _hit(state: SearchState, rank: int) -> Hit:
         return Hit(item.item_id, score, item=item)
     position = int(ranking.candidates[rank])
     is_reranked = position < len(scores)
-    lexical = scores.lexical[position] if is_reranked else np.nan
+    channel_scores = scores_at(candidates.channel_scores, position)
+    if is_reranked:
+        channel_scores |= scores_at(scores.channel_scores, position)
     return Hit(
         item_id=item.item_id,
         score=score,
-        dense_score=float(candidates.dense_scores[position]),
-        recall_score=float(candidates.scores[position]),
+        channel_scores=channel_scores,
+        channel_ranks=candidates.ranks_at(position),
+        recall_score=float(candidates.recall_scores[position]),
         rerank_score=float(scores.logits[position]) if is_reranked else None,
-        lexical_score=None if np.isnan(lexical) else float(lexical),
-        channels=candidates.channels(position),
         item=item,
     )

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from search.channels.base import Query
-from search.channels.fusion import Candidates
+from search.channels.fusion import Candidates, recall_scores
 from search.encoding import QueryEncoder
 from search.pipeline.active_rules import ActiveRules
 from search.pipeline.caps import capped
@@ -25,7 +25,7 @@ class Recall:
             _browse(state)
             return
         with state.timer.stage("encode") as stage:
-            query = Query(text, self._encoder.vector(text, stage))
+            state.query = query = Query(text, self._encoder.vector(text, stage))
         with state.timer.stage("recall") as stage:
             candidates = _recall(state, query)
             stage.candidates, stage.plan = len(candidates), candidates.plan
@@ -46,7 +46,7 @@ def _recall(state: SearchState, query: Query) -> Candidates:
     first candidates, so no item is on two pages.
     """
     channels, allowed, depth = state.snapshot.channels, state.allowed, state.depths.recall
-    candidates = channels.recall(query, depth, state.weights, allowed=allowed)
+    candidates = channels.recall(query, depth, state.weights.channels, allowed=allowed)
     matches = state.snapshot.count(state.allowed)
     first_depth = depth if state.request.end < depth else DEEPEST
     for deeper in (first_depth, DEEPEST, matches):
@@ -88,12 +88,16 @@ def _pins_first(
         # A pin that was not recalled has position -1, so it gets the 0 that is appended at the end.
         of_pins = np.append(of_channel, np.int32(0))[pin_positions]
         ranks[channel] = np.concatenate([of_pins, of_channel[is_other]])
-    scores = channels.scores(query, pins, state.weights)
-    dense_scores = channels.dense.scores(query, pins)
+    pin_scores = channels.scores(query, pins)
     joined = Candidates(
         np.concatenate([pins, candidates.rows[is_other]]),
-        np.concatenate([scores, candidates.scores[is_other]]),
-        np.concatenate([dense_scores, candidates.dense_scores[is_other]]),
+        np.concatenate(
+            [recall_scores(pin_scores, state.weights.channels), candidates.recall_scores[is_other]]
+        ),
+        {
+            channel: np.concatenate([pin_scores[channel], of_channel[is_other]])
+            for channel, of_channel in candidates.channel_scores.items()
+        },
         ranks,
         candidates.plan,
     )

@@ -14,13 +14,13 @@ class Rerank:
 
     def __call__(self, state: SearchState) -> None:
         """Set the scores; add a degradation if there are fewer scores than planned."""
-        if state.candidates is not None:
-            first = slice(state.rerank_target)
+        if state.query is not None and state.candidates is not None:
+            first, candidates = slice(state.rerank_target), state.candidates
             state.scores = self._scorer.scores(
-                state.request.text,
-                state.candidates.rows[first],
-                state.candidates.dense_scores[first],
-                state.snapshot.signals,
+                state.query,
+                candidates.rows[first],
+                {name: scores[first] for name, scores in candidates.channel_scores.items()},
+                state.snapshot.feature_source,
                 state.budget,
                 state.timer,
                 _later_stages(state),

@@ -31,8 +31,8 @@ def _ranking(state: SearchState) -> Ranking:
     candidates = state.candidates
     if candidates is None:
         return state.ranking  # when browsing, `recall` has already set the ranking
-    recall_scores, pins, scored = candidates.scores, len(state.pins), len(state.scores)
-    final = state.scores.logits + (np.float32(state.config.recall_weight) * recall_scores[:scored])
+    recall_scores, pins, scored = candidates.recall_scores, len(state.pins), len(state.scores)
+    final = state.scores.logits + (np.float32(state.weights.recall) * recall_scores[:scored])
     behind = max(scored, pins)
     order, other_scores = rerank_order(final[pins:], recall_scores[behind:])
     pin_scores = np.concatenate([final[:pins], recall_scores[scored:pins]])

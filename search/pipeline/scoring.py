@@ -12,13 +12,15 @@ from bert.tokens import Tokenised
 from catalog.item_text import item_text
 from rerank.features import feature_matrix
 from rerank.scorer import PairScorer
+from search.channels.base import Query
+from search.channels.fusion import ChannelScores
 from search.errors import DeadlineExceededError
+from search.feature_source import FeatureSource
 from search.pipeline.state import NOT_RERANKED, RerankScores
 from search.runtime.batching import call_scope
 from search.runtime.cache import VectorCache
 from search.runtime.deadline import DeadlineBudget
 from search.runtime.stage_timer import Stage, StageTimer
-from search.signals import SignalSource
 
 # The expected time of a batch is at most this share of the time left. The rest of the time is a
 # safety margin, because other calls can delay the batch.
@@ -41,10 +43,10 @@ class CandidateScorer:
 
     def scores(
         self,
-        text: str,
+        query: Query,
         rows: Int32[np.ndarray, " candidates"],
-        dense_scores: Float32[np.ndarray, " candidates"],
-        source: SignalSource,
+        channel_scores: ChannelScores,
+        source: FeatureSource,
         budget: DeadlineBudget,
         timer: StageTimer,
         later_stages: tuple[str, ...] = (),
@@ -52,9 +54,9 @@ class CandidateScorer:
         """Score all candidates, or only the first candidates if time is short.
 
         Args:
-            text: The normalised query.
+            query: The query.
             rows: Rows of the candidates, best first.
-            dense_scores: Cosines of the candidates' vectors with the query's vector.
+            channel_scores: Scores of the candidates that are already computed.
             source: The data from which the candidates' features are computed.
             budget: The deadline budget of the request.
             timer: The stage timer of the request.
@@ -66,20 +68,21 @@ class CandidateScorer:
         later = ("fuse", *later_stages)
         if not len(rows) or self._pairs is None:
             return NOT_RERANKED
-        if budget.left("signals", "tokenise", *later) <= 0:
+        if budget.left("features", "tokenise", *later) <= 0:
             return NOT_RERANKED
-        with timer.stage("signals", len(rows)):
-            candidates = source.gather(text, rows, dense_scores)
-            features = feature_matrix(candidates)
+        with timer.stage("features", len(rows)):
+            inputs = source.inputs(query, rows, channel_scores)
+            features = feature_matrix(inputs)
         with timer.stage("rerank") as stage:
             reading = _Reading(self._pairs, self._cache, source, budget, timer, later)
-            read = reading.read(text, rows, stage)
+            read = reading.read(query.text, rows, stage)
             stage.candidates = count = len(read)
             if not count:
                 return NOT_RERANKED
             with timer.step("fuse"):
                 logits = self._pairs.fuse(read, features[:count])
-        return RerankScores(logits, candidates.scores["lexical"][:count])
+        channel_scores = {name: scores[:count] for name, scores in inputs.channel_scores.items()}
+        return RerankScores(logits, channel_scores)
 
 
 class _Reading:
@@ -89,7 +92,7 @@ class _Reading:
         self,
         pairs: PairScorer,
         cache: VectorCache,
-        source: SignalSource,
+        source: FeatureSource,
         budget: DeadlineBudget,
         timer: StageTimer,
         later: tuple[str, ...],
@@ -107,7 +110,7 @@ class _Reading:
         """Return the cross-encoder's vectors of the candidates; fewer if time is short."""
         # Keys of the cache contain rows of the catalogue. Rows of inline items are valid for one
         # request only, so vectors of inline items are not cached.
-        keys = [] if self._source.lexical is None else [(text, row) for row in rows.tolist()]
+        keys = [] if self._source.channels is None else [(text, row) for row in rows.tolist()]
         vectors = self._cache.find(keys) if keys else [None] * len(rows)
         missing = [position for position, vector in enumerate(vectors) if vector is None]
         stage.cached += len(rows) - len(missing)

@@ -1,6 +1,5 @@
 """The state of one search, which the steps of the pipeline read and change."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,8 +7,8 @@ from jaxtyping import Float32, Float64, Int32, Int64
 
 from catalog.catalogue import Catalogue
 from catalog.facets import FacetCounts
-from search.channels.base import Allowed
-from search.channels.fusion import Candidates
+from search.channels.base import Allowed, Query
+from search.channels.fusion import Candidates, ChannelScores, scores_at
 from search.config import MAX_DEPTH, EngineConfig
 from search.pipeline.active_rules import ActiveRules, RuleEffects
 from search.request import MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
@@ -17,6 +16,7 @@ from search.result import Degradation, Hit, SearchResult
 from search.runtime.deadline import DeadlineBudget
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
+from search.weights import Weights
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # number of candidates for the last possible page
 
@@ -48,37 +48,30 @@ class RerankScores:
 
     Attributes:
         logits: The logits of the reranker.
-        lexical: The lexical scores; NaN for items that are not indexed.
+        channel_scores: Each channel's scores, by channel name; NaN for items that the channel does
+            not have.
     """
 
     logits: Float32[np.ndarray, " scored"]
-    lexical: Float32[np.ndarray, " scored"]
+    channel_scores: ChannelScores
 
     def __len__(self) -> int:
         return len(self.logits)
 
-    def hits(
-        self,
-        catalogue: Catalogue,
-        rows: Int32[np.ndarray, " candidates"],
-        dense_scores: Float32[np.ndarray, " candidates"],
-    ) -> list[Hit]:
+    def hits(self, catalogue: Catalogue, rows: Int32[np.ndarray, " candidates"]) -> list[Hit]:
         """Return hits of the scored candidates in the given order, without items."""
         return [
             Hit(
                 item_id=catalogue.id(int(rows[position])),
                 score=float(logit),
-                dense_score=float(dense_scores[position]),
+                channel_scores=scores_at(self.channel_scores, position),
                 rerank_score=float(logit),
-                lexical_score=None if np.isnan(lexical) else float(lexical),
             )
-            for position, (logit, lexical) in enumerate(
-                zip(self.logits.tolist(), self.lexical.tolist(), strict=True)
-            )
+            for position, logit in enumerate(self.logits.tolist())
         ]
 
 
-NOT_RERANKED = RerankScores(np.zeros(0, np.float32), np.zeros(0, np.float32))
+NOT_RERANKED = RerankScores(np.zeros(0, np.float32), {})
 
 
 @dataclass(frozen=True)
@@ -112,7 +105,7 @@ class SearchState:
         request: The request.
         snapshot: The items that are searched.
         config: Settings of the engine.
-        weights: The weight of each channel's scores in the recall score, by channel name.
+        weights: The weights of the channels' scores and of the recall score.
         depths: The number of candidates of recall and of reranking.
         budget: The deadline budget.
         timer: The stage timer.
@@ -121,6 +114,7 @@ class SearchState:
             deleted). Set by `filter`.
         matched: Number of items that pass the filter and are not excluded; None without a filter.
         rules: The resolved rules; None without rules.
+        query: The query in the form that channels use; None when browsing. Set by `recall`.
         candidates: The candidates, pinned items first; None when browsing. Set by `recall`.
         recalled_rows: Rows that recall found, without pinned items that recall did not find.
         rerank_target: Number of candidates to rerank if there is time.
@@ -136,7 +130,7 @@ class SearchState:
     request: SearchRequest
     snapshot: Snapshot
     config: EngineConfig
-    weights: Mapping[str, float]
+    weights: Weights
     depths: Depths
     budget: DeadlineBudget
     timer: StageTimer
@@ -144,6 +138,7 @@ class SearchState:
     allowed: Allowed = None
     matched: int | None = None
     rules: ActiveRules | None = None
+    query: Query | None = None
     candidates: Candidates | None = None
     recalled_rows: Int32[np.ndarray, " recalled"] = field(
         default_factory=lambda: np.zeros(0, np.int32)

@@ -1,29 +1,22 @@
 """`python -m server health`: ask a server whether it serves, for containers and scripts."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from shortlist.client import Tls
+from server.cli.connection import ConnectionConfig
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
 @dataclass(frozen=True)
-class HealthConfig:
+class HealthConfig(ConnectionConfig):
     """Ask a server whether it serves. The exit code is 0 if it does and 1 if not."""
 
-    address: str = "127.0.0.1:50051"  # host:port of the server
     service: str = ""  # full name of one service; empty for the whole server
     timeout_seconds: float = 3.0  # how long to wait for the answer
-    tls: bool = False  # use TLS; the TLS settings below imply it
-    tls_ca: Path | None = None  # PEM authorities to trust instead of the system's
-    tls_cert: Path | None = None  # PEM certificate of this client
-    tls_key: Path | None = None  # PEM private key of tls_cert
-    tls_name: str | None = None  # name in the server's certificate, if it is not the host
 
 
 def ask_health(config: HealthConfig) -> str:
@@ -55,9 +48,8 @@ def _name(status: int) -> str:
 
 
 def _channel(config: HealthConfig) -> grpc.Channel:
-    files = (config.tls_ca, config.tls_cert, config.tls_key)
-    if not (config.tls or config.tls_name or any(files)):
+    tls, name = config.tls_files(), config.tls_name
+    if tls is None:
         return grpc.insecure_channel(config.address)
-    name = config.tls_name
     options = [("grpc.ssl_target_name_override", name)] if name else []
-    return grpc.secure_channel(config.address, Tls(*files).credentials(), options=options)
+    return grpc.secure_channel(config.address, tls.credentials(), options=options)

@@ -9,23 +9,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shortlist.client import Client, Options, Tls
+from server.cli.connection import ConnectionConfig
+from shortlist.client import Client, Options
 from shortlist.v1 import search_service_pb2
 
 
 @dataclass(frozen=True)
-class SearchConfig:
+class SearchConfig(ConnectionConfig):
     """Search a running server and print the results as a table."""
 
     query: Annotated[str, tyro.conf.Positional]  # the text to search for
-    address: str = "127.0.0.1:50051"  # host:port of the server
     page_size: int = 10  # number of results, up to 100
     timeout_seconds: float = 10.0  # how long to wait for the answer
-    tls: bool = False  # use TLS; the TLS settings below imply it
-    tls_ca: Path | None = None  # PEM authorities to trust instead of the system's
-    tls_cert: Path | None = None  # PEM certificate of this client
-    tls_key: Path | None = None  # PEM private key of tls_cert
-    tls_name: str | None = None  # name in the server's certificate, if it is not the host
     # file with the bearer token; without TLS, the token is sent only to this machine
     token_file: Path | None = None
 
@@ -38,11 +33,9 @@ def search(config: SearchConfig) -> None:
         OSError: A TLS file or the token file cannot be read.
         ValueError: The query, the token or a flag is not valid.
     """
-    files = (config.tls_ca, config.tls_cert, config.tls_key)
-    uses_tls = config.tls or config.tls_name or any(files)
     with Client(
         config.address,
-        tls=Tls(*files, server_name=config.tls_name) if uses_tls else None,
+        tls=config.tls_files(),
         token=config.token_file,
         options=Options(token_in_clear=True),
         timeout_seconds=config.timeout_seconds,

@@ -45,11 +45,13 @@ def filter_of(
 
 
 def recalled_messages(hit: Hit) -> list[channel_pb2.Recalled]:
-    """Return one message, with the rank of the hit, for each channel that recalled the hit."""
+    """Return a message with the rank and the score for each channel that recalled the hit."""
     return [
-        channel_pb2.Recalled(channel=number, rank=hit.channels[name])
+        channel_pb2.Recalled(
+            channel=number, rank=hit.channel_ranks[name], score=hit.channel_scores.get(name)
+        )
         for number, name in CHANNEL_NAMES.items()
-        if name in hit.channels
+        if name in hit.channel_ranks
     ]
 
 

@@ -2,7 +2,7 @@
 
 from catalog.items import Item
 from search.errors import RequestError
-from search.request import RerankRequest
+from search.request import DENSE, LEXICAL, RerankRequest
 from search.result import SearchResult
 from server.convert.common import coverage_message, stage_messages
 from server.convert.items import item_record
@@ -33,8 +33,8 @@ def rerank_response(result: SearchResult, bundle_id: str) -> rerank_service_pb2.
             rerank_service_pb2.RerankResult(
                 item_id=hit.item_id,
                 score=hit.score,
-                dense_score=hit.dense_score,
-                lexical_score=hit.lexical_score,
+                dense_score=hit.channel_scores.get(DENSE),
+                lexical_score=hit.channel_scores.get(LEXICAL),
             )
             for hit in result.hits
         ],

@@ -6,6 +6,7 @@ from jaxtyping import Float32
 from catalog.items import Item
 from search.errors import RequestError
 from search.request import (
+    DENSE,
     MAX_PAGE_SIZE,
     MAX_RETRIEVE,
     EmbedRequest,
@@ -62,7 +63,7 @@ def retrieve_response(
             retrieval_service_pb2.RetrieveResult(
                 item_id=hit.item_id,
                 score=hit.score,
-                dense_score=hit.dense_score,
+                dense_score=hit.channel_scores.get(DENSE),
                 recalled_by=recalled_messages(hit),
                 item=item_message(hit.item, fields) if hit.item else None,
             )

@@ -4,7 +4,14 @@ from dataclasses import replace
 
 from search.bundle import Manifest
 from search.config import MAX_DEPTH
-from search.request import MAX_OFFSET, MAX_PAGE_SIZE, MAX_RERANK_ITEMS, SearchRequest
+from search.request import (
+    DENSE,
+    LEXICAL,
+    MAX_OFFSET,
+    MAX_PAGE_SIZE,
+    MAX_RERANK_ITEMS,
+    SearchRequest,
+)
 from search.result import Degradation, SearchResult
 from server.convert.common import (
     coverage_message,
@@ -74,8 +81,8 @@ def search_response(
                 item_id=hit.item_id,
                 rank=rank,
                 score=hit.score,
-                dense_score=hit.dense_score,
-                lexical_score=hit.lexical_score,
+                dense_score=hit.channel_scores.get(DENSE),
+                lexical_score=hit.channel_scores.get(LEXICAL),
                 recall_score=hit.recall_score,
                 rerank_score=hit.rerank_score,
                 recalled_by=recalled_messages(hit),

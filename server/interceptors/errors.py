@@ -100,8 +100,6 @@ def _error_status(error: Exception, method: str) -> status_pb2.Status:
     for kind in type(error).__mro__:
         if kind in _CODES_AND_REASONS:
             code, reason = _CODES_AND_REASONS[kind]
-            if isinstance(error, LogError):
-                logger.error("write not logged: method=%s: %s", method, error)
             metadata = {"role": str(error.role)} if isinstance(error, RoleMissingError) else None
             return _status(code, reason, _message(error), _details(error), metadata)
     error_id = uuid.uuid4().hex

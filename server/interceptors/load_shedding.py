@@ -5,7 +5,6 @@ traced and logged the refused calls, it would have no time to answer the others.
 """
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import grpc
 from grpc_status import rpc_status
 
+from base.error_logging import Occurrences
 from server.interceptors.access import AccessInterceptor
 from server.interceptors.call_log import request_id_entry
 from server.interceptors.errors import error_status
@@ -50,8 +50,7 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
         self._access = access
         self._pool = pool
         self._metrics = metrics
-        self._refused = 0  # refused calls since the last log line
-        self._logged = 0.0  # time of the last log line, in seconds of time.monotonic()
+        self._refusals = Occurrences(_LOG_SECONDS)
         self._handlers: dict[str, Any] = {}
 
     async def intercept_service(
@@ -75,7 +74,8 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
         async def refuse(_: Any, context: Any) -> None:
             error = self._pool.overloaded or OverloadedError(0.0)
             self._metrics.count_refusal(method[1:])
-            self._log()
+            if (refused := self._refusals.count()) > 0:
+                logger.warning("queue is full", extra={"fields": {"refused_calls": refused}})
             status = _overloaded_status(round(10 * error.retry_seconds))
             request_id = request_id_entry(dict(context.invocation_metadata() or ()))
             metadata = (*status.trailing_metadata, request_id)
@@ -84,14 +84,6 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
         # Unary methods get a stream handler too, because gRPC calls a stream handler before the
         # request arrives.
         return grpc.stream_stream_rpc_method_handler(refuse)
-
-    def _log(self) -> None:
-        self._refused += 1
-        now = time.monotonic()
-        if now - self._logged >= _LOG_SECONDS:
-            fields = {"refused_calls": self._refused}
-            logger.warning("queue is full", extra={"fields": fields})
-            self._refused, self._logged = 0, now
 
 
 @lru_cache(maxsize=128)

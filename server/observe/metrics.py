@@ -209,6 +209,11 @@ def _live_metrics(report: LiveReport) -> Iterator[Metric]:
     sequence.add_metric(("visible",), report.visible_sequence)
     yield sequence
     yield _gauge("shortlist_pending_items", "Items that wait to be indexed.", report.pending)
+    yield _gauge(
+        "shortlist_oldest_pending_seconds",
+        "How long the oldest item that waits to be indexed has waited.",
+        report.oldest_wait,
+    )
     yield _gauge("shortlist_set_aside_items", "Items that could not be encoded.", report.set_aside)
     rows = GaugeMetricFamily(
         "shortlist_changed_rows",
@@ -233,10 +238,14 @@ def _live_metrics(report: LiveReport) -> Iterator[Metric]:
     if report.recall is not None:
         recall.add_metric((), report.recall)
     yield recall
-    compactions = CounterMetricFamily(
+    yield CounterMetricFamily(
         "shortlist_compactions", "Bundles built from written items.", value=report.compactions
     )
-    yield compactions
+    yield CounterMetricFamily(
+        "shortlist_failed_compactions",
+        "Compactions that built no bundle.",
+        value=report.failed_compactions,
+    )
 
 
 def _gauge(name: str, help_text: str, value: int | float) -> GaugeMetricFamily:

@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from bert.compiled import cached_programs
+from live.catalogue import LiveCatalogue, LiveReport
 from search.bundle import Manifest
 from server.bundle_loader import BundleLoader, BundleRecord, LoadFailure, LoadInProgress
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
@@ -20,8 +21,9 @@ from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     """The methods of AdminService, for operators."""
 
-    def __init__(self, bundles: BundleLoader):
+    def __init__(self, bundles: BundleLoader, live: LiveCatalogue | None):
         self._bundles = bundles
+        self._live = live
         self._start = time.monotonic()
 
     async def GetStatus(
@@ -32,8 +34,6 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         current, previous = bundles.current, bundles.previous
         loading, failure = bundles.loading, bundles.last_failure
         programs = cached_programs()
-        uptime = Duration()
-        uptime.FromNanoseconds(int((time.monotonic() - self._start) * 1e9))
         return admin_service_pb2.GetStatusResponse(
             bundle_id=current.manifest.bundle_id,
             bundle=_bundle_message(current, current.manifest),
@@ -59,8 +59,9 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
                 )
                 for name, report in engine.cache_reports().items()
             ],
-            uptime=uptime,
+            uptime=_duration(time.monotonic() - self._start),
             server_version=_version(),
+            writes=_writes_message(self._live.report()) if self._live else None,
         )
 
     async def LoadBundle(
@@ -105,6 +106,28 @@ def _failure_message(failure: LoadFailure) -> admin_service_pb2.FailedBundleLoad
     return admin_service_pb2.FailedBundleLoad(
         path=str(failure.path), fail_time=_timestamp(failure.time), reason=failure.reason
     )
+
+
+def _writes_message(report: LiveReport) -> admin_service_pb2.WriteStatus:
+    failure = report.compaction_failure
+    return admin_service_pb2.WriteStatus(
+        durable_sequence=report.sequence,
+        visible_sequence=report.visible_sequence,
+        pending_item_count=report.pending,
+        oldest_pending_age=_duration(report.oldest_wait) if report.pending else None,
+        set_aside_item_count=report.set_aside,
+        last_compaction_failure=admin_service_pb2.FailedCompaction(
+            fail_time=_timestamp(failure.time), reason=failure.reason
+        )
+        if failure
+        else None,
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    message = Duration()
+    message.FromNanoseconds(int(seconds * 1e9))
+    return message
 
 
 def _timestamp(time: datetime) -> Timestamp:

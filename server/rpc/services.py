@@ -142,7 +142,7 @@ SERVICES: tuple[ServiceRow, ...] = (
     ServiceRow(
         _service(admin_service_pb2, "AdminService"),
         admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
-        lambda parts, _: AdminServicer(parts.bundles),
+        lambda parts, _: AdminServicer(parts.bundles, parts.live),
         {
             "GetStatus": Method(Role.ADMIN),
             "LoadBundle": Method(Role.ADMIN),

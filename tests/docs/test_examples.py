@@ -56,7 +56,7 @@ def test_a_search_prints_results_and_stages(address: str) -> None:
     lines = run("print_scores.py", "usb c charger", "--address", address)
     assert [line[:2] for line in lines[:5]] == ["1.", "2.", "3.", "4.", "5."]
     assert all("recall" in line and "rerank" in line for line in lines[:5])
-    assert [line.split(":")[0] for line in lines[5:]] == ["encode", "recall", "signals", "rerank"]
+    assert [line.split(":")[0] for line in lines[5:]] == ["encode", "recall", "features", "rerank"]
 
 
 def test_filters_hold_and_facets_count_what_matches(address: str) -> None:

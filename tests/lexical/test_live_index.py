@@ -1,15 +1,17 @@
-"""A lexical index while it is updated, also by updates that fail."""
+"""A lexical index while it is updated, also on a full disk."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from base.errors import InputError
 from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex
-from lexical.live_index import LiveLexicalIndex
+from lexical.live_index import LexicalWriteError, LiveLexicalIndex
+from tests.small_disk import small_disk
 
 
 @pytest.fixture
@@ -28,23 +30,35 @@ def test_updates_add_and_remove_rows_and_leave_earlier_indexes_unchanged(live):
     assert sorted(second.search("lamp", 9)[0].tolist()) == [2, 3]
 
 
-def test_rows_of_a_failed_update_are_not_returned(live):
-    lamps = {row: Item(str(row), "lamp") for row in range(2, 6)}
-    # The caller repeats this update with other rows, because another step of the caller failed.
-    live.update(lamps, [], 6)
-    fewer = live.update({2: lamps[2]}, [], 3)
-    assert sorted(fewer.search("lamp", 9)[0].tolist()) == [0, 2]
-    more = live.update({3: Item("3", "chair"), 4: lamps[4]}, [], 5)
-    assert sorted(more.search("lamp", 9)[0].tolist()) == [0, 2, 4]
+def test_a_full_disk_fails_an_update_and_another_live_index_has_all_rows(tmp_path):
+    built = LexicalIndex.build(ItemStore.of([Item("0", "red lamp")]), tmp_path / "lexical")
+    rows = {1: Item("1", "green lamp")}
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        scratch = disk.path / "scratch"
+        live = LiveLexicalIndex(tmp_path / "lexical", built, scratch)
+        before = live.update(rows, [], 2)
+        disk.fill()
+        with pytest.raises(LexicalWriteError, match=f"^{scratch}: .*[Nn]o space left"):
+            live.update({2: Item("2", "blue lamp")}, [], 3)
+        assert before.search("lamp", 9)[0].tolist() == [0, 1]
+        live.close()
+        assert list(scratch.iterdir()) == []
+        disk.free()
+        again = LiveLexicalIndex(tmp_path / "lexical", built, scratch)
+        after = again.update({**rows, 2: Item("2", "blue lamp")}, [], 3)
+        assert sorted(after.search("lamp", 9)[0].tolist()) == [0, 1, 2]
+        again.close()
 
 
-def test_rows_of_an_update_that_failed_half_way_are_not_returned(live):
-    lamps = {row: Item(str(row), "lamp") for row in (2, 3, -1)}
-    # The update adds rows 2 and 3 before it fails, but does not commit them.
-    with pytest.raises(ValueError, match="-1"):
-        live.update(lamps, [], 5)
-    after = live.update({2: lamps[2]}, [], 3)
-    assert sorted(after.search("lamp", 9)[0].tolist()) == [0, 2]
+def test_a_live_index_that_cannot_be_opened_names_its_directory_and_leaves_nothing(tmp_path):
+    built = LexicalIndex.build(ItemStore.of([Item("0", "lamp")]), tmp_path / "lexical")
+    (tmp_path / "file").touch()
+    with pytest.raises(LexicalWriteError, match=f"^{tmp_path / 'file'}: "):
+        LiveLexicalIndex(tmp_path / "lexical", built, tmp_path / "file")
+    (tmp_path / "lexical" / "meta.json").write_text("{}")
+    with pytest.raises(InputError, match="cannot be opened"):
+        LiveLexicalIndex(tmp_path / "lexical", built, tmp_path / "scratch")
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_added_items_are_indexed_with_the_config_of_the_index(tmp_path):

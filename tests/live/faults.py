@@ -94,9 +94,14 @@ class _FaultyEncoder:
 class _FaultyLexicalIndex(LiveLexicalIndex):
     def __init__(self, directory: Path, opened: Any, scratch: Path, faults: Faults) -> None:
         self._faults = faults
+        self._failed = False
         super().__init__(directory, opened, scratch)
 
-    def update(self, *arguments: Any) -> Any:
-        index = super().update(*arguments)
+    def update(self, added: Any, removed: Any, rows: int) -> Any:
+        if self._failed:  # like tantivy's writer after a failure: added rows are lost in silence
+            return super().update({}, removed, rows)
+        self._failed = True
+        index = super().update(added, removed, rows)
         self._faults.after_lexical_update()
+        self._failed = False
         return index

@@ -9,13 +9,16 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bert.numerics import choose_numerics
+from catalog.items import Item
 from lexical.config import LexicalConfig
+from live import compaction
 from live.catalogue import open_newest
 from live.compaction import CompactionError
 from live.config import LiveConfig
@@ -27,6 +30,7 @@ from search.engine import Engine
 from search.request import RetrieveRequest, SearchRequest
 from tests.live.conftest import LAMP, SECONDS, found
 from tests.live.faults import Encode
+from tests.small_disk import small_disk
 from tests.tiny import tiny_items, write_bundle
 from towers.index import IndexConfig, index_config
 from towers.vectors import Bfloat16Vectors, open_vectors
@@ -83,7 +87,7 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
         shop.write(tiny_items()[1].item_id, None)
         shop.shown()
         before = {
-            h.item_id: h.dense_score
+            h.item_id: h.channel_scores["dense"]
             for h in shop.engine.retrieve(RetrieveRequest("lamp", page_size=100)).hits
         }
         assert "lamp" in before
@@ -93,7 +97,7 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
         assert index_config(made) == config
         assert isinstance(open_vectors(made), Bfloat16Vectors)
         after = {
-            h.item_id: h.dense_score
+            h.item_id: h.channel_scores["dense"]
             for h in shop.engine.retrieve(RetrieveRequest("lamp", page_size=100)).hits
         }
         # Only the new item's vector changes: compaction rounds it. The others were already rounded.
@@ -144,6 +148,93 @@ def test_compaction_refuses_model_files_that_changed_since_they_were_loaded(open
         assert list((tmp_path / "state" / "bundles").iterdir()) == []
         shop.shown()
         assert found(shop, "zyx reading lamp")[0] == "lamp"
+
+
+def test_a_compaction_without_room_is_refused_in_one_line_and_tried_again(opened, tmp_path, caplog):
+    bundles = tmp_path / "state" / "bundles"
+    build = partial(compaction.build, free_bytes=lambda _: 1_000_000)
+    often = LiveConfig(
+        compact_from=1, compact_share=0.001, check_seconds=0.01, retry_build_seconds=0.01
+    )
+    with opened(often, build_bundle=build) as shop:
+        needed = compaction.room_needed(shop.engine, shop.engine.snapshot) / 1e6
+        shop.upsert(LAMP)
+        shop.until(lambda: shop.live.report().failed_compactions >= 3)
+        reason = shop.live.report().compaction_failure.reason
+        assert "lamp" in shop.items()
+    assert reason == (
+        f"{bundles}: a new bundle needs about {needed:.0f} MB, and the disk has 1 MB free; free "
+        "space, or move the state to a larger disk"
+    )
+    [logged] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert logged.getMessage() == f"no new bundle was built, all writes are kept: {reason}"
+    assert not bundles.exists()
+
+
+def test_a_compaction_is_made_once_there_is_room(opened):
+    free = 1_000_000
+    with opened(build_bundle=partial(compaction.build, free_bytes=lambda _: free)) as shop:
+        shop.upsert(LAMP)
+        shop.shown()
+        with pytest.raises(CompactionError, match="1 MB free"):
+            shop.live.compact()
+        assert shop.live.report().compaction_failure is not None
+        free = 10**12
+        shop.live.compact()
+        report = shop.live.report()
+        assert (report.compactions, report.failed_compactions) == (1, 1)
+        assert report.compaction_failure is None
+        assert "lamp" in shop.items()
+
+
+def test_room_needed_grows_with_the_items_and_not_with_the_models(engine, tmp_path):
+    def room(directory: Path) -> int:
+        opened = Engine.load(directory, models=engine.models)
+        return compaction.room_needed(opened, opened.snapshot)
+
+    files = engine.manifest.files
+    total = sum(entry["size"] for entry in files.values())
+    snapshot = engine.snapshot
+    assert compaction.room_needed(engine, snapshot) == int(1.1 * total)
+    more = [Item(f"lamp-{number}", "A lamp") for number in range(len(snapshot.catalogue))]
+    twice = replace(snapshot, catalogue=snapshot.catalogue.with_items(more))
+    models = sum(
+        entry["size"]
+        for path, entry in files.items()
+        if path.startswith(("towers/", "rerank/", "tokenizer/"))
+    )
+    assert compaction.room_needed(engine, twice) == int(1.1 * (models + 2 * (total - models)))
+    config = IndexConfig(vectors="bfloat16")
+    write_bundle(tmp_path / "short", tiny_items(), choose_numerics(), index=config)
+    manifest = Manifest.read(tmp_path / "short")
+    stored = sum(entry["size"] for entry in manifest.files.values())
+    floats = len(tiny_items()) * snapshot.sample.shape[1] * 4
+    assert room(tmp_path / "short") == int(1.1 * stored + floats)
+
+
+def test_a_compaction_fits_in_the_room_that_it_needs_and_leaves_nothing_in_less(
+    opened, engine, tmp_path
+):
+    needed = compaction.room_needed(engine, engine.snapshot)
+    build = partial(compaction.build, free_bytes=lambda _: 10**12)  # begins in any case
+    for size, fits in ((needed // 2, False), (needed, True)):
+        with (
+            small_disk(tmp_path / "state", str(size + 2**20)) as disk,  # a MiB for the log
+            opened(build_bundle=build) as shop,
+        ):
+            shop.upsert(LAMP)
+            shop.shown()
+            before = shop.engine.directory
+            if fits:
+                shop.live.compact()
+                assert shop.engine.directory.is_relative_to(disk.path)
+            else:
+                with pytest.raises(CompactionError, match="No space left"):
+                    shop.live.compact()
+                assert list((disk.path / "bundles").iterdir()) == []
+                assert shop.engine.directory == before
+            assert "lamp" in shop.items()
+        disk.path.rmdir()
 
 
 def test_modules_in_the_working_directory_do_not_replace_ours(shop, tmp_path):
@@ -254,6 +345,9 @@ def test_a_start_removes_the_scratch_files_of_a_killed_process_and_a_stop_its_ow
     (left / "link").symlink_to(tmp_path)
     with opened() as shop:
         assert not left.exists()
+        assert not scratch.exists()  # nothing is written before there is an item to index
+        shop.upsert(LAMP)
+        shop.shown()
         [own] = scratch.iterdir()
         shop.live.adopt(Engine.load(shop.engine.directory, models=shop.engine.models))
         [other] = scratch.iterdir()

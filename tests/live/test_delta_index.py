@@ -1,6 +1,7 @@
 """Writes that are applied while earlier writes are encoded and indexed."""
 
 import random
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from catalog.items import Item
 from live.delta_index import DeltaIndex
 from live.log.write_ahead_log import Write
+from search import bundle
+from search.bundle import BundleError
 from search.engine import Engine
 from search.request import RetrieveRequest
 from tests.live.faults import Encode, Faults, FaultyIndex, nothing
@@ -155,3 +158,33 @@ def test_writes_to_items_set_aside_leave_the_items_of_a_plain_dictionary(
             assert delta_index.show(100) == 0
             assert len(tried) == count
             assert (delta_index.visible_sequence() == delta_index.applied) == (not cursed)
+
+
+def test_the_oldest_wait_is_that_of_the_first_pending_write(tiny_bundle: Path, tmp_path: Path):
+    now = 10.0
+    delta_index = DeltaIndex(Engine.load(tiny_bundle), tmp_path, clock=lambda: now)
+    assert delta_index.oldest_wait() == 0.0
+    delta_index.apply([(1, Write("a", "one", {"title": "One"}))])
+    now = 15.0
+    delta_index.apply([(2, Write("b", "two", {"title": "Two"}))])
+    delta_index.apply([(3, Write("c", "one", {"title": "One again"}))])
+    now = 18.0
+    assert delta_index.oldest_wait() == 8.0
+    delta_index.apply([(4, Write("d", "one", None))])
+    assert delta_index.oldest_wait() == 3.0
+    delta_index.show(100)
+    assert delta_index.oldest_wait() == 0.0
+    delta_index.close()
+
+
+def test_a_bundle_that_changed_since_it_was_loaded_is_not_indexed_again(
+    tiny_bundle: Path, tmp_path: Path
+):
+    directory = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, directory)
+    delta_index = DeltaIndex(Engine.load(directory), tmp_path / "scratch")
+    (directory / bundle.LEXICAL / "new-file").touch()
+    delta_index.apply([(1, Write("a", "one", {"title": "One"}))])
+    with pytest.raises(BundleError, match=f"^{directory} is no longer the bundle"):
+        delta_index.show(100)
+    assert delta_index.visible_sequence() == 0

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,13 +12,15 @@ import pytest
 
 from catalog.filters import Interval, Range
 from catalog.items import Item
+from lexical.live_index import LexicalWriteError
 from live import compaction
 from live.config import LiveConfig
 from live.errors import ClosedError
-from live.log.write_ahead_log import Write
+from live.log.write_ahead_log import LogError, Write
 from search.request import LEXICAL, RetrieveRequest
 from tests.live.conftest import LAMP, NEVER, SECONDS, Shop, found
-from tests.live.faults import Encode, raising
+from tests.live.faults import Encode, nothing, raising
+from tests.small_disk import small_disk
 from tests.tiny import tiny_items
 
 
@@ -87,6 +90,67 @@ def test_a_failed_update_of_the_lexical_index_is_repeated_and_finds_no_item_twic
     shop.until(lambda: bool(failures) and shop.live.report().pending == 0)
     words = shop.engine.retrieve(RetrieveRequest("zyx brass", channels=(LEXICAL,))).hits
     assert [hit.item_id for hit in words] == ["lamp"]
+
+
+def words(shop: Shop, query: str) -> set[str]:
+    hits = shop.engine.retrieve(RetrieveRequest(query, page_size=100, channels=(LEXICAL,))).hits
+    return {hit.item_id for hit in hits}
+
+
+def test_all_items_are_found_after_the_lexical_index_failed(opened):
+    old, gone = tiny_items()[:2]
+    with opened(replace(NEVER, retry_show_seconds=0.01)) as shop:
+        for number in range(4):
+            shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
+        shop.write(gone.item_id, None)
+        shop.shown()
+        shop.write("lamp-1", None)
+        failures = []
+
+        def fail() -> None:
+            failures.append(1)
+            raise LexicalWriteError("scratch: the disk is full")
+
+        shop.faults.after_lexical_update = fail
+        shop.upsert(replace(LAMP, item_id="new"))
+        shop.write("lamp-2", {"title": "Zyx copper kettle"}, whole=False)
+        shop.write(old.item_id, {"title": "Zyx brass lantern"}, whole=False)
+        shop.until(lambda: len(failures) >= 3)
+        shop.write("lamp-3", None)
+        assert words(shop, "zyx") == {"lamp-0", "lamp-2"}  # searches find the earlier versions
+        assert shop.live.report().pending == 3
+        shop.faults.after_lexical_update = nothing
+        shop.shown()
+        assert words(shop, "zyx") == {"lamp-0", "lamp-2", "new", old.item_id}
+        assert words(shop, "brass") == {"lamp-0", "new", old.item_id}
+        assert words(shop, "kettle") == {"lamp-2"}
+        everything = " ".join(item.title for item in tiny_items())
+        assert gone.item_id not in words(shop, everything)
+
+
+def test_items_written_on_a_full_disk_are_found_once_it_has_room(opened, tmp_path, caplog):
+    (tmp_path / "state").mkdir()
+    with (
+        small_disk(tmp_path / "state" / "scratch", "2m") as disk,
+        opened(replace(NEVER, retry_show_seconds=0.02)) as shop,
+    ):
+        shop.upsert(replace(LAMP, item_id="lamp-0"))
+        shop.shown()
+        disk.fill()
+        for number in range(1, 30):
+            shop.upsert(replace(LAMP, item_id=f"lamp-{number}"))
+        shop.until(lambda: "could not be indexed yet" in caplog.text)
+        assert words(shop, "zyx") == {"lamp-0"}
+        report = shop.live.report()
+        assert report.pending == 29
+        assert report.visible_sequence == 1
+        disk.free()
+        shop.shown()
+        assert words(shop, "zyx") == {f"lamp-{number}" for number in range(30)}
+        assert shop.live.report().visible_sequence == 30
+    [logged] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert f"{tmp_path / 'state' / 'scratch'}: the index" in logged.getMessage()
+    assert "\n" not in logged.getMessage()
 
 
 @contextmanager
@@ -211,6 +275,36 @@ def test_the_log_does_not_quote_errors_of_writes_and_compactions(opened, caplog)
         shop.until(lambda: "no new bundle was built" in caplog.text)
     assert "writes could not be made: RuntimeError at" in caplog.text
     assert said not in caplog.text
+
+
+def test_many_failed_writes_are_logged_once(shop, caplog):
+    full = raising(LogError("state/writes.sqlite3: cannot be written (disk is full)"))
+    with shop.faults.of(before_apply=full):
+        for _ in range(20):
+            with pytest.raises(LogError):
+                shop.upsert(LAMP)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "writes could not be made: state/writes.sqlite3: cannot be written (disk is full)"
+    ]
+
+
+def test_the_pause_after_a_failure_doubles_up_to_16_times_the_first(opened):
+    times: list[float] = []
+
+    def fail() -> None:
+        times.append(time.monotonic())
+        raise OSError("nothing is shown")
+
+    with opened(replace(NEVER, retry_show_seconds=0.02, show_seconds=1e-6)) as shop:
+        shop.faults.before_show = fail
+        shop.upsert(LAMP)
+        shop.until(lambda: len(times) == 8)
+        shop.faults.before_show = nothing
+        shop.until(lambda: "lamp" in shop.items())
+    # A later failure may follow later than this, never earlier.
+    pauses = np.diff(times) / 0.02
+    assert (pauses >= [1, 2, 4, 8, 16, 16, 16]).all()
+    assert pauses[-1] < 64
 
 
 def test_a_stop_during_a_compaction_is_not_logged_as_an_error(opened, caplog):

@@ -13,7 +13,7 @@ from rerank.features import (
     BLOCKS,
     FEATURE_NAMES,
     FEATURES,
-    Candidates,
+    FeatureInputs,
     FeatureStatistics,
     feature_matrix,
     word_overlap,
@@ -57,7 +57,7 @@ def test_the_matrix_reads_each_feature_from_its_source():
         "lexical": np.array([0, 0.75], np.float32),
     }
     catalogue = Catalogue.of(ItemStore.of(items))
-    values = feature_matrix(Candidates("red lamps", rows, catalogue, scores, date(2024, 1, 10)))
+    values = feature_matrix(FeatureInputs("red lamps", rows, catalogue, scores, date(2024, 1, 10)))
     expected = {
         "cosine": [0.25, 0.5],
         "lexical": [0, 0.75],

@@ -37,7 +37,7 @@ def test_a_search_recalls_reranks_and_accounts_for_both(engine):
     )
     assert len(result.hits) == 5
     assert (result.recalled, result.reranked) == (20, 8)
-    assert [stage.name for stage in result.stages] == ["encode", "recall", "signals", "rerank"]
+    assert [stage.name for stage in result.stages] == ["encode", "recall", "features", "rerank"]
     assert [stage.candidates for stage in result.stages] == [0, 20, 8, 8]
     assert all(stage.seconds >= 0 for stage in result.stages)
     assert result.has_more
@@ -55,10 +55,11 @@ def test_the_head_is_in_the_reranker_s_order_and_the_rest_in_recall_s(engine):
         [hit.rerank_score + 1.5 * recalled[hit.item_id] for hit in head],
         atol=1e-5,
     )
-    assert all(hit.rerank_score is None and hit.lexical_score is None for hit in tail)
+    assert all(hit.rerank_score is None for hit in tail)
     scores = [hit.score for hit in result.hits]
     assert scores == sorted(scores, reverse=True)
-    assert max(hit.lexical_score for hit in head) <= 1
+    assert all(hit.channel_scores.keys() == {"dense", "lexical"} for hit in result.hits)
+    assert max(hit.channel_scores["lexical"] for hit in result.hits) <= 1
 
 
 def test_search_scores_are_those_of_rerank_and_of_the_vectors(engine):
@@ -74,12 +75,14 @@ def test_search_scores_are_those_of_rerank_and_of_the_vectors(engine):
     recall_only = engine.dense_scores("hdmi cable", [h.item_id for h in head])
     for hit, cosine, score in zip(head, cosines, recall_only, strict=True):
         assert hit.rerank_score == pytest.approx(again[hit.item_id].rerank_score, abs=1e-5)
-        assert hit.dense_score == pytest.approx(again[hit.item_id].dense_score, abs=1e-5)
-        assert hit.lexical_score == again[hit.item_id].lexical_score
-        assert hit.dense_score == pytest.approx(score, abs=1e-5)
+        assert hit.channel_scores["dense"] == pytest.approx(
+            again[hit.item_id].channel_scores["dense"], abs=1e-5
+        )
+        assert hit.channel_scores["lexical"] == again[hit.item_id].channel_scores["lexical"]
+        assert hit.channel_scores["dense"] == pytest.approx(score, abs=1e-5)
         # `embed` may put an item into a batch of another length. In bfloat16, the rounding then
         # differs.
-        assert hit.dense_score == pytest.approx(cosine, abs=2e-2)
+        assert hit.channel_scores["dense"] == pytest.approx(cosine, abs=2e-2)
 
 
 @pytest.mark.parametrize("options", [{}, {"recall_depth": 5}, {"rerank_depth": 0}])
@@ -171,14 +174,16 @@ def test_hits_say_which_channel_recalled_them(engine):
         alone = engine.retrieve(
             RetrieveRequest("usb c charger", page_size=ITEMS, channels=(channel,))
         ).hits
-        ranks = {hit.item_id: hit.channels[channel] for hit in hits if channel in hit.channels}
+        ranks = {
+            hit.item_id: hit.channel_ranks[channel] for hit in hits if channel in hit.channel_ranks
+        }
         assert ranks == {hit.item_id: rank for rank, hit in enumerate(alone, start=1)}
     page = engine.search(SearchRequest("usb c charger", page_size=10, rerank_depth=10)).hits
-    assert all(hit.channels for hit in page)
+    assert all(hit.channel_ranks for hit in page)
 
 
 def test_a_bundle_is_sound_whatever_requests_do_by_default(tiny_bundle):
-    config = EngineConfig(recall_depth=7, rerank_depth=0, lexical_weight=0.0)
+    config = EngineConfig(recall_depth=7, rerank_depth=0, channel_weights="lexical=0")
     vectors_alone = Engine.load(tiny_bundle, config)
     result = vectors_alone.search(SearchRequest("usb c charger", page_size=5))
     assert (result.recalled, result.reranked) == (7, 0)
@@ -209,10 +214,10 @@ def test_items_are_reranked_by_id_and_inline_alike(engine):
     assert (result.recalled, result.reranked, result.has_more) == (0, 3, False)
     by_id = {hit.item_id: hit for hit in result.hits}
     # This inline item equals an indexed item. It has no lexical score, because it is in no index.
-    assert by_id["elsewhere"].lexical_score is None
-    assert by_id[inline.item_id].lexical_score is not None
-    assert by_id["elsewhere"].dense_score == pytest.approx(
-        by_id[inline.item_id].dense_score, abs=2e-2
+    assert "lexical" not in by_id["elsewhere"].channel_scores
+    assert "lexical" in by_id[inline.item_id].channel_scores
+    assert by_id["elsewhere"].channel_scores["dense"] == pytest.approx(
+        by_id[inline.item_id].channel_scores["dense"], abs=2e-2
     )
 
 
@@ -287,7 +292,9 @@ def test_without_a_second_stage_search_is_recall(recall_only, engine):
     assert result.reranked == 0
     assert [stage.name for stage in result.stages] == ["encode", "recall"]
     assert ids(result) == ids(engine.retrieve(RetrieveRequest("usb c charger", page_size=9)))
-    assert all(hit.score >= hit.dense_score for hit in result.hits)  # lexical scores add to cosines
+    assert all(
+        hit.score >= hit.channel_scores["dense"] for hit in result.hits
+    )  # lexical scores add to cosines
     with pytest.raises(NotSupportedError, match="no reranker"):
         recall_only.rerank(RerankRequest("cable", [recall_only.store.ids[0]]))
 

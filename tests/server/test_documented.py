@@ -19,7 +19,7 @@ def test_the_readme_s_python_client_does_what_it_shows(
     exec(compile(program, "README.md", "exec"), values)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:5]] == ["1", "2", "3", "4", "5"]
-    assert [line.split()[0] for line in lines[5:9]] == ["encode", "recall", "signals", "rerank"]
+    assert [line.split()[0] for line in lines[5:9]] == ["encode", "recall", "features", "rerank"]
     assert lines[9:] == ["INVALID_ARGUMENT ['query']"]
     response, reranked = values["response"], values["reranked"]
     ids = [result.item_id for result in response.results]

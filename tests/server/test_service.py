@@ -53,7 +53,7 @@ def test_search_answers_as_the_engine_does(client: Client, engine: Engine) -> No
     assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
     for result, hit in zip(response.results, expected.hits, strict=True):
         assert result.score == pytest.approx(hit.score, abs=TOLERANCE)
-        assert result.dense_score == pytest.approx(hit.dense_score, abs=TOLERANCE)
+        assert result.dense_score == pytest.approx(hit.channel_scores["dense"], abs=TOLERANCE)
         assert result.rerank_score == pytest.approx(hit.rerank_score, abs=TOLERANCE)
         assert result.item == item_message(engine.store.item(engine.store.row(hit.item_id)))
     assert [s.name for s in response.stages] == [s.name for s in expected.stages]
@@ -82,7 +82,7 @@ def test_a_search_made_again_is_remembered_and_answers_the_same(client: Client) 
     assert {stage.name: stage.cached_count for stage in again.stages} == {
         "encode": 1,
         "recall": 0,
-        "signals": 0,
+        "features": 0,
         "rerank": again.reranked_count,
     }
     assert list(again.results) == list(first.results)
@@ -362,10 +362,10 @@ def test_every_answer_says_what_was_done_and_by_which_bundle(
     with grpc.insecure_channel(address) as channel:
         one = CatalogServiceStub(channel).GetItem(GetItemRequest(item_id=first), timeout=30)
     stages = {
-        "encode recall signals rerank": [client.search(QUERY), client.retrieve(QUERY)],
+        "encode recall features rerank": [client.search(QUERY), client.retrieve(QUERY)],
         "recall": [client.similar_items(first)],
         "encode encode": [client.embed(["q", Item(title="cable"), "r"])],
-        "encode signals rerank": [client.rerank(QUERY, [first, second])],
+        "encode features rerank": [client.rerank(QUERY, [first, second])],
         "lookup": [one, client.batch_get_items([first, "nope", second])],
     }
     for names, answers in stages.items():

@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float32, Int, Int32
 from base.errors import InputError
 from catalog.equal_rows import first_of_equals
 from rerank.features import feature_matrix
-from search.signals import SignalSource
+from search.channels.base import Query
+from search.feature_source import FeatureSource
+from search.request import DENSE
 from towers.vectors import Vectors
 from train.data.mine import MinedCandidates
 from train.data.relevance import Relevance
@@ -91,7 +93,7 @@ def training_lists(
     relevance: Relevance,
     recalled: MinedCandidates,
     vectors: Vectors,
-    queries: Float32[np.ndarray, "queries dim"],
+    queries: Sequence[Query],
     texts: Sequence[str],
     config: CandidatesConfig,
     seed: int,
@@ -102,7 +104,7 @@ def training_lists(
         relevance: Judged pairs of all splits.
         recalled: Recalled candidates of each query of `relevance`.
         vectors: Item vectors by row.
-        queries: Vectors of the queries of `relevance`.
+        queries: The queries of `relevance`, with their vectors.
         texts: Item texts by row. An unjudged item with the text of a judged item is no negative.
         config: Sizes of the lists, and the margin.
         seed: Seed of the judged items drawn for long lists, and of the queries drawn if
@@ -120,7 +122,7 @@ def training_lists(
         relevant = relevance.relevant[pairs]
         if not relevant.any():
             continue
-        cosines = vectors[judged] @ queries[query]
+        cosines = vectors[judged] @ queries[query].vector
         ranks = unjudged_negatives(
             text[recalled.rows[query]],
             recalled.cosines[query],
@@ -157,15 +159,20 @@ def dev_lists(
 
 
 def list_features(
-    lists: CandidateLists, relevance: Relevance, source: SignalSource
+    lists: CandidateLists, queries: Sequence[Query], source: FeatureSource
 ) -> Float32[np.ndarray, "candidates features"]:
-    """Compute the features of every candidate, with the code that serving uses."""
+    """Compute the features of every candidate, with the code that serving uses.
+
+    Args:
+        lists: The candidate lists.
+        queries: The queries of the `Relevance` that the lists were made from.
+        source: The source of the features.
+    """
     parts = []
     for number in track(range(len(lists)), "features", len(lists)):
         inside = slice(lists.start[number], lists.start[number + 1])
-        query = relevance.queries[lists.query[number]]
-        candidates = source.gather(query, lists.row[inside], lists.cosine[inside])
-        parts.append(feature_matrix(candidates))
+        query, known = queries[lists.query[number]], {DENSE: lists.cosine[inside]}
+        parts.append(feature_matrix(source.inputs(query, lists.row[inside], known)))
     return np.concatenate(parts)
 
 

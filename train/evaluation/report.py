@@ -23,10 +23,15 @@ _RANDOM_SEED = 0
 
 # Pairs of systems to compare, on every metric that both systems have.
 _PAIRS = (
+    ("bm25_stemmed", "bm25"),
     ("dense", "bm25"),
+    ("dense", "bm25_stemmed"),
+    ("dense", "lexical"),
     ("recall", "dense"),
     ("recall", "lexical"),
+    ("recall", "bm25_stemmed"),
     ("rerank", "bm25"),
+    ("rerank", "bm25_stemmed"),
     ("rerank", "dense"),
     ("rerank", "recall"),
     ("dense", RANDOM),
@@ -236,7 +241,7 @@ def full_corpus(
         relevant[row, : len(ids)] = [item_id in query.relevant for item_id in ids]
     total = np.array([len(query.relevant) for query in queries])
     return {
-        "ndcg@10": _ndcg10(queries, run),
+        "ndcg@10": ndcg_at_10(queries, run),
         "recall@100": recall(relevant, total, 100),
         "mrr": reciprocal_rank(relevant, total),
     }
@@ -248,10 +253,11 @@ def _judged_only(
     for query, ranking in zip(queries, run, strict=True):
         if sorted(ranking.item_ids) != sorted(query.gains):
             raise ValueError(f"{query.query_id}: a judged-only run ranks exactly the judged items")
-    return {"ndcg@10_judged": _ndcg10(queries, run)}
+    return {"ndcg@10_judged": ndcg_at_10(queries, run)}
 
 
-def _ndcg10(queries: Sequence[JudgedQuery], run: Run) -> Float64[np.ndarray, "queries"]:
+def ndcg_at_10(queries: Sequence[JudgedQuery], run: Run) -> Float64[np.ndarray, "queries"]:
+    """Compute the nDCG@10 of each query of a run."""
     gains = np.zeros((len(queries), 10))
     for row, (query, ranking) in enumerate(zip(queries, run, strict=True)):
         ids = ranking.item_ids[:10]

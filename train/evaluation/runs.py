@@ -11,6 +11,8 @@ from jaxtyping import Float32
 
 from base.atomic_files import write_text
 
+NO_ITEM = "no-item"  # stands in a run for the results of a query without results
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -25,6 +27,8 @@ def write_run(path: Path, rankings: Mapping[str, Ranking], system: str) -> None:
 
     If two scores are equal, the later score is lowered to the next smaller float32. Otherwise, TREC
     tools would order equal scores in their own way. White space inside an id is percent-encoded.
+    A query without results has one line, with the item `NO_ITEM`. Otherwise, TREC tools would leave
+    the query out of their means.
 
     Args:
         path: The file to write, atomically.
@@ -33,6 +37,8 @@ def write_run(path: Path, rankings: Mapping[str, Ranking], system: str) -> None:
     """
     lines = []
     for query_id, ranking in rankings.items():
+        if not ranking.item_ids:
+            lines.append(f"{_word(query_id)} Q0 {NO_ITEM} 1 0 {system}\n")
         previous = np.float32(np.inf)
         for rank, (item_id, score) in enumerate(
             zip(ranking.item_ids, ranking.scores, strict=True), start=1

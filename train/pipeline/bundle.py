@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,8 +17,16 @@ from search.bundle import BundleError, Manifest, golden
 from search.channels import CHANNELS
 from search.config import EngineConfig
 from search.engine import Engine
-from search.signals import newest_release
+from search.feature_source import newest_release
+from train.evaluation.report import JudgedQuery
 from train.pipeline.steps import Step
+from train.pipeline.weights import (
+    CHANNEL_WEIGHTS,
+    MAX_QUERIES,
+    MIN_QUERIES,
+    RECALL_WEIGHTS,
+    choose_weights,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +41,21 @@ def assemble(
     tokenizer: Tokenizer,
     numerics: Numerics,
     *,
+    dev: Sequence[JudgedQuery],
     golden_queries: Sequence[str],
     built_from: Mapping[str, Any],
     state: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the bundle of finished steps, unless `target` is already that bundle.
 
-    The serving engine reads the bundle's files and answers the golden queries; the bundle records
-    the answers. `state` describes the writes that the items include, see `Manifest`.
+    The serving engine reads the bundle's files. The weights of scores are chosen with it on the
+    judged queries `dev`. Then it answers the golden queries, and the bundle records the answers.
+    `state` describes the writes that the items include, see `Manifest`.
     """
     channels = tuple(channel.name for channel in CHANNELS)
     made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
     made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
+    made_of["weights"] = [list(CHANNEL_WEIGHTS), list(RECALL_WEIGHTS), MIN_QUERIES, MAX_QUERIES]
     if _is_current(target, made_of):
         logger.info("bundle: up to date")
         return target
@@ -70,6 +82,10 @@ def assemble(
             channels=channels,
         )
         engine = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
+        weights, report = choose_weights(engine, dev)
+        manifest = replace(
+            manifest, weights=weights, reports={**manifest.reports, "weights": report}
+        )
         golden.record(engine, golden_queries, directory / bundle.GOLDEN)
         manifest.with_files(bundle.list_files(directory)).write(directory)
 

@@ -22,7 +22,8 @@ from rerank.losses import pairwise_logistic, weighted_listwise_softmax
 from rerank.model import Reranker, RerankerConfig, with_features
 from rerank.scorer import PairScorer
 from rerank.tokens import tokenise_pairs
-from search.signals import SignalSource
+from search.channels.base import Query
+from search.feature_source import FeatureSource
 from train.data.batches import Packer, shuffled_plan
 from train.data.candidates import CandidateLists, list_features
 from train.data.relevance import Relevance
@@ -115,7 +116,8 @@ def train_reranker(
     relevance: Relevance,
     training: CandidateLists,
     dev: CandidateLists,
-    source: SignalSource,
+    queries: Sequence[Query],
+    source: FeatureSource,
     *,
     config: ListsConfig,
     fitting: FitConfig,
@@ -133,7 +135,8 @@ def train_reranker(
         relevance: The relevance that the lists were made from.
         training: Lists to train on.
         dev: Lists on which the best step is chosen.
-        source: Signals of catalogue items, gathered as in serving.
+        queries: The queries of `relevance`, with the vectors of the towers.
+        source: The source of the features, as in serving.
         config: Settings of batches and of the `dev` metric.
         fitting: Settings of the training loop.
         seed: Seed of the training order and of dropout.
@@ -148,7 +151,7 @@ def train_reranker(
         raise InputError(
             "no query of split train has a relevant item and another item: nothing to rank"
         )
-    features = list_features(training, relevance, source)
+    features = list_features(training, queries, source)
     statistics = FeatureStatistics.of(features)
     log_untrained(statistics)
     reranker = with_features(reranker, statistics.names)  # an older reranker may lack features
@@ -170,7 +173,7 @@ def train_reranker(
         mesh=mesh,
         checkpoints=checkpoints,
         scalars=scalars,
-        evaluate=dev_metric(dev, dev_tokenised, relevance, source, scorer, build),
+        evaluate=dev_metric(dev, dev_tokenised, relevance, queries, source, scorer, build),
     )
     report |= {"lists": len(training), "pairs": len(training.row), "truncated": cut}
     return build(params), statistics, report
@@ -206,7 +209,8 @@ def dev_metric(
     lists: CandidateLists,
     tokenised: Tokenised,
     relevance: Relevance,
-    source: SignalSource,
+    queries: Sequence[Query],
+    source: FeatureSource,
     scorer: PairScorer,
     build: Callable[[Params], Reranker],
 ) -> Callable[[Params], float] | None:
@@ -216,7 +220,7 @@ def dev_metric(
     """
     if not len(lists):
         return None
-    features = list_features(lists, relevance, source)
+    features = list_features(lists, queries, source)
     depth = int(np.diff(lists.start).max())
     gains = lists.gain.reshape(len(lists), depth)
     judged = [relevance.gain[relevance.pairs_of(int(query))] for query in lists.query]
@@ -236,7 +240,7 @@ def dev_metric(
 def _tokenise(
     lists: CandidateLists,
     relevance: Relevance,
-    source: SignalSource,
+    source: FeatureSource,
     tokenizer: Tokenizer,
     config: RerankerConfig,
 ) -> tuple[Tokenised, int]:

@@ -24,7 +24,8 @@ from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle import write_directory
 from search.bundle.building import build_indexes, save_held_out
-from search.signals import SignalSource, newest_release
+from search.channels.base import Query
+from search.feature_source import FeatureSource, newest_release
 from towers.encoder import TowerEncoder
 from towers.index import FILES_VERSION, open_index
 from towers.model import Towers
@@ -40,6 +41,7 @@ from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import Step, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
+from train.pipeline.weights import dev_queries
 
 logger = logging.getLogger(__name__)
 
@@ -275,7 +277,8 @@ class Pipeline:
     def _rerank(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
         towers = self._trained_towers()
         recalled = None if self.relevance is None else MinedCandidates.read(self._directory("mine"))
-        training = recalled and self._training_lists(towers, recalled)
+        queries = self._encoded_queries(towers)
+        training = recalled and self._training_lists(recalled, queries)
         if self.relevance is None or recalled is None or not training:
             if self.initial_weights.has_reranker:
                 self.initial_weights.copy_reranker(directory)
@@ -296,7 +299,8 @@ class Pipeline:
                 depth=lists.dev_depth,
                 seed=seed,
             ),
-            SignalSource.open(
+            queries,
+            FeatureSource.open(
                 self._directory("index"), Catalogue.of(self.store), newest_release(self.store)
             ),
             config=lists,
@@ -315,6 +319,7 @@ class Pipeline:
             self.store,
             self.tokenizer,
             self.numerics,
+            dev=dev_queries(self.relevance, self.store),
             golden_queries=self._sample_queries(_GOLDEN),
             built_from={
                 "dataset": self.dataset.info.name,
@@ -324,14 +329,24 @@ class Pipeline:
             state=None if self.log_replay is None else self.log_replay.state,
         )
 
-    def _training_lists(self, towers: Towers, recalled: MinedCandidates) -> CandidateLists | None:
+    def _encoded_queries(self, towers: Towers) -> list[Query]:
+        """Return the judged queries with their vectors."""
+        if self.relevance is None:
+            return []
+        texts = self.relevance.queries
+        vectors = self._encoder(towers).queries(texts)
+        return [Query(text, vector) for text, vector in zip(texts, vectors, strict=True)]
+
+    def _training_lists(
+        self, recalled: MinedCandidates, queries: Sequence[Query]
+    ) -> CandidateLists | None:
         if self.relevance is None:
             return None
         return training_lists(
             self.relevance,
             recalled,
             open_vectors(self._directory("index") / bundle.INDEX),
-            self._encoder(towers).queries(self.relevance.queries),
+            queries,
             self.texts,
             self.config.candidates,
             self.config.seed,

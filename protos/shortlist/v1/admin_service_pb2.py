@@ -28,7 +28,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n shortlist/v1/admin_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\x9b\x05\n\x11GetStatusResponse\x12\x17\n\tbundle_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x06\x62undle\x18\x02 \x01(\x0b\x32\x1a.shortlist.v1.ServedBundleB\x04\xe2\x41\x01\x03\x12\x32\n\x08previous\x18\x03 \x01(\x0b\x32\x1a.shortlist.v1.ServedBundleB\x04\xe2\x41\x01\x03\x12/\n\x07loading\x18\x04 \x01(\x0b\x32\x18.shortlist.v1.BundleLoadB\x04\xe2\x41\x01\x03\x12:\n\x0clast_failure\x18\x05 \x01(\x0b\x32\x1e.shortlist.v1.FailedBundleLoadB\x04\xe2\x41\x01\x03\x12 \n\x12leaving_bundle_ids\x18\x06 \x03(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nitem_count\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x10vector_dimension\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0chas_reranker\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08numerics\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnumerics_reason\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12!\n\x13ready_program_count\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x03\x12$\n\x16\x63ompiled_program_count\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\"\n\x14\x63\x61\x63hed_program_count\x18\x0e \x01(\x05\x42\x04\xe2\x41\x01\x03\x12/\n\x06\x63\x61\x63hes\x18\x0f \x03(\x0b\x32\x19.shortlist.v1.ResultCacheB\x04\xe2\x41\x01\x03\x12/\n\x06uptime\x18\x10 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x03\x12\x1c\n\x0eserver_version\x18\x11 \x01(\tB\x04\xe2\x41\x01\x03\"\'\n\x11LoadBundleRequest\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"_\n\x12LoadBundleResponse\x12\x17\n\tbundle_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x06\x62undle\x18\x02 \x01(\x0b\x32\x1a.shortlist.v1.ServedBundleB\x04\xe2\x41\x01\x03\"\x11\n\x0fRollBackRequest\"]\n\x10RollBackResponse\x12\x17\n\tbundle_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x06\x62undle\x18\x02 \x01(\x0b\x32\x1a.shortlist.v1.ServedBundleB\x04\xe2\x41\x01\x03\"\xf6\x01\n\x0cServedBundle\x12\x17\n\tbundle_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04path\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nserve_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x62uilt_numerics\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x07metrics\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x03\"V\n\nBundleLoad\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"q\n\x10\x46\x61iledBundleLoad\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x33\n\tfail_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\x89\x01\n\x0bResultCache\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x65ntry_count\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x17\n\thit_count\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\nmiss_count\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x32\xf8\x01\n\x0c\x41\x64minService\x12L\n\tGetStatus\x12\x1e.shortlist.v1.GetStatusRequest\x1a\x1f.shortlist.v1.GetStatusResponse\x12O\n\nLoadBundle\x12\x1f.shortlist.v1.LoadBundleRequest\x1a .shortlist.v1.LoadBundleResponse\x12I\n\x08RollBack\x12\x1d.shortlist.v1.RollBackRequest\x1a\x1e.shortlist.v1.RollBackResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n shortlist/v1/admin_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xcc\x05\n\x11GetStatusResponse\x12\x17\n\tbundle_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x06\x62undle\x18\x02 \x01(\x0b\x32\x1a.shortlist.v1.ServedBundleB\x04\xe2\x41\x01\x03\x12\x32\n\x08previous\x18\x03 \x01(\x0b\x32\x1a.shortlist.v1.ServedBundleB\x04\xe2\x41\x01\x03\x12/\n\x07loading\x18\x04 \x01(\x0b\x32\x18.shortlist.v1.BundleLoadB\x04\xe2\x41\x01\x03\x12:\n\x0clast_failure\x18\x05 \x01(\x0b\x32\x1e.shortlist.v1.FailedBundleLoadB\x04\xe2\x41\x01\x03\x12 \n\x12leaving_bundle_ids\x18\x06 \x03(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nitem_count\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x10vector_dimension\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0chas_reranker\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08numerics\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnumerics_reason\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12!\n\x13ready_program_count\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x03\x12$\n\x16\x63ompiled_program_count\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\"\n\x14\x63\x61\x63hed_program_count\x18\x0e \x01(\x05\x42\x04\xe2\x41\x01\x03\x12/\n\x06\x63\x61\x63hes\x18\x0f \x03(\x0b\x32\x19.shortlist.v1.ResultCacheB\x04\xe2\x41\x01\x03\x12/\n\x06uptime\x18\x10 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x03\x12\x1c\n\x0eserver_version\x18\x11 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06writes\x18\x12 \x01(\x0b\x32\x19.shortlist.v1.WriteStatusB\x04\xe2\x41\x01\x03\"\'\n\x11LoadBundleRequest\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"_\n\x12LoadBundleResponse\x12\x17\n\tbundle_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x06\x62undle\x18\x02 \x01(\x0b\x32\x1a.shortlist.v1.ServedBundleB\x04\xe2\x41\x01\x03\"\x11\n\x0fRollBackRequest\"]\n\x10RollBackResponse\x12\x17\n\tbundle_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x30\n\x06\x62undle\x18\x02 \x01(\x0b\x32\x1a.shortlist.v1.ServedBundleB\x04\xe2\x41\x01\x03\"\xf6\x01\n\x0cServedBundle\x12\x17\n\tbundle_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04path\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\nserve_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x62uilt_numerics\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x07metrics\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x03\"V\n\nBundleLoad\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"q\n\x10\x46\x61iledBundleLoad\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x33\n\tfail_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\x97\x02\n\x0bWriteStatus\x12\x1e\n\x10\x64urable_sequence\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x10visible_sequence\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12 \n\x12pending_item_count\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12;\n\x12oldest_pending_age\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x03\x12\"\n\x14set_aside_item_count\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x45\n\x17last_compaction_failure\x18\x06 \x01(\x0b\x32\x1e.shortlist.v1.FailedCompactionB\x04\xe2\x41\x01\x03\"]\n\x10\x46\x61iledCompaction\x12\x33\n\tfail_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"\x89\x01\n\x0bResultCache\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x65ntry_count\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x17\n\thit_count\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\nmiss_count\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x32\xf8\x01\n\x0c\x41\x64minService\x12L\n\tGetStatus\x12\x1e.shortlist.v1.GetStatusRequest\x1a\x1f.shortlist.v1.GetStatusResponse\x12O\n\nLoadBundle\x12\x1f.shortlist.v1.LoadBundleRequest\x1a .shortlist.v1.LoadBundleResponse\x12I\n\x08RollBack\x12\x1d.shortlist.v1.RollBackRequest\x1a\x1e.shortlist.v1.RollBackResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -69,6 +69,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSRESPONSE'].fields_by_name['uptime']._serialized_options = b'\342A\001\003'
   _globals['_GETSTATUSRESPONSE'].fields_by_name['server_version']._loaded_options = None
   _globals['_GETSTATUSRESPONSE'].fields_by_name['server_version']._serialized_options = b'\342A\001\003'
+  _globals['_GETSTATUSRESPONSE'].fields_by_name['writes']._loaded_options = None
+  _globals['_GETSTATUSRESPONSE'].fields_by_name['writes']._serialized_options = b'\342A\001\003'
   _globals['_LOADBUNDLEREQUEST'].fields_by_name['path']._loaded_options = None
   _globals['_LOADBUNDLEREQUEST'].fields_by_name['path']._serialized_options = b'\342A\001\002'
   _globals['_LOADBUNDLERESPONSE'].fields_by_name['bundle_id']._loaded_options = None
@@ -101,6 +103,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FAILEDBUNDLELOAD'].fields_by_name['fail_time']._serialized_options = b'\342A\001\003'
   _globals['_FAILEDBUNDLELOAD'].fields_by_name['reason']._loaded_options = None
   _globals['_FAILEDBUNDLELOAD'].fields_by_name['reason']._serialized_options = b'\342A\001\003'
+  _globals['_WRITESTATUS'].fields_by_name['durable_sequence']._loaded_options = None
+  _globals['_WRITESTATUS'].fields_by_name['durable_sequence']._serialized_options = b'\342A\001\003'
+  _globals['_WRITESTATUS'].fields_by_name['visible_sequence']._loaded_options = None
+  _globals['_WRITESTATUS'].fields_by_name['visible_sequence']._serialized_options = b'\342A\001\003'
+  _globals['_WRITESTATUS'].fields_by_name['pending_item_count']._loaded_options = None
+  _globals['_WRITESTATUS'].fields_by_name['pending_item_count']._serialized_options = b'\342A\001\003'
+  _globals['_WRITESTATUS'].fields_by_name['oldest_pending_age']._loaded_options = None
+  _globals['_WRITESTATUS'].fields_by_name['oldest_pending_age']._serialized_options = b'\342A\001\003'
+  _globals['_WRITESTATUS'].fields_by_name['set_aside_item_count']._loaded_options = None
+  _globals['_WRITESTATUS'].fields_by_name['set_aside_item_count']._serialized_options = b'\342A\001\003'
+  _globals['_WRITESTATUS'].fields_by_name['last_compaction_failure']._loaded_options = None
+  _globals['_WRITESTATUS'].fields_by_name['last_compaction_failure']._serialized_options = b'\342A\001\003'
+  _globals['_FAILEDCOMPACTION'].fields_by_name['fail_time']._loaded_options = None
+  _globals['_FAILEDCOMPACTION'].fields_by_name['fail_time']._serialized_options = b'\342A\001\003'
+  _globals['_FAILEDCOMPACTION'].fields_by_name['reason']._loaded_options = None
+  _globals['_FAILEDCOMPACTION'].fields_by_name['reason']._serialized_options = b'\342A\001\003'
   _globals['_RESULTCACHE'].fields_by_name['name']._loaded_options = None
   _globals['_RESULTCACHE'].fields_by_name['name']._serialized_options = b'\342A\001\003'
   _globals['_RESULTCACHE'].fields_by_name['entry_count']._loaded_options = None
@@ -114,23 +132,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=178
   _globals['_GETSTATUSREQUEST']._serialized_end=196
   _globals['_GETSTATUSRESPONSE']._serialized_start=199
-  _globals['_GETSTATUSRESPONSE']._serialized_end=866
-  _globals['_LOADBUNDLEREQUEST']._serialized_start=868
-  _globals['_LOADBUNDLEREQUEST']._serialized_end=907
-  _globals['_LOADBUNDLERESPONSE']._serialized_start=909
-  _globals['_LOADBUNDLERESPONSE']._serialized_end=1004
-  _globals['_ROLLBACKREQUEST']._serialized_start=1006
-  _globals['_ROLLBACKREQUEST']._serialized_end=1023
-  _globals['_ROLLBACKRESPONSE']._serialized_start=1025
-  _globals['_ROLLBACKRESPONSE']._serialized_end=1118
-  _globals['_SERVEDBUNDLE']._serialized_start=1121
-  _globals['_SERVEDBUNDLE']._serialized_end=1367
-  _globals['_BUNDLELOAD']._serialized_start=1369
-  _globals['_BUNDLELOAD']._serialized_end=1455
-  _globals['_FAILEDBUNDLELOAD']._serialized_start=1457
-  _globals['_FAILEDBUNDLELOAD']._serialized_end=1570
-  _globals['_RESULTCACHE']._serialized_start=1573
-  _globals['_RESULTCACHE']._serialized_end=1710
-  _globals['_ADMINSERVICE']._serialized_start=1713
-  _globals['_ADMINSERVICE']._serialized_end=1961
+  _globals['_GETSTATUSRESPONSE']._serialized_end=915
+  _globals['_LOADBUNDLEREQUEST']._serialized_start=917
+  _globals['_LOADBUNDLEREQUEST']._serialized_end=956
+  _globals['_LOADBUNDLERESPONSE']._serialized_start=958
+  _globals['_LOADBUNDLERESPONSE']._serialized_end=1053
+  _globals['_ROLLBACKREQUEST']._serialized_start=1055
+  _globals['_ROLLBACKREQUEST']._serialized_end=1072
+  _globals['_ROLLBACKRESPONSE']._serialized_start=1074
+  _globals['_ROLLBACKRESPONSE']._serialized_end=1167
+  _globals['_SERVEDBUNDLE']._serialized_start=1170
+  _globals['_SERVEDBUNDLE']._serialized_end=1416
+  _globals['_BUNDLELOAD']._serialized_start=1418
+  _globals['_BUNDLELOAD']._serialized_end=1504
+  _globals['_FAILEDBUNDLELOAD']._serialized_start=1506
+  _globals['_FAILEDBUNDLELOAD']._serialized_end=1619
+  _globals['_WRITESTATUS']._serialized_start=1622
+  _globals['_WRITESTATUS']._serialized_end=1901
+  _globals['_FAILEDCOMPACTION']._serialized_start=1903
+  _globals['_FAILEDCOMPACTION']._serialized_end=1996
+  _globals['_RESULTCACHE']._serialized_start=1999
+  _globals['_RESULTCACHE']._serialized_end=2136
+  _globals['_ADMINSERVICE']._serialized_start=2139
+  _globals['_ADMINSERVICE']._serialized_end=2387
 # @@protoc_insertion_point(module_scope)

@@ -61,6 +61,7 @@ class GetStatusResponse(_message.Message):
     CACHES_FIELD_NUMBER: _builtins.int
     UPTIME_FIELD_NUMBER: _builtins.int
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
+    WRITES_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The id of the current bundle."""
     item_count: _builtins.int
@@ -113,6 +114,10 @@ class GetStatusResponse(_message.Message):
     def uptime(self) -> _duration_pb2.Duration:
         """The time since the server started."""
 
+    @_builtins.property
+    def writes(self) -> Global___WriteStatus:
+        """The writes to the catalogue. Absent if the server takes no writes."""
+
     def __init__(
         self,
         *,
@@ -133,10 +138,11 @@ class GetStatusResponse(_message.Message):
         caches: _abc.Iterable[Global___ResultCache] | None = ...,
         uptime: _duration_pb2.Duration | None = ...,
         server_version: _builtins.str = ...,
+        writes: Global___WriteStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "last_failure", b"last_failure", "loading", b"loading", "previous", b"previous", "uptime", b"uptime"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "last_failure", b"last_failure", "loading", b"loading", "previous", b"previous", "uptime", b"uptime", "writes", b"writes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "bundle_id", b"bundle_id", "cached_program_count", b"cached_program_count", "caches", b"caches", "compiled_program_count", b"compiled_program_count", "has_reranker", b"has_reranker", "item_count", b"item_count", "last_failure", b"last_failure", "leaving_bundle_ids", b"leaving_bundle_ids", "loading", b"loading", "numerics", b"numerics", "numerics_reason", b"numerics_reason", "previous", b"previous", "ready_program_count", b"ready_program_count", "server_version", b"server_version", "uptime", b"uptime", "vector_dimension", b"vector_dimension"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "bundle_id", b"bundle_id", "cached_program_count", b"cached_program_count", "caches", b"caches", "compiled_program_count", b"compiled_program_count", "has_reranker", b"has_reranker", "item_count", b"item_count", "last_failure", b"last_failure", "leaving_bundle_ids", b"leaving_bundle_ids", "loading", b"loading", "numerics", b"numerics", "numerics_reason", b"numerics_reason", "previous", b"previous", "ready_program_count", b"ready_program_count", "server_version", b"server_version", "uptime", b"uptime", "vector_dimension", b"vector_dimension", "writes", b"writes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -351,6 +357,84 @@ class FailedBundleLoad(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FailedBundleLoad: _TypeAlias = FailedBundleLoad  # noqa: Y015
+
+@_typing.final
+class WriteStatus(_message.Message):
+    """The writes to the catalogue, and how many of them searches see."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DURABLE_SEQUENCE_FIELD_NUMBER: _builtins.int
+    VISIBLE_SEQUENCE_FIELD_NUMBER: _builtins.int
+    PENDING_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    OLDEST_PENDING_AGE_FIELD_NUMBER: _builtins.int
+    SET_ASIDE_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    LAST_COMPACTION_FAILURE_FIELD_NUMBER: _builtins.int
+    durable_sequence: _builtins.int
+    """The sequence number of the last write on the disk."""
+    visible_sequence: _builtins.int
+    """The sequence number up to which searches see all writes."""
+    pending_item_count: _builtins.int
+    """The number of written items that wait to be encoded and indexed. Searches find the earlier
+    version of such an item, if there is one.
+    """
+    set_aside_item_count: _builtins.int
+    """The number of written items that could not be encoded."""
+    @_builtins.property
+    def oldest_pending_age(self) -> _duration_pb2.Duration:
+        """How long the oldest of these items has waited since its write was acknowledged. After a start
+        and after a new bundle, the time counts from then. Absent if no item waits.
+        """
+
+    @_builtins.property
+    def last_compaction_failure(self) -> Global___FailedCompaction:
+        """The last compaction, if it failed. Absent otherwise. The server tries again."""
+
+    def __init__(
+        self,
+        *,
+        durable_sequence: _builtins.int = ...,
+        visible_sequence: _builtins.int = ...,
+        pending_item_count: _builtins.int = ...,
+        oldest_pending_age: _duration_pb2.Duration | None = ...,
+        set_aside_item_count: _builtins.int = ...,
+        last_compaction_failure: Global___FailedCompaction | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_compaction_failure", b"last_compaction_failure", "oldest_pending_age", b"oldest_pending_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable_sequence", b"durable_sequence", "last_compaction_failure", b"last_compaction_failure", "oldest_pending_age", b"oldest_pending_age", "pending_item_count", b"pending_item_count", "set_aside_item_count", b"set_aside_item_count", "visible_sequence", b"visible_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteStatus: _TypeAlias = WriteStatus  # noqa: Y015
+
+@_typing.final
+class FailedCompaction(_message.Message):
+    """A compaction that built no bundle."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAIL_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The reason for the failure."""
+    @_builtins.property
+    def fail_time(self) -> _timestamp_pb2.Timestamp:
+        """The time at which the compaction failed."""
+
+    def __init__(
+        self,
+        *,
+        fail_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fail_time", b"fail_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fail_time", b"fail_time", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FailedCompaction: _TypeAlias = FailedCompaction  # noqa: Y015
 
 @_typing.final
 class ResultCache(_message.Message):

@@ -332,7 +332,9 @@ class SearchResult(_message.Message):
     """The cosine of the vectors of query and item, from -1 to 1. Absent without a query."""
     lexical_score: _builtins.float
     """The lexical score of the item divided by the best lexical score of any item for the query: from
-    0 (no common word) to 1. Absent if the item was not reranked.
+    0 (no common word) to 1. Absent without a query, if the item was neither recalled within the
+    recall depth nor reranked, and if the lexical channel is turned off and the item was not
+    reranked.
     """
     recall_score: _builtins.float
     """The score that orders candidates in recall: the weighted sum of the scores of all channels.

@@ -35,7 +35,7 @@ class StageReport(_message.Message):
     - "encode": turn texts into vectors.
     - "recall": find the candidates for a vector.
     - "browse": order the items that pass by popularity.
-    - "signals": compute the features of the candidates.
+    - "features": compute the features of the candidates.
     - "rerank": run the cross-encoder.
     - "rules": before recall, apply exclusions; after the other stages, arrange the list.
     - "facets": count facets.
@@ -47,7 +47,7 @@ class StageReport(_message.Message):
     candidate_count: _builtins.int
     """The amount of work:
 
-    - "recall", "signals", "rerank": candidates.
+    - "recall", "features", "rerank": candidates.
     - "filter": items examined.
     - "browse": items that pass.
     - "lookup": items found.

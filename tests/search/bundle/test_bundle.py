@@ -219,7 +219,7 @@ def test_500_flipped_bits_and_cuts_over_all_files_of_a_bundle_are_refused(tiny_b
 def test_a_manifest_that_was_altered_to_fit_altered_files_is_refused(small):
     (small / "items.parquet").write_bytes(b"other")
     edit_manifest(small, files=list_files(small))
-    assert "bundle_id is not that of its files" in refusal(small)
+    assert "bundle_id does not fit the files and settings" in refusal(small)
 
 
 def test_metrics_are_added_without_touching_what_is_verified(small):

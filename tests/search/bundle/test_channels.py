@@ -48,8 +48,7 @@ class LastItem:
 @pytest.fixture
 def third(monkeypatch):
     """Add a third channel to the program, as a later version might."""
-    monkeypatch.setattr("search.snapshot.CHANNELS", (*CHANNELS, LastItem))
-    monkeypatch.setattr("search.engine.CHANNELS", (*CHANNELS, LastItem))
+    monkeypatch.setattr("search.channels.fusion.CHANNELS", (*CHANNELS, LastItem))
 
 
 @pytest.fixture

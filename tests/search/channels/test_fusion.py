@@ -9,10 +9,9 @@ from lexical.index import LexicalIndex
 from search.channels.append_buffer import AppendBuffer
 from search.channels.base import AddedRows, ChannelHits, Query
 from search.channels.dense import DenseChannel
-from search.channels.fusion import Channels
+from search.channels.fusion import Channels, recall_scores
 from search.channels.lexical import LexicalChannel
 from search.request import DENSE, LEXICAL
-from search.signals import lexical_shares
 from towers.exact import ExactIndex
 
 TITLES = ("red lamp", "blue lamp", "oak desk", "DCD771C2 drill", "wool rug", "red rug", "pine desk")
@@ -43,6 +42,16 @@ def channels(vectors, lexical):
     return Channels([dense, LexicalChannel(lexical)])
 
 
+def lexical_shares(lexical, query, rows):
+    """Return the BM25 of rows, divided by the best BM25 of all rows."""
+    _, best = lexical.search(query, 1)
+    return lexical.scores(query, rows) / (best[0] if len(best) else 1)
+
+
+def totals(channels, query, rows, weights):
+    return recall_scores(channels.scores(query, rows), weights)
+
+
 @pytest.mark.parametrize("query", ["red lamp", "dcd771c2", "desk of oak"])
 @pytest.mark.parametrize("depth", [2, 4, len(TITLES)])
 def test_the_joined_order_is_that_of_both_scores(channels, vectors, lexical, query, depth):
@@ -51,9 +60,11 @@ def test_the_joined_order_is_that_of_both_scores(channels, vectors, lexical, que
     everything = np.arange(len(TITLES), dtype=np.int32)
     scores = vectors @ vector + WEIGHT * lexical_shares(lexical, query, everything)
     assert len(found) == depth
-    np.testing.assert_allclose(found.scores, scores[found.rows], atol=1e-6)
-    np.testing.assert_allclose(found.dense_scores, (vectors @ vector)[found.rows], atol=1e-6)
-    assert (np.diff(found.scores) <= 0).all()
+    np.testing.assert_allclose(found.recall_scores, scores[found.rows], atol=1e-6)
+    np.testing.assert_allclose(
+        found.channel_scores[DENSE], (vectors @ vector)[found.rows], atol=1e-6
+    )
+    assert (np.diff(found.recall_scores) <= 0).all()
     if depth == len(TITLES):
         assert found.rows.tolist() == np.argsort(-scores, kind="stable").tolist()
 
@@ -67,7 +78,7 @@ def test_an_exact_word_is_found_where_the_vectors_point_elsewhere(channels, vect
     assert channels.recall(Query("DCD771C2", away), 3, WEIGHTS, WORDS).rows.tolist() == [drill]
     everything = channels.recall(Query("DCD771C2", away), len(TITLES), WEIGHTS)
     place = everything.rows.tolist().index(drill)
-    assert everything.channels(place) == {DENSE: len(TITLES), LEXICAL: 1}
+    assert everything.ranks_at(place) == {DENSE: len(TITLES), LEXICAL: 1}
     assert len(found) == 3
 
 
@@ -75,7 +86,7 @@ def test_a_query_without_known_words_is_left_to_the_vectors(channels, vectors):
     found = channels.recall(Query("zebra", vectors[0]), 4, WEIGHTS)
     dense = channels.nearest(vectors[0], 4)
     assert found.rows.tolist() == dense.rows.tolist()
-    np.testing.assert_array_equal(found.scores, dense.scores)
+    np.testing.assert_array_equal(found.recall_scores, dense.recall_scores)
     assert not found.ranks[LEXICAL].any()
     assert len(channels.recall(Query("zebra", vectors[0]), 4, WEIGHTS, WORDS)) == 0
 
@@ -93,9 +104,9 @@ def test_extending_keeps_the_head_and_adds_every_other_item_once(channels, vecto
         longer = channels.deepened(found, query, depth)
         assert longer.rows[:3].tolist() == found.rows.tolist()
         assert len(set(longer.rows.tolist())) == len(longer) == min(depth, len(TITLES))
-        assert (np.diff(longer.scores) <= 0).all()
+        assert (np.diff(longer.recall_scores) <= 0).all()
         for place in range(3, len(longer)):
-            assert set(longer.channels(place)) == {DENSE}
+            assert set(longer.ranks_at(place)) == {DENSE}
 
 
 def test_within_a_filter_both_channels_find_only_what_passes(channels, vectors, lexical):
@@ -106,9 +117,9 @@ def test_within_a_filter_both_channels_find_only_what_passes(channels, vectors, 
     assert found.rows.tolist() == [row for row in everything.rows.tolist() if allowed[row]]
     # A lexical score is divided by the best score of all items, also of items that do not pass.
     # So a filter changes no score.
-    scores = dict(zip(everything.rows.tolist(), everything.scores.tolist(), strict=True))
+    scores = dict(zip(everything.rows.tolist(), everything.recall_scores.tolist(), strict=True))
     np.testing.assert_allclose(
-        found.scores, [scores[row] for row in found.rows.tolist()], atol=1e-6
+        found.recall_scores, [scores[row] for row in found.rows.tolist()], atol=1e-6
     )
     words = channels.recall(query, 5, WEIGHTS, WORDS)
     assert channels.recall(query, 5, WEIGHTS, WORDS, allowed).rows.tolist() == [
@@ -129,11 +140,15 @@ def test_vectors_and_scores_of_rows_are_those_of_the_items_added_ones_too(
     cosines = vectors[rows] @ query.vector
     shares = lexical_shares(lexical, query.text, rows)
     np.testing.assert_allclose(
-        parts.scores(query, rows, WEIGHTS), cosines + WEIGHT * shares, atol=1e-6
+        totals(parts, query, rows, WEIGHTS), cosines + WEIGHT * shares, atol=1e-6
     )
     alone = {DENSE: 1.0, LEXICAL: 0.0}
-    np.testing.assert_allclose(parts.scores(query, rows, alone), cosines, atol=1e-6)
-    assert parts.scores(query, rows[:0], WEIGHTS).shape == (0,)
+    np.testing.assert_allclose(totals(parts, query, rows, alone), cosines, atol=1e-6)
+    assert totals(parts, query, rows[:0], WEIGHTS).shape == (0,)
+    known = {DENSE: cosines + 1, LEXICAL: np.full(4, np.nan, np.float32)}
+    scores = parts.scores(query, rows, known)
+    np.testing.assert_array_equal(scores[DENSE], cosines + 1)  # not computed again
+    np.testing.assert_array_equal(scores[LEXICAL], shares)
 
 
 SHARES = np.array([0, 0.1, 0.9, 0, 1, 0.8, 0], np.float32)
@@ -178,20 +193,22 @@ def test_a_third_channel_is_joined_like_the_two(vectors, lexical, depth):
     everything = np.arange(len(TITLES), dtype=np.int32)
     shares = lexical_shares(lexical, query.text, everything)
     scores = vectors @ query.vector + WEIGHT * shares + 2.0 * SHARES
-    np.testing.assert_allclose(three.scores(query, everything, weights), scores, atol=1e-6)
+    np.testing.assert_allclose(totals(three, query, everything, weights), scores, atol=1e-6)
     best = np.argsort(-scores, kind="stable").tolist()
     found = three.recall(query, depth, weights)
     # This also holds at depth 2, because the two best items are the two most popular ones.
     assert found.rows.tolist() == best[:depth]
-    np.testing.assert_allclose(found.scores, scores[found.rows], atol=1e-6)
-    assert found.channels(0)[Popular.name] == 1
+    np.testing.assert_allclose(found.recall_scores, scores[found.rows], atol=1e-6)
+    assert found.ranks_at(0)[Popular.name] == 1
     for name, ranks in found.ranks.items():
         alone = three.recall(query, depth, weights, (name,)).rows.tolist()
         expected = [alone.index(row) + 1 if row in alone else 0 for row in found.rows.tolist()]
         assert ranks.tolist() == expected
     assert set(found.ranks) == {DENSE, LEXICAL, Popular.name}
     both = three.recall(query, depth, weights, (LEXICAL, Popular.name))
-    np.testing.assert_allclose(both.dense_scores, (vectors @ query.vector)[both.rows], atol=1e-6)
+    np.testing.assert_allclose(
+        both.channel_scores[DENSE], (vectors @ query.vector)[both.rows], atol=1e-6
+    )
     assert set(both.ranks) == {LEXICAL, Popular.name}
 
 
@@ -210,9 +227,9 @@ def test_added_rows_reach_every_channel(vectors, lexical, tmp_path):
     shares = np.append(SHARES, [1.0, 0.0])
     words = lexical_shares(longer_index, "kettle", rows)
     scores = np.concatenate([vectors, more]) @ more[0] + WEIGHT * words + 2.0 * shares
-    np.testing.assert_allclose(grown.scores(query, rows, weights), scores, atol=1e-6)
+    np.testing.assert_allclose(totals(grown, query, rows, weights), scores, atol=1e-6)
     found = grown.recall(query, len(titles), weights)
     assert found.rows.tolist() == np.argsort(-scores, kind="stable").tolist()
-    assert found.channels(0) == {DENSE: 1, LEXICAL: 1, Popular.name: 2}
+    assert found.ranks_at(0) == {DENSE: 1, LEXICAL: 1, Popular.name: 2}
     # The channels before the extension do not have the added rows.
     assert len(three.recall(query, 100, weights)) == len(TITLES)

@@ -34,8 +34,8 @@ def test_what_recall_did_not_find_can_be_pinned_and_is_scored_like_the_rest(rule
     assert ids(result)[0] == far
     assert (result.recalled, result.reranked) == (5, 4)
     pinned = result.hits[0]
-    assert pinned.channels == {}
-    for score in ("score", "base_score", "dense_score", "rerank_score", "lexical_score"):
+    assert pinned.channel_ranks == {}
+    for score in ("score", "base_score", "rerank_score", "channel_scores"):
         expected = "score" if score == "base_score" else score
         assert getattr(pinned, score) == pytest.approx(getattr(by_id[far], expected), abs=1e-4)
     alone = ruled.search(

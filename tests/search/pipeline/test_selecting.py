@@ -48,7 +48,7 @@ def test_only_items_that_pass_are_found_and_as_many_as_there_are(engine):
     assert not result.has_more
     assert set(ids(engine.retrieve(RetrieveRequest("hdmi", filter=tree)))) == expected
     names = [stage.name for stage in result.stages]
-    assert names == ["filter", "encode", "recall", "signals", "rerank"]
+    assert names == ["filter", "encode", "recall", "features", "rerank"]
     assert [stage.plan for stage in result.stages] == ["", "", "scan", "", ""]
 
 
@@ -96,7 +96,7 @@ def test_browsing_goes_by_popularity_without_models(engine):
     counts = [engine.store.item(engine.store.row(name)).rating_count for name in ids(result)]
     assert counts == sorted(counts, reverse=True)
     assert [hit.score for hit in result.hits] == counts
-    assert all(hit.dense_score is None for hit in result.hits)
+    assert all(hit.channel_scores == {} for hit in result.hits)
     pages = [
         engine.search(SearchRequest("", page_size=7, offset=at, filter=CHARGERS))
         for at in range(0, 28, 7)

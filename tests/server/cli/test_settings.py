@@ -77,6 +77,7 @@ SAMPLES: dict[str, Any] = {
     "bool": True,
 }
 SPECIAL: dict[str, Any] = {
+    "engine.channel_weights": "lexical=0.6",
     "engine.numerics": "float32",
     "log_format": "json",
     "trace_endpoint": "http://localhost:4317",

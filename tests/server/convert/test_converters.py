@@ -73,7 +73,7 @@ def result(count: int, *, has_more: bool) -> SearchResult:
         Hit(
             f"i{place}",
             score=-float(place),
-            dense_score=0.5 if place else None,
+            channel_scores={"dense": 0.5} if place else {},
             rerank_score=0.25,
             item=Item(f"i{place}", f"title {place}"),
         )

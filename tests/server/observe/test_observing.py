@@ -41,7 +41,7 @@ from tests.server.observe.failing_calls import (
 )
 
 Serving = Callable[..., AbstractContextManager[Any]]
-STAGES = ["encode", "recall", "signals", "rerank"]
+STAGES = ["encode", "recall", "features", "rerank"]
 
 
 @pytest.fixture

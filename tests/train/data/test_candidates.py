@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from search.channels.base import Query
 from train.data.candidates import CandidatesConfig, dev_lists, training_lists, unjudged_negatives
 from train.data.mine import MinedCandidates
 from train.data.relevance import Relevance
@@ -60,8 +61,12 @@ RECALLED = MinedCandidates(ORDER, np.take_along_axis(QUERIES, ORDER, axis=1))
 TEXTS = [f"item {row}" for row in range(8)]
 
 
+def as_queries(vectors):
+    return [Query("", vector) for vector in vectors]
+
+
 def lists_of(config=CONFIG, relevance=RELEVANCE, seed=0, texts=TEXTS):
-    return training_lists(relevance, RECALLED, VECTORS, QUERIES, texts, config, seed)
+    return training_lists(relevance, RECALLED, VECTORS, as_queries(QUERIES), texts, config, seed)
 
 
 def test_a_training_list_is_the_judged_items_and_the_hardest_safe_others():
@@ -102,7 +107,7 @@ def test_a_long_list_keeps_the_best_half_and_a_random_rest():
     recalled = MinedCandidates(np.zeros((1, 0), np.int32), np.zeros((1, 0), np.float32))
     texts = [f"item {row}" for row in range(judged)]
     lists = [
-        training_lists(relevance, recalled, vectors, queries, texts, CONFIG, seed)
+        training_lists(relevance, recalled, vectors, as_queries(queries), texts, CONFIG, seed)
         for seed in range(8)
     ]
     kept = {tuple(found.row.tolist()) for found in lists}

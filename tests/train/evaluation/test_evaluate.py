@@ -18,10 +18,10 @@ from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search.request import RerankRequest, RetrieveRequest, SearchRequest
 from search.result import Hit, SearchResult
-from train.evaluation.baseline import Bm25, best_rows
+from train.evaluation.baseline import Bm25, best_rows, english_stemmer
 from train.evaluation.evaluate import evaluate, print_report, write_report
 from train.evaluation.report import judged_queries, make_report
-from train.evaluation.runs import Ranking, write_run
+from train.evaluation.runs import NO_ITEM, Ranking, write_run
 from train.progress import track
 
 TITLES = (
@@ -200,7 +200,7 @@ def test_only_the_queries_of_the_split_count_and_none_is_an_error():
 def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
     dataset = dataset_of()
     found = evaluate(engine(dataset), dataset, "test", runs_directory=tmp_path / "runs")
-    names = {"bm25", "dense", "rerank"}
+    names = {"bm25", "bm25_stemmed", "dense", "rerank"}
     assert set(found.systems) == names | {"lexical", "recall", "random"}
     written = {path.name for path in (tmp_path / "runs").iterdir()}
     judged = {f"{name}{end}.run" for name in names for end in ("", "_judged")}
@@ -214,8 +214,10 @@ def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
     trec = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"})
     for name in names:
         for end in ("", "_judged"):
-            scored = trec.evaluate(read_run(tmp_path / "runs" / f"{name}{end}.run")).values()
-            expected = sum(values["ndcg_cut_10"] for values in scored) / 3
+            run = read_run(tmp_path / "runs" / f"{name}{end}.run")
+            assert run.keys() == qrels.keys()
+            scored = trec.evaluate(run).values()
+            expected = np.mean([values["ndcg_cut_10"] for values in scored])
             assert found.systems[name][f"ndcg@10{end}"].mean == pytest.approx(expected)
 
 
@@ -235,7 +237,7 @@ def test_a_limited_evaluation_takes_a_random_sample_and_the_same_one_again(engin
 def test_without_a_reranker_there_is_no_second_system(engine):
     dataset = dataset_of()
     found = evaluate(engine(dataset, has_reranker=False), dataset)
-    assert set(found.systems) == {"bm25", "dense", "lexical", "recall", "random"}
+    assert set(found.systems) == {"bm25", "bm25_stemmed", "dense", "lexical", "recall", "random"}
     assert {"rerank"}.isdisjoint(name for each in found.differences for name in (each.a, each.b))
 
 
@@ -272,7 +274,7 @@ def test_json_has_the_documented_form_and_no_nan(engine, tmp_path):
     write_report(evaluate(engine(dataset), dataset), tmp_path / "out" / "figures.json")
     written = json.loads((tmp_path / "out" / "figures.json").read_text())
     assert set(written) >= {"split", "queries", "systems", "differences"}
-    systems = {"bm25", "dense", "lexical", "recall", "rerank", "random"}
+    systems = {"bm25", "bm25_stemmed", "dense", "lexical", "recall", "rerank", "random"}
     assert set(written["systems"]) == systems
     assert set(written["systems"]["rerank"]) == {"ndcg@10", "ndcg@10_judged", "mrr", "recall@100"}
     assert set(written["systems"]["rerank"]["mrr"]) == {"mean", "low", "high", "queries"}
@@ -291,6 +293,13 @@ def test_printed_figures_show_intervals_and_what_was_left_out(engine):
     assert "2 queries with a relevant item (1 left out)" in shown
     assert "dense - bm25" in shown
     assert "[" in shown
+
+
+def test_a_query_without_results_stays_in_the_run_file(tmp_path):
+    nothing = Ranking([], np.zeros(0, np.float32))
+    some = Ranking(["a"], np.ones(1, np.float32))
+    write_run(tmp_path / "a.run", {"no results": nothing, "q": some}, "a")
+    assert read_run(tmp_path / "a.run") == {"no%20results": {NO_ITEM: 0.0}, "q": {"a": 1.0}}
 
 
 def test_a_run_file_keeps_the_order_of_equal_scores(tmp_path):
@@ -321,6 +330,15 @@ def test_the_baseline_searches_title_brand_and_description_without_stop_words():
     assert np.flatnonzero(baseline.scores("ACME")).tolist() == [0]
     for nothing in ("the", "", "zebra", "!"):
         assert not baseline.scores(nothing).any()
+
+
+def test_one_baseline_finds_words_by_their_stems():
+    items = [{"item_id": "a", "title": "table lamps"}, {"item_id": "b", "title": "running shoe"}]
+    store = ItemStore(pa.Table.from_pylist(items, schema=ITEMS.arrow))
+    plain, stemmed = Bm25(store), Bm25(store, english_stemmer())
+    for query, row in (("lamp", 0), ("run", 1), ("shoes", 1)):
+        assert not plain.scores(query).any()
+        assert np.flatnonzero(stemmed.scores(query)).tolist() == [row]
 
 
 def test_the_baseline_finds_nothing_among_stop_words_alone():

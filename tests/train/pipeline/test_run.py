@@ -69,7 +69,7 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert manifest.reports["index"]["build_seconds"] >= 0
     assert sys.platform != "linux" or manifest.reports["index"]["build_peak_mib"] > 0
     figures = json.loads((built / "evaluation.json").read_text())
-    systems = {"bm25", "dense", "lexical", "recall", "rerank", "random"}
+    systems = {"bm25", "bm25_stemmed", "dense", "lexical", "recall", "rerank", "random"}
     assert set(figures["systems"]) == systems
     assert manifest.metrics == figures
     assert {"bm25.run", "dense.run", "rerank.run", "rerank_judged.run"} <= {

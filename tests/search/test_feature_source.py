@@ -7,11 +7,15 @@ from catalog.catalogue import Catalogue
 from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
-from rerank.features import FEATURES, Candidates, feature_matrix
-from search import bundle
-from search.signals import SignalSource, lexical_shares, newest_release
+from rerank.features import FEATURES, FeatureInputs, feature_matrix
+from search.channels.base import Query
+from search.channels.fusion import Channels
+from search.channels.lexical import LexicalChannel
+from search.feature_source import FeatureSource, newest_release
 
 NAN = float("nan")
+NO_VECTOR = np.zeros(4, np.float32)
+ALL = np.arange(3, dtype=np.int32)
 ITEMS = [
     Item("a", "red desk lamp", price=12.5, rating=4.0, rating_count=3, in_stock=True,
          released=datetime.date(2024, 1, 1)),
@@ -24,21 +28,21 @@ def floats(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
-def raw(candidates: Candidates, name: str) -> np.ndarray:
+def raw(candidates: FeatureInputs, name: str) -> np.ndarray:
     """Return the raw values of a feature."""
     return next(feature.source(candidates) for feature in FEATURES if feature.name == name)
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory) -> SignalSource:
+def source(tmp_path_factory) -> FeatureSource:
     store, directory = ItemStore.of(ITEMS), tmp_path_factory.mktemp("bundle")
-    LexicalIndex.build(store, directory / bundle.LEXICAL)
-    return SignalSource.open(directory, Catalogue.of(store), newest_release(store))
+    channel = LexicalChannel(LexicalIndex.build(store, directory / "lexical"))
+    return FeatureSource(Catalogue.of(store), Channels([channel]), newest_release(store))
 
 
 def test_raw_values_are_those_of_the_catalogue(source):
     rows = np.array([1, 0], np.int32)
-    candidates = source.gather("red lamp", rows, floats(0.3, 0.4))
+    candidates = source.inputs(Query("red lamp", NO_VECTOR), rows, {"dense": floats(0.3, 0.4)})
     np.testing.assert_array_equal(raw(candidates, "cosine"), floats(0.3, 0.4))
     np.testing.assert_array_equal(raw(candidates, "overlap"), floats(0, 1))
     np.testing.assert_array_equal(raw(candidates, "price"), floats(NAN, 12.5))
@@ -49,38 +53,30 @@ def test_raw_values_are_those_of_the_catalogue(source):
     np.testing.assert_array_equal(raw(candidates, "age"), floats(0, 30))
 
 
-def test_the_lexical_share_does_not_depend_on_the_other_candidates(source):
-    every = lexical_shares(source.lexical, "red lamp", np.arange(3, dtype=np.int32))
-    assert every.max() == 1
-    assert every[1] == 0
-    for row in range(3):
-        assert lexical_shares(source.lexical, "red lamp", np.array([row], np.int32)) == every[row]
-
-
-def test_a_query_that_matches_nothing_has_no_lexical_share(source):
-    assert lexical_shares(source.lexical, "zebra", np.arange(3, dtype=np.int32)).tolist() == [
-        0,
-        0,
-        0,
-    ]
+def test_each_channel_of_the_catalogue_scores_the_items(source):
+    inputs = source.inputs(Query("red lamp", NO_VECTOR), ALL)
+    assert inputs.channel_scores["lexical"].argmin() == 1
+    assert inputs.channel_scores["lexical"][1] == 0
+    assert inputs.channel_scores["lexical"].max() == 1
 
 
 def test_items_that_are_not_indexed_have_no_lexical_score_and_without_a_day_no_age(source):
-    outside = SignalSource(source.catalogue, None, None)
-    candidates = outside.gather("red lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    outside = FeatureSource(source.catalogue, None, None)
+    candidates = outside.inputs(Query("red lamp", NO_VECTOR), ALL)
+    assert np.isnan(raw(candidates, "cosine")).all()
     assert np.isnan(raw(candidates, "lexical")).all()
     assert np.isnan(raw(candidates, "age")).all()
 
 
 def test_an_item_from_the_future_is_new(source):
-    early = SignalSource(source.catalogue, source.lexical, datetime.date(2024, 1, 11))
-    candidates = early.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1))
+    early = FeatureSource(source.catalogue, source.channels, datetime.date(2024, 1, 11))
+    candidates = early.inputs(Query("lamp", NO_VECTOR), ALL)
     np.testing.assert_array_equal(raw(candidates, "age"), floats(10, 0, NAN))
 
 
 def test_computing_features_does_not_change_the_catalogue(source):
     before = source.catalogue.base.number("released").copy()
-    feature_matrix(source.gather("lamp", np.arange(3, dtype=np.int32), floats(1, 1, 1)))
+    feature_matrix(source.inputs(Query("lamp", NO_VECTOR), ALL))
     np.testing.assert_array_equal(source.catalogue.base.number("released"), before)
 
 

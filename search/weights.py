@@ -1,0 +1,45 @@
+"""The weights with which scores are combined: recall scores, and final scores of reranked items."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from base.errors import InputError
+
+RECALL_WEIGHT = 1.5  # weight of the recall score beside the reranker's logit
+MAX_WEIGHT = 100  # at this weight, only the weighted score decides the order in practice
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of scores.
+
+    Attributes:
+        channels: The weight of each channel's scores in the recall score, by channel name.
+        recall: The weight of the recall score, which is added to the reranker's logit.
+    """
+
+    channels: Mapping[str, float]
+    recall: float
+
+
+def parse_channel_weights(text: str) -> dict[str, float]:
+    """Parse weights such as "dense=1,lexical=0.4"; an empty text has no weights.
+
+    Raises:
+        InputError: the text has another form, or a weight is out of its limits.
+    """
+    weights = {}
+    for part in filter(None, text.split(",")):
+        name, _, number = part.partition("=")
+        try:
+            weights[name.strip()] = weight = float(number)
+        except ValueError:
+            raise InputError(
+                f"engine: channel_weights has {part!r}; give a channel and a number, such as "
+                "lexical=0.4"
+            ) from None
+        if not 0 <= weight <= MAX_WEIGHT:
+            raise InputError(
+                f"engine: channel_weights has {part!r}; give a weight from 0 to {MAX_WEIGHT}"
+            )
+    return weights

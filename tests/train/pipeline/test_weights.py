@@ -1,0 +1,59 @@
+"""The weights of a bundle are chosen on `dev`, and only if they are surely better."""
+
+import pytest
+
+from search.config import EngineConfig
+from search.engine import Engine
+from search.request import DENSE, LEXICAL, RetrieveRequest
+from train.evaluation.report import JudgedQuery
+from train.pipeline.weights import MIN_QUERIES, choose_weights
+
+DEFAULTS = {DENSE: 1.0, LEXICAL: 0.4}
+
+
+@pytest.fixture
+def loaded(tiny_bundle) -> Engine:
+    return Engine.load(tiny_bundle)
+
+
+def judged(engine: Engine, channel: str, count: int = 40) -> list[JudgedQuery]:
+    """Judge the items relevant that a channel ranks first."""
+    queries = []
+    for title in engine.store.text("title")[:count]:
+        query = " ".join(title.split()[:2])
+        hits = engine.retrieve(RetrieveRequest(query, page_size=5, channels=(channel,))).hits
+        gains = {hit.item_id: 5.0 - rank for rank, hit in enumerate(hits)}
+        queries.append(JudgedQuery(query, query, gains, frozenset(gains)))
+    return queries
+
+
+def test_weights_follow_the_dense_channel_if_it_finds_the_judged_items(loaded):
+    weights, report = choose_weights(loaded, judged(loaded, DENSE))
+    assert weights.channels == {DENSE: 1.0, LEXICAL: 0.0}
+    assert weights.recall == 1.5  # the reranker's order is as good for each weight
+    assert report["queries"] == 40
+    assert report[LEXICAL]["0"] == pytest.approx(1.0)
+    assert loaded.weights == weights
+
+
+def test_weights_follow_the_lexical_channel_if_it_finds_the_judged_items(loaded):
+    loaded.config = EngineConfig(channel_weights="lexical=0", recall_weight=0.0)
+    weights, report = choose_weights(loaded, judged(loaded, LEXICAL))
+    assert weights.channels[LEXICAL] > 0
+    assert weights.recall > 0
+    assert report["recall"][f"{weights.recall:g}"] == max(report["recall"].values())
+
+
+def test_a_weight_that_is_not_surely_better_stays(loaded):
+    queries = judged(loaded, LEXICAL)
+    loaded.config = EngineConfig(channel_weights="lexical=2")  # as good as any larger weight
+    weights, report = choose_weights(loaded, queries)
+    assert weights.channels[LEXICAL] == 2.0
+    assert report[LEXICAL]["2"] == max(report[LEXICAL].values())
+
+
+@pytest.mark.parametrize("count", [0, MIN_QUERIES - 1])
+def test_a_few_queries_choose_nothing(loaded, count):
+    weights, report = choose_weights(loaded, judged(loaded, DENSE, count))
+    assert (weights.channels, weights.recall) == (DEFAULTS, 1.5)
+    assert report == {"queries": count}

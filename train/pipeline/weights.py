@@ -1,0 +1,136 @@
+"""Choose on `dev` the weights with which a bundle combines scores (see `search.weights`).
+
+A weight differs from its default only if the paired 95% interval of the improvement of nDCG@10 lies
+above zero, and only with `MIN_QUERIES` queries or more. So chance seldom chooses a weight.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from catalog.store import ItemStore
+from search.engine import Engine
+from search.request import DENSE, MAX_PAGE_SIZE, SearchRequest
+from search.result import Hit
+from search.weights import Weights
+from train.data.relevance import Relevance
+from train.evaluation.metrics import bootstrap
+from train.evaluation.report import JudgedQuery, ndcg_at_10
+from train.evaluation.runs import Ranking
+from train.progress import track
+
+logger = logging.getLogger(__name__)
+
+# Weights to try. The dense channel keeps its weight, because only the ratios of weights matter.
+CHANNEL_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
+RECALL_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
+MIN_QUERIES = 30
+MAX_QUERIES = 200
+_SEED = 0  # of the sample of queries
+
+
+def dev_queries(relevance: Relevance | None, store: ItemStore) -> list[JudgedQuery]:
+    """Return the `dev` queries that have an item with a gain."""
+    if relevance is None:
+        return []
+    dev = relevance.only("dev")
+    gains: list[dict[str, float]] = [{} for _ in dev.queries]
+    for query, row, gain in zip(dev.query, dev.item, dev.gain, strict=True):
+        gains[query][store.ids[row]] = float(gain)
+    return [
+        JudgedQuery(text, text, of_items, frozenset())
+        for text, of_items in zip(dev.queries, gains, strict=True)
+        if any(of_items.values())
+    ]
+
+
+def choose_weights(
+    engine: Engine, queries: Sequence[JudgedQuery]
+) -> tuple[Weights, dict[str, Any]]:
+    """Choose the weights of channels one after the other, then the weight of the recall score.
+
+    Args:
+        engine: An engine of the bundle. From now on, it uses the chosen weights.
+        queries: The judged `dev` queries. At most `MAX_QUERIES` are used, drawn at random. With
+            fewer than `MIN_QUERIES`, all weights keep their defaults.
+
+    Returns:
+        The weights, and a report: the number of queries, and the mean nDCG@10 of each weight.
+    """
+    order = np.random.default_rng(_SEED).permutation(len(queries))[:MAX_QUERIES]
+    sample = [queries[number] for number in sorted(order.tolist())]
+    report: dict[str, Any] = {"queries": len(sample)}
+    if len(sample) >= MIN_QUERIES:
+        for name in engine.weights.channels.keys() - {DENSE}:
+            report[name] = _choose_channel_weight(engine, name, sample)
+        if engine.has_reranker:
+            report["recall"] = _choose_recall_weight(engine, sample)
+    weights = engine.weights
+    named = {**weights.channels, "recall": weights.recall}
+    logger.info("weights: %s", " ".join(f"{name}={weight:g}" for name, weight in named.items()))
+    return weights, report
+
+
+def _choose_channel_weight(
+    engine: Engine, name: str, queries: Sequence[JudgedQuery]
+) -> dict[str, float]:
+    """Set the weight of a channel; return the mean nDCG@10 of recall for each weight."""
+    before = engine.weights
+    default, values = before.channels[name], {}
+    weights = (default, *(weight for weight in CHANNEL_WEIGHTS if weight != default))
+    for weight in track(weights, f"weight of {name}", len(weights)):
+        _use(engine, replace(before, channels={**before.channels, name: weight}))
+        requests = (SearchRequest(query.text, rerank_depth=0) for query in queries)
+        values[weight] = ndcg_at_10(queries, [_ranking(engine.search(r).hits) for r in requests])
+    chosen = _best(values, default)
+    _use(engine, replace(before, channels={**before.channels, name: chosen}))
+    return _means(values)
+
+
+def _choose_recall_weight(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, float]:
+    """Set the weight of the recall score; return the mean nDCG@10 of reranking for each weight."""
+    default = engine.weights.recall
+    runs: dict[float, list[Ranking]] = {weight: [] for weight in (default, *RECALL_WEIGHTS)}
+    for query in track(queries, "weight of recall", len(queries)):
+        hits = engine.search(SearchRequest(query.text, page_size=MAX_PAGE_SIZE)).hits
+        for weight, rankings in runs.items():
+            rankings.append(_reranked(hits, weight))
+    values = {weight: ndcg_at_10(queries, run) for weight, run in runs.items()}
+    _use(engine, replace(engine.weights, recall=_best(values, default)))
+    return _means(values)
+
+
+def _use(engine: Engine, weights: Weights) -> None:
+    """Make an engine use weights from now on."""
+    named = ",".join(f"{name}={weight!r}" for name, weight in weights.channels.items())
+    engine.config = replace(engine.config, channel_weights=named, recall_weight=weights.recall)
+
+
+def _best(values: Mapping[float, Float64[np.ndarray, "queries"]], default: float) -> float:
+    """Return the weight with the best mean, or the default unless the best is surely better."""
+    best = max(values, key=lambda weight: (values[weight].mean(), weight == default))
+    return best if bootstrap(values[best] - values[default]).low > 0 else default
+
+
+def _ranking(hits: Sequence[Hit]) -> Ranking:
+    scores = np.array([hit.score for hit in hits], np.float32)
+    return Ranking([hit.item_id for hit in hits], scores)
+
+
+def _reranked(hits: Sequence[Hit], recall_weight: float) -> Ranking:
+    """Rank the reranked hits as the engine does with a weight of the recall score."""
+    scores = {
+        hit.item_id: hit.rerank_score + recall_weight * hit.recall_score
+        for hit in hits
+        if hit.rerank_score is not None and hit.recall_score is not None
+    }
+    best = sorted(scores, key=lambda item_id: -scores[item_id])
+    return Ranking(best, np.array([scores[item_id] for item_id in best], np.float32))
+
+
+def _means(values: Mapping[float, Float64[np.ndarray, "queries"]]) -> dict[str, float]:
+    return {f"{weight:g}": round(float(values[weight].mean()), 4) for weight in sorted(values)}
