@@ -9,6 +9,7 @@ from catalog.items import Item
 from catalog.store import ItemStore
 from search.channels.fusion import Candidates, Channels
 from search.config import EngineConfig
+from search.feature_source import FeatureSource
 from search.pipeline.active_rules import ActiveRules, RuleEffects
 from search.pipeline.page import cut_page
 from search.pipeline.state import Depths, Ranking, RerankScores, SearchState
@@ -18,8 +19,8 @@ from search.result import Degradation
 from search.rules import Boost, RuleReport, Rules
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
-from search.signals import SignalSource
 from search.snapshot import Snapshot
+from search.weights import Weights
 
 CATALOGUE = Catalogue.of(ItemStore.of([Item(name, f"lamp {name}") for name in "abcdef"]))
 
@@ -43,12 +44,12 @@ def state_of(*, page_size: int = 2, offset: int = 0, shown: int = 4, **fields) -
         Snapshot(
             CATALOGUE,
             Channels([]),
-            SignalSource(CATALOGUE, None, None),
+            FeatureSource(CATALOGUE, None, None),
             Popularity.of(CATALOGUE),
             empty,
         ),
         EngineConfig(),
-        {},
+        Weights({}, 1.5),
         Depths(4, 2, 2),
         budget,
         StageTimer(budget, estimates),
@@ -62,12 +63,12 @@ def searched(**fields) -> SearchState:
     return state_of(
         candidates=Candidates(
             rows=ints(3, 2, 1, 0),
-            scores=floats(0.9, 0.8, 0.7, 0.6),
-            dense_scores=floats(0.5, 0.4, 0.3, 0.2),
+            recall_scores=floats(0.9, 0.8, 0.7, 0.6),
+            channel_scores={"dense": floats(0.5, 0.25, 0.75, 0.125)},
             ranks={"dense": ints(1, 2, 0, 3), "lexical": ints(0, 1, 2, 0)},
         ),
         recalled_rows=ints(3, 2, 1, 0),
-        scores=RerankScores(logits=floats(-1, 2), lexical=floats(0.75, np.nan)),
+        scores=RerankScores(floats(-1, 2), {"lexical": floats(0.625, np.nan)}),
         ranking=Ranking(
             ints(2, 3, 1, 0), floats(3.25, 0.25, 0.125, 0), np.array([1, 0, 2, 3]), 4, 2
         ),
@@ -85,18 +86,17 @@ def test_a_page_has_its_part_of_the_ranking_with_the_scores_of_each_stage():
     assert [hit.item_id for hit in reranked] == ["c", "d"]
     assert [hit.score for hit in reranked] == [3.25, 0.25]
     assert [hit.rerank_score for hit in reranked] == [2, -1]
-    assert [hit.lexical_score for hit in reranked] == [None, 0.75]
     assert [hit.item for hit in reranked] == [CATALOGUE.item(2), CATALOGUE.item(3)]
     others = result_of(searched(offset=2)).hits
     assert [hit.item_id for hit in others] == ["b", "a"]
     assert [hit.score for hit in others] == [0.125, 0]
     assert [hit.rerank_score for hit in others] == [None, None]
-    assert [hit.lexical_score for hit in others] == [None, None]
     hits = (*reranked, *others)
-    np.testing.assert_allclose([hit.dense_score for hit in hits], [0.4, 0.5, 0.3, 0.2])
+    scores = [{"dense": 0.25}, {"dense": 0.5, "lexical": 0.625}, {"dense": 0.75}, {"dense": 0.125}]
+    assert [hit.channel_scores for hit in hits] == scores
     np.testing.assert_allclose([hit.recall_score for hit in hits], [0.8, 0.9, 0.7, 0.6])
-    channels = [{"dense": 2, "lexical": 1}, {"dense": 1}, {"lexical": 2}, {"dense": 3}]
-    assert [hit.channels for hit in hits] == channels
+    ranks = [{"dense": 2, "lexical": 1}, {"dense": 1}, {"lexical": 2}, {"dense": 3}]
+    assert [hit.channel_ranks for hit in hits] == ranks
     assert all(hit.base_score is None and hit.adjustments == () for hit in hits)
 
 
@@ -122,8 +122,8 @@ def test_browsed_hits_have_only_the_score_they_are_ordered_by():
     assert (first.item_id, first.score, first.item) == ("f", 9, CATALOGUE.item(5))
     assert (second.item_id, second.score, second.item) == ("e", 8, CATALOGUE.item(4))
     for hit in (first, second):
-        assert (hit.dense_score, hit.recall_score, hit.rerank_score) == (None, None, None)
-        assert (hit.lexical_score, hit.channels) == (None, {})
+        assert (hit.recall_score, hit.rerank_score) == (None, None)
+        assert (hit.channel_scores, hit.channel_ranks) == ({}, {})
 
 
 def test_hits_have_the_score_with_boosts_and_the_score_without():
