@@ -239,7 +239,21 @@ def test_minilm_s_config_is_read(minilm):
 
 
 def test_a_config_survives_hugging_faces_form(tiny_config):
-    assert BertConfig.from_hf(tiny_config.to_hf()) == tiny_config
+    config = dataclasses.replace(
+        tiny_config, type_vocab_size=3, layer_norm_eps=1e-5, dropout=0.2
+    )  # no field has its default
+    assert BertConfig.from_hf(config.to_hf()) == config
+
+
+def test_every_norm_adds_the_epsilon_of_the_config_to_the_variance(tiny_config):
+    bert = Bert(dataclasses.replace(tiny_config, layer_norm_eps=3.0), rngs=nnx.Rngs(0))
+    signs = np.resize([1.0, -1.0], tiny_config.hidden_size)  # mean 0, variance 1
+    norms = [bert.embeddings.norm]
+    for layer in bert.layers:
+        norms += [layer.attention.norm, layer.mlp.norm]
+    assert len(norms) == 5
+    for norm in norms:
+        np.testing.assert_allclose(norm(jnp.asarray(signs)), signs / 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

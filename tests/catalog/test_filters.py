@@ -255,10 +255,10 @@ def test_more_attributes_than_the_cache_holds_are_read_correctly():
             assert rows(Equals(f"attributes.{name}", "x"), store) == [row]
 
 
-def nested(levels: int):
+def nested(levels: int, group=Not):
     tree = Exists("brand")
     for _ in range(levels - 1):
-        tree = Not(tree)
+        tree = Not(tree) if group is Not else group((tree,))
     return tree
 
 
@@ -272,6 +272,10 @@ def test_an_invalid_filter_is_refused_by_its_path(error, tree):
 
 
 def test_filters_at_their_limits_are_accepted():
-    check(nested(8), "filter")
+    for group in (Not, And, Or):
+        check(nested(8, group), "filter")
+    check(In("brand", ("x",)), "filter")
+    check(Range("price", Interval(at_least=1, at_most=1)), "filter")
+    check(Equals("brand", "\ud7ff \ue000 \U0001f50c"), "filter")  # beside the surrogates
     check(Or((Exists("brand"),) * 99), "filter")
     check(In("brand", ("x",) * 1_000), "filter")

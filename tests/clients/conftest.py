@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from search import bundle
 from server.config import ServerConfig
 from shortlist.client import Client, Options, ShortlistError
+from tests.server.auth.token_files import line, write
 from tests.server.conftest import run_server
 from tests.server.interceptors.test_errors import EXPECTED, run_raising
 
@@ -113,12 +113,7 @@ def copy_with_fewer_golden_queries(source: Path, directory: Path) -> None:
 
 def write_tokens(path: Path, *roles: tuple[str, str]) -> None:
     """Replace the token file."""
-    fresh = path.with_name("fresh")
-    fresh.write_text(
-        "".join(f"{role}: {sha256(token.encode()).hexdigest()}\n" for role, token in roles)
-    )
-    fresh.chmod(0o600)
-    fresh.replace(path)
+    write(path, *(line(role, token) for role, token in roles))
 
 
 def is_known(address: str, token: str) -> bool:

@@ -110,6 +110,11 @@ def test_a_feature_that_was_constant_or_missing_in_training_always_counts_as_mis
     np.testing.assert_array_equal(inputs[:, len(FEATURES) + column("rating")], 1)
 
 
+@pytest.mark.parametrize("values", [[-1e-7, 1e-7], [1e6, 1e6 + 0.5]])
+def test_a_feature_that_varies_only_by_rounding_counts_as_constant(values):
+    assert not FeatureStatistics.of(matrix(rating=values)).trained[column("rating")]
+
+
 def test_no_feature_is_trained_on_a_single_row():
     row = matrix(rating=[3, 4])[:1]
     assert not any(FeatureStatistics.of(row).trained)

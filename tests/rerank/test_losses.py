@@ -60,6 +60,17 @@ def test_lists_without_gain_are_left_out_of_the_mean():
     assert loss_of([[1, 0]], [[0, 0]]) == 0
 
 
+def test_the_unit_of_gains_changes_nothing():
+    alone = loss_of([[1, 0, -1]], [[3, 1, 0]])
+    assert loss_of([[1, 0, -1]], [[0.3, 0.1, 0]]) == pytest.approx(alone, rel=1e-6)
+
+
+def test_lists_may_have_any_number_of_leading_axes():
+    lists = loss_of([[1, 0, -1], [0, 2, 1]], [[3, 1, 0], [0, 1, 1]])
+    assert loss_of([[[1, 0, -1]], [[0, 2, 1]]], [[[3, 1, 0]], [[0, 1, 1]]]) == lists
+    assert loss_of([1, 0, -1], [3, 1, 0]) == loss_of([[1, 0, -1]], [[3, 1, 0]])
+
+
 def test_the_loss_of_one_candidate_is_zero():
     assert loss_of([[3.0]], [[2.0]]) == 0
 
@@ -93,6 +104,10 @@ def test_the_loss_of_pairs_is_the_arithmetic_of_its_formula():
     # first and second, 1 for the second and third. The weights sum to 4.
     expected = (2 * log(1 + exp(-2)) + log(1 + exp(-1)) + log(1 + exp(-1))) / 4
     assert order_of([[1, 0, -1]], [[2, 1, 0]]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_small_difference_in_gain_counts_once():
+    assert order_of([[1, 0]], [[0.25, 0.5]]) == pytest.approx(log(1 + exp(1)), rel=1e-6)
 
 
 def test_with_gaps_of_one_it_is_the_pairwise_logistic_loss_of_rax():

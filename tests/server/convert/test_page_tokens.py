@@ -23,7 +23,7 @@ def read_page_token(token: str, manifest: Manifest, request: SearchRequest) -> P
     return read.page
 
 
-@pytest.mark.parametrize("page", [Page(0), Page(1), Page(10, 0), Page(1_000, 500)], ids=repr)
+@pytest.mark.parametrize("page", [Page(0), Page(1), Page(10, 0), Page(1_000, 1_000)], ids=repr)
 def test_a_token_gives_back_its_page(page: Page) -> None:
     assert read_page_token(write_page_token(page, BUNDLE, SEARCH), BUNDLE, SEARCH) == page
 
@@ -44,10 +44,18 @@ def test_a_token_fits_no_other_search(other: SearchRequest) -> None:
     assert not isinstance(refused.value, PageTokenExpiredError)
 
 
-def test_a_token_of_another_bundle_has_expired() -> None:
-    token = write_page_token(Page(10), BUNDLE, SEARCH)
+@pytest.mark.parametrize(("written", "served"), [(BUNDLE, OTHER_BUNDLE), (OTHER_BUNDLE, BUNDLE)])
+def test_a_token_of_another_bundle_has_expired(written: Manifest, served: Manifest) -> None:
+    token = write_page_token(Page(10), written, SEARCH)
     with pytest.raises(PageTokenExpiredError):
-        read_page_token(token, OTHER_BUNDLE, SEARCH)
+        read_page_token(token, served, SEARCH)
+
+
+def test_a_token_fits_bundles_compacted_from_its_bundle() -> None:
+    token = write_page_token(Page(10), BUNDLE, SEARCH)
+    assert read_page_token(token, manifest("bundle-3", root="bundle-1"), SEARCH) == Page(10)
+    with pytest.raises(PageTokenExpiredError):
+        read_page_token(token, manifest("bundle-1", root="bundle-0"), SEARCH)
 
 
 def test_a_token_of_another_bundle_and_another_search_is_a_mismatch() -> None:
@@ -66,7 +74,11 @@ def test_what_is_no_token_is_refused(token: str) -> None:
     assert refused.value.field == "page_token"
 
 
-@pytest.mark.parametrize("page", [Page(1_001), Page(2**32 - 1), Page(10, 1_001)], ids=repr)
+@pytest.mark.parametrize(
+    "page",
+    [Page(1_001), Page(2**32 - 1), Page(10, 1_001), Page(10, 2**16 - 2)],
+    ids=repr,
+)
 def test_a_forged_token_of_a_page_that_cannot_be_is_refused_as_a_token(page: Page) -> None:
     forged = write_page_token(page, BUNDLE, SEARCH)
     with pytest.raises(PageTokenError) as refused:
@@ -83,6 +95,13 @@ def test_every_flipped_bit_is_noticed() -> None:
         flipped[bit // 8] ^= 1 << bit % 8
         with pytest.raises(PageTokenError):
             read_page_token(base64.urlsafe_b64encode(flipped).decode().rstrip("="), BUNDLE, SEARCH)
+
+
+def test_characters_that_no_token_has_are_refused() -> None:
+    token = write_page_token(Page(10), BUNDLE, SEARCH)
+    for other in ("!", " ", "\n", "+", "/", "é"):
+        with pytest.raises(PageTokenError):
+            read_page_token(token[:5] + 4 * other + token[5:], BUNDLE, SEARCH)
 
 
 def test_a_token_does_not_show_the_query() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,7 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from base.errors import InputError
-from server.auth.tokens import Role, RoleMissingError, Tokens, UnauthenticatedError
+from server.auth.tokens import Role, RoleMissingError, Tokens
 from server.config import ServerConfig
 from server.interceptors.access import AccessInterceptor, bearer_token
 from server.rpc.services import ROLES
@@ -31,6 +30,7 @@ from shortlist.v1 import (
     search_service_pb2,
     search_service_pb2_grpc,
 )
+from tests.server.auth.token_files import line, write
 
 Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
 Code = grpc.StatusCode
@@ -42,17 +42,6 @@ class Details(NamedTuple):
 
     method: str
     invocation_metadata: tuple[tuple[str, str], ...]
-
-
-def line(role: str, token: str) -> str:
-    return f"{role}: {hashlib.sha256(token.encode()).hexdigest()}\n"
-
-
-def write(path: Path, *lines: str) -> Path:
-    fresh = path.with_name("fresh")
-    fresh.write_text("".join(lines))
-    fresh.chmod(0o600)
-    return fresh.replace(path)
 
 
 @pytest.fixture
@@ -226,54 +215,6 @@ def test_tokens_are_replaced_under_load(server: Any, file: Path) -> None:
     assert errors == []
     write(file, line("read", "fourth"))
     assert ends("reader", Code.UNAUTHENTICATED)
-
-
-def test_an_invalid_token_file_changes_nothing(
-    file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    tokens = Tokens(file, reload_seconds=0.0)
-    for content in ("reader\n", "", "read: abc\n"):
-        write(file, content)
-        tokens.check("reader", Role.READ)
-        assert "not reloaded, the last valid content stays" in caplog.records[-1].message
-    file.unlink()
-    tokens.check("reader", Role.READ)
-    assert len(caplog.records) == 4
-    write(file, line("read", "other"))
-    with pytest.raises(UnauthenticatedError):
-        tokens.check("reader", Role.READ)
-    with pytest.raises(RoleMissingError):
-        tokens.check("other", Role.ADMIN)
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        ("s3cret\n", "line 1: not `ROLE: SHA-256`"),
-        ("# ok\nread: s3cret\n", "line 2"),
-        (line("owner", "s3cret"), "line 1"),
-        ("# nothing\n", "holds no token"),
-    ],
-)
-def test_a_token_file_is_refused_without_telling_what_is_in_it(
-    tmp_path: Path, content: str, problem: str
-) -> None:
-    with pytest.raises(InputError, match=problem) as caught:
-        Tokens(write(tmp_path / "tokens", content))
-    assert "s3cret" not in str(caught.value)
-    with pytest.raises(InputError, match="nowhere: No such file"):
-        Tokens(tmp_path / "nowhere")
-
-
-def test_a_token_file_that_everybody_can_read_is_logged(
-    file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING, "server.auth.tokens"):
-        Tokens(file)
-        assert caplog.records == []
-        file.chmod(0o644)
-        Tokens(file)
-    assert "can be read by everybody" in caplog.text
 
 
 def test_tokens_in_clear_stay_on_this_machine(tiny_bundle: Path, file: Path) -> None:

@@ -132,6 +132,15 @@ def test_figures_are_those_worked_out_on_paper():
     assert found["mrr"].queries == found["recall@100"].queries == 2
 
 
+def test_recall_counts_exactly_one_hundred_ranks():
+    judged = [("q", "lamp", row, 2.0, "test") for row in (1, 60, 99, 100)]
+    items = [f"i{row}" for row in range(102)]  # item `row` has the rank `row + 1`
+    found = make_report(
+        "test", judged_queries(dataset_of(judged), "test"), {"dense": [ranking(*items)]}
+    )
+    assert found.systems["dense"]["recall@100"].mean == 3 / 4
+
+
 def test_queries_left_out_or_counted_as_zero_are_told():
     found = make_report("test", judged_queries(dataset_of(), "test"), {})
     assert (found.queries, found.without_relevant, found.without_gain) == (3, 1, 1)
@@ -210,6 +219,19 @@ def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
             scored = trec.evaluate(run).values()
             expected = np.mean([values["ndcg_cut_10"] for values in scored])
             assert found.systems[name][f"ndcg@10{end}"].mean == pytest.approx(expected)
+
+
+def test_a_limited_evaluation_takes_a_random_sample_and_the_same_one_again(engine, tmp_path):
+    judged = [(f"q{number:02}", "red lamp", 0, 3.0, "test") for number in range(60)]
+    dataset = dataset_of(judged)
+    lamps, samples = engine(dataset), []
+    for runs in (tmp_path / "once", tmp_path / "again"):
+        evaluate(lamps, dataset, runs_directory=runs, max_queries=20)
+        samples.append(list(read_run(runs / "bm25_judged.run")))
+    assert len(samples[0]) == 20
+    assert samples[0] == samples[1] == sorted(samples[0])
+    assert samples[0] != [f"q{number:02}" for number in range(20)]
+    assert any(query >= "q40" for query in samples[0])
 
 
 def test_without_a_reranker_there_is_no_second_system(engine):

@@ -1,3 +1,4 @@
+import tracemalloc
 from math import log2
 
 import numpy as np
@@ -63,6 +64,12 @@ def test_metrics_of_no_query_are_empty():
     assert reciprocal_rank(none > 0, np.zeros(0, np.int64)).shape == (0,)
 
 
+def test_metrics_of_an_empty_list_are_zero():
+    empty = np.zeros((1, 0), np.bool_)
+    assert recall(empty, np.array([2]), 5).tolist() == [0]
+    assert reciprocal_rank(empty, np.array([2])).tolist() == [0]
+
+
 def test_metrics_agree_with_trec_eval():
     random = np.random.default_rng(3)
     queries, judged_items, listed, catalogue = 60, 15, 100, 200
@@ -114,9 +121,29 @@ def test_bootstrap_repeats_itself():
     assert bootstrap(values) != bootstrap(values, seed=1)
 
 
-def test_bootstrap_draws_in_parts_as_it_would_at_once():
+@pytest.mark.parametrize("chunk", [10, 1_000])
+def test_bootstrap_draws_in_parts_as_it_would_at_once(chunk):
     values = np.random.default_rng(1).random(30)
-    assert bootstrap(values, chunk=1_000) == bootstrap(values)
+    assert bootstrap(values, chunk=chunk) == bootstrap(values)
+
+
+def test_bootstrap_keeps_few_resampled_values_in_memory():
+    values = np.random.default_rng(1).random(1_000)
+    tracemalloc.start()
+    try:
+        bootstrap(values, resamples=1_000, chunk=10_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20  # all resampled values together take 8 MB
+
+
+def test_bootstrap_draws_as_many_samples_as_it_says():
+    values = np.random.default_rng(1).random(30)
+    assert bootstrap(values) == bootstrap(values, resamples=10_000)
+    assert bootstrap(values) != bootstrap(values, resamples=9_999)
+    one = bootstrap(values, resamples=1)
+    assert one.low == one.high != one.mean
 
 
 def test_bootstrap_of_a_constant_difference_excludes_zero():

@@ -106,6 +106,37 @@ def test_the_training_loss_is_that_of_the_vectors_that_serving_computes(tokenize
     np.testing.assert_allclose(scalars["temperature"], 0.05, rtol=1e-6)
 
 
+def test_the_lists_of_a_batch_keep_their_gains_weights_and_judgments(tokenizer):
+    example = reranker_example(tokenizer)
+    lists, batch = example.loader(1).lists, example.load()(example.batch)
+    assert 0.5 in lists.weight
+    assert not lists.judged.all()
+    for number, where in enumerate(batch.where):
+        inside = slice(lists.start[number], lists.start[number + 1])
+        np.testing.assert_array_equal(batch.gains[number][where], lists.gain[inside])
+        np.testing.assert_array_equal(batch.weights[number][where], lists.weight[inside])
+        np.testing.assert_array_equal(batch.judged[number][where], lists.judged[inside])
+        assert not batch.judged[number][~where].any()
+
+
+def test_the_listwise_loss_weighs_its_items_and_the_pairwise_loss_counts_judged_ones(tokenizer):
+    example = reranker_example(tokenizer)
+    batch, loss = example.load()(example.batch), jax.jit(example.loss)
+    value, parts = loss(example.params, batch, None)
+    np.testing.assert_allclose(value, parts["listwise"] + 0.5 * parts["pairwise"], rtol=1e-6)
+    # Among the judged items of equal gains, no pair differs.
+    equal = batch._replace(gains=np.where(batch.judged, 1, batch.gains).astype(np.float32))
+    assert parts["pairwise"] > 0
+    assert loss(example.params, equal, None)[1]["pairwise"] == 0
+    # A weight that is nearly 0 takes the negatives out of the softmax.
+    negative = batch.where & (batch.gains == 0)
+    light = batch._replace(weights=np.where(negative, 1e-30, batch.weights).astype(np.float32))
+    without = batch._replace(where=batch.where & ~negative)
+    found, expected = (loss(example.params, each, None)[1]["listwise"] for each in (light, without))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert abs(found - parts["listwise"]) > 0.1
+
+
 # These biases add the same number to all scores of a list, so they do not change the listwise loss.
 NO_GRADIENT = {"output.bias", "linear.bias"}
 
