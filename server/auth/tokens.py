@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
@@ -76,11 +76,30 @@ class Tokens:
             UnauthenticatedError: `token` is None or not in the file.
             RoleMissingError: The token does not have the role.
         """
+        self._check(self._file.value(), token, role)
+
+    def recheck(self, token: str | None, role: Role) -> Callable[[], None]:
+        """Return a function that repeats `check` if the file has changed since its last call.
+
+        An unchanged file costs no comparison, so the function may be called for every message.
+        """
+        checked: Entries | None = None
+
+        def check() -> None:
+            nonlocal checked
+            entries = self._file.value()
+            if entries is not checked:
+                self._check(entries, token, role)
+                checked = entries
+
+        return check
+
+    @staticmethod
+    def _check(entries: Entries, token: str | None, role: Role) -> None:
         if token is None:
             raise UnauthenticatedError("the call needs a token: authorization: Bearer TOKEN")
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
         # All entries are compared, so that the time of a check reveals nothing about the tokens.
-        entries = self._file.value()
         roles = {granted for granted, known in entries if hmac.compare_digest(digest, known)}
         if not roles:
             raise UnauthenticatedError("the token is unknown or was removed")
