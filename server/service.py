@@ -26,7 +26,8 @@ from server.interceptors.call_log import CallLogInterceptor
 from server.interceptors.errors import ErrorInterceptor
 from server.interceptors.load_shedding import LoadSheddingInterceptor
 from server.listener import Listener
-from server.observe.metrics import Metrics, MetricsServer
+from server.observe.metrics import Metrics
+from server.observe.metrics_server import MetricsServer
 from server.observe.tracing import CallTracer, make_exporter
 from server.rpc.health import Health
 from server.rpc.services import QUEUED, ROLES, Parts, Port, add_services, contract_services
