@@ -195,11 +195,14 @@ class Service:
     def _bind(self) -> int:
         """Bind the public and the admin server; return the public port."""
         config = self._config
-        port = Listener(config.host, config.port).bind(self._server, config.credentials())
+        certificates = config.certificates()
+        if (exposure := config.exposure()) is not None:
+            logger.warning("%s", exposure)
+        port = Listener(config.host, config.port).bind(self._server, certificates)
         if config.admin_port is not None:
             listener = Listener(config.admin_host, config.admin_port, "admin-")
             self._admin = grpc.aio.server(interceptors=self._interceptors, options=_OPTIONS)
-            self.admin_port = listener.bind(self._admin, config.credentials())
+            self.admin_port = listener.bind(self._admin, certificates)
         return port
 
     async def _add_services(self, bundles: BundleLoader) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -263,17 +262,6 @@ def test_a_token_file_is_refused_without_telling_what_is_in_it(
     assert "s3cret" not in str(caught.value)
     with pytest.raises(InputError, match="nowhere: No such file"):
         Tokens(tmp_path / "nowhere")
-
-
-def test_a_token_file_that_everybody_can_read_is_logged(
-    file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING, "server.auth.tokens"):
-        Tokens(file)
-        assert caplog.records == []
-        file.chmod(0o644)
-        Tokens(file)
-    assert "can be read by everybody" in caplog.text
 
 
 def test_tokens_in_clear_stay_on_this_machine(tiny_bundle: Path, file: Path) -> None:
