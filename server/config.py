@@ -48,6 +48,9 @@ class ServerConfig:
     connection_age_seconds: float = 300.0
     # time for running calls to finish on a connection that has reached connection_age_seconds
     connection_grace_seconds: float = 3_600.0
+    # shortest time between two keepalive pings of a client, also without running calls; more
+    # frequent pings close its connection. 0 allows all pings
+    min_ping_seconds: float = 5.0
     drain_seconds: float = 0.3  # time from reporting NOT_SERVING to the stop
     grace_seconds: float = 10.0  # time for running calls to finish during a stop
     # directory that stores compiled programs for the next start; None: nothing is stored
@@ -78,6 +81,8 @@ class ServerConfig:
             raise InputError("--connection-age-seconds: must be above 0 and at most 86400")
         if not 0 < self.connection_grace_seconds <= 86_400:
             raise InputError("--connection-grace-seconds: must be above 0 and at most 86400")
+        if not 0 <= self.min_ping_seconds <= 86_400:
+            raise InputError("--min-ping-seconds: must be from 0 to 86400")
         for name in ("drain_seconds", "grace_seconds"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"--{name.replace('_', '-')}: must not be negative")
