@@ -1,7 +1,6 @@
 """A file of tokens: what it grants, and what is refused."""
 
 import hashlib
-import logging
 from pathlib import Path
 
 import pytest
@@ -60,14 +59,3 @@ def test_a_token_file_is_refused_without_telling_what_is_in_it(
     assert "s3cret" not in str(caught.value)
     with pytest.raises(InputError, match="nowhere: No such file"):
         Tokens(tmp_path / "nowhere")
-
-
-def test_a_token_file_that_everybody_can_read_is_logged(
-    file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING, "server.auth.tokens"):
-        Tokens(file)
-        assert caplog.records == []
-        file.chmod(0o644)
-        Tokens(file)
-    assert "can be read by everybody" in caplog.text
