@@ -125,15 +125,21 @@ class LexicalIndex:
         (`IndexSchema.open_read_only`) can be removed at once.
 
         Raises:
-            InputError: there is no index, it is damaged or of another format, or its configuration
-                cannot be used.
+            InputError: there is no index, it is damaged or of another format, its configuration
+                cannot be used, or there is no room for a temporary directory.
         """
         schema = IndexSchema(LexicalConfig.read(directory))
         # Ignore errors of the cleanup: it fails if tantivy creates its lock file at the same time.
-        with tempfile.TemporaryDirectory(
-            prefix="shortlist-lexical-", ignore_cleanup_errors=True
-        ) as links:
-            index = schema.open_read_only(directory, Path(links))
+        try:
+            with tempfile.TemporaryDirectory(
+                prefix="shortlist-lexical-", ignore_cleanup_errors=True
+            ) as links:
+                index = schema.open_read_only(directory, Path(links))
+        except OSError as error:
+            raise InputError(
+                f"{directory}: opening the lexical index needs a temporary directory ({error}); "
+                "free space there, or name another directory with TMPDIR"
+            ) from error
         counts: Counter[str] = Counter()
         searcher = index.searcher()
         for field in schema.weights:

@@ -1,8 +1,8 @@
 """The delta index in use: it has all writes of the log, and its engine answers searches."""
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,8 +17,6 @@ from live.recall_monitor import RecallMonitor
 from search.engine import Engine
 from search.engine_handle import EngineHandle
 from search.snapshot import Snapshot
-
-logger = logging.getLogger(__name__)
 
 # items made visible in one step of a replay; a step may be long, because no search waits for it
 _REPLAY_ITEMS = 8_192
@@ -65,10 +63,8 @@ class ActiveIndex:
         self._writing = threading.Lock()  # held to append to the log and to apply its writes
         self._showing = threading.Lock()  # held to make items visible
         self.delta_index = open_index(engine_handle.engine, scratch)
-        try:
+        with suppress(LexicalWriteError):  # the next call of `show` fails too, or succeeds
             self._replay(self.delta_index)
-        except LexicalWriteError as error:
-            logger.error("written items could not be indexed yet: %s", error)
         self.recall_monitor = self._monitor(engine_handle.engine)
 
     @property

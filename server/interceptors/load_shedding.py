@@ -5,6 +5,7 @@ traced and logged the refused calls, it would have no time to answer the others.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache
 from typing import Any
@@ -21,8 +22,6 @@ from server.worker_pool import OverloadedError, WorkerPool
 
 logger = logging.getLogger(__name__)
 
-_LOG_SECONDS = 1.0  # shortest time between two log lines that count the refused calls
-
 
 class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
     """Refuses model work while the pool's queue is full. Must be the first interceptor.
@@ -37,6 +36,9 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
         metrics: Metrics,
         queued: Collection[str],
         access: AccessInterceptor | None = None,
+        *,
+        log_seconds: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
     ):
         """Prepare to refuse calls.
 
@@ -45,12 +47,14 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
             metrics: Counts the refused calls.
             queued: Full names of the methods that use the pool.
             access: Checks tokens; None: calls need no token.
+            log_seconds: Shortest time between two log lines that count the refused calls.
+            clock: Returns the time in seconds.
         """
         self._queued = queued
         self._access = access
         self._pool = pool
         self._metrics = metrics
-        self._refusals = Occurrences(_LOG_SECONDS)
+        self._refusals = Occurrences(log_seconds, clock)
         self._handlers: dict[str, Any] = {}
 
     async def intercept_service(

@@ -1,5 +1,6 @@
 import math
 import shutil
+import tempfile
 import threading
 from pathlib import Path
 
@@ -329,6 +330,15 @@ def test_a_damaged_index_is_refused(tmp_path, undamaged, suffix, damage):
         file.unlink()
     with pytest.raises(InputError, match="lexical index"):
         LexicalIndex.open(directory)
+
+
+def test_an_index_that_finds_no_room_for_temporary_files_names_their_directory(
+    build, tmp_path, monkeypatch
+):
+    build(titles("lamp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    with pytest.raises(InputError, match=rf"{tmp_path / 'full'}.*; free space there, or .*TMPDIR"):
+        LexicalIndex.open(tmp_path / "lexical")
 
 
 def test_an_index_answers_with_the_weights_it_was_built_with(tmp_path):
