@@ -28,7 +28,8 @@ def found_of_nearest(shop: Shop) -> float:
     for query in open_held_out(shop.engine.directory / bundle.INDEX):
         nearest = rows[np.argsort(-(vectors @ query), kind="stable")[:10]]
         found = {
-            hit.item_id for hit in shop.engine.retrieve(RetrieveRequest(query, page_size=10)).hits
+            hit.item_id
+            for hit in shop.engine.retrieve(RetrieveRequest(vector=query, page_size=10)).hits
         }
         shares.append(len(found & {snapshot.catalogue.id(row) for row in nearest.tolist()}) / 10)
     return float(np.mean(shares))
