@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float64, Integer
 
+from base.errors import RequestError, check_count, check_range
 from catalog.fields import ATTRIBUTE, DISTINCT, kind_of, value_of
-from catalog.filters import FilterError, Interval, check_field, check_interval, within
+from catalog.filters import Interval, check_field, check_interval, within
 from catalog.schema import TEXT
 
 if TYPE_CHECKING:
@@ -45,19 +46,19 @@ class FacetCounts:
     Attributes:
         field: The field.
         scope: Which items are counted; see `Facet.scope`.
-        known: The number of counted items that have a value.
+        known_count: The number of counted items that have a value.
         values: Values of a text or flag with their counts, the most frequent first. Values with
             equal counts keep the order in which they first occur in the catalogue.
-        intervals: The number of items in each requested interval.
+        interval_counts: The number of items in each requested interval.
         smallest: The smallest number or date. None if no item has a value, and for texts and flags.
         largest: The largest number or date. None in the same cases as `smallest`.
     """
 
     field: str
     scope: Literal["matched", "recalled"]
-    known: int
+    known_count: int
     values: tuple[tuple[str | bool, int], ...] = ()
-    intervals: tuple[int, ...] = ()
+    interval_counts: tuple[int, ...] = ()
     smallest: float | datetime.date | None = None
     largest: float | datetime.date | None = None
 
@@ -70,27 +71,20 @@ def check(facet: Facet, path: str) -> None:
         path: Its path in the request, for the error.
 
     Raises:
-        FilterError: the facet is invalid.
+        RequestError: the facet is invalid.
     """
     kind = check_field(facet.field, f"{path}.field")
     if facet.field in DISTINCT:
-        raise FilterError(
-            f"{path}.field", "has a different value for each item; facet over another field"
+        raise RequestError(
+            f"{path}.field", "has a different value for each item; give another field"
         )
-    if not 1 <= facet.max_values <= MAX_FACET_VALUES:
-        raise FilterError(
-            f"{path}.max_values", f"is {facet.max_values}; give 1 to {MAX_FACET_VALUES}"
-        )
-    if len(facet.intervals) > MAX_FACET_INTERVALS:
-        raise FilterError(
-            f"{path}.intervals",
-            f"has {len(facet.intervals)} entries; at most {MAX_FACET_INTERVALS} are allowed",
-        )
+    check_range(facet.max_values, f"{path}.max_values", 1, MAX_FACET_VALUES)
+    check_count(len(facet.intervals), f"{path}.intervals", None, MAX_FACET_INTERVALS)
     if facet.field.startswith(ATTRIBUTE):
         kind = "number"
     if facet.intervals and kind not in ("number", "date"):
-        raise FilterError(
-            f"{path}.intervals", "need a number, a date or an attribute; leave them out"
+        raise RequestError(
+            f"{path}.intervals", "need a field with an order; give a number, a date or an attribute"
         )
     for index, interval in enumerate(facet.intervals):
         check_interval(interval, kind, f"{path}.intervals[{index}]")
@@ -118,7 +112,7 @@ def count(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]) -> Fa
         facet.field,
         facet.scope,
         len(known),
-        intervals=_in_intervals(facet, known),
+        interval_counts=_in_intervals(facet, known),
         smallest=value_of(facet.field, known.min()) if len(known) else None,
         largest=value_of(facet.field, known.max()) if len(known) else None,
     )

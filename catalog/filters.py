@@ -12,8 +12,7 @@ A field is a column of `items` (`fields.COLUMNS`) or an attribute, `attributes.N
 """
 
 import datetime
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,8 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float64
 
-from base.errors import InputError
+from base.errors import RequestError, check_count, unknown_name
 from catalog.fields import ATTRIBUTE, COLUMNS, Kind, Number, kind_of, number_of
+from catalog.items import check_value
 
 if TYPE_CHECKING:
     from catalog.store import ItemStore
@@ -35,37 +35,23 @@ MAX_FILTER_VALUES = 1_000  # maximum number of values of an `In`
 
 Value: TypeAlias = str | Number | bool | datetime.date
 
-_KIND_HELP = {
-    "text": "text",
-    "number": "a finite number",
-    "flag": "true or false",
-    "date": "a date",
+_TYPES: Mapping[Kind, type] = {
+    "text": str,
+    "number": float,
+    "flag": bool,
+    "date": datetime.date,
 }
 LEVEL = " > "  # separates the levels of a category
-
-
-class FilterError(InputError):
-    """A filter or facet is invalid.
-
-    Attributes:
-        path: The path of the invalid field, such as "filter.and_group.filters[2].range.field".
-        problem: What is wrong, and how to correct it.
-    """
-
-    def __init__(self, path: str, problem: str):
-        super().__init__(f"{path}: {problem}")
-        self.path = path
-        self.problem = problem
 
 
 @dataclass(frozen=True)
 class Interval:
     """Numbers or dates with a lower bound, an upper bound or both."""
 
-    at_least: Number | datetime.date | None = None  # inclusive lower bound
-    above: Number | datetime.date | None = None  # exclusive lower bound
-    at_most: Number | datetime.date | None = None  # inclusive upper bound
-    below: Number | datetime.date | None = None  # exclusive upper bound
+    at_least: Value | None = None  # inclusive lower bound
+    above: Value | None = None  # exclusive lower bound
+    at_most: Value | None = None  # inclusive upper bound
+    below: Value | None = None  # exclusive upper bound
 
 
 @dataclass(frozen=True)
@@ -139,7 +125,7 @@ def check(tree: Filter, path: str) -> None:
         path: Its path in the request, for the error.
 
     Raises:
-        FilterError: the filter is invalid.
+        RequestError: the filter is invalid.
     """
     _check(tree, path, 1, [0])
 
@@ -167,6 +153,7 @@ def within(numbers: Float64[np.ndarray, " n"], interval: Interval) -> Bool[np.nd
         (interval.below, np.less),
     ):
         if bound is not None:
+            assert not isinstance(bound, str)  # `check_interval` refuses texts
             passed &= holds(numbers, number_of(bound))
     return passed
 
@@ -175,50 +162,48 @@ def check_interval(interval: Interval, kind: Kind, path: str) -> None:
     """Check that an interval is not empty and that its bounds are of the field's kind.
 
     Raises:
-        FilterError: the interval is invalid.
+        RequestError: the interval is invalid.
     """
     for name, bound in vars(interval).items():
         if bound is not None:
             _check_value(bound, kind, f"{path}.{name}")
-    low = [bound for bound in (interval.at_least, interval.above) if bound is not None]
-    high = [bound for bound in (interval.at_most, interval.below) if bound is not None]
+    low = _numbers(interval.at_least, interval.above)
+    high = _numbers(interval.at_most, interval.below)
     if len(low) > 1 or len(high) > 1:
-        raise FilterError(path, "has two bounds on one side; give one")
+        raise RequestError(path, "has two bounds on one side; give one")
     if not low and not high:
-        raise FilterError(path, "has no bound; give at_least, above, at_most or below")
-    if low and high and number_of(low[0]) > number_of(high[0]):
-        raise FilterError(path, "is empty: its lower bound is above the upper one")
+        raise RequestError(path, "has no bound; give at_least, above, at_most or below")
+    if low and high and low[0] > high[0]:
+        raise RequestError(path, "is empty; give a lower bound that is not above the upper bound")
 
 
 def check_field(field: str, path: str) -> Kind:
     """Check that a field exists, and return its kind.
 
     Raises:
-        FilterError: there is no field of that name.
+        RequestError: there is no field of that name.
     """
     try:
         return kind_of(field)
     except KeyError:
-        known = ", ".join(COLUMNS)
-        raise FilterError(
-            path, f"names no field of items; give {known} or {ATTRIBUTE}NAME"
-        ) from None
+        known = (*COLUMNS, f"{ATTRIBUTE}NAME")
+        raise unknown_name(path, known, "field of items") from None
 
 
 def _check(tree: Filter, path: str, depth: int, count: list[int]) -> None:
     """Check a tree and count its nodes in `count`."""
     count[0] += 1
     if depth > MAX_FILTER_DEPTH:
-        raise FilterError(path, f"lies deeper than {MAX_FILTER_DEPTH} levels; flatten the tree")
+        raise RequestError(path, f"is on level {depth}; give at most {MAX_FILTER_DEPTH} levels")
     if count[0] > MAX_FILTER_NODES:
-        raise FilterError(
-            path, f"makes more than the {MAX_FILTER_NODES} filters allowed; use in_list"
+        raise RequestError(
+            path, f"is filter {count[0]}; give at most {MAX_FILTER_NODES}, or use in_list"
         )
     match tree:
         case And(filters) | Or(filters):
             group = f"{path}.and_group" if isinstance(tree, And) else f"{path}.or_group"
             if not filters:
-                raise FilterError(f"{group}.filters", "is empty; give at least one filter")
+                raise RequestError(f"{group}.filters", "is empty; give at least one filter")
             for index, part in enumerate(filters):
                 _check(part, f"{group}.filters[{index}]", depth + 1, count)
         case Not(part):
@@ -235,47 +220,36 @@ def _check_comparison(tree: Equals | In | Range | Exists | Prefix, path: str) ->
         case Equals(_, value):
             _check_value(value, kind, f"{path}.value")
         case In(_, values):
-            if not 1 <= len(values) <= MAX_FILTER_VALUES:
-                raise FilterError(
-                    f"{path}.values",
-                    f"has {len(values)} values; give 1 to {MAX_FILTER_VALUES:,}",
-                )
+            check_count(len(values), f"{path}.values", 1, MAX_FILTER_VALUES)
             for index, value in enumerate(values):
                 _check_value(value, kind, f"{path}.values[{index}]")
         case Range(field, interval):
             if field.startswith(ATTRIBUTE):
                 kind = "number"
             if kind not in ("number", "date"):
-                raise FilterError(
+                raise RequestError(
                     f"{path}.field", "has no order; give a number, a date or an attribute"
                 )
             check_interval(interval, kind, f"{path}.interval")
         case Prefix(_, prefix):
             if kind != "text":
-                raise FilterError(f"{path}.field", "is not text; give a text field or an attribute")
+                raise RequestError(
+                    f"{path}.field", "is not text; give a text field or an attribute"
+                )
             _check_value(prefix, "text", f"{path}.prefix")
 
 
 def _check_value(value: Value, kind: Kind, path: str) -> None:
-    match kind:
-        case "text":
-            suits = isinstance(value, str)
-        case "flag":
-            suits = isinstance(value, bool)
-        case "date":
-            suits = isinstance(value, datetime.date)
-        case "number":
-            suits = (
-                isinstance(value, int | float)
-                and not isinstance(value, bool)
-                and math.isfinite(value)
-            )
-    if not suits:
-        raise FilterError(path, f"is of the wrong type; give {_KIND_HELP[kind]}")
+    check_value(value, _TYPES[kind], path)
     if value == "":
-        raise FilterError(path, "is empty; to match items without a value, negate exists")
-    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise FilterError(path, "contains a lone surrogate (half a character); correct it")
+        raise RequestError(path, "is empty; to match items without a value, negate exists")
+
+
+def _numbers(*values: Value | None) -> list[float]:
+    """Return values as numbers; leave out None and texts."""
+    return [
+        number_of(value) for value in values if value is not None and not isinstance(value, str)
+    ]
 
 
 def _compared(
@@ -303,7 +277,7 @@ def _one_of(store: "ItemStore", field: str, values: Sequence[Value]) -> Bool[np.
             return _text(store, field, lambda texts: pc.equal(texts, operands[0]))
         return _text(store, field, lambda texts: pc.is_in(texts, value_set=operands))
     numbers = store.fields.numbers(field)
-    operands = [number_of(value) for value in values if not isinstance(value, str)]
+    operands = _numbers(*values)
     return np.equal(numbers, operands[0]) if len(operands) == 1 else np.isin(numbers, operands)
 
 

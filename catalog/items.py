@@ -1,4 +1,4 @@
-"""The item record, and the table of its fields.
+"""The item record, the table of its fields, and the checks of items in requests.
 
 To add a field, add an attribute to `Item`, a row to `ITEM_FIELDS` and a field of the same name to
 `shortlist/v1/item.proto`. The dataset schema, the gRPC converters, the write-ahead log, filters,
@@ -8,8 +8,12 @@ The types in the table are Python types, so that the write-ahead log needs no Ar
 """
 
 import datetime
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from base.errors import RequestError, check_count, check_range, check_text
 
 
 @dataclass(frozen=True)
@@ -67,3 +71,81 @@ ITEM_FIELDS = (
     ItemField("image_url", str, distinct=True),
     ItemField("attributes", dict, text_position=4),
 )
+
+REQUIRED = frozenset(field.name for field in ITEM_FIELDS if field.required)
+
+MAX_ITEM_CHARACTERS = 50_000  # in all texts of an item together
+_INTEGER_LIMIT = 2**63  # the catalogue stores 64-bit integers
+
+_EMPTY = "is empty; give a value"
+_VALUES: Mapping[type, str] = {
+    str: "text",
+    float: "a finite number",
+    int: "a whole number of 64 bits",
+    bool: "true or false",
+    datetime.date: "a date",
+    dict: "a map from text to text",
+}
+
+
+def check_id(item_id: str, path: str) -> None:
+    """Refuse an id that is empty or that UTF-8 cannot encode."""
+    if not item_id:
+        raise RequestError(path, _EMPTY)
+    check_text(item_id, path)
+
+
+def check_value(value: Any, kind: type, path: str) -> None:
+    """Refuse a value that is not of a type of `ITEM_FIELDS`."""
+    if not _suits(value, kind):
+        raise RequestError(path, f"is invalid; give {_VALUES[kind]}")
+    for text in _texts(value):
+        check_text(text, path)
+
+
+def check_item(item: Item, path: str, required: Collection[str] = REQUIRED) -> None:
+    """Refuse an item that lacks a required field, or has an invalid value."""
+    check_fields(vars(item), path, required)
+
+
+def check_fields(values: Mapping[str, Any], path: str, required: Collection[str]) -> None:
+    """Refuse values of item fields, by name, that break a rule of `ITEM_FIELDS`.
+
+    Args:
+        values: The values; None for a field without a value.
+        path: The path of the item in the request, for the error.
+        required: Fields that must have a value.
+    """
+    characters = 0
+    for row in ITEM_FIELDS:
+        value, field_path = values.get(row.name), f"{path}.{row.name}"
+        if value is not None:
+            check_value(value, row.type, field_path)
+        if row.name in required and not (value or "").strip():
+            raise RequestError(field_path, _EMPTY)
+        if row.limits_in_requests and value is not None and row.type in (float, int):
+            check_range(value, field_path, row.minimum, row.maximum)
+        characters += sum(map(len, _texts(value)))
+    check_count(characters, path, None, MAX_ITEM_CHARACTERS, "characters of text")
+
+
+def _suits(value: Any, kind: type) -> bool:
+    if kind is dict:
+        return isinstance(value, Mapping) and all(isinstance(text, str) for text in _texts(value))
+    if kind is float and isinstance(value, float):
+        return math.isfinite(value)
+    if kind in (float, int):
+        return (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and -_INTEGER_LIMIT <= value < _INTEGER_LIMIT
+        )
+    # A datetime is a date in Python, but its time would be lost.
+    return isinstance(value, kind) and not isinstance(value, datetime.datetime)
+
+
+def _texts(value: Any) -> Collection[Any]:
+    """Return the texts of a value: a text, or the names and values of a map."""
+    if isinstance(value, Mapping):
+        return (*value.keys(), *value.values())
+    return (value,) if isinstance(value, str) else ()

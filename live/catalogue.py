@@ -155,7 +155,7 @@ class LiveCatalogue:
 
         The future's exception is
 
-        - RequestError if the write is malformed, or its request id was used for another write;
+        - RequestError if the request id of the write was used for another write;
         - UnknownItemsError if the write is partial and the item does not exist;
         - LogError if the disk fails.
 

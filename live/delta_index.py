@@ -98,11 +98,7 @@ class DeltaIndex:
         visible = self._visible(write.item_id)
         if visible is None:
             return write.whole
-        try:
-            after = _written(write, visible)
-        except TypeError:  # the write is malformed, and `WriteLog.append` will refuse it
-            return False
-        return not _same_but_numbers(visible, after)
+        return not _same_but_numbers(visible, _written(write, visible))
 
     def apply(self, writes: Iterable[tuple[int, Write | Change]]) -> None:
         """Apply writes with their sequence numbers; deletions and numbers are visible at once.
@@ -368,11 +364,7 @@ def _same_but_numbers(item: Item, other: Item) -> bool:
 
 
 def _written(write: Write | Change, before: Item | None) -> Item:
-    """Return the state of an item after a write; the write must not be a deletion.
-
-    Raises:
-        TypeError: the write names fields that items do not have, or lacks a required field.
-    """
+    """Return the state of an item after a write; the write must not be a deletion."""
     assert write.fields is not None
     if write.whole or before is None:
         return Item(write.item_id, **write.fields)

@@ -13,7 +13,6 @@ from live.active_index import ActiveIndex
 from live.compaction import CompactionCancelledError
 from live.config import LiveConfig
 from live.errors import ClosedError
-from live.log.fields import FieldError
 from live.log.write_ahead_log import (
     Acknowledgement,
     NoItemError,
@@ -21,7 +20,7 @@ from live.log.write_ahead_log import (
     Write,
 )
 from live.throttle import Throttle
-from search.errors import RequestError, UnknownItemsError
+from search.errors import UnknownItemsError
 
 logger = logging.getLogger(__name__)
 
@@ -247,14 +246,6 @@ class Builder:
             raise ClosedError("the catalogue is closed")
 
 
-def _caller_error(error: Exception) -> Exception:
+def _caller_error(error: NoItemError | RequestIdReusedError) -> Exception:
     """Return the error that the caller of a refused write sees."""
-    match error:
-        case RequestIdReusedError():
-            return RequestError("request_id", "was used for another write; choose a new one")
-        case FieldError():
-            return RequestError(f"item.{error.field}", error.problem)
-        case NoItemError():
-            return UnknownItemsError((error.item_id,))
-        case _:
-            return error
+    return UnknownItemsError((error.item_id,)) if isinstance(error, NoItemError) else error

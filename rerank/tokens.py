@@ -25,8 +25,11 @@ def tokenise_pairs(
         The tokens, and the number of pairs that were cut.
     """
     most_query, most = config.max_query_tokens, config.max_tokens - _SPECIAL_TOKENS
-    # Tokenise to one word piece more than fits, to detect which texts are cut.
-    first, _ = tokenizer.ids(queries, most_query + 1)
+    # Tokenise to one word piece more than fits, to detect which texts are cut. Tokenise each query
+    # once, because all pairs of a search have the same query.
+    positions = {query: position for position, query in enumerate(dict.fromkeys(queries))}
+    distinct, _ = tokenizer.ids(list(positions), most_query + 1)
+    first = distinct.take([positions[query] for query in queries])
     second, _ = tokenizer.ids(texts, most + 1)
     query_room = np.minimum(first.lengths, most_query)
     room = most - query_room

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from base.errors import InputError
+from base.errors import InputError, RequestError, check_names
 from base.panics import panics_as_errors
 from bert.numerics import Numerics, choose_numerics
 from catalog.catalogue import Catalogue
@@ -26,14 +26,16 @@ from search.bundle.models import Models
 from search.channels.base import Query
 from search.config import EngineConfig
 from search.encoding import QueryEncoder, embed
-from search.errors import NotSupportedError, RequestError
+from search.errors import NotSupportedError
 from search.pipeline.filter import passing_items
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import DEEPEST, Depths, SearchState
 from search.pipeline.steps import Pipeline
 from search.request import (
     DENSE,
+    BatchGetItemsRequest,
     EmbedRequest,
+    GetItemRequest,
     RerankRequest,
     RetrieveRequest,
     SearchRequest,
@@ -219,19 +221,18 @@ class Engine:
         """Return the items that channels find for a query, or the items nearest to a vector.
 
         Raises:
-            NotSupportedError: the bundle was built without a requested channel.
-            RequestError: the vector and the index have different numbers of dimensions.
+            RequestError: the bundle lacks a requested channel, or the vector and the index have
+                different numbers of dimensions.
             DeadlineExceededError: the deadline passed.
         """
         timer, snapshot = self._timer(request.deadline), self.snapshot
-        for name in request.channels:
-            if name not in snapshot.channels.names:
-                raise NotSupportedError(f"this bundle has no channel {name}; build it again")
-        vector = None if isinstance(request.query, str) else self._unit_vector(request.query)
+        known = snapshot.channels.names
+        check_names(request.channels, "channels", known, "channel of this bundle")
+        vector = None if request.vector is None else self._unit_vector(request.vector)
         passed = passing_items(snapshot, request.filter, timer)
         allowed = snapshot.catalogue.alive if passed is None else passed
         query = None
-        if isinstance(request.query, str):
+        if request.query is not None:
             text = normalise_query(request.query)
             with timer.stage("encode") as stage:
                 query = Query(text, self._queries.vector(text, stage))
@@ -329,9 +330,9 @@ class Engine:
         """
         return embed(self.models.encoder, request.inputs, self._timer(request.deadline))
 
-    def lookup(self, item_ids: Sequence[str]) -> Lookup:
-        """Return the current items that have the given ids, and the given ids that no item has."""
-        return self.snapshot.lookup(item_ids, self._timer(None))
+    def lookup(self, request: GetItemRequest | BatchGetItemsRequest) -> Lookup:
+        """Return the current items with the given ids, and the given ids that no item has."""
+        return self.snapshot.lookup(request.ids, self._timer(None))
 
     def _check_weights(self) -> None:
         weights = self.weights.channels
@@ -371,7 +372,7 @@ class Engine:
     def _unit_vector(self, vector: Float32[np.ndarray, " width"]) -> Float32[np.ndarray, " dim"]:
         if vector.shape != (self.dim,):
             raise RequestError(
-                "vector", f"has {vector.size} numbers; the index has {self.dim} dimensions"
+                "vector", f"has {vector.size:,} numbers; give {self.dim:,}, the width of the index"
             )
         wide = vector.astype(np.float64)  # in float32, the squares of very small numbers are 0
         return (wide / np.linalg.norm(wide)).astype(np.float32)

@@ -1,26 +1,6 @@
-"""Errors of requests."""
+"""Errors of valid requests that the engine cannot answer."""
 
 from search.result import StageReport
-
-
-class RequestError(Exception):
-    """A request field has a value that the engine cannot use.
-
-    Attributes:
-        field: The path of the field, such as "rules.boosts[2].strength".
-        problem: What is wrong with the value, and which values are allowed.
-    """
-
-    def __init__(self, field: str, problem: str):
-        super().__init__(f"{field}: {problem}")
-        self.field = field
-        self.problem = problem
-
-    def within(self, field: str) -> "RequestError":
-        """Prefix the path with the name of the field that has the request; return this error."""
-        self.field = f"{field}.{self.field}"
-        self.args = (f"{self.field}: {self.problem}",)
-        return self
 
 
 class UnknownItemsError(Exception):

@@ -11,16 +11,16 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float32
 
+from base.errors import RequestError, check_count, check_range
 from catalog.facets import Facet
 from catalog.filters import Filter
 from catalog.item_text import normalise_query
-from catalog.items import Item
+from catalog.items import Item, check_id
 from search import validation
 from search.config import MAX_DEPTH
-from search.errors import RequestError
 from search.rules import NO_RULES, Rules
 
-# Names of the recall channels. The contract names them CHANNEL_DENSE and CHANNEL_LEXICAL.
+# Names of the recall channels, such as "dense" for CHANNEL_DENSE of the contract.
 DENSE = "dense"
 LEXICAL = "lexical"
 
@@ -29,7 +29,14 @@ MAX_OFFSET = 1_000  # largest number of results before a page
 MAX_RETRIEVE = 1_000
 MAX_RERANK_ITEMS = 500
 MAX_EMBED_INPUTS = 128
+MAX_BATCH_GET = 100
 
+# The least and the greatest value of each depth of a SearchRequest.
+_DEPTHS = (
+    ("recall_depth", 1, MAX_DEPTH),
+    ("rerank_depth", 0, MAX_RERANK_ITEMS),
+    ("rerank_limit", 0, MAX_DEPTH),
+)
 # Fields of a SearchRequest that select a page or limit the time, but do not define the list.
 _PAGE_FIELDS = frozenset({"page_size", "offset", "rerank_limit", "deadline"})
 
@@ -69,12 +76,12 @@ class SearchRequest:
         validation.check_filter(self.filter, "filter")
         validation.check_facets(self.facets)
         validation.check_rules(self.rules)
-        validation.check_range("max_per_group", self.max_per_group, 0, MAX_PAGE_SIZE)
-        for name, low in (("recall_depth", 1), ("rerank_depth", 0), ("rerank_limit", 0)):
+        check_range(self.max_per_group, "max_per_group", 0, MAX_PAGE_SIZE)
+        for name, low, high in _DEPTHS:
             if (depth := getattr(self, name)) is not None:
-                validation.check_range(name, depth, low, MAX_DEPTH)
-        validation.check_range("page_size", self.page_size, 1, MAX_PAGE_SIZE)
-        validation.check_range("offset", self.offset, 0, MAX_OFFSET)
+                check_range(depth, name, low, high)
+        check_range(self.page_size, "page_size", 1, MAX_PAGE_SIZE)
+        check_range(self.offset, "offset", 0, MAX_OFFSET)
 
     @cached_property
     def text(self) -> str:
@@ -95,14 +102,15 @@ class SearchRequest:
 
 @dataclass(frozen=True, eq=False)
 class RetrieveRequest:
-    """Recall only: find items for a query with the channels, or the items nearest to a vector.
+    """Recall only: find items for a text with the channels, or the items nearest to a vector.
 
     Raises:
         RequestError: a field is out of its limits.
     """
 
-    query: str | Float32[np.ndarray, " dim"]  # a text, or a query vector of any norm above 0
+    query: str | None = None  # a text
     _: KW_ONLY
+    vector: Float32[np.ndarray, " dim"] | None = None  # a query vector of any norm above 0
     # names of channels; empty: all channels for a text, the dense channel for a vector
     channels: tuple[str, ...] = ()
     filter: Filter | None = None  # only items that pass this filter are returned
@@ -112,14 +120,18 @@ class RetrieveRequest:
 
     def __post_init__(self) -> None:
         """Refuse values out of their limits."""
-        if isinstance(self.query, str):
+        if (self.query is None) == (self.vector is None):
+            problem = "is empty" if self.query is None else "has a query and a vector"
+            raise RequestError("input", f"{problem}; give one of query and vector")
+        if self.query is not None:
             validation.check_query(self.query, "query")
-        else:
-            validation.check_vector(self.query, "vector")
+        if self.vector is not None:
+            validation.check_vector(self.vector, "vector")
             if set(self.channels) - {DENSE}:
-                raise RequestError("channels", "must be CHANNEL_DENSE alone for a vector")
+                problem = "has a channel that needs a text; give the dense channel or none"
+                raise RequestError("channels", problem)
         validation.check_filter(self.filter, "filter")
-        validation.check_range("page_size", self.page_size, 1, MAX_RETRIEVE)
+        check_range(self.page_size, "page_size", 1, MAX_RETRIEVE)
 
 
 @dataclass(frozen=True)
@@ -158,10 +170,9 @@ class SimilarItemsRequest:
 
     def __post_init__(self) -> None:
         """Refuse values out of their limits."""
-        if not self.item_id:
-            raise RequestError("item_id", "is empty; name the item")
+        check_id(self.item_id, "item_id")
         validation.check_filter(self.filter, "filter")
-        validation.check_range("page_size", self.page_size, 1, MAX_PAGE_SIZE)
+        check_range(self.page_size, "page_size", 1, MAX_PAGE_SIZE)
 
 
 @dataclass(frozen=True)
@@ -179,3 +190,44 @@ class EmbedRequest:
     def __post_init__(self) -> None:
         """Refuse values out of their limits."""
         validation.check_inputs(self.inputs, MAX_EMBED_INPUTS)
+
+
+@dataclass(frozen=True)
+class GetItemRequest:
+    """One item of the catalogue.
+
+    Raises:
+        RequestError: the id is empty.
+    """
+
+    item_id: str
+
+    def __post_init__(self) -> None:
+        """Refuse an empty id."""
+        check_id(self.item_id, "item_id")
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The id of the item."""
+        return (self.item_id,)
+
+
+@dataclass(frozen=True)
+class BatchGetItemsRequest:
+    """Several items of the catalogue.
+
+    Raises:
+        RequestError: there are too few or too many ids, or an id is empty.
+    """
+
+    item_ids: Sequence[str]
+
+    def __post_init__(self) -> None:
+        """Refuse values out of their limits."""
+        check_count(len(self.item_ids), "item_ids", 1, MAX_BATCH_GET)
+        validation.check_ids(self.item_ids, "item_ids")
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids, each once, in their order."""
+        return tuple(dict.fromkeys(self.item_ids))

@@ -18,13 +18,13 @@ from enum import StrEnum
 
 from catalog.filters import Filter
 
-MAX_EXCLUDED = 1_000  # largest number of excluded item ids
-MAX_PIN = 50  # largest position of a pin
+MAX_EXCLUDED_ITEM_IDS = 1_000
+MAX_PINS = 50  # largest number of pins, and largest position of a pin
 MAX_BOOSTS = 20
 MAX_STRENGTH = 10.0  # largest strength of a boost, in units of the final score
 MAX_CAPS = 10
 MAX_PER_VALUE = 100  # largest number of results per value that a cap can allow
-MAX_LEVEL = 20  # largest category level of a cap
+MAX_CATEGORY_LEVEL = 20  # largest category level of a cap
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Cap:
     """Limit the number of results with the same value, over all pages together."""
 
     field: str  # brand, category, group_id or `attributes.NAME`
-    most: int  # maximum number of results per value; items without a value always stay
-    level: int = 0  # number of category levels that are compared; 0 compares all
+    max_results: int  # maximum number of results per value; items without a value always stay
+    category_level: int = 0  # number of category levels that are compared; 0 compares all
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Pin:
 class Rules:
     """The rules of one request; the defaults change nothing."""
 
-    excluded_ids: tuple[str, ...] = ()  # items that never appear
+    excluded_item_ids: tuple[str, ...] = ()  # items that never appear
     excluded: Filter | None = None  # items that pass this filter never appear
     boosts: tuple[Boost, ...] = ()
     diversity: float = 0.0  # 0 sorts by score only, 1 by difference between items only
@@ -108,13 +108,13 @@ class RuleReport:
 
     Attributes:
         rule: The rule, such as "pins[2]".
-        affected: Number of items that the rule changed. An exclusion counts removed items, out of
-            all items that pass the filter. A cap counts removed items that rank above the next
-            page. A boost counts changed scores, diversity counts moved items, and a pin counts 1
-            if its item is placed.
-        problem: Why a pin was not placed; None for other rules.
+        affected_count: Number of items that the rule changed. An exclusion counts removed items,
+            out of all items that pass the filter. A cap counts removed items that rank above the
+            next page. A boost counts changed scores, diversity counts moved items, and a pin counts
+            1 if its item is placed.
+        pin_problem: Why a pin was not placed; None for other rules.
     """
 
     rule: str
-    affected: int
-    problem: PinProblem | None = None
+    affected_count: int
+    pin_problem: PinProblem | None = None

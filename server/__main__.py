@@ -27,14 +27,13 @@ def main(arguments: Sequence[str], program: str = "python -m server") -> int:
             return _health(arguments[1:], program)
         if arguments[:1] == ["check"]:
             _check(arguments[1:], program)
-        else:
-            _serve(arguments, program)
+            return 0
+        return _serve(arguments, program)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _search(arguments: Sequence[str], program: str) -> int:
@@ -71,11 +70,12 @@ def _health(arguments: Sequence[str], program: str) -> int:
     return 0 if is_serving(answer) else 1
 
 
-def _serve(arguments: Sequence[str], program: str) -> None:
-    # Without this variable, gRPC's core writes plain text between the log records, for example
-    # after a failed handshake. Any client can cause failed handshakes. gRPC reads the variable when
-    # it is imported.
+def _serve(arguments: Sequence[str], program: str) -> int:
+    # Without these variables, gRPC's core and XLA write plain text between the log records. For
+    # example, gRPC does so after a failed handshake, which any client can cause. The libraries read
+    # the variables when they are imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # 3: only the reason of a crash
     from server.cli.settings import load
     from server.observe.log_format import configure
     from server.service import serve
@@ -84,7 +84,14 @@ def _serve(arguments: Sequence[str], program: str) -> None:
     configure(settings.config.log_format)
     logger.info("settings", extra={"fields": settings.loggable()})
     logger.info("setting sources", extra={"fields": dict(settings.sources)})
-    asyncio.run(serve(settings.config))
+    try:
+        asyncio.run(serve(settings.config))
+    except InputError as error:
+        if settings.config.log_format == "text":
+            raise
+        logger.error("%s", error)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":

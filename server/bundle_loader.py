@@ -16,12 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from base.error_logging import log_error, operator_text
-from base.errors import InputError
+from base.errors import InputError, RequestError
 from base.memory import give_back_memory
 from search.bundle import Manifest
 from search.engine import Engine
 from search.engine_handle import EngineHandle
-from search.errors import RequestError
 from server.worker_pool import StoppingError
 
 logger = logging.getLogger(__name__)

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import grpc
-
 from base.errors import InputError
 from live.config import LiveConfig
 from search.config import EngineConfig
-from server.auth.certificates import reloading_credentials
+from server.auth.certificates import Certificates
 from server.listener import bracketed
 from server.observe.tracing import check_endpoint
 
@@ -50,6 +48,9 @@ class ServerConfig:
     connection_age_seconds: float = 300.0
     # time for running calls to finish on a connection that has reached connection_age_seconds
     connection_grace_seconds: float = 3_600.0
+    # shortest time between two keepalive pings of a client, also without running calls; more
+    # frequent pings close its connection. 0 allows all pings
+    min_ping_seconds: float = 5.0
     drain_seconds: float = 0.3  # time from reporting NOT_SERVING to the stop
     grace_seconds: float = 10.0  # time for running calls to finish during a stop
     # directory that stores compiled programs for the next start; None: nothing is stored
@@ -80,6 +81,8 @@ class ServerConfig:
             raise InputError("--connection-age-seconds: must be above 0 and at most 86400")
         if not 0 < self.connection_grace_seconds <= 86_400:
             raise InputError("--connection-grace-seconds: must be above 0 and at most 86400")
+        if not 0 <= self.min_ping_seconds <= 86_400:
+            raise InputError("--min-ping-seconds: must be from 0 to 86400")
         for name in ("drain_seconds", "grace_seconds"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"--{name.replace('_', '-')}: must not be negative")
@@ -112,15 +115,26 @@ class ServerConfig:
         """The host; an IPv6 address is in brackets."""
         return bracketed(self.host)
 
-    def credentials(self) -> grpc.ServerCredentials | None:
-        """Return the TLS credentials; None for plain text.
+    def certificates(self) -> Certificates | None:
+        """Return the TLS certificates; None for plain text.
 
         Raises:
             InputError: A file is missing or not PEM, or key and certificate do not match.
         """
         if self.tls_cert is None or self.tls_key is None:
             return None
-        return reloading_credentials(self.tls_cert, self.tls_key, self.client_ca)
+        return Certificates(self.tls_cert, self.tls_key, self.client_ca)
+
+    def exposure(self) -> str | None:
+        """Return a warning if other machines can read the calls or make calls; else None."""
+        if _is_loopback(self.host):
+            return None
+        risks = []
+        if self.tls_cert is None and not self.tokens_in_clear:
+            risks.append("calls are not encrypted (--tls-cert, --tls-key)")
+        if self.tokens is None and self.client_ca is None:
+            risks.append("everybody who reaches the port may call (--tokens, --client-ca)")
+        return f"--host {self.host}: {', and '.join(risks)}" if risks else None
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from base.errors import InputError
+from server.auth.certificates import Certificates
 
 
 @dataclass(frozen=True)
@@ -27,21 +28,21 @@ class Listener:
         """The command-line flags that set this address."""
         return f"--{self.prefix}host {self.host} --{self.prefix}port {self.port}"
 
-    def bind(self, server: grpc.aio.Server, credentials: grpc.ServerCredentials | None) -> int:
+    def bind(self, server: grpc.aio.Server, certificates: Certificates | None) -> int:
         """Bind a server to this address and return the port.
 
         Args:
             server: A server that has not started.
-            credentials: TLS credentials; None for plain text.
+            certificates: The TLS certificates; None for plain text.
 
         Raises:
             InputError: The server cannot listen on this address.
         """
         self._check()
         try:
-            if credentials is None:
+            if certificates is None:
                 return server.add_insecure_port(self.address)
-            return server.add_secure_port(self.address, credentials)
+            return server.add_secure_port(self.address, certificates.credentials())
         except RuntimeError as error:
             raise InputError(f"{self.flags}: {error}") from None
 

@@ -26,7 +26,8 @@ from server.interceptors.call_log import CallLogInterceptor
 from server.interceptors.errors import ErrorInterceptor
 from server.interceptors.load_shedding import LoadSheddingInterceptor
 from server.listener import Listener
-from server.observe.metrics import Metrics, MetricsServer
+from server.observe.metrics import Metrics
+from server.observe.metrics_server import MetricsServer
 from server.observe.tracing import CallTracer, make_exporter
 from server.rpc.health import Health
 from server.rpc.services import QUEUED, ROLES, Parts, Port, add_services, contract_services
@@ -94,8 +95,17 @@ class Service:
             ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds)),
             ("grpc.max_connection_age_grace_ms", round(1000 * config.connection_grace_seconds)),
         )
+        self._options = (
+            *_OPTIONS,
+            (
+                "grpc.http2.min_ping_interval_without_data_ms",
+                round(1000 * config.min_ping_seconds),
+            ),
+            # Otherwise, gRPC allows a client without running calls only one ping in two hours.
+            ("grpc.keepalive_permit_without_calls", 1),
+        )
         self._server = grpc.aio.server(
-            interceptors=[shedding, *self._interceptors], options=(*_OPTIONS, *ages)
+            interceptors=[shedding, *self._interceptors], options=(*self._options, *ages)
         )
         self._admin: grpc.aio.Server | None = None
         self._metrics.watch_state(self.pool, lambda: self._engine, lambda: self.live)
@@ -194,11 +204,14 @@ class Service:
     def _bind(self) -> int:
         """Bind the public and the admin server; return the public port."""
         config = self._config
-        port = Listener(config.host, config.port).bind(self._server, config.credentials())
+        certificates = config.certificates()
+        if (exposure := config.exposure()) is not None:
+            logger.warning("%s", exposure)
+        port = Listener(config.host, config.port).bind(self._server, certificates)
         if config.admin_port is not None:
             listener = Listener(config.admin_host, config.admin_port, "admin-")
-            self._admin = grpc.aio.server(interceptors=self._interceptors, options=_OPTIONS)
-            self.admin_port = listener.bind(self._admin, config.credentials())
+            self._admin = grpc.aio.server(interceptors=self._interceptors, options=self._options)
+            self.admin_port = listener.bind(self._admin, certificates)
         return port
 
     async def _add_services(self, bundles: BundleLoader) -> None:

@@ -41,7 +41,7 @@ class Authority:
 
 
 def put(source: Path, target: Path) -> None:
-    """Replace a file atomically, as certificate rotation does."""
+    """Replace a file and its permissions atomically, as certificate rotation does."""
     fresh = target.with_name(f".{target.name}.new")
-    shutil.copyfile(source, fresh)
+    shutil.copy(source, fresh)
     fresh.replace(target)

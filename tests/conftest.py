@@ -3,6 +3,8 @@
 import logging
 import os
 import shutil
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +49,9 @@ def logging_as_before() -> Iterator[None]:
     """Restore logging after a test, because a tested command configures this process's logging."""
     root, ours = logging.getLogger(), [logging.getLogger(name) for name in ("server", "search")]
     handlers, levels = list(root.handlers), [logger.level for logger in ours]
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
     yield
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
     for handler in [each for each in root.handlers if each not in handlers]:
         root.removeHandler(handler)
     for logger, level in zip(ours, levels, strict=True):

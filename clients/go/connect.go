@@ -30,6 +30,10 @@ const serviceConfig = `{
 	}]
 }`
 
+// maxMessageBytes is the size of the largest answer that the client accepts. The default of grpc-go is
+// 4 MiB, which a page of items with long texts exceeds.
+const maxMessageBytes = 64 << 20
+
 // connect prepares a connection: plain text without ca, TLS with ca, mutual TLS with ca, cert and key.
 func connect(address, ca, cert, key string) (*grpc.ClientConn, error) {
 	security := grpc.WithInsecure()
@@ -40,7 +44,12 @@ func connect(address, ca, cert, key string) (*grpc.ClientConn, error) {
 		}
 		security = grpc.WithTransportCredentials(credentials.NewTLS(config))
 	}
-	return grpc.Dial(address, security, grpc.WithDefaultServiceConfig(serviceConfig))
+	return grpc.Dial(
+		address,
+		security,
+		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)),
+	)
 }
 
 func tlsConfig(ca, cert, key string) (*tls.Config, error) {

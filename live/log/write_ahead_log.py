@@ -14,8 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from base.errors import RequestError
 from base.failpoints import failpoint
 from base.locks import DirectoryLock
 from base.sqlite_log import (
@@ -29,8 +30,9 @@ from base.sqlite_log import (
     select_in,
 )
 from live.log import reading
-from live.log.fields import canonical, is_text, set_fields, to_json
+from live.log.fields import set_fields, to_json
 from live.log.reading import FILE, Change, LogSnapshot
+from live.log.write import Write
 
 __all__ = [
     "FILE",
@@ -47,7 +49,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 REMEMBERED_REQUESTS = 1_000_000  # number of request ids that the log keeps, in about 0.2 GB
-MAX_REQUEST_ID_CHARACTERS = 64
 
 
 class NoItemError(Exception):
@@ -58,24 +59,11 @@ class NoItemError(Exception):
         self.item_id = item_id
 
 
-class RequestIdReusedError(Exception):
+class RequestIdReusedError(RequestError):
     """A request id was used before, for another write."""
 
-    def __init__(self, request_id: str):
-        super().__init__(f"request id {request_id!r} was used for another write; choose a new one")
-        self.request_id = request_id
-
-
-@dataclass(frozen=True)
-class Write:
-    """One upsert or deletion that a caller requests."""
-
-    # 1 to 64 characters, chosen by the caller; a write with a known request id changes nothing
-    request_id: str
-    item_id: str
-    # None: delete the item. Otherwise values by field, typed as in `Item`; None clears a field.
-    fields: Mapping[str, Any] | None
-    whole: bool = True  # True: the fields are the whole item. False: other fields keep their values
+    def __init__(self) -> None:
+        super().__init__("request_id", "was used for another write; give a new one")
 
 
 @dataclass(frozen=True)
@@ -86,9 +74,8 @@ class Acknowledgement:
     repeated: bool  # the request id was known, so nothing changed
 
 
-# The acknowledgement of a write, or the error of a refused write: NoItemError,
-# RequestIdReusedError, or the ValueError of a malformed write.
-Outcome: TypeAlias = Acknowledgement | Exception
+# The acknowledgement of a write, or the error of a refused write.
+Outcome: TypeAlias = Acknowledgement | NoItemError | RequestIdReusedError
 
 
 @dataclass
@@ -98,20 +85,6 @@ class _Transaction:
     last: int  # the log's last sequence number after the transaction
     changes: dict[str, Change]  # item id -> its new row
     requests: dict[str, tuple[int, bytes]]  # request id -> sequence and digest
-
-
-@dataclass(frozen=True)
-class _CanonicalWrite:
-    """A valid write with canonical fields."""
-
-    write: Write
-    fields: Mapping[str, Any] | None  # in canonical form; None: delete the item
-    digest: bytes  # hash of the item id, the fields and `whole`
-
-    @property
-    def partial(self) -> bool:
-        """Whether the write changes only some fields of an item."""
-        return self.fields is not None and not self.write.whole
 
 
 class WriteLog:
@@ -214,11 +187,10 @@ class WriteLog:
             LogError: the file cannot be written. After a disk failure, the writes may or may not be
                 durable. The caller can safely send them again with the same request ids.
         """
-        writes_or_errors = [_canonical(write) for write in writes]
         with self._lock:
             self._require_open()
             with self._file.reporting("cannot be written"):
-                transaction, outcomes = self._plan(writes_or_errors, exists)
+                transaction, outcomes = self._plan(writes, exists)
                 if transaction.requests:
                     self._commit(transaction)
         return outcomes
@@ -279,22 +251,14 @@ class WriteLog:
             raise ValueError("the log is closed")
 
     def _plan(
-        self,
-        writes_or_errors: Sequence[_CanonicalWrite | ValueError],
-        exists: Callable[[str], bool],
+        self, writes: Sequence[Write], exists: Callable[[str], bool]
     ) -> tuple[_Transaction, list[Outcome]]:
         """Return the transaction for a batch and the outcome of each write; write nothing."""
-        valid = [entry for entry in writes_or_errors if isinstance(entry, _CanonicalWrite)]
-        requests = self._requests([entry.write.request_id for entry in valid])
-        partial = [entry.write.item_id for entry in valid if entry.partial]
+        requests = self._requests([write.request_id for write in writes])
+        partial = [write.item_id for write in writes if _is_partial(write)]
         before = reading.changes_of(self._file, self._connection, partial)
         transaction = _Transaction(reading.last_sequence(self._connection), {}, {})
-        outcomes: list[Outcome] = [
-            _add(transaction, entry, requests, before, exists)
-            if isinstance(entry, _CanonicalWrite)
-            else entry
-            for entry in writes_or_errors
-        ]
+        outcomes = [_add(transaction, write, requests, before, exists) for write in writes]
         return transaction, outcomes
 
     def _requests(self, request_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
@@ -346,56 +310,47 @@ def _open(file: LogFile) -> sqlite3.Connection | LogSnapshot:
         return content
 
 
-def _canonical(write: Write) -> _CanonicalWrite | ValueError:
-    """Return a write in canonical form, or the error if the write is malformed."""
-    if not is_text(write.request_id) or not 1 <= len(write.request_id) <= MAX_REQUEST_ID_CHARACTERS:
-        limit = MAX_REQUEST_ID_CHARACTERS
-        return ValueError(
-            f"request_id: {write.request_id!r} is not text of 1 to {limit} characters"
-        )
-    if not is_text(write.item_id) or not write.item_id:
-        return ValueError(f"item_id: {write.item_id!r} is not text, or is empty")
-    fields = None
-    if write.fields is not None:
-        try:
-            fields = canonical(write.fields, whole=write.whole)
-        except ValueError as error:
-            return error
-    whole = write.whole or fields is None
-    content = json.dumps([write.item_id, whole]) + ("" if fields is None else to_json(fields))
-    return _CanonicalWrite(write, fields, digest(content))
+def _digest(write: Write) -> bytes:
+    """Return the hash of a write's item id, fields and `whole`."""
+    content = json.dumps([write.item_id, write.whole or write.fields is None])
+    return digest(content if write.fields is None else content + to_json(write.fields))
+
+
+def _is_partial(write: Write) -> bool:
+    """Return whether a write changes only some fields of an item."""
+    return write.fields is not None and not write.whole
 
 
 def _add(
     transaction: _Transaction,
-    new: _CanonicalWrite,
+    write: Write,
     requests: Mapping[str, tuple[int, bytes]],
     before: Mapping[str, Change],
     exists: Callable[[str], bool],
 ) -> Outcome:
     """Add a write to a transaction, unless the write is repeated or refused; return its outcome."""
-    request_id, item_id = new.write.request_id, new.write.item_id
+    request_id, item_id, hashed = write.request_id, write.item_id, _digest(write)
     known = transaction.requests.get(request_id) or requests.get(request_id)
-    if known and known[1] != new.digest:
-        return RequestIdReusedError(request_id)
+    if known and known[1] != hashed:
+        return RequestIdReusedError()
     if known:
         return Acknowledgement(known[0], repeated=True)
     earlier = transaction.changes.get(item_id)
-    if earlier is None and new.partial and not exists(item_id):
+    if earlier is None and _is_partial(write) and not exists(item_id):
         return NoItemError(item_id)
-    change = _merge(earlier or before.get(item_id), new, transaction.last + 1)
+    change = _merge(earlier or before.get(item_id), write, transaction.last + 1)
     if change is None:
         return NoItemError(item_id)
     transaction.last += 1
     transaction.changes[item_id] = change
-    transaction.requests[request_id] = (transaction.last, new.digest)
+    transaction.requests[request_id] = (transaction.last, hashed)
     return Acknowledgement(transaction.last, repeated=False)
 
 
-def _merge(before: Change | None, new: _CanonicalWrite, sequence: int) -> Change | None:
+def _merge(before: Change | None, write: Write, sequence: int) -> Change | None:
     """Return an item's row after a write; None for a partial write to a deleted item."""
-    item_id, fields = new.write.item_id, new.fields
-    if fields is None or new.write.whole:
+    item_id, fields = write.item_id, write.fields
+    if fields is None or write.whole:
         return Change(item_id, sequence, fields, whole=True)
     if before is None:
         return Change(item_id, sequence, fields, whole=False)

@@ -79,8 +79,9 @@ class Options:
     # None: only if the address begins with "dns:", "ipv4:" or "ipv6:".
     balance: bool | None = None
     # Seconds without traffic before the client probes a connection with running calls; None never
-    # probes. By default, servers close connections that are probed more often than every 300
-    # seconds. Load balancers drop connections after 350 seconds without traffic, or later.
+    # probes. A server of Shortlist allows one probe every 5 seconds (`--min-ping-seconds`). A proxy
+    # may close connections that are probed more often than every 300 seconds, gRPC's own limit.
+    # Load balancers drop connections after 350 seconds without traffic, or later.
     keepalive_seconds: float | None = 330.0
     keepalive_timeout_seconds: float = 20.0  # longest wait for the answer to a probe
     max_message_bytes: int = 64 * 2**20  # largest response; RESOURCE_EXHAUSTED for larger ones

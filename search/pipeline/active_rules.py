@@ -64,7 +64,9 @@ class ActiveRules:
             if problem is None:
                 pins.append((pin.position, row, name))
         pins.sort()
-        caps = [(catalogue.codes(cap.field, cap.level), cap.most) for cap in rules.caps]
+        caps = [
+            (catalogue.codes(cap.field, cap.category_level), cap.max_results) for cap in rules.caps
+        ]
         if max_per_group:
             caps.append((catalogue.codes("group_id"), max_per_group))
         return cls(
@@ -202,12 +204,12 @@ def _without_excluded(
     rules: Rules, catalogue: Catalogue, passed: Allowed
 ) -> tuple[Allowed, list[RuleReport]]:
     """Return a mask of the items that remain after exclusions, and a report per exclusion."""
-    if not rules.excluded_ids and rules.excluded is None:
+    if not rules.excluded_item_ids and rules.excluded is None:
         return (catalogue.alive if passed is None else passed), []
     before = catalogue.all_alive if passed is None else passed
     reports, is_excluded = [], np.zeros(len(before), np.bool_)
-    if rules.excluded_ids:
-        rows = catalogue.rows(rules.excluded_ids)
+    if rules.excluded_item_ids:
+        rows = catalogue.rows(rules.excluded_item_ids)
         is_excluded[rows[rows >= 0]] = True
         count = int(np.count_nonzero(is_excluded & before))
         reports.append(RuleReport("excluded_item_ids", count))

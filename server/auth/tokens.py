@@ -2,19 +2,15 @@
 
 import hashlib
 import hmac
-import logging
-import os
 import re
-import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
 from base.errors import InputError
 from server.auth.reloading import ReloadedFiles
-
-logger = logging.getLogger(__name__)
+from server.auth.secret_files import SecretFile, warn_if_exposed
 
 _LINE = re.compile(r"(\w+)\s*:\s*([0-9a-fA-F]{64})")
 
@@ -28,7 +24,6 @@ class Role(StrEnum):
 
 
 Entries: TypeAlias = Sequence[tuple[Role, str]]  # a role and the SHA-256 of a token
-FileContent: TypeAlias = tuple[bytes, int]  # the file's bytes and its mode
 
 
 class UnauthenticatedError(Exception):
@@ -65,8 +60,11 @@ class Tokens:
             InputError: The file cannot be read, has an invalid line, or has no token.
         """
         self._path = path
-        self._file: ReloadedFiles[FileContent, Entries] = ReloadedFiles(
-            f"--tokens {path}", self._read, self._parse, reload_seconds
+        self._file: ReloadedFiles[SecretFile, Entries] = ReloadedFiles(
+            f"--tokens {path}",
+            lambda: SecretFile.read("--tokens", path),
+            self._parse,
+            reload_seconds,
         )
 
     def check(self, token: str | None, role: Role) -> None:
@@ -76,28 +74,39 @@ class Tokens:
             UnauthenticatedError: `token` is None or not in the file.
             RoleMissingError: The token does not have the role.
         """
+        self._check(self._file.value(), token, role)
+
+    def recheck(self, token: str | None, role: Role) -> Callable[[], None]:
+        """Return a function that repeats `check` if the file has changed since its last call.
+
+        An unchanged file costs no comparison, so the function may be called for every message.
+        """
+        checked: Entries | None = None
+
+        def check() -> None:
+            nonlocal checked
+            entries = self._file.value()
+            if entries is not checked:
+                self._check(entries, token, role)
+                checked = entries
+
+        return check
+
+    @staticmethod
+    def _check(entries: Entries, token: str | None, role: Role) -> None:
         if token is None:
             raise UnauthenticatedError("the call needs a token: authorization: Bearer TOKEN")
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
         # All entries are compared, so that the time of a check reveals nothing about the tokens.
-        entries = self._file.value()
         roles = {granted for granted, known in entries if hmac.compare_digest(digest, known)}
         if not roles:
             raise UnauthenticatedError("the token is unknown or was removed")
         if role not in roles:
             raise RoleMissingError(role)
 
-    def _read(self) -> FileContent:
-        try:
-            with self._path.open("rb") as file:
-                return file.read(), os.fstat(file.fileno()).st_mode
-        except OSError as error:
-            raise InputError(f"--tokens {self._path}: {error.strerror}") from None
-
-    def _parse(self, content: FileContent) -> Entries:
-        text, mode = content
+    def _parse(self, file: SecretFile) -> Entries:
         entries = []
-        lines = text.decode("utf-8", "replace").splitlines()
+        lines = file.content.decode("utf-8", "replace").splitlines()
         for number, line in enumerate(lines, start=1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
@@ -111,6 +120,5 @@ class Tokens:
             entries.append((Role(match[1]), match[2].lower()))
         if not entries:
             raise InputError(f"--tokens {self._path}: holds no token")
-        if mode & stat.S_IROTH:
-            logger.warning("--tokens %s can be read by everybody: chmod o-r", self._path)
+        warn_if_exposed("--tokens", self._path, file)
         return entries

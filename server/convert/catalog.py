@@ -1,24 +1,15 @@
 """Convert the messages of GetItem and BatchGetItems; `server/rpc/writes.py` converts writes."""
 
+from search.request import BatchGetItemsRequest, GetItemRequest
 from search.result import Lookup
-from search.validation import check_count, check_id
 from server.convert.common import COMPLETE, stage_messages
-from server.convert.items import item_fields, item_message
+from server.convert.items import item_message
 from shortlist.v1 import catalog_service_pb2
 
-MAX_BATCH_GET = 100
 
-
-def get_item_record(
-    request: catalog_service_pb2.GetItemRequest,
-) -> tuple[str, frozenset[str] | None]:
-    """Return the requested item id and item fields (None: all fields).
-
-    Raises:
-        RequestError: the id is empty, or a requested field does not exist.
-    """
-    check_id(request.item_id, "item_id")
-    return request.item_id, item_fields(request.item_fields, "item_fields")
+def get_item_request(message: catalog_service_pb2.GetItemRequest) -> GetItemRequest:
+    """Convert a message to an engine request; raise RequestError if a field is invalid."""
+    return GetItemRequest(message.item_id)
 
 
 def get_item_response(
@@ -34,20 +25,9 @@ def get_item_response(
     )
 
 
-def batch_get_record(
-    request: catalog_service_pb2.BatchGetItemsRequest,
-) -> tuple[list[str], frozenset[str] | None]:
-    """Return the requested item ids without duplicates, and item fields (None: all fields).
-
-    Raises:
-        RequestError: there are too few or too many ids, an id is empty, or a requested field does
-            not exist.
-    """
-    check_count("item_ids", len(request.item_ids), MAX_BATCH_GET)
-    for index, item_id in enumerate(request.item_ids):
-        check_id(item_id, f"item_ids[{index}]")
-    fields = item_fields(request.item_fields, "item_fields")
-    return list(dict.fromkeys(request.item_ids)), fields
+def batch_get_request(message: catalog_service_pb2.BatchGetItemsRequest) -> BatchGetItemsRequest:
+    """Convert a message to an engine request; raise RequestError if a field is invalid."""
+    return BatchGetItemsRequest(tuple(message.item_ids))
 
 
 def batch_get_response(

@@ -1,8 +1,9 @@
 """Conversions that several services share.
 
-The converters check only the shape of a message: every oneof is set, every enum value is known, and
-no filter is too large. The engine's request classes check the values. Converters and request
-classes raise RequestError with the path of the field in the protobuf message.
+The engine's request classes check all values. The converters refuse only messages that have no
+counterpart in Python: a oneof without a value, an unknown scope of a facet, a date that does not
+exist, a filter of too many bytes, and a page token that does not fit. Both raise RequestError with
+the path of the field in the protobuf message.
 """
 
 from collections.abc import Sequence

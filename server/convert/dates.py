@@ -4,7 +4,7 @@ import datetime
 
 from google.type import date_pb2
 
-from search.errors import RequestError
+from base.errors import RequestError
 
 
 def date_message(date: datetime.date | None) -> date_pb2.Date | None:
@@ -25,4 +25,4 @@ def date_record(message: date_pb2.Date, path: str) -> datetime.date:
     try:
         return datetime.date(message.year, message.month, message.day)
     except (ValueError, OverflowError):
-        raise RequestError(path, "must be a whole date: year, month and day") from None
+        raise RequestError(path, "is not a date; give a year, month and day that exist") from None

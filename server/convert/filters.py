@@ -1,15 +1,14 @@
 """Convert filters and facets between the contract and the catalogue.
 
-These functions check only the shape of a message: every oneof is set, and no filter is too large.
-The engine checks the values. Its errors name a field by the same path as errors raised here.
+These functions refuse only messages that have no counterpart in Python; see `common`.
 """
 
 import datetime
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from base.errors import RequestError, check_count
 from catalog.facets import MAX_FACET_VALUES, Facet, FacetCounts
-from catalog.fields import Number
 from catalog.filters import (
     And,
     Equals,
@@ -23,12 +22,10 @@ from catalog.filters import (
     Range,
     Value,
 )
-from search.errors import RequestError
 from server.convert.dates import date_message, date_record
 from shortlist.v1 import facet_pb2, filter_pb2
 
-MAX_FILTER_KIBIBYTES = 256
-DEFAULT_FACET_VALUES = 10
+MAX_FILTER_BYTES = 256 * 2**10
 
 _SCOPES: Mapping[Literal["matched", "recalled"], "facet_pb2.FacetScope.ValueType"] = {
     "matched": facet_pb2.FACET_SCOPE_MATCHED,
@@ -50,8 +47,7 @@ def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
     Raises:
         RequestError: a part of the filter is not set, or the filter is too large.
     """
-    if message.ByteSize() > MAX_FILTER_KIBIBYTES * 2**10:
-        raise RequestError(path, f"is larger than {MAX_FILTER_KIBIBYTES} KiB")
+    check_count(message.ByteSize(), path, None, MAX_FILTER_BYTES, "bytes")
     return _filter(message, path)
 
 
@@ -65,12 +61,12 @@ def facet_message(counts: FacetCounts) -> facet_pb2.FacetCounts:
     return facet_pb2.FacetCounts(
         field=counts.field,
         scope=_SCOPES[counts.scope],
-        known_count=counts.known,
+        known_count=counts.known_count,
         values=[
             facet_pb2.ValueCount(value=value_message(value), count=count)
             for value, count in counts.values
         ],
-        interval_counts=counts.intervals,
+        interval_counts=counts.interval_counts,
         smallest=None if counts.smallest is None else value_message(counts.smallest),
         largest=None if counts.largest is None else value_message(counts.largest),
     )
@@ -125,7 +121,7 @@ def _comparison(message: filter_pb2.Filter, path: str) -> Equals | In | Range | 
         case "prefix":
             return Prefix(message.prefix.field, message.prefix.prefix)
         case _:
-            raise RequestError(path, "needs a group, a filter to negate or a comparison")
+            raise RequestError(path, "is empty; give a group, a filter to negate or a comparison")
 
 
 def _value(message: filter_pb2.Value, path: str) -> Value:
@@ -139,29 +135,20 @@ def _value(message: filter_pb2.Value, path: str) -> Value:
         case "date":
             return date_record(message.date, f"{path}.date")
         case _:
-            raise RequestError(path, "needs a text, a number, a flag or a date")
+            raise RequestError(path, "is empty; give a text, a number, a flag or a date")
 
 
 def _interval(message: filter_pb2.Interval, path: str) -> Interval:
-    def bound(
-        name: Literal["at_least", "above", "at_most", "below"],
-    ) -> Number | datetime.date | None:
-        if not message.HasField(name):
-            return None
-        value = _value(getattr(message, name), f"{path}.{name}")
-        if isinstance(value, str | bool):
-            raise RequestError(f"{path}.{name}", "must be a number or a date")
-        return value
-
-    return Interval(bound("at_least"), bound("above"), bound("at_most"), bound("below"))
+    bounds = {bound.name: value for bound, value in message.ListFields()}
+    return Interval(**{name: _value(value, f"{path}.{name}") for name, value in bounds.items()})
 
 
 def _facet(message: facet_pb2.Facet, path: str) -> Facet:
     if message.scope not in _SCOPE_OF:
-        raise RequestError(f"{path}.scope", "is unknown")
+        raise RequestError(f"{path}.scope", f"is {message.scope}; give a value of FacetScope")
     return Facet(
         message.field,
-        min(message.max_values, MAX_FACET_VALUES) or DEFAULT_FACET_VALUES,
+        min(message.max_values, MAX_FACET_VALUES) or Facet.max_values,
         tuple(
             _interval(interval, f"{path}.intervals[{index}]")
             for index, interval in enumerate(message.intervals)

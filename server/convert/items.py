@@ -5,33 +5,26 @@ from typing import Any
 
 from google.protobuf import field_mask_pb2
 
+from base.errors import check_names
 from catalog.items import ITEM_FIELDS, Item
-from search.errors import RequestError
 from server.convert.dates import date_message, date_record
 from shortlist.v1 import item_pb2
 
-_FIELDS = frozenset(field.name for field in ITEM_FIELDS)
+_FIELDS = tuple(field.name for field in ITEM_FIELDS)
 _REQUIRED = [field.name for field in ITEM_FIELDS if field.required]
 _MAPS = [field.name for field in ITEM_FIELDS if field.type is dict]
 _DATES = [field.name for field in ITEM_FIELDS if field.type is datetime.date]
 
 
-def item_fields(mask: field_mask_pb2.FieldMask, path: str) -> frozenset[str] | None:
-    """Return the item fields that a field mask names (None: all fields).
+def item_fields(mask: field_mask_pb2.FieldMask) -> frozenset[str] | None:
+    """Return the item fields that the mask `item_fields` of a request names (None: all fields).
 
-    Args:
-        mask: The mask. An empty mask and "*" name all fields.
-        path: The path of the mask in the request.
+    An empty mask and "*" name all fields.
 
     Raises:
         RequestError: a name in the mask is not a field of items.
     """
-    for index, name in enumerate(mask.paths):
-        if name != "*" and name not in _FIELDS:
-            raise RequestError(
-                f"{path}.paths[{index}]",
-                "is not a field of items; give a top-level field, such as title or attributes",
-            )
+    check_names(mask.paths, "item_fields.paths", (*_FIELDS, "*"), "field of items")
     return None if not mask.paths or "*" in mask.paths else frozenset(mask.paths)
 
 

@@ -11,9 +11,9 @@ import json
 import struct
 from dataclasses import dataclass
 
+from base.errors import RequestError
 from search.bundle import Manifest
 from search.config import MAX_DEPTH
-from search.errors import RequestError
 from search.request import MAX_OFFSET, SearchRequest
 
 _VERSION = 3
@@ -56,38 +56,62 @@ class Page:
 def write_page_token(page: Page, manifest: Manifest, request: SearchRequest) -> str:
     """Return the token for a page of a search."""
     bundle = _bundle_digest(manifest)
-    depth = _NO_LIMIT if page.reranked is None else page.reranked
-    digest = _digest(16, page.offset, depth, bundle.hex(), request.identity)
-    packed = _LAYOUT.pack(_VERSION, page.offset, depth, bundle, digest)
+    digest = _token_digest(page, bundle, request)
+    packed = _LAYOUT.pack(_VERSION, page.offset, _depth(page), bundle, digest)
     return base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
 
 
-def read_page_token(token: str, manifest: Manifest, request: SearchRequest) -> Page:
-    """Return the page that a token from `write_page_token` describes.
+@dataclass(frozen=True)
+class PageToken:
+    """A token that has the form of a token; `check` says whether it fits its request."""
 
-    Raises:
-        PageTokenError: the token is malformed or belongs to another search.
-        PageTokenExpiredError: the token belongs to this search on another bundle.
-    """
-    try:
-        packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        version, offset, depth, bundle, digest = _LAYOUT.unpack(packed)
-    except (ValueError, binascii.Error, struct.error):
-        raise PageTokenError from None
-    expected = _digest(16, offset, depth, bundle.hex(), request.identity)
-    if version != _VERSION or digest != expected:
-        raise PageTokenError
-    # Callers can compute the digest, so a forged token is possible. Refuse numbers out of range.
-    if offset > MAX_OFFSET or MAX_DEPTH < depth < _NO_LIMIT:
-        raise PageTokenError
-    if bundle != _bundle_digest(manifest):
-        raise PageTokenExpiredError
-    return Page(offset, None if depth == _NO_LIMIT else depth)
+    page: Page
+    bundle: bytes  # digest of the bundle
+    digest: bytes  # digest of the page, the bundle and the search
+
+    @classmethod
+    def read(cls, token: str) -> "PageToken":
+        """Read a token that `write_page_token` wrote.
+
+        Raises:
+            PageTokenError: the token is malformed.
+        """
+        try:
+            packed = base64.b64decode(
+                token + "=" * (-len(token) % 4), altchars=b"-_", validate=True
+            )
+            version, offset, depth, bundle, digest = _LAYOUT.unpack(packed)
+        except (ValueError, binascii.Error, struct.error):
+            raise PageTokenError from None
+        # Callers can compute the digest, so a token can be forged. Refuse numbers out of range.
+        if version != _VERSION or offset > MAX_OFFSET or MAX_DEPTH < depth < _NO_LIMIT:
+            raise PageTokenError
+        return cls(Page(offset, None if depth == _NO_LIMIT else depth), bundle, digest)
+
+    def check(self, manifest: Manifest, request: SearchRequest) -> None:
+        """Refuse a token of another search or of another bundle.
+
+        Raises:
+            PageTokenError: the token belongs to another search.
+            PageTokenExpiredError: the token belongs to this search on another bundle.
+        """
+        if self.digest != _token_digest(self.page, self.bundle, request):
+            raise PageTokenError
+        if self.bundle != _bundle_digest(manifest):
+            raise PageTokenExpiredError
 
 
 def _bundle_digest(manifest: Manifest) -> bytes:
     """Return the digest of a bundle's id; for a compacted bundle, of its trained bundle's id."""
     return _digest(8, manifest.root or manifest.bundle_id)
+
+
+def _token_digest(page: Page, bundle: bytes, request: SearchRequest) -> bytes:
+    return _digest(16, page.offset, _depth(page), bundle.hex(), request.identity)
+
+
+def _depth(page: Page) -> int:
+    return _NO_LIMIT if page.reranked is None else page.reranked
 
 
 def _digest(size: int, *parts: str | int) -> bytes:

@@ -1,7 +1,7 @@
 """Convert between RerankService's messages and the engine's records."""
 
+from base.errors import RequestError
 from catalog.items import Item
-from search.errors import RequestError
 from search.request import DENSE, LEXICAL, RerankRequest
 from search.result import SearchResult
 from server.convert.common import coverage_message, stage_messages
@@ -22,7 +22,7 @@ def rerank_request(
             case "item":
                 candidates.append(item_record(candidate.item, f"{path}.item"))
             case _:
-                raise RequestError(path, "needs an item_id or an item")
+                raise RequestError(path, "is empty; give an item_id or an item")
     return RerankRequest(message.query, candidates, deadline=deadline)
 
 

@@ -1,10 +1,9 @@
 """Convert between RetrievalService's messages and the engine's records."""
 
 import numpy as np
-from jaxtyping import Float32
 
+from base.errors import RequestError
 from catalog.items import Item
-from search.errors import RequestError
 from search.request import (
     DENSE,
     MAX_PAGE_SIZE,
@@ -25,30 +24,18 @@ from server.convert.common import (
 from server.convert.items import item_message, item_record
 from shortlist.v1 import retrieval_service_pb2, vector_pb2
 
-DEFAULT_RETRIEVE = 100
-DEFAULT_SIMILAR = 10
-
 
 def retrieve_request(
     message: retrieval_service_pb2.RetrieveRequest, deadline: float | None
 ) -> RetrieveRequest:
     """Convert a message to an engine request; raise RequestError if a field is invalid."""
-    query: str | Float32[np.ndarray, " dim"]
-    match message.WhichOneof("input"):
-        case "query":
-            query = message.query
-        case "vector":
-            query = np.array(message.vector.values, np.float32)
-        case _:
-            raise RequestError("input", "needs a query or a vector")
-    for index, number in enumerate(message.channels):
-        if number not in CHANNEL_NAMES:
-            raise RequestError(f"channels[{index}]", "is unspecified or unknown")
+    vector = message.vector.values if message.HasField("vector") else None
     return RetrieveRequest(
-        query,
-        channels=tuple(CHANNEL_NAMES[number] for number in message.channels),
+        message.query if message.HasField("query") else None,
+        vector=None if vector is None else np.array(vector, np.float32),
+        channels=tuple(CHANNEL_NAMES.get(number, str(number)) for number in message.channels),
         filter=filter_of(message),
-        page_size=min(message.page_size, MAX_RETRIEVE) or DEFAULT_RETRIEVE,
+        page_size=min(message.page_size, MAX_RETRIEVE) or RetrieveRequest.page_size,
         with_items=bool(message.item_fields.paths),
         deadline=deadline,
     )
@@ -83,7 +70,7 @@ def similar_items_request(
         message.item_id,
         filter=filter_of(message),
         exclude_variants=message.exclude_variants,
-        page_size=min(message.page_size, MAX_PAGE_SIZE) or DEFAULT_SIMILAR,
+        page_size=min(message.page_size, MAX_PAGE_SIZE) or SimilarItemsRequest.page_size,
         deadline=deadline,
     )
 
@@ -120,7 +107,7 @@ def embed_request(
             case "item":
                 inputs.append(item_record(entry.item, f"{path}.item"))
             case _:
-                raise RequestError(path, "needs a query or an item")
+                raise RequestError(path, "is empty; give a query or an item")
     return EmbedRequest(inputs, deadline=deadline)
 
 

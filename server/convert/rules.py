@@ -1,13 +1,7 @@
-"""Convert rules between the contract and the engine.
-
-These functions check only the shape of a message: every required filter is set. The engine checks
-the values. Its errors name a field by the same path as errors raised here.
-"""
+"""Convert rules between the contract and the engine."""
 
 from collections.abc import Mapping
 
-from catalog.filters import Filter
-from search.errors import RequestError
 from search.rules import Adjustment, Boost, Cap, Effect, Pin, PinProblem, RuleReport, Rules
 from server.convert.filters import filter_record
 from shortlist.v1 import rules_pb2
@@ -26,7 +20,7 @@ def rules_record(message: rules_pb2.Rules) -> Rules:
         tuple(message.excluded_item_ids),
         None if excluded is None else filter_record(excluded, "rules.excluded"),
         tuple(
-            Boost(_boost_filter(boost, f"rules.boosts[{index}].filter"), boost.strength)
+            Boost(filter_record(boost.filter, f"rules.boosts[{index}].filter"), boost.strength)
             for index, boost in enumerate(message.boosts)
         ),
         message.diversity,
@@ -55,14 +49,8 @@ def report_message(report: RuleReport) -> rules_pb2.RuleReport:
     """Convert the effect of a rule on the whole list to a message."""
     return rules_pb2.RuleReport(
         rule=report.rule,
-        affected_count=report.affected,
+        affected_count=report.affected_count,
         pin_problem=rules_pb2.PIN_PROBLEM_UNSPECIFIED
-        if report.problem is None
-        else _PROBLEMS[report.problem],
+        if report.pin_problem is None
+        else _PROBLEMS[report.pin_problem],
     )
-
-
-def _boost_filter(message: rules_pb2.Boost, path: str) -> Filter:
-    if not message.HasField("filter"):
-        raise RequestError(path, "is missing; give a filter for the items to boost")
-    return filter_record(message.filter, path)

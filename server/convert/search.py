@@ -1,7 +1,5 @@
 """Convert between SearchService's messages and the engine's records."""
 
-from dataclasses import replace
-
 from search.bundle import Manifest
 from search.config import MAX_DEPTH
 from search.request import (
@@ -21,11 +19,9 @@ from server.convert.common import (
 )
 from server.convert.filters import facet_message, facet_records
 from server.convert.items import item_message
-from server.convert.page_tokens import Page, read_page_token, write_page_token
+from server.convert.page_tokens import Page, PageToken, write_page_token
 from server.convert.rules import adjustment_message, report_message, rules_record
 from shortlist.v1 import search_service_pb2
-
-DEFAULT_PAGE_SIZE = 10
 
 # If a page has one of these degradations, later pages rerank only the candidates that this page
 # reranked.
@@ -47,6 +43,8 @@ def search_request(
     Raises:
         RequestError: a field is invalid, or the page token belongs to another search or bundle.
     """
+    token = PageToken.read(message.page_token) if message.page_token else None
+    page = token.page if token else Page(0)
     rerank_depth = None
     if message.HasField("rerank_depth"):
         rerank_depth = min(message.rerank_depth, MAX_RERANK_ITEMS)
@@ -58,13 +56,14 @@ def search_request(
         max_per_group=min(message.max_per_group, MAX_PAGE_SIZE),
         recall_depth=min(message.recall_depth, MAX_DEPTH) or None,
         rerank_depth=rerank_depth,
-        page_size=min(message.page_size, MAX_PAGE_SIZE) or DEFAULT_PAGE_SIZE,
+        rerank_limit=page.reranked,
+        page_size=min(message.page_size, MAX_PAGE_SIZE) or SearchRequest.page_size,
+        offset=page.offset,
         deadline=deadline,
     )
-    if not message.page_token:
-        return request
-    page = read_page_token(message.page_token, manifest, request)
-    return replace(request, offset=page.offset, rerank_limit=page.reranked)
+    if token:
+        token.check(manifest, request)
+    return request
 
 
 def search_response(

@@ -15,9 +15,10 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from base.error_logging import log_error
+from base.errors import RequestError
 from live.errors import ClosedError, ReadOnlyError
 from live.log.write_ahead_log import LogError
-from search.errors import DeadlineExceededError, NotSupportedError, RequestError, UnknownItemsError
+from search.errors import DeadlineExceededError, NotSupportedError, UnknownItemsError
 from server.auth.tokens import RoleMissingError, UnauthenticatedError
 from server.bundle_loader import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
 from server.convert.page_tokens import PageTokenError, PageTokenExpiredError

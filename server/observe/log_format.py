@@ -3,8 +3,15 @@
 import json
 import logging
 import re
+import sys
+import threading
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Literal
+
+from base.error_logging import log_error
+
+logger = logging.getLogger(__name__)
 
 LogFormat = Literal["text", "json"]
 
@@ -57,6 +64,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 def configure(log_format: LogFormat) -> None:
     """Log to standard error: INFO of the server and the engine, and warnings of libraries.
 
+    Uncaught exceptions are logged, too. Python would print them as plain text between JSON lines.
     If the process has already configured logging, its handlers stay in use.
     """
     handler = logging.StreamHandler()
@@ -65,3 +73,24 @@ def configure(log_format: LogFormat) -> None:
     logging.captureWarnings(True)
     for name in _LOGGED_FROM_INFO:
         logging.getLogger(name).setLevel(logging.INFO)
+    sys.excepthook = _log_end
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_thread_end
+
+
+def _log_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log the exception that ends the process."""
+    logger.critical("uncaught exception", exc_info=(kind, error, trace))
+
+
+def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Log an exception that has no caller, such as an exception of `__del__`."""
+    if unraisable.exc_value is not None:
+        log_error(logger, unraisable.exc_value, "exception ignored")
+
+
+def _log_thread_end(ended: threading.ExceptHookArgs) -> None:
+    """Log the exception that ends a thread."""
+    if ended.exc_value is not None:
+        name = ended.thread.name if ended.thread is not None else "unknown"
+        log_error(logger, ended.exc_value, "uncaught exception in thread %s", name)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,12 +13,10 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
-    make_wsgi_app,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from base.errors import InputError
 from bert.compiled import cached_programs
 from live.catalogue import LiveCatalogue, LiveReport
 from search.engine import Engine
@@ -33,7 +26,6 @@ from server.worker_pool import WorkerPool
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 _ITEMS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-_READ_TIMEOUT_SECONDS = 10  # time for a client to send its request
 
 
 class Metrics:
@@ -250,65 +242,3 @@ def _live_metrics(report: LiveReport) -> Iterator[Metric]:
 
 def _gauge(name: str, help_text: str, value: int | float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, help_text, value=value)
-
-
-class MetricsServer:
-    """Serves `GET /metrics` over HTTP on its own threads.
-
-    Attributes:
-        port: The port that the server listens on.
-    """
-
-    def __init__(self, registry: CollectorRegistry, host: str, port: int):
-        """Listen on an address.
-
-        Raises:
-            InputError: The server cannot listen on this address.
-        """
-        flags = f"--metrics-host {host} --metrics-port {port}"
-        try:
-            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-
-            class Server(_Server):
-                address_family = family
-
-            self._server = make_server(host, port, _only_metrics(registry), Server, _Handler)
-        except OSError as error:
-            in_use = error.errno == errno.EADDRINUSE
-            reason = "address already in use" if in_use else error.strerror or error
-            raise InputError(f"{flags}: cannot listen there ({reason})") from None
-        self.port = self._server.server_port
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="metrics", daemon=True
-        )
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop the server and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = _READ_TIMEOUT_SECONDS
-
-    def log_message(self, *_: Any) -> None:
-        """Log nothing, because scrapes are frequent."""
-
-
-def _only_metrics(registry: CollectorRegistry) -> Callable[..., Iterable[bytes]]:
-    metrics: Any = make_wsgi_app(registry)
-
-    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/metrics":
-            answer: Iterable[bytes] = metrics(environ, start_response)
-            return answer
-        start_response("404 Not Found", [("Content-Type", "text/plain")])
-        return [b"GET /metrics\n"]
-
-    return app

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Protocol, runtime_checkable
 
+from base.errors import RequestError
 from live.catalogue import LiveCatalogue
 from search.engine_handle import EngineHandle
-from search.errors import RequestError, UnknownItemsError
+from search.errors import UnknownItemsError
 from server.convert import catalog as catalog_messages
 from server.convert.items import item_fields
 from server.convert.rerank import rerank_request, rerank_response
@@ -65,7 +66,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         """Return the best items for a query."""
         engine = self._engine_handle.engine
         request = search_request(message, engine.manifest, deadline_of(context))
-        fields = item_fields(message.item_fields, "item_fields")
+        fields = item_fields(message.item_fields)
         result = await self._pool.run(lambda: engine.search(request), request.deadline)
         record_answer(result, engine.bundle_id)
         return search_response(request, result, engine.manifest, fields)
@@ -77,7 +78,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         engine = self._engine_handle.engine
         try:
             request = search_request(message.search, engine.manifest, deadline_of(context))
-            fields = item_fields(message.search.item_fields, "item_fields")
+            fields = item_fields(message.search.item_fields)
         except RequestError as error:
             raise error.within("search") from None
         parts = parts_of(
@@ -104,7 +105,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         """Return the items that the channels recall for a query or a vector."""
         engine = self._engine_handle.engine
         request = retrieve_request(message, deadline_of(context))
-        fields = item_fields(message.item_fields, "item_fields")
+        fields = item_fields(message.item_fields)
         result = await self._pool.run(lambda: engine.retrieve(request), request.deadline)
         record_answer(result, engine.bundle_id)
         return retrieve_response(result, engine.bundle_id, fields)
@@ -115,7 +116,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         """Return the items whose vectors are nearest to the vector of an item."""
         engine = self._engine_handle.engine
         request = similar_items_request(message, deadline_of(context))
-        fields = item_fields(message.item_fields, "item_fields")
+        fields = item_fields(message.item_fields)
         result = await self._pool.run(lambda: engine.similar(request), request.deadline)
         record_answer(result, engine.bundle_id)
         return similar_items_response(result, engine.bundle_id, fields)
@@ -161,8 +162,8 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     ) -> catalog_service_pb2.GetItemResponse:
         """Return one item."""
         engine = self._engine_handle.engine
-        item_id, fields = catalog_messages.get_item_record(request)
-        lookup = engine.lookup([item_id])
+        fields = item_fields(request.item_fields)
+        lookup = engine.lookup(catalog_messages.get_item_request(request))
         record_answer(lookup, engine.bundle_id)
         if lookup.missing:
             raise UnknownItemsError(lookup.missing)
@@ -173,8 +174,8 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     ) -> catalog_service_pb2.BatchGetItemsResponse:
         """Return the known items of a list of ids, and the unknown ids."""
         engine = self._engine_handle.engine
-        item_ids, fields = catalog_messages.batch_get_record(request)
-        lookup = engine.lookup(item_ids)
+        fields = item_fields(request.item_fields)
+        lookup = engine.lookup(catalog_messages.batch_get_request(request))
         record_answer(lookup, engine.bundle_id)
         return catalog_messages.batch_get_response(lookup, fields, engine.bundle_id)
 

@@ -5,14 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from typing import Protocol, TypeVar, runtime_checkable
 
-from google.protobuf.field_mask_pb2 import FieldMask
-
-from catalog.items import ID, ITEM_FIELDS
+from base.errors import RequestError
 from live.catalogue import LiveCatalogue
 from live.errors import ReadOnlyError
-from live.log.write_ahead_log import MAX_REQUEST_ID_CHARACTERS, Acknowledgement, Write
-from search.errors import RequestError
-from search.validation import REQUIRED, check_id, check_item
+from live.log.write import Write
+from live.log.write_ahead_log import Acknowledgement
 from server.convert.items import item_record
 from server.interceptors.errors import error_status
 from shortlist.v1 import catalog_service_pb2
@@ -22,8 +19,6 @@ from shortlist.v1 import catalog_service_pb2
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 0.4
 _MAX_UNANSWERED = 256  # largest number of writes of a stream that are read but not answered
-
-_FIELDS = frozenset(field.name for field in ITEM_FIELDS) - {ID}
 
 
 @runtime_checkable
@@ -110,35 +105,10 @@ async def _queue_write(
 
 def upsert(request: catalog_service_pb2.UpsertItemsRequest) -> Write:
     """Convert a request to a write; raise RequestError if a field is invalid."""
-    request_id = _request_id(request.request_id)
-    paths = _paths(request.update_mask)
     item = item_record(request.item, "item")
-    if not paths:
-        check_item(item, "item")
-        values = {name: value for name in _FIELDS if (value := getattr(item, name)) is not None}
-        return Write(request_id, item.item_id, values)
-    check_item(item, "item", REQUIRED & {ID, *paths})
-    return Write(
-        request_id, item.item_id, {path: getattr(item, path) for path in paths}, whole=False
-    )
+    return Write.upsert(request.request_id, item, request.update_mask.paths)
 
 
 def deletion(request: catalog_service_pb2.DeleteItemsRequest) -> Write:
     """Convert a request to a write; raise RequestError if a field is invalid."""
-    check_id(request.item_id, "item_id")
-    return Write(_request_id(request.request_id), request.item_id, None)
-
-
-def _request_id(request_id: str) -> str:
-    if not 1 <= len(request_id) <= MAX_REQUEST_ID_CHARACTERS:
-        raise RequestError("request_id", f"must have 1 to {MAX_REQUEST_ID_CHARACTERS} characters")
-    return request_id
-
-
-def _paths(mask: FieldMask) -> tuple[str, ...]:
-    paths = tuple(dict.fromkeys(mask.paths))
-    for index, path in enumerate(mask.paths):
-        if path not in _FIELDS:
-            known = ", ".join(sorted(_FIELDS))
-            raise RequestError(f"update_mask.paths[{index}]", f"must be one of {known}")
-    return paths
+    return Write(request.request_id, request.item_id, None)

@@ -1,4 +1,4 @@
-"""The table of item fields agrees with the record and the dataset schema."""
+"""The table of item fields agrees with the record and the dataset schema. Items of requests."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,7 +6,8 @@ from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
-from catalog.items import ITEM_FIELDS, Item, ItemField
+from base.errors import RequestError
+from catalog.items import ID, ITEM_FIELDS, REQUIRED, Item, ItemField, check_item
 from catalog.schema import ITEMS
 
 NUMBERS = (int, float)
@@ -49,3 +50,46 @@ def test_only_numbers_have_limits_and_only_text_is_read_by_models():
 def test_each_position_of_the_item_text_is_taken_once():
     positions = [f.text_position for f in ITEM_FIELDS if f.text_position is not None]
     assert sorted(positions) == list(range(1, len(positions) + 1))
+
+
+def test_only_required_fields_may_not_be_empty():
+    check_item(Item("", "b"), "item", REQUIRED - {ID})
+    check_item(Item("a", ""), "item", {ID})
+    for item, field in ((Item("", "b"), "item_id"), (Item("a", " \t\n"), "title")):
+        with pytest.raises(RequestError, match=f"^item.{field}: is empty; give a value$"):
+            check_item(item, "item")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"price": -1.0},
+        {"rating": 0.0, "rating_count": 0},
+        {"rating": 5.0, "rating_count": 2**63 - 1},
+        {"description": "ü" * 49_989, "attributes": {"k": "x" * 8}},
+    ],
+    ids=["price", "least", "greatest", "characters"],
+)
+def test_values_at_their_limits_are_allowed(fields):
+    check_item(Item("a", "b", **fields), "item")
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"rating": 5.1}, "item.rating: is 5.1; give 0 to 5"),
+        ({"rating_count": -1}, "item.rating_count: is -1; give at least 0"),
+        ({"rating_count": 2**63}, "item.rating_count: is invalid; give a whole number of 64 bits"),
+        ({"price": float("inf")}, "item.price: is invalid; give a finite number"),
+        ({"brand": "\ud800"}, "item.brand: has a lone surrogate (half a character); remove it"),
+        (
+            {"description": "x" * 49_990, "attributes": {"k": "x" * 8}},
+            "item: has 50,001 characters of text; give at most 50,000",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_an_item_out_of_its_limits_is_refused_by_field(fields, error):
+    with pytest.raises(RequestError) as refused:
+        check_item(Item("a", "b", **fields), "item")
+    assert str(refused.value) == error

@@ -65,6 +65,13 @@ def check_stream_with_filter(run: Example, servers: Servers) -> None:
     assert (code, violation["field"]) == (1, "search.page_size")
 
 
+def check_large_page(run: Example, address: str) -> None:
+    """Check that an answer of more than 4 MiB, the default limit of gRPC, arrives whole."""
+    code, printed = run({"address": address, "brand": "Voltix", "page-size": 100}, QUERY)
+    assert code == 0, printed
+    assert len(printed["results"]) == 16
+
+
 def cheap_flags(servers: Servers) -> dict[str, object]:
     """Return the flags of a search for three cheap items of a brand."""
     return {"address": servers.plain, "brand": "Voltix", "below": 42.5, "page-size": 3}

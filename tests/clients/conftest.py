@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bert.numerics import choose_numerics
 from search import bundle
 from server.config import ServerConfig
 from shortlist.client import Client, Options, ShortlistError
+from tests import tiny
 from tests.server.auth.token_files import line, write
 from tests.server.conftest import run_server
 from tests.server.interceptors.test_errors import EXPECTED, run_raising
@@ -54,6 +56,19 @@ def servers(
     """Running servers with the two configurations."""
     with run_server(config) as plain, run_server(mutual_config) as mutual:
         yield Servers(plain.address, mutual.address, certificates)
+
+
+@pytest.fixture(scope="session")
+def large(config: ServerConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server with 16 items of Voltix, which are together larger than 4 MiB."""
+    directory = tmp_path_factory.mktemp("large") / "bundle"
+    items = [
+        replace(item, image_url="https://" + "a" * 300_000) if item.brand == "Voltix" else item
+        for item in tiny.tiny_items()
+    ]
+    tiny.write_bundle(directory, items, choose_numerics())
+    with run_server(replace(config, bundle=directory)) as server:
+        yield server.address
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,10 @@ def test_both_messages_of_a_streamed_search(example: behaviour.Example, servers:
     behaviour.check_stream_with_filter(example, servers)
 
 
+def test_an_answer_of_more_than_4_mib(example: behaviour.Example, large: str) -> None:
+    behaviour.check_large_page(example, large)
+
+
 def test_errors_have_their_details(example: behaviour.Example, servers: Servers) -> None:
     behaviour.check_error_details(example, servers, "InvalidArgument")
     behaviour.check_filter_error_path(example, servers)

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from base.errors import RequestError
 from catalog.facets import Facet
 from catalog.filters import Equals, Interval, Range
 from catalog.items import Item
-from search.errors import RequestError, UnknownItemsError
+from search.errors import UnknownItemsError
 from search.request import LEXICAL, EmbedRequest, RerankRequest, RetrieveRequest, SearchRequest
 from tests.live.conftest import LAMP, found
 from tests.tiny import tiny_items
@@ -20,7 +21,9 @@ def test_a_new_item_is_found_by_words_and_by_vector_soon_after_acknowledgement(s
     shop.upsert(LAMP)
     shop.until(lambda: found(shop, "zyx reading lamp")[:1] == ["lamp"])
     vector = shop.engine.embed(EmbedRequest([LAMP])).vectors[0]
-    assert shop.engine.retrieve(RetrieveRequest(vector, page_size=1)).hits[0].item_id == "lamp"
+    assert (
+        shop.engine.retrieve(RetrieveRequest(vector=vector, page_size=1)).hits[0].item_id == "lamp"
+    )
     words = shop.engine.retrieve(RetrieveRequest("brass lamp", channels=(LEXICAL,))).hits
     assert [hit.item_id for hit in words] == ["lamp"]
     assert shop.live.report().freshness is not None

@@ -13,6 +13,7 @@ from bert.model import Bert
 from bert.numerics import Numerics
 from bert.packing import pack
 from bert.params import WeightsError
+from bert.tokens import Tokenizer
 from rerank.features import FEATURE_NAMES, FeatureStatistics
 from rerank.model import (
     Reranker,
@@ -116,6 +117,26 @@ def test_pairs_are_cut_to_the_budget_and_each_cut_pair_is_counted_once(tokenizer
     red, desk = (int(tokenizer.ids([word], 1)[0].values[0]) for word in ("red", "desk"))
     cls, sep = tokenizer.cls_id, tokenizer.sep_id
     assert tokenised.ids[3].tolist() == [cls, *[red] * 4, sep, *[desk] * 17, sep]
+
+
+def test_the_query_of_many_pairs_is_tokenised_once(tokenizer, tmp_path):
+    class Counting(Tokenizer):
+        """Records the texts that it tokenises."""
+
+        def ids(self, texts, max_tokens):
+            recorded.extend(texts)
+            return super().ids(texts, max_tokens)
+
+    recorded: list[str] = []
+    tokenizer.save(tmp_path)
+    counting = Counting.from_directory(tmp_path)
+    queries = [QUERY, QUERY, "desk", QUERY, ""]
+    tokenised, _ = tokenise_pairs(counting, CONFIG, queries, TEXTS[:5])
+    assert recorded == [QUERY, "desk", "", *TEXTS[:5]]
+    for row, (query, text) in enumerate(zip(queries, TEXTS, strict=False)):
+        alone, _ = tokenise_pairs(tokenizer, CONFIG, [query], [text])
+        assert tokenised.ids[row].tolist() == alone.ids[0].tolist()
+        assert tokenised.first_lengths[row] == alone.first_lengths[0]
 
 
 def test_packed_pairs_score_as_padded_ones_do(reranker, scorer, statistics, features):

@@ -4,14 +4,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from base.errors import RequestError
 from catalog.item_text import item_text
 from catalog.items import Item
 from search.config import EngineConfig
 from search.engine import Engine
-from search.errors import DeadlineExceededError, NotSupportedError, RequestError, UnknownItemsError
+from search.errors import DeadlineExceededError, NotSupportedError, UnknownItemsError
 from search.request import (
     DENSE,
     LEXICAL,
+    BatchGetItemsRequest,
     EmbedRequest,
     RerankRequest,
     RetrieveRequest,
@@ -145,7 +147,7 @@ def test_an_expired_deadline_ends_every_method(engine):
 def test_a_query_s_own_vector_retrieves_the_same(engine):
     vector = engine.embed(EmbedRequest(["hdmi cable"])).vectors[0]
     by_text = engine.retrieve(RetrieveRequest("hdmi cable", channels=(DENSE,)))
-    by_vector = engine.retrieve(RetrieveRequest(3 * vector))
+    by_vector = engine.retrieve(RetrieveRequest(vector=3 * vector))
     assert ids(by_text) == ids(by_vector)
     np.testing.assert_allclose(
         [hit.score for hit in by_text.hits], [hit.score for hit in by_vector.hits], atol=1e-6
@@ -156,15 +158,15 @@ def test_a_query_s_own_vector_retrieves_the_same(engine):
 @pytest.mark.parametrize("length", [1e-42, 1e38], ids=["denormal", "largest"])
 def test_a_vector_of_any_length_retrieves_the_same(engine, length):
     direction = np.sign(engine.embed(EmbedRequest(["hdmi cable"])).vectors[0])
-    of_one = engine.retrieve(RetrieveRequest(direction))
-    of_length = engine.retrieve(RetrieveRequest((length * direction).astype(np.float32)))
+    of_one = engine.retrieve(RetrieveRequest(vector=direction))
+    of_length = engine.retrieve(RetrieveRequest(vector=(length * direction).astype(np.float32)))
     assert ids(of_length) == ids(of_one)
     assert max(hit.score for hit in of_length.hits) <= 1 + 1e-5
 
 
 def test_a_vector_of_another_width_is_refused(engine):
-    with pytest.raises(RequestError, match="vector: has 3 numbers; the index has 16 dimensions"):
-        engine.retrieve(RetrieveRequest(np.ones(3, np.float32)))
+    with pytest.raises(RequestError, match="vector: has 3 numbers; give 16, the width"):
+        engine.retrieve(RetrieveRequest(vector=np.ones(3, np.float32)))
 
 
 def test_hits_say_which_channel_recalled_them(engine):
@@ -272,7 +274,7 @@ def test_queries_and_items_are_embedded_together_in_their_order(engine):
 
 def test_items_are_looked_up_in_the_order_of_their_ids(engine):
     first, second = engine.store.ids[:2]
-    found = engine.lookup([second, "nobody", first, "no one"])
+    found = engine.lookup(BatchGetItemsRequest([second, "nobody", first, "no one"]))
     assert [item.item_id for item in found.items] == [second, first]
     assert found.missing == ("nobody", "no one")
     assert [(s.name, s.candidates) for s in found.stages] == [("lookup", 2)]

@@ -260,12 +260,12 @@ def test_tls_files_that_do_not_belong_together_are_named(
         tls_config(config, certificates, mutual=False), tls_key=certificates / "client.key"
     )
     with pytest.raises(InputError, match=r"client\.key"):
-        key_of_another.credentials()
+        key_of_another.certificates()
     no_authority = replace(
         tls_config(config, certificates, mutual=True), client_ca=certificates / "server.key"
     )
     with pytest.raises(InputError, match=r"--client-ca .*server\.key"):
-        no_authority.credentials()
+        no_authority.certificates()
 
 
 def test_an_encrypted_key_is_refused_without_asking(
@@ -279,7 +279,7 @@ def test_an_encrypted_key_is_refused_without_asking(
         tls_config(config, certificates, mutual=False), tls_key=certificates / "locked.key"
     )
     with pytest.raises(InputError, match="encrypted"):
-        locked.credentials()
+        locked.certificates()
 
 
 def test_a_server_that_cannot_keep_compiled_programs_serves_all_the_same(

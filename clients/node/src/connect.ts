@@ -16,10 +16,12 @@ export function credentialsFor(tls?: Tls): ChannelCredentials {
   return credentials.createSsl(read(tls.ca), read(tls.key), read(tls.cert));
 }
 
-// Options that retry UNAVAILABLE. If the address names several servers ("dns:search.example:50051"),
+// Options that retry UNAVAILABLE and accept large answers. If the address names several servers ("dns:search.example:50051"),
 // the retry goes to another server. Retries are safe: most methods only read, and the server recognises
 // a repeated write by its request_id.
 export const options: ClientOptions = {
+  // The default is 4 MiB, which a page of items with long texts exceeds.
+  "grpc.max_receive_message_length": 64 * 2 ** 20,
   "grpc.service_config": JSON.stringify({
     loadBalancingConfig: [{ round_robin: {} }],
     methodConfig: [

@@ -196,8 +196,8 @@ def test_a_full_disk_keeps_acknowledged_writes_and_nothing_of_the_batch(tmp_path
     with WriteLog.open(tmp_path) as log:
         log.append([Write("r1", "i", SAW)])
         large = [
-            Write(f"large {n}", f"large {n}", {"title": "Saw", "description": "x" * 2**20})
-            for n in range(4)
+            Write(f"large {n}", f"large {n}", {"title": "Saw", "description": "x" * 49_000})
+            for n in range(80)
         ]
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))  # 1 MiB per file
@@ -210,7 +210,7 @@ def test_a_full_disk_keeps_acknowledged_writes_and_nothing_of_the_batch(tmp_path
         assert log.sequence == 1
         log.check()
         written = log.append(large)  # possible without the limit
-        assert [each.sequence for each in written] == [2, 3, 4, 5]
+        assert [each.sequence for each in written] == list(range(2, 82))
     with WriteLog.open(tmp_path) as log:
         log.check()
-        assert log.sequence == 5
+        assert log.sequence == 81

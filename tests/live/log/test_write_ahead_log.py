@@ -1,4 +1,4 @@
-"""The write log: merging, request ids, malformed writes, and reading while it is written."""
+"""The write log: merging, request ids, and reading while it is written."""
 
 import datetime
 import random
@@ -86,11 +86,6 @@ def test_values_come_back_with_their_types_after_reopening(tmp_path):
         change = only(log)
     assert change == Change("i", 1, EVERYTHING, True)
     assert {name: type(value) for name, value in change.fields.items()} == dict(FIELDS)
-
-
-def test_a_whole_number_for_a_price_is_a_price(log):
-    log.append([Write("r1", "i", {"title": "Saw", "price": 12})])
-    assert type(only(log).fields["price"]) is float
 
 
 def test_an_equivalent_write_counts_as_repeated(log):
@@ -215,7 +210,7 @@ def test_a_request_id_with_another_write_is_refused(log, other):
         [made, refused] = log.append(batch)
         assert isinstance(made, Acknowledgement)
         assert isinstance(refused, RequestIdReusedError)
-        assert refused.request_id == "r1"
+        assert str(refused) == "request_id: was used for another write; give a new one"
     assert [change.item_id for change in log.changes()] == ["i", "k"]
 
 
@@ -231,41 +226,6 @@ def test_the_oldest_request_ids_are_forgotten(tmp_path):
         log.check()
         assert log.sequence == 11
         assert log.append([Write("s4", "i4", SAW)]) == [Acknowledgement(12, False)]
-
-
-@pytest.mark.parametrize(
-    ("write", "complaint"),
-    [
-        (Write("", "i", SAW), "request_id"),
-        (Write("r" * 65, "i", SAW), "request_id"),
-        (Write("r\ud800", "i", SAW), "request_id"),
-        (Write("r", "", SAW), "item_id"),
-        (Write("r", "\ud800", SAW), "item_id"),
-        (Write("r", "i", {}), "field title: every item needs one"),
-        (Write("r", "i", {"title": ""}, whole=False), "field title: every item needs one"),
-        (Write("r", "i", {"title": None}, whole=False), "field title: every item needs one"),
-        (Write("r", "i", {**SAW, "item_id": "i"}), "field item_id: items have no such field"),
-        (Write("r", "i", {**SAW, "embedding": [0.5]}), "field embedding"),
-        (Write("r", "i", {**SAW, "brand": "\ud800"}), "field brand: str"),
-        (Write("r", "i", {**SAW, "price": "1"}), "field price: str is not float"),
-        (Write("r", "i", {**SAW, "price": True}), "field price: bool is not float"),
-        (Write("r", "i", {**SAW, "price": float("nan")}), "field price"),
-        (Write("r", "i", {**SAW, "price": 10**400}), "field price"),
-        (Write("r", "i", {**SAW, "rating_count": 1.0}), "field rating_count"),
-        (Write("r", "i", {**SAW, "rating_count": 2**63}), "field rating_count"),
-        (Write("r", "i", {**SAW, "in_stock": 1}), "field in_stock"),
-        (Write("r", "i", {**SAW, "released": "2024-01-31"}), "field released: str is not date"),
-        (Write("r", "i", {**SAW, "released": datetime.datetime(2024, 1, 31)}), "field released"),
-        (Write("r", "i", {**SAW, "attributes": {"a": 1}}), "field attributes"),
-        (Write("r", "i", {**SAW, "attributes": {"a": None}}), "field attributes"),
-    ],
-)
-def test_a_malformed_write_is_refused_alone(log, write, complaint):
-    [refused, made] = log.append([write, Write("good", "i", SAW)])
-    assert isinstance(refused, ValueError)
-    assert complaint in str(refused)
-    assert made == Acknowledgement(1, False)
-    assert only(log) == Change("i", 1, SAW, True)
 
 
 def test_a_batch_can_have_more_rows_than_one_statement(log):
@@ -313,11 +273,11 @@ def test_an_open_reader_does_not_block_a_writer(log):
 
 texts = st.text(max_size=5)
 fields = st.fixed_dictionaries(
-    {"title": st.text(min_size=1, max_size=5)},
+    {"title": st.text(min_size=1, max_size=5).filter(str.strip)},
     optional={
         "brand": st.none() | texts,
         "price": st.none() | st.floats(allow_nan=False, allow_infinity=False),
-        "rating_count": st.none() | st.integers(-(2**63), 2**63 - 1),
+        "rating_count": st.none() | st.integers(0, 2**63 - 1),
         "released": st.none() | st.dates(),
         "in_stock": st.none() | st.booleans(),
         "attributes": st.dictionaries(texts, texts, max_size=2),

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from base.errors import RequestError
 from search.bundle import BundleError, Manifest
 from search.channels import CHANNELS
 from search.channels.base import ChannelHits
 from search.config import EngineConfig
 from search.engine import Engine
-from search.errors import NotSupportedError
 from search.request import DENSE, LEXICAL, RetrieveRequest, SearchRequest
 
 QUERY = "usb c charger"
@@ -66,7 +66,8 @@ def test_a_bundle_of_before_a_channel_existed_loads_and_answers_as_before(tiny_b
     loaded = Engine.load(tiny_bundle)
     request = SearchRequest(QUERY, rerank_depth=0)
     assert loaded.search(request).hits == engine.search(request).hits
-    with pytest.raises(NotSupportedError, match="no channel last"):
+    error = r"^channels\[0\]: names no channel of this bundle; give dense, lexical$"
+    with pytest.raises(RequestError, match=error):
         loaded.retrieve(RetrieveRequest(QUERY, channels=(LastItem.name,)))
 
 

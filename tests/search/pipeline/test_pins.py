@@ -18,7 +18,11 @@ def test_pins_are_where_they_were_put_and_the_others_keep_their_order(ruled, que
     assert ids(result) == expected
     pinned = result.hits[1]
     assert pinned.adjustments == (Adjustment("pins[0]", Effect.PINNED, to_position=2),)
-    assert {r.rule: r.affected for r in result.rules} == {"pins[0]": 1, "pins[1]": 1, "pins[2]": 1}
+    assert {r.rule: r.affected_count for r in result.rules} == {
+        "pins[0]": 1,
+        "pins[1]": 1,
+        "pins[2]": 1,
+    }
 
 
 def test_what_recall_did_not_find_can_be_pinned_and_is_scored_like_the_rest(ruled):
@@ -63,7 +67,7 @@ def test_pins_beyond_the_list_close_up(ruled):
 
 def test_pins_that_cannot_be_are_left_out_with_a_reason(ruled):
     rules = Rules(
-        excluded_ids=("Ch-5-voltix",),
+        excluded_item_ids=("Ch-5-voltix",),
         pins=(
             Pin("nothing", 1),
             Pin("Ca-5-voltix", 2),
@@ -73,7 +77,7 @@ def test_pins_that_cannot_be_are_left_out_with_a_reason(ruled):
     )
     for query in (QUERY, ""):
         result = ruled.search(SearchRequest(query, filter=CHARGERS, rules=rules))
-        assert [report(result, f"pins[{n}]").problem for n in range(4)] == [
+        assert [report(result, f"pins[{n}]").pin_problem for n in range(4)] == [
             PinProblem.UNKNOWN_ITEM,
             PinProblem.FILTERED_OUT,
             PinProblem.EXCLUDED,

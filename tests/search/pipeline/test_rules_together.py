@@ -23,7 +23,7 @@ CAPS = [Cap("brand", 5), Cap("group_id", 1), Cap("attributes.colour", 4), Cap("c
 names = st.sampled_from([*NAMES, "?"])
 rule_sets = st.fixed_dictionaries(
     {
-        "excluded_ids": st.lists(names, max_size=4, unique=True),
+        "excluded_item_ids": st.lists(names, max_size=4, unique=True),
         "excluded": st.sampled_from(EXCLUDED),
         "boosts": st.lists(
             st.tuples(filters, st.sampled_from([-10.0, -0.3, 0.2, 4.0])), max_size=2
@@ -41,7 +41,7 @@ rule_sets = st.fixed_dictionaries(
 
 def rules_of(drawn) -> Rules:
     return Rules(
-        tuple(drawn["excluded_ids"]),
+        tuple(drawn["excluded_item_ids"]),
         drawn["excluded"],
         tuple(Boost(*boost) for boost in drawn["boosts"]),
         drawn["diversity"],
@@ -88,7 +88,7 @@ def test_rules_hold_on_every_page_and_pages_are_parts_of_one_list(
     assert [hit.adjustments for hit in paged] == [hit.adjustments for hit in whole.hits]
     assert len(set(ids(whole))) == len(whole.hits)
 
-    skipped = {r.rule for r in whole.rules if r.problem is not None}
+    skipped = {r.rule for r in whole.rules if r.pin_problem is not None}
     pinned = {
         p.item_id: p.position for n, p in enumerate(rules.pins) if f"pins[{n}]" not in skipped
     }
@@ -100,7 +100,7 @@ def test_rules_hold_on_every_page_and_pages_are_parts_of_one_list(
 
     for hit in whole.hits:
         item = hit.item
-        assert item.item_id not in rules.excluded_ids
+        assert item.item_id not in rules.excluded_item_ids
         assert rules.excluded != Equals("brand", item.brand)
         assert rules.excluded != Equals("in_stock", item.in_stock)
         changes = sum(a.score_change for a in hit.adjustments)
@@ -110,7 +110,7 @@ def test_rules_hold_on_every_page_and_pages_are_parts_of_one_list(
         counts = Counter(value(hit.item) for hit in whole.hits if hit.item_id not in pinned)
         shown = Counter(value(hit.item) for hit in whole.hits if hit.item_id in pinned)
         for of, count in counts.items():
-            assert of is None or count + shown[of] <= cap.most
+            assert of is None or count + shown[of] <= cap.max_results
     if not rules.diversity:
         scores = [hit.score for hit in whole.hits if hit.item_id not in pinned]
         assert scores == sorted(scores, reverse=True)

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from base.errors import RequestError
 from bert.numerics import choose_numerics
 from catalog.facets import Facet
 from catalog.filters import And, Equals, Exists, Interval, Not, Prefix, Range
 from search.engine import Engine
-from search.errors import RequestError
 from search.request import EmbedRequest, RetrieveRequest, SearchRequest, SimilarItemsRequest
 from tests import tiny
 
@@ -72,7 +72,7 @@ def test_without_a_filter_nothing_says_how_many_match(engine):
 def test_a_vector_is_filtered_like_its_text(engine):
     vector = engine.embed(EmbedRequest(["hdmi cable"])).vectors[0]
     by_text = engine.retrieve(RetrieveRequest("hdmi cable", page_size=5, filter=CHARGERS))
-    by_vector = engine.retrieve(RetrieveRequest(vector, page_size=5, filter=CHARGERS))
+    by_vector = engine.retrieve(RetrieveRequest(vector=vector, page_size=5, filter=CHARGERS))
     assert ids(by_text) == ids(by_vector)
     assert (by_text.has_more, by_text.matched) == (True, 24)
     assert [stage.name for stage in by_vector.stages] == ["filter", "recall"]
@@ -116,7 +116,7 @@ def test_facets_count_what_they_say(engine):
     first = engine.search(SearchRequest("cable", page_size=10, rerank_depth=0, filter=CHARGERS))
     brands = [engine.store.item(engine.store.row(name)).brand for name in ids(first)]
     assert dict(recalled.values) == {brand: brands.count(brand) for brand in set(brands)}
-    assert price.known == 10
+    assert price.known_count == 10
     assert result.stages[-1].name == "facets"
 
 
@@ -136,14 +136,14 @@ def test_facets_without_a_filter_count_the_whole_catalogue_when_asked_to(engine)
     [found] = engine.search(
         SearchRequest("cable", facets=(Facet("brand", scope="matched"),))
     ).facets
-    assert found.known == 48
+    assert found.known_count == 48
 
 
 def test_facets_of_browsing_count_what_matched(engine):
     [found] = engine.search(
         SearchRequest("", filter=CHARGERS, page_size=1, facets=(Facet("brand"),))
     ).facets
-    assert (found.scope, found.known) == ("matched", 24)
+    assert (found.scope, found.known_count) == ("matched", 24)
 
 
 @pytest.mark.parametrize("query", ["usb c charger", ""])

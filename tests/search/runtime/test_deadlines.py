@@ -5,11 +5,12 @@ import time
 import numpy as np
 import pytest
 
+from base.errors import RequestError
 from catalog.facets import Facet
 from catalog.filters import Equals, Prefix
 from search.config import EngineConfig
 from search.engine import Engine
-from search.errors import DeadlineExceededError, RequestError
+from search.errors import DeadlineExceededError
 from search.request import RerankRequest, RetrieveRequest, SearchRequest, SimilarItemsRequest
 from search.result import Degradation, SearchResult
 from search.rules import Boost, Cap, Pin, Rules
@@ -21,7 +22,7 @@ QUERY = "usb c charger"
 CHARGERS = Prefix("category", "Electronics > Chargers")
 BRANDS = (Facet("brand"),)
 RULES = Rules(
-    excluded_ids=("Ch-65-voltix",),
+    excluded_item_ids=("Ch-65-voltix",),
     excluded=Equals("brand", "Ohm & Co"),
     boosts=(Boost(Equals("brand", "Ampere"), 0.5),),
     diversity=0.3,

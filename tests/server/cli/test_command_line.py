@@ -6,9 +6,10 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,10 +33,13 @@ def flags(config: ServerConfig) -> Flags:
 
 
 @contextmanager
-def server_process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def server_process(
+    *arguments: str, environment: Mapping[str, str] = os.environ
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Yield the process of a server and the address that it printed."""
     process = subprocess.Popen(
         [sys.executable, "-m", "server", *arguments],
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -203,6 +207,48 @@ def test_json_logs_are_json_where_a_handshake_fails(flags: Flags, certificates: 
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert {"settings", "stopping"} <= {json.loads(line)["message"] for line in err.splitlines()}
+
+
+def test_json_logs_are_json_where_metrics_clients_break_off(flags: Flags) -> None:
+    options = ("--metrics-port", "0", "--log-format", "json")
+    with server_process(*flags, *options) as (process, _):
+        assert process.stderr is not None
+        lines = []
+        while not (lines and json.loads(lines[-1]).get("service") == "metrics"):
+            lines.append(process.stderr.readline())
+        port = json.loads(lines[-1])["port"]
+        for sent in (b"GET /metrics HTTP/1.1\r\nHost:", b"GET /metrics HTTP/1.0\r\n\r\n"):
+            for _ in range(10):
+                with socket.create_connection(("127.0.0.1", port), timeout=30) as half:
+                    half.sendall(sent)
+                    half.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert "stopping" in {json.loads(line)["message"] for line in err.splitlines()}
+
+
+def test_json_logs_are_json_where_xla_complains(flags: Flags, tmp_path: Path) -> None:
+    # XLA cannot create this directory.
+    complaining = {**os.environ, "XLA_FLAGS": "--xla_dump_to=/proc/none"}
+    complaining.pop("TF_CPP_MIN_LOG_LEVEL", None)  # JAX sets it in the process of the tests
+    with server_process(*flags, "--log-format", "json", environment=complaining) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert "stopping" in {json.loads(line)["message"] for line in err.splitlines()}
+
+
+def test_a_failed_start_is_a_record_of_json_logs(tmp_path: Path) -> None:
+    flags = ("--bundle", str(tmp_path), "--compilation-cache", "none", "--log-format", "json")
+    ran = subprocess.run(
+        [sys.executable, "-m", "server", "--port", "0", *flags],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    *_, last = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert (ran.returncode, last["level"]) == (2, "ERROR")
+    assert last["message"].startswith(f"{tmp_path} has no manifest.json")
 
 
 # ---- health

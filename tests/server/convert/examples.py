@@ -4,8 +4,8 @@ import datetime
 
 import pytest
 
+from base.errors import RequestError
 from catalog.items import Item
-from search.errors import RequestError
 
 WHOLE = Item(
     item_id="b-7",

@@ -6,15 +6,21 @@ from search.bundle import Manifest
 from search.request import SearchRequest
 from server.convert.page_tokens import (
     Page,
+    PageToken,
     PageTokenError,
     PageTokenExpiredError,
-    read_page_token,
     write_page_token,
 )
 from tests.server.convert.manifests import manifest
 
 BUNDLE, OTHER_BUNDLE = manifest("bundle-1"), manifest("bundle-2")
 SEARCH = SearchRequest("usb c charger", rerank_depth=50)
+
+
+def read_page_token(token: str, manifest: Manifest, request: SearchRequest) -> Page:
+    read = PageToken.read(token)
+    read.check(manifest, request)
+    return read.page
 
 
 @pytest.mark.parametrize("page", [Page(0), Page(1), Page(10, 0), Page(1_000, 1_000)], ids=repr)

@@ -11,9 +11,10 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from base.errors import RequestError
 from live.errors import ClosedError, ReadOnlyError
 from live.log.write_ahead_log import LogError
-from search.errors import DeadlineExceededError, NotSupportedError, RequestError, UnknownItemsError
+from search.errors import DeadlineExceededError, NotSupportedError, UnknownItemsError
 from server.auth.tokens import Role, RoleMissingError, UnauthenticatedError
 from server.bundle_loader import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
 from server.convert.page_tokens import PageTokenError, PageTokenExpiredError

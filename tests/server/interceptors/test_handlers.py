@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from search.errors import RequestError
+from base.errors import RequestError
 from server.interceptors.errors import ErrorInterceptor
 from server.interceptors.handlers import wrap_handler
 from shortlist.client import ShortlistError

@@ -129,13 +129,29 @@ def test_json_lines_carry_an_exception_as_a_field() -> None:
     assert "ValueError: oh" in json.loads(JsonFormatter().format(record))["exception"]
 
 
-def test_warnings_of_libraries_are_records_too() -> None:
+@pytest.mark.parametrize(
+    ("statement", "record"),
+    [
+        ("warnings.warn('of old')", "of old"),
+        ("Thread(target=lost, name='reader').start()", "uncaught exception in thread reader: Lost"),
+        ("Unraisable()", "exception ignored: Lost"),
+        ("lost()", "uncaught exception"),
+    ],
+    ids=["a warning", "a thread", "a finaliser", "the end of the process"],
+)
+def test_what_python_would_print_is_a_record(statement: str, record: str) -> None:
     program = (
-        "import warnings\nfrom server.observe.log_format import configure\n"
-        "configure('json')\nwarnings.warn('of old')\n"
+        "import warnings\nfrom threading import Thread\n"
+        "from server.observe.log_format import configure\n"
+        "class Lost(Exception): pass\n"
+        "def lost(): raise Lost('in the dark')\n"
+        "class Unraisable:\n def __del__(self): lost()\n"
+        f"configure('json')\n{statement}\n"
     )
-    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
-    assert "of old" in json.loads(ran.stderr)["message"]
+    ran = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+    [line] = ran.stderr.splitlines()
+    assert record in json.loads(line)["message"]
+    assert ran.returncode == (statement == "lost()")
 
 
 def test_answers_outside_of_a_call_are_not_recorded() -> None:

@@ -1,0 +1,16 @@
+"""All requests that break one limit of the contract."""
+
+from tests.refusals import filters, others, searches, writes
+
+# Requests to the engine.
+REQUESTS = [
+    *searches.search_refusals(),
+    *searches.facet_refusals(),
+    *searches.rule_refusals(),
+    *filters.filter_refusals(),
+    *others.retrieval_refusals(),
+    *others.input_refusals(),
+    *others.candidate_refusals(),
+    *others.get_refusals(),
+]
+WRITES = list(writes.write_refusals())

@@ -1,0 +1,141 @@
+"""Tokens that are removed or changed while a stream of writes is open."""
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import pytest
+
+from server.auth.tokens import Role, RoleMissingError, Tokens, UnauthenticatedError
+from server.config import ServerConfig
+from shortlist.client import ShortlistError
+from shortlist.v1.catalog_service_pb2 import (
+    BatchGetItemsRequest,
+    UpsertItemsRequest,
+    UpsertItemsResponse,
+)
+from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from shortlist.v1.item_pb2 import Item
+from tests.clients.conftest import write_tokens
+from tests.server.conftest import Running
+
+Serving = Callable[[ServerConfig], AbstractContextManager[Running]]
+SECONDS = 30
+
+
+class Stream:
+    """An open stream of writes with the token `writer`."""
+
+    def __init__(self, catalog: CatalogServiceStub) -> None:
+        self._requests: queue.Queue[UpsertItemsRequest] = queue.Queue()
+        self._answers: Iterator[UpsertItemsResponse] = catalog.UpsertItems(
+            iter(self._requests.get, None), timeout=SECONDS, metadata=shown("writer")
+        )
+
+    def write(self, item_id: str) -> UpsertItemsResponse:
+        item = Item(item_id=item_id, title=f"Thing {item_id}", price=1.0)
+        self._requests.put(UpsertItemsRequest(request_id=item_id, item=item))
+        return next(self._answers)
+
+
+def shown(token: str) -> list[tuple[str, str]]:
+    return [("authorization", f"Bearer {token}")]
+
+
+def missing(catalog: CatalogServiceStub, *item_ids: str) -> list[str]:
+    """Return the ids, out of the given ids, that the catalogue does not have."""
+    request = BatchGetItemsRequest(item_ids=item_ids)
+    response = catalog.BatchGetItems(request, timeout=SECONDS, metadata=shown("reader"))
+    return list(response.missing_item_ids)
+
+
+def until_refused(catalog: CatalogServiceStub) -> None:
+    """Start streams with the token `writer` until the server refuses them."""
+    patience = time.monotonic() + SECONDS
+    while time.monotonic() < patience:
+        try:
+            list(catalog.UpsertItems(iter(()), timeout=SECONDS, metadata=shown("writer")))
+        except grpc.RpcError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the server still accepts the token")
+
+
+@pytest.mark.parametrize(
+    ("left", "code", "reason"),
+    [
+        ((), grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REQUIRED"),
+        ((("read", "writer"),), grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING"),
+    ],
+    ids=["the token is removed", "the token loses its role"],
+)
+def test_an_open_stream_ends_at_the_next_write_without_the_role(
+    config: ServerConfig,
+    serving: Serving,
+    tmp_path: Path,
+    left: tuple[tuple[str, str], ...],
+    code: grpc.StatusCode,
+    reason: str,
+) -> None:
+    tokens = tmp_path / "tokens"
+    write_tokens(tokens, ("read", "reader"), ("write", "writer"))
+    with (
+        serving(replace(config, state=tmp_path / "state", tokens=tokens)) as running,
+        grpc.insecure_channel(running.address) as channel,
+    ):
+        catalog = CatalogServiceStub(channel)
+        stream = Stream(catalog)
+        assert stream.write("first").sequence == 1
+        write_tokens(tokens, ("read", "reader"), ("write", "other"), *left)
+        until_refused(catalog)
+        with pytest.raises(grpc.RpcError) as refused:
+            stream.write("second")
+        error = ShortlistError(refused.value)
+        assert (error.code, error.reason) == (code, reason)
+        patience = time.monotonic() + SECONDS
+        while missing(catalog, "first"):  # a new item is encoded before it can be read
+            assert time.monotonic() < patience
+        assert missing(catalog, "first", "second") == ["second"]
+
+
+def test_an_open_stream_goes_on_while_its_token_keeps_the_role(
+    config: ServerConfig, serving: Serving, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens"
+    write_tokens(tokens, ("write", "writer"), ("write", "other"))
+    with (
+        serving(replace(config, state=tmp_path / "state", tokens=tokens)) as running,
+        grpc.insecure_channel(running.address) as channel,
+    ):
+        stream = Stream(CatalogServiceStub(channel))
+        assert stream.write("first").sequence == 1
+        write_tokens(tokens, ("write", "writer"), ("read", "reader"))
+        patience = time.monotonic() + SECONDS
+        while True:  # until the server has read the new file
+            try:
+                missing(CatalogServiceStub(channel), "first")
+                break
+            except grpc.RpcError:
+                assert time.monotonic() < patience
+        assert stream.write("second").sequence == 2
+
+
+def test_a_recheck_follows_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    write_tokens(file, ("write", "writer"))
+    tokens = Tokens(file, reload_seconds=0.0)
+    recheck = tokens.recheck("writer", Role.WRITE)
+    recheck()
+    write_tokens(file, ("read", "writer"))
+    with pytest.raises(RoleMissingError):
+        recheck()
+    write_tokens(file, ("read", "reader"))
+    for _ in range(2):
+        with pytest.raises(UnauthenticatedError):
+            recheck()
+    write_tokens(file, ("write", "writer"))
+    recheck()
