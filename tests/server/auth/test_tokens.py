@@ -1,7 +1,6 @@
 """A file of tokens: what it grants, and what is refused."""
 
 import hashlib
-import logging
 from pathlib import Path
 
 import pytest
@@ -62,12 +61,17 @@ def test_a_token_file_is_refused_without_telling_what_is_in_it(
         Tokens(tmp_path / "nowhere")
 
 
-def test_a_token_file_that_everybody_can_read_is_logged(
-    file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING, "server.auth.tokens"):
-        Tokens(file)
-        assert caplog.records == []
-        file.chmod(0o644)
-        Tokens(file)
-    assert "can be read by everybody" in caplog.text
+def test_a_recheck_follows_the_file(file: Path) -> None:
+    write(file, line("write", "writer"))
+    tokens = Tokens(file, reload_seconds=0.0)
+    recheck = tokens.recheck("writer", Role.WRITE)
+    recheck()
+    write(file, line("read", "writer"))
+    with pytest.raises(RoleMissingError):
+        recheck()
+    write(file, line("read", "reader"))
+    for _ in range(2):
+        with pytest.raises(UnauthenticatedError):
+            recheck()
+    write(file, line("write", "writer"))
+    recheck()
