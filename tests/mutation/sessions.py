@@ -6,6 +6,7 @@ import hashlib
 import random
 import re
 import tomllib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -171,10 +172,12 @@ def _key(mutation: MutationSpec) -> tuple[str, str, int]:
 def _is_python(mutation: MutationSpec) -> bool:
     source = mutation.module_path.read_text(encoding="utf-8")
     mutated = mutate_code(source, _operator(mutation), mutation.occurrence)
-    try:
-        compile(mutated, mutation.module_path, "exec")
-    except SyntaxError:
-        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the tests refuse warnings, too
+        try:
+            compile(mutated, mutation.module_path, "exec")
+        except SyntaxError:
+            return False
     return True
 
 

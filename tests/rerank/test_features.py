@@ -15,6 +15,7 @@ from rerank.features import (
     FEATURES,
     FeatureInputs,
     FeatureStatistics,
+    days_since,
     feature_matrix,
     word_overlap,
 )
@@ -73,6 +74,15 @@ def test_the_matrix_reads_each_feature_from_its_source():
     np.testing.assert_array_equal(values[:, columns], matrix(**expected)[:, columns])
 
 
+def test_an_age_is_never_negative_and_is_missing_without_a_day_or_a_date():
+    released = [date(2024, 1, 9), date(2024, 1, 10), date(2024, 1, 11), None]
+    items = [Item(str(row), "lamp", released=day) for row, day in enumerate(released)]
+    catalogue, rows = Catalogue.of(ItemStore.of(items)), np.arange(4, dtype=np.int32)
+    for as_of, expected in ((date(2024, 1, 10), [1, 0, 0, NAN]), (None, [NAN] * 4)):
+        inputs = FeatureInputs("lamp", rows, catalogue, {}, as_of)
+        np.testing.assert_array_equal(days_since("released")(inputs), expected)
+
+
 def test_every_feature_has_a_name_of_its_own_a_unit_and_a_meaning_of_missing():
     assert len(set(FEATURE_NAMES)) == len(FEATURES) == sum(map(len, BLOCKS.values()))
     assert all(feature.name and feature.unit and feature.missing for feature in FEATURES)
@@ -113,6 +123,11 @@ def test_a_feature_that_was_constant_or_missing_in_training_always_counts_as_mis
 @pytest.mark.parametrize("values", [[-1e-7, 1e-7], [1e6, 1e6 + 0.5]])
 def test_a_feature_that_varies_only_by_rounding_counts_as_constant(values):
     assert not FeatureStatistics.of(matrix(rating=values)).trained[column("rating")]
+
+
+@pytest.mark.parametrize("values", [[-1.5e-6, 1.5e-6], [1e6, 1e6 + 4]])
+def test_a_feature_that_varies_by_more_than_rounding_is_trained(values):
+    assert FeatureStatistics.of(matrix(rating=values)).trained[column("rating")]
 
 
 def test_no_feature_is_trained_on_a_single_row():

@@ -81,7 +81,9 @@ def test_pairs_count_by_their_weight():
     cosines = [[0.8, 0.7], [0.2, 0.9]]
     first, second = loss_of(cosines, weights=[1, 0]), loss_of(cosines, weights=[0, 1])
     expected = (3 * first + 1 * second) / 4
-    assert loss_of(cosines, weights=[0.75, 0.25]) == pytest.approx(expected, rel=1e-6)
+    for unit in (1, 0.25, 0.1):
+        found = loss_of(cosines, weights=[3 * unit, unit])
+        assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_without_any_weight_the_loss_is_zero():

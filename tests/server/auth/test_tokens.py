@@ -59,3 +59,19 @@ def test_a_token_file_is_refused_without_telling_what_is_in_it(
     assert "s3cret" not in str(caught.value)
     with pytest.raises(InputError, match="nowhere: No such file"):
         Tokens(tmp_path / "nowhere")
+
+
+def test_a_recheck_follows_the_file(file: Path) -> None:
+    write(file, line("write", "writer"))
+    tokens = Tokens(file, reload_seconds=0.0)
+    recheck = tokens.recheck("writer", Role.WRITE)
+    recheck()
+    write(file, line("read", "writer"))
+    with pytest.raises(RoleMissingError):
+        recheck()
+    write(file, line("read", "reader"))
+    for _ in range(2):
+        with pytest.raises(UnauthenticatedError):
+            recheck()
+    write(file, line("write", "writer"))
+    recheck()

@@ -10,7 +10,6 @@ from pathlib import Path
 import grpc
 import pytest
 
-from server.auth.tokens import Role, RoleMissingError, Tokens, UnauthenticatedError
 from server.config import ServerConfig
 from shortlist.client import ShortlistError
 from shortlist.v1.catalog_service_pb2 import (
@@ -122,20 +121,3 @@ def test_an_open_stream_goes_on_while_its_token_keeps_the_role(
             except grpc.RpcError:
                 assert time.monotonic() < patience
         assert stream.write("second").sequence == 2
-
-
-def test_a_recheck_follows_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "tokens"
-    write_tokens(file, ("write", "writer"))
-    tokens = Tokens(file, reload_seconds=0.0)
-    recheck = tokens.recheck("writer", Role.WRITE)
-    recheck()
-    write_tokens(file, ("read", "writer"))
-    with pytest.raises(RoleMissingError):
-        recheck()
-    write_tokens(file, ("read", "reader"))
-    for _ in range(2):
-        with pytest.raises(UnauthenticatedError):
-            recheck()
-    write_tokens(file, ("write", "writer"))
-    recheck()

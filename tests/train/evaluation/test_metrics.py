@@ -44,10 +44,10 @@ def test_ndcg_of_an_empty_list_is_zero():
 
 
 def test_recall_counts_the_first_k_and_is_undefined_without_relevant_items():
-    relevant = flags([1, 0, 1], [0, 0, 0], [0, 0, 0])
-    found = recall(relevant, np.array([4, 2, 0]), 2)
-    assert found[:2] == pytest.approx([1 / 4, 0])
-    assert np.isnan(found[2])
+    relevant = flags([1, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 0])
+    found = recall(relevant, np.array([4, 1, 2, 0]), 2)
+    assert found[:3] == pytest.approx([1 / 4, 1, 0])
+    assert np.isnan(found[3])
 
 
 def test_reciprocal_rank_is_that_of_the_first_relevant_item():
