@@ -18,6 +18,7 @@ from search.channels.fusion import Channels
 from search.errors import UnknownItemsError
 from search.popularity import Popularity
 from search.result import Hit, Lookup, SearchResult
+from search.runtime.deadline import caller_check
 from search.runtime.stage_timer import StageTimer
 from search.signals import SignalSource
 from towers.exact import recall
@@ -45,8 +46,15 @@ class Snapshot:
 
     @classmethod
     def open(cls, directory: Path, manifest: bundle.Manifest) -> "Snapshot":
-        """Open the items and indexes of a verified bundle."""
-        catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS))
+        """Open the items and indexes of a verified bundle.
+
+        Raises:
+            InputError: a file is damaged, or needs too much memory.
+            DeadlineExceededError: the caller left, or its deadline passed.
+        """
+        check = caller_check()
+        check()
+        catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS, check))
         unknown = set(manifest.channels) - {channel.name for channel in CHANNELS}
         if unknown:
             raise bundle.BundleError(
@@ -54,14 +62,18 @@ class Snapshot:
                 "version lacks; build the bundle again with this version"
             )
         used = [channel for channel in CHANNELS if channel.name in manifest.channels]
-        channels = Channels([channel.open(directory, catalogue) for channel in used])
+        opened = []
+        for channel in used:
+            check()
+            opened.append(channel.open(directory, catalogue))
+        channels = Channels(opened)
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         return cls(
             catalogue,
             channels,
             SignalSource.open(directory, catalogue, as_of, channels.lexical.index),
             Popularity.of(catalogue),
-            open_held_out(directory / bundle.INDEX)[:_SAMPLE],
+            np.array(open_held_out(directory / bundle.INDEX)[:_SAMPLE]),
         )
 
     def changed(self, catalogue: Catalogue, channels: Channels | None = None) -> "Snapshot":

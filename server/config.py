@@ -44,6 +44,8 @@ class ServerConfig:
     admin_host: str = "127.0.0.1"  # address to listen on for AdminService
     # AdminService loads bundles only from below this directory; None: the parent of `bundle`
     bundle_root: Path | None = None
+    # longest time to load a bundle, at the start or by AdminService; a longer load is given up
+    load_seconds: float = 1_800.0
     threads: int = 16  # number of calls that run at a time and share batches of model work
     queue_size: int = 64  # number of calls that may wait; the next gets RESOURCE_EXHAUSTED
     # age of a connection at which its client must reconnect, so that clients find new servers
@@ -76,6 +78,8 @@ class ServerConfig:
             if getattr(self, name) < 1:
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{flag} {getattr(self, name)}: must be at least 1")
+        if not self.load_seconds > 0:
+            raise InputError("--load-seconds: must be above 0")
         if not 0 < self.connection_age_seconds <= 86_400:
             raise InputError("--connection-age-seconds: must be above 0 and at most 86400")
         if not 0 < self.connection_grace_seconds <= 86_400:
