@@ -271,11 +271,17 @@ class BucketedForward:
         """Replace the parameters with others of the same shapes; nothing is compiled again."""
         self._leaves = [jax.device_put(leaf) for leaf in jax.tree.leaves(state)]
 
-    def warm_up(self) -> None:
-        """Compile and time every shape that has no latency estimate yet."""
+    def warm_up(self, before_each: Callable[[], object] = lambda: None) -> None:
+        """Compile and time every shape that has no latency estimate yet.
+
+        Args:
+            before_each: Called before each shape, on several threads. An exception that it raises
+                ends the work.
+        """
         fresh = [shape for shape in self.shapes if not self.programs.latencies[shape].seconds]
 
         def prepare(shape: tuple[int, int]) -> None:
+            before_each()
             batch = self.programs.padding(*shape)
             self.start(batch).block_until_ready()  # the first run is slower than later ones
 
@@ -283,6 +289,7 @@ class BucketedForward:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(prepare, fresh))
         for shape in fresh:
+            before_each()
             batch, start = self.programs.padding(*shape), time.perf_counter()
             self.start(batch).block_until_ready()
             self.measured(shape, time.perf_counter() - start)

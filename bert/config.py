@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from base.errors import InputError
+from base.untrusted import limits
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,12 @@ class BertConfig:
 
     def __post_init__(self) -> None:
         """Check that the sizes are possible."""
+        for field, most in limits.BERT_SIZES.items():
+            if not 1 <= getattr(self, field) <= most:
+                raise InputError(
+                    f"BERT config: {_HF_SIZES[field]} {getattr(self, field)} is not between 1 and "
+                    f"{most}"
+                )
         if self.hidden_size % self.num_heads:
             raise InputError(
                 f"BERT config: hidden_size {self.hidden_size} is not a multiple of "

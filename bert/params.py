@@ -7,13 +7,11 @@ code.
 import dataclasses
 import hashlib
 import importlib.util
-import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -23,6 +21,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from base.errors import InputError
+from base.untrusted import limits
+from base.untrusted.small_files import read_object
 from bert.config import BertConfig
 from bert.model import Bert
 from bert.tokens import TOKENIZER_FILE
@@ -131,7 +131,7 @@ def read_bert_config(directory: Path) -> BertConfig:
         InputError: `config.json` is missing or unreadable, or describes an unsupported model.
     """
     _require_files(directory, CONFIG_FILE)
-    return BertConfig.from_hf(_read_json(directory / CONFIG_FILE))
+    return BertConfig.from_hf(read_object(directory / CONFIG_FILE))
 
 
 def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
@@ -147,7 +147,7 @@ def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
     """
     config = read_bert_config(directory)
     _require_files(directory, WEIGHTS_FILE)
-    tensors = _read_tensors(directory / WEIGHTS_FILE)
+    tensors = _encoder_tensors(read_tensors(directory / WEIGHTS_FILE))
     if num_layers is not None:
         if not 1 <= num_layers <= config.num_layers:
             raise InputError(
@@ -208,6 +208,30 @@ def fill_bert(bert: Bert, tensors: Mapping[str, np.ndarray]) -> None:
     nnx.update(bert, nnx.from_flat_state(leaves))
 
 
+def read_tensors(path: Path, parameters: int | None = None) -> dict[str, np.ndarray]:
+    """Read the tensors of a safetensors file.
+
+    Args:
+        path: The file.
+        parameters: The number of parameters that the tensors fill; None: the file may have other
+            tensors, too.
+
+    Raises:
+        InputError: the file is missing or damaged, or is too large for `parameters`.
+    """
+    try:
+        with path.open("rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if header > limits.JSON_BYTES:
+            raise ValueError(f"its header claims {header:,} bytes")
+        size = path.stat().st_size - 8 - header
+        if parameters is not None and size > 8 * parameters:  # a number has up to 8 bytes
+            raise ValueError(f"it has {size:,} bytes for {parameters:,} parameters")
+        return load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+
+
 def parameter(tensor: np.ndarray) -> Array:
     """Copy a tensor to JAX as float32. Unlike `jnp.array`, this function compiles no program."""
     copy: Array = jax.device_put(np.asarray(tensor, np.float32), may_alias=False)
@@ -253,23 +277,6 @@ def _encoder_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
     if ignored:
         logger.debug("weights that the encoder does not use: %s", ", ".join(sorted(ignored)))
     return used
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no JSON object")
-    return content
-
-
-def _read_tensors(path: Path) -> dict[str, np.ndarray]:
-    try:
-        return _encoder_tensors(load_file(path))
-    except SafetensorError as error:
-        raise InputError(f"{path} is not a whole safetensors file: {error}") from error
 
 
 def _require_files(directory: Path, *names: str) -> None:

@@ -10,15 +10,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jax
 import numpy as np
 from flax import nnx
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from base.errors import InputError
+from base.untrusted import limits
+from base.untrusted.small_files import read_object
 from bert.config import BertConfig
 from bert.model import Bert
-from bert.params import CONFIG_FILE, WEIGHTS_FILE, WeightsError, bert_tensors, fill_bert, parameter
+from bert.params import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    WeightsError,
+    bert_tensors,
+    fill_bert,
+    parameter,
+    read_tensors,
+)
 
 Config = TypeVar("Config")
 Model = TypeVar("Model", bound=nnx.Module)
@@ -36,14 +46,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing or not a JSON object.
     """
-    path = directory / CONFIG_FILE
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path} holds no JSON object")
-    return config
+    return read_object(directory / CONFIG_FILE)
 
 
 def load_model(
@@ -65,7 +68,7 @@ def load_model(
         values = read_config(directory)
         bert = BertConfig.from_hf(values.pop("bert"))
         model_config = config(**values)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{directory / CONFIG_FILE} describes no {what}: {error}") from error
     loaded: Model = nnx.eval_shape(lambda: model(model_config, bert, rngs=nnx.Rngs(0)))
     load_weights(loaded, directory)
@@ -78,16 +81,18 @@ def load_weights(model: nnx.Module, directory: Path) -> None:
     The model may be abstract: its parameters may have shapes but no values yet.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing or damaged, or the model has too many parameters.
         WeightsError: tensors are missing, unexpected or of the wrong shape. The message lists all
             of them.
     """
     path = directory / WEIGHTS_FILE
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    fill_model(model, tensors)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model)))
+    if parameters > limits.PARAMETERS:
+        raise InputError(
+            f"{directory / CONFIG_FILE} describes {parameters:,} parameters, and a model may have "
+            f"at most {limits.PARAMETERS:,}"
+        )
+    fill_model(model, read_tensors(path, parameters))
 
 
 def model_tensors(model: nnx.Module) -> dict[str, np.ndarray]:

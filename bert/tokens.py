@@ -16,6 +16,8 @@ import tokenizers
 from jaxtyping import Bool, Int, Int32, Int64
 
 from base.errors import InputError
+from base.untrusted import limits
+from base.untrusted.small_files import read_bytes
 from bert.batch import Tokens
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -215,7 +217,7 @@ class Tokenizer:
             raise InputError(f"{path} has no {TOKENIZER_FILE}")
         names = [name for name in (TOKENIZER_FILE, *_COMPANIONS) if (path / name).is_file()]
         try:
-            return cls({name: (path / name).read_bytes() for name in names})
+            return cls({name: read_bytes(path / name, limits.TOKENIZER_BYTES) for name in names})
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         except Exception as error:  # the library has no exception class of its own

@@ -1,7 +1,7 @@
 """Items in memory, by row and by id, stored as Arrow columns."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int32
 
 from base.errors import InputError
+from base.untrusted.parquet import read_table
 from catalog.fields import Fields, value_of
 from catalog.items import Item
 from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE
@@ -169,20 +170,18 @@ class ItemStore:
         return table
 
     @classmethod
-    def read(cls, path: Path) -> "ItemStore":
+    def read(cls, path: Path, before_step: Callable[[], object] = lambda: None) -> "ItemStore":
         """Read a file that `write` wrote.
 
+        Args:
+            path: The file.
+            before_step: Called between steps. An exception that it raises ends the reading.
+
         Raises:
-            InputError: the file is missing, or `write` did not write it.
+            InputError: the file is missing, `write` did not write it, or its items need too much
+                memory (see `read_table`).
         """
-        try:
-            with path.open("rb") as handle, pq.ParquetFile(handle) as file:
-                table = file.read()
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-        except pa.ArrowException as error:
-            raise InputError(f"{path}: not a readable parquet file ({error})") from error
-        return cls(table)
+        return cls(read_table(path, before_step=before_step))
 
 
 def _table(items: Sequence[Item]) -> pa.Table:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from base.atomic_files import write_text
 from base.errors import InputError
+from base.untrusted import limits
+from base.untrusted.small_files import read_bytes
 from catalog.item_text import TEXT_FIELDS
 from lexical.analysers import ANALYSERS
 
@@ -75,12 +77,12 @@ class LexicalConfig:
         if not path.exists():
             return cls("english", _FIRST_WEIGHTS.copy())
         try:
-            values = dict(json.loads(path.read_text(encoding="utf-8")))
+            values = dict(json.loads(read_bytes(path, limits.JSON_BYTES)))
             analyser, weights = values.pop("analyser"), values.pop("field_weights")
             return cls(analyser, weights, **values)
         except InputError as error:
             raise InputError(f"{path}: {error}; or {_REBUILD}") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"{path}: the lexical index's configuration is malformed ({error!r}); {_REBUILD}"
             ) from error

@@ -30,6 +30,7 @@ import tantivy
 from jaxtyping import Float32, Int32
 
 from base.errors import InputError
+from base.untrusted import limits
 from catalog.store import ItemStore
 from lexical.config import LexicalConfig
 from lexical.schema import ROW, IndexSchema
@@ -46,6 +47,7 @@ _MAX_GUESSED = 8  # maximum number of unknown terms of a query to guess; a guess
 # segment. An index above the limit has several segments. Its scores are the same, but if several
 # rows have the k-th best score, a search may return other rows of that score.
 _WRITER_BYTES = 1 << 30
+_FIRST_TERMS = 4_096  # number of terms to read from a dictionary before most of it is read
 
 
 class LexicalIndex:
@@ -140,10 +142,14 @@ class LexicalIndex:
                 f"{directory}: opening the lexical index needs a temporary directory ({error}); "
                 "free space there, or name another directory with TMPDIR"
             ) from error
+        size = sum(path.stat().st_size for path in directory.iterdir())
         counts: Counter[str] = Counter()
         searcher = index.searcher()
         for field in schema.weights:
-            counts.update(dict(searcher.terms_with_prefix(field, "")))
+            try:
+                counts.update(_terms(searcher, field, size // limits.BYTES_PER_TERM))
+            except ValueError as error:
+                raise InputError(f"{directory}: the field {field} has {error}") from None
         return cls(index, schema, searcher.num_docs, Vocabulary(counts))
 
     def __len__(self) -> int:
@@ -245,3 +251,24 @@ class LexicalIndex:
         return tantivy.Query.boolean_query(
             [(tantivy.Occur.Must, query), (tantivy.Occur.Must, unscored)]
         )
+
+
+def _terms(searcher: tantivy.Searcher, field: str, most: int) -> dict[str, int]:
+    """Return the terms of a field, each with its number of items.
+
+    A dictionary of some kilobytes can have any number of long terms. So read a few terms first, and
+    then four times as many in each step.
+
+    Raises:
+        ValueError: there are more than `most` terms, or a term is too long.
+    """
+    limit = _FIRST_TERMS
+    while True:
+        terms = dict(searcher.terms_with_prefix(field, "", limit=limit))
+        if len(terms) > most:
+            raise ValueError(f"more than {most:,} terms, which is too many for its files")
+        if max(map(len, terms), default=0) > limits.TERM_CHARACTERS:
+            raise ValueError(f"a term of more than {limits.TERM_CHARACTERS} characters")
+        if len(terms) < limit:
+            return terms
+        limit *= 4

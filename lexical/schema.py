@@ -6,6 +6,8 @@ from pathlib import Path
 import tantivy
 
 from base.errors import InputError
+from base.untrusted import limits
+from base.untrusted.small_files import read_bytes
 from catalog.item_text import field_text
 from catalog.items import Item
 from lexical.analysers import ANALYSERS
@@ -68,6 +70,7 @@ class IndexSchema:
         for file in directory.iterdir():
             (links / file.name).symlink_to(file.resolve())
         try:
+            read_bytes(directory / "meta.json", limits.JSON_BYTES)  # tantivy reads it whole
             index = self.index(links)
             index.config_reader(reload_policy="manual")
         except (ValueError, OSError) as error:

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from base.errors import InputError
+from base.untrusted.small_files import read_object
 from catalog.catalogue import Catalogue
 from catalog.fields import number_of
 from catalog.item_text import normalise_query
@@ -219,12 +220,14 @@ class FeatureStatistics:
         """
         path = directory / STATISTICS_FILE
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_object(path)
             fields = {name: tuple(content[name]) for name in ("names", "mean", "scale", "trained")}
             statistics = cls(**fields)
             if len({len(values) for values in fields.values()}) > 1:
                 raise ValueError("its lists differ in length")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if len(set(statistics.names)) < len(statistics.names):
+                raise ValueError("it repeats a feature")
+        except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} cannot be read: {error}") from error
         if missing := [name for name in statistics.names if name not in FEATURE_NAMES]:
             raise InputError(

@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from base.errors import InputError
+from base.untrusted import limits
 from bert.batch import Packed, PackedRows, Tokens
 from bert.config import BertConfig
 from bert.matmul import gelu
@@ -35,17 +36,20 @@ class RerankerConfig:
     fusion: int = 128  # width of the fusion network
 
     def check(self, bert: BertConfig) -> None:
-        """Check that the token budgets are in range and fit an encoder.
+        """Check that the values are in range, and that the token budgets fit an encoder.
 
         Raises:
-            InputError: a budget is out of range.
+            InputError: a value is out of range.
         """
-        if not self.max_query_tokens + 3 < self.max_tokens <= bert.max_positions:
+        most = min(bert.max_positions, limits.TOKENS)
+        if not 0 < self.max_query_tokens < self.max_tokens - 3 <= most - 3:
             raise InputError(
                 f"reranker: max_tokens {self.max_tokens} must exceed max_query_tokens "
-                f"{self.max_query_tokens} + 3; it must not exceed the encoder's "
+                f"{self.max_query_tokens} + 3, and be at most {most}; the encoder has "
                 f"{bert.max_positions} positions"
             )
+        if not 0 < self.fusion <= limits.FUSION:
+            raise InputError(f"reranker: fusion {self.fusion} is not between 1 and {limits.FUSION}")
 
 
 class Reranker(nnx.Module):

@@ -143,9 +143,9 @@ class PairScorer:
         """
         self._run = through(self.forward)
 
-    def warm_up(self) -> None:
-        """Compile every shape of the encoder and of the fusion network."""
-        self.forward.warm_up()
+    def warm_up(self, before_each: Callable[[], object] = lambda: None) -> None:
+        """Compile every shape of the encoder and the fusion network; see `BucketedForward`."""
+        self.forward.warm_up(before_each)
         for size in _FUSE_SIZES:
             self._fuse_program(size)
 

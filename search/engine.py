@@ -26,7 +26,7 @@ from search.bundle.models import Models
 from search.channels.base import Query
 from search.config import EngineConfig
 from search.encoding import QueryEncoder, embed
-from search.errors import NotSupportedError
+from search.errors import DeadlineExceededError, NotSupportedError
 from search.pipeline.filter import passing_items
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import DEEPEST, Depths, SearchState
@@ -97,6 +97,7 @@ class Engine:
         config: EngineConfig = EngineConfig(),
         *,
         warm: bool = False,
+        replay: bool = True,
         models: Models | None = None,
         verified: bundle.Manifest | None = None,
     ) -> "Engine":
@@ -106,6 +107,7 @@ class Engine:
             directory: The bundle.
             config: Default values for requests, and settings of the engine.
             warm: Whether to call `warm_up` before the golden queries.
+            replay: Whether to replay the golden queries.
             models: Models of another bundle, reused if this bundle has the same model files and
                 numerics.
             verified: The result of `bundle.verify` for this bundle; None verifies the bundle here.
@@ -113,6 +115,8 @@ class Engine:
         Raises:
             BundleError: the bundle is damaged, or its answers changed since it was built.
             InputError: the settings name an unknown channel, or turn every channel off.
+            DeadlineExceededError: the caller of this thread left, or its deadline passed (see
+                `call_scope`). The load stops at its next step.
         """
         manifest = verified or bundle.verify(directory)
         try:
@@ -122,8 +126,9 @@ class Engine:
                 if warm:
                     engine.warm_up()
                 exact = {engine.numerics.dtype, manifest.numerics} == {"float32"}
-                golden.replay(engine, directory / bundle.GOLDEN, both_float32=exact)
-        except InputError:
+                if replay:
+                    golden.replay(engine, directory / bundle.GOLDEN, both_float32=exact)
+        except (InputError, DeadlineExceededError):
             raise
         except Exception as error:  # the manifest fits its files, but a file cannot be used
             logger.debug("bundle cannot be opened", exc_info=True)

@@ -18,6 +18,7 @@ from search.errors import UnknownItemsError
 from search.feature_source import FeatureSource
 from search.popularity import Popularity
 from search.result import Hit, Lookup, SearchResult
+from search.runtime.deadline import caller_check
 from search.runtime.stage_timer import StageTimer
 from towers.exact import recall
 
@@ -44,8 +45,15 @@ class Snapshot:
 
     @classmethod
     def open(cls, directory: Path, manifest: bundle.Manifest) -> "Snapshot":
-        """Open the items and indexes of a verified bundle."""
-        catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS))
+        """Open the items and indexes of a verified bundle.
+
+        Raises:
+            InputError: a file is damaged, or needs too much memory.
+            DeadlineExceededError: the caller left, or its deadline passed.
+        """
+        check = caller_check()
+        check()
+        catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS, check))
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         source = FeatureSource.open(directory, catalogue, as_of, manifest.channels)
         assert source.channels is not None
@@ -54,7 +62,7 @@ class Snapshot:
             source.channels,
             source,
             Popularity.of(catalogue),
-            open_held_out(directory / bundle.INDEX)[:_SAMPLE],
+            np.array(open_held_out(directory / bundle.INDEX)[:_SAMPLE]),
         )
 
     def changed(self, catalogue: Catalogue, channels: Channels | None = None) -> "Snapshot":

@@ -8,6 +8,7 @@ engine in memory, so code that runs in a call must leave no reference cycles.
 import asyncio
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,6 +22,8 @@ from base.memory import give_back_memory
 from search.bundle import Manifest
 from search.engine import Engine
 from search.engine_handle import EngineHandle
+from search.errors import DeadlineExceededError
+from search.runtime.batching import CallContext, call_scope, current_context
 from server.worker_pool import StoppingError
 
 logger = logging.getLogger(__name__)
@@ -66,15 +69,16 @@ class BundleRecord:
 
 @dataclass(frozen=True)
 class LoadInProgress:
-    """A load in progress: the directory of the bundle and the start time."""
+    """A load in progress: the directory of the bundle, the start time, and the caller."""
 
     path: Path
     since: datetime
+    caller: CallContext
 
 
 @dataclass(frozen=True)
 class LoadFailure:
-    """A failed load: the directory of the bundle, the time and the reason."""
+    """A failed or stopped load: the directory of the bundle, the time and the reason."""
 
     path: Path
     time: datetime
@@ -90,10 +94,10 @@ class BundleLoader:
         current: The bundle that serves.
         previous: The bundle to roll back to; None if there is none.
         loading: The load in progress; None if there is none.
-        last_failure: The latest failed load; None once a later load succeeds.
+        last_failure: The latest failed or stopped load; None once a later load succeeds.
     """
 
-    def __init__(self, engine: Engine, deployed: Path, root: Path) -> None:
+    def __init__(self, engine: Engine, deployed: Path, root: Path, load_seconds: float) -> None:
         """Serve a loaded engine.
 
         Args:
@@ -101,6 +105,7 @@ class BundleLoader:
             deployed: The directory of the engine's bundle; for a compacted bundle, the directory of
                 the bundle that it was compacted from.
             root: Bundles are loaded only from below this directory.
+            load_seconds: Longest time to load a bundle.
         """
         self.engine_handle = EngineHandle(engine)
         self.root = root.resolve()
@@ -110,6 +115,7 @@ class BundleLoader:
         self._leaving: weakref.WeakSet[Engine] = weakref.WeakSet()
         self._changing = threading.Lock()
         self._closed = False
+        self._load_seconds = load_seconds
         self._swap: Callable[[Engine], Engine] = self.engine_handle.swap
         self.adopt(engine)
         self.current = replace(
@@ -143,7 +149,7 @@ class BundleLoader:
             weakref.finalize(before, _on_freed, before.bundle_id).atexit = False
 
     async def load(self, path: str) -> BundleRecord:
-        """Load a bundle and swap it in. The load continues if the caller cancels the call.
+        """Load a bundle and swap it in. Cancel this coroutine to stop the load at its next step.
 
         Args:
             path: The bundle's directory below `root`, absolute or relative to `root`.
@@ -152,10 +158,11 @@ class BundleLoader:
             RequestError: There is no such directory below `root`.
             LoadUnderWayError: Another bundle is being loaded.
             BundleRefusedError: The bundle is damaged, or its answers changed since it was built.
+            DeadlineExceededError: The load took too long.
             StoppingError: The server is going down.
         """
         directory = self._below_root(path)
-        return await asyncio.wrap_future(self._begin(lambda: directory, self._load))
+        return await self._loaded(lambda: directory, self._load)
 
     async def roll_back(self) -> BundleRecord:
         """Load the previous bundle again from its directory, and swap it in.
@@ -164,14 +171,17 @@ class BundleLoader:
             NothingToRollBackToError: There is no previous bundle.
             LoadUnderWayError: Another bundle is being loaded.
             BundleRefusedError: The directory is missing or damaged, or has another bundle now.
+            DeadlineExceededError: The load took too long.
             StoppingError: The server is going down.
         """
-        return await asyncio.wrap_future(self._begin(self._previous_path, self._load_previous))
+        return await self._loaded(self._previous_path, self._load_previous)
 
     def close(self) -> None:
-        """Swap in no more bundles; a load in progress then has no effect."""
+        """Swap in no more bundles; a load in progress stops at its next step."""
         with self._changing:
             self._closed = True
+            if self.loading is not None:
+                self.loading.caller.cancel()
 
     def _below_root(self, path: str) -> Path:
         valid = 0 < len(path) <= _MAX_PATH_CHARACTERS
@@ -189,8 +199,25 @@ class BundleLoader:
             raise NothingToRollBackToError("no bundle served before this one")
         return self.previous.path
 
-    def _begin(
+    async def _loaded(
         self, directory: Callable[[], Path], load: Callable[[Path], BundleRecord]
+    ) -> BundleRecord:
+        """Run a load on a new thread, and return its result; a cancelled call stops the load."""
+        caller = CallContext(time.monotonic() + self._load_seconds)
+        future = self._begin(directory, load, caller)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            caller.cancel()
+            raise
+        finally:
+            del future  # a future and its error's traceback would form a reference cycle
+
+    def _begin(
+        self,
+        directory: Callable[[], Path],
+        load: Callable[[Path], BundleRecord],
+        caller: CallContext,
     ) -> Future[BundleRecord]:
         """Start a load on a new thread; raise LoadUnderWayError if another load is in progress."""
         with self._changing:
@@ -199,39 +226,40 @@ class BundleLoader:
             if self.loading is not None:
                 since = self.loading.since.isoformat(timespec="seconds")
                 raise LoadUnderWayError(f"{self.loading.path} has been loading since {since}")
-            self.loading = LoadInProgress(directory(), _now())
+            self.loading = loading = LoadInProgress(directory(), _now(), caller)
         future: Future[BundleRecord] = Future()
-        future.set_running_or_notify_cancel()  # so that a cancelled call does not cancel the load
+        future.set_running_or_notify_cancel()  # a cancelled call waits no longer, but the load ends
         # A daemon thread, so that the process can stop during a load.
         threading.Thread(
-            target=self._run, args=(load, self.loading.path, future), name="loader", daemon=True
+            target=self._run, args=(load, loading, future), name="loader", daemon=True
         ).start()
         return future
 
     def _run(
         self,
         load: Callable[[Path], BundleRecord],
-        directory: Path,
+        loading: LoadInProgress,
         future: Future[BundleRecord],
     ) -> None:
         try:
-            record = load(directory)
+            with call_scope(loading.caller):
+                record = load(loading.path)
         except BaseException as error:
             reason = str(error)
-            if isinstance(error, BundleRefusedError | StoppingError):
-                fields = {"path": str(directory), "reason": reason}
+            if isinstance(error, BundleRefusedError | DeadlineExceededError | StoppingError):
+                fields = {"path": str(loading.path), "reason": reason}
                 logger.warning("bundle not loaded", extra={"fields": fields})
             else:
                 reason = operator_text(error)
-                log_error(logger, error, "bundle not loaded: path=%s", directory)
-            self.last_failure, self.loading = LoadFailure(directory, _now(), reason), None
+                log_error(logger, error, "bundle not loaded: path=%s", loading.path)
+            self.last_failure, self.loading = LoadFailure(loading.path, _now(), reason), None
             future.set_exception(error)
             give_back_memory()
         else:
             self.loading = None
             future.set_result(record)
         finally:
-            del future  # a future and its error's traceback would form a reference cycle
+            del future  # as in `_loaded`
 
     def _load(self, directory: Path, expected_id: str | None = None) -> BundleRecord:
         engine = self._open(directory, expected_id)
@@ -262,16 +290,28 @@ class BundleLoader:
     def _open(self, directory: Path, expected_id: str | None) -> Engine:
         """Load the engine of a bundle, ready to serve."""
         serving = self.engine_handle.engine
+        refusal: Exception
         try:
             bundle_id = Manifest.read(directory).bundle_id
             if expected_id not in (None, bundle_id):
                 raise InputError(f"{directory} holds bundle {bundle_id} now, not {expected_id}")
             return Engine.load(directory, serving.config, warm=True, models=serving.models)
         except InputError as error:
-            reason = str(error)
+            refusal = BundleRefusedError(str(error))
+        except DeadlineExceededError:
+            refusal = self._stopped()
         # Raise the error after the `except` blocks. An error raised inside would keep the partly
         # loaded engine in memory.
-        raise BundleRefusedError(reason)
+        raise refusal
+
+    def _stopped(self) -> Exception:
+        """Return the error of a load that was stopped."""
+        if self._closed:
+            return StoppingError("the server is going down")
+        caller = current_context()
+        if caller is not None and caller.cancelled:
+            return DeadlineExceededError("the call was cancelled, or its deadline passed")
+        return DeadlineExceededError(f"the load took more than {self._load_seconds:g} s")
 
 
 def log_serving(engine: Engine) -> None:

@@ -42,6 +42,8 @@ class ServerConfig:
     admin_host: str = "127.0.0.1"  # address to listen on for AdminService
     # AdminService loads bundles only from below this directory; None: the parent of `bundle`
     bundle_root: Path | None = None
+    # longest time to load a bundle, at the start or by AdminService; a longer load is given up
+    load_seconds: float = 1_800.0
     threads: int = 16  # number of calls that run at a time and share batches of model work
     queue_size: int = 64  # number of calls that may wait; the next gets RESOURCE_EXHAUSTED
     # age of a connection at which its client must reconnect, so that clients find new servers
@@ -66,17 +68,27 @@ class ServerConfig:
     live: LiveConfig = field(default_factory=LiveConfig)
 
     def __post_init__(self) -> None:
+        self._check_numbers()
+        if self.trace_endpoint is not None:
+            check_endpoint(self.trace_endpoint)
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise InputError("--tls-cert and --tls-key go together: give both or neither")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise InputError("--client-ca needs --tls-cert and --tls-key")
+        self._check_access()
+
+    def _check_numbers(self) -> None:
         for name in ("port", "admin_port", "metrics_port"):
             port = getattr(self, name)
             if port is not None and not 0 <= port <= 65_535:
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{flag} {port}: must be from 0 to 65535")
-        if self.trace_endpoint is not None:
-            check_endpoint(self.trace_endpoint)
         for name in ("threads", "queue_size"):
             if getattr(self, name) < 1:
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{flag} {getattr(self, name)}: must be at least 1")
+        if not self.load_seconds > 0:
+            raise InputError("--load-seconds: must be above 0")
         if not 0 < self.connection_age_seconds <= 86_400:
             raise InputError("--connection-age-seconds: must be above 0 and at most 86400")
         if not 0 < self.connection_grace_seconds <= 86_400:
@@ -86,11 +98,6 @@ class ServerConfig:
         for name in ("drain_seconds", "grace_seconds"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"--{name.replace('_', '-')}: must not be negative")
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise InputError("--tls-cert and --tls-key go together: give both or neither")
-        if self.client_ca is not None and self.tls_cert is None:
-            raise InputError("--client-ca needs --tls-cert and --tls-key")
-        self._check_access()
 
     def _check_access(self) -> None:
         admin_host = None if self.admin_port is None else self.admin_host

@@ -6,18 +6,21 @@ import logging
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2
 from opentelemetry.trace import TracerProvider
 
+from base.errors import InputError
 from bert.compiled import cached_programs, enable_compilation_cache
 from live import bundle_store
 from live.catalogue import LiveCatalogue, open_newest
 from live.log.write_ahead_log import WriteLog
 from live.throttle import Throttle
 from search.engine import Engine
+from search.errors import DeadlineExceededError
 from server.auth.tokens import Tokens
 from server.bundle_loader import BundleLoader, log_serving
 from server.config import ServerConfig
@@ -119,7 +122,8 @@ class Service:
         """Load the bundle, compile the models, answer calls, and return the port.
 
         Raises:
-            InputError: The bundle, an address or a TLS file cannot be used.
+            InputError: The bundle, an address or a TLS file cannot be used, or loading the bundle
+                takes too long.
         """
         config = self._config
         port = self._bind()  # first, so that a port in use is reported at once
@@ -129,7 +133,13 @@ class Service:
             )
             _log_port("metrics", config.metrics_host, self.metrics_port)
         _enable_compilation_cache(config.compilation_cache)
-        self.bundles = await self.pool.run(self._load)
+        try:
+            self.bundles = await self.pool.run(self._load, time.monotonic() + config.load_seconds)
+        except DeadlineExceededError:
+            raise InputError(
+                f"loading {config.bundle} took more than {config.load_seconds:g} s; give more "
+                "--load-seconds, or check the bundle"
+            ) from None
         await self._add_services(self.bundles)
         await self._server.start()
         if self._admin is not None:
@@ -182,11 +192,11 @@ class Service:
         root = config.bundle_root or config.bundle.parent
         if config.state is None:
             engine = Engine.load(config.bundle, config.engine, warm=True)
-            return BundleLoader(engine, config.bundle, root)
+            return BundleLoader(engine, config.bundle, root, config.load_seconds)
         log, compacted = WriteLog.open(config.state), config.state / bundle_store.BUNDLES
         try:
             engine = open_newest(config.bundle, log, compacted, config.engine)
-            bundles = BundleLoader(engine, config.bundle, root)
+            bundles = BundleLoader(engine, config.bundle, root, config.load_seconds)
             self.live = LiveCatalogue(
                 bundles.engine_handle,
                 log,

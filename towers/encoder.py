@@ -128,10 +128,10 @@ class TowerEncoder:
             "item": items(self._forwards["item"]),
         }
 
-    def warm_up(self) -> None:
-        """Compile every shape of both towers."""
+    def warm_up(self, before_each: Callable[[], object] = lambda: None) -> None:
+        """Compile every shape of both towers; see `BucketedForward.warm_up`."""
         for forward in self._forwards.values():
-            forward.warm_up()
+            forward.warm_up(before_each)
 
     @property
     def compilations(self) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from base.errors import InputError
+from base.untrusted.small_files import read_object
 from towers.exact import ExactIndex, blocks, nearest, recall, require_finite
 from towers.scann import (
     Effort,
@@ -25,7 +26,7 @@ from towers.scann import (
     require_scann,
 )
 from towers.sketch import SKETCH_FROM, sketch
-from towers.vectors import Stored, Vectors, create_vectors, open_vectors
+from towers.vectors import Stored, Vectors, create_vectors, open_matrix, open_vectors
 
 CONFIG_FILE = "index.json"
 FILES_VERSION = 4  # raise this number when the format of the index files changes
@@ -149,7 +150,7 @@ def open_index(directory: Path) -> VectorIndex:
         InputError: ScaNN is needed but not installed. Or the index was built by an earlier version
             of this program. Or the directory contains ScaNN's pickle file.
     """
-    values = json.loads((directory / CONFIG_FILE).read_text())
+    values = read_object(directory / CONFIG_FILE)
     if values["kind"] == "exact":
         return ExactIndex(open_vectors(directory))
     require_scann()
@@ -165,7 +166,7 @@ def index_config(directory: Path) -> IndexConfig:
     Raises:
         InputError: an earlier version of this program built the index.
     """
-    values = json.loads((directory / CONFIG_FILE).read_text())
+    values = read_object(directory / CONFIG_FILE)
     if "config" not in values:
         raise _outdated(directory)
     return IndexConfig(**values["config"])
@@ -179,8 +180,7 @@ def open_queries(directory: Path) -> Float32[np.ndarray, "queries dim"]:
     """
     if not (directory / QUERIES_FILE).is_file():
         raise _outdated(directory)
-    queries: np.ndarray = np.load(directory / QUERIES_FILE, allow_pickle=False)
-    return queries
+    return open_matrix(directory / QUERIES_FILE, np.float32)
 
 
 def _outdated(directory: Path) -> InputError:

@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from base.errors import InputError
+from base.untrusted import limits
 from bert.batch import Packed, Tokens, mean_pool, mean_pool_packed
 from bert.config import BertConfig
 from bert.matmul import dense
@@ -48,11 +49,12 @@ class TowersConfig:
                 f"towers: dim {self.dim} is not between 1 and the encoder's hidden size "
                 f"{bert.hidden_size}"
             )
+        most = min(bert.max_positions, limits.TOKENS)
         for name in ("max_query_tokens", "max_item_tokens"):
-            if not 3 <= getattr(self, name) <= bert.max_positions:
+            if not 3 <= getattr(self, name) <= most:
                 raise InputError(
-                    f"towers: {name} {getattr(self, name)} is not between 3 and the encoder's "
-                    f"{bert.max_positions} positions"
+                    f"towers: {name} {getattr(self, name)} is not between 3 and {most} (the "
+                    f"encoder has {bert.max_positions} positions)"
                 )
         if not self.temperature > 0:
             raise InputError(f"towers: temperature {self.temperature} is not above 0")

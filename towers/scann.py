@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from jaxtyping import Float, Float32, Int, Int32
 
 from base.errors import InputError
 from base.memory import give_back_memory
+from base.untrusted.arrays import map_array
 from bert.numerics import cpu_flags
 from towers.exact import blocks, nearest, nearest_of
 from towers.vectors import Vectors, as_float32
@@ -27,6 +29,8 @@ from towers.vectors import Vectors, as_float32
 logger = logging.getLogger(__name__)
 
 SCANN_PICKLE = "scann_docids.pkl"  # ScaNN unpickles this file if it exists; no build writes it
+_ASSETS_FILE = "scann_assets.pbtxt"  # names the other files of the index
+_ASSETS = re.compile(r'(assets \{\s+asset_type: [A-Z0-9_]+\s+asset_path: "[\w.]+"\s+\}\s+)+')
 # Minimum number of items for partitions, which are the leaves of ScaNN's tree. With fewer items, a
 # search scans all quantised vectors.
 TREE_FROM = 100_000
@@ -118,7 +122,7 @@ class ScannIndex:
         self, query: Float32[np.ndarray, " dim"], k: int, effort: Effort
     ) -> Int[np.ndarray, " candidates"]:
         """Return the rows that a search with this effort rescores, best estimates first."""
-        most = effort.candidates(k)
+        most = min(effort.candidates(k), len(self._vectors))
         # Search one query at a time: for several queries, ScaNN pads missing results.
         rows: np.ndarray = self._searcher.search(query, most, most, effort.leaves or -1)[0]
         return rows.astype(np.intp)
@@ -185,10 +189,19 @@ def open_scann(directory: Path, vectors: Vectors, leaves: int, effort: Effort) -
     """Open an index that `build_scann` wrote.
 
     Raises:
-        InputError: the directory contains ScaNN's pickle file, whose code ScaNN would run.
+        InputError: the directory contains ScaNN's pickle file, whose code ScaNN would run. Or the
+            header of an array does not fit its file. Or ScaNN would read files of other
+            directories.
     """
     if (directory / SCANN_PICKLE).exists():
         raise InputError(f"{directory / SCANN_PICKLE} is a pickle, which can run code: refused")
+    if not _ASSETS.fullmatch((directory / _ASSETS_FILE).read_text()):
+        raise InputError(f"{directory / _ASSETS_FILE} is no list of files in its directory")
+    for path in directory.glob("*.npy"):
+        try:
+            map_array(path)
+        except ValueError as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
     return ScannIndex(_library().load_searcher(str(directory)), vectors, leaves, effort)
 
 

@@ -12,6 +12,7 @@ on which items pass the filter.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int64, UInt32
 
 from base.errors import InputError
+from base.untrusted.arrays import read_arrays
 from towers.vectors import Vectors
 
 SKETCH_FILE = "sketch.npz"
@@ -140,8 +142,7 @@ class Sketch:
         """
         path = directory / SKETCH_FILE
         try:
-            with np.load(path, allow_pickle=False) as file:
-                values = {name: file[name] for name in file.files}
+            values: dict[str, Any] = dict(read_arrays(path))
             return cls(**{**values, "deviation": float(values["deviation"])})
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise InputError(f"{path} cannot be read: {error}") from error

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float32, Int, UInt16
 
 from base.errors import InputError
+from base.untrusted.arrays import map_array
 
 VECTORS_FILE = "vectors.npy"
 _CHUNK = 10_000  # vectors copied at a time
@@ -99,18 +100,26 @@ def open_vectors(directory: Path) -> Vectors:
     Raises:
         InputError: the file does not contain vectors.
     """
-    path = directory / VECTORS_FILE
-    # View the file as a plain array: reading rows of a np.memmap takes twice as long.
+    file = open_matrix(directory / VECTORS_FILE, np.float32, np.uint16)
+    return file if file.dtype == np.float32 else Bfloat16Vectors(file)
+
+
+def open_matrix(path: Path, *types: type[np.generic]) -> np.ndarray:
+    """Open a memory-mapped array of vectors, one row each.
+
+    Raises:
+        InputError: the file is not an array of two dimensions and one of the types.
+    """
     try:
-        file = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
-    except ValueError as error:  # NumPy's message would advise to unpickle the file
-        raise InputError(f"{path} does not contain vectors: it is not a NumPy array") from error
-    if file.ndim != 2 or file.dtype not in (np.float32, np.uint16):
+        file = map_array(path)
+    except ValueError as error:
+        raise InputError(f"{path} does not contain vectors: {error}") from error
+    if file.ndim != 2 or file.dtype not in types:
         raise InputError(
             f"{path} does not contain vectors: its array has the type {file.dtype} and "
             f"{file.ndim} dimension(s)"
         )
-    return file if file.dtype == np.float32 else Bfloat16Vectors(file)
+    return file
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from towers.index import (
     open_queries,
     recall_against_exact,
 )
-from towers.vectors import open_vectors
+from towers.vectors import open_matrix, open_vectors
 
 # A file in the directory of the vector index. It has queries that the index was not tuned on.
 HELD_OUT = "held_out.npy"
@@ -114,5 +114,4 @@ def open_held_out(directory: Path) -> Float32[np.ndarray, "queries dim"]:
     """
     if not (directory / HELD_OUT).is_file():
         return open_queries(directory)
-    queries: np.ndarray = np.load(directory / HELD_OUT, allow_pickle=False)
-    return queries
+    return open_matrix(directory / HELD_OUT, np.float32)

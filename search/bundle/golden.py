@@ -1,15 +1,18 @@
 """Golden queries: queries whose results are recorded at the build and checked at each load."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from base.untrusted import limits
+from base.untrusted.small_files import read_bytes
 from search.bundle import BundleError
 from search.request import SearchRequest
 from search.result import SearchResult
+from search.runtime.deadline import caller_check
 
 ANSWERS = 2  # increase this when an engine change alters the results of unchanged models
 DEPTH = 10
@@ -40,8 +43,7 @@ def record(engine: Searcher, queries: Sequence[str], path: Path) -> None:
 
 def queries(path: Path) -> list[str]:
     """Return the queries in a file that `record` wrote."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["query"] for line in lines]
+    return [golden["query"] for _, golden in _lines(path)]
 
 
 def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
@@ -54,14 +56,13 @@ def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
             inputs now.
 
     Raises:
-        BundleError: too few items of a recorded top 10 are found again, or the score of an item
-            changed too much.
+        BundleError: there are no queries or too many, too few items of a recorded top 10 are found
+            again, or the score of an item changed too much.
+        DeadlineExceededError: the caller left, or its deadline passed.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    if not lines:
-        raise BundleError(f"{path} has no queries, so nothing shows that answers are as before")
-    for number, line in enumerate(lines, start=1):
-        golden = json.loads(line)
+    check = caller_check()
+    for number, golden in _lines(path):
+        check()
         expected = dict(golden["hits"])
         request = SearchRequest(golden["query"], page_size=DEPTH)
         scores = {h.item_id: h.score for h in engine.search(request).hits}
@@ -77,3 +78,24 @@ def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
                 f"{path} line {number}: a score moved by {moved:.2g} since the bundle was built; "
                 "it was built by another version or damaged"
             )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the content of each line of a file that `record` wrote.
+
+    Raises:
+        BundleError: there are no lines, or the file is too large.
+    """
+    try:
+        content = read_bytes(path, limits.GOLDEN_BYTES)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read: {error}") from error
+    lines = content.decode("utf-8").splitlines()
+    if not lines:
+        raise BundleError(f"{path} has no queries, so nothing shows that answers are as before")
+    if len(lines) > limits.GOLDEN_QUERIES:
+        raise BundleError(
+            f"{path} has {len(lines):,} queries, and at most {limits.GOLDEN_QUERIES} are replayed"
+        )
+    for number, line in enumerate(lines, start=1):
+        yield number, json.loads(line)

@@ -8,16 +8,21 @@ The manifest begins with a digest of the rest of its content, so loading detects
 
 import hashlib
 import json
+import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from base.atomic_files import make_readable, sync, write_text
 from base.errors import InputError
+from base.untrusted import limits
+from base.untrusted.small_files import read_bytes
+from search.runtime.deadline import caller_check
 from search.weights import MAX_WEIGHT, Weights
 
 FORMAT_VERSION = 2
@@ -33,7 +38,8 @@ INDEX = "index"
 LEXICAL = "lexical"
 ITEMS = "items.parquet"
 GOLDEN = "golden.jsonl"
-_MAX_MANIFEST_BYTES = 16 * 2**20
+_MAX_PROBLEMS = 10  # number of problems that a message lists
+_CHUNK = 2**20  # bytes of a file that are read at a time
 # The recall channels of bundles whose manifest names no channels.
 FIRST_CHANNELS = ("dense", "lexical")
 
@@ -114,7 +120,7 @@ class Manifest:
         if not directory.is_dir():
             raise BundleError(f"{directory} is not a directory; name one that `train` built")
         try:
-            content = _read_small_file(path)
+            content = read_bytes(path, limits.JSON_BYTES)
             values = json.loads(content.decode("utf-8"))
             version, digest = values.pop("format_version"), values.pop("sha256", None)
         except FileNotFoundError:
@@ -184,16 +190,6 @@ class Manifest:
         return _digest(text.encode())[:16]
 
 
-def _read_small_file(path: Path) -> bytes:
-    """Read a manifest; raise ValueError if the file is too large for one, or not a regular file."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is not a regular file")
-    if status.st_size > _MAX_MANIFEST_BYTES:
-        raise ValueError(f"it has {status.st_size:,} bytes; a manifest has a few thousand")
-    return path.read_bytes()
-
-
 def _is_sealed(content: bytes) -> bool:
     rest = content[len(_SEAL % _digest(b"")) :]
     return content == (_SEAL % _digest(rest)).encode() + rest
@@ -207,7 +203,7 @@ def list_files(directory: Path) -> dict[str, dict[str, Any]]:
     """Return the size and SHA-256 of each file below a directory, except the manifest."""
     return {
         path: {"size": (directory / path).stat().st_size, "sha256": _sha256(directory / path)}
-        for path in _content(directory)
+        for path in sorted(_content(directory))
     }
 
 
@@ -241,45 +237,62 @@ def verify(directory: Path) -> Manifest:
     """Check a bundle's files, byte by byte, against its manifest.
 
     Raises:
-        BundleError: files are missing, altered, or not listed; the message lists all problems.
+        BundleError: files are missing, altered or not listed; the message lists the first ten.
+        DeadlineExceededError: the caller left, or its deadline passed.
     """
     manifest = Manifest.read(directory)
-    present, listed = set(_content(directory)), set(manifest.files)
-    problems = [f"{path} is not listed in the manifest" for path in sorted(present - listed)]
-    problems += [f"{path} is missing" for path in sorted(listed - present)]
-    for path in sorted(present & listed):
-        try:
-            problem = _problem_of(directory / path, manifest.files[path])
-        except OSError as error:
-            problem = f"cannot be read: {error.strerror}"
-        if problem is not None:
-            problems.append(f"{path} {problem}")
+    problems = list(islice(_problems(directory, manifest), _MAX_PROBLEMS + 1))
     if problems:
+        problems[_MAX_PROBLEMS:] = ["…"] * (len(problems) > _MAX_PROBLEMS)
         raise BundleError(f"bundle {directory} is not sound: " + "; ".join(problems))
     return manifest
 
 
-def _problem_of(file: Path, entry: Mapping[str, Any]) -> str | None:
+def _problems(directory: Path, manifest: Manifest) -> Iterator[str]:
+    """Yield what is wrong with the files of a bundle."""
+    check, present = caller_check(), set()
+    try:
+        for path in _content(directory):
+            check()
+            if path not in manifest.files:
+                yield f"{path} is not listed in the manifest"
+            present.add(path)
+    except OSError as error:
+        yield f"{error.filename} cannot be read: {error.strerror}"
+    yield from (f"{path} is missing" for path in sorted(manifest.files.keys() - present))
+    for path in sorted(manifest.files.keys() & present):
+        try:
+            problem = _problem_of(directory / path, manifest.files[path], check)
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror}"
+        if problem is not None:
+            yield f"{path} {problem}"
+
+
+def _problem_of(file: Path, entry: Mapping[str, Any], check: Callable[[], object]) -> str | None:
     """Return what is wrong with a file; None if it fits its entry in the manifest."""
     status = file.lstat()
     if not stat.S_ISREG(status.st_mode):  # a link, or a pipe, which would never end
         return "is not a regular file"
     if status.st_size != entry["size"]:
         return f"has {status.st_size} bytes, not {entry['size']}"
-    if _sha256(file) != entry["sha256"]:
+    if _sha256(file, check) != entry["sha256"]:
         return "was altered: its SHA-256 is not the manifest's"
     return None
 
 
-def _content(directory: Path) -> list[str]:
-    """Return the paths of all files and links below a directory, without the manifest."""
-    return sorted(
-        str(path.relative_to(directory))
-        for path in directory.rglob("*")
-        if (not path.is_dir() or path.is_symlink())
-        and path != directory / MANIFEST
-        and not (path.parent == directory and path.name.startswith(_HALF_WRITTEN))
-    )
+def _content(directory: Path) -> Iterator[str]:
+    """Yield the paths of all files and links below a directory, without the manifest."""
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(directory / folder) as entries:
+            for entry in entries:
+                path = f"{folder}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{path}/")
+                elif path != MANIFEST and not path.startswith(_HALF_WRITTEN):
+                    yield path
 
 
 def write_directory(target: Path, build: Callable[[Path], Result]) -> Result:
@@ -323,6 +336,11 @@ def _sync_all(directory: Path) -> None:
             sync(path)
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, check: Callable[[], object] = lambda: None) -> str:
+    """Return the SHA-256 of a file; call `check` before each chunk."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(_CHUNK):
+            check()
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -12,6 +12,7 @@ from rerank.model import load_reranker
 from rerank.scorer import PairScorer
 from search import bundle
 from search.runtime.batching import Batcher
+from search.runtime.deadline import caller_check
 from towers.encoder import TowerEncoder
 from towers.saving import load_towers
 
@@ -26,9 +27,17 @@ class Models:
     """
 
     def __init__(self, directory: Path, manifest: bundle.Manifest, numerics: Numerics) -> None:
-        """Open the models of a verified bundle."""
+        """Open the models of a verified bundle.
+
+        Raises:
+            InputError: a file is damaged, or a model is too large.
+            DeadlineExceededError: the caller left, or its deadline passed.
+        """
+        check = caller_check()
         tokenizer = Tokenizer.from_directory(directory / bundle.TOKENIZER)
+        check()
         towers = load_towers(directory / bundle.TOWERS)
+        check()
         self.numerics = numerics
         self.encoder = TowerEncoder(towers, tokenizer, numerics)
         self.pairs: PairScorer | None = None
@@ -45,10 +54,15 @@ class Models:
         return same and numerics.dtype == self.numerics.dtype
 
     def warm_up(self) -> None:
-        """Compile every shape that serving uses and that is not compiled yet."""
-        self.encoder.warm_up()
+        """Compile every shape that serving uses and that is not compiled yet.
+
+        Raises:
+            DeadlineExceededError: the caller left, or its deadline passed.
+        """
+        check = caller_check()
+        self.encoder.warm_up(check)
         if self.pairs is not None:
-            self.pairs.warm_up()
+            self.pairs.warm_up(check)
 
     def share(self) -> None:
         """Batch the model work of concurrent requests from now on."""

@@ -82,6 +82,9 @@ class Channel(Protocol):
         Args:
             bundle: The directory of a verified bundle.
             catalogue: The items of the bundle.
+
+        Raises:
+            InputError: a file is damaged, or has another number of rows than the catalogue.
         """
 
     def search(self, query: Query, depth: int, allowed: Allowed = None) -> ChannelHits:

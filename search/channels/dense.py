@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from base.errors import InputError
 from catalog.catalogue import Catalogue
 from search import bundle as bundle_files
 from search.channels import filtered
@@ -48,10 +49,12 @@ class DenseChannel:
         self._sketch = sketch
 
     @classmethod
-    def open(cls, bundle: Path, catalogue: Catalogue) -> "DenseChannel":  # noqa: ARG003
-        """Open the vector index of a bundle."""
+    def open(cls, bundle: Path, catalogue: Catalogue) -> "DenseChannel":
+        """Open the vector index of a bundle; see `Channel.open`."""
         directory = bundle / bundle_files.INDEX
         vectors = open_vectors(directory)
+        if len(vectors) != len(catalogue):
+            raise InputError(f"{directory} has {len(vectors)} vectors for {len(catalogue)} items")
         added = AppendBuffer(np.zeros((0, vectors.shape[1]), np.float32))
         sketch = open_sketch(directory, vectors, open_queries(directory))
         return cls(open_index(directory), vectors, added, sketch)

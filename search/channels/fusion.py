@@ -24,6 +24,7 @@ from search.channels.lexical import LexicalChannel
 from search.ordering import scores_behind
 from search.request import DENSE
 from search.result import Hit
+from search.runtime.deadline import caller_check
 from towers.exact import BLOCK, nearest
 
 # Scores of some items in several channels, by channel name; NaN if not computed.
@@ -100,6 +101,8 @@ class Channels:
 
         Raises:
             BundleError: this version lacks a channel.
+            InputError: a file is damaged, or needs too much memory.
+            DeadlineExceededError: the caller left, or its deadline passed.
         """
         available = {channel.name: channel for channel in CHANNELS}
         if unknown := set(names or ()) - available.keys():
@@ -107,8 +110,12 @@ class Channels:
                 f"{directory} was built with the channels {', '.join(sorted(unknown))}, which this "
                 "version lacks; build the bundle again with this version"
             )
-        used = [name for name in available if names is None or name in names]
-        return cls([available[name].open(directory, catalogue) for name in used])
+        check, channels = caller_check(), []
+        for name, channel in available.items():
+            if names is None or name in names:
+                check()
+                channels.append(channel.open(directory, catalogue))
+        return cls(channels)
 
     @property
     def names(self) -> Collection[str]:

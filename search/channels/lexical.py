@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from base.errors import InputError
 from catalog.catalogue import Catalogue
 from lexical.index import LexicalIndex
 from search import bundle as bundle_files
@@ -35,9 +36,13 @@ class LexicalChannel:
         self.index = index
 
     @classmethod
-    def open(cls, bundle: Path, catalogue: Catalogue) -> "LexicalChannel":  # noqa: ARG003
-        """Open the lexical index of a bundle."""
-        return cls(LexicalIndex.open(bundle / bundle_files.LEXICAL))
+    def open(cls, bundle: Path, catalogue: Catalogue) -> "LexicalChannel":
+        """Open the lexical index of a bundle; see `Channel.open`."""
+        directory = bundle / bundle_files.LEXICAL
+        index = LexicalIndex.open(directory)
+        if len(index) != len(catalogue):
+            raise InputError(f"{directory} has {len(index)} rows for {len(catalogue)} items")
+        return cls(index)
 
     def extended(self, added: AddedRows) -> "LexicalChannel":
         """Return a channel with more rows."""

@@ -2,11 +2,27 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 from base.latency import LatencyEstimate
 from search.config import ANSWER_SHARE
 from search.errors import DeadlineExceededError
 from search.runtime.batching import CallContext, current_context
+
+
+def caller_check() -> Callable[[], None]:
+    """Return a function that long work calls between its steps, on any thread.
+
+    The function raises DeadlineExceededError once the caller of the present thread is gone or its
+    deadline passed.
+    """
+    caller = current_context()
+
+    def check() -> None:
+        if caller is not None and caller.expired():
+            raise DeadlineExceededError("nobody waits for the result any more")
+
+    return check
 
 
 class LatencyEstimates:

@@ -12,7 +12,6 @@ from live.log import reading
 from live.log.reading import LogSnapshot, NoLogError
 from search import bundle
 from search.bundle import Manifest
-from search.config import EngineConfig
 from search.engine import Engine
 
 _UNSOUND = (InputError, OSError)
@@ -148,10 +147,7 @@ def _start_plan(
 
 def _open(directory: Path, quick: bool, verified: Manifest | None = None) -> Engine:
     """Open a bundle. `verified` is its manifest if its files have already been verified."""
-    verified = verified or bundle.verify(directory)
-    if quick:
-        return Engine(directory, verified, EngineConfig())
-    return Engine.load(directory, verified=verified)
+    return Engine.load(directory, verified=verified, replay=not quick)
 
 
 def _print(line: str) -> None:

@@ -193,6 +193,14 @@ def test_warming_up_again_runs_nothing():
     assert len(runs) == 2 * len(forward.shapes)
 
 
+def test_warming_up_ends_when_nobody_waits_for_it():
+    forward = BucketedForward(counting, jnp.asarray(2), max_length=24, batch_tokens=64)
+    calls = iter([None] * 5)
+    with pytest.raises(StopIteration):
+        forward.warm_up(lambda: next(calls))
+    assert not all(forward.programs.latencies[shape].seconds for shape in forward.shapes)
+
+
 def test_serving_state_rounds_the_kernels_of_encoders_alone(tiny_config):
     bert = Bert(tiny_config, rngs=nnx.Rngs(0))
     before = dict(nnx.to_flat_state(nnx.state(bert)))

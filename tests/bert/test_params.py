@@ -19,6 +19,7 @@ from bert.params import (
     bert_tensors,
     fill_bert,
     load_bert,
+    read_tensors,
     resolve_pretrained,
 )
 
@@ -145,16 +146,55 @@ def test_pickled_weights_are_never_loaded(directory):
 def test_a_cut_off_weights_file_is_refused(directory):
     path = directory / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"model\.safetensors is not a whole safetensors file"):
+    with pytest.raises(InputError, match=r"model\.safetensors cannot be read"):
         load_bert(directory)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is not JSON"), ("[1]", "holds no JSON object")]
+    ("text", "message"), [("{", "cannot be read"), ("[1]", "holds no JSON object")]
 )
 def test_a_bad_config_file_is_refused(directory, text, message):
     (directory / "config.json").write_text(text)
     with pytest.raises(InputError, match=message):
+        load_bert(directory)
+
+
+@pytest.mark.parametrize("header", [2**62, 2**64 - 1, 2**23])
+def test_a_header_that_claims_too_many_bytes_is_refused(directory, header):
+    path = directory / "model.safetensors"
+    path.write_bytes(header.to_bytes(8, "little") + b"{}" + bytes(100))
+    with pytest.raises(InputError, match=f"its header claims {header:,} bytes"):
+        load_bert(directory)
+
+
+def test_weights_larger_than_the_model_are_refused_before_they_are_read(directory):
+    path = directory / "model.safetensors"
+    header = b'{"a": {"dtype": "F32", "shape": [274877906944], "data_offsets": [0, 1099511627776]}}'
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + 2**40)  # a sparse file of one TiB
+    with pytest.raises(InputError, match="it has 1,099,511,627,776 bytes for 10 parameters"):
+        read_tensors(path, 10)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "most"),
+    [
+        ("num_hidden_layers", 10**9, 64),
+        ("num_hidden_layers", 0, 64),
+        ("num_attention_heads", 0, 128),
+        ("hidden_size", 2**40, 8192),
+        ("hidden_size", -16, 8192),
+        ("vocab_size", 10**9, 10_000_000),
+        ("intermediate_size", 10**9, 65_536),
+        ("max_position_embeddings", 10**9, 65_536),
+        ("type_vocab_size", 10**9, 64),
+    ],
+)
+def test_sizes_beyond_every_encoder_are_refused(directory, tiny, key, value, most):
+    config = tiny.config.to_hf() | {key: value}
+    (directory / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=f"{key} {value} is not between 1 and {most}"):
         load_bert(directory)
 
 

@@ -11,7 +11,14 @@ from base.errors import InputError
 from bert.config import BertConfig
 from bert.model import Bert, Dense
 from bert.params import WeightsError, bert_tensors
-from bert.saving import fill_model, load_weights, model_tensors, read_config, save_model
+from bert.saving import (
+    fill_model,
+    load_model,
+    load_weights,
+    model_tensors,
+    read_config,
+    save_model,
+)
 
 
 class Model(nnx.Module):
@@ -101,3 +108,24 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path, content, message
         (tmp_path / "config.json").write_text(content)
     with pytest.raises(InputError, match=rf"config\.json {message}"):
         read_config(tmp_path)
+
+
+def test_a_model_of_too_many_parameters_is_refused_before_its_weights_are_read(tmp_path):
+    sizes = BertConfig(10_000_000, 8_192, 64, 128, 65_536).to_hf()
+    (tmp_path / "config.json").write_text(json.dumps({"bert": sizes}))
+    embeddings = (10_000_000 + 512 + 2 + 2) * 8_192
+    layers = 64 * (4 * (8_192 + 1) * 8_192 + 2 * 8_192 * 65_536 + 65_536 + (1 + 4) * 8_192)
+    parameters = f"{embeddings + layers:,}"
+    with pytest.raises(InputError, match=rf"config\.json describes {parameters} parameters"):
+        load_model(tmp_path, dict, lambda _, bert, *, rngs: Bert(bert, rngs=rngs), "encoder")
+
+
+@pytest.mark.parametrize(
+    "bert", [[], "bert", {"hidden_size": 16}, {"layer_norm_eps": "small"}, {"hidden_size": True}]
+)
+def test_a_configuration_of_the_wrong_form_is_refused(tiny_config, tmp_path, bert):
+    if isinstance(bert, dict):
+        bert = tiny_config.to_hf() | {"num_attention_heads": 3} | bert
+    (tmp_path / "config.json").write_text(json.dumps({"bert": bert}))
+    with pytest.raises(InputError, match=r"describes no encoder|not a multiple"):
+        load_model(tmp_path, dict, lambda _, bert, *, rngs: Bert(bert, rngs=rngs), "encoder")

@@ -163,3 +163,10 @@ def test_stacked_rows_follow_each_other(tokenizer):
     both = stack(first, second)
     assert lists(both.ids) == [[101, 7, 8, 102], [101, 102, 9, 102], [101, 5, 102, 102]]
     assert both.first_lengths.tolist() == [4, 2, 3]
+
+
+def test_a_file_larger_than_every_vocabulary_is_refused(tmp_path):
+    with (tmp_path / "tokenizer.json").open("wb") as file:
+        file.truncate(2**40)  # a sparse file of one TiB
+    with pytest.raises(InputError, match=r"tokenizer\.json is no tokenizer: it has 1,099"):
+        Tokenizer.from_directory(tmp_path)

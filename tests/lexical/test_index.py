@@ -12,8 +12,10 @@ import tantivy
 from base.errors import InputError
 from catalog.schema import ITEMS
 from catalog.store import ItemStore
+from lexical.analysers import ANALYSERS
 from lexical.config import CONFIG_FILE, LexicalConfig
 from lexical.index import MAX_TERMS, LexicalIndex
+from lexical.schema import ROW, IndexSchema
 
 K1, B = 1.2, 0.75
 
@@ -339,6 +341,43 @@ def test_an_index_that_finds_no_room_for_temporary_files_names_their_directory(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
     with pytest.raises(InputError, match=rf"{tmp_path / 'full'}.*; free space there, or .*TMPDIR"):
         LexicalIndex.open(tmp_path / "lexical")
+
+
+def test_a_configuration_that_tantivy_would_read_whole_is_limited(tmp_path, undamaged):
+    directory = Path(shutil.copytree(undamaged, tmp_path / "lexical"))
+    with (directory / "meta.json").open("ab") as file:
+        file.write(b" " * 4 * 2**20)
+    with pytest.raises(InputError, match=r"the lexical index cannot be opened \(it has 4,19"):
+        LexicalIndex.open(directory)
+
+
+def crafted(directory: Path, terms: list[str]) -> Path:
+    """Write an index with terms that no analyser makes, by a tokenizer that splits at spaces."""
+    schema = IndexSchema(LexicalConfig(field_weights={"title": 1.0}))
+    index = tantivy.Index(schema.tantivy, path=str(directory))
+    spaces = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+    index.register_tokenizer(ANALYSERS["english"].tokenizer_name, spaces)
+    writer = index.writer(num_threads=1)
+    document = {ROW: 0, "title": " ".join(terms)}
+    writer.add_document(tantivy.Document.from_dict(document, schema.tantivy))
+    writer.commit()
+    writer.wait_merging_threads()
+    schema.config.write(directory)
+    for lock in directory.glob(".*.lock"):
+        lock.unlink()
+    return directory
+
+
+def test_terms_longer_than_any_word_are_refused(tmp_path):
+    start = "z" * 30_000
+    directory = crafted(tmp_path, [f"{start}{number:05}" for number in range(20_000)])
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2**20  # for 600 MB of terms
+    with pytest.raises(InputError, match="title has a term of more than 256 characters"):
+        LexicalIndex.open(directory)
+
+
+def test_long_words_are_no_long_terms(build):
+    assert len(build(titles("x" * 90, "y" * 9_000, "充" * 30))) == 3
 
 
 def test_an_index_answers_with_the_weights_it_was_built_with(tmp_path):

@@ -194,7 +194,7 @@ def test_statistics_read_back_as_written(tmp_path):
 def test_damaged_statistics_are_refused_by_name(tmp_path, content):
     if content is not None:
         (tmp_path / "features.json").write_text(content, encoding="latin-1")
-    with pytest.raises(InputError, match=r"features\.json cannot be read"):
+    with pytest.raises(InputError, match=r"features\.json (cannot be read|holds no JSON object)"):
         FeatureStatistics.read(tmp_path)
 
 
@@ -202,6 +202,13 @@ def test_a_feature_that_is_not_in_the_table_is_refused_by_name(tmp_path):
     statistics = FeatureStatistics.of(matrix(cosine=[0.1, 0.7]))
     replace(statistics, names=(*FEATURE_NAMES[:-1], "colour")).write(tmp_path)
     with pytest.raises(InputError, match=r"cannot compute: colour;.*train the reranker again"):
+        FeatureStatistics.read(tmp_path)
+
+
+def test_a_repeated_feature_is_refused(tmp_path):
+    statistics = FeatureStatistics.of(matrix(cosine=[0.1, 0.7]))
+    replace(statistics, names=("cosine",) * len(FEATURE_NAMES)).write(tmp_path)
+    with pytest.raises(InputError, match="it repeats a feature"):
         FeatureStatistics.read(tmp_path)
 
 

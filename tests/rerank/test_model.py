@@ -240,3 +240,13 @@ def test_a_new_reranker_takes_its_encoder_over(bert):
 def test_budgets_out_of_their_limits_are_refused(bert, query, most):
     with pytest.raises(InputError, match=f"max_tokens {most} must exceed max_query_tokens {query}"):
         replace(CONFIG, max_query_tokens=query, max_tokens=most).check(bert)
+
+
+def test_inputs_and_networks_of_any_size_are_refused(bert):
+    long = replace(bert, max_positions=50_000)
+    with pytest.raises(InputError, match=r"max_tokens 1025 .* be at most 1024"):
+        replace(CONFIG, max_tokens=1_025).check(long)
+    replace(CONFIG, max_tokens=1_024).check(long)
+    for fusion in (0, 10**9):
+        with pytest.raises(InputError, match=f"fusion {fusion} is not between 1 and 8192"):
+            replace(CONFIG, fusion=fusion).check(bert)

@@ -204,6 +204,11 @@ def test_sizes_that_cannot_work_are_refused_by_name(bert, options, message):
         TowersConfig(**options).check(bert)
 
 
+def test_inputs_of_any_length_are_refused(bert):
+    with pytest.raises(InputError, match="max_item_tokens 1025 is not between 3 and 1024"):
+        TowersConfig(dim=8, max_item_tokens=1_025).check(replace(bert, max_positions=50_000))
+
+
 def test_towers_over_a_pretrained_encoder_start_from_its_weights(tmp_path):
     directory = write_pretrained(tmp_path)
     config = TowersConfig(dim=16, shared=False, max_query_tokens=8, max_item_tokens=16)

@@ -167,3 +167,28 @@ def test_a_pickle_beside_a_scann_index_is_never_opened(vectors, queries, tmp_pat
     (tmp_path / "scann_docids.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
     with pytest.raises(InputError, match=r"scann_docids\.pkl is a pickle"):
         open_index(tmp_path)
+
+
+@needs_scann
+@pytest.mark.parametrize("name", ["/dev/zero", "../../pipe", "/tmp/hashed_dataset.npy"])
+def test_an_index_that_names_files_elsewhere_is_refused(vectors, tmp_path, name):
+    scann_of(vectors, tmp_path, 0)
+    path = tmp_path / "scann_assets.pbtxt"
+    path.write_text(path.read_text().replace("hashed_dataset.npy", name))
+    with pytest.raises(InputError, match="is no list of files in its directory"):
+        open_scann(tmp_path, vectors, 0, Effort(1.0, 0, 0))
+
+
+@needs_scann
+def test_an_array_of_an_index_must_have_the_size_of_its_header(vectors, tmp_path):
+    scann_of(vectors, tmp_path, 0)
+    path = tmp_path / "hashed_dataset.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"hashed_dataset\.npy cannot be read: its header claims"):
+        open_scann(tmp_path, vectors, 0, Effort(1.0, 0, 0))
+
+
+@needs_scann
+def test_an_effort_reads_no_more_candidates_than_there_are(vectors, queries, tmp_path):
+    index = scann_of(vectors, tmp_path, 0)
+    assert len(index.candidates(queries[0], 10, Effort(1.0, 10**12, 0))) == len(vectors)

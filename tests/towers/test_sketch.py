@@ -114,3 +114,11 @@ def test_an_index_of_many_items_has_one_and_an_earlier_index_gets_one(tmp_path, 
     np.testing.assert_array_equal(
         estimated(built, queries[0], 400), estimated(earlier, queries[0], 400)
     )
+
+
+def test_a_compressed_file_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / SKETCH_FILE, codes=np.zeros(10**7))
+    with pytest.raises(
+        InputError, match=r"sketch\.npz cannot be read: an array in it is compressed"
+    ):
+        Sketch.open(tmp_path)

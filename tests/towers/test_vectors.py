@@ -74,3 +74,13 @@ def test_one_float32_array_is_made_aside_and_leaves_nothing_there(tmp_path):
     array = read[:]
     with as_float32(array, tmp_path / "nowhere") as whole:
         assert whole is array
+
+
+def test_a_header_that_claims_more_than_the_file_has_is_refused(tmp_path):
+    np.save(tmp_path / "vectors.npy", np.zeros((10, 16), np.float32))
+    content = (tmp_path / "vectors.npy").read_bytes()
+    claimed = content.replace(b"(10, 16), }      ", b"(1000000, 16), } ")
+    assert len(claimed) == len(content)
+    (tmp_path / "vectors.npy").write_bytes(claimed)
+    with pytest.raises(InputError, match=r"its header claims \(1000000, 16\) numbers of float32"):
+        open_vectors(tmp_path)

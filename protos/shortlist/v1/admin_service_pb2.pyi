@@ -98,8 +98,8 @@ class GetStatusResponse(_message.Message):
 
     @_builtins.property
     def last_failure(self) -> Global___FailedBundleLoad:
-        """The last refused bundle. Absent if no bundle was refused since the current bundle began to
-        serve.
+        """The last bundle that was refused, or whose loading stopped. Absent if there is none since the
+        current bundle began to serve.
         """
 
     @_builtins.property
@@ -328,7 +328,7 @@ Global___BundleLoad: _TypeAlias = BundleLoad  # noqa: Y015
 
 @_typing.final
 class FailedBundleLoad(_message.Message):
-    """A bundle that was refused."""
+    """A bundle that was refused, or whose loading stopped."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -338,10 +338,10 @@ class FailedBundleLoad(_message.Message):
     path: _builtins.str
     """The directory of the bundle, with links resolved."""
     reason: _builtins.str
-    """The reason for the refusal."""
+    """The reason."""
     @_builtins.property
     def fail_time(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the bundle was refused."""
+        """The time at which the bundle was refused, or loading stopped."""
 
     def __init__(
         self,

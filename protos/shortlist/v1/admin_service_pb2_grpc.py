@@ -98,15 +98,17 @@ class AdminServiceServicer:
         manifest, compiles every model program and replays the golden queries. Calls that began earlier
         finish on the bundle on which they began. For a while, memory must hold both bundles.
 
-        The call returns once the new bundle serves. Loading continues if the caller cancels or its
-        deadline passes; GetStatus then tells the outcome. Loading the bundle that already serves is
-        not an error, so it is safe to repeat the call.
+        The call returns once the new bundle serves. Loading stops at its next step if the caller
+        cancels, if the deadline of the call passes, or after the server's `--load-seconds`. The current
+        bundle then keeps serving, and GetStatus reports the stopped load as `last_failure`. Loading the
+        bundle that already serves is not an error, so it is safe to repeat the call.
 
         Errors: INVALID_ARGUMENT for a path that is no directory below the bundle root; ABORTED with
         LOAD_UNDER_WAY while another bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED and the
-        reason for a bundle that is damaged, has another format, or answers the golden queries
-        differently than when it was built (the current bundle keeps serving); UNAVAILABLE while the
-        server shuts down.
+        reason for a bundle that is damaged, has another format, needs too much memory, or answers the
+        golden queries differently than when it was built (the current bundle keeps serving);
+        DEADLINE_EXCEEDED with DEADLINE_PASSED if loading took too long; UNAVAILABLE while the server
+        shuts down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,15 +116,16 @@ class AdminServiceServicer:
 
     def RollBack(self, request, context):
         """Serves the previous bundle again. The server loads this bundle from its old path and checks it
-        as in LoadBundle.
+        as in LoadBundle. Loading stops in the same cases, too.
 
         A rollback goes back one bundle only. A second call fails with NOTHING_TO_ROLL_BACK_TO, so a
         repeated call never loads the replaced bundle again.
 
         Errors: FAILED_PRECONDITION with NOTHING_TO_ROLL_BACK_TO if there is no previous bundle;
         ABORTED with LOAD_UNDER_WAY while a bundle is loading; FAILED_PRECONDITION with BUNDLE_REFUSED
-        and the reason if the directory is missing, damaged or now holds another bundle; UNAVAILABLE
-        while the server shuts down.
+        and the reason if the directory is missing, damaged or now holds another bundle;
+        DEADLINE_EXCEEDED with DEADLINE_PASSED if loading took too long; UNAVAILABLE while the server
+        shuts down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

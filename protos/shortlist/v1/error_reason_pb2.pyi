@@ -49,7 +49,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_DEADLINE_PASSED: _ErrorReason.ValueType  # 6
     """DEADLINE_EXCEEDED: the caller's deadline passed before the answer was ready. The server does
-    not begin work after the deadline.
+    not begin work after the deadline. In AdminService: loading a bundle took longer than the
+    server's `--load-seconds`.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 7
     """RESOURCE_EXHAUSTED: the queue of the engine is full, or too long for the deadline of the call.
@@ -77,7 +78,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     serving.
     """
     ERROR_REASON_LOAD_UNDER_WAY: _ErrorReason.ValueType  # 14
-    """ABORTED: another bundle is loading. Try again once that bundle serves or was refused."""
+    """ABORTED: another bundle is loading. Try again once that bundle serves, was refused, or its
+    loading stopped.
+    """
     ERROR_REASON_NOTHING_TO_ROLL_BACK_TO: _ErrorReason.ValueType  # 15
     """FAILED_PRECONDITION: there is no previous bundle, or the last change was a rollback."""
     ERROR_REASON_TOKEN_REQUIRED: _ErrorReason.ValueType  # 16
@@ -135,7 +138,8 @@ reranker.
 """
 ERROR_REASON_DEADLINE_PASSED: ErrorReason.ValueType  # 6
 """DEADLINE_EXCEEDED: the caller's deadline passed before the answer was ready. The server does
-not begin work after the deadline.
+not begin work after the deadline. In AdminService: loading a bundle took longer than the
+server's `--load-seconds`.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 7
 """RESOURCE_EXHAUSTED: the queue of the engine is full, or too long for the deadline of the call.
@@ -163,7 +167,9 @@ ERROR_REASON_BUNDLE_REFUSED: ErrorReason.ValueType  # 13
 serving.
 """
 ERROR_REASON_LOAD_UNDER_WAY: ErrorReason.ValueType  # 14
-"""ABORTED: another bundle is loading. Try again once that bundle serves or was refused."""
+"""ABORTED: another bundle is loading. Try again once that bundle serves, was refused, or its
+loading stopped.
+"""
 ERROR_REASON_NOTHING_TO_ROLL_BACK_TO: ErrorReason.ValueType  # 15
 """FAILED_PRECONDITION: there is no previous bundle, or the last change was a rollback."""
 ERROR_REASON_TOKEN_REQUIRED: ErrorReason.ValueType  # 16

@@ -86,6 +86,26 @@ def test_all_problems_are_listed_at_once(small):
     assert ".hidden is not listed" in message
 
 
+def test_a_message_lists_the_first_ten_problems(small):
+    for number in range(30):
+        (small / f"extra-{number}").touch()
+    message = refusal(small)
+    assert message.count(" is not listed in the manifest; ") == 10
+    assert message.endswith("; …")
+
+
+def test_directories_of_any_depth_are_read(small):
+    deepest = small
+    for _ in range(1_500):  # more levels than Python's calls
+        deepest = deepest / "d"
+        deepest.mkdir()
+    verify(small)
+    (deepest / "extra").touch()
+    assert "/d/extra is not listed in the manifest" in refusal(small)
+    (deepest / "extra").unlink()
+    os.removedirs(deepest)  # pytest cannot remove so many levels
+
+
 @pytest.mark.parametrize("place", ["items.parquet", "extra", "index"])
 def test_links_are_refused_even_to_the_right_content(small, tmp_path, place):
     target = tmp_path / "elsewhere"
@@ -325,6 +345,19 @@ def test_results_that_changed_too_much_are_refused(tmp_path, same, kept):
     golden.replay(Frozen(*hits[: kept + 1]), tmp_path / "golden.jsonl", both_float32=same)
 
 
+def test_too_many_golden_queries_are_refused(tmp_path):
+    path = tmp_path / "golden.jsonl"
+    golden.record(ten(), ["lamp"] * 100, path)
+    golden.replay(ten(), path, both_float32=True)
+    golden.record(ten(), ["lamp"] * 101, path)
+    with pytest.raises(BundleError, match="has 101 queries, and at most 100 are replayed"):
+        golden.replay(ten(), path, both_float32=True)
+    with path.open("wb") as file:
+        file.truncate(2**40)  # a sparse file of one TiB
+    with pytest.raises(BundleError, match=r"golden\.jsonl cannot be read: it has 1,099"):
+        golden.replay(ten(), path, both_float32=True)
+
+
 def test_an_engine_refuses_a_bundle_whose_results_changed_since_it_was_built(tiny_bundle, tmp_path):
     directory = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, directory, copy_function=os.link)
@@ -358,7 +391,7 @@ def test_a_pipe_or_a_huge_file_in_place_of_the_manifest_is_refused(small):
     path.unlink()
     with path.open("wb") as file:
         file.truncate(2**40)  # a sparse file of one TiB
-    assert "a manifest has a few thousand" in refusal(small)
+    assert "and at most 4,194,304 are read" in refusal(small)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")

@@ -92,7 +92,7 @@ def test_every_file_of_every_bundle_is_read_once(
 ) -> None:
     digest, read = bundle._sha256, list[Path]()
     monkeypatch.setattr(
-        "search.bundle.manifest._sha256", lambda path: read.append(path) or digest(path)
+        "search.bundle.manifest._sha256", lambda path, *_: read.append(path) or digest(path)
     )
     assert check("--state", state, *more)[0] == 0
     [built] = bundle_store.finished(state / bundle_store.BUNDLES)

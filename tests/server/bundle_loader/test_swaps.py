@@ -8,10 +8,8 @@ import shutil
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,100 +22,11 @@ from search import bundle
 from search.engine import Engine
 from search.request import SearchRequest
 from server.config import ServerConfig
-from shortlist.client import Client, ShortlistError
-from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
 from tests import tiny
-
-Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
+from tests.server.bundle_loader.admin import Serving, Swapping, copy, refusal, reseal, serve
 
 Code = grpc.StatusCode
 QUERIES = ("usb c charger", "hdmi cable 2 metre", "ampere 30 watt")
-
-
-class Admin:
-    """A client of AdminService whose errors are ShortlistError."""
-
-    def __init__(self, channel: grpc.Channel) -> None:
-        self._stub = admin_service_pb2_grpc.AdminServiceStub(channel)
-
-    def status(self) -> admin_service_pb2.GetStatusResponse:
-        return self._call(self._stub.GetStatus, admin_service_pb2.GetStatusRequest())
-
-    def load(self, path: str | Path) -> admin_service_pb2.LoadBundleResponse:
-        request = admin_service_pb2.LoadBundleRequest(path=str(path))
-        return self._call(self._stub.LoadBundle, request)
-
-    def roll_back(self) -> admin_service_pb2.RollBackResponse:
-        return self._call(self._stub.RollBack, admin_service_pb2.RollBackRequest())
-
-    @staticmethod
-    def _call(method: Callable[..., Any], request: object) -> Any:
-        try:
-            return method(request, timeout=120)
-        except grpc.RpcError as error:
-            raise ShortlistError(error) from None  # type: ignore[arg-type]  # it is a call, too
-
-
-@dataclass(frozen=True)
-class Swapping:
-    """A server, with clients of its public services and of its AdminService."""
-
-    server: Any
-    client: Client
-    admin: Admin
-
-    @property
-    def engine(self) -> Engine:
-        engine: Engine = self.server.service.bundles.engine_handle.engine
-        return engine
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
-    """A directory of three bundles.
-
-    "one" is the tiny bundle. "fewer" has fewer items and the same models. "other" has the same
-    items and other models.
-    """
-    directory = tmp_path_factory.mktemp("bundles")
-    copy(tiny_bundle, directory / "one")
-    items, numerics = tiny.tiny_items(), choose_numerics()
-    tiny.write_bundle(directory / "fewer", items[5:], numerics)
-    tiny.write_bundle(directory / "other", items, numerics, seed=40)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def ids(root: Path) -> Mapping[str, str]:
-    names = ("one", "fewer", "other")
-    return {name: bundle.Manifest.read(root / name).bundle_id for name in names}
-
-
-@pytest.fixture
-def swapping(config: ServerConfig, root: Path, serving: Serving) -> Iterator[Swapping]:
-    """A server of the bundle "one"."""
-    with serve(config, root / "one", serving) as swapping:
-        yield swapping
-
-
-@contextmanager
-def serve(config: ServerConfig, directory: Path, serving: Serving) -> Iterator[Swapping]:
-    with (
-        serving(replace(config, bundle=directory, admin_port=0)) as server,
-        Client(server.address, timeout_seconds=60) as client,
-        grpc.insecure_channel(f"127.0.0.1:{server.service.admin_port}") as channel,
-    ):
-        yield Swapping(server, client, Admin(channel))
-
-
-def copy(bundle: Path, target: Path) -> None:
-    shutil.copytree(bundle, target, copy_function=os.link)
-
-
-def refusal(call: Callable[[], object]) -> ShortlistError:
-    with pytest.raises(ShortlistError) as caught:
-        call()
-    return caught.value
 
 
 def test_a_new_bundle_replaces_the_old_one_and_rolls_back(
@@ -245,17 +154,6 @@ def test_one_bundle_is_loaded_at_a_time(swapping: Swapping, root: Path) -> None:
     swapping.admin.load("fewer")
 
 
-def test_a_load_goes_on_when_its_caller_leaves(swapping: Swapping, ids: Mapping[str, str]) -> None:
-    with grpc.insecure_channel(f"127.0.0.1:{swapping.server.service.admin_port}") as channel:
-        stub = admin_service_pb2_grpc.AdminServiceStub(channel)
-        with pytest.raises(grpc.RpcError):
-            stub.LoadBundle(admin_service_pb2.LoadBundleRequest(path="other"), timeout=0.05)
-    patience = time.monotonic() + 60
-    while swapping.admin.status().bundle_id != ids["other"]:
-        assert time.monotonic() < patience
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -303,8 +201,7 @@ def test_a_bad_bundle_is_refused_with_the_reason_and_the_old_one_serves_on(
         path.write_bytes(change(path.read_bytes()))
         # A sealed manifest matches the changed file, as if the bundle had been built with it.
         if sealed:
-            manifest = bundle.Manifest.read(directory)
-            manifest.with_files(bundle.list_files(directory)).write(directory)
+            reseal(directory)
         return name
 
     vectors = f"{bundle.INDEX}/vectors.npy"
