@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from base.atomic_files import sync
 from base.errors import InputError
@@ -33,9 +34,10 @@ CONTENT_COLUMN = f"content BLOB NOT NULL DEFAULT {_NO_CONTENT}"
 _LOG_TABLE = f"CREATE TABLE log (id TEXT NOT NULL, {CONTENT_COLUMN})"
 
 _WAL_HEADER_BYTES = 32  # the header changes whenever SQLite begins to write the WAL anew
-# A copy is made again if the WAL began anew meanwhile. While a copy is made, this can happen only
-# once, or if the server stops or starts.
-_COPIES = 20
+_COPIES = 20  # number of attempts to copy a log
+
+# A function that copies a file to a path, as `shutil.copyfile` does.
+CopyFile: TypeAlias = Callable[[Path, Path], object]
 
 
 class LogError(InputError):
@@ -102,11 +104,14 @@ class LogFile:
         return _open(self.path, "ro")
 
     @contextmanager
-    def copy(self) -> Iterator[sqlite3.Connection]:
+    def copy(self, copy_file: CopyFile = shutil.copyfile) -> Iterator[sqlite3.Connection]:
         """Open a temporary copy of the log, converted to the current format.
 
         Another process may write to the log. The copy has all transactions that were complete when
         the copy began. It lies in the directory for temporary files (TMPDIR).
+
+        Args:
+            copy_file: Copies one file to another path.
 
         Raises:
             NoLogError: there is no log.
@@ -115,7 +120,7 @@ class LogFile:
         with tempfile.TemporaryDirectory(prefix="shortlist-") as directory:
             path = Path(directory) / self.path.name
             with self.reporting(f"cannot be copied to {directory}"):
-                self._copy_to(path)
+                self._copy_to(path, copy_file)
             with closing(self._connect(path, create=False)) as connection:
                 yield connection
 
@@ -212,12 +217,12 @@ class LogFile:
         connection.execute(f"PRAGMA user_version = {self.format.version}")
         connection.execute("COMMIT")
 
-    def _copy_to(self, path: Path) -> None:
+    def _copy_to(self, path: Path, copy_file: CopyFile) -> None:
         """Copy the file and its WAL as of one moment.
 
-        SQLite moves transactions from the WAL to the file while the file is copied. All of these
-        transactions are still in the WAL when the WAL is copied afterwards, unless its header has
-        changed. SQLite applies them again when it opens the copy.
+        The process that writes to the log appends to the WAL meanwhile. It moves no transaction
+        from the WAL to the file, unless it starts or stops. Then the header of the WAL changes, and
+        the files are copied again.
 
         Raises:
             NoLogError: there is no log.
@@ -227,9 +232,9 @@ class LogFile:
         for _ in range(_COPIES):
             with _no_checkpoint(self.wal):
                 before = _header(self.wal)
-                shutil.copyfile(self.path, path)
+                copy_file(self.path, path)
                 try:
-                    shutil.copyfile(self.wal, _wal(path))
+                    copy_file(self.wal, _wal(path))
                 except FileNotFoundError:
                     _wal(path).unlink(missing_ok=True)
                 if _header(self.wal) == before:

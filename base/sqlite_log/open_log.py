@@ -137,8 +137,8 @@ class OpenLog:
         """Close the files.
 
         The last connection that is closed moves all transactions from the WAL to the file, and
-        removes the WAL. A read-only connection does neither. So it is closed last if the paths no
-        longer name the files that were opened: other files must not be removed.
+        removes the WAL. A read-only connection does neither. So it is closed last if a file was
+        removed, replaced or cut: the files that are left stay as they are.
 
         Args:
             checkpoint: Whether to move all transactions to the file. If not, the WAL stays.

@@ -1,5 +1,6 @@
 """Read a write-ahead log, in the process that writes to the log or in another process."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from base.sqlite_log.file import LogError, LogFile, LogFormat, NoLogError
+from base.sqlite_log.file import CopyFile, LogError, LogFile, LogFormat, NoLogError
 from base.sqlite_log.statements import select_in
 from live.log import high_water_mark
 from live.log.digests import (
@@ -72,8 +73,12 @@ def mark_path(directory: Path) -> Path:
     return directory.resolve() / high_water_mark.FILE
 
 
-def read(directory: Path) -> LogSnapshot:
+def read(directory: Path, *, copy_file: CopyFile = shutil.copyfile) -> LogSnapshot:
     """Check and read the log in a directory, without changing it. A server may write to the log.
+
+    Args:
+        directory: The directory that `--state` names.
+        copy_file: Copies one file to another path.
 
     Raises:
         NoLogError: the directory has no log yet.
@@ -83,7 +88,7 @@ def read(directory: Path) -> LogSnapshot:
     mark = HighWaterMark.read(mark_path(directory))  # first: later writes may be in the log
     with file.reporting("cannot be read"):
         try:
-            with file.copy() as copy:
+            with file.copy(copy_file) as copy:
                 check(file, copy, mark)
                 end = head(copy)
                 return LogSnapshot(end.id, end.sequence, tuple(changes(file, copy, after=0)))

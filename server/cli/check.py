@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import InputError
+from base.sqlite_log.file import NoLogError
 from live import bundle_store
 from live.bundle_store import State
 from live.log import reading
-from live.log.reading import LogSnapshot, NoLogError
+from live.log.reading import LogSnapshot
 from search import bundle
 from search.bundle import Manifest
 from search.config import EngineConfig

@@ -1,6 +1,7 @@
 """Reading a log while another process writes to it."""
 
-import fcntl
+import os
+import shutil
 import signal
 import sqlite3
 import time
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from base.failpoints import VARIABLE
+from base.sqlite_log.file import NoLogError
 from live.log import reading
-from live.log.reading import LogSnapshot, NoLogError
+from live.log.reading import FILE, LogSnapshot
 from live.log.write_ahead_log import Change, LogError, Write, WriteLog
 from tests.live.log.model import BATCHES
 from tests.live.log.test_killed import writer
@@ -57,23 +59,57 @@ def test_a_log_is_read_at_any_moment_while_another_process_writes_opens_and_clos
     assert len(set(sequences)) > 5
 
 
-def test_the_file_does_not_change_while_a_reader_copies_it(tmp_path: Path):
+def test_a_log_that_is_written_to_while_it_is_copied_is_copied_as_of_one_moment(tmp_path: Path):
+    unchanged = list[bool]()
+
+    def write(count: int) -> None:
+        for n in range(count):
+            log.append([Write(f"{n} {log.sequence}", f"{n}", TITLE | {"brand": "b" * 50_000})])
+
+    def copy_file(path: Path, to: Path) -> None:
+        shutil.copyfile(path, to)
+        before = log.path.read_bytes()
+        write(120)  # enough for SQLite to move transactions to the file
+        unchanged.append(log.path.read_bytes() == before)
+
     with WriteLog.open(tmp_path) as log:
-
-        def write(count: int) -> int:
-            for n in range(count):
-                log.append([Write(f"{n} {log.sequence}", f"{n}", TITLE | {"brand": "b" * 50_000})])
-            return log.path.stat().st_size
-
         write(1)
-        with reading.log_file(tmp_path).wal.open() as wal:
-            fcntl.flock(wal, fcntl.LOCK_SH)  # as a reader does
-            empty = log.path.read_bytes()
-            write(120)
-            assert log.path.read_bytes() == empty
-            assert reading.read(tmp_path).sequence == 121  # a second reader does not wait
-        assert write(1) > len(empty)
+        assert reading.read(tmp_path, copy_file=copy_file).sequence == 121
+        assert unchanged == [True, True]
+        copied = log.path.stat().st_size
+        write(1)
+        assert log.path.stat().st_size > copied
         log.check()
+
+
+def test_a_log_that_is_closed_or_opened_while_it_is_copied_is_copied_again(tmp_path: Path):
+    log = WriteLog.open(tmp_path)
+    log.append([Write("a", "lamp", TITLE)])
+    copied = list[str]()
+
+    def copy_file(path: Path, to: Path) -> None:
+        nonlocal log
+        shutil.copyfile(path, to)
+        copied.append(path.name)
+        if len(copied) == 1:
+            log.close()  # moves the write to the file, and removes the WAL
+        if len(copied) == 2:
+            log = WriteLog.open(tmp_path)
+            log.append([Write("b", "lamp", None)])
+
+    assert reading.read(tmp_path, copy_file=copy_file).sequence == 2
+    assert copied == [FILE, FILE, f"{FILE}-wal", FILE, f"{FILE}-wal"]
+    log.close()
+
+
+def test_a_log_that_changes_during_every_copy_is_refused(tmp_path: Path):
+    def copy_file(path: Path, to: Path) -> None:
+        shutil.copyfile(path, to)
+        (tmp_path / f"{FILE}-wal").write_bytes(os.urandom(100))
+
+    WriteLog.open(tmp_path).close()
+    with pytest.raises(LogError, match="changed too often while it was copied; try again"):
+        reading.read(tmp_path, copy_file=copy_file)
 
 
 def test_the_log_of_a_killed_process_has_all_acknowledged_writes(tmp_path: Path):
@@ -82,7 +118,7 @@ def test_the_log_of_a_killed_process_has_all_acknowledged_writes(tmp_path: Path)
     assert process.returncode == -signal.SIGKILL
     assert reading.log_file(tmp_path).wal.exists()
     found = reading.read(tmp_path)
-    assert (tmp_path / reading.FILE).exists()
+    assert (tmp_path / FILE).exists()
     with WriteLog.open(tmp_path) as log:
         assert found == LogSnapshot(log.id, log.sequence, tuple(log.changes()))
     assert found.sequence > 0

@@ -92,6 +92,17 @@ def test_a_moved_directory_takes_no_writes_until_it_is_moved_back(tmp_path: Path
         assert (log.sequence, write(log, 1), write(log, 2)) == (2, True, True)
 
 
+def test_closing_moves_nothing_from_a_wal_that_was_cut(tmp_path: Path):
+    with WriteLog.open(tmp_path) as log:
+        for number in range(40):
+            write(log, number)
+        cut(tmp_path / WAL)
+        before = [(tmp_path / name).read_bytes() for name in FILES]
+    assert [(tmp_path / name).read_bytes() for name in FILES] == before
+    with pytest.raises(LogError, match=r"has \d+ of 40 acknowledged writes"):
+        WriteLog.open(tmp_path)
+
+
 def test_closing_leaves_the_files_that_replaced_those_of_the_log(tmp_path: Path):
     other = tmp_path / "other"
     with WriteLog.open(other) as log:
