@@ -43,7 +43,7 @@ from search.request import (
 )
 from search.result import Degradation, Embeddings, Hit, Lookup, SearchResult
 from search.runtime.cache import CacheReport, VectorCache
-from search.runtime.deadline import DeadlineBudget, LatencyEstimates
+from search.runtime.deadline import DeadlineBudget, LatencyEstimates, caller_check
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot, without_deleted
 from search.weights import RECALL_WEIGHT, Weights, parse_channel_weights
@@ -118,7 +118,7 @@ class Engine:
             DeadlineExceededError: the caller of this thread left, or its deadline passed (see
                 `call_scope`). The load stops at its next step.
         """
-        manifest = verified or bundle.verify(directory)
+        manifest = verified or bundle.verify(directory, caller_check())
         try:
             with panics_as_errors():
                 # Golden queries were recorded with default settings, so replay them with these.

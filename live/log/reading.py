@@ -1,34 +1,45 @@
 """Read a write-ahead log, in the process that writes to the log or in another process."""
 
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from base.sqlite_log import LogError, LogFile, LogFormat, log_id, select_in
+from base.sqlite_log.file import CopyFile, LogError, LogFile, LogFormat, NoLogError
+from base.sqlite_log.statements import select_in
+from live.log import high_water_mark
+from live.log.digests import (
+    ITEM_COLUMN,
+    ItemRow,
+    add_digests,
+    content_digest,
+    content_sum,
+    item_digest,
+)
 from live.log.fields import from_json
+from live.log.high_water_mark import HighWaterMark
 
 FILE = "writes.sqlite3"
 
 _FORMAT = LogFormat(
     application_id=0x53484C47,  # "SHLG"
-    version=1,
+    version=2,
     tables=(
-        # The sequence is the key, so that a replay reads the file from start to end.
+        # The sequence is the key, so that a replay reads the file from start to end. The column
+        # `fields` is a JSON object, or null for a deleted item.
         "CREATE TABLE items (sequence INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE,"
-        " fields TEXT, whole INTEGER NOT NULL)",  # fields: a JSON object; null for a deleted item
+        f" fields TEXT, whole INTEGER NOT NULL, {ITEM_COLUMN})",
         "CREATE TABLE requests (sequence INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE,"
         " digest BLOB NOT NULL)",
     ),
+    upgrades=MappingProxyType({1: add_digests}),
+    directory="give the directory that a server uses as --state",
     other_directory="give another --state",
-    restart="start from the bundle alone",
+    restart=f"move it and {high_water_mark.FILE} away to start from the bundle alone",
 )
-
-
-class NoLogError(LogError):
-    """The directory has no log yet."""
 
 
 @dataclass(frozen=True)
@@ -57,93 +68,144 @@ def log_file(directory: Path) -> LogFile:
     return LogFile(directory.resolve() / FILE, _FORMAT)
 
 
-def read(directory: Path, *, check: bool = False) -> LogSnapshot:
-    """Read the log in a directory, without changing it. Another process may write to the log.
+def mark_path(directory: Path) -> Path:
+    """Return the path of the high-water mark of the log in a directory."""
+    return directory.resolve() / high_water_mark.FILE
+
+
+def read(directory: Path, *, copy_file: CopyFile = shutil.copyfile) -> LogSnapshot:
+    """Check and read the log in a directory, without changing it. A server may write to the log.
 
     Args:
         directory: The directory that `--state` names.
-        check: Whether to check the whole file, as `WriteLog.check` does.
+        copy_file: Copies one file to another path.
 
     Raises:
         NoLogError: the directory has no log yet.
-        LogError: the log cannot be read, or the check fails.
+        LogError: the log cannot be read, it is damaged, or it has lost acknowledged writes.
     """
     file = log_file(directory)
-    if not file.path.is_file():
-        raise _no_log(file)
-    if not file.in_use:
-        snapshot = _read(file, check, file.lone_reader)
-        if not file.in_use:  # no process opened the file for writing meanwhile
-            return snapshot
-    return _read(file, check, file.reader)
+    mark = HighWaterMark.read(mark_path(directory))  # first: later writes may be in the log
+    with file.reporting("cannot be read"):
+        try:
+            with file.copy(copy_file) as copy:
+                check(file, copy, mark)
+                end = head(copy)
+                return LogSnapshot(end.id, end.sequence, tuple(changes(file, copy, after=0)))
+        except NoLogError as error:
+            raise lost(file, mark, 0) if mark.sequence else error from None
 
 
-def _read(file: LogFile, check: bool, connect: Callable[[], sqlite3.Connection]) -> LogSnapshot:
-    with file.reporting("cannot be read"), closing(connect()) as reader:
-        reader.execute("BEGIN")  # so that all statements read the same state of the file
-        if file.is_new(reader):
-            raise _no_log(file)
-        if check:
-            check_all(file, reader)
-        return LogSnapshot(log_id(reader), last_sequence(reader), tuple(changes(file, reader, 0)))
+@dataclass(frozen=True)
+class LogHead:
+    """The newest state of a log."""
+
+    id: str  # unique id of the log
+    sequence: int  # sequence number of the last write; 0 before the first write
+    content: bytes  # digest of all rows
 
 
-def _no_log(file: LogFile) -> NoLogError:
-    return NoLogError(
-        f"{file.path}: there is no log; give the directory that a server uses as --state"
-    )
-
-
-def last_sequence(connection: sqlite3.Connection) -> int:
-    """Return the sequence number of the last write; 0 before the first write."""
+def head(connection: sqlite3.Connection) -> LogHead:
+    """Return the newest state of a log."""
     # Old requests are deleted from the table, but the last request never is.
-    query = "SELECT coalesce(max(sequence), 0) FROM requests"
-    return int(connection.execute(query).fetchone()[0])
+    query = (
+        "SELECT CAST(id AS TEXT), (SELECT coalesce(max(sequence), 0) FROM requests),"
+        " CAST(content AS BLOB) FROM log"
+    )
+    return LogHead(*connection.execute(query).fetchone())
 
 
 def changes(file: LogFile, reader: sqlite3.Connection, after: int) -> Iterator[Change]:
-    """Yield the state of each item whose last write is later than `after`, in order of sequence."""
-    query = "SELECT * FROM items WHERE sequence > ? ORDER BY sequence"
-    for row in reader.execute(query, (after,)):
-        yield _change(file, row)
-
-
-def changes_of(
-    file: LogFile, connection: sqlite3.Connection, item_ids: Sequence[str]
-) -> dict[str, Change]:
-    """Return the latest state of some items, by id; items that were never written are left out."""
-    query = "SELECT * FROM items WHERE item_id IN"
-    rows = (_change(file, row) for row in select_in(connection, query, item_ids))
-    return {change.item_id: change for change in rows}
-
-
-def check_all(file: LogFile, reader: sqlite3.Connection) -> None:
-    """Check the whole file, in a transaction that the caller began.
+    """Yield the state of each item whose last write is later than `after`, in order of sequence.
 
     Raises:
-        LogError: the file is damaged.
+        LogError: a row is not as it was written.
     """
-    file.check_integrity(reader)
-    first, last, count = reader.execute(
-        "SELECT coalesce(min(sequence), 1), coalesce(max(sequence), 0), count(*) FROM requests"
-    ).fetchone()
-    if first < 1 or last - first + 1 != count:
-        raise file.damaged("the sequence of requests has gaps")
-    for change in changes(file, reader, after=-1):
-        if not 1 <= change.sequence <= last:
-            raise file.damaged(f"item {change.item_id!r} belongs to no known write")
+    query = "SELECT * FROM items WHERE sequence > ? ORDER BY sequence"
+    for row in reader.execute(query, (after,)):
+        yield to_change(file, _intact(file, row))
 
 
-def _change(file: LogFile, row: tuple[Any, ...]) -> Change:
-    """Return a row of the table `items` as a `Change`."""
-    sequence, item_id, text, whole = row
-    if not isinstance(item_id, str) or not item_id or whole not in (0, 1):
-        raise file.damaged(f"write {sequence} has no item_id or is neither whole nor partial")
+def rows_of(
+    file: LogFile, connection: sqlite3.Connection, item_ids: Sequence[str]
+) -> dict[str, ItemRow]:
+    """Return the rows of some items, by id; items that were never written are left out.
+
+    Raises:
+        LogError: a row is not as it was written.
+    """
+    query = "SELECT * FROM items WHERE item_id IN"
+    return {row[1]: _intact(file, row) for row in select_in(connection, query, item_ids)}
+
+
+def to_change(file: LogFile, row: ItemRow) -> Change:
+    """Return a row of the table `items` as a `Change`.
+
+    Raises:
+        LogError: the fields are not those of an item.
+    """
+    sequence, item_id, text, whole, _ = row
     if text is None:
-        if not whole:
-            raise file.damaged(f"item {item_id!r} is deleted in part")
         return Change(item_id, sequence, None, whole=True)
     try:
         return Change(item_id, sequence, from_json(text, whole=bool(whole)), bool(whole))
     except ValueError as error:
         raise file.damaged(f"item {item_id!r}, {error}") from error
+
+
+def _intact(file: LogFile, row: Any) -> ItemRow:
+    """Return a row of the table `items` if it has the digest of its content."""
+    sequence, item_id, text, whole, digest = row
+    if digest != item_digest(sequence, item_id, text, whole):
+        raise file.damaged(f"item {item_id!r} of write {sequence} is not as it was written")
+    return sequence, item_id, text, whole, digest
+
+
+def check(file: LogFile, connection: sqlite3.Connection, mark: HighWaterMark) -> None:
+    """Check the whole log, in one transaction.
+
+    Args:
+        file: The log's file.
+        connection: Reads the log, or a copy of it.
+        mark: The last acknowledged write.
+
+    Raises:
+        LogError: the log is damaged, or it has lost acknowledged writes.
+    """
+    file.check_integrity(connection)
+    end = head(connection)
+    first, count = connection.execute(
+        "SELECT coalesce(min(sequence), 1), count(*) FROM requests"
+    ).fetchone()
+    if first < 1 or end.sequence - first + 1 != count:
+        raise file.damaged("the sequence of requests has gaps")
+    requests = connection.execute("SELECT * FROM requests")
+    content = content_digest(content_sum(_items(file, connection, end.sequence), requests))
+    if content != end.content:
+        raise file.damaged("its rows are not those that were written")
+    acknowledged = end.sequence if end.id == mark.log else 0
+    if acknowledged < mark.sequence:
+        raise lost(file, mark, acknowledged)
+
+
+def _items(file: LogFile, connection: sqlite3.Connection, last: int) -> Iterator[ItemRow]:
+    """Check and yield all rows of the table `items`."""
+    for row in connection.execute("SELECT * FROM items"):
+        if not 1 <= row[0] <= last:
+            raise file.damaged(f"item {row[1]!r} belongs to no known write")
+        yield _intact(file, row)
+
+
+def lost(file: LogFile, mark: HighWaterMark, last: int) -> LogError:
+    """Return the error for a log that lacks acknowledged writes.
+
+    Args:
+        file: The log's file.
+        mark: The last acknowledged write.
+        last: Sequence number of the last write that the log has; 0 if another log replaced it.
+    """
+    return LogError(
+        f"{file.path}: has {last:,} of {mark.sequence:,} acknowledged writes (lost: "
+        f"{mark.sequence - last:,}); restore the log from a copy, or remove "
+        f"{mark_path(file.path.parent)} to go on without the lost writes"
+    )

@@ -6,11 +6,9 @@ returns.
 """
 
 import json
-import logging
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,19 +17,14 @@ from typing import TypeAlias
 from base.errors import RequestError
 from base.failpoints import failpoint
 from base.locks import DirectoryLock
-from base.sqlite_log import (
-    FullDiskError,
-    LogError,
-    LogFile,
-    digest,
-    insert,
-    log_id,
-    make_directory,
-    select_in,
-)
+from base.sqlite_log.file import LogError, NoLogError, make_directory
+from base.sqlite_log.open_log import OpenLog
+from base.sqlite_log.statements import digest, insert, select_in
 from live.log import reading
+from live.log.digests import ItemRow, RequestRow, content_digest, content_sum, item_digest
 from live.log.fields import set_fields, to_json
-from live.log.reading import FILE, Change, LogSnapshot
+from live.log.high_water_mark import HighWaterMark, MarkFile
+from live.log.reading import FILE, Change, LogHead
 from live.log.write import Write
 
 __all__ = [
@@ -45,8 +38,6 @@ __all__ = [
     "Write",
     "WriteLog",
 ]
-
-logger = logging.getLogger(__name__)
 
 REMEMBERED_REQUESTS = 1_000_000  # number of request ids that the log keeps, in about 0.2 GB
 
@@ -83,6 +74,8 @@ class _Transaction:
     """The rows that one transaction writes."""
 
     last: int  # the log's last sequence number after the transaction
+    before: LogHead
+    rows: Mapping[str, ItemRow]  # item id -> its row before the transaction
     changes: dict[str, Change]  # item id -> its new row
     requests: dict[str, tuple[int, bytes]]  # request id -> sequence and digest
 
@@ -99,31 +92,25 @@ class WriteLog:
     """
 
     def __init__(
-        self,
-        file: LogFile,
-        opened: sqlite3.Connection | LogSnapshot,
-        lock: DirectoryLock,
-        remembered: int,
+        self, log: OpenLog, head: LogHead, mark: MarkFile, lock: DirectoryLock, remembered: int
     ) -> None:
-        self.path = file.path
-        self._file = file
-        # The content of the file, until the disk has room to open the file for writing.
-        self._opened = opened
+        self.path = log.file.path
+        self.id = head.id
+        self._file = log.file
+        self._log = log
+        self._mark = mark
         self._directory_lock = lock
         self._remembered = remembered
         self._lock = threading.Lock()
         self._closed = False
-        if isinstance(opened, LogSnapshot):
-            self._sequence, self.id = opened.sequence, opened.id
-        else:
-            self._sequence, self.id = reading.last_sequence(opened), log_id(opened)
+        self._sequence = head.sequence
 
     @classmethod
     def open(cls, directory: Path, *, remembered: int = REMEMBERED_REQUESTS) -> "WriteLog":
-        """Open the log in a directory; create the directory and the log if they are missing.
+        """Check and open the log in a directory; create the directory and the log if need be.
 
-        Other users have no access to a created directory or log. If the disk is too full to open a
-        log for writing, the log can be read, and each `append` tries again.
+        A lost log is not created anew. A log of an earlier format is converted. Other users have no
+        access to a created directory or log.
 
         Args:
             directory: The directory that `--state` names.
@@ -131,10 +118,10 @@ class WriteLog:
 
         Raises:
             InputError: another process holds the lock of the directory.
-            LogError: the directory or the file cannot be read or written, or the file belongs to
-                another program or has another format.
+            LogError: the directory or the file cannot be read or written, the file belongs to
+                another program or has an unknown format, it is damaged, or it has lost writes.
         """
-        file = reading.log_file(directory)
+        file, mark_path = reading.log_file(directory), reading.mark_path(directory)
         directory = file.path.parent
         with file.reporting_directory("cannot be used"):
             make_directory(directory)
@@ -143,16 +130,21 @@ class WriteLog:
                 f"another server is writing to {directory}; stop it, or give another --state",
                 private=True,
             )
-        opened: sqlite3.Connection | LogSnapshot | None = None
-        try:
-            with file.reporting("cannot be opened"):
-                opened = _open(file)
-                return cls(file, opened, lock, remembered)
-        except BaseException:
-            if isinstance(opened, sqlite3.Connection):
-                opened.close()
-            lock.release()
-            raise
+        with ExitStack() as opened, file.reporting("cannot be opened"):
+            opened.callback(lock.release)
+            mark = HighWaterMark.read(mark_path)
+            try:
+                log = OpenLog(file, create=mark.sequence == 0)
+            except NoLogError:
+                raise reading.lost(file, mark, 0) from None
+            opened.callback(log.close, checkpoint=False)  # a log that is refused stays as it is
+            reading.check(file, log.connection, mark)
+            head = reading.head(log.connection)
+            mark_file = MarkFile(mark_path, HighWaterMark(head.id, head.sequence))
+            opened.callback(mark_file.close)
+            log.watch(mark_path)
+            opened.pop_all()
+            return cls(log, head, mark_file, lock, remembered)
 
     def __enter__(self) -> "WriteLog":
         return self
@@ -184,12 +176,14 @@ class WriteLog:
             For each write, its acknowledgement or the error that refuses it.
 
         Raises:
-            LogError: the file cannot be written. After a disk failure, the writes may or may not be
-                durable. The caller can safely send them again with the same request ids.
+            LogError: the file cannot be written, or a file of the log was removed, replaced or cut.
+                After a disk failure, the writes may or may not be durable. The caller can safely
+                send them again with the same request ids.
         """
         with self._lock:
             self._require_open()
             with self._file.reporting("cannot be written"):
+                self._log.require_files()
                 transaction, outcomes = self._plan(writes, exists)
                 if transaction.requests:
                     self._commit(transaction)
@@ -204,13 +198,7 @@ class WriteLog:
             LogError: the file cannot be read, or is damaged.
         """
         self._require_open()
-        if isinstance(opened := self._opened, LogSnapshot):
-            yield from (change for change in opened.changes if change.sequence > after)
-            return
-        with (
-            self._file.reporting("cannot be read"),
-            closing(self._file.reader()) as reader,
-        ):
+        with self._file.reporting("cannot be read"), self._log.reader() as reader:
             yield from reading.changes(self._file, reader, after)
 
     def check(self) -> None:
@@ -220,12 +208,8 @@ class WriteLog:
             LogError: the file cannot be read, or is damaged.
         """
         self._require_open()
-        with (
-            self._file.reporting("cannot be read"),
-            closing(self._file.reader()) as reader,
-        ):
-            reader.execute("BEGIN")  # so that all statements read the same state of the file
-            reading.check_all(self._file, reader)
+        with self._file.reporting("cannot be read"), self._log.reader() as reader:
+            reading.check(self._file, reader, HighWaterMark(self.id, self._sequence))
 
     def close(self) -> None:
         """Close the file and release the lock of the directory."""
@@ -234,17 +218,10 @@ class WriteLog:
                 return
             self._closed = True
             failpoint("log.before-close")
-            if isinstance(self._opened, sqlite3.Connection):
-                self._opened.close()
+            self._log.close()
             failpoint("log.after-close")
+            self._mark.close()
             self._directory_lock.release()
-
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        """The connection for writing; the first use opens the file if the disk was full before."""
-        if isinstance(self._opened, LogSnapshot):
-            self._opened = self._file.connect()
-        return self._opened
 
     def _require_open(self) -> None:
         if self._closed:
@@ -255,59 +232,61 @@ class WriteLog:
     ) -> tuple[_Transaction, list[Outcome]]:
         """Return the transaction for a batch and the outcome of each write; write nothing."""
         requests = self._requests([write.request_id for write in writes])
-        partial = [write.item_id for write in writes if _is_partial(write)]
-        before = reading.changes_of(self._file, self._connection, partial)
-        transaction = _Transaction(reading.last_sequence(self._connection), {}, {})
+        connection = self._log.connection
+        rows = reading.rows_of(self._file, connection, [write.item_id for write in writes])
+        partial = rows.keys() & {write.item_id for write in writes if _is_partial(write)}
+        before = {item_id: reading.to_change(self._file, rows[item_id]) for item_id in partial}
+        head = reading.head(connection)
+        transaction = _Transaction(head.sequence, head, rows, {}, {})
         outcomes = [_add(transaction, write, requests, before, exists) for write in writes]
         return transaction, outcomes
 
     def _requests(self, request_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
         """Return the sequence number and digest of each known request, by request id."""
         query = "SELECT request_id, sequence, digest FROM requests WHERE request_id IN"
-        rows = select_in(self._connection, query, request_ids)
+        rows = select_in(self._log.connection, query, request_ids)
         return {request_id: (sequence, digest) for request_id, sequence, digest in rows}
 
     def _commit(self, transaction: _Transaction) -> None:
-        connection = self._connection
-        items = [
-            (c.sequence, c.item_id, None if c.fields is None else to_json(c.fields), c.whole)
-            for c in transaction.changes.values()
-        ]
+        connection = self._log.connection
+        items = [_row(change) for change in transaction.changes.values()]
         requests = [
             (sequence, request_id, digest)
             for request_id, (sequence, digest) in transaction.requests.items()
         ]
         failpoint("log.before-begin")
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._log.transaction():
             insert(connection, "INSERT OR REPLACE INTO items", items)
             failpoint("log.after-insert")
             insert(connection, "INSERT INTO requests", requests)
             failpoint("log.before-prune")
-            last_forgotten = (transaction.last - self._remembered,)
-            connection.execute("DELETE FROM requests WHERE sequence <= ?", last_forgotten)
+            forgotten = self._forget(transaction.last - self._remembered)
+            replaced = [transaction.rows[i] for i in transaction.rows.keys() & transaction.changes]
+            total = int.from_bytes(transaction.before.content) + content_sum(items, requests)
+            content = content_digest(total - content_sum(replaced, forgotten))
+            connection.execute("UPDATE log SET content = ?", (content,))
             failpoint("log.before-commit")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        self._sequence = transaction.last
         failpoint("log.after-commit")
+        self._log.require_files()
+        self._mark.write(HighWaterMark(self.id, transaction.last))
+        self._sequence = transaction.last
+
+    def _forget(self, last: int) -> list[RequestRow]:
+        """Delete the request ids of writes up to `last`, and return their rows."""
+        if last < 1:
+            return []
+        connection, where = self._log.connection, "FROM requests WHERE sequence <= ?"
+        forgotten = connection.execute(f"SELECT sequence, request_id, digest {where}", (last,))
+        rows = forgotten.fetchall()
+        connection.execute(f"DELETE {where}", (last,))
+        return rows
 
 
-def _open(file: LogFile) -> sqlite3.Connection | LogSnapshot:
-    """Open a log for writing. If the disk is too full to open it, return its content."""
-    try:
-        with file.reporting("cannot be opened"):
-            return file.connect()
-    except FullDiskError as error:
-        try:
-            content = reading.read(file.path.parent)
-        except LogError:
-            raise error from None
-        logger.error("%s; until then, the server takes no writes", error)
-        return content
+def _row(change: Change) -> ItemRow:
+    """Return the row of an item's new state."""
+    fields = None if change.fields is None else to_json(change.fields)
+    content = (change.sequence, change.item_id, fields, int(change.whole))
+    return *content, item_digest(*content)
 
 
 def _digest(write: Write) -> bytes:

@@ -22,7 +22,6 @@ from base.atomic_files import make_readable, sync, write_text
 from base.errors import InputError
 from base.untrusted import limits
 from base.untrusted.small_files import read_bytes
-from search.runtime.deadline import caller_check
 from search.weights import MAX_WEIGHT, Weights
 
 FORMAT_VERSION = 2
@@ -233,24 +232,28 @@ def require_unchanged(
         )
 
 
-def verify(directory: Path) -> Manifest:
+def verify(directory: Path, between_steps: Callable[[], object] = lambda: None) -> Manifest:
     """Check a bundle's files, byte by byte, against its manifest.
+
+    Args:
+        directory: The directory of the bundle.
+        between_steps: Called after at most a few MiB each. An exception that it raises ends the
+            check.
 
     Raises:
         BundleError: files are missing, altered or not listed; the message lists the first ten.
-        DeadlineExceededError: the caller left, or its deadline passed.
     """
     manifest = Manifest.read(directory)
-    problems = list(islice(_problems(directory, manifest), _MAX_PROBLEMS + 1))
+    problems = list(islice(_problems(directory, manifest, between_steps), _MAX_PROBLEMS + 1))
     if problems:
         problems[_MAX_PROBLEMS:] = ["…"] * (len(problems) > _MAX_PROBLEMS)
         raise BundleError(f"bundle {directory} is not sound: " + "; ".join(problems))
     return manifest
 
 
-def _problems(directory: Path, manifest: Manifest) -> Iterator[str]:
+def _problems(directory: Path, manifest: Manifest, check: Callable[[], object]) -> Iterator[str]:
     """Yield what is wrong with the files of a bundle."""
-    check, present = caller_check(), set()
+    present = set()
     try:
         for path in _content(directory):
             check()

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import InputError
+from base.sqlite_log.file import NoLogError
 from live import bundle_store
 from live.bundle_store import State
 from live.log import reading
-from live.log.reading import LogSnapshot, NoLogError
+from live.log.reading import LogSnapshot
 from search import bundle
 from search.bundle import Manifest
 from search.engine import Engine
@@ -61,7 +62,7 @@ def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> lis
     if not state.is_dir():
         return [f"--state {state}: no such directory"]
     try:
-        log = reading.read(state, check=True)
+        log = reading.read(state)
     except NoLogError:
         _print(f"log: none in {state} yet; a start creates it")
         log = LogSnapshot("", 0, ())
@@ -69,6 +70,8 @@ def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> lis
         return [str(error)]
     else:
         _print(f"log {log.id}: sound, {log.sequence} writes, {len(log.changes)} items written")
+        if not (mark := reading.mark_path(state)).exists():
+            _print(f"{mark}: missing, so lost writes cannot be noticed; a start creates it")
     bundles = state / bundle_store.BUNDLES
     checked = {path: _check_compacted(path, log, engine) for path in bundle_store.finished(bundles)}
     problems = [str(result) for result in checked.values() if isinstance(result, Exception)]

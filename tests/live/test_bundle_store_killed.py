@@ -18,6 +18,7 @@ import pytest
 from base.failpoints import NAMES, VARIABLE
 from live import bundle_store
 from live.bundle_store import State
+from live.log.high_water_mark import FILE as MARK
 from live.log.reading import FILE
 from live.log.write_ahead_log import Write, WriteLog
 from search import bundle
@@ -179,6 +180,7 @@ def test_a_lost_log_is_refused_and_its_bundles_stay(shop: Shop):
         write(log, 1)
         placed = compact(log, shop.root, shop.bundles)
     (shop.state / FILE).unlink()
+    (shop.state / MARK).unlink()
     with WriteLog.open(shop.state) as log:
         state = State(log.id, log.sequence)
         with pytest.raises(BundleError, match=r"has writes of another log.*restore the log"):

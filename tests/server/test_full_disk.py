@@ -62,8 +62,7 @@ def test_a_server_starts_on_a_full_disk_searches_and_recovers(
             found = {result.item_id for result in client.search("zyx lamp").results}
             assert {"first", "second"} <= found
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    opened, written, indexed = sorted(errors)
-    assert f"{disk.path}/state/writes.sqlite3: cannot be opened (the disk is full)" in opened
+    written, indexed = sorted(errors)
     assert written.startswith("writes could not be made: ")
     assert indexed.startswith("written items could not be indexed yet: ")
 
@@ -100,7 +99,7 @@ def test_items_that_wait_and_failed_compactions_are_in_the_status_and_the_metric
         assert metrics()["shortlist_pending_items"] == 1
         assert metrics()["shortlist_oldest_pending_seconds"] > 0.1
         # The server still answers every search, so it stays healthy.
-        assert ask_health(HealthConfig(running.address)) == "SERVING"
+        assert ask_health(HealthConfig(address=running.address)) == "SERVING"
         may.set()
         until(lambda: status().visible_sequence == 1)
         assert not status().HasField("oldest_pending_age")

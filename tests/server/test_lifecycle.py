@@ -89,7 +89,7 @@ def test_the_admin_port_tells_health_as_the_public_one_does(
 
 
 def test_health_has_no_admin_service_where_none_is_served(address: str) -> None:
-    assert ask_health(HealthConfig(address, service=ADMIN_SERVICE)).startswith("NOT_FOUND")
+    assert ask_health(HealthConfig(address=address, service=ADMIN_SERVICE)).startswith("NOT_FOUND")
 
 
 def test_a_call_that_never_ends_does_not_keep_an_old_connection(
@@ -247,7 +247,7 @@ def test_the_probe_speaks_tls(config: ServerConfig, certificates: Path, serving:
         )
         assert ask_health(shown) == "SERVING"
         assert is_serving("SERVING")
-        for unfit in (replace(shown, tls_name="other"), HealthConfig(server.address)):
+        for unfit in (replace(shown, tls_name="other"), HealthConfig(address=server.address)):
             answer = ask_health(unfit)
             assert answer.startswith("UNAVAILABLE")
             assert not is_serving(answer)

@@ -10,15 +10,21 @@ from typing import Any
 import pytest
 
 from base.errors import InputError
+from live.log.digests import item_digest
+from live.log.high_water_mark import FILE as MARK
 from live.log.write_ahead_log import FILE, Change, LogError, Write, WriteLog
 from tests.live.log.model import SAW, only
 
+NEW_DIGESTS = "UPDATE items SET digest = item_digest(sequence, item_id, fields, whole)"
 
-def damage(log: WriteLog, statement: str) -> None:
-    """Run an SQL statement on the file of an open log."""
+
+def damage(log: WriteLog, *statements: str) -> None:
+    """Run SQL statements on the file of an open log."""
     other = sqlite3.connect(log.path)
+    other.create_function("item_digest", 4, item_digest)
     with other:
-        other.execute(statement)
+        for statement in statements:
+            other.execute(statement)
     other.close()
 
 
@@ -65,12 +71,13 @@ def test_other_users_cannot_read_the_files(tmp_path):
         directory = tmp_path / "new" / "state"
         assert directory.stat().st_mode & 0o777 == 0o700
         modes = {file.name: file.stat().st_mode & 0o777 for file in directory.iterdir()}
-    assert modes == dict.fromkeys((".lock", FILE, f"{FILE}-wal", f"{FILE}-shm"), 0o600)
+    assert modes == dict.fromkeys((".lock", FILE, f"{FILE}-wal", MARK), 0o600)
 
 
 def test_every_commit_waits_for_the_disk(log):
-    assert log._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # 2 is FULL
-    assert log._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection = log._log.connection
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # 2 is FULL
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def not_a_database(path: Path) -> None:
@@ -86,7 +93,7 @@ def of_another_program(path: Path) -> None:
 def of_a_newer_format(path: Path) -> None:
     WriteLog.open(path.parent).close()
     with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 2")
+        other.execute("PRAGMA user_version = 3")
     other.close()
 
 
@@ -101,6 +108,7 @@ def cut_short(path: Path) -> None:
     with WriteLog.open(path.parent) as log:
         log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(100)])
     path.write_bytes(path.read_bytes()[:-4096])
+    path.with_name(MARK).unlink()
 
 
 @pytest.mark.parametrize(
@@ -108,8 +116,8 @@ def cut_short(path: Path) -> None:
     [
         (not_a_database, "file is not a database"),
         (of_another_program, "is a database of another program"),
-        (of_a_newer_format, "has format 2, and this version of shortlist reads 1"),
-        (without_a_table, "no such table: requests"),
+        (of_a_newer_format, "has format 3, and this version of shortlist reads up to 2"),
+        (without_a_table, "its tables are not those of a log"),
         (cut_short, "is damaged"),
         (Path.mkdir, "unable to open"),
     ],
@@ -138,58 +146,95 @@ def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("statement", "complaint"),
+    "statement",
     [
-        ("""UPDATE items SET fields = '{"title":"Saw","colour":"red"}'""", "field colour"),
-        ("""UPDATE items SET fields = '{"title":"Saw","price":"1"}'""", "field price"),
-        ("""UPDATE items SET fields = '{"title":"Saw","price":NaN}'""", "field price"),
-        ("""UPDATE items SET fields = '{"title":"Saw","released":1}'""", "field released"),
-        ("""UPDATE items SET fields = '{"title":"Saw","released":"today"}'""", "field released"),
-        ("""UPDATE items SET fields = '{"brand":"Acme"}'""", "field title"),
-        ("UPDATE items SET fields = '[]'", "not a JSON object"),
-        ("UPDATE items SET fields = '{'", "not JSON"),
-        ("UPDATE items SET fields = replace(printf('%05000d', 0), '0', '[')", "not JSON"),
-        ("UPDATE items SET fields = x'7b7d'", "not text"),
-        ("UPDATE items SET fields = NULL, whole = 0", "deleted in part"),
-        ("UPDATE items SET whole = 2", "neither whole nor partial"),
-        ("UPDATE items SET item_id = x'00'", "no item_id"),
-        ("UPDATE items SET fields = CAST(x'ff' AS TEXT)", "UTF-8"),
+        """UPDATE items SET fields = '{"title":"Axe"}'""",
+        "UPDATE items SET fields = CAST(fields AS BLOB)",
+        "UPDATE items SET fields = CAST(x'ff' AS TEXT)",
+        "UPDATE items SET fields = NULL",
+        "UPDATE items SET whole = 0",
+        "UPDATE items SET whole = 2",
+        "UPDATE items SET item_id = 'j'",
+        "UPDATE items SET item_id = x'00'",
+        "UPDATE items SET sequence = 2",
+        "UPDATE items SET digest = x'00'",
+        "UPDATE items SET digest = 'text'",
     ],
 )
-def test_a_row_that_no_log_wrote_is_refused_when_read(log, statement, complaint):
-    log.append([Write("r1", "i", SAW)])
-    damage(log, statement)
+def test_a_row_that_was_changed_is_refused_when_read(log, statement):
+    log.append([Write("r1", "i", SAW), Write("r2", "k", None)])
+    damage(log, f"{statement} WHERE item_id = 'i'".replace("sequence = 2", "sequence = 3"))
     for read in (lambda: list(log.changes()), log.check):
-        with pytest.raises(LogError) as caught:
+        with pytest.raises(LogError, match=r"not as it was|no known write|UTF-8") as caught:
             read()
         assert str(log.path) in str(caught.value)
-        assert complaint in str(caught.value)
+
+
+def test_a_row_that_was_changed_is_not_merged_with_a_write(log):
+    log.append([Write("r1", "i", SAW)])
+    damage(log, """UPDATE items SET fields = '{"title":"Axe"}'""")
+    for write in (Write("r2", "i", {"price": 1.0}, whole=False), Write("r2", "i", SAW)):
+        with pytest.raises(LogError, match="item 'i' of write 1 is not as it was written"):
+            log.append([write])
+    assert log.sequence == 1
 
 
 @pytest.mark.parametrize(
-    ("statement", "complaint"),
+    ("fields", "complaint"),
     [
-        ("DELETE FROM requests WHERE sequence = 2", "has gaps"),
-        ("UPDATE items SET sequence = 4 WHERE sequence = 3", "belongs to no known write"),
-        ("UPDATE items SET sequence = 0 WHERE sequence = 3", "belongs to no known write"),
+        ("""'{"title":"Saw","colour":"red"}'""", "field colour"),
+        ("""'{"title":"Saw","price":"1"}'""", "field price"),
+        ("""'{"title":"Saw","price":NaN}'""", "field price"),
+        ("""'{"title":"Saw","released":1}'""", "field released"),
+        ("""'{"title":"Saw","released":"today"}'""", "field released"),
+        ("""'{"brand":"Acme"}'""", "field title"),
+        ("'[]'", "not a JSON object"),
+        ("'{'", "not JSON"),
+        ("replace(printf('%05000d', 0), '0', '[')", "not JSON"),
     ],
 )
-def test_check_finds_writes_that_are_missing(log, statement, complaint):
+def test_fields_that_this_version_does_not_write_are_refused_when_read(log, fields, complaint):
+    log.append([Write("r1", "i", SAW)])
+    damage(log, f"UPDATE items SET fields = {fields}", NEW_DIGESTS)
+    with pytest.raises(LogError, match=complaint) as caught:
+        list(log.changes())
+    assert str(log.path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("DELETE FROM requests WHERE sequence = 2",),
+        ("DELETE FROM requests WHERE sequence = 1",),
+        ("UPDATE requests SET request_id = 'other' WHERE sequence = 2",),
+        ("UPDATE requests SET digest = x'00' WHERE sequence = 2",),
+        ("DELETE FROM items WHERE sequence = 2",),
+        ("UPDATE items SET sequence = 4 WHERE sequence = 3", NEW_DIGESTS),
+        ("UPDATE items SET sequence = 0 WHERE sequence = 3", NEW_DIGESTS),
+        ("UPDATE items SET item_id = 'other' WHERE sequence = 3", NEW_DIGESTS),
+        ("UPDATE log SET content = x'00'",),
+        ("UPDATE log SET content = 'text'",),
+        ("UPDATE log SET id = 'other'",),
+        ("CREATE TABLE other (id TEXT)",),
+    ],
+)
+def test_check_finds_rows_that_are_missing_or_were_changed(log, statements):
     log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(3)])
     log.check()
-    damage(log, statement)
-    with pytest.raises(LogError, match=complaint):
+    damage(log, *statements)
+    with pytest.raises(LogError, match=r"is damaged|lost: "):
         log.check()
 
 
-def test_check_finds_a_damaged_page(tmp_path):
+def test_a_damaged_page_is_refused_in_one_line(tmp_path):
     with WriteLog.open(tmp_path) as log:
         log.append([Write(f"r{n}", f"i{n}", SAW) for n in range(1000)])
     content = bytearray((tmp_path / FILE).read_bytes())
     content[len(content) // 2 : len(content) // 2 + 4096] = bytes(4096)
     (tmp_path / FILE).write_bytes(content)
-    with WriteLog.open(tmp_path) as log, pytest.raises(LogError, match="is damaged"):
-        log.check()
+    with pytest.raises(LogError, match="is damaged") as caught:
+        WriteLog.open(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_full_disk_keeps_acknowledged_writes_and_nothing_of_the_batch(tmp_path):

@@ -1,14 +1,22 @@
-"""A log of version 0.1.0 is read; it recognises repeated writes and accepts new writes."""
+"""A log of version 0.1.0 (format 1) is read, and goes on in the format of this version."""
 
 import datetime
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from live.log import reading
 from live.log.reading import FILE, Change, LogSnapshot
-from live.log.write_ahead_log import Acknowledgement, RequestIdReusedError, Write, WriteLog
+from live.log.write_ahead_log import (
+    Acknowledgement,
+    LogError,
+    RequestIdReusedError,
+    Write,
+    WriteLog,
+)
 
 # Version 0.1.0 wrote this log, in two batches. It remembers the last four request ids.
 LOG = Path(__file__).with_name("log_of_0_1_0.sqlite3")
@@ -35,7 +43,7 @@ def state(tmp_path: Path) -> Path:
 
 
 def test_an_earlier_log_is_read_beside_its_server(state):
-    assert reading.read(state, check=True) == LogSnapshot(ID, 5, CHANGES)
+    assert reading.read(state) == LogSnapshot(ID, 5, CHANGES)
 
 
 def test_an_earlier_log_goes_on(state):
@@ -55,9 +63,35 @@ def test_an_earlier_log_goes_on(state):
         assert next(log.changes(after=5)) == Change("chair", 6, {"title": "Chair"}, whole=True)
 
 
-def test_the_header_of_a_new_log_is_that_of_an_earlier_one(tmp_path):
-    WriteLog.open(tmp_path).close()
-    new, earlier = (tmp_path / FILE).read_bytes(), LOG.read_bytes()
-    # The other fields of SQLite's header depend on the content and on SQLite's version.
-    for field in (slice(0, 24), slice(60, 64), slice(68, 72)):
-        assert new[field] == earlier[field]
+def test_reading_an_earlier_log_does_not_convert_it(state):
+    reading.read(state)
+    assert [path.name for path in state.iterdir()] == [FILE]
+    assert (state / FILE).read_bytes() == LOG.read_bytes()
+
+
+def test_an_earlier_log_is_converted_to_the_tables_and_the_header_of_a_new_one(state, tmp_path):
+    WriteLog.open(state).close()
+    WriteLog.open(tmp_path / "new").close()
+    converted, new = schema(state / FILE), schema(tmp_path / "new" / FILE)
+    assert converted == new
+    assert (converted["user_version"], schema(LOG)["user_version"]) == (2, 1)
+    with WriteLog.open(state) as log:
+        log.check()
+        assert (log.id, log.sequence, tuple(log.changes())) == (ID, 5, CHANGES)
+
+
+def schema(path: Path) -> dict[str, object]:
+    """Return the tables of a log and the fields of its header that identify the format."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as connection:
+        tables = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+        fields = ("application_id", "user_version", "page_size", "encoding")
+        header = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in fields}
+    return {"tables": tables, **header}
+
+
+def test_an_earlier_log_with_a_gap_is_refused(state):
+    with closing(sqlite3.connect(state / FILE)) as connection:
+        connection.execute("DELETE FROM requests WHERE sequence = 4")
+        connection.commit()
+    with pytest.raises(LogError, match="the sequence of requests has gaps"):
+        WriteLog.open(state)

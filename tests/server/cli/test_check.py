@@ -14,6 +14,8 @@ from bert.numerics import choose_numerics
 from live import bundle_store
 from live.catalogue import LiveCatalogue
 from live.config import LiveConfig
+from live.log.high_water_mark import FILE as MARK
+from live.log.reading import FILE
 from live.log.write_ahead_log import Write, WriteLog
 from search.bundle import Manifest
 from search.bundle import manifest as bundle
@@ -164,17 +166,34 @@ def test_a_damaged_compacted_bundle_is_named_and_passed_over(
     assert f"a start begins with {tiny_bundle}, and takes 4 items" in said
 
 
+@pytest.mark.parametrize(
+    "damage", ["UPDATE items SET fields = '{]' WHERE sequence = 5", "DELETE FROM items"]
+)
 def test_a_damaged_log_is_named_and_so_is_the_bundle_beside_it(
-    check: Check, state: Path, tmp_path: Path
+    check: Check, state: Path, tmp_path: Path, damage: str
 ) -> None:
-    with closing(sqlite3.connect(state / "writes.sqlite3")) as connection:
-        connection.execute("UPDATE items SET fields = '{]' WHERE sequence = 5")
+    with closing(sqlite3.connect(state / FILE)) as connection:
+        connection.execute(damage)
         connection.commit()
     code, _, complaints = check("--state", state, "--quick", root=tmp_path)
     assert code == 2
     first, second = complaints.splitlines()
     assert first.startswith(f"error: {tmp_path} has no manifest.json")
-    assert second.startswith(f"error: {state / 'writes.sqlite3'}: is damaged (item ")
+    assert second.startswith(f"error: {state / FILE}: is damaged (")
+
+
+def test_lost_writes_are_counted(check: Check, state: Path, tmp_path: Path) -> None:
+    earlier = shutil.copyfile(state / FILE, tmp_path / "earlier")
+    with WriteLog.open(state) as log:
+        log.append([Write(f"later {n}", "lamp", {"title": "A lamp"}) for n in range(2)])
+    shutil.copyfile(earlier, state / FILE)
+    code, _, complaints = check("--state", state, "--quick")
+    assert code == 2
+    assert f"{state / FILE}: has 5 of 7 acknowledged writes (lost: 2)" in complaints
+    (state / MARK).unlink()
+    code, said, _ = check("--state", state, "--quick")
+    assert code == 0
+    assert f"{state / MARK}: missing, so lost writes cannot be noticed" in said
 
 
 def test_orphans_and_unfinished_bundles_are_named(
@@ -189,7 +208,8 @@ def test_orphans_and_unfinished_bundles_are_named(
     assert f"{built}: sound, an orphan: it was compacted from another bundle" in said
     assert f"{left}: not finished" in said
     assert f"a start begins with {recall_bundle}, and takes 4 items" in said
-    (state / "writes.sqlite3").unlink()
+    (state / FILE).unlink()
+    (state / MARK).unlink()
     assert f"{built}: sound, an orphan: it belongs to another log" in check("--state", state)[1]
 
 

@@ -14,6 +14,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import error_details_pb2
 
 from base.errors import InputError
+from live.log.reading import FILE
 from search.engine import Engine
 from server.config import ServerConfig
 from shortlist.client import Client, ShortlistError
@@ -152,6 +153,23 @@ def test_a_server_without_state_takes_no_writes(address: str) -> None:
         upsert(address, UpsertItemsRequest(request_id="a", item=LAMP))
     assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert "--state" in refused.value.details()
+
+
+def test_writes_fail_while_the_log_is_away_and_searches_go_on(
+    live_config: ServerConfig, live: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert live_config.state is not None
+    log, away = live_config.state / FILE, live_config.state / "away"
+    request = UpsertItemsRequest(request_id="a", item=LAMP)
+    log.rename(away)
+    answers = upsert(live.address, request, request)
+    assert [answer.error.code for answer in answers] == [grpc.StatusCode.UNAVAILABLE.value[0]] * 2
+    assert f"{log}: was removed while it was in use; put the same file back" in caplog.text
+    with Client(live.address) as client:
+        assert client.search("usb c charger").results
+        assert list(client.batch_get_items(["lamp"]).missing_item_ids) == ["lamp"]
+    away.rename(log)
+    assert [answer.sequence for answer in upsert(live.address, request, request)] == [1, 1]
 
 
 def test_pages_go_on_after_a_compaction_and_end_with_another_bundle(
