@@ -84,7 +84,7 @@ class DeltaIndex:
         self._scratch = scratch
         self._open_lexical = open_lexical
         self._built_lexical = engine.snapshot.channels.lexical.index
-        self._lexical: LiveLexicalIndex | None = None  # opened by the next update, if it is None
+        self._lexical: LiveLexicalIndex | None = None  # `show` opens it, again after a failure
         self._lock = threading.Lock()  # guards the engine's snapshot and the pending items
 
     def has(self, item_id: str) -> bool:
@@ -143,6 +143,8 @@ class DeltaIndex:
         dead: Sequence[int],
         known: Snapshot | None,
     ) -> None:
+        # Open the index before the slow encoding: on a full disk, this fails.
+        lexical = self._lexical or self._open(snapshot)
         vectors, failed = self._vectors(
             [pending.item for pending in taken.values()], [snapshot, known] if known else [snapshot]
         )
@@ -152,27 +154,47 @@ class DeltaIndex:
             self._set_aside(bad)
             taken = {key: taken[key] for key in keys if key not in bad}
             vectors = np.delete(vectors, failed, axis=0)
-        items = [pending.item for pending in taken.values()]
         try:
-            self._index(taken, items, vectors, snapshot, dead)
+            self._index(taken, vectors, snapshot, dead, lexical)
         except BaseException:
-            self.close()  # it may have rows that the snapshot lacks
+            self.close()  # the lexical index may have other rows than the snapshot
+            raise
+
+    def _open(self, snapshot: Snapshot) -> LiveLexicalIndex:
+        """Open the lexical index of the bundle, and give it the rows of a snapshot."""
+        engine, catalogue = self.engine, snapshot.catalogue
+        bundle.require_unchanged(engine.directory, engine.manifest, bundle.LEXICAL)
+        built = len(catalogue.base)
+        added = built + np.flatnonzero(catalogue.all_alive[built:])
+        dead = np.flatnonzero(~catalogue.all_alive[:built])
+        self._lexical = self._open_lexical(
+            engine.directory / bundle.LEXICAL, self._built_lexical, self._scratch
+        )
+        try:
+            items = {row: catalogue.item(row) for row in added.tolist()}
+            self._lexical.update(items, dead.tolist(), catalogue.rows_in_all)
+            return self._lexical
+        except BaseException:
+            self.close()
             raise
 
     def _index(
         self,
         taken: Mapping[str, PendingItem],
-        items: Sequence[Item],
         vectors: Float32[np.ndarray, "items dim"],
         snapshot: Snapshot,
         dead: Sequence[int],
+        lexical: LiveLexicalIndex,
     ) -> None:
         """Add encoded items to the indexes, and make them visible."""
+        items = [pending.item for pending in taken.values()]
         first = snapshot.catalogue.rows_in_all
         old = [row for row in snapshot.catalogue.rows(list(taken)).tolist() if row >= 0]
-        lexical = self._update_lexical(snapshot, items, [*old, *dead])
+        updated = lexical.update(
+            dict(enumerate(items, start=first)), [*old, *dead], first + len(items)
+        )
         # `apply` changes only the catalogue, so these channels fit a later snapshot too.
-        channels = snapshot.channels.extended(AddedRows(items, vectors, lexical))
+        channels = snapshot.channels.extended(AddedRows(items, vectors, updated))
         with self._lock:
             snapshot = self.engine.snapshot  # includes deletions and numbers written meanwhile
             shown = [self._shown(item) for item in items]
@@ -185,29 +207,6 @@ class DeltaIndex:
             self.engine.snapshot = snapshot.changed(catalogue.without(deleted), channels)
             self._dead += deleted
             self._settle(taken)
-
-    def _update_lexical(
-        self, snapshot: Snapshot, items: Sequence[Item], removed: Sequence[int]
-    ) -> LexicalIndex:
-        """Return a lexical index of a snapshot's rows and of further items, without some rows."""
-        catalogue = snapshot.catalogue
-        rows = catalogue.rows_in_all
-        added = dict(enumerate(items, start=rows))
-        if self._lexical is None:  # open the index of the bundle, and add all items written so far
-            self._lexical = self._opened_lexical()
-            alive = catalogue.all_alive.copy()
-            alive[list(removed)] = False
-            size = len(catalogue.base)
-            written = (size + np.flatnonzero(alive[size:])).tolist()
-            added = {row: catalogue.item(row) for row in written} | added
-            removed = np.flatnonzero(~alive[:size]).tolist()
-        return self._lexical.update(added, removed, rows + len(items))
-
-    def _opened_lexical(self) -> LiveLexicalIndex:
-        engine = self.engine
-        bundle.require_unchanged(engine.directory, engine.manifest, bundle.LEXICAL)
-        directory = engine.directory / bundle.LEXICAL
-        return self._open_lexical(directory, self._built_lexical, self._scratch)
 
     def visible_sequence(self) -> int:
         """Return the sequence number up to which all writes are visible."""

@@ -305,6 +305,8 @@ def test_the_dashboard_shows_metrics_that_the_server_exports(exported: set[str])
         "shortlist_bundle_created_timestamp_seconds",
         "shortlist_freshness_seconds",
         "shortlist_pending_items",
+        "shortlist_oldest_pending_seconds",
+        "shortlist_failed_compactions_total",
         "shortlist_changed_rows",
         "shortlist_compactions_total",
         "shortlist_index_recall",
