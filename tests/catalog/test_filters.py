@@ -189,6 +189,21 @@ def test_a_missing_value_passes_no_comparison_and_every_negation():
     assert (rows(Exists("price"), store), rows(Not(Exists("price")), store)) == ([0], [1])
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_list_passes_the_items_with_any_of_its_values(count):
+    items = [
+        Item(str(n), "t", brand=f"b{n}", price=float(n), attributes={"colour": f"c{n}"})
+        for n in range(5)
+    ]
+    store, chosen = ItemStore.of(items), range(1, 1 + count)
+    for tree in (
+        In("brand", tuple(f"b{n}" for n in chosen)),
+        In("price", tuple(float(n) for n in chosen)),
+        In("attributes.colour", tuple(f"c{n}" for n in chosen)),
+    ):
+        assert rows(tree, store) == list(chosen)
+
+
 def test_a_category_passes_itself_and_all_below_it():
     names = ["A > B", "A > B > C", "A > Bad", "A", "a > b", None]
     store = ItemStore.of([Item(str(n), "t", category=name) for n, name in enumerate(names)])
