@@ -9,7 +9,10 @@ from typing import Literal
 
 import tyro
 
-from bench import indexes, inputs, models, report
+from bench.harness import inputs
+from bench.index import indexes
+from bench.models import comparisons as models
+from bench.report import results as report
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
     python -m bench.checkouts --other ../before --bundle out/homedepot/bundle
 
 Both checkouts use this Python environment, so their libraries are the same. The checkouts take
-turns. Each checkout runs its own `bench.ours`, `bench.process`, server and client.
+turns. Each checkout runs its own `bench.models.ours`, `bench.service.process`, server and client.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import tyro
 
-from bench import inputs
-from bench.contest import Setup, Work, contest
-from bench.report import machine, say
+from bench.harness import inputs
+from bench.harness.contest import Setup, Work, contest
+from bench.report.results import machine, say
 from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
 
 _STEPS = 2  # training steps per round
@@ -98,12 +98,12 @@ def _in_checkout(root: Path, setup: Setup, arguments: tuple[Any, ...]) -> Work:
     importlib.invalidate_caches()
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.chdir(root)
-    assert Path(str(importlib.import_module("bench.ours").__file__)).is_relative_to(root)
+    assert Path(str(importlib.import_module("bench.models.ours").__file__)).is_relative_to(root)
     return setup(*arguments)
 
 
 def _ours(name: str, *arguments: Any) -> Work:
-    work: Work = getattr(importlib.import_module("bench.ours"), name)(*arguments)
+    work: Work = getattr(importlib.import_module("bench.models.ours"), name)(*arguments)
     return work
 
 
@@ -129,7 +129,7 @@ def _index(rows: int) -> Work:
 def _serve(
     make: Callable[[Any, Sequence[str]], Work], bundle: Path, work: Path, queries: Sequence[str]
 ) -> Work:
-    process = importlib.import_module("bench.process")
+    process = importlib.import_module("bench.service.process")
     client = importlib.import_module("shortlist.client")
     # Each checkout has its own directory of compiled programs.
     cache = work / hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:8]

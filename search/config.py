@@ -7,7 +7,7 @@ from base.errors import InputError
 
 MAX_DEPTH = 1_000  # largest number of candidates for recall or for reranking
 # On Home Depot's `dev` split, recall is about the same for weights from 0.4 to 1 and lower for
-# smaller weights (`bench.recall`).
+# smaller weights (`bench.quality.recall`).
 LEXICAL_WEIGHT = 0.4
 MAX_RECALL_WEIGHT = 100  # at this weight, only the recall score decides the order in practice
 MAX_LEXICAL_WEIGHT = 10  # at this weight, only the lexical score decides the recall order

@@ -12,6 +12,7 @@ import pytest
 import tyro
 import yaml
 
+from bench.service.latency import LatencyConfig
 from catalog.dataset.reading import read_dataset
 from commands.main import COMMANDS as CONSOLE_COMMANDS
 from server.cli.check import CheckConfig
@@ -78,11 +79,8 @@ def test_documented_server_commands_parse(given: list[str]) -> None:
         tyro.cli(ServerConfig, args=given)
 
 
-@pytest.mark.parametrize("given", of_program("python", "bench/latency.py"))
-def test_documented_bench_commands_parse(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    from latency import LatencyConfig
-
+@pytest.mark.parametrize("given", of_program("python", "-m", "bench.service.latency"))
+def test_documented_bench_commands_parse(given: list[str]) -> None:
     tyro.cli(LatencyConfig, args=given)
 
 
@@ -125,7 +123,7 @@ def test_diagrams_are_of_a_kind_that_mermaid_draws() -> None:
 
 def test_all_programs_are_shown_somewhere() -> None:
     assert of_program("shortlist")
-    for program in (("-m", "train"), ("-m", "server"), ("bench/latency.py",)):
+    for program in (("-m", "train"), ("-m", "server"), ("-m", "bench.service.latency")):
         assert of_program("python", *program)
 
 

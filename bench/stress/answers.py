@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.openloop import Answer, Call
-from bench.process import serving
+from bench.service.process import serving
+from bench.stress.openloop import Answer, Call
 from shortlist.client import Client
 
 # The key of a recorded answer: bundle id, method and query.

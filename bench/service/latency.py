@@ -1,12 +1,12 @@
 """Measure the latency of Search and Retrieve over gRPC: p50 and p95 of a running server.
 
     python -m server --bundle out/bundle
-    python bench/latency.py --bundle out/bundle --data DATASET
+    python -m bench.service.latency --bundle out/bundle --data DATASET
 
 One client makes one call at a time, Search and Retrieve in turn, so no call waits in the server's
 queue. A latency is the wall time of one call at the client, including message encoding and
-transport. Run the script on the server's machine, because the script also prints a description of
-its machine.
+transport. Run the program on the server's machine, because the program also prints a description
+of its machine.
 """
 
 import os
@@ -41,7 +41,7 @@ _SEED = 0  # seed of the order of queries
 class LatencyConfig:
     """The server to call, and its queries: either from --data or from --queries."""
 
-    bundle: Path  # the served bundle; the script prints its token limits
+    bundle: Path  # the served bundle; the program prints its token limits
     data: Path | None = None  # dataset directory; the queries come from its `test` judgments
     queries: Path | None = None  # text file with one query per line, instead of --data
     address: str = "127.0.0.1:50051"  # host:port of the server
@@ -172,7 +172,7 @@ def _processor() -> str:
 def main(arguments: Sequence[str]) -> int:
     """Print the latencies; return the exit code."""
     try:
-        config = tyro.cli(LatencyConfig, args=arguments, prog="python bench/latency.py")
+        config = tyro.cli(LatencyConfig, args=arguments, prog="python -m bench.service.latency")
         sys.stdout.write("\n".join(measure(config)) + "\n")
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")

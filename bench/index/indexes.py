@@ -20,9 +20,9 @@ import towers.index
 import towers.scann
 import towers.sketch
 import towers.vectors
-from bench import vectors
-from bench.contest import Setups, Timed, Work, contest
-from bench.report import Row
+from bench.harness.contest import Setups, Timed, Work, contest
+from bench.index import vectors
+from bench.report.results import Row
 from towers.exact import ExactIndex, recall
 from towers.index import IndexConfig, build_index, open_index
 from towers.scann import ScannIndex, least_effort

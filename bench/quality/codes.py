@@ -1,6 +1,6 @@
 """Measure how often a query of brand and model code finds its item, with and without a typo.
 
-    python -m bench.codes --bundle out/icecat/bundle
+    python -m bench.quality.codes --bundle out/icecat/bundle
 
 A code is a title word of at least five characters, with letters and digits. A size such as 500GB is
 not a code. A word that occurs in several titles is not a code either. A query is the item's brand
@@ -30,7 +30,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """Options of `python -m bench.codes`."""
+    """Options of `python -m bench.quality.codes`."""
 
     bundle: Path  # the bundle to search
     queries: int = 500  # items to search for, drawn at random
@@ -105,4 +105,4 @@ def main(config: CodesConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(CodesConfig, prog="python -m bench.codes"))
+    main(tyro.cli(CodesConfig, prog="python -m bench.quality.codes"))

@@ -1,12 +1,12 @@
 """Compare the speed of forward passes and a training step with the processor's peak rate.
 
-    python -m bench.forward
-    python -m bench.forward --profile
+    python -m bench.models.forward
+    python -m bench.models.forward --profile
 
 The peak rate is the speed of one large matrix product with the same input type, measured in the
 same run. The share of the peak rate counts only operations of dense layers on real tokens. Time
 spent on padding, attention, GELU, softmax and norms lowers the share. With `--profile`, the program
-prints the time of a forward pass by kind of operation instead (`bench/profiling.py`).
+prints the time of a forward pass by kind of operation instead (`bench/models/profiling.py`).
 """
 
 import statistics
@@ -21,8 +21,9 @@ import numpy as np
 import tyro
 from flax import nnx
 
-from bench import inputs, ours, profiling
-from bench.report import machine, say
+from bench.harness import inputs
+from bench.models import ours, profiling
+from bench.report.results import machine, say
 from bert.batch import Tokens
 from bert.compiled import serving_state
 from bert.config import BertConfig
@@ -57,7 +58,7 @@ def seconds(call: Callable[[], Any]) -> float:
 
 @dataclass(frozen=True)
 class ForwardConfig:
-    """Options of `python -m bench.forward`."""
+    """Options of `python -m bench.models.forward`."""
 
     profile: bool = False  # print times by kind of operation, not shares of the peak rate
 
@@ -144,4 +145,4 @@ def main(config: ForwardConfig) -> None:
 
 if __name__ == "__main__":
     restart_with_huge_pages()  # training uses huge pages, too
-    main(tyro.cli(ForwardConfig, prog="python -m bench.forward"))
+    main(tyro.cli(ForwardConfig, prog="python -m bench.models.forward"))

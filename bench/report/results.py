@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.contest import Ratio
+from bench.harness.contest import Ratio
 from bert.numerics import choose_numerics, product_rates
 
 _PACKAGES = (

@@ -1,6 +1,6 @@
 """Measure how often a server answers within short deadlines, one call at a time.
 
-    python -m bench.deadlines --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
+    python -m bench.service.deadlines --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
 An answer counts if it arrives before the deadline, on the caller's clock; otherwise it is late. A
 correct server sends no late answer, and its only error is DEADLINE_EXCEEDED.
@@ -16,16 +16,16 @@ import grpc
 import numpy as np
 import tyro
 
-from bench import inputs
-from bench.report import machine
-from bench.serving import ServingConfig, server
+from bench.harness import inputs
+from bench.report.results import machine
+from bench.service.serving import ServingConfig, server
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import coverage_pb2
 
 
 @dataclass(frozen=True)
 class DeadlinesConfig:
-    """Options of `python -m bench.deadlines`."""
+    """Options of `python -m bench.service.deadlines`."""
 
     bundle: Path  # the bundle to serve
     data: Path  # dataset directory; the queries come from its `test` judgments
@@ -98,4 +98,4 @@ def main(config: DeadlinesConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(DeadlinesConfig, prog="python -m bench.deadlines"))
+    main(tyro.cli(DeadlinesConfig, prog="python -m bench.service.deadlines"))

@@ -1,6 +1,6 @@
 """Compare answers in bfloat16 and float32, and scores of pairs in a batch and one by one.
 
-    python -m bench.numerics --bundle out/bundle --data $SHORTLIST_DATA/homedepot --split dev
+    python -m bench.quality.numerics --bundle out/bundle --data $SHORTLIST_DATA/homedepot
 
 The program prints nDCG@10 and Recall@100 of reranked results in each number type, and the
 difference, paired by query. Then it compares the scores of candidates twice: float32 with bfloat16,
@@ -17,9 +17,9 @@ import numpy as np
 import tyro
 from jaxtyping import Float32
 
-from bench.models import pair_order_agreement
-from bench.recall import ranking
-from bench.report import say
+from bench.models.comparisons import pair_order_agreement
+from bench.quality.recall import ranking
+from bench.report.results import say
 from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
 from search.engine import Engine
@@ -37,7 +37,7 @@ _SEED = 0  # seed of the choice of queries
 
 @dataclass(frozen=True)
 class NumericsConfig:
-    """Options of `python -m bench.numerics`."""
+    """Options of `python -m bench.quality.numerics`."""
 
     bundle: Path  # a bundle with a reranker
     data: Path  # the dataset directory that the bundle was built from
@@ -98,4 +98,4 @@ def _compare(
 
 
 if __name__ == "__main__":
-    main(tyro.cli(NumericsConfig, prog="python -m bench.numerics"))
+    main(tyro.cli(NumericsConfig, prog="python -m bench.quality.numerics"))

@@ -1,6 +1,6 @@
 """Measure the time and memory of each stage of an index build.
 
-    python -m bench.building
+    python -m bench.index.building
 
 The vectors are random, because a million random vectors take seconds to make, but a million titles
 take an hour to encode. Each vector is a random point near a random centre. Real vectors
@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 
 from base.memory import forget_peak, peak_bytes, resident_bytes
-from bench.report import say
+from bench.report.results import say
 from towers.index import (
     IndexConfig,
     recall_against_exact,
@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class BuildingConfig:
-    """Options of `python -m bench.building`."""
+    """Options of `python -m bench.index.building`."""
 
     items: int = 100_000  # number of vectors
     dim: int = 384  # dimensions of a vector
@@ -109,4 +109,4 @@ def main(config: BuildingConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(BuildingConfig, prog="python -m bench.building"))
+    main(tyro.cli(BuildingConfig, prog="python -m bench.index.building"))

@@ -1,8 +1,8 @@
 """Restart servers, swap bundles and overload a server, under an open-loop load.
 
-    python -m bench.operations restarts --bundle BUNDLE --data DIR
-    python -m bench.operations overload --bundle BUNDLE --data DIR
-    python -m bench.operations swaps --bundle BUNDLE --other OTHER --data DIR
+    python -m bench.stress.operations restarts --bundle BUNDLE --data DIR
+    python -m bench.stress.operations overload --bundle BUNDLE --data DIR
+    python -m bench.stress.operations swaps --bundle BUNDLE --other OTHER --data DIR
 
 Load and servers share the machine's cores. For `overload`, the server has the first half of the
 cores and the load the other half, so that neither slows down the other.
@@ -24,10 +24,11 @@ import numpy as np
 import tyro
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from bench import answers, inputs, openloop
-from bench.openloop import Call, Load
-from bench.process import Server, repeated, serving
-from bench.report import machine, say
+from bench.harness import inputs
+from bench.report.results import machine, say
+from bench.service.process import Server, repeated, serving
+from bench.stress import answers, openloop
+from bench.stress.openloop import Call, Load
 from catalog.dataset.reading import read_dataset
 from shortlist.client import Client, Options, Retry, ShortlistError
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
@@ -42,7 +43,7 @@ _MODEL_WORK = {"Retrieve": 0.92, "Search": 0.08}
 
 @dataclass(frozen=True)
 class OperationsConfig:
-    """Options of `python -m bench.operations`."""
+    """Options of `python -m bench.stress.operations`."""
 
     what: tyro.conf.Positional[Literal["restarts", "swaps", "overload"]]  # the experiment
     bundle: Path  # the bundle to serve
@@ -235,4 +236,4 @@ def main(config: OperationsConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(OperationsConfig, prog="python -m bench.operations"))
+    main(tyro.cli(OperationsConfig, prog="python -m bench.stress.operations"))

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bench import inputs, ours, peers, vectors
-from bench.contest import Setups, Timed, contest, contests
-from bench.report import Row
+from bench.harness import inputs
+from bench.harness.contest import Setups, Timed, contest, contests
+from bench.index import vectors
+from bench.models import ours, peers
+from bench.report.results import Row
 from towers.exact import ExactIndex, recall
 from train.loop.huge_pages import huge_pages
 

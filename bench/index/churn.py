@@ -1,6 +1,6 @@
 """Measure the vector index as built, with a fifth of the items rewritten, and after compaction.
 
-    python -m bench.churn [--items 1000000]
+    python -m bench.index.churn [--items 1000000]
 
 As in the live catalogue, a rewritten item gets a new row in the append buffer, and its old row
 stays in the index as a dead row. Compaction builds a new index of the current items. The live
@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from bench import vectors
-from bench.report import machine
+from bench.index import vectors
+from bench.report.results import machine
 from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
@@ -46,7 +46,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class ChurnConfig:
-    """Options of `python -m bench.churn`."""
+    """Options of `python -m bench.index.churn`."""
 
     items: int = 1_000_000  # number of titles; encoding a million titles takes an hour
     share: float = 0.2  # share of the items to rewrite
@@ -111,7 +111,15 @@ def build(file: Path, target: float, directory: Path) -> None:
 
 
 def _built(file: Path, target: float, directory: Path, state: str) -> BuildResult:
-    command = [sys.executable, "-m", "bench.churn", "build", str(file), str(target), str(directory)]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.index.churn",
+        "build",
+        str(file),
+        str(target),
+        str(directory),
+    ]
     process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - this module
     measured, items = json.loads(process.stdout), len(np.load(file, mmap_mode="r"))
     return BuildResult(
@@ -246,4 +254,4 @@ if __name__ == "__main__":
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
         build(Path(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4]))
     else:
-        main(tyro.cli(ChurnConfig, prog="python -m bench.churn"))
+        main(tyro.cli(ChurnConfig, prog="python -m bench.index.churn"))

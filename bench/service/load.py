@@ -1,6 +1,6 @@
-"""The load generator of `bench/live.py`: calls at fixed times, or as fast as possible.
+"""The load generator of `bench/service/live.py`: calls at fixed times, or as fast as possible.
 
-    python -m bench.load --address HOST:PORT --phase together --seconds 30 …
+    python -m bench.service.load --address HOST:PORT --phase together --seconds 30 …
 
 The program prints its measurements as one line of JSON. It uses only the server's public API.
 """
@@ -39,7 +39,7 @@ _EOF = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
 
 @dataclass(frozen=True)
 class Phase:
-    """Options of `python -m bench.load`: the load of one run."""
+    """Options of `python -m bench.service.load`: the load of one run."""
 
     address: str
     # "together" sends all kinds of calls at the rates below. "updates", "new items" and "retrieves"
@@ -283,4 +283,4 @@ async def main(phase: Phase) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(tyro.cli(Phase, prog="python -m bench.load")))
+    asyncio.run(main(tyro.cli(Phase, prog="python -m bench.service.load")))

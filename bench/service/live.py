@@ -1,12 +1,12 @@
 """Measure a live catalogue under load: latency, freshness, memory and maximum rates.
 
-    python -m bench.live [--seconds 300]
+    python -m bench.service.live [--seconds 300]
 
 The benchmark makes a bundle of 100,000 real and recombined titles once, with the pretrained
 encoder. There are three phases. First, only Retrieve calls run. Second, Retrieve calls run together
 with updates of price and stock, and with writes of new items. Third, each kind of call runs alone,
-as fast as the server answers. Another process on the same machine sends the load (`bench/load.py`).
-In the first two phases, the latency of a call counts from its due time.
+as fast as the server answers. Another process on the same machine sends the load
+(`bench/service/load.py`). In the first two phases, the latency of a call counts from its due time.
 """
 
 import json
@@ -28,9 +28,10 @@ import numpy as np
 import tyro
 
 from base.memory import resident_bytes
-from bench import ours, vectors
-from bench.process import serving
-from bench.report import machine
+from bench.index import vectors
+from bench.models import ours
+from bench.report.results import machine
+from bench.service.process import serving
 from bert.numerics import choose_numerics
 from catalog.items import Item
 from catalog.store import ItemStore
@@ -46,7 +47,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class LiveBenchConfig:
-    """Options of `python -m bench.live`."""
+    """Options of `python -m bench.service.live`."""
 
     items: int = 100_000  # items in the catalogue
     seconds: int = 300  # duration of the second phase, all loads together
@@ -155,7 +156,7 @@ class ResourceUse:
 def load(address: str, pid: int, phase: str, **options: Any) -> dict[str, Any]:
     """Run one phase in its own process; return its measurements and the server's resource use."""
     use = ResourceUse(pid)
-    command = [sys.executable, "-m", "bench.load", "--address", address, "--phase", phase]
+    command = [sys.executable, "-m", "bench.service.load", "--address", address, "--phase", phase]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
     process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our module
@@ -252,4 +253,4 @@ def main(config: LiveBenchConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(LiveBenchConfig, prog="python -m bench.live"))
+    main(tyro.cli(LiveBenchConfig, prog="python -m bench.service.live"))

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import inputs, ours
-from bench.peers import MAX_TOKENS
+from bench.harness import inputs
+from bench.models import ours
+from bench.models.peers import MAX_TOKENS
 from bert.numerics import choose_numerics
 from bert.params import CONFIG_FILE, DEFAULT_PRETRAINED, WEIGHTS_FILE, resolve_pretrained
 from bert.tokens import TOKENIZER_FILE

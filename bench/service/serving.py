@@ -1,6 +1,6 @@
 """Measure one server: speed with concurrent callers, search overhead and start time.
 
-    python -m bench.serving --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
+    python -m bench.service.serving --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
 Callers are threads of this process. They share the machine's cores with the server.
 """
@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from bench import inputs
-from bench.process import Server, serving
-from bench.report import machine, say
+from bench.harness import inputs
+from bench.report.results import machine, say
+from bench.service.process import Server, serving
 from shortlist.client import Client
 
 
 @dataclass(frozen=True)
 class ServingConfig:
-    """Options of `python -m bench.serving`."""
+    """Options of `python -m bench.service.serving`."""
 
     bundle: Path  # the bundle to serve
     data: Path  # dataset directory; the queries come from its `test` judgments
@@ -126,4 +126,4 @@ def main(config: ServingConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(ServingConfig, prog="python -m bench.serving"))
+    main(tyro.cli(ServingConfig, prog="python -m bench.service.serving"))

@@ -1,6 +1,6 @@
 """Measure a good client's latency while other clients misuse the server.
 
-    python -m bench.abuse --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
+    python -m bench.stress.abuse --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
 The good client sends an open-loop load of a few calls per second. Other clients open idle
 connections, do not read answers, reset calls right after their start, or send messages larger than
@@ -20,11 +20,12 @@ import grpc
 import numpy as np
 import tyro
 
-from bench import inputs, openloop
-from bench.http2 import Connection
-from bench.openloop import Call, Load
-from bench.process import Server, repeated, serving
-from bench.report import machine, say
+from bench.harness import inputs
+from bench.report.results import machine, say
+from bench.service.process import Server, repeated, serving
+from bench.stress import openloop
+from bench.stress.http2 import Connection
+from bench.stress.openloop import Call, Load
 from catalog.dataset.reading import read_dataset
 from shortlist.v1 import search_service_pb2
 
@@ -35,7 +36,7 @@ _TICK = 0.05  # seconds between two bursts of resets
 
 @dataclass(frozen=True)
 class AbuseConfig:
-    """Options of `python -m bench.abuse`."""
+    """Options of `python -m bench.stress.abuse`."""
 
     bundle: Path  # the bundle to serve
     data: Path  # dataset directory; the queries come from its judgments
@@ -242,4 +243,4 @@ def main(config: AbuseConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(AbuseConfig, prog="python -m bench.abuse"))
+    main(tyro.cli(AbuseConfig, prog="python -m bench.stress.abuse"))

@@ -1,6 +1,6 @@
 """Compare ways to fuse the recall channels, and reranking after one channel and after both.
 
-    python -m bench.recall --bundle out/bundle --data $SHORTLIST_DATA/homedepot --split dev
+    python -m bench.quality.recall --bundle out/bundle --data $SHORTLIST_DATA/homedepot --split dev
 
 The first table shows nDCG@10 and Recall@100 of recall for each lexical weight, for reciprocal rank
 fusion, and for the lexical channel alone. Each row shows the difference from the default weight,
@@ -33,7 +33,7 @@ _RANK_CONSTANT = 60  # constant of reciprocal rank fusion, as in Cormack et al. 
 
 @dataclass(frozen=True)
 class RecallConfig:
-    """Options of `python -m bench.recall`."""
+    """Options of `python -m bench.quality.recall`."""
 
     bundle: Path  # a bundle, with a reranker if `rerank` is on
     data: Path  # the dataset directory that the bundle was built from
@@ -144,4 +144,4 @@ def _name(weight: float) -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(RecallConfig, prog="python -m bench.recall"))
+    main(tyro.cli(RecallConfig, prog="python -m bench.quality.recall"))

@@ -1,6 +1,6 @@
 """Compare filtered search with faiss and LanceDB, on one core.
 
-    python -m bench.filters [--items 1000000] [--rounds 3]
+    python -m bench.index.filters [--items 1000000] [--rounds 3]
 
 A filter keeps a share of all items. There are three kinds of filters:
 
@@ -32,10 +32,10 @@ from typing import Any
 import numpy as np
 import tyro
 
-from bench import vectors
-from bench.contest import Setup, Setups, Timed, Work, contests
-from bench.indexes import K, faiss_index, kept
-from bench.report import Row, markdown, write
+from bench.harness.contest import Setup, Setups, Timed, Work, contests
+from bench.index import vectors
+from bench.index.indexes import K, faiss_index, kept
+from bench.report.results import Row, markdown, write
 from search.channels import filtered
 from towers.exact import nearest_of
 from towers.index import open_index
@@ -53,7 +53,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class FiltersConfig:
-    """Options of `python -m bench.filters`."""
+    """Options of `python -m bench.index.filters`."""
 
     items: int = 1_000_000  # number of titles; encoding a million titles takes an hour
     rounds: int = 3  # timed rounds of each contestant and filter
@@ -355,4 +355,4 @@ def main(config: FiltersConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(FiltersConfig, prog="python -m bench.filters"))
+    main(tyro.cli(FiltersConfig, prog="python -m bench.index.filters"))

@@ -1,6 +1,6 @@
 """Measure time and recall of filtered search, to choose constants of `search.channels.filtered`.
 
-    python -m bench.filtered [DIRECTORY]
+    python -m bench.index.plans [DIRECTORY]
 
 The benchmark reads vectors and indexes of 100,000 and of 1,000,000 titles from DIRECTORY (default:
 out/bench). It makes missing vectors and indexes; a million titles take an hour. A filter keeps a
@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import tyro
 
-from bench.filters import found_share
-from bench.indexes import kept
-from bench.vectors import key, make
+from bench.index.filters import found_share
+from bench.index.indexes import kept
+from bench.index.vectors import key, make
 from search.channels import filtered
 from towers.exact import nearest_of
 from towers.index import VectorIndex, open_index
@@ -36,7 +36,7 @@ _QUERIES = 20  # timed queries
 
 @dataclass(frozen=True)
 class FilteredConfig:
-    """Options of `python -m bench.filtered`."""
+    """Options of `python -m bench.index.plans`."""
 
     directory: tyro.conf.Positional[Path] = Path("out/bench")  # directory of vectors and indexes
 
@@ -94,4 +94,4 @@ def main(config: FilteredConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(FilteredConfig, prog="python -m bench.filtered"))
+    main(tyro.cli(FilteredConfig, prog="python -m bench.index.plans"))

@@ -13,8 +13,8 @@ import optax
 from flax import nnx
 from safetensors.numpy import load_file
 
-from bench.contest import Work
-from bench.peers import MAX_TOKENS
+from bench.harness.contest import Work
+from bench.models.peers import MAX_TOKENS
 from bert.compiled import serving_state
 from bert.matmul import dense
 from bert.model import Bert

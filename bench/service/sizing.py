@@ -1,6 +1,6 @@
 """Measure processor time, throughput and memory of a server for each kind of call.
 
-    python -m bench.sizing --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
+    python -m bench.service.sizing --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
 The callers form a closed loop, and make one kind of call after another. They share the machine's
 cores with the server, so the throughput is lower than that of a server on its own machine. Only the
@@ -18,10 +18,10 @@ from typing import Any
 
 import tyro
 
-from bench import inputs
-from bench.live import ResourceUse
-from bench.process import serving
-from bench.report import machine, say
+from bench.harness import inputs
+from bench.report.results import machine, say
+from bench.service.live import ResourceUse
+from bench.service.process import serving
 from catalog.dataset.reading import read_dataset
 from shortlist.client import Client
 
@@ -31,7 +31,7 @@ _ITEMS = 1_000  # number of items that GetItem looks up
 
 @dataclass(frozen=True)
 class SizingConfig:
-    """Options of `python -m bench.sizing`."""
+    """Options of `python -m bench.service.sizing`."""
 
     bundle: Path  # the bundle to serve
     data: Path  # dataset directory; queries come from its judgments, ids from its items
@@ -96,4 +96,4 @@ def main(config: SizingConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(SizingConfig, prog="python -m bench.sizing"))
+    main(tyro.cli(SizingConfig, prog="python -m bench.service.sizing"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contest import Work
+from bench.harness.contest import Work
 from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
 
 MAX_TOKENS = 64
