@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import MappingProxyType
@@ -17,8 +17,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-# The timed function of a contestant. It takes the task's arguments and returns the answer, or
-# (seconds, answer) if only a part of the work is timed.
+# The timed function of a contestant. It takes the task's arguments and returns the answer. It
+# returns (seconds, answer) if only a part of the work is timed, or (seconds of each query, answer).
 Work = Callable[..., Any]
 # The setup function of a contestant. It runs once in the contestant's process, loads models, warms
 # up, and returns the timed function.
@@ -38,7 +38,7 @@ class Ratio:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.median:.2f}× [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.median:.2f}× as fast [{self.low:.2f}, {self.high:.2f}]"
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,30 @@ class Timed:
     """One contestant's times and answer.
 
     Attributes:
-        seconds: The time of each round, in seconds.
+        seconds: The time of each round, or of each round and query, in seconds.
         answer: The answer of the last round.
     """
 
-    seconds: Sequence[float]
+    seconds: np.ndarray
     answer: Any
+
+    @property
+    def median_seconds(self) -> float:
+        """The median time of a round, in seconds."""
+        return float(np.median(self._rounds))
+
+    def percentile_ms(self, percent: float) -> float:
+        """Return a percentile of the times of all queries of all rounds, in milliseconds."""
+        return float(1e3 * np.percentile(self.seconds, percent))
 
     def faster_than(self, other: "Timed") -> Ratio:
         """Return this contestant's speed divided by another's, compared round by round."""
-        ratios = np.array(other.seconds) / np.array(self.seconds)
+        ratios = other._rounds / self._rounds
         return Ratio(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
+
+    @property
+    def _rounds(self) -> np.ndarray:
+        return self.seconds.reshape(len(self.seconds), -1).sum(axis=1)
 
 
 def contest(
@@ -102,7 +115,7 @@ def contests(
         _receive(parent, name)  # wait, so that no contestant loads while another is timed
         children[name] = (parent, process)
     for task, arguments in tasks.items():
-        seconds: dict[str, list[float]] = {name: [] for name in setups}
+        seconds: dict[str, list[Any]] = {name: [] for name in setups}
         answers: dict[str, Any] = {}
         for turn in range(rounds + 1):
             for name, (pipe, _) in children.items():
@@ -111,7 +124,7 @@ def contests(
                 if turn:
                     seconds[name].append(took)
                 time.sleep(_SETTLE_SECONDS)
-        yield task, {name: Timed(seconds[name], answers[name]) for name in setups}
+        yield task, {name: Timed(np.array(seconds[name]), answers[name]) for name in setups}
     for pipe, process in children.values():
         pipe.send(None)
         process.join()

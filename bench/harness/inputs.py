@@ -10,8 +10,7 @@ import numpy as np
 from catalog.dataset.reading import Dataset, read_dataset
 
 DATASETS = ("homedepot", "icecat")
-TITLES = 5_000
-PAIRS = 50  # number of candidates per query; equals the default `rerank_depth`
+MAX_TOKENS = 64  # maximum number of tokens of a title, and of a query with a title
 _SEED = 0
 
 
@@ -40,7 +39,7 @@ def _directory(name: str) -> Path:
     return Path(root) / name
 
 
-def titles(count: int = TITLES) -> list[str]:
+def titles(count: int) -> list[str]:
     """Return random titles, the same on every call."""
     texts = dataset().items["title"].to_pylist()
     chosen = np.random.default_rng(_SEED).permutation(len(texts))[:count]
@@ -70,14 +69,3 @@ def queries_of(directory: Path, split: str | None = None) -> list[str]:
         sys.exit(f"error: {directory} has no judgments to take queries from")
     rows = zip(judgments["query"].to_pylist(), judgments["split"].to_pylist(), strict=True)
     return list(dict.fromkeys(query for query, row_split in rows if split in (None, row_split)))
-
-
-def candidates() -> list[tuple[str, str]]:
-    """Return one query, paired with each of the `PAIRS` titles that BM25 ranks highest."""
-    from catalog.store import ItemStore
-    from train.evaluation.baseline import Bm25
-
-    store = ItemStore(dataset().items)
-    query = judged(1)[0][0]
-    best = np.argsort(-Bm25(store).scores(query), kind="stable")[:PAIRS]
-    return [(query, store.text("title")[row]) for row in best]

@@ -20,8 +20,9 @@ from typing import TypeVar
 import numpy as np
 import tyro
 
-from base.memory import forget_peak, peak_bytes, resident_bytes
-from bench.report.results import say
+from base.memory import forget_peak, peak_bytes
+from bench.harness.memory import resident_bytes
+from bench.harness.output import say
 from towers.index import (
     IndexConfig,
     recall_against_exact,

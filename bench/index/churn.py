@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from bench.harness.machine import machine
 from bench.index import vectors
-from bench.report.results import machine
+from bench.index.ours import build_index
 from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
@@ -35,7 +36,7 @@ from search.channels.dense import DenseChannel
 from search.channels.fusion import Channels
 from search.channels.lexical import LexicalChannel
 from towers.exact import recall
-from towers.index import IndexConfig, build_index, open_index
+from towers.index import IndexConfig, open_index
 from towers.scann import ScannIndex, least_effort
 from towers.sketch import open_sketch
 from towers.vectors import open_vectors

@@ -17,9 +17,9 @@ import numpy as np
 import tyro
 from jaxtyping import Float32
 
-from bench.models.comparisons import pair_order_agreement
+from bench.harness.output import say
+from bench.models.reranking import pair_order_agreement
 from bench.quality.recall import ranking
-from bench.report.results import say
 from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
 from search.engine import Engine

@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 
 from bench.harness import inputs
-from bench.report.results import machine
+from bench.harness.machine import machine
 from bench.service.serving import ServingConfig, server
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import coverage_pb2

@@ -9,7 +9,6 @@ transport. Run the program on the server's machine, because the program also pri
 of its machine.
 """
 
-import os
 import platform
 import sys
 import time
@@ -24,6 +23,7 @@ import numpy as np
 import tyro
 
 from base.errors import InputError
+from bench.harness.machine import processor
 from bert.numerics import choose_numerics
 from bert.saving import read_config
 from catalog.dataset.reading import read_dataset
@@ -156,17 +156,8 @@ def _stated(config: LatencyConfig, manifest: bundle.Manifest) -> list[str]:
     return [
         f"bundle {manifest.bundle_id}; tokens at most: {budget}; encoder layers: {layers}",
         f"matrix products in {numerics.dtype} unless the server sets another ({numerics.why})",
-        f"{os.cpu_count()} × {_processor()}, Python {platform.python_version()}, {packages}",
+        f"{processor()}, Python {platform.python_version()}, {packages}",
     ]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def main(arguments: Sequence[str]) -> int:

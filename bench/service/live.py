@@ -27,17 +27,18 @@ from typing import Any
 import numpy as np
 import tyro
 
-from base.memory import resident_bytes
+from bench.harness.machine import machine
+from bench.harness.memory import resident_bytes
 from bench.index import vectors
+from bench.index.ours import build_index
 from bench.models import ours
-from bench.report.results import machine
 from bench.service.process import serving
 from bert.numerics import choose_numerics
 from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search import bundle
-from towers.index import IndexConfig, build_index
+from towers.index import IndexConfig
 from towers.saving import save_towers
 from train.pipeline.bundle import assemble
 from train.pipeline.steps import Step

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from base.memory import resident_bytes
+from bench.harness.memory import resident_bytes
 
 
 class Server:

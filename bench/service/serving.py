@@ -17,7 +17,8 @@ import numpy as np
 import tyro
 
 from bench.harness import inputs
-from bench.report.results import machine, say
+from bench.harness.machine import machine
+from bench.harness.output import say
 from bench.service.process import Server, serving
 from shortlist.client import Client
 

@@ -19,7 +19,8 @@ from typing import Any
 import tyro
 
 from bench.harness import inputs
-from bench.report.results import machine, say
+from bench.harness.machine import machine
+from bench.harness.output import say
 from bench.service.live import ResourceUse
 from bench.service.process import serving
 from catalog.dataset.reading import read_dataset

@@ -25,7 +25,8 @@ import tyro
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench.harness import inputs
-from bench.report.results import machine, say
+from bench.harness.machine import machine
+from bench.harness.output import say
 from bench.service.process import Server, repeated, serving
 from bench.stress import answers, openloop
 from bench.stress.openloop import Call, Load

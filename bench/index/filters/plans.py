@@ -1,6 +1,6 @@
 """Measure time and recall of filtered search, to choose constants of `search.channels.filtered`.
 
-    python -m bench.index.plans [DIRECTORY]
+    python -m bench.index.filters.plans [DIRECTORY]
 
 The benchmark reads vectors and indexes of 100,000 and of 1,000,000 titles from DIRECTORY (default:
 out/bench). It makes missing vectors and indexes; a million titles take an hour. A filter keeps a
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import tyro
 
-from bench.index.filters import found_share
-from bench.index.indexes import kept
+from bench.index.ours import built_index
+from bench.index.tuning import found_share
 from bench.index.vectors import key, make
 from search.channels import filtered
 from towers.exact import nearest_of
@@ -36,7 +36,7 @@ _QUERIES = 20  # timed queries
 
 @dataclass(frozen=True)
 class FilteredConfig:
-    """Options of `python -m bench.index.plans`."""
+    """Options of `python -m bench.index.filters.plans`."""
 
     directory: tyro.conf.Positional[Path] = Path("out/bench")  # directory of vectors and indexes
 
@@ -86,7 +86,7 @@ def main(config: FilteredConfig) -> None:
     for items in ITEMS:
         file, queries = make(config.directory / "vectors", items)
         tuned = queries[len(queries) // 2 :]
-        built = kept(config.directory / f"index-{items}-{key()}", 0.99, file, tuned)
+        built = built_index(config.directory / f"index-{items}-{key()}", file, tuned, K)
         vectors = open_vectors(built)
         sketch = open_sketch(built, vectors, tuned)
         assert sketch is not None
@@ -94,4 +94,4 @@ def main(config: FilteredConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(FilteredConfig, prog="python -m bench.index.plans"))
+    main(tyro.cli(FilteredConfig, prog="python -m bench.index.filters.plans"))
