@@ -11,7 +11,7 @@ from bench.index import vectors
 from bench.models import exported_peers, ours, torch_peers
 from towers.exact import ExactIndex, recall
 
-ROUNDS = 7
+ROUNDS = 5
 # Two encoders give the same answers if the cosine of each title's two vectors reaches this value.
 _SAME_COSINE = 0.9999
 _REFERENCE = "sentence-transformers, float32"

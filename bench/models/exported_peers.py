@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -47,9 +46,8 @@ def encode(source: Path, open_models: Open, file: Path, sample: Sequence[str]) -
 
 
 def rerank(source: Path, open_models: Open, file: Path, pairs: Sequence[tuple[str, str]]) -> Work:
-    """Rerank with the fastest configuration and batch size."""
-    scores = _fastest(source, open_models(file), lambda _, logits: logits[:, 0], pairs)
-    return partial(scores, pairs)
+    """Rerank with the configuration and batch size that are fastest on some pairs."""
+    return _fastest(source, open_models(file), lambda _, logits: logits[:, 0], pairs)
 
 
 def _fastest(
@@ -62,14 +60,14 @@ def _fastest(
     batches = Batches(source)
 
     def run(texts: Texts, model: Model, size: int) -> np.ndarray:
-        rows, values = list[np.ndarray](), list[np.ndarray]()
+        parts: list[tuple[np.ndarray, np.ndarray]] = []
 
-        def done(batch: Batch, output: np.ndarray) -> None:
-            rows.append(batch[0])
-            values.append(outputs(batch, output))
+        def done(batch: Batch, output: np.ndarray) -> None:  # several threads may call this
+            parts.append((batch[0], outputs(batch, output)))
 
         model(batches(texts, size), done)
-        return np.concatenate(values)[np.argsort(np.concatenate(rows))]
+        rows, values = map(np.concatenate, zip(*parts, strict=True))
+        return np.asarray(values[np.argsort(rows)])
 
     model, size = fastest(product(models, BATCH_SIZES), lambda option: run(sample, *option))
     return lambda texts: run(texts, model, size)

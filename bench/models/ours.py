@@ -42,7 +42,7 @@ def bulk_encoder() -> TowerEncoder:
     return TowerEncoder(*parts(), choose_numerics(), bulk=True)
 
 
-def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
+def rerank(directory: Path) -> Work:
     """Rerank in the batch shapes of serving, with the other contestants' cross-encoder and head.
 
     The head is part of the compiled program, like the head of our reranker. If NumPy computed the
@@ -65,7 +65,7 @@ def rerank(pairs: Sequence[tuple[str, str]], directory: Path) -> Work:
     forward = pair_forward(read, (serving_state(bert, dtype), head), MAX_TOKENS)
     tokenizer = Tokenizer.from_directory(directory)
 
-    def work() -> np.ndarray:
+    def work(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         first, _ = tokenizer.ids([query for query, _ in pairs], MAX_TOKENS - 3)
         second, _ = tokenizer.ids([text for _, text in pairs], MAX_TOKENS - 3)
         room = MAX_TOKENS - 3 - first.lengths

@@ -9,6 +9,7 @@ There are four variants of number types:
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,19 +34,19 @@ def encode(sample: Sequence[str], variant: Variant) -> Work:
     return lambda texts: run(list(texts), batch_size=size)
 
 
-def rerank(pairs: Sequence[tuple[str, str]], directory: Path, variant: Variant) -> Work:
-    """Rerank with `CrossEncoder.predict`, with the fastest batch size."""
+def rerank(sample: Sequence[tuple[str, str]], directory: Path, variant: Variant) -> Work:
+    """Rerank with `CrossEncoder.predict`, with the batch size that is fastest on some pairs."""
     import torch
     from sentence_transformers import CrossEncoder
 
     model = CrossEncoder(str(directory), device="cpu", max_length=MAX_TOKENS)
     run = _prepared(model, model.model, variant, model.predict)
 
-    def scores(size: int) -> np.ndarray:
+    def scores(pairs: Sequence[tuple[str, str]], size: int) -> np.ndarray:
         return run(list(pairs), batch_size=size, activation_fn=torch.nn.Identity())
 
-    size = fastest(BATCH_SIZES, scores)
-    return lambda: scores(size)
+    size = fastest(BATCH_SIZES, partial(scores, sample))
+    return partial(scores, size=size)
 
 
 def _prepared(

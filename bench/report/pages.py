@@ -8,6 +8,7 @@ A place starts with one of these comments, and ends with `<!-- /bench -->`:
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,18 +38,22 @@ def filled(text: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _text(place: re.Match[str], results: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = tables.matching(results, place["rows"].split())
+    patterns = place["rows"].split()
+    rows = tables.matching(results, patterns)
     if not rows:
-        return f"\nNot measured yet: `python -m bench --only {place['rows']}`.\n\n"
+        return f"\nNot measured yet: `python -m bench --only {shlex.join(patterns)}`.\n\n"
     match place["kind"]:
         case "tools":
-            parts = (
-                f"{tables.tools(row_of(row))}\n\n{tables.measured(row)}" for row in rows.values()
-            )
-            return "\n" + "\n\n".join(parts) + "\n\n"
+            return "\n" + "".join(map(_tools, rows.values()))
         case "summary":
             return f"\n{tables.summary(rows)}\n\n"
         case "bullets":
             return f"{tables.bullets(rows)}\n"
         case kind:
             raise ValueError(f"{place['start'].strip()}: {kind} is not tools, summary or bullets")
+
+
+def _tools(saved: Mapping[str, Any]) -> str:
+    row = row_of(saved)
+    title = row.work[0].upper() + row.work[1:]
+    return f"**{title}:**\n\n{tables.tools(row)}\n\n{tables.measured(saved)}\n\n"
