@@ -12,7 +12,7 @@ import pytest
 import tyro
 import yaml
 
-from bench.service.latency import LatencyConfig
+from bench.__main__ import BenchConfig
 from catalog.dataset.reading import read_dataset
 from commands.main import COMMANDS as CONSOLE_COMMANDS
 from server.cli.check import CheckConfig
@@ -79,11 +79,6 @@ def test_documented_server_commands_parse(given: list[str]) -> None:
         tyro.cli(ServerConfig, args=given)
 
 
-@pytest.mark.parametrize("given", of_program("python", "-m", "bench.service.latency"))
-def test_documented_bench_commands_parse(given: list[str]) -> None:
-    tyro.cli(LatencyConfig, args=given)
-
-
 @pytest.mark.parametrize("given", of_program("shortlist"))
 def test_documented_console_commands_parse(given: list[str]) -> None:
     command, rest = given[0], given[1:]
@@ -142,6 +137,7 @@ def test_options_named_in_the_text_exist(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     for config in (
+        BenchConfig,
         TrainConfig,
         EvaluateConfig,
         ServerConfig,

@@ -34,8 +34,9 @@ class Effort:
     rescored: float = 1.0
 
     def __str__(self) -> str:
-        rescored = "" if self.rescored == 1 else f", {self.rescored:g} rescored per result"
-        return f"{self.visits} visited{rescored}" if self.visits else "no setting"
+        visits = f"{self.visits} visited" if self.visits else ""
+        rescored = f"{self.rescored:g} rescored per result" if self.rescored != 1 else ""
+        return ", ".join(filter(None, (visits, rescored))) or "no setting"
 
 
 @dataclass(frozen=True)

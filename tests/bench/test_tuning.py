@@ -73,3 +73,16 @@ def test_a_ladder_grows_by_a_tenth_from_the_least_to_the_most(most, least):
     assert steps[0] == least
     assert steps[-1] == most
     assert all(b - a <= max(1, 0.16 * a) for a, b in pairwise(steps))
+
+
+@pytest.mark.parametrize(
+    ("effort", "text"),
+    [
+        (Effort(8), "8 visited"),
+        (Effort(8, 2.5), "8 visited, 2.5 rescored per result"),
+        (Effort(0, 4.0), "4 rescored per result"),
+        (Effort(0), "no setting"),
+    ],
+)
+def test_an_effort_names_its_settings(effort, text):
+    assert str(effort) == text
