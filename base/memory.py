@@ -1,4 +1,4 @@
-"""Measure the memory of processes, and release memory."""
+"""Measure the peak memory of this process, and release memory."""
 
 import ctypes
 import gc
@@ -21,26 +21,11 @@ def peak_bytes() -> int | None:
 
     The peak includes pages of mapped files, which the system reclaims when it needs memory.
     """
-    return _bytes("self", "VmHWM")
-
-
-def resident_bytes(process: int | None = None, *, files: bool = True) -> int | None:
-    """Return the memory of a process; None if it has ended or the system does not report it.
-
-    Args:
-        process: The process's id; None for this process.
-        files: Whether pages of mapped files count.
-    """
-    return _bytes("self" if process is None else str(process), "VmRSS" if files else "RssAnon")
-
-
-def _bytes(process: str, name: str) -> int | None:
-    """Return a value from a process's status file, in bytes; None if the file lacks the value."""
     try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return None
-    values = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
+    values = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
     return next((1024 * int(kib) for kib in values), None)
 
 

@@ -1,45 +1,81 @@
-"""Run all comparisons or the named ones, print a table and write results.json (`make bench`)."""
+"""Measure the rows of the results, and save each row in results.json (`make bench`).
+
+    python -m bench --only encode "index-100k-*"
+    python -m bench --rounds 1 --titles 300 --vectors 20000 --queries 200 --results out/try.json
+
+A row is skipped if its saved measurement is current: the same code, processor, package versions and
+sizes. Comments and docstrings are not code. So a run that was stopped continues where it stopped.
+The second command tries all contestants on small inputs.
+"""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
-from bench import indexes, inputs, models, report
+from bench.harness import inputs
+from bench.harness.output import say
+from bench.harness.rows import Measurement, Sizes
+from bench.index import indexes
+from bench.index.filters import comparison
+from bench.models import encoding, reranking, training
+from bench.report import results, tables
+
+MEASUREMENTS: tuple[Measurement, ...] = (
+    encoding.ENCODING,
+    reranking.RERANKING,
+    *training.TRAINING,
+    *indexes.INDEXES,
+    *comparison.FILTERS,
+)
 
 
 @dataclass(frozen=True)
 class BenchConfig:
     """Options of `python -m bench`."""
 
-    # comparisons to run; empty: all
-    only: tuple[Literal["encoding", "reranking", "training", "index"], ...] = ()
-    rounds: int = 7  # timed rounds of each contestant
-    items: int = indexes.ITEMS  # vectors in the index; a million take an hour to encode
+    only: tuple[str, ...] = ("*",)  # names of rows to measure, or patterns such as "index-*"
+    again: bool = False  # measure rows again even if their saved measurements are current
+    sizes: tyro.conf.OmitArgPrefixes[Sizes] = field(default_factory=Sizes)
     work: Path = Path("out/bench")  # directory of models and indexes; later runs reuse them
-    results: Path = Path("bench/results.json")  # file for the results
+    results: Path = results.FILE  # file for the results
+
+
+def chosen(patterns: tuple[str, ...]) -> list[Measurement]:
+    """Return the measurements whose names match one of the patterns.
+
+    Raises:
+        SystemExit: a pattern matches no name.
+    """
+    names = [measurement.name for measurement in MEASUREMENTS]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise SystemExit(f"error: --only {pattern} matches none of {', '.join(names)}")
+    return [
+        measurement
+        for measurement in MEASUREMENTS
+        if any(fnmatchcase(measurement.name, pattern) for pattern in patterns)
+    ]
 
 
 def main(config: BenchConfig) -> None:
-    """Run one comparison after another; write a comparison's rows as soon as it ends."""
-    start = time.perf_counter()
+    """Measure one row after another; save a row as soon as it is measured."""
+    measurements = chosen(config.only)
     inputs.dataset()  # fail early if the data is missing
-    models.prepare(config.work)
-    contests: dict[str, Callable[[Path, int], list[report.Row]]] = {
-        "encoding": models.encoding,
-        "reranking": models.reranking,
-        "training": models.training,
-        "index": partial(indexes.indexes, items=config.items),
-    }
-    for name in config.only or contests:
-        rows = contests[name](config.work, config.rounds)
-        report.write(config.results, rows)
-        report.say(report.markdown(rows))
-    report.say(f"{(time.perf_counter() - start) / 60:.1f} minutes in total")
+    for measurement in measurements:
+        now = results.conditions(measurement, config.sizes)
+        saved = results.read(config.results).get(measurement.name, {})
+        if not config.again and results.is_current(saved, now):
+            say(f"{measurement.name} is current: {saved['date']} at commit {saved['commit']}")
+            continue
+        start = time.perf_counter()
+        row = measurement.measure(config.work, config.sizes)
+        minutes = (time.perf_counter() - start) / 60
+        order = [measurement.name for measurement in MEASUREMENTS]
+        results.save(config.results, order, measurement.name, row, now | {"minutes": minutes})
+        say(f"\n{measurement.name}, {row.work}, {minutes:.1f} minutes:\n{tables.tools(row)}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python -m bench.checkouts --other ../before --bundle out/homedepot/bundle
 
 Both checkouts use this Python environment, so their libraries are the same. The checkouts take
-turns. Each checkout runs its own `bench.ours`, `bench.process`, server and client.
+turns. Each checkout runs its own contestants (such as `bench.models.ours`), server and client.
 """
 
 import hashlib
@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 import tyro
 
-from bench import inputs
-from bench.contest import Setup, Work, contest
-from bench.report import machine, say
+from bench.harness import inputs
+from bench.harness.contest import Setup, Work, contest
+from bench.harness.machine import machine
+from bench.harness.output import say
 from bert.params import DEFAULT_PRETRAINED, resolve_pretrained
 
 _STEPS = 2  # training steps per round
@@ -55,8 +56,8 @@ def main(config: CheckoutsConfig) -> None:
     served = (config.bundle.absolute(), config.work.absolute(), queries)
     setups: dict[str, tuple[Setup, tuple[Any, ...]]] = {
         "encode": (_encode, (inputs.titles(config.titles),)),
-        "two-tower step": (_ours, ("train_towers", pairs, _STEPS)),
-        "reranker step": (_ours, ("train_cross_encoder", pairs, model, _STEPS)),
+        "two-tower step": (_ours, ("our_training", "train_towers", pairs, _STEPS)),
+        "reranker step": (_ours, ("our_training", "train_cross_encoder", pairs, model, _STEPS)),
         "index": (_index, (config.vectors,)),
         "Rerank, 50 items": (_serve, (_rerank, *served)),
         "Retrieve, 100 items": (_serve, (_retrieve, *served)),
@@ -98,30 +99,30 @@ def _in_checkout(root: Path, setup: Setup, arguments: tuple[Any, ...]) -> Work:
     importlib.invalidate_caches()
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.chdir(root)
-    assert Path(str(importlib.import_module("bench.ours").__file__)).is_relative_to(root)
+    assert Path(str(importlib.import_module("bench.models.ours").__file__)).is_relative_to(root)
     return setup(*arguments)
 
 
-def _ours(name: str, *arguments: Any) -> Work:
-    work: Work = getattr(importlib.import_module("bench.ours"), name)(*arguments)
+def _ours(module: str, name: str, *arguments: Any) -> Work:
+    work: Work = getattr(importlib.import_module(f"bench.models.{module}"), name)(*arguments)
     return work
 
 
 def _encode(titles: Sequence[str]) -> Work:
-    encode = _ours("encode")
+    encode = _ours("ours", "encode")
     return lambda: encode(titles)
 
 
 def _index(rows: int) -> Work:
-    index = importlib.import_module("towers.index")
+    ours = importlib.import_module("bench.index.ours")
     generator = np.random.default_rng(0)
     vectors = generator.standard_normal((rows, 384), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    config = index.IndexConfig("scann")
+    config = ours.IndexConfig("scann")
 
     def work() -> None:
         with tempfile.TemporaryDirectory() as directory:
-            index.build_index(vectors, Path(directory), config, vectors[:200])
+            ours.build_index(vectors, Path(directory), config, vectors[:200])
 
     return work
 
@@ -129,7 +130,7 @@ def _index(rows: int) -> Work:
 def _serve(
     make: Callable[[Any, Sequence[str]], Work], bundle: Path, work: Path, queries: Sequence[str]
 ) -> Work:
-    process = importlib.import_module("bench.process")
+    process = importlib.import_module("bench.service.process")
     client = importlib.import_module("shortlist.client")
     # Each checkout has its own directory of compiled programs.
     cache = work / hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:8]

@@ -8,7 +8,7 @@ import logging
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -50,16 +50,17 @@ def included(manifest: Manifest, log: str) -> int:
 def require_log(directory: Path, manifest: Manifest, state: State) -> None:
     """Check that a log still has all of its writes that a bundle includes.
 
-    If the log has lost writes, new writes would get the sequence numbers of the lost writes.
+    If the log has lost writes, new writes get the sequence numbers of the lost writes. The bundle
+    would then seem to include the new writes.
 
     Raises:
-        BundleError: the log lacks writes, because it was restored from an earlier copy.
+        BundleError: the log lacks writes that the bundle includes.
     """
     if (last := included(manifest, state.log)) > state.sequence:
         raise BundleError(
             f"{directory} has writes of the log up to {last}, and the log ends at "
-            f"{state.sequence}: an earlier copy replaced the log; restore the later log, or give "
-            "another --state"
+            f"{state.sequence}: it lost writes; restore the later log, move the bundle away, or "
+            "give another --state"
         )
 
 
@@ -89,7 +90,7 @@ def add(bundles: Path, state: State, fill: Callable[[Path], Filled]) -> tuple[Pa
     return target, result
 
 
-def candidates(root: Path, bundles: Path, state: State) -> Iterator[Path]:
+def candidates(root: Path, compacted: Sequence[Path], state: State) -> Iterator[Path]:
     """Yield the bundles that a server may start from: the newest first, `root` last.
 
     All bundles except `root` were compacted from `root`. Only the manifests are read; other files
@@ -97,24 +98,24 @@ def candidates(root: Path, bundles: Path, state: State) -> Iterator[Path]:
 
     Args:
         root: The bundle that the server is started with.
-        bundles: The directory of compacted bundles.
+        compacted: The compacted bundles that were finished before the log was read, newest first.
         state: The log, and its last write.
 
     Raises:
-        BundleError: `root` is not a bundle, it includes writes that the log lacks, or a compacted
-            bundle includes writes of another log.
+        BundleError: `root` is not a bundle, or a bundle includes writes that the log lacks, or a
+            compacted bundle includes writes of another log.
     """
     root_manifest = Manifest.read(root)
     require_log(root, root_manifest, state)
-    for directory in finished(bundles):
+    for directory in compacted:
         try:
             manifest = Manifest.read(directory)
         except BundleError as error:
             logger.warning("passed over: %s", error)
             continue
         _refuse_lost_log(directory, manifest, state)
-        of_root = manifest.root == (root_manifest.root or root_manifest.bundle_id)
-        if of_root and included(manifest, state.log) <= state.sequence:
+        require_log(directory, manifest, state)
+        if manifest.root == (root_manifest.root or root_manifest.bundle_id):
             yield directory
     yield root
 
@@ -134,7 +135,7 @@ def _log_of(manifest: Manifest) -> str | None:
 
 def newest(
     root: Path,
-    bundles: Path,
+    compacted: Sequence[Path],
     state: State,
     open_bundle: Callable[[Path], Opened],
     passed_over: Callable[[Path, Exception], None] = _warn,
@@ -145,7 +146,7 @@ def newest(
 
     Args:
         root: The bundle that the server is started with.
-        bundles: The directory of compacted bundles.
+        compacted: The compacted bundles that were finished before the log was read, newest first.
         state: The log, and its last write.
         open_bundle: Opens a bundle.
         passed_over: Called with each bundle that cannot be opened, and the error.
@@ -153,7 +154,7 @@ def newest(
     Raises:
         InputError, OSError: `candidates` fails, or no bundle can be opened.
     """
-    for directory in candidates(root, bundles, state):
+    for directory in candidates(root, compacted, state):
         try:
             return open_bundle(directory)
         except (InputError, OSError) as error:

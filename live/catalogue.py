@@ -260,6 +260,7 @@ def open_newest(root: Path, log: WriteLog, bundles: Path, config: EngineConfig) 
         BundleError: no bundle can be opened.
     """
     state = State(log.id, log.sequence)
+    compacted = bundle_store.finished(bundles)
     return bundle_store.newest(
-        root, bundles, state, lambda directory: Engine.load(directory, config, warm=True)
+        root, compacted, state, lambda directory: Engine.load(directory, config, warm=True)
     )

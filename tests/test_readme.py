@@ -12,6 +12,7 @@ import pytest
 import tyro
 import yaml
 
+from bench.__main__ import BenchConfig
 from catalog.dataset.reading import read_dataset
 from commands.main import COMMANDS as CONSOLE_COMMANDS
 from server.cli.check import CheckConfig
@@ -78,14 +79,6 @@ def test_documented_server_commands_parse(given: list[str]) -> None:
         tyro.cli(ServerConfig, args=given)
 
 
-@pytest.mark.parametrize("given", of_program("python", "bench/latency.py"))
-def test_documented_bench_commands_parse(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    from latency import LatencyConfig
-
-    tyro.cli(LatencyConfig, args=given)
-
-
 @pytest.mark.parametrize("given", of_program("shortlist"))
 def test_documented_console_commands_parse(given: list[str]) -> None:
     command, rest = given[0], given[1:]
@@ -125,7 +118,7 @@ def test_diagrams_are_of_a_kind_that_mermaid_draws() -> None:
 
 def test_all_programs_are_shown_somewhere() -> None:
     assert of_program("shortlist")
-    for program in (("-m", "train"), ("-m", "server"), ("bench/latency.py",)):
+    for program in (("-m", "train"), ("-m", "server"), ("-m", "bench.service.latency")):
         assert of_program("python", *program)
 
 
@@ -144,6 +137,7 @@ def test_options_named_in_the_text_exist(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     for config in (
+        BenchConfig,
         TrainConfig,
         EvaluateConfig,
         ServerConfig,

@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 from safetensors.numpy import save_file
 
+from bench.index.ours import build_index
 from bert.config import BertConfig
 from bert.model import Bert
 from bert.numerics import Numerics
@@ -35,7 +36,7 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.feature_source import newest_release
 from towers.encoder import TowerEncoder
-from towers.index import IndexConfig, build_index
+from towers.index import IndexConfig
 from towers.model import Towers, TowersConfig
 from towers.saving import save_towers
 

@@ -26,7 +26,7 @@ from towers.scann import (
     require_scann,
 )
 from towers.sketch import SKETCH_FROM, sketch
-from towers.vectors import Stored, Vectors, create_vectors, open_matrix, open_vectors
+from towers.vectors import Stored, Vectors, open_matrix, open_vectors
 
 CONFIG_FILE = "index.json"
 FILES_VERSION = 4  # raise this number when the format of the index files changes
@@ -81,32 +81,6 @@ class IndexConfig:
             raise InputError(f"index: depth is {self.depth}; give 1 or more")
 
 
-def build_index(
-    vectors: Float32[np.ndarray, "items dim"],
-    directory: Path,
-    config: IndexConfig,
-    queries: Float32[np.ndarray, "queries dim"],
-) -> VectorIndex:
-    """Write vectors and index files to an existing, empty directory, and open the index.
-
-    Args:
-        vectors: Unit vectors of all items; may be a memory-mapped file.
-        directory: Directory of the files.
-        config: Kind of the index, and recall target.
-        queries: Unit vectors of sample queries, to measure recall on.
-
-    Raises:
-        InputError: the kind is ScaNN and ScaNN is not installed, or a vector is not finite.
-    """
-    _resolve_kind(config.kind, len(vectors))
-    items, dim = vectors.shape
-    file = create_vectors(directory, items, dim, config.vectors)
-    for rows, part in blocks(vectors):
-        file[rows] = part
-    file.flush()
-    return index_stored(directory, config, queries)
-
-
 def index_stored(
     directory: Path,
     config: IndexConfig,
@@ -144,7 +118,7 @@ def index_stored(
 
 
 def open_index(directory: Path) -> VectorIndex:
-    """Open an index that `build_index` wrote, without verifying its files.
+    """Open an index that `index_stored` wrote, without verifying its files.
 
     Raises:
         InputError: ScaNN is needed but not installed. Or the index was built by an earlier version

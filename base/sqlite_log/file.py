@@ -158,7 +158,8 @@ class LogFile:
 
     def _connect(self, path: Path, *, create: bool) -> sqlite3.Connection:
         """Open the file, or a copy of it at `path`, for writing."""
-        if not (create or path.exists()):
+        # SQLite removes the WAL of an empty file, so do not open such a file.
+        if not create and (not path.exists() or path.stat().st_size == 0):
             raise self._missing()
         connection = _open(path, "rw")
         try:

@@ -26,8 +26,8 @@ from towers.vectors import Vectors
 
 # A scan is used if the number of items that pass is at most the larger of two limits: SCAN_UP_TO
 # items, and SCAN_SHARE of all items. A scan takes 0.14 to 0.35 microseconds per item that passes
-# (`python -m bench.filtered`, 384 dimensions). The sketch takes 3 nanoseconds per item of the
-# catalogue, so the sketch is faster if many items pass.
+# (`python -m bench.index.filters.plans`, 384 dimensions). The sketch takes 3 nanoseconds per item
+# of the catalogue, so the sketch is faster if many items pass.
 SCAN_UP_TO = 5_000
 SCAN_SHARE = 0.02
 # The index is used if at least this share of items passes. The index has slightly lower recall than

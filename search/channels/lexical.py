@@ -28,7 +28,7 @@ class LexicalChannel:
 
     name: ClassVar[str] = LEXICAL
     # On Home Depot's `dev` split, recall is about the same for weights from 0.4 to 1 and lower for
-    # smaller weights (`bench.recall`).
+    # smaller weights (`bench.quality.recall`).
     default_weight: ClassVar[float] = 0.4
 
     def __init__(self, index: LexicalIndex) -> None:

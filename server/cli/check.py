@@ -61,6 +61,8 @@ def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> lis
     """
     if not state.is_dir():
         return [f"--state {state}: no such directory"]
+    # List the bundles first. The log then has all of their writes, even if a server compacts now.
+    bundles = bundle_store.finished(state / bundle_store.BUNDLES)
     try:
         log = reading.read(state)
     except NoLogError:
@@ -72,17 +74,16 @@ def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> lis
         _print(f"log {log.id}: sound, {log.sequence} writes, {len(log.changes)} items written")
         if not (mark := reading.mark_path(state)).exists():
             _print(f"{mark}: missing, so lost writes cannot be noticed; a start creates it")
-    bundles = state / bundle_store.BUNDLES
-    checked = {path: _check_compacted(path, log, engine) for path in bundle_store.finished(bundles)}
+    checked = {path: _check_compacted(path, log, engine) for path in bundles}
     problems = [str(result) for result in checked.values() if isinstance(result, Exception)]
-    for path in bundle_store.unfinished(bundles):
+    for path in bundle_store.unfinished(state / bundle_store.BUNDLES):
         _print(
             f"{path}: not finished; a server is building it, or was killed and the next start "
             "removes it"
         )
     if engine is not None:
         try:
-            _print(_start_plan(config, engine, bundles, log, checked))
+            _print(_start_plan(config, engine, log, checked))
         except _UNSOUND as error:
             problems.append(str(error))
     return problems
@@ -119,7 +120,6 @@ def _described(manifest: Manifest, log: LogSnapshot, engine: Engine | None) -> s
 def _start_plan(
     config: CheckConfig,
     engine: Engine,
-    bundles: Path,
     log: LogSnapshot,
     checked: Mapping[Path, Manifest | Exception | None],
 ) -> str:
@@ -135,7 +135,7 @@ def _start_plan(
 
     first = bundle_store.newest(
         config.bundle,
-        bundles,
+        list(checked),
         State(log.id, log.sequence),
         open_checked,
         lambda path, error: _print(f"a start skips {path}: {error}"),

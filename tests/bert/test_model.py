@@ -115,7 +115,7 @@ def test_bfloat16_products_stay_close_to_float32(minilm, references):
         np.linalg.norm(pooled, axis=1) * np.linalg.norm(exact, axis=1)
     )
     # bfloat16 rounds each input of a product to 8 bits, a relative error of at most 1 / 512. Most
-    # of these errors cancel. `bench.models` uses the same bound for equal answers.
+    # of these errors cancel. `bench.models.comparisons` uses the same bound for equal answers.
     assert cosine.min() > 0.9999
 
 

@@ -64,7 +64,8 @@ def sound(directory: Path) -> Path:
 
 def current(log: WriteLog, root: Path, bundles: Path) -> tuple[Path, Items]:
     """Return the bundle that a server would load, and its items after the later writes."""
-    newest = bundle_store.newest(root, bundles, State(log.id, log.sequence), sound)
+    compacted = bundle_store.finished(bundles)
+    newest = bundle_store.newest(root, compacted, State(log.id, log.sequence), sound)
     included = bundle_store.included(Manifest.read(newest), log.id)
     return newest, changed(items_of(newest), log.changes(after=included))
 
@@ -75,7 +76,8 @@ def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
     _, items = current(log, root, bundles)
     of = Manifest.read(root).bundle_id
     placed, _ = bundle_store.add(bundles, state, lambda new: fill(new, items, state, of))
-    assert Manifest.read(bundle_store.newest(root, bundles, state, sound)).state == vars(state)
+    newest = bundle_store.newest(root, bundle_store.finished(bundles), state, sound)
+    assert Manifest.read(newest).state == vars(state)
     bundle_store.remove_others(bundles, keep=placed)
     return placed
 

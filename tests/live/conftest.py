@@ -73,8 +73,9 @@ def opened(tiny_bundle: Path, engine: Engine, tmp_path: Path) -> Callable[..., o
         state, faults = tmp_path / "state", Faults()
         log = WriteLog.open(state)
         bundles = state / "bundles"
+        compacted = bundle_store.finished(bundles)
         state_of_log = bundle_store.State(log.id, log.sequence)
-        engine_handle = EngineHandle(bundle_store.newest(root, bundles, state_of_log, load))
+        engine_handle = EngineHandle(bundle_store.newest(root, compacted, state_of_log, load))
         open_index = partial(FaultyIndex, faults=faults)
         live = LiveCatalogue(engine_handle, log, bundles, config, open_index=open_index, **options)
         try:

@@ -166,13 +166,21 @@ def test_a_start_ignores_bundles_of_another_root(shop: Shop, tmp_path: Path):
         write(log, 1)
         placed = compact(log, shop.root, shop.bundles)
         state = State(log.id, log.sequence)
-        assert bundle_store.newest(shop.root, shop.bundles, state, sound) == placed
-        assert bundle_store.newest(other, shop.bundles, state, sound) == other
-        # A log that is shorter than a bundle was restored from a backup. Its new writes would get
-        # sequence numbers that the bundle already includes, so the bundle is not used.
-        assert bundle_store.newest(shop.root, shop.bundles, State(log.id, 0), sound) == shop.root
-        with pytest.raises(BundleError, match="up to 1, and the log ends at 0"):
-            bundle_store.newest(placed, shop.bundles, State(log.id, 0), sound)
+        assert bundle_store.newest(shop.root, [placed], state, sound) == placed
+        assert bundle_store.newest(other, [placed], state, sound) == other
+
+
+def test_a_bundle_with_writes_that_the_log_lost_is_refused(shop: Shop, tmp_path: Path):
+    # New writes would get the sequence numbers of the lost writes, and the bundle would then seem
+    # to include them.
+    with WriteLog.open(shop.state) as log:
+        write(log, 1)
+        placed = compact(log, shop.root, shop.bundles)
+    other = tmp_path / "other"
+    write_root(other)
+    for root in (shop.root, other, placed):
+        with pytest.raises(BundleError, match="up to 1, and the log ends at 0: it lost writes"):
+            bundle_store.newest(root, [placed], State(log.id, 0), sound)
 
 
 def test_a_lost_log_is_refused_and_its_bundles_stay(shop: Shop):
@@ -184,7 +192,7 @@ def test_a_lost_log_is_refused_and_its_bundles_stay(shop: Shop):
     with WriteLog.open(shop.state) as log:
         state = State(log.id, log.sequence)
         with pytest.raises(BundleError, match=r"has writes of another log.*restore the log"):
-            bundle_store.newest(shop.root, shop.bundles, state, sound)
+            bundle_store.newest(shop.root, [placed], state, sound)
         # A bundle of the new log does not remove the last copy of the lost writes.
         other, _ = bundle_store.add(shop.bundles, state, lambda new: fill(new, {}, state, None))
         bundle_store.remove_others(shop.bundles, keep=other)

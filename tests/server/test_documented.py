@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from bench.service import latency
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -56,16 +58,7 @@ def test_the_streamed_search_of_the_docs_does_what_it_shows(
     assert [line.split()[0] for line in lines] == ["False", "True"]
 
 
-@pytest.fixture
-def latency(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    import latency
-
-    return latency
-
-
 def test_the_bench_measures_both_methods_and_states_what_was_measured(
-    latency: Any,
     address: str,
     tiny_bundle: Path,
     tmp_path: Path,
@@ -86,7 +79,6 @@ def test_the_bench_measures_both_methods_and_states_what_was_measured(
 
 
 def test_the_bench_refuses_another_bundle_than_the_one_served(
-    latency: Any,
     address: str,
     recall_bundle: Path,
     tmp_path: Path,

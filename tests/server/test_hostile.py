@@ -20,7 +20,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from base.memory import resident_bytes
+from bench.harness.memory import resident_bytes
 from server.auth.tokens import Role
 from server.config import ServerConfig
 from server.rpc.services import Port, contract_services

@@ -5,19 +5,18 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
+from bench.index.ours import build_index
 from tests.towers.examples import needs_scann
 from towers import index as module
 from towers.exact import ExactIndex
 from towers.index import (
     IndexConfig,
     VectorIndex,
-    build_index,
     index_config,
-    index_stored,
     open_index,
     recall_against_exact,
 )
-from towers.vectors import create_vectors, open_vectors
+from towers.vectors import open_vectors
 
 
 def test_an_index_opens_from_its_files_and_never_unpickles(vectors, queries, tmp_path):
@@ -55,26 +54,6 @@ def test_recall_is_the_share_of_true_neighbours_that_are_found(vectors, queries)
 
     assert recall_against_exact(ExactIndex(vectors), vectors, queries, (10,)) == {10: 1}
     assert recall_against_exact(Half(), vectors, queries, (10,)) == {10: 0.5}
-
-
-@needs_scann
-def test_an_index_of_a_mapped_file_is_that_of_the_array(vectors, queries, tmp_path):
-    np.save(tmp_path / "given.npy", vectors)
-    stored = tmp_path / "stored"
-    stored.mkdir()
-    create_vectors(stored, *vectors.shape)[:] = vectors
-    given = {"array": vectors, "mapped": np.load(tmp_path / "given.npy", mmap_mode="r")}
-    config = IndexConfig(kind="scann", depth=10)
-    index_stored(stored, config, queries)
-    for name, value in given.items():
-        (tmp_path / name).mkdir()
-        build_index(value, tmp_path / name, config, queries)
-    files = [
-        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
-        for name in ("stored", *given)
-    ]
-    assert {"vectors.npy", "hashed_dataset.npy", "index.json"} <= set(files[0])
-    assert files[0] == files[1] == files[2]
 
 
 @pytest.mark.parametrize("kind", ["exact", pytest.param("scann", marks=needs_scann)])

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
+from bench.index.ours import build_index
 from bert.numerics import cpu_flags
 from tests.towers.examples import needs_scann, unit
 from towers import scann
 from towers.index import (
     IndexConfig,
-    build_index,
     open_index,
     recall_against_exact,
 )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from towers import index as module
-from towers.index import IndexConfig, build_index, open_queries
+from bench.index.ours import build_index
+from towers.index import IndexConfig, open_queries
 from towers.sketch import SKETCH_FILE, Sketch, open_sketch, sketch
 from towers.vectors import open_vectors
 
@@ -105,7 +105,7 @@ def test_an_index_of_many_items_has_one_and_an_earlier_index_gets_one(tmp_path, 
     for floor in ("towers.sketch.SKETCH_FROM", "towers.index.SKETCH_FROM"):
         monkeypatch.setattr(floor, 400)
     earlier = open_sketch(tmp_path, open_vectors(tmp_path), open_queries(tmp_path))
-    module.build_index(vectors, tmp_path, IndexConfig(kind="exact"), queries)
+    build_index(vectors, tmp_path, IndexConfig(kind="exact"), queries)
     assert json.loads((tmp_path / "index.json").read_text())["kind"] == "exact"
     built = open_sketch(tmp_path, open_vectors(tmp_path), open_queries(tmp_path))
     assert built is not None

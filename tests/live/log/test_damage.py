@@ -170,9 +170,9 @@ def test_a_refused_log_stays_as_it_is(killed: Path, tmp_path: Path):
 
 @pytest.mark.parametrize("take_away", [Path.unlink, lambda path: path.write_bytes(b"")])
 def test_a_lost_log_is_not_created_anew(
-    take_away: Callable[[Path], Any], closed: Path, tmp_path: Path
+    take_away: Callable[[Path], Any], killed: Path, tmp_path: Path
 ):
-    directory = copy_of(closed, tmp_path / "state")
+    directory = copy_of(killed, tmp_path / "state")
     take_away(directory / FILE)
     before = sorted(path.name for path in directory.iterdir())
     for get in (read, WriteLog.open):

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.index.ours import build_index
 from search.channels import filtered
 from towers import exact
 from towers.exact import ExactIndex
-from towers.index import IndexConfig, build_index
+from towers.index import IndexConfig
 from towers.sketch import sketch
 from towers.vectors import open_vectors
 

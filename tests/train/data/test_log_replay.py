@@ -88,7 +88,7 @@ def test_the_next_bundle_has_what_was_written_and_a_server_goes_on_from_it(
     log.append([Write("d", "lamp", {"price": 1.0}, whole=False)])
     newest = bundle_store.newest(
         out / "bundle",
-        state / bundle_store.BUNDLES,
+        bundle_store.finished(state / bundle_store.BUNDLES),
         bundle_store.State(log.id, log.sequence),
         sound,
     )

@@ -1,0 +1,1 @@
+"""Inputs, and timing of contestants in turns."""

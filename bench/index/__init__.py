@@ -1,0 +1,1 @@
+"""The vector index, compared with other libraries."""

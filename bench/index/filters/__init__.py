@@ -1,0 +1,1 @@
+"""Search among the items that pass a filter, compared with other libraries."""

@@ -1,0 +1,73 @@
+"""Compare the vector index with hnswlib, faiss and usearch: one core, one query at a time.
+
+Each contestant uses the search effort that reaches the recall target in the least time on one half
+of the queries, and is timed on the other half.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bench.harness.rows import OURS, Measurement, Row, Sizes
+from bench.index import vectors
+from bench.index.ours import our_index
+from bench.index.peers import faiss_index, hnswlib_index, partitions, usearch_index
+from bench.index.searching import Asked, Contestants, compare_searches
+from towers.exact import ExactIndex
+
+K = 10
+TARGETS = (0.95, 0.99)
+ITEMS = {"100k": 100_000, "1m": 1_000_000}
+ROUNDS = 7
+_TOLERANCE = 0.005  # the timed queries are not the queries that tune the effort
+_PACKAGES = ("faiss-cpu", "hnswlib", "numpy", "scann", "usearch")
+
+
+def index_row(items: int, target: float, work: Path, sizes: Sizes) -> Row:
+    """Search with each index at one recall target."""
+    items, rounds = min(items, sizes.vectors), sizes.rounds or ROUNDS
+    file, queries = vectors.make(work / "vectors", items)
+    exact = ExactIndex(np.load(file, mmap_mode="r"))
+    tuning, timed = np.split(queries[: sizes.queries], 2)
+    tuning_asked, timed_asked = (
+        Asked([(query,) for query in part], exact.search(part, K)[0]) for part in (tuning, timed)
+    )
+    contestants = compare_searches(
+        _contestants(work / f"index-{items}-{vectors.key()}", file, items, tuning),
+        items,
+        tuning_asked,
+        timed_asked,
+        target,
+        _TOLERANCE,
+        rounds,
+    )
+    title = f"find the {K} nearest of {items:,} vectors at a recall of {target}"
+    return Row(title, "queries", rounds, contestants)
+
+
+def _contestants(directory: Path, file: Path, items: int, tuning: np.ndarray) -> Contestants:
+    common, ivf = (directory, file, K), f"IVF{partitions(items)}"
+    kinds = (
+        f"{ivf},PQ192x4fs,Refine(SQfp16)",
+        f"{ivf},PQ192x4fs,RFlat",
+        "PQ192x4fs,RFlat",
+        f"{ivf},RaBitQfs,Refine(SQfp16)",
+        f"{ivf},SQ8",
+        "HNSW32",
+        "HNSW32,SQ8",
+    )
+    return {
+        OURS: (our_index, (*common, tuning)),
+        **{f"faiss {kind}": (faiss_index, (*common, kind)) for kind in kinds},
+        "hnswlib, M 16": (hnswlib_index, (*common, 16)),
+        "hnswlib, M 32": (hnswlib_index, (*common, 32)),
+        "usearch, bfloat16, M 16": (usearch_index, common),
+    }
+
+
+INDEXES = tuple(
+    Measurement(f"index-{name}-{target}", __name__, _PACKAGES, partial(index_row, items, target))
+    for name, items in ITEMS.items()
+    for target in TARGETS
+)

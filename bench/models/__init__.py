@@ -1,0 +1,1 @@
+"""Encoding, reranking and training steps, compared with other libraries."""

@@ -1,0 +1,1 @@
+"""Effects of settings on the quality of results."""

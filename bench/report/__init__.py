@@ -1,0 +1,1 @@
+"""Results of the comparisons, and tables of them."""

@@ -1,0 +1,43 @@
+"""Compare the marked places of the documentation with results.json, or fill them.
+
+    python -m bench.report
+    python -m bench.report --write
+
+Without `--write`, the program lists the pages that differ from results.json; if there are any, its
+exit code is 1. `bench/report/pages.py` describes the marked places.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from bench.harness.output import say
+from bench.report import pages, results
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Options of `python -m bench.report`."""
+
+    write: bool = False  # write the pages; otherwise only compare them
+    results: Path = results.FILE  # the file of the results
+
+
+def main(config: ReportConfig) -> int:
+    """Compare or write the pages; return the exit code."""
+    measured, differing = results.read(config.results), []
+    for page in pages.pages():
+        text = page.read_text("utf-8")
+        filled = pages.filled(text, measured)
+        if filled != text:
+            differing.append(page)
+            if config.write:
+                page.write_text(filled, "utf-8")
+            say(f"{page}: {'written' if config.write else 'differs; --write fills it'}")
+    return int(bool(differing) and not config.write)
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(ReportConfig, prog="python -m bench.report")))

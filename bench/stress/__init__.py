@@ -1,0 +1,1 @@
+"""A server under overload, abuse, restarts and bundle swaps."""
