@@ -211,6 +211,16 @@ def test_a_category_passes_itself_and_all_below_it():
     assert rows(Prefix("category", "A"), store) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("field", ["title", "brand", "group_id", "attributes.colour"])
+def test_other_texts_pass_by_their_first_characters(field):
+    texts = ["red", "redder", "red > dark", "Red", "a red"]
+    items = [
+        Item(str(n), text, brand=text, group_id=text, attributes={"colour": text})
+        for n, text in enumerate(texts)
+    ]
+    assert rows(Prefix(field, "red"), ItemStore.of(items)) == [0, 1, 2]
+
+
 def test_prices_keep_their_cents():
     store = ItemStore.of([Item("0", "t", price=19.99), Item("1", "t", price=0.1)])
     assert rows(Range("price", Interval(at_least=19.99, at_most=19.99)), store) == [0]

@@ -18,7 +18,7 @@ LIBRARIES = (
 )  # fmt: skip
 OPTIONS = (
     "-qx",
-    "--hypothesis-seed=0",
+    *("--hypothesis-seed=0", "--hypothesis-profile=mutation"),
     *("-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # for imports before pytest starts
 )
@@ -73,8 +73,12 @@ def _test(tree: Path, tests: Sequence[str], write_bytecode: bool) -> None:
     root = str(Path(__file__).parents[2])
     others = [path for path in sys.path if path not in ("", root, f"{root}/protos")]
     sys.path[:] = [str(tree), str(tree / "protos"), *others]
+    import hypothesis
     import pytest
 
+    # A failure is enough: do not look for the simplest example that fails.
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile("mutation", deadline=None, phases=phases)
     code = pytest.main([*OPTIONS, *tests])
     sys.stdout.flush()
     os._exit(code)
