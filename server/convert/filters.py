@@ -5,12 +5,15 @@ The engine checks the values. Its errors name a field by the same path as errors
 """
 
 import datetime
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Literal
 
-from catalog.facets import MAX_FACET_VALUES, Facet, FacetCounts
+from catalog.facets import MAX_FACET_VALUES, MAX_FACETS, Facet, FacetCounts
 from catalog.fields import Number
 from catalog.filters import (
+    MAX_FILTER_NODES,
+    MAX_FILTER_VALUES,
     And,
     Equals,
     Exists,
@@ -52,11 +55,21 @@ def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
     """
     if message.ByteSize() > MAX_FILTER_KIBIBYTES * 2**10:
         raise RequestError(path, f"is larger than {MAX_FILTER_KIBIBYTES} KiB")
-    return _filter(message, path)
+    return _filter(message, path, itertools.count(1))
+
+
+def check_entries(entries: Sized, path: str, most: int) -> None:
+    """Refuse a list with too many entries, as the engine does, but before it is converted.
+
+    A message can have 75,000 entries, whose conversion would block the event loop.
+    """
+    if len(entries) > most:
+        raise RequestError(path, f"has {len(entries)} entries; at most {most:,} are allowed")
 
 
 def facet_records(messages: Sequence[facet_pb2.Facet]) -> tuple[Facet, ...]:
     """Convert the facets of a request; raise RequestError for a malformed facet."""
+    check_entries(messages, "facets", MAX_FACETS)
     return tuple(_facet(message, f"facets[{index}]") for index, message in enumerate(messages))
 
 
@@ -89,21 +102,28 @@ def value_message(value: Value) -> filter_pb2.Value:
             return filter_pb2.Value(number=value)
 
 
-def _filter(message: filter_pb2.Filter, path: str) -> Filter:
+def _filter(message: filter_pb2.Filter, path: str, numbers: Iterator[int]) -> Filter:
+    """Convert a filter of a tree, whose filters are numbered by `numbers`."""
+    if next(numbers) > MAX_FILTER_NODES:  # refused before the conversion, as in `check_entries`
+        raise RequestError(
+            path, f"makes more than the {MAX_FILTER_NODES} filters allowed; use in_list"
+        )
     match message.WhichOneof("kind"):
         case "and_group":
-            return And(_group(message.and_group, f"{path}.and_group"))
+            return And(_group(message.and_group, f"{path}.and_group", numbers))
         case "or_group":
-            return Or(_group(message.or_group, f"{path}.or_group"))
+            return Or(_group(message.or_group, f"{path}.or_group", numbers))
         case "not_filter":
-            return Not(_filter(message.not_filter, f"{path}.not_filter"))
+            return Not(_filter(message.not_filter, f"{path}.not_filter", numbers))
         case _:
             return _comparison(message, path)
 
 
-def _group(message: filter_pb2.FilterGroup, path: str) -> tuple[Filter, ...]:
+def _group(
+    message: filter_pb2.FilterGroup, path: str, numbers: Iterator[int]
+) -> tuple[Filter, ...]:
     parts = enumerate(message.filters)
-    return tuple(_filter(part, f"{path}.filters[{index}]") for index, part in parts)
+    return tuple(_filter(part, f"{path}.filters[{index}]", numbers) for index, part in parts)
 
 
 def _comparison(message: filter_pb2.Filter, path: str) -> Equals | In | Range | Exists | Prefix:
@@ -112,6 +132,7 @@ def _comparison(message: filter_pb2.Filter, path: str) -> Equals | In | Range | 
             value = _value(message.equals.value, f"{path}.equals.value")
             return Equals(message.equals.field, value)
         case "in_list":
+            check_entries(message.in_list.values, f"{path}.in_list.values", MAX_FILTER_VALUES)
             values = tuple(
                 _value(value, f"{path}.in_list.values[{index}]")
                 for index, value in enumerate(message.in_list.values)

@@ -8,8 +8,20 @@ from collections.abc import Mapping
 
 from catalog.filters import Filter
 from search.errors import RequestError
-from search.rules import Adjustment, Boost, Cap, Effect, Pin, PinProblem, RuleReport, Rules
-from server.convert.filters import filter_record
+from search.rules import (
+    MAX_BOOSTS,
+    MAX_CAPS,
+    MAX_PIN,
+    Adjustment,
+    Boost,
+    Cap,
+    Effect,
+    Pin,
+    PinProblem,
+    RuleReport,
+    Rules,
+)
+from server.convert.filters import check_entries, filter_record
 from shortlist.v1 import rules_pb2
 
 _PROBLEMS: Mapping[PinProblem, "rules_pb2.PinProblem.ValueType"] = {
@@ -21,6 +33,9 @@ _PROBLEMS: Mapping[PinProblem, "rules_pb2.PinProblem.ValueType"] = {
 
 def rules_record(message: rules_pb2.Rules) -> Rules:
     """Convert the rules of a request; raise RequestError for a malformed filter."""
+    check_entries(message.boosts, "rules.boosts", MAX_BOOSTS)
+    check_entries(message.caps, "rules.caps", MAX_CAPS)
+    check_entries(message.pins, "rules.pins", MAX_PIN)
     excluded = message.excluded if message.HasField("excluded") else None
     return Rules(
         tuple(message.excluded_item_ids),
