@@ -50,6 +50,9 @@ class ServerConfig:
     connection_age_seconds: float = 300.0
     # time for running calls to finish on a connection that has reached connection_age_seconds
     connection_grace_seconds: float = 3_600.0
+    # number of calls, with open streams, that run at a time on one connection; its client holds
+    # further calls back
+    max_calls_per_connection: int = 100
     # shortest time between two keepalive pings of a client, also without running calls; more
     # frequent pings close its connection. 0 allows all pings
     min_ping_seconds: float = 5.0
@@ -83,7 +86,7 @@ class ServerConfig:
             if port is not None and not 0 <= port <= 65_535:
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{flag} {port}: must be from 0 to 65535")
-        for name in ("threads", "queue_size"):
+        for name in ("threads", "queue_size", "max_calls_per_connection"):
             if getattr(self, name) < 1:
                 flag = f"--{name.replace('_', '-')}"
                 raise InputError(f"{flag} {getattr(self, name)}: must be at least 1")

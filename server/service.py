@@ -104,6 +104,10 @@ class Service:
                 "grpc.http2.min_ping_interval_without_data_ms",
                 round(1000 * config.min_ping_seconds),
             ),
+            ("grpc.max_concurrent_streams", config.max_calls_per_connection),
+            # Otherwise, gRPC also counts calls that have just ended, and refuses calls of clients
+            # that keep to the limit.
+            ("grpc.http.overload_protection", 0),
             # Otherwise, gRPC allows a client without running calls only one ping in two hours.
             ("grpc.keepalive_permit_without_calls", 1),
         )

@@ -1,14 +1,17 @@
-"""Measure a good client's latency while other clients misuse the server.
+"""Measure a good client's latency and the server's health while other clients misuse the server.
 
     python -m bench.stress.abuse --bundle out/homedepot/bundle --data $SHORTLIST_DATA/homedepot
 
-The good client sends an open-loop load of a few calls per second. Other clients open idle
-connections, do not read answers, reset calls right after their start, or send messages larger than
-the server allows. There is a quiet phase before and after each abuse. The benchmark starts the
-server. The good client, the other clients and the server share one machine.
+The good client sends an open-loop load of a few calls per second, and another process asks for the
+health every 20 ms. Other clients open idle connections, do not read answers, reset calls right
+after their start, send messages larger than the server allows, or flood the server
+(`bench.stress.floods`). There is a quiet phase before each abuse. The benchmark starts the server.
+All clients and the server share one machine.
 """
 
+import os
 import resource
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -24,7 +27,8 @@ from bench.harness import inputs
 from bench.harness.machine import machine
 from bench.harness.output import say
 from bench.service.process import Server, repeated, serving
-from bench.stress import openloop
+from bench.stress import floods, openloop
+from bench.stress.health import Health, watching
 from bench.stress.http2 import Connection
 from bench.stress.openloop import Call, Load
 from catalog.dataset.reading import read_dataset
@@ -33,6 +37,9 @@ from shortlist.v1 import search_service_pb2
 _SEARCH = "/shortlist.v1.SearchService/Search"
 _STREAM = "/shortlist.v1.SearchService/StreamSearch"
 _TICK = 0.05  # seconds between two bursts of resets
+_MEMORY_SECONDS = 0.05  # seconds between two measurements of the server's memory
+_AFTER_SECONDS = 5.0  # seconds from the end of an abuse to the last measurement of memory
+_PANICS = "panics of the index"
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,9 @@ class AbuseConfig:
     resets: float = 500.0  # reset calls per second
     oversized: float = 5.0  # oversized messages per second
     message_mib: int = 9  # size of an oversized message in MiB; the server's limit is 8 MiB
+    burst: int = 3_000  # number of searches, and of reads of items, that are sent at once
+    half_open: float = 200.0  # connections per second that send half of their first message
+    scrapes: float = 50.0  # requests per second for metrics on each of four threads
     cache: Path = Path("out/bench/xla")  # directory of compiled programs
     only: tuple[str, ...] = ()  # names of the abuses to run; empty: all
 
@@ -60,12 +70,14 @@ class Phase:
     Attributes:
         calls: The good client's calls.
         done: Counts of the abuser's actions and errors, by name.
-        memory: The server's memory in MiB, before the phase and at its end.
+        health: The answers of the health service.
+        memory: The server's memory in MiB: before the phase, the maximum, and 5 s after the phase.
     """
 
     calls: list[Call]
     done: Counter[str]
-    memory: tuple[float, float]
+    health: Health
+    memory: tuple[float, float, float]
 
     def quantile(self, share: float) -> float:
         """Return a latency quantile of the answered calls, in milliseconds."""
@@ -74,13 +86,13 @@ class Phase:
 
 
 @contextmanager
-def idle(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
+def idle(server: Server, config: AbuseConfig) -> Iterator[Counter[str]]:
     """Open connections and leave them idle."""
     done: Counter[str] = Counter()
     with ExitStack() as stack:
         for _ in range(config.connections):
             try:
-                connection = Connection(address)
+                connection = Connection(server.address)
             except OSError as error:
                 done[type(error).__name__] += 1
             else:
@@ -90,7 +102,7 @@ def idle(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
 
 
 @contextmanager
-def slow_readers(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
+def slow_readers(server: Server, config: AbuseConfig) -> Iterator[Counter[str]]:
     """Make calls with large answers, and never read the answers."""
     search = search_service_pb2.SearchRequest(query="charger", page_size=100)
     stream = search_service_pb2.StreamSearchRequest(search=search)
@@ -98,7 +110,7 @@ def slow_readers(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
     with ExitStack() as stack:
 
         def call(number: int, done: Counter[str]) -> None:
-            connection = Connection(address, window=0)
+            connection = Connection(server.address, window=0)
             stack.callback(connection.close)
             connection.call(*requests[number % 2])
             done["calls"] += 1
@@ -112,14 +124,14 @@ def slow_readers(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
 
 
 @contextmanager
-def rapid_resets(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
+def rapid_resets(server: Server, config: AbuseConfig) -> Iterator[Counter[str]]:
     """Reset calls as soon as they begin."""
     connections: list[Connection] = []
 
     def reset_burst(_: int, done: Counter[str]) -> None:
         try:
             if not connections:
-                connections.append(Connection(address))
+                connections.append(Connection(server.address))
                 done["connections"] += 1
             connections[0].drop_answers()
             connections[0].reset(_SEARCH, max(1, round(config.resets * _TICK)))
@@ -137,11 +149,11 @@ def rapid_resets(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
 
 
 @contextmanager
-def oversized(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
+def oversized(server: Server, config: AbuseConfig) -> Iterator[Counter[str]]:
     """Send messages larger than the server allows."""
     message = bytes(config.message_mib * 2**20)
     unlimited = [("grpc.max_send_message_length", -1)]
-    with grpc.insecure_channel(address, options=unlimited) as channel:
+    with grpc.insecure_channel(server.address, options=unlimited) as channel:
         call = channel.unary_unary(_SEARCH, request_serializer=None, response_deserializer=None)
 
         def send_message(_: int, done: Counter[str]) -> None:
@@ -155,17 +167,33 @@ def oversized(address: str, config: AbuseConfig) -> Iterator[Counter[str]]:
 
 
 @contextmanager
-def quiet(_: str, __: AbuseConfig) -> Iterator[Counter[str]]:
+def quiet(_: Server, __: AbuseConfig) -> Iterator[Counter[str]]:
     """Do nothing: a quiet phase."""
     yield Counter()
 
 
-Abuse = Callable[[str, AbuseConfig], AbstractContextManager[Counter[str]]]
+Abuse = Callable[[Server, AbuseConfig], AbstractContextManager[Counter[str]]]
 ABUSES: dict[str, Abuse] = {
     "idle connections": idle,
     "slow readers": slow_readers,
     "rapid resets": rapid_resets,
     "oversized messages": oversized,
+    "dense messages above the limit": lambda server, _: floods.dense(
+        server, floods.UNLIMITED, grpc.Compression.NoCompression
+    ),
+    "dense messages below the limit": lambda server, _: floods.dense(
+        server, floods.ALLOWED, grpc.Compression.NoCompression
+    ),
+    "compressed dense messages": lambda server, _: floods.dense(
+        server, floods.UNLIMITED, grpc.Compression.Gzip
+    ),
+    "bursts of calls": lambda server, config: floods.bursts(server, config.burst),
+    "half-open connections": lambda server, config: floods.half_open(
+        server.address, floods.HALF_PREFACE, config.half_open, config.connections
+    ),
+    "requests for metrics": lambda server, config: floods.metrics(
+        server, config.scrapes, config.connections
+    ),
 }
 
 
@@ -187,14 +215,24 @@ class Bench:
 
     def measure(self, name: str, abuse: Abuse) -> None:
         """Measure one phase: send the good client's load during an abuse."""
-        before = self.server.memory_mib()
-        with abuse(self.server.address, self.config) as done:
+        before, most = self.server.memory_mib(), 0.0
+
+        def observe(_: int, __: Counter[str]) -> None:
+            nonlocal most
+            most = max(most, self.server.memory_mib())
+
+        with (
+            watching(self.server.address) as health,
+            repeated(_MEMORY_SECONDS, observe),
+            abuse(self.server, self.config) as done,
+        ):
             calls = openloop.send(self.load)
-            after = self.server.memory_mib()
-        phase = Phase(calls, done, (before, after))
+        time.sleep(_AFTER_SECONDS)
+        phase = Phase(calls, done, health, (before, most, self.server.memory_mib()))
         self.phases[name].append(phase)
         say(
             f"{name or 'none'}: p50 {phase.quantile(0.5):.1f} ms, p99 {phase.quantile(0.99):.1f} ms"
+            f", load {os.getloadavg()[0]:.1f}"
         )
         # Each phase sends different queries; otherwise the server would answer from its cache.
         step = round(self.config.rate * self.config.seconds)
@@ -204,20 +242,34 @@ class Bench:
     def report(self) -> None:
         """Print the results as a table."""
         quiet_p99 = float(np.median([phase.quantile(0.99) for phase in self.phases[""]]))
-        columns = "others | calls | p50 ms | p99 ms | p99 over quiet | errors | memory MiB | did"
-        say(f"| {columns} |")
+        good = "calls | p50 ms | p99 ms | p99 over quiet | errors"
+        health = "health p50 ms | p99 ms | max ms | errors"
+        say(f"| others | {good} | {health} | memory MiB: before, most, after | did |")
         for name, phases in self.phases.items():
-            all_calls = Phase([call for phase in phases for call in phase.calls], Counter(), (0, 0))
-            ratios = [phase.quantile(0.99) / quiet_p99 for phase in phases]
-            errors = Counter(call.code for call in all_calls.calls if call.code != "OK")
-            memory = ", ".join("{:.0f} → {:.0f}".format(*phase.memory) for phase in phases)
-            done = sum((phase.done for phase in phases), Counter())
-            say(
-                f"| {name or 'none'} | {len(all_calls.calls)} | {all_calls.quantile(0.5):.1f} "
-                f"| {all_calls.quantile(0.99):.1f} | {np.median(ratios):.2f} "
-                f"[{min(ratios):.2f}, {max(ratios):.2f}] | {dict(errors) or 0} | {memory} "
-                f"| {dict(done) or ''} |"
-            )
+            say(_row(name or "none", phases, quiet_p99))
+
+
+def _row(name: str, phases: list[Phase], quiet_p99: float) -> str:
+    health = Health(
+        [seconds for phase in phases for seconds in phase.health.seconds],
+        sum((phase.health.codes for phase in phases), Counter()),
+    )
+    calls = [call for phase in phases for call in phase.calls]
+    together = Phase(calls, Counter(), health, (0, 0, 0))
+    ratios = [phase.quantile(0.99) / quiet_p99 for phase in phases]
+    errors = Counter(call.code for call in calls if call.code != "OK")
+    cells = (
+        name,
+        len(calls),
+        *(f"{together.quantile(share):.1f}" for share in (0.5, 0.99)),
+        f"{np.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]",
+        dict(errors) or 0,
+        *(f"{health.quantile_ms(share):.1f}" for share in (0.5, 0.99, 1.0)),
+        dict(health.codes) or 0,
+        "; ".join("{:.0f}, {:.0f}, {:.0f}".format(*phase.memory) for phase in phases),
+        dict(sum((phase.done for phase in phases), Counter())) or "",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main(config: AbuseConfig) -> None:
@@ -225,22 +277,38 @@ def main(config: AbuseConfig) -> None:
     queries = inputs.queries_of(config.data)
     item_ids = read_dataset(config.data).items["item_id"].to_pylist()[:1_000]
     rates = {"Retrieve": config.rate / 2, "GetItem": config.rate / 2}
+    chosen = [name for name in (*ABUSES, _PANICS) if not config.only or name in config.only]
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Each connection needs a file descriptor.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     say(str(machine()))
-    with serving(config.bundle, config.cache) as server:
-        _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-        # Each connection needs a file descriptor.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+
+    def begin(server: Server) -> Bench:
         load = Load(server.address, rates, queries, item_ids, 10.0, config.seconds, retries=False)
-        bench = Bench(server, load, config)
         openloop.send(replace(load, seconds=5.0))  # warm-up
+        return Bench(server, load, config)
+
+    with serving(config.bundle, config.cache, "--metrics-port", "0") as server:
+        bench = begin(server)
         for _ in range(config.rounds):
-            for name, abuse in ABUSES.items():
-                if not config.only or name in config.only:
+            for name in chosen:
+                if name in ABUSES:
                     bench.measure("", quiet)
-                    bench.measure(name, abuse)
+                    bench.measure(name, ABUSES[name])
         bench.measure("", quiet)
         bench.report()
         say(f"memory afterwards: {server.memory_mib():.0f} MiB")
+    if _PANICS not in chosen:
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "bundle"
+        damage = floods.damage(config.bundle, copy)
+        with serving(copy, config.cache) as server:
+            bench = begin(server)
+            bench.measure("", quiet)
+            damage()
+            bench.measure(_PANICS, lambda server, _: floods.panics(server, queries))
+            bench.report()
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ These functions refuse only messages that have no counterpart in Python; see `co
 """
 
 import datetime
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from base.errors import RequestError, check_count
-from catalog.facets import MAX_FACET_VALUES, Facet, FacetCounts
+from catalog.facets import MAX_FACET_VALUES, MAX_FACETS, Facet, FacetCounts
 from catalog.filters import (
+    MAX_FILTER_NODES,
+    MAX_FILTER_VALUES,
     And,
     Equals,
     Exists,
@@ -48,11 +51,12 @@ def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
         RequestError: a part of the filter is not set, or the filter is too large.
     """
     check_count(message.ByteSize(), path, None, MAX_FILTER_BYTES, "bytes")
-    return _filter(message, path)
+    return _filter(message, path, itertools.count(1))
 
 
 def facet_records(messages: Sequence[facet_pb2.Facet]) -> tuple[Facet, ...]:
     """Convert the facets of a request; raise RequestError for a malformed facet."""
+    check_count(len(messages), "facets", None, MAX_FACETS)
     return tuple(_facet(message, f"facets[{index}]") for index, message in enumerate(messages))
 
 
@@ -85,21 +89,29 @@ def value_message(value: Value) -> filter_pb2.Value:
             return filter_pb2.Value(number=value)
 
 
-def _filter(message: filter_pb2.Filter, path: str) -> Filter:
+def _filter(message: filter_pb2.Filter, path: str, numbers: Iterator[int]) -> Filter:
+    """Convert a filter of a tree, whose filters are numbered by `numbers`."""
+    # The engine refuses the filter too, but the conversion of many filters blocks the event loop.
+    if (number := next(numbers)) > MAX_FILTER_NODES:
+        raise RequestError(
+            path, f"is filter {number}; give at most {MAX_FILTER_NODES}, or use in_list"
+        )
     match message.WhichOneof("kind"):
         case "and_group":
-            return And(_group(message.and_group, f"{path}.and_group"))
+            return And(_group(message.and_group, f"{path}.and_group", numbers))
         case "or_group":
-            return Or(_group(message.or_group, f"{path}.or_group"))
+            return Or(_group(message.or_group, f"{path}.or_group", numbers))
         case "not_filter":
-            return Not(_filter(message.not_filter, f"{path}.not_filter"))
+            return Not(_filter(message.not_filter, f"{path}.not_filter", numbers))
         case _:
             return _comparison(message, path)
 
 
-def _group(message: filter_pb2.FilterGroup, path: str) -> tuple[Filter, ...]:
+def _group(
+    message: filter_pb2.FilterGroup, path: str, numbers: Iterator[int]
+) -> tuple[Filter, ...]:
     parts = enumerate(message.filters)
-    return tuple(_filter(part, f"{path}.filters[{index}]") for index, part in parts)
+    return tuple(_filter(part, f"{path}.filters[{index}]", numbers) for index, part in parts)
 
 
 def _comparison(message: filter_pb2.Filter, path: str) -> Equals | In | Range | Exists | Prefix:
@@ -108,6 +120,9 @@ def _comparison(message: filter_pb2.Filter, path: str) -> Equals | In | Range | 
             value = _value(message.equals.value, f"{path}.equals.value")
             return Equals(message.equals.field, value)
         case "in_list":
+            check_count(
+                len(message.in_list.values), f"{path}.in_list.values", None, MAX_FILTER_VALUES
+            )
             values = tuple(
                 _value(value, f"{path}.in_list.values[{index}]")
                 for index, value in enumerate(message.in_list.values)

@@ -2,7 +2,20 @@
 
 from collections.abc import Mapping
 
-from search.rules import Adjustment, Boost, Cap, Effect, Pin, PinProblem, RuleReport, Rules
+from base.errors import check_count
+from search.rules import (
+    MAX_BOOSTS,
+    MAX_CAPS,
+    MAX_PINS,
+    Adjustment,
+    Boost,
+    Cap,
+    Effect,
+    Pin,
+    PinProblem,
+    RuleReport,
+    Rules,
+)
 from server.convert.filters import filter_record
 from shortlist.v1 import rules_pb2
 
@@ -15,6 +28,9 @@ _PROBLEMS: Mapping[PinProblem, "rules_pb2.PinProblem.ValueType"] = {
 
 def rules_record(message: rules_pb2.Rules) -> Rules:
     """Convert the rules of a request; raise RequestError for a malformed filter."""
+    check_count(len(message.boosts), "rules.boosts", None, MAX_BOOSTS)
+    check_count(len(message.caps), "rules.caps", None, MAX_CAPS)
+    check_count(len(message.pins), "rules.pins", None, MAX_PINS)
     excluded = message.excluded if message.HasField("excluded") else None
     return Rules(
         tuple(message.excluded_item_ids),

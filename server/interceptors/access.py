@@ -83,7 +83,7 @@ def _refusing(handler: Any, status: status_pb2.Status) -> Any:
 def _rechecking(handler: Any, recheck: Callable[[], None]) -> Any:
     """Return a handler for one call that runs `recheck` before each request of the stream."""
 
-    def checked(request: Any) -> Any:
+    async def checked(request: Any) -> Any:
         recheck()  # `ErrorInterceptor` answers the error, after the answers to earlier requests
         return request
 

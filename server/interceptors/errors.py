@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -19,6 +22,7 @@ from base.errors import RequestError
 from live.errors import ClosedError, ReadOnlyError
 from live.log.write_ahead_log import LogError
 from search.errors import DeadlineExceededError, NotSupportedError, UnknownItemsError
+from search.runtime.cpu_limit import hold_cpu
 from server.auth.tokens import RoleMissingError, UnauthenticatedError
 from server.bundle_loader import BundleRefusedError, LoadUnderWayError, NothingToRollBackToError
 from server.convert.page_tokens import PageTokenError, PageTokenExpiredError
@@ -29,7 +33,12 @@ from server.interceptors.call_log import (
     send_request_id,
 )
 from server.interceptors.handlers import in_contract, wrap_handler
-from server.interceptors.wire import MAX_FIELDS, has_too_many_fields, request_type
+from server.interceptors.wire import (
+    MAX_FIELDS,
+    UNCOUNTED_BYTES,
+    has_too_many_fields,
+    request_type,
+)
 from server.worker_pool import OverloadedError, StoppingError
 
 logger = logging.getLogger(__name__)
@@ -172,8 +181,12 @@ def _cut(text: str, characters: int) -> str:
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
     """Answers errors of the contract's methods, and malformed requests, with a status.
 
-    Methods of other packages (health, reflection) are not wrapped.
+    Methods of other packages (health, reflection) are not wrapped. Large requests are parsed on one
+    thread, so that they do not block the event loop.
     """
+
+    def __init__(self) -> None:
+        self._parser = ThreadPoolExecutor(1, "parser")
 
     async def intercept_service(
         self,
@@ -188,30 +201,44 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
 
         message = request_type(method)
 
-        def parse(raw: bytes) -> Message | MalformedRequestError:
-            if has_too_many_fields(raw, message):
-                return MalformedRequestError(
-                    f"the request has more than {MAX_FIELDS:,} fields; split it into several calls"
+        async def parse(raw: bytes) -> Message:
+            if len(raw) <= UNCOUNTED_BYTES:
+                parsed = _parse(raw, handler.request_deserializer)
+            else:
+                parsed = await asyncio.get_running_loop().run_in_executor(
+                    self._parser, _parse_large, raw, handler.request_deserializer, message
                 )
-            try:
-                request: Message = handler.request_deserializer(raw)
-            except DecodeError:  # by itself, gRPC would answer INTERNAL
-                return MalformedRequestError()
-            return request
+            if isinstance(parsed, MalformedRequestError):
+                raise parsed
+            return parsed
 
         return wrap_handler(
             handler,
             lambda context: _ErrorsAsStatus(method, context),
-            deserializer=parse,
-            convert=_raise_if_malformed,
+            deserializer=bytes,  # gRPC would parse on the event loop
+            convert=parse,
             before_answer=send_request_id,
         )
 
 
-def _raise_if_malformed(request: Message | MalformedRequestError) -> Message:
-    if isinstance(request, MalformedRequestError):
-        raise request
-    return request
+# These functions return the error. If a thread raised it, the future and the traceback would form a
+# reference cycle, which would keep the bytes of the request in memory.
+def _parse(raw: bytes, deserializer: Callable[[bytes], Message]) -> Message | MalformedRequestError:
+    try:
+        return deserializer(raw)
+    except DecodeError:  # by itself, gRPC would answer INTERNAL
+        return MalformedRequestError()
+
+
+def _parse_large(
+    raw: bytes, deserializer: Callable[[bytes], Message], message: Descriptor | None
+) -> Message | MalformedRequestError:
+    with hold_cpu():
+        if has_too_many_fields(raw, message):
+            return MalformedRequestError(
+                f"the request has more than {MAX_FIELDS:,} fields; split it into several calls"
+            )
+        return _parse(raw, deserializer)
 
 
 class _ErrorsAsStatus:

@@ -42,7 +42,7 @@ def wrap_handler(
     scope: CallScope,
     *,
     deserializer: Callable[[bytes], Any] | None = None,
-    convert: Callable[[Any], Any] = lambda message: message,
+    convert: Callable[[Any], Awaitable[Any]] | None = None,
     before_answer: BeforeAnswer = _do_nothing,
 ) -> Any:
     """Return a handler that runs every call inside a context manager.
@@ -51,22 +51,27 @@ def wrap_handler(
         handler: A handler of any kind. Its method must read a request stream by iteration.
         scope: Creates the context manager of each call.
         deserializer: Replaces the deserializer of the handler.
-        convert: Converts a deserialized message to the method's request; runs inside `scope`.
+        convert: Converts a deserialized message to the method's request; runs inside `scope`. None
+            passes the message unchanged.
         before_answer: Called before the answer, or before the first message of a streamed answer,
             but not before an error. Not called for methods that call `context.write` themselves.
     """
 
-    async def convert_each(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        async for message in messages:
-            yield convert(message)
+    async def converted(request: Any) -> Any:
+        if convert is None:
+            return request
+        if handler.request_streaming:
+            return _convert_each(request, convert)
+        return await convert(request)
 
-    def converted(request: Any) -> Any:
-        return convert_each(request) if handler.request_streaming else convert(request)
-
+    # gRPC keeps the error of a call in a reference cycle, with the frames of these functions. The
+    # frames must not keep the request, which can have megabytes.
     async def answer(request: Any, context: Any) -> Any:
         method = handler.stream_unary if handler.request_streaming else handler.unary_unary
         async with scope(context):
-            response = await method(converted(request), context)
+            conversion = converted(request)
+            del request
+            response = await method(await conversion, context)
             await before_answer(context)
             return response
 
@@ -75,7 +80,9 @@ def wrap_handler(
     async def write_answers(request: Any, context: Any) -> None:
         method = handler.stream_stream if handler.request_streaming else handler.unary_stream
         async with scope(context):
-            responses = method(converted(request), context)
+            conversion = converted(request)
+            del request
+            responses = method(await conversion, context)
             if inspect.isawaitable(responses):  # the method calls `context.write` itself
                 await responses
                 return
@@ -94,3 +101,10 @@ def wrap_handler(
         request_deserializer=deserializer or handler.request_deserializer,
         response_serializer=handler.response_serializer,
     )
+
+
+async def _convert_each(
+    messages: AsyncIterator[Any], convert: Callable[[Any], Awaitable[Any]]
+) -> AsyncIterator[Any]:
+    async for message in messages:
+        yield await convert(message)

@@ -11,9 +11,9 @@ from typing import Literal
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor
 
-# Smaller messages are not counted: parsing them takes at most some milliseconds.
-UNCOUNTED_BYTES = 16 * 1024
 MAX_FIELDS = 75_000  # more than 500 items with 100 attributes each have
+# Smaller messages have no more fields than that, because a field takes at least two bytes.
+UNCOUNTED_BYTES = 2 * MAX_FIELDS
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # wire types
 _GROUPS = (3, 4)  # begin and end of a group; the parser accepts unknown groups

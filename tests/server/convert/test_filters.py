@@ -329,3 +329,17 @@ def test_an_unspecified_scope_counts_what_was_recalled(client: Client) -> None:
     facet = FacetMessage(field="brand", scope=FACET_SCOPE_UNSPECIFIED)
     [counts] = client.search("usb", recall_depth=12, facets=[facet]).facets
     assert (counts.scope, counts.known_count) == (FACET_SCOPE_RECALLED, 12)
+
+
+def test_long_lists_are_refused_before_they_are_converted() -> None:
+    """An entry behind the limit is malformed, so its conversion would give another error."""
+    brands = [Value(text="a")] * 1_000 + [Value()]
+    in_list = Filter(in_list=InListFilter(field="brand", values=brands))
+    assert refused_field(filter_record, in_list, "filter") == "filter.in_list.values"
+    parts = [filters.exists("brand")] * 99 + [Filter()]
+    group = Filter(and_group=FilterGroup(filters=parts))
+    with pytest.raises(RequestError, match="makes more than the 100 filters allowed") as refused:
+        filter_record(Filter(not_filter=group), "filter")
+    assert refused.value.field == "filter.not_filter.and_group.filters[98]"
+    facets = [FacetMessage(field="brand")] * 20 + [FacetMessage(scope=9)]  # type: ignore[arg-type]
+    assert refused_field(facet_records, facets) == "facets"

@@ -214,3 +214,18 @@ def test_the_rules_of_the_docs_do_what_they_show(
     assert "pins[0]" in lines[0]
     assert any("boosts[0] +0.5" in line for line in lines[:10])
     assert "pins[1] 0 PIN_PROBLEM_UNKNOWN_ITEM" in lines
+
+
+@pytest.mark.parametrize(("name", "most"), [("boosts", 20), ("caps", 10), ("pins", 50)])
+def test_long_lists_of_rules_are_refused_before_they_are_converted(name: str, most: int) -> None:
+    message = rules_pb2.Rules()
+    for _ in range(most):
+        getattr(message, name).add()
+    if name == "boosts":
+        for boost in message.boosts:
+            boost.filter.CopyFrom(VOLTIX)
+    assert len(getattr(rules_record(message), name)) == most
+    getattr(message, name).add()
+    with pytest.raises(RequestError, match=f"has {most + 1} entries; at most {most}") as refused:
+        rules_record(message)
+    assert refused.value.field == f"rules.{name}"

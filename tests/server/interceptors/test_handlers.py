@@ -1,7 +1,9 @@
 """Handlers of all four kinds of methods, on a real server whose service echoes strings."""
 
 import asyncio
+import gc
 import queue
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +16,9 @@ from google.protobuf.wrappers_pb2 import StringValue
 from base.errors import RequestError
 from server.interceptors.errors import ErrorInterceptor
 from server.interceptors.handlers import wrap_handler
+from server.interceptors.wire import UNCOUNTED_BYTES
 from shortlist.client import ShortlistError
+from tests.server.observe.failing_calls import eventually
 
 Code = grpc.StatusCode
 
@@ -68,6 +72,24 @@ async def endless(request: StringValue, context: Any) -> AsyncIterator[StringVal
         await asyncio.sleep(0)
 
 
+def parsed_by(raw: bytes) -> StringValue:
+    """Return the name of the thread that parses a request."""
+    return StringValue(value=threading.current_thread().name)
+
+
+RECORDED: list[bytes] = []  # the requests to the method Recorded
+
+
+def record(raw: bytes) -> StringValue:
+    """Record the bytes of a request and parse them."""
+    RECORDED.append(raw)
+    return StringValue.FromString(raw)
+
+
+DESERIALIZERS: dict[str, Callable[[bytes], StringValue]] = {
+    "ParsedBy": parsed_by,
+    "Recorded": record,
+}
 KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "UnaryUnary": (grpc.unary_unary_rpc_method_handler, unary_unary),
     "UnaryStream": (grpc.unary_stream_rpc_method_handler, unary_stream),
@@ -76,6 +98,8 @@ KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "StreamStream": (grpc.stream_stream_rpc_method_handler, stream_stream),
     "Aborting": (grpc.unary_unary_rpc_method_handler, aborting),
     "Endless": (grpc.unary_stream_rpc_method_handler, endless),
+    "ParsedBy": (grpc.unary_unary_rpc_method_handler, unary_unary),
+    "Recorded": (grpc.unary_unary_rpc_method_handler, unary_unary),
 }
 ECHOES = tuple(KINDS)[:5]
 
@@ -122,7 +146,7 @@ def channel(recorder: EndRecorder) -> Iterator[grpc.Channel]:
         handlers = {
             name: make(
                 method,
-                request_deserializer=StringValue.FromString,
+                request_deserializer=DESERIALIZERS.get(name, StringValue.FromString),
                 response_serializer=StringValue.SerializeToString,
             )
             for name, (make, method) in KINDS.items()
@@ -208,6 +232,24 @@ def test_bytes_that_are_no_message_are_refused_by_any_kind_of_method(
 ) -> None:
     error = error_of(channel, name, [b"\xff" * 100])
     assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "MALFORMED_REQUEST")
+
+
+def test_only_large_requests_are_parsed_by_a_thread_of_their_own(channel: grpc.Channel) -> None:
+    [loop] = call(channel, "ParsedBy", [b"x" * UNCOUNTED_BYTES])
+    [thread] = call(channel, "ParsedBy", [b"x" * (UNCOUNTED_BYTES + 1)])
+    assert loop != thread == "<parser_0>"
+
+
+@pytest.mark.parametrize("size", [100, UNCOUNTED_BYTES + 1])
+def test_a_refused_request_does_not_stay_in_memory(channel: grpc.Channel, size: int) -> None:
+    RECORDED.clear()
+    gc.disable()  # a reference cycle would be collected some time later
+    try:
+        assert error_of(channel, "Recorded", [b"\xff" * size]).reason == "MALFORMED_REQUEST"
+        # The remaining references are the list and the argument of `getrefcount`.
+        eventually(lambda: sys.getrefcount(RECORDED[0]) == 2)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", ["UnaryStream", "UnaryStreamByWriting", "StreamStream"])

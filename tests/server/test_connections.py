@@ -1,4 +1,4 @@
-"""Keepalive pings of clients, with and without running calls."""
+"""Limits of a connection: keepalive pings and calls at a time."""
 
 import queue
 import threading
@@ -74,6 +74,27 @@ def test_clients_may_ping_as_often_as_the_setting_says(
 
 def test_the_default_allows_a_ping_every_ten_seconds(config: ServerConfig) -> None:
     assert config.min_ping_seconds <= 5.0  # half of that, because pings arrive at uneven times
+
+
+def test_a_call_above_the_limit_of_a_connection_waits_for_another_to_end(
+    config: ServerConfig, serving: Serving, tmp_path: Path
+) -> None:
+    config = replace(config, state=tmp_path, max_calls_per_connection=2)
+    never = queue.Queue[None]()
+    request = BatchGetItemsRequest(item_ids=["x"])
+    with serving(config) as server, grpc.insecure_channel(server.address) as channel:
+        catalog = CatalogServiceStub(channel)
+        catalog.BatchGetItems(request, timeout=30)  # the client now knows the limit
+        streams = [catalog.UpsertItems(iter(never.get, None)) for _ in range(2)]
+        with pytest.raises(grpc.RpcError) as late:
+            catalog.BatchGetItems(request, timeout=1)
+        assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        waiting = catalog.BatchGetItems.future(request, timeout=30)
+        streams[0].cancel()
+        assert waiting.result().missing_item_ids == ["x"]
+        streams[1].cancel()
+        for _ in streams:
+            never.put(None)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), 86_401.0])
