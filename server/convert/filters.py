@@ -120,9 +120,7 @@ def _comparison(message: filter_pb2.Filter, path: str) -> Equals | In | Range | 
             value = _value(message.equals.value, f"{path}.equals.value")
             return Equals(message.equals.field, value)
         case "in_list":
-            check_count(
-                len(message.in_list.values), f"{path}.in_list.values", None, MAX_FILTER_VALUES
-            )
+            check_count(len(message.in_list.values), f"{path}.in_list.values", 1, MAX_FILTER_VALUES)
             values = tuple(
                 _value(value, f"{path}.in_list.values[{index}]")
                 for index, value in enumerate(message.in_list.values)

@@ -24,7 +24,7 @@ from shortlist.v1.facet_pb2 import (
     FACET_SCOPE_UNSPECIFIED,
 )
 from shortlist.v1.facet_pb2 import Facet as FacetMessage
-from shortlist.v1.filter_pb2 import EqualsFilter, Filter, InListFilter, Value
+from shortlist.v1.filter_pb2 import EqualsFilter, Filter, FilterGroup, InListFilter, Value
 from shortlist.v1.rules_pb2 import Rules
 from tests.server.convert.manifests import manifest
 
@@ -338,7 +338,7 @@ def test_long_lists_are_refused_before_they_are_converted() -> None:
     assert refused_field(filter_record, in_list, "filter") == "filter.in_list.values"
     parts = [filters.exists("brand")] * 99 + [Filter()]
     group = Filter(and_group=FilterGroup(filters=parts))
-    with pytest.raises(RequestError, match="makes more than the 100 filters allowed") as refused:
+    with pytest.raises(RequestError, match="is filter 101; give at most 100") as refused:
         filter_record(Filter(not_filter=group), "filter")
     assert refused.value.field == "filter.not_filter.and_group.filters[98]"
     facets = [FacetMessage(field="brand")] * 20 + [FacetMessage(scope=9)]  # type: ignore[arg-type]
