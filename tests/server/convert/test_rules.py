@@ -226,6 +226,7 @@ def test_long_lists_of_rules_are_refused_before_they_are_converted(name: str, mo
             boost.filter.CopyFrom(VOLTIX)
     assert len(getattr(rules_record(message), name)) == most
     getattr(message, name).add()
-    with pytest.raises(RequestError, match=f"has {most + 1} entries; give at most {most}") as refused:
+    problem = f"has {most + 1} entries; give at most {most}"
+    with pytest.raises(RequestError, match=problem) as refused:
         rules_record(message)
     assert refused.value.field == f"rules.{name}"
