@@ -44,7 +44,7 @@ from search.result import Degradation, Embeddings, Hit, Lookup, SearchResult
 from search.runtime.cache import CacheReport, VectorCache
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
-from search.snapshot import Snapshot, without_deleted
+from search.snapshot import ChannelTypes, Snapshot, without_deleted
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +69,23 @@ class Engine:
         manifest: bundle.Manifest,
         config: EngineConfig,
         models: Models | None = None,
+        *,
+        estimates: LatencyEstimates | None = None,
+        channels: ChannelTypes = CHANNELS,
+        deepest: int = DEEPEST,
     ) -> None:
-        """Open the parts of a verified bundle; `load` also verifies the bundle."""
+        """Open the parts of a verified bundle; `load` also verifies the bundle.
+
+        Args:
+            directory: The bundle.
+            manifest: The manifest of the bundle.
+            config: Default values for requests, and settings of the engine.
+            models: Models of another bundle, reused if this bundle has the same model files and
+                numerics.
+            estimates: Expected durations of stages; None starts without any estimate.
+            channels: All channels of this version. The manifest names the channels to use.
+            deepest: Number of candidates for the last possible page.
+        """
         self.config = config
         self.directory = directory
         self.manifest = manifest
@@ -79,14 +94,16 @@ class Engine:
             models = Models(directory, manifest, numerics)
         self.models = models
         self.dim = models.encoder.dim
-        self.snapshot = Snapshot.open(directory, manifest)
+        self.snapshot = Snapshot.open(directory, manifest, channels)
         self.successor: Engine | None = None
         half = config.cache_megabytes * 2**20 // 2
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
         self._queries = QueryEncoder(models.encoder, self._caches["queries"])
         self._scorer = CandidateScorer(models.pairs, self._caches["pairs"])
-        self._pipeline = Pipeline(self._queries, self._scorer)
-        self._estimates = LatencyEstimates()
+        self._pipeline = Pipeline(self._queries, self._scorer, deepest)
+        self._deepest = deepest
+        self._default_weights = {channel.name: channel.default_weight for channel in channels}
+        self._estimates = estimates or LatencyEstimates()
 
     @classmethod
     def load(
@@ -154,13 +171,12 @@ class Engine:
     @property
     def weights(self) -> Mapping[str, float]:
         """The weight of each channel's scores in the recall score, by channel name."""
-        weights = {channel.name: channel.default_weight for channel in CHANNELS}
-        return weights | {LEXICAL: self.config.lexical_weight}
+        return self._default_weights | {LEXICAL: self.config.lexical_weight}
 
     def warm_up(self) -> None:
         """Compile every shape that serving uses."""
         self.models.warm_up()
-        self.snapshot.warm_up(DEEPEST)
+        self.snapshot.warm_up(self._deepest)
 
     def share(self) -> None:
         """Batch the model work of concurrent calls from now on."""

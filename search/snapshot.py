@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
@@ -13,7 +14,7 @@ from catalog.store import ItemStore
 from search import bundle
 from search.bundle.building import open_held_out
 from search.channels import CHANNELS
-from search.channels.base import Allowed
+from search.channels.base import Allowed, Channel
 from search.channels.fusion import Channels
 from search.errors import UnknownItemsError
 from search.popularity import Popularity
@@ -21,6 +22,11 @@ from search.result import Hit, Lookup, SearchResult
 from search.runtime.stage_timer import StageTimer
 from search.signals import SignalSource
 from towers.exact import recall
+
+if TYPE_CHECKING:
+    ChannelTypes: TypeAlias = Sequence[type[Channel]]
+else:  # the type checks in tests cannot check classes of a protocol that has attributes
+    ChannelTypes: TypeAlias = Sequence[type]
 
 _SAMPLE = 50  # number of queries for measuring recall while serving
 
@@ -44,16 +50,30 @@ class Snapshot:
     sample: Float32[np.ndarray, "sample dim"]
 
     @classmethod
-    def open(cls, directory: Path, manifest: bundle.Manifest) -> "Snapshot":
-        """Open the items and indexes of a verified bundle."""
+    def open(
+        cls,
+        directory: Path,
+        manifest: bundle.Manifest,
+        channel_types: ChannelTypes = CHANNELS,
+    ) -> "Snapshot":
+        """Open the items and indexes of a verified bundle.
+
+        Args:
+            directory: The bundle.
+            manifest: The manifest of the bundle, which names the channels to open.
+            channel_types: All channels of this version.
+
+        Raises:
+            BundleError: the bundle was built with a channel that this version lacks.
+        """
         catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS))
-        unknown = set(manifest.channels) - {channel.name for channel in CHANNELS}
+        unknown = set(manifest.channels) - {channel.name for channel in channel_types}
         if unknown:
             raise bundle.BundleError(
                 f"{directory} was built with the channels {', '.join(sorted(unknown))}, which this "
                 "version lacks; build the bundle again with this version"
             )
-        used = [channel for channel in CHANNELS if channel.name in manifest.channels]
+        used = [channel for channel in channel_types if channel.name in manifest.channels]
         channels = Channels([channel.open(directory, catalogue) for channel in used])
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         return cls(

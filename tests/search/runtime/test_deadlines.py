@@ -7,6 +7,7 @@ import pytest
 
 from catalog.facets import Facet
 from catalog.filters import Equals, Prefix
+from search.bundle import Manifest
 from search.config import EngineConfig
 from search.engine import Engine
 from search.errors import DeadlineExceededError, RequestError
@@ -35,9 +36,16 @@ def ids(result: SearchResult) -> list[str]:
 
 
 @pytest.fixture
-def fresh(tiny_bundle) -> Engine:
+def estimates() -> LatencyEstimates:
+    """The estimates of the engine `fresh`."""
+    return LatencyEstimates()
+
+
+@pytest.fixture
+def fresh(tiny_bundle, estimates) -> Engine:
     """An engine without caches and with its own estimates of latency."""
-    return Engine.load(tiny_bundle, EngineConfig(cache_megabytes=0))
+    config = EngineConfig(cache_megabytes=0)
+    return Engine(tiny_bundle, Manifest.read(tiny_bundle), config, estimates=estimates)
 
 
 def price(engine: Engine, seconds: float, *, but: dict[int, float] | None = None) -> None:
@@ -140,9 +148,9 @@ def test_what_is_remembered_costs_nothing(tiny_bundle):
     assert again.hits == whole.hits
 
 
-def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh):
+def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh, estimates):
     for _ in range(40):
-        fresh._estimates.add("facets", 60.0)
+        estimates.add("facets", 60.0)
     for query in (QUERY, ""):
         near = fresh.search(
             SearchRequest(query, filter=CHARGERS, facets=BRANDS, deadline=time.monotonic() + 30)
@@ -154,10 +162,10 @@ def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh):
     assert (far.degradations, len(far.facets)) == ((), 1)
 
 
-def test_time_for_facets_is_kept_from_reranking(fresh):
+def test_time_for_facets_is_kept_from_reranking(fresh, estimates):
     price(fresh, 60.0)
     for _ in range(40):
-        fresh._estimates.add("facets", 60.0)
+        estimates.add("facets", 60.0)
     result = fresh.search(SearchRequest(QUERY, facets=BRANDS, deadline=time.monotonic() + 100))
     assert result.degradations == (Degradation.RERANK_SKIPPED,)
     assert len(result.facets) == 1
