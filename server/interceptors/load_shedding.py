@@ -5,6 +5,7 @@ traced and logged the refused calls, it would have no time to answer the others.
 """
 
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache
@@ -21,8 +22,6 @@ from server.worker_pool import OverloadedError, WorkerPool
 
 logger = logging.getLogger(__name__)
 
-_LOG_SECONDS = 1.0  # shortest time between two log lines that count the refused calls
-
 
 class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in stubs only
     """Refuses model work while the pool's queue is full. Must be the first interceptor.
@@ -37,6 +36,9 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
         metrics: Metrics,
         queued: Collection[str],
         access: AccessInterceptor | None = None,
+        *,
+        log_seconds: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
     ):
         """Prepare to refuse calls.
 
@@ -45,13 +47,17 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
             metrics: Counts the refused calls.
             queued: Full names of the methods that use the pool.
             access: Checks tokens; None: calls need no token.
+            log_seconds: Shortest time between two log lines that count the refused calls.
+            clock: Returns the time in seconds.
         """
         self._queued = queued
         self._access = access
         self._pool = pool
         self._metrics = metrics
         self._refused = 0  # refused calls since the last log line
-        self._logged = 0.0  # time of the last log line, in seconds of time.monotonic()
+        self._logged = -math.inf  # time of the last log line
+        self._log_seconds = log_seconds
+        self._clock = clock
         self._handlers: dict[str, Any] = {}
 
     async def intercept_service(
@@ -87,8 +93,8 @@ class LoadSheddingInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-
 
     def _log(self) -> None:
         self._refused += 1
-        now = time.monotonic()
-        if now - self._logged >= _LOG_SECONDS:
+        now = self._clock()
+        if now - self._logged >= self._log_seconds:
             fields = {"refused_calls": self._refused}
             logger.warning("queue is full", extra={"fields": fields})
             self._refused, self._logged = 0, now

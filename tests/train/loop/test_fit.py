@@ -11,6 +11,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from base.errors import InputError
+from tests.timing import Clock
 from train.loop.fit import FitConfig, fit, make_optimizer, make_train_step
 from train.loop.parameters import make_mesh
 
@@ -188,23 +189,14 @@ def test_a_run_that_stopped_early_does_not_start_again(tmp_path):
     assert report_again == report
 
 
-class Clock:
-    """A clock that a test advances, so that measured times are exact."""
+def slowed(of, clock: Clock, seconds: float):
+    """Return a function that advances the clock and then calls `of`."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def slow(given):
+        clock.advance(seconds)
+        return of(given)
 
-    def __call__(self) -> float:
-        return self.now
-
-    def passing(self, seconds: float, of):
-        """Return a function that advances the clock and then calls `of`."""
-
-        def slow(given):
-            self.now += seconds
-            return of(given)
-
-        return slow
+    return slow
 
 
 def scalars(directory, name: str) -> dict[int, float]:
@@ -226,13 +218,13 @@ def scalars(directory, name: str) -> dict[int, float]:
 def test_waiting_for_batches_is_told_from_everything_else(tmp_path, load_seconds):
     clock = Clock()
     # Only the first batch makes the loop wait. Later batches are loaded during steps.
-    first = clock.passing(load_seconds, load)
+    first = slowed(load, clock, load_seconds)
 
     def make_slow_step(*given):
         step = make_train_step(*given)
 
         def slow_step(*state):
-            clock.now += 1.0
+            clock.advance(1.0)
             return step(*state)
 
         return slow_step
@@ -240,7 +232,7 @@ def test_waiting_for_batches_is_told_from_everything_else(tmp_path, load_seconds
     def slow(examples):
         return (first if np.array_equal(examples, PLAN[0]) else load)(examples)
 
-    evaluate = clock.passing(100.0, quality)
+    evaluate = slowed(quality, clock, 100.0)
     _, report = train(
         tmp_path, loading=slow, evaluate=evaluate, clock=clock, make_step=make_slow_step
     )
