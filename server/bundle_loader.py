@@ -30,10 +30,6 @@ logger = logging.getLogger(__name__)
 # loop, and the time grows with the square of the length.
 _MAX_PATH_CHARACTERS = 4096
 
-# Time between the release of a replaced engine and the return of its memory to the system. By then,
-# all parts of the engine are freed.
-_SETTLE_SECONDS = 1.0
-
 
 class BundleRefusedError(Exception):
     """A bundle cannot serve; the current bundle continues to serve."""
@@ -94,7 +90,9 @@ class BundleLoader:
         last_failure: The latest failed load; None once a later load succeeds.
     """
 
-    def __init__(self, engine: Engine, deployed: Path, root: Path) -> None:
+    def __init__(
+        self, engine: Engine, deployed: Path, root: Path, settle_seconds: float = 1.0
+    ) -> None:
         """Serve a loaded engine.
 
         Args:
@@ -102,7 +100,10 @@ class BundleLoader:
             deployed: The directory of the engine's bundle; for a compacted bundle, the directory of
                 the bundle that it was compacted from.
             root: Bundles are loaded only from below this directory.
+            settle_seconds: Time from the release of a replaced engine to the return of its memory
+                to the system. By then, all parts of the engine must be freed.
         """
+        self._settle_seconds = settle_seconds
         self.engine_handle = EngineHandle(engine)
         self.root = root.resolve()
         self.previous: BundleRecord | None = None
@@ -141,7 +142,8 @@ class BundleLoader:
     def _replaced(self, before: Engine, engine: Engine) -> None:
         if before is not engine:
             self._leaving.add(before)
-            weakref.finalize(before, _on_freed, before.bundle_id).atexit = False
+            freed = weakref.finalize(before, _on_freed, before.bundle_id, self._settle_seconds)
+            freed.atexit = False
 
     async def load(self, path: str) -> BundleRecord:
         """Load a bundle and swap it in. The load continues if the caller cancels the call.
@@ -289,8 +291,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _on_freed(bundle_id: str) -> None:
+def _on_freed(bundle_id: str, settle_seconds: float) -> None:
     logger.info("replaced bundle freed", extra={"fields": {"bundle": bundle_id}})
-    timer = threading.Timer(_SETTLE_SECONDS, give_back_memory)
+    timer = threading.Timer(settle_seconds, give_back_memory)
+    timer.name = "give-back-memory"
     timer.daemon = True
     timer.start()
