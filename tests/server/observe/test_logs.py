@@ -15,7 +15,8 @@ from server.observe.log_format import JsonFormatter, TextFormatter
 from shortlist.client import Client
 from shortlist.v1 import search_service_pb2
 from tests.server.conftest import Running
-from tests.server.observe.failing_calls import QUERY, SECRETS, eventually, make_mistakes, stub
+from tests.server.observe.failing_calls import QUERY, SECRETS, make_mistakes, stub
+from tests.timing import eventually
 
 
 class Lines(logging.Handler):
@@ -70,13 +71,13 @@ def test_every_call_leaves_one_record(client: Client, log: Lines) -> None:
 
 
 def test_nothing_private_is_logged_not_even_on_errors(
-    client: Client, log: Lines, monkeypatch: pytest.MonkeyPatch
+    observed: Running, client: Client, log: Lines
 ) -> None:
     assert client.search(QUERY).results
     client.retrieve(QUERY)
     client.embed([QUERY])
     client.batch_get_items(["hush-17"])
-    fault = make_mistakes(client, monkeypatch)
+    fault = make_mistakes(observed, client)
 
     def all_of_them() -> list[dict[str, Any]] | None:
         # The internal fault is the last call. The call with a tiny deadline may be missing: it
