@@ -222,7 +222,7 @@ class LiveCatalogue:
             self._compacted(before, new)
             self._compactions += 1
             bundle_store.remove_others(self._bundles, keep=new.directory)
-            logger.info("compacted bundle_id=%s sequence=%d", new.bundle_id, state.sequence)
+            logger.info("compacted: bundle_id=%s sequence=%d", new.bundle_id, state.sequence)
 
 
 def open_newest(root: Path, log: WriteLog, bundles: Path, config: EngineConfig) -> Engine:

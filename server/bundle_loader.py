@@ -226,7 +226,7 @@ class BundleLoader:
                 logger.warning("bundle not loaded", extra={"fields": fields})
             else:
                 reason = f"{type(error).__name__}; the log says where"
-                log_error(logger, error, "bundle not loaded: path=%s", directory)
+                log_error(logger, error, "bundle not loaded", path=directory)
             self.last_failure, self.loading = LoadFailure(directory, _now(), reason), None
             future.set_exception(error)
             give_back_memory()

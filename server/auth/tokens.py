@@ -112,5 +112,6 @@ class Tokens:
         if not entries:
             raise InputError(f"--tokens {self._path}: holds no token")
         if mode & stat.S_IROTH:
-            logger.warning("--tokens %s can be read by everybody: chmod o-r", self._path)
+            fields = {"path": str(self._path)}
+            logger.warning("everybody can read the tokens; run chmod o-r", extra={"fields": fields})
         return entries

@@ -101,11 +101,12 @@ def _error_status(error: Exception, method: str) -> status_pb2.Status:
         if kind in _CODES_AND_REASONS:
             code, reason = _CODES_AND_REASONS[kind]
             if isinstance(error, LogError):
-                logger.error("write not logged: method=%s: %s", method, error)
+                fields = {"method": method, "reason": str(error)}
+                logger.error("write not logged", extra={"fields": fields})
             metadata = {"role": str(error.role)} if isinstance(error, RoleMissingError) else None
             return _status(code, reason, _message(error), _details(error), metadata)
     error_id = uuid.uuid4().hex
-    log_error(logger, error, "internal error: error_id=%s method=%s", error_id, method)
+    log_error(logger, error, "internal error", error_id=error_id, method=method)
     return _status(
         grpc.StatusCode.INTERNAL,
         "INTERNAL_FAULT",

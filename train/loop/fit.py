@@ -232,7 +232,7 @@ def fit(
     dropout_seed = seed if config.dropout else None
     step_fn = make_step(loss, optimizer, dropout_seed, state.params, state.optimizer)
     if progress.step:
-        logger.info("resuming after step %d of %d", progress.step, len(plan))
+        logger.info("resuming: step=%d steps=%d", progress.step, len(plan))
     # If the run had stopped early before it was resumed, no steps are left.
     steps_left = range(0) if progress.stale >= config.patience else range(progress.step, len(plan))
     batches = _batches(plan, load, steps_left, mesh)
@@ -269,7 +269,7 @@ def _train(
         if step % config.checkpoint_every == 0:
             run.saved.save(step, state, asdict(progress))
         if progress.stale >= config.patience:
-            logger.info("no better dev metric for %d evaluations: stopping", progress.stale)
+            logger.info("no better dev metric, stopping early: evaluations=%d", progress.stale)
             break
         start = run.clock()
     return state, progress
@@ -308,7 +308,7 @@ def _batches(
 
 
 def _judge(state: _State, progress: _Progress, metric: float) -> tuple[_State, _Progress]:
-    logger.info("step %d: dev %.4f", progress.step, metric)
+    logger.info("evaluated: step=%d dev=%.4f", progress.step, metric)
     _check_finite("the dev metric", metric, progress.step)
     progress = replace(progress, last=metric)
     if progress.best is not None and metric <= progress.best:

@@ -45,7 +45,7 @@ def assemble(
     made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
     made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
     if _is_current(target, made_of):
-        logger.info("bundle: up to date")
+        logger.info("up to date: step=bundle")
         return target
 
     def build(directory: Path) -> None:
@@ -74,7 +74,7 @@ def assemble(
         manifest.with_files(bundle.list_files(directory)).write(directory)
 
     bundle.write_directory(target, build)
-    logger.info("bundle: %s in %s", Manifest.read(target).bundle_id, target)
+    logger.info("done: step=bundle bundle_id=%s path=%s", Manifest.read(target).bundle_id, target)
     return target
 
 

@@ -181,7 +181,9 @@ def log_untrained(statistics: FeatureStatistics) -> None:
     for feature, trained in zip(FEATURES, statistics.trained, strict=True):
         if not trained:
             logger.info(
-                "feature=%s trained=false: constant, or missing (%s)", feature.name, feature.missing
+                "feature not trained, because it is constant or missing: feature=%s missing=%r",
+                feature.name,
+                feature.missing,
             )
 
 

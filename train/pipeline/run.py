@@ -57,7 +57,7 @@ def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
         return Path(data)
     directory = out / f"demo-store-{demo_seed}"
     if not directory.is_dir():
-        logger.info("generating the demo store in %s", directory)
+        logger.info("generating the demo store: path=%s", directory)
         write_directory(directory, lambda new: write_demo_store(new, seed=demo_seed))
     return directory
 
@@ -116,8 +116,8 @@ class Pipeline:
         weights = InitialWeights.find(self.config.init_from, self.config.layers)
         if weights.is_bundle:
             logger.info(
-                "%s keeps the shape and token budgets of its models: --layers, --rerank-layers, "
-                "--towers.* and --reranker.* do not apply to them",
+                "the models keep their shape and token budgets, so --layers, --rerank-layers, "
+                "--towers.* and --reranker.* do not apply: init_from=%s",
                 self.config.init_from,
             )
         return weights
@@ -139,7 +139,7 @@ class Pipeline:
             chosen = Numerics.read(path)
         else:
             chosen = choose_numerics(self.config.numerics)
-        logger.info("matrix products read %s: %s", chosen.dtype, chosen.why)
+        logger.info("matrix products: dtype=%s reason=%r", chosen.dtype, chosen.why)
         return chosen
 
     def run(self, only: str | None = None) -> Path:

@@ -176,10 +176,11 @@ def test_invalid_tls_files_change_nothing_and_are_logged_once(
             assert connected(server.address, tls(old, old))
         [record] = caplog.records
         assert record.levelname == "ERROR"
-        assert "not reloaded, the last valid content stays" in record.message
-        assert str(files.ca.parent) in record.message
+        assert record.message == "files not reloaded, the last valid content stays"
+        assert str(files.ca.parent) in vars(record)["fields"]["reason"]
         put(key, files.key)
         put(cert, files.cert)
         put(old.ca, files.ca)
         assert connected(server.address, tls(new, old))
-        assert caplog.records[-1].message == "TLS files: reloaded"
+        assert caplog.records[-1].message == "files reloaded"
+        assert vars(caplog.records[-1])["fields"] == {"files": "TLS files"}

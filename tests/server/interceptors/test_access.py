@@ -230,7 +230,8 @@ def test_an_invalid_token_file_changes_nothing(
     for content in ("reader\n", "", "read: abc\n"):
         write(file, content)
         tokens.check("reader", Role.READ)
-        assert "not reloaded, the last valid content stays" in caplog.records[-1].message
+        assert caplog.records[-1].message == "files not reloaded, the last valid content stays"
+        assert str(file) in vars(caplog.records[-1])["fields"]["reason"]
     file.unlink()
     tokens.check("reader", Role.READ)
     assert len(caplog.records) == 4
@@ -268,7 +269,9 @@ def test_a_token_file_that_everybody_can_read_is_logged(
         assert caplog.records == []
         file.chmod(0o644)
         Tokens(file)
-    assert "can be read by everybody" in caplog.text
+    [record] = caplog.records
+    assert record.message == "everybody can read the tokens; run chmod o-r"
+    assert vars(record)["fields"] == {"path": str(file)}
 
 
 def test_tokens_in_clear_stay_on_this_machine(tiny_bundle: Path, file: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_record_s_fields_stand_in_both_forms() -> None:
     said = json.loads(JsonFormatter().format(record))
     assert said | {"message": "two\nlines", "code": "OK", "nested": {"a": None}} == said
     assert "\n" not in JsonFormatter().format(record)
-    assert TextFormatter().format(record).endswith('two\nlines code=OK nested={"a": null}')
+    assert TextFormatter().format(record).endswith('two\nlines: code=OK nested={"a": null}')
 
 
 def test_json_lines_carry_an_exception_as_a_field() -> None:

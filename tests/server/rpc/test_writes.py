@@ -255,7 +255,7 @@ def test_the_pauses_of_a_write_that_waits_double_up_to_the_longest(
         open_index=partial(FaultyIndex, faults=faults),
     )
 
-    async def sleep(seconds: float) -> None:
+    async def record(seconds: float) -> None:
         pauses.append(seconds)
         if len(pauses) == 5:
             may.set()
@@ -268,7 +268,7 @@ def test_the_pauses_of_a_write_that_waits_double_up_to_the_longest(
                 await turn()
 
     async def scenario() -> list[int]:
-        answers = writes.answers(stream(), writes.upsert, UpsertItemsResponse, live, "", sleep)
+        answers = writes.answers(stream(), writes.upsert, UpsertItemsResponse, live, "", record)
         return [answer.sequence async for answer in answers]
 
     with closing(live):

@@ -98,9 +98,9 @@ def test_a_second_run_finds_everything_up_to_date(built, demo, flags, capfd):
     before = {path: path.stat().st_mtime_ns for path in (built / "steps").rglob("*")}
     assert main(["bundle", *flags(demo, built)]) == 0
     assert {path: path.stat().st_mtime_ns for path in (built / "steps").rglob("*")} == before
-    assert "bundle: up to date" in capfd.readouterr().err
+    assert "up to date: step=bundle" in capfd.readouterr().err
     assert main(["rerank", *flags(demo, built)]) == 0
-    assert "rerank: up to date" in capfd.readouterr().err
+    assert "up to date: step=rerank" in capfd.readouterr().err
 
 
 def test_a_bundle_of_a_version_that_answers_otherwise_is_assembled_anew(
@@ -113,7 +113,7 @@ def test_a_bundle_of_a_version_that_answers_otherwise_is_assembled_anew(
     earlier = {**manifest.built_from, "steps": {**made_of, "answers": golden.ANSWERS - 1}}
     replace(manifest, built_from=earlier).write(out / "bundle")
     assert main(["bundle", *flags(demo, out)]) == 0
-    assert "bundle: up to date" not in capfd.readouterr().err
+    assert "up to date: step=bundle" not in capfd.readouterr().err
     assert verify(out / "bundle").built_from["steps"] == made_of
 
 
@@ -255,7 +255,7 @@ def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags,
     assert not (out / "bundle").exists()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (stage, step, done.stderr)
-    assert "resuming after step" in done.stderr, (stage, step)
+    assert "resuming: step=" in done.stderr, (stage, step)
     # Weights, vectors and results are equal to the last bit, so the metrics are equal too.
     ours, theirs = (Manifest.read(where / "bundle") for where in (out, built))
     assert ours.metrics == theirs.metrics, (stage, step)
