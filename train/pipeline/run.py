@@ -34,7 +34,9 @@ from train.data.candidates import CandidateLists, dev_lists, training_lists
 from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
 from train.data.relevance import Relevance, relevance_of
+from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.initial_weights import InitialWeights
+from train.loop.parameters import make_mesh
 from train.pipeline.bundle import assemble
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
@@ -215,14 +217,15 @@ class Pipeline:
     def _directory(self, name: str) -> Path:
         return self.config.out / "steps" / name
 
-    def _training(self, name: str, unfinished: Path) -> dict[str, Any]:
-        """Return the arguments of the training loop that are the same for both models."""
-        return {
-            "seed": self.config.seed,
-            "model_parallel": self.config.model_parallel,
-            "checkpoints": unfinished,
-            "scalars": self.config.out / "tensorboard" / name,
-        }
+    def _setup(self, name: str, fitting: FitConfig, unfinished: Path) -> TrainingSetup:
+        """Return how and where a model trains."""
+        return TrainingSetup(
+            fitting,
+            self.config.seed,
+            make_mesh(self.config.model_parallel),
+            checkpoints=unfinished,
+            scalars=self.config.out / "tensorboard" / name,
+        )
 
     def _towers(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
         towers = self.initial_weights.towers(self.config.towers)
@@ -244,9 +247,8 @@ class Pipeline:
             self.numerics,
             relevance,
             texts,
-            config=self.config.pairs,
-            fitting=self.config.towers_fit,
-            **self._training("towers", unfinished),
+            self.config.pairs,
+            self._setup("towers", self.config.towers_fit, unfinished),
         )
         save_towers(towers, directory)
         return report
@@ -299,9 +301,8 @@ class Pipeline:
             SignalSource.open(
                 self._directory("index"), Catalogue.of(self.store), newest_release(self.store)
             ),
-            config=lists,
-            fitting=self.config.rerank_fit,
-            **self._training("rerank", unfinished),
+            lists,
+            self._setup("rerank", self.config.rerank_fit, unfinished),
         )
         save_reranker(reranker, directory)
         statistics.write(directory)

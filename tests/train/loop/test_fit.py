@@ -12,7 +12,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from base.errors import InputError
 from tests.timing import Clock
-from train.loop.fit import FitConfig, fit, make_optimizer, make_train_step
+from train.loop.fit import FitConfig, TrainingSetup, fit, make_optimizer, make_train_step
 from train.loop.parameters import make_mesh
 
 X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
@@ -76,20 +76,15 @@ def cached(compilation_cache):
 def train(
     tmp_path, *, plan=PLAN, config=CONFIG, evaluate=quality, start=None, loading=load, **seams
 ):
-    return fit(
-        start or params(),
-        loss,
-        plan,
-        loading,
-        encoder=ENCODER,
-        config=config,
+    setup = TrainingSetup(
+        config,
         seed=3,
         mesh=make_mesh(),
         checkpoints=tmp_path / "checkpoints",
         scalars=tmp_path / "scalars",
-        evaluate=evaluate,
-        **seams,
     )
+    start = start or params()
+    return fit(start, loss, plan, loading, setup, encoder=ENCODER, evaluate=evaluate, **seams)
 
 
 def equal(a, b) -> bool:
@@ -122,10 +117,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(tmp_path, whole, stop
         return quality(params)
 
     with pytest.raises(RuntimeError, match="killed"):
-        fit(
-            params(), loss, PLAN, dies, encoder=ENCODER, config=CONFIG, seed=3, mesh=make_mesh(),
-            checkpoints=tmp_path / "checkpoints", scalars=tmp_path / "scalars", evaluate=evaluate,
-        )  # fmt: skip
+        train(tmp_path, loading=dies, evaluate=evaluate)
     before = len(calls)
     again, report_again = train(tmp_path, evaluate=evaluate)
     assert equal(again, whole[0])
