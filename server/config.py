@@ -39,7 +39,7 @@ class ServerConfig:
     # file of the accepted tokens, one per line: `ROLE: SHA-256`; None: calls need no token
     tokens: Path | None = None
     # shortest time between two reads of the token file, which may change while the server runs
-    tokens_reload_seconds: float = 0.5
+    reload_seconds: float = 0.5
     tokens_in_clear: bool = False  # allow tokens without TLS on any interface, not only loopback
     # port of AdminService, which swaps bundles; 0 picks a free port; None: no AdminService
     admin_port: int | None = None
@@ -82,7 +82,7 @@ class ServerConfig:
             raise InputError("--connection-age-seconds: must be above 0 and at most 86400")
         if not 0 < self.connection_grace_seconds <= 86_400:
             raise InputError("--connection-grace-seconds: must be above 0 and at most 86400")
-        for name in ("tokens_reload_seconds", "drain_seconds", "grace_seconds"):
+        for name in ("reload_seconds", "drain_seconds", "grace_seconds"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"--{name.replace('_', '-')}: must not be negative")
         if (self.tls_cert is None) != (self.tls_key is None):

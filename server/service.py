@@ -102,7 +102,7 @@ class Service:
         call_log = CallLogInterceptor(self._metrics, tracer, self._bundle_id)
         access = None
         if config.tokens is not None:
-            tokens = Tokens(config.tokens, config.tokens_reload_seconds)
+            tokens = Tokens(config.tokens, config.reload_seconds)
             access = AccessInterceptor(tokens, ROLES)
         self._interceptors = [call_log, *filter(None, [access]), ErrorInterceptor()]
         shedding = LoadSheddingInterceptor(self.pool, self._metrics, QUEUED, access)

@@ -77,7 +77,7 @@ def every_flags(
         config,
         state=directory / "state",
         tokens=tokens,
-        tokens_reload_seconds=0.0,
+        reload_seconds=0.0,
         admin_port=0,
         bundle_root=root,
     )

@@ -64,7 +64,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(config: ServerConfig, file: Path, serving: Serving) -> Iterator[Any]:
-    access = {"tokens": file, "tokens_reload_seconds": 0.0}
+    access = {"tokens": file, "reload_seconds": 0.0}
     with serving(replace(config, **access, admin_port=0)) as server:
         yield server
 
