@@ -15,6 +15,7 @@ from base.errors import RequestError
 from server.interceptors.errors import ErrorInterceptor
 from server.interceptors.handlers import wrap_handler
 from shortlist.client import ShortlistError
+from tests.timing import turn
 
 Code = grpc.StatusCode
 
@@ -65,7 +66,7 @@ async def aborting(request: StringValue, context: Any) -> StringValue:
 async def endless(request: StringValue, context: Any) -> AsyncIterator[StringValue]:
     while True:
         yield request
-        await asyncio.sleep(0)
+        await turn()
 
 
 KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
