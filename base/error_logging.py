@@ -5,12 +5,12 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from base.errors import InputError
 
 
-def log_error(logger: logging.Logger, error: BaseException, what: str, *details: object) -> None:
+def log_error(logger: logging.Logger, error: BaseException, what: str, **details: object) -> None:
     """Log what failed, the type of the exception, and where it was raised.
 
     The exception's text may quote a query or an item, so it is logged only at DEBUG. The type and
@@ -19,12 +19,13 @@ def log_error(logger: logging.Logger, error: BaseException, what: str, *details:
     Args:
         logger: The logger.
         error: The exception.
-        what: What failed, as a format string of `logging`.
-        details: Arguments of the format string; they must not quote a request.
+        what: What failed.
+        details: Data to log as key=value; they must not quote a request.
     """
+    pairs = _pairs({**details, "error": type(error).__name__})
     frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error(f"{what}: %s at\n%s", *details, type(error).__name__, frames)
-    logger.debug(f"{what}, in full", *details, exc_info=error)
+    logger.error("%s: %s at\n%s", what, pairs, frames)
+    logger.debug("%s, in full: %s", what, pairs, exc_info=error)
 
 
 def operator_text(error: BaseException) -> str:
@@ -92,9 +93,13 @@ class RepeatedErrors:
         count = self._occurrences.count(f"{what}: {type(error).__name__}")
         if not count:
             return
-        if count > 1:
-            what = f"{what} ({count - 1} more since the last record)"
+        details: dict[str, object] = {"not_logged": count - 1} if count > 1 else {}
         if isinstance(error, InputError | OSError):
-            self._logger.error("%s: %s", what, error)
+            pairs = _pairs({**details, "reason": repr(str(error))})
+            self._logger.error("%s: %s", what, pairs)
         else:
-            log_error(self._logger, error, what)
+            log_error(self._logger, error, what, **details)
+
+
+def _pairs(details: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value}" for name, value in details.items())

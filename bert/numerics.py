@@ -150,13 +150,13 @@ def _measured(cache: str | None, rates: Callable[[], Mapping[str, float]]) -> Nu
         try:
             return Numerics.read(path)
         except InputError as error:
-            logger.warning("measuring the CPU's product rates again: %s", error)
+            logger.warning("product rates are measured again: reason=%r", str(error))
     measured = _measure(rates())
     if path is not None:
         try:
             measured.write(path)
         except OSError as error:
-            logger.warning("the choice of numerics is not kept for the next start: %s", error)
+            logger.warning("numerics not kept for the next start: reason=%r", str(error))
     return measured
 
 

@@ -275,7 +275,7 @@ def _encoder_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
         else:
             used[key] = tensor
     if ignored:
-        logger.debug("weights that the encoder does not use: %s", ", ".join(sorted(ignored)))
+        logger.debug("encoder does not use all weights: unused=%s", ",".join(sorted(ignored)))
     return used
 
 

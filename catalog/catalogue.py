@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, Int32
 from catalog.facets import Facet, FacetCounts, RowSelection, count
 from catalog.filters import Filter, matching
 from catalog.items import Item
-from catalog.parts import append_part, split
+from catalog.parts import PART_ROWS, append_part, split
 from catalog.store import ItemStore
 from catalog.value_codes import ValueCodes
 
@@ -34,11 +34,13 @@ class Catalogue:
         added: New items and new versions of items, in parts. Their rows follow the rows of the
             base. The last version of an item counts.
         alive: Whether each row holds the current version of an item; None if all rows do.
+        part_rows: Maximum number of rows of an added part that is joined from smaller parts.
     """
 
     base: ItemStore
     added: tuple[ItemStore, ...] = ()
     alive: Bool[np.ndarray, " rows"] | None = None
+    part_rows: int = PART_ROWS
     # Cached codes of text fields. They stay valid when numbers change or items are deleted.
     _codes: dict[tuple[str, int], ValueCodes] = field(
         default_factory=dict, compare=False, repr=False
@@ -214,7 +216,7 @@ class Catalogue:
         alive = self.without(replaced).alive
         if alive is not None:
             alive = np.concatenate([alive, np.ones(len(items), np.bool_)])
-        added = append_part(self.added, ItemStore.of(items))
+        added = append_part(self.added, ItemStore.of(items), self.part_rows)
         return replace(self, added=added, alive=alive, _codes={})
 
     def compacted(self) -> ItemStore:

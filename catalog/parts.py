@@ -31,15 +31,22 @@ def split(
     return ((mask, rows[mask] - np.int32(start)) for start, mask in masks)
 
 
-def append_part(parts: tuple[ItemStore, ...], new: ItemStore) -> tuple[ItemStore, ...]:
+def append_part(
+    parts: tuple[ItemStore, ...], new: ItemStore, most: int = PART_ROWS
+) -> tuple[ItemStore, ...]:
     """Return the parts with a new part at the end.
 
     The new part is joined with preceding parts that are less than twice as long. This keeps the
     number of parts small. Even if n items are added a few at a time, each item is copied only
     O(log n) times.
+
+    Args:
+        parts: The parts so far.
+        new: The rows of the new part.
+        most: Maximum number of rows of a joined part.
     """
     first, rows = len(parts), len(new)
-    while first and len(parts[first - 1]) < 2 * rows and len(parts[first - 1]) + rows <= PART_ROWS:
+    while first and len(parts[first - 1]) < 2 * rows and len(parts[first - 1]) + rows <= most:
         first -= 1
         rows += len(parts[first])
     return (*parts[:first], ItemStore.versions((*parts[first:], new)))

@@ -37,8 +37,8 @@ class State:
     sequence: int  # sequence number of the last included write
 
 
-def _warn(_: Path, error: Exception) -> None:
-    logger.warning("passed over: %s", error)
+def _warn(directory: Path, error: Exception) -> None:
+    logger.warning("bundle passed over: path=%s reason=%r", directory, str(error))
 
 
 def included(manifest: Manifest, log: str) -> int:
@@ -111,7 +111,7 @@ def candidates(root: Path, compacted: Sequence[Path], state: State) -> Iterator[
         try:
             manifest = Manifest.read(directory)
         except BundleError as error:
-            logger.warning("passed over: %s", error)
+            _warn(directory, error)
             continue
         _refuse_lost_log(directory, manifest, state)
         require_log(directory, manifest, state)

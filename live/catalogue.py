@@ -92,7 +92,11 @@ class LiveReport:
 
 
 class LiveCatalogue:
-    """The items of the engine in use, and writes to them. Safe to use from several threads."""
+    """The items of the engine in use, and writes to them. Safe to use from several threads.
+
+    Attributes:
+        config: When writes become visible, and when to compact.
+    """
 
     def __init__(
         self,
@@ -116,11 +120,13 @@ class LiveCatalogue:
             bundles: The directory of compacted bundles.
             config: When writes become visible, and when to compact.
             compacted: Called after each compaction with the old engine and the new engine.
-            throttle: Makes compaction and recall measurement wait while there are requests.
+            throttle: Makes compaction and recall measurement wait while there are requests. None
+                counts no requests.
             open_index: Opens the delta index of an engine.
             build_bundle: Builds a bundle of all items.
         """
-        self._throttle = throttle or Throttle()
+        self.config = config
+        self._throttle = throttle or Throttle(config.give_way_seconds)
         self._bundles = bundles
         self._log = log
         self._compacted = compacted
@@ -250,7 +256,7 @@ class LiveCatalogue:
             raise
         self._compacted(before, new)
         bundle_store.remove_others(self._bundles, keep=new.directory)
-        logger.info("compacted bundle_id=%s sequence=%d", new.bundle_id, state.sequence)
+        logger.info("compacted: bundle_id=%s sequence=%d", new.bundle_id, state.sequence)
 
 
 def open_newest(root: Path, log: WriteLog, bundles: Path, config: EngineConfig) -> Engine:

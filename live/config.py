@@ -22,7 +22,10 @@ class LiveConfig:
     # small ones
     gather_seconds: float = 0.01
     queued_writes: int = 1_000  # maximum number of writes that wait for a transaction
-    retry_write_seconds: float = 0.02  # pause between two attempts to queue a write
+    # pause before the second attempt to queue a write; a stream doubles the pause before each
+    # further attempt, up to max_retry_write_seconds
+    retry_write_seconds: float = 0.05
+    max_retry_write_seconds: float = 0.4  # longest pause of a stream between two attempts
     # maximum number of items that wait for the encoder; writes that would add one more item wait
     pending_items: int = 10_000
     show_items: int = 128  # maximum number of items made visible in one step
@@ -30,6 +33,8 @@ class LiveConfig:
     # pause after a failure to make items visible; each further failure doubles the pause, up to 16
     # times this value
     retry_show_seconds: float = 1.0
+    # longest pause of a compaction or a recall measurement while the server answers requests
+    give_way_seconds: float = 0.5
 
     def __post_init__(self) -> None:
         """Check that no value is too small: the server must not loop without a pause.
@@ -47,8 +52,10 @@ class LiveConfig:
             "retry_build_seconds",
             "recall_share",
             "retry_write_seconds",
+            "max_retry_write_seconds",
             "show_seconds",
             "retry_show_seconds",
+            "give_way_seconds",
         ):
             self._require(name, getattr(self, name) > 0, "more than 0")
 

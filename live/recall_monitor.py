@@ -44,4 +44,4 @@ class RecallMonitor:
         if self.share is not None and changed - self._changed < enough:
             return
         self.share, self._changed = snapshot.recall_at_10(give_way), changed
-        logger.info("measured recall@10=%.4f changed_rows=%d", self.share, changed)
+        logger.info("recall measured: recall@10=%.4f changed_rows=%d", self.share, changed)

@@ -23,6 +23,7 @@ from catalog.store import ItemStore
 from search import bundle
 from search.bundle import BundleError, golden
 from search.bundle.models import Models
+from search.channels import CHANNELS, ChannelTypes
 from search.channels.base import Query
 from search.config import EngineConfig
 from search.encoding import QueryEncoder, embed
@@ -46,7 +47,7 @@ from search.runtime.cache import CacheReport, VectorCache
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates, caller_check
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot, without_deleted
-from search.weights import RECALL_WEIGHT, Weights, parse_channel_weights
+from search.weights import RECALL_WEIGHT, Weights, check_weights, parse_channel_weights
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,23 @@ class Engine:
         manifest: bundle.Manifest,
         config: EngineConfig,
         models: Models | None = None,
+        *,
+        estimates: LatencyEstimates | None = None,
+        channels: ChannelTypes = CHANNELS,
+        deepest: int = DEEPEST,
     ) -> None:
-        """Open the parts of a verified bundle; `load` also verifies the bundle."""
+        """Open the parts of a verified bundle; `load` also verifies the bundle.
+
+        Args:
+            directory: The bundle.
+            manifest: The manifest of the bundle.
+            config: Default values for requests, and settings of the engine.
+            models: Models of another bundle, reused if this bundle has the same model files and
+                numerics.
+            estimates: Expected durations of stages; None starts without any estimate.
+            channels: All channels of this version. The manifest names the channels to use.
+            deepest: Number of candidates for the last possible page.
+        """
         self.config = config
         self.directory = directory
         self.manifest = manifest
@@ -81,14 +97,15 @@ class Engine:
             models = Models(directory, manifest, numerics)
         self.models = models
         self.dim = models.encoder.dim
-        self.snapshot = Snapshot.open(directory, manifest)
+        self.snapshot = Snapshot.open(directory, manifest, channels)
         self.successor: Engine | None = None
         half = config.cache_megabytes * 2**20 // 2
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
         self._queries = QueryEncoder(models.encoder, self._caches["queries"])
         self._scorer = CandidateScorer(models.pairs, self._caches["pairs"])
-        self._pipeline = Pipeline(self._queries, self._scorer)
-        self._estimates = LatencyEstimates()
+        self._pipeline = Pipeline(self._queries, self._scorer, deepest)
+        self._deepest = deepest
+        self._estimates = estimates or LatencyEstimates()
 
     @classmethod
     def load(
@@ -137,7 +154,7 @@ class Engine:
             where = f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name}"
             raise BundleError(f"{directory} cannot be opened ({where}); build it again") from None
         engine.config = config
-        engine._check_weights()
+        check_weights(config.channel_weights, engine.weights.channels)
         return engine
 
     @property
@@ -175,7 +192,7 @@ class Engine:
     def warm_up(self) -> None:
         """Compile every shape that serving uses."""
         self.models.warm_up()
-        self.snapshot.warm_up(DEEPEST)
+        self.snapshot.warm_up(self._deepest)
 
     def share(self) -> None:
         """Batch the model work of concurrent calls from now on."""
@@ -338,16 +355,6 @@ class Engine:
     def lookup(self, request: GetItemRequest | BatchGetItemsRequest) -> Lookup:
         """Return the current items with the given ids, and the given ids that no item has."""
         return self.snapshot.lookup(request.ids, self._timer(None))
-
-    def _check_weights(self) -> None:
-        weights = self.weights.channels
-        if unknown := parse_channel_weights(self.config.channel_weights).keys() - weights.keys():
-            raise InputError(
-                f"engine: channel_weights names {', '.join(sorted(unknown))}; the bundle has the "
-                f"channels {', '.join(weights)}"
-            )
-        if not any(weights.values()):
-            raise InputError("engine: channel_weights turns every channel off; give one a weight")
 
     def _begin(self, request: SearchRequest) -> SearchState:
         budget = self._budget(request.deadline)

@@ -13,6 +13,7 @@ from catalog.catalogue import Catalogue
 from catalog.fields import value_of
 from catalog.store import ItemStore
 from rerank.features import FeatureInputs
+from search.channels import CHANNELS, ChannelTypes
 from search.channels.base import Query
 from search.channels.fusion import Channels
 
@@ -38,6 +39,7 @@ class FeatureSource:
         catalogue: Catalogue,
         as_of: date | None,
         names: Collection[str] | None = None,
+        available: ChannelTypes = CHANNELS,
     ) -> "FeatureSource":
         """Open the recall channels of a directory, and use them as a source.
 
@@ -46,8 +48,9 @@ class FeatureSource:
             catalogue: The indexed items.
             as_of: The day on which item ages are computed; None makes ages unknown.
             names: The names of the channels; None for all.
+            available: All channels of this version.
         """
-        return cls(catalogue, Channels.open(directory, catalogue, names), as_of)
+        return cls(catalogue, Channels.open(directory, catalogue, names, available), as_of)
 
     def inputs(
         self,

@@ -12,6 +12,7 @@ from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
 from search import bundle
 from search.bundle.building import open_held_out
+from search.channels import CHANNELS, ChannelTypes
 from search.channels.base import Allowed
 from search.channels.fusion import Channels
 from search.errors import UnknownItemsError
@@ -44,10 +45,18 @@ class Snapshot:
     sample: Float32[np.ndarray, "sample dim"]
 
     @classmethod
-    def open(cls, directory: Path, manifest: bundle.Manifest) -> "Snapshot":
+    def open(
+        cls, directory: Path, manifest: bundle.Manifest, available: ChannelTypes = CHANNELS
+    ) -> "Snapshot":
         """Open the items and indexes of a verified bundle.
 
+        Args:
+            directory: The bundle.
+            manifest: The manifest of the bundle, which names the channels to open.
+            available: All channels of this version.
+
         Raises:
+            BundleError: the bundle was built with a channel that this version lacks.
             InputError: a file is damaged, or needs too much memory.
             DeadlineExceededError: the caller left, or its deadline passed.
         """
@@ -55,7 +64,7 @@ class Snapshot:
         check()
         catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS, check))
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
-        source = FeatureSource.open(directory, catalogue, as_of, manifest.channels)
+        source = FeatureSource.open(directory, catalogue, as_of, manifest.channels, available)
         assert source.channels is not None
         return cls(
             catalogue,

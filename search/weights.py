@@ -43,3 +43,22 @@ def parse_channel_weights(text: str) -> dict[str, float]:
                 f"engine: channel_weights has {part!r}; give a weight from 0 to {MAX_WEIGHT}"
             )
     return weights
+
+
+def check_weights(text: str, weights: Mapping[str, float]) -> None:
+    """Check the setting `engine.channel_weights`.
+
+    Args:
+        text: The setting; see `parse_channel_weights`.
+        weights: The resulting weights of all channels of the bundle, by channel name.
+
+    Raises:
+        InputError: the setting names an unknown channel, or turns every channel off.
+    """
+    if unknown := parse_channel_weights(text).keys() - weights.keys():
+        raise InputError(
+            f"engine: channel_weights names {', '.join(sorted(unknown))}; the bundle has the "
+            f"channels {', '.join(weights)}"
+        )
+    if not any(weights.values()):
+        raise InputError("engine: channel_weights turns every channel off; give one a weight")

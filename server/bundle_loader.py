@@ -32,10 +32,6 @@ logger = logging.getLogger(__name__)
 # loop, and the time grows with the square of the length.
 _MAX_PATH_CHARACTERS = 4096
 
-# Time between the release of a replaced engine and the return of its memory to the system. By then,
-# all parts of the engine are freed.
-_SETTLE_SECONDS = 1.0
-
 
 class BundleRefusedError(Exception):
     """A bundle cannot serve; the current bundle continues to serve."""
@@ -97,7 +93,14 @@ class BundleLoader:
         last_failure: The latest failed or stopped load; None once a later load succeeds.
     """
 
-    def __init__(self, engine: Engine, deployed: Path, root: Path, load_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        deployed: Path,
+        root: Path,
+        load_seconds: float,
+        settle_seconds: float = 1.0,
+    ) -> None:
         """Serve a loaded engine.
 
         Args:
@@ -106,7 +109,10 @@ class BundleLoader:
                 the bundle that it was compacted from.
             root: Bundles are loaded only from below this directory.
             load_seconds: Longest time to load a bundle.
+            settle_seconds: Time from the release of a replaced engine to the return of its memory
+                to the system. By then, all parts of the engine must be freed.
         """
+        self._settle_seconds = settle_seconds
         self.engine_handle = EngineHandle(engine)
         self.root = root.resolve()
         self.previous: BundleRecord | None = None
@@ -146,7 +152,8 @@ class BundleLoader:
     def _replaced(self, before: Engine, engine: Engine) -> None:
         if before is not engine:
             self._leaving.add(before)
-            weakref.finalize(before, _on_freed, before.bundle_id).atexit = False
+            freed = weakref.finalize(before, _on_freed, before.bundle_id, self._settle_seconds)
+            freed.atexit = False
 
     async def load(self, path: str) -> BundleRecord:
         """Load a bundle and swap it in. Cancel this coroutine to stop the load at its next step.
@@ -251,7 +258,7 @@ class BundleLoader:
                 logger.warning("bundle not loaded", extra={"fields": fields})
             else:
                 reason = operator_text(error)
-                log_error(logger, error, "bundle not loaded: path=%s", loading.path)
+                log_error(logger, error, "bundle not loaded", path=loading.path)
             self.last_failure, self.loading = LoadFailure(loading.path, _now(), reason), None
             future.set_exception(error)
             give_back_memory()
@@ -328,8 +335,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _on_freed(bundle_id: str) -> None:
+def _on_freed(bundle_id: str, settle_seconds: float) -> None:
     logger.info("replaced bundle freed", extra={"fields": {"bundle": bundle_id}})
-    timer = threading.Timer(_SETTLE_SECONDS, give_back_memory)
+    timer = threading.Timer(settle_seconds, give_back_memory)
+    timer.name = "give-back-memory"
     timer.daemon = True
     timer.start()

@@ -36,6 +36,8 @@ class ServerConfig:
     client_ca: Path | None = None
     # file of the accepted tokens, one per line: `ROLE: SHA-256`; None: calls need no token
     tokens: Path | None = None
+    # shortest time between two reads of the token file, which may change while the server runs
+    reload_seconds: float = 0.5
     tokens_in_clear: bool = False  # allow tokens without TLS on any interface, not only loopback
     # port of AdminService, which swaps bundles; 0 picks a free port; None: no AdminService
     admin_port: int | None = None
@@ -98,7 +100,7 @@ class ServerConfig:
             raise InputError("--connection-grace-seconds: must be above 0 and at most 86400")
         if not 0 <= self.min_ping_seconds <= 86_400:
             raise InputError("--min-ping-seconds: must be from 0 to 86400")
-        for name in ("drain_seconds", "grace_seconds"):
+        for name in ("reload_seconds", "drain_seconds", "grace_seconds"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"--{name.replace('_', '-')}: must not be negative")
 

@@ -16,7 +16,9 @@ from opentelemetry.trace import TracerProvider
 from base.errors import InputError
 from bert.compiled import cached_programs, enable_compilation_cache
 from live import bundle_store
+from live.active_index import OpenIndex
 from live.catalogue import LiveCatalogue, open_newest
+from live.delta_index import DeltaIndex
 from live.log.write_ahead_log import WriteLog
 from live.throttle import Throttle
 from search.engine import Engine
@@ -62,25 +64,36 @@ class Service:
         admin_port: The port of AdminService; None before `start` and without `--admin-port`.
     """
 
-    def __init__(self, config: ServerConfig, tracer_provider: TracerProvider | None = None):
+    def __init__(
+        self,
+        config: ServerConfig,
+        tracer_provider: TracerProvider | None = None,
+        *,
+        open_index: OpenIndex = DeltaIndex,
+        settle_seconds: float = 1.0,
+    ):
         """Create the server without starting it.
 
         Args:
             config: The settings.
             tracer_provider: Receives the spans if the settings have no `trace_endpoint`. None
                 uses the provider of the process.
+            open_index: Opens the delta index of an engine.
+            settle_seconds: See `BundleLoader`.
 
         Raises:
             InputError: The packages that send traces are not installed.
         """
         self._config = config
+        self._open_index = open_index
+        self._settle_seconds = settle_seconds
         self.bundles: BundleLoader | None = None
         self.live: LiveCatalogue | None = None
         self.admin_port: int | None = None
         self._exporter = make_exporter(config.trace_endpoint)
         self._metrics = Metrics()
         self._metrics_server: MetricsServer | None = None
-        self._throttle = Throttle()
+        self._throttle = Throttle(config.live.give_way_seconds)
         self._health = Health()
         self.pool = WorkerPool(
             config.queue_size,
@@ -91,7 +104,10 @@ class Service:
         )
         tracer = CallTracer(self._exporter or tracer_provider)
         call_log = CallLogInterceptor(self._metrics, tracer, self._bundle_id)
-        access = None if config.tokens is None else AccessInterceptor(Tokens(config.tokens), ROLES)
+        access = None
+        if config.tokens is not None:
+            tokens = Tokens(config.tokens, config.reload_seconds)
+            access = AccessInterceptor(tokens, ROLES)
         self._interceptors = [call_log, *filter(None, [access]), ErrorInterceptor()]
         shedding = LoadSheddingInterceptor(self.pool, self._metrics, QUEUED, access)
         ages = (
@@ -194,13 +210,14 @@ class Service:
         """Load the bundle and, with `--state`, the writes to its catalogue."""
         config = self._config
         root = config.bundle_root or config.bundle.parent
+        seconds = config.load_seconds, self._settle_seconds
         if config.state is None:
             engine = Engine.load(config.bundle, config.engine, warm=True)
-            return BundleLoader(engine, config.bundle, root, config.load_seconds)
+            return BundleLoader(engine, config.bundle, root, *seconds)
         log, compacted = WriteLog.open(config.state), config.state / bundle_store.BUNDLES
         try:
             engine = open_newest(config.bundle, log, compacted, config.engine)
-            bundles = BundleLoader(engine, config.bundle, root, config.load_seconds)
+            bundles = BundleLoader(engine, config.bundle, root, *seconds)
             self.live = LiveCatalogue(
                 bundles.engine_handle,
                 log,
@@ -208,6 +225,7 @@ class Service:
                 config.live,
                 bundles.compacted,
                 self._throttle,
+                open_index=self._open_index,
             )
         except BaseException:
             log.close()

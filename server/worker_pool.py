@@ -102,7 +102,7 @@ class WorkerPool:
             on_batch: Called for each batch of model work with its numbers of rows and jobs.
             throttle: Counts the waiting and running jobs; background work pauses for them.
             estimate: Estimates run times and waits; None: an estimate without samples.
-            clock: Measures waits and run times, in seconds of `time.monotonic()`.
+            clock: Returns the time in seconds. Deadlines are times of this clock.
         """
         self._throttle = throttle or Throttle()
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=queue_size)
@@ -142,7 +142,7 @@ class WorkerPool:
 
         Args:
             work: The job. Cancelling this coroutine drops the job, or its remaining model work.
-            deadline: In seconds of `time.monotonic()`; None: no deadline.
+            deadline: In seconds of the clock; None: no deadline.
 
         Raises:
             DeadlineExceededError: The deadline passed before the job started.
@@ -153,7 +153,7 @@ class WorkerPool:
         if deadline is not None and queued >= deadline:
             raise DeadlineExceededError("the deadline passed before the work began")
         future: Future[Answer] = Future()
-        caller = CallContext(deadline, self._on_batch, waiting=self._jobs.qsize)
+        caller = CallContext(deadline, self._on_batch, waiting=self._jobs.qsize, clock=self._clock)
         with self._closing:
             if self._closed:
                 raise StoppingError("the server is going down")

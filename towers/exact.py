@@ -139,6 +139,7 @@ def nearest_of(
     query: Float32[np.ndarray, " dim"],
     k: int,
     rows: Int[np.ndarray, " candidates"],
+    chunk: int = _CHUNK,
 ) -> tuple[Int32[np.ndarray, " results"], Float32[np.ndarray, " results"]]:
     """Return the k nearest of the given items, best first; ties stay in the order of `rows`.
 
@@ -147,12 +148,13 @@ def nearest_of(
         query: A query's unit vector.
         k: Maximum number of items to return.
         rows: Distinct rows of the items to compare.
+        chunk: Number of items compared at a time.
     """
     cosines = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _CHUNK):
-        part = slice(start, start + _CHUNK)
+    for start in range(0, len(rows), chunk):
+        part = slice(start, start + chunk)
         np.dot(vectors.take(rows[part], axis=0), query, out=cosines[part])
-    if k < len(rows) and len(rows) > _CHUNK:  # for few rows, sorting all is faster
+    if k < len(rows) and len(rows) > chunk:  # for few rows, sorting all is faster
         # Keep all items that tie with the k-th best, so that the sort picks the first tied items.
         kth_best = np.partition(cosines, len(rows) - k)[len(rows) - k]
         selected = np.flatnonzero(cosines >= kth_best)

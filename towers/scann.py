@@ -271,10 +271,10 @@ def least_effort(
         return best
     greatest = Effort(reorders[-1], math.ceil(reorders[-1] * depth), most)
     logger.warning(
-        "warning: the index finds at most %.4f of the %d nearest items, and the recall target is "
-        "%g: searches use the greatest effort",
-        _shares(index, exact, queries, greatest).mean(),
+        "warning: recall target not reached, searches use the greatest effort: depth=%d "
+        "recall=%.4f target=%g",
         depth,
+        _shares(index, exact, queries, greatest).mean(),
         recall_target,
     )
     return greatest

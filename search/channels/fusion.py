@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32, Int32
 
 from catalog.catalogue import Catalogue
 from search.bundle import BundleError
-from search.channels import CHANNELS
+from search.channels import CHANNELS, ChannelTypes
 from search.channels.base import AddedRows, Allowed, Channel, ChannelHits, Query
 from search.channels.dense import DenseChannel
 from search.channels.lexical import LexicalChannel
@@ -90,7 +90,11 @@ class Channels:
 
     @classmethod
     def open(
-        cls, directory: Path, catalogue: Catalogue, names: Collection[str] | None = None
+        cls,
+        directory: Path,
+        catalogue: Catalogue,
+        names: Collection[str] | None = None,
+        available: ChannelTypes = CHANNELS,
     ) -> "Channels":
         """Open channels of a bundle or of the `index` step of a training run.
 
@@ -98,21 +102,21 @@ class Channels:
             directory: The directory with the files of the channels.
             catalogue: The items.
             names: The names of the channels to open; None for all.
+            available: All channels of this version.
 
         Raises:
             BundleError: this version lacks a channel.
             InputError: a file is damaged, or needs too much memory.
             DeadlineExceededError: the caller left, or its deadline passed.
         """
-        available = {channel.name: channel for channel in CHANNELS}
-        if unknown := set(names or ()) - available.keys():
+        if unknown := set(names or ()) - {channel.name for channel in available}:
             raise BundleError(
                 f"{directory} was built with the channels {', '.join(sorted(unknown))}, which this "
                 "version lacks; build the bundle again with this version"
             )
         check, channels = caller_check(), []
-        for name, channel in available.items():
-            if names is None or name in names:
+        for channel in available:
+            if names is None or channel.name in names:
                 check()
                 channels.append(channel.open(directory, catalogue))
         return cls(channels)

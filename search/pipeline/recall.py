@@ -8,15 +8,21 @@ from search.channels.fusion import Candidates, recall_scores
 from search.encoding import QueryEncoder
 from search.pipeline.active_rules import ActiveRules
 from search.pipeline.caps import capped
-from search.pipeline.state import DEEPEST, Ranking, SearchState
+from search.pipeline.state import Ranking, SearchState
 
 
 class Recall:
     """Finds candidates. Pinned items come first, even if recall does not find them."""
 
-    def __init__(self, encoder: QueryEncoder) -> None:
-        """Encode queries with the given encoder."""
+    def __init__(self, encoder: QueryEncoder, deepest: int) -> None:
+        """Prepare to find candidates.
+
+        Args:
+            encoder: Encodes queries.
+            deepest: Number of candidates for the last possible page.
+        """
         self._encoder = encoder
+        self._deepest = deepest
 
     def __call__(self, state: SearchState) -> None:
         """Set the candidates or, when browsing, the ranking."""
@@ -27,7 +33,7 @@ class Recall:
         with state.timer.stage("encode") as stage:
             state.query = query = Query(text, self._encoder.vector(text, stage))
         with state.timer.stage("recall") as stage:
-            candidates = _recall(state, query)
+            candidates = _recall(state, query, self._deepest)
             stage.candidates, stage.plan = len(candidates), candidates.plan
         state.recalled_rows = candidates.rows
         target = min(state.depths.rerank, state.depths.recall, len(candidates))
@@ -37,7 +43,7 @@ class Recall:
         state.rerank_target = min(target, state.depths.rerank_limit)
 
 
-def _recall(state: SearchState, query: Query) -> Candidates:
+def _recall(state: SearchState, query: Query, deepest: int) -> Candidates:
     """Return enough candidates for the page and one more item, or all items if fewer match.
 
     The channels find candidates up to the recall depth. For a page beyond this depth, the nearest
@@ -48,8 +54,8 @@ def _recall(state: SearchState, query: Query) -> Candidates:
     channels, allowed, depth = state.snapshot.channels, state.allowed, state.depths.recall
     candidates = channels.recall(query, depth, state.weights.channels, allowed=allowed)
     matches = state.snapshot.count(state.allowed)
-    first_depth = depth if state.request.end < depth else DEEPEST
-    for deeper in (first_depth, DEEPEST, matches):
+    first_depth = depth if state.request.end < depth else deepest
+    for deeper in (first_depth, deepest, matches):
         too_few = not _suffices(state, candidates.rows)
         if len(candidates) < min(deeper, matches) and (deeper == first_depth or too_few):
             if deeper == matches and allowed is None:

@@ -20,14 +20,15 @@ Step: TypeAlias = Callable[[SearchState], None]
 class Pipeline:
     """The steps of a search. The steps store no data of a request."""
 
-    def __init__(self, encoder: QueryEncoder, scorer: CandidateScorer) -> None:
+    def __init__(self, encoder: QueryEncoder, scorer: CandidateScorer, deepest: int) -> None:
         """Put the steps in order.
 
         Args:
             encoder: Encodes queries.
             scorer: Scores candidates with the reranker, if the bundle has one.
+            deepest: Number of candidates for the last possible page.
         """
-        self._recall: tuple[Step, ...] = (filter_items, Recall(encoder))
+        self._recall: tuple[Step, ...] = (filter_items, Recall(encoder, deepest))
         self._rerank: tuple[Step, ...] = (Rerank(scorer), count_facets)
         self._finish: tuple[Step, ...] = (apply_rules, cut_page)
 

@@ -32,10 +32,6 @@ from search.runtime.cpu_limit import hold_cpu, release_cpu
 
 _TURNS = 4  # a waiting priority runs after this many chunks of other priorities
 _BACKGROUND = 9  # the lowest priority, for background work
-# Longest expected time of a chunk of background work while requests are active.
-_BACKGROUND_SECONDS = 0.005
-# Requests count as active until this long after the latest chunk of any request began.
-_REQUEST_SECONDS = 1.0
 
 Numbers: TypeAlias = Int64[np.ndarray, "_"]
 
@@ -50,12 +46,13 @@ class CallContext:
         parent: "CallContext | None" = None,
         background: bool = False,
         waiting: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Describe a request, or a part of one.
 
         Args:
-            deadline: Time from which the result is useless, in seconds of `time.monotonic()`; None
-                for no deadline.
+            deadline: Time from which the result is useless, in seconds of `clock`; None for no
+                deadline.
             on_batch: Called once per batch whose first rows are from this request, with the numbers
                 of rows and of jobs in the batch. None uses the function of `parent`.
             parent: The whole request, if this context is for a part of it. Cancelling the parent
@@ -63,12 +60,14 @@ class CallContext:
             background: True if no request waits for the result. Background work runs after all work
                 of requests.
             waiting: Returns the number of requests that are queued behind this one.
+            clock: Returns the time in seconds.
         """
         if on_batch is None and parent is not None:
             on_batch = parent.on_batch
         self.on_batch: Callable[[int, int], None] | None = on_batch
         self.background = background
         self.waiting = waiting
+        self._clock = clock
         self._deadline = deadline
         self._parent = parent
         self._cancelled = False
@@ -84,7 +83,7 @@ class CallContext:
 
     def expired(self, seconds: float = 0.0) -> bool:
         """Return whether a result that is ready in `seconds` seconds would be useless."""
-        late = self._deadline is not None and time.monotonic() + seconds >= self._deadline
+        late = self._deadline is not None and self._clock() + seconds >= self._deadline
         parent = self._parent
         return self.cancelled or late or (parent is not None and parent.expired(seconds))
 
@@ -216,12 +215,29 @@ class _BatchedForward:
 class Batcher:
     """Runs the model work of all requests on one thread."""
 
-    def __init__(self) -> None:
-        """Start the thread."""
+    def __init__(
+        self,
+        *,
+        background_seconds: float = 0.005,
+        request_seconds: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            background_seconds: Longest expected time of a chunk of background work while requests
+                are active.
+            request_seconds: Requests count as active until this long after the latest chunk of any
+                request began.
+            clock: Returns the time in seconds.
+        """
+        self._background_seconds = background_seconds
+        self._request_seconds = request_seconds
+        self._clock = clock
         self._queues: dict[int, list[_Job]] = {}
         # For each waiting priority, how many chunks of other priorities ran since its last chunk.
         self._passed_over: dict[int, int] = {}
-        self._request_ran = 0.0  # time when the last chunk of a request began
+        self._request_ran = -math.inf  # time when the last chunk of a request began
         self._arrived = threading.Condition()
         self._closed = False
         self._free_from = 0.0  # expected end time of the running chunk
@@ -233,13 +249,19 @@ class Batcher:
         """Return a function that routes a model through this batcher; priority 0 runs first."""
         return lambda forward: _BatchedForward(self, forward, priority)
 
+    @property
+    def queued(self) -> int:
+        """Number of calls with work that has not started."""
+        with self._arrived:
+            return sum(bool(job.left) for queue in self._queues.values() for job in queue)
+
     def backlog(self) -> float:
         """Estimate how many seconds the running chunk and the queued work of requests take."""
         with self._arrived:
             queues = [queue for p, queue in self._queues.items() if p != _BACKGROUND]
             jobs = [job for queue in queues for job in queue]
             waiting = sum((job.seconds() for job in jobs), 0.0)
-        return max(self._free_from - time.monotonic(), 0.0) + waiting
+        return max(self._free_from - self._clock(), 0.0) + waiting
 
     def finish(self) -> None:
         """Let the thread end after the queued work, without waiting for the end."""
@@ -303,7 +325,7 @@ class Batcher:
                 return
             chunk = self._chunk_of(self._turn(waiting))
         try:
-            self._free_from = time.monotonic() + chunk.seconds()
+            self._free_from = self._clock() + chunk.seconds()
             with panics_as_errors():
                 chunk.run()
         except Exception as error:  # the thread must not end because one chunk fails
@@ -324,12 +346,12 @@ class Batcher:
 
     def _chunk_of(self, priority: int) -> _Chunk:
         """Return the next chunk of a priority; background chunks are short while requests run."""
-        now = time.monotonic()
+        now = self._clock()
         if priority != _BACKGROUND:
             self._request_ran = now
-        if priority != _BACKGROUND or now - self._request_ran > _REQUEST_SECONDS:
+        if priority != _BACKGROUND or now - self._request_ran > self._request_seconds:
             return _first_of(self._queues[priority])
-        return _first_of(self._queues[priority], _BACKGROUND_SECONDS)
+        return _first_of(self._queues[priority], self._background_seconds)
 
 
 def _without_expired(queue: list[_Job]) -> list[_Job]:

@@ -56,27 +56,30 @@ class DeadlineBudget:
         reserved_seconds: float = 0.0,
         *,
         has_optional_work: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the budget of a request.
 
         Args:
-            deadline: When the caller stops waiting, in seconds of `time.monotonic()`; None: never.
+            deadline: When the caller stops waiting, in seconds of `clock`; None: never.
             estimates: Expected durations of stages.
             reserved_seconds: Least time to reserve for writing and sending the answer.
             has_optional_work: Whether the request has parts that can be left out.
+            clock: Returns the time in seconds.
         """
+        self._clock = clock
         self._deadline = deadline
         self._estimates = estimates
         self._ready_by: float | None = None
         if deadline is not None and has_optional_work:
-            now, caller = time.monotonic(), current_context()
+            now, caller = clock(), current_context()
             reserved = max(reserved_seconds, ANSWER_SHARE * (deadline - now))
             callers = 1 if caller is None else 1 + caller.waiting()
             self._ready_by = now + (deadline - reserved - now) / callers
 
     def check(self) -> None:
         """Raise DeadlineExceededError if the deadline passed or the request was cancelled."""
-        if self._deadline is not None and time.monotonic() >= self._deadline:
+        if self._deadline is not None and self._clock() >= self._deadline:
             raise DeadlineExceededError("the deadline passed before the answer was ready")
         caller = current_context()
         if caller is not None and caller.cancelled:
@@ -91,11 +94,11 @@ class DeadlineBudget:
         """Return the seconds left for optional work, less the expected time of later stages."""
         if self._ready_by is None:
             return float("inf")
-        return self._ready_by - time.monotonic() - self._estimates.seconds(*later_stages)
+        return self._ready_by - self._clock() - self._estimates.seconds(*later_stages)
 
     def caller(self, *later_stages: str) -> CallContext:
         """Return the context for model work that must leave time for some later stages."""
         deadline = self._ready_by
         if deadline is not None:
             deadline -= self._estimates.seconds(*later_stages)
-        return CallContext(deadline, parent=current_context())
+        return CallContext(deadline, parent=current_context(), clock=self._clock)

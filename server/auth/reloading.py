@@ -67,9 +67,12 @@ class ReloadedFiles(Generic[Content, Value]):
         self._value = self._make(content)
         self._content = content
         self._logged_problem = ""
-        logger.info("%s: reloaded", self._name)
+        logger.info("files reloaded", extra={"fields": {"files": self._name}})
 
     def _log_problem(self, problem: str) -> None:
         if problem != self._logged_problem:  # log each problem once, not for every call
-            logger.error("%s: not reloaded, the last valid content stays: %s", self._name, problem)
+            fields = {"files": self._name, "reason": problem}
+            logger.error(
+                "files not reloaded, the last valid content stays", extra={"fields": fields}
+            )
             self._logged_problem = problem

@@ -54,4 +54,7 @@ class SecretFile:
 def warn_if_exposed(flag: str, path: Path, file: SecretFile) -> None:
     """Log a warning if other users can read or change a file."""
     if file.is_exposed(os.geteuid()):
-        logger.warning("%s %s: other users can read or change it: chmod 600 %s", flag, path, path)
+        fields = {"flag": flag, "path": str(path)}
+        logger.warning(
+            "other users can read or change a secret file; run chmod 600", extra={"fields": fields}
+        )

@@ -1,9 +1,10 @@
 """`python -m server check`: check a bundle and a state directory, and change nothing."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from base.errors import InputError
 from base.sqlite_log.file import NoLogError
@@ -14,6 +15,8 @@ from live.log.reading import LogSnapshot
 from search import bundle
 from search.bundle import Manifest
 from search.engine import Engine
+
+Verify: TypeAlias = Callable[[Path], Manifest]
 
 _UNSOUND = (InputError, OSError)
 
@@ -30,8 +33,12 @@ class CheckConfig:
     quick: bool = False  # do not replay the golden queries
 
 
-def check(config: CheckConfig) -> None:
+def check(config: CheckConfig, verify: Verify = bundle.verify) -> None:
     """Print which parts are valid, and with which bundle and writes a server would start.
+
+    Args:
+        config: The command's settings.
+        verify: Reads the files of a bundle and compares them with its manifest.
 
     Raises:
         InputError: A file is damaged; the message lists every problem.
@@ -39,25 +46,28 @@ def check(config: CheckConfig) -> None:
     problems: list[str] = []
     engine = None
     try:
-        engine = _open(config.bundle, config.quick)
+        engine = _open(config.bundle, config.quick, verify(config.bundle))
         golden = "golden queries skipped" if config.quick else "answers its golden queries"
         items = len(engine.snapshot.catalogue)
         _print(f"bundle {config.bundle}: sound, {engine.bundle_id}, {items} items, {golden}")
     except _UNSOUND as error:
         problems.append(str(error))
     if config.state is not None:
-        problems += _check_state(config, config.state, engine)
+        problems += _check_state(config, config.state, engine, verify)
     if problems:
         raise InputError("\nerror: ".join(problems))
 
 
-def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> list[str]:
+def _check_state(
+    config: CheckConfig, state: Path, engine: Engine | None, verify: Verify
+) -> list[str]:
     """Check a state directory and return its problems.
 
     Args:
         config: The command's settings.
         state: The state directory.
         engine: The engine of `config.bundle`; None if that bundle is damaged.
+        verify: See `check`.
     """
     if not state.is_dir():
         return [f"--state {state}: no such directory"]
@@ -74,7 +84,7 @@ def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> lis
         _print(f"log {log.id}: sound, {log.sequence} writes, {len(log.changes)} items written")
         if not (mark := reading.mark_path(state)).exists():
             _print(f"{mark}: missing, so lost writes cannot be noticed; a start creates it")
-    checked = {path: _check_compacted(path, log, engine) for path in bundles}
+    checked = {path: _check_compacted(path, log, engine, verify) for path in bundles}
     problems = [str(result) for result in checked.values() if isinstance(result, Exception)]
     for path in bundle_store.unfinished(state / bundle_store.BUNDLES):
         _print(
@@ -83,18 +93,18 @@ def _check_state(config: CheckConfig, state: Path, engine: Engine | None) -> lis
         )
     if engine is not None:
         try:
-            _print(_start_plan(config, engine, log, checked))
+            _print(_start_plan(config, engine, log, checked, verify))
         except _UNSOUND as error:
             problems.append(str(error))
     return problems
 
 
 def _check_compacted(
-    directory: Path, log: LogSnapshot, engine: Engine | None
+    directory: Path, log: LogSnapshot, engine: Engine | None, verify: Verify
 ) -> Manifest | Exception | None:
     """Check a compacted bundle; return its manifest, its error, or None if it was removed."""
     try:
-        manifest = bundle.verify(directory)
+        manifest = verify(directory)
     except _UNSOUND as error:
         if not (directory / bundle.MANIFEST).exists():
             _print(f"{directory}: a server has removed it meanwhile")
@@ -122,6 +132,7 @@ def _start_plan(
     engine: Engine,
     log: LogSnapshot,
     checked: Mapping[Path, Manifest | Exception | None],
+    verify: Verify,
 ) -> str:
     """Describe with which bundle a server would start, and which writes it would read."""
 
@@ -131,7 +142,7 @@ def _start_plan(
         result = checked.get(path)
         if isinstance(result, Exception):
             raise result
-        return _open(path, config.quick, result)
+        return _open(path, config.quick, result or verify(path))
 
     first = bundle_store.newest(
         config.bundle,

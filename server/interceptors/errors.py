@@ -113,7 +113,7 @@ def _error_status(error: Exception, method: str) -> status_pb2.Status:
             metadata = {"role": str(error.role)} if isinstance(error, RoleMissingError) else None
             return _status(code, reason, _message(error), _details(error), metadata)
     error_id = uuid.uuid4().hex
-    log_error(logger, error, "internal error: error_id=%s method=%s", error_id, method)
+    log_error(logger, error, "internal error", error_id=error_id, method=method)
     return _status(
         grpc.StatusCode.INTERNAL,
         "INTERNAL_FAULT",

@@ -37,15 +37,16 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Formats a record as text: the message, then the fields as key=value."""
+    """Formats a record as text: the message, a colon, and the fields as key=value."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line, without the text of an exception."""
-        pairs = [f"{name}={_text(value)}" for name, value in _fields(record).items()]
-        return " ".join([super().formatMessage(record), *pairs])
+        pairs = " ".join(f"{name}={_text(value)}" for name, value in _fields(record).items())
+        message = super().formatMessage(record)
+        return f"{message}: {pairs}" if pairs else message
 
 
 def _text(value: Any) -> str:
@@ -93,4 +94,4 @@ def _log_thread_end(ended: threading.ExceptHookArgs) -> None:
     """Log the exception that ends a thread."""
     if ended.exc_value is not None:
         name = ended.thread.name if ended.thread is not None else "unknown"
-        log_error(logger, ended.exc_value, "uncaught exception in thread %s", name)
+        log_error(logger, ended.exc_value, "uncaught exception in a thread", thread=name)

@@ -1,7 +1,7 @@
 """Streams of writes to the catalogue: convert and queue the writes, and answer in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -14,10 +14,6 @@ from server.convert.items import item_record
 from server.interceptors.errors import error_status
 from shortlist.v1 import catalog_service_pb2
 
-# The first and the longest pause between two attempts to queue a write. Each pause is twice the
-# pause before it.
-_FIRST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 0.4
 _MAX_UNANSWERED = 256  # largest number of writes of a stream that are read but not answered
 
 
@@ -38,6 +34,7 @@ async def answers(
     answer: Callable[..., Response],
     live: LiveCatalogue | None,
     method: str,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[Response]:
     """Yield the answer to each write of a stream, in the order of the writes.
 
@@ -47,6 +44,7 @@ async def answers(
         answer: Creates the response from `sequence` and `repeated`, or from an `error`.
         live: The catalogue; None when the server takes no writes.
         method: The full name of the method, for the log.
+        sleep: Waits for some seconds before another attempt to queue a write.
 
     Raises:
         ReadOnlyError: The server takes no writes.
@@ -62,7 +60,8 @@ async def answers(
         failure = None
         try:
             async for request in requests:
-                await queued.put((request.request_id, await _queue_write(request, convert, live)))
+                written = await _queue_write(request, convert, live, sleep)
+                await queued.put((request.request_id, written))
         except Exception as error:  # raised after the queued writes are answered
             failure = error
         await queued.put(None)
@@ -87,7 +86,10 @@ async def answers(
 
 
 async def _queue_write(
-    request: Request, convert: Callable[[Request], Write], live: LiveCatalogue
+    request: Request,
+    convert: Callable[[Request], Write],
+    live: LiveCatalogue,
+    sleep: Callable[[float], Awaitable[None]],
 ) -> "Future[Acknowledgement]":
     try:
         write = convert(request)
@@ -96,10 +98,10 @@ async def _queue_write(
         refused.set_exception(error)
         return refused
     # Pause on the event loop, not in a thread: threads are few, and a switch takes milliseconds.
-    pause = _FIRST_PAUSE_SECONDS
+    pause = live.config.retry_write_seconds
     while (future := live.write_soon(write)) is None:
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        await sleep(pause)
+        pause = min(2 * pause, live.config.max_retry_write_seconds)
     return future
 
 

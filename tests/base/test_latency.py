@@ -3,21 +3,12 @@
 import pytest
 
 from base.latency import LatencyEstimate
-
-
-class Time:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.timing import Clock
 
 
 @pytest.fixture
-def now() -> Time:
-    return Time()
+def now() -> Clock:
+    return Clock()
 
 
 def test_the_estimate_is_zero_before_the_first_measurement():
@@ -46,7 +37,7 @@ def test_an_old_estimate_falls_towards_the_shortest_time(now):
     for _ in range(100):
         estimate.add(5.01)
     assert estimate.seconds == pytest.approx(5.01, rel=1e-3)
-    now.seconds += 10
+    now.advance(10)
     assert estimate.seconds == pytest.approx(0.01 + 5.0 / 2, rel=1e-3)
-    now.seconds += 190
+    now.advance(190)
     assert estimate.seconds == pytest.approx(0.01, rel=1e-3)

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from catalog import parts
 from catalog.catalogue import Catalogue
 from catalog.facets import Facet
 from catalog.filters import Interval, Range
@@ -61,8 +60,7 @@ def assert_same(catalogue: Catalogue, model: Model) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_changes_give_the_state_of_a_plain_list_and_leave_earlier_states_alone(seed, monkeypatch):
-    monkeypatch.setattr(parts, "PART_ROWS", 20)
+def test_changes_give_the_state_of_a_plain_list_and_leave_earlier_states_alone(seed):
     draw = random.Random(seed)
 
     def some(names: list[str]) -> list[Item]:
@@ -71,7 +69,7 @@ def test_changes_give_the_state_of_a_plain_list_and_leave_earlier_states_alone(s
         ]
 
     first = some([f"base {n}" for n in range(draw.randrange(8))])
-    model, catalogue = Model(first), Catalogue.of(ItemStore.of(first))
+    model, catalogue = Model(first), Catalogue(ItemStore.of(first), part_rows=20)
     names = [f"base {n}" for n in range(8)] + [f"new {n}" for n in range(30)]
     earlier: list[tuple[Catalogue, list[Item], set[str]]] = []
     for _ in range(25):
@@ -88,6 +86,7 @@ def test_changes_give_the_state_of_a_plain_list_and_leave_earlier_states_alone(s
             model.alive[deleted] = False
         assert_same(catalogue, model)
         earlier.append((catalogue, list(model.rows), set(model.living())))
+    assert max(map(len, catalogue.added)) <= 20
     for before, rows, living in earlier:
         assert [before.item(row) for row in range(before.rows_in_all)] == rows
         alive = np.flatnonzero(before.all_alive).tolist()
@@ -115,19 +114,13 @@ def test_rows_that_do_not_exist_are_refused(read, row):
         read(catalogue, np.array([0, 3, row], np.int32))
 
 
-def test_items_added_one_by_one_lie_in_few_parts_and_are_seldom_copied(monkeypatch):
-    copied = 0
-    original = ItemStore.versions.__func__
-
-    def versions(cls, stores):
-        nonlocal copied
-        copied += sum(map(len, stores)) if len(stores) > 1 else 0
-        return original(cls, stores)
-
-    monkeypatch.setattr(ItemStore, "versions", classmethod(versions))
-    catalogue = Catalogue.of(ItemStore.of([]))
+def test_items_added_one_by_one_lie_in_few_parts_and_are_seldom_copied():
+    catalogue, copied = Catalogue.of(ItemStore.of([])), 0
     for number in range(256):
+        before = catalogue.added
         catalogue = catalogue.with_items([Item(str(number), "t")])
+        new = [part for part in catalogue.added if not any(part is other for other in before)]
+        copied += sum(map(len, new))
         assert len(catalogue.added) <= 1 + np.log2(number + 1)
     assert [catalogue.id(row) for row in range(256)] == [str(number) for number in range(256)]
     # If each change copied all rows, 256 * 128 rows would be copied.

@@ -1,6 +1,5 @@
 """Both Python clients write to a real server and read the writes back."""
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from shortlist.requests import deletion, upsert
 from shortlist.v1.item_pb2 import Item
 from shortlist.v1.search_service_pb2 import SearchPhase
 from tests.protos.conftest import BlockingAsyncClient
+from tests.timing import eventually
 
 SECONDS = 60.0
 LAMP = Item(item_id="zyx-lamp", title="Zyx brass reading lamp", brand="Zyx", price=20.0)
@@ -32,9 +32,7 @@ def test_a_written_item_is_found_until_it_is_deleted(client: Any) -> None:
     assert (first.repeated, again.repeated) == (False, True)
     assert (refused.sequence, refused.error.code) == (0, 3)  # code 3 is INVALID_ARGUMENT
     # The server encodes a new text after the answer, so the item becomes visible later.
-    deadline = time.monotonic() + SECONDS
-    while not client.batch_get_items(["zyx-lamp"]).items:
-        assert time.monotonic() < deadline
+    eventually(lambda: client.batch_get_items(["zyx-lamp"]).items)
     assert client.get_item("zyx-lamp") == LAMP
     recalled, reranked = client.stream_search("zyx brass lamp")
     assert recalled.phase == SearchPhase.SEARCH_PHASE_RECALLED

@@ -19,6 +19,7 @@ from search.engine import Engine
 from search.engine_handle import EngineHandle
 from search.request import SearchRequest
 from tests.live.faults import Faults, FaultyIndex
+from tests.timing import eventually
 
 SECONDS = 30.0
 NEVER = LiveConfig(compact_from=1_000_000)
@@ -47,10 +48,7 @@ class Shop:
         return self.write(values.pop("item_id"), {k: v for k, v in values.items() if v is not None})
 
     def until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + SECONDS
-        while not holds():
-            assert time.monotonic() < end, "it never came true"
-            time.sleep(0.01)
+        eventually(holds, SECONDS)
 
     def shown(self) -> None:
         self.until(lambda: self.live.report().pending == 0)

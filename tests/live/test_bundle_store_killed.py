@@ -137,7 +137,8 @@ def test_a_damaged_bundle_is_passed_over(shop: Shop, caplog: pytest.LogCaptureFi
         expected = current(log, shop.root, shop.bundles)[1]
         (placed / "items.json").write_text("{}")
         assert current(log, shop.root, shop.bundles) == (shop.root, expected)
-    assert f"passed over: bundle {placed} is not sound: items.json" in caplog.text
+    reason = f"'bundle {placed} is not sound: items.json"
+    assert f"bundle passed over: path={placed} reason={reason}" in caplog.text
 
 
 def test_the_same_writes_compacted_twice_never_touch_the_bundle_in_use(shop: Shop):

@@ -167,7 +167,7 @@ def test_a_compaction_without_room_is_refused_in_one_line_and_tried_again(opened
         "space, or move the state to a larger disk"
     )
     [logged] = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert logged.getMessage() == f"no new bundle was built, all writes are kept: {reason}"
+    assert logged.getMessage() == f"no new bundle was built, all writes are kept: reason={reason!r}"
     assert not bundles.exists()
 
 

@@ -17,6 +17,8 @@ from live.config import LiveConfig
         ("gather_seconds", -0.1, "give 0 or more"),
         ("check_seconds", 0.0, "give more than 0"),  # with 0, the thread would never sleep
         ("show_seconds", 0.0, "give more than 0"),
+        ("max_retry_write_seconds", 0.0, "give more than 0"),
+        ("give_way_seconds", 0.0, "give more than 0"),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused(setting, value, advice):

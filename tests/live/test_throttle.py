@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -13,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from live.throttle import Throttle
-
-SOON = 30.0
+from tests.timing import SOON, eventually
 
 
 @pytest.fixture
 def process() -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    command = [sys.executable, "-c", "import signal; signal.pause()"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         yield running
         running.kill()
@@ -31,17 +29,17 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def state(process: "subprocess.Popen[str]") -> str:
-    """Return the process's state: T if it is paused, otherwise R or S."""
-    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+def state_of(pid: int) -> str:
+    """Return the state of a process: T if it is paused, Z if it has ended, "" if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def seen(process: "subprocess.Popen[str]", *, paused: bool) -> None:
     """Wait until a process is paused, or until it is not paused."""
-    until = time.monotonic() + SOON
-    while (state(process) == "T") != paused:
-        assert time.monotonic() < until, f"paused is not {paused}"
-        time.sleep(0.001)
+    eventually(lambda: (state_of(process.pid) == "T") == paused)
 
 
 def end(process: "subprocess.Popen[str]", waiting: "Future[str | None]") -> None:
@@ -120,8 +118,8 @@ def test_endless_requests_do_not_stop_other_work():
 
 def test_a_paused_process_ends_with_its_killed_server():
     child = (
-        "from live import index_build; import time;"
-        "index_build.end_with_the_server(); print('ready', flush=True); time.sleep(600)"
+        "from live import index_build; import signal;"
+        "index_build.end_with_the_server(); print('ready', flush=True); signal.pause()"
     )
     server = (
         "import os, signal, subprocess, sys;"
@@ -136,7 +134,4 @@ def test_a_paused_process_ends_with_its_killed_server():
     command = [sys.executable, "-c", server]
     killed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
     assert killed.returncode == -signal.SIGKILL
-    place, until = Path(f"/proc/{int(killed.stdout)}/stat"), time.monotonic() + SOON
-    while place.exists() and place.read_text().rpartition(")")[2].split()[0] != "Z":
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    eventually(lambda: state_of(int(killed.stdout)) in ("", "Z"))

@@ -267,7 +267,7 @@ def test_nothing_is_set_aside_while_the_encoder_fails_at_everything(opened, capl
         assert shop.live.report().set_aside == 0
     # The log names the failing line. It has no message of the exception, which quotes an item.
     [first, *_] = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "could not be indexed yet: RuntimeError at" in first.getMessage()
+    assert "could not be indexed yet: error=RuntimeError at" in first.getMessage()
     assert "in broken_twice" in first.getMessage()
     assert [r for r in caplog.records if LAMP.title in logging.Formatter().format(r)] == [
         record for record in caplog.records if record.levelname == "DEBUG" and record.exc_info
@@ -283,7 +283,7 @@ def test_the_log_does_not_quote_errors_of_writes_and_compactions(opened, caplog)
             shop.upsert(LAMP)
         shop.upsert(LAMP)
         shop.until(lambda: "no new bundle was built" in caplog.text)
-    assert "writes could not be made: RuntimeError at" in caplog.text
+    assert "writes could not be made: error=RuntimeError at" in caplog.text
     assert said not in caplog.text
 
 
@@ -294,7 +294,7 @@ def test_many_failed_writes_are_logged_once(shop, caplog):
             with pytest.raises(LogError):
                 shop.upsert(LAMP)
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
-        "writes could not be made: state/writes.sqlite3: cannot be written (disk is full)"
+        "writes could not be made: reason='state/writes.sqlite3: cannot be written (disk is full)'"
     ]
 
 

@@ -10,18 +10,9 @@ from google.rpc import error_details_pb2, status_pb2
 from shortlist.calls import Attempts, RetryBudget
 from shortlist.errors import ShortlistError
 from shortlist.options import Retry
+from tests.timing import Clock
 
 Code = grpc.StatusCode
-
-
-class Clock:
-    """A clock that only a test advances."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture
@@ -65,16 +56,16 @@ def test_a_pause_that_outlasts_the_deadline_is_not_begun(attempts, clock: Clock)
     overloaded = failure(Code.RESOURCE_EXHAUSTED, 4.0)
     call = attempts()
     assert call.pause(overloaded) == 4.0
-    clock.seconds += 5.5  # 4.5 seconds are left
+    clock.advance(5.5)  # 4.5 seconds are left
     assert call.pause(overloaded) == 4.0
-    clock.seconds += 0.5
+    clock.advance(0.5)
     assert call.pause(overloaded) is None
 
 
 def test_attempts_share_one_deadline(attempts, clock: Clock) -> None:
     call = attempts()
     assert call.seconds_left == 10.0
-    clock.seconds += 3.0
+    clock.advance(3.0)
     call.pause(failure(Code.RESOURCE_EXHAUSTED, 1.0))
     assert call.seconds_left == 7.0
 

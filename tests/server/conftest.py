@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider as SdkProvider
@@ -13,6 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import TracerProvider
 
+from search.engine import Engine
 from server.config import ServerConfig
 from server.service import Service
 from shortlist.client import Client
@@ -28,6 +30,19 @@ class Running:
     service: Service
     loop: asyncio.AbstractEventLoop
 
+    @contextmanager
+    def answering_with(self, kind: type[Engine]) -> Iterator[Engine]:
+        """Answer with an engine of another class, which has the same bundle and models."""
+        assert self.service.bundles is not None
+        handle = self.service.bundles.engine_handle
+        usual = handle.engine
+        engine = kind(usual.directory, usual.manifest, usual.config, usual.models)
+        handle.swap(engine)
+        try:
+            yield engine
+        finally:
+            handle.swap(usual)
+
     def stop(self) -> None:
         """Stop the server gracefully."""
         asyncio.run_coroutine_threadsafe(self.service.stop(), self.loop).result(_SECONDS)
@@ -35,14 +50,15 @@ class Running:
 
 @contextmanager
 def run_server(
-    config: ServerConfig, tracer_provider: TracerProvider | None = None
+    config: ServerConfig, tracer_provider: TracerProvider | None = None, **seams: Any
 ) -> Iterator[Running]:
+    """Run a server; `seams` are keyword arguments of `Service`."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(daemon=True, target=loop.run_forever)
     thread.start()
 
     async def start() -> Running:
-        service = Service(config, tracer_provider)
+        service = Service(config, tracer_provider, **seams)
         port = await service.start()
         return Running(f"{config.bracketed_host}:{port}", service, loop)
 
@@ -64,7 +80,7 @@ def config(tiny_bundle: Path, compilation_cache: Path) -> ServerConfig:
 
 
 @pytest.fixture(scope="session")
-def serving() -> Callable[[ServerConfig], AbstractContextManager[Running]]:
+def serving() -> Callable[..., AbstractContextManager[Running]]:
     """Return a context manager that runs a server with a configuration."""
     return run_server
 

@@ -1,7 +1,6 @@
 """A server whose disk is full at its start, and a server with items that wait to be indexed."""
 
 import threading
-import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -22,6 +21,7 @@ from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.v1.item_pb2 import Item
 from tests.server.conftest import Running
 from tests.small_disk import small_disk
+from tests.timing import eventually
 
 Serving = Callable[[ServerConfig], AbstractContextManager[Running]]
 SECONDS = 60
@@ -34,13 +34,6 @@ def write(address: str, item_id: str) -> UpsertItemsResponse:
         requests = iter([UpsertItemsRequest(request_id=item_id, item=item)])
         [answer] = CatalogServiceStub(channel).UpsertItems(requests, timeout=SECONDS)
     return answer
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.05)
 
 
 def test_a_server_starts_on_a_full_disk_searches_and_recovers(
@@ -58,7 +51,7 @@ def test_a_server_starts_on_a_full_disk_searches_and_recovers(
                 assert answer.error.code == grpc.StatusCode.UNAVAILABLE.value[0]
             disk.free()
             assert write(running.address, "second").sequence == 2
-            until(lambda: not client.batch_get_items(["first", "second"]).missing_item_ids)
+            eventually(lambda: not client.batch_get_items(["first", "second"]).missing_item_ids)
             found = {result.item_id for result in client.search("zyx lamp").results}
             assert {"first", "second"} <= found
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
@@ -92,7 +85,7 @@ def test_items_that_wait_and_failed_compactions_are_in_the_status_and_the_metric
         encode = encoder.items
         monkeypatch.setattr(encoder, "items", lambda texts: may.wait(SECONDS) and encode(texts))
         assert write(running.address, "lamp").sequence == 1
-        until(lambda: status().oldest_pending_age.ToMilliseconds() > 100)
+        eventually(lambda: status().oldest_pending_age.ToMilliseconds() > 100)
         waiting = status()
         assert (waiting.durable_sequence, waiting.visible_sequence) == (1, 0)
         assert (waiting.pending_item_count, waiting.set_aside_item_count) == (1, 0)
@@ -101,7 +94,7 @@ def test_items_that_wait_and_failed_compactions_are_in_the_status_and_the_metric
         # The server still answers every search, so it stays healthy.
         assert ask_health(HealthConfig(address=running.address)) == "SERVING"
         may.set()
-        until(lambda: status().visible_sequence == 1)
+        eventually(lambda: status().visible_sequence == 1)
         assert not status().HasField("oldest_pending_age")
         assert metrics()["shortlist_oldest_pending_seconds"] == 0
         assert not status().HasField("last_compaction_failure")

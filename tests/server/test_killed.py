@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from shortlist.v1.catalog_service_pb2 import DeleteItemsRequest, UpsertItemsRequ
 from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.v1.item_pb2 import Item
 from tests.live.test_bundle_store_killed import COMPACTION
+from tests.timing import eventually
 from tests.tiny import tiny_items
 
 ROOT = Path(__file__).parents[2]
@@ -188,7 +189,7 @@ def search_until(stop: threading.Event, address: str, writes: Writes, wrong: lis
                     wrong.append(error)
                 return
             wrong += found & set(gone)
-            time.sleep(0.05)
+            stop.wait(0.05)
 
 
 def write_until_killed(config: ServerConfig, state: Path, failpoint: str, writes: Writes) -> None:
@@ -211,7 +212,8 @@ def write_until_killed(config: ServerConfig, state: Path, failpoint: str, writes
                         process.wait(SECONDS)
                     if writes.pending or process.poll() is not None:
                         break
-                    time.sleep(0.1)
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(0.1)  # time to index and to compact between two streams
             finally:
                 stop.set()
                 searcher.join()
@@ -239,11 +241,8 @@ def compare(config: ServerConfig, state: Path, writes: Writes) -> None:
                 repeated = send(address, pending, writes)
                 assert repeated == sorted(repeated, reverse=True)
                 assert found == applied(before, pending[: sum(repeated)])
-            end = time.monotonic() + SECONDS
             # New texts become visible a moment after the answer.
-            while items_of(client, writes) != writes.items:
-                assert time.monotonic() < end, "what was sent again is not there"
-                time.sleep(0.1)
+            eventually(lambda: items_of(client, writes) == writes.items, SECONDS)
         process.terminate()
         assert process.wait(SECONDS) == 0
     # The new server removed the killed server's temporary files and, at its end, its own.

@@ -21,6 +21,7 @@ from server.cli.health import HealthConfig, ask_health, is_serving
 from server.config import ServerConfig
 from server.rpc.services import Port, contract_services
 from shortlist.client import Client, Options, Retry, ShortlistError, Tls
+from tests.timing import eventually
 
 Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
 Status = health_pb2.HealthCheckResponse.ServingStatus
@@ -167,8 +168,7 @@ def test_a_graceful_stop_warns_first_and_loses_no_call(
         stopping = threading.Thread(daemon=True, target=server.stop)
         stopping.start()
         # The server is draining now: its health has changed, but it still answers calls.
-        time.sleep(0.2)
-        assert health(channel) == health_pb2.HealthCheckResponse.NOT_SERVING
+        eventually(lambda: health(channel) == health_pb2.HealthCheckResponse.NOT_SERVING)
         assert health(channel, SERVICES[0]) == health_pb2.HealthCheckResponse.NOT_SERVING
         under_way = [callers.submit(client.search, QUERY) for _ in range(8)]
         stopping.join()

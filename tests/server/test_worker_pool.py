@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -11,21 +12,7 @@ from search.errors import DeadlineExceededError
 from search.runtime.batching import current_context
 from search.runtime.cpu_limit import release_cpu
 from server.worker_pool import OverloadedError, QueueEstimate, StoppingError, WorkerPool
-
-SOON = 10.0  # timeout in seconds; only a hang takes longer
-
-
-class FakeClock:
-    """A clock that a test advances. It starts at the real time, so real deadlines are valid."""
-
-    def __init__(self) -> None:
-        self._now = time.monotonic()
-
-    def __call__(self) -> float:
-        return self._now
-
-    def advance(self, seconds: float) -> None:
-        self._now += seconds
+from tests.timing import SOON, Clock, eventually, turn
 
 
 class Gate:
@@ -45,8 +32,13 @@ class Gate:
 
 
 @pytest.fixture
-def pool() -> Iterator[WorkerPool]:
-    pool = WorkerPool(queue_size=2)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pool(clock: Clock) -> Iterator[WorkerPool]:
+    pool = WorkerPool(queue_size=2, clock=clock)
     yield pool
     pool.close()
 
@@ -74,7 +66,7 @@ def test_jobs_run_in_the_order_in_which_they_came(pool: WorkerPool) -> None:
     async def scenario() -> None:
         gate, first = await blocked(pool)
         rest = [asyncio.create_task(pool.run(lambda n=n: order.append(n))) for n in (1, 2)]
-        await asyncio.sleep(0)
+        await turn()
         gate.open()
         await asyncio.gather(first, *rest)
 
@@ -87,7 +79,7 @@ def test_the_event_loop_stays_free_while_a_job_runs(pool: WorkerPool) -> None:
         gate, job = await blocked(pool)
         ticks = 0
         while ticks < 10:
-            await asyncio.sleep(0.001)
+            await turn()
             ticks += 1
         gate.open()
         await job
@@ -112,7 +104,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(pool: WorkerPool) -> No
     async def scenario() -> float:
         gate, first = await blocked(pool)
         queued = [asyncio.create_task(pool.run(lambda: None)) for _ in range(2)]
-        await asyncio.sleep(0)
+        await turn()
         with pytest.raises(OverloadedError) as refused:
             await pool.run(lambda: None)
         gate.open()
@@ -129,7 +121,7 @@ def test_a_job_whose_caller_has_gone_is_never_begun(pool: WorkerPool) -> None:
     async def scenario() -> None:
         gate, first = await blocked(pool)
         gone = asyncio.create_task(pool.run(lambda: ran.append("gone")))
-        await asyncio.sleep(0)
+        await turn()
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
             await gone
@@ -141,29 +133,30 @@ def test_a_job_whose_caller_has_gone_is_never_begun(pool: WorkerPool) -> None:
     assert ran == ["here"]
 
 
-def test_a_job_whose_deadline_passes_in_the_queue_is_never_begun(pool: WorkerPool) -> None:
+def test_a_job_whose_deadline_passes_in_the_queue_is_never_begun(
+    pool: WorkerPool, clock: Clock
+) -> None:
     ran: list[str] = []
 
     async def scenario() -> None:
         gate, first = await blocked(pool)
-        late = asyncio.create_task(
-            pool.run(lambda: ran.append("late"), deadline=time.monotonic() + 0.02)
-        )
-        await asyncio.sleep(0.04)
+        late = asyncio.create_task(pool.run(lambda: ran.append("late"), clock() + 0.02))
+        await turn()
+        clock.advance(0.02)
         gate.open()
         await first
-        with pytest.raises(DeadlineExceededError):
+        with pytest.raises(DeadlineExceededError, match="while the work was queued"):
             await late
 
     asyncio.run(scenario())
     assert ran == []
 
 
-def test_a_deadline_in_the_past_is_refused_without_queueing(pool: WorkerPool) -> None:
+def test_a_deadline_in_the_past_is_refused_without_queueing(pool: WorkerPool, clock: Clock) -> None:
     async def scenario() -> None:
         gate, first = await blocked(pool)
         with pytest.raises(DeadlineExceededError):
-            await pool.run(lambda: None, deadline=time.monotonic() - 1)
+            await pool.run(lambda: None, deadline=clock() - 1)
         gate.open()
         await first
 
@@ -178,6 +171,14 @@ def test_a_closed_pool_takes_no_more_work() -> None:
         asyncio.run(pool.run(lambda: None))
 
 
+async def keep_asking(pool: WorkerPool) -> None:
+    """Offer jobs to a full pool until it fails for another reason than its full queue."""
+    while True:
+        with suppress(OverloadedError):
+            await pool.run(lambda: None)
+        await turn()
+
+
 def test_closing_finishes_what_waits() -> None:
     # The queue has one place, so the entry that ends the thread must wait for that place too.
     pool = WorkerPool(queue_size=1)
@@ -185,9 +186,10 @@ def test_closing_finishes_what_waits() -> None:
     async def scenario() -> tuple[str, str]:
         gate, first = await blocked(pool)
         second = asyncio.create_task(pool.run(lambda: "second"))
-        await asyncio.sleep(0)
+        await turn()
         closing = asyncio.create_task(asyncio.to_thread(pool.close))
-        await asyncio.sleep(0.01)
+        with pytest.raises(StoppingError):
+            await keep_asking(pool)
         gate.open()
         answers = await first, await second
         await closing
@@ -225,8 +227,7 @@ def test_no_more_jobs_compute_at_a_time_than_there_are_cores() -> None:
 
     def job() -> None:
         count(1)
-        # Other jobs could start in this time.
-        time.sleep(0.005)
+        time.sleep(0.005)  # other jobs could start in this time
         count(-1)
 
     async def scenario() -> None:
@@ -237,24 +238,24 @@ def test_no_more_jobs_compute_at_a_time_than_there_are_cores() -> None:
     assert 1 <= most <= cores
 
 
-def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once() -> None:
-    estimate = QueueEstimate(job_seconds=60.0)
-    pool = WorkerPool(queue_size=2, estimate=estimate)
+def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once(clock: Clock) -> None:
+    estimate = QueueEstimate(job_seconds=60.0, clock=clock)
+    pool = WorkerPool(queue_size=2, estimate=estimate, clock=clock)
 
     async def scenario() -> None:
         # Without queued jobs, the pool runs a job even if the estimate exceeds its deadline.
-        in_time = time.monotonic() + 30
+        in_time = clock() + 30
         assert await pool.run(lambda: "tried", in_time) == "tried"
         gate, first = await blocked(pool)
         second = asyncio.create_task(pool.run(lambda: None))
-        await asyncio.sleep(0)
+        await turn()
         estimate.job_seconds, estimate.place_seconds = 1.0, 60.0
-        estimate.updated = time.monotonic()
+        estimate.updated = clock()
         with pytest.raises(OverloadedError) as refused:
-            await pool.run(lambda: None, time.monotonic() + 100)
+            await pool.run(lambda: None, clock() + 100)
         assert refused.value.retry_seconds == 10.0  # the maximum
-        third = asyncio.create_task(pool.run(lambda: "in time", time.monotonic() + 200))
-        await asyncio.sleep(0)
+        third = asyncio.create_task(pool.run(lambda: "in time", clock() + 200))
+        await turn()
         gate.open()
         await asyncio.gather(first, second)
         assert await third == "in time"
@@ -263,18 +264,17 @@ def test_a_job_that_would_be_late_behind_those_that_wait_is_refused_at_once() ->
     pool.close()
 
 
-async def a_slow_spell(pool: WorkerPool, clock: FakeClock) -> None:
+async def a_slow_spell(pool: WorkerPool, clock: Clock) -> None:
     """Two jobs of 0.1 s wait behind a gate that takes 0.1 s."""
     gate, first = await blocked(pool)
     rest = [asyncio.create_task(pool.run(lambda: clock.advance(0.1))) for _ in range(2)]
-    await asyncio.sleep(0)
+    await turn()
     clock.advance(0.1)
     gate.open()
     await asyncio.gather(first, *rest)
 
 
-def test_it_learns_how_long_the_queue_takes() -> None:
-    clock = FakeClock()
+def test_it_learns_how_long_the_queue_takes(clock: Clock) -> None:
     estimate = QueueEstimate(half_life_seconds=math.inf, clock=clock)
     pool = WorkerPool(queue_size=2, estimate=estimate, clock=clock)
     assert estimate.seconds_behind(0) == 0.0
@@ -287,22 +287,21 @@ def test_it_learns_how_long_the_queue_takes() -> None:
     assert estimate.seconds_behind(9) == 10 * estimate.place_seconds + estimate.job_seconds
 
 
-def test_the_estimate_of_a_slow_spell_fades() -> None:
-    clock = FakeClock()
+def test_the_estimate_of_a_slow_spell_fades(clock: Clock) -> None:
     estimate = QueueEstimate(half_life_seconds=1.0, clock=clock)
     pool = WorkerPool(queue_size=2, estimate=estimate, clock=clock)
 
     async def scenario() -> None:
         await a_slow_spell(pool, clock)
-        estimate.job_seconds = 2 * SOON  # an estimate beyond the deadlines below
+        estimate.job_seconds = 60.0
         gate, first = await blocked(pool)
-        queued = asyncio.create_task(pool.run(lambda: "in time", clock() + SOON))
-        await asyncio.sleep(0)
+        queued = asyncio.create_task(pool.run(lambda: "in time", clock() + 100.0))
+        await turn()
         with pytest.raises(OverloadedError):
-            await pool.run(lambda: "too late", clock() + SOON)
+            await pool.run(lambda: "too late", clock() + 30.0)
         clock.advance(50.0)
-        late = asyncio.create_task(pool.run(lambda: "in time", clock() + SOON))
-        await asyncio.sleep(0)
+        late = asyncio.create_task(pool.run(lambda: "in time", clock() + 30.0))
+        await turn()
         gate.open()
         assert await asyncio.gather(first, queued, late) == ["through", "in time", "in time"]
 
@@ -317,10 +316,7 @@ def test_a_running_job_sees_that_its_caller_has_left(pool: WorkerPool) -> None:
         caller = current_context()
         assert caller is not None
         begun.set()
-        until = time.monotonic() + SOON
-        while not caller.expired() and time.monotonic() < until:
-            time.sleep(0.001)
-        seen.append(caller.expired())
+        seen.append(eventually(caller.expired))
 
     async def scenario() -> None:
         task = asyncio.create_task(pool.run(job))
@@ -334,15 +330,14 @@ def test_a_running_job_sees_that_its_caller_has_left(pool: WorkerPool) -> None:
     assert seen == [True]
 
 
-def test_the_pool_reports_its_jobs_and_their_waits() -> None:
+def test_the_pool_reports_its_jobs_and_their_waits(clock: Clock) -> None:
     waits: list[float] = []
-    clock = FakeClock()
     pool = WorkerPool(queue_size=2, on_wait=waits.append, clock=clock)
 
     async def scenario() -> None:
         gate, first = await blocked(pool)
         rest = [asyncio.create_task(pool.run(lambda: None)) for _ in range(2)]
-        await asyncio.sleep(0)
+        await turn()
         clock.advance(0.05)
         assert (pool.running, pool.waiting) == (1, 2)
         gate.open()

@@ -3,7 +3,7 @@ import pytest
 
 from base.errors import InputError
 from tests.towers.examples import unit
-from towers.exact import ExactIndex, blocks, nearest, require_finite
+from towers.exact import ExactIndex, blocks, nearest, nearest_of, require_finite
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,16 @@ def test_a_vector_that_is_not_finite_is_found_in_any_block(vectors):
     require_finite("item", vectors, 300)
     with pytest.raises(InputError, match="the item vector of row 700 is not finite"):
         require_finite("item", broken, 300)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 512])
+def test_the_nearest_of_some_rows_are_compared_in_chunks(chunk):
+    vectors, [query] = whole(600, 8, 3, seed=0), whole(1, 8, 3, seed=1)
+    rows = np.flatnonzero(np.arange(600) % 3)
+    found, scores = nearest_of(vectors, query, 30, rows, chunk)
+    cosines = vectors[rows] @ query
+    assert found.tolist() == rows[np.argsort(-cosines, kind="stable")[:30]].tolist()
+    np.testing.assert_array_equal(scores, vectors[found] @ query)
 
 
 def test_all_are_nearest_where_more_are_wanted(queries):

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from base.errors import InputError
-from catalog.dataset.problems import count, quote
+from catalog.dataset.problems import quote
 from catalog.store import ItemStore
 from live import bundle_store
 from live.log import reading
@@ -64,9 +64,9 @@ class LogReplay:
         logger.info("log replay: written=%d deleted=%d", merged.written, merged.deleted)
         if merged.unknown:
             logger.warning(
-                "warning: %s left out, such as %s: only some fields were written, and neither the "
-                "dataset nor a compacted bundle has the others",
-                count(len(merged.unknown), "item"),
+                "warning: items left out, because only some fields were written, and neither the "
+                "dataset nor a compacted bundle has the others: items=%d first=%s",
+                len(merged.unknown),
                 quote(merged.unknown[0]),
             )
         return merged.items
@@ -81,5 +81,5 @@ def _compacted(bundles: Path, log: str) -> ItemStore | None:
                 bundle.verify(directory)
                 return ItemStore.read(directory / bundle.ITEMS)
         except (InputError, OSError) as error:  # damaged, or just removed by a server
-            logger.warning("warning: skipped a bundle: %s", error)
+            logger.warning("warning: bundle skipped: path=%s reason=%r", directory, str(error))
     return None

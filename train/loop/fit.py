@@ -63,6 +63,30 @@ class FitConfig:
                 raise InputError(f"fit: {name} is {getattr(self, name)}; give 1 or more")
 
 
+@dataclass(frozen=True)
+class TrainingSetup:
+    """How and where one model trains.
+
+    Attributes:
+        config: Settings of optimiser, schedule and intervals.
+        seed: Seed of the training order, of dropout and of samples.
+        mesh: Devices to train on.
+        checkpoints: Directory of checkpoints, for this run only; training resumes from the newest.
+        scalars: Directory of TensorBoard files.
+    """
+
+    config: FitConfig
+    seed: int
+    mesh: Mesh
+    checkpoints: Path
+    scalars: Path
+
+    @property
+    def devices(self) -> int:
+        """Number of devices that share the examples of a batch."""
+        return int(self.mesh.shape["data"])
+
+
 def make_optimizer(
     config: FitConfig, params: Params, encoder: Collection[str], steps: int
 ) -> optax.GradientTransformation:
@@ -184,13 +208,9 @@ def fit(
     loss: Loss,
     plan: Sequence[np.ndarray],
     load: Callable[[np.ndarray], Batch],
+    setup: TrainingSetup,
     *,
     encoder: Collection[str],
-    config: FitConfig,
-    seed: int,
-    mesh: Mesh,
-    checkpoints: Path,
-    scalars: Path,
     evaluate: Callable[[Params], float] | None,
     clock: Callable[[], float] = perf_counter,
     make_step: MakeStep = make_train_step,
@@ -202,13 +222,9 @@ def fit(
         loss: Mean loss of a batch; pure.
         plan: Example numbers of each batch of all epochs, in training order.
         load: Makes the batch of the given examples; runs in a separate thread, ahead of the steps.
-        encoder: Names of the parameters that train at `config.learning_rate`; the other parameters
-            train at `config.head_learning_rate`.
-        config: Settings of optimiser, schedule and intervals.
-        seed: Seed of dropout.
-        mesh: Devices to train on.
-        checkpoints: Directory of checkpoints, for this run only; training resumes from the newest.
-        scalars: Directory of TensorBoard files.
+        setup: Settings, devices and directories.
+        encoder: Names of the parameters that train at `learning_rate`; the other parameters train
+            at `head_learning_rate`.
         evaluate: Computes the `dev` metric of parameters; higher is better. It must not keep the
             parameters, because the next step overwrites them. With None, `fit` returns the last
             parameters.
@@ -223,20 +239,22 @@ def fit(
         InputError: the checkpoint cannot be read, a batch cannot be divided evenly among the
             devices, or the loss or metric is not finite.
     """
-    devices = mesh.shape["data"]
-    if len(plan[0]) % devices:
-        raise InputError(f"batches of {len(plan[0])} cannot be shared evenly by {devices} devices")
+    if len(plan[0]) % setup.devices:
+        raise InputError(
+            f"batches of {len(plan[0])} cannot be shared evenly by {setup.devices} devices"
+        )
+    config = setup.config
     optimizer = make_optimizer(config, params, encoder, len(plan))
-    saved = Checkpoints(checkpoints)
-    state, progress = _first_state(_place(params, optimizer, mesh), saved, evaluate)
-    dropout_seed = seed if config.dropout else None
+    saved = Checkpoints(setup.checkpoints)
+    state, progress = _first_state(_place(params, optimizer, setup.mesh), saved, evaluate)
+    dropout_seed = setup.seed if config.dropout else None
     step_fn = make_step(loss, optimizer, dropout_seed, state.params, state.optimizer)
     if progress.step:
-        logger.info("resuming after step %d of %d", progress.step, len(plan))
+        logger.info("resuming: step=%d steps=%d", progress.step, len(plan))
     # If the run had stopped early before it was resumed, no steps are left.
     steps_left = range(0) if progress.stale >= config.patience else range(progress.step, len(plan))
-    batches = _batches(plan, load, steps_left, mesh)
-    with SummaryWriter(str(scalars), purge_step=progress.step) as writer:
+    batches = _batches(plan, load, steps_left, setup.mesh)
+    with SummaryWriter(str(setup.scalars), purge_step=progress.step) as writer:
         run = _Run(step_fn, len(plan), config, evaluate, saved, writer, clock)
         state, progress = _train(run, state, progress, batches)
     saved.close()
@@ -269,7 +287,7 @@ def _train(
         if step % config.checkpoint_every == 0:
             run.saved.save(step, state, asdict(progress))
         if progress.stale >= config.patience:
-            logger.info("no better dev metric for %d evaluations: stopping", progress.stale)
+            logger.info("no better dev metric, stopping early: evaluations=%d", progress.stale)
             break
         start = run.clock()
     return state, progress
@@ -308,7 +326,7 @@ def _batches(
 
 
 def _judge(state: _State, progress: _Progress, metric: float) -> tuple[_State, _Progress]:
-    logger.info("step %d: dev %.4f", progress.step, metric)
+    logger.info("evaluated: step=%d dev=%.4f", progress.step, metric)
     _check_finite("the dev metric", metric, progress.step)
     progress = replace(progress, last=metric)
     if progress.best is not None and metric <= progress.best:

@@ -57,7 +57,7 @@ def assemble(
     made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
     made_of["weights"] = [list(CHANNEL_WEIGHTS), list(RECALL_WEIGHTS), MIN_QUERIES, MAX_QUERIES]
     if _is_current(target, made_of):
-        logger.info("bundle: up to date")
+        logger.info("up to date: step=bundle")
         return target
 
     def build(directory: Path) -> None:
@@ -90,7 +90,7 @@ def assemble(
         manifest.with_files(bundle.list_files(directory)).write(directory)
 
     bundle.write_directory(target, build)
-    logger.info("bundle: %s in %s", Manifest.read(target).bundle_id, target)
+    logger.info("done: step=bundle bundle_id=%s path=%s", Manifest.read(target).bundle_id, target)
     return target
 
 

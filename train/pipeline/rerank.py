@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -28,8 +27,8 @@ from train.data.batches import Packer, shuffled_plan
 from train.data.candidates import CandidateLists, list_features
 from train.data.relevance import Relevance
 from train.evaluation.metrics import ndcg
-from train.loop.fit import FitConfig, Loss, fit
-from train.loop.parameters import Params, encoder_parameters, make_mesh, split
+from train.loop.fit import Loss, TrainingSetup, fit
+from train.loop.parameters import Params, encoder_parameters, split
 
 logger = logging.getLogger(__name__)
 
@@ -118,13 +117,8 @@ def train_reranker(
     dev: CandidateLists,
     queries: Sequence[Query],
     source: FeatureSource,
-    *,
     config: ListsConfig,
-    fitting: FitConfig,
-    seed: int,
-    model_parallel: int,
-    checkpoints: Path,
-    scalars: Path,
+    setup: TrainingSetup,
 ) -> tuple[Reranker, FeatureStatistics, dict[str, Any]]:
     """Train a reranker, and return the weights with the best metric on `dev`.
 
@@ -138,11 +132,7 @@ def train_reranker(
         queries: The queries of `relevance`, with the vectors of the towers.
         source: The source of the features, as in serving.
         config: Settings of batches and of the `dev` metric.
-        fitting: Settings of the training loop.
-        seed: Seed of the training order and of dropout.
-        model_parallel: Devices that share one copy of the parameters.
-        checkpoints: Directory of checkpoints, for this run only.
-        scalars: Directory of TensorBoard files.
+        setup: Settings, devices and directories of the training loop.
 
     Returns:
         The trained reranker, the statistics of its features, and a report.
@@ -156,23 +146,19 @@ def train_reranker(
     log_untrained(statistics)
     reranker = with_features(reranker, statistics.names)  # an older reranker may lack features
     tokenised, cut = _tokenise(training, relevance, source, tokenizer, reranker.config)
-    plan = shuffled_plan(len(training), config.batch, epochs=fitting.epochs, seed=seed)
-    mesh = make_mesh(model_parallel)
-    build, params = split(reranker)
+    dev_tokenised, _ = _tokenise(dev, relevance, source, tokenizer, reranker.config)
+    epochs, seed = setup.config.epochs, setup.seed
+    plan = shuffled_plan(len(training), config.batch, epochs=epochs, seed=seed)
     inputs = statistics.standardise(features)
     scorer = PairScorer(reranker, statistics, tokenizer, numerics)
-    dev_tokenised, _ = _tokenise(dev, relevance, source, tokenizer, reranker.config)
+    build, params = split(reranker)
     params, report = fit(
         params,
         lists_loss(build, numerics.input_dtype, config.pairwise),
         plan,
-        ListLoader.fitting(training, tokenised, inputs, plan, mesh.shape["data"]),
+        ListLoader.fitting(training, tokenised, inputs, plan, setup.devices),
+        setup,
         encoder=encoder_parameters(reranker),
-        config=fitting,
-        seed=seed,
-        mesh=mesh,
-        checkpoints=checkpoints,
-        scalars=scalars,
         evaluate=dev_metric(dev, dev_tokenised, relevance, queries, source, scorer, build),
     )
     report |= {"lists": len(training), "pairs": len(training.row), "truncated": cut}
@@ -184,7 +170,9 @@ def log_untrained(statistics: FeatureStatistics) -> None:
     for feature, trained in zip(FEATURES, statistics.trained, strict=True):
         if not trained:
             logger.info(
-                "feature=%s trained=false: constant, or missing (%s)", feature.name, feature.missing
+                "feature not trained, because it is constant or missing: feature=%s missing=%r",
+                feature.name,
+                feature.missing,
             )
 
 

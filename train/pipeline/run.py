@@ -35,7 +35,9 @@ from train.data.candidates import CandidateLists, dev_lists, training_lists
 from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
 from train.data.relevance import Relevance, relevance_of
+from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.initial_weights import InitialWeights
+from train.loop.parameters import make_mesh
 from train.pipeline.bundle import assemble
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
@@ -59,7 +61,7 @@ def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
         return Path(data)
     directory = out / f"demo-store-{demo_seed}"
     if not directory.is_dir():
-        logger.info("generating the demo store in %s", directory)
+        logger.info("generating the demo store: path=%s", directory)
         write_directory(directory, lambda new: write_demo_store(new, seed=demo_seed))
     return directory
 
@@ -118,8 +120,8 @@ class Pipeline:
         weights = InitialWeights.find(self.config.init_from, self.config.layers)
         if weights.is_bundle:
             logger.info(
-                "%s keeps the shape and token budgets of its models: --layers, --rerank-layers, "
-                "--towers.* and --reranker.* do not apply to them",
+                "the models keep their shape and token budgets, so --layers, --rerank-layers, "
+                "--towers.* and --reranker.* do not apply: init_from=%s",
                 self.config.init_from,
             )
         return weights
@@ -141,7 +143,7 @@ class Pipeline:
             chosen = Numerics.read(path)
         else:
             chosen = choose_numerics(self.config.numerics)
-        logger.info("matrix products read %s: %s", chosen.dtype, chosen.why)
+        logger.info("matrix products: dtype=%s reason=%r", chosen.dtype, chosen.why)
         return chosen
 
     def run(self, only: str | None = None) -> Path:
@@ -217,14 +219,15 @@ class Pipeline:
     def _directory(self, name: str) -> Path:
         return self.config.out / "steps" / name
 
-    def _training(self, name: str, unfinished: Path) -> dict[str, Any]:
-        """Return the arguments of the training loop that are the same for both models."""
-        return {
-            "seed": self.config.seed,
-            "model_parallel": self.config.model_parallel,
-            "checkpoints": unfinished,
-            "scalars": self.config.out / "tensorboard" / name,
-        }
+    def _setup(self, name: str, fitting: FitConfig, unfinished: Path) -> TrainingSetup:
+        """Return how and where a model trains."""
+        return TrainingSetup(
+            fitting,
+            self.config.seed,
+            make_mesh(self.config.model_parallel),
+            checkpoints=unfinished,
+            scalars=self.config.out / "tensorboard" / name,
+        )
 
     def _towers(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
         towers = self.initial_weights.towers(self.config.towers)
@@ -246,9 +249,8 @@ class Pipeline:
             self.numerics,
             relevance,
             texts,
-            config=self.config.pairs,
-            fitting=self.config.towers_fit,
-            **self._training("towers", unfinished),
+            self.config.pairs,
+            self._setup("towers", self.config.towers_fit, unfinished),
         )
         save_towers(towers, directory)
         return report
@@ -303,9 +305,8 @@ class Pipeline:
             FeatureSource.open(
                 self._directory("index"), Catalogue.of(self.store), newest_release(self.store)
             ),
-            config=lists,
-            fitting=self.config.rerank_fit,
-            **self._training("rerank", unfinished),
+            lists,
+            self._setup("rerank", self.config.rerank_fit, unfinished),
         )
         save_reranker(reranker, directory)
         statistics.write(directory)

@@ -74,9 +74,9 @@ class Step:
     def run(self) -> None:
         """Run the step, unless it is done."""
         if self.done:
-            logger.info("%s: up to date", self.name)
+            logger.info("up to date: step=%s", self.name)
             return
-        logger.info("%s: started", self.name)
+        logger.info("started: step=%s", self.name)
         start = time.monotonic()
 
         def build(directory: Path) -> None:
@@ -89,7 +89,7 @@ class Step:
         # Delete the checkpoints of this run, and of unfinished runs with other options.
         for checkpoints in self.directory.parent.glob(f"{self.name}-unfinished-*"):
             shutil.rmtree(checkpoints, ignore_errors=True)
-        logger.info("%s: done %s", self.name, _fields(self.report))
+        logger.info("done: step=%s %s", self.name, _fields(self.report))
 
     def require(self) -> None:
         """Check that the step is done.

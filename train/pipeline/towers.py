@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -25,8 +24,8 @@ from towers.tokens import tokenise
 from train.data.batches import Packer, grouped_plan
 from train.data.relevance import Relevance
 from train.evaluation.metrics import ndcg
-from train.loop.fit import FitConfig, Loss, fit
-from train.loop.parameters import Params, encoder_parameters, make_mesh, split
+from train.loop.fit import Loss, TrainingSetup, fit
+from train.loop.parameters import Params, encoder_parameters, split
 
 IN_BATCH_LOSS: InBatchLoss = symmetric_in_batch_softmax  # the loss that the towers train with
 MIN_TEMPERATURE = 0.01  # lower limit, as in CLIP; lower temperatures only overfit
@@ -167,13 +166,8 @@ def train_towers(
     numerics: Numerics,
     relevance: Relevance,
     texts: Sequence[str],
-    *,
     config: PairsConfig,
-    fitting: FitConfig,
-    seed: int,
-    model_parallel: int,
-    checkpoints: Path,
-    scalars: Path,
+    setup: TrainingSetup,
 ) -> tuple[Towers, dict[str, Any]]:
     """Train towers on `train` queries, and return the weights with the best metric on `dev`.
 
@@ -184,11 +178,8 @@ def train_towers(
         relevance: Judged pairs of all splits.
         texts: Text of every catalogue item, by row.
         config: Settings of the training pairs and of the `dev` metric.
-        fitting: Settings of the training loop.
-        seed: Seed of the training order, of dropout and of the items of the `dev` metric.
-        model_parallel: Devices that share one copy of the parameters.
-        checkpoints: Directory of checkpoints, for this run only.
-        scalars: Directory of TensorBoard files.
+        setup: Settings, devices and directories of the training loop. Its seed also draws the
+            items of the `dev` metric.
 
     Returns:
         The trained towers, and a report: pairs, steps and the best `dev` metric.
@@ -196,28 +187,23 @@ def train_towers(
     pairs = make_pairs(relevance.only("train"), tokenizer, towers.config, texts)
     if not len(pairs):
         raise InputError("no query of split train has a relevant item: nothing to train towers on")
-    chosen = np.arange(len(pairs))
+    chosen, seed, epochs = np.arange(len(pairs)), setup.seed, setup.config.epochs
     if config.max_pairs:
         chosen = np.random.default_rng(seed).permutation(chosen)[: config.max_pairs]
     encoder = TowerEncoder(towers, tokenizer, numerics, bulk=True)
     queries = encoder.run("query", pairs.queries)[pairs.query[chosen]]
-    batches = grouped_plan(queries, config.batch, config.group, epochs=fitting.epochs, seed=seed)
+    batches = grouped_plan(queries, config.batch, config.group, epochs=epochs, seed=seed)
     plan = [chosen[batch] for batch in batches]
     dev = relevance.only("dev")
     dev_queries, _ = tokenise(tokenizer, dev.queries, towers.config.max_query_tokens)
-    mesh = make_mesh(model_parallel)
     build, params = split(towers)
     params, report = fit(
         params,
         pairs_loss(build, numerics.input_dtype),
         plan,
-        pairs.loader(plan, shared=towers.config.shared, devices=mesh.shape["data"]),
+        pairs.loader(plan, shared=towers.config.shared, devices=setup.devices),
+        setup,
         encoder=encoder_parameters(towers),
-        config=fitting,
-        seed=seed,
-        mesh=mesh,
-        checkpoints=checkpoints,
-        scalars=scalars,
         evaluate=dev_metric(dev, dev_queries, pairs.items, encoder, build, config, seed),
     )
     return build(params), {"pairs": len(chosen), "truncated": pairs.truncated, **report}

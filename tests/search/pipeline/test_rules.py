@@ -7,6 +7,7 @@ import pytest
 
 from catalog.facets import Facet
 from catalog.filters import Equals, Exists, Interval, Range
+from search.engine import Engine
 from search.request import SearchRequest
 from search.rules import Adjustment, Boost, Cap, Effect, Pin, Rules
 from tests.search.pipeline.ruled import CHARGERS, QUERY, VOLTIX, ids, report, without_times
@@ -192,14 +193,14 @@ def test_a_cap_of_groups_is_what_max_per_group_is(ruled):
     ]
 
 
-def test_caps_are_looked_behind_for_full_pages(ruled, monkeypatch):
-    monkeypatch.setattr("search.pipeline.recall.DEEPEST", 6)
+def test_caps_are_looked_behind_for_full_pages(ruled):
+    shallow = Engine(ruled.directory, ruled.manifest, ruled.config, ruled.models, deepest=6)
     rules = Rules(caps=(Cap("group_id", 1), Cap("brand", 6)), boosts=(Boost(VOLTIX, 1.0),))
     options = {"recall_depth": 5, "rerank_depth": 2, "rules": rules}
-    whole = ruled.search(SearchRequest(QUERY, page_size=48, **options))
+    whole = shallow.search(SearchRequest(QUERY, page_size=48, **options))
     assert len(whole.hits) == 18
     pages = [
-        ruled.search(SearchRequest(QUERY, page_size=4, offset=at, **options))
+        shallow.search(SearchRequest(QUERY, page_size=4, offset=at, **options))
         for at in range(0, 20, 4)
     ]
     assert [name for page in pages for name in ids(page)] == ids(whole)

@@ -166,18 +166,19 @@ def test_a_group_is_shown_so_often_at_most_over_all_pages(grouped, query, most):
     assert scores == sorted(scores, reverse=True)
 
 
-def test_large_groups_are_looked_behind(grouped, monkeypatch):
-    monkeypatch.setattr("search.pipeline.recall.DEEPEST", 6)
-    whole = grouped.search(
+def test_large_groups_are_looked_behind(grouped):
+    parts = (grouped.directory, grouped.manifest, grouped.config, grouped.models)
+    shallow = Engine(*parts, deepest=6)
+    whole = shallow.search(
         SearchRequest(
             "usb c charger", page_size=48, recall_depth=5, max_per_group=1, rerank_depth=2
         )
     )
-    few = grouped.search(
+    few = shallow.search(
         SearchRequest("usb c charger", page_size=4, recall_depth=5, max_per_group=1, rerank_depth=2)
     )
     assert ids(few) == ids(whole)[:4]
-    later = grouped.search(
+    later = shallow.search(
         SearchRequest(
             "usb c charger", page_size=4, offset=12, recall_depth=5, max_per_group=1, rerank_depth=2
         )

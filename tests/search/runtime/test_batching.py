@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -16,8 +15,7 @@ from bert.tokens import Ragged, Tokenised
 from search.errors import DeadlineExceededError
 from search.runtime.batching import Batcher, CallContext, call_scope
 from search.runtime.cpu_limit import hold_cpu
-
-SOON = 5.0
+from tests.timing import SOON, Clock, eventually
 
 
 def tokenised_of(*lengths: int, value: int = 1) -> Tokenised:
@@ -51,8 +49,13 @@ class Watched(BucketedForward):
 
 
 @pytest.fixture
-def batcher() -> Iterator[Batcher]:
-    batcher = Batcher()
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def batcher(clock: Clock) -> Iterator[Batcher]:
+    batcher = Batcher(clock=clock)
     yield batcher
     batcher.close()
 
@@ -72,10 +75,7 @@ def held(forward: Watched, run, pool: ThreadPoolExecutor) -> Future:
 
 def collected(batcher: Batcher, count: int) -> None:
     """Wait until `count` calls have work that has not started."""
-    until = time.monotonic() + SOON
-    while sum(bool(job.left) for queue in batcher._queues.values() for job in queue) < count:
-        assert time.monotonic() < until
-        time.sleep(0.001)
+    eventually(lambda: batcher.queued >= count)
 
 
 def test_requests_that_come_while_a_batch_runs_share_the_next_one(batcher, pool):
@@ -160,7 +160,7 @@ def test_work_of_a_cancelled_request_is_dropped(batcher, pool):
     assert forward.real == [1]
 
 
-def test_work_that_cannot_meet_its_deadline_is_not_begun(batcher):
+def test_work_that_cannot_meet_its_deadline_is_not_begun(batcher, clock):
     forward = Watched()
     forward.go.set()
     run = batcher.shared(0)(forward)
@@ -169,10 +169,11 @@ def test_work_that_cannot_meet_its_deadline_is_not_begun(batcher):
     for shape in forward.shapes:
         for _ in range(50):
             forward.measured(shape, 60.0)
-    with call_scope(CallContext(time.monotonic() + 30)), pytest.raises(DeadlineExceededError):
+    late, in_time = (CallContext(clock() + seconds, clock=clock) for seconds in (59, 61))
+    with call_scope(late), pytest.raises(DeadlineExceededError):
         run(tokenised_of(4))
     assert forward.batches == []
-    with call_scope(CallContext(time.monotonic() + 90)):
+    with call_scope(in_time):
         assert run(tokenised_of(4))[:, 0].tolist() == [4]
 
 
@@ -223,7 +224,7 @@ def test_a_closed_batcher_finishes_queued_work_and_takes_no_more(pool):
         run(tokenised_of(3))
 
 
-def test_the_estimate_includes_the_work_queued_ahead(batcher, pool):
+def test_the_estimate_includes_the_work_queued_ahead(batcher, pool, clock):
     forward = Watched()
     run = batcher.shared(1)(forward)
     for shape in forward.shapes:
@@ -234,8 +235,11 @@ def test_the_estimate_includes_the_work_queued_ahead(batcher, pool):
     collected(batcher, 1)
     lengths = np.array([16] * 8)
     assert forward.seconds(lengths) == pytest.approx(60, rel=0.02)
-    # Four batches of 60 s: the running one, which is partly done, two queued ones, and this call.
-    assert 60 * 3 < run.seconds(lengths) <= 60 * 4 * 1.02
+    # Four batches of 60 s: the running one, two queued ones, and this call.
+    clock.advance(20)
+    assert run.seconds(lengths) == pytest.approx(60 * 4 - 20, rel=0.02)
+    clock.advance(60)  # the running batch takes longer than expected
+    assert run.seconds(lengths) == pytest.approx(60 * 3, rel=0.02)
     forward.go.set()
     first.result(SOON)
     second.result(SOON)
@@ -268,14 +272,26 @@ def test_background_work_comes_last_and_in_small_chunks(batcher, pool):
     assert background.batches == [(1, 16)] * 3
 
 
-def test_background_work_runs_in_full_batches_while_there_are_no_requests(batcher):
-    background = Watched()
-    background.go.set()
+def test_background_work_runs_in_full_batches_while_there_are_no_requests(batcher, clock):
+    requests, background = Watched(), Watched()
+    for forward in (requests, background):
+        forward.go.set()
+    # A batch of one row is fast enough for background work; a full batch is not.
     for shape in background.shapes:
         background.measured(shape, 0.001 if shape[0] == 1 else 1.0)
-    with call_scope(CallContext(background=True)):
-        batcher.shared(0)(background)(tokenised_of(*[16] * 16))
-    assert background.batches == [(8, 16)] * 2
+
+    def batches() -> list[tuple[int, int]]:
+        background.batches.clear()
+        with call_scope(CallContext(background=True)):
+            batcher.shared(0)(background)(tokenised_of(*[16] * 16))
+        return list(background.batches)
+
+    assert batches() == [(8, 16)] * 2
+    batcher.shared(0)(requests)(tokenised_of(4))
+    clock.advance(1.0)
+    assert batches() == [(1, 16)] * 16
+    clock.advance(0.1)
+    assert batches() == [(8, 16)] * 2
 
 
 def test_no_priority_stops_another(batcher, pool):

@@ -1,17 +1,7 @@
 import threading
-import time
-from collections.abc import Callable
 
 from search.runtime.cpu_limit import CpuLimit
-
-SOON = 10.0  # timeout in seconds; only a hang takes longer
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + SOON
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.001)
+from tests.timing import SOON, eventually
 
 
 def test_the_last_thread_lets_waiting_threads_go_first() -> None:
@@ -31,7 +21,7 @@ def test_the_last_thread_lets_waiting_threads_go_first() -> None:
     ]
     for call in calls:
         call.start()
-    until(lambda: cpus.waiting == 3)
+    eventually(lambda: cpus.waiting == 3)
     cpus.release()
     for thread in (model, *calls):
         thread.join(SOON)
@@ -49,7 +39,7 @@ def test_the_last_thread_takes_its_turn_after_its_patience() -> None:
     cpus.acquire()
     model = threading.Thread(daemon=True, target=compute)
     model.start()
-    until(lambda: cpus.waiting == 1)  # after its patience, it waits as others do
+    eventually(lambda: cpus.waiting == 1)  # after its patience, it waits as others do
     cpus.release()
     assert taken.wait(SOON)
     model.join(SOON)

@@ -8,6 +8,7 @@ import pytest
 from base.errors import RequestError
 from catalog.facets import Facet
 from catalog.filters import Equals, Prefix
+from search.bundle import Manifest
 from search.config import EngineConfig
 from search.engine import Engine
 from search.errors import DeadlineExceededError
@@ -17,6 +18,7 @@ from search.rules import Boost, Cap, Pin, Rules
 from search.runtime.batching import CallContext, call_scope
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
+from tests.timing import Clock
 
 QUERY = "usb c charger"
 CHARGERS = Prefix("category", "Electronics > Chargers")
@@ -36,9 +38,16 @@ def ids(result: SearchResult) -> list[str]:
 
 
 @pytest.fixture
-def fresh(tiny_bundle) -> Engine:
+def estimates() -> LatencyEstimates:
+    """The estimates of the engine `fresh`."""
+    return LatencyEstimates()
+
+
+@pytest.fixture
+def fresh(tiny_bundle, estimates) -> Engine:
     """An engine without caches and with its own estimates of latency."""
-    return Engine.load(tiny_bundle, EngineConfig(cache_megabytes=0))
+    config = EngineConfig(cache_megabytes=0)
+    return Engine(tiny_bundle, Manifest.read(tiny_bundle), config, estimates=estimates)
 
 
 def price(engine: Engine, seconds: float, *, but: dict[int, float] | None = None) -> None:
@@ -141,9 +150,9 @@ def test_what_is_remembered_costs_nothing(tiny_bundle):
     assert again.hits == whole.hits
 
 
-def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh):
+def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh, estimates):
     for _ in range(40):
-        fresh._estimates.add("facets", 60.0)
+        estimates.add("facets", 60.0)
     for query in (QUERY, ""):
         near = fresh.search(
             SearchRequest(query, filter=CHARGERS, facets=BRANDS, deadline=time.monotonic() + 30)
@@ -155,10 +164,10 @@ def test_facets_are_left_out_only_when_there_is_no_time_for_them(fresh):
     assert (far.degradations, len(far.facets)) == ((), 1)
 
 
-def test_time_for_facets_is_kept_from_reranking(fresh):
+def test_time_for_facets_is_kept_from_reranking(fresh, estimates):
     price(fresh, 60.0)
     for _ in range(40):
-        fresh._estimates.add("facets", 60.0)
+        estimates.add("facets", 60.0)
     result = fresh.search(SearchRequest(QUERY, facets=BRANDS, deadline=time.monotonic() + 100))
     assert result.degradations == (Degradation.RERANK_SKIPPED,)
     assert len(result.facets) == 1
@@ -179,19 +188,24 @@ def test_rerank_alone_leaves_nothing_out(fresh):
     assert len(fresh.rerank(RerankRequest(QUERY, items, deadline=time.monotonic() + 30)).hits) == 5
 
 
-def test_time_is_kept_back_for_the_answer(tiny_bundle):
-    now = time.monotonic()
-    nothing = LatencyEstimates()
-    assert DeadlineBudget(now + 1000, nothing, 5.0).left() == pytest.approx(850, abs=1)
-    assert DeadlineBudget(now + 1000, nothing, 300.0).left() == pytest.approx(700, abs=1)
-    estimates = LatencyEstimates()
+def test_time_is_kept_back_for_the_answer(estimates):
+    clock, nothing = Clock(), LatencyEstimates()
+    deadline = clock() + 1000
+    assert DeadlineBudget(deadline, nothing, 5.0, clock=clock).left() == 850
+    assert DeadlineBudget(deadline, nothing, 300.0, clock=clock).left() == 700
     # The estimate of a page is 200 s: the mean of 100, and two deviations of 50.
     estimates.add("page", 100.0)
-    budget = DeadlineBudget(now + 1000, estimates)
-    assert budget.left("page", "facets") == pytest.approx(650, abs=1)
-    assert DeadlineBudget(None, estimates).left("page") == float("inf")
-    whole = DeadlineBudget(now + 1000, estimates, has_optional_work=False)
+    budget = DeadlineBudget(deadline, estimates, clock=clock)
+    assert budget.left("page", "facets") == pytest.approx(650, abs=0.1)
+    clock.advance(600)
+    assert budget.left("page", "facets") == pytest.approx(50, abs=0.1)
+    assert DeadlineBudget(None, estimates, clock=clock).left("page") == float("inf")
+    whole = DeadlineBudget(deadline, estimates, has_optional_work=False, clock=clock)
     assert whole.left("page") == float("inf")
+    whole.check()
+    clock.advance(400)
+    with pytest.raises(DeadlineExceededError):
+        whole.check()
 
 
 def test_the_page_of_recall_comes_before_the_reranked_one(engine):
@@ -236,10 +250,12 @@ def test_who_leaves_after_the_first_page_costs_nothing_more(fresh):
 
 
 def test_a_part_of_a_call_is_dropped_early_and_with_its_caller():
-    whole = CallContext(time.monotonic() + 100)
-    part = CallContext(time.monotonic() + 50, parent=whole)
-    assert part.expired(60.0)
-    assert not whole.expired(60.0)
+    clock = Clock()
+    whole = CallContext(clock() + 100, clock=clock)
+    part = CallContext(clock() + 50, parent=whole, clock=clock)
+    assert part.expired(50.0)
+    assert not part.expired(49.0)
+    assert not whole.expired(50.0)
     assert CallContext(None, parent=whole).expired(120.0)
     assert not part.cancelled
     whole.cancel()

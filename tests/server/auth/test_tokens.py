@@ -31,7 +31,8 @@ def test_an_invalid_token_file_changes_nothing(
     for content in ("reader\n", "", "read: abc\n"):
         write(file, content)
         tokens.check("reader", Role.READ)
-        assert "not reloaded, the last valid content stays" in caplog.records[-1].message
+        assert caplog.records[-1].message == "files not reloaded, the last valid content stays"
+        assert str(file) in vars(caplog.records[-1])["fields"]["reason"]
     file.unlink()
     tokens.check("reader", Role.READ)
     assert len(caplog.records) == 4

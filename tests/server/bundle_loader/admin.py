@@ -19,7 +19,7 @@ from server.config import ServerConfig
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
 
-Serving = Callable[[ServerConfig], AbstractContextManager[Any]]
+Serving = Callable[..., AbstractContextManager[Any]]
 
 
 class Admin:
@@ -61,9 +61,11 @@ class Swapping:
 
 
 @contextmanager
-def serve(config: ServerConfig, directory: Path, serving: Serving) -> Iterator[Swapping]:
+def serve(
+    config: ServerConfig, directory: Path, serving: Serving, **seams: Any
+) -> Iterator[Swapping]:
     with (
-        serving(replace(config, bundle=directory, admin_port=0)) as server,
+        serving(replace(config, bundle=directory, admin_port=0), **seams) as server,
         Client(server.address, timeout_seconds=60) as client,
         grpc.insecure_channel(f"127.0.0.1:{server.service.admin_port}") as channel,
     ):

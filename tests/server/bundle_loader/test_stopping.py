@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from server.config import ServerConfig
 from server.worker_pool import StoppingError
 from shortlist.v1 import admin_service_pb2, admin_service_pb2_grpc
 from tests.server.bundle_loader.admin import Serving, Swapping, copy
+from tests.timing import eventually
 
 LEFT = "the call was cancelled, or its deadline passed"
 
@@ -40,10 +40,7 @@ def endless(root: Path) -> str:
 
 
 def wait_for_load(swapping: Swapping, *, loading: bool) -> None:
-    patience = time.monotonic() + 60
-    while swapping.admin.status().HasField("loading") != loading:
-        assert time.monotonic() < patience
-        time.sleep(0.02)
+    eventually(lambda: swapping.admin.status().HasField("loading") == loading)
 
 
 @pytest.mark.parametrize("how", ["deadline", "cancel"])

@@ -62,7 +62,7 @@ def test_a_second_start_compiles_nothing(flags: Flags, tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=30)
             found = re.search(
-                r"INFO server.service programs compiled=(\d+) read_from_cache=(\d+)\n", err
+                r"INFO server.service programs: compiled=(\d+) read_from_cache=(\d+)\n", err
             )
             assert found, err
             said.append(tuple(map(int, found.groups())))
@@ -181,10 +181,10 @@ def test_settings_their_sources_and_each_call_are_logged(flags: Flags, form: str
     assert "private" not in err
     if form == "text":
         pair = r' [\w.]+=([^\s"]+|".*?")'  # one name=value pair
-        assert re.search(rf"INFO server settings bundle=\S+ state=null({pair}){{30,}}\n", err)
+        assert re.search(rf"INFO server settings: bundle=\S+ state=null({pair}){{30,}}\n", err)
         given = r"bundle=--bundle port=--port compilation_cache=--compilation-cache"
-        assert re.search(rf"INFO server setting sources {given} log_format=--log-format\n", err)
-        assert re.search(r"INFO server.access call method=shortlist.v1.SearchService/Search", err)
+        assert re.search(rf"INFO server setting sources: {given} log_format=--log-format\n", err)
+        assert re.search(r"INFO server.access call: method=shortlist.v1.SearchService/Search", err)
         return
     records = [json.loads(line) for line in err.splitlines()]
     [settings] = [record for record in records if record["message"] == "settings"]

@@ -126,6 +126,8 @@ def test_no_two_settings_share_a_variable() -> None:
         ("threads = []", "threads in {file}: must be a whole number"),
         ("[engine]\nnumerics = 'int8'", "must be one of auto, float32, bfloat16, not 'int8'"),
         ("port = 70000", "--port 70000: must be from 0 to 65535 (port in {file})"),
+        ("drain_seconds = -1", "--drain-seconds: must not be negative"),
+        ("reload_seconds = -1", "--reload-seconds: must not be negative"),
         ("[engine]\nrecall_depth = 0", "(engine.recall_depth in {file})"),
         ("port =", "--config {file}: not a TOML file"),
     ],

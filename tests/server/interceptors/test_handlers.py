@@ -18,7 +18,7 @@ from server.interceptors.errors import ErrorInterceptor
 from server.interceptors.handlers import wrap_handler
 from server.interceptors.wire import UNCOUNTED_BYTES
 from shortlist.client import ShortlistError
-from tests.server.observe.failing_calls import eventually
+from tests.timing import turn
 
 Code = grpc.StatusCode
 
@@ -69,7 +69,7 @@ async def aborting(request: StringValue, context: Any) -> StringValue:
 async def endless(request: StringValue, context: Any) -> AsyncIterator[StringValue]:
     while True:
         yield request
-        await asyncio.sleep(0)
+        await turn()
 
 
 def parsed_by(raw: bytes) -> StringValue:

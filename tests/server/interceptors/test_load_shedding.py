@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 import threading
-import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -33,8 +32,7 @@ from shortlist.v1 import (
     search_service_pb2,
     search_service_pb2_grpc,
 )
-
-SOON = 10.0  # timeout in seconds; only a hang takes longer
+from tests.timing import SOON, Clock, eventually, turn
 
 
 class Search(search_service_pb2_grpc.SearchServiceServicer):
@@ -56,10 +54,13 @@ class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
 
 @asynccontextmanager
 async def serving(
-    pool: WorkerPool, metrics: Metrics, access: AccessInterceptor | None = None
+    pool: WorkerPool,
+    metrics: Metrics,
+    access: AccessInterceptor | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[grpc.aio.Channel]:
     others = [access] if access else []
-    shedding = LoadSheddingInterceptor(pool, metrics, QUEUED, access)
+    shedding = LoadSheddingInterceptor(pool, metrics, QUEUED, access, clock=clock or Clock())
     server = grpc.aio.server(interceptors=[shedding, *others])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(Search(), server)
     catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(Catalog(), server)
@@ -82,8 +83,7 @@ async def full(pool: WorkerPool) -> AsyncIterator[None]:
     first = asyncio.create_task(pool.run(job))
     assert await asyncio.to_thread(running.wait, SOON)
     second = asyncio.create_task(pool.run(lambda: None))
-    # The event loop now starts the second task, so its job enters the queue.
-    await asyncio.sleep(0)
+    await turn()  # the second task starts, so its job enters the queue
     yield
     opened.set()
     await asyncio.gather(first, second)
@@ -117,7 +117,7 @@ async def unfinished(channel: grpc.aio.Channel, method: str) -> object:
 def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    metrics = Metrics()
+    metrics, clock = Metrics(), Clock()
     pool = WorkerPool(queue_size=1)
 
     async def scenario() -> dict[str, list[object]]:
@@ -127,11 +127,12 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
         )
         item, none = "/shortlist.v1.CatalogService/GetItem", "/shortlist.v1.SearchService/None"
         methods = (search, stream, item, none)
-        async with serving(pool, metrics) as channel:
+        async with serving(pool, metrics, clock=clock) as channel:
             before = [await raw(channel, method, b"") for method in methods]
             async with full(pool):
                 meanwhile = [await raw(channel, method, b"") for method in methods]
                 unread = await raw(channel, search, b"\xff no message of protobuf")
+                clock.advance(1.0)
                 unsent = await unfinished(channel, search)
             after = [await raw(channel, method, b"") for method in methods]
         return {"before": before, "meanwhile": [*meanwhile, unread, unsent], "after": after}
@@ -157,9 +158,12 @@ def test_a_full_queue_refuses_model_work_unread_and_says_when_to_try_again(
     counted = generate_latest(metrics.registry).decode()
     label = 'code="RESOURCE_EXHAUSTED",method="shortlist.v1.SearchService/Search"'
     assert f"shortlist_calls_total{{{label}}} 3.0" in counted
-    [logged] = [record for record in caplog.records if record.getMessage() == "queue is full"]
+    logged = [record for record in caplog.records if record.getMessage() == "queue is full"]
     # Such a line is logged at most once per second. It counts the calls since the previous line.
-    assert vars(logged)["fields"] == {"refused_calls": 1}
+    assert [vars(record)["fields"] for record in logged] == [
+        {"refused_calls": 1},
+        {"refused_calls": 3},
+    ]
 
 
 def test_searches_that_others_wait_behind_do_less(config, serving) -> None:
@@ -177,10 +181,7 @@ def test_searches_that_others_wait_behind_do_less(config, serving) -> None:
             for _ in range(40):
                 pairs.forward.measured(shape, 3.0)
         calls = [callers.submit(client.search, "usb c charger") for _ in range(many)]
-        until = time.monotonic() + SOON
-        while pool.waiting < many and time.monotonic() < until:
-            time.sleep(0.001)
-        assert pool.waiting == many
+        eventually(lambda: pool.waiting == many)
         opened.set()
         gate.result(SOON)
         reranked = sorted(call.result().reranked_count for call in calls)

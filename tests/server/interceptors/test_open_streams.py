@@ -1,7 +1,6 @@
 """Tokens that are removed or changed while a stream of writes is open."""
 
 import queue
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.v1.item_pb2 import Item
 from tests.clients.conftest import write_tokens
 from tests.server.conftest import Running
+from tests.timing import eventually
 
 Serving = Callable[[ServerConfig], AbstractContextManager[Running]]
 SECONDS = 30
@@ -52,16 +52,17 @@ def missing(catalog: CatalogServiceStub, *item_ids: str) -> list[str]:
     return list(response.missing_item_ids)
 
 
-def until_refused(catalog: CatalogServiceStub) -> None:
-    """Start streams with the token `writer` until the server refuses them."""
-    patience = time.monotonic() + SECONDS
-    while time.monotonic() < patience:
-        try:
-            list(catalog.UpsertItems(iter(()), timeout=SECONDS, metadata=shown("writer")))
-        except grpc.RpcError:
-            return
-        time.sleep(0.02)
-    raise AssertionError("the server still accepts the token")
+def is_refused(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except grpc.RpcError:
+        return True
+    return False
+
+
+def start_stream(catalog: CatalogServiceStub) -> None:
+    """Start a stream with the token `writer`, and end it without a write."""
+    list(catalog.UpsertItems(iter(()), timeout=SECONDS, metadata=shown("writer")))
 
 
 @pytest.mark.parametrize(
@@ -90,14 +91,13 @@ def test_an_open_stream_ends_at_the_next_write_without_the_role(
         stream = Stream(catalog)
         assert stream.write("first").sequence == 1
         write_tokens(tokens, ("read", "reader"), ("write", "other"), *left)
-        until_refused(catalog)
+        eventually(lambda: is_refused(lambda: start_stream(catalog)))
         with pytest.raises(grpc.RpcError) as refused:
             stream.write("second")
         error = ShortlistError(refused.value)
         assert (error.code, error.reason) == (code, reason)
-        patience = time.monotonic() + SECONDS
-        while missing(catalog, "first"):  # a new item is encoded before it can be read
-            assert time.monotonic() < patience
+        # A new item is encoded before it can be read.
+        eventually(lambda: not missing(catalog, "first"))
         assert missing(catalog, "first", "second") == ["second"]
 
 
@@ -110,14 +110,10 @@ def test_an_open_stream_goes_on_while_its_token_keeps_the_role(
         serving(replace(config, state=tmp_path / "state", tokens=tokens)) as running,
         grpc.insecure_channel(running.address) as channel,
     ):
-        stream = Stream(CatalogServiceStub(channel))
+        catalog = CatalogServiceStub(channel)
+        stream = Stream(catalog)
         assert stream.write("first").sequence == 1
         write_tokens(tokens, ("write", "writer"), ("read", "reader"))
-        patience = time.monotonic() + SECONDS
-        while True:  # until the server has read the new file
-            try:
-                missing(CatalogServiceStub(channel), "first")
-                break
-            except grpc.RpcError:
-                assert time.monotonic() < patience
+        # The server answers the token `reader` once it has read the new file.
+        eventually(lambda: not is_refused(lambda: missing(catalog, "first")))
         assert stream.write("second").sequence == 2

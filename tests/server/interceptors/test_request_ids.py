@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,6 +12,7 @@ import grpc
 import pytest
 
 from search.engine import Engine
+from search.request import SearchRequest
 from search.result import SearchResult
 from server.config import ServerConfig
 from shortlist.v1 import (
@@ -24,6 +24,7 @@ from shortlist.v1 import (
     search_service_pb2_grpc,
 )
 from shortlist.v1.item_pb2 import Item
+from tests.timing import eventually
 
 Serving = Callable[..., AbstractContextManager[Any]]
 NAME = ("x-request-id", "gateway-7/a.b:c")
@@ -127,33 +128,27 @@ def test_a_call_without_a_valid_request_id_gets_a_new_one(
 
 
 def test_the_log_names_the_bundle_that_answered_not_its_successor(
-    config: ServerConfig,
-    recall_bundle: Path,
-    serving: Serving,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    config: ServerConfig, recall_bundle: Path, serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "server.access")
     other = replace(config, admin_port=0, bundle_root=recall_bundle.parent)
-    search_as_ever, swapped = Engine.search, []
-    with serving(other) as server, grpc.insecure_channel(server.address) as channel:
-        answering = server.service.bundles.engine_handle.engine
+    loaded: list[str] = []
 
-        def search_while_another_comes(self: Engine, query: str, **given: Any) -> SearchResult:
-            result = search_as_ever(self, query, **given)
-            if self is answering:
-                swapped.append(load(server, recall_bundle))
+    class Overtaken(Engine):
+        """An engine that another bundle replaces during a search."""
+
+        def search(self, request: SearchRequest, on_recalled: Any = None) -> SearchResult:
+            result = super().search(request, on_recalled)
+            loaded.append(load(server, recall_bundle))
             return result
 
-        with monkeypatch.context() as patch:
-            patch.setattr(Engine, "search", search_while_another_comes)
+    with serving(other) as server, grpc.insecure_channel(server.address) as channel:
+        with server.answering_with(Overtaken) as answering:
             search(channel, NAME)
-        until = time.monotonic() + SECONDS
-        while not (records := named(caplog, NAME[1])) and time.monotonic() < until:
-            time.sleep(0.01)
-    assert [record["bundle"] for record in records] == [answering.bundle_id]
-    assert swapped
-    assert swapped != [answering.bundle_id]
+        [record] = eventually(lambda: named(caplog, NAME[1]))
+    assert record["bundle"] == answering.bundle_id
+    [successor] = loaded
+    assert successor != answering.bundle_id
 
 
 def load(server: Any, directory: Path) -> str:

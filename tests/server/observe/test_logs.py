@@ -15,7 +15,8 @@ from server.observe.log_format import JsonFormatter, TextFormatter
 from shortlist.client import Client
 from shortlist.v1 import search_service_pb2
 from tests.server.conftest import Running
-from tests.server.observe.failing_calls import QUERY, SECRETS, eventually, make_mistakes, stub
+from tests.server.observe.failing_calls import QUERY, SECRETS, make_mistakes, stub
+from tests.timing import eventually
 
 
 class Lines(logging.Handler):
@@ -70,13 +71,13 @@ def test_every_call_leaves_one_record(client: Client, log: Lines) -> None:
 
 
 def test_nothing_private_is_logged_not_even_on_errors(
-    client: Client, log: Lines, monkeypatch: pytest.MonkeyPatch
+    observed: Running, client: Client, log: Lines
 ) -> None:
     assert client.search(QUERY).results
     client.retrieve(QUERY)
     client.embed([QUERY])
     client.batch_get_items(["hush-17"])
-    fault = make_mistakes(client, monkeypatch)
+    fault = make_mistakes(observed, client)
 
     def all_of_them() -> list[dict[str, Any]] | None:
         # The internal fault is the last call. The call with a tiny deadline may be missing: it
@@ -117,7 +118,7 @@ def test_a_record_s_fields_stand_in_both_forms() -> None:
     said = json.loads(JsonFormatter().format(record))
     assert said | {"message": "two\nlines", "code": "OK", "nested": {"a": None}} == said
     assert "\n" not in JsonFormatter().format(record)
-    assert TextFormatter().format(record).endswith('two\nlines code=OK nested={"a": null}')
+    assert TextFormatter().format(record).endswith('two\nlines: code=OK nested={"a": null}')
 
 
 def test_json_lines_carry_an_exception_as_a_field() -> None:
@@ -133,8 +134,11 @@ def test_json_lines_carry_an_exception_as_a_field() -> None:
     ("statement", "record"),
     [
         ("warnings.warn('of old')", "of old"),
-        ("Thread(target=lost, name='reader').start()", "uncaught exception in thread reader: Lost"),
-        ("Unraisable()", "exception ignored: Lost"),
+        (
+            "Thread(target=lost, name='reader').start()",
+            "uncaught exception in a thread: thread=reader error=Lost",
+        ),
+        ("Unraisable()", "exception ignored: error=Lost"),
         ("lost()", "uncaught exception"),
     ],
     ids=["a warning", "a thread", "a finaliser", "the end of the process"],

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from server.observe.metrics_server import MetricsServer
-from tests.server.observe.failing_calls import SOON, eventually
+from tests.timing import SOON, eventually
 
 
 class Clock:
@@ -135,6 +135,6 @@ def test_metrics_that_cannot_be_collected_are_logged_and_the_port_goes_on(
         [record] = eventually(lambda: [r for r in caplog.records if r.levelname == "ERROR"])
         registry.unregister(failing)
         assert scrape(port) == 3
-    assert record.getMessage().startswith("metrics not collected: KeyError at\n")
+    assert record.getMessage().startswith("metrics not collected: error=KeyError at\n")
     assert text not in record.getMessage()
     assert capfd.readouterr() == ("", "")

@@ -23,6 +23,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from base.errors import InputError
 from search.bundle import Manifest
 from search.engine import Engine
+from search.request import SearchRequest
+from search.result import SearchResult
 from search.runtime.batching import current_context
 from server.config import ServerConfig
 from server.observe.tracing import make_exporter
@@ -33,12 +35,11 @@ from tests.server.conftest import Running
 from tests.server.observe.failing_calls import (
     QUERY,
     SECRETS,
-    SOON,
-    eventually,
     fail,
     make_mistakes,
     stub,
 )
+from tests.timing import SOON, eventually
 
 Serving = Callable[..., AbstractContextManager[Any]]
 STAGES = ["encode", "recall", "features", "rerank"]
@@ -162,10 +163,8 @@ def test_the_state_of_the_server_can_be_read_off(
         assert key("shortlist_programs_total", origin=origin) in found
 
 
-def test_nothing_private_is_in_a_label(
-    observed: Running, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_mistakes(client, monkeypatch)
+def test_nothing_private_is_in_a_label(observed: Running, client: Client) -> None:
+    make_mistakes(observed, client)
     with grpc.insecure_channel(observed.address) as channel:
         unknown = channel.unary_unary("/shortlist.v1.SearchService/zanzibar")
         with pytest.raises(grpc.RpcError):
@@ -251,24 +250,22 @@ def test_a_call_is_a_span_of_the_callers_trace_with_one_per_stage(
         assert (span.attributes or {})["shortlist.candidates"] == stage.candidate_count
 
 
-def test_stages_of_a_call_without_an_answer_are_counted_and_traced(
-    observed: Running,
-    client: Client,
-    exporter: InMemorySpanExporter,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    search = Engine.search
+class LeftAfterRecall(Engine):
+    """An engine whose callers leave after recall."""
 
-    def left_after_recall(self: Engine, query: str, **wanted: Any) -> object:
+    def search(self, request: SearchRequest, on_recalled: Any = None) -> SearchResult:  # noqa: ARG002
         caller = current_context()
         assert caller is not None
-        return search(self, query, **wanted | {"on_recalled": lambda _: caller.cancel()})
+        return super().search(request, lambda _: caller.cancel())
 
+
+def test_stages_of_a_call_without_an_answer_are_counted_and_traced(
+    observed: Running, client: Client, exporter: InMemorySpanExporter
+) -> None:
     exporter.clear()
     recall = key("shortlist_stage_seconds_count", stage="recall")
     before = scrape(observed).get(recall, 0)
-    with monkeypatch.context() as patch:
-        patch.setattr(Engine, "search", left_after_recall)
+    with observed.answering_with(LeftAfterRecall):
         assert fail(lambda: client.search(QUERY)).reason == "DEADLINE_PASSED"
     spans = spans_of(exporter)
     [call] = [span for span in spans if span.kind is SpanKind.SERVER]
@@ -279,10 +276,10 @@ def test_stages_of_a_call_without_an_answer_are_counted_and_traced(
 
 
 def test_only_server_faults_are_error_spans_and_no_span_has_the_query(
-    client: Client, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+    observed: Running, client: Client, exporter: InMemorySpanExporter
 ) -> None:
     exporter.clear()
-    make_mistakes(client, monkeypatch)
+    make_mistakes(observed, client)
     codes = grpc.StatusCode
 
     def statuses() -> dict[Any, StatusCode]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -25,9 +24,9 @@ from shortlist import filters
 from shortlist.client import Client, ShortlistError
 from shortlist.v1 import coverage_pb2, search_service_pb2
 from tests.server.conftest import Running
+from tests.timing import SOON, eventually, turn
 
 QUERY = "usb c charger"
-SOON = 10.0
 RECALLED = search_service_pb2.SEARCH_PHASE_RECALLED
 RERANKED = search_service_pb2.SEARCH_PHASE_RERANKED
 
@@ -102,18 +101,17 @@ def test_an_answer_in_parts_that_nobody_waits_for_is_dropped() -> None:
 
     def work(hand_out: Callable[[int], None]) -> int:
         hand_out(1)
-        caller, until = current_context(), time.monotonic() + SOON
-        while caller is not None and not caller.cancelled and time.monotonic() < until:
-            time.sleep(0.001)
-        if caller is not None and caller.cancelled:
-            dropped.set()
+        caller = current_context()
+        assert caller is not None
+        eventually(lambda: caller.cancelled)
+        dropped.set()
         return 2
 
     async def scenario() -> list[tuple[int, bool]]:
         parts = parts_of(worker, work, None)
         first = await anext(parts)
         task = asyncio.ensure_future(anext(parts))
-        await asyncio.sleep(0.01)
+        await turn()
         task.cancel()
         await asyncio.wait([task])
         return [first]

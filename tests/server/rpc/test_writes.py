@@ -1,11 +1,12 @@
 """Writing to the catalogue of a running server."""
 
+import asyncio
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -14,9 +15,14 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import error_details_pb2
 
 from base.errors import InputError
+from live.catalogue import LiveCatalogue
+from live.config import LiveConfig
 from live.log.reading import FILE
+from live.log.write_ahead_log import WriteLog
 from search.engine import Engine
+from search.engine_handle import EngineHandle
 from server.config import ServerConfig
+from server.rpc import writes
 from shortlist.client import Client, ShortlistError
 from shortlist.v1.catalog_service_pb2 import (
     DeleteItemsRequest,
@@ -25,10 +31,12 @@ from shortlist.v1.catalog_service_pb2 import (
 )
 from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.v1.item_pb2 import Item
+from tests.live.faults import Faults, FaultyIndex
 from tests.server.conftest import Running
+from tests.timing import eventually, turn
 from tests.tiny import tiny_items
 
-Serving = Callable[[ServerConfig], AbstractContextManager[Running]]
+Serving = Callable[..., AbstractContextManager[Running]]
 SECONDS = 30
 
 
@@ -93,9 +101,7 @@ def test_what_was_written_is_found_and_survives_a_restart(
         assert changed.price == 3.0
         assert not changed.HasField("in_stock")
         assert changed.title == tiny_items()[0].title
-        end = time.monotonic() + SECONDS
-        while client.search("zyx reading lamp").results[0].item_id != "lamp":
-            assert time.monotonic() < end
+        eventually(lambda: client.search("zyx reading lamp").results[0].item_id == "lamp")
         assert delete(running.address, item_id, "nobody") == [3, 4]
         with pytest.raises(ShortlistError, match="NOT_FOUND"):
             client.get_item(item_id)
@@ -211,10 +217,7 @@ def test_recall_is_in_the_metrics_from_the_start_and_after_a_compaction(
                 text: str = answer.read().decode()
             return text.splitlines()
 
-        end = time.monotonic() + SECONDS
-        while "shortlist_index_recall 1.0" not in metrics():  # exact index
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        eventually(lambda: "shortlist_index_recall 1.0" in metrics())  # exact index
         upsert(running.address, UpsertItemsRequest(request_id="a", item=LAMP))
         assert running.service.live is not None
         running.service.live.compact()
@@ -229,15 +232,12 @@ def test_two_servers_cannot_share_a_state(live_config: ServerConfig, serving: Se
 
 
 def test_a_price_gets_past_many_streams_that_wait_for_the_encoder(
-    live_config: ServerConfig, serving: Serving, monkeypatch: pytest.MonkeyPatch
+    live_config: ServerConfig, serving: Serving
 ) -> None:
     few = replace(live_config, live=replace(live_config.live, pending_items=0))
-    with serving(few) as live:
-        bundles = live.service.bundles
-        assert bundles is not None
-        encoder, may = bundles.engine_handle.engine.models.encoder, threading.Event()
-        encode = encoder.items
-        monkeypatch.setattr(encoder, "items", lambda texts: may.wait(SECONDS) and encode(texts))
+    may = threading.Event()
+    faults = Faults(encode=lambda encode, texts: may.wait(SECONDS) and encode(texts))
+    with serving(few, open_index=partial(FaultyIndex, faults=faults)) as live:
         assert (
             upsert(live.address, UpsertItemsRequest(request_id="first", item=LAMP))[0].sequence == 1
         )
@@ -257,6 +257,56 @@ def test_a_price_gets_past_many_streams_that_wait_for_the_encoder(
             assert not any(call.done() for call in calls)
             may.set()
             assert {next(call).sequence for call in calls} == set(range(3, 43))
+
+
+def test_the_pauses_of_a_write_that_waits_double_up_to_the_longest(
+    engine: Engine, tmp_path: Path
+) -> None:
+    config = LiveConfig(pending_items=0, retry_write_seconds=0.1, max_retry_write_seconds=0.5)
+    may, pauses = threading.Event(), list[float]()
+    faults = Faults(encode=lambda encode, texts: may.wait(SECONDS) and encode(texts))
+    live = LiveCatalogue(
+        EngineHandle(Engine(engine.directory, engine.manifest, engine.config, engine.models)),
+        WriteLog.open(tmp_path),
+        tmp_path / "bundles",
+        config,
+        open_index=partial(FaultyIndex, faults=faults),
+    )
+
+    async def record(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            may.set()
+        await turn()
+
+    async def stream() -> AsyncIterator[UpsertItemsRequest]:
+        for name in ("a", "b"):
+            yield UpsertItemsRequest(request_id=name, item=Item(item_id=name, title="Thing"))
+            while not live.report().pending:
+                await turn()
+
+    async def scenario() -> list[int]:
+        answers = writes.answers(stream(), writes.upsert, UpsertItemsResponse, live, "", record)
+        return [answer.sequence async for answer in answers]
+
+    with closing(live):
+        assert asyncio.run(scenario()) == [1, 2]
+    assert pauses[:5] == [0.1, 0.2, 0.4, 0.5, 0.5]
+
+
+def test_recall_is_measured_although_requests_never_end(
+    live_config: ServerConfig, serving: Serving
+) -> None:
+    # The measurement gives way before each of dozens of steps.
+    hasty = replace(live_config.live, give_way_seconds=0.001, check_seconds=0.05)
+    with serving(replace(live_config, live=hasty)) as running:
+        request, live = threading.Event(), running.service.live
+        assert live is not None
+        gate = running.service.pool.run(lambda: request.wait(SECONDS))
+        endless = asyncio.run_coroutine_threadsafe(gate, running.loop)
+        eventually(lambda: live.report().recall is not None, 15.0)
+        assert not endless.done()
+        request.set()
 
 
 def test_a_caller_that_goes_leaves_the_server_writing(live: Running) -> None:

@@ -71,7 +71,7 @@ def test_the_next_bundle_has_what_was_written_and_a_server_goes_on_from_it(
         assert manifest.state == {"log": log.id, "sequence": 5}
         assert manifest.root is None
     said = capfd.readouterr().err
-    assert "1 item left out, such as 'nobody': only some fields were written" in said
+    assert "has the others: items=1 first='nobody'" in said
     # Before the writes, the lamp is not among the items. After them, the deleted item is not.
     assert said.count("is not among the items; 1 of 3 judgments") == 2
     expected = {item.item_id: item for item in GIVEN[2:]} | {
@@ -110,14 +110,14 @@ def test_a_later_write_makes_the_index_anew_and_not_the_towers(
     assert main(command) == 0
     capfd.readouterr()
     assert main(command) == 0
-    assert "index: up to date" in capfd.readouterr().err
+    assert "up to date: step=index" in capfd.readouterr().err
     with WriteLog.open(state) as log:
         log.append([Write("d", "lamp", {"title": "Another lamp"}, whole=False)])
     assert main(command) == 0
     said = capfd.readouterr().err
-    assert "index: done" in said
+    assert "done: step=index" in said
     assert main(["towers", *command[1:]]) == 0
-    assert "towers: up to date" in capfd.readouterr().err
+    assert "up to date: step=towers" in capfd.readouterr().err
     # Without --from-state, the inputs of the index step differ, so its result is out of date.
     assert main(["mine", *flags(data, out)]) == 2
     assert "step index was done with other data or options" in capfd.readouterr().err

@@ -11,7 +11,8 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from base.errors import InputError
-from train.loop.fit import FitConfig, fit, make_optimizer, make_train_step
+from tests.timing import Clock
+from train.loop.fit import FitConfig, TrainingSetup, fit, make_optimizer, make_train_step
 from train.loop.parameters import make_mesh
 
 X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
@@ -75,20 +76,15 @@ def cached(compilation_cache):
 def train(
     tmp_path, *, plan=PLAN, config=CONFIG, evaluate=quality, start=None, loading=load, **seams
 ):
-    return fit(
-        start or params(),
-        loss,
-        plan,
-        loading,
-        encoder=ENCODER,
-        config=config,
+    setup = TrainingSetup(
+        config,
         seed=3,
         mesh=make_mesh(),
         checkpoints=tmp_path / "checkpoints",
         scalars=tmp_path / "scalars",
-        evaluate=evaluate,
-        **seams,
     )
+    start = start or params()
+    return fit(start, loss, plan, loading, setup, encoder=ENCODER, evaluate=evaluate, **seams)
 
 
 def equal(a, b) -> bool:
@@ -121,10 +117,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_was(tmp_path, whole, stop
         return quality(params)
 
     with pytest.raises(RuntimeError, match="killed"):
-        fit(
-            params(), loss, PLAN, dies, encoder=ENCODER, config=CONFIG, seed=3, mesh=make_mesh(),
-            checkpoints=tmp_path / "checkpoints", scalars=tmp_path / "scalars", evaluate=evaluate,
-        )  # fmt: skip
+        train(tmp_path, loading=dies, evaluate=evaluate)
     before = len(calls)
     again, report_again = train(tmp_path, evaluate=evaluate)
     assert equal(again, whole[0])
@@ -188,23 +181,14 @@ def test_a_run_that_stopped_early_does_not_start_again(tmp_path):
     assert report_again == report
 
 
-class Clock:
-    """A clock that a test advances, so that measured times are exact."""
+def slowed(of, clock: Clock, seconds: float):
+    """Return a function that advances the clock and then calls `of`."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def slow(given):
+        clock.advance(seconds)
+        return of(given)
 
-    def __call__(self) -> float:
-        return self.now
-
-    def passing(self, seconds: float, of):
-        """Return a function that advances the clock and then calls `of`."""
-
-        def slow(given):
-            self.now += seconds
-            return of(given)
-
-        return slow
+    return slow
 
 
 def scalars(directory, name: str) -> dict[int, float]:
@@ -226,13 +210,13 @@ def scalars(directory, name: str) -> dict[int, float]:
 def test_waiting_for_batches_is_told_from_everything_else(tmp_path, load_seconds):
     clock = Clock()
     # Only the first batch makes the loop wait. Later batches are loaded during steps.
-    first = clock.passing(load_seconds, load)
+    first = slowed(load, clock, load_seconds)
 
     def make_slow_step(*given):
         step = make_train_step(*given)
 
         def slow_step(*state):
-            clock.now += 1.0
+            clock.advance(1.0)
             return step(*state)
 
         return slow_step
@@ -240,7 +224,7 @@ def test_waiting_for_batches_is_told_from_everything_else(tmp_path, load_seconds
     def slow(examples):
         return (first if np.array_equal(examples, PLAN[0]) else load)(examples)
 
-    evaluate = clock.passing(100.0, quality)
+    evaluate = slowed(quality, clock, 100.0)
     _, report = train(
         tmp_path, loading=slow, evaluate=evaluate, clock=clock, make_step=make_slow_step
     )

@@ -12,7 +12,7 @@ from tests.train.examples import TEXTS, relevance, reranker_example, towers_exam
 from towers.encoder import TowerEncoder
 from towers.model import TowersConfig
 from train.data.relevance import Relevance
-from train.loop.fit import FitConfig, fit
+from train.loop.fit import FitConfig, TrainingSetup, fit
 from train.loop.parameters import encoder_parameters, make_mesh, split
 from train.pipeline.towers import IN_BATCH_LOSS, make_pairs
 
@@ -153,12 +153,14 @@ def test_a_few_steps_move_every_trainable_leaf_and_lower_the_loss(tokenizer, tmp
         example.loss,
         [example.batch] * 6,
         load,
+        TrainingSetup(
+            FAST,
+            seed=0,
+            mesh=make_mesh(),
+            checkpoints=tmp_path / "checkpoints",
+            scalars=tmp_path / "scalars",
+        ),
         encoder=encoder_parameters(example.model),
-        config=FAST,
-        seed=0,
-        mesh=make_mesh(),
-        checkpoints=tmp_path / "checkpoints",
-        scalars=tmp_path / "scalars",
         evaluate=None,
     )
     assert report["step"] == 6

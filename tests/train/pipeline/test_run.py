@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,13 @@ from catalog.dataset.reading import read_dataset
 from catalog.item_text import normalise_query
 from catalog.store import ItemStore
 from lexical.config import LexicalConfig
+from rerank.features import FEATURE_NAMES
 from search.bundle import Manifest, golden, verify
 from search.bundle.building import open_held_out
 from search.config import EngineConfig
 from search.engine import Engine
 from search.request import DENSE, EmbedRequest, RerankRequest, RetrieveRequest, SearchRequest
+from tests.timing import eventually
 from tests.tiny import tiny_items
 from towers.encoder import TowerEncoder
 from towers.index import open_queries
@@ -32,6 +34,8 @@ from train.cli.main import main
 from train.evaluation.evaluate import collect_runs, evaluate
 from train.evaluation.report import judged_queries
 from train.pipeline.run import Pipeline, write_vectors
+from train.pipeline.steps import Step
+from train.pipeline.towers import IN_BATCH_LOSS
 
 ROOT = Path(__file__).parents[3]
 FLOAT32 = EngineConfig(numerics="float32")
@@ -94,36 +98,49 @@ def test_a_second_run_finds_everything_up_to_date(built, demo, flags, capfd):
     before = {path: path.stat().st_mtime_ns for path in (built / "steps").rglob("*")}
     assert main(["bundle", *flags(demo, built)]) == 0
     assert {path: path.stat().st_mtime_ns for path in (built / "steps").rglob("*")} == before
-    assert "bundle: up to date" in capfd.readouterr().err
+    assert "up to date: step=bundle" in capfd.readouterr().err
     assert main(["rerank", *flags(demo, built)]) == 0
-    assert "rerank: up to date" in capfd.readouterr().err
+    assert "up to date: step=rerank" in capfd.readouterr().err
 
 
-def test_a_version_that_answers_otherwise_assembles_the_bundle_anew(
-    built, demo, flags, tmp_path, monkeypatch, capfd
+def test_a_bundle_of_a_version_that_answers_otherwise_is_assembled_anew(
+    built, demo, flags, tmp_path, capfd
 ):
     out = tmp_path / "out"
     shutil.copytree(built, out, symlinks=True)
-    monkeypatch.setattr(golden, "ANSWERS", -1)
+    manifest = Manifest.read(out / "bundle")
+    made_of = manifest.built_from["steps"]
+    earlier = {**manifest.built_from, "steps": {**made_of, "answers": golden.ANSWERS - 1}}
+    replace(manifest, built_from=earlier).write(out / "bundle")
     assert main(["bundle", *flags(demo, out)]) == 0
-    said = capfd.readouterr().err
-    assert "bundle: up to date" not in said
-    assert verify(out / "bundle").built_from["steps"]["answers"] == -1
+    assert "up to date: step=bundle" not in capfd.readouterr().err
+    assert verify(out / "bundle").built_from["steps"] == made_of
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "first"),
-    [("IN_BATCH_LOSS", float, "towers"), ("FEATURE_NAMES", ("cosine",), "rerank")],
+    ("name", "input_name", "present", "earlier"),
+    [
+        ("towers", "loss", IN_BATCH_LOSS.__name__, "another_loss"),
+        ("rerank", "features", list(FEATURE_NAMES), ["cosine"]),
+    ],
 )
-def test_a_version_that_trains_otherwise_trains_anew(
-    built, demo, flags, tmp_path, monkeypatch, capfd, name, value, first
+def test_a_step_of_a_version_that_trains_otherwise_is_out_of_date(
+    built, demo, flags, tmp_path, capfd, name, input_name, present, earlier
 ):
     out = tmp_path / "out"
     shutil.copytree(built, out, symlinks=True)
-    monkeypatch.setattr(f"train.pipeline.run.{name}", value)
+    file = out / "steps" / name / "step.json"
+    values = json.loads(file.read_text())
+    step = Step(name, file.parent, values["inputs"], lambda *_: {})
+    assert step.done
+    inputs = values["inputs"]["inputs"][0]
+    assert inputs[input_name] == present
+    inputs[input_name] = earlier
+    file.write_text(json.dumps(values | {"digest": step.digest}))
+    assert step.done
     # `bundle` does not run other steps; it names the first step that is out of date.
     assert main(["bundle", *flags(demo, out)]) == 2
-    assert f"step {first} was done with other" in capfd.readouterr().err
+    assert f"step {name} was done with other" in capfd.readouterr().err
 
 
 def test_vectors_are_written_some_at_a_time(built, demo, pretrained, tmp_path):
@@ -228,8 +245,9 @@ def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags,
     step = random.randint(1, last)
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
-        while process.poll() is None and newest_checkpoint(out, stage) < step:
-            time.sleep(0.005)
+        eventually(
+            lambda: process.poll() is not None or newest_checkpoint(out, stage) >= step, 600.0
+        )
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -237,7 +255,7 @@ def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags,
     assert not (out / "bundle").exists()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (stage, step, done.stderr)
-    assert "resuming after step" in done.stderr, (stage, step)
+    assert "resuming: step=" in done.stderr, (stage, step)
     # Weights, vectors and results are equal to the last bit, so the metrics are equal too.
     ours, theirs = (Manifest.read(where / "bundle") for where in (out, built))
     assert ours.metrics == theirs.metrics, (stage, step)
