@@ -17,6 +17,7 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.errors import DeadlineExceededError
 from search.runtime.batching import CallContext, call_scope
+from search.runtime.deadline import caller_check
 from server.bundle_loader import BundleLoader
 from server.config import ServerConfig
 from server.worker_pool import StoppingError
@@ -90,7 +91,7 @@ def test_every_part_of_a_load_has_steps(root: Path) -> None:
     directory = root / "one"
     files = len(Manifest.read(directory).files)
     with call_scope(verifying := Impatient()):
-        manifest = bundle.verify(directory)
+        manifest = bundle.verify(directory, caller_check())
     with call_scope(opening := Impatient()):
         engine = Engine(directory, manifest, EngineConfig())
     with call_scope(warming := Impatient()):

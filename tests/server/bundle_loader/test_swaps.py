@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from search.request import SearchRequest
 from server.config import ServerConfig
 from tests import tiny
 from tests.server.bundle_loader.admin import Serving, Swapping, copy, refusal, reseal, serve
+from tests.timing import eventually
 
 Code = grpc.StatusCode
 QUERIES = ("usb c charger", "hdmi cable 2 metre", "ampere 30 watt")
