@@ -137,7 +137,7 @@ def test_attempts_share_one_deadline(make_client, address, servicer) -> None:
     with make_client(address, timeout_seconds=1.0) as client, pytest.raises(ShortlistError):
         client.get_item("a")
     assert time.monotonic() - begun < 2.0
-    assert servicer.calls == 3
+    assert servicer.calls in (2, 3)  # on a slow machine, no time is left for the third attempt
 
 
 def test_a_request_id_is_sent_and_is_in_the_error(make_client, address, servicer) -> None:
