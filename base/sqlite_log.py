@@ -200,11 +200,9 @@ def _reporting(file: LogFile, path: Path, failure: str) -> Iterator[None]:
 def _is_full_disk(error: sqlite3.Error | OSError) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    code = getattr(error, "sqlite_errorcode", None)  # errors of the module itself have no code
     # SQLite needs a file of 32 KB beside an open database. IOERR_SHMSIZE: there is no room for it.
-    full = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
-    return (
-        getattr(error, "sqlite_errorcode", None) in full
-    )  # errors of `sqlite3` itself have no code
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 
 def make_directory(directory: Path) -> None:
