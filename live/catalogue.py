@@ -243,7 +243,6 @@ class LiveCatalogue:
                 reason = operator_text(error)
                 self._compaction_failure = CompactionFailure(datetime.now(UTC), reason)
                 raise
-            self._compactions += 1
             self._compaction_failure = None
 
     def _build_and_adopt(self, cancelled: threading.Event) -> None:
@@ -255,6 +254,7 @@ class LiveCatalogue:
             bundle_store.remove(new.directory)  # or the next server start would open it
             raise
         self._compacted(before, new)
+        self._compactions += 1
         bundle_store.remove_others(self._bundles, keep=new.directory)
         logger.info("compacted: bundle_id=%s sequence=%d", new.bundle_id, state.sequence)
 
