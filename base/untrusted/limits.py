@@ -13,6 +13,10 @@ from collections.abc import Mapping
 JSON_BYTES = 4 * 2**20
 # `tokenizer.json`. The vocabularies of multilingual models have 250,000 pieces and 17 MB.
 TOKENIZER_BYTES = 32 * 2**20
+# Characters that a tokenizer may make of one character. NFKD makes up to 18 characters, and real
+# tokenizers have up to three replacements, each of which at most doubles a text.
+TEXT_GROWTH = 1_024
+WORD_CHARACTERS = 1_000  # BERT splits words of up to 100 characters
 # `golden.jsonl`. Training records up to eight queries with ten results each.
 GOLDEN_BYTES = 2**20
 GOLDEN_QUERIES = 100
@@ -36,8 +40,8 @@ PARAMETERS = 2**30  # in float32, 4 GiB
 BERT_SIZES: Mapping[str, int] = {
     "vocab_size": 10_000_000,
     "hidden_size": 8_192,
-    "num_layers": 64,  # every layer adds seconds to the compilation of every program
-    "num_heads": 128,
+    "num_layers": 64,  # the time to compile a program grows with the number of layers
+    "num_heads": 64,
     "intermediate_size": 65_536,
     "max_positions": 65_536,
     "type_vocab_size": 64,
