@@ -21,10 +21,12 @@ WORD_CHARACTERS = 1_000  # BERT splits words of up to 100 characters
 GOLDEN_BYTES = 2**20
 GOLDEN_QUERIES = 100
 
-# The table of items. Real catalogues decode to about 10 times the bytes of their parquet file.
+# The table of items. A real item decodes to about a thousand bytes. Its row of the parquet file and
+# its vector have about as many bytes together, even if the items are so alike that the parquet file
+# has only a few bytes per row.
 
 TABLE_BYTES = 256 * 2**20  # a small table may always decode to this number of bytes
-TABLE_RATIO = 100  # a table may also decode to this multiple of the bytes of its file
+TABLE_RATIO = 16  # multiple of the bytes of table and vectors that a table may decode to besides
 # Python's objects for one row: its id, and its entry in the dictionary of ids.
 ROW_BYTES = 200
 FOOTER_BYTES = 4 * 2**20  # a footer has some thousand bytes per million rows
