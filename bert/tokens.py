@@ -19,6 +19,7 @@ from base.errors import InputError
 from base.untrusted import limits
 from base.untrusted.small_files import read_bytes
 from bert.batch import Tokens
+from bert.text_growth import check_growth
 
 TOKENIZER_FILE = "tokenizer.json"
 # Files that Hugging Face's tokenizer classes read besides tokenizer.json. `Tokenizer.save` writes
@@ -194,6 +195,7 @@ class Tokenizer:
 
     def __init__(self, files: dict[str, bytes]) -> None:
         """Build from the contents of Hugging Face's files by file name; see `from_directory`."""
+        check_growth(files[TOKENIZER_FILE])
         self._files = files
         self._tokenizer = tokenizers.Tokenizer.from_buffer(files[TOKENIZER_FILE])
         # Switch off settings in the file that would silently cut or pad texts.

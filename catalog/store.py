@@ -1,6 +1,7 @@
 """Items in memory, by row and by id, stored as Arrow columns."""
 
 import copy
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -170,18 +171,24 @@ class ItemStore:
         return table
 
     @classmethod
-    def read(cls, path: Path, before_step: Callable[[], object] = lambda: None) -> "ItemStore":
+    def read(
+        cls,
+        path: Path,
+        most_bytes: int = sys.maxsize,
+        before_step: Callable[[], object] = lambda: None,
+    ) -> "ItemStore":
         """Read a file that `write` wrote.
 
         Args:
             path: The file.
+            most_bytes: Maximum memory of the items.
             before_step: Called between steps. An exception that it raises ends the reading.
 
         Raises:
-            InputError: the file is missing, `write` did not write it, or its items need too much
-                memory (see `read_table`).
+            InputError: the file is missing, `write` did not write it, or its items need more
+                memory.
         """
-        return cls(read_table(path, before_step=before_step))
+        return cls(read_table(path, most_bytes, before_step))
 
 
 def _table(items: Sequence[Item]) -> pa.Table:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from base.untrusted import limits
 from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
 from search import bundle
@@ -22,6 +23,7 @@ from search.result import Hit, Lookup, SearchResult
 from search.runtime.deadline import caller_check
 from search.runtime.stage_timer import StageTimer
 from towers.exact import recall
+from towers.vectors import VECTORS_FILE
 
 _SAMPLE = 50  # number of queries for measuring recall while serving
 
@@ -62,7 +64,10 @@ class Snapshot:
         """
         check = caller_check()
         check()
-        catalogue = Catalogue.of(ItemStore.read(directory / bundle.ITEMS, check))
+        items, vectors = directory / bundle.ITEMS, directory / bundle.INDEX / VECTORS_FILE
+        stored = items.stat().st_size + vectors.stat().st_size
+        most = limits.TABLE_BYTES + limits.TABLE_RATIO * stored
+        catalogue = Catalogue.of(ItemStore.read(items, most, check))
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         source = FeatureSource.open(directory, catalogue, as_of, manifest.channels, available)
         assert source.channels is not None

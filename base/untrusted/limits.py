@@ -13,14 +13,20 @@ from collections.abc import Mapping
 JSON_BYTES = 4 * 2**20
 # `tokenizer.json`. The vocabularies of multilingual models have 250,000 pieces and 17 MB.
 TOKENIZER_BYTES = 32 * 2**20
+# Characters that a tokenizer may make of one character. NFKD makes up to 18 characters, and real
+# tokenizers have up to three replacements, each of which at most doubles a text.
+TEXT_GROWTH = 1_024
+WORD_CHARACTERS = 1_000  # BERT splits words of up to 100 characters
 # `golden.jsonl`. Training records up to eight queries with ten results each.
 GOLDEN_BYTES = 2**20
 GOLDEN_QUERIES = 100
 
-# The table of items. Real catalogues decode to about 10 times the bytes of their parquet file.
+# The table of items. A real item decodes to about a thousand bytes. Its row of the parquet file and
+# its vector have about as many bytes together, even if the items are so alike that the parquet file
+# has only a few bytes per row.
 
 TABLE_BYTES = 256 * 2**20  # a small table may always decode to this number of bytes
-TABLE_RATIO = 100  # a table may also decode to this multiple of the bytes of its file
+TABLE_RATIO = 16  # multiple of the bytes of table and vectors that a table may decode to besides
 # Python's objects for one row: its id, and its entry in the dictionary of ids.
 ROW_BYTES = 200
 FOOTER_BYTES = 4 * 2**20  # a footer has some thousand bytes per million rows
@@ -36,8 +42,8 @@ PARAMETERS = 2**30  # in float32, 4 GiB
 BERT_SIZES: Mapping[str, int] = {
     "vocab_size": 10_000_000,
     "hidden_size": 8_192,
-    "num_layers": 64,  # every layer adds seconds to the compilation of every program
-    "num_heads": 128,
+    "num_layers": 64,  # the time to compile a program grows with the number of layers
+    "num_heads": 64,
     "intermediate_size": 65_536,
     "max_positions": 65_536,
     "type_vocab_size": 64,

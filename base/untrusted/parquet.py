@@ -42,14 +42,12 @@ class _Page(NamedTuple):
     values: int
 
 
-def read_table(
-    path: Path, most: int | None = None, before_step: Callable[[], object] = lambda: None
-) -> pa.Table:
+def read_table(path: Path, most: int, before_step: Callable[[], object] = lambda: None) -> pa.Table:
     """Read a table.
 
     Args:
         path: The file.
-        most: Maximum number of bytes of the decoded table; None: by the size of the file.
+        most: Maximum number of bytes of the decoded table.
         before_step: Called between steps. An exception that it raises ends the reading.
 
     Raises:
@@ -57,9 +55,7 @@ def read_table(
     """
     try:
         with path.open("rb") as handle:
-            size = os.fstat(handle.fileno()).st_size
-            most = limits.TABLE_BYTES + limits.TABLE_RATIO * size if most is None else most
-            _check_footer(handle, size)
+            _check_footer(handle)
             with pq.ParquetFile(handle) as file:
                 _check_pages(handle, file.metadata, most, before_step)
                 _check_values(handle, file.metadata, most, before_step)
@@ -70,9 +66,9 @@ def read_table(
         raise InputError(f"{path}: not a readable parquet file ({_line(error)})") from error
 
 
-def _check_footer(handle: IO[bytes], size: int) -> None:
+def _check_footer(handle: IO[bytes]) -> None:
     """Raise ValueError if the footer is larger than `limits.FOOTER_BYTES`."""
-    handle.seek(max(0, size - _TAIL))
+    handle.seek(max(0, os.fstat(handle.fileno()).st_size - _TAIL))
     footer = int.from_bytes(handle.read(4), "little")
     if footer > limits.FOOTER_BYTES:
         raise ValueError(f"its footer claims {footer:,} bytes")

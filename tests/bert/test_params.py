@@ -182,7 +182,7 @@ def test_weights_larger_than_the_model_are_refused_before_they_are_read(director
     [
         ("num_hidden_layers", 10**9, 64),
         ("num_hidden_layers", 0, 64),
-        ("num_attention_heads", 0, 128),
+        ("num_attention_heads", 0, 64),
         ("hidden_size", 2**40, 8192),
         ("hidden_size", -16, 8192),
         ("vocab_size", 10**9, 10_000_000),

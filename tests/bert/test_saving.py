@@ -111,7 +111,7 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path, content, message
 
 
 def test_a_model_of_too_many_parameters_is_refused_before_its_weights_are_read(tmp_path):
-    sizes = BertConfig(10_000_000, 8_192, 64, 128, 65_536).to_hf()
+    sizes = BertConfig(10_000_000, 8_192, 64, 64, 65_536).to_hf()
     (tmp_path / "config.json").write_text(json.dumps({"bert": sizes}))
     embeddings = (10_000_000 + 512 + 2 + 2) * 8_192
     layers = 64 * (4 * (8_192 + 1) * 8_192 + 2 * 8_192 * 65_536 + 65_536 + (1 + 4) * 8_192)

@@ -1,4 +1,7 @@
+import base64
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import InputError
+from bert.text_growth import check_growth
 from bert.tokens import Ragged, Tokenised, Tokenizer, stack
 
 
@@ -170,3 +174,56 @@ def test_a_file_larger_than_every_vocabulary_is_refused(tmp_path):
         file.truncate(2**40)  # a sparse file of one TiB
     with pytest.raises(InputError, match=r"tokenizer\.json is no tokenizer: it has 1,099"):
         Tokenizer.from_directory(tmp_path)
+
+
+def with_normalizers(pretrained: Path, *normalizers: dict[str, Any]) -> bytes:
+    """The packaged tokenizer with other normalizers."""
+    content = json.loads((pretrained / "tokenizer.json").read_text())
+    nested = {"type": "Sequence", "normalizers": list(normalizers)}
+    content["normalizer"] = {"type": "Sequence", "normalizers": [nested]}
+    return json.dumps(content).encode()
+
+
+def replace_with(text: str, pattern: str = "a") -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"Regex": pattern}, "content": text}
+
+
+def charsmap(longest: bytes) -> dict[str, Any]:
+    table = (4).to_bytes(4, "little") + bytes(4) + b"a\0" + longest + b"\0"
+    encoded = base64.b64encode(table).decode()
+    return {"type": "Precompiled", "precompiled_charsmap": encoded}
+
+
+@pytest.mark.parametrize(
+    "normalizers",
+    [
+        [replace_with("aa")] * 40,
+        [replace_with("x", pattern="(?=.)")] * 40,
+        [replace_with("a" * 10**6)],
+        [{"type": "Prepend", "prepend": "a" * 10**6}, replace_with("aa")],
+        [charsmap(b"a" * 10**6)],
+    ],
+)
+def test_a_tokenizer_that_makes_texts_of_any_length_is_refused(pretrained, normalizers):
+    with pytest.raises(InputError, match="may make a text more than 1024 times longer"):
+        Tokenizer({"tokenizer.json": with_normalizers(pretrained, *normalizers)})
+
+
+def test_the_replacements_of_known_tokenizers_are_allowed(pretrained):
+    # ALBERT's normalizers, without its table.
+    normalizers = [replace_with('"', "``"), {"type": "NFKD"}, replace_with(" ", " {2,}")]
+    Tokenizer({"tokenizer.json": with_normalizers(pretrained, *normalizers)})
+    check_growth(
+        with_normalizers(pretrained, charsmap("صلى الله عليه وسلم".encode()), *normalizers)
+    )
+    check_growth(b'{"normalizer": null, "model": {"type": "Unigram"}}')
+
+
+@pytest.mark.parametrize(
+    "model", [{"max_input_chars_per_word": 10**6}, {"continuing_subword_prefix": "#" * 10**6}]
+)
+def test_a_tokenizer_that_splits_words_of_any_length_is_refused(pretrained, model):
+    content = json.loads((pretrained / "tokenizer.json").read_text())
+    content["model"] |= model
+    with pytest.raises(InputError, match="it splits words of more than 1000 characters"):
+        Tokenizer({"tokenizer.json": json.dumps(content).encode()})
