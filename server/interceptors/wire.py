@@ -4,7 +4,8 @@ An empty sub-message takes two bytes on the wire and hundreds in memory. Without
 message of 8 MiB could hold millions of them, and parsing would stop the event loop for seconds.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Literal
 
@@ -14,6 +15,9 @@ from google.protobuf.descriptor import Descriptor
 MAX_FIELDS = 75_000  # more than 500 items with 100 attributes each have
 # Smaller messages have no more fields than that, because a field takes at least two bytes.
 UNCOUNTED_BYTES = 2 * MAX_FIELDS
+
+_FIELDS_PER_PAUSE = 2_500  # counting them takes about half a millisecond
+_PAUSE_SECONDS = 0.0001
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # wire types
 _GROUPS = (3, 4)  # begin and end of a group; the parser accepts unknown groups
@@ -34,10 +38,22 @@ def request_type(method: str) -> Descriptor | None:
     return found
 
 
-def has_too_many_fields(content: bytes, message: Descriptor | None, most: int = MAX_FIELDS) -> bool:
+def has_too_many_fields(
+    content: bytes,
+    message: Descriptor | None,
+    most: int = MAX_FIELDS,
+    pause: Callable[[float], object] = time.sleep,
+) -> bool:
     """Return whether a serialised message has more than `most` fields, sub-messages included.
 
     An entry of a map counts as one field. Counting ends at a malformed field, as parsing does.
+
+    Args:
+        content: The serialised message.
+        message: The type of the message; None for an unknown type, whose fields are not counted.
+        most: The maximum number of fields.
+        pause: Called regularly with the seconds to sleep, to give Python's lock to the event loop.
+            Without pauses, the event loop would wait for the lock for 5 ms at a time.
     """
     if message is None or len(content) <= UNCOUNTED_BYTES:
         return False
@@ -49,6 +65,8 @@ def has_too_many_fields(content: bytes, message: Descriptor | None, most: int = 
             count += 1
             if count > most:
                 return True
+            if count % _FIELDS_PER_PAUSE == 0:
+                pause(_PAUSE_SECONDS)
             tag, position = _varint(content, position, end)
             wire_type = tag & 7
             if wire_type == _LENGTH:

@@ -27,6 +27,7 @@ from base.errors import InputError
 logger = logging.getLogger(__name__)
 
 _PATH = "/metrics"
+_RETRY_SECONDS = 0.1  # time from a failure to accept a connection to the next attempt
 
 
 class MetricsServer:
@@ -118,6 +119,14 @@ class _Server(ThreadingTCPServer):
             if request not in self._opened:
                 raise ConnectionAbortedError
             return encode(self._registry), content_type
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; wait if it fails, because `serve_forever` tries again at once."""
+        try:
+            return super().get_request()
+        except OSError:  # the process has no free file descriptor, or the client is gone
+            time.sleep(_RETRY_SECONDS)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a new connection; close the oldest connection if there are too many."""

@@ -44,6 +44,15 @@ def test_the_largest_request_is_not_too_much() -> None:
     assert not has_too_many_fields(content, RERANK)
 
 
+def test_counting_pauses_often_enough_for_the_event_loop() -> None:
+    number = SEARCH.fields_by_name["rules"].message_type.fields_by_name["pins"].number
+    content = rules_with(bytes([number << 3 | 2, 0]), MAX_FIELDS + 1)
+    pauses: list[float] = []
+    assert has_too_many_fields(content, SEARCH, pause=pauses.append)
+    assert len(pauses) == MAX_FIELDS // 2_500
+    assert 0 < max(pauses) <= 0.001
+
+
 def test_packed_numbers_are_counted_by_their_bytes() -> None:
     def has_too_many(numbers: int) -> bool:
         request = retrieval_service_pb2.RetrieveRequest(vector={"values": [1.0] * numbers})

@@ -3,6 +3,8 @@
 import logging
 import socket
 import struct
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -138,3 +140,37 @@ def test_metrics_that_cannot_be_collected_are_logged_and_the_port_goes_on(
     assert record.getMessage().startswith("metrics not collected: error=KeyError at\n")
     assert text not in record.getMessage()
     assert capfd.readouterr() == ("", "")
+
+
+def test_without_free_file_descriptors_the_server_waits_instead_of_spinning() -> None:
+    program = """
+import os, resource, socket, sys, time
+from prometheus_client import CollectorRegistry
+from server.observe.metrics_server import MetricsServer
+
+server = MetricsServer(CollectorRegistry(), "127.0.0.1", 0)
+client = socket.socket()
+used = len(os.listdir("/proc/self/fd"))
+resource.setrlimit(resource.RLIMIT_NOFILE, (used + 5, used + 5))
+taken = []
+try:
+    while True:
+        taken.append(os.dup(0))
+except OSError:
+    pass
+client.connect(("127.0.0.1", server.port))
+client.sendall(b"GET /metrics HTTP/1.0\\r\\n\\r\\n")
+before = time.process_time()
+time.sleep(1)
+sys.stdout.write(f"{time.process_time() - before} ")
+os.close(taken.pop())
+sys.stdout.write(client.recv(100).decode())
+server.close()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60
+    )
+    seconds, answer = ran.stdout.split(" ", 1)
+    assert float(seconds) < 0.1
+    assert answer.startswith("HTTP/1.0 200 OK")
+    assert ran.stderr == ""
