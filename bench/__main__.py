@@ -72,7 +72,7 @@ def main(config: BenchConfig) -> None:
             continue
         start = time.perf_counter()
         row = measurement.measure(config.work, config.sizes)
-        minutes = (time.perf_counter() - start) / 60
+        minutes = round((time.perf_counter() - start) / 60, 1)
         order = [measurement.name for measurement in MEASUREMENTS]
         results.save(config.results, order, measurement.name, row, now | {"minutes": minutes})
         say(f"\n{measurement.name}, {row.work}, {minutes:.1f} minutes:\n{tables.tools(row)}")
