@@ -1,7 +1,7 @@
 """Measure the rows of the results, and save each row in results.json (`make bench`).
 
     python -m bench --only encode "index-100k-*"
-    python -m bench --rounds 1 --titles 300 --vectors 20000 --queries 200 --results out/try.json
+    python -m bench --rounds 1 --titles 99 --reranked 2 --vectors 5000 --results out/try.json
 
 A row is skipped if its saved measurement is current: the same code, processor, package versions and
 sizes. Comments and docstrings are not code. So a run that was stopped continues where it stopped.
@@ -72,7 +72,7 @@ def main(config: BenchConfig) -> None:
             continue
         start = time.perf_counter()
         row = measurement.measure(config.work, config.sizes)
-        minutes = (time.perf_counter() - start) / 60
+        minutes = round((time.perf_counter() - start) / 60, 1)
         order = [measurement.name for measurement in MEASUREMENTS]
         results.save(config.results, order, measurement.name, row, now | {"minutes": minutes})
         say(f"\n{measurement.name}, {row.work}, {minutes:.1f} minutes:\n{tables.tools(row)}")

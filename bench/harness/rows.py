@@ -16,6 +16,7 @@ class Sizes:
 
     rounds: int | None = None  # timed rounds of each contestant; None: the row's own number
     titles: int = 5_000  # titles to encode
+    reranked: int = 20  # queries whose candidates are reranked in a round, one after another
     steps: int = 4  # training steps per round
     vectors: int = 1_000_000  # maximum number of vectors in an index
     queries: int = 2_000  # real queries for an index; one half tunes it, the other half is timed

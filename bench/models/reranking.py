@@ -13,7 +13,6 @@ from bench.harness.rows import OURS, Measurement, Row, Sizes, compare
 from bench.models import exported_peers, exporting, ours, torch_peers
 
 ROUNDS = 7
-QUERIES = 20  # queries that are reranked in one round, one after another
 CANDIDATES = 50  # candidates of a query; equals the default `rerank_depth`
 # Two rerankers give the same answers if they put at least this share of pairs in the same order.
 _SAME_ORDER = 0.99
@@ -22,7 +21,7 @@ _REFERENCE = "CrossEncoder.predict, float32"
 
 def reranking(work: Path, sizes: Sizes) -> Row:
     """Rerank the candidates of queries with each tool; compare the order of the scores."""
-    rounds, queries = sizes.rounds or ROUNDS, candidates()
+    rounds, queries = sizes.rounds or ROUNDS, candidates(sizes.reranked)
     setups: Setups = {
         name: (_one_by_one, (setup, arguments, queries))
         for name, (setup, arguments) in _setups(work, queries[0]).items()
@@ -43,14 +42,14 @@ def reranking(work: Path, sizes: Sizes) -> Row:
     return Row(f"rerank {CANDIDATES} candidates of a query", "candidates", rounds, contestants)
 
 
-def candidates() -> list[list[tuple[str, str]]]:
-    """Return queries, each paired with the titles that BM25 ranks highest."""
+def candidates(count: int) -> list[list[tuple[str, str]]]:
+    """Return distinct queries, each paired with the titles that BM25 ranks highest."""
     from catalog.store import ItemStore
     from train.evaluation.baseline import Bm25
 
     store = ItemStore(inputs.dataset().items)
     bm25, titles = Bm25(store), store.text("title")
-    queries = list(dict.fromkeys(query for query, *_ in inputs.judged(10 * QUERIES)))[:QUERIES]
+    queries = list(dict.fromkeys(query for query, *_ in inputs.judged(10 * count)))[:count]
     best = [np.argsort(-bm25.scores(query), kind="stable")[:CANDIDATES] for query in queries]
     return [
         [(query, titles[row]) for row in rows] for query, rows in zip(queries, best, strict=True)
