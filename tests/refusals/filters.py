@@ -60,11 +60,12 @@ def invalid_filters() -> Iterator[tuple[str, Filter, filter_pb2.Filter | None]]:
         Equals("released", datetime.datetime(2024, 2, 29)),
         None,
     )
-    yield refusal(
-        "equals.value: has a lone surrogate (half a character); remove it",
-        Equals("brand", "\ud800"),
-        None,
-    )
+    for surrogate in ("\ud800", "an \udfff"):
+        yield refusal(
+            "equals.value: has a lone surrogate (half a character); remove it",
+            Equals("brand", surrogate),
+            None,
+        )
     yield refusal(
         "equals.value: is empty; to match items without a value, negate exists",
         Equals("brand", ""),
@@ -105,11 +106,10 @@ def invalid_filters() -> Iterator[tuple[str, Filter, filter_pb2.Filter | None]]:
         Range("price", Interval()),
         filters.between("price"),
     )
-    yield refusal(
-        "range.interval: has two bounds on one side; give one",
-        Range("price", Interval(above=1, at_least=1)),
-        None,
-    )
+    for interval in (Interval(above=1, at_least=1), Interval(below=1, at_most=1)):
+        yield refusal(
+            "range.interval: has two bounds on one side; give one", Range("price", interval), None
+        )
     yield refusal(
         "range.interval: is empty; give a lower bound that is not above the upper bound",
         Range("price", Interval(above=2, below=1)),
@@ -138,9 +138,14 @@ def invalid_filters() -> Iterator[tuple[str, Filter, filter_pb2.Filter | None]]:
         Or((VOLTIX,) * 100),
         filters.any_of(*[VOLTIX_MESSAGE] * 100),
     )
-    nested: Filter = VOLTIX
-    message = VOLTIX_MESSAGE
-    for _ in range(8):
-        nested, message = Not(nested), filters.negate(message)
-    levels = ".".join(["not_filter"] * 8)
-    yield refusal(f"{levels}: is on level 9; give at most 8 levels", nested, message)
+    for path, filter_of, message_of in (
+        ("not_filter", Not, filters.negate),
+        ("and_group.filters[0]", lambda part: And((part,)), filters.all_of),
+        ("or_group.filters[0]", lambda part: Or((part,)), filters.any_of),
+    ):
+        nested: Filter = VOLTIX
+        message = VOLTIX_MESSAGE
+        for _ in range(8):
+            nested, message = filter_of(nested), message_of(message)
+        levels = ".".join([path] * 8)
+        yield refusal(f"{levels}: is on level 9; give at most 8 levels", nested, message)
