@@ -18,7 +18,7 @@ from server.interceptors.errors import ErrorInterceptor
 from server.interceptors.handlers import wrap_handler
 from server.interceptors.wire import UNCOUNTED_BYTES
 from shortlist.client import ShortlistError
-from tests.timing import turn
+from tests.timing import eventually, turn
 
 Code = grpc.StatusCode
 
