@@ -60,7 +60,7 @@ def copy_repository(tree: Path) -> None:
             shutil.copy2(ROOT / name, tree / name)
 
 
-def report(name: str, outcomes: Sequence[Outcome], equivalent: dict[Mutant, str]) -> bool:
+def report(name: str, outcomes: Sequence[Outcome], equivalent: set[Mutant]) -> bool:
     """Print the score of a module and its survivors; return whether the score passes."""
     scored = [outcome for outcome in outcomes if outcome.mutant not in equivalent]
     killed = sum(outcome.is_killed for outcome in scored)

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 # Libraries that the tests import. Their imports take longer than most tests.
@@ -51,15 +50,10 @@ class Runner:
         process = self._context.Process(target=_test, args=(self._tree, tests, write_bytecode))
         process.start()
         process.join(WALL_SECONDS)
-        if process.is_alive():
-            _end(process)
+        process.kill()  # no effect on a process that has ended
+        process.join()
         code = process.exitcode
         return None if code in (-signal.SIGXCPU, -signal.SIGKILL) else code
-
-
-def _end(process: BaseProcess) -> None:
-    process.kill()
-    process.join()
 
 
 def _test(tree: Path, tests: Sequence[str], write_bytecode: bool) -> None:

@@ -66,11 +66,11 @@ class Mutant:
         return cls(file, "".join(line.split()), "".join(mutated.split()))
 
 
-def equivalent_mutants() -> dict[Mutant, str]:
-    """Read `equivalent.toml`: each equivalent mutant and the reason."""
-    entries = tomllib.loads((HERE / "equivalent.toml").read_text()).get("equivalent", [])
+def equivalent_mutants() -> set[Mutant]:
+    """Read `equivalent.toml`."""
+    entries = tomllib.loads((HERE / "equivalent.toml").read_text())["equivalent"]
     return {
-        Mutant.of(entry["file"], entry["line"], mutated): entry["reason"]
+        Mutant.of(entry["file"], entry["line"], mutated)
         for entry in entries
         for mutated in entry["mutants"]
     }
@@ -110,7 +110,7 @@ class Session:
                 database.add_work_items(sample)
         return cls(module, path)
 
-    def run(self, runner: Runner, equivalent: dict[Mutant, str]) -> Iterator[Outcome]:
+    def run(self, runner: Runner, equivalent: set[Mutant]) -> Iterator[Outcome]:
         """Run the tests on every mutant that has no outcome, or that survived an earlier run."""
         with use_db(self.path, WorkDB.Mode.open) as database:
             results = {work.job_id: result for work, result in database.completed_work_items}
