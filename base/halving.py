@@ -7,7 +7,7 @@ Result = TypeVar("Result")
 
 
 @runtime_checkable
-class Batch(Protocol):
+class Sliceable(Protocol):
     """Elements that can be counted and sliced: a list, an array, an Arrow column."""
 
     def __len__(self) -> int: ...
@@ -17,7 +17,7 @@ class Batch(Protocol):
 
 def apply_in_halves(
     function: Callable[[Any], Result],
-    batch: Batch,
+    batch: Sliceable,
     *,
     substitute: Result,
     errors: tuple[type[Exception], ...],

@@ -41,7 +41,7 @@ from search import bundle
 from towers.index import IndexConfig
 from towers.saving import save_towers
 from train.pipeline.bundle import assemble
-from train.pipeline.steps import Step
+from train.pipeline.steps import TrainingStep
 
 _SEED = 0
 
@@ -91,7 +91,7 @@ def make_bundle(work: Path, items: int) -> Path:
 
     builds = {"towers": encoder, "index": index, "rerank": lambda *_: {}}
     steps = {
-        name: Step(name, target / "steps" / name, {"items": items}, build)
+        name: TrainingStep(name, target / "steps" / name, {"items": items}, build)
         for name, build in builds.items()
     }
     for step in steps.values():

@@ -1,10 +1,9 @@
-"""Ask a server for its health at fixed times, from a process of its own.
+"""Ask a server for its health at fixed times, from a process of its own that `watching` starts.
 
-    python -m bench.stress.health 127.0.0.1:50051
-
-The program asks every 20 ms, prints "asking" after the first answer, and prints the result when its
-standard input is closed. It does not wait for an answer before it asks again. So a server that
-stands still for a second causes 50 slow answers.
+The process gets the address of the server as its argument. It asks every 20 ms, prints "asking"
+after the first answer, and prints the result when its standard input is closed. It does not wait
+for an answer before it asks again. So a server that stands still for a second causes 50 slow
+answers.
 """
 
 import asyncio

@@ -23,7 +23,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True)
-class Batch:
+class RowBatch:
     """Rows of a text file, as strings or decoded JSON values."""
 
     names: Sequence[str]  # the header of a csv, or all keys of the batch's jsonl rows
@@ -69,7 +69,7 @@ def csv_dialect(path: Path, names: Collection[str]) -> Dialect:
     return Dialect(max(_DELIMITERS, key=known), 1)
 
 
-def csv_batches(path: Path, dialect: Dialect) -> Iterator[Batch]:
+def csv_batches(path: Path, dialect: Dialect) -> Iterator[RowBatch]:
     """Read a csv file whose header names the columns.
 
     Args:
@@ -108,7 +108,7 @@ def _csv_rows(reader: Any, skipped: int) -> Iterator[tuple[int, list[str]]]:
         line = reader.line_num + 1 + skipped  # not `line + 1`: a quoted cell may span lines
 
 
-def _csv_batch(names: list[str], chunk: list[tuple[int, list[str]]]) -> Batch:
+def _csv_batch(names: list[str], chunk: list[tuple[int, list[str]]]) -> RowBatch:
     width = len(names)
     broken = [
         (line, f"{len(row)} cells, but the header names {width}")
@@ -119,10 +119,10 @@ def _csv_batch(names: list[str], chunk: list[tuple[int, list[str]]]) -> Batch:
         chunk = [(line, row) for line, row in chunk if len(row) == width]
     cells = zip(*(row for _, row in chunk), strict=True) if chunk else ([] for _ in names)
     columns = {name: list(values) for name, values in zip(names, cells, strict=True)}
-    return Batch(names, columns, [line for line, _ in chunk], broken)
+    return RowBatch(names, columns, [line for line, _ in chunk], broken)
 
 
-def jsonl_batches(path: Path, reads: Callable[[str], bool]) -> Iterator[Batch]:
+def jsonl_batches(path: Path, reads: Callable[[str], bool]) -> Iterator[RowBatch]:
     """Read a file of one JSON object per line, gzipped if its name ends in `.gz`.
 
     Args:
@@ -144,7 +144,7 @@ def jsonl_batches(path: Path, reads: Callable[[str], bool]) -> Iterator[Batch]:
                 return
 
 
-def _jsonl_batch(chunk: list[tuple[int, str]], reads: Callable[[str], bool]) -> Batch:
+def _jsonl_batch(chunk: list[tuple[int, str]], reads: Callable[[str], bool]) -> RowBatch:
     rows: list[Any] = []
     lines: list[int] = []
     broken: list[tuple[int, str]] = []
@@ -163,7 +163,7 @@ def _jsonl_batch(chunk: list[tuple[int, str]], reads: Callable[[str], bool]) -> 
             broken.append((line, "not a JSON object"))
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row.get(name) for row in rows] for name in names if reads(name)}
-    return Batch(names, columns, lines, broken)
+    return RowBatch(names, columns, lines, broken)
 
 
 def first_line_not_utf8(path: Path) -> int:

@@ -8,7 +8,7 @@ from search.channels.fusion import Candidates, recall_scores
 from search.encoding import QueryEncoder
 from search.pipeline.active_rules import ActiveRules
 from search.pipeline.caps import capped
-from search.pipeline.state import Ranking, SearchState
+from search.pipeline.state import RankedList, SearchState
 
 
 class Recall:
@@ -127,7 +127,7 @@ def _browse(state: SearchState) -> None:
             rows = np.concatenate([state.pins, rows[~np.isin(rows, state.pins)]])
             scores = np.log1p(popularity.scores(rows))
         recalled = len(rows) - len(state.pins)
-        state.ranking = Ranking(rows, scores, np.zeros(0, np.int64), recalled, 0)
+        state.ranking = RankedList(rows, scores, np.zeros(0, np.int64), recalled, 0)
 
 
 def _mask(state: SearchState) -> Bool[np.ndarray, " items"]:

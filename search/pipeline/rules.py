@@ -7,7 +7,7 @@ from search.ordering import rerank_order, scores_behind
 from search.pipeline.active_rules import ActiveRules, RuleEffects
 from search.pipeline.caps import apply_caps, capped
 from search.pipeline.diversity import mmr_order
-from search.pipeline.state import Ranking, SearchState
+from search.pipeline.state import RankedList, SearchState
 
 DIVERSE_DEPTH = 50  # number of items that diversity reorders if nothing was reranked
 
@@ -26,7 +26,7 @@ def apply_rules(state: SearchState) -> None:
         state.shown, state.effects = _arrange(state, state.rules)
 
 
-def _ranking(state: SearchState) -> Ranking:
+def _ranking(state: SearchState) -> RankedList:
     """Return the candidates by final score: reranked candidates first, then the others."""
     candidates = state.candidates
     if candidates is None:
@@ -39,7 +39,7 @@ def _ranking(state: SearchState) -> Ranking:
     ranked = np.concatenate([np.arange(pins), pins + order, np.arange(behind, len(recall_scores))])
     in_depth = state.recalled_rows[: state.depths.recall]
     recalled = int(np.count_nonzero(~np.isin(in_depth, state.pins)))
-    return Ranking(
+    return RankedList(
         candidates.rows[ranked],
         np.concatenate([pin_scores, other_scores]),
         ranked,

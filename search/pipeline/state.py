@@ -75,7 +75,7 @@ NOT_RERANKED = RerankScores(np.zeros(0, np.float32), {})
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankedList:
     """The ranked list before rules are applied.
 
     Attributes:
@@ -94,7 +94,7 @@ class Ranking:
     reranked: int
 
 
-NOTHING = Ranking(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.int64), 0, 0)
+NOTHING = RankedList(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.int64), 0, 0)
 
 
 @dataclass
@@ -146,7 +146,7 @@ class SearchState:
     rerank_target: int = 0
     scores: RerankScores = NOT_RERANKED
     facets: tuple[FacetCounts, ...] = ()
-    ranking: Ranking = NOTHING
+    ranking: RankedList = NOTHING
     shown: Int64[np.ndarray, " shown"] = field(default_factory=lambda: np.zeros(0, np.int64))
     effects: RuleEffects | None = None
     result: SearchResult | None = None

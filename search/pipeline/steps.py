@@ -14,7 +14,7 @@ from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import SearchState
 from search.result import SearchResult
 
-Step: TypeAlias = Callable[[SearchState], None]
+SearchStep: TypeAlias = Callable[[SearchState], None]
 
 
 class Pipeline:
@@ -28,9 +28,9 @@ class Pipeline:
             scorer: Scores candidates with the reranker, if the bundle has one.
             deepest: Number of candidates for the last possible page.
         """
-        self._recall: tuple[Step, ...] = (filter_items, Recall(encoder, deepest))
-        self._rerank: tuple[Step, ...] = (Rerank(scorer), count_facets)
-        self._finish: tuple[Step, ...] = (apply_rules, cut_page)
+        self._recall: tuple[SearchStep, ...] = (filter_items, Recall(encoder, deepest))
+        self._rerank: tuple[SearchStep, ...] = (Rerank(scorer), count_facets)
+        self._finish: tuple[SearchStep, ...] = (apply_rules, cut_page)
 
     def run(
         self, state: SearchState, on_recalled: Callable[[SearchResult], None] | None = None
@@ -54,7 +54,7 @@ class Pipeline:
         return _finish(self._finish, state)
 
 
-def _finish(steps: tuple[Step, ...], state: SearchState) -> SearchResult:
+def _finish(steps: tuple[SearchStep, ...], state: SearchState) -> SearchResult:
     for step in steps:
         step(state)
     assert state.result is not None  # the last step sets it

@@ -40,14 +40,14 @@ from shortlist.v1 import (
 
 
 @runtime_checkable
-class CallContext(Protocol):
+class ServicerContext(Protocol):
     """The part of gRPC's call context that the methods use."""
 
     def time_remaining(self) -> float | None:
         """Return the seconds until the call's deadline; None: no deadline."""
 
 
-def deadline_of(context: CallContext) -> float | None:
+def deadline_of(context: ServicerContext) -> float | None:
     """Return the call's deadline in seconds of `time.monotonic()`; None: no deadline."""
     remaining = context.time_remaining()
     return None if remaining is None else time.monotonic() + remaining
@@ -61,7 +61,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         self._pool = pool
 
     async def Search(
-        self, message: search_service_pb2.SearchRequest, context: CallContext
+        self, message: search_service_pb2.SearchRequest, context: ServicerContext
     ) -> search_service_pb2.SearchResponse:
         """Return the best items for a query."""
         engine = self._engine_handle.engine
@@ -72,7 +72,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         return search_response(request, result, engine.manifest, fields)
 
     async def StreamSearch(
-        self, message: search_service_pb2.StreamSearchRequest, context: CallContext
+        self, message: search_service_pb2.StreamSearchRequest, context: ServicerContext
     ) -> AsyncIterator[search_service_pb2.StreamSearchResponse]:
         """Answer a search twice: with the page in recall order, then with the answer of Search."""
         engine = self._engine_handle.engine
@@ -100,7 +100,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         self._pool = pool
 
     async def Retrieve(
-        self, message: retrieval_service_pb2.RetrieveRequest, context: CallContext
+        self, message: retrieval_service_pb2.RetrieveRequest, context: ServicerContext
     ) -> retrieval_service_pb2.RetrieveResponse:
         """Return the items that the channels recall for a query or a vector."""
         engine = self._engine_handle.engine
@@ -111,7 +111,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         return retrieve_response(result, engine.bundle_id, fields)
 
     async def SimilarItems(
-        self, message: retrieval_service_pb2.SimilarItemsRequest, context: CallContext
+        self, message: retrieval_service_pb2.SimilarItemsRequest, context: ServicerContext
     ) -> retrieval_service_pb2.SimilarItemsResponse:
         """Return the items whose vectors are nearest to the vector of an item."""
         engine = self._engine_handle.engine
@@ -122,7 +122,7 @@ class RetrievalServicer(retrieval_service_pb2_grpc.RetrievalServiceServicer):
         return similar_items_response(result, engine.bundle_id, fields)
 
     async def Embed(
-        self, message: retrieval_service_pb2.EmbedRequest, context: CallContext
+        self, message: retrieval_service_pb2.EmbedRequest, context: ServicerContext
     ) -> retrieval_service_pb2.EmbedResponse:
         """Encode queries and items."""
         engine = self._engine_handle.engine
@@ -140,7 +140,7 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
         self._pool = pool
 
     async def Rerank(
-        self, message: rerank_service_pb2.RerankRequest, context: CallContext
+        self, message: rerank_service_pb2.RerankRequest, context: ServicerContext
     ) -> rerank_service_pb2.RerankResponse:
         """Rerank the candidates that the request names."""
         engine = self._engine_handle.engine
@@ -158,7 +158,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         self._live = live
 
     async def GetItem(
-        self, request: catalog_service_pb2.GetItemRequest, context: CallContext
+        self, request: catalog_service_pb2.GetItemRequest, context: ServicerContext
     ) -> catalog_service_pb2.GetItemResponse:
         """Return one item."""
         engine = self._engine_handle.engine
@@ -170,7 +170,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         return catalog_messages.get_item_response(lookup, fields, engine.bundle_id)
 
     async def BatchGetItems(
-        self, request: catalog_service_pb2.BatchGetItemsRequest, context: CallContext
+        self, request: catalog_service_pb2.BatchGetItemsRequest, context: ServicerContext
     ) -> catalog_service_pb2.BatchGetItemsResponse:
         """Return the known items of a list of ids, and the unknown ids."""
         engine = self._engine_handle.engine
@@ -182,7 +182,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def UpsertItems(
         self,
         request_iterator: AsyncIterator[catalog_service_pb2.UpsertItemsRequest],
-        context: CallContext,
+        context: ServicerContext,
     ) -> AsyncIterator[catalog_service_pb2.UpsertItemsResponse]:
         """Create and change items."""
         method = "shortlist.v1.CatalogService/UpsertItems"
@@ -195,7 +195,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     async def DeleteItems(
         self,
         request_iterator: AsyncIterator[catalog_service_pb2.DeleteItemsRequest],
-        context: CallContext,
+        context: ServicerContext,
     ) -> AsyncIterator[catalog_service_pb2.DeleteItemsResponse]:
         """Delete items."""
         method = "shortlist.v1.CatalogService/DeleteItems"

@@ -239,7 +239,7 @@ def test_mutual_tls_serves_only_those_with_a_certificate_of_the_authority(
 def test_the_probe_speaks_tls(config: ServerConfig, certificates: Path, serving: Serving) -> None:
     with serving(tls_config(config, certificates, mutual=True)) as server:
         shown = HealthConfig(
-            server.address,
+            address=server.address,
             tls_ca=certificates / "ca.pem",
             tls_cert=certificates / "client.pem",
             tls_key=certificates / "client.key",

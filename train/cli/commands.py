@@ -13,7 +13,7 @@ from search.engine import Engine
 from train.evaluation.evaluate import evaluate, print_report, write_report
 from train.pipeline.bundle import record_metrics
 from train.pipeline.options import DEMO, TrainConfig
-from train.pipeline.run import Pipeline, dataset_directory
+from train.pipeline.run import TrainingRun, dataset_directory
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class ValidateConfig:
 
 def train_all(config: TrainConfig) -> None:
     """Run every step, then evaluate the bundle if `test` has judgments."""
-    pipeline = Pipeline(config)
+    pipeline = TrainingRun(config)
     bundle = pipeline.run()
     dataset = pipeline.dataset
     if (

@@ -16,7 +16,7 @@ from train.cli.commands import (
     validate,
 )
 from train.pipeline.options import DEMO, TrainConfig, preset
-from train.pipeline.run import STEPS, Pipeline
+from train.pipeline.run import STEPS, TrainingRun
 
 _ABOUT = {
     "all": "Train towers and reranker, build a bundle and evaluate it: all steps in order.",
@@ -67,7 +67,7 @@ def _dispatch(command: str, rest: list[str], program: str) -> int:
         if command == "all":
             train_all(config)
         else:
-            Pipeline(config).run(only=command)
+            TrainingRun(config).run(only=command)
     return 0
 
 

@@ -19,7 +19,7 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.feature_source import newest_release
 from train.evaluation.report import JudgedQuery
-from train.pipeline.steps import Step
+from train.pipeline.steps import TrainingStep
 from train.pipeline.weights import (
     CHANNEL_WEIGHTS,
     MAX_QUERIES,
@@ -36,7 +36,7 @@ _STEP_FILES = "step.json"  # not copied into bundles
 
 def assemble(
     target: Path,
-    steps: Mapping[str, Step],
+    steps: Mapping[str, TrainingStep],
     store: ItemStore,
     tokenizer: Tokenizer,
     numerics: Numerics,

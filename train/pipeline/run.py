@@ -41,7 +41,7 @@ from train.loop.parameters import make_mesh
 from train.pipeline.bundle import assemble
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
-from train.pipeline.steps import Step, sole_writer
+from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
 from train.pipeline.weights import dev_queries
 
@@ -67,7 +67,7 @@ def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class TrainingRun:
     """The steps of one configuration, and the data that they share."""
 
     config: TrainConfig
@@ -168,7 +168,7 @@ class Pipeline:
                 step.require()
             return self.bundle(steps)
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[TrainingStep]:
         """Return all steps in order, each with the digests of the steps that it depends on."""
         config = self.config
         shared = {
@@ -212,9 +212,9 @@ class Pipeline:
         )
         return [towers, index, mined, rerank]
 
-    def _step(self, name: str, build: Any, *inputs: Any) -> Step:
+    def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
         values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
-        return Step(name, self._directory(name), {"inputs": values}, build)
+        return TrainingStep(name, self._directory(name), {"inputs": values}, build)
 
     def _directory(self, name: str) -> Path:
         return self.config.out / "steps" / name
@@ -312,7 +312,7 @@ class Pipeline:
         statistics.write(directory)
         return {**report, "trained_features": sum(statistics.trained)}
 
-    def bundle(self, steps: Sequence[Step]) -> Path:
+    def bundle(self, steps: Sequence[TrainingStep]) -> Path:
         """Assemble the bundle from the steps, unless it is up to date."""
         return assemble(
             self.config.out / "bundle",

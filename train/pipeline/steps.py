@@ -34,7 +34,7 @@ def sole_writer(out: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainingStep:
     """One step of a run.
 
     Attributes:

@@ -12,7 +12,7 @@ from search.config import EngineConfig
 from search.feature_source import FeatureSource
 from search.pipeline.active_rules import ActiveRules, RuleEffects
 from search.pipeline.page import cut_page
-from search.pipeline.state import Depths, Ranking, RerankScores, SearchState
+from search.pipeline.state import Depths, RankedList, RerankScores, SearchState
 from search.popularity import Popularity
 from search.request import SearchRequest
 from search.result import Degradation
@@ -69,7 +69,7 @@ def searched(**fields) -> SearchState:
         ),
         recalled_rows=ints(3, 2, 1, 0),
         scores=RerankScores(floats(-1, 2), {"lexical": floats(0.625, np.nan)}),
-        ranking=Ranking(
+        ranking=RankedList(
             ints(2, 3, 1, 0), floats(3.25, 0.25, 0.125, 0), np.array([1, 0, 2, 3]), 4, 2
         ),
         **fields,
@@ -117,7 +117,7 @@ def test_the_result_says_how_the_list_came_about():
 
 
 def test_browsed_hits_have_only_the_score_they_are_ordered_by():
-    ranking = Ranking(ints(5, 4), floats(9, 8), np.zeros(0, np.int64), 2, 0)
+    ranking = RankedList(ints(5, 4), floats(9, 8), np.zeros(0, np.int64), 2, 0)
     first, second = result_of(state_of(ranking=ranking, shown=2)).hits
     assert (first.item_id, first.score, first.item) == ("f", 9, CATALOGUE.item(5))
     assert (second.item_id, second.score, second.item) == ("e", 8, CATALOGUE.item(4))

@@ -33,8 +33,8 @@ from towers.vectors import Bfloat16Vectors, open_vectors
 from train.cli.main import main
 from train.evaluation.evaluate import collect_runs, evaluate
 from train.evaluation.report import judged_queries
-from train.pipeline.run import Pipeline, write_vectors
-from train.pipeline.steps import Step
+from train.pipeline.run import TrainingRun, write_vectors
+from train.pipeline.steps import TrainingStep
 from train.pipeline.towers import IN_BATCH_LOSS
 
 ROOT = Path(__file__).parents[3]
@@ -131,7 +131,7 @@ def test_a_step_of_a_version_that_trains_otherwise_is_out_of_date(
     shutil.copytree(built, out, symlinks=True)
     file = out / "steps" / name / "step.json"
     values = json.loads(file.read_text())
-    step = Step(name, file.parent, values["inputs"], lambda *_: {})
+    step = TrainingStep(name, file.parent, values["inputs"], lambda *_: {})
     assert step.done
     inputs = values["inputs"]["inputs"][0]
     assert inputs[input_name] == present
@@ -233,7 +233,7 @@ def test_nothing_that_learns_sees_test_queries(demo, flags, tmp_path):
     assert tested
     from train.pipeline.options import TrainConfig
 
-    seen = Pipeline(TrainConfig(data=str(demo), out=tmp_path)).relevance
+    seen = TrainingRun(TrainConfig(data=str(demo), out=tmp_path)).relevance
     assert set(seen.splits) == {"train", "dev"}
     assert not set(seen.queries) & tested
 

@@ -10,7 +10,8 @@ from bert.numerics import Numerics
 from tests.tiny import tiny_items
 from tests.train.examples import TEXTS, relevance, towers_example
 from train.cli.main import main
-from train.loop.fit import FitConfig
+from train.loop.fit import FitConfig, TrainingSetup
+from train.loop.parameters import make_mesh
 from train.pipeline.towers import PairsConfig, train_towers
 
 
@@ -23,11 +24,13 @@ def test_towers_do_not_train_on_dev_queries(tokenizer, tmp_path):
             replace(relevance(), splits=("dev",) * 8),
             TEXTS,
             config=PairsConfig(batch=4),
-            fitting=FitConfig(epochs=1),
-            seed=0,
-            model_parallel=1,
-            checkpoints=tmp_path / "checkpoints",
-            scalars=tmp_path / "scalars",
+            setup=TrainingSetup(
+                FitConfig(epochs=1),
+                seed=0,
+                mesh=make_mesh(1),
+                checkpoints=tmp_path / "checkpoints",
+                scalars=tmp_path / "scalars",
+            ),
         )
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from base.errors import InputError
-from train.pipeline.steps import Step, sole_writer
+from train.pipeline.steps import TrainingStep, sole_writer
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def step(tmp_path):
         (unfinished / "checkpoint").touch()
         return {"count": len(done)}
 
-    step = Step("towers", tmp_path / "steps" / "towers", {"seed": 0, "data": "abc"}, build)
+    step = TrainingStep("towers", tmp_path / "steps" / "towers", {"seed": 0, "data": "abc"}, build)
     return step, done
 
 
