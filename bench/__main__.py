@@ -24,17 +24,18 @@ from bench.harness import inputs
 from bench.harness.output import say
 from bench.harness.rows import Measurement, Sizes
 from bench.index import indexes
-from bench.index.filters import comparison
-from bench.models import encoding, reranking, training
+from bench.index.filters.comparison import FILTERS
+from bench.models import encoding, reranking
+from bench.models.training.comparison import TRAINING
 from bench.report import results, tables
 from bert.compiled import enable_compilation_cache
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     encoding.ENCODING,
     reranking.RERANKING,
-    *training.TRAINING,
+    *TRAINING,
     *indexes.INDEXES,
-    *comparison.FILTERS,
+    *FILTERS,
 )
 
 
