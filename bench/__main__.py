@@ -6,29 +6,36 @@
 A row is skipped if its saved measurement is current: the same code, processor, package versions and
 sizes. Comments and docstrings are not code. So a run that was stopped continues where it stopped.
 The second command tries all contestants on small inputs.
+
+The first run measures whether Shortlist multiplies faster in bfloat16 or in float32, and stores the
+choice in `numerics.json` below `out/bench/xla`. Delete this file to measure again.
 """
 
+import os
 import time
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import jax
 import tyro
 
 from bench.harness import inputs
 from bench.harness.output import say
 from bench.harness.rows import Measurement, Sizes
 from bench.index import indexes
-from bench.index.filters import comparison
-from bench.models import encoding, reranking, training
+from bench.index.filters.comparison import FILTERS
+from bench.models import encoding, reranking
+from bench.models.training.comparison import TRAINING
 from bench.report import results, tables
+from bert.compiled import enable_compilation_cache
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     encoding.ENCODING,
     reranking.RERANKING,
-    *training.TRAINING,
+    *TRAINING,
     *indexes.INDEXES,
-    *comparison.FILTERS,
+    *FILTERS,
 )
 
 
@@ -64,6 +71,9 @@ def main(config: BenchConfig) -> None:
     """Measure one row after another; save a row as soon as it is measured."""
     measurements = chosen(config.only)
     inputs.dataset()  # fail early if the data is missing
+    enable_compilation_cache(config.work / "xla")
+    # All processes use the number type that this process measures or that the cache stores.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     for measurement in measurements:
         now = results.conditions(measurement, config.sizes)
         saved = results.read(config.results).get(measurement.name, {})

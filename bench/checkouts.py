@@ -56,8 +56,8 @@ def main(config: CheckoutsConfig) -> None:
     served = (config.bundle.absolute(), config.work.absolute(), queries)
     setups: dict[str, tuple[Setup, tuple[Any, ...]]] = {
         "encode": (_encode, (inputs.titles(config.titles),)),
-        "two-tower step": (_ours, ("our_training", "train_towers", pairs, _STEPS)),
-        "reranker step": (_ours, ("our_training", "train_cross_encoder", pairs, model, _STEPS)),
+        "two-tower step": (_ours, ("training.ours", "train_towers", pairs, _STEPS)),
+        "reranker step": (_ours, ("training.ours", "train_cross_encoder", pairs, model, _STEPS)),
         "index": (_index, (config.vectors,)),
         "Rerank, 50 items": (_serve, (_rerank, *served)),
         "Retrieve, 100 items": (_serve, (_retrieve, *served)),

@@ -24,7 +24,8 @@ from flax import nnx
 from bench.harness import inputs
 from bench.harness.machine import machine
 from bench.harness.output import say
-from bench.models import our_training, ours, profiling
+from bench.models import ours, profiling
+from bench.models.training.ours import train_towers
 from bert.batch import Tokens
 from bert.compiled import serving_state
 from bert.config import BertConfig
@@ -105,7 +106,7 @@ def shares(forward: Forward) -> None:
             f"forward, {batch} × {length} tokens", taken, operations(forward.config, batch * length)
         )
     pairs = inputs.judged(64 * (_STEPS + 1), relevant=True)
-    step = our_training.train_towers(pairs, _STEPS)
+    step = train_towers(pairs, _STEPS)
     step()
     tokens_of_step = round(64 * ours.token_counts(pairs))
     # A step has a forward pass, and a backward pass with twice as many operations.

@@ -15,7 +15,7 @@ from bench.harness.rows import Contestant, Measurement, Row, Sizes
 
 FILE = sources.ROOT / "bench" / "results.json"
 # Conditions that must be the same for a saved row to be current.
-_DECISIVE = ("digest", "processor", "versions", "sizes")
+_DECISIVE = ("digest", "processor", "numerics", "versions", "sizes")
 
 
 def conditions(measurement: Measurement, sizes: Sizes) -> dict[str, Any]:
@@ -26,6 +26,7 @@ def conditions(measurement: Measurement, sizes: Sizes) -> dict[str, Any]:
         "commit": sources.commit(sources.files(measurement.module)),
         "digest": sources.digest(measurement.module),
         "processor": about_machine.pop("processor"),
+        "numerics": about_machine.pop("numerics"),
         "machine": about_machine,
         "versions": versions(measurement.packages),
         "sizes": asdict(sizes),

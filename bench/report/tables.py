@@ -67,7 +67,7 @@ def measured(saved: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in saved["versions"].items())
     return (
         f"Measured on {saved['processor']} in {row.rounds} rounds ({_when(saved)}). Shortlist "
-        f"computed in {saved['machine']['numerics']}. Versions: {versions}."
+        f"computed in {saved['numerics']}. Versions: {versions}."
     )
 
 

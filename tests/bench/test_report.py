@@ -20,7 +20,7 @@ CONDITIONS = {
     "commit": "abc1234",
     "digest": "d",
     "processor": "EPYC, 2 cores",
-    "machine": {"numerics": "bfloat16"},
+    "numerics": "bfloat16",
     "versions": {"python": "3.11"},
     "sizes": {"rounds": None},
 }
@@ -58,7 +58,7 @@ def test_saving_drops_rows_that_no_longer_exist(file):
     assert list(results.read(file)) == ["second"]
 
 
-@pytest.mark.parametrize("name", ["digest", "processor", "versions", "sizes"])
+@pytest.mark.parametrize("name", ["digest", "processor", "numerics", "versions", "sizes"])
 def test_a_row_is_current_only_under_the_same_conditions(file, name):
     saved = results.read(file)["first"]
     assert results.is_current(saved, {**CONDITIONS, "date": "2027-01-01", "commit": "def"})

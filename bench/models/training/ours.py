@@ -12,7 +12,7 @@ import optax
 
 from bench.harness.contest import Work
 from bench.harness.inputs import MAX_TOKENS
-from bench.models import ours
+from bench.models.ours import parts
 from bert.numerics import choose_numerics
 from bert.params import load_bert
 from bert.tokens import Tokenised, Tokenizer
@@ -34,7 +34,7 @@ from train.pipeline.towers import Pairs, pairs_loss
 
 def train_towers(pairs: Sequence[tuple[str, str, float]], steps: int) -> Work:
     """Train the towers on batches of 64 pairs, packed as in the training pipeline."""
-    towers, tokenizer = ours.parts()
+    towers, tokenizer = parts()
     encoder = TowerEncoder(towers, tokenizer, choose_numerics())
     count = len(pairs)
     data = Pairs(

@@ -7,7 +7,8 @@ from typing import Any
 from bench.harness import inputs
 from bench.harness.contest import Setups, contest
 from bench.harness.rows import OURS, Measurement, Row, Sizes, compare
-from bench.models import exporting, our_training, torch_training
+from bench.models import exporting
+from bench.models.training import ours, trainers
 from train.loop.huge_pages import huge_pages
 
 ROUNDS = 7
@@ -20,9 +21,9 @@ _PACKAGES = (
 def towers(_: Path, sizes: Sizes) -> Row:
     """Train both towers with each tool."""
     pairs = inputs.judged(_TOWERS_BATCH * (sizes.steps + 1), relevant=True)
-    train = torch_training.train_towers
+    train = trainers.train_towers
     setups: Setups = {
-        OURS: (our_training.train_towers, (pairs, sizes.steps)),
+        OURS: (ours.train_towers, (pairs, sizes.steps)),
         "SentenceTransformerTrainer, bf16": (train, (pairs, sizes.steps, True)),
         "SentenceTransformerTrainer, float32": (train, (pairs, sizes.steps, False)),
     }
@@ -32,11 +33,12 @@ def towers(_: Path, sizes: Sizes) -> Row:
 def cross_encoder(work: Path, sizes: Sizes) -> Row:
     """Train the cross-encoder with each tool."""
     pairs = inputs.judged(_CROSS_ENCODER_BATCH * (sizes.steps + 1))
-    common, train = (pairs, exporting.source(work, "cross-encoder"), sizes.steps), torch_training
+    common = (pairs, exporting.source(work, "cross-encoder"), sizes.steps)
+    train = trainers.train_cross_encoder
     setups: Setups = {
-        OURS: (our_training.train_cross_encoder, common),
-        "CrossEncoderTrainer, bf16": (train.train_cross_encoder, (*common, True)),
-        "CrossEncoderTrainer, float32": (train.train_cross_encoder, (*common, False)),
+        OURS: (ours.train_cross_encoder, common),
+        "CrossEncoderTrainer, bf16": (train, (*common, True)),
+        "CrossEncoderTrainer, float32": (train, (*common, False)),
     }
     return _row("train a cross-encoder", _CROSS_ENCODER_BATCH, setups, sizes)
 

@@ -1,0 +1,1 @@
+"""Training steps, compared with other libraries."""
