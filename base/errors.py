@@ -11,6 +11,10 @@ class InputError(Exception):
     """
 
 
+class StorageError(InputError):
+    """A file cannot be written now, for example because the disk is full."""
+
+
 class RequestError(Exception):
     """A request field has a value that cannot be used.
 

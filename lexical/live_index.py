@@ -6,16 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from base.errors import InputError
+from base.errors import StorageError
 from base.panics import panics_as_errors
 from catalog.items import Item
 from lexical.index import LexicalIndex
 
 _WRITER_BYTES = 32 << 20  # memory limit of the writer; each update is small
-
-
-class LexicalWriteError(InputError):
-    """The files of a `LiveLexicalIndex` cannot be written, for example because the disk is full."""
 
 
 class LiveLexicalIndex:
@@ -39,7 +35,7 @@ class LiveLexicalIndex:
                 removes the temporary directory; a killed process leaves it.
 
         Raises:
-            LexicalWriteError: the temporary directory cannot be written.
+            StorageError: the temporary directory cannot be written.
             InputError: the index is damaged.
         """
         self._scratch = scratch
@@ -66,7 +62,7 @@ class LiveLexicalIndex:
             rows: The number of rows after the update, including removed rows.
 
         Raises:
-            LexicalWriteError: the files cannot be written.
+            StorageError: the files cannot be written.
         """
         counts: Counter[str] = Counter()
         with self._reporting():
@@ -92,11 +88,11 @@ class LiveLexicalIndex:
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:
-        """Turn errors of tantivy and of the file system into a LexicalWriteError."""
+        """Turn errors of tantivy and of the file system into a StorageError."""
         try:
             yield
         except (ValueError, OSError) as error:
-            raise LexicalWriteError(
+            raise StorageError(
                 f"{self._scratch}: the index of written items cannot be stored ({error}); check "
                 "the disk and its free space"
             ) from error

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from lexical.live_index import LexicalWriteError
+from base.errors import StorageError
 from live import bundle_store
 from live.bundle_store import State
 from live.compaction import CompactionError
@@ -63,7 +63,7 @@ class ActiveIndex:
         self._writing = threading.Lock()  # held to append to the log and to apply its writes
         self._showing = threading.Lock()  # held to make items visible
         self.delta_index = open_index(engine_handle.engine, scratch)
-        with suppress(LexicalWriteError):  # the next call of `show` fails too, or succeeds
+        with suppress(StorageError):  # the next call of `show` fails too, or succeeds
             self._replay(self.delta_index)
         self.recall_monitor = self._monitor(engine_handle.engine)
 

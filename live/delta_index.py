@@ -21,12 +21,11 @@ from jaxtyping import Float32
 
 from catalog.items import Item
 from catalog.store import NUMERIC
-from lexical.index import LexicalIndex
-from lexical.live_index import LiveLexicalIndex
 from live.item_vectors import ItemEncoder, item_vectors
 from live.log.write_ahead_log import Change, Write
-from search import bundle
+from search.bundle import Manifest
 from search.channels.base import AddedRows
+from search.channels.fusion import Channels, ChannelsWriter
 from search.engine import Engine
 from search.runtime.batching import CallContext, call_scope
 from search.snapshot import Snapshot
@@ -40,7 +39,7 @@ MakeVectors: TypeAlias = Callable[
     [ItemEncoder, Sequence[Item], Sequence[Snapshot]],
     tuple[Float32[np.ndarray, "items dim"], list[int]],
 ]
-OpenLexicalIndex: TypeAlias = Callable[[Path, LexicalIndex, Path], LiveLexicalIndex]
+OpenWriter: TypeAlias = Callable[[Channels, Path, Manifest, Path], ChannelsWriter]
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class DeltaIndex:
         scratch: Path,
         *,
         make_vectors: MakeVectors = item_vectors,
-        open_lexical: OpenLexicalIndex = LiveLexicalIndex,
+        open_writer: OpenWriter = ChannelsWriter,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start without writes. From now on, only this object may replace the engine's snapshot.
@@ -70,7 +69,7 @@ class DeltaIndex:
             engine: The engine of the bundle.
             scratch: A directory for temporary files, created when it is needed.
             make_vectors: Makes the vectors of pending items.
-            open_lexical: Opens the lexical index to which pending items are added.
+            open_writer: Opens the writer that adds pending items to the recall channels.
             clock: Measures how long items wait, in seconds.
         """
         self.engine = engine
@@ -80,11 +79,11 @@ class DeltaIndex:
         self.applied = 0  # sequence of the last applied write
         self._make_vectors = make_vectors
         self._clock = clock
-        self._dead: list[int] = []  # deleted rows that the lexical index still has
+        self._dead: list[int] = []  # deleted rows that the channels still have
         self._scratch = scratch
-        self._open_lexical = open_lexical
-        self._built_lexical = engine.snapshot.channels.lexical.index
-        self._lexical: LiveLexicalIndex | None = None  # `show` opens it, again after a failure
+        self._open_writer = open_writer
+        self._built = engine.snapshot.channels
+        self._writer: ChannelsWriter | None = None  # `show` opens it, again after a failure
         self._lock = threading.Lock()  # guards the engine's snapshot and the pending items
 
     def has(self, item_id: str) -> bool:
@@ -143,8 +142,8 @@ class DeltaIndex:
         dead: Sequence[int],
         known: Snapshot | None,
     ) -> None:
-        # Open the index before the slow encoding: on a full disk, this fails.
-        lexical = self._lexical or self._open(snapshot)
+        # Open the writer before the slow encoding: on a full disk, this fails.
+        writer = self._writer or self._open(snapshot)
         vectors, failed = self._vectors(
             [pending.item for pending in taken.values()], [snapshot, known] if known else [snapshot]
         )
@@ -155,25 +154,24 @@ class DeltaIndex:
             taken = {key: taken[key] for key in keys if key not in bad}
             vectors = np.delete(vectors, failed, axis=0)
         try:
-            self._index(taken, vectors, snapshot, dead, lexical)
+            self._index(taken, vectors, snapshot, dead, writer)
         except BaseException:
-            self.close()  # the lexical index may have other rows than the snapshot
+            self.close()  # the channels of the writer may have other rows than the snapshot
             raise
 
-    def _open(self, snapshot: Snapshot) -> LiveLexicalIndex:
-        """Open the lexical index of the bundle, and give it the rows of a snapshot."""
+    def _open(self, snapshot: Snapshot) -> ChannelsWriter:
+        """Open a writer for the channels of the bundle, and add the added rows of a snapshot."""
         engine, catalogue = self.engine, snapshot.catalogue
-        bundle.require_unchanged(engine.directory, engine.manifest, bundle.LEXICAL)
         built = len(catalogue.base)
-        added = built + np.flatnonzero(catalogue.all_alive[built:])
-        dead = np.flatnonzero(~catalogue.all_alive[:built])
-        self._lexical = self._open_lexical(
-            engine.directory / bundle.LEXICAL, self._built_lexical, self._scratch
+        rows = np.arange(built, catalogue.rows_in_all, dtype=np.int32)
+        items = [catalogue.item(row) for row in rows.tolist()]
+        dead = np.flatnonzero(~catalogue.all_alive).tolist()
+        self._writer = self._open_writer(
+            self._built, engine.directory, engine.manifest, self._scratch
         )
         try:
-            items = {row: catalogue.item(row) for row in added.tolist()}
-            self._lexical.update(items, dead.tolist(), catalogue.rows_in_all)
-            return self._lexical
+            self._writer.extended(AddedRows(built, items, snapshot.channels.vectors(rows), dead))
+            return self._writer
         except BaseException:
             self.close()
             raise
@@ -184,17 +182,14 @@ class DeltaIndex:
         vectors: Float32[np.ndarray, "items dim"],
         snapshot: Snapshot,
         dead: Sequence[int],
-        lexical: LiveLexicalIndex,
+        writer: ChannelsWriter,
     ) -> None:
-        """Add encoded items to the indexes, and make them visible."""
+        """Add encoded items to the channels, and make them visible."""
         items = [pending.item for pending in taken.values()]
         first = snapshot.catalogue.rows_in_all
         old = [row for row in snapshot.catalogue.rows(list(taken)).tolist() if row >= 0]
-        updated = lexical.update(
-            dict(enumerate(items, start=first)), [*old, *dead], first + len(items)
-        )
         # `apply` changes only the catalogue, so these channels fit a later snapshot too.
-        channels = snapshot.channels.extended(AddedRows(items, vectors, updated))
+        channels = writer.extended(AddedRows(first, items, vectors, [*old, *dead]))
         with self._lock:
             snapshot = self.engine.snapshot  # includes deletions and numbers written meanwhile
             shown = [self._shown(item) for item in items]
@@ -225,9 +220,9 @@ class DeltaIndex:
 
     def close(self) -> None:
         """Release resources that only writes need; searches still work."""
-        if self._lexical is not None:
-            self._lexical.close()
-            self._lexical = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _apply(self, changes: "_Changes", sequence: int, write: Write | Change) -> None:
         item_id, fields = write.item_id, write.fields

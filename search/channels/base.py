@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Int32
 
 from catalog.catalogue import Catalogue
 from catalog.items import Item
-from lexical.index import LexicalIndex
+from search.bundle import Manifest
 
 # Mask of the rows that a search may return. None: all rows (only used if no row is deleted).
 Allowed: TypeAlias = Bool[np.ndarray, " items"] | None
@@ -54,14 +54,17 @@ class AddedRows:
     """New rows, which follow the rows that a channel already has.
 
     Attributes:
+        first: The first new row, which is the number of earlier rows.
         items: The items, in the order of their rows.
         vectors: The unit vectors of the items.
-        lexical: A lexical index of all rows, old and new.
+        dead: Old and new rows that no search may return. A row can be listed in several calls. A
+            channel may ignore dead rows, because searches also exclude them with a mask.
     """
 
+    first: int
     items: Sequence[Item]
     vectors: Float32[np.ndarray, "added dim"]
-    lexical: LexicalIndex
+    dead: Sequence[int]
 
 
 @runtime_checkable
@@ -98,8 +101,62 @@ class Channel(Protocol):
     ) -> Float32[np.ndarray, " items"]:
         """Return the scores of any items, whether or not `search` would find them."""
 
-    def extended(self, added: AddedRows) -> "Channel":
-        """Return a channel with more rows. Only one thread at a time may extend a channel."""
+    def writer(self, bundle: Path, manifest: Manifest, scratch: Path, /) -> "ChannelWriter":
+        """Return a writer that adds rows to this channel, which `open` returned.
+
+        A channel that keeps added rows in memory returns a `MemoryWriter`.
+
+        Args:
+            bundle: The directory of the bundle.
+            manifest: The manifest of the bundle when it was loaded.
+            scratch: A directory for temporary files. The writer creates it if necessary.
+
+        Raises:
+            BundleError: the bundle's files have changed.
+            StorageError: a file cannot be written, for example because the disk is full.
+        """
 
     def warm_up(self, depth: int) -> None:
         """Compile or load everything that a search for `depth` items needs."""
+
+
+@runtime_checkable
+class ChannelWriter(Protocol):
+    """Adds rows to a channel. Only one thread at a time may use a writer.
+
+    After an error, a writer cannot be used. Close it, open another one and add all rows again.
+    """
+
+    def extended(self, added: AddedRows) -> Channel:
+        """Return the channel with more rows; earlier channels do not change.
+
+        Raises:
+            StorageError: a file cannot be written, for example because the disk is full.
+        """
+
+    def close(self) -> None:
+        """Release the resources of the writer; its channels can still be searched."""
+
+
+@runtime_checkable
+class ExtendableChannel(Channel, Protocol):
+    """A channel that keeps added rows in memory."""
+
+    def extended(self, added: AddedRows) -> "ExtendableChannel":
+        """Return a channel with more rows. Only one thread at a time may extend a channel."""
+
+
+class MemoryWriter:
+    """The writer of a channel that keeps added rows in memory."""
+
+    def __init__(self, channel: ExtendableChannel) -> None:
+        """Start from a channel."""
+        self._channel = channel
+
+    def extended(self, added: AddedRows) -> Channel:
+        """Return the channel with more rows; earlier channels do not change."""
+        self._channel = self._channel.extended(added)
+        return self._channel
+
+    def close(self) -> None:
+        """Do nothing: there are no files."""

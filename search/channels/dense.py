@@ -11,7 +11,7 @@ from catalog.catalogue import Catalogue
 from search import bundle as bundle_files
 from search.channels import filtered
 from search.channels.append_buffer import AppendBuffer
-from search.channels.base import AddedRows, Allowed, ChannelHits, Query
+from search.channels.base import AddedRows, Allowed, ChannelHits, MemoryWriter, Query
 from search.request import DENSE
 from towers.exact import nearest_of
 from towers.index import VectorIndex, open_index, open_queries
@@ -58,6 +58,10 @@ class DenseChannel:
         added = AppendBuffer(np.zeros((0, vectors.shape[1]), np.float32))
         sketch = open_sketch(directory, vectors, open_queries(directory))
         return cls(open_index(directory), vectors, added, sketch)
+
+    def writer(self, *_: object) -> MemoryWriter:
+        """Return a writer that appends the vectors of rows; see `Channel.writer`."""
+        return MemoryWriter(self)
 
     def extended(self, added: AddedRows) -> "DenseChannel":
         """Return a channel with more rows. Only one thread at a time may extend a channel."""

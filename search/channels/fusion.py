@@ -7,6 +7,7 @@ rank fusion (Cormack et al., 2009) recall the same items, but the sum orders the
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,11 +17,10 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from catalog.catalogue import Catalogue
-from search.bundle import BundleError
+from search.bundle import BundleError, Manifest
 from search.channels import CHANNELS, ChannelTypes
 from search.channels.base import AddedRows, Allowed, Channel, ChannelHits, Query
 from search.channels.dense import DenseChannel
-from search.channels.lexical import LexicalChannel
 from search.ordering import scores_behind
 from search.request import DENSE
 from search.result import Hit
@@ -138,14 +138,8 @@ class Channels:
         assert isinstance(channel, DenseChannel)
         return channel
 
-    @property
-    def lexical(self) -> LexicalChannel:
-        """The lexical channel, whose index the delta index extends."""
-        return next(channel for channel in self._channels if isinstance(channel, LexicalChannel))
-
-    def extended(self, added: AddedRows) -> "Channels":
-        """Return channels with more rows. Only one thread at a time may extend channels."""
-        return Channels([channel.extended(added) for channel in self._channels])
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(self._channels)
 
     def recall(
         self,
@@ -289,6 +283,28 @@ class Channels:
         """Compile or load everything that a search for `depth` items needs."""
         for channel in self._channels:
             channel.warm_up(depth)
+
+
+class ChannelsWriter:
+    """Adds rows to all channels of a bundle; see `ChannelWriter`."""
+
+    def __init__(self, channels: Channels, bundle: Path, manifest: Manifest, scratch: Path) -> None:
+        """Open a writer for each channel; see `Channel.writer`."""
+        with ExitStack() as opened:
+            self._writers = []
+            for channel in channels:
+                writer = channel.writer(bundle, manifest, scratch)
+                opened.callback(writer.close)
+                self._writers.append(writer)
+            self._opened = opened.pop_all()
+
+    def extended(self, added: AddedRows) -> Channels:
+        """Return the channels with more rows; see `ChannelWriter.extended`."""
+        return Channels([writer.extended(added) for writer in self._writers])
+
+    def close(self) -> None:
+        """Close the writer of each channel; the channels can still be searched."""
+        self._opened.close()
 
 
 def recall_scores(

@@ -9,7 +9,9 @@ from jaxtyping import Float32, Int32
 from base.errors import InputError
 from catalog.catalogue import Catalogue
 from lexical.index import LexicalIndex
+from lexical.live_index import LiveLexicalIndex
 from search import bundle as bundle_files
+from search.bundle import Manifest
 from search.channels import filtered
 from search.channels.base import AddedRows, Allowed, ChannelHits, Query
 from search.request import LEXICAL
@@ -44,9 +46,10 @@ class LexicalChannel:
             raise InputError(f"{directory} has {len(index)} rows for {len(catalogue)} items")
         return cls(index)
 
-    def extended(self, added: AddedRows) -> "LexicalChannel":
-        """Return a channel with more rows."""
-        return LexicalChannel(added.lexical)
+    def writer(self, bundle: Path, manifest: Manifest, scratch: Path) -> "LexicalWriter":
+        """Return a writer that adds rows to the index; see `Channel.writer`."""
+        bundle_files.require_unchanged(bundle, manifest, bundle_files.LEXICAL)
+        return LexicalWriter(LiveLexicalIndex(bundle / bundle_files.LEXICAL, self.index, scratch))
 
     def search(self, query: Query, depth: int, allowed: Allowed = None) -> ChannelHits:
         """Return the `depth` items with the best BM25; fewer only if fewer items share a word."""
@@ -84,3 +87,21 @@ class LexicalChannel:
 
     def warm_up(self, depth: int) -> None:
         """Do nothing: the index is mapped into memory and needs no compilation."""
+
+
+class LexicalWriter:
+    """Adds rows to the lexical channel, and removes dead rows from its index."""
+
+    def __init__(self, index: LiveLexicalIndex) -> None:
+        """Write to an index."""
+        self._index = index
+
+    def extended(self, added: AddedRows) -> LexicalChannel:
+        """Return the channel with more rows; see `ChannelWriter.extended`."""
+        dead, items = set(added.dead), dict(enumerate(added.items, start=added.first))
+        alive = {row: item for row, item in items.items() if row not in dead}
+        return LexicalChannel(self._index.update(alive, dead, added.first + len(items)))
+
+    def close(self) -> None:
+        """Close the index and remove its temporary files."""
+        self._index.close()

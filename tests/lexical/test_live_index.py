@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from base.errors import InputError
+from base.errors import InputError, StorageError
 from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex
-from lexical.live_index import LexicalWriteError, LiveLexicalIndex
+from lexical.live_index import LiveLexicalIndex
 from tests.small_disk import small_disk
 
 
@@ -38,7 +38,7 @@ def test_a_full_disk_fails_an_update_and_another_live_index_has_all_rows(tmp_pat
         live = LiveLexicalIndex(tmp_path / "lexical", built, scratch)
         before = live.update(rows, [], 2)
         disk.fill()
-        with pytest.raises(LexicalWriteError, match=f"^{scratch}: .*[Nn]o space left"):
+        with pytest.raises(StorageError, match=f"^{scratch}: .*[Nn]o space left"):
             live.update({2: Item("2", "blue lamp")}, [], 3)
         assert before.search("lamp", 9)[0].tolist() == [0, 1]
         live.close()
@@ -53,7 +53,7 @@ def test_a_full_disk_fails_an_update_and_another_live_index_has_all_rows(tmp_pat
 def test_a_live_index_that_cannot_be_opened_names_its_directory_and_leaves_nothing(tmp_path):
     built = LexicalIndex.build(ItemStore.of([Item("0", "lamp")]), tmp_path / "lexical")
     (tmp_path / "file").touch()
-    with pytest.raises(LexicalWriteError, match=f"^{tmp_path / 'file'}: "):
+    with pytest.raises(StorageError, match=f"^{tmp_path / 'file'}: "):
         LiveLexicalIndex(tmp_path / "lexical", built, tmp_path / "file")
     (tmp_path / "lexical" / "meta.json").write_text("{}")
     with pytest.raises(InputError, match="cannot be opened"):

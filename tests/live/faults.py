@@ -9,9 +9,10 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from lexical.live_index import LiveLexicalIndex
 from live.delta_index import DeltaIndex
 from live.item_vectors import ItemEncoder, item_vectors
+from search.channels.base import AddedRows
+from search.channels.fusion import Channels, ChannelsWriter
 from search.engine import Engine
 
 Encode: TypeAlias = Callable[[Sequence[str]], np.ndarray]
@@ -41,7 +42,7 @@ class Faults:
     before_show: Callable[[], None] = nothing
     before_vectors: Callable[[], None] = nothing  # after the pending items are read
     encode: Callable[[Encode, Sequence[str]], np.ndarray] = encode_all  # replaces the encoder
-    after_lexical_update: Callable[[], None] = nothing
+    after_rows_are_added: Callable[[], None] = nothing  # to the recall channels
 
     @contextmanager
     def of(self, **faults: Any) -> Iterator[None]:
@@ -63,10 +64,10 @@ class FaultyIndex(DeltaIndex):
             faults.before_vectors()
             return item_vectors(_FaultyEncoder(encoder, faults), items, snapshots)
 
-        def open_lexical(directory: Path, opened: Any, scratch: Path) -> LiveLexicalIndex:
-            return _FaultyLexicalIndex(directory, opened, scratch, faults)
+        def open_writer(*arguments: Any) -> ChannelsWriter:
+            return _FaultyWriter(faults, *arguments)
 
-        super().__init__(engine, scratch, make_vectors=make_vectors, open_lexical=open_lexical)
+        super().__init__(engine, scratch, make_vectors=make_vectors, open_writer=open_writer)
 
     def apply(self, writes: Iterable[Any]) -> None:
         def last() -> Iterator[Any]:
@@ -91,17 +92,18 @@ class _FaultyEncoder:
         return self._faults.encode(self._encoder.items, texts)
 
 
-class _FaultyLexicalIndex(LiveLexicalIndex):
-    def __init__(self, directory: Path, opened: Any, scratch: Path, faults: Faults) -> None:
+class _FaultyWriter(ChannelsWriter):
+    def __init__(self, faults: Faults, *arguments: Any) -> None:
         self._faults = faults
         self._failed = False
-        super().__init__(directory, opened, scratch)
+        super().__init__(*arguments)
 
-    def update(self, added: Any, removed: Any, rows: int) -> Any:
+    def extended(self, added: AddedRows) -> Channels:
         if self._failed:  # like tantivy's writer after a failure: added rows are lost in silence
-            return super().update({}, removed, rows)
+            rows = range(added.first, added.first + len(added.items))
+            return super().extended(replace(added, dead=[*added.dead, *rows]))
         self._failed = True
-        index = super().update(added, removed, rows)
-        self._faults.after_lexical_update()
+        channels = super().extended(added)
+        self._faults.after_rows_are_added()
         self._failed = False
-        return index
+        return channels

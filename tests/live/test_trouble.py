@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from base.errors import StorageError
 from catalog.filters import Interval, Range
 from catalog.items import Item
-from lexical.live_index import LexicalWriteError
 from live import compaction
 from live.config import LiveConfig
 from live.errors import ClosedError
@@ -84,7 +84,7 @@ def test_a_failed_update_of_the_lexical_index_is_repeated_and_finds_no_item_twic
             failures.append(1)
             raise OSError("no space left on device")
 
-    shop.faults.after_lexical_update = fail_once
+    shop.faults.after_rows_are_added = fail_once
     shop.upsert(LAMP)
     shop.write(tiny_items()[0].item_id, None)
     shop.until(lambda: bool(failures) and shop.live.report().pending == 0)
@@ -109,9 +109,9 @@ def test_all_items_are_found_after_the_lexical_index_failed(opened):
 
         def fail() -> None:
             failures.append(1)
-            raise LexicalWriteError("scratch: the disk is full")
+            raise StorageError("scratch: the disk is full")
 
-        shop.faults.after_lexical_update = fail
+        shop.faults.after_rows_are_added = fail
         shop.upsert(replace(LAMP, item_id="new"))
         shop.write("lamp-2", {"title": "Zyx copper kettle"}, whole=False)
         shop.write(old.item_id, {"title": "Zyx brass lantern"}, whole=False)
@@ -119,7 +119,7 @@ def test_all_items_are_found_after_the_lexical_index_failed(opened):
         shop.write("lamp-3", None)
         assert words(shop, "zyx") == {"lamp-0", "lamp-2"}  # searches find the earlier versions
         assert shop.live.report().pending == 3
-        shop.faults.after_lexical_update = nothing
+        shop.faults.after_rows_are_added = nothing
         shop.shown()
         assert words(shop, "zyx") == {"lamp-0", "lamp-2", "new", old.item_id}
         assert words(shop, "brass") == {"lamp-0", "new", old.item_id}

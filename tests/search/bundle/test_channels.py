@@ -6,13 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from base.errors import RequestError
+from base.errors import RequestError, StorageError
+from live.log.write_ahead_log import Write
 from search.bundle import BundleError, Manifest
 from search.channels import CHANNELS
-from search.channels.base import ChannelHits
+from search.channels.base import ChannelHits, MemoryWriter
 from search.config import EngineConfig
 from search.engine import Engine
 from search.request import DENSE, LEXICAL, RetrieveRequest, SearchRequest
+from tests.live.faults import Faults, FaultyIndex, raising
 
 QUERY = "usb c charger"
 
@@ -37,6 +39,9 @@ class LastItem:
 
     def scores(self, _query, rows):
         return (rows == self.size - 1).astype(np.float32)
+
+    def writer(self, *_):
+        return MemoryWriter(self)
 
     def extended(self, added):
         return LastItem(self.size + len(added.items))
@@ -77,6 +82,27 @@ def test_a_bundle_with_the_channel_asks_it(with_last):
     assert alone.item_id == last
     # The last item is first, because its channel has the weight 2.
     assert engine.retrieve(RetrieveRequest(QUERY)).hits[0].item_id == last
+
+
+def test_written_items_reach_a_third_channel_also_after_a_failed_write(with_last, tmp_path):
+    engine = engine_of_later_version(with_last)
+    delta_index = FaultyIndex(engine, tmp_path / "scratch", Faults())
+
+    def last() -> list[str]:
+        hits = engine.retrieve(RetrieveRequest(QUERY, channels=(LastItem.name,))).hits
+        return [hit.item_id for hit in hits]
+
+    delta_index.apply([(1, Write("a", "one", {"title": "One"}))])
+    delta_index.show(100)
+    assert last() == ["one"]
+    delta_index.apply([(2, Write("b", "two", {"title": "Two"}))])
+    full = raising(StorageError("scratch: the disk is full"))
+    with delta_index.faults.of(after_rows_are_added=full), pytest.raises(StorageError):
+        delta_index.show(100)
+    assert last() == ["one"]
+    delta_index.show(100)
+    assert last() == ["two"]
+    delta_index.close()
 
 
 def test_a_channel_that_this_version_lacks_is_refused(with_last):

@@ -6,10 +6,11 @@ import pytest
 from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
+from search.bundle import Manifest, list_files
 from search.channels.append_buffer import AppendBuffer
-from search.channels.base import AddedRows, ChannelHits, Query
+from search.channels.base import AddedRows, ChannelHits, MemoryWriter, Query
 from search.channels.dense import DenseChannel
-from search.channels.fusion import Channels, recall_scores
+from search.channels.fusion import Channels, ChannelsWriter, recall_scores
 from search.channels.lexical import LexicalChannel
 from search.request import DENSE, LEXICAL
 from towers.exact import ExactIndex
@@ -176,6 +177,9 @@ class Popular:
     def scores(self, _query, rows):
         return self.shares[rows]
 
+    def writer(self, *_):
+        return MemoryWriter(self)
+
     def extended(self, added):
         # The popularity of an added item is a fifth of its rating.
         more = [item.rating / 5 for item in added.items]
@@ -220,7 +224,12 @@ def test_added_rows_reach_every_channel(vectors, lexical, tmp_path):
     store = ItemStore.of([Item(f"i{row}", title) for row, title in enumerate(titles)])
     longer_index = LexicalIndex.build(store, tmp_path / "longer")
     more = unit(np.random.default_rng(2).normal(size=(2, 8)))
-    grown = three.extended(AddedRows(added, more, longer_index))
+    manifest = Manifest(
+        "", "2024-01-31T09:30:00Z", None, "float32", {}, {}, {}, list_files(tmp_path)
+    )
+    writer = ChannelsWriter(three, tmp_path, manifest, tmp_path / "scratch")
+    grown = writer.extended(AddedRows(len(TITLES), added, more, []))
+    writer.close()
 
     query, weights = Query("kettle", more[0]), WEIGHTS | {Popular.name: 2.0}
     rows = np.arange(len(titles), dtype=np.int32)

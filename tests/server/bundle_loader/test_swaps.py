@@ -20,7 +20,7 @@ import pytest
 from bert.numerics import choose_numerics
 from search import bundle
 from search.engine import Engine
-from search.request import SearchRequest
+from search.request import LEXICAL, SearchRequest
 from server.config import ServerConfig
 from tests import tiny
 from tests.server.bundle_loader.admin import Serving, Swapping, copy, refusal, reseal, serve
@@ -255,7 +255,12 @@ def test_a_replaced_engine_is_freed_without_the_garbage_collector(
             for name in ("fewer", "other"):
                 engine = swapping.engine
                 references += [weakref.ref(engine.snapshot.catalogue.base), weakref.ref(engine)]
-                references.append(weakref.ref(engine.snapshot.channels.lexical.index.vocabulary))
+                [vocabulary] = [
+                    weakref.ref(channel.index.vocabulary)
+                    for channel in engine.snapshot.channels
+                    if channel.name == LEXICAL
+                ]
+                references.append(vocabulary)
                 if name == "other":
                     references.append(weakref.ref(engine.models))
                     references.append(weakref.ref(engine.models.encoder))
