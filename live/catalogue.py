@@ -24,11 +24,11 @@ import numpy as np
 
 from base.error_logging import operator_text
 from live import bundle_store, compaction
-from live.active_index import ActiveIndex, OpenIndex
 from live.bundle_store import State
 from live.compaction import CompactionCancelledError
 from live.config import LiveConfig
-from live.delta_index import DeltaIndex
+from live.indexing.active_index import ActiveIndex, OpenIndex
+from live.indexing.delta_index import DeltaIndex
 from live.log.write_ahead_log import Acknowledgement, Write, WriteLog
 from live.throttle import Throttle
 from live.workers import Builder, Indexer, Writer

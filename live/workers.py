@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 from base.error_logging import RepeatedErrors
 from base.panics import panics_as_errors
-from live.active_index import ActiveIndex
 from live.compaction import CompactionCancelledError
 from live.config import LiveConfig
 from live.errors import ClosedError
+from live.indexing.active_index import ActiveIndex
 from live.log.write_ahead_log import (
     Acknowledgement,
     NoItemError,

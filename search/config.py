@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from base.errors import InputError
-from search.weights import MAX_WEIGHT, parse_channel_weights
+from search.ranking.weights import MAX_WEIGHT, parse_channel_weights
 
 MAX_DEPTH = 1_000  # largest number of candidates for recall or for reranking
 ANSWER_SHARE = 0.15  # share of the time left that is reserved to write and send the answer

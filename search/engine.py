@@ -32,6 +32,7 @@ from search.pipeline.filter import passing_items
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import DEEPEST, Depths, SearchState
 from search.pipeline.steps import Pipeline
+from search.ranking.weights import RECALL_WEIGHT, Weights, check_weights, parse_channel_weights
 from search.request import (
     DENSE,
     BatchGetItemsRequest,
@@ -47,7 +48,6 @@ from search.runtime.cache import CacheReport, VectorCache
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates, caller_check
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot, without_deleted
-from search.weights import RECALL_WEIGHT, Weights, check_weights, parse_channel_weights
 
 logger = logging.getLogger(__name__)
 

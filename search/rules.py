@@ -5,7 +5,7 @@ The engine takes these steps. Each step changes the result of the step before:
 1. Exclusions remove items before recall.
 2. Recall and reranking run as without rules.
 3. Boosts (and demotions) add to the scores of the candidates. The list is then sorted again.
-4. Diversity reorders the head of the list (see `search/pipeline/diversity.py`).
+4. Diversity reorders the head of the list (see `search/pipeline/rule_effects/diversity.py`).
 5. A cap removes an item if earlier items in the list with the same value already reach the cap's
    limit. Pinned items are counted before all other items.
 6. Pins put items at fixed positions. The other items fill the remaining positions in list order.

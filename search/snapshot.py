@@ -18,7 +18,7 @@ from search.channels.base import Allowed
 from search.channels.fusion import Channels
 from search.errors import UnknownItemsError
 from search.feature_source import FeatureSource
-from search.popularity import Popularity
+from search.ranking.popularity import Popularity
 from search.result import Hit, Lookup, SearchResult
 from search.runtime.deadline import caller_check
 from search.runtime.stage_timer import StageTimer

@@ -16,9 +16,9 @@ from opentelemetry.trace import TracerProvider
 from base.errors import InputError
 from bert.compiled import cached_programs, enable_compilation_cache
 from live import bundle_store
-from live.active_index import OpenIndex
 from live.catalogue import LiveCatalogue, open_newest
-from live.delta_index import DeltaIndex
+from live.indexing.active_index import OpenIndex
+from live.indexing.delta_index import DeltaIndex
 from live.log.write_ahead_log import WriteLog
 from live.throttle import Throttle
 from search.engine import Engine

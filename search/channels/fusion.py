@@ -21,7 +21,7 @@ from search.bundle import BundleError, Manifest
 from search.channels import CHANNELS, ChannelTypes
 from search.channels.base import AddedRows, Allowed, Channel, ChannelHits, Query
 from search.channels.dense import DenseChannel
-from search.ordering import scores_behind
+from search.ranking.ordering import scores_behind
 from search.request import DENSE
 from search.result import Hit
 from search.runtime.deadline import caller_check

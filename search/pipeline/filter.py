@@ -2,7 +2,7 @@
 
 from catalog.filters import Filter
 from search.channels.base import Allowed
-from search.pipeline.active_rules import ActiveRules
+from search.pipeline.rule_effects.active_rules import ActiveRules
 from search.pipeline.state import SearchState
 from search.rules import NO_RULES
 from search.runtime.stage_timer import StageTimer

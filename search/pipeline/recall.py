@@ -6,8 +6,8 @@ from jaxtyping import Bool, Int32
 from search.channels.base import Query
 from search.channels.fusion import Candidates, recall_scores
 from search.encoding import QueryEncoder
-from search.pipeline.active_rules import ActiveRules
-from search.pipeline.caps import capped
+from search.pipeline.rule_effects.active_rules import ActiveRules
+from search.pipeline.rule_effects.caps import capped
 from search.pipeline.state import RankedList, SearchState
 
 

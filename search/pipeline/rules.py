@@ -3,11 +3,11 @@
 import numpy as np
 from jaxtyping import Int64
 
-from search.ordering import rerank_order, scores_behind
-from search.pipeline.active_rules import ActiveRules, RuleEffects
-from search.pipeline.caps import apply_caps, capped
-from search.pipeline.diversity import mmr_order
+from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
+from search.pipeline.rule_effects.caps import apply_caps, capped
+from search.pipeline.rule_effects.diversity import mmr_order
 from search.pipeline.state import RankedList, SearchState
+from search.ranking.ordering import rerank_order, scores_behind
 
 DIVERSE_DEPTH = 50  # number of items that diversity reorders if nothing was reranked
 

@@ -10,13 +10,13 @@ from catalog.facets import FacetCounts
 from search.channels.base import Allowed, Query
 from search.channels.fusion import Candidates, ChannelScores, scores_at
 from search.config import MAX_DEPTH, EngineConfig
-from search.pipeline.active_rules import ActiveRules, RuleEffects
+from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
+from search.ranking.weights import Weights
 from search.request import MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
 from search.result import Degradation, Hit, SearchResult
 from search.runtime.deadline import DeadlineBudget
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
-from search.weights import Weights
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # number of candidates for the last possible page
 

@@ -9,8 +9,8 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from live.delta_index import DeltaIndex
-from live.item_vectors import ItemEncoder, item_vectors
+from live.indexing.delta_index import DeltaIndex
+from live.indexing.item_vectors import ItemEncoder, item_vectors
 from search.channels.base import AddedRows
 from search.channels.fusion import Channels, ChannelsWriter
 from search.engine import Engine

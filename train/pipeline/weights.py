@@ -1,4 +1,4 @@
-"""Choose on `dev` the weights with which a bundle combines scores (see `search.weights`).
+"""Choose on `dev` the weights with which a bundle combines scores (see `search.ranking.weights`).
 
 A weight differs from its default only if the paired 95% interval of the improvement of nDCG@10 lies
 above zero, and only with `MIN_QUERIES` queries or more. So chance seldom chooses a weight.
@@ -14,9 +14,9 @@ from jaxtyping import Float64
 
 from catalog.store import ItemStore
 from search.engine import Engine
+from search.ranking.weights import Weights
 from search.request import DENSE, MAX_PAGE_SIZE, SearchRequest
 from search.result import Hit
-from search.weights import Weights
 from train.data.relevance import Relevance
 from train.evaluation.metrics import bootstrap
 from train.evaluation.report import JudgedQuery, ndcg_at_10

@@ -10,17 +10,17 @@ from catalog.store import ItemStore
 from search.channels.fusion import Candidates, Channels
 from search.config import EngineConfig
 from search.feature_source import FeatureSource
-from search.pipeline.active_rules import ActiveRules, RuleEffects
 from search.pipeline.page import cut_page
+from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
 from search.pipeline.state import Depths, RankedList, RerankScores, SearchState
-from search.popularity import Popularity
+from search.ranking.popularity import Popularity
+from search.ranking.weights import Weights
 from search.request import SearchRequest
 from search.result import Degradation
 from search.rules import Boost, RuleReport, Rules
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
-from search.weights import Weights
 
 CATALOGUE = Catalogue.of(ItemStore.of([Item(name, f"lamp {name}") for name in "abcdef"]))
 

@@ -7,7 +7,7 @@ from flax import nnx
 from base.errors import InputError
 from bert.numerics import Numerics
 from catalog.items import Item
-from live.item_vectors import item_vectors
+from live.indexing.item_vectors import item_vectors
 from tests.tiny import break_word, tiny_bert
 from towers.encoder import TowerEncoder
 from towers.model import Towers, TowersConfig

@@ -4,7 +4,7 @@ import pytest
 from catalog.catalogue import Catalogue
 from catalog.items import Item
 from catalog.store import ItemStore
-from search.popularity import Popularity
+from search.ranking.popularity import Popularity
 
 
 def test_the_most_rated_come_first_then_the_better_rated_then_the_earlier():

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from catalog.catalogue import Catalogue
 from catalog.value_codes import ValueCodes
 from search.channels.base import Allowed
-from search.pipeline.caps import apply_caps
+from search.pipeline.rule_effects.caps import apply_caps
 from search.result import Hit
 from search.rules import Adjustment, Effect, PinProblem, RuleReport, Rules
 

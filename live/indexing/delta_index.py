@@ -21,7 +21,7 @@ from jaxtyping import Float32
 
 from catalog.items import Item
 from catalog.store import NUMERIC
-from live.item_vectors import ItemEncoder, item_vectors
+from live.indexing.item_vectors import ItemEncoder, item_vectors
 from live.log.write_ahead_log import Change, Write
 from search.bundle import Manifest
 from search.channels.base import AddedRows

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from catalog.catalogue import Catalogue
 from catalog.items import Item
 from catalog.store import ItemStore
-from search.pipeline.caps import apply_caps, capped
+from search.pipeline.rule_effects.caps import apply_caps, capped
 
 values = st.sampled_from([None, "a", "b", "c"])
 listed = st.lists(st.tuples(values, values), min_size=1, max_size=40)

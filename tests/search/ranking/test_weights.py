@@ -9,7 +9,7 @@ from base.errors import InputError
 from search.bundle import BundleError, Manifest, golden, list_files
 from search.config import EngineConfig
 from search.engine import Engine
-from search.weights import Weights, parse_channel_weights
+from search.ranking.weights import Weights, parse_channel_weights
 
 CHOSEN = Weights({"dense": 1.0, "lexical": 0.7}, recall=3.0)
 

@@ -11,7 +11,7 @@ from live import bundle_store
 from live.bundle_store import State
 from live.compaction import CompactionError
 from live.config import LiveConfig
-from live.delta_index import DeltaIndex
+from live.indexing.delta_index import DeltaIndex
 from live.log.write_ahead_log import Acknowledgement, Outcome, Write, WriteLog
 from live.recall_monitor import RecallMonitor
 from search.engine import Engine

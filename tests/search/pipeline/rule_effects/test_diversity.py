@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.pipeline.diversity import mmr_order
+from search.pipeline.rule_effects.diversity import mmr_order
 
 
 def unit(degrees):

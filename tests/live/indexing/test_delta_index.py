@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from catalog.items import Item
-from live.delta_index import DeltaIndex
+from live.indexing.delta_index import DeltaIndex
 from live.log.write_ahead_log import Write
 from search import bundle
 from search.bundle import BundleError

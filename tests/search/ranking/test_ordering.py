@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from search.ordering import rerank_order
+from search.ranking.ordering import rerank_order
 
 
 def floats(*values: float) -> np.ndarray:

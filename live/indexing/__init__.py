@@ -1,0 +1,1 @@
+"""Indexing of written items: their vectors, the delta index, and the delta index in use."""

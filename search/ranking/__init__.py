@@ -1,0 +1,1 @@
+"""How scores make an order: weights of scores, order of results, and popularity."""
