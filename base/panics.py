@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class NativePanicError(RuntimeError):
-    """A native library panicked. Its data may be damaged; the process itself is sound."""
+    """A native library panicked. Its data may be damaged, but the process can continue."""
 
 
 @contextmanager

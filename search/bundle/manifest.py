@@ -144,7 +144,7 @@ class Manifest:
             manifest = cls(**values)
             manifest.check()
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise BundleError(f"{path} is no sound manifest: {error}") from error
+            raise BundleError(f"{path} is not a valid manifest: {error}") from error
         return manifest
 
     def check(self) -> None:
@@ -247,7 +247,7 @@ def verify(directory: Path, between_steps: Callable[[], object] = lambda: None) 
     problems = list(islice(_problems(directory, manifest, between_steps), _MAX_PROBLEMS + 1))
     if problems:
         problems[_MAX_PROBLEMS:] = ["…"] * (len(problems) > _MAX_PROBLEMS)
-        raise BundleError(f"bundle {directory} is not sound: " + "; ".join(problems))
+        raise BundleError(f"bundle {directory} is damaged: " + "; ".join(problems))
     return manifest
 
 

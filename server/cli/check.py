@@ -18,7 +18,7 @@ from search.engine import Engine
 
 Verify: TypeAlias = Callable[[Path], Manifest]
 
-_UNSOUND = (InputError, OSError)
+_DAMAGED = (InputError, OSError)
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def check(config: CheckConfig, verify: Verify = bundle.verify) -> None:
         engine = _open(config.bundle, config.quick, verify(config.bundle))
         golden = "golden queries skipped" if config.quick else "answers its golden queries"
         items = len(engine.snapshot.catalogue)
-        _print(f"bundle {config.bundle}: sound, {engine.bundle_id}, {items} items, {golden}")
-    except _UNSOUND as error:
+        _print(f"bundle {config.bundle}: valid, {engine.bundle_id}, {items} items, {golden}")
+    except _DAMAGED as error:
         problems.append(str(error))
     if config.state is not None:
         problems += _check_state(config, config.state, engine, verify)
@@ -78,10 +78,10 @@ def _check_state(
     except NoLogError:
         _print(f"log: none in {state} yet; a start creates it")
         log = LogSnapshot("", 0, ())
-    except _UNSOUND as error:
+    except _DAMAGED as error:
         return [str(error)]
     else:
-        _print(f"log {log.id}: sound, {log.sequence} writes, {len(log.changes)} items written")
+        _print(f"log {log.id}: valid, {log.sequence} writes, {len(log.changes)} items written")
         if not (mark := reading.mark_path(state)).exists():
             _print(f"{mark}: missing, so lost writes cannot be noticed; a start creates it")
     checked = {path: _check_compacted(path, log, engine, verify) for path in bundles}
@@ -94,7 +94,7 @@ def _check_state(
     if engine is not None:
         try:
             _print(_start_plan(config, engine, log, checked, verify))
-        except _UNSOUND as error:
+        except _DAMAGED as error:
             problems.append(str(error))
     return problems
 
@@ -105,12 +105,12 @@ def _check_compacted(
     """Check a compacted bundle; return its manifest, its error, or None if it was removed."""
     try:
         manifest = verify(directory)
-    except _UNSOUND as error:
+    except _DAMAGED as error:
         if not (directory / bundle.MANIFEST).exists():
             _print(f"{directory}: a server has removed it meanwhile")
             return None
         return error
-    _print(f"{directory}: sound, {_described(manifest, log, engine)}")
+    _print(f"{directory}: valid, {_described(manifest, log, engine)}")
     return manifest
 
 

@@ -18,24 +18,24 @@ def test_a_config_is_read_as_it_was_written(tmp_path):
     assert list(read.indexed.items()) == [("title", 1.5), ("description", 0.25)]
 
 
-SOUND = {"analyser": "english", "field_weights": {"title": 1.0}}
+VALID = {"analyser": "english", "field_weights": {"title": 1.0}}
 
 
 @pytest.mark.parametrize(
     "values",
     [
-        SOUND | {"analyser": "klingon"},
-        SOUND | {"analyser": ["english"]},
-        SOUND | {"analyser": None},
-        SOUND | {"field_weights": {"colour": 1.0}},
-        SOUND | {"field_weights": {"title": "high"}},
-        SOUND | {"field_weights": {"title": -1.0}},
-        SOUND | {"field_weights": {"title": math.nan}},
-        SOUND | {"field_weights": {"title": math.inf}},
-        SOUND | {"field_weights": {"title": 0}},
-        SOUND | {"field_weights": {}},
-        SOUND | {"field_weights": [1.0]},
-        SOUND | {"stemmer": "porter"},
+        VALID | {"analyser": "klingon"},
+        VALID | {"analyser": ["english"]},
+        VALID | {"analyser": None},
+        VALID | {"field_weights": {"colour": 1.0}},
+        VALID | {"field_weights": {"title": "high"}},
+        VALID | {"field_weights": {"title": -1.0}},
+        VALID | {"field_weights": {"title": math.nan}},
+        VALID | {"field_weights": {"title": math.inf}},
+        VALID | {"field_weights": {"title": 0}},
+        VALID | {"field_weights": {}},
+        VALID | {"field_weights": [1.0]},
+        VALID | {"stemmer": "porter"},
         {"analyser": "english"},
         {"field_weights": {"title": 1.0}},
         [],

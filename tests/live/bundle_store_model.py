@@ -56,7 +56,7 @@ def changed(items: Items, changes: Iterable[Change]) -> Items:
     return after
 
 
-def sound(directory: Path) -> Path:
+def verified(directory: Path) -> Path:
     """Verify the files of a bundle, and return its directory."""
     bundle.verify(directory)
     return directory
@@ -65,7 +65,7 @@ def sound(directory: Path) -> Path:
 def current(log: WriteLog, root: Path, bundles: Path) -> tuple[Path, Items]:
     """Return the bundle that a server would load, and its items after the later writes."""
     compacted = bundle_store.finished(bundles)
-    newest = bundle_store.newest(root, compacted, State(log.id, log.sequence), sound)
+    newest = bundle_store.newest(root, compacted, State(log.id, log.sequence), verified)
     included = bundle_store.included(Manifest.read(newest), log.id)
     return newest, changed(items_of(newest), log.changes(after=included))
 
@@ -76,7 +76,7 @@ def compact(log: WriteLog, root: Path, bundles: Path) -> Path:
     _, items = current(log, root, bundles)
     of = Manifest.read(root).bundle_id
     placed, _ = bundle_store.add(bundles, state, lambda new: fill(new, items, state, of))
-    newest = bundle_store.newest(root, bundle_store.finished(bundles), state, sound)
+    newest = bundle_store.newest(root, bundle_store.finished(bundles), state, verified)
     assert Manifest.read(newest).state == vars(state)
     bundle_store.remove_others(bundles, keep=placed)
     return placed

@@ -23,7 +23,7 @@ from live.log.reading import FILE
 from live.log.write_ahead_log import Write, WriteLog
 from search import bundle
 from search.bundle import BundleError, Manifest
-from tests.live.bundle_store_model import changed, compact, current, fill, sound, write_root
+from tests.live.bundle_store_model import changed, compact, current, fill, verified, write_root
 from tests.live.log.model import Model, compare, random_batches
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +137,7 @@ def test_a_damaged_bundle_is_passed_over(shop: Shop, caplog: pytest.LogCaptureFi
         expected = current(log, shop.root, shop.bundles)[1]
         (placed / "items.json").write_text("{}")
         assert current(log, shop.root, shop.bundles) == (shop.root, expected)
-    reason = f"'bundle {placed} is not sound: items.json"
+    reason = f"'bundle {placed} is damaged: items.json"
     assert f"bundle passed over: path={placed} reason={reason}" in caplog.text
 
 
@@ -167,8 +167,8 @@ def test_a_start_ignores_bundles_of_another_root(shop: Shop, tmp_path: Path):
         write(log, 1)
         placed = compact(log, shop.root, shop.bundles)
         state = State(log.id, log.sequence)
-        assert bundle_store.newest(shop.root, [placed], state, sound) == placed
-        assert bundle_store.newest(other, [placed], state, sound) == other
+        assert bundle_store.newest(shop.root, [placed], state, verified) == placed
+        assert bundle_store.newest(other, [placed], state, verified) == other
 
 
 def test_a_bundle_with_writes_that_the_log_lost_is_refused(shop: Shop, tmp_path: Path):
@@ -181,7 +181,7 @@ def test_a_bundle_with_writes_that_the_log_lost_is_refused(shop: Shop, tmp_path:
     write_root(other)
     for root in (shop.root, other, placed):
         with pytest.raises(BundleError, match="up to 1, and the log ends at 0: it lost writes"):
-            bundle_store.newest(root, [placed], State(log.id, 0), sound)
+            bundle_store.newest(root, [placed], State(log.id, 0), verified)
 
 
 def test_a_lost_log_is_refused_and_its_bundles_stay(shop: Shop):
@@ -193,7 +193,7 @@ def test_a_lost_log_is_refused_and_its_bundles_stay(shop: Shop):
     with WriteLog.open(shop.state) as log:
         state = State(log.id, log.sequence)
         with pytest.raises(BundleError, match=r"has writes of another log.*restore the log"):
-            bundle_store.newest(shop.root, [placed], state, sound)
+            bundle_store.newest(shop.root, [placed], state, verified)
         # A bundle of the new log does not remove the last copy of the lost writes.
         other, _ = bundle_store.add(shop.bundles, state, lambda new: fill(new, {}, state, None))
         bundle_store.remove_others(shop.bundles, keep=other)

@@ -160,10 +160,10 @@ def test_a_reading_stops_between_steps(path):
 
 def test_damaged_files_are_refused_or_read_but_never_fail_otherwise(path):
     write(path, ItemStore.of(tiny_items()).table)
-    sound, chance = path.read_bytes(), random.Random(3)
+    valid, chance = path.read_bytes(), random.Random(3)
     messages = []
     for _ in range(400):
-        content = bytearray(sound)
+        content = bytearray(valid)
         for _ in range(chance.randint(1, 3)):
             content[chance.randrange(len(content))] = chance.randrange(256)
         path.write_bytes(content)

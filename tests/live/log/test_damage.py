@@ -96,14 +96,14 @@ def test_a_flipped_bit_is_found_or_changes_nothing_that_is_read(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ):
-    sound: Path = request.getfixturevalue(state)
+    valid: Path = request.getfixturevalue(state)
     chance, expected, found = (
         random.Random(f"{state} {get}"),
-        get(copy_of(sound, tmp_path / "a")),
+        get(copy_of(valid, tmp_path / "a")),
         0,
     )
     for _ in range(FLIPS // 4):
-        directory = copy_of(sound, tmp_path / "a")
+        directory = copy_of(valid, tmp_path / "a")
         where = flip(directory / chance.choice(names), chance)
         after = result(get, directory)
         if isinstance(after, LogError):

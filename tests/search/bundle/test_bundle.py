@@ -141,7 +141,7 @@ def test_a_manifest_of_another_version_is_refused_with_what_to_do(small):
 
 def test_a_manifest_with_other_fields_is_refused(small):
     edit_manifest(small, colour="red")
-    assert "is no sound manifest" in refusal(small)
+    assert "is not a valid manifest" in refusal(small)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_manifest_with_other_fields_is_refused(small):
 )
 def test_a_manifest_with_an_altered_field_is_refused(small, changes):
     edit_manifest(small, **changes)
-    assert "is no sound manifest" in refusal(small)
+    assert "is not a valid manifest" in refusal(small)
 
 
 def test_a_manifest_begins_with_the_digest_of_what_follows(small):
@@ -190,18 +190,18 @@ def test_a_manifest_without_a_digest_is_read_and_gets_one_when_written(small):
 def test_every_flipped_bit_and_every_cut_of_a_manifest_is_refused(small):
     verify(small).with_metrics({"größe": 0.5, "a": [None, True, 1e-7]}).write(small)
     path = small / "manifest.json"
-    sound = path.read_bytes()
-    for place in range(len(sound)):
+    valid = path.read_bytes()
+    for place in range(len(valid)):
         for bit in range(8):
-            flipped = bytearray(sound)
+            flipped = bytearray(valid)
             flipped[place] ^= 1 << bit
             overwrite(path, flipped)
             with pytest.raises(BundleError):
                 verify(small)
-        overwrite(path, sound[:place])
+        overwrite(path, valid[:place])
         with pytest.raises(BundleError):
             verify(small)
-    overwrite(path, sound)
+    overwrite(path, valid)
     verify(small)
 
 
@@ -226,12 +226,12 @@ def test_500_flipped_bits_and_cuts_over_all_files_of_a_bundle_are_refused(tiny_b
     verify(directory)
     damaged = set()
     for path, content in damages(directory, 500, seed=1):
-        sound = path.read_bytes()
+        valid = path.read_bytes()
         overwrite(path, content)
         with pytest.raises(BundleError) as caught:
             verify(directory)
         assert path.name in str(caught.value)
-        overwrite(path, sound)
+        overwrite(path, valid)
         damaged.add(str(path.relative_to(directory)))
     assert damaged == {"manifest.json", *verify(directory).files}
 

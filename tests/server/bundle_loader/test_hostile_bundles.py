@@ -21,7 +21,7 @@ from server.config import ServerConfig
 from tests.server.bundle_loader.admin import Serving, Swapping, copy, refusal, reseal, serve
 
 MIB = 2**20
-# Memory that a check of a hostile bundle may take, beyond that of a sound bundle.
+# Memory that a check of a hostile bundle may take, beyond that of a valid bundle.
 MOST_BYTES = 300 * MIB
 
 
@@ -236,9 +236,9 @@ def checked(directory: Path) -> tuple[int, str, int]:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_tables_that_decode_to_gigabytes_take_little_memory(root: Path) -> None:
-    code, error, sound = checked(root / "one")
+    code, error, valid_peak = checked(root / "one")
     assert (code, error) == (0, "")
     for name in ("a description of 5 GB", "a page of 300 MiB"):
         code, error, peak = checked(root / name)
         assert (code, error.count("\n")) == (2, 1)
-        assert peak < sound + MOST_BYTES
+        assert peak < valid_peak + MOST_BYTES

@@ -1,4 +1,4 @@
-"""`python -m server check` on sound and damaged bundles and state directories."""
+"""`python -m server check` on valid and damaged bundles and state directories."""
 
 import re
 import shutil
@@ -82,9 +82,9 @@ def test_a_sound_bundle_and_state_are_described_and_left_as_they_are(
     [built] = bundle_store.finished(state / bundle_store.BUNDLES)
     of = Manifest.read(tiny_bundle).bundle_id
     assert said.splitlines() == [
-        f"bundle {tiny_bundle}: sound, {of}, 48 items, answers its golden queries",
-        f"log {Manifest.read(built).state['log']}: sound, 5 writes, 4 items written",
-        f"{built}: sound, all writes up to 2",
+        f"bundle {tiny_bundle}: valid, {of}, 48 items, answers its golden queries",
+        f"log {Manifest.read(built).state['log']}: valid, 5 writes, 4 items written",
+        f"{built}: valid, all writes up to 2",
         f"a start begins with {built}, and takes 2 items from the log, written in 3 writes after 2",
     ]
     assert contents(state) == before
@@ -134,7 +134,7 @@ def test_a_bundle_of_bfloat16_vectors_is_checked_as_any_other(check: Check, tmp_
     write_bundle(root, tiny_items()[:9], choose_numerics(), index=index)
     code, said, _ = check(root=root)
     assert code == 0
-    assert "sound" in said
+    assert "valid" in said
     assert "answers its golden queries" in said
     vectors = root / bundle.INDEX / VECTORS_FILE
     vectors.write_bytes(vectors.read_bytes()[:-1] + b"?")
@@ -164,7 +164,7 @@ def test_a_damaged_compacted_bundle_is_named_and_passed_over(
     (built / bundle.ITEMS).unlink()
     code, said, complaints = check("--state", state, "--quick")
     assert code == 2
-    assert complaints == f"error: bundle {built} is not sound: items.parquet is missing\n"
+    assert complaints == f"error: bundle {built} is damaged: items.parquet is missing\n"
     assert f"a start skips {built}" in said
     assert f"a start begins with {tiny_bundle}, and takes 4 items" in said
 
@@ -208,12 +208,12 @@ def test_orphans_and_unfinished_bundles_are_named(
     left.mkdir()
     code, said, _ = check("--state", state, "--quick", root=recall_bundle)
     assert code == 0
-    assert f"{built}: sound, an orphan: it was compacted from another bundle" in said
+    assert f"{built}: valid, an orphan: it was compacted from another bundle" in said
     assert f"{left}: not finished" in said
     assert f"a start begins with {recall_bundle}, and takes 4 items" in said
     (state / FILE).unlink()
     (state / MARK).unlink()
-    assert f"{built}: sound, an orphan: it belongs to another log" in check("--state", state)[1]
+    assert f"{built}: valid, an orphan: it belongs to another log" in check("--state", state)[1]
 
 
 def test_a_state_that_a_server_uses_is_checked_beside_it(

@@ -18,7 +18,7 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.engine_handle import EngineHandle
 from search.request import SearchRequest
-from tests.live.bundle_store_model import sound
+from tests.live.bundle_store_model import verified
 from tests.tiny import tiny_items
 from train.cli.main import main
 
@@ -90,7 +90,7 @@ def test_the_next_bundle_has_what_was_written_and_a_server_goes_on_from_it(
         out / "bundle",
         bundle_store.finished(state / bundle_store.BUNDLES),
         bundle_store.State(log.id, log.sequence),
-        sound,
+        verified,
     )
     # The compacted bundle does not count, because it was built from another root bundle.
     assert newest == out / "bundle"
