@@ -100,6 +100,7 @@ class BundleLoader:
         root: Path,
         load_seconds: float,
         settle_seconds: float = 1.0,
+        open_context: Callable[[float], CallContext] = CallContext,
     ) -> None:
         """Serve a loaded engine.
 
@@ -111,7 +112,9 @@ class BundleLoader:
             load_seconds: Longest time to load a bundle.
             settle_seconds: Time from the release of a replaced engine to the return of its memory
                 to the system. By then, all parts of the engine must be freed.
+            open_context: Makes the context of a load from the load's deadline.
         """
+        self._open_context = open_context
         self._settle_seconds = settle_seconds
         self.engine_handle = EngineHandle(engine)
         self.root = root.resolve()
@@ -210,7 +213,7 @@ class BundleLoader:
         self, directory: Callable[[], Path], load: Callable[[Path], BundleRecord]
     ) -> BundleRecord:
         """Run a load on a new thread, and return its result; a cancelled call stops the load."""
-        caller = CallContext(time.monotonic() + self._load_seconds)
+        caller = self._open_context(time.monotonic() + self._load_seconds)
         future = self._begin(directory, load, caller)
         try:
             return await asyncio.wrap_future(future)

@@ -71,6 +71,9 @@ def nearest(
     query: Float32[np.ndarray, " dim"],
     k: int,
     allowed: Bool[np.ndarray, " items"],
+    *,
+    scan_up_to: int = SCAN_UP_TO,
+    scan_share: float = SCAN_SHARE,
 ) -> Filtered:
     """Return the k nearest items that pass a filter; fewer only if fewer pass.
 
@@ -81,10 +84,12 @@ def nearest(
         query: The query's unit vector.
         k: Number of items to return, 1 or more.
         allowed: Mask of the items that pass the filter.
+        scan_up_to: A scan is used if at most this number of items pass.
+        scan_share: A scan is also used if at most this share of all items passes.
     """
     matches = int(np.count_nonzero(allowed))
     k = min(k, matches)
-    if sketch is None or matches <= max(SCAN_UP_TO, SCAN_SHARE * len(allowed)):
+    if sketch is None or matches <= max(scan_up_to, scan_share * len(allowed)):
         return Filtered(*nearest_of(vectors, query, k, np.flatnonzero(allowed)), "scan")
     plan: Plan = "sketch"
     share = matches / len(allowed)

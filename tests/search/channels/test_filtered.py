@@ -1,6 +1,7 @@
 """Filtered search, compared with a scan of every item that passes the filter."""
 
 import importlib.util
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,11 +35,8 @@ def by_hand(query, k, allowed) -> list[int]:
     return sorted(np.flatnonzero(allowed).tolist(), key=lambda row: -cosines[row])[:k]
 
 
-@pytest.fixture
-def eager(monkeypatch):
-    """Use the sketch even if few items pass a filter; by default, these items are scanned."""
-    monkeypatch.setattr(filtered, "SCAN_UP_TO", 0)
-    monkeypatch.setattr(filtered, "SCAN_SHARE", 0.0)
+# Uses the sketch even if few items pass a filter; by default, these items are scanned.
+without_scan = partial(filtered.nearest, scan_up_to=0, scan_share=0.0)
 
 
 @given(
@@ -63,10 +61,7 @@ def test_a_scan_finds_what_comparing_every_item_finds(share, k, query, seed):
 )
 def test_every_plan_gives_as_many_as_pass_and_only_those_best_first(share, k, query, seed):
     allowed = np.random.default_rng(seed).random(ITEMS) < share
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(filtered, "SCAN_UP_TO", 0)
-        patch.setattr(filtered, "SCAN_SHARE", 0.0)
-        found = filtered.nearest(INDEX, SKETCH, VECTORS, QUERIES[query], k, allowed)
+    found = without_scan(INDEX, SKETCH, VECTORS, QUERIES[query], k, allowed)
     assert len(set(found.rows.tolist())) == min(k, allowed.sum())
     assert allowed[found.rows].all()
     assert (np.diff(found.cosines) <= 0).all()
@@ -74,7 +69,7 @@ def test_every_plan_gives_as_many_as_pass_and_only_those_best_first(share, k, qu
 
 
 @pytest.mark.parametrize("side", ["random", "near", "far", "farthest"])
-def test_next_to_none_of_the_nearest_is_missed_whatever_the_filter(eager, side):
+def test_next_to_none_of_the_nearest_is_missed_whatever_the_filter(side):
     vectors, queries = unit(7, 6_000, 64), unit(8, 40, 64)
     made, centres = sketch(vectors, queries[20:]), unit(9, 60, 64)
     places = (vectors @ centres.T).argmax(axis=1)
@@ -88,7 +83,7 @@ def test_next_to_none_of_the_nearest_is_missed_whatever_the_filter(eager, side):
                 "farthest": -(vectors @ query),
             }[side]
             allowed = closeness >= np.quantile(closeness, 1 - share)
-            found = filtered.nearest(INDEX, made, vectors, query, 10, allowed)
+            found = without_scan(INDEX, made, vectors, query, 10, allowed)
             assert found.plan == "sketch"
             cosines = np.where(allowed, vectors @ query, -2)
             hits += len(np.intersect1d(found.rows, np.argsort(-cosines)[:10]))
@@ -106,64 +101,62 @@ class CountedVectors(np.ndarray):
         return np.asarray(self).take(rows, *arguments, **options)
 
 
-def test_few_of_those_that_pass_are_compared(eager):
+def test_few_of_those_that_pass_are_compared():
     vectors, queries = unit(7, 20_000, 64), unit(8, 10, 64)
     made, counted = sketch(vectors, queries), vectors.view(CountedVectors)
     counted.read = 0
     allowed = np.arange(20_000) % 2 == 0
     for query in queries:
-        filtered.nearest(INDEX, made, counted, query, 10, allowed)
+        without_scan(INDEX, made, counted, query, 10, allowed)
     # Fewer than 4,000 of the 10,000 passing items are compared, even in the sketch's worst case:
     # random vectors without clusters.
     assert 10 <= counted.read / len(queries) < 4_000
 
 
-def test_the_plan_follows_how_many_pass(monkeypatch):
+def test_the_plan_follows_how_many_pass():
     query = QUERIES[0]
     cosines = VECTORS @ query
     half, few = cosines <= np.quantile(cosines, 0.5), np.arange(ITEMS) < 5
     far = cosines <= np.quantile(cosines, 0.97)
 
-    def plan(allowed: np.ndarray) -> str:
-        return filtered.nearest(INDEX, SKETCH, VECTORS, query, 10, allowed).plan
+    def plan(allowed: np.ndarray, **limits: float) -> str:
+        return filtered.nearest(INDEX, SKETCH, VECTORS, query, 10, allowed, **limits).plan
 
     assert plan(half) == "scan"
-    monkeypatch.setattr(filtered, "SCAN_UP_TO", 5)
-    assert (plan(half), plan(few)) == ("sketch", "scan")
-    assert plan(np.arange(ITEMS) > 5) == "index"
+    assert (plan(half, scan_up_to=5), plan(few, scan_up_to=5)) == ("sketch", "scan")
+    assert plan(np.arange(ITEMS) > 5, scan_up_to=5) == "index"
     # 97% of the items pass, but the index returns only items that do not pass.
-    assert plan(far) == "index, then sketch"
-    monkeypatch.setattr(filtered, "SCAN_SHARE", 0.6)
-    assert plan(half) == "scan"
+    assert plan(far, scan_up_to=5) == "index, then sketch"
+    assert plan(half, scan_up_to=5, scan_share=0.6) == "scan"
 
 
-def test_filters_that_keep_hardly_any_item_out_hardly_ever_need_the_sketch(eager):
+def test_filters_that_keep_hardly_any_item_out_hardly_ever_need_the_sketch():
     random = np.random.default_rng(3)
     plans = [
-        filtered.nearest(INDEX, SKETCH, VECTORS, QUERIES[0], 20, random.random(ITEMS) < share).plan
+        without_scan(INDEX, SKETCH, VECTORS, QUERIES[0], 20, random.random(ITEMS) < share).plan
         for share in (0.92, 0.95, 0.98)
         for _ in range(100)
     ]
     assert plans.count("index") >= 290
 
 
-def test_equal_items_come_in_row_order(eager):
+def test_equal_items_come_in_row_order():
     vectors = np.repeat(unit(4, 1), 50, axis=0)
     allowed = np.arange(50) % 2 == 1
     for made in (None, sketch(vectors, vectors[:1])):
-        found = filtered.nearest(ExactIndex(vectors), made, vectors, vectors[0], 7, allowed)
+        found = without_scan(ExactIndex(vectors), made, vectors, vectors[0], 7, allowed)
         assert found.rows.tolist() == [1, 3, 5, 7, 9, 11, 13]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("scann") is None, reason="no ScaNN on this platform")
-def test_scann_gives_as_many_as_pass_and_only_those(eager, tmp_path):
+def test_scann_gives_as_many_as_pass_and_only_those(tmp_path):
     index = build_index(VECTORS, tmp_path, IndexConfig("scann", depth=20), QUERIES)
     vectors = open_vectors(tmp_path)
     random = np.random.default_rng(5)
     for share in SHARES:
         allowed = random.random(ITEMS) < share
         for k in (1, 20, ITEMS):
-            found = filtered.nearest(index, SKETCH, vectors, QUERIES[2], k, allowed)
+            found = without_scan(index, SKETCH, vectors, QUERIES[2], k, allowed)
             assert len(set(found.rows.tolist())) == min(k, allowed.sum())
             assert allowed[found.rows].all()
             assert (np.diff(found.cosines) <= 0).all()

@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 import pytest
@@ -108,15 +110,18 @@ def test_every_part_of_a_load_has_steps(root: Path) -> None:
             Engine.load(directory)
 
 
+OpenLoader: TypeAlias = Callable[..., BundleLoader]
+
+
 @pytest.fixture
-def loader(root: Path) -> Iterator[BundleLoader]:
+def open_loader(root: Path) -> Iterator[OpenLoader]:
     engine = Engine.load(root / "one", warm=True)
-    loader = BundleLoader(engine, root / "one", root, load_seconds=0.5)
-    yield loader
+    yield partial(BundleLoader, engine, root / "one", root, load_seconds=0.5)
     engine.close()
 
 
-def test_a_load_has_a_limit_of_its_own(loader: BundleLoader, endless: str) -> None:
+def test_a_load_has_a_limit_of_its_own(open_loader: OpenLoader, endless: str) -> None:
+    loader = open_loader()
     with pytest.raises(DeadlineExceededError, match=r"the load took more than 0\.5 s"):
         asyncio.run(loader.load(endless))
     assert loader.last_failure is not None
@@ -124,10 +129,8 @@ def test_a_load_has_a_limit_of_its_own(loader: BundleLoader, endless: str) -> No
     assert loader.loading is None
 
 
-def test_a_load_stops_when_the_server_stops(
-    loader: BundleLoader, endless: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("server.bundle_loader.CallContext", lambda _: Impatient())
+def test_a_load_stops_when_the_server_stops(open_loader: OpenLoader, endless: str) -> None:
+    loader = open_loader(open_context=lambda _: Impatient())
 
     async def load_and_close() -> None:
         load = asyncio.create_task(loader.load(endless))
@@ -140,15 +143,13 @@ def test_a_load_stops_when_the_server_stops(
         asyncio.run(load_and_close())
 
 
-def test_a_stopped_load_frees_its_models(
-    loader: BundleLoader, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_load_frees_its_models(open_loader: OpenLoader, root: Path) -> None:
     with call_scope(whole := Impatient()):
         Engine.load(root / "other", warm=True).close()
+    # The load stops at its last golden query, after everything else is loaded.
+    loader = open_loader(open_context=lambda _: Impatient(whole.done - 1))
     gc.collect()
     before = sum(isinstance(thing, Models) for thing in gc.get_objects())
-    # The load stops at its last golden query, after everything else is loaded.
-    monkeypatch.setattr("server.bundle_loader.CallContext", lambda _: Impatient(whole.done - 1))
     with pytest.raises(DeadlineExceededError):
         asyncio.run(loader.load("other"))
     assert loader.current.path == root / "one"
