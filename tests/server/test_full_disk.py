@@ -2,12 +2,14 @@
 
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 
 from live.compaction import CompactionError
@@ -19,11 +21,12 @@ from shortlist.v1.admin_service_pb2_grpc import AdminServiceStub
 from shortlist.v1.catalog_service_pb2 import UpsertItemsRequest, UpsertItemsResponse
 from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.v1.item_pb2 import Item
+from tests.live.faults import Encode, Faults, FaultyIndex
 from tests.server.conftest import Running
 from tests.small_disk import small_disk
 from tests.timing import eventually
 
-Serving = Callable[[ServerConfig], AbstractContextManager[Running]]
+Serving = Callable[..., AbstractContextManager[Running]]
 SECONDS = 60
 
 
@@ -61,10 +64,18 @@ def test_a_server_starts_on_a_full_disk_searches_and_recovers(
 
 
 def test_items_that_wait_and_failed_compactions_are_in_the_status_and_the_metrics(
-    config: ServerConfig, serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: ServerConfig, serving: Serving, tmp_path: Path
 ) -> None:
-    state = tmp_path / "state"
-    with serving(replace(config, state=state, admin_port=0, metrics_port=0)) as running:
+    state, may = tmp_path / "state", threading.Event()
+
+    def encode_later(encode: Encode, texts: Sequence[str]) -> np.ndarray:
+        assert may.wait(SECONDS)
+        return encode(texts)
+
+    with serving(
+        replace(config, state=state, admin_port=0, metrics_port=0),
+        open_index=partial(FaultyIndex, faults=Faults(encode=encode_later)),
+    ) as running:
 
         def status() -> WriteStatus:
             with grpc.insecure_channel(f"127.0.0.1:{running.service.admin_port}") as channel:
@@ -77,13 +88,6 @@ def test_items_that_wait_and_failed_compactions_are_in_the_status_and_the_metric
             pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
             return {name: float(value) for name, value in pairs}
 
-        assert running.service.bundles is not None
-        encoder, may = (
-            running.service.bundles.engine_handle.engine.models.encoder,
-            threading.Event(),
-        )
-        encode = encoder.items
-        monkeypatch.setattr(encoder, "items", lambda texts: may.wait(SECONDS) and encode(texts))
         assert write(running.address, "lamp").sequence == 1
         eventually(lambda: status().oldest_pending_age.ToMilliseconds() > 100)
         waiting = status()
