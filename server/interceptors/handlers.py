@@ -15,12 +15,17 @@ CallScope: TypeAlias = Callable[[Any], AbstractAsyncContextManager[None]]
 # Called with a call's context before its first answer.
 BeforeAnswer: TypeAlias = Callable[[Any], Awaitable[None]]
 
-_CONTRACT = "/shortlist."
+_CONTRACT = "shortlist.v1."
 
 
-def in_contract(method: str) -> bool:
-    """Return whether a method is of `shortlist.v1`, and not of health or reflection."""
-    return method.startswith(_CONTRACT)
+def in_contract(name: str) -> bool:
+    """Return whether a service or a method is of `shortlist.v1`, and not of health or reflection.
+
+    Args:
+        name: The full name, such as "shortlist.v1.SearchService" or
+            "/shortlist.v1.SearchService/Search".
+    """
+    return name.removeprefix("/").startswith(_CONTRACT)
 
 
 def handler_factory(handler: Any) -> Any:

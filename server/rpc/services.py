@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 from live.catalogue import LiveCatalogue
 from server.auth.tokens import Role
 from server.bundle_loader import BundleLoader
+from server.interceptors.handlers import in_contract
 from server.rpc.admin import AdminServicer
 from server.rpc.health import Health
 from server.rpc.servicers import CatalogServicer, RerankServicer, RetrievalServicer, SearchServicer
@@ -33,8 +34,6 @@ from shortlist.v1 import (
     search_service_pb2,
     search_service_pb2_grpc,
 )
-
-_CONTRACT = "shortlist.v1"
 
 
 class Port(Enum):
@@ -90,11 +89,6 @@ class ServiceRow:
     def name(self) -> str:
         """The full name, such as "shortlist.v1.SearchService"."""
         return str(self.descriptor.full_name)
-
-    @property
-    def in_contract(self) -> bool:
-        """Whether the service is of `shortlist.v1`, and not a standard service of gRPC."""
-        return str(self.descriptor.file.package) == _CONTRACT
 
 
 def _service(module: ModuleType, name: str) -> ServiceDescriptor:
@@ -174,7 +168,9 @@ def service_names(port: Port) -> tuple[str, ...]:
 
 def contract_services(*ports: Port) -> tuple[str, ...]:
     """Return the full names of the services of `shortlist.v1` on the given ports."""
-    return tuple(row.name for row in SERVICES if row.in_contract and set(ports) & set(row.ports))
+    return tuple(
+        row.name for row in SERVICES if in_contract(row.name) and set(ports) & set(row.ports)
+    )
 
 
 def _methods() -> Iterable[tuple[str, Method]]:
@@ -207,7 +203,8 @@ def add_services(
             name
             for name in row.methods
             # A missing method comes from the generated base class, which answers UNIMPLEMENTED.
-            if row.in_contract and getattr(type(servicer), name).__module__.endswith("_pb2_grpc")
+            if in_contract(row.name)
+            and getattr(type(servicer), name).__module__.endswith("_pb2_grpc")
         ]
         if missing:
             names = ", ".join(missing)
