@@ -137,16 +137,16 @@ class ServerConfig:
             return None
         return Certificates(self.tls_cert, self.tls_key, self.client_ca)
 
-    def exposure(self) -> str | None:
-        """Return a warning if other machines can read the calls or make calls; else None."""
+    def exposure(self) -> list[str]:
+        """Return the risks of calls from other machines, with the flags that end each risk."""
         if _is_loopback(self.host):
-            return None
+            return []
         risks = []
         if self.tls_cert is None and not self.tokens_in_clear:
             risks.append("calls are not encrypted (--tls-cert, --tls-key)")
         if self.tokens is None and self.client_ca is None:
             risks.append("everybody who reaches the port may call (--tokens, --client-ca)")
-        return f"--host {self.host}: {', and '.join(risks)}" if risks else None
+        return risks
 
 
 def _is_loopback(host: str) -> bool:

@@ -237,8 +237,9 @@ class Service:
         """Bind the public and the admin server; return the public port."""
         config = self._config
         certificates = config.certificates()
-        if (exposure := config.exposure()) is not None:
-            logger.warning("%s", exposure)
+        if risks := config.exposure():
+            fields = {"host": config.host, "risks": risks}
+            logger.warning("other machines can reach this server", extra={"fields": fields})
         port = Listener(config.host, config.port).bind(self._server, certificates)
         if config.admin_port is not None:
             listener = Listener(config.admin_host, config.admin_port, "admin-")

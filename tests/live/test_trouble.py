@@ -331,7 +331,7 @@ def test_a_stop_during_a_compaction_is_not_logged_as_an_error(opened, caplog):
         shop.upsert(LAMP)
         assert building.wait(SECONDS)
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
-    assert "compaction ends early because the server stops" in caplog.text
+    assert "compaction stopped, all writes are kept: reason='the server stops'" in caplog.text
 
 
 def test_closing_does_not_wait_for_pending_items(opened):
