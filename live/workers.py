@@ -224,9 +224,7 @@ class Builder:
             except ClosedError:
                 return
             except CompactionCancelledError:
-                logger.info(
-                    "compaction stopped, all writes are kept: reason=%r", "the server stops"
-                )
+                logger.info("compaction stopped, all writes are kept: reason='the server stops'")
             except Exception as error:  # no failure may end the thread
                 self._errors.log(error, "no new bundle was built, all writes are kept")
                 self._closed.wait(self._config.retry_build_seconds)

@@ -1,12 +1,14 @@
 """Default values for requests, and settings of the engine."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from base.errors import InputError
 from search.ranking.weights import MAX_WEIGHT, parse_channel_weights
 
-MAX_DEPTH = 1_000  # largest number of candidates for recall or for reranking
+MAX_DEPTH = 1_000  # largest number of candidates that recall finds
+MAX_RERANK_ITEMS = 500  # largest number of items that one request reranks
 ANSWER_SHARE = 0.15  # share of the time left that is reserved to write and send the answer
 
 
@@ -29,25 +31,23 @@ class EngineConfig:
     answer_milliseconds: int = 5
 
     def __post_init__(self) -> None:
-        """Refuse values out of their limits."""
-        if self.cache_megabytes < 0:
-            raise InputError(f"engine: cache_megabytes is {self.cache_megabytes}; give 0 or more")
-        if self.answer_milliseconds < 0:
-            raise InputError(
-                f"engine: answer_milliseconds is {self.answer_milliseconds}; give 0 or more"
-            )
+        """Check that every value is within its limits.
+
+        Raises:
+            InputError: a value is out of its limits.
+        """
+        self._require("recall_depth", 1, MAX_DEPTH)
+        self._require("rerank_depth", 0, MAX_RERANK_ITEMS)
+        self._require("recall_weight", 0, MAX_WEIGHT)
+        for name in ("cache_megabytes", "answer_milliseconds"):
+            self._require(name, 0)
         parse_channel_weights(self.channel_weights)
-        if self.recall_weight is not None and not 0 <= self.recall_weight <= MAX_WEIGHT:
-            raise InputError(
-                f"engine: recall_weight is {self.recall_weight}; it must lie between 0 and "
-                f"{MAX_WEIGHT}"
-            )
-        for name, low in (("recall_depth", 1), ("rerank_depth", 0)):
-            if not low <= getattr(self, name) <= MAX_DEPTH:
-                raise InputError(
-                    f"engine: {name} is {getattr(self, name)}; it must lie between {low} and "
-                    f"{MAX_DEPTH}"
-                )
+
+    def _require(self, name: str, low: int, high: int | None = None) -> None:
+        value = getattr(self, name)
+        if value is not None and not low <= value <= (math.inf if high is None else high):
+            allowed = f"{low} or more" if high is None else f"{low} to {high:,}"
+            raise InputError(f"engine: {name} is {value:,}; give {allowed}")
 
     def with_default_requests(self) -> "EngineConfig":
         """Return a copy that keeps `numerics` and `cache_megabytes`; other fields get defaults."""

@@ -17,7 +17,7 @@ from catalog.filters import Filter
 from catalog.item_text import normalise_query
 from catalog.items import Item, check_id
 from search import validation
-from search.config import MAX_DEPTH
+from search.config import MAX_DEPTH, MAX_RERANK_ITEMS
 from search.rules import NO_RULES, Rules
 
 # Names of the recall channels, such as "dense" for CHANNEL_DENSE of the contract.
@@ -27,7 +27,6 @@ LEXICAL = "lexical"
 MAX_PAGE_SIZE = 100
 MAX_OFFSET = 1_000  # largest number of results before a page
 MAX_RETRIEVE = 1_000
-MAX_RERANK_ITEMS = 500
 MAX_EMBED_INPUTS = 128
 MAX_BATCH_GET = 100
 

@@ -1,15 +1,8 @@
 """Convert between SearchService's messages and the engine's records."""
 
 from search.bundle import Manifest
-from search.config import MAX_DEPTH
-from search.request import (
-    DENSE,
-    LEXICAL,
-    MAX_OFFSET,
-    MAX_PAGE_SIZE,
-    MAX_RERANK_ITEMS,
-    SearchRequest,
-)
+from search.config import MAX_DEPTH, MAX_RERANK_ITEMS
+from search.request import DENSE, LEXICAL, MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
 from search.result import Degradation, SearchResult
 from server.convert.common import (
     coverage_message,

@@ -17,14 +17,8 @@ from base.atomic_files import write_text
 from base.errors import InputError
 from catalog.dataset.reading import Dataset
 from catalog.store import ItemStore
-from search.request import (
-    DENSE,
-    LEXICAL,
-    MAX_RERANK_ITEMS,
-    RerankRequest,
-    RetrieveRequest,
-    SearchRequest,
-)
+from search.config import MAX_RERANK_ITEMS
+from search.request import DENSE, LEXICAL, RerankRequest, RetrieveRequest, SearchRequest
 from search.result import Hit, SearchResult
 from search.validation import MAX_QUERY_CHARACTERS
 from train.evaluation.baseline import Bm25, best_rows, english_stemmer
