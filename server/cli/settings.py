@@ -86,7 +86,10 @@ def load(
     sources = {name: other.source for name, other in others.items()} | flags
     try:
         config = tyro.cli(
-            ServerConfig, args=[*added, *arguments], prog=program, description=_DESCRIPTION
+            ServerConfig,
+            args=[*added, *_with_none(arguments)],
+            prog=program,
+            description=_DESCRIPTION,
         )
     except InputError as error:
         raise InputError(f"{error}{_sources_of(str(error), sources)}") from None
@@ -128,6 +131,24 @@ def _as_flag(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"--{_dashed(name if value else _negated(name))}"
     return f"--{_dashed(name)}={value}"
+
+
+def _with_none(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments, with "None" as the value of each flag that sets a setting to None.
+
+    Like the other sources, flags may have the value "none". tyro would read it as a path.
+    """
+    optional = {_dashed(name) for name, kind in setting_types().items() if _is_optional(kind)}
+    previous = ""
+    for word in arguments:
+        flag, equals, value = word.partition("=") if word.startswith("--") else (previous, "", word)
+        is_none = value.lower() == "none" and _dashed(flag.removeprefix("--")) in optional
+        yield (f"{flag}=None" if equals else "None") if is_none else word
+        previous = word if word.startswith("--") else ""
+
+
+def _is_optional(kind: Any) -> bool:
+    return type(None) in get_args(kind)
 
 
 def _has_flag(name: str, arguments: Sequence[str]) -> bool:

@@ -69,6 +69,22 @@ def test_a_setting_can_be_none(file: Path) -> None:
     assert load(["--config", str(file)], {}).config.compilation_cache is None
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ["--compilation-cache", "none"],
+        ["--compilation-cache=none"],
+        ["--compilation_cache=None"],
+        ["--compilation-cache", "None"],
+    ],
+)
+def test_a_flag_can_be_none(flag: list[str]) -> None:
+    config = load(["--bundle", "none", *flag, "--host", "none"], {}).config
+    assert config.compilation_cache is None
+    # These settings are never None, so the word is a value like any other.
+    assert (config.bundle, config.host) == (Path("none"), "none")
+
+
 SAMPLES: dict[str, Any] = {
     "int": 7,
     "float": 0.5,
