@@ -4,7 +4,9 @@
     python -m bench.checkouts --other ../before --bundle out/homedepot/bundle
 
 Both checkouts use this Python environment, so their libraries are the same. The checkouts take
-turns. Each checkout runs its own contestants (such as `bench.models.ours`), server and client.
+turns. Each checkout runs its own contestants (such as `bench.models.ours`), server and client. So
+the other checkout must have the same modules of benchmarks. Commit 88dbd56 and later commits have
+them.
 """
 
 import hashlib
@@ -33,6 +35,14 @@ _STEPS = 2  # training steps per round
 _CALLS = 40  # calls per round
 _DRAWS = 10_000  # bootstrap samples of an interval
 _THIS = Path(__file__).parent.parent
+# The modules of a checkout that this benchmark runs.
+_MODULES = (
+    "bench/models/ours.py",
+    "bench/models/training/ours.py",
+    "bench/index/ours.py",
+    "bench/service/process.py",
+    "protos/shortlist/client.py",
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,12 @@ class CheckoutsConfig:
 
 
 def main(config: CheckoutsConfig) -> None:
-    """Print one row per kind of work: the median speed ratio of the rounds, with a 95% interval."""
+    """Print one row per kind of work: the median speed ratio of the rounds, with a 95% interval.
+
+    Raises:
+        SystemExit: the other checkout lacks a module.
+    """
+    require_modules(config.other)
     pairs = inputs.judged(64 * (_STEPS + 1), relevant=True)
     model = resolve_pretrained(DEFAULT_PRETRAINED)
     queries = inputs.queries_of(inputs.files_of("homedepot")[0].parent, "test")
@@ -79,6 +94,19 @@ def main(config: CheckoutsConfig) -> None:
         low, high = _interval(other / this)
         medians = f"{np.median(other):.4f} → {np.median(this):.4f}"
         say(f"| {name} | {np.median(other / this):.3f} | [{low:.3f}, {high:.3f}] | {medians} |")
+
+
+def require_modules(other: Path) -> None:
+    """Check that a checkout has the modules that this benchmark runs.
+
+    Raises:
+        SystemExit: a module is missing.
+    """
+    if missing := [module for module in _MODULES if not (other / module).is_file()]:
+        raise SystemExit(
+            f"error: --other {other} lacks {', '.join(missing)}; name a checkout of commit 88dbd56 "
+            "or later"
+        )
 
 
 def _interval(ratios: np.ndarray) -> tuple[float, float]:
