@@ -6,12 +6,13 @@ import pytest
 from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
+from lexical.live_index import LiveLexicalIndex
 from search.bundle import Manifest, list_files
 from search.channels.append_buffer import AppendBuffer
 from search.channels.base import AddedRows, ChannelHits, MemoryWriter, Query
 from search.channels.dense import DenseChannel
 from search.channels.fusion import Channels, ChannelsWriter, recall_scores
-from search.channels.lexical import LexicalChannel
+from search.channels.lexical import LexicalChannel, LexicalWriter
 from search.request import DENSE, LEXICAL
 from towers.exact import ExactIndex
 
@@ -242,3 +243,13 @@ def test_added_rows_reach_every_channel(vectors, lexical, tmp_path):
     assert found.ranks_at(0) == {DENSE: 1, LEXICAL: 1, Popular.name: 2}
     # The channels before the extension do not have the added rows.
     assert len(three.recall(query, 100, weights)) == len(TITLES)
+
+
+def test_the_lexical_index_drops_dead_rows_also_among_the_added_ones(lexical, tmp_path):
+    writer = LexicalWriter(LiveLexicalIndex(tmp_path / "lexical", lexical, tmp_path / "scratch"))
+    added = [Item("i7", "copper lamp"), Item("i8", "tin lamp")]
+    none = np.zeros((2, 8), np.float32)
+    grown = writer.extended(AddedRows(len(TITLES), added, none, [0, len(TITLES) + 1]))
+    writer.close()
+    assert sorted(grown.index.search("lamp", 9)[0].tolist()) == [1, len(TITLES)]
+    assert sorted(lexical.search("lamp", 9)[0].tolist()) == [0, 1]
