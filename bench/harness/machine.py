@@ -22,12 +22,17 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Return the name of the processor and the number of logical processors."""
+    """Return the name of the processor and the number of logical processors that may be used."""
     info = Path("/proc/cpuinfo")
     for line in info.read_text().splitlines() if info.is_file() else ():
         if line.startswith("model name"):
-            return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
+            return f"{line.partition(':')[2].strip()}, {_cores(usable_cores())}"
     return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Return the number of logical processors that this process may use (`taskset` limits it)."""
+    return len(os.sched_getaffinity(0))
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
@@ -45,6 +50,10 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
                 f"error: {name} is not installed; `make bench` installs all compared libraries"
             ) from None
     return found
+
+
+def _cores(count: int) -> str:
+    return "1 core" if count == 1 else f"{count} cores"
 
 
 def _topology() -> str:

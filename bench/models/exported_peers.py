@@ -1,6 +1,5 @@
 """Contestants for encoding and reranking that run exported models: ONNX Runtime and OpenVINO."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.harness.contest import Setups, Work
+from bench.harness.machine import usable_cores
 from bench.models import exporting
 from bench.models.batches import BATCH_SIZES, Batch, Batches, Model, Texts, fastest
 from bench.models.exporting import INPUTS
@@ -78,7 +78,7 @@ def onnx_models(file: Path) -> list[Model]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = os.cpu_count() or 1
+    options.intra_op_num_threads = usable_cores()
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
     def run(batches: Iterable[Batch], done: Callable[[Batch, np.ndarray], None]) -> None:
