@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from catalog.items import ITEM_FIELDS, Item
+from catalog.text_forms import compose
 
 # The fields that models read, in their order in the item text.
 TEXT_FIELDS = tuple(
@@ -40,9 +41,9 @@ def item_text(item: Item) -> str:
 
 
 def normalise_query(query: str) -> str:
-    """Return a query in normal form: NFKC, case-folded, white space collapsed."""
+    """Return a query in normal form: composed, case-folded, white space collapsed."""
     # NFKC twice, because case folding can undo the first NFKC (Unicode 16, 3.13, definition D146).
-    folded = unicodedata.normalize("NFKC", query).casefold()
+    folded = compose(query).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from catalog.item_text import TEXT_FIELDS
 from lexical.analysers import ANALYSERS
 
 CONFIG_FILE = "config.json"
+_LANGUAGE = re.compile("[a-z]{2,3}")
 _REBUILD = "build it again with `shortlist train index`"
 
 # The weights of old indexes, which have no config file. So these weights must not change. To change
@@ -31,20 +33,27 @@ _FIRST_WEIGHTS = {
 class LexicalConfig:
     """How the lexical index is built."""
 
-    analyser: str = "english"  # turns texts into terms; a name in `lexical.analysers`
+    analyser: str = "multilingual"  # turns texts into terms; a name in `lexical.analysers`
+    # language of Latin letters in items that name no language; two or three lower-case letters
+    default_language: str = "en"
     # weight of each item field in the score; 0 leaves the field out of the index
     field_weights: Mapping[str, float] = field(default_factory=_FIRST_WEIGHTS.copy)
 
     def __post_init__(self) -> None:
-        """Check the analyser and the weights.
+        """Check the analyser, the language and the weights.
 
         Raises:
-            InputError: the analyser or a field is unknown, or a weight is not a number of at least
-                0, or every weight is 0.
+            InputError: the analyser or a field is unknown, the language is malformed, or a weight
+                is not a number of at least 0, or every weight is 0.
         """
         if self.analyser not in ANALYSERS:
             raise InputError(
                 f"lexical: analyser {self.analyser!r} is unknown; use {', '.join(ANALYSERS)}"
+            )
+        if not _LANGUAGE.fullmatch(self.default_language):
+            raise InputError(
+                f"lexical: default language {self.default_language!r}: give two or three "
+                "lower-case letters, such as en"
             )
         for name, weight in self.field_weights.items():
             if name not in TEXT_FIELDS:
@@ -75,11 +84,11 @@ class LexicalConfig:
         """
         path = directory / CONFIG_FILE
         if not path.exists():
-            return cls("english", _FIRST_WEIGHTS.copy())
+            return cls("english", field_weights=_FIRST_WEIGHTS.copy())
         try:
             values = dict(json.loads(read_bytes(path, limits.JSON_BYTES)))
             analyser, weights = values.pop("analyser"), values.pop("field_weights")
-            return cls(analyser, weights, **values)
+            return cls(analyser, field_weights=weights, **values)
         except InputError as error:
             raise InputError(f"{path}: {error}; or {_REBUILD}") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -22,7 +22,8 @@ that it opens. A bundle must not change, so `LexicalIndex.open` opens a director
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -32,21 +33,25 @@ from jaxtyping import Float32, Int32
 from base.errors import InputError
 from base.untrusted import limits
 from catalog.store import ItemStore
+from lexical.analysers import QueryWord, cjk
 from lexical.config import LexicalConfig
-from lexical.schema import ROW, IndexSchema
-from lexical.vocabulary import GUESS_WEIGHT, Vocabulary
+from lexical.query_terms import Lookups, weighted_terms
+from lexical.schema import LANGUAGE, PINYIN, ROW, IndexSchema
+from lexical.vocabulary import Vocabulary
 
 MAX_TERMS = 64
-"""Maximum number of distinct terms of a query that are searched; later terms are ignored."""
+"""Maximum number of words of a query that are searched; later words are ignored."""
 
 # Maximum number of rows that one query scores. Above a thousand rows, tantivy's state no longer
 # fits the processor's cache, and a row takes five microseconds instead of two.
 _SCORE_BATCH = 512
-_MAX_GUESSED = 8  # maximum number of unknown terms of a query to guess; a guess scans all terms
 # Memory limit of the writer, not an allocation. Over a million items fit, and their index is one
 # segment. An index above the limit has several segments. Its scores are the same, but if several
 # rows have the k-th best score, a search may return other rows of that score.
 _WRITER_BYTES = 1 << 30
+_PINYIN_WEIGHTS = {PINYIN: 1.0}  # relative to the weight of the title
+_CACHED = 4_096  # maximum number of terms of pinyin that are known to be in the index or not
+_MAX_LANGUAGES = 8  # maximum number of languages in which a query is read
 _FIRST_TERMS = 4_096  # number of terms to read from a dictionary before most of it is read
 
 
@@ -61,6 +66,7 @@ class LexicalIndex:
     Attributes:
         schema: The schema of the index, with its configuration.
         vocabulary: The terms of the index.
+        languages: The languages in which words of Latin letters of queries are read.
     """
 
     def __init__(
@@ -78,6 +84,9 @@ class LexicalIndex:
         self._searcher = index.searcher()
         self._rows = rows
         self.vocabulary = vocabulary
+        self.languages = _languages(self._searcher, schema)
+        # Cache a partial, not a method: a method's cache would keep the index in memory.
+        self._has_sound = lru_cache(_CACHED)(partial(_has_sound, self._searcher, schema))
 
     @classmethod
     def build(
@@ -107,7 +116,7 @@ class LexicalIndex:
         with tempfile.TemporaryDirectory(
             prefix="shortlist-lexical-", ignore_cleanup_errors=True
         ) as scratch:
-            schema = IndexSchema(config or LexicalConfig())
+            schema = IndexSchema.of(store, config or LexicalConfig())
             index = schema.index(Path(scratch))
             writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
             for row in range(len(store)):
@@ -116,7 +125,7 @@ class LexicalIndex:
             writer.wait_merging_threads()
             for file in Path(scratch).glob("[!.]*"):
                 shutil.copyfile(file, directory / file.name)
-        schema.config.write(directory)
+        schema.write(directory)
         return cls.open(directory)
 
     @classmethod
@@ -130,7 +139,7 @@ class LexicalIndex:
             InputError: there is no index, it is damaged or of another format, its configuration
                 cannot be used, or there is no room for a temporary directory.
         """
-        schema = IndexSchema(LexicalConfig.read(directory))
+        schema = IndexSchema.read(directory)
         # Ignore errors of the cleanup: it fails if tantivy creates its lock file at the same time.
         try:
             with tempfile.TemporaryDirectory(
@@ -155,31 +164,36 @@ class LexicalIndex:
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
 
-    def terms(self, query: str) -> list[str]:
-        """Return the first `MAX_TERMS` distinct terms of `query`, in order."""
-        return list(dict.fromkeys(self.schema.terms(query)))[:MAX_TERMS]
+    def words(self, query: str, language: str = "") -> list[QueryWord]:
+        """Return the first `MAX_TERMS` words of `query`, in order.
 
-    def weighted_terms(self, query: str) -> dict[str, float]:
-        """Return the terms that a search for `query` uses, each with its weight.
-
-        Guesses replace a term that no item has. The last term is replaced by its completions or, if
-        there are none, by its corrections. Other terms are replaced by their corrections. A term
-        without guesses is left out.
+        Args:
+            query: Plain words. No character is an operator.
+            language: The language of the query; "": words of Latin letters are read in every
+                language that items have.
         """
-        terms = self.terms(query)
-        weights = dict.fromkeys((term for term in terms if term in self.vocabulary), 1.0)
-        unknown = [term for term in terms if term not in self.vocabulary]
-        for term in unknown[:_MAX_GUESSED]:
-            for guess in self.vocabulary.guesses(term, is_prefix=term is terms[-1]):
-                weights.setdefault(guess, GUESS_WEIGHT)
-        return weights
+        languages = [self.schema.language(language)] if language else self.languages
+        return self.schema.query_words(query, languages)[:MAX_TERMS]
 
-    def search(self, query: str, k: int) -> tuple[Int32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
+    def terms(self, query: str, language: str = "") -> list[str]:
+        """Return the distinct terms of the first `MAX_TERMS` words of `query`, in order."""
+        words = self.words(query, language)
+        return list(dict.fromkeys(term for word in words for term in word.readings))
+
+    def weighted_terms(self, query: str, language: str = "") -> dict[str, float]:
+        """Return the terms that a search for `query` uses; see `lexical.query_terms`."""
+        lookups = Lookups(self.vocabulary, self._has_sound, self._has_all)
+        return weighted_terms(self.words(query, language), lookups)
+
+    def search(
+        self, query: str, k: int, language: str = ""
+    ) -> tuple[Int32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
         """Return the `k` best items that share at least one term with `query`.
 
         Args:
             query: Plain words. No character is an operator.
             k: The maximum number of items, at least 1.
+            language: The language of the query; see `words`.
 
         Returns:
             Item rows and their scores, best first; equal scores in row order. Both are empty if no
@@ -187,24 +201,27 @@ class LexicalIndex:
         """
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
-        terms = self.weighted_terms(query)
+        terms = self.weighted_terms(query, language)
         if not terms:
             return np.empty(0, np.int32), np.empty(0, np.float32)
         return self._best(self._any_of(terms), max(1, min(k, len(self))))
 
-    def scores(self, query: str, rows: Int32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+    def scores(
+        self, query: str, rows: Int32[np.ndarray, "n"], language: str = ""
+    ) -> Float32[np.ndarray, "n"]:
         """Return the scores that `search` gives the items in `rows`; 0 for items without a match.
 
         Args:
             query: Plain words, as for `search`.
             rows: Item rows, in any order; a row may occur twice.
+            language: The language of the query; see `words`.
 
         Raises:
             IndexError: a row is negative or beyond the last row.
         """
         if rows.size and (rows.min() < 0 or rows.max() >= self._rows):
             raise IndexError(f"rows must lie in [0, {self._rows})")
-        terms = self.weighted_terms(query)
+        terms = self.weighted_terms(query, language)
         scores = np.zeros(len(rows), np.float32)
         if not terms or not rows.size:
             return scores
@@ -228,9 +245,23 @@ class LexicalIndex:
                     ),
                 )
                 for term, term_weight in terms.items()
-                for field, field_weight in self.schema.weights.items()
+                for field, field_weight in self._fields(term).items()
             ]
         )
+
+    def _fields(self, term: str) -> Mapping[str, float]:
+        """Return the fields that may have a term, each with its weight."""
+        return _PINYIN_WEIGHTS if term.startswith(cjk.SOUND) else self.schema.weights
+
+    def _has_all(self, words: Sequence[QueryWord]) -> bool:
+        """Return whether an item has a reading of every word."""
+        words_of_item = [
+            (tantivy.Occur.Must, self._any_of(dict.fromkeys(word.readings, 1.0)))
+            for word in words
+            if word.is_word
+        ]
+        every = tantivy.Query.boolean_query(words_of_item)
+        return bool(self._searcher.search(every, limit=1, count=False).hits)
 
     def _best(
         self, query: tantivy.Query, k: int
@@ -251,6 +282,19 @@ class LexicalIndex:
         return tantivy.Query.boolean_query(
             [(tantivy.Occur.Must, query), (tantivy.Occur.Must, unscored)]
         )
+
+
+def _has_sound(searcher: tantivy.Searcher, schema: IndexSchema, term: str) -> bool:
+    return schema.by_language and searcher.doc_freq(PINYIN, term) > 0
+
+
+def _languages(searcher: tantivy.Searcher, schema: IndexSchema) -> list[str]:
+    """Return the languages of Latin letters that items have, the most common first."""
+    default = schema.language("")
+    if not schema.by_language:
+        return [default]
+    held = dict(searcher.terms_with_prefix(LANGUAGE, "", limit=_MAX_LANGUAGES))
+    return sorted(held, key=lambda language: -held[language]) or [default]
 
 
 def _terms(searcher: tantivy.Searcher, field: str, most: int) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """The tantivy schema of a lexical index, and the documents, terms and queries that fit it."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import tantivy
@@ -10,10 +11,16 @@ from base.untrusted import limits
 from base.untrusted.small_files import read_bytes
 from catalog.item_text import field_text
 from catalog.items import Item
-from lexical.analysers import ANALYSERS
+from catalog.store import ItemStore
+from lexical.analysers import ANALYSERS, QueryWord, cjk, compounds
+from lexical.analysers.base import Words
+from lexical.analysers.languages import LANGUAGES
 from lexical.config import LexicalConfig
 
 ROW = "row"
+LANGUAGE = "language"  # the language in which an item's words of Latin letters are read
+PINYIN = "pinyin"  # the syllables of an item's Han characters
+_PINYIN_OF = ("title", "brand", "category")
 
 
 class IndexSchema:
@@ -23,21 +30,57 @@ class IndexSchema:
         config: The configuration.
         weights: The weight of each indexed item field.
         tantivy: The schema of the files: one text field per indexed item field, and the row.
+        by_language: Whether the index also has the languages of its items and their pinyin.
     """
 
-    def __init__(self, config: LexicalConfig) -> None:
-        """Build the schema for a configuration."""
+    def __init__(self, config: LexicalConfig, words: Words | None = None) -> None:
+        """Build the schema for a configuration.
+
+        Args:
+            config: The configuration.
+            words: Words of the catalogue by language, of which compounds consist; None: no words.
+        """
         self.config = config
         self.weights = config.indexed
-        self._analyser = ANALYSERS[config.analyser]
-        self._tokenizer = self._analyser.build_tokenizer()
+        analyser = ANALYSERS[config.analyser]
+        self._tokenizer_name = analyser.tokenizer_name
+        self._words = words or {}
+        self._reader = analyser.open(config.default_language, self._words)
+        self.by_language = analyser.by_language
         builder = tantivy.SchemaBuilder()
-        for field in self.weights:
-            builder.add_text_field(
-                field, tokenizer_name=self._analyser.tokenizer_name, index_option="freq"
-            )
+        for field in (*self.weights, *((LANGUAGE, PINYIN) if self.by_language else ())):
+            builder.add_text_field(field, tokenizer_name=self._tokenizer_name, index_option="freq")
         builder.add_unsigned_field(ROW, indexed=True, fast=True)
         self.tantivy = builder.build()
+
+    @classmethod
+    def of(cls, store: ItemStore, config: LexicalConfig) -> "IndexSchema":
+        """Return the schema of an index of `store`, with the words of compounds in its items."""
+        schema = cls(config)
+        counts: dict[str, Counter[str]] = {}
+        for row in range(len(store)):
+            item = store.item(row)
+            language = schema.language("")
+            if language in LANGUAGES and LANGUAGES[language].compounds:
+                words = counts.setdefault(language, Counter())
+                for _, text in schema._texts(item):
+                    words.update(schema._reader.surface_words(text, language))
+        parts = {language: compounds.common_parts(words) for language, words in counts.items()}
+        return cls(config, parts)
+
+    @classmethod
+    def read(cls, directory: Path) -> "IndexSchema":
+        """Read the schema of the index in `directory`.
+
+        Raises:
+            InputError: the configuration or the file of the words of compounds is malformed.
+        """
+        return cls(LexicalConfig.read(directory), compounds.read(directory))
+
+    def write(self, directory: Path) -> None:
+        """Write the configuration and the words of compounds beside the index."""
+        self.config.write(directory)
+        compounds.write(directory, self._words)
 
     def index(self, directory: Path) -> tantivy.Index:
         """Open or create the index in `directory`. In both cases, tantivy writes to the directory.
@@ -46,7 +89,9 @@ class IndexSchema:
             ValueError, OSError: the index is damaged, or has another schema.
         """
         index = tantivy.Index(self.tantivy, path=str(directory))
-        index.register_tokenizer(self._analyser.tokenizer_name, self._tokenizer)
+        # Documents are terms between spaces, so that Python and tantivy cannot disagree on terms.
+        spaces = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+        index.register_tokenizer(self._tokenizer_name, spaces)
         return index
 
     def open_read_only(self, directory: Path, links: Path) -> tantivy.Index:
@@ -80,18 +125,35 @@ class IndexSchema:
             ) from error
         return index
 
-    def terms(self, text: str) -> list[str]:
-        """Return the terms of a text, in order; a term may occur several times."""
-        return list(self._tokenizer.analyze(self._analyser.prepare(text)))
+    def terms(self, text: str, language: str = "") -> list[str]:
+        """Return the terms of an item's text, in order; a term may occur several times.
 
-    def document(self, row: int, item: Item) -> tantivy.Document:
+        Args:
+            text: Any text.
+            language: The language of the text, such as en; "": not known.
+        """
+        return self._reader.terms(text, language)
+
+    def query_words(self, query: str, languages: Collection[str]) -> list[QueryWord]:
+        """Return the words of a query, each read in all `languages`."""
+        return self._reader.query_words(query, languages)
+
+    def language(self, language: str) -> str:
+        """Return the language in which words of Latin letters in texts of `language` are read."""
+        return self._reader.language(language)
+
+    def document(self, row: int, item: Item, language: str = "") -> tantivy.Document:
         """Return an item as a document of tantivy."""
-        texts = {name: self._analyser.prepare(text) for name, text in self._texts(item)}
-        return tantivy.Document.from_dict({ROW: row, **texts}, self.tantivy)
+        fields = {name: " ".join(self.terms(text, language)) for name, text in self._texts(item)}
+        if self.by_language:
+            fields[LANGUAGE] = self.language(language)
+            names = " ".join(field_text(item, name) for name in _PINYIN_OF)
+            fields[PINYIN] = " ".join(cjk.pinyin_terms(names))
+        return tantivy.Document.from_dict({ROW: row, **fields}, self.tantivy)
 
-    def item_terms(self, item: Item) -> set[str]:
+    def item_terms(self, item: Item, language: str = "") -> set[str]:
         """Return the distinct terms of an item's indexed fields."""
-        return {term for _, text in self._texts(item) for term in self.terms(text)}
+        return {term for _, text in self._texts(item) for term in self.terms(text, language)}
 
     def row_query(self, row: int) -> tantivy.Query:
         """Return the query that matches the item in one row."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
-from lexical.analysers import english
-from lexical.analysers.base import Analyser
+from lexical.analysers import english, multilingual
+from lexical.analysers.base import Analyser, QueryWord, Reader
 
 ANALYSERS: Mapping[str, Analyser] = {
     analyser.name: analyser
     for analyser in (
+        multilingual.ANALYSER,
         english.ANALYSER,
     )
 }  # fmt: skip
 
-__all__ = ["ANALYSERS", "Analyser"]
+__all__ = ["ANALYSERS", "Analyser", "QueryWord", "Reader"]

@@ -1,4 +1,6 @@
-"""English: words are stemmed, and sizes and codes are indexed both whole and in parts.
+"""English, as indexes before the analyser "multilingual" read it.
+
+Words are stemmed, and sizes and codes are indexed both whole and in parts.
 
 The tokenizer splits at every punctuation mark, which breaks up sizes and codes: 1/2 in., 3.5 mm,
 12-gauge, F8J042-BLK. `prepare` replaces each size or code by one word, followed by its parts. The
@@ -6,10 +8,11 @@ word matches every spelling of the size or code, and each part still matches by 
 """
 
 import re
+from collections.abc import Collection
 
 import tantivy
 
-from lexical.analysers.base import Analyser, normalise
+from lexical.analysers.base import Analyser, QueryWord, Words, normalise
 
 _MAX_TERM_BYTES = 100
 # Spellings of units. The first spelling of each group is indexed.
@@ -46,7 +49,7 @@ def prepare(text: str) -> str:
     return _JOINED.sub(_whole_code, _SIZE.sub(_whole_size, text))
 
 
-def build_tokenizer() -> tantivy.TextAnalyzer:
+def _tokenizer() -> tantivy.TextAnalyzer:
     """Return a tokenizer; its terms are stemmed runs of letters and digits in lower-case ASCII."""
     return (
         tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
@@ -58,7 +61,31 @@ def build_tokenizer() -> tantivy.TextAnalyzer:
     )
 
 
-ANALYSER = Analyser("english", "shortlist_en_2", build_tokenizer, prepare)
+class EnglishReader:
+    """Reads all texts as English; see `Reader`."""
+
+    def __init__(self, default_language: str, words: Words) -> None:
+        """Ignore the default language and the words of compounds."""
+        self._tokenizer = _tokenizer()
+
+    def language(self, language: str) -> str:
+        """Return English."""
+        return "en"
+
+    def terms(self, text: str, language: str) -> list[str]:
+        """Return the terms of a text."""
+        return list(self._tokenizer.analyze(prepare(text)))
+
+    def surface_words(self, text: str, language: str) -> list[str]:
+        """Return no words, because English words are not split."""
+        return []
+
+    def query_words(self, text: str, languages: Collection[str]) -> list[QueryWord]:
+        """Return each term of a query as a word."""
+        return [QueryWord(term, (term,)) for term in self.terms(text, "en")]
+
+
+ANALYSER = Analyser("english", "shortlist_en_2", EnglishReader, by_language=False)
 
 
 def _whole_code(joined: re.Match[str]) -> str:
