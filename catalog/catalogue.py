@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from catalog.facets import Facet, FacetCounts, RowSelection, count
+from catalog.facets import Facet, FacetCounts, count
+from catalog.fields import RowSelection
 from catalog.filters import Filter, matching
 from catalog.items import Item
 from catalog.parts import PART_ROWS, append_part, split

@@ -3,15 +3,15 @@
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float64, Integer
+from jaxtyping import Float64, Int64
 
 from base.errors import RequestError, check_count, check_range
-from catalog.fields import ATTRIBUTE, DISTINCT, kind_of, value_of
+from catalog.fields import ATTRIBUTE, DISTINCT, RowSelection, kind_of, value_of
 from catalog.filters import Interval, check_field, check_interval, within
 from catalog.schema import TEXT
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 MAX_FACETS = 20  # maximum number of facets in a request
 MAX_FACET_VALUES = 200  # highest allowed value of `Facet.max_values`
 MAX_FACET_INTERVALS = 50  # maximum number of intervals of a facet
-
-# Selected rows of a store: a mask, distinct row numbers, or a slice.
-RowSelection: TypeAlias = Bool[np.ndarray, " items"] | Integer[np.ndarray, " rows"] | slice
 
 
 @dataclass(frozen=True)
@@ -48,9 +45,11 @@ class FacetCounts:
         scope: Which items are counted; see `Facet.scope`.
         known_count: The number of counted items that have a value.
         values: Values of a text or flag with their counts, the most frequent first. Values with
-            equal counts keep the order in which they first occur in the catalogue.
+            equal counts keep the order in which they first occur in the catalogue. An item with
+            several values counts for each of them.
         interval_counts: The number of items in each requested interval.
-        smallest: The smallest number or date. None if no item has a value, and for texts and flags.
+        smallest: The smallest number or date. For an attribute, only values that are plain numbers
+            count. None if no item has such a value, and for other texts and flags.
         largest: The largest number or date. None in the same cases as `smallest`.
     """
 
@@ -120,11 +119,19 @@ def count(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]) -> Fa
 
 def _count_texts(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]) -> FacetCounts:
     values, counts = pa.array([], TEXT), np.zeros(0, np.int64)
+    known_count, in_intervals = 0, [0] * len(facet.intervals)
+    limits = list[float]()
     for store, selection in parts:
         field = store.fields.text(facet.field)
-        assert field.codes is not None  # `check` refuses fields without codes
-        # Add 1 to the codes, so that missing values (-1) are counted at index 0, which is cut off.
-        new = np.bincount(field.codes[selection] + 1, minlength=len(field.values) + 1)[1:]
+        codes, rows = field.selected(selection)
+        new = np.bincount(codes, minlength=len(field.values))
+        known_count += _distinct(rows)
+        if facet.field.startswith(ATTRIBUTE):
+            numbers = field.numbers
+            for position, interval in enumerate(facet.intervals):
+                in_intervals[position] += _distinct(rows[within(numbers, interval)[codes]])
+            counted = numbers[(new > 0) & ~np.isnan(numbers)]
+            limits += [counted.min(), counted.max()] if len(counted) else []
         # Add the counts of values that earlier parts have too; append the other values.
         known = pc.index_in(field.values, value_set=values)
         index = np.asarray(known.fill_null(-1)) if len(values) else np.full(len(new), -1)
@@ -132,11 +139,20 @@ def _count_texts(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]
         counts = np.concatenate([counts, new[index < 0]])
         values = pa.concat_arrays([values, field.values.filter(pa.array(index < 0))])
     top = np.argsort(-counts, kind="stable")[: facet.max_values].tolist()
-    shown = tuple((values[index].as_py(), int(counts[index])) for index in top if counts[index])
-    numbers = _numbers(facet.field, parts) if facet.intervals else np.zeros(0)
     return FacetCounts(
-        facet.field, facet.scope, int(counts.sum()), shown, _in_intervals(facet, numbers)
+        facet.field,
+        facet.scope,
+        known_count,
+        tuple((values[index].as_py(), int(counts[index])) for index in top if counts[index]),
+        tuple(in_intervals),
+        float(min(limits)) if limits else None,
+        float(max(limits)) if limits else None,
     )
+
+
+def _distinct(rows: Int64[np.ndarray, " entries"]) -> int:
+    """Return the number of distinct rows among rising rows."""
+    return int(np.count_nonzero(np.diff(rows, prepend=-1)))
 
 
 def _numbers(

@@ -1,8 +1,9 @@
 """The fields that filters and facets read: a column of items, or `attributes.NAME`.
 
 A text field is stored as its distinct values, and for each item a code: the index of its value. So
-a comparison reads each distinct value only once. A number field is a float64 array. Both kinds are
-computed on first use and cached.
+a comparison reads each distinct value only once. If items have several values, the codes of all
+items are in one array, and offsets say where the codes of each item begin. A number field is a
+float64 array. All are computed on first use and cached.
 """
 
 import copy
@@ -13,28 +14,34 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float64, Int32, Int64
+from jaxtyping import Bool, Float64, Int32, Int64, Integer
 
 from catalog.items import ITEM_FIELDS
-from catalog.schema import ATTRIBUTES, DATE, FLAG, ITEMS, TEXT, VECTOR, WHOLE
+from catalog.schema import ATTRIBUTES, DATE, FLAG, ITEMS, TEXT, TEXTS, VECTOR, WHOLE
 
 Kind: TypeAlias = Literal["text", "number", "flag", "date"]
 Number: TypeAlias = int | float
+# Selected rows of a store: a mask, distinct row numbers, or a slice.
+RowSelection: TypeAlias = Bool[np.ndarray, " items"] | Integer[np.ndarray, " rows"] | slice
 
 ATTRIBUTE = "attributes."  # the prefix of every field that is an attribute
-MAX_ATTRIBUTES = 64  # maximum number of attributes with cached codes (4 bytes per item)
+LEVEL = " > "  # separates the levels of a category
+CATEGORIES = ("category", "categories")  # the fields whose values have levels
+# maximum number of attributes and levels of categories with cached codes (4 bytes per item)
+MAX_CACHED = 64
 # Columns without codes: nearly all items have different values, so codes would save nothing.
 DISTINCT = frozenset(field.name for field in ITEM_FIELDS if field.distinct)
 COLUMNS = tuple(c.name for c in ITEMS.columns if c.type not in (ATTRIBUTES, VECTOR))
 
 _EPOCH = datetime.date(1970, 1, 1).toordinal()  # dates are counted in days since 1970
 
-_KINDS: Mapping[pa.DataType, Kind] = {TEXT: "text", FLAG: "flag", DATE: "date"}
+_KINDS: Mapping[pa.DataType, Kind] = {TEXT: "text", TEXTS: "text", FLAG: "flag", DATE: "date"}
 _KIND_OF = {c.name: _KINDS.get(c.type, "number") for c in ITEMS.columns if c.name in COLUMNS}
 _NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?", re.ASCII)
 
@@ -71,28 +78,77 @@ def value_of(column: str, number: float) -> Number | datetime.date | None:
 
 @dataclass(frozen=True)
 class TextField:
-    """The values of a text field for all items.
+    """The values of a text field for all items. An entry is one value of one item.
 
     Attributes:
-        values: The distinct values, or the whole column if `codes` is None.
-        codes: For each row, the index of the item's value in `values`; -1 without a value.
+        values: The distinct values, or the value of each entry if `codes` is None.
+        codes: For each entry, the index of its value in `values`. Without offsets, a row without a
+            value has the code -1.
+        offsets: The index of each row's first entry. None: each row has exactly one entry.
     """
 
     values: pa.Array
-    codes: Int32[np.ndarray, " items"] | None
+    codes: Int32[np.ndarray, " entries"] | None
+    offsets: Int64[np.ndarray, " items_and_1"] | None = None
 
-    def rows_where(self, holds: pa.Array) -> Bool[np.ndarray, " items"]:
-        """Return a mask of the items whose value passes a test; missing values never pass.
+    def rows_where(self, holds: pa.Array | np.ndarray) -> Bool[np.ndarray, " items"]:
+        """Return a mask of the items with a value that passes a test; a missing value never passes.
 
         Args:
             holds: For each of `values`, whether it passes; null counts as false.
         """
-        passed = np.asarray(pc.fill_null(holds, False).to_numpy(zero_copy_only=False))
-        if self.codes is None:
-            return passed
+        if isinstance(holds, pa.Array):
+            holds = pc.fill_null(holds, False).to_numpy(zero_copy_only=False)
         # The code of a missing value is -1, which reads the False at the end.
-        rows: Bool[np.ndarray, " items"] = np.append(passed, False)[self.codes]
+        passed: Bool[np.ndarray, "_"] = (
+            np.asarray(holds) if self.codes is None else np.append(holds, False)[self.codes]
+        )
+        if self.offsets is None:
+            return passed
+        before = np.concatenate([[0], np.cumsum(passed)])  # passed entries before each entry
+        rows: Bool[np.ndarray, " items"] = np.diff(before[self.offsets]) > 0
         return rows
+
+    def selected(
+        self, selection: RowSelection
+    ) -> tuple[Int32[np.ndarray, " chosen"], Int64[np.ndarray, " chosen"]]:
+        """Return the code and the row of each entry of selected rows; the field must have codes.
+
+        Rows are numbered within the selection and rise. Missing values are left out.
+        """
+        assert self.codes is not None
+        if self.offsets is None:
+            codes = self.codes[selection]
+            rows = np.flatnonzero(codes >= 0)
+            return codes[rows], rows
+        starts, counts = self.offsets[:-1][selection], np.diff(self.offsets)[selection]
+        rows = np.repeat(np.arange(len(starts)), counts)
+        # The entries of a row are consecutive: its first entry, plus the position within the row.
+        entries = np.arange(len(rows)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+        return self.codes[entries], rows
+
+    @cached_property
+    def first_codes(self) -> Int32[np.ndarray, " items"]:
+        """The code of each row's first value; -1 without a value. The field must have codes."""
+        assert self.codes is not None
+        if self.offsets is None:
+            return self.codes
+        starts = np.where(np.diff(self.offsets) > 0, self.offsets[:-1], len(self.codes))
+        return np.append(self.codes, np.int32(-1))[starts]
+
+    @cached_property
+    def numbers(self) -> Float64[np.ndarray, " values"]:
+        """Each of `values` as a number; NaN if it is no plain number, such as "65" or "-1.5"."""
+        texts = self.values.to_pylist()
+        return np.array([float(v) if _NUMBER.fullmatch(v) else np.nan for v in texts], np.float64)
+
+    def cut_to_level(self, level: int) -> "TextField":
+        """Return a field whose values are only the first levels of these categories."""
+        short = [LEVEL.join(value.split(LEVEL)[:level]) for value in self.values.to_pylist()]
+        values, new_codes = _encode(pa.array(short, TEXT))
+        codes, rows = self.selected(slice(None))
+        items = len(self.first_codes)
+        return _text_field(values, new_codes[codes], rows, items)
 
 
 class Fields:
@@ -104,25 +160,29 @@ class Fields:
         self._texts = _Texts(columns, items)
         self._numbers: dict[str, Float64[np.ndarray, " items"]] = {}
 
-    def text(self, field: str) -> TextField:
+    def text(self, field: str, level: int = 0) -> TextField:
         """Return the values of a text field.
+
+        Args:
+            field: A text column or an attribute.
+            level: Number of leading levels of a category to keep; 0 for all levels.
 
         Raises:
             KeyError: there is no such field.
         """
-        return self._texts.field(field)
+        return self._texts.field(field, level)
 
     def numbers(self, field: str) -> Float64[np.ndarray, " items"]:
         """Return the values of a field as one number per row; NaN without a value.
 
-        Dates are days since 1970-01-01, and flags are 0 or 1. Values of an attribute are read as
-        plain numbers, such as "65" or "-1.5"; other values become NaN.
+        Dates are days since 1970-01-01, and flags are 0 or 1. For an attribute, the number is the
+        first of the item's values that is a plain number, such as "65" or "-1.5".
 
         Raises:
             KeyError: there is no such field.
         """
         if field.startswith(ATTRIBUTE):
-            return _read_numbers(self.text(field))
+            return self._texts.numbers(field)
         numbers = self._numbers.get(field)
         if numbers is None:
             column = self._columns[field]
@@ -157,30 +217,66 @@ class _Texts:
         self._items = items
         self._lock = threading.Lock()
         self._texts: dict[str, TextField] = {}
-        self._attributes: OrderedDict[str, TextField] = OrderedDict()
+        # Attributes, and categories that are cut to a level.
+        self._cached: OrderedDict[tuple[str, int], TextField] = OrderedDict()
         self._entries: _Entries | None = None
 
-    def field(self, field: str) -> TextField:
+    def field(self, field: str, level: int) -> TextField:
         """Return a text field; see `Fields.text`."""
         with self._lock:
-            if field.startswith(ATTRIBUTE):
-                return self._attribute(field.removeprefix(ATTRIBUTE))
-            if field not in self._texts:
-                column = self._columns[field]
-                self._texts[field] = (
-                    TextField(column, None) if field in DISTINCT else TextField(*_encode(column))
+            if not field.startswith(ATTRIBUTE) and not level:
+                return self._column(field)
+            key = (field, level)
+            if key not in self._cached:
+                self._cached[key] = (
+                    self._column(field).cut_to_level(level) if level else self._attribute(field)
                 )
-            return self._texts[field]
+            self._cached.move_to_end(key)
+            if len(self._cached) > MAX_CACHED:
+                self._cached.popitem(last=False)
+            return self._cached[key]
 
-    def _attribute(self, name: str) -> TextField:
+    def numbers(self, field: str) -> Float64[np.ndarray, " items"]:
+        """Return an attribute as one number per row; see `Fields.numbers`."""
+        text = self.field(field, 0)
+        codes, rows = text.selected(slice(None))
+        read = text.numbers[codes]
+        known = ~np.isnan(read)
+        numbers = np.full(self._items, np.nan)
+        numbers[rows[known][::-1]] = read[known][::-1]  # backwards, so that the first number counts
+        return numbers
+
+    def _column(self, name: str) -> TextField:
+        if name not in self._texts:
+            column = self._columns[name]
+            if name == "categories":
+                # Items with one category have it only in the column `category`.
+                whole = column.null_count == len(column)
+                self._texts[name] = self._column("category") if whole else self._categories()
+            elif column.type == TEXTS:
+                lengths = pc.fill_null(pc.list_value_length(column), 0)
+                offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+                self._texts[name] = TextField(pc.list_flatten(column), None, offsets)
+            elif name in DISTINCT:
+                self._texts[name] = TextField(column, None)
+            else:
+                self._texts[name] = TextField(*_encode(column))
+        return self._texts[name]
+
+    def _categories(self) -> TextField:
+        first, column = self._columns["category"], self._columns["categories"]
+        only = np.flatnonzero(pc.and_(pc.is_null(column), pc.is_valid(first)))
+        lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0))
+        rows = np.concatenate([np.repeat(np.arange(self._items), lengths), only])
+        texts = pa.concat_arrays([pc.list_flatten(column), first.take(pa.array(only))])
+        order = np.argsort(rows, kind="stable")
+        values, codes = _encode(texts.take(pa.array(order)))
+        return _text_field(values, codes, rows[order], self._items)
+
+    def _attribute(self, field: str) -> TextField:
         if self._entries is None:
             self._entries = _Entries.of(self._columns["attributes"])
-        if name not in self._attributes:
-            self._attributes[name] = self._entries.field(name, self._items)
-        self._attributes.move_to_end(name)
-        if len(self._attributes) > MAX_ATTRIBUTES:
-            self._attributes.popitem(last=False)
-        return self._attributes[name]
+        return self._entries.field(field.removeprefix(ATTRIBUTE), self._items)
 
 
 @dataclass(frozen=True)
@@ -200,15 +296,12 @@ class _Entries:
         return cls(by_name, codes, column.items, starts)
 
     def field(self, name: str, items: int) -> TextField:
-        """Return the values of an attribute; the last value counts if an item repeats the name."""
+        """Return the values of an attribute."""
         entries = np.flatnonzero(self.codes == self.names.get(name, -2))
         rows = np.searchsorted(self.starts, entries, side="right") - 1
         known = (rows >= 0) & (rows < items)  # a slice of a table has entries beyond its items
-        known &= self.values.take(pa.array(entries)).is_valid().to_numpy(zero_copy_only=False)
-        values, value_codes = _encode(self.values.take(pa.array(entries[known])))
-        codes = np.full(items, -1, np.int32)
-        codes[rows[known]] = value_codes
-        return TextField(values, codes)
+        values, codes = _encode(self.values.take(pa.array(entries[known])))
+        return _text_field(values, codes, rows[known], items)
 
 
 def _encode(column: pa.Array) -> tuple[pa.Array, Int32[np.ndarray, " values"]]:
@@ -222,7 +315,23 @@ def _encode(column: pa.Array) -> tuple[pa.Array, Int32[np.ndarray, " values"]]:
     return coded.dictionary, codes
 
 
-def _read_numbers(field: TextField) -> Float64[np.ndarray, " items"]:
-    parsed = [float(v) if _NUMBER.fullmatch(v) else np.nan for v in field.values.to_pylist()]
-    numbers: Float64[np.ndarray, " items"] = np.asarray([*parsed, np.nan], np.float64)[field.codes]
-    return numbers
+def _text_field(
+    values: pa.Array,
+    codes: Int32[np.ndarray, " entries"],
+    rows: Int64[np.ndarray, " entries"],
+    items: int,
+) -> TextField:
+    """Return a field of entries with rising rows; missing and repeated values are left out."""
+    known = codes >= 0
+    codes, rows = codes[known], rows[known]
+    counts = np.bincount(rows, minlength=items)
+    if counts.max(initial=0) > 1:
+        _, first = np.unique(rows * len(values) + codes, return_index=True)
+        first.sort()
+        codes, rows = codes[first], rows[first]
+        counts = np.bincount(rows, minlength=items)
+    if counts.max(initial=0) > 1:
+        return TextField(values, codes, np.concatenate([[0], np.cumsum(counts)]))
+    single = np.full(items, -1, np.int32)
+    single[rows] = codes
+    return TextField(values, single)

@@ -4,6 +4,7 @@ A field is a column of `items` (`fields.COLUMNS`) or an attribute, `attributes.N
 
 - Text is compared exactly, including letter case. Attributes are text.
 - A missing value or an empty text passes no comparison, so it passes the `Not` of every comparison.
+- An item with several values passes a comparison if any of its values passes.
 - `Prefix` of a category compares whole levels. For the prefix "Electronics > Chargers", items of
   this category and of all categories below it pass. Items of "Electronics > Chargers and hubs" do
   not pass.
@@ -23,7 +24,16 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float64
 
 from base.errors import RequestError, check_count, unknown_name
-from catalog.fields import ATTRIBUTE, COLUMNS, Kind, Number, kind_of, number_of
+from catalog.fields import (
+    ATTRIBUTE,
+    CATEGORIES,
+    COLUMNS,
+    LEVEL,
+    Kind,
+    Number,
+    kind_of,
+    number_of,
+)
 from catalog.items import check_value
 
 if TYPE_CHECKING:
@@ -41,7 +51,6 @@ _TYPES: Mapping[Kind, type] = {
     "flag": bool,
     "date": datetime.date,
 }
-LEVEL = " > "  # separates the levels of a category
 
 
 @dataclass(frozen=True)
@@ -261,13 +270,13 @@ def _compared(
         case In(field, values):
             return _one_of(store, field, values)
         case Range(field, interval):
-            return within(store.fields.numbers(field), interval)
+            return _within(store, field, interval)
         case Exists(field) if kind_of(field) == "text":
             return _text(store, field, lambda texts: pc.not_equal(texts, ""))
         case Exists(field):
-            return within(store.fields.numbers(field), Interval())
+            return _within(store, field, Interval())
         case Prefix(field, prefix):
-            return _text(store, field, lambda texts: _begins(texts, prefix, field == "category"))
+            return _text(store, field, lambda texts: _begins(texts, prefix, field in CATEGORIES))
 
 
 def _one_of(store: "ItemStore", field: str, values: Sequence[Value]) -> Bool[np.ndarray, " items"]:
@@ -279,6 +288,13 @@ def _one_of(store: "ItemStore", field: str, values: Sequence[Value]) -> Bool[np.
     numbers = store.fields.numbers(field)
     operands = _numbers(*values)
     return np.equal(numbers, operands[0]) if len(operands) == 1 else np.isin(numbers, operands)
+
+
+def _within(store: "ItemStore", field: str, interval: Interval) -> Bool[np.ndarray, " items"]:
+    if field.startswith(ATTRIBUTE):
+        texts = store.fields.text(field)
+        return texts.rows_where(within(texts.numbers, interval))
+    return within(store.fields.numbers(field), interval)
 
 
 def _text(

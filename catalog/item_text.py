@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from catalog.items import ITEM_FIELDS, Item
+from catalog.items import ITEM_FIELDS, AttributeValue, Item, all_values
 from catalog.text_forms import compose
 
 # The fields that models read, in their order in the item text.
@@ -50,15 +50,17 @@ def normalise_query(query: str) -> str:
 def field_text(item: Item, name: str) -> str:
     """Return the text of one of `TEXT_FIELDS`; "" if the item has no value.
 
-    Attributes become `name value, name value`, sorted by name. Attributes without a value are left
-    out.
+    Attributes become `name value, name value`, sorted by name. Several values are joined by a comma
+    and a space. Attributes without a value are left out.
     """
     value = getattr(item, name)
     return _attribute_text(value) if isinstance(value, Mapping) else value or ""
 
 
-def _attribute_text(attributes: Mapping[str, str]) -> str:
-    pairs = sorted((name.strip(), value.strip()) for name, value in attributes.items())
+def _attribute_text(attributes: Mapping[str, AttributeValue]) -> str:
+    pairs = sorted(
+        (name.strip(), ", ".join(all_values(value)).strip()) for name, value in attributes.items()
+    )
     return ", ".join(f"{name} {value}".strip() for name, value in pairs if value)
 
 

@@ -9,16 +9,25 @@ The types in the table are Python types, so that the write-ahead log needs no Ar
 
 import datetime
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any, TypeAlias
 
 from base.errors import RequestError, check_count, check_range, check_text
+
+# The value of an attribute: one text, or two or more different texts.
+AttributeValue: TypeAlias = str | tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Item:
-    """One product, as the catalogue or a caller describes it. None: the value is not known."""
+    """One product, as the catalogue or a caller describes it. None: the value is not known.
+
+    The category is the first of the categories. If only one of the two fields is given, the other
+    follows from it.
+    """
 
     item_id: str
     title: str
@@ -32,7 +41,32 @@ class Item:
     released: datetime.date | None = None
     in_stock: bool | None = None
     image_url: str | None = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    identifiers: tuple[str, ...] = ()  # codes of the product, such as GTIN, MPN and SKU
+    categories: tuple[str, ...] = ()  # all category paths, the most important first
+    url: str | None = None  # page of the product
+    currency: str | None = None  # of `price` and `sale_price`, such as EUR
+    sale_price: float | None = None  # currency units
+    language: str | None = None  # of the texts: a BCP 47 primary tag, such as en
+
+    def __post_init__(self) -> None:
+        """Complete `category` and `categories` from each other."""
+        if self.category and not self.categories:
+            object.__setattr__(self, "categories", (self.category,))
+        elif self.categories and not self.category:
+            object.__setattr__(self, "category", self.categories[0])
+
+    def changed(self, values: Mapping[str, Any]) -> "Item":
+        """Return the item with other values in some fields.
+
+        If only one of `category` and `categories` changes, the other follows.
+        """
+        values = dict(values)
+        if "category" in values:
+            values.setdefault("categories", ())
+        elif "categories" in values:
+            values["category"] = None
+        return replace(self, **values)
 
 
 @dataclass(frozen=True)
@@ -40,8 +74,9 @@ class ItemField:
     """The properties of one field of items."""
 
     name: str
-    # str, float, int, bool, datetime.date, or dict for a map from text to text. The type decides
-    # how the dataset, the gRPC API and the log store a value, and how filters compare it.
+    # str, float, int, bool, datetime.date, tuple for several texts, or dict for a map from text to
+    # one or several texts. The type decides how the dataset, the gRPC API and the log store a
+    # value, and how filters compare it.
     type: type
     required: bool = False  # True: every item must have a value that is not blank
     minimum: float | None = None  # smallest allowed number
@@ -52,6 +87,9 @@ class ItemField:
     text_position: int | None = None
     # True: nearly all items have different values, so filters may use the field, but facets not
     distinct: bool = False
+    # The form of a text, as a regular expression that the whole text matches. None: any text.
+    form: str | None = None
+    form_help: str = ""  # a description of the form for error messages
 
 
 ID = "item_id"  # the field that identifies an item
@@ -70,6 +108,17 @@ ITEM_FIELDS = (
     ItemField("in_stock", bool),
     ItemField("image_url", str, distinct=True),
     ItemField("attributes", dict, text_position=4),
+    ItemField("identifiers", tuple, distinct=True),
+    ItemField("categories", tuple),
+    ItemField("url", str, distinct=True),
+    ItemField("currency", str),
+    ItemField("sale_price", float, minimum=0.0, limits_in_requests=False),
+    ItemField(
+        "language",
+        str,
+        form="[a-z]{2,3}",
+        form_help="a language tag of two or three lower-case letters, such as en",
+    ),
 )
 
 REQUIRED = frozenset(field.name for field in ITEM_FIELDS if field.required)
@@ -84,7 +133,8 @@ _VALUES: Mapping[type, str] = {
     int: "a whole number of 64 bits",
     bool: "true or false",
     datetime.date: "a date",
-    dict: "a map from text to text",
+    tuple: "a list of texts",
+    dict: "a map from text to one or several texts",
 }
 
 
@@ -125,13 +175,44 @@ def check_fields(values: Mapping[str, Any], path: str, required: Collection[str]
             raise RequestError(field_path, _EMPTY)
         if row.limits_in_requests and value is not None and row.type in (float, int):
             check_range(value, field_path, row.minimum, row.maximum)
+        if row.form is not None and value and not re.fullmatch(row.form, value):
+            raise RequestError(field_path, f"is invalid; give {row.form_help}")
+        if row.type is tuple:
+            for index, text in enumerate(value or ()):
+                if not text.strip():
+                    raise RequestError(f"{field_path}[{index}]", _EMPTY)
         characters += sum(map(len, _texts(value)))
+    category, categories = values.get("category"), values.get("categories")
+    if category and categories:
+        if category != categories[0]:
+            raise RequestError(
+                f"{path}.category", "is not the first of `categories`; give one of the two fields"
+            )
+        characters -= len(category)  # the same text in both fields counts once
     check_count(characters, path, None, MAX_ITEM_CHARACTERS, "characters of text")
+
+
+def one_or_several(values: Iterable[str]) -> AttributeValue | None:
+    """Return the different values of an attribute in the form of an `Item`; None for no value.
+
+    Of several values, those that are empty are left out.
+    """
+    different = tuple(dict.fromkeys(values))
+    if len(different) > 1:
+        different = tuple(filter(None, different))
+    return different if len(different) > 1 else next(iter(different), None)
+
+
+def all_values(value: AttributeValue) -> tuple[str, ...]:
+    """Return the one or several values of an attribute."""
+    return (value,) if isinstance(value, str) else value
 
 
 def _suits(value: Any, kind: type) -> bool:
     if kind is dict:
-        return isinstance(value, Mapping) and all(isinstance(text, str) for text in _texts(value))
+        return isinstance(value, Mapping) and _all_text(_texts(value))
+    if kind is tuple:
+        return isinstance(value, tuple) and _all_text(value)
     if kind is float and isinstance(value, float):
         return math.isfinite(value)
     if kind in (float, int):
@@ -144,8 +225,15 @@ def _suits(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, datetime.datetime)
 
 
+def _all_text(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
 def _texts(value: Any) -> Collection[Any]:
-    """Return the texts of a value: a text, or the names and values of a map."""
+    """Return the texts of a value: a text, several texts, or the names and values of a map."""
     if isinstance(value, Mapping):
-        return (*value.keys(), *value.values())
+        values = (v if isinstance(v, tuple) else (v,) for v in value.values())
+        return (*value.keys(), *chain.from_iterable(values))
+    if isinstance(value, tuple):
+        return value
     return (value,) if isinstance(value, str) else ()

@@ -14,6 +14,8 @@ WHOLE = pa.int64()
 FLAG = pa.bool_()
 DATE = pa.date32()
 TIME = pa.timestamp("us", "UTC")
+TEXTS = pa.list_(TEXT)
+# An attribute with several values has one entry per value.
 ATTRIBUTES = pa.map_(TEXT, TEXT)
 VECTOR = pa.list_(pa.float32())
 
@@ -28,6 +30,7 @@ TYPE_HELP: Mapping[pa.DataType, str] = {
     FLAG: "true or false",
     DATE: "a date such as 2024-01-31",
     TIME: "a UTC time such as 2024-01-31T09:30:00Z",
+    TEXTS: 'a list of texts such as ["a", "b"]',
     ATTRIBUTES: 'a map from text to text such as {"colour": "red"}',
     VECTOR: "a list of numbers such as [0.1, -0.2]",
 }
@@ -43,6 +46,8 @@ class Column:
     minimum: float | None = None  # smallest allowed value
     maximum: float | None = None  # largest allowed value
     choices: tuple[str, ...] = ()  # allowed values; if empty, every value is allowed
+    form: str | None = None  # regular expression that a whole text must match; None: any text
+    form_help: str = ""  # a description of the form for error messages
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ _ITEM_TYPES: Mapping[type, pa.DataType] = {
     int: WHOLE,
     bool: FLAG,
     datetime.date: DATE,
+    tuple: TEXTS,
     dict: ATTRIBUTES,
 }
 
@@ -79,7 +85,15 @@ ITEMS = Schema(
     "items",
     (
         *(
-            Column(f.name, _ITEM_TYPES[f.type], f.required, f.minimum, f.maximum)
+            Column(
+                f.name,
+                _ITEM_TYPES[f.type],
+                f.required,
+                f.minimum,
+                f.maximum,
+                form=f.form,
+                form_help=f.form_help,
+            )
             for f in ITEM_FIELDS
         ),
         Column("embedding", VECTOR),  # a precomputed vector; all vectors have the same width

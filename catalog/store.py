@@ -14,12 +14,13 @@ from jaxtyping import Bool, Float32, Int32
 from base.errors import InputError
 from base.untrusted.parquet import read_table
 from catalog.fields import Fields, value_of
-from catalog.items import Item
-from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, WHOLE
+from catalog.items import Item, all_values, one_or_several
+from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, TEXTS, WHOLE
 
 # Columns that no model and no index reads: their values can change without a new row.
 NUMERIC = {column.name for column in ITEMS.columns if column.type in (NUMBER, WHOLE, FLAG, DATE)}
 _TEXTS = {column.name for column in ITEMS.columns if column.type == TEXT}
+_LISTS = {column.name for column in ITEMS.columns if column.type == TEXTS}
 
 
 class ItemStore:
@@ -34,7 +35,8 @@ class ItemStore:
 
         Args:
             table: The columns of `schema.ITEMS`; optional columns may be absent. The values must be
-                valid, as in a table from `read_dataset` or from a bundle.
+                valid, as in a table from `read_dataset` or from a bundle. Only items with several
+                categories have a value in `categories`.
 
         Raises:
             InputError: a required column is missing, a column cannot be cast to the schema's type,
@@ -119,8 +121,14 @@ class ItemStore:
         values: dict[str, Any] = {name: c[row].as_py() for name, c in self._columns.items()}
         for name in self._changed:
             values[name] = value_of(name, self.fields.numbers(name)[row])
-        pairs = values.pop("attributes") or ()
-        return Item(**values, attributes={name: v for name, v in pairs if v is not None})
+        for name in _LISTS:
+            values[name] = tuple(values[name] or ())
+        attributes: dict[str, list[str]] = {}
+        for name, value in values["attributes"] or ():
+            if value is not None:
+                attributes.setdefault(name, []).append(value)
+        values["attributes"] = {name: one_or_several(v) for name, v in attributes.items()}
+        return Item(**values)
 
     def number(self, column: str) -> Float32[np.ndarray, " items"]:
         """Return a numeric column by row; NaN for an item without a value.
@@ -192,7 +200,14 @@ class ItemStore:
 
 
 def _table(items: Sequence[Item]) -> pa.Table:
-    rows = [{**vars(item), "attributes": list(item.attributes.items())} for item in items]
+    rows = [
+        {
+            **vars(item),
+            "categories": item.categories if len(item.categories) > 1 else None,
+            "attributes": [(k, v) for k, vs in item.attributes.items() for v in all_values(vs)],
+        }
+        for item in items
+    ]
     names = [column for column in ITEMS.arrow if column.name != "embedding"]
     return _conform(pa.Table.from_pylist(rows, schema=pa.schema(names)))
 

@@ -9,8 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int32
 
-from catalog.fields import TextField
-from catalog.filters import LEVEL
 from catalog.parts import split
 from catalog.schema import TEXT
 
@@ -22,7 +20,7 @@ _Numbers: TypeAlias = Int32[np.ndarray, "_"]
 
 @dataclass(frozen=True)
 class ValueCodes:
-    """The value of a text field in each row, as a number.
+    """The value of a text field in each row, as a number; of several values, the first.
 
     Attributes:
         size: The number of distinct values. Values are numbered from 0 to `size - 1`.
@@ -43,16 +41,14 @@ class ValueCodes:
         """
         known, parts = pa.array([], TEXT), list[tuple[_Numbers, _Numbers]]()
         for store in stores:
-            text = store.fields.text(field)
-            assert text.codes is not None
-            values, indices = _cut_to_level(text, level)
-            known_indices = pc.index_in(values, value_set=known).fill_null(-1)
+            text = store.fields.text(field, level)
+            known_indices = pc.index_in(text.values, value_set=known).fill_null(-1)
             numbers = np.array(known_indices, np.int32)
             new = numbers < 0
             numbers[new] = len(known) + np.arange(np.count_nonzero(new))
-            known = pa.concat_arrays([known, values.filter(pa.array(new))])
+            known = pa.concat_arrays([known, text.values.filter(pa.array(new))])
             # The code of a missing value is -1, which reads the -1 at the end.
-            parts.append((text.codes, np.append(numbers[indices], np.int32(-1))))
+            parts.append((text.first_codes, np.append(numbers, np.int32(-1))))
         return cls(len(known), tuple(parts))
 
     def at(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
@@ -67,12 +63,3 @@ class ValueCodes:
             codes, numbers_of_codes = part
             numbers[mask] = numbers_of_codes[codes[part_rows]]
         return numbers
-
-
-def _cut_to_level(text: TextField, level: int) -> tuple[pa.Array, Int32[np.ndarray, " values"]]:
-    """Cut values to `level` levels; return the distinct results, and each value's index in them."""
-    if not level:
-        return text.values, np.arange(len(text.values), dtype=np.int32)
-    short = [LEVEL.join(value.split(LEVEL)[:level]) for value in text.values.to_pylist()]
-    coded = pa.array(short, TEXT).dictionary_encode()
-    return coded.dictionary, np.array(coded.indices, np.int32)

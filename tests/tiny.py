@@ -51,9 +51,11 @@ def sample_fields(without: Collection[str] = ()) -> dict[str, Any]:
         int: 2,
         bool: True,
         datetime.date: datetime.date(2024, 1, 31),
+        tuple: ("text",),
         dict: {"colour": "red"},
     }
-    return {field.name: values[field.type] for field in ITEM_FIELDS if field.name not in without}
+    fields = {field.name: values[field.type] for field in ITEM_FIELDS} | {"language": "en"}
+    return {name: value for name, value in fields.items() if name not in without}
 
 
 def tiny_items() -> list[Item]:

@@ -1,10 +1,14 @@
-"""Convert attributes, in the forms that common tools write, to maps from text to text."""
+"""Convert attributes, in the forms that common tools write, to maps from text to text.
+
+An attribute with several values becomes one entry per value.
+"""
 
 import datetime
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,8 +17,6 @@ import pyarrow.types as is_a
 
 from catalog.schema import ATTRIBUTES
 
-# Written between the values of an attribute that has several values.
-_SEPARATOR = ", "
 _LARGEST_WHOLE = 1e15  # larger whole numbers keep their exponent
 _ENTRY = ("key", "value")  # the fields of an entry, if a tool writes a map as a list of entries
 
@@ -89,43 +91,44 @@ def accepts_attributes(kind: pa.DataType) -> bool:
     return False
 
 
-def attribute_text(value: Any) -> str | None:
-    """Return the text of a value; None for a missing value and for NaN.
+def attribute_texts(value: Any) -> list[str]:
+    """Return the texts of a value; none for a missing value and for NaN.
 
-    Several values are joined by a comma and a space. Numbers have their shortest form.
+    Numbers have their shortest form. Of several values, empty and repeated ones are left out.
 
     Raises:
         TypeError: the value is a map, or has another type without a text.
     """
+    texts: list[str]
     match value:
-        case None | str():
-            text = value
+        case None:
+            texts = []
+        case str():
+            texts = [value]
         case bool():
-            text = "true" if value else "false"
+            texts = ["true" if value else "false"]
         case float():
             is_whole = value.is_integer() and abs(value) < _LARGEST_WHOLE
-            text = None if math.isnan(value) else f"{value:.0f}" if is_whole else repr(value)
+            texts = [] if math.isnan(value) else [f"{value:.0f}" if is_whole else repr(value)]
         case int() | Decimal():
-            text = str(value)
+            texts = [str(value)]
         case datetime.date():
-            text = value.isoformat()
+            texts = [value.isoformat()]
         case list():
-            texts = dict.fromkeys(each for each in map(attribute_text, value) if each is not None)
-            text = _SEPARATOR.join(texts) or None
+            different = dict.fromkeys(chain.from_iterable(map(attribute_texts, value)))
+            texts = [text for text in different if text]
         case _:
             raise TypeError(f"no text of {type(value).__name__}")
-    return text
+    return texts
 
 
 def _column(rows: Iterable[Iterable[tuple[str, Any]] | None]) -> pa.Array:
-    return pa.array(
-        [None if row is None else list(_texts(row).items()) for row in rows], ATTRIBUTES
-    )
+    return pa.array([None if row is None else _entries(row) for row in rows], ATTRIBUTES)
 
 
-def _texts(entries: Iterable[tuple[str, Any]]) -> dict[str, str]:
-    texts = ((key, attribute_text(value)) for key, value in _grouped(entries).items())
-    return {key: text for key, text in texts if text is not None}
+def _entries(row: Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
+    values = _grouped(row).items()
+    return [(name, text) for name, value in values for text in attribute_texts(value)]
 
 
 def _grouped(entries: Iterable[tuple[str, Any]]) -> dict[str, Any]:

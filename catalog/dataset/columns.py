@@ -24,7 +24,8 @@ from catalog.dataset.attributes import (
     is_text,
     json_object,
 )
-from catalog.schema import ATTRIBUTES, DATE, FLAG, NUMBER, TEXT, TIME, VECTOR, WHOLE
+from catalog.dataset.texts import texts_from_arrow, texts_from_json
+from catalog.schema import ATTRIBUTES, DATE, FLAG, NUMBER, TEXT, TEXTS, TIME, VECTOR, WHOLE
 
 # Exceptions of Arrow and Python for a value of the wrong type. AttributeError is raised if a value
 # of `attributes` is not a map.
@@ -46,6 +47,7 @@ _JSON_TYPES: Mapping[pa.DataType, tuple[type, ...]] = {
     FLAG: (bool, int),
     DATE: (str,),
     TIME: (str,),
+    TEXTS: (list, str, int),
     ATTRIBUTES: (dict, RepeatedKeys),
     VECTOR: (list,),
 }
@@ -116,9 +118,15 @@ def _clearly_wrong(values: Any, kind: pa.DataType, converter: Converter) -> list
 
 
 def from_text(values: Sequence[str | None], kind: pa.DataType) -> pa.Array:
-    """Convert csv cells. An empty cell is a missing value; a map or list is JSON text."""
+    """Convert csv cells. An empty cell is a missing value; a map or list is JSON text.
+
+    A cell of a column of several texts that does not begin with a bracket is one text.
+    """
     if kind in (ATTRIBUTES, VECTOR):
         return from_json([_decoded(value) for value in values], kind)
+    if kind == TEXTS:
+        cells = [v if v is None or not v.lstrip().startswith("[") else _decoded(v) for v in values]
+        return from_json(cells, kind)
     text = pa.array(values, TEXT)
     if kind == TEXT:
         return _without_empty(text)
@@ -150,6 +158,10 @@ def _is_number_list(kind: pa.DataType) -> bool:
     return is_list(kind) and accepts(kind.value_type, NUMBER)
 
 
+def _is_text_list(kind: pa.DataType) -> bool:
+    return is_list(kind) and accepts(kind.value_type, TEXT)
+
+
 _ACCEPTED: Mapping[pa.DataType, tuple[Callable[[pa.DataType], bool], ...]] = {
     TEXT: (is_text, is_a.is_integer),
     NUMBER: (is_a.is_integer, is_a.is_floating, is_a.is_decimal),
@@ -157,6 +169,7 @@ _ACCEPTED: Mapping[pa.DataType, tuple[Callable[[pa.DataType], bool], ...]] = {
     FLAG: (is_a.is_boolean, is_a.is_integer, is_a.is_floating),
     DATE: (is_a.is_date, is_a.is_timestamp),
     TIME: (is_a.is_timestamp,),
+    TEXTS: (is_text, is_a.is_integer, _is_text_list),
     ATTRIBUTES: (accepts_attributes,),
     VECTOR: (_is_number_list,),
 }
@@ -320,6 +333,7 @@ _FROM_JSON: Mapping[pa.DataType, Callable[[Sequence[Any]], pa.Array]] = {
     FLAG: _flags_of_json,
     DATE: lambda values: _dates_of_text(pa.array(values, TEXT)),
     TIME: lambda values: _times_of_text(pa.array(values, TEXT)),
+    TEXTS: texts_from_json,
     ATTRIBUTES: attributes_from_json,
     VECTOR: _vectors_of_json,
 }
@@ -330,6 +344,7 @@ _FROM_ARROW: Mapping[pa.DataType, Callable[[pa.Array], pa.Array]] = {
     FLAG: _flags_of_arrow,
     DATE: _dates_of_arrow,
     TIME: _times_of_arrow,
+    TEXTS: texts_from_arrow,
     ATTRIBUTES: attributes_from_arrow,
     VECTOR: _vectors_of_arrow,
 }

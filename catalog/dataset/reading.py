@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from base.errors import InputError
 from catalog.dataset.files import SUFFIXES, RawTable, parquet_files, read_file
 from catalog.dataset.problems import Problems, count, quote
+from catalog.dataset.texts import complete_categories
 from catalog.dataset.validation import (
     check_judgments,
     check_table,
@@ -85,7 +86,7 @@ def read_dataset(
     Args:
         directory: Holds `items` and optionally `judgments`, `events` and `users`, each as .parquet,
             .jsonl, .jsonl.gz or .csv, and optionally `dataset.json`. In a csv, attributes and
-            embedding are JSON text.
+            embedding are JSON text, and so are lists of identifiers and categories.
         change: Changes the items, before judgments and events of unknown items are left out.
 
     Returns:
@@ -235,7 +236,8 @@ def _complete(raw: RawTable) -> pa.Table:
         missing = pa.chunked_array([pa.nulls(len(raw.source.numbers), spec.type)])
         columns[spec.name] = raw.table[spec.name] if raw.has(spec.name) else missing
     others = [name for name in raw.table.column_names if name not in columns]
-    return pa.table(columns | {name: raw.table[name] for name in others})
+    table = pa.table(columns | {name: raw.table[name] for name in others})
+    return complete_categories(table) if raw.schema is ITEMS else table
 
 
 def _drop_unknown(table: pa.Table, items: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:

@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from catalog.dataset.files import RawTable
 from catalog.dataset.problems import Problems, count, quote
+from catalog.dataset.texts import first_texts
 from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
 from catalog.items import ITEM_FIELDS
@@ -36,6 +37,18 @@ def check_table(raw: RawTable, problems: Problems) -> None:
     for name in _MODEL_TEXTS if raw.schema is ITEMS else ():
         if raw.has(name):
             _check_markup(raw, name, problems)
+    if raw.schema is ITEMS and raw.has("category") and raw.has("categories"):
+        category, first = _column(raw, "category"), first_texts(_column(raw, "categories"))
+        problems.rows(
+            raw.source,
+            "category",
+            true_rows(pc.not_equal(category, first)),
+            lambda row: (
+                f"{quote(category[row].as_py())} is not the first of the categories, which is "
+                f"{quote(first[row].as_py())}"
+            ),
+            "give one of the columns category and categories",
+        )
     key = raw.schema.key
     if key is not None and raw.has(key):
         values = _column(raw, key)
@@ -72,6 +85,9 @@ def _check_column(raw: RawTable, column: Column, problems: Problems) -> None:
         if column.required:  # blank values are reported above
             wrong = pc.and_kleene(wrong, pc.not_equal(pc.utf8_trim_whitespace(values), ""))
         report(wrong, lambda value: f"{quote(value)} is unknown", f"use {_any_of(column.choices)}")
+    if column.form is not None:
+        wrong = pc.invert(pc.match_substring_regex(values, f"^(?:{column.form})$"))
+        report(wrong, lambda value: f"{quote(value)} is not {column.form_help}", fix)
     if column.type == NUMBER:
         report(
             pc.invert(pc.is_finite(values)), lambda value: f"{value} is not a finite number", fix

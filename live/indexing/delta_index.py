@@ -362,4 +362,4 @@ def _written(write: Write | Change, before: Item | None) -> Item:
     assert write.fields is not None
     if write.whole or before is None:
         return Item(write.item_id, **write.fields)
-    return replace(before, **write.fields)
+    return before.changed(write.fields)

@@ -1,7 +1,7 @@
 """Merge the writes of a log into the items of a dataset."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def _after(change: Change, *stores: ItemStore | None) -> Item | None:
     for store in stores:
         row = -1 if store is None else store.row(change.item_id)
         if store is not None and row >= 0:
-            return replace(store.item(row), **fields)
+            return store.item(row).changed(fields)
     return None
 
 

@@ -22,7 +22,7 @@ from base.sqlite_log.open_log import OpenLog
 from base.sqlite_log.statements import digest, insert, select_in
 from live.log import reading
 from live.log.digests import ItemRow, RequestRow, content_digest, content_sum, item_digest
-from live.log.fields import set_fields, to_json
+from live.log.fields import merged, set_fields, to_json
 from live.log.high_water_mark import HighWaterMark, MarkFile
 from live.log.reading import FILE, Change, LogHead
 from live.log.write import Write
@@ -335,7 +335,7 @@ def _merge(before: Change | None, write: Write, sequence: int) -> Change | None:
         return Change(item_id, sequence, fields, whole=False)
     if before.fields is None:
         return None
-    merged = {**before.fields, **fields}
+    after = merged(before.fields, fields)
     if before.whole:
-        merged = set_fields(merged)
-    return Change(item_id, sequence, merged, before.whole)
+        after = set_fields(after)
+    return Change(item_id, sequence, after, before.whole)

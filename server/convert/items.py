@@ -5,14 +5,14 @@ from typing import Any
 
 from google.protobuf import field_mask_pb2
 
-from base.errors import check_names
-from catalog.items import ITEM_FIELDS, Item
+from base.errors import RequestError, check_names
+from catalog.items import ITEM_FIELDS, Item, one_or_several
 from server.convert.dates import date_message, date_record
 from shortlist.v1 import item_pb2
 
 _FIELDS = tuple(field.name for field in ITEM_FIELDS)
 _REQUIRED = [field.name for field in ITEM_FIELDS if field.required]
-_MAPS = [field.name for field in ITEM_FIELDS if field.type is dict]
+_LISTS = [field.name for field in ITEM_FIELDS if field.type is tuple]
 _DATES = [field.name for field in ITEM_FIELDS if field.type is datetime.date]
 
 
@@ -35,6 +35,13 @@ def item_message(item: Item, fields: frozenset[str] | None = None) -> item_pb2.I
         value = getattr(item, name)
         if value is not None:
             values[name] = date_message(value) if name in _DATES else value
+    attributes = values.get("attributes", {})
+    several = {name: texts for name, texts in attributes.items() if not isinstance(texts, str)}
+    if several:
+        values["attributes"] = {k: text for k, text in attributes.items() if k not in several}
+        values["attribute_values"] = {
+            name: item_pb2.AttributeValues(values=texts) for name, texts in several.items()
+        }
     return item_pb2.Item(**values)
 
 
@@ -46,7 +53,7 @@ def item_record(message: item_pb2.Item, path: str) -> Item:
         path: The path of the message in the request, such as "inputs[2].item".
 
     Raises:
-        RequestError: a date is incomplete or does not exist.
+        RequestError: a date is incomplete or does not exist, or an attribute is given twice.
     """
     values: dict[str, Any] = dict.fromkeys(_REQUIRED, "")
     for field, value in message.ListFields():  # only the fields that are set
@@ -54,7 +61,15 @@ def item_record(message: item_pb2.Item, path: str) -> Item:
     for name in _DATES:
         if name in values:
             values[name] = date_record(values[name], f"{path}.{name}")
-    for name in _MAPS:
+    for name in _LISTS:
         if name in values:
-            values[name] = dict(values[name])
-    return Item(**values)
+            values[name] = tuple(values[name])
+    attributes: dict[str, Any] = dict(values.get("attributes", {}))
+    for name, several in values.pop("attribute_values", {}).items():
+        if name in attributes:
+            raise RequestError(
+                f"{path}.attribute_values", "has a name of `attributes`; give each name once"
+            )
+        if (value := one_or_several(several.values)) is not None:
+            attributes[name] = value
+    return Item(**{**values, "attributes": attributes})

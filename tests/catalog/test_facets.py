@@ -88,7 +88,24 @@ def test_attributes_are_counted_as_text_and_in_intervals_as_numbers():
     facet = Facet("attributes.watt", intervals=(Interval(at_most=65), Interval(above=65)))
     counts = facets.count(facet, ((store, EVERYTHING),))
     assert (counts.values[0], counts.known_count, counts.interval_counts) == (("65", 2), 4, (2, 1))
-    assert (counts.smallest, counts.largest) == (None, None)
+    assert (counts.smallest, counts.largest) == (65.0, 100.0)
+
+
+def test_an_item_counts_once_for_each_of_its_values_and_intervals():
+    store = ItemStore.of(
+        [
+            Item("0", "t", categories=("A", "B"), attributes={"watt": ("5", "60", "many")}),
+            Item("1", "t", categories=("B",), attributes={"watt": "60"}),
+        ]
+    )
+    facet = Facet("attributes.watt", intervals=(Interval(at_most=60), Interval(above=60)))
+    counts = facets.count(facet, ((store, EVERYTHING),))
+    assert counts.values == (("60", 2), ("5", 1), ("many", 1))
+    assert (counts.known_count, counts.interval_counts) == (2, (2, 0))
+    assert (counts.smallest, counts.largest) == (5.0, 60.0)
+    for rows, values in (([1, 0], (("B", 2), ("A", 1))), ([1], (("B", 1),))):
+        part = ((store, np.array(rows, np.int32)),)
+        assert facets.count(Facet("categories"), part).values == values
 
 
 @pytest.mark.parametrize("field", ["brand", "price", "released", "in_stock", "attributes.x"])

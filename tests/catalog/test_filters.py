@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import RequestError
-from catalog.fields import MAX_ATTRIBUTES
+from catalog.fields import MAX_CACHED
 from catalog.filters import (
     And,
     Equals,
@@ -30,8 +30,17 @@ from catalog.store import ItemStore
 from tests.refusals.filters import invalid_filters
 
 DAY = datetime.date(2024, 2, 29)
-TEXTS = ("brand", "category", "title", "group_id", "attributes.colour", "attributes.watt")
-NUMBERS = ("price", "rating", "rating_count", "attributes.watt")
+TEXTS = (
+    "brand",
+    "category",
+    "title",
+    "group_id",
+    "identifiers",
+    "categories",
+    "attributes.colour",
+    "attributes.watt",
+)
+NUMBERS = ("price", "sale_price", "rating", "rating_count", "attributes.watt")
 
 words = st.sampled_from(["red", "Red", "re", "65", "6", "-1.5", "65 W", "Ölé 🔌"])
 categories = st.sampled_from(["A", "A > B", "A > B > C", "A > Bad", "B", ""])
@@ -43,14 +52,18 @@ stores = st.lists(
         item_id=st.just("replaced"),
         title=words,
         brand=st.none() | words | st.just(""),
-        category=st.none() | categories,
+        categories=st.lists(categories.filter(bool), max_size=3, unique=True).map(tuple),
+        identifiers=st.lists(words, max_size=2).map(tuple),
         group_id=st.none() | words,
         price=st.none() | numbers,
         rating=st.none() | st.sampled_from([0.0, 1.0, 2.5]),
         rating_count=st.none() | st.integers(0, 3),
         released=st.none() | dates,
         in_stock=st.none() | st.booleans(),
-        attributes=st.dictionaries(st.sampled_from(["colour", "watt", "x"]), words),
+        sale_price=st.none() | numbers,
+        attributes=st.dictionaries(
+            st.sampled_from(["colour", "watt", "x"]), words | st.tuples(words, words, words)
+        ),
     ),
     max_size=12,
 ).map(lambda items: [Item(**{**vars(i), "item_id": str(n)}) for n, i in enumerate(items)])
@@ -85,7 +98,7 @@ def some(inner):
 texts = words | categories.filter(bool)
 comparisons = st.one_of(
     kind(Equals, st.sampled_from(TEXTS), texts),
-    kind(Equals, st.sampled_from(NUMBERS[:3]), numbers | st.integers(0, 3)),
+    kind(Equals, st.sampled_from(NUMBERS[:4]), numbers | st.integers(0, 3)),
     kind(Equals, st.just("in_stock"), st.booleans()),
     kind(Equals, st.just("released"), dates),
     kind(In, st.sampled_from(TEXTS), some(texts)),
@@ -110,12 +123,14 @@ def built(shape):
     return tuple(map(built, shape)) if isinstance(shape, tuple) else shape
 
 
-def value_of(item: Item, field: str):
-    """Return the value of a field, or None if the value is unknown or an empty text."""
+def values_of(item: Item, field: str) -> list:
+    """Return the values of a field that are known and not an empty text."""
     if field.startswith("attributes."):
-        return item.attributes.get(field.removeprefix("attributes.")) or None
-    value = getattr(item, field)
-    return None if value == "" else value
+        values = item.attributes.get(field.removeprefix("attributes."))
+    else:
+        values = getattr(item, field)
+    values = values if isinstance(values, tuple) else (values,)
+    return [value for value in values if value not in (None, "")]
 
 
 def passes(tree, item: Item) -> bool:
@@ -126,8 +141,7 @@ def passes(tree, item: Item) -> bool:
         return any(passes(part, item) for part in tree.filters)
     if isinstance(tree, Not):
         return not passes(tree.filter, item)
-    value = value_of(item, tree.field)
-    return value is not None and compares(tree, value)
+    return any(compares(tree, value) for value in values_of(item, tree.field))
 
 
 def compares(tree, value) -> bool:
@@ -140,7 +154,7 @@ def compares(tree, value) -> bool:
             return True
         case Range():
             return lies_within(tree, value)
-        case Prefix("category", prefix):
+        case Prefix("category" | "categories", prefix):
             levels, leading = value.split(" > "), prefix.split(" > ")
             return levels[: len(leading)] == leading
         case Prefix(_, prefix):
@@ -250,8 +264,9 @@ def test_an_attribute_that_is_not_a_plain_number_lies_in_no_interval(text):
 
 def test_null_and_repeated_attributes_are_read_as_items_read_them():
     store = store_of([("c", "red"), ("c", "blue")], None, [("c", None)], [("d", "red")], [])
-    assert store.item(0).attributes == {"c": "blue"}
+    assert store.item(0).attributes == {"c": ("red", "blue")}
     assert rows(Equals("attributes.c", "blue"), store) == [0]
+    assert rows(Equals("attributes.c", "red"), store) == [0]
     assert rows(Exists("attributes.c"), store) == [0]
     assert rows(Exists("attributes.nobody has it"), store) == []
 
@@ -273,7 +288,7 @@ def test_an_empty_catalogue_passes_nothing():
 
 
 def test_more_attributes_than_the_cache_holds_are_read_correctly():
-    names = [f"a{number}" for number in range(MAX_ATTRIBUTES + 5)]
+    names = [f"a{number}" for number in range(MAX_CACHED + 5)]
     store = store_of(*([(name, "x")] for name in names))
     for _ in range(2):
         for row, name in enumerate(names):

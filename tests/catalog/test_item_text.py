@@ -59,6 +59,20 @@ def test_the_text_of_an_item_with_all_fields_is_what_models_were_trained_on():
     )
 
 
+def test_several_values_of_an_attribute_are_joined_and_other_new_fields_are_not_read():
+    item = Item(
+        "1",
+        "Shirt",
+        categories=("Clothes", "Sale"),
+        identifiers=("4006381333931",),
+        url="https://example.com/1",
+        currency="EUR",
+        language="en",
+        attributes={"size": ("M", "S"), "colour": "red"},
+    )
+    assert item_text(item) == "Shirt. Clothes. colour red, size M, S"
+
+
 def test_missing_and_blank_parts_are_left_out():
     item = Item(
         "1", " Drill ", description="", brand=None, category=" \t", attributes={"a": "", "b": " "}

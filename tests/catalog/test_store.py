@@ -22,13 +22,20 @@ FULL = Item(
     released=datetime.date(1970, 1, 11),
     in_stock=True,
     image_url="http://example.com/a.jpg",
-    attributes={"colour": "green"},
+    attributes={"colour": "green", "size": ("S", "M")},
+    identifiers=("4006381333931", "VX-65"),
+    categories=("Tools > Drills", "Sale"),
+    url="http://example.com/a",
+    currency="EUR",
+    sale_price=9.5,
+    language="de",
 )
 
 
 @pytest.fixture
 def store() -> ItemStore:
-    row = {**vars(FULL), "attributes": [("colour", "green"), ("weight", None)], "embedding": [0.5]}
+    attributes = [("colour", "green"), ("size", "S"), ("size", "M"), ("weight", None)]
+    row = {**vars(FULL), "attributes": attributes, "embedding": [0.5]}
     rows = [row, {"item_id": "b", "title": "Saw", "in_stock": False}]
     return ItemStore(pa.Table.from_pylist(rows, schema=ITEMS.arrow))
 

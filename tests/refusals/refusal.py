@@ -11,7 +11,7 @@ from shortlist.v1 import item_pb2
 
 COLUMNS = (
     "item_id, title, description, brand, category, group_id, price, rating, rating_count, "
-    "released, in_stock, image_url"
+    "released, in_stock, image_url, identifiers, categories, url, currency, sale_price, language"
 )
 
 

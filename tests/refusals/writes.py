@@ -13,7 +13,7 @@ from live.log.write import Write
 from shortlist.v1 import catalog_service_pb2
 from tests.refusals.refusal import COLUMNS, Refusal, item_message
 
-WRITTEN = f"{COLUMNS.removeprefix('item_id, ')}, attributes"
+WRITTEN = COLUMNS.removeprefix("item_id, ").replace("image_url", "image_url, attributes")
 
 
 def write_refusals() -> Iterator[Refusal]:
@@ -41,6 +41,15 @@ def write_refusals() -> Iterator[Refusal]:
     yield refusal("item.title: is empty; give a value", "r", Item("lamp", ""), "price", "title")
     yield refusal("item.rating: is 6.0; give 0 to 5", "r", Item("lamp", "A lamp", rating=6.0))
     yield refusal("item.rating: is 6.0; give 0 to 5", "r", Item("lamp", "", rating=6.0), "rating")
+    language = "a language tag of two or three lower-case letters, such as en"
+    for tag in ("EN", "en-GB", "e", "english", "en "):
+        error = f"item.language: is invalid; give {language}"
+        yield refusal(error, "r", Item("lamp", "A lamp", language=tag))
+    for field in ("identifiers", "categories"):
+        blank = Item("lamp", "A lamp", **{field: ("x", " ")})
+        yield refusal(f"item.{field}[1]: is empty; give a value", "r", blank)
+    error = "item.category: is not the first of `categories`; give one of the two fields"
+    yield refusal(error, "r", Item("lamp", "A lamp", category="B", categories=("A", "B")))
     for name in ("colour", "item_id", "*", "attributes.colour", "Price", ""):
         error = f"update_mask.paths[2]: names no field of items; give {WRITTEN}"
         yield refusal(error, "r", lamp, "price", "price", name)
@@ -60,7 +69,12 @@ def write_refusals() -> Iterator[Refusal]:
         ("rating_count", "a whole number of 64 bits", [1.0, True, 2**63]),
         ("in_stock", "true or false", [1]),
         ("released", "a date", ["2024-01-31", datetime.datetime(2024, 1, 31)]),
-        ("attributes", "a map from text to text", [{"a": 1}, {"a": None}, [("a", "b")]]),
+        (
+            "attributes",
+            "a map from text to one or several texts",
+            [{"a": 1}, {"a": None}, {"a": ("b", 1)}, [("a", "b")]],
+        ),
+        ("identifiers", "a list of texts", ["a", ["a"], (1,)]),
     ):
         for value in values:
             yield fields(f"item.{field}: is invalid; give {kind}", {field: value})

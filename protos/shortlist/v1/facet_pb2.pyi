@@ -70,9 +70,9 @@ class Facet(_message.Message):
     INTERVALS_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """A field, named as in Filter. INVALID_ARGUMENT for "item_id", "title", "description" and
-    "image_url", whose values differ between items, and for an unknown field. An attribute that no
-    item has is no error: nothing is counted.
+    """A field, named as in Filter. INVALID_ARGUMENT for "item_id", "title", "description",
+    "image_url", "identifiers" and "url", whose values differ between items, and for an unknown
+    field. An attribute that no item has is no error: nothing is counted.
     """
     max_values: _builtins.int
     """The maximum number of values to return for a text, an attribute or "in_stock". 0 means 10;
@@ -129,18 +129,23 @@ class FacetCounts(_message.Message):
     """
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
-        """The most frequent values of a text, an attribute or "in_stock", most frequent first. Values
-        with equal counts are in catalogue order; for "in_stock", true comes first. Values that no
-        counted item has are left out. Empty for a number or a date.
+        """The most frequent values of a text, an attribute or "in_stock", most frequent first. An item
+        with several values counts once for each different value. Values with equal counts are in
+        catalogue order; for "in_stock", true comes first. Values that no counted item has are left
+        out. Empty for a number or a date.
         """
 
     @_builtins.property
     def interval_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The number of items in each interval, in the order of the request."""
+        """The number of items in each interval, in the order of the request. An item counts once if any
+        of its values lies in the interval.
+        """
 
     @_builtins.property
     def smallest(self) -> _filter_pb2.Value:
-        """The smallest number or date. Absent for other fields, and if no item has a value."""
+        """The smallest number or date. For an attribute, only values that read as plain numbers count.
+        Absent for other fields, and if no item has such a value.
+        """
 
     @_builtins.property
     def largest(self) -> _filter_pb2.Value:

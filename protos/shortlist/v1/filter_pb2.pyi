@@ -25,16 +25,20 @@ class Filter(_message.Message):
     item passes the filter if it is true.
 
     A comparison names a field: "item_id", "title", "description", "brand", "category", "group_id",
-    "price", "rating", "rating_count", "released", "in_stock", "image_url", or an attribute as
-    "attributes.NAME", where NAME is one or more characters of any kind. Names are case-sensitive.
-    INVALID_ARGUMENT for any other name. An attribute that no item has is not an error: all items
-    lack a value for it.
+    "price", "rating", "rating_count", "released", "in_stock", "image_url", "identifiers",
+    "categories", "url", "currency", "sale_price", "language", or an attribute as "attributes.NAME",
+    where NAME is one or more characters of any kind. Names are case-sensitive. INVALID_ARGUMENT for
+    any other name. An attribute that no item has is not an error: all items lack a value for it.
 
-    "price", "rating" and "rating_count" are numbers, "released" is a date and "in_stock" is a flag.
-    All other fields, including attributes, are texts. Texts are compared exactly, including letter
-    case. Numbers are compared as doubles, so a "rating_count" above 2^53 may equal a neighbouring
-    number. If the value of a field is missing (or an empty text), an item passes no comparison of
-    this field. So it passes a `not_filter` of such a comparison.
+    "price", "sale_price", "rating" and "rating_count" are numbers, "released" is a date and
+    "in_stock" is a flag. All other fields, including attributes, are texts. Texts are compared
+    exactly, including letter case. Numbers are compared as doubles, so a "rating_count" above 2^53
+    may equal a neighbouring number.
+
+    "identifiers", "categories" and attributes may have several values. An item passes a comparison
+    of such a field if any of its values passes. If the value of a field is missing (or an empty
+    text), an item passes no comparison of this field. So it passes a `not_filter` of such a
+    comparison.
 
     A tree has at most 8 levels, counted from 1 at the root, at most 100 filters in all, and at most
     256 KiB as a message, which also limits the length of a text. INVALID_ARGUMENT otherwise.
@@ -204,8 +208,8 @@ class RangeFilter(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     INTERVAL_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field: "price", "rating", "rating_count", "released" or an attribute. INVALID_ARGUMENT for
-    any other field, because its values have no order.
+    """The field: "price", "sale_price", "rating", "rating_count", "released" or an attribute.
+    INVALID_ARGUMENT for any other field, because its values have no order.
     """
     @_builtins.property
     def interval(self) -> Global___Interval:
@@ -251,9 +255,9 @@ Global___ExistsFilter: _TypeAlias = ExistsFilter  # noqa: Y015
 
 @_typing.final
 class PrefixFilter(_message.Message):
-    """A text begins with a prefix. "category" is compared level by level: "Electronics > Chargers"
-    passes that category and all categories below it, but not "Electronics > Chargers and hubs". All
-    other fields are compared character by character.
+    """A text begins with a prefix. "category" and "categories" are compared level by level:
+    "Electronics > Chargers" passes that category and all categories below it, but not "Electronics >
+    Chargers and hubs". All other fields are compared character by character.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -296,8 +300,8 @@ class Value(_message.Message):
     to find items without a value, negate `exists`.
     """
     number: _builtins.float
-    """For "price", "rating" and "rating_count", and as a bound of an interval for attributes.
-    INVALID_ARGUMENT unless it is finite.
+    """For "price", "sale_price", "rating" and "rating_count", and as a bound of an interval for
+    attributes. INVALID_ARGUMENT unless it is finite.
     """
     flag: _builtins.bool
     """For "in_stock", but not as a bound of an interval."""

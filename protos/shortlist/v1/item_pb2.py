@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17shortlist/v1/item.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16google/type/date.proto\"\xed\x03\n\x04Item\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05title\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x62rand\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x63\x61tegory\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08group_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\x05price\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x19\n\x06rating\x18\x08 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x1f\n\x0crating_count\x18\t \x01(\x03\x42\x04\xe2\x41\x01\x01H\x02\x88\x01\x01\x12)\n\x08released\x18\n \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x01\x12\x1b\n\x08in_stock\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x01H\x03\x88\x01\x01\x12\x17\n\timage_url\x18\x0c \x01(\tB\x04\xe2\x41\x01\x01\x12<\n\nattributes\x18\r \x03(\x0b\x32\".shortlist.v1.Item.AttributesEntryB\x04\xe2\x41\x01\x01\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_priceB\t\n\x07_ratingB\x0f\n\r_rating_countB\x0b\n\t_in_stockb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17shortlist/v1/item.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16google/type/date.proto\"\xb3\x06\n\x04Item\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05title\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x62rand\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x63\x61tegory\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08group_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\x05price\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x19\n\x06rating\x18\x08 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x1f\n\x0crating_count\x18\t \x01(\x03\x42\x04\xe2\x41\x01\x01H\x02\x88\x01\x01\x12)\n\x08released\x18\n \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x01\x12\x1b\n\x08in_stock\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x01H\x03\x88\x01\x01\x12\x17\n\timage_url\x18\x0c \x01(\tB\x04\xe2\x41\x01\x01\x12<\n\nattributes\x18\r \x03(\x0b\x32\".shortlist.v1.Item.AttributesEntryB\x04\xe2\x41\x01\x01\x12\x19\n\x0bidentifiers\x18\x0e \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\ncategories\x18\x0f \x03(\tB\x04\xe2\x41\x01\x01\x12\x11\n\x03url\x18\x10 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x63urrency\x18\x11 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1d\n\nsale_price\x18\x12 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x04\x88\x01\x01\x12\x16\n\x08language\x18\x13 \x01(\tB\x04\xe2\x41\x01\x01\x12G\n\x10\x61ttribute_values\x18\x14 \x03(\x0b\x32\'.shortlist.v1.Item.AttributeValuesEntryB\x04\xe2\x41\x01\x01\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aU\n\x14\x41ttributeValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.shortlist.v1.AttributeValues:\x02\x38\x01\x42\x08\n\x06_priceB\t\n\x07_ratingB\x0f\n\r_rating_countB\x0b\n\t_in_stockB\r\n\x0b_sale_price\"\'\n\x0f\x41ttributeValues\x12\x14\n\x06values\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ITEM_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_ITEM_ATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_ITEM_ATTRIBUTEVALUESENTRY']._loaded_options = None
+  _globals['_ITEM_ATTRIBUTEVALUESENTRY']._serialized_options = b'8\001'
   _globals['_ITEM'].fields_by_name['item_id']._loaded_options = None
   _globals['_ITEM'].fields_by_name['item_id']._serialized_options = b'\342A\001\001'
   _globals['_ITEM'].fields_by_name['title']._loaded_options = None
@@ -61,8 +63,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ITEM'].fields_by_name['image_url']._serialized_options = b'\342A\001\001'
   _globals['_ITEM'].fields_by_name['attributes']._loaded_options = None
   _globals['_ITEM'].fields_by_name['attributes']._serialized_options = b'\342A\001\001'
+  _globals['_ITEM'].fields_by_name['identifiers']._loaded_options = None
+  _globals['_ITEM'].fields_by_name['identifiers']._serialized_options = b'\342A\001\001'
+  _globals['_ITEM'].fields_by_name['categories']._loaded_options = None
+  _globals['_ITEM'].fields_by_name['categories']._serialized_options = b'\342A\001\001'
+  _globals['_ITEM'].fields_by_name['url']._loaded_options = None
+  _globals['_ITEM'].fields_by_name['url']._serialized_options = b'\342A\001\001'
+  _globals['_ITEM'].fields_by_name['currency']._loaded_options = None
+  _globals['_ITEM'].fields_by_name['currency']._serialized_options = b'\342A\001\001'
+  _globals['_ITEM'].fields_by_name['sale_price']._loaded_options = None
+  _globals['_ITEM'].fields_by_name['sale_price']._serialized_options = b'\342A\001\001'
+  _globals['_ITEM'].fields_by_name['language']._loaded_options = None
+  _globals['_ITEM'].fields_by_name['language']._serialized_options = b'\342A\001\001'
+  _globals['_ITEM'].fields_by_name['attribute_values']._loaded_options = None
+  _globals['_ITEM'].fields_by_name['attribute_values']._serialized_options = b'\342A\001\001'
+  _globals['_ATTRIBUTEVALUES'].fields_by_name['values']._loaded_options = None
+  _globals['_ATTRIBUTEVALUES'].fields_by_name['values']._serialized_options = b'\342A\001\001'
   _globals['_ITEM']._serialized_start=99
-  _globals['_ITEM']._serialized_end=592
-  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_start=492
-  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_end=541
+  _globals['_ITEM']._serialized_end=918
+  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_start=716
+  _globals['_ITEM_ATTRIBUTESENTRY']._serialized_end=765
+  _globals['_ITEM_ATTRIBUTEVALUESENTRY']._serialized_start=767
+  _globals['_ITEM_ATTRIBUTEVALUESENTRY']._serialized_end=852
+  _globals['_ATTRIBUTEVALUES']._serialized_start=920
+  _globals['_ATTRIBUTEVALUES']._serialized_end=959
 # @@protoc_insertion_point(module_scope)

@@ -57,6 +57,27 @@ class Item(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class AttributeValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___AttributeValues: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___AttributeValues | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ITEM_ID_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
@@ -70,6 +91,13 @@ class Item(_message.Message):
     IN_STOCK_FIELD_NUMBER: _builtins.int
     IMAGE_URL_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    SALE_PRICE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_VALUES_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item, unique within the catalogue. Ids are compared exactly, including letter
     case. Each method that takes an item says whether it needs an id, and fails with
@@ -83,12 +111,14 @@ class Item(_message.Message):
     """The maker of the product, or the name under which it is sold."""
     category: _builtins.str
     """The category of the product, from the widest level to the narrowest, joined by " > ":
-    "Electronics > Chargers > USB-C". Any other text is a single level.
+    "Electronics > Chargers > USB-C". Any other text is a single level. If the product has several
+    categories, this is the first of `categories`. Models read only this category. If only one of
+    the two fields is set, the other follows from it.
     """
     group_id: _builtins.str
     """The id shared by all variants (sizes, colours) of one product."""
     price: _builtins.float
-    """The price in units of the shop's currency (12.5 is twelve and a half euros, dollars, ...).
+    """The price in units of `currency` (12.5 is twelve and a half euros, dollars, ...).
     Absent if unknown. INVALID_ARGUMENT in requests unless it is finite. Negative prices are
     allowed.
     """
@@ -104,6 +134,20 @@ class Item(_message.Message):
     """Whether the product can be bought now. Absent if unknown."""
     image_url: _builtins.str
     """The address of a picture of the product. The server neither fetches nor checks it."""
+    url: _builtins.str
+    """The address of the product's page. The server neither fetches nor checks it."""
+    currency: _builtins.str
+    """The currency of `price` and `sale_price`, best as an ISO 4217 code such as "EUR". The server
+    neither checks nor converts it.
+    """
+    sale_price: _builtins.float
+    """The reduced price in units of `currency`, while the product is on sale. Absent otherwise.
+    INVALID_ARGUMENT in requests unless it is finite.
+    """
+    language: _builtins.str
+    """The language of the product's texts, as a BCP 47 primary tag of two or three lower-case
+    letters, such as "en" or "zh". INVALID_ARGUMENT in requests for any other text.
+    """
     @_builtins.property
     def released(self) -> _date_pb2.Date:
         """The release day of the product. Absent if unknown. INVALID_ARGUMENT in requests unless it is an
@@ -112,8 +156,30 @@ class Item(_message.Message):
 
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Further properties of the product, by name: {"colour": "blue", "power": "65 W"}. An empty value
-        is returned as it is, but filters and facets treat it as absent.
+        """Further properties of the product with one value each, by name:
+        {"colour": "blue", "power": "65 W"}. An empty value is returned as it is, but filters and
+        facets treat it as absent. In a field mask, "attributes" names `attribute_values`, too.
+        """
+
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Codes of the product besides `item_id`, such as GTIN, MPN and SKU, in any order. No model reads
+        them. INVALID_ARGUMENT in requests if a code is empty or only white space.
+        """
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All categories of the product, each in the form of `category`, the most important first.
+        INVALID_ARGUMENT in requests if a category is empty or only white space, and if `category` is
+        set, too, but is not the first of these categories.
+        """
+
+    @_builtins.property
+    def attribute_values(self) -> _containers.MessageMap[_builtins.str, Global___AttributeValues]:
+        """Further properties of the product with several values each, by name:
+        {"size": {"values": ["S", "M"]}}. Empty and repeated values are dropped. A property with a
+        single value is returned in `attributes`. INVALID_ARGUMENT in requests if `attributes` has the
+        same name.
         """
 
     def __init__(
@@ -132,10 +198,17 @@ class Item(_message.Message):
         in_stock: _builtins.bool | None = ...,
         image_url: _builtins.str = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        identifiers: _abc.Iterable[_builtins.str] | None = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        url: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        sale_price: _builtins.float | None = ...,
+        language: _builtins.str = ...,
+        attribute_values: _abc.Mapping[_builtins.str, Global___AttributeValues] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_in_stock", b"_in_stock", "_price", b"_price", "_rating", b"_rating", "_rating_count", b"_rating_count", "in_stock", b"in_stock", "price", b"price", "rating", b"rating", "rating_count", b"rating_count", "released", b"released"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_in_stock", b"_in_stock", "_price", b"_price", "_rating", b"_rating", "_rating_count", b"_rating_count", "_sale_price", b"_sale_price", "in_stock", b"in_stock", "price", b"price", "rating", b"rating", "rating_count", b"rating_count", "released", b"released", "sale_price", b"sale_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_in_stock", b"_in_stock", "_price", b"_price", "_rating", b"_rating", "_rating_count", b"_rating_count", "attributes", b"attributes", "brand", b"brand", "category", b"category", "description", b"description", "group_id", b"group_id", "image_url", b"image_url", "in_stock", b"in_stock", "item_id", b"item_id", "price", b"price", "rating", b"rating", "rating_count", b"rating_count", "released", b"released", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_in_stock", b"_in_stock", "_price", b"_price", "_rating", b"_rating", "_rating_count", b"_rating_count", "_sale_price", b"_sale_price", "attribute_values", b"attribute_values", "attributes", b"attributes", "brand", b"brand", "categories", b"categories", "category", b"category", "currency", b"currency", "description", b"description", "group_id", b"group_id", "identifiers", b"identifiers", "image_url", b"image_url", "in_stock", b"in_stock", "item_id", b"item_id", "language", b"language", "price", b"price", "rating", b"rating", "rating_count", b"rating_count", "released", b"released", "sale_price", b"sale_price", "title", b"title", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__in_stock: _TypeAlias = _typing.Literal["in_stock"]  # noqa: Y015
     _WhichOneofArgType__in_stock: _TypeAlias = _typing.Literal["_in_stock", b"_in_stock"]  # noqa: Y015
@@ -145,6 +218,8 @@ class Item(_message.Message):
     _WhichOneofArgType__rating: _TypeAlias = _typing.Literal["_rating", b"_rating"]  # noqa: Y015
     _WhichOneofReturnType__rating_count: _TypeAlias = _typing.Literal["rating_count"]  # noqa: Y015
     _WhichOneofArgType__rating_count: _TypeAlias = _typing.Literal["_rating_count", b"_rating_count"]  # noqa: Y015
+    _WhichOneofReturnType__sale_price: _TypeAlias = _typing.Literal["sale_price"]  # noqa: Y015
+    _WhichOneofArgType__sale_price: _TypeAlias = _typing.Literal["_sale_price", b"_sale_price"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__in_stock) -> _WhichOneofReturnType__in_stock | None: ...
     @_typing.overload
@@ -153,5 +228,31 @@ class Item(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rating) -> _WhichOneofReturnType__rating | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rating_count) -> _WhichOneofReturnType__rating_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sale_price) -> _WhichOneofReturnType__sale_price | None: ...
 
 Global___Item: _TypeAlias = Item  # noqa: Y015
+
+@_typing.final
+class AttributeValues(_message.Message):
+    """The values of a property that has several values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The values, in the order in which they are shown."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeValues: _TypeAlias = AttributeValues  # noqa: Y015

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from catalog.dataset.reading import Dataset, DatasetError, read_dataset
+from catalog.store import ItemStore
 from tests.catalog.dataset.tables import column, items_with, write_parquet, write_text
 
 CENTS = ["19.99", "0.35", "4.35", "20.00", "0.07", "99999999.99"]
@@ -101,23 +102,27 @@ def test_ids_may_be_whole_numbers_in_every_table(tmp_path):
     ],
     ids=["map", "struct", "list of entries"],
 )  # fmt: skip
-def test_an_attribute_with_several_values_keeps_all_of_them(tmp_path, attributes):
+def test_an_attribute_with_several_values_has_one_entry_per_value(tmp_path, attributes):
     directory = write_parquet(tmp_path, items_with(attributes=attributes))
-    assert column(directory, "attributes") == [[("colour", "red, blue"), ("size", "L")]]
+    assert column(directory, "attributes") == [
+        [("colour", "red"), ("colour", "blue"), ("size", "L")]
+    ]
 
 
 def test_json_attributes_may_be_numbers_flags_lists_and_repeated(tmp_path):
     text = (
-        '{"item_id":"a","title":"shirt","attributes":{"size":["S","M","S"],"weight_kg":0.2,'
+        '{"item_id":"a","title":"shirt","attributes":{"size":["S","M","","S"],"weight_kg":0.2,'
         '"organic":true,"pieces":3,"none":null,"colour":"red","colour":"blue"}}\n'
     )
     assert column(write_text(tmp_path, "items.jsonl", text), "attributes") == [
         [
-            ("size", "S, M"),
+            ("size", "S"),
+            ("size", "M"),
             ("weight_kg", "0.2"),
             ("organic", "true"),
             ("pieces", "3"),
-            ("colour", "red, blue"),
+            ("colour", "red"),
+            ("colour", "blue"),
         ]
     ]
 
@@ -140,15 +145,15 @@ def test_single_precision_attributes_have_their_shortest_form(tmp_path, attribut
     assert column(directory, "attributes") == [[("w", "19.99")]]
 
 
-def test_lists_within_maps_and_structs_are_joined(tmp_path):
+def test_lists_within_maps_and_structs_are_several_values(tmp_path):
     floats = pa.array([[19.99, 0.1]], pa.list_(pa.float32()))
     directory = write_parquet(
         tmp_path, items_with(attributes=pa.StructArray.from_arrays([floats], ["w"]))
     )
-    assert column(directory, "attributes") == [[("w", "19.99, 0.1")]]
+    assert column(directory, "attributes") == [[("w", "19.99"), ("w", "0.1")]]
     texts = pa.array([[("s", ["S", "M"])]], pa.map_("str", pa.list_(pa.string())))
     write_parquet(tmp_path, items_with(attributes=texts))
-    assert column(directory, "attributes") == [[("s", "S, M")]]
+    assert column(directory, "attributes") == [[("s", "S"), ("s", "M")]]
 
 
 @pytest.mark.parametrize("value", ["NaN", "null"])
@@ -163,6 +168,75 @@ def test_structs_have_no_attribute_for_a_missing_value(tmp_path):
     assert column(directory, "attributes") == [
         [("colour", "red"), ("size", "L")], [("colour", "blue")], None
     ]  # fmt: skip
+
+
+# Identifiers and categories.
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        pa.array([["12", "b", None, " ", "12"], None, []]),
+        pa.array([["12", "b"], None, None], pa.list_(pa.large_string())),
+        pa.array([["12", "b"], [""], []], pa.list_(pa.dictionary(pa.int8(), pa.string()))),
+    ],
+    ids=["list", "large", "dictionary"],
+)
+def test_lists_lose_blank_and_repeated_texts(tmp_path, codes):
+    directory = write_parquet(tmp_path, items_with(identifiers=codes))
+    assert column(directory, "identifiers") == [["12", "b"], None, None]
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [(["12", "", None], ["12"]), ([12, None, None], ["12"]), ([[1, 2], None, []], ["1", "2"])],
+    ids=str,
+)
+def test_a_list_may_be_one_text_or_whole_numbers(tmp_path, codes, expected):
+    directory = write_parquet(tmp_path, items_with(identifiers=pa.array(codes)))
+    assert column(directory, "identifiers") == [expected, None, None]
+
+
+def test_lists_in_a_csv_are_json_or_one_text(tmp_path):
+    text = (
+        "item_id,title,identifiers,categories\n"
+        'a,mug,"[""0012"", 7]",Kitchen > Mugs\nb,mug,0012,"[""A"", ""B > C""]"\nc,mug,,\n'
+    )
+    directory = write_text(tmp_path, "items.csv", text)
+    assert column(directory, "identifiers") == [["0012", "7"], ["0012"], None]
+    store = ItemStore(read_dataset(directory).items)
+    assert [store.item(row).categories for row in range(3)] == [
+        ("Kitchen > Mugs",), ("A", "B > C"), ()
+    ]  # fmt: skip
+
+
+def test_the_category_follows_from_the_categories(tmp_path):
+    rows = (
+        '{"item_id":"a","title":"mug","categories":["A","B"]}\n'
+        '{"item_id":"b","title":"mug","category":"C"}\n'
+        '{"item_id":"c","title":"mug","category":"D","categories":["D","E"]}\n'
+    )
+    store = ItemStore(read_dataset(write_text(tmp_path, "items.jsonl", rows)).items)
+    items = [store.item(row) for row in range(3)]
+    assert [item.category for item in items] == ["A", "C", "D"]
+    assert [item.categories for item in items] == [("A", "B"), ("C",), ("D", "E")]
+    assert store.text("category") == ["A", "C", "D"]
+
+
+def test_a_category_that_is_not_the_first_is_refused_by_line(tmp_path, only_problem_of):
+    row = '{"item_id":"a","title":"mug","category":"B","categories":["A","B"]}\n'
+    assert only_problem_of(write_text(tmp_path, "items.jsonl", row)) == (
+        "items.jsonl, line 1, column category: 'B' is not the first of the categories, which is "
+        "'A'; give one of the columns category and categories"
+    )
+
+
+def test_a_language_of_another_form_is_refused_by_line(tmp_path, only_problem_of):
+    rows = "item_id,title,language\na,mug,en\nb,mug,en-GB\nc,mug,\n"
+    assert only_problem_of(write_text(tmp_path, "items.csv", rows)) == (
+        "items.csv, line 3, column language: 'en-GB' is not a language tag of two or three "
+        "lower-case letters, such as en; correct it or leave it empty"
+    )
 
 
 def test_a_row_with_a_repeated_key_is_refused_by_line(tmp_path, only_problem_of):

@@ -211,6 +211,7 @@ def test_a_repeated_column_is_refused(tmp_path, only_problem_of):
         ("released", pa.array(["2024-01-31"] * 2), "give a date such as 2024-01-31"),
         ("attributes", pa.array([{"a": {"b": "c"}}] * 2), "best as map<large_string, large_string"),
         ("embedding", pa.array([["a"]] * 2), "give a list of numbers"),
+        ("identifiers", pa.array([[1.5]] * 2), "give a list of texts"),
     ],
 )
 def test_parquet_columns_of_another_type_are_named(
@@ -245,6 +246,8 @@ def test_parquet_columns_of_another_type_are_named(
         ("attributes", "red", "'red' is not a map from text to text"),
         ("embedding", [1.0, "2"], "[1.0, '2'] is not a list of numbers"),
         ("embedding", "12", "'12' is not a list of numbers"),
+        ("identifiers", ["a", 1.5], "['a', 1.5] is not a list of texts"),
+        ("identifiers", {"gtin": "1"}, "{'gtin': '1'} is not a list of texts"),
         ("embedding", 1.0, "1.0 is not a list of numbers"),
     ],
 )
@@ -269,6 +272,7 @@ def test_json_values_of_another_type_are_named(tmp_path, column, value, expected
         ("attributes", "colour: red", "'colour: red' is not a map from text to text"),
         ("attributes", '["red"]', "is not a map from text to text"),
         ("embedding", "[1, 2", "'[1, 2' is not a list of numbers"),
+        ("identifiers", "[1, 2", "'[1, 2' is not a list of texts"),
     ],
 )
 def test_csv_cells_of_another_type_are_named(dataset, column, cell, expected, only_problem_of):

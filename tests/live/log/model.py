@@ -71,7 +71,7 @@ class Model:
 
 
 def _set(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in (None, {})}
+    return {name: value for name, value in fields.items() if value not in (None, {}, ())}
 
 
 def _meaning(write: Write) -> Any:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog import schema
+from catalog.items import Item
 from live.log.fields import FIELDS
 from live.log.write_ahead_log import (
     Acknowledgement,
@@ -25,11 +26,11 @@ from live.log.write_ahead_log import (
 from tests.live.log.model import SAW, Model, append, only
 from tests.tiny import sample_fields
 
-EVERYTHING = sample_fields(without=("item_id",)) | {
+EVERYTHING = sample_fields(without=("item_id", "category")) | {
     "title": "Säge \x00 🪚",
     "description": "A saw.",
     "brand": "Acme",
-    "category": "Tools > Saws",
+    "categories": ("Tools > Saws", "Garden"),
     "group_id": "saws",
     "price": 12.5,
     "rating": 4.0,
@@ -37,7 +38,7 @@ EVERYTHING = sample_fields(without=("item_id",)) | {
     "released": datetime.date(2024, 2, 29),
     "in_stock": False,
     "image_url": "https://example.org/saw.png",
-    "attributes": {"colour": "red", "": ""},
+    "attributes": {"colour": "red", "size": ("S", "M"), "": ""},
 }
 
 
@@ -48,6 +49,7 @@ def test_the_fields_are_the_columns_of_items():
         schema.WHOLE: int,
         schema.DATE: datetime.date,
         schema.FLAG: bool,
+        schema.TEXTS: tuple,
         schema.ATTRIBUTES: dict,
     }
     left_out = ("item_id", "embedding")
@@ -85,7 +87,8 @@ def test_values_come_back_with_their_types_after_reopening(tmp_path):
         assert log.sequence == 1
         change = only(log)
     assert change == Change("i", 1, EVERYTHING, True)
-    assert {name: type(value) for name, value in change.fields.items()} == dict(FIELDS)
+    kinds = {name: type(value) for name, value in change.fields.items()}
+    assert kinds | {"category": str} == dict(FIELDS)
 
 
 def test_an_equivalent_write_counts_as_repeated(log):
@@ -111,6 +114,27 @@ def test_a_partial_write_over_a_whole_item_merges_into_it(log):
     log.append([Write("r1", "i", SAW)])
     log.append([Write("r2", "i", {"price": 9.0, "brand": None}, whole=False)])
     assert only(log) == Change("i", 2, {"title": "Saw", "price": 9.0}, True)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"category": "A"}, {"categories": ("B", "C")}, {"categories": ("B", "C")}),
+        ({"categories": ("A", "B")}, {"category": "C"}, {"category": "C"}),
+        ({"categories": ("A", "B")}, {"categories": ("C",)}, {"category": "C"}),
+    ],
+)
+def test_category_and_categories_replace_each_other(log, before, after, expected, whole):
+    log.append([Write("r1", "i", {"title": "Saw"} | before, whole=whole)])
+    log.append([Write("r2", "i", after, whole=False)])
+    assert only(log) == Change("i", 2, {"title": "Saw"} | expected, whole)
+
+
+def test_a_single_category_is_stored_as_in_earlier_logs(log):
+    log.append([Write("r1", "i", {"title": "Saw", "category": "A"})])
+    same = Write.upsert("r1", Item("i", "Saw", categories=("A",)))
+    assert log.append([same]) == [Acknowledgement(1, True)]
 
 
 def test_a_deleted_item_stays_deleted_until_it_is_written_whole(log):
@@ -280,7 +304,8 @@ fields = st.fixed_dictionaries(
         "rating_count": st.none() | st.integers(0, 2**63 - 1),
         "released": st.none() | st.dates(),
         "in_stock": st.none() | st.booleans(),
-        "attributes": st.dictionaries(texts, texts, max_size=2),
+        "attributes": st.dictionaries(texts, texts | st.tuples(texts, texts), max_size=2),
+        "identifiers": st.lists(texts.filter(str.strip), max_size=2).map(tuple),
     },
 )
 writes = st.builds(

@@ -20,7 +20,13 @@ WHOLE = Item(
     released=datetime.date(2024, 2, 29),
     in_stock=False,
     image_url="https://example.com/b-7.jpg",
-    attributes={"colour": "black", "ports": "2"},
+    attributes={"colour": "black", "ports": ("USB-A", "USB-C")},
+    identifiers=("4006381333931", "VX-65"),
+    categories=("Electronics > Chargers", "Travel"),
+    url="https://example.com/b-7",
+    currency="EUR",
+    sale_price=29.9,
+    language="de",
 )
 BARE = Item(item_id="a-1", title="Cable")
 

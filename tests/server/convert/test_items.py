@@ -27,18 +27,28 @@ items = st.builds(
     released=st.none() | st.dates(),
     in_stock=st.none() | st.booleans(),
     image_url=optional_texts,
-    attributes=st.dictionaries(texts, texts, max_size=3),
-)
+    attributes=st.dictionaries(
+        texts, texts | st.lists(filled, min_size=2, max_size=3, unique=True).map(tuple), max_size=3
+    ),
+    identifiers=st.lists(filled, max_size=3).map(tuple),
+    url=optional_texts,
+    currency=optional_texts,
+    sale_price=st.none() | st.floats(0, 1e9),
+    language=st.none() | st.sampled_from(["en", "zh"]),
+) | st.builds(Item, filled, filled, categories=st.lists(filled, max_size=3).map(tuple))
 
 
 def test_the_contract_has_the_fields_of_the_table_in_its_order() -> None:
     fields = ItemMessage.DESCRIPTOR.fields
-    assert [field.name for field in fields] == [field.name for field in ITEM_FIELDS]
+    # Attributes with several values have a field of their own.
+    names = [field.name for field in ITEM_FIELDS]
+    assert [field.name for field in fields] == [*names, "attribute_values"]
 
 
 @pytest.mark.parametrize("field", ITEM_FIELDS, ids=lambda field: field.name)
 def test_the_contract_has_the_types_of_the_table(field: ItemField) -> None:
     message = ItemMessage.DESCRIPTOR.fields_by_name[field.name]
+    assert message.is_repeated == (field.type in (dict, tuple))
     if field.type is dict:
         assert message.message_type.GetOptions().map_entry
     elif field.type is datetime.date:
@@ -46,12 +56,13 @@ def test_the_contract_has_the_types_of_the_table(field: ItemField) -> None:
     else:
         kind = {
             str: message.TYPE_STRING,
+            tuple: message.TYPE_STRING,
             float: message.TYPE_DOUBLE,
             int: message.TYPE_INT64,
             bool: message.TYPE_BOOL,
         }[field.type]
         assert message.type == kind
-        assert message.has_presence == (field.type is not str)
+        assert message.has_presence == (field.type not in (str, tuple))
 
 
 @pytest.mark.parametrize("item", [WHOLE, BARE], ids=["whole", "bare"])
@@ -82,3 +93,26 @@ def test_absent_numbers_are_absent_and_zeros_are_zeros() -> None:
 def test_a_date_that_does_not_exist_is_refused(released: Date) -> None:
     message = ItemMessage(item_id="a", title="b", released=released)
     assert refused_field(item_record, message, "item") == "item.released"
+
+
+def test_an_attribute_has_its_several_values_beside_single_ones() -> None:
+    item = Item("a", "b", attributes={"size": ("S", "M"), "colour": "red"})
+    message = item_message(item)
+    assert dict(message.attributes) == {"colour": "red"}
+    assert list(message.attribute_values["size"].values) == ["S", "M"]
+    assert (
+        item_message(item, frozenset({"attributes"})).attribute_values == message.attribute_values
+    )
+
+
+def test_empty_and_repeated_values_of_an_attribute_are_dropped() -> None:
+    message = ItemMessage(item_id="a", title="b")
+    for name, values in {"a": ["", "x", "y", "x"], "b": ["x", "x"], "c": []}.items():
+        message.attribute_values[name].values.extend(values)
+    assert item_record(message, "item").attributes == {"a": ("x", "y"), "b": "x"}
+
+
+def test_an_attribute_that_is_given_twice_is_refused() -> None:
+    message = ItemMessage(item_id="a", title="b", attributes={"size": "S"})
+    message.attribute_values["size"].values.append("M")
+    assert refused_field(item_record, message, "item") == "item.attribute_values"
