@@ -76,10 +76,12 @@ class Embeddings(nnx.Module):
 
     def __init__(self, config: BertConfig, *, rngs: nnx.Rngs) -> None:
         self.word = nnx.Param(_normal(rngs, (config.vocab_size, config.hidden_size)))
-        self.position = nnx.Param(_normal(rngs, (config.max_positions, config.hidden_size)))
+        rows = config.first_position + config.max_positions
+        self.position = nnx.Param(_normal(rngs, (rows, config.hidden_size)))
         self.type = nnx.Param(_normal(rngs, (config.type_vocab_size, config.hidden_size)))
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.dropout = config.dropout
+        self.first_position = config.first_position
 
     def __call__(
         self, tokens: Tokens | Packed | PackedRows, dropout_key: Array | None = None
@@ -92,17 +94,18 @@ class Embeddings(nnx.Module):
         Raises:
             ValueError: a padded row has more tokens than the model has positions.
         """
-        length = tokens.ids.shape[1]
-        if length > self.position.shape[0] and isinstance(tokens, Tokens):
-            raise ValueError(f"{length} tokens, but BERT has {self.position.shape[0]} positions")
+        length, first = tokens.ids.shape[1], self.first_position
+        positions = self.position.shape[0] - first
+        if length > positions and isinstance(tokens, Tokens):
+            raise ValueError(f"{length} tokens, but BERT has {positions} positions")
         # Multiply by one-hot types instead of indexing. The gradient is then also a product, not a
         # slow scatter.
         types = jax.nn.one_hot(tokens.types, self.type.shape[0], dtype=jnp.float32)
         hidden = self.word[...][jnp.asarray(tokens.ids)]
         if isinstance(tokens, Tokens):
-            hidden += self.position[...][None, :length]
+            hidden += self.position[...][None, first : first + length]
         else:
-            hidden += self.position[...][jnp.asarray(tokens.positions)]
+            hidden += self.position[...][jnp.asarray(tokens.positions) + first]
         hidden += jnp.einsum("blt,th->blh", types, self.type[...], precision=precision(types.dtype))
         return dropout(self.norm(hidden), self.dropout, dropout_key)
 

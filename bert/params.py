@@ -59,7 +59,13 @@ PACKAGES = {
     ),
 }
 _HUB_NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
-_HUB_FILES = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, "tokenizer_config.json"]
+# Files that training can make a tokenizer from, if a model has no `tokenizer.json`.
+_VOCABULARIES = ("vocab.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+_HUB_FILES = [
+    *(CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, *_VOCABULARIES),
+    *("tokenizer_config.json", "special_tokens_map.json"),
+    *("modules.json", "*_Pooling/config.json", "config_sentence_transformers.json"),
+]
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ _LAYER = (
 # Checkpoint tensors that the encoder does not use: the pooler, buffers of position numbers and of
 # token types, and the heads of pre-training and fine-tuning.
 _IGNORED = re.compile(
-    r"pooler\..*|embeddings\.(position_ids|token_type_ids)|(cls|classifier|qa_outputs)\..*"
+    r"pooler\..*|embeddings\.(position_ids|token_type_ids)|(cls|lm_head|classifier|qa_outputs)\..*"
 )
 # Layer norm's weights: names in checkpoints converted from TensorFlow, and Hugging Face's names.
 _OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
@@ -120,7 +126,9 @@ def resolve_pretrained(name: str, packages: Mapping[str, Package] = PACKAGES) ->
         directory = Path(name)
     else:
         directory = _from_hub(name, packages)
-    _require_files(directory, CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
+    has_vocabulary = any((directory / name).is_file() for name in _VOCABULARIES)
+    tokenizer = () if has_vocabulary else (TOKENIZER_FILE,)
+    _require_files(directory, CONFIG_FILE, WEIGHTS_FILE, *tokenizer)
     return directory
 
 
@@ -134,18 +142,21 @@ def read_bert_config(directory: Path) -> BertConfig:
     return BertConfig.from_hf(read_object(directory / CONFIG_FILE))
 
 
-def load_bert(directory: Path, *, num_layers: int | None = None) -> Bert:
+def load_bert(
+    directory: Path, config: BertConfig | None = None, *, num_layers: int | None = None
+) -> Bert:
     """Load a BERT from Hugging Face's `config.json` and `model.safetensors`.
 
     Args:
         directory: The directory of the two files.
+        config: Sizes of the model; None reads them from `config.json`.
         num_layers: Number of layers to keep, from the first on; None keeps all.
 
     Raises:
         InputError: a file is missing or unreadable, or describes an unsupported model.
         WeightsError: tensors are missing, unexpected or of the wrong shape.
     """
-    config = read_bert_config(directory)
+    config = config or read_bert_config(directory)
     _require_files(directory, WEIGHTS_FILE)
     tensors = _encoder_tensors(read_tensors(directory / WEIGHTS_FILE))
     if num_layers is not None:
@@ -178,8 +189,8 @@ def bert_tensors(bert: Bert) -> dict[str, np.ndarray]:
 def fill_bert(bert: Bert, tensors: Mapping[str, np.ndarray]) -> None:
     """Set every parameter from tensors under Hugging Face's keys; the inverse of `bert_tensors`.
 
-    Keys may have the prefix `bert.` or TensorFlow's names for layer norm. Tensors that the encoder
-    does not use, such as the pooler's, are ignored.
+    Keys may have the prefix `bert.` or `roberta.`, or TensorFlow's names for layer norm. Tensors
+    that the encoder does not use, such as the pooler's, are ignored.
 
     Raises:
         WeightsError: tensors are missing, unexpected or of the wrong shape. The message lists all
@@ -266,7 +277,7 @@ def _tensor_shape(shape: tuple[int, ...], entry: _Entry) -> tuple[int, ...]:
 def _encoder_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     used, ignored = {}, []
     for name, tensor in tensors.items():
-        key = name.removeprefix("bert.")
+        key = name.removeprefix("bert.").removeprefix("roberta.")
         for old, new in _OLD_ENDINGS.items():
             if key.endswith(old):
                 key = key.removesuffix(old) + new

@@ -6,7 +6,7 @@ tokenizer loops over rows or tokens in Python.
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,8 @@ class Tokenised:
     """Texts or pairs as rows of word pieces, with [CLS] and [SEP], before padding.
 
     Attributes:
-        ids: Word pieces, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
+        ids: Word pieces, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`; XLM-R's are `<s> a </s>` and
+            `<s> a </s> </s> b </s>`.
         first_lengths: Number of tokens of type 0 at the start of each row.
         pad_id: Id of padding.
     """
@@ -104,22 +105,22 @@ class Tokenised:
 
     @classmethod
     def of_pairs(cls, first: Ragged, second: Ragged, tokenizer: "Tokenizer") -> "Tokenised":
-        """Join the word pieces of two texts as `[CLS] first [SEP] second [SEP]`.
+        """Join the word pieces of two texts in the format of the tokenizer.
 
-        The second text and its [SEP] have the type 1.
+        BERT's format is `[CLS] first [SEP] second [SEP]`, where the second text and its [SEP] have
+        the type 1. XLM-R's format is `<s> first </s> </s> second </s>`, without types.
         """
         if len(first) != len(second):
             raise ValueError(f"{len(first)} first texts, {len(second)} second texts")
-        first_lengths = first.lengths + 2
+        first_lengths = first.lengths + 1 + tokenizer.separators
         lengths = first_lengths + second.lengths + 1
         offsets = _offsets(lengths)
-        values = np.empty(offsets[-1], np.int32)
+        values = np.full(offsets[-1], tokenizer.sep_id, np.int32)
         values[offsets[:-1]] = tokenizer.cls_id
         values[_positions(offsets[:-1] + 1, first.lengths)] = first.values
-        values[offsets[:-1] + first_lengths - 1] = tokenizer.sep_id
         values[_positions(offsets[:-1] + first_lengths, second.lengths)] = second.values
-        values[offsets[1:] - 1] = tokenizer.sep_id
-        return cls(Ragged(values, offsets), first_lengths, tokenizer.pad_id)
+        of_type_0 = first_lengths if tokenizer.has_types else lengths
+        return cls(Ragged(values, offsets), of_type_0, tokenizer.pad_id)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -185,12 +186,14 @@ def stack(first: Tokenised, second: Tokenised) -> Tokenised:
 
 
 class Tokenizer:
-    """A BERT word-piece tokenizer, read from Hugging Face's `tokenizer.json`.
+    """The tokenizer of a BERT or XLM-R, read from Hugging Face's `tokenizer.json`.
 
     Attributes:
-        cls_id: Id of [CLS], which starts every row.
-        sep_id: Id of [SEP], which ends every text.
+        cls_id: Id of [CLS] or `<s>`, which starts every row.
+        sep_id: Id of [SEP] or `</s>`, which ends every text.
         pad_id: Id of padding.
+        separators: Number of [SEP] between the texts of a pair: 1 for BERT, 2 for XLM-R.
+        has_types: Whether the second text of a pair has the type 1, as for BERT.
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:
@@ -203,10 +206,11 @@ class Tokenizer:
         self._tokenizer.no_padding()
         # Read "[SEP]" in a text as plain text, not as a separator.
         self._tokenizer.encode_special_tokens = True
-        names = _special_names(files)
-        self.cls_id = self._special_id(names["cls_token"])
-        self.sep_id = self._special_id(names["sep_token"])
-        self.pad_id = self._special_id(names["pad_token"])
+        config: dict[str, Any] = json.loads(files.get("tokenizer_config.json", b"{}"))
+        self.cls_id = self._special_id(config.get("cls_token"), "[CLS]", "<s>")
+        self.sep_id = self._special_id(config.get("sep_token"), "[SEP]", "</s>")
+        self.pad_id = self._special_id(config.get("pad_token"), "[PAD]", "<pad>")
+        self.separators, self.has_types = self._pair_format()
 
     @classmethod
     def from_directory(cls, path: Path) -> "Tokenizer":
@@ -230,6 +234,16 @@ class Tokenizer:
         path.mkdir(parents=True, exist_ok=True)
         for name, content in self._files.items():
             (path / name).write_bytes(content)
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """The contents of the files that the tokenizer was read from, by file name."""
+        return self._files
+
+    @property
+    def pair_specials(self) -> int:
+        """Number of special tokens in a pair."""
+        return self.separators + 2
 
     @property
     def vocab_size(self) -> int:
@@ -256,11 +270,33 @@ class Tokenizer:
                 rows.append(ids[:max_tokens])
         return Ragged.of(rows), truncated
 
-    def _special_id(self, token: str) -> int:
-        token_id = self._tokenizer.token_to_id(token)
-        if token_id is None:
-            raise InputError(f"{TOKENIZER_FILE} has no {token} token")
-        return int(token_id)
+    def _special_id(self, configured: str | dict[str, str] | None, *usual: str) -> int:
+        """Return the id of the token that `tokenizer_config.json` names, or else a usual one."""
+        if isinstance(configured, dict):
+            configured = configured["content"]
+        tokens = (configured,) if configured else usual
+        ids = [self._tokenizer.token_to_id(token) for token in tokens]
+        known = [int(token_id) for token_id in ids if token_id is not None]
+        if not known:
+            raise InputError(f"{TOKENIZER_FILE} has no {' or '.join(tokens)} token")
+        return known[0]
+
+    def _pair_format(self) -> tuple[int, bool]:
+        """Return the number of separators in a pair, and whether a pair has types.
+
+        The tokenizer says so itself: it puts its special tokens around two empty texts.
+        """
+        pair = self._tokenizer.encode("", "")
+        special = [i for i, is_special in enumerate(pair.special_tokens_mask) if is_special]
+        if not special:  # the file does not say, so the format is BERT's
+            return 1, True
+        ids, separators = [pair.ids[i] for i in special], len(special) - 2
+        if ids != [self.cls_id, *[self.sep_id] * (separators + 1)] or separators not in (1, 2):
+            raise InputError(
+                f"{TOKENIZER_FILE} joins two texts with {' '.join(pair.tokens[i] for i in special)}"
+                "; only the formats [CLS] A [SEP] B [SEP] and <s> A </s> </s> B </s> are supported"
+            )
+        return separators, pair.type_ids[-1] == 1
 
 
 def _offsets(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows_and_one"]:
@@ -279,12 +315,3 @@ def _positions(
 def _encodable(text: str) -> str:
     """Replace lone surrogates, which UTF-8 cannot encode, with question marks."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _special_names(files: dict[str, bytes]) -> dict[str, str]:
-    config: dict[str, Any] = json.loads(files.get("tokenizer_config.json", b"{}"))
-    names = {}
-    for key, default in (("cls_token", "[CLS]"), ("sep_token", "[SEP]"), ("pad_token", "[PAD]")):
-        token = config.get(key) or default
-        names[key] = token["content"] if isinstance(token, dict) else token
-    return names

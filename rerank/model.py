@@ -32,7 +32,7 @@ class RerankerConfig:
     """Token budgets of the reranker's input, and the size of its fusion network."""
 
     max_query_tokens: int = 24  # maximum word pieces of the query
-    max_tokens: int = 96  # maximum tokens of a pair: [CLS], query, [SEP], item text, [SEP]
+    max_tokens: int = 96  # maximum tokens of a pair, [CLS] and all [SEP] included
     fusion: int = 128  # width of the fusion network
 
     def check(self, bert: BertConfig) -> None:

@@ -7,13 +7,11 @@ import numpy as np
 from bert.tokens import Tokenised, Tokenizer
 from rerank.model import RerankerConfig
 
-_SPECIAL_TOKENS = 3  # [CLS] and two [SEP]
-
 
 def tokenise_pairs(
     tokenizer: Tokenizer, config: RerankerConfig, queries: Sequence[str], texts: Sequence[str]
 ) -> tuple[Tokenised, int]:
-    """Tokenise pairs as `[CLS] query [SEP] item [SEP]`.
+    """Tokenise pairs as `[CLS] query [SEP] item [SEP]`, or in the tokenizer's own format.
 
     Args:
         tokenizer: The tokenizer that the reranker's encoder was trained with.
@@ -24,7 +22,7 @@ def tokenise_pairs(
     Returns:
         The tokens, and the number of pairs that were cut.
     """
-    most_query, most = config.max_query_tokens, config.max_tokens - _SPECIAL_TOKENS
+    most_query, most = config.max_query_tokens, config.max_tokens - tokenizer.pair_specials
     # Tokenise to one word piece more than fits, to detect which texts are cut. Tokenise each query
     # once, because all pairs of a search have the same query.
     positions = {query: position for position, query in enumerate(dict.fromkeys(queries))}

@@ -76,6 +76,18 @@ def real_data() -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
+def multilingual_e5() -> Path:
+    """The directory of multilingual-e5-small; without it, the test is skipped."""
+    root = os.environ.get("SHORTLIST_MODELS")
+    if not root:
+        pytest.skip("SHORTLIST_MODELS is not set; point it at a directory of pretrained models")
+    directory = Path(root) / "multilingual-e5-small"
+    if not directory.is_dir():
+        pytest.skip(f"SHORTLIST_MODELS has no directory {directory.name}")
+    return directory
+
+
+@pytest.fixture(scope="session")
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One cache of compiled programs for all engines and servers of the tests."""
     from bert.compiled import enable_compilation_cache

@@ -35,6 +35,8 @@ BANNED: Mapping[str, frozenset[str]] = {
     "live": frozenset({"grpc", "grpc_health", "grpc_reflection", "grpc_status", "optax"}),
     "shortlist": frozenset({"jax", "jaxlib", "flax", "optax", "numpy"}),
 }
+# Only training reads models with `transformers`; serving needs `tokenizers` alone.
+READS_MODELS = {"train"}
 # Only these packages may import `shortlist`, the contract, although it is on the lowest floor.
 USES_CONTRACT = {"shortlist", "server"}
 
@@ -63,7 +65,10 @@ def complaints(path: str, source: str) -> list[str]:
         other = name.split(".")[0]
         below = FLOOR_OF.get(other, -1) < FLOOR_OF[package]
         allowed = (below or other == package) and (other != "shortlist" or package in USES_CONTRACT)
-        if not allowed or other in BANNED.get(package, frozenset()) or other in ("tests", ""):
+        banned = BANNED.get(package, frozenset()) | {"tests", ""}
+        if package not in READS_MODELS:
+            banned |= {"transformers"}
+        if not allowed or other in banned:
             found.append(f"{path}:{line} imports {name}")
     return found
 
@@ -168,6 +173,8 @@ def test_a_circle_of_rooms_is_found():
         ("protos/shortlist/client.py", "from catalog.schema import Item"),
         ("towers/model.py", "from ..rerank import model"),
         ("bert/model.py", "from tests import tiny"),
+        ("bert/params.py", "def read():\n    from transformers import AutoConfig"),
+        ("server/service.py", "import transformers"),
     ],
 )
 def test_an_import_from_the_wrong_floor_is_found(path, source):

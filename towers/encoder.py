@@ -1,7 +1,7 @@
 """Bulk encoding: texts to unit vectors, in length buckets."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from bert.model import Bert
 from bert.numerics import Numerics
 from bert.tokens import Tokenised, Tokenizer
 from towers.model import Towers, encode
-from towers.tokens import tokenise
+from towers.tokens import Tower, tokenise
 
 # Tokens in a full batch of bulk encoding. On a CPU, a batch of this size fits into the caches. An
 # accelerator needs larger batches to stay busy. docs/benchmarks/choices.md has the measurements.
@@ -46,16 +46,17 @@ class TowerEncoder:
         """
         graph = nnx.graphdef(towers.bert)
         self._dtype = dtype = numerics.input_dtype
-        state = serving_state(towers, dtype)
+        state, pooling = serving_state(towers, dtype), towers.config.pooling
 
         def forward(state: tuple[Any, Any], tokens: Tokens) -> Float[Array, "batch dim"]:
             bert: Bert = nnx.merge(graph, state[0])
-            return encode(bert, [state[1]], tokens, dtype)[0][0]
+            return encode(bert, [state[1]], tokens, dtype, pooling=pooling)[0][0]
 
         self.dim = towers.config.dim
         self.truncated = 0
         self._tokenizer = tokenizer
-        self._budgets = {
+        self._config = towers.config
+        budgets = {
             "query": towers.config.max_query_tokens,
             "item": towers.config.max_item_tokens,
         }
@@ -66,7 +67,7 @@ class TowerEncoder:
             self._forwards[tower] = BucketedForward(
                 programs,
                 _tower_state(tower, state),
-                max_length=self._budgets[tower],
+                max_length=budgets[tower],
                 lengths=BULK_LENGTHS if bulk else LENGTHS,
                 batch_tokens=bulk_tokens if bulk else 1024,
                 small_batches=() if bulk else (1, 8),
@@ -84,15 +85,13 @@ class TowerEncoder:
         """Encode the texts of items to unit vectors; see `run`."""
         return self.run("item", self.tokenise("item", texts))
 
-    def tokenise(self, tower: Literal["query", "item"], texts: Sequence[str]) -> Tokenised:
-        """Tokenise texts, and cut them to the tower's budget, which includes [CLS] and [SEP]."""
-        tokenised, cut = tokenise(self._tokenizer, texts, self._budgets[tower])
+    def tokenise(self, tower: Tower, texts: Sequence[str]) -> Tokenised:
+        """Tokenise texts with the tower's prefix, and cut them to the tower's budget."""
+        tokenised, cut = tokenise(self._tokenizer, self._config, tower, texts)
         self.truncated += cut
         return tokenised
 
-    def run(
-        self, tower: Literal["query", "item"], tokenised: Tokenised
-    ) -> Float32[np.ndarray, "rows dim"]:
+    def run(self, tower: Tower, tokenised: Tokenised) -> Float32[np.ndarray, "rows dim"]:
         """Encode texts from `tokenise` to unit vectors.
 
         Raises:

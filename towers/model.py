@@ -1,12 +1,12 @@
 """The two towers, which encode queries and items as unit vectors in one space.
 
-Each tower is a BERT encoder, a mean over its hidden states, and a projection to the dimension of
+Each tower is a BERT encoder, a pooling of its hidden states, and a projection to the dimension of
 the index. The towers share one encoder by default; each has its own projection.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -24,19 +24,32 @@ from bert.model import Bert
 
 MIN_NORM = 1e-6
 
+# How the hidden states of a text become one vector: their mean, or the hidden state of [CLS].
+Pooling: TypeAlias = Literal["mean", "cls"]
 # Unit vectors of a batch, and diagnostic scalars by name.
 Encoded: TypeAlias = tuple[Float[Array, "batch dim"], dict[str, Float[Array, ""]]]
 
 
 @dataclass(frozen=True)
 class TowersConfig:
-    """Size of the towers' vectors, token budgets, and start of the temperature."""
+    """Size of the towers' vectors, token budgets, pooling, prefixes, and start temperature."""
 
     dim: int = 384  # width of the vectors in the index; at most the encoder's hidden size
     shared: bool = True  # use one encoder for both queries and items
     max_query_tokens: int = 24  # maximum tokens of a query, [CLS] and [SEP] included
     max_item_tokens: int = 64  # maximum tokens of an item's text, [CLS] and [SEP] included
     temperature: float = 0.05  # start value of the loss's temperature, which training learns
+    # vector of a text: mean of all hidden states, or the hidden state of [CLS]; None: as the
+    # pretrained model's own files say, or else mean
+    pooling: Pooling | None = None
+    # texts that the encoder reads before each query and before each item text; None: as the
+    # pretrained model's own files say, or else no text
+    query_prefix: str | None = None
+    item_prefix: str | None = None
+
+    def prefix(self, tower: Literal["query", "item"]) -> str:
+        """Return the text before each text of a tower."""
+        return (self.query_prefix if tower == "query" else self.item_prefix) or ""
 
     def check(self, bert: BertConfig) -> None:
         """Check that the values are in range and fit an encoder.
@@ -58,6 +71,11 @@ class TowersConfig:
                 )
         if not self.temperature > 0:
             raise InputError(f"towers: temperature {self.temperature} is not above 0")
+        if self.pooling not in (None, "mean", "cls"):
+            raise InputError(f"towers: pooling {self.pooling!r} is neither mean nor cls")
+        for prefix in (self.query_prefix, self.item_prefix):
+            if prefix is not None and not (isinstance(prefix, str) and len(prefix) <= most):
+                raise InputError(f"towers: a prefix is no text of at most {most} characters")
 
 
 class Towers(nnx.Module):
@@ -84,7 +102,8 @@ class Towers(nnx.Module):
         dropout_key: Array | None = None,
     ) -> Encoded:
         """Encode queries to unit vectors, and return diagnostics with them."""
-        return encode(self.bert, [self.query_projection], tokens, dtype, dropout_key)[0]
+        projections = [self.query_projection]
+        return encode(self.bert, projections, tokens, dtype, dropout_key, self.config.pooling)[0]
 
     def encode_item(
         self,
@@ -95,7 +114,8 @@ class Towers(nnx.Module):
     ) -> Encoded:
         """Encode items to unit vectors, and return diagnostics with them."""
         bert = self.bert if self.item_bert is None else self.item_bert
-        return encode(bert, [self.item_projection], tokens, dtype, dropout_key)[0]
+        projections = [self.item_projection]
+        return encode(bert, projections, tokens, dtype, dropout_key, self.config.pooling)[0]
 
     def encode_pairs(
         self,
@@ -115,7 +135,9 @@ class Towers(nnx.Module):
         """
         if self.item_bert is None:
             projections = [self.query_projection, self.item_projection]
-            query, item = encode(self.bert, projections, packed[0], dtype, dropout_key)
+            query, item = encode(
+                self.bert, projections, packed[0], dtype, dropout_key, self.config.pooling
+            )
             return query, item
         keys = [None, None] if dropout_key is None else jax.random.split(dropout_key)
         return (
@@ -130,6 +152,7 @@ def encode(
     tokens: Tokens | Packed,
     dtype: DTypeLike = jnp.float32,
     dropout_key: Array | None = None,
+    pooling: Pooling | None = None,
 ) -> list[Encoded]:
     """Encode texts to unit vectors: the forward pass of a tower, in training and in serving.
 
@@ -140,15 +163,20 @@ def encode(
         tokens: Tokens of the texts.
         dtype: Input type of matrix products.
         dropout_key: Random key of dropout; None turns dropout off.
+        pooling: How hidden states become one vector; None is the mean.
 
     Returns:
         For each projection, the vectors of the projected texts, and diagnostics.
     """
-    hidden = bert(tokens, dtype=dtype, dropout_key=dropout_key)
-    if isinstance(tokens, Packed):
-        pooled = mean_pool_packed(hidden, tokens)
+    if pooling == "cls":
+        pooled = bert.first(tokens, dtype=dtype, dropout_key=dropout_key)
     else:
-        pooled = mean_pool(hidden, tokens.mask)
+        hidden = bert(tokens, dtype=dtype, dropout_key=dropout_key)
+        pooled = (
+            mean_pool_packed(hidden, tokens)
+            if isinstance(tokens, Packed)
+            else mean_pool(hidden, tokens.mask)
+        )
     parts = jnp.split(pooled, len(projections))
     return [
         project(part, projection[...], dtype)

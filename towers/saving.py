@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flax import nnx
 
+from bert.config import BertConfig
 from bert.params import load_bert
 from bert.saving import load_model, save_model
 from towers.model import Towers, TowersConfig
@@ -25,18 +26,23 @@ def load_towers(directory: Path) -> Towers:
 
 
 def pretrained_towers(
-    directory: Path, config: TowersConfig, *, num_layers: int | None = None
+    directory: Path,
+    config: TowersConfig,
+    sizes: BertConfig | None = None,
+    *,
+    num_layers: int | None = None,
 ) -> Towers:
     """Make towers from a pretrained BERT, with untrained projections.
 
     Args:
         directory: A Hugging Face BERT directory.
         config: Configuration of the towers.
+        sizes: Sizes of the encoder; None reads them from `config.json`.
         num_layers: Number of encoder layers to keep, from the first on; None keeps all.
     """
-    bert = load_bert(directory, num_layers=num_layers)
+    bert = load_bert(directory, sizes, num_layers=num_layers)
     towers = Towers(config, bert.config, rngs=nnx.Rngs(0))
     towers.bert = bert
     if towers.item_bert is not None:
-        towers.item_bert = load_bert(directory, num_layers=num_layers)
+        towers.item_bert = load_bert(directory, sizes, num_layers=num_layers)
     return towers

@@ -2,10 +2,11 @@
 
     python -m bench.quality.recall --bundle out/bundle --data $SHORTLIST_DATA/homedepot --split dev
 
-The first table shows nDCG@10 and Recall@100 of recall for each lexical weight, for reciprocal rank
-fusion, and for the lexical channel alone. Each row shows the difference from the default weight,
-paired by query. Then the program prints the same metrics after reranking: for candidates of the
-dense channel, for candidates of both channels, and the difference between the two.
+The first table shows nDCG@10, Recall@100 and MRR@10 of recall for each lexical weight, for
+reciprocal rank fusion, and for the lexical channel alone. With the weight 0, recall is the dense
+channel alone. Each row shows the difference from the default weight, paired by query. Then the
+program prints the same metrics after reranking: for candidates of the dense channel, for candidates
+of both channels, and the difference between the two.
 """
 
 import sys
@@ -28,7 +29,7 @@ from train.evaluation.report import DEPTH, JudgedQuery, full_corpus, judged_quer
 from train.evaluation.runs import Ranking
 from train.progress import track
 
-_METRICS = ("ndcg@10", "recall@100")
+_METRICS = ("ndcg@10", "recall@100", "mrr@10")
 _RANK_CONSTANT = 60  # constant of reciprocal rank fusion, as in Cormack et al. (2009)
 
 
@@ -126,8 +127,8 @@ def _print_table(
     metrics: Mapping[str, Mapping[str, Float64[np.ndarray, "queries"]]], default: str
 ) -> None:
     """Print a row per run: each metric, and its difference from the default run."""
-    sys.stdout.write("| recall | nDCG@10 | difference | Recall@100 | difference |\n")
-    sys.stdout.write("| --- | --- | --- | --- | --- |\n")
+    names = " | ".join(f"{metric} | difference" for metric in _METRICS)
+    sys.stdout.write(f"| recall | {names} |\n| --- |{' --- |' * 2 * len(_METRICS)}\n")
     for name, values in metrics.items():
         cells = [name]
         for metric in _METRICS:

@@ -7,7 +7,8 @@ a separate virtual environment:
     python tests/bert/make_references.py DIRECTORY_OF_ALL_MINILM_L6_V2
 
 The file is small because it holds only three tokens of each row. Outputs of the last layer have all
-features; other outputs have only every fourth feature.
+features; other outputs have only every fourth feature. The file also has a random XLM-R of two tiny
+layers, with its weights, inputs and last hidden states.
 """
 
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, BertModel
+from transformers import AutoTokenizer, BertModel, XLMRobertaConfig, XLMRobertaModel
 
 TEXTS = [
     "",
@@ -59,6 +60,7 @@ def main() -> None:
         )
         for key, value in run(model, inputs).items():
             references[f"{name}.{key}"] = value
+    references |= tiny_xlm_roberta()
     np.savez_compressed(Path(__file__).with_name("references.npz"), **references)
 
 
@@ -97,6 +99,29 @@ def run(model: BertModel, inputs: dict[str, torch.Tensor]) -> dict[str, np.ndarr
         "last": last[rows, columns].numpy(),
         "pooled": ((last * mask).sum(dim=1) / mask.sum(dim=1)).numpy(),
     }
+
+
+def tiny_xlm_roberta() -> dict[str, np.ndarray]:
+    """Return the weights of a random XLM-R, a padded batch, and its last hidden states."""
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=40,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=24,
+        max_position_embeddings=14,
+        type_vocab_size=1,
+        pad_token_id=1,
+        layer_norm_eps=1e-5,
+        initializer_range=0.4,
+    )
+    model = XLMRobertaModel(config).eval()
+    ids = torch.tensor([[0, 7, 8, 2, 2, 9, 10, 11, 2], [0, 12, 2, 2, 13, 2, 1, 1, 1]])
+    with torch.no_grad():
+        last = model(input_ids=ids, attention_mask=ids != 1).last_hidden_state
+    weights = {f"xlmr.weight.{key}": value.numpy() for key, value in model.state_dict().items()}
+    return {**weights, "xlmr.ids": ids.numpy().astype(np.int32), "xlmr.last": last.numpy()}
 
 
 if __name__ == "__main__":

@@ -260,7 +260,7 @@ def test_every_norm_adds_the_epsilon_of_the_config_to_the_variance(tiny_config):
     ("change", "message"),
     [
         ({"hidden_act": "gelu_new"}, "hidden_act is 'gelu_new'; only 'gelu' is supported"),
-        ({"model_type": "roberta"}, "model_type is 'roberta'"),
+        ({"model_type": "gpt2"}, "model_type is 'gpt2'; only bert, xlm-roberta, roberta are"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
         ({"is_decoder": True}, "is_decoder is True"),
         ({"hidden_size": 17}, "hidden_size 17 is not a multiple of num_attention_heads 4"),

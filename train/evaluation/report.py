@@ -244,6 +244,7 @@ def full_corpus(
         "ndcg@10": ndcg_at_10(queries, run),
         "recall@100": recall(relevant, total, 100),
         "mrr": reciprocal_rank(relevant, total),
+        "mrr@10": reciprocal_rank(relevant[:, :10], total),
     }
 
 

@@ -2,16 +2,20 @@
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+from base.errors import InputError
+from bert.config import BertConfig
 from bert.model import Bert
-from bert.params import CONFIG_FILE, WEIGHTS_FILE, read_bert_config, resolve_pretrained
+from bert.params import CONFIG_FILE, WEIGHTS_FILE, resolve_pretrained
 from bert.tokens import TOKENIZER_FILE, Tokenizer
 from rerank.model import Reranker, RerankerConfig, load_reranker, pretrained_reranker
 from search import bundle
 from towers.model import Towers, TowersConfig
 from towers.saving import load_towers, pretrained_towers
+from train.loop.pretrained import read_pooling, read_prefixes, read_sizes, read_tokenizer
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,36 @@ class InitialWeights:
         """A hash that identifies the weights."""
         if self.is_bundle:
             return bundle.Manifest.read(self.directory).bundle_id
-        whole = hashlib.sha256()
-        for name in (CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE):
-            with (self.directory / name).open("rb") as file:
-                whole.update(hashlib.file_digest(file, "sha256").digest())
+        whole = hashlib.sha256(_file_digest(self.directory / CONFIG_FILE))
+        whole.update(hashlib.sha256(self.tokenizer.files[TOKENIZER_FILE]).digest())
+        whole.update(_file_digest(self.directory / WEIGHTS_FILE))
         return whole.hexdigest()
 
+    @cached_property
     def tokenizer(self) -> Tokenizer:
-        """Read the tokenizer that belongs to the weights."""
-        inside = self.directory / bundle.TOKENIZER
-        return Tokenizer.from_directory(inside if self.is_bundle else self.directory)
+        """The tokenizer that belongs to the weights."""
+        if self.is_bundle:
+            return Tokenizer.from_directory(self.directory / bundle.TOKENIZER)
+        return read_tokenizer(self.directory)
+
+    @cached_property
+    def sizes(self) -> BertConfig:
+        """The sizes of a pretrained encoder."""
+        return read_sizes(self.directory)
+
+    def resolve(self, config: TowersConfig) -> TowersConfig:
+        """Set the pooling and the prefixes that are None to those of a pretrained model's files.
+
+        Raises:
+            InputError: the files are damaged, or the model pools in a way that is not supported.
+        """
+        if self.is_bundle:
+            return config
+        own = read_prefixes(self.directory)
+        if config.pooling is None:
+            own |= read_pooling(self.directory)
+        missing = {name: own[name] for name in own if getattr(config, name) is None}
+        return replace(config, **missing)
 
     def check(self, towers: TowersConfig, reranker: RerankerConfig) -> None:
         """Check options against the sizes of a pretrained encoder, before anything is trained.
@@ -64,16 +88,21 @@ class InitialWeights:
         Raises:
             InputError: an option is out of range.
         """
-        if not self.is_bundle:
-            bert = read_bert_config(self.directory)
-            towers.check(bert)
-            reranker.check(bert)
+        if self.is_bundle:
+            return
+        towers.check(self.sizes)
+        reranker.check(self.sizes)
+        if self.tokenizer.vocab_size > self.sizes.vocab_size:
+            raise InputError(
+                f"{self.directory}: the tokenizer has {self.tokenizer.vocab_size:,} pieces, and "
+                f"the encoder only {self.sizes.vocab_size:,}; they are not of one model"
+            )
 
     def towers(self, config: TowersConfig) -> Towers:
         """Make the initial towers; towers from a bundle keep their own configuration."""
         if self.is_bundle:
             return load_towers(self.directory / bundle.TOWERS)
-        return pretrained_towers(self.directory, config, num_layers=self.layers)
+        return pretrained_towers(self.directory, config, self.sizes, num_layers=self.layers)
 
     @property
     def has_reranker(self) -> bool:
@@ -96,3 +125,8 @@ class InitialWeights:
     def copy_reranker(self, directory: Path) -> None:
         """Copy the reranker of a bundle, unchanged."""
         shutil.copytree(self.directory / bundle.RERANK, directory, dirs_exist_ok=True)
+
+
+def _file_digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -15,9 +15,10 @@ from train.data.mine import MineConfig
 from train.loop.fit import FitConfig
 from train.pipeline.rerank import ListsConfig
 from train.pipeline.towers import PairsConfig
+from train.pipeline.vocabulary import VocabularyConfig
 
 DEMO = "demo"
-PresetName = Literal["auto", "full", "demo"]
+PresetName = Literal["auto", "full", "demo", "multilingual"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class TrainConfig:
     evaluate_queries: int = 0
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"  # input type of matrix products
     model_parallel: int = 1  # devices that share one copy of the parameters
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     towers: TowersConfig = field(default_factory=TowersConfig)
     pairs: PairsConfig = field(default_factory=PairsConfig)
     towers_fit: FitConfig = field(default_factory=FitConfig)
@@ -76,7 +78,26 @@ DEMO_PRESET = replace(
     lists=ListsConfig(dev_queries=30),
     rerank_fit=FitConfig(learning_rate=2e-4, evaluations=1),
 )
-PRESETS: Mapping[str, TrainConfig] = {"full": FULL, "demo": DEMO_PRESET}
+# The model reads about a hundred languages. Its own files do not name the prefixes that it was
+# trained with. The token budgets hold Chinese titles, which have more tokens than English ones.
+MULTILINGUAL = replace(
+    FULL,
+    init_from="intfloat/multilingual-e5-small@fd1525a9fd15316a2d503bf26ab031a61d056e98",
+    vocabulary=VocabularyConfig(prune=True),
+    towers=TowersConfig(
+        max_query_tokens=32,
+        max_item_tokens=96,
+        pooling="mean",
+        query_prefix="query: ",
+        item_prefix="passage: ",
+    ),
+    reranker=RerankerConfig(max_query_tokens=28, max_tokens=128),
+)
+PRESETS: Mapping[str, TrainConfig] = {
+    "full": FULL,
+    "demo": DEMO_PRESET,
+    "multilingual": MULTILINGUAL,
+}
 
 
 def preset(name: str, data: str) -> TrainConfig:

@@ -2,12 +2,15 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
 
 from bert.compiled import enable_compilation_cache
 from bert.model import first_layers
@@ -15,7 +18,6 @@ from bert.numerics import Numerics, choose_numerics
 from bert.tokens import Tokenizer
 from catalog.catalogue import Catalogue
 from catalog.dataset.reading import Dataset, read_dataset
-from catalog.item_text import item_text
 from catalog.store import ItemStore
 from demo import write_demo_store
 from lexical.analysers import ANALYSERS
@@ -28,9 +30,9 @@ from search.channels.base import Query
 from search.feature_source import FeatureSource, newest_release
 from towers.encoder import TowerEncoder
 from towers.index import FILES_VERSION, open_index
-from towers.model import Towers
+from towers.model import Towers, TowersConfig
 from towers.saving import load_towers, save_towers
-from towers.vectors import Stored, create_vectors, open_vectors
+from towers.vectors import open_vectors
 from train.data.candidates import CandidateLists, dev_lists, training_lists
 from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
@@ -43,6 +45,8 @@ from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
+from train.pipeline.vectors import item_texts, write_vectors
+from train.pipeline.vocabulary import keep_rows, model_texts, prune
 from train.pipeline.weights import dev_queries
 
 logger = logging.getLogger(__name__)
@@ -50,7 +54,6 @@ logger = logging.getLogger(__name__)
 STEPS = ("towers", "index", "mine", "rerank")
 _RECALL_SAMPLE = 200  # number of queries to tune the index on, and to measure its recall on
 _NUMERICS_FILE = "numerics.json"  # stores the numerics that `auto` chose
-_CHUNK = 20_000  # items encoded and written at a time
 _GOLDEN = 8  # number of golden queries, whose answers a bundle records
 _QUERY_CHARACTERS = 200  # maximum characters of a sample query; a longer title is cut
 
@@ -107,7 +110,7 @@ class TrainingRun:
     @cached_property
     def texts(self) -> list[str]:
         """The text of every item, by row."""
-        return _texts(self.store, range(len(self.store)))
+        return item_texts(self.store)
 
     @cached_property
     def relevance(self) -> Relevance | None:
@@ -127,9 +130,26 @@ class TrainingRun:
         return weights
 
     @cached_property
+    def towers_config(self) -> TowersConfig:
+        """The options of the towers, with pooling and prefixes of the pretrained model."""
+        return self.initial_weights.resolve(self.config.towers)
+
+    @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of the initial weights."""
-        return self.initial_weights.tokenizer()
+        """The tokenizer of the models, with a pruned vocabulary if the options say so."""
+        return self.initial_weights.tokenizer if self.pruned is None else self.pruned[0]
+
+    @cached_property
+    def pruned(self) -> tuple[Tokenizer, Int64[np.ndarray, " kept"]] | None:
+        """The tokenizer with the pruned vocabulary, and the kept pieces; None without pruning.
+
+        The pieces do not depend on the writes of `--from-state`, because the towers do not.
+        """
+        weights, config = self.initial_weights, self.config.vocabulary
+        if weights.is_bundle or not config.prune:
+            return None
+        texts = model_texts(self.source_dataset, self.towers_config)
+        return prune(weights.tokenizer, texts, config.common)
 
     @cached_property
     def numerics(self) -> Numerics:
@@ -179,12 +199,12 @@ class TrainingRun:
             "layers": config.layers,
             "version": [version("shortlist"), bundle.PARTS_VERSION],
         }
-        self.initial_weights.check(config.towers, config.reranker)
+        self.initial_weights.check(self.towers_config, config.reranker)
         towers = self._step(
             "towers",
             self._towers,
-            {**shared, "loss": IN_BATCH_LOSS.__name__},
-            config.towers,
+            {**shared, "loss": IN_BATCH_LOSS.__name__, "vocabulary": asdict(config.vocabulary)},
+            self.towers_config,
             config.pairs,
             config.towers_fit,
         )
@@ -230,14 +250,14 @@ class TrainingRun:
         )
 
     def _towers(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
-        towers = self.initial_weights.towers(self.config.towers)
+        towers = self.initial_weights.towers(self.towers_config)
+        if self.pruned is not None:
+            for bert in filter(None, (towers.bert, towers.item_bert)):
+                keep_rows(bert, self.pruned[1])
         relevance, texts = self.relevance, self.texts
         if self.log_replay is not None:  # the towers do not train on the writes
             store = ItemStore(self.source_dataset.items)
-            relevance, texts = (
-                relevance_of(self.source_dataset, store),
-                _texts(store, range(len(store))),
-            )
+            relevance, texts = relevance_of(self.source_dataset, store), item_texts(store)
         train = relevance and relevance.only("train")
         if relevance is None or train is None or not train.relevant.any():
             logger.info("no training query has a relevant item: towers keep their weights")
@@ -371,23 +391,3 @@ class TrainingRun:
         candidates = dev or self.store.text("title")
         step = max(1, len(candidates) // count)
         return [text[:_QUERY_CHARACTERS] for text in candidates[::step] if text][:count]
-
-
-def write_vectors(
-    encoder: TowerEncoder,
-    store: ItemStore,
-    directory: Path,
-    stored: Stored,
-    *,
-    chunk: int = _CHUNK,
-) -> None:
-    """Encode all items and write their vectors, `chunk` items at a time."""
-    vectors = create_vectors(directory, len(store), encoder.dim, stored)
-    for start in range(0, len(store), chunk):
-        rows = range(start, min(start + chunk, len(store)))
-        vectors[rows.start : rows.stop] = encoder.items(_texts(store, rows))
-    vectors.flush()
-
-
-def _texts(store: ItemStore, rows: Iterable[int]) -> list[str]:
-    return [item_text(store.item(row)) for row in rows]

@@ -145,8 +145,8 @@ def make_pairs(
     name = first_of_equals([normalise_query(query) for query in relevance.queries])
     query, item = relevance.query[relevance.relevant], relevance.item[relevance.relevant]
     gain = relevance.gain[relevance.relevant]
-    queries, cut_queries = tokenise(tokenizer, relevance.queries, config.max_query_tokens)
-    items, cut_items = tokenise(tokenizer, texts, config.max_item_tokens)
+    queries, cut_queries = tokenise(tokenizer, config, "query", relevance.queries)
+    items, cut_items = tokenise(tokenizer, config, "item", texts)
     return Pairs(
         queries=queries,
         items=items,
@@ -195,7 +195,7 @@ def train_towers(
     batches = grouped_plan(queries, config.batch, config.group, epochs=epochs, seed=seed)
     plan = [chosen[batch] for batch in batches]
     dev = relevance.only("dev")
-    dev_queries, _ = tokenise(tokenizer, dev.queries, towers.config.max_query_tokens)
+    dev_queries, _ = tokenise(tokenizer, towers.config, "query", dev.queries)
     build, params = split(towers)
     params, report = fit(
         params,
