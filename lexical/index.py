@@ -22,7 +22,7 @@ that it opens. A bundle must not change, so `LexicalIndex.open` opens a director
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -159,12 +159,23 @@ class LexicalIndex:
         """Return the first `MAX_TERMS` distinct terms of `query`, in order."""
         return list(dict.fromkeys(self.schema.terms(query)))[:MAX_TERMS]
 
-    def weighted_terms(self, query: str) -> dict[str, float]:
+    def has(self, text: str) -> bool:
+        """Return whether items have all terms of a text."""
+        return all(term in self.vocabulary for term in self.terms(text))
+
+    def weighted_terms(
+        self, query: str, alternatives: Iterable[tuple[str, float]] = ()
+    ) -> dict[str, float]:
         """Return the terms that a search for `query` uses, each with its weight.
 
         Guesses replace a term that no item has. The last term is replaced by its completions or, if
         there are none, by its corrections. Other terms are replaced by their corrections. A term
         without guesses is left out.
+
+        Args:
+            query: Plain words. No character is an operator.
+            alternatives: Other texts, each with the weight of its terms. The terms of the query
+                keep their own weights.
         """
         terms = self.terms(query)
         weights = dict.fromkeys((term for term in terms if term in self.vocabulary), 1.0)
@@ -172,13 +183,19 @@ class LexicalIndex:
         for term in unknown[:_MAX_GUESSED]:
             for guess in self.vocabulary.guesses(term, is_prefix=term is terms[-1]):
                 weights.setdefault(guess, GUESS_WEIGHT)
+        for text, weight in alternatives:
+            for term in self.terms(text):
+                if term in self.vocabulary:
+                    weights.setdefault(term, weight)
         return weights
 
-    def search(self, query: str, k: int) -> tuple[Int32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
+    def search(
+        self, query: str | Mapping[str, float], k: int
+    ) -> tuple[Int32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
         """Return the `k` best items that share at least one term with `query`.
 
         Args:
-            query: Plain words. No character is an operator.
+            query: Plain words, in which no character is an operator; or terms with their weights.
             k: The maximum number of items, at least 1.
 
         Returns:
@@ -187,16 +204,18 @@ class LexicalIndex:
         """
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
-        terms = self.weighted_terms(query)
+        terms = self.weighted_terms(query) if isinstance(query, str) else query
         if not terms:
             return np.empty(0, np.int32), np.empty(0, np.float32)
         return self._best(self._any_of(terms), max(1, min(k, len(self))))
 
-    def scores(self, query: str, rows: Int32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+    def scores(
+        self, query: str | Mapping[str, float], rows: Int32[np.ndarray, "n"]
+    ) -> Float32[np.ndarray, "n"]:
         """Return the scores that `search` gives the items in `rows`; 0 for items without a match.
 
         Args:
-            query: Plain words, as for `search`.
+            query: Plain words or terms, as for `search`.
             rows: Item rows, in any order; a row may occur twice.
 
         Raises:
@@ -204,7 +223,7 @@ class LexicalIndex:
         """
         if rows.size and (rows.min() < 0 or rows.max() >= self._rows):
             raise IndexError(f"rows must lie in [0, {self._rows})")
-        terms = self.weighted_terms(query)
+        terms = self.weighted_terms(query) if isinstance(query, str) else query
         scores = np.zeros(len(rows), np.float32)
         if not terms or not rows.size:
             return scores

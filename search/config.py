@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from base.errors import InputError
+from search.understanding.interpretation import Understanding
 from search.weights import MAX_WEIGHT, parse_channel_weights
 
 MAX_DEPTH = 1_000  # largest number of candidates for recall or for reranking
@@ -27,6 +28,16 @@ class EngineConfig:
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
     # time reserved to write and send the answer; at least 15% of the time left is reserved
     answer_milliseconds: int = 5
+    language: str = ""  # language of queries whose request names none, such as "de"; "": English
+    correct_spelling: bool = True  # correct mistyped words of queries
+    join_and_split_words: bool = True  # search for "dish washer" as "dishwasher", and the reverse
+    use_synonyms: bool = True  # search for the synonyms of the dataset's synonyms.txt
+    drop_stop_words: bool = True  # leave words such as "for" out of the lexical search
+    # effect of limits of the price, such as "under 50"; "off": their words are searched for
+    price_limits: Literal["filter", "demote", "off"] = "filter"
+    # effect of exclusions, such as "without sugar"; "off": their words are searched for
+    exclusions: Literal["filter", "demote", "off"] = "demote"
+    recognise_values: bool = True  # report brands, categories and attribute values in queries
 
     def __post_init__(self) -> None:
         """Refuse values out of their limits."""
@@ -48,6 +59,19 @@ class EngineConfig:
                     f"engine: {name} is {getattr(self, name)}; it must lie between {low} and "
                     f"{MAX_DEPTH}"
                 )
+
+    @property
+    def understanding(self) -> Understanding:
+        """The kinds of understanding that the settings have on."""
+        return Understanding(
+            spelling=self.correct_spelling,
+            compounds=self.join_and_split_words,
+            synonyms=self.use_synonyms,
+            stop_words=self.drop_stop_words,
+            limits=self.price_limits != "off",
+            exclusions=self.exclusions != "off",
+            values=self.recognise_values,
+        )
 
     def with_default_requests(self) -> "EngineConfig":
         """Return a copy that keeps `numerics` and `cache_megabytes`; other fields get defaults."""
