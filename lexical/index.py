@@ -22,7 +22,7 @@ that it opens. A bundle must not change, so `LexicalIndex.open` opens a director
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -180,18 +180,39 @@ class LexicalIndex:
         words = self.words(query, language)
         return list(dict.fromkeys(term for word in words for term in word.readings))
 
-    def weighted_terms(self, query: str, language: str = "") -> dict[str, float]:
-        """Return the terms that a search for `query` uses; see `lexical.query_terms`."""
+    def has(self, text: str, language: str = "") -> bool:
+        """Return whether items have a reading of each word of a text."""
+        return all(
+            any(term in self.vocabulary for term in word.readings)
+            for word in self.words(text, language)
+        )
+
+    def weighted_terms(
+        self, query: str, alternatives: Iterable[tuple[str, float]] = (), language: str = ""
+    ) -> dict[str, float]:
+        """Return the terms that a search for `query` uses, each with its weight.
+
+        Args:
+            query: Plain words; see `lexical.query_terms`.
+            alternatives: Other texts, each with the weight of its terms. The terms of the query
+                keep their own weights.
+            language: The language of the query; see `words`.
+        """
         lookups = Lookups(self.vocabulary, self._has_sound, self._has_all)
-        return weighted_terms(self.words(query, language), lookups)
+        weights = weighted_terms(self.words(query, language), lookups)
+        for text, weight in alternatives:
+            for term in self.terms(text, language):
+                if term in self.vocabulary:
+                    weights.setdefault(term, weight)
+        return weights
 
     def search(
-        self, query: str, k: int, language: str = ""
+        self, query: str | Mapping[str, float], k: int, language: str = ""
     ) -> tuple[Int32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
         """Return the `k` best items that share at least one term with `query`.
 
         Args:
-            query: Plain words. No character is an operator.
+            query: Plain words, in which no character is an operator; or terms with their weights.
             k: The maximum number of items, at least 1.
             language: The language of the query; see `words`.
 
@@ -201,18 +222,21 @@ class LexicalIndex:
         """
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
-        terms = self.weighted_terms(query, language)
+        terms = query if isinstance(query, Mapping) else self.weighted_terms(query, (), language)
         if not terms:
             return np.empty(0, np.int32), np.empty(0, np.float32)
         return self._best(self._any_of(terms), max(1, min(k, len(self))))
 
     def scores(
-        self, query: str, rows: Int32[np.ndarray, "n"], language: str = ""
+        self,
+        query: str | Mapping[str, float],
+        rows: Int32[np.ndarray, "n"],
+        language: str = "",
     ) -> Float32[np.ndarray, "n"]:
         """Return the scores that `search` gives the items in `rows`; 0 for items without a match.
 
         Args:
-            query: Plain words, as for `search`.
+            query: Plain words or terms, as for `search`.
             rows: Item rows, in any order; a row may occur twice.
             language: The language of the query; see `words`.
 
@@ -221,7 +245,7 @@ class LexicalIndex:
         """
         if rows.size and (rows.min() < 0 or rows.max() >= self._rows):
             raise IndexError(f"rows must lie in [0, {self._rows})")
-        terms = self.weighted_terms(query, language)
+        terms = query if isinstance(query, Mapping) else self.weighted_terms(query, (), language)
         scores = np.zeros(len(rows), np.float32)
         if not terms or not rows.size:
             return scores

@@ -32,7 +32,8 @@ from search.snapshot import Snapshot
 from towers.index import index_config
 from towers.vectors import Stored, create_vectors
 
-_MODELS = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
+# The parts of a bundle that a compaction copies.
+_COPIED = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER, bundle.UNDERSTANDING)
 _ROOM_MARGIN = 1.1  # texts of new items may be longer than those of the bundle
 _VECTORS_AT_A_TIME = 20_000  # number of vectors copied in one step; limits the memory
 
@@ -103,7 +104,7 @@ def room_needed(engine: Engine, snapshot: Snapshot) -> int:
     manifest, catalogue = engine.manifest, snapshot.catalogue
     models, total = (
         sum(entry["size"] for entry in files.values())
-        for files in (manifest.files_of(*_MODELS), manifest.files)
+        for files in (manifest.files_of(*_COPIED), manifest.files)
     )
     growth = len(catalogue) / max(1, len(catalogue.base))
     room = _ROOM_MARGIN * (models + growth * (total - models))
@@ -168,10 +169,10 @@ def _copy_models(engine: Engine, directory: Path) -> None:
     Raises:
         BundleError: the files have changed, so the models may not fit the vectors.
     """
-    for part in _MODELS:
+    for part in _COPIED:
         if (engine.directory / part).is_dir():
             shutil.copytree(engine.directory / part, directory / part)
-    bundle.require_unchanged(engine.directory, engine.manifest, *_MODELS, copies=directory)
+    bundle.require_unchanged(engine.directory, engine.manifest, *_COPIED, copies=directory)
 
 
 def _manifest(engine: Engine, state: State, report: Mapping[str, Any]) -> Manifest:

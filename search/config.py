@@ -6,6 +6,7 @@ from typing import Literal
 
 from base.errors import InputError
 from search.ranking.weights import MAX_WEIGHT, parse_channel_weights
+from search.understanding.interpretation import Understanding
 
 MAX_DEPTH = 1_000  # largest number of candidates that recall finds
 MAX_RERANK_ITEMS = 500  # largest number of items that one request reranks
@@ -29,6 +30,16 @@ class EngineConfig:
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
     # time reserved to write and send the answer; at least 15% of the time left is reserved
     answer_milliseconds: int = 5
+    language: str = ""  # language of queries whose request names none, such as "de"; "": English
+    correct_spelling: bool = True  # correct mistyped words of queries
+    join_and_split_words: bool = True  # search for "dish washer" as "dishwasher", and the reverse
+    use_synonyms: bool = True  # search for the synonyms of the dataset's synonyms.txt
+    drop_stop_words: bool = True  # leave words such as "for" out of the lexical search
+    # effect of limits of the price, such as "under 50"; "off": their words are searched for
+    price_limits: Literal["filter", "demote", "off"] = "filter"
+    # effect of exclusions, such as "without sugar"; "off": their words are searched for
+    exclusions: Literal["filter", "demote", "off"] = "demote"
+    recognise_values: bool = True  # report brands, categories and attribute values in queries
 
     def __post_init__(self) -> None:
         """Check that every value is within its limits.
@@ -48,6 +59,19 @@ class EngineConfig:
         if value is not None and not low <= value <= (math.inf if high is None else high):
             allowed = f"{low} or more" if high is None else f"{low} to {high:,}"
             raise InputError(f"engine: {name} is {value:,}; give {allowed}")
+
+    @property
+    def understanding(self) -> Understanding:
+        """The kinds of understanding that the settings have on."""
+        return Understanding(
+            spelling=self.correct_spelling,
+            compounds=self.join_and_split_words,
+            synonyms=self.use_synonyms,
+            stop_words=self.drop_stop_words,
+            limits=self.price_limits != "off",
+            exclusions=self.exclusions != "off",
+            values=self.recognise_values,
+        )
 
     def with_default_requests(self) -> "EngineConfig":
         """Return a copy that keeps `numerics` and `cache_megabytes`; other fields get defaults."""

@@ -7,9 +7,11 @@ from jaxtyping import Float32
 
 from catalog.item_text import item_text, normalise_query
 from catalog.items import Item
+from search.channels.base import Query
 from search.result import Embeddings
 from search.runtime.cache import VectorCache
 from search.runtime.stage_timer import Stage, StageTimer
+from search.understanding.interpretation import Interpretation
 from towers.encoder import TowerEncoder
 
 
@@ -41,6 +43,20 @@ class QueryEncoder:
         """Encode with the given towers, and cache query vectors in `cache`."""
         self._encoder = encoder
         self._cache = cache
+
+    def is_word(self, text: str) -> bool:
+        """Return whether a text is probably a real word; see `TowerEncoder.is_word`."""
+        return self._encoder.is_word(text)
+
+    def query(self, interpretation: Interpretation, stage: Stage | None = None) -> Query:
+        """Return an understood query in the form that channels use; see `vector`."""
+        return Query(
+            interpretation.text,
+            self.vector(interpretation.text, stage),
+            interpretation.lexical_text,
+            interpretation.alternatives,
+            interpretation.language,
+        )
 
     def vector(self, text: str, stage: Stage | None = None) -> Float32[np.ndarray, " dim"]:
         """Return the unit vector of a query.

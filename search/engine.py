@@ -24,7 +24,6 @@ from search import bundle
 from search.bundle import BundleError, golden
 from search.bundle.models import Models
 from search.channels import CHANNELS, ChannelTypes
-from search.channels.base import Query
 from search.config import EngineConfig
 from search.encoding import QueryEncoder, embed
 from search.errors import DeadlineExceededError, NotSupportedError
@@ -48,6 +47,12 @@ from search.runtime.cache import CacheReport, VectorCache
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates, caller_check
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot, without_deleted
+from search.understanding.interpretation import (
+    CORRECTED,
+    RECALLED,
+    Interpretation,
+    Understanding,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -255,9 +260,9 @@ class Engine:
         allowed = snapshot.catalogue.alive if passed is None else passed
         query = None
         if request.query is not None:
-            text = normalise_query(request.query)
+            interpretation = self._understood(request.query, RECALLED, snapshot)
             with timer.stage("encode") as stage:
-                query = Query(text, self._queries.vector(text, stage))
+                query = self._queries.query(interpretation, stage)
         with timer.stage("recall") as stage:
             if query is not None:
                 candidates = snapshot.channels.recall(
@@ -293,11 +298,12 @@ class Engine:
             raise NotSupportedError("this bundle has no reranker; build one with judgments")
         budget = self._budget(request.deadline, has_optional_work=False)
         timer, snapshot = StageTimer(budget, self._estimates), self.snapshot
-        text, candidates = normalise_query(request.query), request.candidates
+        interpretation = self._understood(request.query, CORRECTED, snapshot)
+        candidates = request.candidates
         rows = snapshot.rows([item for item in candidates if isinstance(item, str)])
         inline = [item for item in candidates if isinstance(item, Item)]
         with timer.stage("encode", len(candidates)) as stage:
-            query = Query(text, self._queries.vector(text, stage))
+            query = self._queries.query(interpretation, stage)
             vectors = self.models.encoder.items([item_text(item) for item in inline])
         described = Catalogue.of(ItemStore.of(inline))
         inline_source = replace(snapshot.feature_source, catalogue=described, channels=None)
@@ -340,9 +346,10 @@ class Engine:
         Raises:
             UnknownItemsError: an id is not in the catalogue.
         """
-        text, snapshot = normalise_query(query), self.snapshot
+        snapshot = self.snapshot
         rows = snapshot.rows(item_ids)
-        return snapshot.channels.dense.scores(Query(text, self._queries.vector(text)), rows)
+        understood = self._queries.query(self._understood(query, RECALLED, snapshot))
+        return snapshot.channels.dense.scores(understood, rows)
 
     def embed(self, request: EmbedRequest) -> Embeddings:
         """Return unit vectors of queries (texts) and of items.
@@ -355,6 +362,11 @@ class Engine:
     def lookup(self, request: GetItemRequest | BatchGetItemsRequest) -> Lookup:
         """Return the current items with the given ids, and the given ids that no item has."""
         return self.snapshot.lookup(request.ids, self._timer(None))
+
+    def _understood(self, query: str, kinds: Understanding, snapshot: Snapshot) -> Interpretation:
+        """Interpret a query of a call that has no switches."""
+        kinds, language = kinds & self.config.understanding, self.config.language
+        return snapshot.interpret(normalise_query(query), language, kinds, self._queries.is_word)
 
     def _begin(self, request: SearchRequest) -> SearchState:
         budget = self._budget(request.deadline)

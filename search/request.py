@@ -19,6 +19,7 @@ from catalog.items import Item, check_id
 from search import validation
 from search.config import MAX_DEPTH, MAX_RERANK_ITEMS
 from search.rules import NO_RULES, Rules
+from search.understanding.interpretation import EVERYTHING, Understanding
 
 # Names of the recall channels, such as "dense" for CHANNEL_DENSE of the contract.
 DENSE = "dense"
@@ -56,6 +57,8 @@ class SearchRequest:
     filter: Filter | None = None  # only items that pass this filter are candidates
     facets: tuple[Facet, ...] = ()  # fields whose values are counted
     rules: Rules = NO_RULES  # a merchandiser's changes to the result
+    language: str = ""  # the language of the query, such as "en" or "pt-BR"; "": the default
+    understanding: Understanding = EVERYTHING  # the kinds of understanding to apply
     # maximum number of results with the same group_id, over all pages; 0: no limit
     max_per_group: int = 0
     recall_depth: int | None = None  # number of candidates to recall; None: the engine's default
@@ -75,6 +78,7 @@ class SearchRequest:
         validation.check_filter(self.filter, "filter")
         validation.check_facets(self.facets)
         validation.check_rules(self.rules)
+        validation.check_language(self.language, "language")
         check_range(self.max_per_group, "max_per_group", 0, MAX_PAGE_SIZE)
         for name, low, high in _DEPTHS:
             if (depth := getattr(self, name)) is not None:

@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from catalog.facets import FacetCounts
 from catalog.items import Item
 from search.rules import Adjustment, RuleReport
+from search.understanding.interpretation import Interpretation
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class SearchResult:
         degradations: Work that was left out.
         rerank_target: Number of candidates that the reranker scores if there is enough time.
         rules: The effect of each rule, in the order of `search.rules`.
+        interpretation: What the query was understood as; None without a query.
     """
 
     hits: tuple[Hit, ...]
@@ -99,6 +101,7 @@ class SearchResult:
     degradations: tuple[Degradation, ...] = ()
     rerank_target: int = 0
     rules: tuple[RuleReport, ...] = ()
+    interpretation: Interpretation | None = None
 
 
 @dataclass(frozen=True)

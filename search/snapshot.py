@@ -1,6 +1,6 @@
 """Snapshots: the catalogue with its indexes at one moment. A request searches one snapshot."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float32, Int32
 
 from base.untrusted import limits
 from catalog.catalogue import Catalogue
+from catalog.items import Item
 from catalog.store import ItemStore
 from search import bundle
 from search.bundle.building import open_held_out
@@ -22,6 +23,10 @@ from search.ranking.popularity import Popularity
 from search.result import Hit, Lookup, SearchResult
 from search.runtime.deadline import caller_check
 from search.runtime.stage_timer import StageTimer
+from search.understanding.interpretation import Interpretation, Understanding
+from search.understanding.synonyms import Synonyms
+from search.understanding.understanding import QueryUnderstanding
+from search.understanding.words import words_of
 from towers.exact import recall
 from towers.vectors import VECTORS_FILE
 
@@ -37,6 +42,7 @@ class Snapshot:
         channels: The recall channels.
         feature_source: The source of the reranker's features.
         popularity: The order of items for requests without a query.
+        understanding: The data that queries are understood with.
         sample: Unit vectors of queries for measuring recall. The index was not tuned on them.
     """
 
@@ -44,6 +50,7 @@ class Snapshot:
     channels: Channels
     feature_source: FeatureSource
     popularity: Popularity
+    understanding: QueryUnderstanding
     sample: Float32[np.ndarray, "sample dim"]
 
     @classmethod
@@ -76,11 +83,20 @@ class Snapshot:
             source.channels,
             source,
             Popularity.of(catalogue),
+            QueryUnderstanding.of(catalogue, Synonyms.read(directory / bundle.UNDERSTANDING)),
             np.array(open_held_out(directory / bundle.INDEX)[:_SAMPLE]),
         )
 
-    def changed(self, catalogue: Catalogue, channels: Channels | None = None) -> "Snapshot":
-        """Return a snapshot with another catalogue and, if given, with other channels."""
+    def changed(
+        self, catalogue: Catalogue, channels: Channels | None = None, added: Sequence[Item] = ()
+    ) -> "Snapshot":
+        """Return a snapshot with another catalogue and, if given, with other channels.
+
+        Args:
+            catalogue: The new catalogue.
+            channels: The new channels; None keeps the present channels.
+            added: The items that are in the new catalogue only.
+        """
         channels = channels or self.channels
         return replace(
             self,
@@ -88,7 +104,29 @@ class Snapshot:
             channels=channels,
             feature_source=replace(self.feature_source, catalogue=catalogue, channels=channels),
             popularity=Popularity.of(catalogue, self.popularity),
+            understanding=self.understanding.extended(added) if added else self.understanding,
         )
+
+    def interpret(
+        self, text: str, language: str, kinds: Understanding, is_real: Callable[[str], bool]
+    ) -> Interpretation:
+        """Return what a normalised query was understood as; see `QueryUnderstanding.interpret`."""
+        lexical = self.channels.lexical_index
+        is_indexed = (lambda _: False) if lexical is None else lexical.has
+        return self.understanding.interpret(
+            text, language, kinds, is_indexed, is_real, self._has_prices
+        )
+
+    def _has_prices(self) -> bool:
+        """Return whether an item has a price."""
+        parts = self.catalogue.parts
+        return any(not np.isnan(part.fields.numbers("price")).all() for part in parts)
+
+    @property
+    def terms_of(self) -> Callable[[str], Iterable[str]]:
+        """A function that returns the terms of a text in the lexical index, or its words."""
+        lexical = self.channels.lexical_index
+        return words_of if lexical is None else lexical.schema.terms
 
     def rows(self, item_ids: Sequence[str]) -> Int32[np.ndarray, " items"]:
         """Return the rows of items; raise UnknownItemsError if the catalogue lacks some."""

@@ -1,5 +1,6 @@
 """Checks of request fields. Each error names the field and says which values are allowed."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +28,13 @@ from search.rules import (
 )
 
 MAX_QUERY_CHARACTERS = 2_000
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # RFC 5646, without its exceptions
+
+
+def check_language(language: str, path: str) -> None:
+    """Refuse a language that is not a tag such as "en" or "pt-BR"; "" means no language."""
+    if language and not _LANGUAGE.fullmatch(language):
+        raise RequestError(path, "is no language tag; give a tag such as en or pt-BR")
 
 
 def check_query(text: str, path: str) -> None:

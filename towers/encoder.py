@@ -77,6 +77,10 @@ class TowerEncoder:
             programs = self._forwards[tower].programs
         self._run: dict[str, Forward] = dict(self._forwards)
 
+    def is_word(self, text: str) -> bool:
+        """Return whether the tokenizer has a text as one piece, as it has most common words."""
+        return len(self._tokenizer.ids([text], 2)[0][0]) == 1
+
     def queries(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Encode queries to unit vectors; see `run`."""
         return self.run("query", self.tokenise("query", texts))

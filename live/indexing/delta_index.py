@@ -199,7 +199,7 @@ class DeltaIndex:
                 for row, (item_id, before) in enumerate(taken.items(), start=first)
                 if self._deleted_since(item_id, before)
             ]
-            self.engine.snapshot = snapshot.changed(catalogue.without(deleted), channels)
+            self.engine.snapshot = snapshot.changed(catalogue.without(deleted), channels, shown)
             self._dead += deleted
             self._settle(taken)
 

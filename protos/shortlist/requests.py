@@ -16,6 +16,7 @@ from shortlist.v1 import (
     retrieval_service_pb2,
     rules_pb2,
     search_service_pb2,
+    understanding_pb2,
 )
 from shortlist.v1.catalog_service_pb2 import DeleteItemsRequest
 
@@ -32,6 +33,8 @@ class SearchOptions(TypedDict, total=False):
     recall_depth: int
     rerank_depth: int | None
     item_fields: Iterable[str]  # fields of items to return, such as "title"; empty means all
+    language: str  # of the query, such as "en" or "pt-BR"
+    understanding: understanding_pb2.Understanding | None  # the kinds of understanding to turn off
 
 
 class SimilarOptions(TypedDict, total=False):

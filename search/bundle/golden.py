@@ -13,6 +13,7 @@ from search.bundle import BundleError
 from search.request import SearchRequest
 from search.result import SearchResult
 from search.runtime.deadline import caller_check
+from search.understanding.interpretation import NOTHING
 
 ANSWERS = 2  # increase this when an engine change alters the results of unchanged models
 DEPTH = 10
@@ -35,7 +36,7 @@ def record(engine: Searcher, queries: Sequence[str], path: Path) -> None:
     """Write the engine's results for golden queries, one JSON object per line."""
     lines = []
     for query in queries:
-        hits = engine.search(SearchRequest(query, page_size=DEPTH)).hits
+        hits = engine.search(_request(query)).hits
         answer = [[hit.item_id, hit.score] for hit in hits]
         lines.append(json.dumps({"query": query, "hits": answer}, ensure_ascii=False))
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
@@ -64,8 +65,7 @@ def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
     for number, golden in _lines(path):
         check()
         expected = dict(golden["hits"])
-        request = SearchRequest(golden["query"], page_size=DEPTH)
-        scores = {h.item_id: h.score for h in engine.search(request).hits}
+        scores = {h.item_id: h.score for h in engine.search(_request(golden["query"])).hits}
         shared = expected.keys() & scores.keys()
         if len(shared) < MIN_OVERLAP[both_float32] * len(expected):
             raise BundleError(
@@ -78,6 +78,11 @@ def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
                 f"{path} line {number}: a score moved by {moved:.2g} since the bundle was built; "
                 "it was built by another version or damaged"
             )
+
+
+def _request(query: str) -> SearchRequest:
+    """Return the search for a golden query: as typed, because bundles outlive rules of language."""
+    return SearchRequest(query, page_size=DEPTH, understanding=NOTHING)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Any]]:

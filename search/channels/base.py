@@ -28,10 +28,17 @@ class Query:
     Attributes:
         text: The normalised text; "" for a query that is only a vector.
         vector: The unit vector of the query.
+        lexical_text: The text for the lexical channel, without stop words; None: `text`.
+        alternatives: Other texts that the lexical channel searches for too, each with the weight of
+            its terms.
+        language: The language of the query; "": not known.
     """
 
     text: str
     vector: Float32[np.ndarray, " dim"]
+    lexical_text: str | None = None
+    alternatives: tuple[tuple[str, float], ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True)

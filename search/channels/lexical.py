@@ -53,8 +53,9 @@ class LexicalChannel:
 
     def search(self, query: Query, depth: int, allowed: Allowed = None) -> ChannelHits:
         """Return the `depth` items with the best BM25; fewer only if fewer items share a word."""
+        terms = self._terms(query)
         if allowed is None:
-            rows, scores = self.index.search(query.text, depth)
+            rows, scores = self.index.search(terms, depth)
             return ChannelHits(rows, scores / scores[:1])
         # The index cannot filter. Fetch more hits until enough of them pass, unless scoring all
         # items that pass takes less time. Fetch at least once: most queries have few hits, and then
@@ -63,7 +64,7 @@ class LexicalChannel:
         depth, max_fetch = min(depth, matches), _ROW_COST * matches
         fetch = min(filtered.enough(depth, max(matches, 1) / len(allowed)), max_fetch)
         while 0 < fetch <= max_fetch:
-            rows, scores = self.index.search(query.text, fetch)
+            rows, scores = self.index.search(terms, fetch)
             passed = np.flatnonzero(allowed[rows])[:depth]
             if len(passed) == depth or len(rows) < fetch:
                 return ChannelHits(rows[passed], scores[passed] / scores[:1])
@@ -80,10 +81,16 @@ class LexicalChannel:
         """Return each item's BM25 / the best BM25 of any item; 0 if the item has no query word."""
         shares: Float32[np.ndarray, " items"] = np.zeros(len(rows), np.float32)
         if len(rows):
-            _, best = self.index.search(query.text, 1)
+            terms = self._terms(query)
+            _, best = self.index.search(terms, 1)
             if len(best):
-                shares = self.index.scores(query.text, rows) / best[0]
+                shares = self.index.scores(terms, rows) / best[0]
         return shares
+
+    def _terms(self, query: Query) -> dict[str, float]:
+        """Return the terms to search for, each with its weight."""
+        text = query.text if query.lexical_text is None else query.lexical_text
+        return self.index.weighted_terms(text, query.alternatives, query.language)
 
     def warm_up(self, depth: int) -> None:
         """Do nothing: the index is mapped into memory and needs no compilation."""

@@ -23,6 +23,7 @@ def cut_page(state: SearchState) -> None:
         facets=state.facets,
         degradations=tuple(state.degradations),
         rerank_target=state.rerank_target,
+        interpretation=state.interpretation,
         rules=() if state.effects is None else state.effects.reports,
     )
 

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Int32
 from search.channels.base import Query
 from search.channels.fusion import Candidates, recall_scores
 from search.encoding import QueryEncoder
+from search.pipeline.demotion import demoted
 from search.pipeline.rule_effects.active_rules import ActiveRules
 from search.pipeline.rule_effects.caps import capped
 from search.pipeline.state import RankedList, SearchState
@@ -26,17 +27,17 @@ class Recall:
 
     def __call__(self, state: SearchState) -> None:
         """Set the candidates or, when browsing, the ranking."""
-        text = state.request.text
-        if not text:
+        if state.interpretation is None:
             _browse(state)
             return
         with state.timer.stage("encode") as stage:
-            state.query = query = Query(text, self._encoder.vector(text, stage))
+            state.query = query = self._encoder.query(state.interpretation, stage)
         with state.timer.stage("recall") as stage:
             candidates = _recall(state, query, self._deepest)
+            candidates, wanted = demoted(state, candidates)
             stage.candidates, stage.plan = len(candidates), candidates.plan
         state.recalled_rows = candidates.rows
-        target = min(state.depths.rerank, state.depths.recall, len(candidates))
+        target = min(state.depths.rerank, wanted)
         if state.rules is not None:
             candidates, target = _pins_first(state, state.rules, query, candidates, target)
         state.candidates = candidates

@@ -17,6 +17,7 @@ from search.result import Degradation, Hit, SearchResult
 from search.runtime.deadline import DeadlineBudget
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
+from search.understanding.interpretation import Interpretation
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # number of candidates for the last possible page
 
@@ -103,6 +104,7 @@ class SearchState:
 
     Attributes:
         request: The request.
+        interpretation: What the query was understood as; None when browsing. Set by `understand`.
         snapshot: The items that are searched.
         config: Settings of the engine.
         weights: The weights of the channels' scores and of the recall score.
@@ -137,6 +139,7 @@ class SearchState:
     degradations: list[Degradation] = field(default_factory=list)
     allowed: Allowed = None
     matched: int | None = None
+    interpretation: Interpretation | None = None
     rules: ActiveRules | None = None
     query: Query | None = None
     candidates: Candidates | None = None

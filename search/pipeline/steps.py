@@ -12,6 +12,7 @@ from search.pipeline.rerank import Rerank
 from search.pipeline.rules import apply_rules
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import SearchState
+from search.pipeline.understand import Understand
 from search.result import SearchResult
 
 SearchStep: TypeAlias = Callable[[SearchState], None]
@@ -28,7 +29,11 @@ class Pipeline:
             scorer: Scores candidates with the reranker, if the bundle has one.
             deepest: Number of candidates for the last possible page.
         """
-        self._recall: tuple[SearchStep, ...] = (filter_items, Recall(encoder, deepest))
+        self._recall: tuple[SearchStep, ...] = (
+            Understand(encoder.is_word),
+            filter_items,
+            Recall(encoder, deepest),
+        )
         self._rerank: tuple[SearchStep, ...] = (Rerank(scorer), count_facets)
         self._finish: tuple[SearchStep, ...] = (apply_rules, cut_page)
 

@@ -11,7 +11,13 @@ from rich.text import Text
 
 from server.cli.connection import ConnectionConfig
 from shortlist.client import Client, Options
-from shortlist.v1 import search_service_pb2
+from shortlist.v1 import search_service_pb2, understanding_pb2
+
+_EFFECTS = {
+    understanding_pb2.UNDERSTANDING_EFFECT_FILTERED: "Only items",
+    understanding_pb2.UNDERSTANDING_EFFECT_DEMOTED: "Items first",
+    understanding_pb2.UNDERSTANDING_EFFECT_NONE: "No items",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ def search(config: SearchConfig) -> None:
     ) as client:
         response = client.search(config.query, page_size=config.page_size)
     console = Console()
+    for line in understood_lines(response.interpretation):
+        console.print(Text(line))  # Text, because a query is not markup
     console.print(results_table(response))
     console.print(_summary(response), style="dim", highlight=False)
 
@@ -66,6 +74,18 @@ def results_table(response: search_service_pb2.SearchResponse) -> Table:
             f"{result.rerank_score:.3f}" if result.HasField("rerank_score") else "",
         )
     return table
+
+
+def understood_lines(interpretation: understanding_pb2.Interpretation) -> list[str]:
+    """Return a line for each part of an interpretation that changes the results."""
+    lines = []
+    if any(rewrite.applied for rewrite in interpretation.rewrites):
+        lines.append(f"Showing results for: {interpretation.text}")
+    unsure = {rewrite.replacement for rewrite in interpretation.rewrites if not rewrite.applied}
+    lines += [f"Did you mean: {replacement}" for replacement in sorted(unsure)]
+    lines += [f"Also searched for: {synonym.alternative}" for synonym in interpretation.synonyms]
+    parts = [*interpretation.limits, *interpretation.exclusions]
+    return lines + [f"{_EFFECTS.get(part.effect, 'Read as')}: {part.words}" for part in parts]
 
 
 def _summary(response: search_service_pb2.SearchResponse) -> str:

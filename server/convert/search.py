@@ -14,6 +14,7 @@ from server.convert.filters import facet_message, facet_records
 from server.convert.items import item_message
 from server.convert.page_tokens import Page, PageToken, write_page_token
 from server.convert.rules import adjustment_message, report_message, rules_record
+from server.convert.understanding import interpretation_message, understanding_record
 from shortlist.v1 import search_service_pb2
 
 # If a page has one of these degradations, later pages rerank only the candidates that this page
@@ -46,6 +47,8 @@ def search_request(
         filter=filter_of(message),
         facets=facet_records(message.facets),
         rules=rules_record(message.rules),
+        language=message.language,
+        understanding=understanding_record(message.understanding),
         max_per_group=min(message.max_per_group, MAX_PAGE_SIZE),
         recall_depth=min(message.recall_depth, MAX_DEPTH) or None,
         rerank_depth=rerank_depth,
@@ -91,6 +94,7 @@ def search_response(
         facets=[facet_message(counts) for counts in result.facets],
         matched_count=result.matched,
         rules=map(report_message, result.rules),
+        interpretation=interpretation_message(result.interpretation),
         coverage=coverage_message(result),
     )
 

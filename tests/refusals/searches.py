@@ -46,6 +46,7 @@ def search_refusals() -> Iterator[Refusal]:
     yield refusal("rerank_limit: is 1,001; give 0 to 1,000", None, rerank_limit=1_001)
     yield same("max_per_group: is -1; give 0 to 100", max_per_group=-1)
     yield refusal("max_per_group: is 101; give 0 to 100", None, max_per_group=101)
+    yield same("language: is no language tag; give a tag such as en or pt-BR", language="e n")
 
 
 def facet_refusals() -> Iterator[Refusal]:

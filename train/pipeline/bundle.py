@@ -1,5 +1,6 @@
 """The `bundle` step: assemble the results of the other steps in one immutable directory."""
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from search.channels import CHANNELS
 from search.config import EngineConfig
 from search.engine import Engine
 from search.feature_source import newest_release
+from search.understanding.synonyms import SYNONYMS_FILE
 from train.evaluation.report import JudgedQuery
 from train.pipeline.steps import TrainingStep
 from train.pipeline.weights import (
@@ -44,18 +46,22 @@ def assemble(
     dev: Sequence[JudgedQuery],
     golden_queries: Sequence[str],
     built_from: Mapping[str, Any],
+    synonyms: str | None = None,
     state: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the bundle of finished steps, unless `target` is already that bundle.
 
     The serving engine reads the bundle's files. The weights of scores are chosen with it on the
     judged queries `dev`. Then it answers the golden queries, and the bundle records the answers.
-    `state` describes the writes that the items include, see `Manifest`.
+    `synonyms` is the content of the bundle's file of synonyms. `state` describes the writes that
+    the items include, see `Manifest`.
     """
     channels = tuple(channel.name for channel in CHANNELS)
     made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
     made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
     made_of["weights"] = [list(CHANNEL_WEIGHTS), list(RECALL_WEIGHTS), MIN_QUERIES, MAX_QUERIES]
+    if synonyms is not None:
+        made_of["synonyms"] = hashlib.sha256(synonyms.encode()).hexdigest()
     if _is_current(target, made_of):
         logger.info("up to date: step=bundle")
         return target
@@ -68,6 +74,9 @@ def assemble(
             _copy(steps["rerank"].directory, directory / bundle.RERANK)
         tokenizer.save(directory / bundle.TOKENIZER)
         store.write(directory / bundle.ITEMS)
+        if synonyms is not None:
+            (directory / bundle.UNDERSTANDING).mkdir()
+            (directory / bundle.UNDERSTANDING / SYNONYMS_FILE).write_text(synonyms, "utf-8")
         newest = newest_release(store)
         manifest = Manifest(
             bundle_id="",

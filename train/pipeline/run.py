@@ -28,6 +28,7 @@ from search.bundle import write_directory
 from search.bundle.building import build_indexes, save_held_out
 from search.channels.base import Query
 from search.feature_source import FeatureSource, newest_release
+from search.understanding.synonyms import SYNONYMS_FILE, Synonyms, read_text
 from towers.encoder import TowerEncoder
 from towers.index import FILES_VERSION, open_index
 from towers.model import Towers, TowersConfig
@@ -103,6 +104,21 @@ class TrainingRun:
         return dataset
 
     @cached_property
+    def synonyms(self) -> str | None:
+        """The valid content of the dataset's file of synonyms; None without such a file.
+
+        Raises:
+            InputError: a line is no rule.
+        """
+        config = self.config
+        path = dataset_directory(config.data, config.out, config.demo_seed) / SYNONYMS_FILE
+        if not path.is_file():
+            return None
+        text = read_text(path)
+        Synonyms.parse(text, str(path))
+        return text
+
+    @cached_property
     def store(self) -> ItemStore:
         """The items of `dataset`."""
         return ItemStore(self.dataset.items)
@@ -174,6 +190,7 @@ class TrainingRun:
                 done.
         """
         steps = self.steps()
+        _ = self.synonyms  # refuse a file with errors before the models train
         # Up to here, only the demo store is written, so a run with unusable data or weights leaves
         # no other files.
         with sole_writer(self.config.out):
@@ -342,6 +359,7 @@ class TrainingRun:
             self.numerics,
             dev=dev_queries(self.relevance, self.store),
             golden_queries=self._sample_queries(_GOLDEN),
+            synonyms=self.synonyms,
             built_from={
                 "dataset": self.dataset.info.name,
                 "dataset_fingerprint": self.dataset.fingerprint,

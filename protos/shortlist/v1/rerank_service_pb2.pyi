@@ -30,7 +30,9 @@ class RerankRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """The text that the customer typed, with the limits of SearchRequest.query; never empty."""
+    """The text that the customer typed, with the limits of SearchRequest.query; never empty. Words are
+    corrected, joined and split as in Search. Limits and exclusions are plain words.
+    """
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RerankCandidate]:
         """The candidates: 1 to 500, INVALID_ARGUMENT otherwise. No id may occur twice, including the ids

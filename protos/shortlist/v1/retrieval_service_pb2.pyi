@@ -38,7 +38,10 @@ class RetrieveRequest(_message.Message):
     CHANNELS_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """The text that the customer typed, with the limits of SearchRequest.query; never empty."""
+    """The text that the customer typed, with the limits of SearchRequest.query; never empty. Words
+    are corrected, joined and split as in Search, with its synonyms and stop words. Limits and
+    exclusions are plain words.
+    """
     page_size: _builtins.int
     """The maximum number of hits. 0 means 100; values above 1,000 are coerced to 1,000; a negative
     value is INVALID_ARGUMENT. There is one page.

@@ -16,6 +16,7 @@ from shortlist.v1 import filter_pb2 as _filter_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
 from shortlist.v1 import rules_pb2 as _rules_pb2
 from shortlist.v1 import stage_report_pb2 as _stage_report_pb2
+from shortlist.v1 import understanding_pb2 as _understanding_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -68,11 +69,14 @@ class SearchRequest(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     MAX_PER_GROUP_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    UNDERSTANDING_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """The text that the customer typed: 1 to 2,000 characters (Unicode code points).
     INVALID_ARGUMENT if it is longer, empty or only white space. Letter case, compatibility forms
-    and runs of white space make no difference.
+    and runs of white space make no difference. The server corrects words, and reads limits and
+    exclusions; see `SearchResponse.interpretation`.
 
     With a filter the query may be empty. The search then browses: it returns all items that pass
     the filter, ordered by popularity (`rating_count`, then `rating`, then catalogue order; missing
@@ -84,8 +88,8 @@ class SearchRequest(_message.Message):
     value is INVALID_ARGUMENT. The pages of one search may differ in size.
     """
     page_token: _builtins.str
-    """The `next_page_token` of the previous page; opaque. A token is bound to the query, depths,
-    filter, facets, `max_per_group` and rules of its request, and to its bundle or a bundle that a
+    """The `next_page_token` of the previous page; opaque. A token is bound to all fields of its
+    request that define the list, such as the query, depths, filter and rules, and to its bundle or a bundle that a
     server compacted from it. INVALID_ARGUMENT with PAGE_TOKEN_EXPIRED if only the bundle differs,
     and with PAGE_TOKEN_MISMATCH for every other token that does not fit.
 
@@ -109,6 +113,10 @@ class SearchRequest(_message.Message):
     pages together; the best results are kept. 0 means no maximum; values above 100 are coerced to
     100; a negative value is INVALID_ARGUMENT. Items without a `group_id` are not limited.
     """
+    language: _builtins.str
+    """The language of the query, as a tag such as "en" or "pt-BR". Empty, the default: the server's
+    language. INVALID_ARGUMENT if it is no language tag.
+    """
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
         """Restricts the search to items that pass; only these are recalled and reranked. Absent: all
@@ -128,8 +136,12 @@ class SearchRequest(_message.Message):
         """
 
     @_builtins.property
+    def understanding(self) -> _understanding_pb2.Understanding:
+        """The kinds of understanding to switch off. Absent: the server understands what its settings say."""
+
+    @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """The field numbers 10 to 19 are reserved for later fields about the user and the context.
+        """The other field numbers from 10 to 19 are reserved for later fields about the user and the context.
 
         The fields of each result's `item` to return, by name, such as "title" or "attributes" (all
         attributes). Absent, empty and "*" mean every field. INVALID_ARGUMENT for a path that is no
@@ -148,11 +160,13 @@ class SearchRequest(_message.Message):
         facets: _abc.Iterable[_facet_pb2.Facet] | None = ...,
         max_per_group: _builtins.int = ...,
         rules: _rules_pb2.Rules | None = ...,
+        language: _builtins.str = ...,
+        understanding: _understanding_pb2.Understanding | None = ...,
         item_fields: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "filter", b"filter", "item_fields", b"item_fields", "rerank_depth", b"rerank_depth", "rules", b"rules"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "filter", b"filter", "item_fields", b"item_fields", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "item_fields", b"item_fields", "max_per_group", b"max_per_group", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "item_fields", b"item_fields", "language", b"language", "max_per_group", b"max_per_group", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rerank_depth: _TypeAlias = _typing.Literal["rerank_depth"]  # noqa: Y015
     _WhichOneofArgType__rerank_depth: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth"]  # noqa: Y015
@@ -175,6 +189,7 @@ class SearchResponse(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     MATCHED_COUNT_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    INTERPRETATION_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The `page_token` of the next page. Empty on the last page, and if the next page would begin
@@ -189,8 +204,8 @@ class SearchResponse(_message.Message):
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
     matched_count: _builtins.int
-    """The number of items of the catalogue that pass the filter and are not excluded by rules. Absent
-    without a filter.
+    """The number of items of the catalogue that pass the filter and the filtering parts of
+    `interpretation`, and are not excluded by rules. Absent without a filter and such a part.
     """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchResult]:
@@ -213,6 +228,10 @@ class SearchResponse(_message.Message):
         """
 
     @_builtins.property
+    def interpretation(self) -> _understanding_pb2.Interpretation:
+        """What the query was understood as. Absent without a query."""
+
+    @_builtins.property
     def coverage(self) -> _coverage_pb2.Coverage:
         """How completely the request was answered."""
 
@@ -228,11 +247,12 @@ class SearchResponse(_message.Message):
         facets: _abc.Iterable[_facet_pb2.FacetCounts] | None = ...,
         matched_count: _builtins.int | None = ...,
         rules: _abc.Iterable[_rules_pb2.RuleReport] | None = ...,
+        interpretation: _understanding_pb2.Interpretation | None = ...,
         coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "coverage", b"coverage", "matched_count", b"matched_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "coverage", b"coverage", "interpretation", b"interpretation", "matched_count", b"matched_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "reranked_count", b"reranked_count", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "interpretation", b"interpretation", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "reranked_count", b"reranked_count", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__matched_count: _TypeAlias = _typing.Literal["matched_count"]  # noqa: Y015
     _WhichOneofArgType__matched_count: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count"]  # noqa: Y015

@@ -15,7 +15,8 @@ from live.log.write_ahead_log import Write
 from search import bundle
 from search.bundle import BundleError
 from search.engine import Engine
-from search.request import RetrieveRequest
+from search.request import RetrieveRequest, SearchRequest
+from search.understanding.interpretation import Interpretation
 from tests.live.faults import Encode, Faults, FaultyIndex, nothing
 from tests.tiny import tiny_items
 
@@ -188,3 +189,19 @@ def test_a_bundle_that_changed_since_it_was_loaded_is_not_indexed_again(
     with pytest.raises(BundleError, match=f"^{directory} is no longer the bundle"):
         delta_index.show(100)
     assert delta_index.visible_sequence() == 0
+
+
+def test_queries_are_understood_with_the_words_and_brands_of_shown_items(delta_index: FaultyIndex):
+    def understood() -> Interpretation | None:
+        return delta_index.engine.search(SearchRequest("red zepelin by plumbob")).interpretation
+
+    fields = {"title": "Zeppelin", "brand": "Plumbob"}
+    delta_index.apply([(1, Write("a", "new", fields, whole=True))])
+    before = understood()
+    assert before is not None
+    assert "zeppelin" not in before.text
+    delta_index.show(100)
+    after = understood()
+    assert after is not None
+    assert after.text == "red zeppelin by plumbob"
+    assert [(v.field, v.value) for v in after.values] == [("brand", "Plumbob")]
