@@ -159,6 +159,8 @@ class LexicalIndex:
                 counts.update(_terms(searcher, field, size // limits.BYTES_PER_TERM))
             except ValueError as error:
                 raise InputError(f"{directory}: the field {field} has {error}") from None
+        if schema.by_language and searcher.terms_with_prefix(PINYIN, "", limit=1):
+            cjk.syllables("\u4e00")  # load its dictionaries now, and not during the first query
         return cls(index, schema, searcher.num_docs, Vocabulary(counts))
 
     def __len__(self) -> int:
@@ -293,8 +295,9 @@ def _languages(searcher: tantivy.Searcher, schema: IndexSchema) -> list[str]:
     default = schema.language("")
     if not schema.by_language:
         return [default]
-    held = dict(searcher.terms_with_prefix(LANGUAGE, "", limit=_MAX_LANGUAGES))
-    return sorted(held, key=lambda language: -held[language]) or [default]
+    held = dict(searcher.terms_with_prefix(LANGUAGE, "", limit=_FIRST_TERMS))
+    by_count = sorted(held, key=lambda language: (-held[language], language))
+    return by_count[:_MAX_LANGUAGES] or [default]
 
 
 def _terms(searcher: tantivy.Searcher, field: str, most: int) -> dict[str, int]:

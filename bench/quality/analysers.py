@@ -159,9 +159,7 @@ def _character_bm25(store: ItemStore) -> Search:
     return search
 
 
-def _metrics(
-    search: Search, store: ItemStore, queries: Sequence[JudgedQuery]
-) -> dict[str, float]:
+def _metrics(search: Search, store: ItemStore, queries: Sequence[JudgedQuery]) -> dict[str, float]:
     """Return the mean of each metric over the queries."""
     ids = store.ids
     rankings = [
