@@ -24,6 +24,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ from lexical.schema import LANGUAGE, PINYIN, ROW, IndexSchema
 from lexical.vocabulary import Vocabulary
 
 MAX_TERMS = 64
-"""Maximum number of words of a query that are searched; later words are ignored."""
+"""Maximum number of terms of a query that are searched; later terms are ignored."""
 
 # Maximum number of rows that one query scores. Above a thousand rows, tantivy's state no longer
 # fits the processor's cache, and a row takes five microseconds instead of two.
@@ -167,7 +168,7 @@ class LexicalIndex:
         return int(self._searcher.num_docs)
 
     def words(self, query: str, language: str = "") -> list[QueryWord]:
-        """Return the first `MAX_TERMS` words of `query`, in order.
+        """Return the words of `query` that its first `MAX_TERMS` terms belong to, in order.
 
         Args:
             query: Plain words. No character is an operator.
@@ -175,10 +176,12 @@ class LexicalIndex:
                 language that items have.
         """
         languages = [self.schema.language(language)] if language else self.languages
-        return self.schema.query_words(query, languages)[:MAX_TERMS]
+        words = self.schema.query_words(query, languages)
+        numbers = accumulate(len(word.readings) for word in words)
+        return [word for word, number in zip(words, numbers, strict=True) if number <= MAX_TERMS]
 
     def terms(self, query: str, language: str = "") -> list[str]:
-        """Return the distinct terms of the first `MAX_TERMS` words of `query`, in order."""
+        """Return the first `MAX_TERMS` distinct terms of `query`, in order."""
         words = self.words(query, language)
         return list(dict.fromkeys(term for word in words for term in word.readings))
 
