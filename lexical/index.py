@@ -24,6 +24,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ from lexical.schema import LANGUAGE, PINYIN, ROW, IndexSchema
 from lexical.vocabulary import Vocabulary
 
 MAX_TERMS = 64
-"""Maximum number of words of a query that are searched; later words are ignored."""
+"""Maximum number of terms of a query that are searched; later terms are ignored."""
 
 # Maximum number of rows that one query scores. Above a thousand rows, tantivy's state no longer
 # fits the processor's cache, and a row takes five microseconds instead of two.
@@ -159,13 +160,15 @@ class LexicalIndex:
                 counts.update(_terms(searcher, field, size // limits.BYTES_PER_TERM))
             except ValueError as error:
                 raise InputError(f"{directory}: the field {field} has {error}") from None
+        if schema.by_language and searcher.terms_with_prefix(PINYIN, "", limit=1):
+            cjk.syllables("\u4e00")  # load its dictionaries now, and not during the first query
         return cls(index, schema, searcher.num_docs, Vocabulary(counts))
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
 
     def words(self, query: str, language: str = "") -> list[QueryWord]:
-        """Return the first `MAX_TERMS` words of `query`, in order.
+        """Return the words of `query` that its first `MAX_TERMS` terms belong to, in order.
 
         Args:
             query: Plain words. No character is an operator.
@@ -173,10 +176,12 @@ class LexicalIndex:
                 language that items have.
         """
         languages = [self.schema.language(language)] if language else self.languages
-        return self.schema.query_words(query, languages)[:MAX_TERMS]
+        words = self.schema.query_words(query, languages)
+        numbers = accumulate(len(word.readings) for word in words)
+        return [word for word, number in zip(words, numbers, strict=True) if number <= MAX_TERMS]
 
     def terms(self, query: str, language: str = "") -> list[str]:
-        """Return the distinct terms of the first `MAX_TERMS` words of `query`, in order."""
+        """Return the first `MAX_TERMS` distinct terms of `query`, in order."""
         words = self.words(query, language)
         return list(dict.fromkeys(term for word in words for term in word.readings))
 
@@ -317,8 +322,9 @@ def _languages(searcher: tantivy.Searcher, schema: IndexSchema) -> list[str]:
     default = schema.language("")
     if not schema.by_language:
         return [default]
-    held = dict(searcher.terms_with_prefix(LANGUAGE, "", limit=_MAX_LANGUAGES))
-    return sorted(held, key=lambda language: -held[language]) or [default]
+    held = dict(searcher.terms_with_prefix(LANGUAGE, "", limit=_FIRST_TERMS))
+    by_count = sorted(held, key=lambda language: (-held[language], language))
+    return by_count[:_MAX_LANGUAGES] or [default]
 
 
 def _terms(searcher: tantivy.Searcher, field: str, most: int) -> dict[str, int]:

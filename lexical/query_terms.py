@@ -54,7 +54,7 @@ def weighted_terms(words: Sequence[QueryWord], lookups: Lookups) -> dict[str, fl
         if not known and cjk.is_han_pair(word.text):
             pair = cjk.SOUND + cjk.SOUND.join(cjk.syllables(word.text))
             if lookups.has_sound(pair):
-                weights.setdefault(pair, GUESS_WEIGHT)
+                weights.setdefault(pair, GUESS_WEIGHT * word.weight)
         elif not known and word.is_word:
             unknown += [(term, position == len(words) - 1) for term in word.readings]
     for term, is_last in unknown[:_MAX_GUESSED]:
@@ -83,9 +83,9 @@ def _pinyin(words: Sequence[QueryWord], lookups: Lookups) -> dict[int, list[str]
     }
     pinyin = rows.keys() - known
     syllables = {position for position in known if len(rows[position]) == 1}
-    if syllables and all(p in rows for p, word in enumerate(words) if word.is_word):
-        if not lookups.has_all(words):
-            pinyin |= syllables
+    only_syllables = all(p in rows for p, word in enumerate(words) if word.is_word)
+    if syllables and only_syllables and not lookups.has_all(words):
+        pinyin |= syllables
     for position in sorted(syllables):
         if position - 1 in pinyin or position + 1 in pinyin:
             pinyin.add(position)

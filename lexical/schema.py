@@ -57,16 +57,14 @@ class IndexSchema:
     def of(cls, store: ItemStore, config: LexicalConfig) -> "IndexSchema":
         """Return the schema of an index of `store`, with the words of compounds in its items."""
         schema = cls(config)
-        counts: dict[str, Counter[str]] = {}
+        language = schema.language("")
+        if language not in LANGUAGES or not LANGUAGES[language].compounds:
+            return schema
+        words: Counter[str] = Counter()
         for row in range(len(store)):
-            item = store.item(row)
-            language = schema.language("")
-            if language in LANGUAGES and LANGUAGES[language].compounds:
-                words = counts.setdefault(language, Counter())
-                for _, text in schema._texts(item):
-                    words.update(schema._reader.surface_words(text, language))
-        parts = {language: compounds.common_parts(words) for language, words in counts.items()}
-        return cls(config, parts)
+            for _, text in schema._texts(store.item(row)):
+                words.update(schema._reader.surface_words(text, language))
+        return cls(config, {language: compounds.common_parts(words)})
 
     @classmethod
     def read(cls, directory: Path) -> "IndexSchema":

@@ -25,7 +25,8 @@ class QueryWord(NamedTuple):
         text: The word in lower case.
         readings: The terms that the word stands for; several if it may be of several languages.
         weight: The weight of the terms in the score.
-        is_word: Whether the word may be mistyped or unfinished; false for sizes.
+        is_word: Whether the word consists of letters or is a code, and so may be mistyped or
+            unfinished; false for sizes, parts of words, and Chinese, Japanese and Korean.
     """
 
     text: str
@@ -44,7 +45,7 @@ class Reader(Protocol):
         """Return the terms of an item's text, in order; a term may occur several times."""
 
     def surface_words(self, text: str, language: str) -> list[str]:
-        """Return the words of an item's text in lower case, before any other change."""
+        """Return the words of an item's text that are stemmed, before they are."""
 
     def query_words(self, text: str, languages: Collection[str]) -> list[QueryWord]:
         """Return the words of a query, each read in all `languages`."""

@@ -6,7 +6,8 @@ are hiragana.
 """
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 
@@ -17,6 +18,10 @@ _KANA = "\u3040-\u309f\u30a0-\u30ff"
 _HANGUL = "\uac00-\ud7af"
 SOUND = "~"
 """The first character of all terms of pinyin, and of no other term."""
+# Weight of a pair with a Han character in a query; the characters themselves have weight 1. Pairs
+# with a higher weight would outvote them (`bench.quality.analysers`, the even half of Chinese).
+_PAIR_WEIGHT = 0.25
+_CACHED = 1 << 16  # maximum number of characters and pairs whose syllables are cached
 LONGEST_SYLLABLE = len("zhuang")
 RUN = re.compile(f"[{_HAN}{_KANA}]+|[{_HANGUL}]+")
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
@@ -36,29 +41,60 @@ def run_terms(run: str) -> list[str]:
     return [*_HAN_CHARACTER.findall(run), *(first + second for first, second in pairwise(run))]
 
 
+def query_weight(term: str) -> float:
+    """Return the weight of a term of `run_terms` in a query."""
+    return _PAIR_WEIGHT if len(term) > 1 and _HAN_CHARACTER.search(term) else 1.0
+
+
 def is_han_pair(text: str) -> bool:
     """Return whether a text is two Han characters."""
     return len(text) == 2 and _HAN_RUN.fullmatch(text) is not None
 
 
-def pinyin_terms(text: str) -> Iterator[str]:
-    """Yield the syllables of the Han characters of a text without tones, and their pairs."""
+def pinyin_terms(text: str) -> list[str]:
+    """Return the syllables of the Han characters of a text without tones, and their pairs.
+
+    A character whose sound depends on the characters beside it may have several syllables.
+    """
+    terms: list[str] = []
     for run in _HAN_RUN.findall(text):
-        yield from syllable_terms(syllables(run))
+        singles = [term for character in run for term in _sounds(character)]
+        terms += singles
+        known = set(singles)
+        for first, second in pairwise(run):
+            terms += [term for term in _sounds(first + second) if term not in known]
+    return terms
 
 
-def syllable_terms(row: list[str]) -> list[str]:
+def syllable_terms(row: Sequence[str]) -> list[str]:
     """Return the terms of neighbouring syllables: shou, ji → ~shou ~ji ~shou~ji."""
     singles = [SOUND + syllable for syllable in row]
     return [*singles, *(first + second for first, second in pairwise(singles))]
 
 
-@lru_cache(4_096)
-def syllables(han: str) -> list[str]:
-    """Return the syllables of Han characters, without tones; ü is v."""
-    from pypinyin import lazy_pinyin  # its dictionaries take 30 MB, which few catalogues need
+@lru_cache(_CACHED)
+def _sounds(han: str) -> list[str]:
+    return syllable_terms(syllables(han))
 
-    return [syllable for syllable in lazy_pinyin(han) if syllable.isascii()]
+
+def syllables(han: str) -> tuple[str, ...]:
+    """Return the syllables of one or two Han characters, without tones; ü is v.
+
+    A phrase of the dictionary has its own syllables. Other characters have their most common ones.
+    """
+    # The dictionaries take 55 MB, which catalogues without Chinese do not need.
+    from pypinyin.constants import PHRASES_DICT, PINYIN_DICT  # noqa: PLC0415
+
+    if phrase := PHRASES_DICT.get(han):
+        return tuple(_without_tone(readings[0]) for readings in phrase)
+    found = (PINYIN_DICT.get(ord(character), "") for character in han)
+    return tuple(_without_tone(readings.split(",")[0]) for readings in found if readings)
+
+
+@lru_cache(_CACHED)
+def _without_tone(syllable: str) -> str:
+    letters = unicodedata.normalize("NFD", syllable).replace("u\u0308", "v")
+    return "".join(letter for letter in letters if letter.isascii())
 
 
 @cache

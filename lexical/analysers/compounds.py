@@ -20,8 +20,11 @@ _MAX_WORDS = 100_000  # maximum number of words per language
 _LINKS = ("", "s", "n", "en", "es", "er", "e")  # letters between two parts
 # Prefixes and small words, which are no parts.
 _NO_PARTS = frozenset(
-    "ein aus auf an ab mit vor bei nach über für von und der die das den dem des zur zum ist "
-    "een het van voor met uit aan bij over".split()
+    (
+        "ein", "aus", "auf", "mit", "vor", "bei", "für", "von", "und", "der", "die", "das", "den",
+        "dem", "des", "zur", "zum", "ist", "nach", "über", "een", "het", "van", "voor", "met",
+        "uit", "aan", "bij", "over",
+    )
 )  # fmt: skip
 
 

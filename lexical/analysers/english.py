@@ -7,6 +7,8 @@ The tokenizer splits at every punctuation mark, which breaks up sizes and codes:
 word matches every spelling of the size or code, and each part still matches by itself.
 """
 
+# ruff: noqa: ARG002 - the protocol `Reader` sets the parameters of the methods
+
 import re
 from collections.abc import Collection
 

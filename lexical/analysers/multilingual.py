@@ -26,6 +26,7 @@ _CYRILLIC = re.compile("[\u0400-\u052f]")
 _LETTERS = r"[^\W_]+"
 _TOKEN = re.compile(
     rf"(?P<size>{DIMENSIONS}|{SIZE})"
+    rf"|(?P<cjk>{cjk.RUN.pattern})"
     r"|(?P<number>(?<!\w)\d+(?:[.⁄]\d+)+)"
     # Parts that are joined by hyphens, dots or slashes, as in a code.
     rf"|(?P<joined>(?<![\w./-]){_LETTERS}(?:[-./]{_LETTERS})+)"
@@ -66,7 +67,7 @@ class MultilingualReader:
         return terms
 
     def surface_words(self, text: str, language: str) -> list[str]:
-        """Return the words of an item's text in lower case, before any other change."""
+        """Return the words of an item's text that are stemmed, before they are."""
         return [token for token, is_word in _tokens(text, self.language(language)) if is_word]
 
     def query_words(self, text: str, languages: Collection[str]) -> list[QueryWord]:
@@ -74,9 +75,7 @@ class MultilingualReader:
         words: list[QueryWord] = []
         for token, is_word in dict.fromkeys(self._query_tokens(text, languages)):
             if not is_word:
-                words.append(QueryWord(token, (token,), is_word=False))
-            elif cjk.RUN.match(token):
-                words += [QueryWord(term, (term,)) for term in cjk.run_terms(token)]
+                words.append(QueryWord(token, (token,), cjk.query_weight(token), is_word=False))
             else:
                 read = [self._read(token, language) for language in languages]
                 wholes = dict.fromkeys(term for whole, _ in read for term in whole)
@@ -96,11 +95,13 @@ class MultilingualReader:
             yield from _tokens(text, language)
 
 
-ANALYSER = Analyser("multilingual", "shortlist_multilingual_1", MultilingualReader, by_language=True)
+ANALYSER = Analyser(
+    "multilingual", "shortlist_multilingual_1", MultilingualReader, by_language=True
+)
 
 
 def _tokens(text: str, language: str) -> Iterator[tuple[str, bool]]:
-    """Yield the parts of a text, and whether a part is a word, in contrast to a term of a size."""
+    """Yield the parts of a text, and whether a part is a word to stem."""
     text = _fold(text)
     if any(map(str.isdigit, text)):
         comma = language in LANGUAGES and LANGUAGES[language].decimal_comma
@@ -109,6 +110,8 @@ def _tokens(text: str, language: str) -> Iterator[tuple[str, bool]]:
         kind = token.lastgroup
         if kind == "word":
             yield token[0], True
+        elif kind == "cjk":
+            yield from ((term, False) for term in cjk.run_terms(token[0]))
         elif kind == "size":
             yield from ((term, False) for term in size_terms(token[0]))
         elif kind == "number":
@@ -146,8 +149,6 @@ def _word_terms(words: Words, word: str, language: str) -> tuple[tuple[str, ...]
     """Return the terms of a word, and the terms of its parts if it is a compound."""
     if len(word) * 4 > _MAX_TERM_BYTES and len(word.encode()) > _MAX_TERM_BYTES:
         return (), ()
-    if cjk.RUN.match(word):
-        return tuple(cjk.run_terms(word)), ()
     if _CYRILLIC.match(word):
         return stems(word, "ru"), ()
     parts = split(word, words[language]) if language in words else []

@@ -5,6 +5,7 @@ a number with a unit (1/2 in. → 0.5in), and dimensions are two or more sizes (
 """
 
 import re
+from itertools import pairwise
 
 # Spellings of units. The first spelling of each group is indexed.
 UNITS = {
@@ -23,12 +24,12 @@ UNITS = {
 }  # fmt: skip
 _WORDS = "|".join(unit for unit in UNITS if unit.isalpha())
 _UNIT = rf"(?:[\s-]*(?:{_WORDS})\b|\s?(?:''|[\"']))"
-_VALUE = r"\d+(?:\.\d+)?(?:⁄\d+)?"  # a number as `canonical_numbers` writes it
+_VALUE = r"\d{1,12}(?:\.\d{1,12})?(?:⁄\d{1,4})?"  # a number as `canonical_numbers` writes it
 _SIDE = r"(?:\.?\s*(?:[wdhl]|wide|deep|high|tall|long)\b)?\.?"  # names a side: 2 in. W x 4 in. H
 _BY = r"\s*(?:x|×|\bby\b)\s*"
-DIMENSIONS = rf"(?<!\w){_VALUE}{_UNIT}?(?:{_SIDE}{_BY}{_VALUE}{_UNIT}?)+(?!\w)"
+DIMENSIONS = rf"(?<!\w){_VALUE}{_UNIT}?(?:{_SIDE}{_BY}{_VALUE}{_UNIT}?){{1,3}}(?!\w)"
 SIZE = rf"(?<!\w){_VALUE}{_UNIT}"
-_PART = re.compile(rf"({_VALUE})[\s-]*({_WORDS}|''|[\"'])?")
+_PART = re.compile(rf"({_VALUE})[\s-]*((?:{_WORDS})\b|''|[\"'])?")
 
 _FRACTION = re.compile(r"(?<![\w.,/])(?:(\d{1,3}-|\d{1,2} (?:- )?))?(\d{1,4})/(\d{1,4})(?![\d/])")
 _LARGEST_DENOMINATOR = 64  # of fractions that are written as decimals
@@ -70,7 +71,7 @@ def size_terms(size: str) -> list[str]:
     values = [value for value, _ in parts]
     terms = ["x".join(values)] if len(values) > 1 else []
     if len(values) > 2:
-        terms += [f"{first}x{second}" for first, second in zip(values, values[1:], strict=False)]
+        terms += [f"{first}x{second}" for first, second in pairwise(values)]
     last_unit = UNITS.get(parts[-1][1])
     for value, unit in parts:
         if name := UNITS.get(unit) or last_unit:

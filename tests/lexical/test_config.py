@@ -11,7 +11,9 @@ from lexical.config import CONFIG_FILE, LexicalConfig
 
 
 def test_a_config_is_read_as_it_was_written(tmp_path):
-    config = LexicalConfig(field_weights={"title": 1.5, "description": 0.25, "brand": 0.0})
+    config = LexicalConfig(
+        default_language="de", field_weights={"title": 1.5, "description": 0.25, "brand": 0.0}
+    )
     config.write(tmp_path)
     read = LexicalConfig.read(tmp_path)
     assert read == config
@@ -36,6 +38,8 @@ VALID = {"analyser": "english", "field_weights": {"title": 1.0}}
         VALID | {"field_weights": {}},
         VALID | {"field_weights": [1.0]},
         VALID | {"stemmer": "porter"},
+        VALID | {"default_language": "English"},
+        VALID | {"default_language": None},
         {"analyser": "english"},
         {"field_weights": {"title": 1.0}},
         [],
@@ -60,7 +64,7 @@ def test_a_config_that_is_no_json_is_refused(tmp_path, content):
 
 
 def test_an_unknown_analyser_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match=r"'klingon' is unknown; use english"):
+    with pytest.raises(InputError, match=r"'klingon' is unknown; use multilingual, english"):
         LexicalConfig("klingon")
 
 

@@ -319,11 +319,18 @@ def test_an_index_answers_with_the_weights_it_was_built_with(tmp_path):
 def test_an_index_without_a_config_file_is_english_with_the_first_weights(tmp_path):
     directory = tmp_path / "lexical"
     store = store_of({"title": "running shoes", "brand": "Fleet"}, {"title": "horse"})
-    before = LexicalIndex.build(store, directory).search("run fleet", 5)[1].tolist()
+    built = LexicalIndex.build(store, directory, LexicalConfig("english"))
+    before = built.search("run fleet", 5)[1].tolist()
     (directory / CONFIG_FILE).unlink()
     after = LexicalIndex.open(directory)
     assert after.schema.config == LexicalConfig(
         "english",
-        {"title": 1.0, "brand": 0.5, "category": 0.5, "attributes": 0.3, "description": 0.3},
+        field_weights={
+            "title": 1.0,
+            "brand": 0.5,
+            "category": 0.5,
+            "attributes": 0.3,
+            "description": 0.3,
+        },
     )
     assert after.search("run fleet", 5)[1].tolist() == before

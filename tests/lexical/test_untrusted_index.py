@@ -67,7 +67,7 @@ def test_a_configuration_that_tantivy_would_read_whole_is_limited(tmp_path, unda
 
 def crafted(directory: Path, terms: list[str]) -> Path:
     """Write an index with terms that no analyser makes, by a tokenizer that splits at spaces."""
-    schema = IndexSchema(LexicalConfig(field_weights={"title": 1.0}))
+    schema = IndexSchema(LexicalConfig("english", field_weights={"title": 1.0}))
     index = tantivy.Index(schema.tantivy, path=str(directory))
     spaces = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
     index.register_tokenizer(ANALYSERS["english"].tokenizer_name, spaces)
