@@ -1,8 +1,9 @@
 """BERT in Flax NNX: embeddings and self-attention layers.
 
 The model is post-norm BERT (Devlin et al., 2019, arXiv 1810.04805) as Hugging Face's `BertModel`
-computes it, without the pooler: erf GELU, learned positions, layer norm in float32. The model has
-no random state. To compile it, call `graphdef, state = nnx.split(bert)` once, and
+computes it, without the pooler: erf GELU, learned positions, layer norm in float32. XLM-R and
+RoBERTa are the same model, but their positions start at `first_position`. The model has no random
+state. To compile it, call `graphdef, state = nnx.split(bert)` once, and
 `nnx.merge(graphdef, state)` inside `jax.jit`. Every sub-module can be called on its own.
 """
 

@@ -102,6 +102,19 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
 
 
+def test_the_chinese_readme_has_the_commands_and_links_of_the_english_one() -> None:
+    english, chinese = ROOT / "README.md", ROOT / "README.zh.md"
+    shown = {page: {tuple(words[:2]) for at, words in commands() if at == page} for page in PAGES}
+    assert shown[english] <= shown[chinese]
+    linked = {
+        page: {link.partition("#")[0] for link in _LINK.findall(page.read_text("utf-8"))}
+        for page in (english, chinese)
+    }
+    # The Chinese page leaves out figures, and the page that has one of them.
+    without = {"README.zh.md", "docs/benchmarks/index-search.md"}
+    assert linked[english] - without <= linked[chinese]
+
+
 def test_every_page_is_in_the_site_s_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2]
     listed = re.findall(r"- ([\w/-]+\.md)$", navigation, re.MULTILINE)

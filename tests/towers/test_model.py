@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import jax
@@ -10,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from base.errors import InputError
 from bert.config import BertConfig
 from bert.numerics import Numerics
+from bert.packing import pack
 from bert.params import WeightsError
 from tests.tiny import break_word, write_pretrained
 from towers.encoder import TowerEncoder
@@ -68,6 +70,37 @@ def test_texts_beyond_the_budget_are_cut_and_counted(towers, tokenizer):
     # 22 words and two special tokens fit in the budget; 23 words do not.
     encoder.tokenise("item", ["cable", "cable " * 22, "cable " * 23])
     assert encoder.truncated == 2
+
+
+def test_a_prefix_stands_before_each_text_and_counts_in_the_budget(towers, bert, tokenizer):
+    config = replace(towers.config, query_prefix="query: ", item_prefix="passage: ")
+    plain, prefixed = (
+        TowerEncoder(Towers(chosen, bert, rngs=nnx.Rngs(0)), tokenizer, FLOAT32)
+        for chosen in (towers.config, config)
+    )
+    for tower, prefix in (("query", "query: "), ("item", "passage: ")):
+        expected = plain.tokenise(tower, [prefix + text for text in TEXTS])
+        assert prefixed.tokenise(tower, TEXTS).ids.values.tolist() == expected.ids.values.tolist()
+    np.testing.assert_array_equal(prefixed.queries(["usb"]), plain.queries(["query: usb"]))
+
+
+def test_a_text_is_pooled_by_its_mean_or_by_its_first_token(towers, bert, tokenizer):
+    tokenised = TowerEncoder(towers, tokenizer, FLOAT32).tokenise("query", TEXTS[:3])
+    padded, packed = tokenised.pad(range(3), 16, 3), pack(tokenised, range(3), rows=1, length=48)
+    vectors = {}
+    for pooling in (None, "mean", "cls"):
+        model = Towers(replace(towers.config, pooling=pooling), bert, rngs=nnx.Rngs(0))
+        hidden = np.asarray(model.bert(padded))
+        mean = [row[keep].mean(axis=0) for row, keep in zip(hidden, padded.mask, strict=True)]
+        expected = hidden[:, 0, :8] if pooling == "cls" else np.stack(mean)[:, :8]
+        expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+        for tokens in (padded, packed):
+            np.testing.assert_allclose(model.encode_query(tokens)[0], expected, rtol=0, atol=1e-5)
+        encoder = TowerEncoder(model, tokenizer, FLOAT32)
+        np.testing.assert_allclose(encoder.queries(TEXTS[:3]), expected, rtol=0, atol=1e-5)
+        vectors[pooling] = expected
+    np.testing.assert_array_equal(vectors[None], vectors["mean"])
+    assert not np.allclose(vectors["cls"], vectors["mean"], atol=0.01)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -186,6 +219,27 @@ def test_an_unknown_option_in_a_configuration_is_refused(towers, tmp_path):
     path.write_text(path.read_text().replace('"dim"', '"width": 3,\n "dim"'))
     with pytest.raises(InputError, match=r"describes no towers.*width"):
         load_towers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("pooling", "max"), ("query_prefix", 3), ("item_prefix", "x" * 2_000)]
+)
+def test_a_pooling_or_prefix_that_cannot_work_is_refused(towers, tmp_path, name, value):
+    save_towers(towers, tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(InputError, match=name.removeprefix("query_").removeprefix("item_")):
+        load_towers(tmp_path)
+
+
+def test_towers_of_earlier_bundles_pool_by_the_mean_without_prefixes(towers, tmp_path):
+    save_towers(towers, tmp_path)
+    path = tmp_path / "config.json"
+    values = json.loads(path.read_text())
+    for name in ("pooling", "query_prefix", "item_prefix"):
+        del values[name]
+    path.write_text(json.dumps(values))
+    assert load_towers(tmp_path).config == towers.config
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bert.numerics import Numerics
+from bert.saving import read_config
 from bert.tokens import Tokenizer
 from catalog.store import ItemStore
 from search import bundle
@@ -28,6 +29,7 @@ from train.pipeline.weights import (
     MIN_QUERIES,
     RECALL_WEIGHTS,
     choose_weights,
+    untuned_weights,
 )
 
 logger = logging.getLogger(__name__)
@@ -89,6 +91,7 @@ def assemble(
             files={},
             state=state,
             channels=channels,
+            weights=untuned_weights(read_config(directory / bundle.TOWERS)["temperature"]),
         )
         engine = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
         weights, report = choose_weights(engine, dev)

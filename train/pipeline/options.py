@@ -88,6 +88,7 @@ MULTILINGUAL = replace(
         max_query_tokens=32,
         max_item_tokens=96,
         pooling="mean",
+        temperature=0.01,  # as in the training of the model
         query_prefix="query: ",
         item_prefix="passage: ",
     ),

@@ -220,7 +220,7 @@ class TrainingRun:
         towers = self._step(
             "towers",
             self._towers,
-            {**shared, "loss": IN_BATCH_LOSS.__name__, "vocabulary": asdict(config.vocabulary)},
+            {**shared, "loss": IN_BATCH_LOSS.__name__, "pieces": self.tokenizer.vocab_size},
             self.towers_config,
             config.pairs,
             config.towers_fit,

@@ -14,9 +14,10 @@ from jaxtyping import Float64
 
 from catalog.store import ItemStore
 from search.engine import Engine
-from search.ranking.weights import Weights
+from search.ranking.weights import MAX_WEIGHT, RECALL_WEIGHT, Weights
 from search.request import DENSE, MAX_PAGE_SIZE, SearchRequest
 from search.result import Hit
+from towers.model import TowersConfig
 from train.data.relevance import Relevance
 from train.evaluation.metrics import bootstrap
 from train.evaluation.report import JudgedQuery, ndcg_at_10
@@ -31,6 +32,19 @@ RECALL_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
 MIN_QUERIES = 30
 MAX_QUERIES = 200
 _SEED = 0  # of the sample of queries
+
+
+def untuned_weights(temperature: float) -> Weights:
+    """Return the weights of a bundle before any choice: cosines count in units of the temperature.
+
+    An encoder that was trained with a low temperature puts all its cosines into a narrow band. With
+    the weight of other cosines, its cosines would decide nothing beside lexical scores.
+
+    Args:
+        temperature: The start temperature of the towers.
+    """
+    weight = min(TowersConfig.temperature / temperature, MAX_WEIGHT)
+    return Weights({DENSE: round(weight, 3)}, RECALL_WEIGHT)
 
 
 def dev_queries(relevance: Relevance | None, store: ItemStore) -> list[JudgedQuery]:

@@ -50,6 +50,16 @@ def test_data_that_cannot_be_used_is_refused_and_leaves_nothing(
     assert not out.exists()
 
 
+def test_a_vocabulary_that_cannot_be_pruned_is_refused_and_leaves_nothing(
+    dataset, pretrained, tmp_path, capsys
+):
+    data, out = dataset(items=ITEMS), tmp_path / "out"
+    options = ("--data", data, "--out", out, "--init-from", pretrained, "--vocabulary.prune")
+    sizes = ("--towers.dim", "32", "--towers.max-item-tokens", "24", "--reranker.max-tokens", "32")
+    assert "type WordPiece cannot be pruned" in complaint(capsys, *options, *sizes)
+    assert not out.exists()
+
+
 def test_a_missing_dataset_is_named_and_leaves_nothing(pretrained, tmp_path, capsys):
     data, out = tmp_path / "nowhere", tmp_path / "out"
     options = ("--data", data, "--out", out, "--init-from", pretrained)

@@ -14,7 +14,7 @@ from rerank.model import load_reranker
 from search.bundle import verify
 from search.config import EngineConfig
 from search.engine import Engine
-from search.request import DENSE, EmbedRequest, RetrieveRequest
+from search.request import DENSE, LEXICAL, EmbedRequest, RetrieveRequest
 from tests.unigram import TEXTS, write_multilingual
 from towers.saving import load_towers
 from towers.vectors import open_vectors
@@ -24,6 +24,7 @@ from train.pipeline.options import PRESETS, preset
 ROOT = Path(__file__).parents[3]
 FLOAT32 = EngineConfig(numerics="float32")
 PREFIXES = ("--towers.query-prefix", "query: ", "--towers.item-prefix", "passage: ")
+COLD = ("--towers.temperature", "0.01")
 CATALOGUE = TEXTS
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
@@ -91,7 +92,7 @@ def bundles(flags, model, tmp_path_factory) -> dict[str, Path]:
     rows = [{"item_id": str(i), "title": title} for i, title in enumerate(CATALOGUE)]
     (data / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     prune = ("--vocabulary.prune", "--vocabulary.common", "0")
-    options = {"whole": PREFIXES, "pruned": (*PREFIXES, *prune), "plain": ()}
+    options = {"whole": (*PREFIXES, *COLD), "pruned": (*PREFIXES, *COLD, *prune), "plain": ()}
     for name, more in options.items():
         assert main(flags(data, root / name, *more, init=model)) == 0
     return {name: root / name / "bundle" for name in options}
@@ -114,6 +115,12 @@ def test_a_pruned_vocabulary_changes_no_answer_to_a_query_of_its_pieces(bundles)
             for engine in (whole, pruned)
         ]
         assert answers[0] == answers[1]
+
+
+def test_a_bundle_weighs_cosines_in_units_of_the_temperature(bundles):
+    weights = {name: Engine.load(bundles[name], FLOAT32).weights for name in ("plain", "whole")}
+    assert weights["plain"].channels == {DENSE: 1.0, LEXICAL: 0.4}
+    assert weights["whole"].channels == {DENSE: 5.0, LEXICAL: 0.4}
 
 
 def test_queries_and_items_are_read_with_their_prefixes(bundles):

@@ -6,7 +6,7 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.request import DENSE, LEXICAL, RetrieveRequest
 from train.evaluation.report import JudgedQuery
-from train.pipeline.weights import MIN_QUERIES, choose_weights
+from train.pipeline.weights import MIN_QUERIES, choose_weights, untuned_weights
 
 DEFAULTS = {DENSE: 1.0, LEXICAL: 0.4}
 
@@ -50,6 +50,12 @@ def test_a_weight_that_is_not_surely_better_stays(loaded):
     weights, report = choose_weights(loaded, queries)
     assert weights.channels[LEXICAL] == 2.0
     assert report[LEXICAL]["2"] == max(report[LEXICAL].values())
+
+
+@pytest.mark.parametrize(("temperature", "weight"), [(0.05, 1.0), (0.01, 5.0), (1e-9, 100.0)])
+def test_cosines_count_in_units_of_the_temperature(temperature, weight):
+    assert untuned_weights(temperature).channels == {DENSE: pytest.approx(weight)}
+    assert untuned_weights(temperature).recall == 1.5
 
 
 @pytest.mark.parametrize("count", [0, MIN_QUERIES - 1])
