@@ -22,6 +22,8 @@ class EngineConfig:
     # weight of the recall score, which is added to the reranker's logit; None: the weight that
     # training chose
     recall_weight: float | None = None
+    # minimum relevance of a result, from 0 to 1, for requests that set none; 0 leaves out nothing
+    min_relevance: float = 0.0
     # data type of the inputs of matrix products
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
@@ -41,6 +43,10 @@ class EngineConfig:
             raise InputError(
                 f"engine: recall_weight is {self.recall_weight}; it must lie between 0 and "
                 f"{MAX_WEIGHT}"
+            )
+        if not 0 <= self.min_relevance <= 1:
+            raise InputError(
+                f"engine: min_relevance is {self.min_relevance}; it must lie between 0 and 1"
             )
         for name, low in (("recall_depth", 1), ("rerank_depth", 0)):
             if not low <= getattr(self, name) <= MAX_DEPTH:

@@ -31,6 +31,10 @@ class Hit:
         item: The item at the time of the search; None if only ids are returned.
         base_score: The score without boosts; None without rules.
         adjustments: The effects of rules on the item, in the order of `search.rules`.
+        signals: The signals from which the relevance is estimated, by name (see
+            `search.relevance`); empty when browsing.
+        relevance: The estimated probability that the item is relevant, in [0, 1]; None when
+            browsing, and if the bundle has no calibration.
     """
 
     item_id: str
@@ -42,6 +46,8 @@ class Hit:
     item: Item | None = None
     base_score: float | None = None
     adjustments: tuple[Adjustment, ...] = ()
+    signals: Mapping[str, float] = field(default_factory=dict)
+    relevance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,9 @@ class SearchResult:
         degradations: Work that was left out.
         rerank_target: Number of candidates that the reranker scores if there is enough time.
         rules: The effect of each rule, in the order of `search.rules`.
+        relevant: Estimated number of relevant items among the recalled candidates; None when
+            browsing, and if the bundle has no calibration.
+        nothing_fits: Whether no candidate is relevant enough, so that all results are guesses.
     """
 
     hits: tuple[Hit, ...]
@@ -99,6 +108,8 @@ class SearchResult:
     degradations: tuple[Degradation, ...] = ()
     rerank_target: int = 0
     rules: tuple[RuleReport, ...] = ()
+    relevant: int | None = None
+    nothing_fits: bool = False
 
 
 @dataclass(frozen=True)

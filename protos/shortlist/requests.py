@@ -31,6 +31,7 @@ class SearchOptions(TypedDict, total=False):
     page_token: str
     recall_depth: int
     rerank_depth: int | None
+    min_relevance: float | None  # results with a lower relevance are left out
     item_fields: Iterable[str]  # fields of items to return, such as "title"; empty means all
 
 

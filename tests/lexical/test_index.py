@@ -417,3 +417,14 @@ def test_an_index_of_another_layout_is_refused(tmp_path):
     tantivy.Index(schema, path=str(tmp_path))
     with pytest.raises(InputError, match="cannot be opened"):
         LexicalIndex.open(tmp_path)
+
+
+def test_the_known_share_of_terms_weighs_them_by_their_inverse_document_frequency(build):
+    index = build(titles("red lamp", "blue lamp", "lamp"))
+    rare, frequent, unknown = (math.log(1 + (3 - n + 0.5) / (n + 0.5)) for n in (1, 3, 0))
+    share = (rare + frequent) / (rare + frequent + unknown)
+    assert index.known_share(index.terms("red lamps zub")) == pytest.approx(share)
+    assert index.known_share(["red", "lamp"]) == 1.0
+    assert index.known_share(["zub"]) == index.known_share([]) == 0.0
+    masked = frequent / (frequent + unknown)
+    assert index.known_share(["red", "lamp"], unknown="red") == pytest.approx(masked)
