@@ -43,7 +43,7 @@ from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
-from train.pipeline.weights import dev_queries
+from train.pipeline.weights import queries_of
 
 logger = logging.getLogger(__name__)
 
@@ -320,7 +320,9 @@ class TrainingRun:
             self.store,
             self.tokenizer,
             self.numerics,
-            dev=dev_queries(self.relevance, self.store),
+            judged={
+                split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
+            },
             golden_queries=self._sample_queries(_GOLDEN),
             built_from={
                 "dataset": self.dataset.info.name,
