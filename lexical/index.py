@@ -19,6 +19,7 @@ terms are exact, and larger lengths are rounded down. It also creates a lock fil
 that it opens. A bundle must not change, so `LexicalIndex.open` opens a directory of links instead.
 """
 
+import math
 import shutil
 import tempfile
 from collections import Counter
@@ -261,6 +262,26 @@ class LexicalIndex:
             hits, hit_scores = self._best(self._restricted(any_term, batch), len(batch))
             distinct_scores[start + np.searchsorted(batch, hits)] = hit_scores
         return distinct_scores[positions]
+
+    def known_share(self, terms: Sequence[str], unknown: str = "") -> float:
+        """Return the share of some terms that items have, weighted by inverse document frequency.
+
+        A term that no item has weighs most, and a frequent term hardly counts.
+
+        Args:
+            terms: The terms.
+            unknown: A term to count as if no item had it.
+
+        Returns:
+            A number from 0 to 1; 0 without terms.
+        """
+        total = known = 0.0
+        for term in terms:
+            count = 0 if term == unknown else min(self.vocabulary.count(term), len(self))
+            weight = math.log1p((len(self) - count + 0.5) / (count + 0.5))
+            total += weight
+            known += weight if count else 0.0
+        return known / total if total else 0.0
 
     def _any_of(self, terms: Mapping[str, float]) -> tantivy.Query:
         # tantivy terminates early only for one flat disjunction of boosted terms.

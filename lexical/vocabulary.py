@@ -46,7 +46,7 @@ class Vocabulary:
         return Vocabulary(new, base)
 
     def __contains__(self, term: str) -> bool:
-        return self._count(term) > 0
+        return self.count(term) > 0
 
     def guesses(self, term: str, *, is_prefix: bool) -> list[str]:
         """Guess which terms of the catalogue an unknown term stands for.
@@ -76,10 +76,11 @@ class Vocabulary:
         return self._most_common(of_base + self._sorted[start:stop])
 
     def _most_common(self, terms: list[str]) -> list[str]:
-        return sorted(terms, key=lambda term: (-self._count(term), term))[:_MAX_GUESSES]
+        return sorted(terms, key=lambda term: (-self.count(term), term))[:_MAX_GUESSES]
 
-    def _count(self, term: str) -> int:
-        return self._counts.get(term) or (self._base._count(term) if self._base else 0)
+    def count(self, term: str) -> int:
+        """Return the number of items that have a term."""
+        return self._counts.get(term) or (self._base.count(term) if self._base else 0)
 
 
 def _find_corrections(

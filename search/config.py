@@ -25,6 +25,8 @@ class EngineConfig:
     # weight of the recall score, which is added to the reranker's logit; None: the weight that
     # training chose
     recall_weight: float | None = None
+    # minimum relevance of a result, from 0 to 1, for requests that set none; 0 leaves out nothing
+    min_relevance: float = 0.0
     # data type of the inputs of matrix products
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
@@ -50,6 +52,7 @@ class EngineConfig:
         self._require("recall_depth", 1, MAX_DEPTH)
         self._require("rerank_depth", 0, MAX_RERANK_ITEMS)
         self._require("recall_weight", 0, MAX_WEIGHT)
+        self._require("min_relevance", 0, 1)
         for name in ("cache_megabytes", "answer_milliseconds"):
             self._require(name, 0)
         parse_channel_weights(self.channel_weights)

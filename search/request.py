@@ -67,6 +67,8 @@ class SearchRequest:
     # maximum number of candidates to rerank, including pinned items; if time was short on the first
     # page, requests for later pages set the number of candidates that the first page reranked
     rerank_limit: int | None = None
+    # results with a lower relevance are left out; None: the engine's default
+    min_relevance: float | None = None
     page_size: int = 10  # maximum number of results on the page
     offset: int = 0  # number of results before the page
     deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
@@ -83,6 +85,8 @@ class SearchRequest:
         for name, low, high in _DEPTHS:
             if (depth := getattr(self, name)) is not None:
                 check_range(depth, name, low, high)
+        if self.min_relevance is not None:
+            check_range(self.min_relevance, "min_relevance", 0, 1)
         check_range(self.page_size, "page_size", 1, MAX_PAGE_SIZE)
         check_range(self.offset, "offset", 0, MAX_OFFSET)
 

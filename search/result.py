@@ -32,6 +32,10 @@ class Hit:
         item: The item at the time of the search; None if only ids are returned.
         base_score: The score without boosts; None without rules.
         adjustments: The effects of rules on the item, in the order of `search.rules`.
+        signals: The signals from which the relevance is estimated, by name (see
+            `search.relevance`); empty when browsing.
+        relevance: The estimated probability that the item is relevant, in [0, 1]; None when
+            browsing, and if the bundle has no calibration.
     """
 
     item_id: str
@@ -43,6 +47,8 @@ class Hit:
     item: Item | None = None
     base_score: float | None = None
     adjustments: tuple[Adjustment, ...] = ()
+    signals: Mapping[str, float] = field(default_factory=dict)
+    relevance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,9 @@ class SearchResult:
         rerank_target: Number of candidates that the reranker scores if there is enough time.
         rules: The effect of each rule, in the order of `search.rules`.
         interpretation: What the query was understood as; None without a query.
+        relevant: Estimated number of relevant items among the recalled candidates; None when
+            browsing, and if the bundle has no calibration.
+        nothing_fits: Whether no candidate is relevant enough, so that all results are guesses.
     """
 
     hits: tuple[Hit, ...]
@@ -102,6 +111,8 @@ class SearchResult:
     rerank_target: int = 0
     rules: tuple[RuleReport, ...] = ()
     interpretation: Interpretation | None = None
+    relevant: int | None = None
+    nothing_fits: bool = False
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def make_bundle(work: Path, items: int) -> Path:
         store,
         tokenizer,
         choose_numerics(),
-        dev=(),
+        judged={"train": (), "dev": ()},
         golden_queries=vectors.queries()[:8],
         built_from={"dataset": f"{items} titles"},
     )

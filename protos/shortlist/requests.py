@@ -32,6 +32,7 @@ class SearchOptions(TypedDict, total=False):
     page_token: str
     recall_depth: int
     rerank_depth: int | None
+    min_relevance: float | None  # results with a lower relevance are left out
     item_fields: Iterable[str]  # fields of items to return, such as "title"; empty means all
     language: str  # of the query, such as "en" or "pt-BR"
     understanding: understanding_pb2.Understanding | None  # the kinds of understanding to turn off

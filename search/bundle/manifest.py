@@ -23,6 +23,7 @@ from base.errors import InputError
 from base.untrusted import limits
 from base.untrusted.small_files import read_bytes
 from search.ranking.weights import MAX_WEIGHT, Weights
+from search.relevance import Calibration
 
 FORMAT_VERSION = 2
 PARTS_VERSION = 1  # version of all files but the manifest; `train` starts over if it changes
@@ -56,8 +57,8 @@ class Manifest:
     """Identity, origin and files of a bundle.
 
     Attributes:
-        bundle_id: Hash of all files but the manifest, and of `as_of`, `numerics`, `channels` and
-            `weights`; 16 hexadecimal digits.
+        bundle_id: Hash of all files but the manifest, and of `as_of`, `numerics`, `channels`,
+            `weights` and `calibration`; 16 hexadecimal digits.
         created: UTC time, ISO 8601.
         as_of: The day on which item ages are computed, ISO 8601; None if no item has a date.
         numerics: Input type of matrix products when the bundle was built.
@@ -74,6 +75,8 @@ class Manifest:
         channels: The recall channels that the bundle was built with. Searches use no other
             channels. So the results of a bundle stay the same when a later version of the program
             adds a channel.
+        calibration: How scores become relevance; None in bundles of earlier versions, whose results
+            have no relevance.
     """
 
     bundle_id: str
@@ -88,6 +91,7 @@ class Manifest:
     root: str | None = None
     channels: tuple[str, ...] = FIRST_CHANNELS
     weights: Weights | None = None
+    calibration: Calibration | None = None
 
     def with_files(self, files: Mapping[str, Mapping[str, Any]]) -> "Manifest":
         """Return a copy with the given files and the `bundle_id` that belongs to them."""
@@ -105,7 +109,9 @@ class Manifest:
     def write(self, directory: Path) -> None:
         """Write the manifest atomically."""
         weights = None if self.weights is None else asdict(self.weights)
-        values = {"format_version": FORMAT_VERSION, **vars(self), "weights": weights}
+        calibration = None if self.calibration is None else asdict(self.calibration)
+        values = {"format_version": FORMAT_VERSION, **vars(self)}
+        values |= {"weights": weights, "calibration": calibration}
         content = json.dumps(values, indent=1).removeprefix("{\n") + "\n"
         write_text(directory / MANIFEST, _SEAL % _digest(content.encode()) + content)
 
@@ -142,6 +148,8 @@ class Manifest:
             values["channels"] = tuple(values.get("channels", FIRST_CHANNELS))
             if values.get("weights") is not None:
                 values["weights"] = Weights(**values["weights"])
+            if values.get("calibration") is not None:
+                values["calibration"] = Calibration.of(values["calibration"])
             manifest = cls(**values)
             manifest.check()
         except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -186,6 +194,8 @@ class Manifest:
             parts.append(self.channels)
         if self.weights is not None:
             parts.append(asdict(self.weights))
+        if self.calibration is not None:
+            parts.append(asdict(self.calibration))
         text = json.dumps(parts, sort_keys=True)
         return _digest(text.encode())[:16]
 

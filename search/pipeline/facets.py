@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from search.pipeline.state import SearchState
 from search.result import Degradation
 
@@ -17,6 +19,7 @@ def count_facets(state: SearchState) -> None:
     if state.candidates is None:  # browsing has no candidates: count all items that pass
         facets = tuple(replace(facet, scope="matched") for facet in facets)
     recalled = state.recalled_rows[: state.depths.recall]
+    recalled = recalled[np.isin(recalled, state.ranking.rows)]  # those that are relevant enough
     with state.timer.stage("facets", len(facets)):
         state.facets = tuple(
             state.snapshot.catalogue.count(

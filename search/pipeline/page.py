@@ -25,6 +25,8 @@ def cut_page(state: SearchState) -> None:
         rerank_target=state.rerank_target,
         interpretation=state.interpretation,
         rules=() if state.effects is None else state.effects.reports,
+        relevant=state.relevant,
+        nothing_fits=state.nothing_fits,
     )
 
 
@@ -48,4 +50,6 @@ def _hit(state: SearchState, rank: int) -> Hit:
         recall_score=float(candidates.recall_scores[position]),
         rerank_score=float(scores.logits[position]) if is_reranked else None,
         item=item,
+        signals={name: float(values[rank]) for name, values in state.signals.items()},
+        relevance=None if state.relevance is None else float(state.relevance[rank]),
     )

@@ -1,5 +1,6 @@
 """The state of one search, which the steps of the pipeline read and change."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -94,6 +95,16 @@ class RankedList:
     recalled: int
     reranked: int
 
+    def first(self, count: int, pins: int) -> "RankedList":
+        """Return the first `count` ranks, of which `pins` are pinned items."""
+        return RankedList(
+            self.rows[:count],
+            self.scores[:count],
+            self.candidates[:count],
+            min(self.recalled, count - pins),
+            min(self.reranked, count - pins),
+        )
+
 
 NOTHING = RankedList(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.int64), 0, 0)
 
@@ -121,8 +132,15 @@ class SearchState:
         recalled_rows: Rows that recall found, without pinned items that recall did not find.
         rerank_target: Number of candidates to rerank if there is time.
         scores: The reranker's scores of the first candidates. Set by `rerank`.
+        ranking: The ranked list. Set by `rank` or, when browsing, by `recall`. `relevance` leaves
+            out the items below the minimum relevance.
+        signals: The signals of relevance of each rank, by name; empty when browsing. Set by
+            `relevance`.
+        relevance: The relevance of each rank; None when browsing, and if the bundle has no
+            calibration. Set by `relevance`.
+        relevant: Estimated number of relevant items; None like `relevance`.
+        nothing_fits: Whether no candidate is relevant enough. Set by `relevance`.
         facets: The facet counts. Set by `facets`.
-        ranking: The ranked list. Set by `rules` or, when browsing, by `recall`.
         shown: The ranks of the results, best first, up to the first result after the page. Set by
             `rules`.
         effects: The effects of rules; None without rules.
@@ -148,8 +166,12 @@ class SearchState:
     )
     rerank_target: int = 0
     scores: RerankScores = NOT_RERANKED
-    facets: tuple[FacetCounts, ...] = ()
     ranking: RankedList = NOTHING
+    signals: Mapping[str, Float32[np.ndarray, " ranks"]] = field(default_factory=dict)
+    relevance: Float32[np.ndarray, " ranks"] | None = None
+    relevant: int | None = None
+    nothing_fits: bool = False
+    facets: tuple[FacetCounts, ...] = ()
     shown: Int64[np.ndarray, " shown"] = field(default_factory=lambda: np.zeros(0, np.int64))
     effects: RuleEffects | None = None
     result: SearchResult | None = None

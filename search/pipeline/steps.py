@@ -7,12 +7,15 @@ from search.encoding import QueryEncoder
 from search.pipeline.facets import count_facets
 from search.pipeline.filter import filter_items
 from search.pipeline.page import cut_page
+from search.pipeline.rank import rank_candidates
 from search.pipeline.recall import Recall
+from search.pipeline.relevance import Relevance
 from search.pipeline.rerank import Rerank
 from search.pipeline.rules import apply_rules
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import SearchState
 from search.pipeline.understand import Understand
+from search.relevance import Calibration
 from search.result import SearchResult
 
 SearchStep: TypeAlias = Callable[[SearchState], None]
@@ -21,20 +24,28 @@ SearchStep: TypeAlias = Callable[[SearchState], None]
 class Pipeline:
     """The steps of a search. The steps store no data of a request."""
 
-    def __init__(self, encoder: QueryEncoder, scorer: CandidateScorer, deepest: int) -> None:
+    def __init__(
+        self,
+        encoder: QueryEncoder,
+        scorer: CandidateScorer,
+        deepest: int,
+        calibration: Calibration | None = None,
+    ) -> None:
         """Put the steps in order.
 
         Args:
             encoder: Encodes queries.
             scorer: Scores candidates with the reranker, if the bundle has one.
             deepest: Number of candidates for the last possible page.
+            calibration: Turns scores into relevance; None: results have no relevance.
         """
         self._recall: tuple[SearchStep, ...] = (
             Understand(encoder.is_word),
             filter_items,
             Recall(encoder, deepest),
         )
-        self._rerank: tuple[SearchStep, ...] = (Rerank(scorer), count_facets)
+        self._rerank: tuple[SearchStep, ...] = (Rerank(scorer),)
+        self._rank: tuple[SearchStep, ...] = (rank_candidates, Relevance(calibration))
         self._finish: tuple[SearchStep, ...] = (apply_rules, cut_page)
 
     def run(
@@ -53,10 +64,10 @@ class Pipeline:
         for step in self._recall:
             step(state)
         if on_recalled is not None and state.rerank_target:
-            on_recalled(_finish(self._finish, state.fork()))
+            on_recalled(_finish((*self._rank, *self._finish), state.fork()))
         for step in self._rerank:
             step(state)
-        return _finish(self._finish, state)
+        return _finish((*self._rank, count_facets, *self._finish), state)
 
 
 def _finish(steps: tuple[SearchStep, ...], state: SearchState) -> SearchResult:

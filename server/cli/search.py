@@ -51,12 +51,13 @@ def search(config: SearchConfig) -> None:
     for line in understood_lines(response.interpretation):
         console.print(Text(line))  # Text, because a query is not markup
     console.print(results_table(response))
-    console.print(_summary(response), style="dim", highlight=False)
+    console.print(summary(response), style="dim", highlight=False)
 
 
 def results_table(response: search_service_pb2.SearchResponse) -> Table:
     """Return a table with one row per result and the scores of each stage."""
-    table = Table("#", "score", "title", "brand", "price", "dense", "lexical", "rerank")
+    scores = ("dense", "lexical", "rerank", "relevance")
+    table = Table("#", "score", "title", "brand", "price", *scores)
     for column in table.columns:
         if column.header not in ("title", "brand"):
             column.justify = "right"
@@ -72,6 +73,7 @@ def results_table(response: search_service_pb2.SearchResponse) -> Table:
             f"{result.dense_score:.3f}" if result.HasField("dense_score") else "",
             f"{result.lexical_score:.2f}" if result.HasField("lexical_score") else "",
             f"{result.rerank_score:.3f}" if result.HasField("rerank_score") else "",
+            f"{result.relevance:.2f}" if result.HasField("relevance") else "",
         )
     return table
 
@@ -88,11 +90,17 @@ def understood_lines(interpretation: understanding_pb2.Interpretation) -> list[s
     return lines + [f"{_EFFECTS.get(part.effect, 'Read as')}: {part.words}" for part in parts]
 
 
-def _summary(response: search_service_pb2.SearchResponse) -> str:
+def summary(response: search_service_pb2.SearchResponse) -> str:
+    """Return a line about the number of results, the stages and the bundle."""
     stages = ", ".join(
         f"{stage.name} {stage.duration.ToNanoseconds() / 1e6:.1f} ms" for stage in response.stages
     )
+    fit = ""
+    if response.HasField("relevant_count"):
+        fit = f", about {response.relevant_count} relevant"
+    if response.coverage.nothing_fits:
+        fit = ", nothing fits: these results are guesses"
     return (
-        f"recalled {response.recalled_count}, reranked {response.reranked_count}"
+        f"recalled {response.recalled_count}, reranked {response.reranked_count}{fit}"
         f" · {stages} · bundle {response.bundle_id}"
     )

@@ -61,6 +61,7 @@ def coverage_message(result: SearchResult) -> coverage_pb2.Coverage:
     return coverage_pb2.Coverage(
         degradations=[_DEGRADATIONS[kind] for kind in result.degradations],
         rerank_target_count=result.rerank_target,
+        nothing_fits=result.nothing_fits,
     )
 
 

@@ -42,6 +42,7 @@ def search_request(
     rerank_depth = None
     if message.HasField("rerank_depth"):
         rerank_depth = min(message.rerank_depth, MAX_RERANK_ITEMS)
+    min_relevance = message.min_relevance if message.HasField("min_relevance") else None
     request = SearchRequest(
         message.query,
         filter=filter_of(message),
@@ -53,6 +54,7 @@ def search_request(
         recall_depth=min(message.recall_depth, MAX_DEPTH) or None,
         rerank_depth=rerank_depth,
         rerank_limit=page.reranked,
+        min_relevance=min_relevance,
         page_size=min(message.page_size, MAX_PAGE_SIZE) or SearchRequest.page_size,
         offset=page.offset,
         deadline=deadline,
@@ -83,6 +85,7 @@ def search_response(
                 recalled_by=recalled_messages(hit),
                 base_score=hit.base_score,
                 adjustments=map(adjustment_message, hit.adjustments),
+                relevance=hit.relevance,
             )
             for rank, hit in enumerate(result.hits, start=request.offset + 1)
         ],
@@ -95,6 +98,7 @@ def search_response(
         matched_count=result.matched,
         rules=map(report_message, result.rules),
         interpretation=interpretation_message(result.interpretation),
+        relevant_count=result.relevant,
         coverage=coverage_message(result),
     )
 

@@ -61,6 +61,9 @@ class Metrics:
             ("kind",),
             registry=registry,
         )
+        self._nothing_fits = Counter(
+            "shortlist_nothing_fits", "Searches that no item fits.", registry=registry
+        )
         self._recalled = _items(
             "shortlist_recalled_items", "Candidates that recall found for an answer.", registry
         )
@@ -100,6 +103,7 @@ class Metrics:
             return
         for degradation in result.degradations:
             self._degradations.labels(degradation.value).inc()
+        self._nothing_fits.inc(result.nothing_fits)
         if any(stage.name == "recall" for stage in result.stages):
             self._recalled.labels(method).observe(result.recalled)
         if result.rerank_target:

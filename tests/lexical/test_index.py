@@ -334,3 +334,14 @@ def test_an_index_without_a_config_file_is_english_with_the_first_weights(tmp_pa
         },
     )
     assert after.search("run fleet", 5)[1].tolist() == before
+
+
+def test_the_known_share_of_terms_weighs_them_by_their_inverse_document_frequency(build):
+    index = build(titles("red lamp", "blue lamp", "lamp"))
+    rare, frequent, unknown = (math.log(1 + (3 - n + 0.5) / (n + 0.5)) for n in (1, 3, 0))
+    share = (rare + frequent) / (rare + frequent + unknown)
+    assert index.known_share(index.terms("red lamps zub")) == pytest.approx(share)
+    assert index.known_share(["red", "lamp"]) == 1.0
+    assert index.known_share(["zub"]) == index.known_share([]) == 0.0
+    masked = frequent / (frequent + unknown)
+    assert index.known_share(["red", "lamp"], unknown="red") == pytest.approx(masked)

@@ -45,6 +45,9 @@ def search_refusals() -> Iterator[Refusal]:
     yield refusal("rerank_limit: is -1; give 0 to 1,000", None, rerank_limit=-1)
     yield refusal("rerank_limit: is 1,001; give 0 to 1,000", None, rerank_limit=1_001)
     yield same("max_per_group: is -1; give 0 to 100", max_per_group=-1)
+    yield same("min_relevance: is -0.1; give 0 to 1", min_relevance=-0.1)
+    yield same("min_relevance: is 1.1; give 0 to 1", min_relevance=1.1)
+    yield same("min_relevance: is nan; give 0 to 1", min_relevance=math.nan)
     yield refusal("max_per_group: is 101; give 0 to 100", None, max_per_group=101)
     yield same("language: is no language tag; give a tag such as en or pt-BR", language="e n")
 

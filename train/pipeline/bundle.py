@@ -22,6 +22,7 @@ from search.engine import Engine
 from search.feature_source import newest_release
 from search.understanding.synonyms import SYNONYMS_FILE
 from train.evaluation.report import JudgedQuery
+from train.pipeline.calibration import CALIBRATION, calibrate
 from train.pipeline.steps import TrainingStep
 from train.pipeline.weights import (
     CHANNEL_WEIGHTS,
@@ -45,7 +46,7 @@ def assemble(
     tokenizer: Tokenizer,
     numerics: Numerics,
     *,
-    dev: Sequence[JudgedQuery],
+    judged: Mapping[str, Sequence[JudgedQuery]],
     golden_queries: Sequence[str],
     built_from: Mapping[str, Any],
     synonyms: str | None = None,
@@ -54,13 +55,15 @@ def assemble(
     """Write the bundle of finished steps, unless `target` is already that bundle.
 
     The serving engine reads the bundle's files. The weights of scores are chosen with it on the
-    judged queries `dev`. Then it answers the golden queries, and the bundle records the answers.
-    `synonyms` is the content of the bundle's file of synonyms. `state` describes the writes that
-    the items include, see `Manifest`.
+    judged queries of `dev`, and relevance is calibrated on those of `train` and `dev`. Then the
+    engine answers the golden queries, and the bundle records the answers. `synonyms` is the content
+    of the bundle's file of synonyms. `state` describes the writes that the items include, see
+    `Manifest`.
     """
     channels = tuple(channel.name for channel in CHANNELS)
     made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
     made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
+    made_of["relevance"] = CALIBRATION
     made_of["weights"] = [list(CHANNEL_WEIGHTS), list(RECALL_WEIGHTS), MIN_QUERIES, MAX_QUERIES]
     if synonyms is not None:
         made_of["synonyms"] = hashlib.sha256(synonyms.encode()).hexdigest()
@@ -94,10 +97,10 @@ def assemble(
             weights=untuned_weights(read_config(directory / bundle.TOWERS)["temperature"]),
         )
         engine = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
-        weights, report = choose_weights(engine, dev)
-        manifest = replace(
-            manifest, weights=weights, reports={**manifest.reports, "weights": report}
-        )
+        weights, of_weights = choose_weights(engine, judged["dev"])
+        calibration, of_relevance = calibrate(engine, judged["train"], judged["dev"])
+        reports = {**manifest.reports, "weights": of_weights, "relevance": of_relevance}
+        manifest = replace(manifest, weights=weights, calibration=calibration, reports=reports)
         golden.record(engine, golden_queries, directory / bundle.GOLDEN)
         manifest.with_files(bundle.list_files(directory)).write(directory)
 

@@ -48,7 +48,7 @@ from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
 from train.pipeline.vectors import item_texts, write_vectors
 from train.pipeline.vocabulary import keep_rows, model_texts, prune
-from train.pipeline.weights import dev_queries
+from train.pipeline.weights import queries_of
 
 logger = logging.getLogger(__name__)
 
@@ -357,7 +357,9 @@ class TrainingRun:
             self.store,
             self.tokenizer,
             self.numerics,
-            dev=dev_queries(self.relevance, self.store),
+            judged={
+                split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
+            },
             golden_queries=self._sample_queries(_GOLDEN),
             synonyms=self.synonyms,
             built_from={

@@ -47,17 +47,22 @@ def untuned_weights(temperature: float) -> Weights:
     return Weights({DENSE: round(weight, 3)}, RECALL_WEIGHT)
 
 
-def dev_queries(relevance: Relevance | None, store: ItemStore) -> list[JudgedQuery]:
-    """Return the `dev` queries that have an item with a gain."""
+def queries_of(relevance: Relevance | None, store: ItemStore, split: str) -> list[JudgedQuery]:
+    """Return the queries of a split that have an item with a gain."""
     if relevance is None:
         return []
-    dev = relevance.only("dev")
-    gains: list[dict[str, float]] = [{} for _ in dev.queries]
-    for query, row, gain in zip(dev.query, dev.item, dev.gain, strict=True):
-        gains[query][store.ids[row]] = float(gain)
+    chosen = relevance.only(split)
+    gains: list[dict[str, float]] = [{} for _ in chosen.queries]
+    relevant: list[set[str]] = [set() for _ in chosen.queries]
+    pairs = zip(chosen.query, chosen.item, chosen.gain, chosen.relevant, strict=True)
+    for query, row, gain, is_relevant in pairs:
+        item_id = store.ids[row]
+        gains[query][item_id] = float(gain)
+        if is_relevant:
+            relevant[query].add(item_id)
     return [
-        JudgedQuery(text, text, of_items, frozenset())
-        for text, of_items in zip(dev.queries, gains, strict=True)
+        JudgedQuery(text, text, of_items, frozenset(relevant_items))
+        for text, of_items, relevant_items in zip(chosen.queries, gains, relevant, strict=True)
         if any(of_items.values())
     ]
 

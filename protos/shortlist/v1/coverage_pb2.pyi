@@ -83,9 +83,16 @@ class Coverage(_message.Message):
 
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
     RERANK_TARGET_COUNT_FIELD_NUMBER: _builtins.int
+    NOTHING_FITS_FIELD_NUMBER: _builtins.int
     rerank_target_count: _builtins.int
     """The number of candidates that would be reranked with enough time. 0 if there was nothing to
     rerank, and for methods that do not rerank.
+    """
+    nothing_fits: _builtins.bool
+    """Whether no item fits the query: no candidate, apart from pinned items, has a relevance of the
+    bundle's threshold or more. The results are then guesses. Training chooses the threshold. False
+    without a query, with a bundle of an earlier version, and for methods other than Search and
+    StreamSearch.
     """
     @_builtins.property
     def degradations(self) -> _containers.RepeatedScalarFieldContainer[Global___Degradation.ValueType]:
@@ -96,10 +103,11 @@ class Coverage(_message.Message):
         *,
         degradations: _abc.Iterable[Global___Degradation.ValueType] | None = ...,
         rerank_target_count: _builtins.int = ...,
+        nothing_fits: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "rerank_target_count", b"rerank_target_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "nothing_fits", b"nothing_fits", "rerank_target_count", b"rerank_target_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -70,6 +70,7 @@ class SearchRequest(_message.Message):
     MAX_PER_GROUP_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
+    MIN_RELEVANCE_FIELD_NUMBER: _builtins.int
     UNDERSTANDING_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
@@ -89,9 +90,9 @@ class SearchRequest(_message.Message):
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page; opaque. A token is bound to all fields of its
-    request that define the list, such as the query, depths, filter and rules, and to its bundle or a bundle that a
-    server compacted from it. INVALID_ARGUMENT with PAGE_TOKEN_EXPIRED if only the bundle differs,
-    and with PAGE_TOKEN_MISMATCH for every other token that does not fit.
+    request that define the list, such as the query, depths, filter and rules, and to its bundle or
+    a bundle that a server compacted from it. INVALID_ARGUMENT with PAGE_TOKEN_EXPIRED if only the
+    bundle differs, and with PAGE_TOKEN_MISMATCH for every other token that does not fit.
 
     Each page is computed from the items as they are at the time of the call. No result appears on
     two pages unless the catalogue changes in between. If a page was reranked less deeply for lack
@@ -117,6 +118,13 @@ class SearchRequest(_message.Message):
     """The language of the query, as a tag such as "en" or "pt-BR". Empty, the default: the server's
     language. INVALID_ARGUMENT if it is no language tag.
     """
+    min_relevance: _builtins.float
+    """The minimum relevance of a result, from 0 to 1: results with a lower `relevance` are left out.
+    INVALID_ARGUMENT for another number. Absent means the server's default (0, which leaves out
+    nothing, unless configured otherwise). The pages, `next_page_token` and facets of the scope
+    FACET_SCOPE_RECALLED follow. Pinned results stay. No effect without a query, and with a bundle
+    whose results have no relevance.
+    """
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
         """Restricts the search to items that pass; only these are recalled and reranked. Absent: all
@@ -141,7 +149,8 @@ class SearchRequest(_message.Message):
 
     @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """The other field numbers from 10 to 19 are reserved for later fields about the user and the context.
+        """The other field numbers from 10 to 19 are reserved for later fields about the user and the
+        context.
 
         The fields of each result's `item` to return, by name, such as "title" or "attributes" (all
         attributes). Absent, empty and "*" mean every field. INVALID_ARGUMENT for a path that is no
@@ -161,15 +170,21 @@ class SearchRequest(_message.Message):
         max_per_group: _builtins.int = ...,
         rules: _rules_pb2.Rules | None = ...,
         language: _builtins.str = ...,
+        min_relevance: _builtins.float | None = ...,
         understanding: _understanding_pb2.Understanding | None = ...,
         item_fields: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "filter", b"filter", "item_fields", b"item_fields", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "filter", b"filter", "item_fields", b"item_fields", "min_relevance", b"min_relevance", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "item_fields", b"item_fields", "language", b"language", "max_per_group", b"max_per_group", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "item_fields", b"item_fields", "language", b"language", "max_per_group", b"max_per_group", "min_relevance", b"min_relevance", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_relevance: _TypeAlias = _typing.Literal["min_relevance"]  # noqa: Y015
+    _WhichOneofArgType__min_relevance: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance"]  # noqa: Y015
     _WhichOneofReturnType__rerank_depth: _TypeAlias = _typing.Literal["rerank_depth"]  # noqa: Y015
     _WhichOneofArgType__rerank_depth: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_relevance) -> _WhichOneofReturnType__min_relevance | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank_depth) -> _WhichOneofReturnType__rerank_depth | None: ...
 
 Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
@@ -190,6 +205,7 @@ class SearchResponse(_message.Message):
     MATCHED_COUNT_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     INTERPRETATION_FIELD_NUMBER: _builtins.int
+    RELEVANT_COUNT_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The `page_token` of the next page. Empty on the last page, and if the next page would begin
@@ -207,10 +223,16 @@ class SearchResponse(_message.Message):
     """The number of items of the catalogue that pass the filter and the filtering parts of
     `interpretation`, and are not excluded by rules. Absent without a filter and such a part.
     """
+    relevant_count: _builtins.int
+    """An estimate of how many items are relevant: the sum of `relevance` over the recalled candidates
+    that reach both `min_relevance` and the threshold of the bundle, rounded. At least 1
+    if any candidate reaches both, and at most the recall depth. Absent if the results have no
+    relevance.
+    """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchResult]:
         """The results of this page, best first. There are `page_size` results unless fewer items pass the
-        filter, `max_per_group` and `rules`.
+        filter, `min_relevance`, `max_per_group` and `rules`.
         """
 
     @_builtins.property
@@ -248,15 +270,21 @@ class SearchResponse(_message.Message):
         matched_count: _builtins.int | None = ...,
         rules: _abc.Iterable[_rules_pb2.RuleReport] | None = ...,
         interpretation: _understanding_pb2.Interpretation | None = ...,
+        relevant_count: _builtins.int | None = ...,
         coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "coverage", b"coverage", "interpretation", b"interpretation", "matched_count", b"matched_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "_relevant_count", b"_relevant_count", "coverage", b"coverage", "interpretation", b"interpretation", "matched_count", b"matched_count", "relevant_count", b"relevant_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "interpretation", b"interpretation", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "reranked_count", b"reranked_count", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "_relevant_count", b"_relevant_count", "bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "interpretation", b"interpretation", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "relevant_count", b"relevant_count", "reranked_count", b"reranked_count", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__matched_count: _TypeAlias = _typing.Literal["matched_count"]  # noqa: Y015
     _WhichOneofArgType__matched_count: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count"]  # noqa: Y015
+    _WhichOneofReturnType__relevant_count: _TypeAlias = _typing.Literal["relevant_count"]  # noqa: Y015
+    _WhichOneofArgType__relevant_count: _TypeAlias = _typing.Literal["_relevant_count", b"_relevant_count"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__matched_count) -> _WhichOneofReturnType__matched_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relevant_count) -> _WhichOneofReturnType__relevant_count | None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
 
@@ -339,6 +367,7 @@ class SearchResult(_message.Message):
     RECALLED_BY_FIELD_NUMBER: _builtins.int
     BASE_SCORE_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    RELEVANCE_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item."""
     rank: _builtins.int
@@ -365,6 +394,11 @@ class SearchResult(_message.Message):
     base_score: _builtins.float
     """The score without boosts: `score` minus the `score_change` of every adjustment. Absent without
     rules.
+    """
+    relevance: _builtins.float
+    """The estimated probability that the item is relevant to the query, from 0 to 1; comparable
+    between searches. It never rises along the list, before rules reorder the list. Absent without
+    a query, and with a bundle of an earlier version.
     """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
@@ -396,10 +430,11 @@ class SearchResult(_message.Message):
         recalled_by: _abc.Iterable[_channel_pb2.Recalled] | None = ...,
         base_score: _builtins.float | None = ...,
         adjustments: _abc.Iterable[_rules_pb2.Adjustment] | None = ...,
+        relevance: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_rerank_score", b"_rerank_score", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "lexical_score", b"lexical_score", "recall_score", b"recall_score", "rerank_score", b"rerank_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "lexical_score", b"lexical_score", "recall_score", b"recall_score", "relevance", b"relevance", "rerank_score", b"rerank_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_rerank_score", b"_rerank_score", "adjustments", b"adjustments", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recall_score", b"recall_score", "recalled_by", b"recalled_by", "rerank_score", b"rerank_score", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "adjustments", b"adjustments", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recall_score", b"recall_score", "recalled_by", b"recalled_by", "relevance", b"relevance", "rerank_score", b"rerank_score", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__base_score: _TypeAlias = _typing.Literal["base_score"]  # noqa: Y015
     _WhichOneofArgType__base_score: _TypeAlias = _typing.Literal["_base_score", b"_base_score"]  # noqa: Y015
@@ -409,6 +444,8 @@ class SearchResult(_message.Message):
     _WhichOneofArgType__lexical_score: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score"]  # noqa: Y015
     _WhichOneofReturnType__recall_score: _TypeAlias = _typing.Literal["recall_score"]  # noqa: Y015
     _WhichOneofArgType__recall_score: _TypeAlias = _typing.Literal["_recall_score", b"_recall_score"]  # noqa: Y015
+    _WhichOneofReturnType__relevance: _TypeAlias = _typing.Literal["relevance"]  # noqa: Y015
+    _WhichOneofArgType__relevance: _TypeAlias = _typing.Literal["_relevance", b"_relevance"]  # noqa: Y015
     _WhichOneofReturnType__rerank_score: _TypeAlias = _typing.Literal["rerank_score"]  # noqa: Y015
     _WhichOneofArgType__rerank_score: _TypeAlias = _typing.Literal["_rerank_score", b"_rerank_score"]  # noqa: Y015
     @_typing.overload
@@ -419,6 +456,8 @@ class SearchResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lexical_score) -> _WhichOneofReturnType__lexical_score | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__recall_score) -> _WhichOneofReturnType__recall_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relevance) -> _WhichOneofReturnType__relevance | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank_score) -> _WhichOneofReturnType__rerank_score | None: ...
 

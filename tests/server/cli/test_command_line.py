@@ -337,6 +337,20 @@ def test_titles_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> N
     assert "[bold]Cable[/] [red]" in capsys.readouterr().out
 
 
+def test_the_relevance_and_a_search_that_no_item_fits_are_printed() -> None:
+    from server.cli.search import results_table, summary
+    from shortlist.v1.coverage_pb2 import Coverage
+    from shortlist.v1.search_service_pb2 import SearchResponse, SearchResult
+
+    results = [SearchResult(rank=1, relevance=0.754), SearchResult(rank=2)]
+    response = SearchResponse(results=results, relevant_count=3)
+    assert list(results_table(response).columns[-1].cells) == ["0.75", ""]
+    assert "about 3 relevant" in summary(response)
+    response.coverage.CopyFrom(Coverage(nothing_fits=True))
+    assert "nothing fits" in summary(response)
+    assert "relevant" not in summary(SearchResponse())
+
+
 def test_a_refused_search_exits_with_one(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", " ", "--address", address]) == 1
     assert "INVALID_ARGUMENT: query" in capsys.readouterr().err

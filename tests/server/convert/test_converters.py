@@ -98,6 +98,30 @@ def test_a_response_tells_what_the_engine_did() -> None:
     assert response.bundle_id == "bundle"
 
 
+def test_relevance_and_its_minimum_are_converted() -> None:
+    assert search_of(query="q").min_relevance is None
+    assert search_of(query="q", min_relevance=0).min_relevance == 0.0
+    assert search_of(query="q", min_relevance=0.25).min_relevance == 0.25
+    hits = (Hit("a", 1.0, relevance=0.75), Hit("b", 0.5))
+    found = SearchResult(hits, (), recalled=2, reranked=0, relevant=0, nothing_fits=True)
+    response = search_messages.search_response(search.SearchRequest("q"), found, manifest())
+    assert response.results[0].relevance == 0.75
+    assert not response.results[1].HasField("relevance")
+    assert response.HasField("relevant_count")
+    assert response.coverage.nothing_fits
+    without = search_messages.search_response(
+        search.SearchRequest("q"), result(1, has_more=False), manifest()
+    )
+    assert not without.HasField("relevant_count")
+    assert not without.coverage.nothing_fits
+
+
+def test_a_page_token_fits_only_the_same_minimum_relevance() -> None:
+    token = token_after(search.SearchRequest("q", min_relevance=0.5), manifest())
+    assert search_of(query="q", min_relevance=0.5, page_token=token).offset == 1
+    assert refused_field(search_of, query="q", page_token=token) == "page_token"
+
+
 def token_after(request: search.SearchRequest, bundle: Manifest) -> str:
     response = search_messages.search_response(request, result(1, has_more=True), bundle)
     return response.next_page_token

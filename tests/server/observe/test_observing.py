@@ -27,6 +27,7 @@ from search.request import SearchRequest
 from search.result import SearchResult
 from search.runtime.batching import current_context
 from server.config import ServerConfig
+from server.observe.metrics import Metrics
 from server.observe.tracing import make_exporter
 from shortlist.client import Client
 from shortlist.v1 import search_service_pb2
@@ -52,6 +53,14 @@ def client(observed: Running) -> Iterator[Client]:
 
 
 # ---- metrics
+
+
+def test_searches_that_no_item_fits_are_counted():
+    metrics = Metrics()
+    for nothing_fits in (True, False, True):
+        result = SearchResult((), (), recalled=0, reranked=0, nothing_fits=nothing_fits)
+        metrics.observe_answer("Search", result)
+    assert metrics.registry.get_sample_value("shortlist_nothing_fits_total") == 2
 
 
 def scrape(observed: Running) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

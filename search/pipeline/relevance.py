@@ -1,0 +1,84 @@
+"""Relevance: estimate for each candidate how probably it is relevant, and apply the minimum."""
+
+import numpy as np
+
+from search.pipeline.state import SearchState
+from search.relevance import (
+    COSINE,
+    KNOWN_WORDS,
+    LAST_WORD,
+    LEXICAL_SCORE,
+    LOGIT,
+    Calibration,
+    Signals,
+)
+from search.request import DENSE, LEXICAL
+
+
+class Relevance:
+    """Sets the relevance of the ranked candidates; leaves out those below the minimum."""
+
+    def __init__(self, calibration: Calibration | None) -> None:
+        """Use the calibration of the bundle; without one, no result has a relevance."""
+        self._calibration = calibration
+
+    def __call__(self, state: SearchState) -> None:
+        """Set the signals, the relevance, the number of relevant items and `nothing_fits`."""
+        if state.query is None:
+            return
+        with state.timer.step("relevance"):
+            state.signals = _signals(state)
+            if self._calibration is not None:
+                _apply(state, self._calibration)
+
+
+def _apply(state: SearchState, calibration: Calibration) -> None:
+    pins, ranking, minimum = len(state.pins), state.ranking, state.request.min_relevance
+    if minimum is None:
+        minimum = state.config.min_relevance
+    # Pinned items have a relevance of their own, because their positions say nothing about it.
+    others = calibration.estimate({name: of[pins:] for name, of in state.signals.items()})
+    pinned = [
+        calibration.estimate({name: of[pin : pin + 1] for name, of in state.signals.items()})
+        for pin in range(pins)
+    ]
+    relevance = np.concatenate([*(estimate.relevance for estimate in pinned), others.relevance])
+    last = pins + int(np.count_nonzero(others.relevance >= minimum))
+    recalled = relevance[pins : min(last, pins + ranking.recalled)]
+    state.relevance, state.nothing_fits = relevance, others.nothing_fits
+    if others.nothing_fits:
+        state.relevant = 0
+    else:
+        state.relevant = max(round(float(recalled.sum())), min(len(recalled), 1))
+    if last < len(ranking.rows):
+        state.ranking = ranking.first(last, pins)
+
+
+def _signals(state: SearchState) -> Signals:
+    """Return the signals of each rank.
+
+    A lexical score that was not computed counts as 0, because recall finds all items with a high
+    score.
+    """
+    assert state.query is not None
+    assert state.candidates is not None
+    order, scores = state.ranking.candidates, state.candidates.channel_scores
+    cosine = scores[DENSE][order]
+    lexical = np.zeros_like(cosine)
+    if LEXICAL in scores:
+        lexical = np.nan_to_num(scores[LEXICAL][order])
+    logit = np.full(len(scores[DENSE]), np.nan, np.float32)
+    logit[: len(state.scores)] = state.scores.logits
+    # The typed text counts, because a wrong correction has words that items have.
+    index = state.snapshot.channels.lexical_index
+    assert index is not None  # a calibration needs the lexical channel
+    terms = index.terms(state.request.text)
+    known = index.known_share(terms)
+    last = float(bool(terms) and terms[-1] in index.vocabulary)
+    return {
+        COSINE: cosine,
+        LEXICAL_SCORE: lexical,
+        KNOWN_WORDS: np.full_like(cosine, known),
+        LAST_WORD: np.full_like(cosine, last),
+        LOGIT: logit[order],
+    }
