@@ -182,6 +182,7 @@ class Snapshot:
         """Compile or load everything that a search for `depth` items needs."""
         self.channels.warm_up(depth)
         self.popularity.warm_up()
+        self.understanding.words.near.warm_up()
 
 
 def without_deleted(result: SearchResult, searched: Snapshot, current: Snapshot) -> SearchResult:

@@ -234,6 +234,7 @@ def require_unchanged(
     present = {
         f"{part}/{path}": entry
         for part in parts
+        if ((copies or directory) / part).is_dir()
         for path, entry in list_files((copies or directory) / part).items()
     }
     if present != manifest.files_of(*parts):

@@ -1,10 +1,6 @@
 """Filter: select the items that the search may return."""
 
-from collections.abc import Callable
 from dataclasses import replace
-
-import numpy as np
-from jaxtyping import Bool
 
 from catalog.filters import Filter
 from search.channels.base import Allowed
@@ -14,7 +10,7 @@ from search.pipeline.state import SearchState
 from search.rules import NO_RULES
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
-from search.understanding.interpretation import Effect, Interpretation
+from search.understanding.interpretation import Effect, Exclusion, Interpretation, Limit
 
 
 def filter_items(state: SearchState) -> None:
@@ -39,28 +35,27 @@ def _understood(state: SearchState, understood: Interpretation, passed: Allowed)
     """
     snapshot = state.snapshot
 
-    def effect(effect: Effect, mask: Callable[[], Bool[np.ndarray, " rows"]]) -> Effect:
+    def effect_of(part: Limit | Exclusion) -> Effect:
         nonlocal passed
-        if effect != "filter":
-            return effect
-        left = mask() & (snapshot.catalogue.all_alive if passed is None else passed)
+        if part.effect != "filter":
+            return part.effect
+        if isinstance(part, Limit):
+            left = within_limits(snapshot, (part,))
+        else:
+            left = without_mentions(snapshot, part)
+        left &= snapshot.catalogue.all_alive if passed is None else passed
         if not left.any():
             return "none"
         passed = left
         return "filter"
 
-    limits = tuple(
-        replace(limit, effect=effect(limit.effect, lambda x=limit: within_limits(snapshot, (x,))))
-        for limit in understood.limits
+    state.interpretation = replace(
+        understood,
+        limits=tuple(replace(limit, effect=effect_of(limit)) for limit in understood.limits),
+        exclusions=tuple(
+            replace(exclusion, effect=effect_of(exclusion)) for exclusion in understood.exclusions
+        ),
     )
-    exclusions = tuple(
-        replace(
-            exclusion,
-            effect=effect(exclusion.effect, lambda x=exclusion: without_mentions(snapshot, x)),
-        )
-        for exclusion in understood.exclusions
-    )
-    state.interpretation = replace(understood, limits=limits, exclusions=exclusions)
     return passed
 
 

@@ -107,7 +107,8 @@ def _excluded(
     tokens: list[str], start: int, follows: Callable[[str, str], bool]
 ) -> tuple[int, list[str]]:
     """Return where the exclusion at a token ends, and what it excludes."""
-    word, before, nothing = tokens[start], tokens[start - 1] if start else "", (start + 1, [])
+    word, before = tokens[start], tokens[start - 1] if start else ""
+    nothing = (start + 1, list[str]())
     if word not in _WITHOUT and word not in _NO:
         return nothing
     begin = start + 1

@@ -134,6 +134,12 @@ class Interpretation:
     values: tuple[RecognisedValue, ...] = ()
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts that are not empty, such as "rewrites"; without any text."""
+        names = ("rewrites", "synonyms", "stop_words", "limits", "exclusions", "values")
+        return tuple(name for name in names if getattr(self, name))
+
+    @property
     def lexical_text(self) -> str:
         """The text without stop words, for the lexical channel."""
         if not self.stop_words:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from search.understanding.interpretation import Change, Rewrite
 from search.understanding.near_words import MIN_LENGTH
+from search.understanding.stop_words import FUNCTION_WORDS
 from search.understanding.words import Words, is_plain
 
 # Logarithms of the probabilities of edits, up to a constant.
@@ -19,13 +20,14 @@ _DOUBLED = -0.5  # a letter is typed twice, or once instead of twice
 _INSERTED = -1.5  # a letter too many, or too few
 _NEIGHBOUR = -1.5  # the letter of a neighbouring key, or another vowel
 _REPLACED = -2.5  # any other letter
-_TWO_EDITS = -5.0
+_TWO_EDITS = -4.0
 _FIRST_LETTER = -1.5  # added if the first letter changes; the first letter is seldom mistyped
 _MISSING_SPACE = -1.5
 _CONTEXT = 1.0  # weight of the neighbouring words
 # The logarithm of the number of occurrences that an unknown word would have if it were no typo.
-_UNSEEN = -1.5
-_UNSEEN_REAL = 3.0  # the same for a word that the encoder knows, such as an English word
+_UNSEEN = -3.0
+# The same if the index has the word's stem, or if the encoder has the word, such as an English word
+_UNSEEN_KNOWN = 3.0
 _MIN_PART = 3  # minimum number of characters of each part of a split word
 
 _VOWELS = frozenset("aeiouyäöüéèáíóú")
@@ -39,13 +41,14 @@ class Speller:
 
     Attributes:
         words: The words of the catalogue.
-        is_known: Whether the catalogue has a word in any form or field.
+        is_indexed: Whether the lexical index has the stem of a word. It may be the stem of another
+            word: "cabl" is the stem of "cable".
         is_real: Whether a word is a real word, whether or not the catalogue has it.
         sure: Probability from which a correction replaces the word as typed.
     """
 
     words: Words
-    is_known: Callable[[str], bool]
+    is_indexed: Callable[[str], bool]
     is_real: Callable[[str], bool]
     sure: float = 0.5
 
@@ -59,9 +62,17 @@ class Speller:
         found = {
             position: self._correction(word, padded[position], padded[position + 2])
             for position, word in enumerate(tokens)
-            if len(word) >= MIN_LENGTH and is_plain(word) and not self.is_known(word)
+            if len(word) >= MIN_LENGTH and is_plain(word) and not self.knows(word)
         }
         return {position: rewrite for position, rewrite in found.items() if rewrite is not None}
+
+    def knows(self, word: str) -> bool:
+        """Return whether a word is surely no typo."""
+        return (
+            word in self.words
+            or word in FUNCTION_WORDS
+            or (self.is_indexed(word) and self.is_real(word))
+        )
 
     def _correction(self, word: str, left: str, right: str) -> Rewrite | None:
         """Return the most probable correction; None without candidates."""
@@ -74,7 +85,8 @@ class Speller:
         if not scores:
             return None
         best = max(scores, key=lambda known: (scores[known], known))
-        unchanged = _UNSEEN_REAL if self.is_real(word) else _UNSEEN
+        is_other_word = self.is_real(word) or self.is_indexed(word)
+        unchanged = _UNSEEN_KNOWN if is_other_word else _UNSEEN
         # Subtract the best score, so that no power overflows.
         others = sum(math.exp(score - scores[best]) for score in (*scores.values(), unchanged))
         probability = 1 / others

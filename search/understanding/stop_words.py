@@ -21,6 +21,7 @@ STOP_WORDS: Mapping[str, frozenset[str]] = {
     "pt": word_set("o a os as um uma e ou de do da dos das para por com em no na"),
     "ru": word_set("и или в во на с со для от до из по к за"),
 }
+FUNCTION_WORDS = frozenset[str]().union(*STOP_WORDS.values())
 DEFAULT_LANGUAGE = "en"
 _UNIT = re.compile(r"\d\S*$")
 

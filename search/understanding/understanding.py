@@ -18,12 +18,11 @@ from search.understanding.interpretation import (
 )
 from search.understanding.limits import limits_in
 from search.understanding.spelling import Speller
-from search.understanding.stop_words import STOP_WORDS, stop_words_in
+from search.understanding.stop_words import stop_words_in
 from search.understanding.synonyms import NO_SYNONYMS, Synonyms
 from search.understanding.words import Words, words_of
 
 _CHUNK = re.compile(r"\S+")
-_FUNCTION_WORDS = frozenset().union(*STOP_WORDS.values())
 
 IsWord = Callable[[str], bool]
 
@@ -81,13 +80,11 @@ class QueryUnderstanding:
             without, exclusions = exclusions_in(text, self._follows)
             text = without or text
 
-        def is_known(word: str) -> bool:
-            return word in self.words or word in _FUNCTION_WORDS or is_indexed(word)
-
+        speller = Speller(self.words, is_indexed, is_real)
         if kinds.compounds:
-            text, rewrites = self._joined(text, is_known)
+            text, rewrites = self._joined(text, speller.knows)
         if kinds.spelling:
-            text, corrections = _corrected(text, Speller(self.words, is_known, is_real))
+            text, corrections = _corrected(text, speller)
             rewrites += corrections
         if kinds.compounds:
             rewrites += tuple(split_words(self.words, words_of(text)))

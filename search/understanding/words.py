@@ -38,7 +38,7 @@ def is_plain(word: str) -> bool:
     Words with digits are sizes and codes. Scripts without case (Han, Kana, Hangul, Thai, Arabic)
     need other rules for spelling.
     """
-    return word.isalpha() and word.upper() != word.lower()
+    return word.isalpha() and (word.isascii() or word.upper() != word.lower())
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,11 @@ class Words:
     def of(cls, catalogue: Catalogue) -> "Words":
         """Count the words of a catalogue. A million titles take some seconds."""
         counter = _Counter()
+        counter.add(catalogue.base.table["title"].combine_chunks().drop_null())
         for texts in _texts(catalogue.base):
-            counter.add(texts)
+            distinct = pc.value_counts(texts.drop_null())
+            times = np.asarray(distinct.field("counts")).astype(np.int64)
+            counter.add(distinct.field("values"), times)
         words = counter.words()
         for part in catalogue.added:
             words = words.extended([part.item(row) for row in range(len(part))])
@@ -114,7 +117,7 @@ class Words:
 
     @cached_property
     def _added_near(self) -> NearWords:
-        return NearWords(word for word in self.added if word not in self.codes)
+        return NearWords({word for word in self.added if word not in self.codes})
 
 
 class _Counter:
@@ -125,34 +128,30 @@ class _Counter:
         self._counts = np.zeros(0, np.int64)
         self._pairs: list[tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]] = []
 
-    def add(self, texts: pa.Array) -> None:
-        """Count the words of texts; a text that occurs n times counts n times."""
-        distinct = pc.value_counts(texts.drop_null())
-        values, times = distinct.field("values"), np.asarray(distinct.field("counts"))
-        for start in range(0, len(values), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            self._add_distinct(values[chunk], times[chunk].astype(np.int64))
+    def add(self, texts: pa.Array, times: Int64[np.ndarray, " texts"] | None = None) -> None:
+        """Count the words of texts without nulls.
 
-    def _add_distinct(self, texts: pa.Array, times: Int64[np.ndarray, " texts"]) -> None:
-        lower = pc.utf8_lower(pc.utf8_normalize(texts, "NFKC"))
-        split = pc.split_pattern_regex(lower, _NO_WORD)
-        coded = split.flatten().dictionary_encode()
-        # Casefold here too, because Arrow has only lower case: ß becomes ss.
-        names = [_fold(word) for word in coded.dictionary.to_pylist()]
-        numbers = np.array([self._code(name) for name in names], np.int64)
-        codes = numbers[np.asarray(coded.indices)]
-        offsets = np.asarray(split.offsets)
-        weights = np.repeat(times, np.diff(offsets))
-        known = codes >= 0
-        self._counts = np.pad(self._counts, (0, len(self._codes) - len(self._counts)))
-        # bincount adds in float64, which is exact up to 2**53
-        added = np.bincount(codes[known], weights[known], len(self._codes))
-        self._counts += added.astype(np.int64)
-        begins = np.zeros(len(codes) + 1, np.bool_)
-        begins[offsets] = True
-        together = known[:-1] & known[1:] & ~begins[1:-1]
-        keys = (codes[:-1][together] << 32) + codes[1:][together]
-        self._pairs.append(_summed(keys, weights[1:][together]))
+        Args:
+            texts: The texts.
+            times: How often each text counts; None: once.
+        """
+        keys, key_times = list[Int64[np.ndarray, "_"]](), list[Int64[np.ndarray, "_"]]()
+        for start in range(0, len(texts), _CHUNK):
+            codes, lengths = self._split(texts[start : start + _CHUNK])
+            known = codes >= 0
+            weights = None
+            if times is not None:
+                weights = np.repeat(times[start : start + _CHUNK], lengths)
+            self._count(codes[known], None if weights is None else weights[known])
+            ends = np.zeros(len(codes), np.bool_)  # the last word of each text
+            ends[np.cumsum(lengths)[lengths > 0] - 1] = True
+            together = known[:-1] & known[1:] & ~ends[:-1]
+            keys.append((codes[:-1][together] << 32) + codes[1:][together])
+            if weights is not None:
+                key_times.append(weights[1:][together])
+        if keys:
+            joined = np.concatenate(keys)
+            self._pairs.append(_summed(joined, np.concatenate(key_times) if key_times else None))
 
     def words(self) -> Words:
         """Return the words counted so far."""
@@ -160,23 +159,46 @@ class _Counter:
         times = np.concatenate([times for _, times in self._pairs] or [np.zeros(0, np.int64)])
         return Words(self._codes, self._counts, *_summed(keys, times), NearWords(self._codes))
 
+    def _split(
+        self, texts: pa.Array
+    ) -> tuple[Int64[np.ndarray, " words"], Int64[np.ndarray, " texts"]]:
+        """Return the numbers of the words of all texts, and the number of words of each text."""
+        lower = pc.utf8_lower(pc.utf8_normalize(texts, "NFKC"))
+        split = pc.split_pattern_regex(lower, _NO_WORD)
+        coded = split.flatten().dictionary_encode()
+        numbers = np.array([self._code(word) for word in coded.dictionary.to_pylist()], np.int64)
+        return numbers[np.asarray(coded.indices)], np.diff(np.asarray(split.offsets)).astype(
+            np.int64
+        )
+
+    def _count(
+        self, codes: Int64[np.ndarray, " words"], weights: Int64[np.ndarray, " words"] | None
+    ) -> None:
+        self._counts = np.pad(self._counts, (0, len(self._codes) - len(self._counts)))
+        # With weights, bincount adds in float64, which is exact up to 2**53.
+        self._counts += np.bincount(codes, weights, len(self._codes)).astype(np.int64)
+
     def _code(self, word: str) -> int:
-        """Return the number of a word; -1 for a word that is not counted."""
-        return self._codes.setdefault(word, len(self._codes)) if is_plain(word) else -1
+        """Return the number of a word in lower case; -1 for a word that is not counted."""
+        # Arrow has only lower case. Casefolding also turns ß into ss.
+        folded = word if word.isascii() else _fold(word)
+        return self._codes.setdefault(folded, len(self._codes)) if is_plain(folded) else -1
 
 
 def _summed(
-    keys: Int64[np.ndarray, " keys"], times: Int64[np.ndarray, " keys"]
+    keys: Int64[np.ndarray, " keys"], times: Int64[np.ndarray, " keys"] | None
 ) -> tuple[Int64[np.ndarray, " distinct"], Int64[np.ndarray, " distinct"]]:
-    """Return the distinct keys, rising, and the sum of the times of each."""
+    """Return the distinct keys, rising, and the sum of the times (None: once) of each."""
+    if times is None:
+        distinct, counts = np.unique(keys, return_counts=True)
+        return distinct, counts.astype(np.int64)
     distinct, positions = np.unique(keys, return_inverse=True)
-    sums = np.bincount(positions, times, len(distinct)).astype(np.int64)
-    return distinct, sums
+    return distinct, np.bincount(positions, times, len(distinct)).astype(np.int64)
 
 
 def _texts(store: ItemStore) -> Iterator[pa.Array]:
-    """Yield the columns of texts whose words are counted."""
-    for column in ("title", "brand", "category"):
+    """Yield the columns of texts whose words are counted, but for titles. Values repeat there."""
+    for column in ("brand", "category"):
         yield store.table[column].combine_chunks()
     attributes = store.table["attributes"].combine_chunks()
     if attributes.null_count < len(attributes):

@@ -86,8 +86,9 @@ def understood_lines(interpretation: understanding_pb2.Interpretation) -> list[s
     unsure = {rewrite.replacement for rewrite in interpretation.rewrites if not rewrite.applied}
     lines += [f"Did you mean: {replacement}" for replacement in sorted(unsure)]
     lines += [f"Also searched for: {synonym.alternative}" for synonym in interpretation.synonyms]
-    parts = [*interpretation.limits, *interpretation.exclusions]
-    return lines + [f"{_EFFECTS.get(part.effect, 'Read as')}: {part.words}" for part in parts]
+    effects = [(limit.effect, limit.words) for limit in interpretation.limits]
+    effects += [(exclusion.effect, exclusion.words) for exclusion in interpretation.exclusions]
+    return lines + [f"{_EFFECTS.get(effect, 'Read as')}: {words}" for effect, words in effects]
 
 
 def summary(response: search_service_pb2.SearchResponse) -> str:

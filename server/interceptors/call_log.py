@@ -10,7 +10,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 import grpc
 
-from search.result import Answer
+from search.result import Answer, SearchResult
 from server.interceptors.handlers import in_contract, wrap_handler
 from server.observe.metrics import Metrics
 from server.observe.tracing import CallTracer, Stages
@@ -167,11 +167,19 @@ def _log(call: Call, peer: str | None, seconds: float, trace_id: str | None) -> 
         "peer": _host(peer or ""),
         "request_id": call.request_id,
         "bundle": call.bundle_id,
+        "understood": _understood(call.results),
         "error_id": call.error_id,
         "trace_id": trace_id,
     }
     present = {name: value for name, value in fields.items() if value is not None}
     logger.info("call", extra={"fields": present})
+
+
+def _understood(results: Sequence[Answer]) -> str | None:
+    """Return which parts the interpretation of the query has, such as "rewrites,limits"."""
+    last = results[-1] if results else None
+    interpretation = last.interpretation if isinstance(last, SearchResult) else None
+    return (interpretation and ",".join(interpretation.parts)) or None
 
 
 def _request_id(metadata: Mapping[str, str | bytes]) -> str:

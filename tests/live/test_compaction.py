@@ -28,10 +28,11 @@ from search.bundle import Manifest
 from search.config import EngineConfig
 from search.engine import Engine
 from search.request import RetrieveRequest, SearchRequest
+from search.understanding.synonyms import SYNONYMS_FILE
 from tests.live.conftest import LAMP, SECONDS, found
 from tests.live.faults import Encode
 from tests.small_disk import small_disk
-from tests.tiny import tiny_items, write_bundle
+from tests.tiny import tiny_items, write_bundle, write_manifest
 from towers.index import IndexConfig, index_config
 from towers.vectors import Bfloat16Vectors, open_vectors
 
@@ -118,6 +119,21 @@ def test_a_compaction_keeps_the_config_of_the_lexical_index(opened, tmp_path):
         shop.live.compact()
         assert shop.engine.directory != root
         assert LexicalConfig.read(shop.engine.directory / bundle.LEXICAL) == config
+
+
+def test_a_compaction_keeps_the_synonyms(opened, tmp_path):
+    root = tmp_path / "root"
+    write_bundle(root, tiny_items(), choose_numerics())
+    (root / bundle.UNDERSTANDING).mkdir()
+    (root / bundle.UNDERSTANDING / SYNONYMS_FILE).write_text("plug, charger\n")
+    write_manifest(root, choose_numerics())
+    with opened(root=root) as shop:
+        shop.upsert(LAMP)
+        shop.shown()
+        shop.live.compact()
+        assert shop.engine.directory != root
+        synonyms = shop.engine.search(SearchRequest("plug")).interpretation.synonyms
+        assert [synonym.alternative for synonym in synonyms] == ["charger"]
 
 
 def test_a_start_passes_over_a_bundle_whose_results_changed(opened, tmp_path, tiny_bundle):

@@ -21,6 +21,7 @@ from search.rules import Boost, RuleReport, Rules
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
+from search.understanding.understanding import QueryUnderstanding
 
 CATALOGUE = Catalogue.of(ItemStore.of([Item(name, f"lamp {name}") for name in "abcdef"]))
 
@@ -46,6 +47,7 @@ def state_of(*, page_size: int = 2, offset: int = 0, shown: int = 4, **fields) -
             Channels([]),
             FeatureSource(CATALOGUE, None, None),
             Popularity.of(CATALOGUE),
+            QueryUnderstanding.of(CATALOGUE),
             empty,
         ),
         EngineConfig(),

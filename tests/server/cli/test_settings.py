@@ -95,6 +95,8 @@ SAMPLES: dict[str, Any] = {
 SPECIAL: dict[str, Any] = {
     "engine.channel_weights": "lexical=0.6",
     "engine.numerics": "float32",
+    "engine.price_limits": "demote",
+    "engine.exclusions": "filter",
     "log_format": "json",
     "trace_endpoint": "http://localhost:4317",
 }

@@ -52,6 +52,15 @@ def log() -> Iterator[Lines]:
     root.setLevel(level)
 
 
+def test_a_record_names_what_was_understood_without_words_of_the_query(
+    client: Client, log: Lines
+) -> None:
+    client.search("usb c chargr under 20")
+    [record] = eventually(log.calls)
+    assert record["understood"] == "rewrites,limits"
+    assert "charg" not in str(record)
+
+
 def test_every_call_leaves_one_record(client: Client, log: Lines) -> None:
     response = client.search(QUERY)
     [record] = eventually(log.calls)
