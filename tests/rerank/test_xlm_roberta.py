@@ -1,5 +1,6 @@
 """The cross-encoder of an XLM-R: pairs with two separators and no types."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -34,13 +35,16 @@ def tokenizer(model) -> Tokenizer:
 
 def test_pairs_use_the_whole_budget_with_two_separators(tokenizer):
     pairs, cut = tokenise_pairs(
-        tokenizer, CONFIG, ["手", "手 手 手", "手"], ["机", "机 " * 40, "机 " * 9]
+        tokenizer,
+        CONFIG,
+        ["手", "手 手 手", "手"],
+        ["机", " ".join(["机"] * 40), " ".join(["机"] * 9)],
     )
     # Each word has two pieces. A pair has 24 tokens: <s>, four of the query, three </s>, and so 16
     # of the item.
     assert cut == 1
     assert pairs.lengths.tolist() == [8, 24, 24]
-    whole = tokenizer.ids(["手 手", "机 " * 8], 100)[0]
+    whole = tokenizer.ids(["手 手", " ".join(["机"] * 8)], 100)[0]
     query, item = (whole[row].tolist() for row in range(2))
     assert pairs.ids[1].tolist() == [0, *query, 2, 2, *item, 2]
     assert not pairs.pad(range(3), 24, 3).types.any()
@@ -57,7 +61,7 @@ def test_scores_in_a_batch_are_those_of_one_pair_and_survive_saving(model, token
     scores = scorer.run(tokenised, features.astype(np.float32))
     assert np.ptp(scores) > 0.01
     for row in range(3):
-        alone = reranker(tokenised.pad([row], 24, 1), inputs[row : row + 1])
+        alone = reranker(tokenised.pad([row], 24, 1), jnp.asarray(inputs[row : row + 1]))
         np.testing.assert_allclose(alone[0], scores[row], rtol=0, atol=1e-4)
     save_reranker(reranker, tmp_path)
     statistics.write(tmp_path)

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from base.errors import InputError
 from bert.config import BertConfig
@@ -76,7 +77,7 @@ class InitialWeights:
         """
         if self.is_bundle:
             return config
-        own = read_prefixes(self.directory)
+        own: dict[str, Any] = {**read_prefixes(self.directory)}
         if config.pooling is None:
             own |= read_pooling(self.directory)
         missing = {name: own[name] for name in own if getattr(config, name) is None}

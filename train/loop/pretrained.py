@@ -18,6 +18,7 @@ from base.untrusted import limits
 from base.untrusted.small_files import read_bytes, read_object
 from bert.config import BertConfig
 from bert.tokens import TOKENIZER_FILE, Tokenizer
+from towers.model import Pooling
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ def read_prefixes(directory: Path) -> dict[str, str]:
     path = directory / PROMPTS_FILE
     if not path.is_file():
         return {}
-    config, prefixes = read_object(path), {}
+    config = read_object(path)
+    prefixes: dict[str, str] = {}
     try:
         prompts, default = dict(config.get("prompts") or {}), config.get("default_prompt_name")
         for setting, names in _PROMPTS.items():
@@ -91,7 +93,7 @@ def read_prefixes(directory: Path) -> dict[str, str]:
     return prefixes
 
 
-def read_pooling(directory: Path) -> dict[str, str]:
+def read_pooling(directory: Path) -> dict[str, Pooling]:
     """Read the pooling from the modules of sentence-transformers.
 
     Returns:
@@ -100,7 +102,7 @@ def read_pooling(directory: Path) -> dict[str, str]:
     Raises:
         InputError: a file is damaged, or the model pools in a way that is not supported.
     """
-    path, pooling = directory / MODULES_FILE, {}
+    path = directory / MODULES_FILE
     if not path.is_file():
         return {}
     try:
@@ -108,6 +110,7 @@ def read_pooling(directory: Path) -> dict[str, str]:
         kinds = [(module["type"].rpartition(".")[2], module["path"]) for module in modules]
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise InputError(f"{path} is no list of modules, each with type and path") from error
+    pooling: dict[str, Pooling] = {}
     for kind, inside in kinds:
         if kind == _POOLING:
             pooling["pooling"] = _pooling(directory / inside / "config.json")
@@ -116,7 +119,7 @@ def read_pooling(directory: Path) -> dict[str, str]:
     return pooling
 
 
-def _pooling(path: Path) -> str:
+def _pooling(path: Path) -> Pooling:
     """Return the pooling that a module's configuration names, in its older or newer format."""
     config = read_object(path)
     if "pooling_mode" in config:
@@ -124,7 +127,12 @@ def _pooling(path: Path) -> str:
     else:
         flags = (key for key, value in config.items() if value is True)
         modes = [key.removeprefix("pooling_mode_") for key in flags if key.startswith("pooling_")]
-    names = {"mean": "mean", "mean_tokens": "mean", "cls": "cls", "cls_token": "cls"}
+    names: dict[str, Pooling] = {
+        "mean": "mean",
+        "mean_tokens": "mean",
+        "cls": "cls",
+        "cls_token": "cls",
+    }
     if len(modes) != 1 or modes[0] not in names:
         raise InputError(
             f"{path}: the model pools by {' and '.join(modes) or 'nothing'}, which is not "

@@ -56,7 +56,7 @@ def model_texts(dataset: Dataset, towers: TowersConfig) -> Iterator[str]:
         text = item_text(store.item(row))
         yield from (text, towers.prefix("item") + text)
     judged = relevance_of(dataset, store)
-    queries = (*store.text("title"), *(judged.queries if judged else ()))
+    queries = [*filter(None, store.text("title")), *(judged.queries if judged else ())]
     for query in {*queries, *map(normalise_query, queries)}:
         yield from (query, towers.prefix("query") + query)
 

@@ -43,7 +43,7 @@ def untuned_weights(temperature: float) -> Weights:
     Args:
         temperature: The start temperature of the towers.
     """
-    weight = min(TowersConfig.temperature / temperature, MAX_WEIGHT)
+    weight = min(TowersConfig.temperature / temperature, float(MAX_WEIGHT))
     return Weights({DENSE: round(weight, 3)}, RECALL_WEIGHT)
 
 
