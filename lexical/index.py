@@ -37,7 +37,7 @@ from base.untrusted import limits
 from catalog.store import ItemStore
 from lexical.analysers import QueryWord, cjk
 from lexical.config import LexicalConfig
-from lexical.query_terms import Lookups, weighted_terms
+from lexical.query_terms import Lookups, pinyin_syllables, weighted_terms
 from lexical.schema import LANGUAGE, PINYIN, ROW, IndexSchema
 from lexical.vocabulary import Vocabulary
 
@@ -204,13 +204,39 @@ class LexicalIndex:
                 keep their own weights.
             language: The language of the query; see `words`.
         """
-        lookups = Lookups(self.vocabulary, self._has_sound, self._has_all)
-        weights = weighted_terms(self.words(query, language), lookups)
+        weights = weighted_terms(self.words(query, language), self._lookups)
         for text, weight in alternatives:
-            for term in self.terms(text, language):
-                if term in self.vocabulary:
-                    weights.setdefault(term, weight)
+            for term, of_term in weighted_terms(self.words(text, language), self._lookups).items():
+                weights.setdefault(term, weight * of_term)
         return weights
+
+    def pinyin(self, query: str, language: str = "") -> list[tuple[str, str, float]]:
+        """Return the parts of a query that are pinyin, with the Han text and its probability.
+
+        Args:
+            query: Plain words; see `lexical.query_terms`.
+            language: The language of the query; see `words`.
+        """
+        words = self.words(query, language)
+        rows = pinyin_syllables(words, self._lookups)
+        runs: list[list[int]] = []  # positions of neighbouring words
+        for position in sorted(rows):
+            if runs and runs[-1][-1] == position - 1:
+                runs[-1].append(position)
+            else:
+                runs.append([position])
+        parts = []
+        for positions in runs:
+            syllables = [syllable for position in positions for syllable in rows[position]]
+            text, probability = self.vocabulary.han_sounds.text(syllables)
+            if text:
+                typed = " ".join(words[position].text for position in positions)
+                parts.append((typed, text, probability))
+        return parts
+
+    @property
+    def _lookups(self) -> Lookups:
+        return Lookups(self.vocabulary, self._has_sound, self._has_all)
 
     def search(
         self, query: str | Mapping[str, float], k: int, language: str = ""

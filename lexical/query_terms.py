@@ -41,7 +41,7 @@ def weighted_terms(words: Sequence[QueryWord], lookups: Lookups) -> dict[str, fl
     vocabulary = lookups.vocabulary
     weights: dict[str, float] = {}
     unknown: list[tuple[str, bool]] = []
-    pinyin = _pinyin(words, lookups)
+    pinyin = pinyin_syllables(words, lookups)
     for position, word in enumerate(words):
         if row := pinyin.get(position):
             # The last syllable before this word also makes a pair with its first syllable.
@@ -63,7 +63,7 @@ def weighted_terms(words: Sequence[QueryWord], lookups: Lookups) -> dict[str, fl
     return weights
 
 
-def _pinyin(words: Sequence[QueryWord], lookups: Lookups) -> dict[int, list[str]]:
+def pinyin_syllables(words: Sequence[QueryWord], lookups: Lookups) -> dict[int, list[str]]:
     """Return the syllables of the words that are pinyin, by the position of the word.
 
     A word that no item has is pinyin if it consists of syllables. A single syllable that is also a

@@ -2,10 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
+
+from lexical.han_sounds import HanSounds
 
 GUESS_WEIGHT = 0.8  # weight of a guessed term; a term of the query itself has weight 1
 _MAX_GUESSES = 3  # maximum number of guesses per term
@@ -44,6 +46,11 @@ class Vocabulary:
                 **{term: self._counts.get(term, 0) + count for term, count in new.items()},
             }
         return Vocabulary(new, base)
+
+    @cached_property
+    def han_sounds(self) -> HanSounds:
+        """The Han characters and pairs of the catalogue, by their pinyin."""
+        return HanSounds(self._counts, self._base.han_sounds if self._base else None)
 
     def __contains__(self, term: str) -> bool:
         return self.count(term) > 0

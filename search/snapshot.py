@@ -113,8 +113,9 @@ class Snapshot:
         """Return what a normalised query was understood as; see `QueryUnderstanding.interpret`."""
         lexical = self.channels.lexical_index
         is_indexed = (lambda _: False) if lexical is None else lexical.has
+        pinyin_in = (lambda _: ()) if lexical is None else lexical.pinyin
         return self.understanding.interpret(
-            text, language, kinds, is_indexed, is_real, self._has_prices
+            text, language, kinds, is_indexed, is_real, self._has_prices, pinyin_in
         )
 
     def _has_prices(self) -> bool:

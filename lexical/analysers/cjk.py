@@ -46,6 +46,11 @@ def query_weight(term: str) -> float:
     return _PAIR_WEIGHT if len(term) > 1 and _HAN_CHARACTER.search(term) else 1.0
 
 
+def is_han(text: str) -> bool:
+    """Return whether a text is one Han character, or two."""
+    return len(text) <= 2 and _HAN_RUN.fullmatch(text) is not None
+
+
 def is_han_pair(text: str) -> bool:
     """Return whether a text is two Han characters."""
     return len(text) == 2 and _HAN_RUN.fullmatch(text) is not None

@@ -49,6 +49,11 @@ class Change(StrEnum):
     SPELLING = "spelling"  # a mistyped word
     JOINED = "joined"  # two words that the catalogue writes as one
     SPLIT = "split"  # one word that the catalogue writes as two
+    PINYIN = "pinyin"  # pinyin for Han characters
+
+
+PINYIN_WEIGHT = 0.5
+"""Weight of the sound of a word in the lexical channel; a word of the query has weight 1."""
 
 
 @dataclass(frozen=True)
@@ -151,4 +156,6 @@ class Interpretation:
     def alternatives(self) -> tuple[tuple[str, float], ...]:
         """The texts that the lexical channel searches for too, each with its weight."""
         unsure = [(r.replacement, r.probability) for r in self.rewrites if not r.applied]
-        return (*unsure, *((s.alternative, s.weight) for s in self.synonyms))
+        # Other Han characters may have the same sound.
+        sounds = [(r.words, PINYIN_WEIGHT) for r in self.rewrites if r.change is Change.PINYIN]
+        return (*unsure, *sounds, *((s.alternative, s.weight) for s in self.synonyms))

@@ -10,6 +10,7 @@ from search.understanding.catalogue_values import CatalogueValues
 from search.understanding.compounds import joined_words, split_words
 from search.understanding.exclusions import exclusions_in
 from search.understanding.interpretation import (
+    Change,
     Exclusion,
     Interpretation,
     Limit,
@@ -58,6 +59,7 @@ class QueryUnderstanding:
         is_indexed: IsWord,
         is_real: IsWord,
         has_prices: Callable[[], bool],
+        pinyin_in: Callable[[str], Sequence[tuple[str, str, float]]],
     ) -> Interpretation:
         """Return what a query was understood as.
 
@@ -68,6 +70,7 @@ class QueryUnderstanding:
             is_indexed: Whether the lexical index has a word in any form.
             is_real: Whether a word is a real word, whether or not the catalogue has it.
             has_prices: Whether an item has a price; without prices there are no limits.
+            pinyin_in: Returns the pinyin in a text, each with its Han text and the probability.
         """
         language = language.partition("-")[0].lower()
         text, rewrites = typed, tuple[Rewrite, ...]()
@@ -80,9 +83,15 @@ class QueryUnderstanding:
             without, exclusions = exclusions_in(text, self._follows)
             text = without or text
 
+        if kinds.spelling:
+            for words, han, probability in pinyin_in(text):
+                if words in text:
+                    text = text.replace(words, han, 1)
+                    rewrites += (Rewrite(Change.PINYIN, words, han, probability, applied=True),)
         speller = Speller(self.words, is_indexed, is_real)
         if kinds.compounds:
-            text, rewrites = self._joined(text, speller.knows)
+            text, joined = self._joined(text, speller.knows)
+            rewrites += joined
         if kinds.spelling:
             text, corrections = _corrected(text, speller)
             rewrites += corrections

@@ -11,6 +11,7 @@ _CHANGES: Mapping[Change, "understanding_pb2.Change.ValueType"] = {
     Change.SPELLING: understanding_pb2.CHANGE_SPELLING,
     Change.JOINED: understanding_pb2.CHANGE_JOINED,
     Change.SPLIT: understanding_pb2.CHANGE_SPLIT,
+    Change.PINYIN: understanding_pb2.CHANGE_PINYIN,
 }
 _EFFECTS: Mapping[Effect, "understanding_pb2.UnderstandingEffect.ValueType"] = {
     "filter": understanding_pb2.UNDERSTANDING_EFFECT_FILTERED,

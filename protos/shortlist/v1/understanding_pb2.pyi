@@ -34,6 +34,8 @@ class _ChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Change.ValueTy
     """Two words that the catalogue writes as one."""
     CHANGE_SPLIT: _Change.ValueType  # 3
     """One word that the catalogue writes as two."""
+    CHANGE_PINYIN: _Change.ValueType  # 4
+    """Pinyin, for which the text has Han characters."""
 
 class Change(_Change, metaclass=_ChangeEnumTypeWrapper):
     """Why the text has other words than the query. Later versions may add values, so a client must
@@ -48,6 +50,8 @@ CHANGE_JOINED: Change.ValueType  # 2
 """Two words that the catalogue writes as one."""
 CHANGE_SPLIT: Change.ValueType  # 3
 """One word that the catalogue writes as two."""
+CHANGE_PINYIN: Change.ValueType  # 4
+"""Pinyin, for which the text has Han characters."""
 Global___Change: _TypeAlias = Change  # noqa: Y015
 
 class _UnderstandingEffect:
