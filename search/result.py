@@ -26,8 +26,8 @@ class Hit:
             item's BM25 divided by the best BM25 of any item, in [0, 1]. Empty when browsing.
         channel_ranks: The item's rank (from 1) in each channel that recalled the item, by channel
             name.
-        recall_score: The weighted sum of the channels' scores of the item; None when browsing and
-            for a `RerankRequest`.
+        recall_score: The weighted sum of the channels' scores of the item, lower by a constant for
+            demoted items; None when browsing and for a `RerankRequest`.
         rerank_score: The reranker's logit; None for an item that was not reranked.
         item: The item at the time of the search; None if only ids are returned.
         base_score: The score without boosts; None without rules.

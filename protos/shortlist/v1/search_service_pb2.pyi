@@ -386,8 +386,9 @@ class SearchResult(_message.Message):
     reranked.
     """
     recall_score: _builtins.float
-    """The score that orders candidates in recall: the weighted sum of the scores of all channels.
-    Absent without a query.
+    """The score that orders candidates in recall: the weighted sum of the scores of all channels. If
+    `interpretation` demotes items, their scores are lowered by a constant, so that they follow the
+    other items. Absent without a query.
     """
     rerank_score: _builtins.float
     """The logit of the reranker. Absent if the item was not reranked."""

@@ -285,6 +285,25 @@ def test_items_alone_build_a_bundle_of_one_stage(dataset, flags, tmp_path, capfd
     assert not (tmp_path / "out" / "evaluation.json").exists()
 
 
+def test_synonyms_are_in_the_bundle_and_a_change_builds_only_the_bundle_again(
+    dataset, flags, tmp_path, capfd
+):
+    data, out = dataset(items=ITEMS), tmp_path / "out"
+    (data / "synonyms.txt").write_text("plug, charger\nfoo\n")
+    assert main(flags(data, out)) == 1
+    assert "synonyms.txt, line 2: has only one phrase" in capfd.readouterr().err
+    assert not (out / "steps").exists()
+    steps = set[int]()
+    for rules in ("plug, charger\n", "plug => cable\n"):
+        (data / "synonyms.txt").write_text(rules)
+        assert main(["bundle", *flags(data, out)] if steps else flags(data, out)) == 0
+        verify(out / "bundle")
+        assert (out / "bundle/understanding/synonyms.txt").read_text() == rules
+        times = {path.stat().st_mtime_ns for path in (out / "steps").rglob("*")}
+        assert steps in (set(), times)
+        steps = times
+
+
 def test_clicks_alone_train_the_towers(dataset, flags, tmp_path):
     time, shown = "2024-01-31T12:00:00Z", [item["item_id"] for item in ITEMS]
     events = [
