@@ -42,7 +42,10 @@ def model(demo, tmp_path_factory) -> Path:
 def trained(demo, flags, model, tmp_path_factory) -> Path:
     """The bundle of both stages, trained on the demo store with a pruned vocabulary."""
     out = tmp_path_factory.mktemp("trained") / "out"
-    more = (*PREFIXES, "--towers.pooling", "cls", "--vocabulary.prune", "--vocabulary.common", "9")
+    more = (
+        *(*PREFIXES, "--towers.pooling", "cls", "--vocabulary.prune", "--vocabulary.common", "9"),
+        *("--towers-fit.epochs", "2", "--rerank-fit.epochs", "1"),
+    )
     assert main(flags(demo, out, *more, init=model)) == 0
     return out / "bundle"
 
