@@ -72,8 +72,7 @@ def _signals(state: SearchState) -> Signals:
     # The typed text counts, because a wrong correction has words that items have.
     index = state.snapshot.channels.lexical.index
     terms = index.terms(state.request.text)
-    known = index.known_share(terms)
-    last = float(bool(terms) and terms[-1] in index.vocabulary)
+    known, last = index.known_share(terms), index.last_word_plausibility(terms)
     return {
         COSINE: cosine,
         LEXICAL_SCORE: lexical,

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from base.errors import InputError
 from search import bundle
 from search.bundle import BundleError, Manifest, golden, list_files, verify, write_directory
 from search.engine import Engine
+from search.relevance import Calibration, LogisticModel, StageModel
 from search.request import SearchRequest
 from search.result import Hit, SearchResult
 
@@ -448,3 +450,20 @@ def test_golden_queries_must_not_be_empty(tiny_bundle, tmp_path):
     Manifest.read(directory).with_files(list_files(directory)).write(directory)
     with pytest.raises(BundleError, match=r"golden\.jsonl has no queries"):
         Engine.load(directory)
+
+
+def test_a_manifest_keeps_its_calibration_and_the_id_depends_on_it(small):
+    model = StageModel(LogisticModel(0.5, {}), LogisticModel(0.0, {"cosine": 2.0}), 0.25)
+    before = Manifest.read(small)
+    calibrated = replace(before, calibration=Calibration(model, None)).with_files(before.files)
+    calibrated.write(small)
+    assert Manifest.read(small) == calibrated
+    assert calibrated.bundle_id != before.bundle_id
+
+
+@pytest.mark.parametrize(
+    "calibration", [{}, "0.5", {"recalled": {"threshold": 2}, "reranked": None}, {"recalled": None}]
+)
+def test_a_malformed_calibration_is_refused(small, calibration):
+    edit_manifest(small, calibration=calibration)
+    assert "is no sound manifest" in refusal(small)
