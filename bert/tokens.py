@@ -28,6 +28,7 @@ _COMPANIONS = ("tokenizer_config.json", "special_tokens_map.json")
 # Texts tokenised at a time. The library's encoding of a text takes far more memory than its ids, so
 # only the encodings of one chunk are in memory.
 _CHUNK = 1024
+_WORD_START = "▁"  # first character of the unigram tokens that begin a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,6 +270,13 @@ class Tokenizer:
                 truncated += len(ids) > max_tokens
                 rows.append(ids[:max_tokens])
         return Ragged.of(rows), truncated
+
+    def words(self) -> list[str]:
+        """Return the tokens that are whole words of letters, sorted."""
+        tokens = self._tokenizer.get_vocab(with_added_tokens=False)
+        starts = [t[1:] for t in tokens if len(t) > 1 and t.startswith(_WORD_START)]
+        # WordPiece instead marks the tokens that continue a word, with "##".
+        return sorted(word for word in starts or tokens if word.isalpha())
 
     def _special_id(self, configured: str | dict[str, str] | None, *usual: str) -> int:
         """Return the id of the token that `tokenizer_config.json` names, or else a usual one."""

@@ -54,6 +54,7 @@ _WRITER_BYTES = 1 << 30
 _PINYIN_WEIGHTS = {PINYIN: 1.0}  # relative to the weight of the title
 _CACHED = 4_096  # maximum number of terms of pinyin that are known to be in the index or not
 _MAX_LANGUAGES = 8  # maximum number of languages in which a query is read
+_FREQUENT = 0.05  # share of items from which a term counts as frequent
 _FIRST_TERMS = 4_096  # number of terms to read from a dictionary before most of it is read
 
 
@@ -289,25 +290,30 @@ class LexicalIndex:
             distinct_scores[start + np.searchsorted(batch, hits)] = hit_scores
         return distinct_scores[positions]
 
-    def known_share(self, terms: Sequence[str], unknown: str = "") -> float:
+    def known_share(self, terms: Sequence[str]) -> float:
         """Return the share of some terms that items have, weighted by inverse document frequency.
 
-        A term that no item has weighs most, and a frequent term hardly counts.
-
-        Args:
-            terms: The terms.
-            unknown: A term to count as if no item had it.
-
-        Returns:
-            A number from 0 to 1; 0 without terms.
+        A term that no item has weighs most, and a frequent term hardly counts. Without terms, the
+        share is 0.
         """
         total = known = 0.0
         for term in terms:
-            count = 0 if term == unknown else min(self.vocabulary.count(term), len(self))
+            count = min(self.vocabulary.count(term), len(self))
             weight = math.log1p((len(self) - count + 0.5) / (count + 0.5))
             total += weight
             known += weight if count else 0.0
         return known / total if total else 0.0
+
+    def last_word_plausibility(self, terms: Sequence[str]) -> float:
+        """Return how plausible it is that items have the last term that is no number, size or code.
+
+        See `Vocabulary.plausibility`. If all terms have digits, the result is 1 if items have any
+        of the terms, else 0.
+        """
+        for term in reversed(terms):
+            if term.isalpha():
+                return self.vocabulary.plausibility(term, max(1.0, len(self) * _FREQUENT))
+        return float(any(term in self.vocabulary for term in terms))
 
     def _any_of(self, terms: Mapping[str, float]) -> tantivy.Query:
         # tantivy terminates early only for one flat disjunction of boosted terms.

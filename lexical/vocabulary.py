@@ -1,5 +1,6 @@
 """Complete and correct unknown words of a query, with terms of the catalogue."""
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
@@ -15,6 +16,9 @@ _MIN_PREFIX = 3  # minimum number of characters of a term that is completed
 _MIN_CORRECTED = 4  # minimum number of characters of a term that is corrected
 _MIN_NUMBER = 6  # minimum digits of a number that is corrected; short numbers are rarely typos
 _MIN_TWO_EDITS = 8  # minimum number of characters of a term that is corrected by two edits
+# Power of the similarity of a correction in its plausibility. Chosen on Home Depot's `train` and
+# `dev` queries.
+_SIMILARITY_POWER = 4
 _CACHED = 4_096  # maximum number of terms whose corrections are cached
 
 
@@ -75,6 +79,28 @@ class Vocabulary:
         corrections = self._corrections(term)
         fewest = min((edits for _, edits in corrections), default=0)
         return self._most_common([known for known, edits in corrections if edits == fewest])
+
+    def plausibility(self, term: str, frequent: float) -> float:
+        """Return how plausible it is that a term stands for a term of the catalogue, from 0 to 1.
+
+        The result is 1 for a term of the catalogue, and 0 for a term without corrections. A
+        correction is the more plausible, the more similar and the more frequent it is: a short term
+        often resembles another word by chance, and a typo is rarely one of a rare word.
+
+        Args:
+            term: A term.
+            frequent: The number of items from which the frequency of a correction counts fully.
+        """
+        if term in self:
+            return 1.0
+        return max(
+            (
+                OSA.normalized_similarity(term, known) ** _SIMILARITY_POWER
+                * min(1.0, math.log1p(self.count(known)) / math.log1p(frequent))
+                for known in self.guesses(term, is_prefix=False)
+            ),
+            default=0.0,
+        )
 
     def _completions(self, prefix: str) -> list[str]:
         start = bisect_left(self._sorted, prefix)

@@ -21,8 +21,9 @@ LOGIT = "logit"  # logit of the reranker; NaN for an item that was not reranked
 # Share of the query's words that items of the catalogue have, weighted by inverse document
 # frequency; the same for all items.
 KNOWN_WORDS = "known_words"
-# 1 if any item has the last word of the query, else 0; the same for all items. In many languages,
-# the last word names the thing, and the words before it describe it.
+# How plausible it is that items have the last word of the query that is no number, size or code: 1
+# if they have it, less for a typing error, else 0; the same for all items. In many languages, the
+# last word names the thing, and other words describe it.
 LAST_WORD = "last_word"
 SIGNALS = (COSINE, LEXICAL_SCORE, KNOWN_WORDS, LAST_WORD, LOGIT)
 

@@ -33,7 +33,7 @@ class Hit:
         base_score: The score without boosts; None without rules.
         adjustments: The effects of rules on the item, in the order of `search.rules`.
         signals: The signals from which the relevance is estimated, by name (see
-            `search.relevance`); empty when browsing.
+            `search.relevance`), without a logit if the item was not reranked; empty when browsing.
         relevance: The estimated probability that the item is relevant, in [0, 1]; None when
             browsing, and if the bundle has no calibration.
     """

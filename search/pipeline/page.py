@@ -50,6 +50,6 @@ def _hit(state: SearchState, rank: int) -> Hit:
         recall_score=float(candidates.recall_scores[position]),
         rerank_score=float(scores.logits[position]) if is_reranked else None,
         item=item,
-        signals={name: float(values[rank]) for name, values in state.signals.items()},
+        signals=scores_at(state.signals, rank),
         relevance=None if state.relevance is None else float(state.relevance[rank]),
     )

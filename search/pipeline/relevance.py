@@ -73,8 +73,7 @@ def _signals(state: SearchState) -> Signals:
     index = state.snapshot.channels.lexical_index
     assert index is not None  # a calibration needs the lexical channel
     terms = index.terms(state.request.text)
-    known = index.known_share(terms)
-    last = float(bool(terms) and terms[-1] in index.vocabulary)
+    known, last = index.known_share(terms), index.last_word_plausibility(terms)
     return {
         COSINE: cosine,
         LEXICAL_SCORE: lexical,

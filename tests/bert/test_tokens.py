@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -227,3 +228,25 @@ def test_a_tokenizer_that_splits_words_of_any_length_is_refused(pretrained, mode
     content["model"] |= model
     with pytest.raises(InputError, match="it splits words of more than 1000 characters"):
         Tokenizer({"tokenizer.json": json.dumps(content).encode()})
+
+
+def test_the_words_of_a_tokenizer_are_whole_words_of_letters(tokenizer):
+    words = tokenizer.words()
+    assert words == sorted(set(words))
+    assert {"violin", "lamp", "kitchen"} <= set(words)
+    assert all(word.isalpha() for word in words)
+    assert "[CLS]" not in words
+    rows, _ = tokenizer.ids(["violin", words[100], words[-100]], 10)
+    assert rows.lengths.tolist() == [1, 1, 1]
+
+
+def test_the_words_of_a_unigram_tokenizer_begin_words(tokenizer, tmp_path):
+    pieces = [("[PAD]", 0.0), ("\u2581violin", -1.0), ("s", -2.0), ("\u2581", -3.0)]
+    model = tokenizers.models.Unigram([*pieces, ("\u25812", -3.0)], unk_id=0)
+    tokenizer.save(tmp_path)
+    file = json.loads((tmp_path / "tokenizer.json").read_text())
+    file |= json.loads(tokenizers.Tokenizer(model).to_str()) | {
+        "added_tokens": file["added_tokens"]
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(file))
+    assert Tokenizer.from_directory(tmp_path).words() == ["violin"]

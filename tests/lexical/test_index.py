@@ -343,5 +343,32 @@ def test_the_known_share_of_terms_weighs_them_by_their_inverse_document_frequenc
     assert index.known_share(index.terms("red lamps zub")) == pytest.approx(share)
     assert index.known_share(["red", "lamp"]) == 1.0
     assert index.known_share(["zub"]) == index.known_share([]) == 0.0
-    masked = frequent / (frequent + unknown)
-    assert index.known_share(["red", "lamp"], unknown="red") == pytest.approx(masked)
+
+
+@pytest.mark.parametrize(
+    ("query", "plausibility"),
+    [
+        ("red lamp", 1.0),
+        ("lamp zub", 0.0),
+        ("zub lamps 4x9", 1.0),
+        ("zub 4x9", 0.0),
+        # One of the seven letters is missing.
+        ("lanterns lantrn", (6 / 7) ** 4),
+        ("12", 1.0),
+        ("13", 0.0),
+        ("13 12", 1.0),
+        ("", 0.0),
+    ],
+)
+def test_the_last_word_without_a_digit_is_plausible_or_not(build, query, plausibility):
+    index = build(titles("red lamp 12 lantern"))
+    found = index.last_word_plausibility(index.terms(query))
+    assert found == pytest.approx(plausibility)
+
+
+def test_a_rare_correction_is_less_plausible_than_a_frequent_one(build):
+    index = build(titles(*["bracket"] * 60, *["lantern"] * 3, *["red"] * 37))
+    frequent = index.last_word_plausibility(["brackt"])
+    assert frequent == pytest.approx((6 / 7) ** 4)
+    rare = index.last_word_plausibility(["lantrn"])
+    assert rare == pytest.approx((6 / 7) ** 4 * math.log1p(3) / math.log1p(5))

@@ -98,7 +98,9 @@ def assemble(
         )
         engine = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
         weights, of_weights = choose_weights(engine, judged["dev"])
-        calibration, of_relevance = calibrate(engine, judged["train"], judged["dev"])
+        calibration, of_relevance = calibrate(
+            engine, tokenizer.words(), judged["train"], judged["dev"]
+        )
         reports = {**manifest.reports, "weights": of_weights, "relevance": of_relevance}
         manifest = replace(manifest, weights=weights, calibration=calibration, reports=reports)
         golden.record(engine, golden_queries, directory / bundle.GOLDEN)

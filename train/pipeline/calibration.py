@@ -4,8 +4,8 @@ The models learn from the engine's answers to two kinds of queries:
 
 * Known queries: judged queries with a relevant item. If there are too few, pieces of titles stand
   in for them, and the item of the title is relevant. Some pieces have a typing error.
-* Absent queries, which no item fits: random letters, names of products that no item has, and short
-  known queries in a shop without the items that have the query's last word.
+* Absent queries, which no item fits: random letters, words that no item has, and known queries
+  whose last word is replaced by such a word. The words come from the models' tokenizer.
 
 The models are fitted on `train` queries and their thresholds are chosen on `dev` queries. Queries
 of `test` are never read.
@@ -22,7 +22,6 @@ import numpy as np
 from jaxtyping import Float32
 
 from catalog.item_text import normalise_query
-from demo.departments import LEAVES
 from lexical.index import LexicalIndex
 from search.engine import Engine
 from search.relevance import (
@@ -49,15 +48,15 @@ CALIBRATION = 1  # increase this when the calibration of unchanged models alters
 MAX_TRAIN = 400  # maximum number of known queries to fit on
 MAX_DEV = 1_000  # maximum number of known queries to choose thresholds on: few lie below
 MAX_PIECES = 800  # maximum number of pieces of titles
-MAX_ABSENT = 200  # number of queries of random letters
-_WRONGLY_NOTHING = 0.02  # largest share of known queries that nothing may fit
+MAX_ABSENT = 200  # maximum number of absent queries of each kind
+_WRONGLY_NOTHING = 0.025  # largest share of known queries that nothing may fit
 _KNOWN_SHARE = 0.9  # share of a shop's queries that some item is assumed to fit
 _RIGHTLY_NOTHING = 0.95  # share of absent queries that nothing shall fit, if possible
-_MOST_MASKED = 3  # maximum number of terms of a known query that also makes an absent query
+_SHORTEST = 4  # minimum number of letters of a word that no item has
 _SEED = 0
 _ITEM = (COSINE, LEXICAL_SCORE)  # signals of an item
 # signals of the first item, which say whether any item fits
-_FIRST = (COSINE, KNOWN_WORDS, LAST_WORD)
+_FIRST = (COSINE, LEXICAL_SCORE, KNOWN_WORDS, LAST_WORD)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
@@ -86,12 +85,16 @@ class Answers:
 
 
 def calibrate(
-    engine: Engine, train: Sequence[JudgedQuery], dev: Sequence[JudgedQuery]
+    engine: Engine,
+    words: Sequence[str],
+    train: Sequence[JudgedQuery],
+    dev: Sequence[JudgedQuery],
 ) -> tuple[Calibration, dict[str, Any]]:
     """Fit the models on `train`, and choose their thresholds on `dev`.
 
     Args:
         engine: An engine of the bundle, with the weights that were chosen for it.
+        words: Words of the models' tokenizer.
         train: The judged `train` queries.
         dev: The judged `dev` queries.
 
@@ -106,7 +109,7 @@ def calibrate(
         known = [known[0] + pieces[::2], known[1] + pieces[1::2]]
     index = engine.snapshot.channels.lexical_index
     assert index is not None  # training writes all channels
-    absent = absent_queries(index, chance)
+    absent = absent_queries(index, words, known[0] + known[1], chance)
     fit, choose = (_answers(engine, known[part], absent[part::2]) for part in (0, 1))
     report: dict[str, Any] = {
         name: {"known": len(answers.known), "absent": len(answers.absent)}
@@ -144,16 +147,23 @@ def title_pieces(engine: Engine, chance: random.Random) -> Iterator[JudgedQuery]
             yield JudgedQuery(text, text, {item_id: 1.0}, frozenset({item_id}))
 
 
-def absent_queries(index: LexicalIndex, chance: random.Random) -> list[str]:
-    """Return random letters, and names of products whose last word no item has."""
-    names = dict.fromkeys(noun for leaf in LEAVES.values() for noun in leaf.nouns)
-    queries = [
-        name for name in names if (terms := index.terms(name)) and terms[-1] not in index.vocabulary
+def absent_queries(
+    index: LexicalIndex, words: Sequence[str], known: Sequence[JudgedQuery], chance: random.Random
+) -> list[str]:
+    """Return random letters, words that no item has, and known queries that end in such words."""
+    unknown = [
+        word
+        for word in words
+        if len(word) >= _SHORTEST and not any(t in index.vocabulary for t in index.terms(word))
     ]
-    queries += [
+    absent = chance.sample(unknown, min(2 * MAX_ABSENT, len(unknown)))
+    begins = [words[:-1][-2:] for query in known if len(words := query.text.split()) > 1]
+    phrases = [" ".join([*chance.choice(begins), word]) for word in absent[::2] if begins]
+    letters = [
         " ".join(_random_word(chance) for _ in range(chance.choice((1, 1, 2))))
         for _ in range(MAX_ABSENT)
     ]
+    queries = [*letters, *absent[1::2], *phrases]
     chance.shuffle(queries)
     return queries
 
@@ -174,40 +184,21 @@ def _random_word(chance: random.Random) -> str:
 
 
 def _answers(engine: Engine, known: Sequence[JudgedQuery], absent: Sequence[str]) -> Answers:
-    index = engine.snapshot.channels.lexical_index
-    assert index is not None
     answers = Answers([], [])
     for query in track(known, "relevance", len(known)):
         hits = engine.search(SearchRequest(query.text, page_size=MAX_PAGE_SIZE)).hits
         labels = {item_id: float(item_id in query.relevant) for item_id in query.gains}
         if hits:
             answers.known.append(_answer(hits, labels))
-        if masked := _without_last(index, query.text, hits):
-            answers.absent.append(masked)
     for text in track(absent, "nothing fits", len(absent)):
         if hits := engine.search(SearchRequest(text)).hits:
             answers.absent.append(_answer(hits, {}))
     return answers
 
 
-def _without_last(index: LexicalIndex, query: str, hits: Sequence[Hit]) -> Answer | None:
-    """Return the answer of a shop without the items that have the last term of a short query."""
-    terms = index.terms(normalise_query(query))
-    if not 1 <= len(terms) <= _MOST_MASKED or not all(term in index.vocabulary for term in terms):
-        return None
-    last = terms[-1]
-    others = [hit for hit in hits if hit.item and last not in index.schema.item_terms(hit.item)]
-    if not others or others[0].rerank_score is None:
-        return None
-    answer = _answer(others, {})
-    answer.signals[:, SIGNALS.index(KNOWN_WORDS)] = index.known_share(terms, unknown=last)
-    answer.signals[:, SIGNALS.index(LAST_WORD)] = 0.0
-    return answer
-
-
 def _answer(hits: Sequence[Hit], labels: dict[str, float]) -> Answer:
     return Answer(
-        np.array([[hit.signals[name] for name in SIGNALS] for hit in hits], np.float32),
+        np.array([[hit.signals.get(name, np.nan) for name in SIGNALS] for hit in hits], np.float32),
         np.array([labels.get(hit.item_id, np.nan) for hit in hits], np.float32),
         np.array([hit.recall_score for hit in hits], np.float32),
     )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from base.errors import InputError
 from search.bundle import BundleError, Manifest, list_files, verify, write_directory
 from search.engine import Engine
+from search.relevance import Calibration, LogisticModel, StageModel
 from search.request import SearchRequest
 
 
@@ -367,3 +369,20 @@ def test_a_broken_file_that_fits_its_manifest_is_refused_in_one_line(tiny_bundle
     assert "\n" not in str(refused.value)
     if path == "golden.jsonl":  # an unexpected error: its text may quote a query
         assert "cannot be opened (KeyError in replay, golden.py)" in str(refused.value)
+
+
+def test_a_manifest_keeps_its_calibration_and_the_id_depends_on_it(small):
+    model = StageModel(LogisticModel(0.5, {}), LogisticModel(0.0, {"cosine": 2.0}), 0.25)
+    before = Manifest.read(small)
+    calibrated = replace(before, calibration=Calibration(model, None)).with_files(before.files)
+    calibrated.write(small)
+    assert Manifest.read(small) == calibrated
+    assert calibrated.bundle_id != before.bundle_id
+
+
+@pytest.mark.parametrize(
+    "calibration", [{}, "0.5", {"recalled": {"threshold": 2}, "reranked": None}, {"recalled": None}]
+)
+def test_a_malformed_calibration_is_refused(small, calibration):
+    edit_manifest(small, calibration=calibration)
+    assert "is no valid manifest" in refusal(small)

@@ -26,6 +26,9 @@ def loaded(tiny_bundle) -> Engine:
     return Engine.load(tiny_bundle)
 
 
+WORDS = ["granola", "violin", "lipstick", "novel", "aspirin", "sweater", "puzzle", "perfume"]
+
+
 def judged(engine: Engine, count: int = 40) -> list[JudgedQuery]:
     """Return titles as queries; their items are relevant, and all other items are not."""
     ids = engine.store.ids
@@ -81,33 +84,35 @@ def test_examples_of_one_kind_give_their_smoothed_share():
 
 
 def test_the_threshold_is_in_the_middle_of_a_gap():
-    known, absent = np.full(100, 0.9), np.full(100, 0.1)
+    known, absent = np.full(100, 0.9, np.float32), np.full(100, 0.1, np.float32)
     assert choose_threshold(known, absent) == pytest.approx(0.5)
 
 
 def test_at_most_two_percent_of_known_queries_lie_below_the_threshold():
-    known = np.linspace(0, 1, 1_001)
-    threshold = choose_threshold(known, np.full(100, 0.5))
+    known = np.linspace(0, 1, 1_001, dtype=np.float32)
+    threshold = choose_threshold(known, np.full(100, 0.5, np.float32))
     assert threshold == pytest.approx(0.02)
     assert (known < threshold).mean() <= 0.02
 
 
 def test_without_queries_of_one_kind_something_always_fits():
-    some = np.array([0.5])
+    some = np.array([0.5], np.float32)
     assert choose_threshold(some, some[:0]) == choose_threshold(some[:0], some) == 0.0
 
 
 # ---- Queries
 
 
-def test_absent_queries_have_a_last_word_that_no_item_has(loaded):
+def test_absent_queries_end_in_a_word_that_no_item_has(loaded):
     index = loaded.snapshot.channels.lexical_index
-    queries = absent_queries(index, random.Random(0))
-    assert len(queries) >= calibration.MAX_ABSENT
-    assert "tent" in queries  # a noun of the demo shop, which the tiny shop does not sell
-    assert not any("charger" in query for query in queries)
-    last = [index.terms(query)[-1] for query in queries]
-    assert np.mean([term in index.vocabulary for term in last]) < 0.02
+    words = [*WORDS, "charger", "hdmi", "yak"]
+    queries = absent_queries(index, words, judged(loaded), random.Random(0))
+    assert len(queries) == calibration.MAX_ABSENT + len(WORDS)
+    assert not any(index.terms(query)[-1] in index.vocabulary for query in queries)
+    ends = {query.split()[-1] for query in queries}
+    assert set(WORDS) <= ends
+    assert "yak" not in ends  # too short
+    assert sum(query.split()[-1] in WORDS and " " in query for query in queries) == len(WORDS) / 2
 
 
 def test_title_pieces_are_words_of_their_item_s_title_and_some_are_mistyped(loaded):
@@ -125,7 +130,7 @@ def test_title_pieces_are_words_of_their_item_s_title_and_some_are_mistyped(load
 @pytest.mark.parametrize("count", [0, 40])
 def test_a_calibrated_engine_knows_titles_and_refuses_gibberish(loaded, count):
     queries = judged(loaded, count)
-    fitted, report = calibrate(loaded, queries, queries)
+    fitted, report = calibrate(loaded, WORDS, queries, queries)
     loaded = calibrated(loaded, fitted)
     for depth in (None, 0):
         searches = [
@@ -144,12 +149,12 @@ def test_a_calibrated_engine_knows_titles_and_refuses_gibberish(loaded, count):
 
 def test_a_calibration_is_the_same_each_time(loaded):
     queries = judged(loaded)
-    assert calibrate(loaded, queries, queries) == calibrate(loaded, queries, queries)
+    assert calibrate(loaded, WORDS, queries, queries) == calibrate(loaded, WORDS, queries, queries)
 
 
 def test_an_item_that_the_judgments_call_irrelevant_is_less_relevant(loaded):
     queries = judged(loaded)
-    fitted, _ = calibrate(loaded, queries, queries)
+    fitted, _ = calibrate(loaded, WORDS, queries, queries)
     loaded = calibrated(loaded, fitted)
     request = SearchRequest(queries[0].text, rerank_depth=0, page_size=48)
     relevance = {hit.item_id: hit.relevance for hit in loaded.search(request).hits}
