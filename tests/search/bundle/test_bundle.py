@@ -385,4 +385,4 @@ def test_a_manifest_keeps_its_calibration_and_the_id_depends_on_it(small):
 )
 def test_a_malformed_calibration_is_refused(small, calibration):
     edit_manifest(small, calibration=calibration)
-    assert "is no valid manifest" in refusal(small)
+    assert "is not a valid manifest" in refusal(small)
