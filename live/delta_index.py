@@ -171,7 +171,8 @@ class DeltaIndex:
             engine.directory / bundle.LEXICAL, self._built_lexical, self._scratch
         )
         try:
-            items = {row: catalogue.item(row) for row in added.tolist()}
+            readable = catalogue.roles.readable
+            items = {row: readable(catalogue.item(row)) for row in added.tolist()}
             self._lexical.update(items, dead.tolist(), catalogue.rows_in_all)
             return self._lexical
         except BaseException:
@@ -190,11 +191,12 @@ class DeltaIndex:
         items = [pending.item for pending in taken.values()]
         first = snapshot.catalogue.rows_in_all
         old = [row for row in snapshot.catalogue.rows(list(taken)).tolist() if row >= 0]
+        readable = list(map(snapshot.catalogue.roles.readable, items))
         updated = lexical.update(
-            dict(enumerate(items, start=first)), [*old, *dead], first + len(items)
+            dict(enumerate(readable, start=first)), [*old, *dead], first + len(items)
         )
         # `apply` changes only the catalogue, so these channels fit a later snapshot too.
-        channels = snapshot.channels.extended(AddedRows(items, vectors, updated))
+        channels = snapshot.channels.extended(AddedRows(readable, vectors, updated))
         with self._lock:
             snapshot = self.engine.snapshot  # includes deletions and numbers written meanwhile
             shown = [self._shown(item) for item in items]

@@ -7,11 +7,17 @@ from search.pipeline.state import SearchState
 from search.rules import NO_RULES
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
+from search.validation import check_roles
 
 
 def filter_items(state: SearchState) -> None:
-    """Apply the filter and the exclusion rules of the request."""
+    """Apply the filter and the exclusion rules of the request.
+
+    Raises:
+        RequestError: the request filters, counts or caps an attribute that is stored only.
+    """
     request, catalogue = state.request, state.snapshot.catalogue
+    check_roles(catalogue.roles, None, request.facets, request.rules)
     passed = passing_items(state.snapshot, request.filter, state.timer)
     state.allowed = catalogue.alive if passed is None else passed
     if request.rules != NO_RULES:
@@ -23,8 +29,13 @@ def filter_items(state: SearchState) -> None:
 
 
 def passing_items(snapshot: Snapshot, filter: Filter | None, timer: StageTimer) -> Allowed:
-    """Return a mask of the items that pass a filter; None without a filter."""
+    """Return a mask of the items that pass a filter; None without a filter.
+
+    Raises:
+        RequestError: the filter uses an attribute that is stored only.
+    """
     if filter is None:
         return None
+    check_roles(snapshot.catalogue.roles, filter)
     with timer.stage("filter", len(snapshot.catalogue)):
         return snapshot.catalogue.matching(filter)

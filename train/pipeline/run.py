@@ -390,4 +390,4 @@ def write_vectors(
 
 
 def _texts(store: ItemStore, rows: Iterable[int]) -> list[str]:
-    return [item_text(store.item(row)) for row in rows]
+    return [item_text(store.item(row), store.roles) for row in rows]
