@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from catalog.attribute_roles import AttributeRoles
 from catalog.facets import Facet, FacetCounts, count
 from catalog.fields import RowSelection
 from catalog.filters import Filter, matching
@@ -55,6 +56,11 @@ class Catalogue:
     def __len__(self) -> int:
         """The number of items."""
         return self.rows_in_all if self.alive is None else int(np.count_nonzero(self.alive))
+
+    @property
+    def roles(self) -> AttributeRoles:
+        """The roles of attributes, which the bundle decides."""
+        return self.base.roles
 
     @cached_property
     def parts(self) -> tuple[ItemStore, ...]:

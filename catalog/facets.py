@@ -11,7 +11,15 @@ import pyarrow.compute as pc
 from jaxtyping import Float64, Int64
 
 from base.errors import RequestError, check_count, check_range
-from catalog.fields import ATTRIBUTE, DISTINCT, RowSelection, kind_of, value_of
+from catalog.attribute_roles import ATTRIBUTE
+from catalog.fields import (
+    CATEGORIES,
+    DISTINCT,
+    MAX_CATEGORY_LEVEL,
+    RowSelection,
+    kind_of,
+    value_of,
+)
 from catalog.filters import Interval, check_field, check_interval, within
 from catalog.schema import TEXT
 
@@ -34,6 +42,9 @@ class Facet:
     intervals: tuple[Interval, ...] = ()
     # "matched": count all items that pass the filter; "recalled": only the recalled candidates
     scope: Literal["matched", "recalled"] = "recalled"
+    # count as if the request's filter had no parts on this field; see `filters.without_field`
+    ignore_own_filter: bool = False
+    level: int = 0  # number of leading levels of a category to count together; 0: the whole path
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,11 @@ def check(facet: Facet, path: str) -> None:
         )
     check_range(facet.max_values, f"{path}.max_values", 1, MAX_FACET_VALUES)
     check_count(len(facet.intervals), f"{path}.intervals", None, MAX_FACET_INTERVALS)
+    check_range(facet.level, f"{path}.level", 0, MAX_CATEGORY_LEVEL)
+    if facet.level and facet.field not in CATEGORIES:
+        raise RequestError(
+            f"{path}.level", f"is {facet.level}; give 0, or the field category or categories"
+        )
     if facet.field.startswith(ATTRIBUTE):
         kind = "number"
     if facet.intervals and kind not in ("number", "date"):
@@ -122,14 +138,18 @@ def _count_texts(facet: Facet, parts: Sequence[tuple["ItemStore", RowSelection]]
     known_count, in_intervals = 0, [0] * len(facet.intervals)
     limits = list[float]()
     for store, selection in parts:
-        field = store.fields.text(facet.field)
+        field = store.fields.text(facet.field, facet.level)
         codes, rows = field.selected(selection)
-        new = np.bincount(codes, minlength=len(field.values))
-        known_count += _distinct(rows)
+        # Add 1 to the codes, so that missing values (-1) are counted at index 0, which is cut off.
+        new = np.bincount(codes + 1, minlength=len(field.values) + 1)[1:]
+        known_count += int(new.sum()) if rows is None else _distinct(rows)
         if facet.field.startswith(ATTRIBUTE):
             numbers = field.numbers
             for position, interval in enumerate(facet.intervals):
-                in_intervals[position] += _distinct(rows[within(numbers, interval)[codes]])
+                holds = within(numbers, interval)
+                in_intervals[position] += (
+                    int(new[holds].sum()) if rows is None else _distinct(rows[holds[codes]])
+                )
             counted = numbers[(new > 0) & ~np.isnan(numbers)]
             limits += [counted.min(), counted.max()] if len(counted) else []
         # Add the counts of values that earlier parts have too; append the other values.

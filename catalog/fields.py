@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float64, Int32, Int64, Integer
 
+from catalog.attribute_roles import ATTRIBUTE
+from catalog.item_text import fold_case
 from catalog.items import ITEM_FIELDS
 from catalog.schema import ATTRIBUTES, DATE, FLAG, ITEMS, TEXT, TEXTS, VECTOR, WHOLE
 
@@ -30,9 +32,9 @@ Number: TypeAlias = int | float
 # Selected rows of a store: a mask, distinct row numbers, or a slice.
 RowSelection: TypeAlias = Bool[np.ndarray, " items"] | Integer[np.ndarray, " rows"] | slice
 
-ATTRIBUTE = "attributes."  # the prefix of every field that is an attribute
 LEVEL = " > "  # separates the levels of a category
 CATEGORIES = ("category", "categories")  # the fields whose values have levels
+MAX_CATEGORY_LEVEL = 20  # largest number of levels of a category that facets and caps can select
 # maximum number of attributes and levels of categories with cached codes (4 bytes per item)
 MAX_CACHED = 64
 # Columns without codes: nearly all items have different values, so codes would save nothing.
@@ -111,16 +113,16 @@ class TextField:
 
     def selected(
         self, selection: RowSelection
-    ) -> tuple[Int32[np.ndarray, " chosen"], Int64[np.ndarray, " chosen"]]:
-        """Return the code and the row of each entry of selected rows; the field must have codes.
+    ) -> tuple[Int32[np.ndarray, " chosen"], Int64[np.ndarray, " chosen"] | None]:
+        """Return the codes of the entries of selected rows; the field must have codes.
 
-        Rows are numbered within the selection and rise. Missing values are left out.
+        Returns:
+            The codes, and the row of each code: rows are numbered within the selection, and rise.
+            Without offsets, there is one code per row, -1 without a value, and None for the rows.
         """
         assert self.codes is not None
         if self.offsets is None:
-            codes = self.codes[selection]
-            rows = np.flatnonzero(codes >= 0)
-            return codes[rows], rows
+            return self.codes[selection], None
         starts, counts = self.offsets[:-1][selection], np.diff(self.offsets)[selection]
         rows = np.repeat(np.arange(len(starts)), counts)
         # The entries of a row are consecutive: its first entry, plus the position within the row.
@@ -142,13 +144,33 @@ class TextField:
         texts = self.values.to_pylist()
         return np.array([float(v) if _NUMBER.fullmatch(v) else np.nan for v in texts], np.float64)
 
+    @cached_property
+    def folded(self) -> pa.Array:
+        """Each of `values` in the form of `fold_case`; null for null."""
+        texts = self.values.to_pylist()
+        return pa.array([None if text is None else fold_case(text) for text in texts], TEXT)
+
+    @cached_property
+    def first_numbers(self) -> Float64[np.ndarray, " items"]:
+        """For each row, the first of its values that is a plain number, as a number; else NaN."""
+        codes, rows = self.selected(slice(None))
+        read: Float64[np.ndarray, " entries"] = np.append(self.numbers, np.nan)[codes]
+        if rows is None:
+            return read
+        known = ~np.isnan(read)
+        numbers = np.full(len(self.first_codes), np.nan)
+        numbers[rows[known][::-1]] = read[known][::-1]  # backwards, so that the first number counts
+        return numbers
+
     def cut_to_level(self, level: int) -> "TextField":
         """Return a field whose values are only the first levels of these categories."""
         short = [LEVEL.join(value.split(LEVEL)[:level]) for value in self.values.to_pylist()]
         values, new_codes = _encode(pa.array(short, TEXT))
         codes, rows = self.selected(slice(None))
-        items = len(self.first_codes)
-        return _text_field(values, new_codes[codes], rows, items)
+        codes = np.append(new_codes, np.int32(-1))[codes]
+        if rows is None:
+            return TextField(values, codes)
+        return _text_field(values, codes, rows, len(self.first_codes))
 
 
 class Fields:
@@ -182,7 +204,7 @@ class Fields:
             KeyError: there is no such field.
         """
         if field.startswith(ATTRIBUTE):
-            return self._texts.numbers(field)
+            return self.text(field).first_numbers
         numbers = self._numbers.get(field)
         if numbers is None:
             column = self._columns[field]
@@ -235,16 +257,6 @@ class _Texts:
             if len(self._cached) > MAX_CACHED:
                 self._cached.popitem(last=False)
             return self._cached[key]
-
-    def numbers(self, field: str) -> Float64[np.ndarray, " items"]:
-        """Return an attribute as one number per row; see `Fields.numbers`."""
-        text = self.field(field, 0)
-        codes, rows = text.selected(slice(None))
-        read = text.numbers[codes]
-        known = ~np.isnan(read)
-        numbers = np.full(self._items, np.nan)
-        numbers[rows[known][::-1]] = read[known][::-1]  # backwards, so that the first number counts
-        return numbers
 
     def _column(self, name: str) -> TextField:
         if name not in self._texts:

@@ -2,7 +2,7 @@
 
 A field is a column of `items` (`fields.COLUMNS`) or an attribute, `attributes.NAME`. The rules:
 
-- Text is compared exactly, including letter case. Attributes are text.
+- Text is compared exactly, or with `ignore_case` in the form of `fold_case`. Attributes are text.
 - A missing value or an empty text passes no comparison, so it passes the `Not` of every comparison.
 - An item with several values passes a comparison if any of its values passes.
 - `Prefix` of a category compares whole levels. For the prefix "Electronics > Chargers", items of
@@ -13,7 +13,7 @@ A field is a column of `items` (`fields.COLUMNS`) or an attribute, `attributes.N
 """
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float64
 
 from base.errors import RequestError, check_count, unknown_name
+from catalog.attribute_roles import ATTRIBUTE
 from catalog.fields import (
-    ATTRIBUTE,
     CATEGORIES,
     COLUMNS,
     LEVEL,
@@ -34,6 +34,7 @@ from catalog.fields import (
     kind_of,
     number_of,
 )
+from catalog.item_text import fold_case
 from catalog.items import check_value
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Equals:
 
     field: str
     value: Value
+    ignore_case: bool = False  # compare a text without letter case
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class In:
 
     field: str
     values: tuple[Value, ...]
+    ignore_case: bool = False  # compare a text without letter case
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,22 @@ class Prefix:
 
     field: str
     prefix: str
+    ignore_case: bool = False  # compare without letter case
 
 
 Filter: TypeAlias = And | Or | Not | Equals | In | Range | Exists | Prefix
+
+# The field of the contract's message that has each kind of filter.
+_NAMES: Mapping[type, str] = {
+    And: "and_group",
+    Or: "or_group",
+    Not: "not_filter",
+    Equals: "equals",
+    In: "in_list",
+    Range: "range",
+    Exists: "exists",
+    Prefix: "prefix",
+}
 
 
 def check(tree: Filter, path: str) -> None:
@@ -137,6 +153,37 @@ def check(tree: Filter, path: str) -> None:
         RequestError: the filter is invalid.
     """
     _check(tree, path, 1, [0])
+
+
+def fields_of(tree: Filter, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the field of each comparison of a filter, and the path of this field in the request.
+
+    Args:
+        tree: The filter.
+        path: Its path in the request.
+    """
+    match tree:
+        case And(filters) | Or(filters):
+            for index, part in enumerate(filters):
+                yield from fields_of(part, f"{path}.{_NAMES[type(tree)]}.filters[{index}]")
+        case Not(part):
+            yield from fields_of(part, f"{path}.{_NAMES[Not]}")
+        case _:
+            yield tree.field, f"{path}.{_NAMES[type(tree)]}.field"
+
+
+def without_field(tree: Filter | None, field: str) -> Filter | None:
+    """Return a filter without the parts on one field only; None if no part remains.
+
+    The parts are the filters of the `And` at the root, or else the whole filter.
+    """
+    if tree is None:
+        return None
+    parts = tree.filters if isinstance(tree, And) else (tree,)
+    others = [part for part in parts if {name for name, _ in fields_of(part, "")} != {field}]
+    if len(others) == len(parts):
+        return tree
+    return And(tuple(others)) if others else None
 
 
 def matching(tree: Filter, store: "ItemStore") -> Bool[np.ndarray, " items"]:
@@ -210,25 +257,26 @@ def _check(tree: Filter, path: str, depth: int, count: list[int]) -> None:
         )
     match tree:
         case And(filters) | Or(filters):
-            group = f"{path}.and_group" if isinstance(tree, And) else f"{path}.or_group"
+            group = f"{path}.{_NAMES[type(tree)]}"
             if not filters:
                 raise RequestError(f"{group}.filters", "is empty; give at least one filter")
             for index, part in enumerate(filters):
                 _check(part, f"{group}.filters[{index}]", depth + 1, count)
         case Not(part):
-            _check(part, f"{path}.not_filter", depth + 1, count)
+            _check(part, f"{path}.{_NAMES[Not]}", depth + 1, count)
         case _:
             _check_comparison(tree, path)
 
 
 def _check_comparison(tree: Equals | In | Range | Exists | Prefix, path: str) -> None:
-    names = {Equals: "equals", In: "in_list", Range: "range", Exists: "exists", Prefix: "prefix"}
-    path = f"{path}.{names[type(tree)]}"
+    path = f"{path}.{_NAMES[type(tree)]}"
     kind = check_field(tree.field, f"{path}.field")
     match tree:
         case Equals(_, value):
             _check_value(value, kind, f"{path}.value")
+            _check_ignore_case(tree.ignore_case, kind, path)
         case In(_, values):
+            _check_ignore_case(tree.ignore_case, kind, path)
             check_count(len(values), f"{path}.values", 1, MAX_FILTER_VALUES)
             for index, value in enumerate(values):
                 _check_value(value, kind, f"{path}.values[{index}]")
@@ -254,6 +302,14 @@ def _check_value(value: Value, kind: Kind, path: str) -> None:
         raise RequestError(path, "is empty; to match items without a value, negate exists")
 
 
+def _check_ignore_case(ignore_case: bool, kind: Kind, path: str) -> None:
+    if ignore_case and kind != "text":
+        raise RequestError(
+            f"{path}.ignore_case",
+            "needs a text; give a text field or an attribute, or leave it out",
+        )
+
+
 def _numbers(*values: Value | None) -> list[float]:
     """Return values as numbers; leave out None and texts."""
     return [
@@ -266,9 +322,9 @@ def _compared(
 ) -> Bool[np.ndarray, " items"]:
     match tree:
         case Equals(field, value):
-            return _one_of(store, field, (value,))
+            return _one_of(store, field, (value,), tree.ignore_case)
         case In(field, values):
-            return _one_of(store, field, values)
+            return _one_of(store, field, values, tree.ignore_case)
         case Range(field, interval):
             return _within(store, field, interval)
         case Exists(field) if kind_of(field) == "text":
@@ -276,15 +332,22 @@ def _compared(
         case Exists(field):
             return _within(store, field, Interval())
         case Prefix(field, prefix):
-            return _text(store, field, lambda texts: _begins(texts, prefix, field in CATEGORIES))
+            prefix = fold_case(prefix) if tree.ignore_case else prefix
+            by_level = field in CATEGORIES
+            return _text(
+                store, field, lambda texts: _begins(texts, prefix, by_level), tree.ignore_case
+            )
 
 
-def _one_of(store: "ItemStore", field: str, values: Sequence[Value]) -> Bool[np.ndarray, " items"]:
+def _one_of(
+    store: "ItemStore", field: str, values: Sequence[Value], ignore_case: bool
+) -> Bool[np.ndarray, " items"]:
     if kind_of(field) == "text":
-        operands = pa.array(values, pa.large_string())
+        texts = [fold_case(str(value)) for value in values] if ignore_case else values
+        operands = pa.array(texts, pa.large_string())
         if len(values) == 1:
-            return _text(store, field, lambda texts: pc.equal(texts, operands[0]))
-        return _text(store, field, lambda texts: pc.is_in(texts, value_set=operands))
+            return _text(store, field, lambda texts: pc.equal(texts, operands[0]), ignore_case)
+        return _text(store, field, lambda texts: pc.is_in(texts, value_set=operands), ignore_case)
     numbers = store.fields.numbers(field)
     operands = _numbers(*values)
     return np.equal(numbers, operands[0]) if len(operands) == 1 else np.isin(numbers, operands)
@@ -298,10 +361,13 @@ def _within(store: "ItemStore", field: str, interval: Interval) -> Bool[np.ndarr
 
 
 def _text(
-    store: "ItemStore", field: str, test: Callable[[pa.Array], pa.Array]
+    store: "ItemStore",
+    field: str,
+    test: Callable[[pa.Array], pa.Array],
+    ignore_case: bool = False,
 ) -> Bool[np.ndarray, " items"]:
     texts = store.fields.text(field)
-    return texts.rows_where(test(texts.values))
+    return texts.rows_where(test(texts.folded if ignore_case else texts.values))
 
 
 def _begins(texts: pa.Array, prefix: str, by_level: bool) -> pa.Array:

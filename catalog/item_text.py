@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from catalog.attribute_roles import ALL_READ, AttributeRoles
 from catalog.items import ITEM_FIELDS, AttributeValue, Item, all_values
 from catalog.text_forms import compose
 
@@ -35,16 +36,23 @@ def item_segments(item: Item) -> tuple[Segment, ...]:
     return tuple(Segment(name, text) for name, text in texts.items() if text)
 
 
-def item_text(item: Item) -> str:
-    """Return all segments of an item as one text; see `item_segments`."""
-    return ". ".join(segment.text for segment in item_segments(item))
+def item_text(item: Item, roles: AttributeRoles = ALL_READ) -> str:
+    """Return the text of an item that models read: all segments of its readable attributes."""
+    return ". ".join(segment.text for segment in item_segments(roles.readable(item)))
 
 
 def normalise_query(query: str) -> str:
     """Return a query in normal form: composed, case-folded, white space collapsed."""
+    return " ".join(fold_case(compose(query)).split())
+
+
+def fold_case(text: str) -> str:
+    """Return a text in NFKC and case-folded; texts that differ only in case get equal."""
+    if text.isascii():
+        return text.lower()
     # NFKC twice, because case folding can undo the first NFKC (Unicode 16, 3.13, definition D146).
-    folded = compose(query).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return unicodedata.normalize("NFKC", folded)
 
 
 def field_text(item: Item, name: str) -> str:

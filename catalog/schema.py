@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from catalog.attribute_roles import ALL_READ, AttributeRoles
 from catalog.items import ID, ITEM_FIELDS
 
 TEXT = pa.large_string()
@@ -140,3 +141,4 @@ class DatasetInfo:
     name: str  # default: the directory's name
     grade_min: float  # a grade's gain is grade - grade_min
     relevant_from: float  # the lowest grade that counts as relevant
+    roles: AttributeRoles = ALL_READ  # of the attributes of items

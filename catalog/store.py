@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32, Int32
 
 from base.errors import InputError
 from base.untrusted.parquet import read_table
+from catalog.attribute_roles import ALL_READ, AttributeRoles
 from catalog.fields import Fields, value_of
 from catalog.items import Item, all_values, one_or_several
 from catalog.schema import DATE, FLAG, ITEMS, NUMBER, TEXT, TEXTS, WHOLE
@@ -40,24 +41,26 @@ class ItemStore:
 
         Raises:
             InputError: a required column is missing, a column cannot be cast to the schema's type,
-                or an id is missing or repeated.
+                an id is missing or repeated, or the roles of attributes are damaged.
         """
         self._take(_conform(table))
         if len(self._rows) < len(self.ids) or None in self._rows or "" in self._rows:
             raise InputError("items: an item_id is missing or repeated; give each item its own")
 
     @classmethod
-    def of(cls, items: Sequence[Item]) -> "ItemStore":
-        """Return a store of items.
+    def of(cls, items: Sequence[Item], roles: AttributeRoles = ALL_READ) -> "ItemStore":
+        """Return a store of items whose attributes have some roles.
 
         Raises:
             InputError: an id is empty or repeated.
         """
-        return cls(_table(items))
+        return cls(_table(items).replace_schema_metadata(roles.metadata))
 
     @classmethod
     def concatenate(cls, *parts: tuple["ItemStore", Bool[np.ndarray, " rows"]]) -> "ItemStore":
         """Join several stores into one, with only the rows that each store's mask selects.
+
+        The first store decides the roles of attributes.
 
         Raises:
             InputError: two selected rows have the same id.
@@ -88,6 +91,7 @@ class ItemStore:
 
     def _take(self, table: pa.Table) -> None:
         self.table: pa.Table = table
+        self.roles = AttributeRoles.of(table.schema.metadata)
         self.ids: Sequence[str] = self.table["item_id"].to_pylist()
         self._rows = {item_id: row for row, item_id in enumerate(self.ids)}
         self._columns = {
@@ -95,6 +99,8 @@ class ItemStore:
             for name in self.table.column_names
             if name != "embedding"
         }
+        # The columns with a value in any row. `item` reads only these, because most are absent.
+        self._filled = [(n, c) for n, c in self._columns.items() if c.null_count < len(c)]
         self._changed: frozenset[str] = frozenset()  # columns whose values in `table` are old
         self._numbers: dict[str, Float32[np.ndarray, " items"]] = {}
         self.fields = Fields(self._columns, len(self.ids))  # for filters and facets
@@ -118,13 +124,13 @@ class ItemStore:
         """
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)} items")
-        values: dict[str, Any] = {name: c[row].as_py() for name, c in self._columns.items()}
+        values: dict[str, Any] = {name: column[row].as_py() for name, column in self._filled}
         for name in self._changed:
             values[name] = value_of(name, self.fields.numbers(name)[row])
-        for name in _LISTS:
+        for name in values.keys() & _LISTS:
             values[name] = tuple(values[name] or ())
         attributes: dict[str, list[str]] = {}
-        for name, value in values["attributes"] or ():
+        for name, value in values.get("attributes") or ():
             if value is not None:
                 attributes.setdefault(name, []).append(value)
         values["attributes"] = {name: one_or_several(v) for name, v in attributes.items()}
@@ -225,4 +231,5 @@ def _conform(table: pa.Table) -> pa.Table:
             raise InputError(f"items, column {spec.name}: missing; add it")
         else:
             columns.append(pa.chunked_array([pa.nulls(len(table), spec.type)]))
-    return pa.table(columns, schema=ITEMS.arrow)
+    roles = AttributeRoles.of(table.schema.metadata)
+    return pa.table(columns, schema=ITEMS.arrow.with_metadata(roles.metadata))

@@ -123,7 +123,8 @@ class LexicalIndex:
             index = schema.index(Path(scratch))
             writer = index.writer(heap_size=_WRITER_BYTES, num_threads=1)
             for row in range(len(store)):
-                writer.add_document(schema.document(row, store.item(row)))
+                item = store.roles.readable(store.item(row))
+                writer.add_document(schema.document(row, item))
             writer.commit()
             writer.wait_merging_threads()
             for file in Path(scratch).glob("[!.]*"):

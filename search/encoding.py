@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
+from catalog.attribute_roles import AttributeRoles
 from catalog.item_text import item_text, normalise_query
 from catalog.items import Item
 from search.channels.base import Query
@@ -15,19 +16,22 @@ from search.understanding.interpretation import Interpretation
 from towers.encoder import TowerEncoder
 
 
-def embed(encoder: TowerEncoder, inputs: Sequence[str | Item], timer: StageTimer) -> Embeddings:
+def embed(
+    encoder: TowerEncoder, inputs: Sequence[str | Item], roles: AttributeRoles, timer: StageTimer
+) -> Embeddings:
     """Encode queries (texts) with the query tower and items with the item tower.
 
     Args:
         encoder: The towers.
         inputs: Queries (texts) and items.
+        roles: The roles of the items' attributes.
         timer: The timer of the request.
 
     Raises:
         DeadlineExceededError: the deadline passed.
     """
     queries = {i: normalise_query(text) for i, text in enumerate(inputs) if isinstance(text, str)}
-    items = {i: item_text(item) for i, item in enumerate(inputs) if isinstance(item, Item)}
+    items = {i: item_text(item, roles) for i, item in enumerate(inputs) if isinstance(item, Item)}
     vectors = np.empty((len(inputs), encoder.dim), np.float32)
     for texts, encode in ((queries, encoder.queries), (items, encoder.items)):
         if texts:

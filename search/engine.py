@@ -304,8 +304,9 @@ class Engine:
         inline = [item for item in candidates if isinstance(item, Item)]
         with timer.stage("encode", len(candidates)) as stage:
             query = self._queries.query(interpretation, stage)
-            vectors = self.models.encoder.items([item_text(item) for item in inline])
-        described = Catalogue.of(ItemStore.of(inline))
+            roles = snapshot.catalogue.roles
+            vectors = self.models.encoder.items([item_text(item, roles) for item in inline])
+        described = Catalogue.of(ItemStore.of(inline, roles))
         inline_source = replace(snapshot.feature_source, catalogue=described, channels=None)
         inline_rows = np.arange(len(inline), dtype=np.int32)
         hits: list[Hit] = []
@@ -357,7 +358,8 @@ class Engine:
         Raises:
             DeadlineExceededError: the deadline passed.
         """
-        return embed(self.models.encoder, request.inputs, self._timer(request.deadline))
+        roles = self.snapshot.catalogue.roles
+        return embed(self.models.encoder, request.inputs, roles, self._timer(request.deadline))
 
     def lookup(self, request: GetItemRequest | BatchGetItemsRequest) -> Lookup:
         """Return the current items with the given ids, and the given ids that no item has."""

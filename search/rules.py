@@ -23,8 +23,8 @@ MAX_PINS = 50  # largest number of pins, and largest position of a pin
 MAX_BOOSTS = 20
 MAX_STRENGTH = 10.0  # largest strength of a boost, in units of the final score
 MAX_CAPS = 10
+CAPPED_COLUMNS = ("brand", "category", "group_id")  # fields of caps, besides attributes
 MAX_PER_VALUE = 100  # largest number of results per value that a cap can allow
-MAX_CATEGORY_LEVEL = 20  # largest category level of a cap
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Boost:
 class Cap:
     """Limit the number of results with the same value, over all pages together."""
 
-    field: str  # brand, category, group_id or `attributes.NAME`
+    field: str  # one of `CAPPED_COLUMNS`, or `attributes.NAME`, whose first value counts
     max_results: int  # maximum number of results per value; items without a value always stay
     category_level: int = 0  # number of category levels that are compared; 0 compares all
 

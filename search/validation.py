@@ -9,18 +9,20 @@ from jaxtyping import Float32
 from base.errors import RequestError, check_count, check_range
 from catalog import facets as facet_checks
 from catalog import filters
+from catalog.attribute_roles import ATTRIBUTE, AttributeRoles
 from catalog.facets import Facet
-from catalog.fields import DISTINCT
+from catalog.fields import MAX_CATEGORY_LEVEL
 from catalog.item_text import normalise_query
 from catalog.items import ID, REQUIRED, Item, check_id, check_item
 from search.rules import (
+    CAPPED_COLUMNS,
     MAX_BOOSTS,
     MAX_CAPS,
-    MAX_CATEGORY_LEVEL,
     MAX_EXCLUDED_ITEM_IDS,
     MAX_PER_VALUE,
     MAX_PINS,
     MAX_STRENGTH,
+    NO_RULES,
     Boost,
     Cap,
     Pin,
@@ -65,6 +67,26 @@ def check_facets(facets: Sequence[Facet]) -> None:
     check_count(len(facets), "facets", None, facet_checks.MAX_FACETS)
     for index, facet in enumerate(facets):
         facet_checks.check(facet, f"facets[{index}]")
+
+
+def check_roles(
+    roles: AttributeRoles,
+    filter: filters.Filter | None,
+    facets: Sequence[Facet] = (),
+    rules: Rules = NO_RULES,
+) -> None:
+    """Refuse the filters, facets and caps of a valid request that use attributes stored only."""
+    if not roles.stored_only:
+        return
+    trees = [("filter", filter), ("rules.excluded", rules.excluded)]
+    trees += [(f"rules.boosts[{n}].filter", boost.filter) for n, boost in enumerate(rules.boosts)]
+    for path, tree in trees:
+        for field, field_path in filters.fields_of(tree, path) if tree is not None else ():
+            roles.check_field(field, field_path)
+    for index, facet in enumerate(facets):
+        roles.check_field(facet.field, f"facets[{index}].field")
+    for index, cap in enumerate(rules.caps):
+        roles.check_field(cap.field, f"rules.caps[{index}].field")
 
 
 def check_ids(item_ids: Sequence[str], path: str) -> None:
@@ -125,8 +147,8 @@ def _check_boost(path: str, boost: Boost) -> None:
 
 
 def _check_cap(path: str, cap: Cap) -> None:
-    kind = filters.check_field(cap.field, f"{path}.field")
-    if kind != "text" or cap.field in DISTINCT:
+    filters.check_field(cap.field, f"{path}.field")
+    if cap.field not in CAPPED_COLUMNS and not cap.field.startswith(ATTRIBUTE):
         raise RequestError(
             f"{path}.field", "cannot be capped; give brand, category, group_id or an attribute"
         )

@@ -22,6 +22,7 @@ from bert.params import (
     resolve_pretrained,
 )
 from bert.tokens import Tokenizer
+from catalog.attribute_roles import ALL_READ, AttributeRoles
 from catalog.item_text import item_text
 from catalog.items import ITEM_FIELDS, Item
 from catalog.store import ItemStore
@@ -109,13 +110,14 @@ def write_bundle(
     seed: int = 0,
     index: IndexConfig | None = None,
     lexical: LexicalConfig | None = None,
+    roles: AttributeRoles = ALL_READ,
 ) -> None:
     """Write a complete bundle over some items; both stages have random weights."""
     for part in (bundle.TOWERS, bundle.RERANK, bundle.INDEX, bundle.LEXICAL):
         (directory / part).mkdir(parents=True)
     tokenizer = Tokenizer.from_directory(resolve_pretrained(DEFAULT_PRETRAINED))
     tokenizer.save(directory / bundle.TOKENIZER)
-    store = ItemStore.of(items)
+    store = ItemStore.of(items, roles)
     store.write(directory / bundle.ITEMS)
     LexicalIndex.build(store, directory / bundle.LEXICAL, lexical)
 
@@ -134,7 +136,7 @@ def write_bundle(
     FeatureStatistics.of(features).write(directory / bundle.RERANK)
 
     encoder = TowerEncoder(towers, tokenizer, numerics)
-    texts = [item_text(store.item(row)) for row in range(len(store))]
+    texts = [item_text(store.item(row), roles) for row in range(len(store))]
     vectors = encoder.items(texts)
     build_index(vectors, directory / bundle.INDEX, index or IndexConfig(), vectors)
     queries = np.random.default_rng(4).normal(size=(HELD_OUT_QUERIES, 16)).astype(np.float32)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from base.errors import InputError
+from catalog.attribute_roles import AttributeRoles
 from catalog.dataset.files import SUFFIXES, RawTable, parquet_files, read_file
 from catalog.dataset.problems import Problems, count, quote
 from catalog.dataset.texts import complete_categories
@@ -30,6 +31,7 @@ from catalog.schema import ITEMS, NUMBER, SCHEMAS, DatasetInfo, Schema
 MAX_PROBLEMS_SHOWN = 30  # maximum number of problems in the message of a DatasetError
 
 _INFO_FILE = "dataset.json"
+_ROLES = tuple(role.name for role in fields(AttributeRoles))
 
 
 class DatasetError(InputError):
@@ -102,6 +104,8 @@ def read_dataset(
         raise DatasetError(directory, [why]) from error
     problems = Problems()
     settings = _read_settings(directory / _INFO_FILE, problems) if _INFO_FILE in names else {}
+    for name in sorted(frozenset.intersection(*(settings.get(r, frozenset()) for r in _ROLES))):
+        problems.error(f"{_INFO_FILE}: {quote(name)} is in {' and in '.join(_ROLES)}; keep one")
     grade_min = settings.get("grade_min", 0.0)
     paths = _find_files(directory, names, problems)
     tables = _read_tables(paths, grade_min, problems)
@@ -111,7 +115,9 @@ def read_dataset(
     full = {name: _complete(raw) for name, raw in tables.items()}
     if change is not None:
         full["items"] = change(full["items"])
-    info = _resolve(settings, directory, full.get("judgments"), problems)
+    roles = _roles(settings, full["items"], problems)
+    full["items"] = full["items"].replace_schema_metadata(roles.metadata)
+    info = _resolve(settings, directory, roles, full.get("judgments"), problems)
     for name in ("judgments", "events"):
         if name in full:
             full[name] = _drop_unknown(full[name], full["items"], tables[name], problems)
@@ -190,13 +196,43 @@ def _read_settings(path: Path, problems: Problems) -> dict[str, Any]:
                     f"{path.name}, {key}: {quote(value)} is not a finite number; "
                     "give it a grade such as 1.0"
                 )
+        elif key in _ROLES:
+            valid[key] = _attribute_names(path, key, value, problems)
         else:
             problems.warning(f"{path.name}: unknown entry {quote(key)} not read")
     return valid
 
 
+def _attribute_names(path: Path, role: str, value: Any, problems: Problems) -> frozenset[str]:
+    """Return the attributes with one of `_ROLES`."""
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return frozenset(value)
+    problems.error(
+        f"{path.name}, {role}: {quote(value)} is not a list of texts; give the names of attributes "
+        'such as ["colour"]'
+    )
+    return frozenset()
+
+
+def _roles(settings: Mapping[str, Any], items: pa.Table, problems: Problems) -> AttributeRoles:
+    """Return the roles of attributes; warn of attributes that no item has."""
+    roles = AttributeRoles(**{role: settings[role] for role in _ROLES if role in settings})
+    known = set(pc.unique(items["attributes"].combine_chunks().keys).to_pylist())
+    for role in _ROLES:
+        for name in sorted(getattr(roles, role) - known):
+            problems.warning(
+                f"{_INFO_FILE}, {role}: no item has the attribute {quote(name)}; correct the name, "
+                "or ignore this warning if later items have the attribute"
+            )
+    return roles
+
+
 def _resolve(
-    settings: Mapping[str, Any], directory: Path, judgments: pa.Table | None, problems: Problems
+    settings: Mapping[str, Any],
+    directory: Path,
+    roles: AttributeRoles,
+    judgments: pa.Table | None,
+    problems: Problems,
 ) -> DatasetInfo:
     """Fill in the defaults of the settings.
 
@@ -226,7 +262,7 @@ def _resolve(
             f"the highest is {highest:g}; no item counts as relevant"
         )
     name = settings.get("name", directory.resolve().name)
-    return DatasetInfo(name, grade_min, relevant_from)
+    return DatasetInfo(name, grade_min, relevant_from, roles)
 
 
 def _complete(raw: RawTable) -> pa.Table:

@@ -164,7 +164,7 @@ class DeltaIndex:
         engine, catalogue = self.engine, snapshot.catalogue
         built = len(catalogue.base)
         rows = np.arange(built, catalogue.rows_in_all, dtype=np.int32)
-        items = [catalogue.item(row) for row in rows.tolist()]
+        items = [catalogue.roles.readable(catalogue.item(row)) for row in rows.tolist()]
         dead = np.flatnonzero(~catalogue.all_alive).tolist()
         self._writer = self._open_writer(
             self._built, engine.directory, engine.manifest, self._scratch
@@ -188,8 +188,9 @@ class DeltaIndex:
         items = [pending.item for pending in taken.values()]
         first = snapshot.catalogue.rows_in_all
         old = [row for row in snapshot.catalogue.rows(list(taken)).tolist() if row >= 0]
+        readable = list(map(snapshot.catalogue.roles.readable, items))
         # `apply` changes only the catalogue, so these channels fit a later snapshot too.
-        channels = writer.extended(AddedRows(first, items, vectors, [*old, *dead]))
+        channels = writer.extended(AddedRows(first, readable, vectors, [*old, *dead]))
         with self._lock:
             snapshot = self.engine.snapshot  # includes deletions and numbers written meanwhile
             shown = [self._shown(item) for item in items]

@@ -8,6 +8,7 @@ from jaxtyping import Float32
 
 from base.halving import apply_in_halves
 from base.panics import panics_as_errors
+from catalog.attribute_roles import ALL_READ
 from catalog.item_text import item_text
 from catalog.items import Item
 from search.snapshot import Snapshot
@@ -31,6 +32,11 @@ def item_vectors(
 ) -> tuple[Float32[np.ndarray, "items dim"], list[int]]:
     """Return a vector for each item; reuse a snapshot's vector if the item's text is unchanged.
 
+    Args:
+        encoder: The encoder.
+        items: The items.
+        snapshots: Snapshots of the same models. The first decides the roles of attributes.
+
     Returns:
         A unit vector for each item, and the positions of items that cannot be encoded. Vectors at
         these positions are undefined.
@@ -39,12 +45,13 @@ def item_vectors(
         Exception: the encoder fails at every text.
     """
     vectors = np.empty((len(items), encoder.dim), np.float32)
-    texts = [item_text(item) for item in items]
+    roles = snapshots[0].catalogue.roles if snapshots else ALL_READ
+    texts = [item_text(item, roles) for item in items]
     unknown = []
     for position, item in enumerate(items):
         for snapshot in snapshots:
             row = snapshot.catalogue.row(item.item_id)
-            if row >= 0 and item_text(snapshot.catalogue.item(row)) == texts[position]:
+            if row >= 0 and item_text(snapshot.catalogue.item(row), roles) == texts[position]:
                 vectors[position] = snapshot.channels.vectors(np.array([row], np.int32))[0]
                 break
         else:

@@ -27,14 +27,24 @@ def negate(filter: filter_pb2.Filter) -> filter_pb2.Filter:
     return filter_pb2.Filter(not_filter=filter)
 
 
-def equals(field: str, value: str | float | bool | datetime.date) -> filter_pb2.Filter:
+def equals(
+    field: str, value: str | float | bool | datetime.date, *, ignore_case: bool = False
+) -> filter_pb2.Filter:
     """Return the filter for items whose field has this value."""
-    return filter_pb2.Filter(equals=filter_pb2.EqualsFilter(field=field, value=_value(value)))
+    equals = filter_pb2.EqualsFilter(field=field, value=_value(value), ignore_case=ignore_case)
+    return filter_pb2.Filter(equals=equals)
 
 
-def in_list(field: str, values: Iterable[str | float | bool | datetime.date]) -> filter_pb2.Filter:
+def in_list(
+    field: str,
+    values: Iterable[str | float | bool | datetime.date],
+    *,
+    ignore_case: bool = False,
+) -> filter_pb2.Filter:
     """Return the filter for items whose field has one of these values."""
-    in_list = filter_pb2.InListFilter(field=field, values=map(_value, values))
+    in_list = filter_pb2.InListFilter(
+        field=field, values=map(_value, values), ignore_case=ignore_case
+    )
     return filter_pb2.Filter(in_list=in_list)
 
 
@@ -56,12 +66,14 @@ def exists(field: str) -> filter_pb2.Filter:
     return filter_pb2.Filter(exists=filter_pb2.ExistsFilter(field=field))
 
 
-def prefix(field: str, text: str) -> filter_pb2.Filter:
+def prefix(field: str, text: str, *, ignore_case: bool = False) -> filter_pb2.Filter:
     """Return the filter for items whose text begins with a prefix.
 
-    For the field "category", these are the items of the category and of all categories below it.
+    For the fields "category" and "categories", these are the items of the category and of all
+    categories below it.
     """
-    return filter_pb2.Filter(prefix=filter_pb2.PrefixFilter(field=field, prefix=text))
+    prefix = filter_pb2.PrefixFilter(field=field, prefix=text, ignore_case=ignore_case)
+    return filter_pb2.Filter(prefix=prefix)
 
 
 def interval(

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from search.channels.base import Query
+from search.channels.base import Allowed, Query
 from search.channels.fusion import Candidates, recall_scores
 from search.encoding import QueryEncoder
 from search.pipeline.demotion import demoted
@@ -42,6 +42,18 @@ class Recall:
             candidates, target = _pins_first(state, state.rules, query, candidates, target)
         state.candidates = candidates
         state.rerank_target = min(target, state.depths.rerank_limit)
+
+
+def first_candidates(state: SearchState, query: Query, allowed: Allowed) -> Candidates:
+    """Return the candidates up to the recall depth, or all allowed items if there are fewer.
+
+    If the channels find fewer candidates, the nearest other items are appended.
+    """
+    channels, depth = state.snapshot.channels, state.depths.recall
+    candidates = channels.recall(query, depth, state.weights.channels, allowed=allowed)
+    if len(candidates) < min(depth, state.snapshot.count(allowed)):
+        candidates = channels.deepened(candidates, query, depth, allowed)
+    return candidates
 
 
 def _recall(state: SearchState, query: Query, deepest: int) -> Candidates:

@@ -117,7 +117,8 @@ class _Reading:
         if missing and self._budget.left("tokenise", *self._later) > 0:
             with self._timer.step("tokenise"):
                 catalogue = self._source.catalogue
-                texts = [item_text(catalogue.item(row)) for row in rows[missing].tolist()]
+                items = map(catalogue.item, rows[missing].tolist())
+                texts = [item_text(item, catalogue.roles) for item in items]
                 tokenised = self._pairs.tokenise([text] * len(texts), texts)
             begin = 0
             while part := self._next_part(tokenised, begin):

@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from catalog.attribute_roles import ATTRIBUTE
 from catalog.catalogue import Catalogue
-from catalog.fields import ATTRIBUTE, LEVEL
+from catalog.fields import LEVEL
 from catalog.item_text import normalise_query
 from catalog.items import Item, all_values
 from catalog.store import ItemStore

@@ -118,21 +118,22 @@ def _comparison(message: filter_pb2.Filter, path: str) -> Equals | In | Range | 
     match message.WhichOneof("kind"):
         case "equals":
             value = _value(message.equals.value, f"{path}.equals.value")
-            return Equals(message.equals.field, value)
+            return Equals(message.equals.field, value, message.equals.ignore_case)
         case "in_list":
             check_count(len(message.in_list.values), f"{path}.in_list.values", 1, MAX_FILTER_VALUES)
             values = tuple(
                 _value(value, f"{path}.in_list.values[{index}]")
                 for index, value in enumerate(message.in_list.values)
             )
-            return In(message.in_list.field, values)
+            return In(message.in_list.field, values, message.in_list.ignore_case)
         case "range":
             interval = _interval(message.range.interval, f"{path}.range.interval")
             return Range(message.range.field, interval)
         case "exists":
             return Exists(message.exists.field)
         case "prefix":
-            return Prefix(message.prefix.field, message.prefix.prefix)
+            prefix = message.prefix
+            return Prefix(prefix.field, prefix.prefix, prefix.ignore_case)
         case _:
             raise RequestError(path, "is empty; give a group, a filter to negate or a comparison")
 
@@ -167,4 +168,6 @@ def _facet(message: facet_pb2.Facet, path: str) -> Facet:
             for index, interval in enumerate(message.intervals)
         ),
         _SCOPE_OF[message.scope],
+        message.ignore_own_filter,
+        message.level,
     )

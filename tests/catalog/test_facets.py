@@ -108,6 +108,23 @@ def test_an_item_counts_once_for_each_of_its_values_and_intervals():
         assert facets.count(Facet("categories"), part).values == values
 
 
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        (0, (("A > B > C", 2), ("A > B > D", 1), ("E", 1), ("A > B", 1))),
+        (1, (("A", 3), ("E", 1))),
+        (2, (("A > B", 3), ("E", 1))),
+        (3, (("A > B > C", 2), ("A > B > D", 1), ("E", 1), ("A > B", 1))),
+    ],
+)
+@pytest.mark.parametrize("selection", [EVERYTHING, np.arange(4), np.ones(4, np.bool_)], ids=str)
+def test_categories_are_counted_by_level_once_an_item(level, expected, selection):
+    paths = [("A > B > C", "A > B > D", "E"), ("A > B > C",), ("A > B",), ()]
+    store = store_of(*({"categories": categories} for categories in paths))
+    counts = facets.count(Facet("categories", level=level), ((store, selection),))
+    assert (counts.values, counts.known_count) == (expected, 3)
+
+
 @pytest.mark.parametrize("field", ["brand", "price", "released", "in_stock", "attributes.x"])
 def test_an_empty_selection_has_no_counts(field):
     counts = facets.count(Facet(field), ((store_of({"brand": "a"}), np.array([], np.int32)),))

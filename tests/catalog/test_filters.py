@@ -1,7 +1,6 @@
 """Filter masks, compared with a second implementation that tests items one by one."""
 
 import datetime
-import re
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +21,14 @@ from catalog.filters import (
     Prefix,
     Range,
     check,
+    fields_of,
     matching,
+    without_field,
 )
 from catalog.items import Item
 from catalog.schema import ITEMS
 from catalog.store import ItemStore
+from tests.catalog.reference import passes
 from tests.refusals.filters import invalid_filters
 
 DAY = datetime.date(2024, 2, 29)
@@ -42,7 +44,9 @@ TEXTS = (
 )
 NUMBERS = ("price", "sale_price", "rating", "rating_count", "attributes.watt")
 
-words = st.sampled_from(["red", "Red", "re", "65", "6", "-1.5", "65 W", "Ölé 🔌"])
+words = st.sampled_from(
+    ["red", "Red", "re", "ＲＥＤ", "65", "6", "-1.5", "65 W", "Ölé 🔌", "ÖLÉ", "Straße", "STRASSE"]
+)
 categories = st.sampled_from(["A", "A > B", "A > B > C", "A > Bad", "B", ""])
 numbers = st.sampled_from([0.0, 1.0, 2.5, 19.99, 65.0])
 dates = st.dates(DAY, DAY + datetime.timedelta(days=3))
@@ -97,17 +101,17 @@ def some(inner):
 
 texts = words | categories.filter(bool)
 comparisons = st.one_of(
-    kind(Equals, st.sampled_from(TEXTS), texts),
+    kind(Equals, st.sampled_from(TEXTS), texts, st.booleans()),
     kind(Equals, st.sampled_from(NUMBERS[:4]), numbers | st.integers(0, 3)),
     kind(Equals, st.just("in_stock"), st.booleans()),
     kind(Equals, st.just("released"), dates),
-    kind(In, st.sampled_from(TEXTS), some(texts)),
+    kind(In, st.sampled_from(TEXTS), some(texts), st.booleans()),
     kind(In, st.just("price"), some(numbers)),
     kind(In, st.just("item_id"), some(st.sampled_from("0123"))),
     kind(Range, st.sampled_from(NUMBERS), intervals(numbers)),
     kind(Range, st.just("released"), intervals(dates)),
     kind(Exists, st.sampled_from([*TEXTS, *NUMBERS, "released", "in_stock", "image_url"])),
-    kind(Prefix, st.sampled_from(TEXTS), texts),
+    kind(Prefix, st.sampled_from(TEXTS), texts, st.booleans()),
 )
 shapes = st.recursive(
     comparisons,
@@ -121,58 +125,6 @@ def built(shape):
     if isinstance(shape, tuple) and isinstance(shape[0], type):
         return shape[0](*map(built, shape[1:]))
     return tuple(map(built, shape)) if isinstance(shape, tuple) else shape
-
-
-def values_of(item: Item, field: str) -> list:
-    """Return the values of a field that are known and not an empty text."""
-    if field.startswith("attributes."):
-        values = item.attributes.get(field.removeprefix("attributes."))
-    else:
-        values = getattr(item, field)
-    values = values if isinstance(values, tuple) else (values,)
-    return [value for value in values if value not in (None, "")]
-
-
-def passes(tree, item: Item) -> bool:
-    """Return whether an item passes a filter, by the documented rules of `catalog.filters`."""
-    if isinstance(tree, And):
-        return all(passes(part, item) for part in tree.filters)
-    if isinstance(tree, Or):
-        return any(passes(part, item) for part in tree.filters)
-    if isinstance(tree, Not):
-        return not passes(tree.filter, item)
-    return any(compares(tree, value) for value in values_of(item, tree.field))
-
-
-def compares(tree, value) -> bool:
-    match tree:
-        case Equals(_, operand):
-            return value == operand
-        case In(_, operands):
-            return value in operands
-        case Exists():
-            return True
-        case Range():
-            return lies_within(tree, value)
-        case Prefix("category" | "categories", prefix):
-            levels, leading = value.split(" > "), prefix.split(" > ")
-            return levels[: len(leading)] == leading
-        case Prefix(_, prefix):
-            return value.startswith(prefix)
-
-
-def lies_within(tree, value) -> bool:
-    if tree.field.startswith("attributes."):
-        if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", value):
-            return False
-        value = float(value)
-    bounds = tree.interval
-    return (
-        (bounds.at_least is None or value >= bounds.at_least)
-        and (bounds.above is None or value > bounds.above)
-        and (bounds.at_most is None or value <= bounds.at_most)
-        and (bounds.below is None or value < bounds.below)
-    )
 
 
 @given(stores, shapes)
@@ -319,3 +271,43 @@ def test_filters_at_their_limits_are_accepted():
     check(Equals("brand", "\ud7ff \ue000 \U0001f50c"), "filter")  # beside the surrogates
     check(Or((Exists("brand"),) * 99), "filter")
     check(In("brand", ("x",) * 1_000), "filter")
+
+
+def test_texts_that_differ_only_in_case_or_width_are_equal_if_case_is_ignored():
+    names = ["STRASSE 5", "Straße 5", "ｓｔｒａｓｓｅ 5", "strasse 6", "\u0130", None]
+    store = ItemStore.of([Item(str(n), "t", brand=name) for n, name in enumerate(names)])
+    assert rows(Equals("brand", "strasse 5", ignore_case=True), store) == [0, 1, 2]
+    assert rows(In("brand", ("Strasse 6", "ﬆraße 5"), ignore_case=True), store) == [0, 1, 2, 3]
+    assert rows(Prefix("brand", "straß", ignore_case=True), store) == [0, 1, 2, 3]
+    assert rows(Equals("brand", "strasse 5"), store) == []
+
+
+def test_a_category_is_compared_by_level_if_case_is_ignored():
+    names = ["Tools > SAWS", "tools > saws > Hand", "Tools > Sawsmen"]
+    store = ItemStore.of([Item(str(n), "t", category=name) for n, name in enumerate(names)])
+    assert rows(Prefix("category", "TOOLS > Saws", ignore_case=True), store) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        (None, None),
+        (Exists("brand"), None),
+        (Exists("price"), Exists("price")),
+        (Or((Equals("brand", "a"), Not(Equals("brand", "b")))), None),
+        (Or((Equals("brand", "a"), Exists("price"))), Or((Equals("brand", "a"), Exists("price")))),
+        (And((Exists("brand"), Exists("price"))), And((Exists("price"),))),
+        (And((Exists("brand"), Not(Exists("brand")))), None),
+        (And((And((Exists("brand"), Exists("price"))),)),) * 2,
+    ],
+)
+def test_parts_on_one_field_only_are_left_out(tree, expected):
+    assert without_field(tree, "brand") == expected
+
+
+def test_fields_of_a_filter_have_their_paths():
+    tree = And((Or((Exists("brand"),)), Not(In("price", (1.0,)))))
+    assert list(fields_of(tree, "filter")) == [
+        ("brand", "filter.and_group.filters[0].or_group.filters[0].exists.field"),
+        ("price", "filter.and_group.filters[1].not_filter.in_list.field"),
+    ]

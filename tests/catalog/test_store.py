@@ -156,3 +156,14 @@ def test_a_store_of_no_items_is_empty():
 def test_items_without_a_unique_id_are_refused(ids):
     with pytest.raises(InputError, match="missing or repeated"):
         ItemStore.of([Item(item_id, "Saw") for item_id in ids])
+
+
+def test_the_number_of_an_attribute_is_its_first_plain_number():
+    values = ["5", ("many", "7", "-1.5"), ("9", "8"), "8 W", None]
+    for chosen in (values, values[:1] + values[3:]):  # with and without several values
+        items = [
+            Item(str(n), "t", attributes={"watt": v} if v else {}) for n, v in enumerate(chosen)
+        ]
+        expected = [[5, 7, 9, np.nan, np.nan][values.index(value)] for value in chosen]
+        numbers = ItemStore.of(items).fields.numbers("attributes.watt")
+        np.testing.assert_array_equal(numbers, expected)

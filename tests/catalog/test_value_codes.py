@@ -53,3 +53,15 @@ def test_codes_of_a_limited_number_of_fields_are_cached(catalogue):
     for number in range(MAX_CODES):
         catalogue.codes(f"attributes.{number}")
     assert catalogue.codes("brand") is not first
+
+
+def test_of_several_values_the_first_counts():
+    colours = [("red", "blue"), "blue", "red", ("blue", "red"), None]
+    items = [
+        Item(str(n), "t", attributes={"colour": colour} if colour else {})
+        for n, colour in enumerate(colours)
+    ]
+    codes = Catalogue.of(ItemStore.of(items)).codes("attributes.colour")
+    first, second, *_ = numbers = codes.at(np.arange(5, dtype=np.int32)).tolist()
+    assert numbers == [first, second, first, second, -1]
+    assert first != second

@@ -120,6 +120,18 @@ def invalid_filters() -> Iterator[tuple[str, Filter, filter_pb2.Filter | None]]:
         Prefix("price", "1"),
         filters.prefix("price", "1"),
     )
+    no_text = "ignore_case: needs a text; give a text field or an attribute, or leave it out"
+    for field, value in (("price", 1.0), ("in_stock", True), ("released", DAY)):
+        yield refusal(
+            f"equals.{no_text}",
+            Equals(field, value, ignore_case=True),
+            filters.equals(field, value, ignore_case=True),
+        )
+        yield refusal(
+            f"in_list.{no_text}",
+            In(field, (value,), ignore_case=True),
+            filters.in_list(field, [value], ignore_case=True),
+        )
     yield refusal(
         "prefix.prefix: is empty; to match items without a value, negate exists",
         Prefix("brand", ""),

@@ -88,6 +88,15 @@ def invalid_facets() -> Iterator[tuple[str, Facet, facet_pb2.Facet | None]]:
             Facet(field, intervals=(below,)),
             intervals=[below_message],
         )
+    for level in (-1, 21):
+        error = f"level: is {level}; give 0 to 20"
+        yield refusal(error, Facet("categories", level=level), level=level)
+    for field in ("brand", "price", "attributes.category"):
+        yield refusal(
+            "level: is 1; give 0, or the field category or categories",
+            Facet(field, level=1),
+            level=1,
+        )
     yield refusal(
         "intervals[1].below: is invalid; give a date",
         Facet("released", intervals=(Interval(below=DAY), below)),
@@ -147,7 +156,7 @@ def rule_refusals() -> Iterator[Refusal]:
         Rules(caps=(Cap("brand", 1),) * 11),
         rules(caps=[rules_pb2.Cap(field="brand", max_results=1)] * 11),
     )
-    for field in ("title", "price"):
+    for field in ("title", "price", "categories", "language"):
         yield refusal(
             "caps[0].field: cannot be capped; give brand, category, group_id or an attribute",
             Rules(caps=(Cap(field, 1),)),

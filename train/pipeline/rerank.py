@@ -234,7 +234,8 @@ def _tokenise(
 ) -> tuple[Tokenised, int]:
     """Tokenise each candidate with its query; also return the number of pairs that were cut."""
     queries = np.repeat(lists.query, np.diff(lists.start))
-    texts = {row: item_text(source.catalogue.item(row)) for row in np.unique(lists.row).tolist()}
+    items, roles = source.catalogue, source.catalogue.roles
+    texts = {row: item_text(items.item(row), roles) for row in np.unique(lists.row).tolist()}
     return tokenise_pairs(
         tokenizer,
         config,

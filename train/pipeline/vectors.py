@@ -28,4 +28,5 @@ def write_vectors(
 
 def item_texts(store: ItemStore, rows: range | None = None) -> list[str]:
     """Return the texts of some rows, or of all items."""
-    return [item_text(store.item(row)) for row in (range(len(store)) if rows is None else rows)]
+    chosen = range(len(store)) if rows is None else rows
+    return [item_text(store.item(row), store.roles) for row in chosen]

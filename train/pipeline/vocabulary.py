@@ -53,7 +53,7 @@ def model_texts(dataset: Dataset, towers: TowersConfig) -> Iterator[str]:
     """Yield the texts that models read: items, titles and judged queries, also with prefixes."""
     store = ItemStore(dataset.items)
     for row in range(len(store)):
-        text = item_text(store.item(row))
+        text = item_text(store.item(row), store.roles)
         yield from (text, towers.prefix("item") + text)
     judged = relevance_of(dataset, store)
     queries = [*filter(None, store.text("title")), *(judged.queries if judged else ())]

@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from shortlist.v1 import filter_pb2 as shortlist_dot_v1_dot_filter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18shortlist/v1/facet.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19shortlist/v1/filter.proto\"\x96\x01\n\x05\x46\x61\x63\x65t\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nmax_values\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12/\n\tintervals\x18\x03 \x03(\x0b\x32\x16.shortlist.v1.IntervalB\x04\xe2\x41\x01\x01\x12-\n\x05scope\x18\x04 \x01(\x0e\x32\x18.shortlist.v1.FacetScopeB\x04\xe2\x41\x01\x01\"\x94\x02\n\x0b\x46\x61\x63\x65tCounts\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12-\n\x05scope\x18\x02 \x01(\x0e\x32\x18.shortlist.v1.FacetScopeB\x04\xe2\x41\x01\x03\x12\x19\n\x0bknown_count\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12.\n\x06values\x18\x04 \x03(\x0b\x32\x18.shortlist.v1.ValueCountB\x04\xe2\x41\x01\x03\x12\x1d\n\x0finterval_counts\x18\x05 \x03(\x05\x42\x04\xe2\x41\x01\x03\x12+\n\x08smallest\x18\x06 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x03\x12*\n\x07largest\x18\x07 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x03\"K\n\nValueCount\x12(\n\x05value\x18\x01 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x63ount\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03*\\\n\nFacetScope\x12\x1b\n\x17\x46\x41\x43\x45T_SCOPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46\x41\x43\x45T_SCOPE_MATCHED\x10\x01\x12\x18\n\x14\x46\x41\x43\x45T_SCOPE_RECALLED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18shortlist/v1/facet.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19shortlist/v1/filter.proto\"\xcc\x01\n\x05\x46\x61\x63\x65t\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nmax_values\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12/\n\tintervals\x18\x03 \x03(\x0b\x32\x16.shortlist.v1.IntervalB\x04\xe2\x41\x01\x01\x12-\n\x05scope\x18\x04 \x01(\x0e\x32\x18.shortlist.v1.FacetScopeB\x04\xe2\x41\x01\x01\x12\x1f\n\x11ignore_own_filter\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x13\n\x05level\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\x94\x02\n\x0b\x46\x61\x63\x65tCounts\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12-\n\x05scope\x18\x02 \x01(\x0e\x32\x18.shortlist.v1.FacetScopeB\x04\xe2\x41\x01\x03\x12\x19\n\x0bknown_count\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12.\n\x06values\x18\x04 \x03(\x0b\x32\x18.shortlist.v1.ValueCountB\x04\xe2\x41\x01\x03\x12\x1d\n\x0finterval_counts\x18\x05 \x03(\x05\x42\x04\xe2\x41\x01\x03\x12+\n\x08smallest\x18\x06 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x03\x12*\n\x07largest\x18\x07 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x03\"K\n\nValueCount\x12(\n\x05value\x18\x01 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x63ount\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03*\\\n\nFacetScope\x12\x1b\n\x17\x46\x41\x43\x45T_SCOPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46\x41\x43\x45T_SCOPE_MATCHED\x10\x01\x12\x18\n\x14\x46\x41\x43\x45T_SCOPE_RECALLED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FACET'].fields_by_name['intervals']._serialized_options = b'\342A\001\001'
   _globals['_FACET'].fields_by_name['scope']._loaded_options = None
   _globals['_FACET'].fields_by_name['scope']._serialized_options = b'\342A\001\001'
+  _globals['_FACET'].fields_by_name['ignore_own_filter']._loaded_options = None
+  _globals['_FACET'].fields_by_name['ignore_own_filter']._serialized_options = b'\342A\001\001'
+  _globals['_FACET'].fields_by_name['level']._loaded_options = None
+  _globals['_FACET'].fields_by_name['level']._serialized_options = b'\342A\001\001'
   _globals['_FACETCOUNTS'].fields_by_name['field']._loaded_options = None
   _globals['_FACETCOUNTS'].fields_by_name['field']._serialized_options = b'\342A\001\003'
   _globals['_FACETCOUNTS'].fields_by_name['scope']._loaded_options = None
@@ -59,12 +63,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VALUECOUNT'].fields_by_name['value']._serialized_options = b'\342A\001\003'
   _globals['_VALUECOUNT'].fields_by_name['count']._loaded_options = None
   _globals['_VALUECOUNT'].fields_by_name['count']._serialized_options = b'\342A\001\003'
-  _globals['_FACETSCOPE']._serialized_start=611
-  _globals['_FACETSCOPE']._serialized_end=703
+  _globals['_FACETSCOPE']._serialized_start=665
+  _globals['_FACETSCOPE']._serialized_end=757
   _globals['_FACET']._serialized_start=103
-  _globals['_FACET']._serialized_end=253
-  _globals['_FACETCOUNTS']._serialized_start=256
-  _globals['_FACETCOUNTS']._serialized_end=532
-  _globals['_VALUECOUNT']._serialized_start=534
-  _globals['_VALUECOUNT']._serialized_end=609
+  _globals['_FACET']._serialized_end=307
+  _globals['_FACETCOUNTS']._serialized_start=310
+  _globals['_FACETCOUNTS']._serialized_end=586
+  _globals['_VALUECOUNT']._serialized_start=588
+  _globals['_VALUECOUNT']._serialized_end=663
 # @@protoc_insertion_point(module_scope)

@@ -71,6 +71,8 @@ class Facet(_message.Message):
     MAX_VALUES_FIELD_NUMBER: _builtins.int
     INTERVALS_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
+    IGNORE_OWN_FILTER_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """A field, named as in Filter. INVALID_ARGUMENT for "item_id", "title", "description",
     "image_url", "identifiers" and "url", whose values differ between items, and for an unknown
@@ -84,6 +86,22 @@ class Facet(_message.Message):
     scope: Global___FacetScope.ValueType
     """The items to count. Unspecified means FACET_SCOPE_RECALLED; INVALID_ARGUMENT for a value that
     the server does not know.
+    """
+    ignore_own_filter: _builtins.bool
+    """Whether to count as if the request's filter had no parts on `field`, so that a shopper sees the
+    values that can be added to the selected ones. If the filter is an `and_group`, its parts are
+    the filters of this group; otherwise, the whole filter is the only part. A part is left out if
+    all of its comparisons, at any depth, name exactly `field`. So a part that compares another
+    field, too, still applies. Exclusions of rules always apply. With FACET_SCOPE_RECALLED, the
+    candidates are recalled again without these parts, which takes the time of another recall.
+    False, the default: the whole filter applies.
+    """
+    level: _builtins.int
+    """The number of leading levels of a category to count together, for "category" and "categories":
+    with 1, "Electronics > Chargers" counts as "Electronics". A category with fewer levels counts as
+    a whole. An item counts once for each different value, even if several of its categories begin
+    alike. 0, the default, means the whole path. INVALID_ARGUMENT for a negative value, above 20,
+    and for another field. With a `prefix` filter on the field, a shopper goes down level by level.
     """
     @_builtins.property
     def intervals(self) -> _containers.RepeatedCompositeFieldContainer[_filter_pb2.Interval]:
@@ -99,10 +117,12 @@ class Facet(_message.Message):
         max_values: _builtins.int = ...,
         intervals: _abc.Iterable[_filter_pb2.Interval] | None = ...,
         scope: Global___FacetScope.ValueType = ...,
+        ignore_own_filter: _builtins.bool = ...,
+        level: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "intervals", b"intervals", "max_values", b"max_values", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "ignore_own_filter", b"ignore_own_filter", "intervals", b"intervals", "level", b"level", "max_values", b"max_values", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

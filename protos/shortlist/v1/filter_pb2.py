@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.type import date_pb2 as google_dot_type_dot_date__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19shortlist/v1/filter.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16google/type/date.proto\"\xb0\x03\n\x06\x46ilter\x12\x34\n\tand_group\x18\x01 \x01(\x0b\x32\x19.shortlist.v1.FilterGroupB\x04\xe2\x41\x01\x01H\x00\x12\x33\n\x08or_group\x18\x02 \x01(\x0b\x32\x19.shortlist.v1.FilterGroupB\x04\xe2\x41\x01\x01H\x00\x12\x30\n\nnot_filter\x18\x03 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01H\x00\x12\x32\n\x06\x65quals\x18\x04 \x01(\x0b\x32\x1a.shortlist.v1.EqualsFilterB\x04\xe2\x41\x01\x01H\x00\x12\x33\n\x07in_list\x18\x05 \x01(\x0b\x32\x1a.shortlist.v1.InListFilterB\x04\xe2\x41\x01\x01H\x00\x12\x30\n\x05range\x18\x06 \x01(\x0b\x32\x19.shortlist.v1.RangeFilterB\x04\xe2\x41\x01\x01H\x00\x12\x32\n\x06\x65xists\x18\x07 \x01(\x0b\x32\x1a.shortlist.v1.ExistsFilterB\x04\xe2\x41\x01\x01H\x00\x12\x32\n\x06prefix\x18\x08 \x01(\x0b\x32\x1a.shortlist.v1.PrefixFilterB\x04\xe2\x41\x01\x01H\x00\x42\x06\n\x04kind\":\n\x0b\x46ilterGroup\x12+\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x02\"M\n\x0c\x45qualsFilter\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x02\"N\n\x0cInListFilter\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x06values\x18\x02 \x03(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x02\"R\n\x0bRangeFilter\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12.\n\x08interval\x18\x02 \x01(\x0b\x32\x16.shortlist.v1.IntervalB\x04\xe2\x41\x01\x02\"#\n\x0c\x45xistsFilter\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"9\n\x0cPrefixFilter\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06prefix\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"|\n\x05Value\x12\x14\n\x04text\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12\x16\n\x06number\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x12\x14\n\x04\x66lag\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x12\'\n\x04\x64\x61te\x18\x04 \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x01H\x00\x42\x06\n\x04kind\"\xd1\x01\n\x08Interval\x12-\n\x08\x61t_least\x18\x01 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x01H\x00\x12*\n\x05\x61\x62ove\x18\x02 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x01H\x00\x12,\n\x07\x61t_most\x18\x03 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x01H\x01\x12*\n\x05\x62\x65low\x18\x04 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x01H\x01\x42\x07\n\x05lowerB\x07\n\x05upperb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19shortlist/v1/filter.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16google/type/date.proto\"\xb0\x03\n\x06\x46ilter\x12\x34\n\tand_group\x18\x01 \x01(\x0b\x32\x19.shortlist.v1.FilterGroupB\x04\xe2\x41\x01\x01H\x00\x12\x33\n\x08or_group\x18\x02 \x01(\x0b\x32\x19.shortlist.v1.FilterGroupB\x04\xe2\x41\x01\x01H\x00\x12\x30\n\nnot_filter\x18\x03 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01H\x00\x12\x32\n\x06\x65quals\x18\x04 \x01(\x0b\x32\x1a.shortlist.v1.EqualsFilterB\x04\xe2\x41\x01\x01H\x00\x12\x33\n\x07in_list\x18\x05 \x01(\x0b\x32\x1a.shortlist.v1.InListFilterB\x04\xe2\x41\x01\x01H\x00\x12\x30\n\x05range\x18\x06 \x01(\x0b\x32\x19.shortlist.v1.RangeFilterB\x04\xe2\x41\x01\x01H\x00\x12\x32\n\x06\x65xists\x18\x07 \x01(\x0b\x32\x1a.shortlist.v1.ExistsFilterB\x04\xe2\x41\x01\x01H\x00\x12\x32\n\x06prefix\x18\x08 \x01(\x0b\x32\x1a.shortlist.v1.PrefixFilterB\x04\xe2\x41\x01\x01H\x00\x42\x06\n\x04kind\":\n\x0b\x46ilterGroup\x12+\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x02\"h\n\x0c\x45qualsFilter\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x02\x12\x19\n\x0bignore_case\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"i\n\x0cInListFilter\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x06values\x18\x02 \x03(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x02\x12\x19\n\x0bignore_case\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"R\n\x0bRangeFilter\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12.\n\x08interval\x18\x02 \x01(\x0b\x32\x16.shortlist.v1.IntervalB\x04\xe2\x41\x01\x02\"#\n\x0c\x45xistsFilter\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x0cPrefixFilter\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06prefix\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0bignore_case\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"|\n\x05Value\x12\x14\n\x04text\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x12\x16\n\x06number\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x12\x14\n\x04\x66lag\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x12\'\n\x04\x64\x61te\x18\x04 \x01(\x0b\x32\x11.google.type.DateB\x04\xe2\x41\x01\x01H\x00\x42\x06\n\x04kind\"\xd1\x01\n\x08Interval\x12-\n\x08\x61t_least\x18\x01 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x01H\x00\x12*\n\x05\x61\x62ove\x18\x02 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x01H\x00\x12,\n\x07\x61t_most\x18\x03 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x01H\x01\x12*\n\x05\x62\x65low\x18\x04 \x01(\x0b\x32\x13.shortlist.v1.ValueB\x04\xe2\x41\x01\x01H\x01\x42\x07\n\x05lowerB\x07\n\x05upperb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,10 +55,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EQUALSFILTER'].fields_by_name['field']._serialized_options = b'\342A\001\002'
   _globals['_EQUALSFILTER'].fields_by_name['value']._loaded_options = None
   _globals['_EQUALSFILTER'].fields_by_name['value']._serialized_options = b'\342A\001\002'
+  _globals['_EQUALSFILTER'].fields_by_name['ignore_case']._loaded_options = None
+  _globals['_EQUALSFILTER'].fields_by_name['ignore_case']._serialized_options = b'\342A\001\001'
   _globals['_INLISTFILTER'].fields_by_name['field']._loaded_options = None
   _globals['_INLISTFILTER'].fields_by_name['field']._serialized_options = b'\342A\001\002'
   _globals['_INLISTFILTER'].fields_by_name['values']._loaded_options = None
   _globals['_INLISTFILTER'].fields_by_name['values']._serialized_options = b'\342A\001\002'
+  _globals['_INLISTFILTER'].fields_by_name['ignore_case']._loaded_options = None
+  _globals['_INLISTFILTER'].fields_by_name['ignore_case']._serialized_options = b'\342A\001\001'
   _globals['_RANGEFILTER'].fields_by_name['field']._loaded_options = None
   _globals['_RANGEFILTER'].fields_by_name['field']._serialized_options = b'\342A\001\002'
   _globals['_RANGEFILTER'].fields_by_name['interval']._loaded_options = None
@@ -69,6 +73,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREFIXFILTER'].fields_by_name['field']._serialized_options = b'\342A\001\002'
   _globals['_PREFIXFILTER'].fields_by_name['prefix']._loaded_options = None
   _globals['_PREFIXFILTER'].fields_by_name['prefix']._serialized_options = b'\342A\001\002'
+  _globals['_PREFIXFILTER'].fields_by_name['ignore_case']._loaded_options = None
+  _globals['_PREFIXFILTER'].fields_by_name['ignore_case']._serialized_options = b'\342A\001\001'
   _globals['_VALUE'].fields_by_name['text']._loaded_options = None
   _globals['_VALUE'].fields_by_name['text']._serialized_options = b'\342A\001\001'
   _globals['_VALUE'].fields_by_name['number']._loaded_options = None
@@ -90,17 +96,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FILTERGROUP']._serialized_start=535
   _globals['_FILTERGROUP']._serialized_end=593
   _globals['_EQUALSFILTER']._serialized_start=595
-  _globals['_EQUALSFILTER']._serialized_end=672
-  _globals['_INLISTFILTER']._serialized_start=674
-  _globals['_INLISTFILTER']._serialized_end=752
-  _globals['_RANGEFILTER']._serialized_start=754
-  _globals['_RANGEFILTER']._serialized_end=836
-  _globals['_EXISTSFILTER']._serialized_start=838
-  _globals['_EXISTSFILTER']._serialized_end=873
-  _globals['_PREFIXFILTER']._serialized_start=875
-  _globals['_PREFIXFILTER']._serialized_end=932
-  _globals['_VALUE']._serialized_start=934
-  _globals['_VALUE']._serialized_end=1058
-  _globals['_INTERVAL']._serialized_start=1061
-  _globals['_INTERVAL']._serialized_end=1270
+  _globals['_EQUALSFILTER']._serialized_end=699
+  _globals['_INLISTFILTER']._serialized_start=701
+  _globals['_INLISTFILTER']._serialized_end=806
+  _globals['_RANGEFILTER']._serialized_start=808
+  _globals['_RANGEFILTER']._serialized_end=890
+  _globals['_EXISTSFILTER']._serialized_start=892
+  _globals['_EXISTSFILTER']._serialized_end=927
+  _globals['_PREFIXFILTER']._serialized_start=929
+  _globals['_PREFIXFILTER']._serialized_end=1013
+  _globals['_VALUE']._serialized_start=1015
+  _globals['_VALUE']._serialized_end=1139
+  _globals['_INTERVAL']._serialized_start=1142
+  _globals['_INTERVAL']._serialized_end=1351
 # @@protoc_insertion_point(module_scope)

@@ -29,10 +29,11 @@ class Filter(_message.Message):
     "categories", "url", "currency", "sale_price", "language", or an attribute as "attributes.NAME",
     where NAME is one or more characters of any kind. Names are case-sensitive. INVALID_ARGUMENT for
     any other name. An attribute that no item has is not an error: all items lack a value for it.
+    INVALID_ARGUMENT for an attribute that the catalogue only stores.
 
     "price", "sale_price", "rating" and "rating_count" are numbers, "released" is a date and
     "in_stock" is a flag. All other fields, including attributes, are texts. Texts are compared
-    exactly, including letter case. Numbers are compared as doubles, so a "rating_count" above 2^53
+    exactly, including letter case, unless `ignore_case` is set. Numbers are compared as doubles, so a "rating_count" above 2^53
     may equal a neighbouring number.
 
     "identifiers", "categories" and attributes may have several values. An item passes a comparison
@@ -144,8 +145,14 @@ class EqualsFilter(_message.Message):
 
     FIELD_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
+    IGNORE_CASE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The field, of any type. INVALID_ARGUMENT if items have no field of that name."""
+    ignore_case: _builtins.bool
+    """Whether to compare a text without letter case. Both texts are brought to the normal form NFKC,
+    and then case-folded: "STRASSE" equals "Straße". INVALID_ARGUMENT if the field is not a text.
+    False, the default: letter case counts.
+    """
     @_builtins.property
     def value(self) -> Global___Value:
         """The value. INVALID_ARGUMENT if it is absent or not of the field's type."""
@@ -155,10 +162,11 @@ class EqualsFilter(_message.Message):
         *,
         field: _builtins.str = ...,
         value: Global___Value | None = ...,
+        ignore_case: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "ignore_case", b"ignore_case", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -172,8 +180,14 @@ class InListFilter(_message.Message):
 
     FIELD_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    IGNORE_CASE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The field, of any type. INVALID_ARGUMENT if items have no field of that name."""
+    ignore_case: _builtins.bool
+    """Whether to compare a text without letter case. Both texts are brought to the normal form NFKC,
+    and then case-folded: "STRASSE" equals "Straße". INVALID_ARGUMENT if the field is not a text.
+    False, the default: letter case counts.
+    """
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___Value]:
         """The values: 1 to 1,000, each of the field's type; INVALID_ARGUMENT otherwise. A value that
@@ -185,10 +199,11 @@ class InListFilter(_message.Message):
         *,
         field: _builtins.str = ...,
         values: _abc.Iterable[Global___Value] | None = ...,
+        ignore_case: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "ignore_case", b"ignore_case", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -264,19 +279,26 @@ class PrefixFilter(_message.Message):
 
     FIELD_FIELD_NUMBER: _builtins.int
     PREFIX_FIELD_NUMBER: _builtins.int
+    IGNORE_CASE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The field. INVALID_ARGUMENT unless it is a text or an attribute."""
     prefix: _builtins.str
     """The prefix. INVALID_ARGUMENT if it is empty: use `exists` instead."""
+    ignore_case: _builtins.bool
+    """Whether to compare a text without letter case. Both texts are brought to the normal form NFKC,
+    and then case-folded: "STRASSE" equals "Straße". INVALID_ARGUMENT if the field is not a text.
+    False, the default: letter case counts.
+    """
     def __init__(
         self,
         *,
         field: _builtins.str = ...,
         prefix: _builtins.str = ...,
+        ignore_case: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "prefix", b"prefix"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "ignore_case", b"ignore_case", "prefix", b"prefix"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

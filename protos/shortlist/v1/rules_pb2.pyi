@@ -182,8 +182,9 @@ class Cap(_message.Message):
     MAX_RESULTS_FIELD_NUMBER: _builtins.int
     CATEGORY_LEVEL_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """"brand", "category", "group_id" or an attribute as "attributes.NAME". INVALID_ARGUMENT for any
-    other field.
+    """"brand", "category", "group_id" or an attribute as "attributes.NAME". Of an attribute with
+    several values, only the first counts. INVALID_ARGUMENT for any other field, and for an
+    attribute that the catalogue only stores.
     """
     max_results: _builtins.int
     """The maximum number of results: 1 to 100, INVALID_ARGUMENT otherwise."""

@@ -55,7 +55,7 @@ class ActiveRules:
             passed: Mask of the items that pass the filter of the request; None without a filter.
             max_per_group: Maximum number of results with the same group_id; 0: no limit.
         """
-        allowed, reports = _without_excluded(rules, catalogue, passed)
+        allowed, reports = without_excluded(rules, catalogue, passed)
         pins = []
         for index, pin in enumerate(rules.pins):
             name, row = f"pins[{index}]", catalogue.row(pin.item_id)
@@ -200,7 +200,7 @@ class RuleEffects:
         }
 
 
-def _without_excluded(
+def without_excluded(
     rules: Rules, catalogue: Catalogue, passed: Allowed
 ) -> tuple[Allowed, list[RuleReport]]:
     """Return a mask of the items that remain after exclusions, and a report per exclusion."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from catalog.attribute_roles import AttributeRoles
 from catalog.dataset.reading import read_dataset
 from catalog.schema import EVENTS, ITEMS, JUDGMENTS, NUMBER, TEXT, WHOLE
 from catalog.store import ItemStore
@@ -323,6 +324,45 @@ def test_items_go_straight_into_a_store(dataset):
 
     assert store.item(0).attributes == FULL_ITEM["attributes"]
     assert store.item(1).attributes == {}
+
+
+def test_roles_of_attributes_are_kept_with_the_items(dataset):
+    info = {"filter_only": ["weight"], "stored_only": ["colour"]}
+    found = read_dataset(dataset(info=info, items=[FULL_ITEM]))
+    roles = AttributeRoles(frozenset({"weight"}), frozenset({"colour"}))
+    assert (found.info.roles, ItemStore(found.items).roles) == (roles, roles)
+    assert found.warnings == ()
+
+
+def test_a_role_of_an_attribute_that_no_item_has_is_a_warning(dataset):
+    found = read_dataset(dataset(info={"filter_only": ["color"]}, items=[FULL_ITEM, BARE_ITEM]))
+    assert found.warnings == (
+        "dataset.json, filter_only: no item has the attribute 'color'; correct the name, or ignore "
+        "this warning if later items have the attribute",
+    )
+
+
+@pytest.mark.parametrize(
+    ("info", "problem"),
+    [
+        (
+            {"filter_only": "colour"},
+            "dataset.json, filter_only: 'colour' is not a list of texts; give the names of "
+            'attributes such as ["colour"]',
+        ),
+        (
+            {"stored_only": [1]},
+            "dataset.json, stored_only: [1] is not a list of texts; give the names of attributes "
+            'such as ["colour"]',
+        ),
+        (
+            {"filter_only": ["a", "b"], "stored_only": ["b"]},
+            "dataset.json: 'b' is in filter_only and in stored_only; keep one",
+        ),
+    ],
+)
+def test_roles_of_another_form_are_refused(dataset, only_problem_of, info, problem):
+    assert only_problem_of(dataset(info=info)) == problem
 
 
 @pytest.mark.real

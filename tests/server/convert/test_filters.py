@@ -87,6 +87,17 @@ def test_every_kind_of_filter_becomes_what_it_says() -> None:
     )
 
 
+def test_texts_are_compared_without_case_if_the_message_says_so() -> None:
+    message = filters.all_of(
+        filters.equals("brand", "a", ignore_case=True),
+        filters.in_list("brand", ["a"], ignore_case=True),
+        filters.prefix("brand", "a", ignore_case=True),
+    )
+    assert filter_record(message, "filter") == And(
+        (Equals("brand", "a", True), In("brand", ("a",), True), Prefix("brand", "a", True))
+    )
+
+
 def test_a_zero_and_a_false_are_values() -> None:
     assert filter_record(filters.equals("price", 0), "filter") == Equals("price", 0.0)
     assert filter_record(filters.equals("in_stock", False), "filter") == Equals("in_stock", False)
@@ -119,11 +130,13 @@ def test_facets_have_defaults_and_limits() -> None:
         FacetMessage(field="brand"),
         FacetMessage(field="price", max_values=999, intervals=[interval]),
         FacetMessage(field="brand", scope=FACET_SCOPE_MATCHED),
+        FacetMessage(field="categories", ignore_own_filter=True, level=2),
     ]
     assert facet_records(given) == (
         Facet("brand", 10),
         Facet("price", 200, (Interval(below=20.0),)),
         Facet("brand", 10, scope="matched"),
+        Facet("categories", 10, ignore_own_filter=True, level=2),
     )
 
 
