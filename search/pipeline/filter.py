@@ -83,7 +83,7 @@ def _within(
         left = within_limits(snapshot, (part,))
     else:
         left = without_mentions(snapshot, part)
-    return left & (snapshot.catalogue.all_alive if passed is None else passed)
+    return np.logical_and(left, snapshot.catalogue.all_alive if passed is None else passed)
 
 
 def passing_items(snapshot: Snapshot, filter: Filter | None, timer: StageTimer) -> Allowed:
