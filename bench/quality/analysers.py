@@ -12,7 +12,8 @@ cases in the dataset is left out.
   signs. Share of queries with the item among the first 50 hits.
 * Chinese: judged queries with Han characters, as written, in traditional characters, in full-width
   forms, and as syllables of pinyin without tones. MRR@10 and Recall@100, beside BM25 over Han
-  characters and words of other letters, of titles and of item texts. The even half is the queries whose SHA-256 is even.
+  characters and words of other letters, of titles and of item texts. The even half is the
+  queries whose SHA-256 is even.
 * All judged queries of the splits. nDCG@10 and Recall@100.
 """
 

@@ -214,7 +214,7 @@ def test_parts_of_a_size_count_less_if_an_item_has_the_whole(build):
 def test_a_size_is_never_corrected_or_completed(build):
     index = build(titles("1500 ft. hose", "2x48 board"))
     assert index.weighted_terms("1501ft") == {"ft": 1.0}
-    assert index.weighted_terms("2x4") == {}
+    assert index.weighted_terms("2x4") == {"2": 1.0}
 
 
 def test_only_the_last_word_is_completed(tools):
