@@ -13,6 +13,9 @@ from lexical.analysers import QueryWord, cjk
 from lexical.vocabulary import GUESS_WEIGHT, Vocabulary
 
 _MAX_GUESSED = 8  # maximum number of unknown terms of a query to guess; a guess scans all terms
+# Weight of a part of a size or compound if an item has the whole. With weight 1, many items with
+# one of the parts come before items with the whole (`bench.quality.analysers`, dimensions).
+_PART_WEIGHT = 0.5
 _LATIN = re.compile("[a-zü]+")
 
 
@@ -49,8 +52,9 @@ def weighted_terms(words: Sequence[QueryWord], lookups: Lookups) -> dict[str, fl
             weights.update(dict.fromkeys(cjk.syllable_terms([*before, *row]), 1.0))
             continue
         known = [term for term in word.readings if term in vocabulary]
+        weight = word.weight * (_PART_WEIGHT if word.part_of in vocabulary else 1.0)
         for term in known:
-            weights[term] = max(weights.get(term, 0), word.weight)
+            weights[term] = max(weights.get(term, 0), weight)
         if not known and cjk.is_han_pair(word.text):
             pair = cjk.SOUND + cjk.SOUND.join(cjk.syllables(word.text))
             if lookups.has_sound(pair):

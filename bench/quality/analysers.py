@@ -12,7 +12,8 @@ cases in the dataset is left out.
   signs. Share of queries with the item among the first 50 hits.
 * Chinese: judged queries with Han characters, as written, in traditional characters, in full-width
   forms, and as syllables of pinyin without tones. MRR@10 and Recall@100, beside BM25 over Han
-  characters and words of other letters. The even half is the queries whose SHA-256 is even.
+  characters and words of other letters, of titles and of item texts. The even half is the
+  queries whose SHA-256 is even.
 * All judged queries of the splits. nDCG@10 and Recall@100.
 """
 
@@ -79,7 +80,10 @@ def main(config: AnalysersConfig) -> None:
             _report_judged(name, search, store, queries)
             _report_chinese(name, search, store, chinese)
     if chinese:
-        _report_chinese("BM25 of characters", _character_bm25(store), store, chinese)
+        texts = [item_text(store.item(row)) for row in range(len(store))]
+        for name, of_items in (("titles", store.text("title")), ("item texts", texts)):
+            search = _character_bm25([text or "" for text in of_items])
+            _report_chinese(f"BM25 of characters of {name}", search, store, chinese)
 
 
 def _queries(dataset: Dataset, splits: Sequence[str]) -> list[JudgedQuery]:
@@ -144,10 +148,9 @@ def _report_chinese(
             _print_metrics(f"{name}: {form}, {half}", metrics, ("mrr@10", "recall@100"))
 
 
-def _character_bm25(store: ItemStore) -> Search:
-    """Return BM25 over Han characters and words of other letters of the item's text."""
-    model = bm25s.BM25(backend="numpy")
-    texts = [item_text(store.item(row)) for row in range(len(store))]
+def _character_bm25(texts: Sequence[str]) -> Search:
+    """Return BM25 over Han characters and words of other letters; k1 = 1.2 and b = 0.75."""
+    model = bm25s.BM25(k1=1.2, backend="numpy")
     model.index([_TOKEN.findall(normalise_query(text)) for text in texts], show_progress=False)
 
     def search(query: str) -> Hits:

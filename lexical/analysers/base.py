@@ -24,15 +24,18 @@ class QueryWord(NamedTuple):
     Attributes:
         text: The word in lower case.
         readings: The terms that the word stands for; several if it may be of several languages.
-        weight: The weight of the terms in the score.
+        weight: The weight of the terms in the score; lower if an item has the term `part_of`.
         is_word: Whether the word consists of letters or is a code, and so may be mistyped or
             unfinished; false for sizes, parts of words, and Chinese, Japanese and Korean.
+        part_of: The term of the compound, size or dimensions of which the word is a part; "" for
+            other words.
     """
 
     text: str
     readings: tuple[str, ...]
     weight: float = 1.0
     is_word: bool = True
+    part_of: str = ""
 
 
 class Reader(Protocol):

@@ -7,6 +7,7 @@ spelling of a size or code gives the same terms: the whole, and its parts.
 import re
 from collections.abc import Collection, Iterator
 from functools import lru_cache, partial
+from typing import TypeAlias
 
 from catalog.text_forms import compose
 from lexical.analysers import cjk
@@ -17,7 +18,6 @@ from lexical.analysers.numbers import AMBIGUOUS, DIMENSIONS, SIZE, canonical_num
 
 _MAX_TERM_BYTES = 100
 _LONGEST_CODE = 60  # maximum number of characters of a code
-_PART_WEIGHT = 0.4  # weight of a part of a compound of the query
 _CACHED = 1 << 17  # maximum number of words whose terms are cached
 
 _ACCENTS = re.compile("[\u0300-\u036f]")  # accents without a character that contains them
@@ -34,6 +34,9 @@ _TOKEN = re.compile(
 )
 _SIZE = re.compile(SIZE)
 _SIGNS = re.compile(r"[-./]")
+
+# A token, whether it is a word to stem, and the term of the size of which it is a part.
+_Token: TypeAlias = tuple[str, bool, str]
 
 
 class MultilingualReader:
@@ -58,7 +61,7 @@ class MultilingualReader:
         """Return the terms of an item's text, in order; a term may occur several times."""
         latin = self.language(language)
         terms: list[str] = []
-        for token, is_word in _tokens(text, latin):
+        for token, is_word, _ in _tokens(text, latin):
             if is_word:
                 whole, parts = self._read(token, latin)
                 terms += whole + parts
@@ -68,23 +71,27 @@ class MultilingualReader:
 
     def surface_words(self, text: str, language: str) -> list[str]:
         """Return the words of an item's text that are stemmed, before they are."""
-        return [token for token, is_word in _tokens(text, self.language(language)) if is_word]
+        return [token for token, is_word, _ in _tokens(text, self.language(language)) if is_word]
 
     def query_words(self, text: str, languages: Collection[str]) -> list[QueryWord]:
         """Return the words of a query, each read in all `languages`."""
         words: list[QueryWord] = []
-        for token, is_word in dict.fromkeys(self._query_tokens(text, languages)):
+        for token, is_word, part_of in dict.fromkeys(self._query_tokens(text, languages)):
             if not is_word:
-                words.append(QueryWord(token, (token,), cjk.query_weight(token), is_word=False))
+                weight = cjk.query_weight(token)
+                words.append(QueryWord(token, (token,), weight, is_word=False, part_of=part_of))
             else:
                 read = [self._read(token, language) for language in languages]
                 wholes = dict.fromkeys(term for whole, _ in read for term in whole)
                 parts = dict.fromkeys(term for _, of_parts in read for term in of_parts)
-                words += [QueryWord(term, (term,), _PART_WEIGHT, is_word=False) for term in parts]
                 words.append(QueryWord(token, tuple(wholes)))
+                compound = next(iter(wholes), "")
+                words[-1:-1] = [
+                    QueryWord(term, (term,), is_word=False, part_of=compound) for term in parts
+                ]
         return words
 
-    def _query_tokens(self, text: str, languages: Collection[str]) -> Iterator[tuple[str, bool]]:
+    def _query_tokens(self, text: str, languages: Collection[str]) -> Iterator[_Token]:
         """Yield the tokens of a query; numbers in all forms that the languages give them."""
         conventions = {
             language in LANGUAGES and LANGUAGES[language].decimal_comma: language
@@ -100,8 +107,8 @@ ANALYSER = Analyser(
 )
 
 
-def _tokens(text: str, language: str) -> Iterator[tuple[str, bool]]:
-    """Yield the parts of a text, and whether a part is a word to stem."""
+def _tokens(text: str, language: str) -> Iterator[_Token]:
+    """Yield the tokens of a text."""
     text = _fold(text)
     if any(map(str.isdigit, text)):
         comma = language in LANGUAGES and LANGUAGES[language].decimal_comma
@@ -109,28 +116,28 @@ def _tokens(text: str, language: str) -> Iterator[tuple[str, bool]]:
     for token in _TOKEN.finditer(text):
         kind = token.lastgroup
         if kind == "word":
-            yield token[0], True
+            yield token[0], True, ""
         elif kind == "cjk":
-            yield from ((term, False) for term in cjk.run_terms(token[0]))
+            yield from ((term, False, "") for term in cjk.run_terms(token[0]))
         elif kind == "size":
-            yield from ((term, False) for term in size_terms(token[0]))
+            yield from ((term, False, whole) for term, whole in size_terms(token[0]))
         elif kind == "number":
-            yield token[0], False
+            yield token[0], False, ""
         else:
             yield from _code_tokens(token[0])
 
 
-def _code_tokens(joined: str) -> Iterator[tuple[str, bool]]:
+def _code_tokens(joined: str) -> Iterator[_Token]:
     """Yield a code (letters and digits) as one word, and its parts."""
     whole = _SIGNS.sub("", joined)
     is_code = len(whole) <= _LONGEST_CODE and not whole.isdigit() and not whole.isalpha()
     if is_code:
-        yield whole, True
+        yield whole, True, ""
     for part in _SIGNS.split(joined):
         if _SIZE.fullmatch(part):
-            yield from ((term, False) for term in size_terms(part))
+            yield from ((term, False, of_whole) for term, of_whole in size_terms(part))
         else:
-            yield part, True
+            yield part, True, ""
 
 
 def _fold(text: str) -> str:

@@ -27,7 +27,7 @@ _UNIT = rf"(?:[\s-]*(?:{_WORDS})\b|\s?(?:''|[\"']))"
 _VALUE = r"\d{1,12}(?:\.\d{1,12})?(?:⁄\d{1,4})?"  # a number as `canonical_numbers` writes it
 _SIDE = r"(?:\.?\s*(?:[wdhl]|wide|deep|high|tall|long)\b)?\.?"  # names a side: 2 in. W x 4 in. H
 _BY = r"\s*(?:x|×|\bby\b)\s*"
-DIMENSIONS = rf"(?<!\w){_VALUE}{_UNIT}?(?:{_SIDE}{_BY}{_VALUE}{_UNIT}?){{1,3}}(?!\w)"
+DIMENSIONS = rf"(?<!\w){_VALUE}{_UNIT}?(?:{_SIDE}{_BY}{_VALUE}{_UNIT}?){{1,3}}(?!\d)"
 SIZE = rf"(?<!\w){_VALUE}{_UNIT}"
 _PART = re.compile(rf"({_VALUE})[\s-]*((?:{_WORDS})\b|''|[\"'])?")
 
@@ -61,23 +61,24 @@ def canonical_numbers(text: str, *, decimal_comma: bool) -> str:
     return text
 
 
-def size_terms(size: str) -> list[str]:
-    """Return the terms of a size or of dimensions.
+def size_terms(size: str) -> list[tuple[str, str]]:
+    """Return the terms of a size or of dimensions, each with the term that it is a part of.
 
-    1.5 inches → 1.5in 1.5 in. A dimension without a unit has the unit of the last. Dimensions are
-    also terms together: 2 in. x 4 in. x 8 ft. → 2x4x8 2x4 4x8 2in 2 in 4in 4 in 8ft 8 ft.
+    1.5 inches → 1.5in, and its parts 1.5 and in. A dimension without a unit has the unit of the
+    last. Dimensions are also terms together: 2 in. x 4 in. x 8 ft. → 2x4x8 2x4 4x8 2in 2 in 4in 4
+    in 8ft 8 ft. The number of a dimension is a part of a pair.
     """
     parts = _PART.findall(size)
     values = [value for value, _ in parts]
-    terms = ["x".join(values)] if len(values) > 1 else []
-    if len(values) > 2:
-        terms += [f"{first}x{second}" for first, second in pairwise(values)]
+    pairs = [f"{first}x{second}" for first, second in pairwise(values)]
+    terms = [(whole, "") for whole in (["x".join(values)] if len(pairs) > 1 else []) + pairs]
     last_unit = UNITS.get(parts[-1][1])
-    for value, unit in parts:
+    for position, (value, unit) in enumerate(parts):
+        pair = pairs[max(0, position - 1)] if pairs else ""
         if name := UNITS.get(unit) or last_unit:
-            terms += [value + name, value, name]
+            terms += [(value + name, ""), (value, pair or value + name), (name, value + name)]
         else:
-            terms.append(value)
+            terms.append((value, pair))
     return terms
 
 

@@ -201,6 +201,19 @@ def test_a_guess_scores_less_than_the_word_itself(tools):
     assert tools.weighted_terms("oak tabel drill") == {"oak": 1.0, "drill": 1.0, "tabl": 0.8}
 
 
+def test_parts_of_a_size_count_less_if_an_item_has_the_whole(build):
+    index = build(titles("2 in. x 4 in. stud", "2 hinges", "5 ft. rod"))
+    assert index.weighted_terms("2x4") == {"2x4": 1.0, "2": 0.5, "4": 0.5}
+    assert index.weighted_terms("2 ft. rod") == {"2": 1.0, "ft": 1.0, "rod": 1.0}
+    assert index.weighted_terms("2") == {"2": 1.0}
+
+
+def test_a_size_is_never_corrected_or_completed(build):
+    index = build(titles("1500 ft. hose", "2x48 board"))
+    assert index.weighted_terms("1501ft") == {"ft": 1.0}
+    assert index.weighted_terms("2x4") == {"2": 1.0}
+
+
 def test_only_the_last_word_is_completed(tools):
     for query in ("screwdr", "screwdr "):
         assert tools.weighted_terms(query) == {"screwdriv": 0.8}
