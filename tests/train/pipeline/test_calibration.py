@@ -88,11 +88,11 @@ def test_the_threshold_is_in_the_middle_of_a_gap():
     assert choose_threshold(known, absent) == pytest.approx(0.5)
 
 
-def test_at_most_two_percent_of_known_queries_lie_below_the_threshold():
+def test_at_most_one_known_query_in_forty_lies_below_the_threshold():
     known = np.linspace(0, 1, 1_001, dtype=np.float32)
     threshold = choose_threshold(known, np.full(100, 0.5, np.float32))
-    assert threshold == pytest.approx(0.02)
-    assert (known < threshold).mean() <= 0.02
+    assert threshold == pytest.approx(0.025)
+    assert (known < threshold).mean() <= 0.025
 
 
 def test_without_queries_of_one_kind_something_always_fits():
@@ -143,7 +143,7 @@ def test_a_calibrated_engine_knows_titles_and_refuses_gibberish(loaded, count):
             for text in ("qwertyuiop", "blorptang", "fnurgle zub", "xkcdqz")
         ]
         assert all(gibberish)
-    assert report["recalled"]["nothing_fits_known"] <= 0.02
+    assert report["recalled"]["nothing_fits_known"] <= 0.025
     assert report["reranked"]["nothing_fits_absent"] > 0.5
 
 
