@@ -83,7 +83,9 @@ def _within(
         left = within_limits(snapshot, (part,))
     else:
         left = without_mentions(snapshot, part)
-    return np.logical_and(left, snapshot.catalogue.all_alive if passed is None else passed)
+    base = snapshot.catalogue.all_alive if passed is None else passed
+    within: Bool[np.ndarray, " rows"] = left & base
+    return within
 
 
 def passing_items(snapshot: Snapshot, filter: Filter | None, timer: StageTimer) -> Allowed:
