@@ -8,6 +8,7 @@ from base.errors import InputError
 from search.ranking.weights import MAX_WEIGHT, parse_channel_weights
 
 MAX_DEPTH = 1_000  # largest number of candidates that recall finds
+MAX_PER_GROUP = 100  # largest number of results with the same group_id
 MAX_RERANK_ITEMS = 500  # largest number of items that one request reranks
 ANSWER_SHARE = 0.15  # share of the time left that is reserved to write and send the answer
 
@@ -24,6 +25,9 @@ class EngineConfig:
     # weight of the recall score, which is added to the reranker's logit; None: the weight that
     # training chose
     recall_weight: float | None = None
+    # maximum number of results with the same group_id, for requests that set none; 0: no limit
+    max_per_group: int = 1
+    ignore_stock: bool = False  # leave results that are out of stock where they rank
     # data type of the inputs of matrix products
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
@@ -38,6 +42,7 @@ class EngineConfig:
         """
         self._require("recall_depth", 1, MAX_DEPTH)
         self._require("rerank_depth", 0, MAX_RERANK_ITEMS)
+        self._require("max_per_group", 0, MAX_PER_GROUP)
         self._require("recall_weight", 0, MAX_WEIGHT)
         for name in ("cache_megabytes", "answer_milliseconds"):
             self._require(name, 0)

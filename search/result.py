@@ -10,6 +10,7 @@ from jaxtyping import Float32
 
 from catalog.facets import FacetCounts
 from catalog.items import Item
+from lexical.highlights import Highlight
 from search.rules import Adjustment, RuleReport
 
 
@@ -31,6 +32,8 @@ class Hit:
         item: The item at the time of the search; None if only ids are returned.
         base_score: The score without boosts; None without rules.
         adjustments: The effects of rules on the item, in the order of `search.rules`.
+        variant_count: Number of further relevant items with the same group_id that are left out.
+        highlights: The words of the item that match the query; empty if the request asks for none.
     """
 
     item_id: str
@@ -42,6 +45,8 @@ class Hit:
     item: Item | None = None
     base_score: float | None = None
     adjustments: tuple[Adjustment, ...] = ()
+    variant_count: int = 0
+    highlights: tuple[Highlight, ...] = ()
 
 
 @dataclass(frozen=True)

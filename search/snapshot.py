@@ -144,6 +144,7 @@ class Snapshot:
         """Compile or load everything that a search for `depth` items needs."""
         self.channels.warm_up(depth)
         self.popularity.warm_up()
+        self.catalogue.codes("group_id")  # numbered now, because most searches collapse groups
 
 
 def without_deleted(result: SearchResult, searched: Snapshot, current: Snapshot) -> SearchResult:

@@ -35,7 +35,7 @@ def record(engine: Searcher, queries: Sequence[str], path: Path) -> None:
     """Write the engine's results for golden queries, one JSON object per line."""
     lines = []
     for query in queries:
-        hits = engine.search(SearchRequest(query, page_size=DEPTH)).hits
+        hits = engine.search(SearchRequest.by_score(query, page_size=DEPTH)).hits
         answer = [[hit.item_id, hit.score] for hit in hits]
         lines.append(json.dumps({"query": query, "hits": answer}, ensure_ascii=False))
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
@@ -64,7 +64,7 @@ def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
     for number, golden in _lines(path):
         check()
         expected = dict(golden["hits"])
-        request = SearchRequest(golden["query"], page_size=DEPTH)
+        request = SearchRequest.by_score(golden["query"], page_size=DEPTH)
         scores = {h.item_id: h.score for h in engine.search(request).hits}
         shared = expected.keys() & scores.keys()
         if len(shared) < MIN_OVERLAP[both_float32] * len(expected):

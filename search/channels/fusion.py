@@ -21,8 +21,9 @@ from search.bundle import BundleError, Manifest
 from search.channels import CHANNELS, ChannelTypes
 from search.channels.base import AddedRows, Allowed, Channel, ChannelHits, Query
 from search.channels.dense import DenseChannel
+from search.channels.lexical import LexicalChannel
 from search.ranking.ordering import scores_behind
-from search.request import DENSE
+from search.request import DENSE, LEXICAL
 from search.result import Hit
 from search.runtime.deadline import caller_check
 from towers.exact import BLOCK, nearest
@@ -140,6 +141,12 @@ class Channels:
 
     def __iter__(self) -> Iterator[Channel]:
         return iter(self._channels)
+
+    @property
+    def lexical(self) -> LexicalChannel | None:
+        """The lexical channel; None if the bundle lacks it."""
+        channel = self._by_name.get(LEXICAL)
+        return channel if isinstance(channel, LexicalChannel) else None
 
     def recall(
         self,

@@ -7,10 +7,12 @@ from search.encoding import QueryEncoder
 from search.pipeline.facets import count_facets
 from search.pipeline.filter import filter_items
 from search.pipeline.page import cut_page
+from search.pipeline.rank import rank_candidates
 from search.pipeline.recall import Recall
 from search.pipeline.rerank import Rerank
 from search.pipeline.rules import apply_rules
 from search.pipeline.scoring import CandidateScorer
+from search.pipeline.sorting import sort_results
 from search.pipeline.state import SearchState
 from search.result import SearchResult
 
@@ -30,7 +32,12 @@ class Pipeline:
         """
         self._recall: tuple[SearchStep, ...] = (filter_items, Recall(encoder, deepest))
         self._rerank: tuple[SearchStep, ...] = (Rerank(scorer), count_facets)
-        self._finish: tuple[SearchStep, ...] = (apply_rules, cut_page)
+        self._finish: tuple[SearchStep, ...] = (
+            rank_candidates,
+            sort_results,
+            apply_rules,
+            cut_page,
+        )
 
     def run(
         self, state: SearchState, on_recalled: Callable[[SearchResult], None] | None = None

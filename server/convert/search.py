@@ -1,7 +1,8 @@
 """Convert between SearchService's messages and the engine's records."""
 
+from lexical.highlights import Highlight
 from search.bundle import Manifest
-from search.config import MAX_DEPTH, MAX_RERANK_ITEMS
+from search.config import MAX_DEPTH, MAX_PER_GROUP, MAX_RERANK_ITEMS
 from search.request import DENSE, LEXICAL, MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
 from search.result import Degradation, SearchResult
 from server.convert.common import (
@@ -46,7 +47,11 @@ def search_request(
         filter=filter_of(message),
         facets=facet_records(message.facets),
         rules=rules_record(message.rules),
-        max_per_group=min(message.max_per_group, MAX_PAGE_SIZE),
+        max_per_group=min(message.max_per_group, MAX_PER_GROUP),
+        show_variants=message.show_variants,
+        ignore_stock=message.ignore_stock,
+        order_by=message.order_by,
+        highlight=message.highlight,
         recall_depth=min(message.recall_depth, MAX_DEPTH) or None,
         rerank_depth=rerank_depth,
         rerank_limit=page.reranked,
@@ -80,6 +85,8 @@ def search_response(
                 recalled_by=recalled_messages(hit),
                 base_score=hit.base_score,
                 adjustments=map(adjustment_message, hit.adjustments),
+                highlights=map(_highlight_message, hit.highlights),
+                variant_count=hit.variant_count,
             )
             for rank, hit in enumerate(result.hits, start=request.offset + 1)
         ],
@@ -108,6 +115,14 @@ def stream_search_response(
         else search_service_pb2.SEARCH_PHASE_RECALLED,
         last=last,
         search=response,
+    )
+
+
+def _highlight_message(highlight: Highlight) -> search_service_pb2.Highlight:
+    return search_service_pb2.Highlight(
+        field=highlight.field,
+        snippet=highlight.snippet,
+        spans=[search_service_pb2.Span(start=start, end=end) for start, end in highlight.spans],
     )
 
 

@@ -46,6 +46,18 @@ def search_refusals() -> Iterator[Refusal]:
     yield refusal("rerank_limit: is 1,001; give 0 to 1,000", None, rerank_limit=1_001)
     yield same("max_per_group: is -1; give 0 to 100", max_per_group=-1)
     yield refusal("max_per_group: is 101; give 0 to 100", None, max_per_group=101)
+    yield same(
+        "show_variants: is set beside max_per_group; give one of them",
+        show_variants=True,
+        max_per_group=1,
+    )
+    for order in ("title", "attributes.", "price up", "price,", " ", "price desc desc"):
+        yield same(
+            "order_by: names no field with an order; give price, rating, rating_count, released, "
+            'in_stock, popularity, attributes.NAME, each alone or followed by " desc"',
+            order_by=order,
+        )
+    yield same("order_by: has 4 keys; give at most 3", order_by="price,rating,released,popularity")
 
 
 def facet_refusals() -> Iterator[Refusal]:

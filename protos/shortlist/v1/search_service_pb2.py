@@ -33,7 +33,7 @@ from shortlist.v1 import rules_pb2 as shortlist_dot_v1_dot_rules__pb2
 from shortlist.v1 import stage_report_pb2 as shortlist_dot_v1_dot_stage__report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shortlist/v1/search_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x18shortlist/v1/facet.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x18shortlist/v1/rules.proto\x1a\x1fshortlist/v1/stage_report.proto\"\xfa\x02\n\rSearchRequest\x12\x13\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0crecall_depth\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1f\n\x0crerank_depth\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12*\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12(\n\x05rules\x18\t \x01(\x0b\x32\x13.shortlist.v1.RulesB\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x42\x0f\n\r_rerank_depth\"\xac\x03\n\x0eSearchResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32\x1a.shortlist.v1.SearchResultB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x1c\n\x0erecalled_count\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0ereranked_count\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12 \n\rmatched_count\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12-\n\x05rules\x18\t \x03(\x0b\x32\x18.shortlist.v1.RuleReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\x42\x10\n\x0e_matched_count\"H\n\x13StreamSearchRequest\x12\x31\n\x06search\x18\x01 \x01(\x0b\x32\x1b.shortlist.v1.SearchRequestB\x04\xe2\x41\x01\x02\"\x8e\x01\n\x14StreamSearchResponse\x12.\n\x05phase\x18\x01 \x01(\x0e\x32\x19.shortlist.v1.SearchPhaseB\x04\xe2\x41\x01\x03\x12\x12\n\x04last\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x32\n\x06search\x18\x03 \x01(\x0b\x32\x1c.shortlist.v1.SearchResponseB\x04\xe2\x41\x01\x03\"\xd4\x03\n\x0cSearchResult\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04rank\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x0b\x64\x65nse_score\x18\x05 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12 \n\rlexical_score\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x1f\n\x0crecall_score\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x02\x88\x01\x01\x12\x1f\n\x0crerank_score\x18\x08 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x03\x88\x01\x01\x12\x31\n\x0brecalled_by\x18\t \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x12\x1d\n\nbase_score\x18\n \x01(\x01\x42\x04\xe2\x41\x01\x03H\x04\x88\x01\x01\x12\x33\n\x0b\x61\x64justments\x18\x0b \x03(\x0b\x32\x18.shortlist.v1.AdjustmentB\x04\xe2\x41\x01\x03\x42\x0e\n\x0c_dense_scoreB\x10\n\x0e_lexical_scoreB\x0f\n\r_recall_scoreB\x0f\n\r_rerank_scoreB\r\n\x0b_base_score*a\n\x0bSearchPhase\x12\x1c\n\x18SEARCH_PHASE_UNSPECIFIED\x10\x00\x12\x19\n\x15SEARCH_PHASE_RECALLED\x10\x01\x12\x19\n\x15SEARCH_PHASE_RERANKED\x10\x02\x32\xad\x01\n\rSearchService\x12\x43\n\x06Search\x12\x1b.shortlist.v1.SearchRequest\x1a\x1c.shortlist.v1.SearchResponse\x12W\n\x0cStreamSearch\x12!.shortlist.v1.StreamSearchRequest\x1a\".shortlist.v1.StreamSearchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shortlist/v1/search_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x18shortlist/v1/facet.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x18shortlist/v1/rules.proto\x1a\x1fshortlist/v1/stage_report.proto\"\xe4\x03\n\rSearchRequest\x12\x13\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0crecall_depth\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1f\n\x0crerank_depth\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12*\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12(\n\x05rules\x18\t \x01(\x0b\x32\x13.shortlist.v1.RulesB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\n \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rshow_variants\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cignore_stock\x18\x10 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\thighlight\x18\x11 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x42\x0f\n\r_rerank_depth\"\xac\x03\n\x0eSearchResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32\x1a.shortlist.v1.SearchResultB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x1c\n\x0erecalled_count\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0ereranked_count\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12 \n\rmatched_count\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12-\n\x05rules\x18\t \x03(\x0b\x32\x18.shortlist.v1.RuleReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\x42\x10\n\x0e_matched_count\"H\n\x13StreamSearchRequest\x12\x31\n\x06search\x18\x01 \x01(\x0b\x32\x1b.shortlist.v1.SearchRequestB\x04\xe2\x41\x01\x02\"\x8e\x01\n\x14StreamSearchResponse\x12.\n\x05phase\x18\x01 \x01(\x0e\x32\x19.shortlist.v1.SearchPhaseB\x04\xe2\x41\x01\x03\x12\x12\n\x04last\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x32\n\x06search\x18\x03 \x01(\x0b\x32\x1c.shortlist.v1.SearchResponseB\x04\xe2\x41\x01\x03\"\xa4\x04\n\x0cSearchResult\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04rank\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x0b\x64\x65nse_score\x18\x05 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12 \n\rlexical_score\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x1f\n\x0crecall_score\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x02\x88\x01\x01\x12\x1f\n\x0crerank_score\x18\x08 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x03\x88\x01\x01\x12\x31\n\x0brecalled_by\x18\t \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x12\x1d\n\nbase_score\x18\n \x01(\x01\x42\x04\xe2\x41\x01\x03H\x04\x88\x01\x01\x12\x33\n\x0b\x61\x64justments\x18\x0b \x03(\x0b\x32\x18.shortlist.v1.AdjustmentB\x04\xe2\x41\x01\x03\x12\x31\n\nhighlights\x18\x0e \x03(\x0b\x32\x17.shortlist.v1.HighlightB\x04\xe2\x41\x01\x03\x12\x1b\n\rvariant_count\x18\x0f \x01(\x05\x42\x04\xe2\x41\x01\x03\x42\x0e\n\x0c_dense_scoreB\x10\n\x0e_lexical_scoreB\x0f\n\r_recall_scoreB\x0f\n\r_rerank_scoreB\r\n\x0b_base_score\"`\n\tHighlight\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07snippet\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\'\n\x05spans\x18\x03 \x03(\x0b\x32\x12.shortlist.v1.SpanB\x04\xe2\x41\x01\x03\".\n\x04Span\x12\x13\n\x05start\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x11\n\x03\x65nd\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03*a\n\x0bSearchPhase\x12\x1c\n\x18SEARCH_PHASE_UNSPECIFIED\x10\x00\x12\x19\n\x15SEARCH_PHASE_RECALLED\x10\x01\x12\x19\n\x15SEARCH_PHASE_RERANKED\x10\x02\x32\xad\x01\n\rSearchService\x12\x43\n\x06Search\x12\x1b.shortlist.v1.SearchRequest\x1a\x1c.shortlist.v1.SearchResponse\x12W\n\x0cStreamSearch\x12!.shortlist.v1.StreamSearchRequest\x1a\".shortlist.v1.StreamSearchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,6 +58,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST'].fields_by_name['max_per_group']._serialized_options = b'\342A\001\001'
   _globals['_SEARCHREQUEST'].fields_by_name['rules']._loaded_options = None
   _globals['_SEARCHREQUEST'].fields_by_name['rules']._serialized_options = b'\342A\001\001'
+  _globals['_SEARCHREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
+  _globals['_SEARCHREQUEST'].fields_by_name['show_variants']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['show_variants']._serialized_options = b'\342A\001\001'
+  _globals['_SEARCHREQUEST'].fields_by_name['ignore_stock']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['ignore_stock']._serialized_options = b'\342A\001\001'
+  _globals['_SEARCHREQUEST'].fields_by_name['highlight']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['highlight']._serialized_options = b'\342A\001\001'
   _globals['_SEARCHREQUEST'].fields_by_name['item_fields']._loaded_options = None
   _globals['_SEARCHREQUEST'].fields_by_name['item_fields']._serialized_options = b'\342A\001\001'
   _globals['_SEARCHRESPONSE'].fields_by_name['results']._loaded_options = None
@@ -110,18 +118,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHRESULT'].fields_by_name['base_score']._serialized_options = b'\342A\001\003'
   _globals['_SEARCHRESULT'].fields_by_name['adjustments']._loaded_options = None
   _globals['_SEARCHRESULT'].fields_by_name['adjustments']._serialized_options = b'\342A\001\003'
-  _globals['_SEARCHPHASE']._serialized_start=1814
-  _globals['_SEARCHPHASE']._serialized_end=1911
+  _globals['_SEARCHRESULT'].fields_by_name['highlights']._loaded_options = None
+  _globals['_SEARCHRESULT'].fields_by_name['highlights']._serialized_options = b'\342A\001\003'
+  _globals['_SEARCHRESULT'].fields_by_name['variant_count']._loaded_options = None
+  _globals['_SEARCHRESULT'].fields_by_name['variant_count']._serialized_options = b'\342A\001\003'
+  _globals['_HIGHLIGHT'].fields_by_name['field']._loaded_options = None
+  _globals['_HIGHLIGHT'].fields_by_name['field']._serialized_options = b'\342A\001\003'
+  _globals['_HIGHLIGHT'].fields_by_name['snippet']._loaded_options = None
+  _globals['_HIGHLIGHT'].fields_by_name['snippet']._serialized_options = b'\342A\001\003'
+  _globals['_HIGHLIGHT'].fields_by_name['spans']._loaded_options = None
+  _globals['_HIGHLIGHT'].fields_by_name['spans']._serialized_options = b'\342A\001\003'
+  _globals['_SPAN'].fields_by_name['start']._loaded_options = None
+  _globals['_SPAN'].fields_by_name['start']._serialized_options = b'\342A\001\003'
+  _globals['_SPAN'].fields_by_name['end']._loaded_options = None
+  _globals['_SPAN'].fields_by_name['end']._serialized_options = b'\342A\001\003'
+  _globals['_SEARCHPHASE']._serialized_start=2146
+  _globals['_SEARCHPHASE']._serialized_end=2243
   _globals['_SEARCHREQUEST']._serialized_start=313
-  _globals['_SEARCHREQUEST']._serialized_end=691
-  _globals['_SEARCHRESPONSE']._serialized_start=694
-  _globals['_SEARCHRESPONSE']._serialized_end=1122
-  _globals['_STREAMSEARCHREQUEST']._serialized_start=1124
-  _globals['_STREAMSEARCHREQUEST']._serialized_end=1196
-  _globals['_STREAMSEARCHRESPONSE']._serialized_start=1199
-  _globals['_STREAMSEARCHRESPONSE']._serialized_end=1341
-  _globals['_SEARCHRESULT']._serialized_start=1344
-  _globals['_SEARCHRESULT']._serialized_end=1812
-  _globals['_SEARCHSERVICE']._serialized_start=1914
-  _globals['_SEARCHSERVICE']._serialized_end=2087
+  _globals['_SEARCHREQUEST']._serialized_end=797
+  _globals['_SEARCHRESPONSE']._serialized_start=800
+  _globals['_SEARCHRESPONSE']._serialized_end=1228
+  _globals['_STREAMSEARCHREQUEST']._serialized_start=1230
+  _globals['_STREAMSEARCHREQUEST']._serialized_end=1302
+  _globals['_STREAMSEARCHRESPONSE']._serialized_start=1305
+  _globals['_STREAMSEARCHRESPONSE']._serialized_end=1447
+  _globals['_SEARCHRESULT']._serialized_start=1450
+  _globals['_SEARCHRESULT']._serialized_end=1998
+  _globals['_HIGHLIGHT']._serialized_start=2000
+  _globals['_HIGHLIGHT']._serialized_end=2096
+  _globals['_SPAN']._serialized_start=2098
+  _globals['_SPAN']._serialized_end=2144
+  _globals['_SEARCHSERVICE']._serialized_start=2246
+  _globals['_SEARCHSERVICE']._serialized_end=2419
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,28 @@
+"""Rank: order the candidates by final score, before rules."""
+
+import numpy as np
+
+from search.pipeline.state import RankedList, SearchState
+from search.ranking.ordering import rerank_order
+
+
+def rank_candidates(state: SearchState) -> None:
+    """Rank the candidates by final score: pins, then reranked candidates, then the others."""
+    candidates = state.candidates
+    if candidates is None:
+        return  # when browsing, `recall` has already set the ranking
+    recall_scores, pins, scored = candidates.recall_scores, len(state.pins), len(state.scores)
+    final = state.scores.logits + (np.float32(state.weights.recall) * recall_scores[:scored])
+    behind = max(scored, pins)
+    order, other_scores = rerank_order(final[pins:], recall_scores[behind:])
+    pin_scores = np.concatenate([final[:pins], recall_scores[scored:pins]])
+    ranked = np.concatenate([np.arange(pins), pins + order, np.arange(behind, len(recall_scores))])
+    in_depth = state.recalled_rows[: state.depths.recall]
+    recalled = int(np.count_nonzero(~np.isin(in_depth, state.pins)))
+    state.ranking = RankedList(
+        candidates.rows[ranked],
+        np.concatenate([pin_scores, other_scores]),
+        ranked,
+        recalled,
+        max(scored - pins, 0),
+    )
