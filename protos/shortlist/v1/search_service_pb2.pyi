@@ -236,8 +236,9 @@ class SearchResponse(_message.Message):
     """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchResult]:
-        """The results of this page, best first. There are `page_size` results unless fewer items pass the
-        filter, `max_per_group` and `rules`.
+        """The results of this page, best first or in the order of `order_by`. There are `page_size`
+        results unless fewer items pass the filter, `max_per_group` and `rules`, or were recalled for
+        `order_by`.
         """
 
     @_builtins.property
