@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Float64, Int32
 
 from catalog.attribute_roles import AttributeRoles
 from catalog.facets import Facet, FacetCounts, count
@@ -136,6 +136,19 @@ class Catalogue:
         values = np.empty(len(rows), np.float32)
         for store, (mask, store_rows) in zip(self.parts, split(rows, self._sizes), strict=True):
             values[mask] = store.number(column)[store_rows]
+        return values
+
+    def field_numbers(
+        self, field: str, rows: Int32[np.ndarray, " rows"]
+    ) -> Float64[np.ndarray, " rows"]:
+        """Return the values of a field in some rows, encoded as in `Fields.numbers`.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        values = np.empty(len(rows))
+        for store, (mask, store_rows) in zip(self.parts, split(rows, self._sizes), strict=True):
+            values[mask] = store.fields.numbers(field)[store_rows]
         return values
 
     def groups(self, rows: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:

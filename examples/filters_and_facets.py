@@ -27,14 +27,18 @@ def main() -> None:
             arguments.query,
             filter=available,
             facets=[Facet(field="brand", scope=FACET_SCOPE_MATCHED)],
-            max_per_group=1,  # one variant of each product
+            highlight=True,
         )
+        cheapest = client.search(arguments.query, filter=available, order_by="price", page_size=3)
         popular = client.search("", filter=available, page_size=3)
     print(f"{response.matched_count} items match")
     for result in response.results:
         print(f"{result.rank}. {result.item.title}, {result.item.price:.2f}")
+        for found in result.highlights:
+            print("  ", found.field, [found.snippet[span.start : span.end] for span in found.spans])
     for facet in response.facets:
         print(facet.field, {value.value.text: value.count for value in facet.values})
+    print("cheapest:", [result.item_id for result in cheapest.results])
     print("popular:", [result.item_id for result in popular.results])
 
 

@@ -9,6 +9,7 @@ from search.ranking.weights import MAX_WEIGHT, parse_channel_weights
 from search.understanding.interpretation import Understanding
 
 MAX_DEPTH = 1_000  # largest number of candidates that recall finds
+MAX_PER_GROUP = 100  # largest number of results with the same group_id
 MAX_RERANK_ITEMS = 500  # largest number of items that one request reranks
 ANSWER_SHARE = 0.15  # share of the time left that is reserved to write and send the answer
 
@@ -27,6 +28,9 @@ class EngineConfig:
     recall_weight: float | None = None
     # minimum relevance of a result, from 0 to 1, for requests that set none; 0 leaves out nothing
     min_relevance: float = 0.0
+    # maximum number of results with the same group_id, for requests that set none; 0: no limit
+    max_per_group: int = 1
+    ignore_stock: bool = False  # leave results that are out of stock where they rank
     # data type of the inputs of matrix products
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
@@ -51,6 +55,7 @@ class EngineConfig:
         """
         self._require("recall_depth", 1, MAX_DEPTH)
         self._require("rerank_depth", 0, MAX_RERANK_ITEMS)
+        self._require("max_per_group", 0, MAX_PER_GROUP)
         self._require("recall_weight", 0, MAX_WEIGHT)
         self._require("min_relevance", 0, 1)
         for name in ("cache_megabytes", "answer_milliseconds"):

@@ -17,7 +17,8 @@ from catalog.filters import Filter
 from catalog.item_text import normalise_query
 from catalog.items import Item, check_id
 from search import validation
-from search.config import MAX_DEPTH, MAX_RERANK_ITEMS
+from search.config import MAX_DEPTH, MAX_PER_GROUP, MAX_RERANK_ITEMS
+from search.ranking.sorting import SortKey, sort_keys
 from search.rules import NO_RULES, Rules
 from search.understanding.interpretation import EVERYTHING, Understanding
 
@@ -37,8 +38,9 @@ _DEPTHS = (
     ("rerank_depth", 0, MAX_RERANK_ITEMS),
     ("rerank_limit", 0, MAX_DEPTH),
 )
-# Fields of a SearchRequest that select a page or limit the time, but do not define the list.
-_PAGE_FIELDS = frozenset({"page_size", "offset", "rerank_limit", "deadline"})
+# Fields of a SearchRequest that select a page, limit the time or add to results, but do not define
+# the list.
+_PAGE_FIELDS = frozenset({"page_size", "offset", "rerank_limit", "deadline", "highlight"})
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,17 @@ class SearchRequest:
     rules: Rules = NO_RULES  # a merchandiser's changes to the result
     language: str = ""  # the language of the query, such as "en" or "pt-BR"; "": the default
     understanding: Understanding = EVERYTHING  # the kinds of understanding to apply
-    # maximum number of results with the same group_id, over all pages; 0: no limit
+    # maximum number of results with the same group_id, over all pages; 0: the engine's default
     max_per_group: int = 0
+    show_variants: bool = False  # set no maximum of results with the same group_id
+    ignore_stock: bool = False  # leave results that are out of stock where they rank
+    # order of the results, such as "price desc, rating"; "": by relevance or, when browsing, by
+    # popularity (see `search.ranking.sorting`)
+    order_by: str = ""
+    highlight: bool = False  # find the words of each result that match the query
     recall_depth: int | None = None  # number of candidates to recall; None: the engine's default
-    # number of candidates to rerank; None: the engine's default; 0: no reranking
+    # number of candidates to rerank; None: the engine's default, or 0 with `order_by`; 0: no
+    # reranking
     rerank_depth: int | None = None
     # maximum number of candidates to rerank, including pinned items; if time was short on the first
     # page, requests for later pages set the number of candidates that the first page reranked
@@ -81,7 +90,10 @@ class SearchRequest:
         validation.check_facets(self.facets)
         validation.check_rules(self.rules)
         validation.check_language(self.language, "language")
-        check_range(self.max_per_group, "max_per_group", 0, MAX_PAGE_SIZE)
+        check_range(self.max_per_group, "max_per_group", 0, MAX_PER_GROUP)
+        if self.show_variants and self.max_per_group:
+            raise RequestError("show_variants", "is set beside max_per_group; give one of them")
+        sort_keys(self.order_by, "order_by")
         for name, low, high in _DEPTHS:
             if (depth := getattr(self, name)) is not None:
                 check_range(depth, name, low, high)
@@ -89,6 +101,28 @@ class SearchRequest:
             check_range(self.min_relevance, "min_relevance", 0, 1)
         check_range(self.page_size, "page_size", 1, MAX_PAGE_SIZE)
         check_range(self.offset, "offset", 0, MAX_OFFSET)
+
+    @classmethod
+    def by_score(
+        cls, query: str, *, page_size: int = 10, rerank_depth: int | None = None
+    ) -> "SearchRequest":
+        """Return a search whose results are ordered by score alone.
+
+        Groups are not collapsed, and results that are out of stock stay where they rank. Golden
+        queries, evaluation and the choice of weights compare such results.
+        """
+        return cls(
+            query,
+            show_variants=True,
+            ignore_stock=True,
+            rerank_depth=rerank_depth,
+            page_size=page_size,
+        )
+
+    @cached_property
+    def sort_keys(self) -> tuple[SortKey, ...]:
+        """The fields by which results are sorted; empty without `order_by`."""
+        return sort_keys(self.order_by, "order_by")
 
     @cached_property
     def text(self) -> str:

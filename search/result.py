@@ -10,6 +10,7 @@ from jaxtyping import Float32
 
 from catalog.facets import FacetCounts
 from catalog.items import Item
+from lexical.highlights import Highlight
 from search.rules import Adjustment, RuleReport
 from search.understanding.interpretation import Interpretation
 
@@ -36,6 +37,8 @@ class Hit:
             `search.relevance`), without a logit if the item was not reranked; empty when browsing.
         relevance: The estimated probability that the item is relevant, in [0, 1]; None when
             browsing, and if the bundle has no calibration.
+        variant_count: Number of further relevant items with the same group_id that are left out.
+        highlights: The words of the item that match the query; empty if the request asks for none.
     """
 
     item_id: str
@@ -49,6 +52,8 @@ class Hit:
     adjustments: tuple[Adjustment, ...] = ()
     signals: Mapping[str, float] = field(default_factory=dict)
     relevance: float | None = None
+    variant_count: int = 0
+    highlights: tuple[Highlight, ...] = ()
 
 
 @dataclass(frozen=True)

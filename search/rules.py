@@ -6,9 +6,14 @@ The engine takes these steps. Each step changes the result of the step before:
 2. Recall and reranking run as without rules.
 3. Boosts (and demotions) add to the scores of the candidates. The list is then sorted again.
 4. Diversity reorders the head of the list (see `search/pipeline/rule_effects/diversity.py`).
-5. A cap removes an item if earlier items in the list with the same value already reach the cap's
+5. Items that are out of stock go behind the other items, unless the request or a setting says
+   otherwise. This step runs without rules, too.
+6. A cap removes an item if earlier items in the list with the same value already reach the cap's
    limit. Pinned items are counted before all other items.
-6. Pins put items at fixed positions. The other items fill the remaining positions in list order.
+7. Pins put items at fixed positions. The other items fill the remaining positions in list order.
+
+If the request asks for an order, the list is sorted before step 3. Boosts then change scores only,
+and steps 4 and 5 are left out.
 
 The page is cut from the list after these steps.
 """
@@ -72,6 +77,7 @@ class Effect(StrEnum):
 
     BOOSTED = "boosted"  # the score was raised or lowered
     DIVERSIFIED = "diversified"  # diversity moved the result
+    OUT_OF_STOCK = "out of stock"  # the result is out of stock, so it comes behind the others
     PINNED = "pinned"
 
 

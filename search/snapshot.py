@@ -184,6 +184,7 @@ class Snapshot:
         self.channels.warm_up(depth)
         self.popularity.warm_up()
         self.understanding.words.near.warm_up()
+        self.catalogue.codes("group_id")  # numbered now, because most searches collapse groups
 
 
 def without_deleted(result: SearchResult, searched: Snapshot, current: Snapshot) -> SearchResult:

@@ -125,10 +125,11 @@ def recall_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def engine(tiny_bundle: Path) -> "Engine":
-    """The engine of the tiny bundle."""
+    """The engine of the tiny bundle. Its results are ordered by score alone by default."""
     from search.engine import Engine
+    from tests.tiny import BY_SCORE
 
-    return Engine.load(tiny_bundle)
+    return Engine.load(tiny_bundle, BY_SCORE)
 
 
 @pytest.fixture(scope="session")

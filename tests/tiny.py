@@ -41,6 +41,8 @@ from towers.index import IndexConfig
 from towers.model import Towers, TowersConfig
 from towers.saving import save_towers
 
+# Settings of an engine that collapses no groups, and leaves items out of stock where they rank.
+BY_SCORE = EngineConfig(max_per_group=0, ignore_stock=True)
 HELD_OUT_QUERIES = 40  # number of random query vectors
 
 

@@ -88,7 +88,7 @@ def main(config: CodesConfig) -> None:
             engine.retrieve(RetrieveRequest(query, page_size=TOP, channels=(LEXICAL,))).hits
         ),
         "recall": lambda query: engine.retrieve(RetrieveRequest(query, page_size=TOP)).hits,
-        "rerank": lambda query: engine.search(SearchRequest(query, page_size=TOP)).hits,
+        "rerank": lambda query: engine.search(SearchRequest.by_score(query, page_size=TOP)).hits,
     }
     variants = {
         "as typed": [(item, f"{brand} {code}") for item, brand, code in chosen],

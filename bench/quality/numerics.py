@@ -60,7 +60,7 @@ def main(config: NumericsConfig) -> None:
     }
     for number, query in enumerate(track(queries, "searching", len(queries))):
         for name, engine in engines.items():
-            hits = engine.search(SearchRequest(query.text, page_size=DEPTH)).hits
+            hits = engine.search(SearchRequest.by_score(query.text, page_size=DEPTH)).hits
             runs[name].append(ranking(hits))
         items = runs["float32"][-1].item_ids[: engines["float32"].config.rerank_depth]
         for name, engine in engines.items():

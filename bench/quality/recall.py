@@ -111,7 +111,7 @@ def _reranked(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, list[
     for query in track(queries, "searching", len(queries)):
         for name, engine.config in configs.items():
             runs[name].append(
-                ranking(engine.search(SearchRequest(query.text, page_size=DEPTH)).hits)
+                ranking(engine.search(SearchRequest.by_score(query.text, page_size=DEPTH)).hits)
             )
     return runs
 

@@ -124,6 +124,7 @@ func main() {
 	key := flag.String("key", "", "PEM private key of -cert")
 	brand := flag.String("brand", "", "the brand of the items")
 	below := flag.Float64("below", 1000, "the price that items must be below")
+	orderBy := flag.String("order-by", "", "the order of the results, such as price desc")
 	pageSize := flag.Int("page-size", 5, "the maximum number of results")
 	stream := flag.Bool("stream", false, "call StreamSearch")
 	flag.Parse()
@@ -140,6 +141,7 @@ func main() {
 		Query:    strings.Join(flag.Args(), " "),
 		PageSize: int32(*pageSize),
 		Filter:   brandBelow(*brand, *below),
+		OrderBy:  *orderBy,
 	}
 	var output interface{}
 	if *stream {

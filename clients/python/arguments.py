@@ -17,6 +17,7 @@ class Arguments:
     tls: Tls | None
     brand: str
     below: float
+    order_by: str
     page_size: int
     stream: bool
 
@@ -30,6 +31,7 @@ def parse() -> Arguments:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--brand", default="")
     parser.add_argument("--below", type=float, default=1000)
+    parser.add_argument("--order-by", default="")
     parser.add_argument("--page-size", type=int, default=5)
     parser.add_argument("--stream", action="store_true")
     flags = parser.parse_args()
@@ -39,6 +41,7 @@ def parse() -> Arguments:
         tls=Tls(flags.ca, flags.cert, flags.key) if flags.ca else None,
         brand=flags.brand,
         below=flags.below,
+        order_by=flags.order_by,
         page_size=flags.page_size,
         stream=flags.stream,
     )

@@ -22,7 +22,12 @@ def search(arguments: Arguments) -> SearchResponse:
         filters.equals("brand", arguments.brand), filters.between("price", below=arguments.below)
     )
     with Client(arguments.address, tls=arguments.tls, timeout_seconds=10) as client:
-        return client.search(arguments.query, filter=filter, page_size=arguments.page_size)
+        return client.search(
+            arguments.query,
+            filter=filter,
+            order_by=arguments.order_by,
+            page_size=arguments.page_size,
+        )
 
 
 def stream_search(arguments: Arguments) -> Iterator[StreamSearchResponse]:
@@ -32,7 +37,10 @@ def stream_search(arguments: Arguments) -> Iterator[StreamSearchResponse]:
     )
     with Client(arguments.address, tls=arguments.tls, timeout_seconds=10) as client:
         yield from client.stream_search(
-            arguments.query, filter=filter, page_size=arguments.page_size
+            arguments.query,
+            filter=filter,
+            order_by=arguments.order_by,
+            page_size=arguments.page_size,
         )
 
 

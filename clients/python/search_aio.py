@@ -21,7 +21,12 @@ async def search(arguments: Arguments) -> SearchResponse:
         filters.equals("brand", arguments.brand), filters.between("price", below=arguments.below)
     )
     async with AsyncClient(arguments.address, tls=arguments.tls, timeout_seconds=10) as client:
-        return await client.search(arguments.query, filter=filter, page_size=arguments.page_size)
+        return await client.search(
+            arguments.query,
+            filter=filter,
+            order_by=arguments.order_by,
+            page_size=arguments.page_size,
+        )
 
 
 async def stream_search(arguments: Arguments) -> AsyncIterator[StreamSearchResponse]:
@@ -30,7 +35,12 @@ async def stream_search(arguments: Arguments) -> AsyncIterator[StreamSearchRespo
         filters.equals("brand", arguments.brand), filters.between("price", below=arguments.below)
     )
     async with AsyncClient(arguments.address, tls=arguments.tls, timeout_seconds=10) as client:
-        parts = client.stream_search(arguments.query, filter=filter, page_size=arguments.page_size)
+        parts = client.stream_search(
+            arguments.query,
+            filter=filter,
+            order_by=arguments.order_by,
+            page_size=arguments.page_size,
+        )
         async for part in parts:
             yield part
 

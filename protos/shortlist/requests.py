@@ -26,7 +26,11 @@ class SearchOptions(TypedDict, total=False):
 
     filter: filter_pb2.Filter | None  # see `shortlist.filters`; with a filter the query may be ""
     facets: Sequence[facet_pb2.Facet]
+    order_by: str  # such as "price", "price desc" or "rating desc, price"
     max_per_group: int
+    show_variants: bool  # do not limit the results with the same group_id
+    ignore_stock: bool  # leave results that are out of stock where they rank
+    highlight: bool  # return the words of each result that match the query
     rules: rules_pb2.Rules | None  # see `shortlist.rules`
     page_size: int
     page_token: str

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -82,7 +83,7 @@ def replay(engine: Searcher, path: Path, *, both_float32: bool) -> None:
 
 def _request(query: str) -> SearchRequest:
     """Return the search for a golden query: as typed, because bundles outlive rules of language."""
-    return SearchRequest(query, page_size=DEPTH, understanding=NOTHING)
+    return replace(SearchRequest.by_score(query, page_size=DEPTH), understanding=NOTHING)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Any]]:

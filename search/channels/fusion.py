@@ -144,10 +144,15 @@ class Channels:
         return iter(self._channels)
 
     @property
+    def lexical(self) -> LexicalChannel | None:
+        """The lexical channel; None if the bundle lacks it."""
+        channel = self._by_name.get(LEXICAL)
+        return channel if isinstance(channel, LexicalChannel) else None
+
+    @property
     def lexical_index(self) -> LexicalIndex | None:
         """The index of the lexical channel; None without this channel."""
-        channel = self._by_name.get(LEXICAL)
-        return channel.index if isinstance(channel, LexicalChannel) else None
+        return None if self.lexical is None else self.lexical.index
 
     def recall(
         self,

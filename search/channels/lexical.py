@@ -1,5 +1,6 @@
 """The lexical channel: the items that share words with the query."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,6 +9,8 @@ from jaxtyping import Float32, Int32
 
 from base.errors import InputError
 from catalog.catalogue import Catalogue
+from catalog.items import Item
+from lexical.highlights import Highlight, highlights
 from lexical.index import LexicalIndex
 from lexical.live_index import LiveLexicalIndex
 from search import bundle as bundle_files
@@ -86,6 +89,11 @@ class LexicalChannel:
             if len(best):
                 shares = self.index.scores(terms, rows) / best[0]
         return shares
+
+    def highlights(self, query: Query, items: Sequence[Item]) -> list[tuple[Highlight, ...]]:
+        """Return the words of each item that match the query."""
+        wanted, terms = self._terms(query).keys(), self.index.schema.terms
+        return [highlights(item, wanted, terms) for item in items]
 
     def _terms(self, query: Query) -> dict[str, float]:
         """Return the terms to search for, each with its weight."""

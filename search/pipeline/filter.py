@@ -31,7 +31,7 @@ def filter_items(state: SearchState) -> None:
     state.allowed = catalogue.alive if passed is None else passed
     if request.rules != NO_RULES:
         with state.timer.stage("rules", len(catalogue)):
-            state.rules = ActiveRules.of(request.rules, catalogue, passed, request.max_per_group)
+            state.rules = ActiveRules.of(request.rules, catalogue, passed, state.max_per_group)
         state.allowed = state.rules.allowed
     if passed is not None:
         state.matched = state.snapshot.count(state.allowed)

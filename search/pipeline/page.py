@@ -1,6 +1,12 @@
 """Page: make the hits of one page and the result of the search."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
 from search.channels.fusion import scores_at
+from search.pipeline.rule_effects import stock
 from search.pipeline.state import SearchState
 from search.result import Hit, SearchResult
 
@@ -13,6 +19,7 @@ def cut_page(state: SearchState) -> None:
         hits = tuple(_hit(state, rank) for rank in ranks)
         if state.effects is not None:
             hits = state.effects.explained(hits, ranks, request.offset)
+        hits = _detailed(state, hits, ranks)
     state.result = SearchResult(
         hits=hits,
         stages=state.timer.reports,
@@ -32,11 +39,14 @@ def cut_page(state: SearchState) -> None:
 
 def _hit(state: SearchState, rank: int) -> Hit:
     ranking, candidates, scores = state.ranking, state.candidates, state.scores
-    item = state.snapshot.catalogue.item(int(ranking.rows[rank]))
+    row = int(ranking.rows[rank])
+    item = state.snapshot.catalogue.item(row)
     ranked_scores = ranking.scores if state.effects is None else state.effects.scores
-    score = float(ranked_scores[rank])
     if candidates is None:
-        return Hit(item.item_id, score, item=item)
+        if not len(ranked_scores):
+            ranked_scores, rank = state.snapshot.popularity.scores(ranking.rows[[rank]]), 0
+        return Hit(item.item_id, float(ranked_scores[rank]), item=item)
+    score = float(ranked_scores[rank])
     position = int(ranking.candidates[rank])
     is_reranked = position < len(scores)
     channel_scores = scores_at(candidates.channel_scores, position)
@@ -53,3 +63,40 @@ def _hit(state: SearchState, rank: int) -> Hit:
         signals=scores_at(state.signals, rank),
         relevance=None if state.relevance is None else float(state.relevance[rank]),
     )
+
+
+def _detailed(state: SearchState, hits: Sequence[Hit], ranks: Sequence[int]) -> tuple[Hit, ...]:
+    """Return hits with the effect of the stock rule, their variants and their highlights."""
+    pins = len(state.pins)
+    movable = range(pins, pins + state.ranking.recalled) if state.in_stock_first else range(0)
+    detailed = [
+        stock.explained(hit) if rank in movable else hit
+        for hit, rank in zip(hits, ranks, strict=True)
+    ]
+    if state.max_per_group:
+        counts = _variant_counts(state, ranks)
+        detailed = [
+            replace(hit, variant_count=count) if count else hit
+            for hit, count in zip(detailed, counts, strict=True)
+        ]
+    lexical = state.snapshot.channels.lexical
+    if state.request.highlight and state.query is not None and lexical is not None:
+        items = [hit.item for hit in detailed if hit.item is not None]
+        found = lexical.highlights(state.query, items)
+        detailed = [replace(hit, highlights=h) for hit, h in zip(detailed, found, strict=True)]
+    return tuple(detailed)
+
+
+def _variant_counts(state: SearchState, ranks: Sequence[int]) -> list[int]:
+    """Return how many relevant items of each rank's group `max_per_group` leaves out."""
+    ranking, pins = state.ranking, len(state.pins)
+    codes = state.snapshot.catalogue.codes("group_id")
+    if not codes.size or not ranks:
+        return [0] * len(ranks)
+    groups = codes.at(ranking.rows[: pins + ranking.recalled])
+    on_page = codes.at(ranking.rows[list(ranks)])[:, np.newaxis]
+    sizes = (groups[np.isin(groups, on_page)] == on_page).sum(axis=1)
+    pinned = (groups[:pins] == on_page).sum(axis=1)
+    hidden = np.maximum(sizes - np.maximum(pinned, state.max_per_group), 0)
+    counts: list[int] = np.where(on_page[:, 0] >= 0, hidden, 0).tolist()
+    return counts

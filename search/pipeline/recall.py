@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Int32
 
+from catalog.filters import Equals
 from search.channels.base import Allowed, Query
 from search.channels.fusion import Candidates, recall_scores
 from search.encoding import QueryEncoder
@@ -62,10 +63,13 @@ def _recall(state: SearchState, query: Query, deepest: int) -> Candidates:
     The channels find candidates up to the recall depth. For a page beyond this depth, the nearest
     other items are appended. If groups or rules remove too many candidates, more of the nearest
     items are appended. All pages beyond the recall depth use the same list and rerank the same
-    first candidates, so no item is on two pages.
+    first candidates, so no item is on two pages. With an order, the list has only the candidates
+    up to the recall depth.
     """
     channels, allowed, depth = state.snapshot.channels, state.allowed, state.depths.recall
     candidates = channels.recall(query, depth, state.weights.channels, allowed=allowed)
+    if state.request.order_by:
+        return candidates
     matches = state.snapshot.count(state.allowed)
     first_depth = depth if state.request.end < depth else deepest
     for deeper in (first_depth, deepest, matches):
@@ -85,7 +89,7 @@ def _suffices(state: SearchState, rows: Int32[np.ndarray, " candidates"]) -> boo
     if state.rules is not None:
         return state.rules.suffices(rows, request.end)
     catalogue = state.snapshot.catalogue
-    return len(capped(catalogue, rows, request.max_per_group, request.end + 1)) > request.end
+    return len(capped(catalogue, rows, state.max_per_group, request.end + 1)) > request.end
 
 
 def _pins_first(
@@ -129,14 +133,16 @@ def _browse(state: SearchState) -> None:
 
     The score of an item is its number of ratings or, with rules, log(1 + number of ratings).
     """
-    popularity, request = state.snapshot.popularity, state.request
+    popularity, mask = state.snapshot.popularity, _mask(state)
     with state.timer.stage("browse", state.snapshot.count(state.allowed)):
-        rows = popularity.rows(_mask(state))
-        if state.rules is None:  # compute no scores of items after the page
-            shown = capped(state.snapshot.catalogue, rows, request.max_per_group, request.end + 1)
-            rows = rows[shown]
-            scores = popularity.scores(rows)
+        if state.in_stock_first:
+            is_out = state.snapshot.catalogue.matching(Equals("in_stock", False))
+            in_order = [popularity.rows(mask & ~is_out), popularity.rows(mask & is_out)]
+            rows = np.concatenate(in_order)
         else:
+            rows = popularity.rows(mask)
+        scores = np.zeros(0)
+        if state.rules is not None:
             rows = np.concatenate([state.pins, rows[~np.isin(rows, state.pins)]])
             scores = np.log1p(popularity.scores(rows))
         recalled = len(rows) - len(state.pins)

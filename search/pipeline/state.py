@@ -35,8 +35,8 @@ class Depths:
     def of(cls, request: SearchRequest, config: EngineConfig, *, can_rerank: bool) -> "Depths":
         """Return the depths of a request. The engine's defaults replace depths that are not set."""
         recall, rerank, limit = request.recall_depth, request.rerank_depth, request.rerank_limit
-        if rerank is None:
-            rerank = config.rerank_depth
+        if rerank is None:  # the scores of the reranker do not change an order that is asked for
+            rerank = 0 if request.order_by else config.rerank_depth
         return cls(
             config.recall_depth if recall is None else recall,
             rerank if can_rerank else 0,
@@ -82,7 +82,8 @@ class RankedList:
 
     Attributes:
         rows: Rows of the items: pinned items first, then the other items by rank.
-        scores: The score of each rank; falling after the pinned items.
+        scores: The score of each rank; falling after the pinned items. Empty when browsing without
+            rules, when only the items of the page need scores.
         candidates: For each rank, the position among the candidates; empty when browsing.
         recalled: Number of recalled items after the pinned items. The items after the recalled
             items are for deep pages; boosts and diversity do not move them.
@@ -90,7 +91,7 @@ class RankedList:
     """
 
     rows: Int32[np.ndarray, " ranks"]
-    scores: Float32[np.ndarray, " ranks"] | Float64[np.ndarray, " ranks"]
+    scores: Float32[np.ndarray, " scores"] | Float64[np.ndarray, " scores"]
     candidates: Int64[np.ndarray, " candidates"]
     recalled: int
     reranked: int
@@ -141,6 +142,8 @@ class SearchState:
         relevant: Estimated number of relevant items; None like `relevance`.
         nothing_fits: Whether no candidate is relevant enough. Set by `relevance`.
         facets: The facet counts. Set by `facets`.
+        order: Ranks without the pinned items, in the order that the request asks for; None if it
+            asks for no order. Set by `sorting`.
         shown: The ranks of the results, best first, up to the first result after the page. Set by
             `rules`.
         effects: The effects of rules; None without rules.
@@ -172,6 +175,7 @@ class SearchState:
     relevant: int | None = None
     nothing_fits: bool = False
     facets: tuple[FacetCounts, ...] = ()
+    order: Int64[np.ndarray, " ordered"] | None = None
     shown: Int64[np.ndarray, " shown"] = field(default_factory=lambda: np.zeros(0, np.int64))
     effects: RuleEffects | None = None
     result: SearchResult | None = None
@@ -180,6 +184,18 @@ class SearchState:
     def pins(self) -> Int32[np.ndarray, " pins"]:
         """Rows of the pinned items."""
         return np.zeros(0, np.int32) if self.rules is None else self.rules.pins
+
+    @property
+    def max_per_group(self) -> int:
+        """Maximum number of results with the same group_id; 0: no limit."""
+        request = self.request
+        return 0 if request.show_variants else request.max_per_group or self.config.max_per_group
+
+    @property
+    def in_stock_first(self) -> bool:
+        """Whether items out of stock come last. An order of the request is not changed."""
+        request = self.request
+        return not (self.config.ignore_stock or request.ignore_stock or request.order_by)
 
     def fork(self) -> "SearchState":
         """Return a copy. Steps that run on the copy do not change this state."""

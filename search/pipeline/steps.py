@@ -13,6 +13,7 @@ from search.pipeline.relevance import Relevance
 from search.pipeline.rerank import Rerank
 from search.pipeline.rules import apply_rules
 from search.pipeline.scoring import CandidateScorer
+from search.pipeline.sorting import sort_results
 from search.pipeline.state import SearchState
 from search.pipeline.understand import Understand
 from search.relevance import Calibration
@@ -46,7 +47,7 @@ class Pipeline:
         )
         self._rerank: tuple[SearchStep, ...] = (Rerank(scorer),)
         self._rank: tuple[SearchStep, ...] = (rank_candidates, Relevance(calibration))
-        self._finish: tuple[SearchStep, ...] = (apply_rules, cut_page)
+        self._finish: tuple[SearchStep, ...] = (sort_results, apply_rules, cut_page)
 
     def run(
         self, state: SearchState, on_recalled: Callable[[SearchResult], None] | None = None

@@ -25,6 +25,7 @@ class SearchConfig(ConnectionConfig):
     """Search a running server and print the results as a table."""
 
     query: Annotated[str, tyro.conf.Positional]  # the text to search for
+    order_by: str = ""  # order of the results, such as "price desc"; by default the best come first
     page_size: int = 10  # number of results, up to 100
     timeout_seconds: float = 10.0  # how long to wait for the answer
     # file with the bearer token; without TLS, the token is sent only to this machine
@@ -46,7 +47,7 @@ def search(config: SearchConfig) -> None:
         options=Options(token_in_clear=True),
         timeout_seconds=config.timeout_seconds,
     ) as client:
-        response = client.search(config.query, page_size=config.page_size)
+        response = client.search(config.query, page_size=config.page_size, order_by=config.order_by)
     console = Console()
     for line in understood_lines(response.interpretation):
         console.print(Text(line))  # Text, because a query is not markup

@@ -55,6 +55,8 @@ def adjustment_message(adjustment: Adjustment) -> rules_pb2.Adjustment:
                 from_position=adjustment.from_position, to_position=adjustment.to_position
             )
             return rules_pb2.Adjustment(rule=adjustment.rule, move=move)
+        case Effect.OUT_OF_STOCK:
+            return rules_pb2.Adjustment(rule=adjustment.rule, out_of_stock=True)
         case Effect.PINNED:
             return rules_pb2.Adjustment(
                 rule=adjustment.rule, pinned_position=adjustment.to_position

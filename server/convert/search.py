@@ -1,7 +1,8 @@
 """Convert between SearchService's messages and the engine's records."""
 
+from lexical.highlights import Highlight
 from search.bundle import Manifest
-from search.config import MAX_DEPTH, MAX_RERANK_ITEMS
+from search.config import MAX_DEPTH, MAX_PER_GROUP, MAX_RERANK_ITEMS
 from search.request import DENSE, LEXICAL, MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
 from search.result import Degradation, SearchResult
 from server.convert.common import (
@@ -50,7 +51,11 @@ def search_request(
         rules=rules_record(message.rules),
         language=message.language,
         understanding=understanding_record(message.understanding),
-        max_per_group=min(message.max_per_group, MAX_PAGE_SIZE),
+        max_per_group=min(message.max_per_group, MAX_PER_GROUP),
+        show_variants=message.show_variants,
+        ignore_stock=message.ignore_stock,
+        order_by=message.order_by,
+        highlight=message.highlight,
         recall_depth=min(message.recall_depth, MAX_DEPTH) or None,
         rerank_depth=rerank_depth,
         rerank_limit=page.reranked,
@@ -86,6 +91,8 @@ def search_response(
                 base_score=hit.base_score,
                 adjustments=map(adjustment_message, hit.adjustments),
                 relevance=hit.relevance,
+                highlights=map(_highlight_message, hit.highlights),
+                variant_count=hit.variant_count,
             )
             for rank, hit in enumerate(result.hits, start=request.offset + 1)
         ],
@@ -116,6 +123,14 @@ def stream_search_response(
         else search_service_pb2.SEARCH_PHASE_RECALLED,
         last=last,
         search=response,
+    )
+
+
+def _highlight_message(highlight: Highlight) -> search_service_pb2.Highlight:
+    return search_service_pb2.Highlight(
+        field=highlight.field,
+        snippet=highlight.snippet,
+        spans=[search_service_pb2.Span(start=start, end=end) for start, end in highlight.spans],
     )
 
 

@@ -46,6 +46,9 @@ def check_search_with_filter(run: Example, servers: Servers) -> None:
     code, printed = run(cheap_flags(servers), QUERY)
     assert code == 0
     check_cheap_page(printed)
+    _, ordered = run(cheap_flags(servers) | {"order-by": "price desc"}, QUERY)
+    prices = [result["price"] for result in ordered["results"]]
+    assert prices == [40.0, 40.0, 25.0]  # of the sizes 30, 30 and 15
 
 
 def check_stream_with_filter(run: Example, servers: Servers) -> None:

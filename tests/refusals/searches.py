@@ -50,6 +50,18 @@ def search_refusals() -> Iterator[Refusal]:
     yield same("min_relevance: is nan; give 0 to 1", min_relevance=math.nan)
     yield refusal("max_per_group: is 101; give 0 to 100", None, max_per_group=101)
     yield same("language: is no language tag; give a tag such as en or pt-BR", language="e n")
+    yield same(
+        "show_variants: is set beside max_per_group; give one of them",
+        show_variants=True,
+        max_per_group=1,
+    )
+    for order in ("title", "attributes.", "price up", "price,", " ", "price desc desc"):
+        yield same(
+            "order_by: names no field with an order; give price, rating, rating_count, released, "
+            'in_stock, popularity, attributes.NAME, each alone or followed by " desc"',
+            order_by=order,
+        )
+    yield same("order_by: has 4 keys; give at most 3", order_by="price,rating,released,popularity")
 
 
 def facet_refusals() -> Iterator[Refusal]:

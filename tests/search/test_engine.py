@@ -187,7 +187,7 @@ def test_hits_say_which_channel_recalled_them(engine):
 def test_a_bundle_is_sound_whatever_requests_do_by_default(tiny_bundle):
     config = EngineConfig(recall_depth=7, rerank_depth=0, channel_weights="lexical=0")
     vectors_alone = Engine.load(tiny_bundle, config)
-    result = vectors_alone.search(SearchRequest("usb c charger", page_size=5))
+    result = vectors_alone.search(SearchRequest.by_score("usb c charger", page_size=5))
     assert (result.recalled, result.reranked) == (7, 0)
     dense = vectors_alone.retrieve(RetrieveRequest("usb c charger", page_size=5, channels=(DENSE,)))
     assert [hit.score for hit in result.hits] == [hit.score for hit in dense.hits]
@@ -290,7 +290,7 @@ def test_a_retrieval_has_items_only_where_they_are_wanted(engine):
 
 def test_without_a_second_stage_search_is_recall(recall_only, engine):
     assert not recall_only.has_reranker
-    result = recall_only.search(SearchRequest("usb c charger", page_size=9))
+    result = recall_only.search(SearchRequest.by_score("usb c charger", page_size=9))
     assert result.reranked == 0
     assert [stage.name for stage in result.stages] == ["encode", "recall"]
     assert ids(result) == ids(engine.retrieve(RetrieveRequest("usb c charger", page_size=9)))

@@ -47,7 +47,7 @@ def refused_field(call: object, *arguments: object, **named: object) -> str:
 
 
 def test_search_answers_as_the_engine_does(client: Client, engine: Engine) -> None:
-    response = client.search(QUERY, page_size=20)
+    response = client.search(QUERY, page_size=20, ignore_stock=True)
     expected = engine.search(engine_requests.SearchRequest(QUERY, page_size=20))
     assert [r.item_id for r in response.results] == [hit.item_id for hit in expected.hits]
     for result, hit in zip(response.results, expected.hits, strict=True):
@@ -120,7 +120,7 @@ def test_pages_follow_one_another_to_the_end_without_gap_or_repetition(
 
 
 def test_without_reranking_the_order_is_that_of_stage_one(client: Client) -> None:
-    response = client.search(QUERY, page_size=20, rerank_depth=0)
+    response = client.search(QUERY, page_size=20, rerank_depth=0, ignore_stock=True)
     assert response.reranked_count == 0
     assert not any(r.HasField("rerank_score") for r in response.results)
     retrieved = client.retrieve(QUERY, page_size=20)

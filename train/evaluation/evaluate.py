@@ -1,7 +1,9 @@
 """Evaluate a bundle: compare rankings of the serving engine and of a fixed BM25 with judgments.
 
-The engine's rankings come from its public methods with its default settings, so the report shows
-how the server ranks. `train.evaluation.metrics` and `train.evaluation.report` define the metrics.
+The engine's rankings come from its public methods with its default settings. The system `served` is
+what the server answers. All other systems rank by score alone: they do not collapse groups, and
+items that are out of stock stay where they rank. `train.evaluation.metrics` and
+`train.evaluation.report` define the metrics.
 """
 
 import json
@@ -25,6 +27,7 @@ from train.evaluation.baseline import Bm25, best_rows, english_stemmer
 from train.evaluation.report import (
     DEPTH,
     JUDGED,
+    SERVED,
     JudgedQuery,
     Report,
     differences_table,
@@ -86,8 +89,8 @@ def evaluate(
         max_queries: Maximum number of queries, drawn at random with a fixed seed; 0 takes all.
 
     Returns:
-        A report on the systems `bm25`, `bm25_stemmed`, `dense`, `lexical`, `recall` and `random`,
-        and on `rerank` if the bundle has a reranker.
+        A report on the systems `bm25`, `bm25_stemmed`, `dense`, `lexical`, `recall`, `served` and
+        `random`, and on `rerank` if the bundle has a reranker.
 
     Raises:
         InputError: the split has no judgments, or the judgments do not fit the bundle.
@@ -125,6 +128,8 @@ def collect_runs(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, li
         rankings |= _recall_rankings(engine, query, ties)
         if engine.has_reranker:
             rankings |= _rerank_rankings(engine, query)
+        served = engine.search(SearchRequest(query.text, page_size=DEPTH))
+        rankings[SERVED] = _of_hits(served.hits)
         for name, ranking in rankings.items():
             runs.setdefault(name, []).append(ranking)
     return runs
@@ -181,7 +186,7 @@ def _rerank_rankings(engine: Engine, query: JudgedQuery) -> dict[str, Ranking]:
         hits += engine.rerank(RerankRequest(query.text, candidates)).hits
     hits.sort(key=lambda hit: -hit.score)
     return {
-        "rerank": _of_hits(engine.search(SearchRequest(query.text, page_size=DEPTH)).hits),
+        "rerank": _of_hits(engine.search(SearchRequest.by_score(query.text, page_size=DEPTH)).hits),
         "rerank" + JUDGED: _of_hits(hits),
     }
 

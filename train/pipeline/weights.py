@@ -103,7 +103,7 @@ def _choose_channel_weight(
     weights = (default, *(weight for weight in CHANNEL_WEIGHTS if weight != default))
     for weight in track(weights, f"weight of {name}", len(weights)):
         _use(engine, replace(before, channels={**before.channels, name: weight}))
-        requests = (SearchRequest(query.text, rerank_depth=0) for query in queries)
+        requests = (SearchRequest.by_score(query.text, rerank_depth=0) for query in queries)
         values[weight] = ndcg_at_10(queries, [_ranking(engine.search(r).hits) for r in requests])
     chosen = _best(values, default)
     _use(engine, replace(before, channels={**before.channels, name: chosen}))
@@ -115,7 +115,7 @@ def _choose_recall_weight(engine: Engine, queries: Sequence[JudgedQuery]) -> dic
     default = engine.weights.recall
     runs: dict[float, list[Ranking]] = {weight: [] for weight in (default, *RECALL_WEIGHTS)}
     for query in track(queries, "weight of recall", len(queries)):
-        hits = engine.search(SearchRequest(query.text, page_size=MAX_PAGE_SIZE)).hits
+        hits = engine.search(SearchRequest.by_score(query.text, page_size=MAX_PAGE_SIZE)).hits
         for weight, rankings in runs.items():
             rankings.append(_reranked(hits, weight))
     values = {weight: ndcg_at_10(queries, run) for weight, run in runs.items()}

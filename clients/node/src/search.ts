@@ -27,6 +27,7 @@ const flags = parseArgs({
     key: { type: "string" },
     brand: { type: "string", default: "" },
     below: { type: "string", default: "1000" },
+    "order-by": { type: "string", default: "" },
     "page-size": { type: "string", default: "5" },
     stream: { type: "boolean", default: false },
   },
@@ -110,6 +111,7 @@ try {
     query: flags.positionals.join(" "),
     pageSize: Number(flags.values["page-size"]),
     filter: brandBelow(brand, Number(below)),
+    orderBy: flags.values["order-by"],
   });
   const output = flags.values.stream
     ? await streamSearch(client, request)

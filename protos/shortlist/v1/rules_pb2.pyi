@@ -57,8 +57,13 @@ class Rules(_message.Message):
     2. Recall and reranking run as without rules. Pinned items get all scores too.
     3. Boosts add to the scores of the first `recall_depth` candidates, which are then sorted again.
     4. Diversity re-orders the first items of that list.
-    5. Caps leave out items, from the top of the list down.
-    6. Pins take the positions that they name; all other items fill the other positions, in order.
+    5. Items that are out of stock go behind the other items of the first `recall_depth` candidates,
+       unless the request sets `ignore_stock`. This step runs without Rules, too.
+    6. Caps leave out items, from the top of the list down.
+    7. Pins take the positions that they name; all other items fill the other positions, in order.
+
+    With `order_by`, the list is sorted before step 3. Boosts then change scores but not the order,
+    and steps 4 and 5 are left out.
 
     The page is then cut from this list. All pages of a search are parts of one list, so no item is
     on two pages unless the catalogue changes in between. A page is full if the catalogue has enough
@@ -248,12 +253,17 @@ class Adjustment(_message.Message):
     SCORE_CHANGE_FIELD_NUMBER: _builtins.int
     MOVE_FIELD_NUMBER: _builtins.int
     PINNED_POSITION_FIELD_NUMBER: _builtins.int
+    OUT_OF_STOCK_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
-    """The rule by its position in Rules, such as "boosts[2]", "diversity" or "pins[0]"."""
+    """The rule by its position in Rules, such as "boosts[2]", "diversity" or "pins[0]"; or
+    "out_of_stock".
+    """
     score_change: _builtins.float
     """A boost added this number to the score."""
     pinned_position: _builtins.int
     """A pin put the result at this position, which is its `rank`."""
+    out_of_stock: _builtins.bool
+    """The result is out of stock, so it comes behind the results in stock. Always true if set."""
     @_builtins.property
     def move(self) -> Global___Move:
         """Diversity moved the result."""
@@ -265,12 +275,13 @@ class Adjustment(_message.Message):
         score_change: _builtins.float = ...,
         move: Global___Move | None = ...,
         pinned_position: _builtins.int = ...,
+        out_of_stock: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "move", b"move", "pinned_position", b"pinned_position", "score_change", b"score_change"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "move", b"move", "out_of_stock", b"out_of_stock", "pinned_position", b"pinned_position", "score_change", b"score_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "move", b"move", "pinned_position", b"pinned_position", "rule", b"rule", "score_change", b"score_change"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "move", b"move", "out_of_stock", b"out_of_stock", "pinned_position", b"pinned_position", "rule", b"rule", "score_change", b"score_change"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_effect: _TypeAlias = _typing.Literal["score_change", "move", "pinned_position"]  # noqa: Y015
+    _WhichOneofReturnType_effect: _TypeAlias = _typing.Literal["score_change", "move", "pinned_position", "out_of_stock"]  # noqa: Y015
     _WhichOneofArgType_effect: _TypeAlias = _typing.Literal["effect", b"effect"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_effect) -> _WhichOneofReturnType_effect | None: ...
 
@@ -315,7 +326,9 @@ class RuleReport(_message.Message):
     PIN_PROBLEM_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     """The rule by its position in Rules: "excluded_item_ids", "excluded", "boosts[2]", "diversity",
-    "caps[0]" or "pins[0]"; or "max_per_group", the last of the caps, if the request sets it.
+    "caps[0]" or "pins[0]". Also "out_of_stock", before the caps, if candidates are out of stock
+    and go behind the others; and "max_per_group", the last of the caps, if there is a maximum of
+    results per group and items have groups.
     """
     affected_count: _builtins.int
     """The number of items that the rule affected; 0 for a rule without effect:
@@ -323,6 +336,7 @@ class RuleReport(_message.Message):
     - An exclusion: the items that pass the filter and were removed.
     - A boost: the candidates whose score changed.
     - Diversity: the candidates that moved.
+    - "out_of_stock": the candidates that are out of stock.
     - A cap: the items that were left out above the position at which the next page begins. An item
       that several caps leave out counts for one of them.
     - A pin: 1 if the item was placed.

@@ -69,9 +69,13 @@ class SearchRequest(_message.Message):
     FACETS_FIELD_NUMBER: _builtins.int
     MAX_PER_GROUP_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     MIN_RELEVANCE_FIELD_NUMBER: _builtins.int
     UNDERSTANDING_FIELD_NUMBER: _builtins.int
+    SHOW_VARIANTS_FIELD_NUMBER: _builtins.int
+    IGNORE_STOCK_FIELD_NUMBER: _builtins.int
+    HIGHLIGHT_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """The text that the customer typed: 1 to 2,000 characters (Unicode code points).
@@ -81,8 +85,8 @@ class SearchRequest(_message.Message):
 
     With a filter the query may be empty. The search then browses: it returns all items that pass
     the filter, ordered by popularity (`rating_count`, then `rating`, then catalogue order; missing
-    values last). No model runs. The score of a result is its `rating_count`, or with `rules` the
-    score that Rules describes.
+    values last) or by `order_by`. No model runs. The score of a result is its `rating_count`, or
+    with `rules` the score that Rules describes.
     """
     page_size: _builtins.int
     """The maximum number of results. 0 means 10; values above 100 are coerced to 100; a negative
@@ -90,9 +94,9 @@ class SearchRequest(_message.Message):
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page; opaque. A token is bound to all fields of its
-    request that define the list, such as the query, depths, filter and rules, and to its bundle or
-    a bundle that a server compacted from it. INVALID_ARGUMENT with PAGE_TOKEN_EXPIRED if only the
-    bundle differs, and with PAGE_TOKEN_MISMATCH for every other token that does not fit.
+    request but `page_size`, `item_fields` and `highlight`, and to its bundle or a bundle that a
+    server compacted from it. INVALID_ARGUMENT with PAGE_TOKEN_EXPIRED if only the bundle differs,
+    and with PAGE_TOKEN_MISMATCH for every other token that does not fit.
 
     Each page is computed from the items as they are at the time of the call. No result appears on
     two pages unless the catalogue changes in between. If a page was reranked less deeply for lack
@@ -105,14 +109,34 @@ class SearchRequest(_message.Message):
     """
     rerank_depth: _builtins.int
     """The number of recalled candidates, best first, to rerank. The other candidates follow in recall
-    order. Absent means the server's default (50 unless configured otherwise); 0 means no
-    reranking; values above 500 are coerced to 500; a negative value is INVALID_ARGUMENT. A bundle
-    without a reranker reranks nothing, whatever the value.
+    order. Absent means the server's default (50 unless configured otherwise) or, with `order_by`,
+    0; 0 means no reranking; values above 500 are coerced to 500; a negative value is
+    INVALID_ARGUMENT. A bundle without a reranker reranks nothing, whatever the value.
     """
     max_per_group: _builtins.int
     """The maximum number of results with the same `group_id` (variants of one product), over all
-    pages together; the best results are kept. 0 means no maximum; values above 100 are coerced to
-    100; a negative value is INVALID_ARGUMENT. Items without a `group_id` are not limited.
+    pages together; the first results of the list are kept. 0 means the server's default (1 unless
+    configured otherwise); `show_variants` sets no maximum. Values above 100 are coerced to 100; a
+    negative value is INVALID_ARGUMENT. Items without a `group_id` are not limited.
+    """
+    order_by: _builtins.str
+    """The order of the results: one to three fields separated by commas (AIP-132), each alone for
+    rising values or followed by " desc" for falling values. Empty, the default: the best results
+    first or, without a query, the most popular items first. Examples: "price", "price desc",
+    "released desc" (the newest first), "rating desc, price", "popularity desc" (the most popular
+    first), "attributes.weight desc".
+
+    A field is a number, date or flag of Item ("in_stock desc" puts items in stock first); or
+    "attributes.NAME", whose values are read as plain numbers, such as "65" or "-1.5"; or
+    "popularity", which compares `rating_count` and then `rating`. INVALID_ARGUMENT for any other
+    field or direction, and for more than three fields.
+
+    Items without a value come last in both directions. Items with equal values keep the order that
+    they have without `order_by`. The list has only the first `recall_depth` candidates or, without
+    a query, all items that pass the filter. Nothing is reranked unless `rerank_depth` is set. The
+    order is exact: items that are out of stock stay where they are, `rules.boosts` change scores
+    only, and `rules.diversity` has no effect. `max_per_group` and `rules.caps` keep the first
+    results of this order, and `rules.pins` apply.
     """
     language: _builtins.str
     """The language of the query, as a tag such as "en" or "pt-BR". Empty, the default: the server's
@@ -125,6 +149,20 @@ class SearchRequest(_message.Message):
     FACET_SCOPE_RECALLED follow. Pinned results stay. No effect without a query, and with a bundle
     whose results have no relevance.
     """
+    show_variants: _builtins.bool
+    """Whether all variants of a product are shown: no maximum of results with the same `group_id`
+    applies. INVALID_ARGUMENT if `max_per_group` is set, too.
+    """
+    ignore_stock: _builtins.bool
+    """Whether items that are out of stock stay where they rank. By default (unless the server is
+    configured otherwise), results whose `in_stock` is false come behind the other results. The
+    order is otherwise unchanged, and an item whose `in_stock` is not set counts as in stock. This
+    rule moves items within the first `recall_depth` candidates only (without a query: within all
+    items that pass the filter), and never behind items that are less
+    relevant than all candidates. It moves no pinned items, and it does not apply with `order_by`.
+    """
+    highlight: _builtins.bool
+    """Whether each result has `highlights`. Without a query there are none."""
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
         """Restricts the search to items that pass; only these are recalled and reranked. Absent: all
@@ -149,8 +187,7 @@ class SearchRequest(_message.Message):
 
     @_builtins.property
     def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """The other field numbers from 10 to 19 are reserved for later fields about the user and the
-        context.
+        """The field numbers 18 and 19 are reserved for later fields about the user and the context.
 
         The fields of each result's `item` to return, by name, such as "title" or "attributes" (all
         attributes). Absent, empty and "*" mean every field. INVALID_ARGUMENT for a path that is no
@@ -169,14 +206,18 @@ class SearchRequest(_message.Message):
         facets: _abc.Iterable[_facet_pb2.Facet] | None = ...,
         max_per_group: _builtins.int = ...,
         rules: _rules_pb2.Rules | None = ...,
+        order_by: _builtins.str = ...,
         language: _builtins.str = ...,
         min_relevance: _builtins.float | None = ...,
         understanding: _understanding_pb2.Understanding | None = ...,
+        show_variants: _builtins.bool = ...,
+        ignore_stock: _builtins.bool = ...,
+        highlight: _builtins.bool = ...,
         item_fields: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "filter", b"filter", "item_fields", b"item_fields", "min_relevance", b"min_relevance", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "item_fields", b"item_fields", "language", b"language", "max_per_group", b"max_per_group", "min_relevance", b"min_relevance", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "highlight", b"highlight", "ignore_stock", b"ignore_stock", "item_fields", b"item_fields", "language", b"language", "max_per_group", b"max_per_group", "min_relevance", b"min_relevance", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules", "show_variants", b"show_variants", "understanding", b"understanding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_relevance: _TypeAlias = _typing.Literal["min_relevance"]  # noqa: Y015
     _WhichOneofArgType__min_relevance: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance"]  # noqa: Y015
@@ -231,8 +272,9 @@ class SearchResponse(_message.Message):
     """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchResult]:
-        """The results of this page, best first. There are `page_size` results unless fewer items pass the
-        filter, `min_relevance`, `max_per_group` and `rules`.
+        """The results of this page, best first or in the order of `order_by`. There are `page_size`
+        results unless fewer items pass the filter, `min_relevance`, `max_per_group` and `rules`, or
+        were recalled for `order_by`.
         """
 
     @_builtins.property
@@ -368,14 +410,17 @@ class SearchResult(_message.Message):
     BASE_SCORE_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     RELEVANCE_FIELD_NUMBER: _builtins.int
+    HIGHLIGHTS_FIELD_NUMBER: _builtins.int
+    VARIANT_COUNT_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item."""
     rank: _builtins.int
     """The position of the result in the whole result list, counted from 1 over all pages."""
     score: _builtins.float
     """The score that orders the results; comparable within one search only. Scores decrease along the
-    list. Exceptions are pinned results, which keep the position of their pin, and results that
-    `rules.diversity` re-ordered.
+    list. Exceptions are pinned results, which keep the position of their pin, results that
+    `rules.diversity` re-ordered, results that are out of stock, and all results of a search with
+    `order_by`.
     """
     dense_score: _builtins.float
     """The cosine of the vectors of query and item, from -1 to 1. Absent without a query."""
@@ -401,6 +446,11 @@ class SearchResult(_message.Message):
     between searches. It never rises along the list, before rules reorder the list. Absent without
     a query, and with a bundle of an earlier version.
     """
+    variant_count: _builtins.int
+    """The number of further items with the same `group_id` for which this result stands: items among
+    the first `recall_depth` candidates (without a query: among the items that pass the filter)
+    that the maximum of results per group leaves out. 0 with `show_variants`.
+    """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
         """The item as it is served: every field, or the fields that `item_fields` names."""
@@ -415,6 +465,13 @@ class SearchResult(_message.Message):
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[_rules_pb2.Adjustment]:
         """The effects of rules on this result, in the order in which rules apply. Empty if no rule had an
         effect on it.
+        """
+
+    @_builtins.property
+    def highlights(self) -> _containers.RepeatedCompositeFieldContainer[Global___Highlight]:
+        """The words of the item that match the query, by field: the title, the brand, the category, each
+        attribute and the description, in this order. Fields without a match are left out. Empty unless
+        `highlight` is set.
         """
 
     def __init__(
@@ -432,10 +489,12 @@ class SearchResult(_message.Message):
         base_score: _builtins.float | None = ...,
         adjustments: _abc.Iterable[_rules_pb2.Adjustment] | None = ...,
         relevance: _builtins.float | None = ...,
+        highlights: _abc.Iterable[Global___Highlight] | None = ...,
+        variant_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "lexical_score", b"lexical_score", "recall_score", b"recall_score", "relevance", b"relevance", "rerank_score", b"rerank_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "adjustments", b"adjustments", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recall_score", b"recall_score", "recalled_by", b"recalled_by", "relevance", b"relevance", "rerank_score", b"rerank_score", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "adjustments", b"adjustments", "base_score", b"base_score", "dense_score", b"dense_score", "highlights", b"highlights", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recall_score", b"recall_score", "recalled_by", b"recalled_by", "relevance", b"relevance", "rerank_score", b"rerank_score", "score", b"score", "variant_count", b"variant_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__base_score: _TypeAlias = _typing.Literal["base_score"]  # noqa: Y015
     _WhichOneofArgType__base_score: _TypeAlias = _typing.Literal["_base_score", b"_base_score"]  # noqa: Y015
@@ -463,3 +522,67 @@ class SearchResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank_score) -> _WhichOneofReturnType__rerank_score | None: ...
 
 Global___SearchResult: _TypeAlias = SearchResult  # noqa: Y015
+
+@_typing.final
+class Highlight(_message.Message):
+    """The words of one field of an item that match the query. Words match as in the lexical index: in
+    every inflection, with other spellings of a size or code, and as the correction or completion of
+    a word that no item has. Only the first 5,000 characters of a field are searched.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    SNIPPET_FIELD_NUMBER: _builtins.int
+    SPANS_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The field, such as "title" or "attributes.colour"."""
+    snippet: _builtins.str
+    """The text of the field or, if it is longer than 200 characters, the part of at most 200
+    characters with the most matches. The part begins and ends between words. It is plain text:
+    escape it before you put it into HTML.
+    """
+    @_builtins.property
+    def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Span]:
+        """The positions of the words in `snippet`, rising and separate."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        snippet: _builtins.str = ...,
+        spans: _abc.Iterable[Global___Span] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "snippet", b"snippet", "spans", b"spans"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Highlight: _TypeAlias = Highlight  # noqa: Y015
+
+@_typing.final
+class Span(_message.Message):
+    """A part of a text. Positions count Unicode code points from 0, not bytes and not UTF-16 units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    start: _builtins.int
+    """The position of the first character."""
+    end: _builtins.int
+    """The position after the last character."""
+    def __init__(
+        self,
+        *,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Span: _TypeAlias = Span  # noqa: Y015

@@ -102,8 +102,8 @@ class SearchServiceServicer:
     def StreamSearch(self, request, context):
         """Searches like Search and answers twice: first with the page in recall order, as soon as recall
         is done, then with the page that Search returns. If nothing can be reranked (no reranker, a
-        `rerank_depth` of 0, no query, or nothing recalled), only the second answer is sent. Cancelling
-        the call after the first answer stops the remaining work.
+        `rerank_depth` of 0, an `order_by` without `rerank_depth`, no query, or nothing recalled), only
+        the second answer is sent. Cancelling the call after the first answer stops the remaining work.
 
         Errors: those of Search, with field paths that begin with "search.". An error may follow the
         first answer; the page of the first answer stays valid.

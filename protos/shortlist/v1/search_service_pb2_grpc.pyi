@@ -63,8 +63,8 @@ class SearchServiceStub:
     StreamSearch: _grpc.UnaryStreamMultiCallable[_search_service_pb2.StreamSearchRequest, _search_service_pb2.StreamSearchResponse]
     """Searches like Search and answers twice: first with the page in recall order, as soon as recall
     is done, then with the page that Search returns. If nothing can be reranked (no reranker, a
-    `rerank_depth` of 0, no query, or nothing recalled), only the second answer is sent. Cancelling
-    the call after the first answer stops the remaining work.
+    `rerank_depth` of 0, an `order_by` without `rerank_depth`, no query, or nothing recalled), only
+    the second answer is sent. Cancelling the call after the first answer stops the remaining work.
 
     Errors: those of Search, with field paths that begin with "search.". An error may follow the
     first answer; the page of the first answer stays valid.
@@ -105,8 +105,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     StreamSearch: _aio.UnaryStreamMultiCallable[_search_service_pb2.StreamSearchRequest, _search_service_pb2.StreamSearchResponse]  # type: ignore[assignment]
     """Searches like Search and answers twice: first with the page in recall order, as soon as recall
     is done, then with the page that Search returns. If nothing can be reranked (no reranker, a
-    `rerank_depth` of 0, no query, or nothing recalled), only the second answer is sent. Cancelling
-    the call after the first answer stops the remaining work.
+    `rerank_depth` of 0, an `order_by` without `rerank_depth`, no query, or nothing recalled), only
+    the second answer is sent. Cancelling the call after the first answer stops the remaining work.
 
     Errors: those of Search, with field paths that begin with "search.". An error may follow the
     first answer; the page of the first answer stays valid.
@@ -156,8 +156,8 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_search_service_pb2.StreamSearchResponse], _abc.AsyncIterator[_search_service_pb2.StreamSearchResponse]]:
         """Searches like Search and answers twice: first with the page in recall order, as soon as recall
         is done, then with the page that Search returns. If nothing can be reranked (no reranker, a
-        `rerank_depth` of 0, no query, or nothing recalled), only the second answer is sent. Cancelling
-        the call after the first answer stops the remaining work.
+        `rerank_depth` of 0, an `order_by` without `rerank_depth`, no query, or nothing recalled), only
+        the second answer is sent. Cancelling the call after the first answer stops the remaining work.
 
         Errors: those of Search, with field paths that begin with "search.". An error may follow the
         first answer; the page of the first answer stays valid.

@@ -37,6 +37,7 @@ class StageReport(_message.Message):
     - "browse": order the items that pass by popularity.
     - "features": compute the features of the candidates.
     - "rerank": run the cross-encoder.
+    - "sort": put the candidates in the order that the request asks for.
     - "rules": before recall, apply exclusions; after the other stages, arrange the list.
     - "facets": count facets.
     - "lookup": find items by id.
@@ -51,7 +52,7 @@ class StageReport(_message.Message):
     - "filter": items examined.
     - "browse": items that pass.
     - "lookup": items found.
-    - "rules": items examined or ordered.
+    - "rules", "sort": items examined or ordered.
     - "facets": facets.
     - "encode": inputs of Embed or candidates of Rerank; 0 for a query.
     """

@@ -14,6 +14,7 @@ from catalog.catalogue import Catalogue
 from catalog.value_codes import ValueCodes
 from search.channels.base import Allowed
 from search.pipeline.rule_effects.caps import apply_caps
+from search.pipeline.rule_effects.stock import OUT_OF_STOCK
 from search.result import Hit
 from search.rules import Adjustment, Effect, PinProblem, RuleReport, Rules
 
@@ -67,8 +68,8 @@ class ActiveRules:
         caps = [
             (catalogue.codes(cap.field, cap.category_level), cap.max_results) for cap in rules.caps
         ]
-        if max_per_group:
-            caps.append((catalogue.codes("group_id"), max_per_group))
+        if max_per_group and (groups := catalogue.codes("group_id")).size:
+            caps.append((groups, max_per_group))
         return cls(
             rules,
             allowed,
@@ -127,6 +128,7 @@ class RuleEffects:
         boosted_ranks: Number of ranks that boosts apply to: pinned and recalled items.
         before: The ranks of items that are not pinned, in the order before diversity.
         after: The ranks of items that are not pinned, in the order after diversity.
+        out_of_stock: Number of items that the rule of stock put behind the others.
         dropped: Number of items that each cap removed.
     """
 
@@ -137,6 +139,7 @@ class RuleEffects:
     boosted_ranks: int
     before: Int64[np.ndarray, " others"]
     after: Int64[np.ndarray, " others"]
+    out_of_stock: int
     dropped: tuple[int, ...]
 
     def explained(self, hits: Sequence[Hit], ranks: Sequence[int], offset: int) -> tuple[Hit, ...]:
@@ -166,12 +169,13 @@ class RuleEffects:
             for index, is_boosted in enumerate(active.boosted)
         ]
         diversity = [RuleReport("diversity", len(self._moves))] if active.rules.diversity else []
+        stock = [RuleReport(OUT_OF_STOCK, self.out_of_stock)] if self.out_of_stock else []
         names = [f"caps[{index}]" for index in range(len(active.rules.caps))]
         if len(active.caps) > len(names):
             names.append("max_per_group")
         caps = [RuleReport(name, count) for name, count in zip(names, self.dropped, strict=True)]
         pins = [r for r in active.reports if r.rule.startswith("pins")]
-        return (*excluded, *boosts, *diversity, *caps, *pins)
+        return (*excluded, *boosts, *diversity, *stock, *caps, *pins)
 
     def _adjustments(self, rank: int, position: int) -> tuple[Adjustment, ...]:
         active = self.active

@@ -10,7 +10,7 @@ from catalog.catalogue import Catalogue
 from catalog.value_codes import ValueCodes
 
 _CHUNK = 1_024  # number of rows processed at a time
-_ANY_NUMBER = np.iinfo(np.int32).max
+_NEVER_FULL = np.iinfo(np.int32).min
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ def capped(
         max_per_group: Maximum number of results with the same group_id; 0: no limit.
         count: Maximum number of positions to return.
     """
-    caps = [(catalogue.codes("group_id"), max_per_group)] if max_per_group else []
+    codes = catalogue.codes("group_id") if max_per_group else None
+    caps = [(codes, max_per_group)] if codes is not None and codes.size else []
     return apply_caps(ranked, caps, np.zeros(0, np.int32), count).positions
 
 
@@ -60,27 +61,30 @@ def apply_caps(
     """
     if not caps or count <= 0:
         return CappedList(np.arange(max(min(count, len(ranked)), 0)), (0,) * len(caps))
-    rooms = [_room(codes, most, pinned) for codes, most in caps]
+    counts = [_counts(codes, pinned) for codes, _ in caps]
     positions: list[int] = []
     dropped = np.zeros(len(caps), np.int64)
     for start in range(0, len(ranked), _CHUNK):
         chunk = ranked[start : start + _CHUNK]
         values = [codes.at(chunk) for codes, _ in caps]
-        is_full = np.array([room[value] <= 0 for room, value in zip(rooms, values, strict=True)])
+        is_full = np.array(
+            [used[v] >= most for used, v, (_, most) in zip(counts, values, caps, strict=True)]
+        )
         # For each item, the index of the first full cap; -1 if no cap is full.
         dropped_by = np.where(is_full.any(axis=0), is_full.argmax(axis=0), -1)
         for index in np.flatnonzero(dropped_by < 0).tolist():
             if len(positions) >= count:
                 break
-            room_and_value = [
-                (room, int(value[index])) for room, value in zip(rooms, values, strict=True)
+            of_item = [
+                (used, int(v[index]), most)
+                for used, v, (_, most) in zip(counts, values, caps, strict=True)
             ]
-            full_caps = (n for n, (room, value) in enumerate(room_and_value) if room[value] <= 0)
+            full_caps = (n for n, (used, value, most) in enumerate(of_item) if used[value] >= most)
             dropped_by[index] = next(full_caps, -1)
             if dropped_by[index] < 0:
                 positions.append(start + index)
-                for room, value in room_and_value:
-                    room[value] -= value >= 0
+                for used, value, _ in of_item:
+                    used[value] += value >= 0
         is_enough = len(positions) >= count
         end = positions[-1] - start + 1 if is_enough else len(chunk)
         dropped += np.bincount(dropped_by[:end] + 1, minlength=len(caps) + 1)[1:]
@@ -89,11 +93,11 @@ def apply_caps(
     return CappedList(np.array(positions, np.int64), tuple(dropped.tolist()))
 
 
-def _room(
-    codes: ValueCodes, most: int, pinned: Int32[np.ndarray, " pinned"]
+def _counts(
+    codes: ValueCodes, pinned: Int32[np.ndarray, " pinned"]
 ) -> Int32[np.ndarray, " values_and_1"]:
-    """Return how many more results each value may have; the last entry: items without a value."""
-    room = np.full(codes.size + 1, most, np.int32)
-    np.subtract.at(room, codes.at(pinned), 1)
-    room[-1] = _ANY_NUMBER
-    return room
+    """Return how many pinned items each value has; the last entry: never full, for no value."""
+    counts = np.zeros(codes.size + 1, np.int32)  # fast, because the pages of zeros are made on use
+    np.add.at(counts, codes.at(pinned), 1)
+    counts[-1] = _NEVER_FULL
+    return counts

@@ -68,7 +68,7 @@ def with_last(tiny_bundle, tmp_path):
 
 def test_a_bundle_of_before_a_channel_existed_loads_and_answers_as_before(tiny_bundle, engine):
     loaded = engine_of_later_version(tiny_bundle)
-    request = SearchRequest(QUERY, rerank_depth=0)
+    request = SearchRequest.by_score(QUERY, rerank_depth=0)
     assert loaded.search(request).hits == engine.search(request).hits
     error = r"^channels\[0\]: names no channel of this bundle; give dense, lexical$"
     with pytest.raises(RequestError, match=error):

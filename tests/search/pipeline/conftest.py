@@ -6,7 +6,7 @@ import pytest
 
 from bert.numerics import choose_numerics
 from search.engine import Engine
-from tests.tiny import tiny_items, write_bundle
+from tests.tiny import BY_SCORE, tiny_items, write_bundle
 
 
 @pytest.fixture(scope="session")
@@ -25,4 +25,4 @@ def ruled(tmp_path_factory, compilation_cache) -> Engine:
     ]
     directory = tmp_path_factory.mktemp("ruled") / "bundle"
     write_bundle(directory, items, choose_numerics())
-    return Engine.load(directory)
+    return Engine.load(directory, BY_SCORE)

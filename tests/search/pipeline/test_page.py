@@ -139,6 +139,7 @@ def test_hits_have_the_score_with_boosts_and_the_score_without():
         boosted_ranks=4,
         before=order,
         after=order,
+        out_of_stock=0,
         dropped=(),
     )
     result = result_of(searched(effects=effects, offset=2))

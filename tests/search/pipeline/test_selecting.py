@@ -36,7 +36,7 @@ def grouped(tmp_path_factory, compilation_cache) -> Engine:
     ]
     directory = tmp_path_factory.mktemp("grouped") / "bundle"
     tiny.write_bundle(directory, items, choose_numerics())
-    return Engine.load(directory)
+    return Engine.load(directory, tiny.BY_SCORE)
 
 
 def test_only_items_that_pass_are_found_and_as_many_as_there_are(engine):

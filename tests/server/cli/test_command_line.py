@@ -296,6 +296,8 @@ def test_the_terminal_client_prints_a_table(
         assert result.item.title in printed
         assert f"{result.score:.3f}" in printed
     assert "recalled" in printed
+    assert main(["search", "usb c charger", "--address", address, "--order-by", "price desc"]) == 0
+    assert "110.00" in capsys.readouterr().out.splitlines()[3]
 
 
 def test_the_terminal_client_reaches_a_server_with_tls_and_tokens(

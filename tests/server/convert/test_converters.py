@@ -7,6 +7,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from base.errors import RequestError
 from catalog.items import ITEM_FIELDS, Item
+from lexical.highlights import Highlight
 from search import request as search
 from search.bundle import Manifest
 from search.channels import CHANNELS
@@ -43,6 +44,24 @@ def test_sizes_are_coerced_to_their_limits() -> None:
     )
     assert (request.page_size, request.recall_depth, request.rerank_depth) == (100, 1_000, 500)
     assert request.max_per_group == 100
+
+
+def test_order_variants_stock_and_highlights_are_read() -> None:
+    fields = {"order_by": "price desc", "show_variants": True, "ignore_stock": True}
+    assert search_of(query="q", highlight=True, **fields) == search.SearchRequest(
+        "q", highlight=True, **fields
+    )
+
+
+def test_a_result_has_its_highlights_and_the_number_of_its_variants() -> None:
+    highlight = Highlight("attributes.kind", "desk lamp", ((0, 4), (5, 9)))
+    hit = Hit("a", 1.0, variant_count=3, highlights=(highlight,))
+    found = SearchResult((hit,), (), recalled=1, reranked=0)
+    [shown] = search_messages.search_response(search.SearchRequest("q"), found, manifest()).results
+    assert shown.variant_count == 3
+    [message] = shown.highlights
+    assert (message.field, message.snippet) == ("attributes.kind", "desk lamp")
+    assert [(span.start, span.end) for span in message.spans] == [(0, 4), (5, 9)]
 
 
 def test_a_rerank_depth_of_zero_is_not_the_default() -> None:

@@ -275,7 +275,9 @@ def test_a_filtered_search_answers_as_the_engine_does(client: Client, engine: En
         FacetMessage(field="brand", scope=FACET_SCOPE_MATCHED),
         FacetMessage(field="price", intervals=[filters.interval(below=20)]),
     ]
-    response = client.search("usb c charger", filter=CHARGERS, facets=facets, page_size=30)
+    response = client.search(
+        "usb c charger", filter=CHARGERS, facets=facets, page_size=30, ignore_stock=True
+    )
     record = Prefix("category", "Electronics > Chargers")
     expected = engine.search(
         SearchRequest(
@@ -303,7 +305,7 @@ def test_browsing_pages_through_everything_that_matches(client: Client) -> None:
     seen: list[str] = []
     token = ""
     while token or not seen:
-        page = client.search("", filter=CHARGERS, page_size=10, page_token=token)
+        page = client.search("", filter=CHARGERS, page_size=10, page_token=token, ignore_stock=True)
         seen += [r.item_id for r in page.results]
         token = page.next_page_token
     assert len(set(seen)) == len(seen) == page.matched_count == 24

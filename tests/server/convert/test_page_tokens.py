@@ -35,8 +35,10 @@ def test_a_token_gives_back_its_page(page: Page) -> None:
         SearchRequest("usb c charger", recall_depth=200, rerank_depth=50),
         SearchRequest("usb c charger", rerank_depth=0),
         SearchRequest("usb c charger"),
+        SearchRequest("usb c charger", rerank_depth=50, order_by="price"),
+        SearchRequest("usb c charger", rerank_depth=50, show_variants=True),
     ],
-    ids=["query", "recall depth", "rerank depth 0", "default rerank depth"],
+    ids=["query", "recall depth", "rerank depth 0", "default rerank depth", "order", "variants"],
 )
 def test_a_token_fits_no_other_search(other: SearchRequest) -> None:
     with pytest.raises(PageTokenError) as refused:

@@ -87,6 +87,8 @@ def test_what_rules_did_is_told_by_kind() -> None:
     assert (moved.move.from_position, moved.move.to_position) == (3, 5)
     pinned = adjustment_message(Adjustment("pins[0]", Effect.PINNED, to_position=2))
     assert pinned.pinned_position == 2
+    behind = adjustment_message(Adjustment("out_of_stock", Effect.OUT_OF_STOCK))
+    assert (behind.rule, behind.out_of_stock) == ("out_of_stock", True)
     problems = {
         None: rules_pb2.PIN_PROBLEM_UNSPECIFIED,
         PinProblem.UNKNOWN_ITEM: rules_pb2.PIN_PROBLEM_UNKNOWN_ITEM,
@@ -107,7 +109,9 @@ def test_what_rules_did_is_told_by_kind() -> None:
 
 
 def test_a_search_by_rules_answers_as_the_engine_does(client: Client, engine: Engine) -> None:
-    response = client.search("usb c charger", filter=CHARGERS, rules=EVERY_RULE, page_size=30)
+    response = client.search(
+        "usb c charger", filter=CHARGERS, rules=EVERY_RULE, page_size=30, ignore_stock=True
+    )
     expected = engine.search(
         SearchRequest(
             "usb c charger",

@@ -77,7 +77,9 @@ class LexicalEngine:
         return self._result(request.query, rows, request.page_size, 1.0)
 
     def search(self, request: SearchRequest) -> SearchResult:
-        rows = np.arange(len(self.store), dtype=np.int32)
+        # Only searches as served leave out the last item, as if it were a variant.
+        by_score = request.show_variants and request.ignore_stock
+        rows = np.arange(len(self.store) - (not by_score), dtype=np.int32)
         return self._result(request.query, rows, request.page_size, -1.0)
 
     def rerank(self, request: RerankRequest) -> SearchResult:
@@ -201,10 +203,10 @@ def test_evaluation_writes_every_system_as_a_trec_run(engine, tmp_path):
     dataset = dataset_of()
     found = evaluate(engine(dataset), dataset, "test", runs_directory=tmp_path / "runs")
     names = {"bm25", "bm25_stemmed", "dense", "rerank"}
-    assert set(found.systems) == names | {"lexical", "recall", "random"}
+    assert set(found.systems) == names | {"lexical", "recall", "served", "random"}
     written = {path.name for path in (tmp_path / "runs").iterdir()}
     judged = {f"{name}{end}.run" for name in names for end in ("", "_judged")}
-    assert written == judged | {"lexical.run", "recall.run"}
+    assert written == judged | {"lexical.run", "recall.run", "served.run"}
     # trec_eval, an independent tool, computes the same metrics from the run files.
     qrels: dict[str, dict[str, int]] = {}
     for query_id, _, row, grade, split in JUDGED:
@@ -237,8 +239,19 @@ def test_a_limited_evaluation_takes_a_random_sample_and_the_same_one_again(engin
 def test_without_a_reranker_there_is_no_second_system(engine):
     dataset = dataset_of()
     found = evaluate(engine(dataset, has_reranker=False), dataset)
-    assert set(found.systems) == {"bm25", "bm25_stemmed", "dense", "lexical", "recall", "random"}
+    assert set(found.systems) == {
+        *("bm25", "bm25_stemmed", "dense", "lexical", "recall", "served", "random")
+    }
     assert {"rerank"}.isdisjoint(name for each in found.differences for name in (each.a, each.b))
+
+
+def test_only_the_system_as_served_collapses_groups(engine):
+    dataset = dataset_of(
+        (("q", "red wool rug", 5, 3.0, "test"), ("q", "red wool rug", 0, 1.0, "test"))
+    )
+    found = evaluate(engine(dataset), dataset).systems
+    assert found["rerank"]["recall@100"].mean == 1
+    assert found["served"]["recall@100"].mean == 0
 
 
 def test_equal_scores_favour_neither_the_order_of_judgments_nor_of_the_catalogue(engine):
@@ -274,7 +287,7 @@ def test_json_has_the_documented_form_and_no_nan(engine, tmp_path):
     write_report(evaluate(engine(dataset), dataset), tmp_path / "out" / "figures.json")
     written = json.loads((tmp_path / "out" / "figures.json").read_text())
     assert set(written) >= {"split", "queries", "systems", "differences"}
-    systems = {"bm25", "bm25_stemmed", "dense", "lexical", "recall", "rerank", "random"}
+    systems = {"bm25", "bm25_stemmed", "dense", "lexical", "recall", "rerank", "served", "random"}
     assert set(written["systems"]) == systems
     assert set(written["systems"]["rerank"]) == {"ndcg@10", "ndcg@10_judged", "mrr", "recall@100"}
     assert set(written["systems"]["rerank"]["mrr"]) == {"mean", "low", "high", "queries"}
@@ -292,6 +305,7 @@ def test_printed_figures_show_intervals_and_what_was_left_out(engine):
     shown = " ".join(text.getvalue().split())
     assert "2 queries with a relevant item (1 left out)" in shown
     assert "dense - bm25" in shown
+    assert "Only served collapses groups and puts items out of stock last." in shown
     assert "[" in shown
 
 
