@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float32, Int32
 from base.untrusted import limits
 from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
+from lexical.suggestions import SuggestionIndex
 from search import bundle
 from search.bundle.building import open_held_out
 from search.channels import CHANNELS, ChannelTypes
@@ -38,6 +39,7 @@ class Snapshot:
         feature_source: The source of the reranker's features.
         popularity: The order of items for requests without a query.
         sample: Unit vectors of queries for measuring recall. The index was not tuned on them.
+        suggestions: The suggestions of the bundle; None in bundles without suggestions.
     """
 
     catalogue: Catalogue
@@ -45,6 +47,7 @@ class Snapshot:
     feature_source: FeatureSource
     popularity: Popularity
     sample: Float32[np.ndarray, "sample dim"]
+    suggestions: SuggestionIndex | None = None
 
     @classmethod
     def open(
@@ -71,12 +74,14 @@ class Snapshot:
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         source = FeatureSource.open(directory, catalogue, as_of, manifest.channels, available)
         assert source.channels is not None
+        suggestions = directory / bundle.SUGGESTIONS
         return cls(
             catalogue,
             source.channels,
             source,
             Popularity.of(catalogue),
             np.array(open_held_out(directory / bundle.INDEX)[:_SAMPLE]),
+            SuggestionIndex.open(suggestions, len(catalogue)) if suggestions.is_dir() else None,
         )
 
     def changed(self, catalogue: Catalogue, channels: Channels | None = None) -> "Snapshot":

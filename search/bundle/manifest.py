@@ -35,6 +35,7 @@ RERANK = "rerank"
 TOKENIZER = "tokenizer"
 INDEX = "index"
 LEXICAL = "lexical"
+SUGGESTIONS = "suggestions"
 ITEMS = "items.parquet"
 GOLDEN = "golden.jsonl"
 _MAX_PROBLEMS = 10  # number of problems that a message lists

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -15,10 +15,11 @@ from bert.numerics import Numerics, choose_numerics
 from bert.tokens import Tokenizer
 from catalog.catalogue import Catalogue
 from catalog.dataset.reading import Dataset, read_dataset
-from catalog.item_text import item_text
 from catalog.store import ItemStore
 from demo import write_demo_store
 from lexical.analysers import ANALYSERS
+from lexical.index import LexicalIndex
+from lexical.suggestions import build_suggestions
 from rerank.features import FEATURE_NAMES
 from rerank.model import Reranker, save_reranker
 from search import bundle
@@ -30,10 +31,11 @@ from towers.encoder import TowerEncoder
 from towers.index import FILES_VERSION, open_index
 from towers.model import Towers
 from towers.saving import load_towers, save_towers
-from towers.vectors import Stored, create_vectors, open_vectors
+from towers.vectors import open_vectors
 from train.data.candidates import CandidateLists, dev_lists, training_lists
 from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
+from train.data.past_queries import past_queries
 from train.data.relevance import Relevance, relevance_of
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.initial_weights import InitialWeights
@@ -43,14 +45,14 @@ from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
+from train.pipeline.vectors import item_texts, write_vectors
 from train.pipeline.weights import dev_queries
 
 logger = logging.getLogger(__name__)
 
-STEPS = ("towers", "index", "mine", "rerank")
+STEPS = ("towers", "index", "suggest", "mine", "rerank")
 _RECALL_SAMPLE = 200  # number of queries to tune the index on, and to measure its recall on
 _NUMERICS_FILE = "numerics.json"  # stores the numerics that `auto` chose
-_CHUNK = 20_000  # items encoded and written at a time
 _GOLDEN = 8  # number of golden queries, whose answers a bundle records
 _QUERY_CHARACTERS = 200  # maximum characters of a sample query; a longer title is cut
 
@@ -107,7 +109,7 @@ class TrainingRun:
     @cached_property
     def texts(self) -> list[str]:
         """The text of every item, by row."""
-        return _texts(self.store, range(len(self.store)))
+        return item_texts(self.store, range(len(self.store)))
 
     @cached_property
     def relevance(self) -> Relevance | None:
@@ -196,6 +198,7 @@ class TrainingRun:
         if self.log_replay is not None:
             index_inputs["written"] = dict(self.log_replay.state)
         index = self._step("index", self._index, index_inputs, config.index, config.lexical)
+        suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
         mined = self._step("mine", self._mine, index.digest, config.mine)
         rerank = self._step(
             "rerank",
@@ -210,7 +213,7 @@ class TrainingRun:
             config.lists,
             config.rerank_fit,
         )
-        return [towers, index, mined, rerank]
+        return [towers, index, suggest, mined, rerank]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
         values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
@@ -236,7 +239,7 @@ class TrainingRun:
             store = ItemStore(self.source_dataset.items)
             relevance, texts = (
                 relevance_of(self.source_dataset, store),
-                _texts(store, range(len(store))),
+                item_texts(store, range(len(store))),
             )
         train = relevance and relevance.only("train")
         if relevance is None or train is None or not train.relevant.any():
@@ -266,6 +269,12 @@ class TrainingRun:
         save_held_out(directory / bundle.INDEX, measured)
         report = build_indexes(directory, self.store, self.config.index, tuned, self.config.lexical)
         return {"truncated": encoder.truncated, **report}
+
+    def _suggest(self, directory: Path, _: Path) -> Mapping[str, Any]:
+        config = self.config.suggestions
+        index = LexicalIndex.open(self._directory("index") / bundle.LEXICAL)
+        queries = past_queries(self.dataset, config.min_shoppers)
+        return build_suggestions(directory, self.store, index, queries, config)
 
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
         if self.relevance is None:
@@ -371,23 +380,3 @@ class TrainingRun:
         candidates = dev or self.store.text("title")
         step = max(1, len(candidates) // count)
         return [text[:_QUERY_CHARACTERS] for text in candidates[::step] if text][:count]
-
-
-def write_vectors(
-    encoder: TowerEncoder,
-    store: ItemStore,
-    directory: Path,
-    stored: Stored,
-    *,
-    chunk: int = _CHUNK,
-) -> None:
-    """Encode all items and write their vectors, `chunk` items at a time."""
-    vectors = create_vectors(directory, len(store), encoder.dim, stored)
-    for start in range(0, len(store), chunk):
-        rows = range(start, min(start + chunk, len(store)))
-        vectors[rows.start : rows.stop] = encoder.items(_texts(store, rows))
-    vectors.flush()
-
-
-def _texts(store: ItemStore, rows: Iterable[int]) -> list[str]:
-    return [item_text(store.item(row)) for row in rows]

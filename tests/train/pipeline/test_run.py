@@ -33,9 +33,10 @@ from towers.vectors import Bfloat16Vectors, open_vectors
 from train.cli.main import main
 from train.evaluation.evaluate import collect_runs, evaluate
 from train.evaluation.report import judged_queries
-from train.pipeline.run import TrainingRun, write_vectors
+from train.pipeline.run import TrainingRun
 from train.pipeline.steps import TrainingStep
 from train.pipeline.towers import IN_BATCH_LOSS
+from train.pipeline.vectors import write_vectors
 
 ROOT = Path(__file__).parents[3]
 FLOAT32 = EngineConfig(numerics="float32")
@@ -80,7 +81,7 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
         path.name for path in (built / "runs").iterdir()
     }
     names = {path.name for path in (built / "steps").iterdir()}
-    assert names == {"towers", "index", "mine", "rerank"}  # and no unfinished step
+    assert names == {"towers", "index", "suggest", "mine", "rerank"}  # and no unfinished step
     assert not list((built / "bundle").rglob("step.json"))
 
 
