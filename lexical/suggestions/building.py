@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,29 +64,27 @@ def _queries_and_titles(
     for text, count in zip(queries.texts, queries.counts, strict=True):
         key = key_of(text)
         whole[key] = whole.get(key, 0.0) + count
-    settings = {
-        "max_words": config.max_words,
-        "fragment": config.fragment_share,
-        "never_last": _never_last(whole),
-    }
+    phrases = partial(
+        frequent_phrases,
+        max_words=config.max_words,
+        fragment=config.fragment_share,
+        never_last=_never_last(whole),
+    )
     of_queries = {
         phrase.text: phrase.count
-        for phrase in frequent_phrases(
-            whole, list(whole.values()), min_count=config.min_query_count, **settings
-        )
+        for phrase in phrases(whole, list(whole.values()), min_count=config.min_query_count)
     }
-    titles = frequent_phrases(
-        (key_of(title or "") for title in store.text("title")),
-        min_count=config.min_title_count,
-        **settings,
+    titles = phrases(
+        (key_of(title or "") for title in store.text("title")), min_count=config.min_title_count
     )
     titles.sort(key=lambda phrase: -phrase.count)
     in_titles = {phrase.text: phrase for phrase in titles[: config.max_title_phrases]}
     for text in dict.fromkeys((*whole, *of_queries, *in_titles)):
         title = in_titles.get(text)
         is_query = text in whole or text in of_queries
-        least = config.min_results if text in whole and title is None else 1
-        rows = index.rows_with_all(text, least, among=title.row if title else None)
+        least = config.min_results if is_query else 1
+        among = title.row if title is not None and least == 1 else None
+        rows = index.rows_with_all(text, least, among=among)
         if len(rows) < least:
             continue
         score = (

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from lexical.suggestions.typos import Typos
 _BLOCK = 256  # number of keys of a block; the best score of each block is stored
 _MAX_CHECKED = 64  # maximum number of suggestions that one request checks for results
 _MAX_JOINED = 4  # maximum number of suggestions that are joined to the same first words
+_MAX_ALL_JOINED = 16  # maximum number of joined suggestions, whose check is a search of the index
 # Texts that are appended to other first words. Categories and brands lead elsewhere.
 _JOINED_KINDS = (Kind.QUERY, Kind.TITLE)
 _MAX_TAIL = 6  # maximum number of last words that a joined suggestion begins with
@@ -146,6 +148,10 @@ class SuggestionIndex:
         for number in self._best(key, 2 * most, parts):
             suggestion = self._at(int(self._suggestion[number]))
             yield Completion(suggestion, int(self._start[number]))
+        yield from islice(self._joined(key, joined), _MAX_ALL_JOINED)
+
+    def _joined(self, key: str, joined: tuple[int, ...]) -> Iterator[Completion]:
+        """Yield suggestions for the last words of a key, joined to its first words."""
         words = pieces(key)
         for first in range(max(1, len(words) - _MAX_TAIL), len(words)):
             head, tail = join_pieces(words[:first]), join_pieces(words[first:])

@@ -22,9 +22,9 @@ _ABOUT = {
     "all": "Train towers and reranker, build a bundle and evaluate it: all steps in order.",
     "towers": "Train the towers.",
     "index": "Encode the items, and build the vector index and the lexical index.",
-    "suggest": "Collect the suggestions for shoppers who type.",
     "mine": "Recall candidates for the queries that the reranker trains on.",
     "rerank": "Train the reranker.",
+    "suggest": "Collect the suggestions for shoppers who type.",
     "bundle": "Assemble the bundle from the results of the steps.",
 }
 COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")

@@ -50,7 +50,7 @@ from train.pipeline.weights import dev_queries
 
 logger = logging.getLogger(__name__)
 
-STEPS = ("towers", "index", "suggest", "mine", "rerank")
+STEPS = ("towers", "index", "mine", "rerank", "suggest")
 _RECALL_SAMPLE = 200  # number of queries to tune the index on, and to measure its recall on
 _NUMERICS_FILE = "numerics.json"  # stores the numerics that `auto` chose
 _GOLDEN = 8  # number of golden queries, whose answers a bundle records
@@ -198,7 +198,6 @@ class TrainingRun:
         if self.log_replay is not None:
             index_inputs["written"] = dict(self.log_replay.state)
         index = self._step("index", self._index, index_inputs, config.index, config.lexical)
-        suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
         mined = self._step("mine", self._mine, index.digest, config.mine)
         rerank = self._step(
             "rerank",
@@ -213,7 +212,8 @@ class TrainingRun:
             config.lists,
             config.rerank_fit,
         )
-        return [towers, index, suggest, mined, rerank]
+        suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
+        return [towers, index, mined, rerank, suggest]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
         values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
