@@ -316,6 +316,26 @@ class LexicalIndex:
                 return self.vocabulary.plausibility(term, max(1.0, len(self) * _FREQUENT))
         return float(any(term in self.vocabulary for term in terms))
 
+    def rows_with_all(
+        self, text: str, k: int, *, among: int | None = None
+    ) -> Int32[np.ndarray, " rows"]:
+        """Return up to `k` rows of items that have every word of a text; none are guessed.
+
+        Args:
+            text: Plain words. A text without words has no rows.
+            k: The maximum number of rows.
+            among: The only row to look at; None: all rows.
+        """
+        words = self.words(text)
+        if not words or not self.has(text):
+            return np.empty(0, np.int32)
+        must = [
+            (tantivy.Occur.Must, self._any_of(dict.fromkeys(word.readings, 1.0))) for word in words
+        ]
+        if among is not None:
+            must.append((tantivy.Occur.Must, self.schema.row_query(among)))
+        return self._best(tantivy.Query.boolean_query(must), k)[0]
+
     def _any_of(self, terms: Mapping[str, float]) -> tantivy.Query:
         # tantivy terminates early only for one flat disjunction of boosted terms.
         return tantivy.Query.boolean_query(

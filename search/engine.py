@@ -41,12 +41,14 @@ from search.request import (
     RetrieveRequest,
     SearchRequest,
     SimilarItemsRequest,
+    SuggestRequest,
 )
-from search.result import Degradation, Embeddings, Hit, Lookup, SearchResult
+from search.result import Degradation, Embeddings, Hit, Lookup, SearchResult, Suggestions
 from search.runtime.cache import CacheReport, VectorCache
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates, caller_check
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot, without_deleted
+from search.suggestions import suggest
 from search.understanding.interpretation import (
     CORRECTED,
     RECALLED,
@@ -353,17 +355,17 @@ class Engine:
         return snapshot.channels.dense.scores(understood, rows)
 
     def embed(self, request: EmbedRequest) -> Embeddings:
-        """Return unit vectors of queries (texts) and of items.
-
-        Raises:
-            DeadlineExceededError: the deadline passed.
-        """
+        """Return unit vectors of queries (texts) and of items, or raise DeadlineExceededError."""
         roles = self.snapshot.catalogue.roles
         return embed(self.models.encoder, request.inputs, roles, self._timer(request.deadline))
 
     def lookup(self, request: GetItemRequest | BatchGetItemsRequest) -> Lookup:
         """Return the current items with the given ids, and the given ids that no item has."""
         return self.snapshot.lookup(request.ids, self._timer(None))
+
+    def suggest(self, request: SuggestRequest) -> Suggestions:
+        """Return completions of what a shopper has typed so far; see `search.suggestions`."""
+        return suggest(self.snapshot, request, self._timer(request.deadline))
 
     def _understood(self, query: str, kinds: Understanding, snapshot: Snapshot) -> Interpretation:
         """Interpret a query of a call that has no switches."""

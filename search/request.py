@@ -16,6 +16,7 @@ from catalog.facets import Facet
 from catalog.filters import Filter
 from catalog.item_text import normalise_query
 from catalog.items import Item, check_id
+from lexical.suggestions import Kind
 from search import validation
 from search.config import MAX_DEPTH, MAX_PER_GROUP, MAX_RERANK_ITEMS
 from search.ranking.sorting import SortKey, sort_keys
@@ -31,6 +32,9 @@ MAX_OFFSET = 1_000  # largest number of results before a page
 MAX_RETRIEVE = 1_000
 MAX_EMBED_INPUTS = 128
 MAX_BATCH_GET = 100
+MAX_PREFIX_CHARACTERS = 200
+MAX_SUGGESTIONS = 50
+MAX_LANGUAGE_CHARACTERS = 35  # the longest tag that RFC 5646 asks programs to accept
 
 # The least and the greatest value of each depth of a SearchRequest.
 _DEPTHS = (
@@ -231,6 +235,29 @@ class EmbedRequest:
     def __post_init__(self) -> None:
         """Refuse values out of their limits."""
         validation.check_inputs(self.inputs, MAX_EMBED_INPUTS)
+
+
+@dataclass(frozen=True)
+class SuggestRequest:
+    """Completions of what a shopper has typed so far.
+
+    Raises:
+        RequestError: a field is out of its limits.
+    """
+
+    prefix: str  # a space at the end finishes the last word
+    _: KW_ONLY
+    language: str = ""  # BCP 47 tag of the language of suggestions; "": any language
+    kinds: Sequence[int] = tuple(Kind)  # the kinds of suggestions to return
+    page_size: int = 10  # maximum number of suggestions
+    deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
+
+    def __post_init__(self) -> None:
+        """Refuse values out of their limits."""
+        validation.check_prefix(self.prefix, MAX_PREFIX_CHARACTERS)
+        check_count(len(self.language), "language", None, MAX_LANGUAGE_CHARACTERS, "characters")
+        validation.check_kinds(self.kinds)
+        check_range(self.page_size, "page_size", 1, MAX_SUGGESTIONS)
 
 
 @dataclass(frozen=True)

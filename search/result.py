@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from catalog.facets import FacetCounts
 from catalog.items import Item
 from lexical.highlights import Highlight
+from lexical.suggestions import Kind
 from search.rules import Adjustment, RuleReport
 from search.understanding.interpretation import Interpretation
 
@@ -148,4 +149,44 @@ class Lookup:
     stages: tuple[StageReport, ...]
 
 
-Answer: TypeAlias = SearchResult | Embeddings | Lookup  # any result of the engine
+@dataclass(frozen=True)
+class SuggestedText:
+    """A suggestion for what a shopper has typed.
+
+    Attributes:
+        text: The text to show, and to search for.
+        kind: What the text is.
+        score: How often shoppers and items use the text.
+        category: The category path, for suggestions of categories; "" otherwise.
+        brand: The brand, for suggestions of brands; "" otherwise.
+        item_id: The id of an item with all words of the text, for suggestions from titles; ""
+            otherwise.
+        matched: The start and end of each part of `text` that was typed, in code points.
+    """
+
+    text: str
+    kind: Kind
+    score: float
+    category: str = ""
+    brand: str = ""
+    item_id: str = ""
+    matched: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """Suggestions, best first, and the reports of the stages.
+
+    Attributes:
+        suggestions: The suggestions.
+        corrected_prefix: The prefix that the suggestions complete, if the typed prefix was
+            corrected; "" otherwise.
+        stages: One report per stage that ran, in order.
+    """
+
+    suggestions: tuple[SuggestedText, ...]
+    corrected_prefix: str
+    stages: tuple[StageReport, ...]
+
+
+Answer: TypeAlias = SearchResult | Embeddings | Lookup | Suggestions  # any result of the engine

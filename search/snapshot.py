@@ -12,6 +12,7 @@ from base.untrusted import limits
 from catalog.catalogue import Catalogue
 from catalog.items import Item
 from catalog.store import ItemStore
+from lexical.suggestions import SuggestionIndex
 from search import bundle
 from search.bundle.building import open_held_out
 from search.channels import CHANNELS, ChannelTypes
@@ -44,6 +45,7 @@ class Snapshot:
         popularity: The order of items for requests without a query.
         understanding: The data that queries are understood with.
         sample: Unit vectors of queries for measuring recall. The index was not tuned on them.
+        suggestions: The suggestions of the bundle; None in bundles without suggestions.
     """
 
     catalogue: Catalogue
@@ -52,6 +54,7 @@ class Snapshot:
     popularity: Popularity
     understanding: QueryUnderstanding
     sample: Float32[np.ndarray, "sample dim"]
+    suggestions: SuggestionIndex | None = None
 
     @classmethod
     def open(
@@ -78,6 +81,7 @@ class Snapshot:
         as_of = date.fromisoformat(manifest.as_of) if manifest.as_of else None
         source = FeatureSource.open(directory, catalogue, as_of, manifest.channels, available)
         assert source.channels is not None
+        suggestions = directory / bundle.SUGGESTIONS
         return cls(
             catalogue,
             source.channels,
@@ -85,6 +89,7 @@ class Snapshot:
             Popularity.of(catalogue),
             QueryUnderstanding.of(catalogue, Synonyms.read(directory / bundle.UNDERSTANDING)),
             np.array(open_held_out(directory / bundle.INDEX)[:_SAMPLE]),
+            SuggestionIndex.open(suggestions, len(catalogue)) if suggestions.is_dir() else None,
         )
 
     def changed(

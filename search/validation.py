@@ -14,6 +14,7 @@ from catalog.facets import Facet
 from catalog.fields import MAX_CATEGORY_LEVEL
 from catalog.item_text import normalise_query
 from catalog.items import ID, REQUIRED, Item, check_id, check_item
+from lexical.suggestions import Kind
 from search.rules import (
     CAPPED_COLUMNS,
     MAX_BOOSTS,
@@ -46,6 +47,23 @@ def check_query(text: str, path: str) -> None:
     # The normal form of a text can be eighteen times as long, so both are limited.
     characters = max(len(text), len(normalise_query(text[: MAX_QUERY_CHARACTERS + 1])))
     check_count(characters, path, 1, MAX_QUERY_CHARACTERS, "characters")
+
+
+def check_prefix(text: str, most: int) -> None:
+    """Refuse a typed text that is blank or longer than `most` characters."""
+    if not text.strip():
+        raise RequestError("prefix", "is empty; give the text typed so far")
+    check_count(
+        max(len(text), len(normalise_query(text[: most + 1]))), "prefix", 1, most, "characters"
+    )
+
+
+def check_kinds(kinds: Sequence[int]) -> None:
+    """Refuse kinds of suggestions that do not exist."""
+    for index, kind in enumerate(kinds):
+        if kind not in tuple(Kind):
+            names = ", ".join(known.name for known in Kind)
+            raise RequestError(f"kinds[{index}]", f"names no kind of suggestion; give {names}")
 
 
 def check_vector(values: Float32[np.ndarray, " dim"], path: str) -> None:

@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import grpc
@@ -59,6 +60,7 @@ class Service:
 
     Attributes:
         pool: The threads that run the engine.
+        suggestion_pool: The thread that answers SuggestionService.
         bundles: The loader of bundles; None before `start`.
         live: The catalogue that takes writes; None before `start` and without `--state`.
         admin_port: The port of AdminService; None before `start` and without `--admin-port`.
@@ -101,6 +103,10 @@ class Service:
             on_wait=self._metrics.observe_wait,
             on_batch=self._metrics.observe_batch,
             throttle=self._throttle,
+        )
+        # Suggestions take a few milliseconds at most, so they do not wait for a CPU either.
+        self.suggestion_pool = WorkerPool(
+            config.queue_size, throttle=self._throttle, hold=nullcontext
         )
         tracer = CallTracer(self._exporter or tracer_provider)
         call_log = CallLogInterceptor(self._metrics, tracer, self._bundle_id)
@@ -182,6 +188,7 @@ class Service:
         if self._admin is not None:
             await self._admin.stop(0)
         await asyncio.to_thread(self.pool.close)
+        await asyncio.to_thread(self.suggestion_pool.close)
         if self.live is not None:
             await asyncio.to_thread(self.live.close)
         if (engine := self._engine) is not None:
@@ -249,7 +256,7 @@ class Service:
 
     async def _add_services(self, bundles: BundleLoader) -> None:
         """Register the services of each port, and report SERVING for them."""
-        parts = Parts(bundles, self.pool, self.live, self._health)
+        parts = Parts(bundles, self.pool, self.suggestion_pool, self.live, self._health)
         servers = {Port.PUBLIC: self._server}
         if self._admin is not None:
             servers[Port.ADMIN] = self._admin

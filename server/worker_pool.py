@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -92,6 +93,7 @@ class WorkerPool:
         throttle: Throttle | None = None,
         estimate: QueueEstimate | None = None,
         clock: Clock = time.monotonic,
+        hold: Callable[[], AbstractContextManager[None]] = hold_cpu,
     ):
         """Start the threads.
 
@@ -103,6 +105,7 @@ class WorkerPool:
             throttle: Counts the waiting and running jobs; background work pauses for them.
             estimate: Estimates run times and waits; None: an estimate without samples.
             clock: Returns the time in seconds. Deadlines are times of this clock.
+            hold: Returns the context in which a job runs; `hold_cpu` waits for a free CPU.
         """
         self._throttle = throttle or Throttle()
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=queue_size)
@@ -112,6 +115,7 @@ class WorkerPool:
         self._counting = threading.Lock()
         self._estimate = estimate or QueueEstimate(clock=clock)
         self._clock = clock
+        self._hold = hold
         self._closed = False
         self._closing = threading.Lock()  # makes `close` queue its Nones behind all jobs
         # Daemon threads, so that an interrupted process does not wait for a compilation.
@@ -217,7 +221,7 @@ class WorkerPool:
             )
             return
         try:
-            with panics_as_errors(), call_scope(caller), hold_cpu():
+            with panics_as_errors(), call_scope(caller), self._hold():
                 answer = work()
         except BaseException as error:  # an error of a job must not end the thread
             future.set_exception(error)

@@ -28,6 +28,7 @@ from catalog.items import ITEM_FIELDS, Item
 from catalog.store import ItemStore
 from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex
+from lexical.suggestions import PastQueries, SuggestionConfig, build_suggestions
 from rerank.features import FEATURES, FeatureStatistics
 from rerank.model import Reranker, RerankerConfig, save_reranker
 from search import bundle
@@ -43,6 +44,7 @@ from towers.saving import save_towers
 
 # Settings of an engine that collapses no groups, and leaves items out of stock where they rank.
 BY_SCORE = EngineConfig(max_per_group=0, ignore_stock=True)
+PAST_QUERIES = ("usb c charger", "hdmi cable", "voltix charger 65 watt")  # the most frequent first
 HELD_OUT_QUERIES = 40  # number of random query vectors
 
 
@@ -121,7 +123,14 @@ def write_bundle(
     tokenizer.save(directory / bundle.TOKENIZER)
     store = ItemStore.of(items, roles)
     store.write(directory / bundle.ITEMS)
-    LexicalIndex.build(store, directory / bundle.LEXICAL, lexical)
+    lexical_index = LexicalIndex.build(store, directory / bundle.LEXICAL, lexical)
+    build_suggestions(
+        directory / bundle.SUGGESTIONS,
+        store,
+        lexical_index,
+        PastQueries(PAST_QUERIES, range(len(PAST_QUERIES), 0, -1)),
+        SuggestionConfig(),
+    )
 
     shape = tiny_bert(tokenizer)
     towers = Towers(

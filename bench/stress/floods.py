@@ -21,9 +21,16 @@ from shortlist.v1 import (
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
+    suggestion_service_pb2,
 )
 
-_SERVICES = (search_service_pb2, retrieval_service_pb2, rerank_service_pb2, catalog_service_pb2)
+_SERVICES = (
+    search_service_pb2,
+    retrieval_service_pb2,
+    rerank_service_pb2,
+    suggestion_service_pb2,
+    catalog_service_pb2,
+)
 _MOST_BYTES = 8 * 2**20 - 4_096  # the server's limit of a message, without its other fields
 ALLOWED = 70_000  # number of fields of a dense message that the server parses
 UNLIMITED = _MOST_BYTES  # number of fields that no message exceeds

@@ -142,6 +142,11 @@ func (all suite) methods() []call {
 			return notEmpty(len(response.GetEmbeddings()), err)
 		}},
 		{"Rerank", all.token, all.rerank(all.served)},
+		{"Suggest", all.token, func(ctx context.Context) (bool, error) {
+			suggestions := pb.NewSuggestionServiceClient(all.served)
+			response, err := suggestions.Suggest(ctx, &pb.SuggestRequest{Prefix: query[:3]})
+			return notEmpty(len(response.GetSuggestions()), err)
+		}},
 		{"GetItem", all.token, func(ctx context.Context) (bool, error) {
 			response, err := items.GetItem(ctx, &pb.GetItemRequest{ItemId: all.itemID})
 			return response.GetItem() != nil, err

@@ -26,12 +26,14 @@ from shortlist.v1 import catalog_service_pb2 as catalog
 from shortlist.v1 import rerank_service_pb2 as rerank
 from shortlist.v1 import retrieval_service_pb2 as retrieval
 from shortlist.v1 import search_service_pb2 as search
+from shortlist.v1 import suggestion_service_pb2 as suggestion
 from shortlist.v1.admin_service_pb2_grpc import AdminServiceStub
 from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.v1.item_pb2 import Item
 from shortlist.v1.rerank_service_pb2_grpc import RerankServiceStub
 from shortlist.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.v1.search_service_pb2_grpc import SearchServiceStub
+from shortlist.v1.suggestion_service_pb2_grpc import SuggestionServiceStub
 
 QUERY = "usb c charger"
 SECONDS = 30
@@ -50,6 +52,7 @@ served = grpc.insecure_channel(flags.address)
 plain = grpc.insecure_channel(flags.plain_address)
 searches, retrievals = SearchServiceStub(served), RetrievalServiceStub(served)
 items, reranks = CatalogServiceStub(served), RerankServiceStub(served)
+suggestions = SuggestionServiceStub(served)
 raising = CatalogServiceStub(grpc.insecure_channel(flags.raising_address))
 operator = AdminServiceStub(grpc.insecure_channel(flags.admin_address))
 
@@ -133,6 +136,9 @@ CALLS: dict[str, Callable[[], object]] = {
     ),
     "Rerank": lambda: (
         ask(reranks.Rerank, rerank.RerankRequest(query=QUERY, candidates=CANDIDATES)).results
+    ),
+    "Suggest": lambda: (
+        ask(suggestions.Suggest, suggestion.SuggestRequest(prefix=QUERY[:3])).suggestions
     ),
     "GetItem": lambda: ask(items.GetItem, catalog.GetItemRequest(item_id=flags.item_id)).HasField(
         "item"

@@ -24,7 +24,7 @@ from shortlist import requests
 from shortlist.calls import Attempts, RetryBudget
 from shortlist.errors import FieldViolation, ShortlistError
 from shortlist.options import Options, Retry, Tls, Token, check_token, read_token_async
-from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions
+from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions, SuggestOptions
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
@@ -35,6 +35,8 @@ from shortlist.v1 import (
     retrieval_service_pb2_grpc,
     search_service_pb2,
     search_service_pb2_grpc,
+    suggestion_service_pb2,
+    suggestion_service_pb2_grpc,
 )
 
 __all__ = ["AsyncClient", "FieldViolation", "Options", "Retry", "ShortlistError", "Tls", "Token"]
@@ -87,6 +89,7 @@ class AsyncClient:
         self._search = search_service_pb2_grpc.SearchServiceStub(self._channel)
         self._retrieval = retrieval_service_pb2_grpc.RetrievalServiceStub(self._channel)
         self._rerank = rerank_service_pb2_grpc.RerankServiceStub(self._channel)
+        self._suggestion = suggestion_service_pb2_grpc.SuggestionServiceStub(self._channel)
         self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -177,6 +180,18 @@ class AsyncClient:
         """Rerank candidates, given as ids or as whole items (RerankService.Rerank)."""
         request = requests.rerank(query, candidates)
         return await self._call(self._rerank.Rerank, request, timeout_seconds, request_id)
+
+    async def suggest(
+        self,
+        prefix: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[SuggestOptions],
+    ) -> suggestion_service_pb2.SuggestResponse:
+        """Complete a text that a customer is typing (SuggestionService.Suggest)."""
+        request = requests.suggest(prefix, options)
+        return await self._call(self._suggestion.Suggest, request, timeout_seconds, request_id)
 
     async def get_item(
         self,

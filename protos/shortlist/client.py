@@ -23,7 +23,7 @@ from shortlist import requests
 from shortlist.calls import Attempts, RetryBudget
 from shortlist.errors import FieldViolation, ShortlistError
 from shortlist.options import Options, Retry, Tls, Token, check_token, read_token
-from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions
+from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions, SuggestOptions
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
@@ -34,6 +34,8 @@ from shortlist.v1 import (
     retrieval_service_pb2_grpc,
     search_service_pb2,
     search_service_pb2_grpc,
+    suggestion_service_pb2,
+    suggestion_service_pb2_grpc,
 )
 
 __all__ = ["Client", "FieldViolation", "Options", "Retry", "ShortlistError", "Tls", "Token"]
@@ -86,6 +88,7 @@ class Client:
         self._search = search_service_pb2_grpc.SearchServiceStub(self._channel)
         self._retrieval = retrieval_service_pb2_grpc.RetrievalServiceStub(self._channel)
         self._rerank = rerank_service_pb2_grpc.RerankServiceStub(self._channel)
+        self._suggestion = suggestion_service_pb2_grpc.SuggestionServiceStub(self._channel)
         self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -176,6 +179,18 @@ class Client:
         """Rerank candidates, given as ids or as whole items (RerankService.Rerank)."""
         request = requests.rerank(query, candidates)
         return self._call(self._rerank.Rerank, request, timeout_seconds, request_id)
+
+    def suggest(
+        self,
+        prefix: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[SuggestOptions],
+    ) -> suggestion_service_pb2.SuggestResponse:
+        """Complete a text that a customer is typing (SuggestionService.Suggest)."""
+        request = requests.suggest(prefix, options)
+        return self._call(self._suggestion.Suggest, request, timeout_seconds, request_id)
 
     def get_item(
         self,

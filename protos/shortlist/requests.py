@@ -16,6 +16,7 @@ from shortlist.v1 import (
     retrieval_service_pb2,
     rules_pb2,
     search_service_pb2,
+    suggestion_service_pb2,
     understanding_pb2,
 )
 from shortlist.v1.catalog_service_pb2 import DeleteItemsRequest
@@ -60,6 +61,14 @@ class RetrieveOptions(TypedDict, total=False):
     item_fields: Iterable[str]  # fields of items to return, "*" for all; empty means no items
 
 
+class SuggestOptions(TypedDict, total=False):
+    """The fields of a SuggestRequest except the prefix; the server has defaults for them."""
+
+    page_size: int
+    language: str  # BCP 47 tag, such as "en"
+    kinds: Iterable[suggestion_service_pb2.SuggestionKind.ValueType]
+
+
 def retrieve(
     query: str | Iterable[float], options: RetrieveOptions
 ) -> retrieval_service_pb2.RetrieveRequest:
@@ -95,6 +104,11 @@ def similar_items(
     request = retrieval_service_pb2.SimilarItemsRequest(item_id=item_id, **options)  # type: ignore[arg-type]
     request.item_fields.paths.extend(fields)
     return request
+
+
+def suggest(prefix: str, options: SuggestOptions) -> suggestion_service_pb2.SuggestRequest:
+    """Return a SuggestRequest for a typed text."""
+    return suggestion_service_pb2.SuggestRequest(prefix=prefix, **options)
 
 
 def get_item(item_id: str, item_fields: Iterable[str]) -> catalog_service_pb2.GetItemRequest:

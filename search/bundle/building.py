@@ -16,6 +16,7 @@ from base.memory import forget_peak, peak_bytes
 from catalog.store import ItemStore
 from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex
+from lexical.suggestions import PastQueries, SuggestionConfig, build_suggestions
 from search import bundle
 from towers.index import (
     IndexConfig,
@@ -79,11 +80,13 @@ def build_indexes(
 
 
 def build_alike(directory: Path, like: Path) -> dict[str, Any]:
-    """Build indexes with the configuration of another bundle.
+    """Build indexes and suggestions with the configuration of another bundle.
+
+    The suggestions come from the past queries of the other bundle and from the new items.
 
     Args:
         directory: The directory of the new bundle. It already has the items and the vectors, and
-            gets the indexes.
+            gets the indexes and, if the other bundle has suggestions, suggestions.
         like: The bundle whose index configurations and query samples are used.
 
     Returns:
@@ -92,13 +95,24 @@ def build_alike(directory: Path, like: Path) -> dict[str, Any]:
     index = like / bundle.INDEX
     if (index / HELD_OUT).is_file():
         shutil.copyfile(index / HELD_OUT, directory / bundle.INDEX / HELD_OUT)
-    return build_indexes(
+    store = ItemStore.read(directory / bundle.ITEMS)
+    report = build_indexes(
         directory,
-        ItemStore.read(directory / bundle.ITEMS),
+        store,
         index_config(index),
         open_queries(index),
         LexicalConfig.read(like / bundle.LEXICAL),
     )
+    old = like / bundle.SUGGESTIONS
+    if old.is_dir():
+        build_suggestions(
+            directory / bundle.SUGGESTIONS,
+            store,
+            LexicalIndex.open(directory / bundle.LEXICAL),
+            PastQueries.read(old),
+            SuggestionConfig.read(old),
+        )
+    return report
 
 
 def save_held_out(directory: Path, queries: Float32[np.ndarray, "queries dim"]) -> None:

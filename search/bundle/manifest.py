@@ -37,6 +37,7 @@ TOKENIZER = "tokenizer"
 INDEX = "index"
 LEXICAL = "lexical"
 UNDERSTANDING = "understanding"  # optional
+SUGGESTIONS = "suggestions"  # optional
 ITEMS = "items.parquet"
 GOLDEN = "golden.jsonl"
 _MAX_PROBLEMS = 10  # number of problems that a message lists

@@ -23,6 +23,7 @@ from server.convert.retrieval import (
     similar_items_response,
 )
 from server.convert.search import search_request, search_response, stream_search_response
+from server.convert.suggestions import suggest_request, suggest_response
 from server.interceptors.call_log import record_answer
 from server.rpc import writes
 from server.rpc.streaming import parts_of
@@ -36,6 +37,8 @@ from shortlist.v1 import (
     retrieval_service_pb2_grpc,
     search_service_pb2,
     search_service_pb2_grpc,
+    suggestion_service_pb2,
+    suggestion_service_pb2_grpc,
 )
 
 
@@ -148,6 +151,24 @@ class RerankServicer(rerank_service_pb2_grpc.RerankServiceServicer):
         result = await self._pool.run(lambda: engine.rerank(request), request.deadline)
         record_answer(result, engine.bundle_id)
         return rerank_response(result, engine.bundle_id)
+
+
+class SuggestionServicer(suggestion_service_pb2_grpc.SuggestionServiceServicer):
+    """The method of SuggestionService. It has its own pool, so it never waits for model work."""
+
+    def __init__(self, engine_handle: EngineHandle, pool: WorkerPool):
+        self._engine_handle = engine_handle
+        self._pool = pool
+
+    async def Suggest(
+        self, message: suggestion_service_pb2.SuggestRequest, context: ServicerContext
+    ) -> suggestion_service_pb2.SuggestResponse:
+        """Return completions of what a customer has typed so far."""
+        engine = self._engine_handle.engine
+        request = suggest_request(message, deadline_of(context))
+        suggestions = await self._pool.run(lambda: engine.suggest(request), request.deadline)
+        record_answer(suggestions, engine.bundle_id)
+        return suggest_response(suggestions, engine.bundle_id)
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):

@@ -20,7 +20,13 @@ from server.bundle_loader import BundleLoader
 from server.interceptors.handlers import in_contract
 from server.rpc.admin import AdminServicer
 from server.rpc.health import Health
-from server.rpc.servicers import CatalogServicer, RerankServicer, RetrievalServicer, SearchServicer
+from server.rpc.servicers import (
+    CatalogServicer,
+    RerankServicer,
+    RetrievalServicer,
+    SearchServicer,
+    SuggestionServicer,
+)
 from server.worker_pool import WorkerPool
 from shortlist.v1 import (
     admin_service_pb2,
@@ -33,6 +39,8 @@ from shortlist.v1 import (
     retrieval_service_pb2_grpc,
     search_service_pb2,
     search_service_pb2_grpc,
+    suggestion_service_pb2,
+    suggestion_service_pb2_grpc,
 )
 
 
@@ -58,7 +66,8 @@ class Parts:
     """The objects from which servicers are built."""
 
     bundles: BundleLoader
-    pool: WorkerPool
+    pool: WorkerPool  # for model work
+    suggestion_pool: WorkerPool
     live: LiveCatalogue | None  # None: the server takes no writes
     health: Health
 
@@ -121,6 +130,12 @@ SERVICES: tuple[ServiceRow, ...] = (
         rerank_service_pb2_grpc.add_RerankServiceServicer_to_server,
         lambda parts, _: RerankServicer(parts.bundles.engine_handle, parts.pool),
         {"Rerank": _MODEL_WORK},
+    ),
+    ServiceRow(
+        _service(suggestion_service_pb2, "SuggestionService"),
+        suggestion_service_pb2_grpc.add_SuggestionServiceServicer_to_server,
+        lambda parts, _: SuggestionServicer(parts.bundles.engine_handle, parts.suggestion_pool),
+        {"Suggest": Method(Role.READ)},  # in a queue of its own
     ),
     ServiceRow(
         _service(catalog_service_pb2, "CatalogService"),

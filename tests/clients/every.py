@@ -20,6 +20,7 @@ OUTCOMES: Mapping[str, str] = {
     "SimilarItems": "OK",
     "Embed": "OK",
     "Rerank": "OK",
+    "Suggest": "OK",
     "GetItem": "OK",
     "BatchGetItems": "OK",
     "UpsertItems": "OK",

@@ -6,6 +6,7 @@ from shortlist.v1 import (
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
+    suggestion_service_pb2,
 )
 from shortlist.v1.error_reason_pb2 import ErrorReason
 from tests.clients import every
@@ -16,6 +17,7 @@ FILES = (
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
+    suggestion_service_pb2,
 )
 
 

@@ -92,3 +92,9 @@ def test_an_export_of_a_shop_becomes_a_bundle(tmp_path: Path) -> None:
     [charger, kettle] = pq.read_table(bundle / "items.parquet").to_pylist()
     assert (charger["item_id"], charger["brand"], charger["price"]) == ("a1", "Voltix", 29.9)
     assert (kettle["title"], kettle["brand"]) == ("Electric kettle", None)
+
+
+def test_suggestions_come_with_their_targets(address: str) -> None:
+    *typed, last = run("suggest_while_typing.py", "electr", "--address", address)
+    assert last == "Electronics → category Electronics"
+    assert typed[0].startswith("e: ")

@@ -27,7 +27,7 @@ from search import bundle
 from search.bundle import Manifest
 from search.config import EngineConfig
 from search.engine import Engine
-from search.request import RetrieveRequest, SearchRequest
+from search.request import RetrieveRequest, SearchRequest, SuggestRequest
 from search.understanding.synonyms import SYNONYMS_FILE
 from tests.live.conftest import LAMP, SECONDS, found
 from tests.live.faults import Encode
@@ -370,3 +370,20 @@ def test_a_start_removes_the_scratch_files_of_a_killed_process_and_a_stop_its_ow
         assert own != other
     assert not scratch.exists()
     assert tmp_path.exists()
+
+
+def test_a_compaction_suggests_from_past_queries_and_current_items(opened):
+    def suggested(shop, prefix: str) -> list[str]:
+        found = shop.engine.suggest(SuggestRequest(prefix)).suggestions
+        return [suggestion.text for suggestion in found]
+
+    with opened() as shop:
+        for number in range(3):
+            title = f"Brass reading lamp {number}"
+            shop.upsert(Item(f"lamp-{number}", title, brand="Zyx", category="Home > Lamps"))
+        shop.shown()
+        assert suggested(shop, "zy") == suggested(shop, "brass") == []
+        shop.live.compact()
+        assert suggested(shop, "zy") == ["Zyx"]
+        assert "brass reading lamp" in suggested(shop, "brass")
+        assert "usb c charger" in suggested(shop, "usb")

@@ -159,6 +159,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "similar_items": lambda client: client.similar_items("a", page_size=3),
     "retrieve": lambda client: client.retrieve("q"),
     "retrieve by vector": lambda client: client.retrieve([1.0]),
+    "suggest": lambda client: client.suggest("q"),
     "embed": lambda client: client.embed(["q", Item(title="t")]),
     "rerank": lambda client: client.rerank("q", ["a", Item(item_id="b", title="t")]),
     "get_item": lambda client: client.get_item("a"),

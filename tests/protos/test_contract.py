@@ -18,6 +18,7 @@ from shortlist.v1 import (
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
+    suggestion_service_pb2,
 )
 from shortlist.v1.item_pb2 import Item
 
@@ -44,6 +45,7 @@ def methods() -> list[MethodDescriptor]:
         search_service_pb2,
         retrieval_service_pb2,
         rerank_service_pb2,
+        suggestion_service_pb2,
         catalog_service_pb2,
         admin_service_pb2,
     )
@@ -63,6 +65,7 @@ def test_the_promised_methods_are_there() -> None:
         "shortlist.v1.RetrievalService.SimilarItems",
         "shortlist.v1.RetrievalService.Embed",
         "shortlist.v1.RerankService.Rerank",
+        "shortlist.v1.SuggestionService.Suggest",
         "shortlist.v1.CatalogService.GetItem",
         "shortlist.v1.CatalogService.BatchGetItems",
         "shortlist.v1.CatalogService.UpsertItems",

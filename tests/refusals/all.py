@@ -11,6 +11,7 @@ REQUESTS = [
     *others.retrieval_refusals(),
     *others.input_refusals(),
     *others.candidate_refusals(),
+    *others.suggest_refusals(),
     *others.get_refusals(),
 ]
 WRITES = list(writes.write_refusals())

@@ -11,7 +11,12 @@ from catalog.filters import Equals
 from catalog.items import Item
 from search import request
 from shortlist import filters
-from shortlist.v1 import catalog_service_pb2, rerank_service_pb2, retrieval_service_pb2
+from shortlist.v1 import (
+    catalog_service_pb2,
+    rerank_service_pb2,
+    retrieval_service_pb2,
+    suggestion_service_pb2,
+)
 from tests.refusals.refusal import Refusal, item_message
 
 
@@ -119,6 +124,26 @@ def candidate_refusals() -> Iterator[Refusal]:
     twice = "candidates[1]: has the id of an earlier candidate; give each item once"
     yield refusal(twice, "a", "a")
     yield refusal(twice, "a", Item("a", "lamp"))
+
+
+def suggest_refusals() -> Iterator[Refusal]:
+    def refusal(error: str, message: dict[str, Any] | None, prefix: str = "p", **fields: Any):
+        asked = suggestion_service_pb2.SuggestRequest(prefix=prefix, **message or {})
+        python = partial(request.SuggestRequest, prefix, **fields)
+        return Refusal(error, python, None if message is None else asked)
+
+    yield refusal("prefix: is empty; give the text typed so far", {}, " ")
+    yield refusal("prefix: has 201 characters; give 1 to 200", {}, "p" * 201)
+    # The normal form of this ligature has eighteen characters.
+    yield refusal("prefix: has 216 characters; give 1 to 200", {}, "\ufdfa" * 12)
+    yield refusal("page_size: is -1; give 1 to 50", {"page_size": -1}, page_size=-1)
+    yield refusal("page_size: is 51; give 1 to 50", None, page_size=51)
+    language = "x" * 36
+    error = "language: has 36 characters; give at most 35"
+    yield refusal(error, {"language": language}, language=language)
+    for kind in (0, 5):
+        error = "kinds[1]: names no kind of suggestion; give QUERY, CATEGORY, BRAND, TITLE"
+        yield refusal(error, {"kinds": [1, kind]}, kinds=(1, kind))
 
 
 def get_refusals() -> Iterator[Refusal]:

@@ -32,6 +32,7 @@ from shortlist.v1 import (
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
+    suggestion_service_pb2,
 )
 from tests.server.attacks import SHOWN, TOKEN, Attack, attacks
 
@@ -44,6 +45,7 @@ MAX_GROWTH = 64 * 2**20
 
 FILES = (
     search_service_pb2,
+    suggestion_service_pb2,
     retrieval_service_pb2,
     rerank_service_pb2,
     catalog_service_pb2,

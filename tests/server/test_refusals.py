@@ -16,6 +16,7 @@ from shortlist.v1 import (
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
+    suggestion_service_pb2,
 )
 from tests.refusals.all import REQUESTS, WRITES
 from tests.refusals.refusal import Refusal
@@ -26,6 +27,7 @@ METHODS: dict[type, str] = {
     retrieval_service_pb2.SimilarItemsRequest: "RetrievalService/SimilarItems",
     retrieval_service_pb2.EmbedRequest: "RetrievalService/Embed",
     rerank_service_pb2.RerankRequest: "RerankService/Rerank",
+    suggestion_service_pb2.SuggestRequest: "SuggestionService/Suggest",
     catalog_service_pb2.GetItemRequest: "CatalogService/GetItem",
     catalog_service_pb2.BatchGetItemsRequest: "CatalogService/BatchGetItems",
 }

@@ -24,6 +24,7 @@ _ABOUT = {
     "index": "Encode the items, and build the vector index and the lexical index.",
     "mine": "Recall candidates for the queries that the reranker trains on.",
     "rerank": "Train the reranker.",
+    "suggest": "Collect the suggestions for shoppers who type.",
     "bundle": "Assemble the bundle from the results of the steps.",
 }
 COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")

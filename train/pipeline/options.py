@@ -7,6 +7,7 @@ from typing import Literal
 
 from bert.params import DEFAULT_PRETRAINED
 from lexical.config import LexicalConfig
+from lexical.suggestions import SuggestionConfig
 from rerank.model import RerankerConfig
 from towers.index import IndexConfig
 from towers.model import TowersConfig
@@ -48,6 +49,7 @@ class TrainConfig:
     towers_fit: FitConfig = field(default_factory=FitConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
     lexical: LexicalConfig = field(default_factory=LexicalConfig)
+    suggestions: SuggestionConfig = field(default_factory=SuggestionConfig)
     mine: MineConfig = field(default_factory=MineConfig)
     candidates: CandidatesConfig = field(default_factory=CandidatesConfig)
     reranker: RerankerConfig = field(default_factory=RerankerConfig)

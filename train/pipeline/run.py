@@ -21,6 +21,8 @@ from catalog.dataset.reading import Dataset, read_dataset
 from catalog.store import ItemStore
 from demo import write_demo_store
 from lexical.analysers import ANALYSERS
+from lexical.index import LexicalIndex
+from lexical.suggestions import build_suggestions
 from rerank.features import FEATURE_NAMES
 from rerank.model import Reranker, save_reranker
 from search import bundle
@@ -37,6 +39,7 @@ from towers.vectors import open_vectors
 from train.data.candidates import CandidateLists, dev_lists, training_lists
 from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
+from train.data.past_queries import past_queries
 from train.data.relevance import Relevance, relevance_of
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.initial_weights import InitialWeights
@@ -52,7 +55,7 @@ from train.pipeline.weights import queries_of
 
 logger = logging.getLogger(__name__)
 
-STEPS = ("towers", "index", "mine", "rerank")
+STEPS = ("towers", "index", "mine", "rerank", "suggest")
 _RECALL_SAMPLE = 200  # number of queries to tune the index on, and to measure its recall on
 _NUMERICS_FILE = "numerics.json"  # stores the numerics that `auto` chose
 _GOLDEN = 8  # number of golden queries, whose answers a bundle records
@@ -247,7 +250,8 @@ class TrainingRun:
             config.lists,
             config.rerank_fit,
         )
-        return [towers, index, mined, rerank]
+        suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
+        return [towers, index, mined, rerank, suggest]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
         values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
@@ -303,6 +307,12 @@ class TrainingRun:
         save_held_out(directory / bundle.INDEX, measured)
         report = build_indexes(directory, self.store, self.config.index, tuned, self.config.lexical)
         return {"truncated": encoder.truncated, **report}
+
+    def _suggest(self, directory: Path, _: Path) -> Mapping[str, Any]:
+        config = self.config.suggestions
+        index = LexicalIndex.open(self._directory("index") / bundle.LEXICAL)
+        queries = past_queries(self.dataset, config.min_shoppers)
+        return build_suggestions(directory, self.store, index, queries, config)
 
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
         if self.relevance is None:

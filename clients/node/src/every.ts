@@ -38,6 +38,7 @@ import {
   SimilarItemsRequest,
 } from "./gen/shortlist/v1/retrieval_service.js";
 import { SearchRequest, SearchServiceClient } from "./gen/shortlist/v1/search_service.js";
+import { SuggestionServiceClient, SuggestRequest } from "./gen/shortlist/v1/suggestion_service.js";
 
 const names = [
   ...["address", "admin-address", "plain-address", "raising-address", "raises"],
@@ -54,6 +55,7 @@ const security = credentialsFor();
 const searches = new SearchServiceClient(flag("address"), security);
 const retrievals = new RetrievalServiceClient(flag("address"), security);
 const reranks = new RerankServiceClient(flag("address"), security);
+const suggestions = new SuggestionServiceClient(flag("address"), security);
 const items = new CatalogServiceClient(flag("address"), security);
 const operator = new AdminServiceClient(flag("admin-address"), security);
 const plainSearches = new SearchServiceClient(flag("plain-address"), security);
@@ -172,6 +174,10 @@ const calls: Record<string, () => Promise<unknown>> = {
     return (await ask(retrievals.embed.bind(retrievals), request)).embeddings.length;
   },
   Rerank: async () => (await ask(reranks.rerank.bind(reranks), pair)).results.length,
+  Suggest: async () => {
+    const request = SuggestRequest.fromPartial({ prefix: query.slice(0, 3) });
+    return (await ask(suggestions.suggest.bind(suggestions), request)).suggestions.length;
+  },
   GetItem: async () => {
     const request = GetItemRequest.fromPartial({ itemId: flag("item-id") });
     return (await ask(items.getItem.bind(items), request)).item;
@@ -228,5 +234,6 @@ async function outcome(call: () => Promise<unknown>): Promise<string> {
 const outcomes: Record<string, string> = {};
 for (const [name, call] of Object.entries(calls)) outcomes[name] = await outcome(call);
 console.log(JSON.stringify(outcomes));
-for (const client of [searches, retrievals, reranks, items, operator]) client.close();
+for (const client of [searches, retrievals, reranks, suggestions]) client.close();
+for (const client of [items, operator]) client.close();
 for (const client of [plainSearches, plainReranks, plainItems, raising]) client.close();

@@ -41,6 +41,7 @@ class StageReport(_message.Message):
     - "rules": before recall, apply exclusions; after the other stages, arrange the list.
     - "facets": count facets.
     - "lookup": find items by id.
+    - "suggest": complete a typed text.
 
     A stage may run more than once: Embed runs "encode" for queries and then for items. Later
     versions may add names, so a client must accept names that it does not know.
@@ -52,6 +53,7 @@ class StageReport(_message.Message):
     - "filter": items examined.
     - "browse": items that pass.
     - "lookup": items found.
+    - "suggest": suggestions found.
     - "rules", "sort": items examined or ordered.
     - "facets": facets.
     - "encode": inputs of Embed or candidates of Rerank; 0 for a query.

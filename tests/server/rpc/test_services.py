@@ -71,7 +71,7 @@ def test_a_servicer_that_lacks_a_method_cannot_be_served(observed: Running) -> N
             """Answers nothing."""
 
     async def register() -> None:
-        parts = Parts(observed.service.bundles, pool, None, Health())
+        parts = Parts(observed.service.bundles, pool, pool, None, Health())
         row = replace(SERVICES[0], servicer=lambda *_: Unfinished())
         add_services(grpc.aio.server(), Port.PUBLIC, parts, table=(row,))
 
