@@ -133,8 +133,8 @@ AGES = word_set(
 )
 # Words that may follow a bare number, because they begin another part of the query.
 CONNECTORS = (
-    r"for|with|without|in|on|and|or|but|that|which|from|by|only|please|für|mit|ohne|und|pour|avec|sans"
-    r"|et|para|con|sin|y|com|sem|per|voor|met|для|с"
+    r"for|with|without|in|on|and|or|but|that|which|from|by|only|please|für|mit|ohne|und|pour|avec"
+    r"|sans|et|para|con|sin|y|com|sem|per|voor|met|для|с"
 )
 
 # Chinese. A number is a price if money follows, or if nothing suggests another amount.
