@@ -128,8 +128,8 @@ OTHER_AMOUNTS = word_set(
 )
 # Words shortly before a bound that show that a number up to 99 is an age.
 AGES = word_set(
-    """age aged ages kids children toddlers toddler boys girls babies men women adults seniors people
-    teens persons alter âge edad"""
+    """age aged ages kids children toddlers toddler boys girls babies men women adults seniors
+    people teens persons alter âge edad"""
 )
 # Words that may follow a bare number, because they begin another part of the query.
 CONNECTORS = (
