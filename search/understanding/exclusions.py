@@ -54,6 +54,7 @@ _FREE_OF = word_set(
     peroxide ammonia talc"""
 )
 _BEFORE = word_set("with but and mit aber avec mais con pero ,")  # belong to the exclusion
+_MAX_AFTER_NO = 2  # maximum number of words of a thing after "no" or "not"
 _MAX_WORDS = 3  # maximum number of words of an excluded thing
 
 _HAN_SUBSTANCES = (
@@ -62,10 +63,11 @@ _HAN_SUBSTANCES = (
 )
 _HAN_FREE = re.compile(rf"(?:无添加|零添加|不添加|无|零|0|免)(?P<what>{_HAN_SUBSTANCES})(?!线)")
 _HAN_WITHOUT = re.compile(
-    r"(?:不含有?|不带有?|不加|不添加|不要有?|没有|去除|别要|不包含|不想要)(?P<what>"
+    r"(?:不含有?|不带有?|不加|不添加|不要有?|没有|去除|别要|不包含|不想要|不是|除了)(?P<what>"
     rf"(?:{_HAN_SUBSTANCES})(?=[^\u4e00-\u9fff]|$|的|[\u4e00-\u9fff]{{2}})|[\u4e00-\u9fffa-z]{{1,6}}?(?=的|\s|$|[,，。]))(?P<of>的?)"
 )
 _HAN_IDIOMS = word_set("烦恼 明天 什么 你 我 他 她 钱 命 脸 了 人 之一 关系 问题 最好 更好")
+_HAN_NO_THINGS = ("什么", "脸", "你", "我", "他", "她")
 _TOKEN = re.compile(r"[^\s,]+|,")
 
 
@@ -122,7 +124,12 @@ def _excluded(
     if word in _NO:
         is_phrase = first in _NO_IDIOMS or first.endswith(("-free", "ing")) or second == "free"
         needs_more = before in _NO_BEFORE or (not before and first not in _FREE_OF)
-        return nothing if is_phrase or needs_more else (begin + 1, [first])
+        if is_phrase or needs_more:
+            return nothing
+        end, things = _things(tokens, begin)
+        # "Dress no lace long" may continue with what is wanted.
+        is_short = end - begin <= _MAX_AFTER_NO and before and end == len(tokens)
+        return (end, things) if is_short else (begin + 1, [first])
     if not before:  # "without sugar oat milk": the rest is what is wanted
         return (begin + 1, [first]) if second and word in _WITHOUT_FIRST else nothing
     return _things(tokens, begin)
@@ -153,7 +160,7 @@ def _han_exclusions(text: str) -> tuple[str, list[Exclusion]]:
     exclusions = [Exclusion(match[0], match["what"]) for match in _HAN_FREE.finditer(text)]
 
     def remove(match: re.Match[str]) -> str:
-        if match["what"] in _HAN_IDIOMS:
+        if match["what"] in _HAN_IDIOMS or match["what"].startswith(_HAN_NO_THINGS):
             return match[0]
         exclusions.append(Exclusion(match[0].removesuffix("的"), match["what"]))
         return " "

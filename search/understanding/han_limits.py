@@ -5,6 +5,7 @@ import re
 from catalog.filters import Interval
 from search.understanding import limit_words as words
 from search.understanding.interpretation import Limit
+from search.understanding.limit_words import Bound
 
 _NUMERALS = {numeral: value for value, numeral in enumerate("零一二三四五六七八九")} | {"两": 2}
 _POWERS = {"十": 10, "百": 100, "千": 1_000, "万": 10_000}
@@ -85,12 +86,19 @@ def _one_sided(text: str) -> tuple[int, int, Interval] | None:
         for match in pattern.finditer(text):
             bound = next(bound for i, bound in enumerate(bounds) if match[f"w{i}"])
             number = han_number(match["number"])
-            is_money = match["sign"].strip() or match["money"]
+            is_money = bool(match["sign"].strip() or match["money"])
+            if _is_other_unit(match["number"], bound) and not is_money:
+                continue
             ends = pattern is _AFTER or _END.match(text, match.end()) or match["whole"].strip()
             is_bare = bound.bare and ends and (match["price"] or _nothing_else(text, match))
             if number and (is_money or is_bare):
                 return match.start(), match.end(), Interval(**{bound.side: number})
     return None
+
+
+def _is_other_unit(number: str, bound: Bound) -> bool:
+    """Return whether a number without a currency is rather in watts ("60w") or pixels ("4k")."""
+    return number.endswith("w") or (number.endswith("k") and bound.side in ("above", "at_least"))
 
 
 def _nothing_else(text: str, match: re.Match[str]) -> bool:

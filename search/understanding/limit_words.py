@@ -27,8 +27,14 @@ class Bound:
 BOUNDS = (
     # English
     Bound("below", r"under|below|beneath|less than|cheaper than|lower than|not over", bare=True),
-    Bound("below", r"sub|within|<"),
-    Bound("at_most", r"no more than|not more than|not exceeding|at most|<=|≤", bare=True),
+    Bound("below", r"sub|within"),
+    Bound(
+        "at_most",
+        r"no more than|not more than|not exceeding|at most|max price|price limit",
+        bare=True,
+    ),
+    Bound("at_most", r"maximum price|max price of|<=|≤", bare=True),
+    Bound("below", r"<", bare=True),
     Bound("at_most", r"up to|maximum of|maximum|max\.?"),
     Bound("above", r"over|above|more than|higher than|pricier than|>", bare=True),
     Bound("at_least", r"at least|no less than|starting at|starting from|from|minimum of|minimum"),
@@ -64,8 +70,8 @@ BOUNDS = (
 
 # Words before a bound that say that a price follows, so that a bare number is enough.
 PRICE_WORDS = (
-    r"price|prices|priced|costing|costs|cost|budget|preis|kosten|prix|precio|preço|prezzo|prijs"
-    r"|цена"
+    r"price range|price|prices|priced|costing|costs|cost|budget|preis|kosten|prix|precio|preço"
+    r"|prezzo|prijs|цена"
 )
 # Words after a number that make it a bound.
 AFTER = (
@@ -87,14 +93,21 @@ MONEY_AFTER = (
     r"|franken|chf|rupees?|inr|pesos?|reais|zł|руб(?:лей|ля|\.)?|евро|долларов|kr)(?!\w))"
 )
 
+NUMBERS = {
+    "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+    "seventy": 70, "eighty": 80, "ninety": 90, "one hundred": 100, "a hundred": 100, "hundred": 100,
+    "two hundred": 200, "three hundred": 300, "five hundred": 500, "one thousand": 1_000,
+    "a thousand": 1_000, "thousand": 1_000,
+}  # fmt: skip
+
 # Words after a number that show that it is no price. Ends of words are part of the expression.
 UNITS = (
     r"(?:square|cubic|fluid|sq|cu|fl)\b|"
     r"(?:inch(?:es)?|in|ft|feet|foot|yards?|yd|mm|cm|m|km|meters?|metres?|miles?|mi|zoll|pouces?"
     r"|pulgadas?|pollici|inches|oz|ounces?|lbs?|pounds?|kgs?|kilos?|kilograms?|g|gr|grams?|mg|stone"
     r"|tons?|tonnes?|ml|cl|l|liters?|litres?|liter|litros?|litri|gal|gallons?|quarts?|qt|cups?|pints?"
-    r"|v|volts?|w|watts?|kw|kwh|wh|a|amps?|ma|mah|ah|hz|khz|mhz|ghz|fps|kb|mb|gb|tb|gbps|mbps|psi|bar"
-    r"|btus?|hp|cv|ps|rpm|gpm|cfm|dpi|mp|megapixels?|db|decibels?|lumens?|nits?|k|p|dpt|denier|tog|gsm"
+    r"|v|volts?|w|watts?|kw|kwh|wh|a|amps?|ma|mah|ah|hz|khz|mhz|ghz|fps|kb|mb|gb|tb|gbps|mbps|psi"
+    r"|bar|btus?|hp|cv|ps|rpm|gpm|cfm|dpi|ppi|mp|megapixels?|db|decibels?|lumens?|nits?|k|p|dpt|denier|tog|gsm"
     r"|degrees?|deg|°\w?|grad|degrés?|grados?|gradi|f|c|celsius|fahrenheit|percent|prozent|pct"
     r"|seconds?|secs?|minutes?|mins?|minuten|hours?|hrs?|stunden|heures?|horas?|ore|days?|tage|jours?"
     r"|días|weeks?|months?|monate|mois|meses|years?|yrs?|yo|jahren?|ans?|años|anni|anos|jaar|лет|года?"
@@ -108,17 +121,20 @@ UNITS = (
 )
 # Words shortly before a bound that show that its number is no price.
 OTHER_AMOUNTS = word_set(
+    """width wide height tall high length long depth deep diameter weight weighs weighing size sizes
+    waist inseam capacity holds hold supports fits temperature temperatures wattage noise speed spf
+    score resolution rated rating memory storage volume pressure thickness thick power load größe
+    gewicht höhe breite länge taille poids hauteur largeur peso altura talla tamaño ancho largo"""
+)
+# Words shortly before a bound that show that a number up to 99 is an age.
+AGES = word_set(
     """age aged ages kids children toddlers toddler boys girls babies men women adults seniors
-    people teens persons width wide height tall high length long depth deep diameter weight
-    weighs weighing size sizes waist inseam capacity holds hold supports fits temperature
-    temperatures wattage noise speed spf score resolution rated rating memory storage volume
-    pressure thickness thick power load alter größe gewicht höhe breite länge taille poids
-    hauteur largeur âge edad peso altura talla tamaño ancho largo"""
-)  # fmt: skip
+    people teens persons alter âge edad"""
+)
 # Words that may follow a bare number, because they begin another part of the query.
 CONNECTORS = (
-    r"for|with|without|in|on|and|or|but|that|which|from|by|only|please|für|mit|ohne|und|pour|avec|sans"
-    r"|et|para|con|sin|y|com|sem|per|voor|met|для|с"
+    r"for|with|without|in|on|and|or|but|that|which|from|by|only|please|für|mit|ohne|und|pour|avec"
+    r"|sans|et|para|con|sin|y|com|sem|per|voor|met|для|с"
 )
 
 # Chinese. A number is a price if money follows, or if nothing suggests another amount.
@@ -126,6 +142,7 @@ HAN_MONEY = r"(?:元|块钱|块|人民币|圆|美元|美金|欧元|日元|港币
 HAN_AFTER = (
     Bound("at_most", r"以下|以内|之内|之下|以里|封顶|及以下", bare=True),
     Bound("at_most", r"内|左右以下"),
+    Bound("at_most", r"的?预算", bare=True),
     Bound("at_least", r"以上|及以上|往上", bare=True),
     Bound("at_least", r"起步|起"),
 )
@@ -136,7 +153,7 @@ HAN_BEFORE = (
     Bound("at_least", r"不低于|不少于|不小于|至少|最低|起码", bare=True),
     Bound("above", r"高于|大于|超过|多于|贵于", bare=True),
 )
-HAN_PRICE_WORDS = r"价格|价位|价钱|售价|单价|预算|卖|价"
+HAN_PRICE_WORDS = r"控制在|人民币|价格|价位|价钱|售价|单价|预算|卖|价"
 HAN_OTHER_AMOUNTS = (
     "身高|体重|年龄|岁数|尺寸|重量|容量|温度|零下|气温|长度|宽度|高度|厚度|深度|直径|功率|层数|页数|内存|"
     "硬盘|电压|像素|续航|转速|噪音|评分|销量|好评|度数|腰围|胸围|脚长|码数|尺码|长|宽|高|厚|厘米|满"

@@ -5,6 +5,7 @@ only if nothing suggests another amount: no unit follows ("under 50 lbs"), no si
 ("men over 50"), and the number is not part of a code or a size ("under 2x4").
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -15,11 +16,12 @@ from search.understanding.interpretation import Limit
 from search.understanding.limit_words import Bound, Side
 
 _WORDS_BEFORE = 3  # number of words before a bound that may suggest another amount
+_OLDEST = 99  # an age is at most this number
 _FEW = 10  # a bare number below this, with a plural after it, counts things: "less than 3 legs"
 _DIGITS = r"\d{1,3}(?:[,.' ]\d{3})+(?:[.,]\d{1,2})?|\d{1,9}(?:[.,]\d{1,2})?"
-_NUMBER = rf"(?:{_DIGITS})\s?k(?!\w)|(?:{_DIGITS})(?!k\b)"
+_NUMBER = rf"(?:{_DIGITS})\s?k(?!\w)|(?:{_DIGITS})(?!k\b)|(?:{'|'.join(words.NUMBERS)})(?!\w)"
 _WHOLE = r"(?![\w%″”\"'’×*/°+]|[.,]\d|\s?[x×]\s?\d|-\w)"  # the number is not part of a size or code
-_FILLER = r"(?:(?:for|at|around|of|is|für|mit|pour|por|per|um)\s+)?"
+_FILLER = r"(?:(?:for|at|around|of|is|with a|with|in the|für|mit|pour|por|per|um)\s+)?"
 _PRICE = rf"(?P<price>(?:{words.PRICE_WORDS})\s*:?\s+)?"
 _START = r"(?<![\w.,/-])"
 
@@ -40,9 +42,9 @@ _AMOUNT = (
 _BEFORE = re.compile(
     rf"{_START}{_FILLER}{_PRICE}{_FILLER}{_BOUND_BEFORE}(?:(?<=\W)\s*|\s+|(?=[$€£¥])|-(?=\$)){_AMOUNT}{_WHOLE}"
 )
-_AFTER = re.compile(rf"{_START}{_PRICE}{_AMOUNT}{_WHOLE}\s*{_BOUND_AFTER}(?!\w)")
+_AFTER = re.compile(rf"{_START}{_FILLER}{_PRICE}{_AMOUNT}{_WHOLE}\s*{_BOUND_AFTER}(?!\w)")
 _BUDGET = re.compile(
-    rf"{_START}(?P<price>budget|preis|prix|precio)\s*(?:of|is|:)?\s*{_AMOUNT}{_WHOLE}"
+    rf"{_START}{_FILLER}(?P<price>budget|preis|prix|precio)\s*(?:of|is|:)?\s*{_AMOUNT}{_WHOLE}"
 )
 _RANGE = re.compile(
     rf"{_START}{_FILLER}{_PRICE}(?:(?P<between>{words.BETWEEN})\s+|(?:{words.FROM})\s+)?"
@@ -68,6 +70,7 @@ _TRIGGERS = frozenset(
     )
     for wording in alternatives.split("|")
 )
+_WORDS = re.compile(r"[^\W\d_]+|\d+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
@@ -89,7 +92,9 @@ def limits_in(text: str) -> tuple[str, tuple[Limit, ...]]:
 
 
 def number_of(text: str) -> float:
-    """Return the number that a text writes with separators of thousands, a comma, or a k."""
+    """Return a number in words, or with separators of thousands, a comma, or a k."""
+    if text in words.NUMBERS:
+        return float(words.NUMBERS[text])
     factor = 1_000 if text.endswith("k") else 1
     digits = text.rstrip("k ").replace(" ", "").replace("'", "")
     if re.fullmatch(r"\d{1,3}([.,]\d{3})+", digits):
@@ -149,12 +154,16 @@ def _is_bare_price(text: str, match: re.Match[str], *, strict: bool) -> bool:
         match: The match of the limit.
         strict: Whether the limit must end the query or a part of it.
     """
-    before = re.findall(r"[^\W\d_]+", text[: match.start()])[-_WORDS_BEFORE:]
-    if words.OTHER_AMOUNTS.intersection(before):
+    before = _WORDS.findall(text[: match.start()])
+    number = number_of(match["number"])
+    if len(before) == 1 and before[0].isdigit():
+        return False  # a title such as "20 under 40"
+    near = set(itertools.takewhile(str.isalpha, reversed(before[-_WORDS_BEFORE:])))
+    if near & words.OTHER_AMOUNTS or (near & words.AGES and number <= _OLDEST):
         return False
     if _CONNECTOR.match(text, match.end()):
         return True
     following = _NEXT_WORD.match(text, match.end())
     if strict or following is None:
         return False
-    return number_of(match["number"]) >= _FEW or not following[1].endswith("s")
+    return number >= _FEW or not following[1].endswith("s")

@@ -27,7 +27,7 @@ _CONTEXT = 1.0  # weight of the neighbouring words
 # The logarithm of the number of occurrences that an unknown word would have if it were no typo.
 _UNSEEN = -3.0
 # The same if the index has the word's stem, or if the encoder has the word, such as an English word
-_UNSEEN_KNOWN = 3.0
+_UNSEEN_KNOWN = 2.0
 _MIN_PART = 3  # minimum number of characters of each part of a split word
 
 _VOWELS = frozenset("aeiouyäöüéèáíóú")
