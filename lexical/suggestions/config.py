@@ -43,7 +43,7 @@ class SuggestionConfig:
             InputError: a number is below its minimum, or a share or weight is negative.
         """
         for name, value in vars(self).items():
-            least = 0 if name.endswith(("weight", "share")) else 1
+            least = 0 if name.endswith(("weight", "share", "phrases")) else 1
             if not value >= least:
                 raise InputError(f"suggestions: {name} is {value}; give at least {least}")
 

@@ -267,7 +267,8 @@ def _top(
                 np.arange(last * _BLOCK, high),
             )
         )
-    return inside[_largest(scores[inside], most)]
+    best: Int64[np.ndarray, " best"] = inside[_largest(scores[inside], most)]
+    return best
 
 
 def _largest(values: Float32[np.ndarray, " values"], most: int) -> Int64[np.ndarray, " largest"]:
