@@ -25,9 +25,7 @@ class SuggestionConfig:
     max_words: int = 4  # maximum number of words of a phrase
     # a phrase is left out if one longer phrase has this share of its occurrences
     fragment_share: float = 0.8
-    max_title_phrases: int = (
-        1_000_000  # maximum number of phrases of titles; the rarest are left out
-    )
+    max_title_phrases: int = 1_000_000  # maximum number of phrases of titles, the most frequent
     # weights of the score: times that the text was a query, past queries and titles that have the
     # text as a phrase, and items of a category or brand
     query_weight: float = 1.0
