@@ -25,9 +25,7 @@ class SuggestionConfig:
     max_words: int = 4  # maximum number of words of a phrase
     # a phrase is left out if one longer phrase has this share of its occurrences
     fragment_share: float = 0.8
-    max_title_phrases: int = (
-        1_000_000  # maximum number of phrases of titles; the rarest are left out
-    )
+    max_title_phrases: int = 1_000_000  # maximum number of phrases of titles, the most frequent
     # weights of the score: times that the text was a query, past queries and titles that have the
     # text as a phrase, and items of a category or brand
     query_weight: float = 1.0
@@ -43,7 +41,7 @@ class SuggestionConfig:
             InputError: a number is below its minimum, or a share or weight is negative.
         """
         for name, value in vars(self).items():
-            least = 0 if name.endswith(("weight", "share")) else 1
+            least = 0 if name.endswith(("weight", "share", "phrases")) else 1
             if not value >= least:
                 raise InputError(f"suggestions: {name} is {value}; give at least {least}")
 

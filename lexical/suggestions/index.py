@@ -267,7 +267,7 @@ def _top(
                 np.arange(last * _BLOCK, high),
             )
         )
-    best: Int64[np.ndarray, "best"] = inside[_largest(scores[inside], most)]
+    best: Int64[np.ndarray, " best"] = inside[_largest(scores[inside], most)]
     return best
 
 

@@ -195,3 +195,21 @@ def test_every_suggestion_leads_to_results(built) -> None:
             best = LAMPS[int(rows[0])]
             words = f"{best.title} {best.brand} {best.category}".lower()
             assert all(word in words for word in text.lower().split()), text
+
+
+def test_a_long_prefix_of_unknown_words_is_not_corrected(phrases: SuggestionIndex) -> None:
+    """The correction of a word takes time, so a request corrects two words at most."""
+    typed = " ".join(["celing"] * 3)
+    assert phrases.complete(typed, 10, lambda suggestion: suggestion.row).corrected == ""
+    assert phrases.complete("rde celing f", 10, lambda _: 7).corrected == "rde ceiling f"
+
+
+def test_rows_with_all_are_the_items_that_have_every_word(tmp_path: Path) -> None:
+    index = LexicalIndex.build(ItemStore.of(LAMPS), tmp_path / "lexical")
+    assert index.rows_with_all("brass lamp", 10).tolist() == [0, 1]
+    assert index.rows_with_all("lamps", 2).size == 2  # the same term as "lamp"
+    assert index.rows_with_all("acme floor", 10).tolist() == [1]  # words of two fields
+    assert index.rows_with_all("brass lamp", 10, among=1).tolist() == [1]
+    assert index.rows_with_all("brass lamp", 10, among=2).tolist() == []
+    for text in ("golden lamp", "bras lamp", "", "&"):  # no word is guessed
+        assert index.rows_with_all(text, 10).tolist() == []
