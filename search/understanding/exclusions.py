@@ -15,13 +15,20 @@ from search.understanding.phrases import word_set
 
 # Words that begin an exclusion.
 _WITHOUT_FIRST = word_set("without w/o excluding ohne")  # may begin a query
-_WITHOUT = word_set("without w/o excluding ohne sans sin senza sem zonder без")
+_WITHOUT = word_set("without w/o excluding except minus ohne sans sin senza sem zonder без")
 _NO = word_set("no not kein keine keinen geen")  # need other words before
 _SKIPPED = word_set(
     """a an the any added artificial too much der die das le la les el un una eine einen de
     zugesetzten"""
 )
 _AND = word_set("and or nor & , und oder et ou y o e of и или")
+_FREE_OF_WORDS = ("free", "of")  # begin an exclusion: "shampoo free of sulfates"
+_BUT_WORDS = ("anything", "but")  # begin an exclusion: "anything but pink"
+# Materials after "non": "non-leather" is an exclusion, and "non-stick" is none.
+_MATERIALS = word_set(
+    """leather suede wool fur down feather cotton linen silk polyester nylon acrylic latex rubber
+    plastic metal aluminum aluminium glass wood wooden dairy alcoholic alcohol meat"""
+)
 # Words that end the excluded words.
 _ENDS = word_set(
     """for with in on under over from by to at but that which who when while is are as like size
@@ -34,7 +41,7 @@ _NO_BEFORE = word_set("dr mr or yes say says")
 _IDIOMS = word_set(
     """you me him her us them it cause trace borders limits limit end fear remorse warning words
     doubt question reservation women men rain mercy god gods walls reason equal parallel
-    compromise exception further saying being going hesitation delay regard rest regrets apology
+    compromise exception qualities further saying being going hesitation delay regard rest regrets apology
     a's"""
 )
 _NO_IDIOMS = word_set(
@@ -61,13 +68,17 @@ _HAN_SUBSTANCES = (
     "糖精|蔗糖|乳糖|白糖|糖|酒精|咖啡因|麸质|香精|香料|色素|防腐剂|添加剂|人工添加剂|硅油|荧光剂|甲醛|磷|氟|盐|"
     "味精|反式脂肪|脂肪|脂|油|奶|乳|蛋|骨|刺|香味|气味|味|铅|镍|塑化剂|双酚a|麦麸|坚果|花生|大豆|胶水|胶|激素|抗生素"
 )
-_HAN_FREE = re.compile(rf"(?:无添加|零添加|不添加|无|零|0|免)(?P<what>{_HAN_SUBSTANCES})(?!线)")
+_HAN_MATERIALS = (
+    "真皮|皮质|皮革|皮|布艺|布质|塑料|金属|羊毛|纯棉|棉|化纤|木质|实木|乳胶|橡胶|玻璃|油炸|转基因"
+)
+_HAN_FREE = re.compile(rf"(?:无添加|零添加|0添加|不添加|无|零|0|免)(?P<what>{_HAN_SUBSTANCES})(?!线)")
 _HAN_WITHOUT = re.compile(
-    r"(?:不含有?|不带有?|不加|不添加|不要有?|没有|去除|别要|不包含|不想要|不是|除了)(?P<what>"
-    rf"(?:{_HAN_SUBSTANCES})(?=[^\u4e00-\u9fff]|$|的|[\u4e00-\u9fff]{{2}})|[\u4e00-\u9fffa-z]{{1,6}}?(?=的|\s|$|[,，。]))(?P<of>的?)"
+    rf"(?:非(?P<material>{_HAN_MATERIALS})|除了?(?P<other>[\u4e00-\u9fffa-z]{{1,6}}?)(?:之外|以外|外)"
+    r"|(?:不含有?|不带有?|不加|不添加|不要有?|没有|去除|排除|除去|别要|不包含|不想要|不是|除了)(?P<what>"
+    rf"(?:{_HAN_SUBSTANCES})(?=[^\u4e00-\u9fff]|$|的|[\u4e00-\u9fff]{{2}})|[\u4e00-\u9fffa-z]{{1,6}}?(?=的|\s|$|[,，。])))(?P<of>的?)"
 )
 _HAN_IDIOMS = word_set("烦恼 明天 什么 你 我 他 她 钱 命 脸 了 人 之一 关系 问题 最好 更好")
-_HAN_NO_THINGS = ("什么", "脸", "你", "我", "他", "她")
+_HAN_NO_THINGS = re.compile("什么|脸|你|我|他|她|人(?!工|造)")
 _TOKEN = re.compile(r"[^\s,]+|,")
 
 
@@ -111,6 +122,10 @@ def _excluded(
     """Return where the exclusion at a token ends, and what it excludes."""
     word, before = tokens[start], tokens[start - 1] if start else ""
     nothing = (start + 1, list[str]())
+    if begins := _operator(tokens, start):
+        return begins
+    if before and tuple(tokens[start : start + 2]) in (_FREE_OF_WORDS, _BUT_WORDS):
+        return _things(tokens, start + 2)
     if word not in _WITHOUT and word not in _NO:
         return nothing
     begin = start + 1
@@ -133,6 +148,18 @@ def _excluded(
     if not before:  # "without sugar oat milk": the rest is what is wanted
         return (begin + 1, [first]) if second and word in _WITHOUT_FIRST else nothing
     return _things(tokens, begin)
+
+
+def _operator(tokens: list[str], start: int) -> tuple[int, list[str]] | None:
+    """Return where "-beats", "non-leather" or "non leather" ends, and what it excludes."""
+    word, following = tokens[start], [*tokens[start + 1 : start + 2], ""][0]
+    if start and word.startswith("-") and word[1:].isalpha():
+        return start + 1, [word[1:]]
+    if word.startswith("non-") and word[4:] in _MATERIALS:
+        return start + 1, [word[4:]]
+    if word == "non" and following in _MATERIALS:
+        return start + 2, [following]
+    return None
 
 
 def _things(tokens: list[str], begin: int) -> tuple[int, list[str]]:
@@ -160,9 +187,10 @@ def _han_exclusions(text: str) -> tuple[str, list[Exclusion]]:
     exclusions = [Exclusion(match[0], match["what"]) for match in _HAN_FREE.finditer(text)]
 
     def remove(match: re.Match[str]) -> str:
-        if match["what"] in _HAN_IDIOMS or match["what"].startswith(_HAN_NO_THINGS):
+        what = match["what"] or match["material"] or match["other"]
+        if what in _HAN_IDIOMS or _HAN_NO_THINGS.match(what):
             return match[0]
-        exclusions.append(Exclusion(match[0].removesuffix("的"), match["what"]))
+        exclusions.append(Exclusion(match[0].removesuffix("的"), what))
         return " "
 
     return " ".join(_HAN_WITHOUT.sub(remove, text).split()), exclusions

@@ -19,7 +19,7 @@ _MONEY = words.HAN_MONEY
 _SIGN = r"(?:[¥$€£]|rmb)?\s*"
 _PRICE = rf"(?P<price>(?:{words.HAN_PRICE_WORDS})\s*(?:在|为|是|:)?\s*)?"
 _AFTER = re.compile(
-    rf"{_PRICE}(?P<sign>{_SIGN})(?P<number>{_NUMBER})\s*(?P<money>{_MONEY}?)\s*(?P<bound>"
+    rf"{_PRICE}(?:比\s*)?(?P<sign>{_SIGN})(?P<number>{_NUMBER})\s*(?P<money>{_MONEY}?)\s*(?P<bound>"
     + "|".join(f"(?P<w{i}>{bound.words})" for i, bound in enumerate(words.HAN_AFTER))
     + r")的?"
 )

@@ -142,13 +142,17 @@ HAN_MONEY = r"(?:元|块钱|块|人民币|圆|美元|美金|欧元|日元|港币
 HAN_AFTER = (
     Bound("at_most", r"以下|以内|之内|之下|以里|封顶|及以下", bare=True),
     Bound("at_most", r"内|左右以下"),
+    Bound("below", r"便宜"),
     Bound("at_most", r"的?预算", bare=True),
     Bound("at_least", r"以上|及以上|往上", bare=True),
     Bound("at_least", r"起步|起"),
 )
 HAN_BEFORE = (
     Bound("at_most", r"不超过|不高于|不大于|不要超过|别超过|不多于|最多|最高|顶多|至多", bare=True),
-    Bound("at_most", r"控制在|预算在|预算是|预算为|预算", bare=True),
+    Bound("at_most", r"控制在|预算在|预算是|预算为|预算|上限为?|<=|≤", bare=True),
+    Bound("below", r"<"),
+    Bound("above", r">"),
+    Bound("at_least", r">=|≥"),
     Bound("below", r"低于|小于|少于|不到|便宜于|不足", bare=True),
     Bound("at_least", r"不低于|不少于|不小于|至少|最低|起码", bare=True),
     Bound("above", r"高于|大于|超过|多于|贵于", bare=True),
