@@ -36,6 +36,8 @@ class Hit:
             `search.relevance`); empty when browsing.
         relevance: The estimated probability that the item is relevant, in [0, 1]; None when
             browsing, and if the bundle has no calibration.
+        guessed: Whether the result is a guess: the query has a code that no item has, or no item
+            fits. Pinned items and items with a code of the query are no guesses.
     """
 
     item_id: str
@@ -49,6 +51,7 @@ class Hit:
     adjustments: tuple[Adjustment, ...] = ()
     signals: Mapping[str, float] = field(default_factory=dict)
     relevance: float | None = None
+    guessed: bool = False
 
 
 @dataclass(frozen=True)

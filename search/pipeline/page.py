@@ -52,4 +52,10 @@ def _hit(state: SearchState, rank: int) -> Hit:
         item=item,
         signals={name: float(values[rank]) for name, values in state.signals.items()},
         relevance=None if state.relevance is None else float(state.relevance[rank]),
+        guessed=rank >= len(state.pins) + state.exact and _has_guesses(state),
     )
+
+
+def _has_guesses(state: SearchState) -> bool:
+    """Return whether results that have no code of the query are guesses."""
+    return state.nothing_fits or bool(state.codes.unknown)

@@ -86,6 +86,7 @@ def search_response(
                 base_score=hit.base_score,
                 adjustments=map(adjustment_message, hit.adjustments),
                 relevance=hit.relevance,
+                guessed=hit.guessed,
             )
             for rank, hit in enumerate(result.hits, start=request.offset + 1)
         ],
