@@ -40,6 +40,8 @@ class Hit:
             browsing, and if the bundle has no calibration.
         variant_count: Number of further relevant items with the same group_id that are left out.
         highlights: The words of the item that match the query; empty if the request asks for none.
+        guessed: Whether the result is a guess: the query has a code that no item has, or no item
+            fits. Pinned items and items with a code of the query are no guesses.
     """
 
     item_id: str
@@ -55,6 +57,7 @@ class Hit:
     relevance: float | None = None
     variant_count: int = 0
     highlights: tuple[Highlight, ...] = ()
+    guessed: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from search.channels.base import Allowed
 from search.channels.fusion import Channels
 from search.errors import UnknownItemsError
 from search.feature_source import FeatureSource
+from search.identifiers.matching import CodeMatch, find_codes
+from search.identifiers.table import Identifiers
 from search.ranking.popularity import Popularity
 from search.result import Hit, Lookup, SearchResult
 from search.runtime.deadline import caller_check
@@ -44,6 +46,7 @@ class Snapshot:
         feature_source: The source of the reranker's features.
         popularity: The order of items for requests without a query.
         understanding: The data that queries are understood with.
+        identifiers: The codes of items.
         sample: Unit vectors of queries for measuring recall. The index was not tuned on them.
         suggestions: The suggestions of the bundle; None in bundles without suggestions.
     """
@@ -53,6 +56,7 @@ class Snapshot:
     feature_source: FeatureSource
     popularity: Popularity
     understanding: QueryUnderstanding
+    identifiers: Identifiers
     sample: Float32[np.ndarray, "sample dim"]
     suggestions: SuggestionIndex | None = None
 
@@ -88,6 +92,7 @@ class Snapshot:
             source,
             Popularity.of(catalogue),
             QueryUnderstanding.of(catalogue, Synonyms.read(directory / bundle.UNDERSTANDING)),
+            Identifiers.of(catalogue),
             np.array(open_held_out(directory / bundle.INDEX)[:_SAMPLE]),
             SuggestionIndex.open(suggestions, len(catalogue)) if suggestions.is_dir() else None,
         )
@@ -110,6 +115,7 @@ class Snapshot:
             feature_source=replace(self.feature_source, catalogue=catalogue, channels=channels),
             popularity=Popularity.of(catalogue, self.popularity),
             understanding=self.understanding.extended(added) if added else self.understanding,
+            identifiers=Identifiers.of(catalogue, self.identifiers),
         )
 
     def interpret(
@@ -122,6 +128,11 @@ class Snapshot:
         return self.understanding.interpret(
             text, language, kinds, is_indexed, is_real, self._has_prices, pinyin_in
         )
+
+    def codes(self, text: str, is_real: Callable[[str], bool]) -> CodeMatch:
+        """Return the codes in a normalised query; see `find_codes`."""
+        index = self.channels.lexical_index
+        return find_codes(text, self.identifiers, self.catalogue, index, is_real)
 
     def _has_prices(self) -> bool:
         """Return whether an item has a price."""

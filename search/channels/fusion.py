@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from catalog.catalogue import Catalogue
 from lexical.index import LexicalIndex
@@ -68,6 +68,16 @@ class Candidates:
                 item=catalogue.item(row) if with_items else None,
             )
             for position, row in enumerate(self.rows.tolist())
+        )
+
+    def at(self, positions: Int64[np.ndarray, " positions"]) -> "Candidates":
+        """Return the candidates at some positions."""
+        return Candidates(
+            self.rows[positions],
+            self.recall_scores[positions],
+            {name: of_channel[positions] for name, of_channel in self.channel_scores.items()},
+            {name: of_channel[positions] for name, of_channel in self.ranks.items()},
+            self.plan,
         )
 
     def ranks_at(self, position: int) -> dict[str, int]:

@@ -63,16 +63,8 @@ def demoted(state: SearchState, candidates: Candidates) -> tuple[Candidates, int
     if wanted in (0, depth):
         return candidates, depth
     order = np.concatenate([np.argsort(unwanted, kind="stable"), np.arange(depth, len(candidates))])
-    scores = candidates.recall_scores[order]
+    moved = candidates.at(order)
+    scores = moved.recall_scores
     for start in (wanted, depth):
         scores[start:] = scores_behind(scores[:start], scores[start:])
-    return (
-        Candidates(
-            candidates.rows[order],
-            scores,
-            {name: of[order] for name, of in candidates.channel_scores.items()},
-            {name: of[order] for name, of in candidates.ranks.items()},
-            candidates.plan,
-        ),
-        wanted,
-    )
+    return moved, wanted

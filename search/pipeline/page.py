@@ -62,6 +62,7 @@ def _hit(state: SearchState, rank: int) -> Hit:
         item=item,
         signals=scores_at(state.signals, rank),
         relevance=None if state.relevance is None else float(state.relevance[rank]),
+        guessed=rank >= len(state.pins) + state.exact and _has_guesses(state),
     )
 
 
@@ -100,3 +101,8 @@ def _variant_counts(state: SearchState, ranks: Sequence[int]) -> list[int]:
     hidden = np.maximum(sizes - np.maximum(pinned, state.max_per_group), 0)
     counts: list[int] = np.where(on_page[:, 0] >= 0, hidden, 0).tolist()
     return counts
+
+
+def _has_guesses(state: SearchState) -> bool:
+    """Return whether results that have no code of the query are guesses."""
+    return state.nothing_fits or bool(state.codes.unknown)

@@ -3,17 +3,21 @@
 import numpy as np
 
 from search.pipeline.state import RankedList, SearchState
-from search.ranking.ordering import rerank_order
+from search.ranking.ordering import rerank_order, scores_before
 
 
 def rank_candidates(state: SearchState) -> None:
-    """Rank the candidates by final score: pins, then reranked candidates, then the others."""
+    """Rank the candidates by final score: pins, then reranked candidates, then the others.
+
+    Of the reranked candidates, those that have a code of the query come first.
+    """
     candidates = state.candidates
     if candidates is None:
         return  # when browsing, `recall` has already set the ranking
     recall_scores, pins, scored = candidates.recall_scores, len(state.pins), len(state.scores)
     final = state.scores.logits + (np.float32(state.weights.recall) * recall_scores[:scored])
-    behind = max(scored, pins)
+    behind, exact = max(scored, pins), slice(pins, min(pins + state.exact, scored))
+    final[exact] = scores_before(final[exact], final[exact.stop :])
     order, other_scores = rerank_order(final[pins:], recall_scores[behind:])
     pin_scores = np.concatenate([final[:pins], recall_scores[scored:pins]])
     ranked = np.concatenate([np.arange(pins), pins + order, np.arange(behind, len(recall_scores))])

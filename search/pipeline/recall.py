@@ -8,9 +8,9 @@ from search.channels.base import Allowed, Query
 from search.channels.fusion import Candidates, recall_scores
 from search.encoding import QueryEncoder
 from search.pipeline.demotion import demoted
-from search.pipeline.rule_effects.active_rules import ActiveRules
 from search.pipeline.rule_effects.caps import capped
 from search.pipeline.state import RankedList, SearchState
+from search.ranking.ordering import scores_before
 
 
 class Recall:
@@ -36,11 +36,12 @@ class Recall:
         with state.timer.stage("recall") as stage:
             candidates = _recall(state, query, self._deepest)
             candidates, wanted = demoted(state, candidates)
+            candidates, wanted = _exact_first(state, query, candidates, wanted)
             stage.candidates, stage.plan = len(candidates), candidates.plan
         state.recalled_rows = candidates.rows
         target = min(state.depths.rerank, wanted)
         if state.rules is not None:
-            candidates, target = _pins_first(state, state.rules, query, candidates, target)
+            candidates, target = _first(state, state.pins, query, candidates, target)
         state.candidates = candidates
         state.rerank_target = min(target, state.depths.rerank_limit)
 
@@ -92,40 +93,70 @@ def _suffices(state: SearchState, rows: Int32[np.ndarray, " candidates"]) -> boo
     return len(capped(catalogue, rows, state.max_per_group, request.end + 1)) > request.end
 
 
-def _pins_first(
-    state: SearchState, rules: ActiveRules, query: Query, candidates: Candidates, target: int
+def _exact_first(
+    state: SearchState, query: Query, candidates: Candidates, wanted: int
 ) -> tuple[Candidates, int]:
-    """Put pinned items before all other candidates.
+    """Put the items that have a code of the query before all other candidates.
 
     Returns:
-        The candidates, and the number of candidates to rerank. This number counts all pinned items,
-        and the items among the first `target` candidates that are not pinned; 0 if `target` is 0.
+        The candidates, and the number of wanted candidates within the recall depth.
     """
-    pins, channels = rules.pins, state.snapshot.channels
-    is_other = ~np.isin(candidates.rows, pins)
+    rows, pins = state.codes.rows, state.pins
+    if state.allowed is not None:
+        rows = rows[state.allowed[rows]]
+    rows = rows[~np.isin(rows, pins)]
+    if not len(rows):
+        return candidates, wanted
+    state.exact = len(rows)
+    joined, wanted = _first(state, rows, query, candidates, wanted)
+    scores = joined.recall_scores
+    order = np.concatenate(
+        [np.argsort(-scores[: len(rows)], kind="stable"), np.arange(len(rows), len(scores))]
+    )
+    joined = joined.at(order)
+    scores = joined.recall_scores
+    scores[: len(rows)] = scores_before(scores[: len(rows)], scores[len(rows) :])
+    return joined, wanted
+
+
+def _first(
+    state: SearchState,
+    first: Int32[np.ndarray, " first"],
+    query: Query,
+    candidates: Candidates,
+    target: int,
+) -> tuple[Candidates, int]:
+    """Put some items before all other candidates, even if recall did not find them.
+
+    Returns:
+        The candidates, and the number of candidates to rerank. This number counts all first items,
+        and the others among the first `target` candidates; 0 if `target` is 0.
+    """
+    channels = state.snapshot.channels
+    is_other = ~np.isin(candidates.rows, first)
     recalled = candidates.rows[: state.depths.recall].tolist()
     positions = {row: position for position, row in enumerate(recalled)}
-    pin_positions = np.array([positions.get(row, -1) for row in pins.tolist()], np.int64)
+    first_positions = np.array([positions.get(row, -1) for row in first.tolist()], np.int64)
     ranks: dict[str, Int32[np.ndarray, " candidates"]] = {}
     for channel, of_channel in candidates.ranks.items():
-        # A pin that was not recalled has position -1, so it gets the 0 that is appended at the end.
-        of_pins = np.append(of_channel, np.int32(0))[pin_positions]
-        ranks[channel] = np.concatenate([of_pins, of_channel[is_other]])
-    pin_scores = channels.scores(query, pins)
+        # An item that was not recalled has position -1, so it gets the 0 appended at the end.
+        of_first = np.append(of_channel, np.int32(0))[first_positions]
+        ranks[channel] = np.concatenate([of_first, of_channel[is_other]])
+    scores = channels.scores(query, first)
     joined = Candidates(
-        np.concatenate([pins, candidates.rows[is_other]]),
+        np.concatenate([first, candidates.rows[is_other]]),
         np.concatenate(
-            [recall_scores(pin_scores, state.weights.channels), candidates.recall_scores[is_other]]
+            [recall_scores(scores, state.weights.channels), candidates.recall_scores[is_other]]
         ),
         {
-            channel: np.concatenate([pin_scores[channel], of_channel[is_other]])
+            channel: np.concatenate([scores[channel], of_channel[is_other]])
             for channel, of_channel in candidates.channel_scores.items()
         },
         ranks,
         candidates.plan,
     )
     others = int(np.count_nonzero(is_other[:target]))
-    return joined, len(pins) + others if target else 0
+    return joined, len(first) + others if target else 0
 
 
 def _browse(state: SearchState) -> None:

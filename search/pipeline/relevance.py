@@ -34,22 +34,25 @@ class Relevance:
 
 def _apply(state: SearchState, calibration: Calibration) -> None:
     pins, ranking, minimum = len(state.pins), state.ranking, state.request.min_relevance
+    exact = state.exact
     if minimum is None:
         minimum = state.config.min_relevance
     # Pinned items have a relevance of their own, because their positions say nothing about it.
-    others = calibration.estimate({name: of[pins:] for name, of in state.signals.items()})
+    others = calibration.estimate({name: of[pins + exact :] for name, of in state.signals.items()})
     pinned = [
         calibration.estimate({name: of[pin : pin + 1] for name, of in state.signals.items()})
         for pin in range(pins)
     ]
-    relevance = np.concatenate([*(estimate.relevance for estimate in pinned), others.relevance])
-    last = pins + int(np.count_nonzero(others.relevance >= minimum))
-    recalled = relevance[pins : min(last, pins + ranking.recalled)]
-    state.relevance, state.nothing_fits = relevance, others.nothing_fits
-    if others.nothing_fits:
-        state.relevant = 0
-    else:
-        state.relevant = max(round(float(recalled.sum())), min(len(recalled), 1))
+    # An item with a code that the query names is what the shopper wants.
+    certain = np.ones(exact, np.float32)
+    of_pins = (estimate.relevance for estimate in pinned)
+    relevance = np.concatenate([*of_pins, certain, others.relevance])
+    last = pins + exact + int(np.count_nonzero(others.relevance >= minimum))
+    recalled = relevance[pins + exact : min(last, pins + ranking.recalled)]
+    state.relevance, state.nothing_fits = relevance, others.nothing_fits and not exact
+    state.relevant = exact
+    if not others.nothing_fits:
+        state.relevant += max(round(float(recalled.sum())), min(len(recalled), 0 if exact else 1))
     if last < len(ranking.rows):
         state.ranking = ranking.first(last, pins)
 

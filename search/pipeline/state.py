@@ -11,6 +11,7 @@ from catalog.facets import FacetCounts
 from search.channels.base import Allowed, Query
 from search.channels.fusion import Candidates, ChannelScores, scores_at
 from search.config import MAX_DEPTH, EngineConfig
+from search.identifiers.matching import NO_CODES, CodeMatch
 from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
 from search.ranking.weights import Weights
 from search.request import MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
@@ -117,6 +118,7 @@ class SearchState:
     Attributes:
         request: The request.
         interpretation: What the query was understood as; None when browsing. Set by `understand`.
+        codes: The codes in the query. Set by `understand`.
         snapshot: The items that are searched.
         config: Settings of the engine.
         weights: The weights of the channels' scores and of the recall score.
@@ -131,6 +133,8 @@ class SearchState:
         query: The query in the form that channels use; None when browsing. Set by `recall`.
         candidates: The candidates, pinned items first; None when browsing. Set by `recall`.
         recalled_rows: Rows that recall found, without pinned items that recall did not find.
+        exact: Number of candidates after the pinned items that have a code of the query. Set by
+            `recall`.
         rerank_target: Number of candidates to rerank if there is time.
         scores: The reranker's scores of the first candidates. Set by `rerank`.
         ranking: The ranked list. Set by `rank` or, when browsing, by `recall`. `relevance` leaves
@@ -160,6 +164,7 @@ class SearchState:
     degradations: list[Degradation] = field(default_factory=list)
     allowed: Allowed = None
     matched: int | None = None
+    codes: CodeMatch = NO_CODES
     interpretation: Interpretation | None = None
     rules: ActiveRules | None = None
     query: Query | None = None
@@ -167,6 +172,7 @@ class SearchState:
     recalled_rows: Int32[np.ndarray, " recalled"] = field(
         default_factory=lambda: np.zeros(0, np.int32)
     )
+    exact: int = 0
     rerank_target: int = 0
     scores: RerankScores = NOT_RERANKED
     ranking: RankedList = NOTHING

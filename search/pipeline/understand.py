@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from search.pipeline.state import SearchState
+from search.understanding.interpretation import NOTHING
 
 
 class Understand:
@@ -14,12 +15,15 @@ class Understand:
         self._is_real = is_real
 
     def __call__(self, state: SearchState) -> None:
-        """Set the interpretation, unless the request has no query."""
+        """Set the codes and the interpretation, unless the request has no query."""
         request = state.request
         if not request.text:
             return
         kinds = request.understanding & state.config.understanding
         with state.timer.step("understand"):
+            state.codes = state.snapshot.codes(request.text, self._is_real)
+            if state.codes.is_all:
+                kinds = NOTHING  # no part of a code is a word
             understood = state.snapshot.interpret(
                 request.text, request.language or state.config.language, kinds, self._is_real
             )

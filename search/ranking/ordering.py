@@ -26,6 +26,16 @@ def rerank_order(
     return order, np.concatenate([head, scores_behind(head, tail)]).astype(np.float32)
 
 
+def scores_before(
+    head: Float32[np.ndarray, "head"], others: Float32[np.ndarray, "others"]
+) -> Float32[np.ndarray, "head"]:
+    """Raise the scores of a head by a constant, to above all other scores, if necessary."""
+    if not len(head) or not len(others) or head.min() > others.max():
+        return head
+    raised: Float32[np.ndarray, "head"] = head + (others.max() - head.min() + np.float32(_GAP))
+    return raised
+
+
 def scores_behind(
     head: Float32[np.ndarray, "head"], tail: Float32[np.ndarray, "tail"]
 ) -> Float32[np.ndarray, "tail"]:

@@ -22,8 +22,16 @@ _SKIPPED = word_set(
     zugesetzten"""
 )
 _AND = word_set("and or nor & , und oder et ou y o e of и или")
-_FREE_OF_WORDS = ("free", "of")  # begin an exclusion: "shampoo free of sulfates"
-_BUT_WORDS = ("anything", "but")  # begin an exclusion: "anything but pink"
+# Two words that begin an exclusion: "shampoo free of sulfates", "doesn't contain fluoride".
+_WITHOUT_PAIRS = frozenset(
+    (
+        ("free", "of"),
+        ("anything", "but"),
+        ("not", "containing"),
+        ("doesn't", "contain"),
+        ("don't", "want"),
+    )
+)
 # Materials after "non": "non-leather" is an exclusion, and "non-stick" is none.
 _MATERIALS = word_set(
     """leather suede wool fur down feather cotton linen silk polyester nylon acrylic latex rubber
@@ -41,8 +49,8 @@ _NO_BEFORE = word_set("dr mr or yes say says")
 _IDIOMS = word_set(
     """you me him her us them it cause trace borders limits limit end fear remorse warning words
     doubt question reservation women men rain mercy god gods walls reason equal parallel
-    compromise exception qualities further saying being going hesitation delay regard rest regrets apology
-    a's"""
+    compromise exception qualities further saying being going hesitation delay regard rest regrets
+    apology a's"""
 )
 _NO_IDIOMS = word_set(
     """drill drilling slip show tie iron sew bake scratch rinse stick pull spill fog dig touch wax
@@ -71,7 +79,9 @@ _HAN_SUBSTANCES = (
 _HAN_MATERIALS = (
     "真皮|皮质|皮革|皮|布艺|布质|塑料|金属|羊毛|纯棉|棉|化纤|木质|实木|乳胶|橡胶|玻璃|油炸|转基因"
 )
-_HAN_FREE = re.compile(rf"(?:无添加|零添加|0添加|不添加|无|零|0|免)(?P<what>{_HAN_SUBSTANCES})(?!线)")
+_HAN_FREE = re.compile(
+    rf"(?:无添加|零添加|0添加|不添加|无|零|0|免)(?P<what>{_HAN_SUBSTANCES})(?!线)"
+)
 _HAN_WITHOUT = re.compile(
     rf"(?:非(?P<material>{_HAN_MATERIALS})|除了?(?P<other>[\u4e00-\u9fffa-z]{{1,6}}?)(?:之外|以外|外)"
     r"|(?:不含有?|不带有?|不加|不添加|不要有?|没有|去除|排除|除去|别要|不包含|不想要|不是|除了)(?P<what>"
@@ -122,12 +132,9 @@ def _excluded(
     """Return where the exclusion at a token ends, and what it excludes."""
     word, before = tokens[start], tokens[start - 1] if start else ""
     nothing = (start + 1, list[str]())
-    if begins := _operator(tokens, start):
-        return begins
-    if before and tuple(tokens[start : start + 2]) in (_FREE_OF_WORDS, _BUT_WORDS):
-        return _things(tokens, start + 2)
-    if word not in _WITHOUT and word not in _NO:
-        return nothing
+    pair = tuple(tokens[start : start + 2])
+    if pair in _WITHOUT_PAIRS or (word not in _WITHOUT and word not in _NO):
+        return _operator(tokens, start) or nothing
     begin = start + 1
     while begin < len(tokens) and tokens[begin] in _SKIPPED:
         begin += 1
@@ -151,8 +158,10 @@ def _excluded(
 
 
 def _operator(tokens: list[str], start: int) -> tuple[int, list[str]] | None:
-    """Return where "-beats", "non-leather" or "non leather" ends, and what it excludes."""
+    """Return where "-beats", "non-leather" or "free of nuts" ends, and what it excludes."""
     word, following = tokens[start], [*tokens[start + 1 : start + 2], ""][0]
+    if start and (word, following) in _WITHOUT_PAIRS:
+        return _things(tokens, start + 2)
     if start and word.startswith("-") and word[1:].isalpha():
         return start + 1, [word[1:]]
     if word.startswith("non-") and word[4:] in _MATERIALS:

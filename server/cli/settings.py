@@ -24,8 +24,8 @@ from base.errors import InputError
 from server.config import ServerConfig
 
 _PREFIX = "SHORTLIST_"
-# Variables that are not settings: the datasets of the tests, and failpoints (`base.failpoints`).
-_NOT_SETTINGS = ("SHORTLIST_DATA", "SHORTLIST_FAILPOINT")
+# Variables that are not settings: data and models of the tests, and failpoints (`base.failpoints`).
+_NOT_SETTINGS = ("SHORTLIST_DATA", "SHORTLIST_MODELS", "SHORTLIST_FAILPOINT")
 _SECRET = re.compile(r"(^|_)(key|keys|token|tokens|secret|secrets|password|passwords)(_|$)")
 _MASK = "***"
 _DESCRIPTION = (

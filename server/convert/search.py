@@ -93,6 +93,7 @@ def search_response(
                 relevance=hit.relevance,
                 highlights=map(_highlight_message, hit.highlights),
                 variant_count=hit.variant_count,
+                guessed=hit.guessed,
             )
             for rank, hit in enumerate(result.hits, start=request.offset + 1)
         ],

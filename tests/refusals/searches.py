@@ -58,7 +58,7 @@ def search_refusals() -> Iterator[Refusal]:
     for order in ("title", "attributes.", "price up", "price,", " ", "price desc desc"):
         yield same(
             "order_by: names no field with an order; give price, rating, rating_count, released, "
-            'in_stock, popularity, attributes.NAME, each alone or followed by " desc"',
+            'in_stock, sale_price, popularity, attributes.NAME, each alone or followed by " desc"',
             order_by=order,
         )
     yield same("order_by: has 4 keys; give at most 3", order_by="price,rating,released,popularity")

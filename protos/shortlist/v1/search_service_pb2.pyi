@@ -410,6 +410,7 @@ class SearchResult(_message.Message):
     BASE_SCORE_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     RELEVANCE_FIELD_NUMBER: _builtins.int
+    GUESSED_FIELD_NUMBER: _builtins.int
     HIGHLIGHTS_FIELD_NUMBER: _builtins.int
     VARIANT_COUNT_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
@@ -445,6 +446,11 @@ class SearchResult(_message.Message):
     """The estimated probability that the item is relevant to the query, from 0 to 1; comparable
     between searches. It never rises along the list, before rules reorder the list. Absent without
     a query, and with a bundle of an earlier version.
+    """
+    guessed: _builtins.bool
+    """Whether the result is a guess: the query has a code that no item has, or nothing fits (see
+    `coverage.nothing_fits`). Pinned results, and items that have a code of the query, are no
+    guesses.
     """
     variant_count: _builtins.int
     """The number of further items with the same `group_id` for which this result stands: items among
@@ -489,12 +495,13 @@ class SearchResult(_message.Message):
         base_score: _builtins.float | None = ...,
         adjustments: _abc.Iterable[_rules_pb2.Adjustment] | None = ...,
         relevance: _builtins.float | None = ...,
+        guessed: _builtins.bool = ...,
         highlights: _abc.Iterable[Global___Highlight] | None = ...,
         variant_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "lexical_score", b"lexical_score", "recall_score", b"recall_score", "relevance", b"relevance", "rerank_score", b"rerank_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "adjustments", b"adjustments", "base_score", b"base_score", "dense_score", b"dense_score", "highlights", b"highlights", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recall_score", b"recall_score", "recalled_by", b"recalled_by", "relevance", b"relevance", "rerank_score", b"rerank_score", "score", b"score", "variant_count", b"variant_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "adjustments", b"adjustments", "base_score", b"base_score", "dense_score", b"dense_score", "guessed", b"guessed", "highlights", b"highlights", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recall_score", b"recall_score", "recalled_by", b"recalled_by", "relevance", b"relevance", "rerank_score", b"rerank_score", "score", b"score", "variant_count", b"variant_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__base_score: _TypeAlias = _typing.Literal["base_score"]  # noqa: Y015
     _WhichOneofArgType__base_score: _TypeAlias = _typing.Literal["_base_score", b"_base_score"]  # noqa: Y015
