@@ -105,7 +105,7 @@ def reciprocal_ranks(
 ) -> tuple[Float64[np.ndarray, " queries"], Float64[np.ndarray, " queries"]]:
     """Return the exact and the partial reciprocal rank of each query, averaged over prefixes."""
     exact, partial = [], []
-    for text, query in zip(track(typed, "queries", "typing"), queries, strict=True):
+    for text, query in zip(track(typed, "typing", len(typed)), queries, strict=True):
         whole, ranks = key_of(query), []
         for length in range(1, len(text)):
             prefix = key_of(text[:length])
