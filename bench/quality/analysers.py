@@ -1,6 +1,6 @@
 """Compare the analysers of the lexical index, before and after in one run.
 
-    python -m bench.quality.analysers --data $SHORTLIST_DATA/homedepot --before english
+    python -m bench.quality.analysers --data $SHORTLIST_DATA/homedepot
 
 The program builds one index per analyser, and prints these measures of both. A measure without
 cases in the dataset is left out.
