@@ -46,6 +46,8 @@ class EngineConfig:
     # effect of exclusions, such as "without sugar"; "off": their words are searched for
     exclusions: Literal["filter", "demote", "off"] = "demote"
     recognise_values: bool = True  # report brands, categories and attribute values in queries
+    # put items with a code of the query first, and mark results as guessed if no item has the code
+    find_codes: bool = True
 
     def __post_init__(self) -> None:
         """Check that every value is within its limits.
@@ -79,6 +81,7 @@ class EngineConfig:
             limits=self.price_limits != "off",
             exclusions=self.exclusions != "off",
             values=self.recognise_values,
+            codes=self.find_codes,
         )
 
     def with_default_requests(self) -> "EngineConfig":

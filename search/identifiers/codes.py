@@ -5,7 +5,6 @@ count, and an ISBN of ten characters becomes the one of thirteen.
 """
 
 import re
-from collections.abc import Iterator
 
 from catalog.items import Item, all_values
 from catalog.text_forms import compose
@@ -65,7 +64,8 @@ def is_code(form: str) -> bool:
 
 def is_size(text: str) -> bool:
     """Return whether a text is a size or dimensions, such as 5000 btu or 2x4."""
-    return _SIZES.fullmatch(canonical_numbers(text, decimal_comma=False)) is not None
+    text = canonical_numbers(text.lower(), decimal_comma=False)
+    return _SIZES.fullmatch(text) is not None
 
 
 def without_sizes(text: str) -> str:
@@ -92,12 +92,15 @@ def is_attribute_code(value: str) -> bool:
     return is_code(form) and not is_size(value)
 
 
-def codes_of(item: Item) -> Iterator[str]:
-    """Yield the codes of an item: its id, its identifiers, and attribute values that are codes."""
-    yield item.item_id
-    yield from item.identifiers
-    for value in item.attributes.values():
-        yield from filter(is_attribute_code, all_values(value))
+def own_codes(item: Item) -> tuple[str, ...]:
+    """Return the id of an item and its identifiers."""
+    return (item.item_id, *item.identifiers)
+
+
+def attribute_codes(item: Item) -> tuple[str, ...]:
+    """Return the attribute values of an item that are codes."""
+    values = (v for value in item.attributes.values() for v in all_values(value))
+    return tuple(filter(is_attribute_code, values))
 
 
 def _is_part(part: str) -> bool:

@@ -18,9 +18,10 @@ from search.identifiers.codes import (
     pieces,
     without_sizes,
 )
-from search.identifiers.table import Identifiers
+from search.identifiers.table import MOST_SHARED, CodeKind, Identifiers
 
 _NO_SIGN = re.compile(r"[\W_]+")
+_WHOLE = (CodeKind.OWN, CodeKind.ATTRIBUTE)
 _MOST_WORDS = 16  # number of words of a query in which codes are sought
 _LONGEST = 4  # maximum number of words of a code inside a longer query
 _SHORT_WORD = 3  # maximum number of letters of a piece of a code that is typed with spaces
@@ -54,10 +55,11 @@ def find_codes(
 ) -> CodeMatch:
     """Find the codes in a query.
 
-    The whole query may be any code of an item. A short code, a part of a code and a number also
-    need that the texts of the catalogue have them in no more items: 12 is seldom a code. A part of
-    the query must be a whole code of at least five characters with letters and digits, or of at
-    least six digits. Sizes are no codes.
+    The whole query may be any code of an item. A part of the query must be an id or an identifier
+    of at least five characters with letters and digits, or of at least six digits, or the value of
+    an attribute. A code that is shorter, or only a part of a code, must not occur in the texts of
+    more items than have it: 12 is seldom a code. A value of an attribute may occur in a few texts
+    more. Sizes are no codes.
 
     Args:
         text: The normalised query.
@@ -71,16 +73,19 @@ def find_codes(
     if is_size(text):
         return NO_CODES
     form = normal_form(text)
-    rows, is_whole = identifiers.find(form, catalogue)
-    if len(rows) and ((is_whole and is_code(form)) or _count(text, index) <= len(rows)):
+    kind, rows = identifiers.find(form, catalogue)
+    if kind is not None and _is_sure(kind, form, len(rows), text, index):
         return CodeMatch(rows, is_all=True)
     words = without_sizes(text).split()[:_MOST_WORDS]
     found: dict[int, tuple[int, int]] = {}  # the words of the code, by row
     for start, end in _windows(words):
         form = normal_form("".join(words[start:end]))
-        if is_code(form):
-            part, _ = identifiers.find(form, catalogue, whole=True)
-            found |= dict.fromkeys(part.tolist(), (start, end))
+        if not is_code(form):
+            continue
+        kind, rows = identifiers.find(form, catalogue)
+        typed = " ".join(words[start:end])
+        if kind in _WHOLE and _is_sure(kind, form, len(rows), typed, index):
+            found |= dict.fromkeys(rows.tolist(), (start, end))
     known = {word for start, end in found.values() for word in words[start:end]}
     unknown = [
         word
@@ -89,7 +94,7 @@ def find_codes(
         and is_written_as_code(word)
         and not _is_known(word, index)
         and not _is_word(word, index, is_real)
-        and not len(identifiers.find(normal_form(word), catalogue)[0])
+        and identifiers.find(normal_form(word), catalogue)[0] is None
     ]
     if not found and not unknown and _is_spaced_code(text, index):
         unknown = [text]
@@ -103,6 +108,15 @@ def _windows(words: list[str]) -> Iterator[tuple[int, int]]:
         for end in range(start + 1, min(start + _LONGEST, len(words)) + 1):
             if any(has_digit[start:end]):
                 yield start, end
+
+
+def _is_sure(kind: CodeKind, form: str, items: int, text: str, index: LexicalIndex | None) -> bool:
+    """Return whether a text means the items that have it as a code."""
+    if kind is CodeKind.OWN and is_code(form):
+        return True
+    if kind is CodeKind.ATTRIBUTE:
+        return _count(text, index) <= max(items, MOST_SHARED)
+    return _count(text, index) <= items
 
 
 def _count(text: str, index: LexicalIndex | None) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import accumulate
 
 import numpy as np
@@ -10,10 +11,24 @@ from jaxtyping import Int32, Int64
 
 from catalog.catalogue import Catalogue
 from catalog.store import ItemStore
-from search.identifiers.codes import codes_of, is_attribute_code, normal_form, part_forms
+from search.identifiers.codes import (
+    attribute_codes,
+    is_attribute_code,
+    normal_form,
+    own_codes,
+    part_forms,
+)
 
 MOST_SHARED = 10  # an attribute value that more items share is no code of an item
 MOST_ROWS = 100  # maximum number of items of one code
+
+
+class CodeKind(Enum):
+    """How an item has a code; the surest first."""
+
+    OWN = 1  # as its id or as one of its identifiers
+    ATTRIBUTE = 2  # as the value of an attribute
+    PART = 3  # as a part of one of these codes
 
 
 @dataclass(frozen=True)
@@ -42,29 +57,33 @@ class Identifiers:
         return cls(tuple(known.get(id(s.ids)) or _part_of(s) for s in catalogue.parts))
 
     def find(
-        self, form: str, catalogue: Catalogue, *, whole: bool = False
-    ) -> tuple[Int32[np.ndarray, " rows"], bool]:
+        self, form: str, catalogue: Catalogue
+    ) -> tuple[CodeKind | None, Int32[np.ndarray, " rows"]]:
         """Return the rows of current items that have a code, at most `MOST_ROWS`.
 
         Args:
             form: The normal form of a code or of a part of a code.
             catalogue: The catalogue that the table was made of.
-            whole: Whether to find whole codes only.
 
         Returns:
-            The rows of items with this code or, without such items, the rows of items with this
-            part of a code; and whether it is a whole code.
+            The first kind of code for which an item has the code, and the rows of the items that
+            have a code of this kind; None and no rows if no item has the code.
         """
-        wholes, in_parts = list[int](), list[int]()
+        found: dict[CodeKind, list[int]] = {kind: [] for kind in CodeKind}
         for row in self._rows(form)[: 2 * MOST_ROWS]:
             if catalogue.alive is not None and not catalogue.alive[row]:
                 continue
-            codes = list(codes_of(catalogue.item(row)))
-            if form in map(normal_form, codes):
-                wholes.append(row)
-            elif not whole and any(form in part_forms(code) for code in codes):
-                in_parts.append(row)
-        return np.array((wholes or in_parts)[:MOST_ROWS], np.int32), bool(wholes)
+            item = catalogue.item(row)
+            own, of_attributes = own_codes(item), attribute_codes(item)
+            if form in map(normal_form, own):
+                found[CodeKind.OWN].append(row)
+            elif form in map(normal_form, of_attributes):
+                found[CodeKind.ATTRIBUTE].append(row)
+            elif any(form in part_forms(code) for code in (*own, *of_attributes)):
+                found[CodeKind.PART].append(row)
+        kind = next((kind for kind, rows in found.items() if rows), None)
+        rows = [] if kind is None else found[kind]
+        return kind, np.array(rows[:MOST_ROWS], np.int32)
 
     def _rows(self, form: str) -> list[int]:
         """Return the rows whose codes have the hash of a form."""
@@ -93,7 +112,7 @@ def _forms(code: str) -> Iterator[str]:
 
 
 def _codes(store: ItemStore) -> Iterator[tuple[int, str]]:
-    """Yield the row and the text of each code of a store; see `codes_of`."""
+    """Yield the row and the text of each code of a store."""
     yield from enumerate(store.ids)
     identifiers = store.table["identifiers"]
     if identifiers.null_count < len(identifiers):

@@ -21,7 +21,8 @@ class Understand:
             return
         kinds = request.understanding & state.config.understanding
         with state.timer.step("understand"):
-            state.codes = state.snapshot.codes(request.text, self._is_real)
+            if kinds.codes:
+                state.codes = state.snapshot.codes(request.text, self._is_real)
             if state.codes.is_all:
                 kinds = NOTHING  # no part of a code is a word
             understood = state.snapshot.interpret(

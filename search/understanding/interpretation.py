@@ -22,6 +22,7 @@ class Understanding:
     limits: bool = True  # read limits of the price
     exclusions: bool = True  # read what the shopper does not want
     values: bool = True  # recognise brands, categories and attribute values
+    codes: bool = True  # put items with a code of the query first
 
     def __and__(self, other: "Understanding") -> "Understanding":
         """Return the kinds that both sets of switches have on."""

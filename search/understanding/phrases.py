@@ -54,9 +54,12 @@ class PhraseTable(Generic[Value]):
             for length in self._lengths.get(tokens[position], ()):
                 phrase = tuple(tokens[position : position + length])
                 if phrase in self._values:
-                    end = matches[position + length - 1].end()
-                    yield text[matches[position].start() : end], self._values[phrase]
-                    position += length
+                    last = position + len(phrase) - 1  # a phrase at the end is shorter than length
+                    yield (
+                        text[matches[position].start() : matches[last].end()],
+                        self._values[phrase],
+                    )
+                    position = last + 1
                     break
             else:
                 position += 1

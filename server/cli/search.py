@@ -97,9 +97,9 @@ def summary(response: search_service_pb2.SearchResponse) -> str:
     stages = ", ".join(
         f"{stage.name} {stage.duration.ToNanoseconds() / 1e6:.1f} ms" for stage in response.stages
     )
-    fit = ""
+    fit = ", guesses: no item has the code" if any(r.guessed for r in response.results) else ""
     if response.HasField("relevant_count"):
-        fit = f", about {response.relevant_count} relevant"
+        fit += f", about {response.relevant_count} relevant"
     if response.coverage.nothing_fits:
         fit = ", nothing fits: these results are guesses"
     return (

@@ -30,6 +30,7 @@ def understanding_record(message: understanding_pb2.Understanding) -> Understand
         limits=not message.no_limits,
         exclusions=not message.no_exclusions,
         values=not message.no_values,
+        codes=not message.no_codes,
     )
 
 

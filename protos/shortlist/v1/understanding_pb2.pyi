@@ -99,6 +99,7 @@ class Understanding(_message.Message):
     NO_LIMITS_FIELD_NUMBER: _builtins.int
     NO_EXCLUSIONS_FIELD_NUMBER: _builtins.int
     NO_VALUES_FIELD_NUMBER: _builtins.int
+    NO_CODES_FIELD_NUMBER: _builtins.int
     no_spelling: _builtins.bool
     """Mistyped words stay as typed."""
     no_compounds: _builtins.bool
@@ -113,6 +114,10 @@ class Understanding(_message.Message):
     """Exclusions, such as "without sugar", are plain words."""
     no_values: _builtins.bool
     """Brands, categories and attribute values are not recognised."""
+    no_codes: _builtins.bool
+    """Items with a code of the query, such as an id, a GTIN or an MPN, do not come first, and a code
+    that no item has marks no result as guessed.
+    """
     def __init__(
         self,
         *,
@@ -123,10 +128,11 @@ class Understanding(_message.Message):
         no_limits: _builtins.bool = ...,
         no_exclusions: _builtins.bool = ...,
         no_values: _builtins.bool = ...,
+        no_codes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_compounds", b"no_compounds", "no_exclusions", b"no_exclusions", "no_limits", b"no_limits", "no_spelling", b"no_spelling", "no_stop_words", b"no_stop_words", "no_synonyms", b"no_synonyms", "no_values", b"no_values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_codes", b"no_codes", "no_compounds", b"no_compounds", "no_exclusions", b"no_exclusions", "no_limits", b"no_limits", "no_spelling", b"no_spelling", "no_stop_words", b"no_stop_words", "no_synonyms", b"no_synonyms", "no_values", b"no_values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

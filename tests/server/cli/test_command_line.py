@@ -353,6 +353,12 @@ def test_the_relevance_and_a_search_that_no_item_fits_are_printed() -> None:
     assert "relevant" not in summary(SearchResponse())
 
 
+def test_the_summary_says_that_results_are_guesses() -> None:
+    from shortlist.v1.search_service_pb2 import SearchResponse, SearchResult
+
+    assert "no item has the code" in summary(SearchResponse(results=[SearchResult(guessed=True)]))
+
+
 def test_a_refused_search_exits_with_one(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", " ", "--address", address]) == 1
     assert "INVALID_ARGUMENT: query" in capsys.readouterr().err

@@ -121,10 +121,11 @@ def test_relevance_and_its_minimum_are_converted() -> None:
     assert search_of(query="q").min_relevance is None
     assert search_of(query="q", min_relevance=0).min_relevance == 0.0
     assert search_of(query="q", min_relevance=0.25).min_relevance == 0.25
-    hits = (Hit("a", 1.0, relevance=0.75), Hit("b", 0.5))
+    hits = (Hit("a", 1.0, relevance=0.75), Hit("b", 0.5, guessed=True))
     found = SearchResult(hits, (), recalled=2, reranked=0, relevant=0, nothing_fits=True)
     response = search_messages.search_response(search.SearchRequest("q"), found, manifest())
     assert response.results[0].relevance == 0.75
+    assert [result.guessed for result in response.results] == [False, True]
     assert not response.results[1].HasField("relevance")
     assert response.HasField("relevant_count")
     assert response.coverage.nothing_fits
