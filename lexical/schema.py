@@ -57,14 +57,19 @@ class IndexSchema:
     def of(cls, store: ItemStore, config: LexicalConfig) -> "IndexSchema":
         """Return the schema of an index of `store`, with the words of compounds in its items."""
         schema = cls(config)
-        language = schema.language("")
-        if language not in LANGUAGES or not LANGUAGES[language].compounds:
+        counts: dict[str, Counter[str]] = {}
+        joins = {name for name, language in LANGUAGES.items() if language.compounds}
+        languages = set(store.text("language")) | {""}
+        if joins.isdisjoint(schema.language(language or "") for language in languages):
             return schema
-        words: Counter[str] = Counter()
         for row in range(len(store)):
-            for _, text in schema._texts(store.item(row)):
-                words.update(schema._reader.surface_words(text, language))
-        return cls(config, {language: compounds.common_parts(words)})
+            item = store.item(row)
+            language = schema.language(item.language or "")
+            if language in joins:
+                of_language = counts.setdefault(language, Counter())
+                for _, text in schema._texts(item):
+                    of_language.update(schema._reader.surface_words(text, language))
+        return cls(config, {name: compounds.common_parts(words) for name, words in counts.items()})
 
     @classmethod
     def read(cls, directory: Path) -> "IndexSchema":
@@ -140,8 +145,9 @@ class IndexSchema:
         """Return the language in which words of Latin letters in texts of `language` are read."""
         return self._reader.language(language)
 
-    def document(self, row: int, item: Item, language: str = "") -> tantivy.Document:
+    def document(self, row: int, item: Item) -> tantivy.Document:
         """Return an item as a document of tantivy."""
+        language = item.language or ""
         fields = {name: " ".join(self.terms(text, language)) for name, text in self._texts(item)}
         if self.by_language:
             fields[LANGUAGE] = self.language(language)
@@ -149,8 +155,9 @@ class IndexSchema:
             fields[PINYIN] = " ".join(cjk.pinyin_terms(names))
         return tantivy.Document.from_dict({ROW: row, **fields}, self.tantivy)
 
-    def item_terms(self, item: Item, language: str = "") -> set[str]:
+    def item_terms(self, item: Item) -> set[str]:
         """Return the distinct terms of an item's indexed fields."""
+        language = item.language or ""
         return {term for _, text in self._texts(item) for term in self.terms(text, language)}
 
     def row_query(self, row: int) -> tantivy.Query:

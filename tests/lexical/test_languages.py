@@ -1,7 +1,6 @@
 """Small stores in several languages, with the expected first results."""
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from lexical.analysers.compounds import COMPOUNDS_FILE
 from lexical.config import LexicalConfig
 from lexical.index import LexicalIndex
 from lexical.live_index import LiveLexicalIndex
-from lexical.schema import IndexSchema
-from lexical.vocabulary import Vocabulary
 
 STORES = {
     "de": {
@@ -146,16 +143,8 @@ def test_malformed_words_of_compounds_are_refused_with_their_path(tmp_path, valu
 
 def test_a_query_without_a_language_is_read_in_all_languages_of_the_items(tmp_path):
     texts = [("en", "red shoes"), ("es", "zapatos rojos"), ("de", "1.500 Zapfen"), ("zh", "跑鞋")]
-    schema, counts = IndexSchema(LexicalConfig()), Counter[str]()
-    index = schema.index(tmp_path)
-    writer = index.writer(num_threads=1)
-    for row, (language, title) in enumerate(texts):
-        item = Item(str(row), title)
-        writer.add_document(schema.document(row, item, language))
-        counts.update(schema.item_terms(item, language))
-    writer.commit()
-    index.reload()
-    mixed = LexicalIndex(index, schema, len(texts), Vocabulary(counts))
+    items = [Item(title, title, language=language) for language, title in texts]
+    mixed = LexicalIndex.build(ItemStore.of(items), tmp_path / "lexical")
     assert mixed.languages == ["en", "de", "es"]  # by number of items: Chinese counts as English
     for query, rows in (("zapato", [1]), ("shoe", [0]), ("1500 zapfen", [2]), ("跑鞋", [3])):
         assert mixed.search(query, 5)[0].tolist() == rows
