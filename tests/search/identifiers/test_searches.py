@@ -25,7 +25,7 @@ CODED, TWICE, PART = 30, (7, 40), 21
 def bundle(tmp_path_factory, compilation_cache) -> Path:
     items = tiny_items()
     items[CODED] = replace(
-        items[CODED], identifiers=("978-0-100038-22-8", "12"), attributes={"mpn": "QX-40872-B"}
+        items[CODED], identifiers=("978-0-100038-22-8", "65"), attributes={"mpn": "QX-40872-B"}
     )
     for row in TWICE:
         items[row] = replace(items[row], identifiers=("ZZ 99-881",))
@@ -52,7 +52,6 @@ def first(engine: Engine, query: str, count: int = 1, **options) -> list[int]:
     [
         ("978-0-100038-22-8", CODED),
         ("9780100038228", CODED),
-        ("0100038228", CODED),  # the ISBN of ten characters
         ("qx 40872 b", CODED),
         ("qx40872b usb c charger", CODED),
         ("usb c charger QX 40872 B", CODED),
@@ -84,15 +83,15 @@ def test_an_item_that_recall_does_not_find_becomes_a_candidate(coded: Engine):
 def test_filters_and_pins_go_before_codes(coded: Engine):
     brand = coded.store.item(CODED).brand
     other = next(row for row in range(48) if coded.store.item(row).brand != brand)
-    filter = Equals("brand", (coded.store.item(other).brand,))
+    filter = Equals("brand", coded.store.item(other).brand)
     assert CODED not in first(coded, "qx40872b", 48, filter=filter)
     pin = Rules(pins=(Pin(coded.store.ids[other], 1),))
     assert first(coded, "qx40872b", 2, rules=pin) == [other, CODED]
 
 
-@pytest.mark.parametrize("query", ["12", "usb c charger 12 watt", "2x4"])
+@pytest.mark.parametrize("query", ["65", "usb c charger 65 watt", "2x4"])
 def test_a_short_number_of_other_items_and_sizes_are_no_codes(coded: Engine, query: str):
-    # The identifier 12 is also a number in the texts of other items.
+    # The identifier 65 is also a number in the texts of other items.
     codes = coded.snapshot.codes(query, str.isalpha)
     assert not len(codes.rows)
     assert not codes.unknown
