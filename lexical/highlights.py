@@ -4,7 +4,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeAlias
 
 from catalog.item_text import TEXT_FIELDS
@@ -21,7 +20,7 @@ _SIGN = re.compile(r"[-./,'’×]?")  # joins two words to one: AB-12, 1/2, 5,00
 Span: TypeAlias = tuple[
     int, int
 ]  # first position, and position after the last; in Unicode code points
-Terms: TypeAlias = Callable[[str], Collection[str]]  # the terms of a text
+Terms: TypeAlias = Callable[[str], Collection[str]]  # returns the terms of a text
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,11 @@ def highlights(item: Item, wanted: Collection[str], terms: Terms) -> tuple[Highl
     Args:
         item: The item.
         wanted: The terms of the query.
-        terms: Returns the terms of a text of the item.
+        terms: Returns the terms of a word or of a few words; called once per word, so cache it.
     """
-    known = cache(lambda text: frozenset(terms(text)))
     found = []
     for field, text in _texts(item):
-        if spans := matches(text[:_READ_CHARACTERS], wanted, known):
+        if spans := matches(text[:_READ_CHARACTERS], wanted, terms):
             found.append(Highlight(field, *cut(text, spans)))
     return tuple(found)
 
@@ -62,8 +60,6 @@ def matches(text: str, wanted: Collection[str], terms: Terms) -> list[Span]:
     code, are read together, too: they match as a whole if this gives a wanted term that no part of
     them gives.
     """
-    if not set(terms(text)).intersection(wanted):
-        return []
     words = [word.span() for word in _WORD.finditer(text)]
     spans = []
     for first in range(len(words)):

@@ -23,7 +23,7 @@ import numpy as np
 import tyro
 
 from catalog.dataset.reading import read_dataset
-from catalog.filters import LEVEL
+from catalog.fields import LEVEL
 from search.engine import Engine
 from search.request import SearchRequest
 from search.result import SearchResult

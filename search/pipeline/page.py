@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -16,10 +17,18 @@ def cut_page(state: SearchState) -> None:
     request = state.request
     with state.timer.step("page"):
         ranks = state.shown[request.offset : request.end].tolist()
-        hits = tuple(_hit(state, rank) for rank in ranks)
+        variants = _variant_counts(state, ranks)
+        hits = tuple(map(partial(_hit, state), ranks, variants))
         if state.effects is not None:
             hits = state.effects.explained(hits, ranks, request.offset)
-        hits = _detailed(state, hits, ranks)
+        if state.in_stock_first:
+            movable = range(len(state.pins), len(state.pins) + state.ranking.recalled)
+            hits = tuple(
+                stock.explained(hit) if rank in movable else hit
+                for hit, rank in zip(hits, ranks, strict=True)
+            )
+        if request.highlight:
+            hits = _highlighted(state, hits)
     state.result = SearchResult(
         hits=hits,
         stages=state.timer.reports,
@@ -37,7 +46,7 @@ def cut_page(state: SearchState) -> None:
     )
 
 
-def _hit(state: SearchState, rank: int) -> Hit:
+def _hit(state: SearchState, rank: int, variant_count: int) -> Hit:
     ranking, candidates, scores = state.ranking, state.candidates, state.scores
     row = int(ranking.rows[rank])
     item = state.snapshot.catalogue.item(row)
@@ -45,7 +54,8 @@ def _hit(state: SearchState, rank: int) -> Hit:
     if candidates is None:
         if not len(ranked_scores):
             ranked_scores, rank = state.snapshot.popularity.scores(ranking.rows[[rank]]), 0
-        return Hit(item.item_id, float(ranked_scores[rank]), item=item)
+        score = float(ranked_scores[rank])
+        return Hit(item.item_id, score, item=item, variant_count=variant_count)
     score = float(ranked_scores[rank])
     position = int(ranking.candidates[rank])
     is_reranked = position < len(scores)
@@ -60,44 +70,37 @@ def _hit(state: SearchState, rank: int) -> Hit:
         recall_score=float(candidates.recall_scores[position]),
         rerank_score=float(scores.logits[position]) if is_reranked else None,
         item=item,
+<<<<<<< HEAD
         signals=scores_at(state.signals, rank),
         relevance=None if state.relevance is None else float(state.relevance[rank]),
         guessed=rank >= len(state.pins) + state.exact and _has_guesses(state),
+=======
+        variant_count=variant_count,
+>>>>>>> order
     )
 
 
-def _detailed(state: SearchState, hits: Sequence[Hit], ranks: Sequence[int]) -> tuple[Hit, ...]:
-    """Return hits with the effect of the stock rule, their variants and their highlights."""
-    pins = len(state.pins)
-    movable = range(pins, pins + state.ranking.recalled) if state.in_stock_first else range(0)
-    detailed = [
-        stock.explained(hit) if rank in movable else hit
-        for hit, rank in zip(hits, ranks, strict=True)
-    ]
-    if state.max_per_group:
-        counts = _variant_counts(state, ranks)
-        detailed = [
-            replace(hit, variant_count=count) if count else hit
-            for hit, count in zip(detailed, counts, strict=True)
-        ]
+def _highlighted(state: SearchState, hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
+    """Return hits with the words that match the query."""
     lexical = state.snapshot.channels.lexical
-    if state.request.highlight and state.query is not None and lexical is not None:
-        items = [hit.item for hit in detailed if hit.item is not None]
-        found = lexical.highlights(state.query, items)
-        detailed = [replace(hit, highlights=h) for hit, h in zip(detailed, found, strict=True)]
-    return tuple(detailed)
+    if state.query is None or lexical is None:
+        return hits
+    found = lexical.highlights(state.query, [hit.item for hit in hits if hit.item is not None])
+    return tuple(replace(hit, highlights=of_hit) for hit, of_hit in zip(hits, found, strict=True))
 
 
 def _variant_counts(state: SearchState, ranks: Sequence[int]) -> list[int]:
     """Return how many relevant items of each rank's group `max_per_group` leaves out."""
     ranking, pins = state.ranking, len(state.pins)
-    codes = state.snapshot.catalogue.codes("group_id")
-    if not codes.size or not ranks:
+    codes = state.snapshot.catalogue.codes("group_id") if state.max_per_group else None
+    if codes is None or not codes.size:
         return [0] * len(ranks)
     groups = codes.at(ranking.rows[: pins + ranking.recalled])
     on_page = codes.at(ranking.rows[list(ranks)])[:, np.newaxis]
-    sizes = (groups[np.isin(groups, on_page)] == on_page).sum(axis=1)
     pinned = (groups[:pins] == on_page).sum(axis=1)
+    if state.candidates is None:  # so many items that it is faster to select some of them first
+        groups = groups[np.isin(groups, on_page)]
+    sizes = (groups == on_page).sum(axis=1)
     hidden = np.maximum(sizes - np.maximum(pinned, state.max_per_group), 0)
     counts: list[int] = np.where(on_page[:, 0] >= 0, hidden, 0).tolist()
     return counts

@@ -9,6 +9,7 @@ from base.errors import RequestError
 from catalog.facets import Facet
 from catalog.filters import Equals, Interval, Range
 from catalog.items import Item
+from lexical.highlights import Highlight
 from search.errors import UnknownItemsError
 from search.request import LEXICAL, EmbedRequest, RerankRequest, RetrieveRequest, SearchRequest
 from tests.live.conftest import LAMP, found
@@ -42,16 +43,21 @@ def test_a_new_item_takes_part_in_filters_facets_groups_and_browsing(shop):
     shop.upsert(replace(LAMP, item_id="lamp-2", group_id="g", rating_count=999_999))
     shop.shown()
     result = shop.engine.search(
-        SearchRequest("", filter=Equals("brand", "Zyx"), facets=(Facet("brand"),))
+        SearchRequest(
+            "", filter=Equals("brand", "Zyx"), facets=(Facet("brand"),), show_variants=True
+        )
     )
     assert [hit.item_id for hit in result.hits] == ["lamp", "lamp-2"]
     assert result.matched == 2
     assert result.facets[0].values == (("Zyx", 2),)
-    one = shop.engine.search(
-        SearchRequest("lamp", filter=Equals("brand", "Zyx"), max_per_group=1)
+    [one] = shop.engine.search(
+        SearchRequest("lamps", filter=Equals("brand", "Zyx"), highlight=True)
     ).hits
-    assert len(one) == 1
-    most = shop.engine.search(SearchRequest("", filter=ANY_STOCK, page_size=2)).hits
+    assert one.variant_count == 1
+    assert one.highlights == (Highlight("title", "Zyx brass reading lamp", ((18, 22),)),)
+    most = shop.engine.search(
+        SearchRequest("", filter=ANY_STOCK, page_size=2, show_variants=True)
+    ).hits
     assert [hit.item_id for hit in most] == ["lamp", "lamp-2"]
     brands = shop.engine.search(
         SearchRequest("", filter=ANY_STOCK, facets=(Facet("brand", 10),))
@@ -140,7 +146,8 @@ def test_a_restart_has_all_acknowledged_writes(opened):
         assert now["lamp"] == replace(LAMP, in_stock=False)
         assert now[items[0].item_id].price == 7.0
         assert items[1].item_id not in now
-        assert found(shop, "zyx reading lamp")[0] == "lamp"
+        assert found(shop, "zyx reading lamp", ignore_stock=True)[0] == "lamp"
+        assert found(shop, "zyx reading lamp")[0] != "lamp"
 
 
 def test_recall_is_that_of_an_exact_search(shop):

@@ -39,8 +39,15 @@ def capped(
         count: Maximum number of positions to return.
     """
     codes = catalogue.codes("group_id") if max_per_group else None
-    caps = [(codes, max_per_group)] if codes is not None and codes.size else []
-    return apply_caps(ranked, caps, np.zeros(0, np.int32), count).positions
+    if codes is None or not codes.size:
+        return np.arange(min(count, len(ranked)))
+    end = 4 * count  # as many items suffice in most cases
+    while True:
+        groups = codes.at(ranked[:end])
+        kept = np.flatnonzero((_occurrences(groups) < max_per_group) | (groups < 0))[:count]
+        if len(kept) == count or end >= len(ranked):
+            return kept
+        end *= 4
 
 
 def apply_caps(
@@ -91,6 +98,17 @@ def apply_caps(
         if is_enough:
             break
     return CappedList(np.array(positions, np.int64), tuple(dropped.tolist()))
+
+
+def _occurrences(values: Int32[np.ndarray, " values"]) -> Int64[np.ndarray, " values"]:
+    """Return how often each value occurs before its position."""
+    order = np.argsort(values, kind="stable")
+    in_order = values[order]
+    positions = np.arange(len(values))
+    is_first = np.concatenate([[True], in_order[1:] != in_order[:-1]])[: len(values)]
+    occurrences = np.empty(len(values), np.int64)
+    occurrences[order] = positions - np.maximum.accumulate(np.where(is_first, positions, 0))
+    return occurrences
 
 
 def _counts(

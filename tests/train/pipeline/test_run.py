@@ -74,7 +74,7 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert manifest.reports["index"]["build_seconds"] >= 0
     assert sys.platform != "linux" or manifest.reports["index"]["build_peak_mib"] > 0
     figures = json.loads((built / "evaluation.json").read_text())
-    systems = {"bm25", "bm25_stemmed", "dense", "lexical", "recall", "rerank", "random"}
+    systems = {"bm25", "bm25_stemmed", "dense", "lexical", "recall", "rerank", "served", "random"}
     assert set(figures["systems"]) == systems
     assert manifest.metrics == figures
     assert {"bm25.run", "dense.run", "rerank.run", "rerank_judged.run"} <= {
@@ -196,6 +196,8 @@ def test_evaluation_runs_the_engine_that_serves(trained, demo):
     runs = collect_runs(trained, queries)
     for number, query in enumerate(queries):
         hits = trained.search(SearchRequest(query.text, page_size=100)).hits
+        assert list(runs["served"][number].item_ids) == [hit.item_id for hit in hits]
+        hits = trained.search(SearchRequest.by_score(query.text, page_size=100)).hits
         assert list(runs["rerank"][number].item_ids) == [hit.item_id for hit in hits]
         np.testing.assert_allclose(
             runs["rerank"][number].scores, [h.score for h in hits], atol=1e-5

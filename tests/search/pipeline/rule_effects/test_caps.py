@@ -100,3 +100,14 @@ def test_groups_are_capped_as_one_would_going_down_the_list(groups, most, wanted
 def test_a_list_is_ranked_by_row_whatever_the_order():
     stay = first_of_groups([7, 7, 8], np.array([2, 1, 0], np.int32), 1, 3)
     assert stay.tolist() == [0, 1]
+
+
+def test_groups_of_a_long_list_are_capped_to_its_end():
+    ids = [None if n % 1_000 == 999 else str(n % 7) for n in range(5_000)]
+    catalogue = Catalogue.of(
+        ItemStore.of([Item(str(n), "t", group_id=g) for n, g in enumerate(ids)])
+    )
+    rows = np.arange(5_000, dtype=np.int32)
+    expected = [*range(14), 999, 1_999, 2_999, 3_999, 4_999]
+    for count in (1, 14, 15, 17, 19, 20, 6_000):
+        assert capped(catalogue, rows, 2, count).tolist() == expected[:count]
