@@ -56,8 +56,8 @@ def search(config: SearchConfig) -> None:
 
 
 def results_table(response: search_service_pb2.SearchResponse) -> Table:
-    """Return a table with one row per result and the scores of each stage."""
-    scores = ("dense", "lexical", "rerank", "relevance")
+    """Return a table with one row per result, the scores of each stage and the relevance."""
+    scores = ("dense", "lexical", "rerank", "rel.")
     table = Table("#", "score", "title", "brand", "price", *scores)
     for column in table.columns:
         if column.header not in ("title", "brand"):

@@ -3,7 +3,8 @@
 The models learn from the engine's answers to two kinds of queries:
 
 * Known queries: judged queries with a relevant item. If there are too few, pieces of titles stand
-  in for them, and the item of the title is relevant. Some pieces have a typing error.
+  in for them, and the item of the title is relevant. Some pieces have a typing error. Each piece
+  counts once more as if no item had its words, because shoppers use other words than titles.
 * Absent queries, which no item fits: random letters, words that no item has, and known queries
   whose last word is replaced by such a word. The words come from the models' tokenizer.
 
@@ -15,7 +16,7 @@ import logging
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ MAX_DEV = 1_000  # maximum number of known queries to choose thresholds on: few 
 MAX_PIECES = 800  # maximum number of pieces of titles
 MAX_ABSENT = 200  # maximum number of absent queries of each kind
 _WRONGLY_NOTHING = 0.025  # largest share of known queries that nothing may fit
-_KNOWN_SHARE = 0.9  # share of a shop's queries that some item is assumed to fit
+_KNOWN_SHARE = 0.5  # share of queries that some item is assumed to fit
 _RIGHTLY_NOTHING = 0.95  # share of absent queries that nothing shall fit, if possible
 _SHORTEST = 4  # minimum number of letters of a word that no item has
 _SEED = 0
@@ -104,13 +105,16 @@ def calibrate(
     """
     chance = random.Random(_SEED)  # noqa: S311 - for samples, not secrets
     known = [_sample(train, MAX_TRAIN, chance), _sample(dev, MAX_DEV, chance)]
-    if min(map(len, known)) < MIN_QUERIES:
+    if needs_pieces := min(map(len, known)) < MIN_QUERIES:
         pieces = list(title_pieces(engine, chance))
         known = [known[0] + pieces[::2], known[1] + pieces[1::2]]
     index = engine.snapshot.channels.lexical_index
     assert index is not None  # training writes all channels
     absent = absent_queries(index, words, known[0] + known[1], chance)
     fit, choose = (_answers(engine, known[part], absent[part::2]) for part in (0, 1))
+    if needs_pieces:
+        for answers in (fit, choose):
+            answers.known.extend([_in_other_words(answer) for answer in answers.known])
     report: dict[str, Any] = {
         name: {"known": len(answers.known), "absent": len(answers.absent)}
         for name, answers in (("train", fit), ("dev", choose))
@@ -202,6 +206,16 @@ def _answer(hits: Sequence[Hit], labels: dict[str, float]) -> Answer:
         np.array([labels.get(hit.item_id, np.nan) for hit in hits], np.float32),
         np.array([hit.recall_score for hit in hits], np.float32),
     )
+
+
+def _in_other_words(answer: Answer) -> Answer:
+    """Return the answer to a query that means the same, but has no word of any item.
+
+    Without it, the models would learn from pieces of titles that only words of items fit.
+    """
+    signals = answer.signals.copy()
+    signals[:, [SIGNALS.index(name) for name in (LEXICAL_SCORE, KNOWN_WORDS, LAST_WORD)]] = 0
+    return replace(answer, signals=signals)
 
 
 def _stage_model(
