@@ -41,7 +41,9 @@ class LexicalChannel:
     def __init__(self, index: LexicalIndex) -> None:
         """Search an index."""
         self.index = index
-        self._terms = lru_cache(_CACHED_WORDS)(lambda text: frozenset(index.schema.terms(text)))
+        self._word_terms = lru_cache(_CACHED_WORDS)(
+            lambda text: frozenset(index.schema.terms(text))
+        )
 
     @classmethod
     def open(cls, bundle: Path, catalogue: Catalogue) -> "LexicalChannel":
@@ -95,13 +97,8 @@ class LexicalChannel:
 
     def highlights(self, query: Query, items: Sequence[Item]) -> list[tuple[Highlight, ...]]:
         """Return the words of each item that match the query."""
-<<<<<<< HEAD
-        wanted, terms = self._terms(query).keys(), self.index.schema.terms
-        return [highlights(item, wanted, terms) for item in items]
-=======
-        wanted = self.index.weighted_terms(query.text).keys()
-        return [highlights(item, wanted, self._terms) for item in items]
->>>>>>> order
+        wanted = self._terms(query).keys()
+        return [highlights(item, wanted, self._word_terms) for item in items]
 
     def _terms(self, query: Query) -> dict[str, float]:
         """Return the terms to search for, each with its weight."""

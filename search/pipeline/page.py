@@ -70,13 +70,10 @@ def _hit(state: SearchState, rank: int, variant_count: int) -> Hit:
         recall_score=float(candidates.recall_scores[position]),
         rerank_score=float(scores.logits[position]) if is_reranked else None,
         item=item,
-<<<<<<< HEAD
         signals=scores_at(state.signals, rank),
         relevance=None if state.relevance is None else float(state.relevance[rank]),
         guessed=rank >= len(state.pins) + state.exact and _has_guesses(state),
-=======
         variant_count=variant_count,
->>>>>>> order
     )
 
 
