@@ -28,9 +28,10 @@ def item_segments(item: Item) -> tuple[Segment, ...]:
     """Return the parts of an item's text in the order of `TEXT_FIELDS`.
 
     The most informative parts come first, because models cut long text. Blank parts are left out.
+    Signs and fractions are written as in queries (`compose`).
     The brand is left out if the title contains it.
     """
-    texts = {name: field_text(item, name).strip() for name in TEXT_FIELDS}
+    texts = {name: compose(field_text(item, name)).strip() for name in TEXT_FIELDS}
     if _names(item.title, texts["brand"]):
         texts["brand"] = ""
     return tuple(Segment(name, text) for name, text in texts.items() if text)

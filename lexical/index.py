@@ -188,6 +188,21 @@ class LexicalIndex:
         words = self.words(query, language)
         return list(dict.fromkeys(term for word in words for term in word.readings))
 
+    def sizes(self, query: str, language: str = "") -> list[str]:
+        """Return the terms of the whole sizes, dimensions and fractions of a query that items have.
+
+        Args:
+            query: Plain words.
+            language: The language of the query; see `words`.
+        """
+        return [
+            word.text
+            for word in self.words(query, language)
+            if not (word.is_word or word.part_of)
+            and any(map(str.isdigit, word.text))
+            and word.text in self.vocabulary
+        ]
+
     def has(self, text: str, language: str = "") -> bool:
         """Return whether items have a reading of each word of a text."""
         return all(

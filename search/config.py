@@ -48,6 +48,7 @@ class EngineConfig:
     recognise_values: bool = True  # report brands, categories and attribute values in queries
     # put items with a code of the query first, and mark results as guessed if no item has the code
     find_codes: bool = True
+    match_sizes: bool = True  # prefer items that have the sizes of the query, such as "1/2 in"
 
     def __post_init__(self) -> None:
         """Check that every value is within its limits.
@@ -82,6 +83,7 @@ class EngineConfig:
             exclusions=self.exclusions != "off",
             values=self.recognise_values,
             codes=self.find_codes,
+            sizes=self.match_sizes,
         )
 
     def with_default_requests(self) -> "EngineConfig":

@@ -1,9 +1,14 @@
 """Rank: order the candidates by final score, before rules."""
 
 import numpy as np
+from jaxtyping import Float32
 
 from search.pipeline.state import RankedList, SearchState
 from search.ranking.ordering import rerank_order, scores_before
+
+# Weight of the sizes of the query that an item has, beside the reranker's logit. The cross-encoder
+# reads numbers in pieces, and so confuses 1/2 with 1-1/2.
+SIZE_WEIGHT = 1.0
 
 
 def rank_candidates(state: SearchState) -> None:
@@ -16,6 +21,7 @@ def rank_candidates(state: SearchState) -> None:
         return  # when browsing, `recall` has already set the ranking
     recall_scores, pins, scored = candidates.recall_scores, len(state.pins), len(state.scores)
     final = state.scores.logits + (np.float32(state.weights.recall) * recall_scores[:scored])
+    final += _size_scores(state, scored)
     behind, exact = max(scored, pins), slice(pins, min(pins + state.exact, scored))
     final[exact] = scores_before(final[exact], final[exact.stop :])
     order, other_scores = rerank_order(final[pins:], recall_scores[behind:])
@@ -30,3 +36,17 @@ def rank_candidates(state: SearchState) -> None:
         recalled,
         max(scored - pins, 0),
     )
+
+
+def _size_scores(state: SearchState, scored: int) -> Float32[np.ndarray, " scored"]:
+    """Return the weighted share of the query's sizes that each reranked candidate has."""
+    index = state.snapshot.channels.lexical_index
+    kinds = state.request.understanding & state.config.understanding
+    scores = np.zeros(scored, np.float32)
+    if not scored or index is None or state.query is None or not kinds.sizes:
+        return scores
+    assert state.candidates is not None
+    sizes = index.sizes(state.query.text, state.query.language)
+    for size in sizes:
+        scores += index.scores({size: 1.0}, state.candidates.rows[:scored]) > 0
+    return scores * np.float32(SIZE_WEIGHT / max(len(sizes), 1))

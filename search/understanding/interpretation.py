@@ -23,6 +23,7 @@ class Understanding:
     exclusions: bool = True  # read what the shopper does not want
     values: bool = True  # recognise brands, categories and attribute values
     codes: bool = True  # put items with a code of the query first
+    sizes: bool = True  # prefer items with the sizes of the query
 
     def __and__(self, other: "Understanding") -> "Understanding":
         """Return the kinds that both sets of switches have on."""

@@ -31,6 +31,7 @@ def understanding_record(message: understanding_pb2.Understanding) -> Understand
         exclusions=not message.no_exclusions,
         values=not message.no_values,
         codes=not message.no_codes,
+        sizes=not message.no_sizes,
     )
 
 

@@ -59,6 +59,10 @@ def test_the_text_of_an_item_with_all_fields_is_what_models_were_trained_on():
     )
 
 
+def test_signs_and_fractions_are_written_as_in_queries():
+    assert item_text(Item("a", "LEGO™ elbow, 1½ in.")) == "LEGO  elbow, 1 1/2 in."
+
+
 def test_several_values_of_an_attribute_are_joined_and_other_new_fields_are_not_read():
     item = Item(
         "1",

@@ -100,6 +100,7 @@ class Understanding(_message.Message):
     NO_EXCLUSIONS_FIELD_NUMBER: _builtins.int
     NO_VALUES_FIELD_NUMBER: _builtins.int
     NO_CODES_FIELD_NUMBER: _builtins.int
+    NO_SIZES_FIELD_NUMBER: _builtins.int
     no_spelling: _builtins.bool
     """Mistyped words stay as typed."""
     no_compounds: _builtins.bool
@@ -118,6 +119,8 @@ class Understanding(_message.Message):
     """Items with a code of the query, such as an id, a GTIN or an MPN, do not come first, and a code
     that no item has marks no result as guessed.
     """
+    no_sizes: _builtins.bool
+    """Do not prefer items that have the sizes of the query, such as "1/2 in"."""
     def __init__(
         self,
         *,
@@ -129,10 +132,11 @@ class Understanding(_message.Message):
         no_exclusions: _builtins.bool = ...,
         no_values: _builtins.bool = ...,
         no_codes: _builtins.bool = ...,
+        no_sizes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_codes", b"no_codes", "no_compounds", b"no_compounds", "no_exclusions", b"no_exclusions", "no_limits", b"no_limits", "no_spelling", b"no_spelling", "no_stop_words", b"no_stop_words", "no_synonyms", b"no_synonyms", "no_values", b"no_values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_codes", b"no_codes", "no_compounds", b"no_compounds", "no_exclusions", b"no_exclusions", "no_limits", b"no_limits", "no_sizes", b"no_sizes", "no_spelling", b"no_spelling", "no_stop_words", b"no_stop_words", "no_synonyms", b"no_synonyms", "no_values", b"no_values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

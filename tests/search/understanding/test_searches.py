@@ -10,7 +10,7 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.request import RerankRequest, RetrieveRequest, SearchRequest
 from search.understanding.interpretation import NOTHING, Understanding
-from tests.tiny import tiny_items, write_bundle, write_manifest
+from tests.tiny import BY_SCORE, tiny_items, write_bundle, write_manifest
 
 HEADPHONES = [
     Item("wired", "Over-ear headphones, wires and bag", price=29.0),
@@ -26,7 +26,7 @@ def engine(tmp_path_factory, compilation_cache) -> Engine:
     (directory / "understanding").mkdir()
     (directory / "understanding/synonyms.txt").write_text("plug, charger\n")
     write_manifest(directory, choose_numerics())
-    return Engine.load(directory)
+    return Engine.load(directory, BY_SCORE)
 
 
 @pytest.fixture
@@ -159,3 +159,18 @@ def test_browsing_has_no_interpretation(engine):
 
 def test_default_settings_keep_all_kinds_on():
     assert EngineConfig().understanding == Understanding()
+
+
+def test_the_sizes_of_a_query_add_to_the_scores_of_items_that_have_them(engine):
+    request = SearchRequest("usb c charger 65 w", page_size=50, show_variants=True)
+    off = replace(request, understanding=replace(request.understanding, sizes=False))
+    plain = {hit.item_id: hit.score for hit in engine.search(off).hits if hit.rerank_score}
+    with_sizes = engine.search(request).hits
+    gains = {hit.item_id: hit.score - plain[hit.item_id] for hit in with_sizes if hit.rerank_score}
+    index = engine.snapshot.channels.lexical_index
+    rows = engine.snapshot.rows(list(gains))
+    [size] = index.sizes("usb c charger 65 w")
+    has_size = index.scores({size: 1.0}, rows) > 0
+    assert has_size.any()
+    assert not has_size.all()
+    assert list(gains.values()) == pytest.approx(has_size.astype(float).tolist(), abs=1e-5)
