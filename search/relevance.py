@@ -7,91 +7,19 @@ regressions for lists in recall order and one pair for reranked lists, and store
 (see `train.pipeline.calibration`).
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float32
 
-COSINE = "cosine"  # cosine of the vectors of query and item
-LEXICAL_SCORE = "lexical_score"  # score of the lexical channel, from 0 to 1
-LOGIT = "logit"  # logit of the reranker; NaN for an item that was not reranked
-# Share of the query's words that items of the catalogue have, weighted by inverse document
-# frequency; the same for all items.
-KNOWN_WORDS = "known_words"
-# How plausible it is that items have the last word of the query that is no number, size or code: 1
-# if they have it, less for a typing error, else 0; the same for all items. In many languages, the
-# last word names the thing, and other words describe it.
-LAST_WORD = "last_word"
-SIGNALS = (COSINE, LEXICAL_SCORE, KNOWN_WORDS, LAST_WORD, LOGIT)
+from search.bundle.calibration import COSINE, LOGIT, Calibration, LogisticModel
 
 _LARGEST = np.float32(80)  # exp of a larger number is not finite in float32
 
 # Values of signals, by name.
 Signals: TypeAlias = Mapping[str, Float32[np.ndarray, " items"]]
-
-
-@dataclass(frozen=True)
-class LogisticModel:
-    """A logistic regression: 1 / (1 + exp(-(intercept + sum of weight * signal))).
-
-    Attributes:
-        intercept: The intercept.
-        weights: The weight of each signal, by name; never negative, so that a higher signal never
-            means a lower probability.
-
-    Raises:
-        ValueError, TypeError, AttributeError: a value is out of its limits, or no number.
-    """
-
-    intercept: float
-    weights: Mapping[str, float]
-
-    def __post_init__(self) -> None:
-        """Refuse values out of their limits."""
-        if unknown := self.weights.keys() - set(SIGNALS):
-            raise ValueError(f"calibration has the signals {', '.join(sorted(unknown))}")
-        weights = self.weights.values()
-        if not (math.isfinite(self.intercept) and all(0 <= w < math.inf for w in weights)):
-            raise ValueError(f"calibration has {self.intercept} and {dict(self.weights)}")
-
-    def probability(self, signals: Signals) -> Float32[np.ndarray, " items"]:
-        """Return the probability for each item."""
-        total = np.full(len(signals[COSINE]), self.intercept, np.float32)
-        for name, weight in self.weights.items():
-            total += np.float32(weight) * signals[name]
-        return 1 / (1 + np.exp(-np.clip(total, -_LARGEST, _LARGEST)))
-
-
-@dataclass(frozen=True)
-class StageModel:
-    """The models of lists in recall order, or of reranked lists.
-
-    Attributes:
-        fits: The probability that any item fits the query, from the signals of the first item.
-        relevant: The probability that an item is relevant if any item fits.
-        threshold: Nothing fits a query with a lower probability of `fits`.
-
-    Raises:
-        ValueError, TypeError: a value is out of its limits, or no number.
-    """
-
-    fits: LogisticModel
-    relevant: LogisticModel
-    threshold: float
-
-    def __post_init__(self) -> None:
-        """Refuse values out of their limits."""
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"calibration has the threshold {self.threshold}")
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "StageModel":
-        """Make the models of the values that `dataclasses.asdict` returns."""
-        fits, relevant = LogisticModel(**values["fits"]), LogisticModel(**values["relevant"])
-        return cls(fits, relevant, values["threshold"])
 
 
 @dataclass(frozen=True)
@@ -107,41 +35,27 @@ class Estimate:
     nothing_fits: bool
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """How a bundle turns scores into relevance.
+def probability(model: LogisticModel, signals: Signals) -> Float32[np.ndarray, " items"]:
+    """Return the probability of a logistic regression for each item."""
+    total = np.full(len(signals[COSINE]), model.intercept, np.float32)
+    for name, weight in model.weights.items():
+        total += np.float32(weight) * signals[name]
+    return 1 / (1 + np.exp(-np.clip(total, -_LARGEST, _LARGEST)))
 
-    Attributes:
-        recalled: The models of lists in recall order.
-        reranked: The models of reranked lists; None if the bundle has no reranker.
+
+def estimate(calibration: Calibration, signals: Signals) -> Estimate:
+    """Estimate the relevance of a ranked list, reranked items first.
+
+    The order of the list stays: an item is never more relevant than the items before it.
     """
-
-    recalled: StageModel
-    reranked: StageModel | None
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Calibration":
-        """Make a calibration of the values that `dataclasses.asdict` returns.
-
-        Raises:
-            ValueError, TypeError, KeyError, AttributeError: a value has the wrong form.
-        """
-        reranked = values["reranked"]
-        return cls(StageModel.of(values["recalled"]), reranked and StageModel.of(reranked))
-
-    def estimate(self, signals: Signals) -> Estimate:
-        """Estimate the relevance of a ranked list, reranked items first.
-
-        The order of the list stays: an item is never more relevant than the items before it.
-        """
-        if not len(signals[COSINE]):
-            return Estimate(np.zeros(0, np.float32), nothing_fits=True)
-        relevance = self.recalled.relevant.probability(signals)
-        model, reranked = self.recalled, int(np.isfinite(signals[LOGIT]).sum())
-        if reranked and self.reranked is not None:
-            model = self.reranked
-            head = {name: values[:reranked] for name, values in signals.items()}
-            relevance[:reranked] = model.relevant.probability(head)
-        [fits] = model.fits.probability({name: values[:1] for name, values in signals.items()})
-        relevance = np.minimum.accumulate(fits * relevance)
-        return Estimate(relevance, nothing_fits=bool(fits < model.threshold))
+    if not len(signals[COSINE]):
+        return Estimate(np.zeros(0, np.float32), nothing_fits=True)
+    relevance = probability(calibration.recalled.relevant, signals)
+    model, reranked = calibration.recalled, int(np.isfinite(signals[LOGIT]).sum())
+    if reranked and calibration.reranked is not None:
+        model = calibration.reranked
+        head = {name: values[:reranked] for name, values in signals.items()}
+        relevance[:reranked] = probability(model.relevant, head)
+    [fits] = probability(model.fits, {name: values[:1] for name, values in signals.items()})
+    relevance = np.minimum.accumulate(fits * relevance)
+    return Estimate(relevance, nothing_fits=bool(fits < model.threshold))

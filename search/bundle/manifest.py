@@ -22,8 +22,8 @@ from base.atomic_files import make_readable, sync, write_text
 from base.errors import InputError
 from base.untrusted import limits
 from base.untrusted.small_files import read_bytes
+from search.bundle.calibration import Calibration
 from search.ranking.weights import MAX_WEIGHT, Weights
-from search.relevance import Calibration
 
 FORMAT_VERSION = 2
 PARTS_VERSION = 1  # version of all files but the manifest; `train` starts over if it changes

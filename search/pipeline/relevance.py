@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from search.pipeline.state import SearchState
-from search.relevance import (
+from search.bundle.calibration import (
     COSINE,
     KNOWN_WORDS,
     LAST_WORD,
     LEXICAL_SCORE,
     LOGIT,
     Calibration,
-    Signals,
 )
+from search.pipeline.state import SearchState
+from search.relevance import Signals, estimate
 from search.request import DENSE, LEXICAL
 
 
@@ -38,9 +38,9 @@ def _apply(state: SearchState, calibration: Calibration) -> None:
     if minimum is None:
         minimum = state.config.min_relevance
     # Pinned items have a relevance of their own, because their positions say nothing about it.
-    others = calibration.estimate({name: of[pins + exact :] for name, of in state.signals.items()})
+    others = estimate(calibration, {name: of[pins + exact :] for name, of in state.signals.items()})
     pinned = [
-        calibration.estimate({name: of[pin : pin + 1] for name, of in state.signals.items()})
+        estimate(calibration, {name: of[pin : pin + 1] for name, of in state.signals.items()})
         for pin in range(pins)
     ]
     # An item with a code that the query names is what the shopper wants.

@@ -28,7 +28,8 @@ def _without_rules(state: SearchState) -> Int64[np.ndarray, " shown"]:
     catalogue, rows, order = state.snapshot.catalogue, state.ranking.rows, state.order
     # When browsing, `recall` has already put the items out of stock last.
     if state.in_stock_first and state.candidates is not None:
-        order, _ = in_stock_first(catalogue, rows, np.arange(len(rows)), state.ranking.recalled)
+        ranks = np.arange(len(rows))
+        order, _ = in_stock_first(catalogue, rows, ranks, state.ranking.recalled, state.exact)
     ordered = rows if order is None else rows[order]
     positions = capped(catalogue, ordered, state.max_per_group, state.request.end + 1)
     return positions if order is None else np.asarray(order[positions])
@@ -62,7 +63,7 @@ def _arrange(
     after = order
     if state.in_stock_first:
         catalogue = state.snapshot.catalogue
-        order, out_of_stock = in_stock_first(catalogue, rows, order, last - pins)
+        order, out_of_stock = in_stock_first(catalogue, rows, order, last - pins, state.exact)
     capped_list = apply_caps(rows[order], active.caps, active.pins, active.unpinned(count))
     shown = active.with_pins(order[capped_list.positions], count)
     return shown, RuleEffects(

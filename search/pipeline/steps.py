@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+from search.bundle.calibration import Calibration
 from search.encoding import QueryEncoder
 from search.pipeline.facets import count_facets
 from search.pipeline.filter import filter_items
@@ -16,7 +17,6 @@ from search.pipeline.scoring import CandidateScorer
 from search.pipeline.sorting import sort_results
 from search.pipeline.state import SearchState
 from search.pipeline.understand import Understand
-from search.relevance import Calibration
 from search.result import SearchResult
 
 SearchStep: TypeAlias = Callable[[SearchState], None]

@@ -6,7 +6,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from search.relevance import Calibration, LogisticModel, StageModel
+from search.bundle.calibration import Calibration, LogisticModel, StageModel
+from search.relevance import estimate as estimate_of
+from search.relevance import probability
 
 ALWAYS = LogisticModel(20.0, {})  # probability 1
 
@@ -29,25 +31,27 @@ def signals(cosine: list[float], logit: tuple[float, ...] = (), known: float = 1
 
 def test_a_logistic_model_is_the_logistic_of_the_weighted_signals():
     model = LogisticModel(-1.0, {"cosine": 2.0, "known_words": 0.5})
-    probabilities = model.probability(signals([0.0, 0.5], known=0.5))
+    probabilities = probability(model, signals([0.0, 0.5], known=0.5))
     assert probabilities == pytest.approx([1 / (1 + math.exp(0.75)), 1 / (1 + math.exp(-0.25))])
 
 
 def test_reranked_items_have_the_model_of_their_stage_and_the_others_that_of_recall():
     recalled = StageModel(ALWAYS, LogisticModel(odds(0.25), {}), 0.5)
     reranked = StageModel(ALWAYS, LogisticModel(0.0, {"logit": 1.0}), 0.5)
-    estimate = Calibration(recalled, reranked).estimate(
-        signals([0.9, 0.8, 0.7], logit=(odds(0.9), odds(0.6)))
+    estimate = estimate_of(
+        Calibration(recalled, reranked), signals([0.9, 0.8, 0.7], logit=(odds(0.9), odds(0.6)))
     )
     assert estimate.relevance == pytest.approx([0.9, 0.6, 0.25])
-    assert Calibration(recalled, None).estimate(signals([0.9])).relevance == pytest.approx([0.25])
+    assert estimate_of(Calibration(recalled, None), signals([0.9])).relevance == pytest.approx(
+        [0.25]
+    )
 
 
 def test_relevance_never_rises_along_the_list():
     recalled = StageModel(ALWAYS, LogisticModel(odds(0.5), {}), 0.5)
     reranked = StageModel(ALWAYS, LogisticModel(0.0, {"logit": 1.0}), 0.5)
     logits = tuple(odds(p) for p in (0.9, 0.3, 0.8))
-    estimate = Calibration(recalled, reranked).estimate(signals([0.0] * 4, logit=logits))
+    estimate = estimate_of(Calibration(recalled, reranked), signals([0.0] * 4, logit=logits))
     assert estimate.relevance == pytest.approx([0.9, 0.3, 0.3, 0.3])
 
 
@@ -55,7 +59,7 @@ def test_relevance_is_the_product_of_fit_and_relevance():
     fits = LogisticModel(odds(0.5), {"known_words": odds(0.75) - odds(0.5)})
     model = StageModel(fits, LogisticModel(odds(0.4), {}), 0.6)
     for known, fit in ((1.0, 0.75), (0.0, 0.5)):
-        estimate = Calibration(model, None).estimate(signals([0.0, 0.0], known=known))
+        estimate = estimate_of(Calibration(model, None), signals([0.0, 0.0], known=known))
         assert estimate.relevance == pytest.approx([fit * 0.4] * 2)
         assert estimate.nothing_fits == (fit < 0.6)
 
@@ -63,9 +67,9 @@ def test_relevance_is_the_product_of_fit_and_relevance():
 def test_the_first_item_alone_says_whether_anything_fits():
     fits = LogisticModel(0.0, {"cosine": 1.0})
     calibration = Calibration(StageModel(fits, ALWAYS, 0.6), None)
-    assert calibration.estimate(signals([0.0, 1.0])).nothing_fits
-    assert not calibration.estimate(signals([1.0, 0.0])).nothing_fits
-    assert calibration.estimate(signals([])).nothing_fits
+    assert estimate_of(calibration, signals([0.0, 1.0])).nothing_fits
+    assert not estimate_of(calibration, signals([1.0, 0.0])).nothing_fits
+    assert estimate_of(calibration, signals([])).nothing_fits
 
 
 def test_a_calibration_is_read_back_as_it_was_written():

@@ -111,7 +111,11 @@ def _fill(draw: Callable[[Any], Any], message: Message, depth: int) -> None:
             continue
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             for _ in range(draw(_UP_TO_3)):
-                getattr(message, field.name)[draw(_TEXTS)] = draw(_TEXTS)
+                values, key = getattr(message, field.name), draw(_TEXTS)
+                if field.message_type.fields_by_name["value"].message_type is None:
+                    values[key] = draw(_TEXTS)
+                else:
+                    _fill(draw, values[key], depth + 1)
         elif field.is_repeated:
             for _ in range(draw(_UP_TO_3)):
                 if field.message_type is not None:

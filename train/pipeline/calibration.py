@@ -24,8 +24,7 @@ from jaxtyping import Float32
 
 from catalog.item_text import normalise_query
 from lexical.index import LexicalIndex
-from search.engine import Engine
-from search.relevance import (
+from search.bundle.calibration import (
     COSINE,
     KNOWN_WORDS,
     LAST_WORD,
@@ -36,6 +35,8 @@ from search.relevance import (
     LogisticModel,
     StageModel,
 )
+from search.engine import Engine
+from search.relevance import probability
 from search.request import MAX_PAGE_SIZE, SearchRequest
 from search.result import Hit
 from train.evaluation.report import JudgedQuery
@@ -227,7 +228,7 @@ def _stage_model(
     fits = _fit(_FIRST + more, queries, _KNOWN_SHARE)
     relevant = _fit(_ITEM + more, _results(fit.known, reranked))
     known, absent = (
-        fits.probability(dict(zip(SIGNALS, _firsts(answers, reranked).T, strict=True)))
+        probability(fits, dict(zip(SIGNALS, _firsts(answers, reranked).T, strict=True)))
         for answers in (choose.known, choose.absent)
     )
     threshold = choose_threshold(known, absent)

@@ -25,6 +25,7 @@ def in_stock_first(
     rows: Int32[np.ndarray, " ranks"],
     order: Int64[np.ndarray, " order"],
     count: int,
+    exact: int = 0,
 ) -> tuple[Int64[np.ndarray, " order"], int]:
     """Move the items out of stock behind the items in stock; both keep their order.
 
@@ -33,13 +34,16 @@ def in_stock_first(
         rows: The row of each rank.
         order: Ranks in the order of the list.
         count: Number of ranks at the beginning of `order` to which the rule applies.
+        exact: Number of items that have a code of the query; the first `exact` ranks stay.
 
     Returns:
         The new order, and the number of the first `count` items that are out of stock.
     """
-    first = order[:count]
+    exact = min(exact, count)
+    first = order[exact:count]
     is_out = is_out_of_stock(catalogue, rows[first])
-    return np.concatenate([first[~is_out], first[is_out], order[count:]]), int(is_out.sum())
+    moved = np.concatenate([order[:exact], first[~is_out], first[is_out], order[count:]])
+    return moved, int(is_out.sum())
 
 
 def explained(hit: Hit) -> Hit:

@@ -12,8 +12,8 @@ import pytest
 
 from base.errors import InputError
 from search.bundle import BundleError, Manifest, list_files, verify, write_directory
+from search.bundle.calibration import Calibration, LogisticModel, StageModel
 from search.engine import Engine
-from search.relevance import Calibration, LogisticModel, StageModel
 from search.request import SearchRequest
 
 

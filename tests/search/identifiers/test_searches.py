@@ -16,7 +16,7 @@ from search.request import SearchRequest
 from search.rules import Pin, Rules
 from search.understanding.interpretation import EVERYTHING
 from tests.live.faults import Faults, FaultyIndex
-from tests.tiny import tiny_items, write_bundle
+from tests.tiny import BY_SCORE, tiny_items, write_bundle
 
 CODED, TWICE, PART = 30, (7, 40), 21
 
@@ -37,7 +37,7 @@ def bundle(tmp_path_factory, compilation_cache) -> Path:
 
 @pytest.fixture(scope="module")
 def coded(bundle) -> Engine:
-    return Engine.load(bundle)
+    return Engine.load(bundle, BY_SCORE)
 
 
 def first(engine: Engine, query: str, count: int = 1, **options) -> list[int]:

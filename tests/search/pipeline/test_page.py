@@ -10,6 +10,7 @@ from catalog.store import ItemStore
 from search.channels.fusion import Candidates, Channels
 from search.config import EngineConfig
 from search.feature_source import FeatureSource
+from search.identifiers.table import Identifiers
 from search.pipeline.page import cut_page
 from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
 from search.pipeline.state import Depths, RankedList, RerankScores, SearchState
@@ -48,6 +49,7 @@ def state_of(*, page_size: int = 2, offset: int = 0, shown: int = 4, **fields) -
             FeatureSource(CATALOGUE, None, None),
             Popularity.of(CATALOGUE),
             QueryUnderstanding.of(CATALOGUE),
+            Identifiers.of(CATALOGUE),
             empty,
         ),
         EngineConfig(),

@@ -10,11 +10,12 @@ import pytest
 from catalog.facets import Facet
 from catalog.filters import Equals
 from search.bundle import Manifest
-from search.config import EngineConfig
+from search.bundle.calibration import Calibration, LogisticModel, StageModel
 from search.engine import Engine
-from search.relevance import Calibration, LogisticModel, StageModel
+from search.relevance import probability
 from search.request import SearchRequest
 from search.rules import Pin, Rules
+from tests.tiny import BY_SCORE
 
 QUERY = "usb c charger 65 watt"
 # A query fits if more than half of its words are known: 0.5 is the probability at that share.
@@ -29,7 +30,7 @@ def calibrated(tiny_bundle, tmp_path_factory) -> Engine:
     shutil.copytree(tiny_bundle, directory)
     manifest = replace(Manifest.read(directory), calibration=Calibration(RECALLED, RERANKED))
     manifest.with_files(manifest.files).write(directory)
-    return Engine.load(directory)
+    return Engine.load(directory, BY_SCORE)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def ids(hits) -> list[str]:
 
 
 def test_a_bundle_without_calibration_has_no_relevance(tiny_bundle):
-    result = Engine.load(tiny_bundle).search(SearchRequest(QUERY, min_relevance=1.0))
+    result = Engine.load(tiny_bundle, BY_SCORE).search(SearchRequest(QUERY, min_relevance=1.0))
     assert len(result.hits) == 10
     assert {hit.relevance for hit in result.hits} == {None}
     assert (result.relevant, result.nothing_fits) == (None, False)
@@ -53,7 +54,7 @@ def test_relevance_falls_along_the_list_and_changes_no_order(calibrated, everyth
     relevance = [hit.relevance for hit in everything]
     assert relevance == sorted(relevance, reverse=True)
     assert 0 < relevance[-1] < relevance[0] < 1
-    uncalibrated = Engine.load(tiny_bundle).search(SearchRequest(QUERY, page_size=100))
+    uncalibrated = Engine.load(tiny_bundle, BY_SCORE).search(SearchRequest(QUERY, page_size=100))
     assert ids(everything) == ids(uncalibrated.hits)
 
 
@@ -65,7 +66,7 @@ def test_relevance_is_computed_from_the_signals_of_the_hits(calibrated, everythi
     assert first.signals["known_words"] == 1.0
     estimate = calibrated.manifest.calibration.reranked
     arrays = {name: np.array([value], np.float32) for name, value in first.signals.items()}
-    [fits], [relevant] = estimate.fits.probability(arrays), estimate.relevant.probability(arrays)
+    [fits], [relevant] = probability(estimate.fits, arrays), probability(estimate.relevant, arrays)
     assert first.relevance == pytest.approx(fits * relevant)
 
 
@@ -87,7 +88,7 @@ def test_a_minimum_leaves_out_what_is_less_relevant_on_every_page(calibrated, ev
 
 def test_the_default_minimum_is_a_setting_which_requests_replace(calibrated, everything):
     minimum = everything[3].relevance
-    engine = Engine.load(calibrated.directory, EngineConfig(min_relevance=minimum))
+    engine = Engine.load(calibrated.directory, replace(BY_SCORE, min_relevance=minimum))
     request = SearchRequest(QUERY, page_size=100)
     kept = engine.search(request).hits
     assert ids(kept) == ids(hit for hit in everything if hit.relevance >= minimum)

@@ -354,6 +354,7 @@ def test_the_relevance_and_a_search_that_no_item_fits_are_printed() -> None:
 
 
 def test_the_summary_says_that_results_are_guesses() -> None:
+    from server.cli.search import summary
     from shortlist.v1.search_service_pb2 import SearchResponse, SearchResult
 
     assert "no item has the code" in summary(SearchResponse(results=[SearchResult(guessed=True)]))

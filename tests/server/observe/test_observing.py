@@ -84,7 +84,7 @@ def test_calls_stages_and_candidates_are_counted(observed: Running, client: Clie
     calls = key("shortlist_calls_total", method=search, code="OK")
     before = scrape(observed)
     for _ in range(2):
-        client.search("a query for the counters", recall_depth=20, rerank_depth=7)
+        client.search("hdmi cable for counters", recall_depth=20, rerank_depth=7)
     after = eventually(
         lambda: now if (now := scrape(observed))[calls] - before.get(calls, 0) >= 2 else None
     )

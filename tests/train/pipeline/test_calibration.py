@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from search.bundle.calibration import COSINE, SIGNALS, Calibration
 from search.engine import Engine
-from search.relevance import COSINE, SIGNALS, Calibration
+from search.relevance import probability
 from search.request import SearchRequest
 from train.evaluation.report import JudgedQuery
 from train.pipeline import calibration
@@ -158,7 +159,7 @@ def test_without_judgments_titles_fit_and_so_may_queries_in_other_words(loaded):
     titles = [engine.search(SearchRequest(text)) for text in engine.store.text("title")]
     assert not any(result.nothing_fits for result in titles)
     # The weights of this bundle are random, so a cosine cannot say which words mean the same.
-    no_words = fitted.recalled.fits.probability(first_signals(cosine=1.0))
+    no_words = probability(fitted.recalled.fits, first_signals(cosine=1.0))
     assert no_words >= fitted.recalled.threshold
 
 

@@ -70,9 +70,10 @@ def test_serving_a_multilingual_bundle_never_imports_transformers(trained):
         "import sys\n"
         "import server.service\n"
         "from pathlib import Path\n"
+        "from search.config import EngineConfig\n"
         "from search.engine import Engine\n"
         "from search.request import SearchRequest\n"
-        "engine = Engine.load(Path(sys.argv[1]))\n"
+        "engine = Engine.load(Path(sys.argv[1]), EngineConfig(numerics='float32'))\n"
         "assert engine.search(SearchRequest('kettle')).hits\n"
         "assert 'transformers' not in sys.modules, 'transformers was imported'"
     )

@@ -292,7 +292,7 @@ def test_synonyms_are_in_the_bundle_and_a_change_builds_only_the_bundle_again(
 ):
     data, out = dataset(items=ITEMS), tmp_path / "out"
     (data / "synonyms.txt").write_text("plug, charger\nfoo\n")
-    assert main(flags(data, out)) == 1
+    assert main(flags(data, out)) == 2
     assert "synonyms.txt, line 2: has only one phrase" in capfd.readouterr().err
     assert not (out / "steps").exists()
     steps = set[int]()
