@@ -33,6 +33,9 @@ _ENCODING = {0: 2, _DICTIONARY: 2, 3: 4}
 # PLAIN, PLAIN_DICTIONARY, RLE and RLE_DICTIONARY. In other encodings, a value can repeat a part of
 # the value before it, so the size of a page says nothing about the size of its values.
 _ENCODINGS = (0, 2, 3, 8)
+# Fields of the footer, and of the structs within it.
+_ROW_GROUPS, _COLUMNS, _COLUMN_METADATA, _SIZE_STATISTICS = 4, 1, 3, 16
+_HISTOGRAMS = (2, 3)  # of repetition levels and of definition levels
 _TAIL = 8  # bytes after the footer: its length, and "PAR1"
 
 
@@ -57,6 +60,7 @@ def read_table(path: Path, most: int, before_step: Callable[[], object] = lambda
         with path.open("rb") as handle:
             _check_footer(handle)
             with pq.ParquetFile(handle) as file:
+                _check_levels(handle, file.metadata)
                 _check_pages(handle, file.metadata, most, before_step)
                 _check_values(handle, file.metadata, most, before_step)
                 return file.read()
@@ -73,6 +77,26 @@ def _check_footer(handle: IO[bytes]) -> None:
     if footer > limits.FOOTER_BYTES:
         raise ValueError(f"its footer claims {footer:,} bytes")
     handle.seek(0)
+
+
+def _check_levels(handle: IO[bytes], metadata: Any) -> None:
+    """Raise ValueError if a column's histograms of levels do not fit the schema.
+
+    Arrow ends the process when such a column is opened.
+    """
+    handle.seek(-_TAIL, os.SEEK_END)
+    size = int.from_bytes(handle.read(4), "little")
+    handle.seek(-_TAIL - size, os.SEEK_END)
+    footer, _ = read_struct(handle.read(size), 0)
+    handle.seek(0)
+    for group in footer[_ROW_GROUPS]:
+        for position, chunk in enumerate(group[_COLUMNS]):
+            column = metadata.schema.column(position)
+            sizes = chunk.get(_COLUMN_METADATA, {}).get(_SIZE_STATISTICS, {})
+            levels = (column.max_repetition_level, column.max_definition_level)
+            for field, level in zip(_HISTOGRAMS, levels, strict=True):
+                if len(sizes.get(field, ())) not in (0, level + 1):
+                    raise ValueError(f"column {column.path} has a histogram of other levels")
 
 
 def _check_pages(

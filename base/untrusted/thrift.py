@@ -1,6 +1,6 @@
-"""Structs in the compact protocol of Apache Thrift: the headers of parquet's pages.
+"""Structs in the compact protocol of Apache Thrift: the footer and the page headers of parquet.
 
-These headers have no lists, sets and maps, so the reader refuses them.
+They have no sets and maps, so the reader refuses them.
 
 The protocol: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
@@ -23,7 +23,7 @@ def read_struct(content: bytes | mmap.mmap, start: int) -> tuple[dict[int, Any],
         Texts and numbers in floating point are None.
 
     Raises:
-        ValueError: the content is not a struct without collections, or a field is repeated.
+        ValueError: the content is not a struct without sets and maps, or a field is repeated.
         IndexError: the content ends within the struct.
         RecursionError: the struct has too many levels.
     """
@@ -54,16 +54,24 @@ class _Reader:
                 return self._byte()
             case 4 | 5 | 6:
                 return self._whole()
-            case 7:  # a number in floating point
-                self.position += 8
-                return None
-            case 8:  # a text
-                length = self._varint()
+            case 7 | 8:  # a number in floating point, or a text
+                length = 8 if kind == 7 else self._varint()
                 self.position += length
                 return None
+            case 9:
+                return self._list()
             case 12:
                 return self.struct()
         raise ValueError(f"it has a field of the type {kind}")
+
+    def _list(self) -> list[Any]:
+        head = self._byte()
+        length, kind = head >> 4, head & 15
+        if length == 15:  # a longer list has its length in the next bytes
+            length = self._varint()
+        if kind in (1, 2):  # unlike a field, a flag in a list has a byte of its own
+            kind = 3
+        return [self._value(kind) for _ in range(length)]
 
     def _byte(self) -> int:
         self.position += 1

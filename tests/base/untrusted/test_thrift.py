@@ -30,7 +30,7 @@ def test_a_struct_that_ends_too_early_is_refused(size):
     [
         (bytes([0x15, 4, 0x05, 2, 4, 0]), "repeats a field"),
         (bytes([0x15]) + b"\xff" * 10 + b"\0\0", "more than 64 bits"),
-        (bytes([0x19, 0x05, 0]), "a field of the type 9"),
+        (bytes([0x1A, 0x05, 0]), "a field of the type 10"),
     ],
 )
 def test_what_another_reader_may_read_otherwise_is_refused(content, message):
@@ -41,3 +41,9 @@ def test_what_another_reader_may_read_otherwise_is_refused(content, message):
 def test_too_many_levels_are_refused():
     with pytest.raises(RecursionError):
         read_struct(b"\x1c" * 100_000, 0)
+
+
+def test_lists_are_read():
+    long = [0x19, 0xF5, 16, *range(0, 32, 2), 0]
+    assert read_struct(bytes(long), 0) == ({1: list(range(16))}, len(long))
+    assert read_struct(bytes([0x19, 0x21, 1, 0, 0]), 0)[0] == {1: [1, 0]}
