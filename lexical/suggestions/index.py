@@ -63,7 +63,7 @@ class SuggestionIndex:
         self._table = suggestions
         self._keys = _Keys(keys["key"].combine_chunks())
         parts, firsts = np.unique(keys["part"].to_numpy(), return_index=True)
-        ends = np.append(firsts[1:], len(keys))
+        ends = np.append(firsts[1:], len(keys))[: len(firsts)]  # without keys, there is no end
         bounds = zip(firsts.tolist(), ends.tolist(), strict=True)
         self._bounds: dict[int, tuple[int, int]] = dict(zip(parts.tolist(), bounds, strict=True))
         self._start = keys["start"].to_numpy()
