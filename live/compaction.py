@@ -99,7 +99,7 @@ def room_needed(engine: Engine, snapshot: Snapshot) -> int:
     """Estimate the disk space that `build` needs, in bytes.
 
     The models are copied. The other files grow in proportion to the number of items. A tenth is
-    added to both. While ScaNN reads bfloat16 vectors, it needs a float32 copy of them.
+    added to both. While ScaNN reads compressed vectors, it needs a float32 copy of them.
     """
     manifest, catalogue = engine.manifest, snapshot.catalogue
     models, total = (
@@ -108,7 +108,7 @@ def room_needed(engine: Engine, snapshot: Snapshot) -> int:
     )
     growth = len(catalogue) / max(1, len(catalogue.base))
     room = _ROOM_MARGIN * (models + growth * (total - models))
-    if index_config(engine.directory / bundle.INDEX).vectors == "bfloat16":
+    if index_config(engine.directory / bundle.INDEX).vectors != "float32":
         room += len(catalogue) * snapshot.sample.shape[1] * np.dtype(np.float32).itemsize
     return int(room)
 
