@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 CHANNEL_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 RECALL_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
 MIN_QUERIES = 30
-MAX_QUERIES = 200
+MAX_QUERIES = 1_000
 _SEED = 0  # of the sample of queries
 
 
