@@ -18,6 +18,8 @@ from search.bundle.building import open_held_out
 from search.channels import CHANNELS, ChannelTypes
 from search.channels.base import Allowed
 from search.channels.fusion import Channels
+from search.curation.curation import Curation
+from search.curation.table import NO_CURATIONS, Curations
 from search.errors import UnknownItemsError
 from search.feature_source import FeatureSource
 from search.identifiers.matching import CodeMatch, find_codes
@@ -27,7 +29,6 @@ from search.result import Hit, Lookup, SearchResult
 from search.runtime.deadline import caller_check
 from search.runtime.stage_timer import StageTimer
 from search.understanding.interpretation import Interpretation, Understanding
-from search.understanding.synonyms import Synonyms
 from search.understanding.understanding import QueryUnderstanding
 from search.understanding.words import words_of
 from towers.exact import recall
@@ -49,6 +50,8 @@ class Snapshot:
         identifiers: The codes of items.
         sample: Unit vectors of queries for measuring recall. The index was not tuned on them.
         suggestions: The suggestions of the bundle; None in bundles without suggestions.
+        curations: The curations of the bundle and live curations. `understanding` has their
+            synonyms.
     """
 
     catalogue: Catalogue
@@ -59,6 +62,7 @@ class Snapshot:
     identifiers: Identifiers
     sample: Float32[np.ndarray, "sample dim"]
     suggestions: SuggestionIndex | None = None
+    curations: Curations = NO_CURATIONS
 
     @classmethod
     def open(
@@ -86,15 +90,17 @@ class Snapshot:
         source = FeatureSource.open(directory, catalogue, as_of, manifest.channels, available)
         assert source.channels is not None
         suggestions = directory / bundle.SUGGESTIONS
+        curations = Curations.read(directory / bundle.UNDERSTANDING)
         return cls(
             catalogue,
             source.channels,
             source,
             Popularity.of(catalogue),
-            QueryUnderstanding.of(catalogue, Synonyms.read(directory / bundle.UNDERSTANDING)),
+            QueryUnderstanding.of(catalogue, curations.synonyms),
             Identifiers.of(catalogue),
             np.array(open_held_out(directory / bundle.INDEX)[:_SAMPLE]),
             SuggestionIndex.open(suggestions, len(catalogue)) if suggestions.is_dir() else None,
+            curations,
         )
 
     def changed(
@@ -117,6 +123,12 @@ class Snapshot:
             understanding=self.understanding.extended(added) if added else self.understanding,
             identifiers=Identifiers.of(catalogue, self.identifiers),
         )
+
+    def curated(self, live: Sequence[Curation]) -> "Snapshot":
+        """Return a snapshot with other live curations."""
+        curations = self.curations.with_live(live)
+        understanding = replace(self.understanding, synonyms=curations.synonyms)
+        return replace(self, curations=curations, understanding=understanding)
 
     def interpret(
         self, text: str, language: str, kinds: Understanding, is_real: Callable[[str], bool]

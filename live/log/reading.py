@@ -4,13 +4,15 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from base.sqlite_log.file import CopyFile, LogError, LogFile, LogFormat, NoLogError
 from base.sqlite_log.statements import select_in
-from live.log import high_water_mark
+from live.log import curations, high_water_mark
+from live.log.curations import CurationRow, CurationVersion
 from live.log.digests import (
     ITEM_COLUMN,
     ItemRow,
@@ -26,7 +28,7 @@ FILE = "writes.sqlite3"
 
 _FORMAT = LogFormat(
     application_id=0x53484C47,  # "SHLG"
-    version=2,
+    version=3,
     tables=(
         # The sequence is the key, so that a replay reads the file from start to end. The column
         # `fields` is a JSON object, or null for a deleted item.
@@ -34,8 +36,10 @@ _FORMAT = LogFormat(
         f" fields TEXT, whole INTEGER NOT NULL, {ITEM_COLUMN})",
         "CREATE TABLE requests (sequence INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE,"
         " digest BLOB NOT NULL)",
+        curations.TABLE,
+        curations.INDEX,
     ),
-    upgrades=MappingProxyType({1: add_digests}),
+    upgrades=MappingProxyType({1: add_digests, 2: curations.add_table}),
     directory="give the directory that a server uses as --state",
     other_directory="give another --state",
     restart=f"move it and {high_water_mark.FILE} away to start from the bundle alone",
@@ -61,6 +65,8 @@ class LogSnapshot:
     id: str  # unique id of the log
     sequence: int  # sequence number of the last write; 0 before the first write
     changes: tuple[Change, ...]  # one change per item that was ever written, ordered by sequence
+    # the latest version of each curation, ordered by revision; also of deleted curations
+    curations: tuple[CurationVersion, ...] = ()
 
 
 def log_file(directory: Path) -> LogFile:
@@ -91,7 +97,12 @@ def read(directory: Path, *, copy_file: CopyFile = shutil.copyfile) -> LogSnapsh
             with file.copy(copy_file) as copy:
                 check(file, copy, mark)
                 end = head(copy)
-                return LogSnapshot(end.id, end.sequence, tuple(changes(file, copy, after=0)))
+                return LogSnapshot(
+                    end.id,
+                    end.sequence,
+                    tuple(changes(file, copy, after=0)),
+                    tuple(curations.latest(file, copy, after=0)),
+                )
         except NoLogError as error:
             raise lost(file, mark, 0) if mark.sequence else error from None
 
@@ -180,7 +191,10 @@ def check(file: LogFile, connection: sqlite3.Connection, mark: HighWaterMark) ->
     if first < 1 or end.sequence - first + 1 != count:
         raise file.damaged("the sequence of requests has gaps")
     requests = connection.execute("SELECT * FROM requests")
-    content = content_digest(content_sum(_items(file, connection, end.sequence), requests))
+    rows: Iterator[ItemRow | CurationRow] = chain(
+        _items(file, connection, end.sequence), _curations(file, connection, end.sequence)
+    )
+    content = content_digest(content_sum(rows, requests))
     if content != end.content:
         raise file.damaged("its rows are not those that were written")
     acknowledged = end.sequence if end.id == mark.log else 0
@@ -194,6 +208,14 @@ def _items(file: LogFile, connection: sqlite3.Connection, last: int) -> Iterator
         if not 1 <= row[0] <= last:
             raise file.damaged(f"item {row[1]!r} belongs to no known write")
         yield _intact(file, row)
+
+
+def _curations(file: LogFile, connection: sqlite3.Connection, last: int) -> Iterator[CurationRow]:
+    """Check and yield all rows of the table `curations`."""
+    for row in connection.execute("SELECT * FROM curations"):
+        if not 1 <= row[0] <= last:
+            raise file.damaged(f"curation {row[1]!r} belongs to no known write")
+        yield curations.intact(file, row)
 
 
 def lost(file: LogFile, mark: HighWaterMark, last: int) -> LogError:

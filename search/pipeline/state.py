@@ -16,6 +16,7 @@ from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
 from search.ranking.weights import Weights
 from search.request import MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
 from search.result import Degradation, Hit, SearchResult
+from search.rules import NO_RULES, NamedRules
 from search.runtime.deadline import DeadlineBudget
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
@@ -119,6 +120,8 @@ class SearchState:
         request: The request.
         interpretation: What the query was understood as; None when browsing. Set by `understand`.
         codes: The codes in the query. Set by `understand`.
+        curated: The rules that a curation has for the query; None without such rules. Set by
+            `understand`.
         snapshot: The items that are searched.
         config: Settings of the engine.
         weights: The weights of the channels' scores and of the recall score.
@@ -166,6 +169,7 @@ class SearchState:
     matched: int | None = None
     codes: CodeMatch = NO_CODES
     interpretation: Interpretation | None = None
+    curated: NamedRules | None = None
     rules: ActiveRules | None = None
     query: Query | None = None
     candidates: Candidates | None = None
@@ -190,6 +194,12 @@ class SearchState:
     def pins(self) -> Int32[np.ndarray, " pins"]:
         """Rows of the pinned items."""
         return np.zeros(0, np.int32) if self.rules is None else self.rules.pins
+
+    @property
+    def rule_sources(self) -> tuple[NamedRules, ...]:
+        """The rules of the request and then those of the curation, if they change anything."""
+        sources = (NamedRules(self.request.rules), self.curated)
+        return tuple(s for s in sources if s is not None and s.rules != NO_RULES)
 
     @property
     def max_per_group(self) -> int:

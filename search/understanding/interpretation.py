@@ -24,6 +24,7 @@ class Understanding:
     values: bool = True  # recognise brands, categories and attribute values
     codes: bool = True  # put items with a code of the query first
     sizes: bool = True  # prefer items with the sizes of the query
+    curated_rules: bool = True  # apply the rules that a curation has for the query
 
     def __and__(self, other: "Understanding") -> "Understanding":
         """Return the kinds that both sets of switches have on."""
@@ -85,6 +86,7 @@ class Synonym:
     words: str
     alternative: str
     weight: float  # weight of the alternative's terms; a word of the query itself has weight 1
+    curation_id: str = ""  # the curation that has the rule; "": the file of synonyms has it
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Interpretation:
         limits: Limits of the price.
         exclusions: What the shopper does not want.
         values: Brands, categories and attribute values.
+        curation_id: The id of the curation whose rules apply to the query; "": none.
     """
 
     typed: str
@@ -139,6 +142,7 @@ class Interpretation:
     limits: tuple[Limit, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
     values: tuple[RecognisedValue, ...] = ()
+    curation_id: str = ""
 
     @property
     def parts(self) -> tuple[str, ...]:

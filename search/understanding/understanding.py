@@ -102,7 +102,7 @@ class QueryUnderstanding:
             text,
             language,
             rewrites=rewrites,
-            synonyms=self.synonyms.of(text) if kinds.synonyms else (),
+            synonyms=self.synonyms.of(text, language) if kinds.synonyms else (),
             stop_words=stop_words_in(text, language) if kinds.stop_words else (),
             limits=limits,
             exclusions=exclusions,

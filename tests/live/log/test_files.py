@@ -93,7 +93,7 @@ def of_another_program(path: Path) -> None:
 def of_a_newer_format(path: Path) -> None:
     WriteLog.open(path.parent).close()
     with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 3")
+        other.execute("PRAGMA user_version = 4")
     other.close()
 
 
@@ -116,7 +116,7 @@ def cut_short(path: Path) -> None:
     [
         (not_a_database, "file is not a database"),
         (of_another_program, "is a database of another program"),
-        (of_a_newer_format, "has format 3, and this version of shortlist reads up to 2"),
+        (of_a_newer_format, "has format 4, and this version of shortlist reads up to 3"),
         (without_a_table, "its tables are not those of a log"),
         (cut_short, "is damaged"),
         (Path.mkdir, "unable to open"),
