@@ -54,7 +54,7 @@ def _quality(place: re.Match[str], reports: Mapping[str, evaluations.Report]) ->
     if (report := reports.get(place["rows"])) is None:
         raise ValueError(f"{place['start'].strip()}: no such evaluation is kept")
     if place["kind"] == "quality-short":
-        return f"\n{evaluations.short(report)}\n\n"
+        return f"{evaluations.short(report)}\n"
     return f"\n{evaluations.whole(report)}\n\nMeasured on {evaluations.when(report)}.\n\n"
 
 

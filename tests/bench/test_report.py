@@ -149,8 +149,8 @@ def test_a_report_is_kept_and_fills_the_table_of_quality(tmp_path):
     assert lines[13].startswith("Measured on 1,200 queries, 2")
     assert lines[13].endswith(" at commit abc1234.")
     lines = pages.filled(places.replace("quality", "quality-short"), {}, reports).splitlines()
-    assert lines[4] == "| bm25 | 0.500 [0.400, 0.600] |  |  |"
-    assert len(lines) == 12
+    assert lines[3] == "| bm25 | 0.500 [0.400, 0.600] |  |  |"
+    assert len(lines) == 11
     with pytest.raises(ValueError, match="quality shop -->: no such evaluation"):
         pages.filled(places, {}, {})
 
