@@ -63,10 +63,10 @@ def _check_synonyms(rule: SynonymRule) -> None:
     if len(rule.line.splitlines()) > 1:
         raise RequestError("line", "has a line break; give each rule to a curation of its own")
     try:
-        phrases = rule.phrases
+        check_count(rule.phrases, "line", None, MAX_PHRASES, "phrases")
+        _ = rule.pairs
     except ValueError as error:
         raise RequestError("line", str(error)) from None
-    check_count(phrases, "line", None, MAX_PHRASES, "phrases")
     check_language(rule.language, "language")
 
 
