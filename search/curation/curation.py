@@ -1,6 +1,7 @@
 """A curation: one rule of synonyms, or rules that apply to every search for certain queries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
 from base.errors import RequestError, check_count, check_text
@@ -23,7 +24,7 @@ class QueryRules:
     queries: tuple[str, ...]
     rules: Rules = NO_RULES
 
-    @property
+    @cached_property
     def texts(self) -> tuple[str, ...]:
         """The normalised queries, each once."""
         return tuple(dict.fromkeys(map(normalise_query, self.queries)))
@@ -55,6 +56,13 @@ class Curation:
         except RequestError as error:
             name = "synonyms" if isinstance(self.content, SynonymRule) else "query_rules"
             raise error.within(name) from None
+
+    @cached_property
+    def synonyms(self) -> SynonymRule | None:
+        """The rule of synonyms, with the id of the curation; None for rules by query."""
+        if isinstance(self.content, SynonymRule):
+            return replace(self.content, curation_id=self.curation_id)
+        return None
 
 
 def _check_synonyms(rule: SynonymRule) -> None:

@@ -174,7 +174,7 @@ def test_content_that_this_version_does_not_know_stops_the_start(
     opened: Callable, tmp_path: Path
 ) -> None:
     with WriteLog.open(tmp_path / "state") as log:
-        log.curate(change(None, "c", content='{"redirect": "/sofas"}'))
+        log.curate(CurationChange("r", "c", Action.SET, NOW, '{"redirect": "/sofas"}'))
     refused = pytest.raises(LogError, match=r"curation 'c' cannot be read \(redirect: is unknown")
     with refused, opened():
         pass

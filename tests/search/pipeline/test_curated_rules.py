@@ -42,8 +42,8 @@ def plain(result):
 @pytest.mark.parametrize(
     "rules",
     [
-        {"pins": (Pin("Ch-5-ohm", 2), Pin("nobody", 3))},
-        {"excluded": VOLTIX, "excluded_item_ids": ("Ch-5-ohm",)},
+        {"pins": (Pin("Ch-5-ampere", 2), Pin("nobody", 3))},
+        {"excluded": VOLTIX, "excluded_item_ids": ("Ch-5-ampere",)},
         {"boosts": (Boost(VOLTIX, 3.0), Boost(Equals("in_stock", True), -1.0))},
         {"diversity": 0.5, "caps": (Cap("brand", 2),)},
     ],
@@ -123,14 +123,16 @@ def test_a_curation_without_effect_is_reported_and_costs_no_stage(ruled, curate)
 
 
 def test_exclusions_boosts_and_caps_of_both_apply(ruled, curate):
-    curate(excluded_item_ids=("Ch-5-ohm",), boosts=(Boost(VOLTIX, 1.0),), caps=(Cap("brand", 3),))
+    curate(
+        excluded_item_ids=("Ch-5-ampere",), boosts=(Boost(VOLTIX, 1.0),), caps=(Cap("brand", 3),)
+    )
     rules = Rules(
-        excluded=Equals("item_id", "Ch-10-ohm"),
+        excluded=Equals("item_id", "Ch-10-ampere"),
         boosts=(Boost(VOLTIX, 0.5),),
         caps=(Cap("brand", 5),),
     )
     result = ruled.search(SearchRequest(QUERY, rules=rules, page_size=48))
-    assert not {"Ch-5-ohm", "Ch-10-ohm"} & {*ids(result)}
+    assert not {"Ch-5-ampere", "Ch-10-ampere"} & {*ids(result)}
     boosted = next(hit for hit in result.hits if hit.item.brand == "Voltix")
     assert boosted.score == pytest.approx(boosted.base_score + 1.5)
     assert [(a.curation_id, a.rule, a.score_change) for a in boosted.adjustments] == [
