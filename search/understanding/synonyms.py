@@ -137,9 +137,9 @@ class Synonyms:
         for phrase, alternatives in added.items():
             for other, curation_id in phrases.get(phrase, {}).items():
                 alternatives.setdefault(other, curation_id)
-            if len(alternatives) > _MAX_ALTERNATIVES:
-                alternatives = dict(islice(alternatives.items(), _MAX_ALTERNATIVES))
-            phrases[phrase] = alternatives
+            is_long = len(alternatives) > _MAX_ALTERNATIVES
+            first = islice(alternatives.items(), _MAX_ALTERNATIVES)
+            phrases[phrase] = dict(first) if is_long else alternatives
         return PhraseTable(phrases)
 
 
